@@ -1,0 +1,222 @@
+//! Building an engine, and the handles to its use cases.
+//!
+//! Called by hosts and platforms. Wires modules and ports together; there is no global state.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{
+    Result,
+    app_modules::{Bookings, Events, Notifications, Operators, Sessions, Tenants, Users},
+    ports::{Clock, IdSource, Mailer, Policy, Queue, Templates},
+    types::EmailAddress,
+    worker::Worker,
+};
+
+/// Where the engine keeps its state.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// In a folder of this machine; one process at a time.
+    Embedded(PathBuf),
+    /// In memory, gone with the engine; for tests.
+    Memory,
+    /// On a SurrealDB server (`ws://` or `wss://`); any number of processes.
+    Remote {
+        /// Its URL.
+        url: String,
+        /// SurrealDB namespace.
+        namespace: String,
+        /// SurrealDB database.
+        database: String,
+        /// A user who may define tables there.
+        username: String,
+        /// Their password.
+        password: String,
+    },
+}
+
+/// Numbers an installation may turn. The defaults suit one process on one machine.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Envelope and header sender of every mail.
+    pub mail_from: EmailAddress,
+    /// How long an event update waits for further ones, to become one mail.
+    pub update_merge: Duration,
+    /// Bookings that may wait for one event inside this process; beyond it `event-busy`.
+    pub lane_waiting_max: usize,
+    /// Passwords hashed at the same time; each takes 19 MiB.
+    pub password_checks_max: usize,
+    /// How long a silent worker keeps its block of deliveries.
+    pub delivery_lease: Duration,
+    /// How long a silent process keeps a singleton's lease.
+    pub singleton_lease: Duration,
+    /// How long work may stay unfinished before the relay publishes it again.
+    pub republish_after: Duration,
+    /// First pause after a failed send; doubles each time, with jitter, up to `retry_pause_max`.
+    pub retry_pause: Duration,
+    /// Longest pause between two tries of a delivery.
+    pub retry_pause_max: Duration,
+    /// Tries of a delivery before it is dead.
+    pub attempts_max: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mail_from: EmailAddress::stored("boxoffice@localhost".to_owned()),
+            update_merge: Duration::from_secs(60),
+            lane_waiting_max: 16_384,
+            password_checks_max: 2,
+            delivery_lease: Duration::from_secs(30),
+            singleton_lease: Duration::from_secs(6),
+            republish_after: Duration::from_secs(60),
+            retry_pause: Duration::from_secs(30),
+            retry_pause_max: Duration::from_secs(4 * 3600),
+            attempts_max: 12,
+        }
+    }
+}
+
+/// A booking engine: cheap to clone, safe to share.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+pub(crate) struct Inner {}
+
+impl Engine {
+    /// Starts describing an engine.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder { store: Store::Memory, settings: Settings::default(), mailer: None, policies: Vec::new(), templates: None, queue: None, clock: None, ids: None }
+    }
+
+    /// Use cases around bookings.
+    pub fn bookings(&self) -> Bookings {
+        Bookings(self.0.clone())
+    }
+
+    /// Use cases around events.
+    pub fn events(&self) -> Events {
+        Events(self.0.clone())
+    }
+
+    /// Use cases around users.
+    pub fn users(&self) -> Users {
+        Users(self.0.clone())
+    }
+
+    /// Use cases around sessions.
+    pub fn sessions(&self) -> Sessions {
+        Sessions(self.0.clone())
+    }
+
+    /// Use cases around tenants.
+    pub fn tenants(&self) -> Tenants {
+        Tenants(self.0.clone())
+    }
+
+    /// Use cases around operators.
+    pub fn operators(&self) -> Operators {
+        Operators(self.0.clone())
+    }
+
+    /// Use cases around notifications.
+    pub fn notifications(&self) -> Notifications {
+        Notifications(self.0.clone())
+    }
+
+    /// The worker that does what is owed; start it in at least one process.
+    pub fn worker(&self) -> Worker {
+        Worker(self.0.clone())
+    }
+
+    /// Asks the store a trivial question, for readiness checks; gives up after 2 seconds.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn ping(&self) -> Result<()> {
+        todo!()
+    }
+}
+
+/// Describes an engine before it is built.
+pub struct EngineBuilder {
+    store: Store,
+    settings: Settings,
+    mailer: Option<Arc<dyn Mailer>>,
+    policies: Vec<Arc<dyn Policy>>,
+    templates: Option<Arc<dyn Templates>>,
+    queue: Option<Arc<dyn Queue>>,
+    clock: Option<Arc<dyn Clock>>,
+    ids: Option<Arc<dyn IdSource>>,
+}
+
+impl EngineBuilder {
+    /// Keeps the state in a folder of this machine, durable at every commit.
+    #[must_use]
+    pub fn embedded(self, folder: impl Into<PathBuf>) -> Self {
+        self.store(Store::Embedded(folder.into()))
+    }
+
+    /// Keeps the state wherever this says.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Turns numbers.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Sends mails this way; without it they are written to `mails/` in the store's folder (or a temporary one).
+    #[must_use]
+    pub fn mailer(mut self, mailer: impl Mailer) -> Self {
+        self.mailer = Some(Arc::new(mailer));
+        self
+    }
+
+    /// Asks this policy at every booking, after those added before.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.policies.push(Arc::new(policy));
+        self
+    }
+
+    /// Words mails this way; the built-in templates stand in when it fails.
+    #[must_use]
+    pub fn templates(mut self, templates: impl Templates) -> Self {
+        self.templates = Some(Arc::new(templates));
+        self
+    }
+
+    /// Hurries work through this queue instead of the embedded one.
+    #[must_use]
+    pub fn queue(mut self, queue: Arc<dyn Queue>) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// Tells the time this way.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Takes ids from here.
+    #[must_use]
+    pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
+        self.ids = Some(ids);
+        self
+    }
+
+    /// Opens the store, brings its schema up to date, and answers the engine.
+    ///
+    /// # Errors
+    /// `store-in-use` if another process holds the folder, `store-too-new`, `unavailable`.
+    pub async fn build(self) -> Result<Engine> {
+        todo!()
+    }
+}

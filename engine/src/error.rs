@@ -1,0 +1,254 @@
+//! The one error type of the engine: a stable code, a public sentence, and internal context kept apart.
+//!
+//! Called by every layer. Knows no transport: a host maps [`ErrorKind`] to its own status codes.
+
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
+
+/// What sort of refusal an error is; a host maps it to its transport (HTTP statuses in brackets).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The request cannot be read (400).
+    Malformed,
+    /// Nobody, or nobody known, is asking (401).
+    Unauthenticated,
+    /// The caller may not do this (403).
+    Forbidden,
+    /// There is no such thing for this caller (404).
+    NotFound,
+    /// The state of things does not allow it now (409).
+    Conflict,
+    /// The caller's version is not the current one (412).
+    PreconditionFailed,
+    /// The request is larger than its bound (413).
+    TooLarge,
+    /// The request can be read and breaks a rule (422).
+    Invalid,
+    /// The request must name the version it saw (428).
+    PreconditionRequired,
+    /// The caller asks too often (429).
+    TooManyRequests,
+    /// A fault of ours (500).
+    Internal,
+    /// Not now; try again later (503).
+    Unavailable,
+}
+
+macro_rules! codes {
+    ($($variant:ident, $code:literal, $kind:ident, $title:literal;)*) => {
+        /// Every error code of the engine. The text form is stable: programs may match on it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorCode {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl ErrorCode {
+            /// Every code, in the order of their pages.
+            pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$variant,)*];
+
+            /// The stable kebab-case text of the code.
+            pub fn as_str(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $code,)* }
+            }
+
+            /// The kind of refusal the code stands for.
+            pub fn kind(self) -> ErrorKind {
+                match self { $(ErrorCode::$variant => ErrorKind::$kind,)* }
+            }
+
+            /// A short public title, the same for every occurrence.
+            pub fn title(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $title,)* }
+            }
+
+            /// The page about this code, in Markdown: what it means, what to do.
+            pub fn page(self) -> &'static str {
+                match self { $(ErrorCode::$variant => include_str!(concat!("../errors/", $code, ".md")),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    MalformedRequest, "malformed-request", Malformed, "The request cannot be read";
+    NotAuthenticated, "not-authenticated", Unauthenticated, "Sign in first";
+    WrongCredentials, "wrong-credentials", Unauthenticated, "E-mail address or password is wrong";
+    SessionEnded, "session-ended", Unauthenticated, "This session has ended";
+    Forbidden, "forbidden", Forbidden, "You may not do this";
+    NotFound, "not-found", NotFound, "There is no such thing";
+    NotEnoughTickets, "not-enough-tickets", Conflict, "Not enough tickets are left";
+    EventNotPublished, "event-not-published", Conflict, "The event is not on sale yet";
+    EventCancelled, "event-cancelled", Conflict, "The event was cancelled";
+    SalesNotOpen, "sales-not-open", Conflict, "Sales have not begun";
+    SalesClosed, "sales-closed", Conflict, "Sales are over";
+    EventHasBookings, "event-has-bookings", Conflict, "The event has bookings";
+    CapacityBelowSold, "capacity-below-sold", Conflict, "More tickets are sold or held than that";
+    BookingCancelled, "booking-cancelled", Conflict, "The booking was cancelled";
+    EmailTaken, "email-taken", Conflict, "The e-mail address is in use";
+    TenantTaken, "tenant-taken", Conflict, "The tenant name is in use";
+    PolicyRejected, "policy-rejected", Conflict, "The organizer's policy does not allow this";
+    PriceChanged, "price-changed", Conflict, "The price has changed";
+    ConflictTryAgain, "conflict-try-again", Conflict, "Something changed meanwhile";
+    VersionMismatch, "version-mismatch", PreconditionFailed, "Somebody changed it meanwhile";
+    BodyTooLarge, "body-too-large", TooLarge, "The request body is too large";
+    FieldInvalid, "field-invalid", Invalid, "A field breaks a rule";
+    UnknownField, "unknown-field", Invalid, "A field is not known here";
+    IdempotencyKeyReused, "idempotency-key-reused", Invalid, "The Idempotency-Key belongs to another request";
+    PreconditionRequired, "precondition-required", PreconditionRequired, "Say which version you saw";
+    TooManyRequests, "too-many-requests", TooManyRequests, "Too many requests";
+    Internal, "internal", Internal, "Something went wrong on our side";
+    Unavailable, "unavailable", Unavailable, "Not available right now";
+    EventBusy, "event-busy", Unavailable, "Too many people are booking this event right now";
+    OutcomeUnknown, "outcome-unknown", Unavailable, "The outcome could not be found out";
+    PolicyUnavailable, "policy-unavailable", Unavailable, "The organizer's policy could not be asked";
+    StoreInUse, "store-in-use", Unavailable, "Another process holds the data folder";
+    StoreTooNew, "store-too-new", Unavailable, "The store was written by a newer program";
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for ErrorCode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.as_str() == text)
+            .ok_or_else(|| Error::not_found("error code", text))
+    }
+}
+
+/// The result of every use case.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a use case was refused or failed.
+///
+/// `Display` shows only the public sentence. What a log needs hangs below [`StdError::source`].
+#[derive(Debug)]
+pub struct Error(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    code: ErrorCode,
+    detail: Cow<'static, str>,
+    field: Option<Cow<'static, str>>,
+    retry_after: Option<Duration>,
+    policy_code: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// Makes an error with its public sentence: what is wrong and what to do, for the one who asked.
+    pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Parts {
+            code,
+            detail: detail.into(),
+            field: None,
+            retry_after: None,
+            policy_code: None,
+            source: None,
+        }))
+    }
+
+    /// Refuses a field's value; `rule` says what is allowed.
+    pub fn field(field: impl Into<Cow<'static, str>>, rule: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::FieldInvalid, rule).at_field(field)
+    }
+
+    /// Says that there is no such thing for this caller.
+    pub fn not_found(what: &str, id: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::NotFound, format!("There is no {what} `{id}` here."))
+    }
+
+    /// Says that the caller's rights do not reach this far.
+    pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::Forbidden, detail)
+    }
+
+    /// Reports a fault of ours; only the log sees the cause.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(
+            ErrorCode::Internal,
+            "Something went wrong on our side; the request id helps us find it.",
+        )
+        .caused_by(source)
+    }
+
+    /// Names the field at fault, as a path in the request (`ticketTypes[0].capacity`).
+    #[must_use]
+    pub fn at_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.0.field = Some(field.into());
+        self
+    }
+
+    /// Says when trying again makes sense.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
+    }
+
+    /// Adds the code that a policy gave with its rejection.
+    #[must_use]
+    pub fn policy_code(mut self, code: impl Into<String>) -> Self {
+        self.0.policy_code = Some(code.into());
+        self
+    }
+
+    /// Adds internal context for the log; it is never shown to the one who asked.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// The kind of refusal.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.code.kind()
+    }
+
+    /// The public sentence.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The field at fault, if one is.
+    pub fn field_name(&self) -> Option<&str> {
+        self.0.field.as_deref()
+    }
+
+    /// When trying again makes sense, if it does.
+    pub fn retry_after_hint(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The rejecting policy's own code, if a policy rejected.
+    pub fn policy_code_text(&self) -> Option<&str> {
+        self.0.policy_code.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.0.code, self.0.detail)?;
+        match &self.0.field {
+            Some(field) => write!(formatter, " (field {field})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,121 @@
+//! The way out for finished mails, and the default that writes them into a folder.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+
+use crate::types::EmailAddress;
+
+/// A finished mail and where it goes.
+#[derive(Debug, Clone)]
+pub struct OutgoingMail {
+    /// Names the delivery: the same for every attempt, letters, digits, `.`, `_` and `-` only, at most 150 long.
+    pub delivery_key: String,
+    /// Envelope sender.
+    pub from: EmailAddress,
+    /// Envelope recipient.
+    pub to: EmailAddress,
+    /// The mail itself (RFC 5322), with CRLF line ends.
+    pub bytes: Vec<u8>,
+}
+
+/// How sending a mail ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailOutcome {
+    /// The server took it over, with its reply.
+    Sent {
+        /// What the server said.
+        reply: String,
+    },
+    /// It will not work later either (5xx on this mail), with the reply.
+    Refused {
+        /// What the server said.
+        reply: String,
+    },
+    /// It did not work now and certainly was not sent (4xx, no connection), with the reply or reason.
+    Deferred {
+        /// What the server said, or what went wrong.
+        reply: String,
+    },
+    /// The connection died when the mail might already have been taken over (RFC 1047).
+    Unknown {
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// Hands finished mails on.
+#[async_trait]
+pub trait Mailer: Send + Sync + 'static {
+    /// Sends one mail and says how that ended. Bounds its own time; never panics on bad mails.
+    async fn send(&self, mail: &OutgoingMail) -> MailOutcome;
+
+    /// How many mails may be handed over at once; the worker marks no more than these as `sending`.
+    fn concurrency(&self) -> usize;
+
+    /// Whether sending the same `delivery_key` twice leaves one mail; then no outcome is ever unknown.
+    fn is_idempotent(&self) -> bool {
+        false
+    }
+}
+
+/// Writes each mail to `FOLDER/KEY.eml`, at once or not at all; the same key again replaces the file.
+#[derive(Debug, Clone)]
+pub struct FolderMailer {
+    folder: PathBuf,
+}
+
+impl FolderMailer {
+    /// Opens the folder, making it if need be.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn open(folder: impl Into<PathBuf>) -> std::io::Result<Self> {
+        let folder = folder.into();
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// The folder the mails are in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn write(&self, mail: &OutgoingMail) -> std::io::Result<()> {
+        use std::io::Write as _;
+
+        let part = self.folder.join(format!(".{}.part", mail.delivery_key));
+        let mut file = std::fs::File::create(&part)?;
+        file.write_all(&mail.bytes)?;
+        file.sync_data()?;
+        std::fs::rename(&part, self.folder.join(format!("{}.eml", mail.delivery_key)))?;
+        // The rename is durable once the folder is synced; a mail that is called sent must be there after a power cut.
+        std::fs::File::open(&self.folder)?.sync_data()
+    }
+}
+
+#[async_trait]
+impl Mailer for FolderMailer {
+    async fn send(&self, mail: &OutgoingMail) -> MailOutcome {
+        let key = &mail.delivery_key;
+        let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if key.is_empty() || key.len() > 150 || key.starts_with('.') || !key.bytes().all(safe) {
+            return MailOutcome::Refused { reply: format!("not a file name: {key:?}") };
+        }
+        let (mailer, mail) = (self.clone(), mail.clone());
+        match tokio::task::spawn_blocking(move || mailer.write(&mail)).await {
+            Ok(Ok(())) => MailOutcome::Sent { reply: "written to the mail folder".to_owned() },
+            Ok(Err(error)) => MailOutcome::Deferred { reply: format!("mail folder: {error}") },
+            Err(error) => MailOutcome::Deferred { reply: format!("mail folder: {error}") },
+        }
+    }
+
+    fn concurrency(&self) -> usize {
+        // One block of recipients; a file needs no connection.
+        32
+    }
+
+    fn is_idempotent(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,107 @@
+//! A tenant's say in a booking: a pure function of its arguments.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::types::{EventId, TenantId};
+
+/// What a policy sees of a booking request. No name, no address: the customer is a pseudonym.
+#[derive(Debug, Clone, Serialize)]
+pub struct BookingView {
+    /// The tenant whose policy is asked.
+    pub tenant: TenantId,
+    /// The event to be booked.
+    pub event: EventView,
+    /// What is to be booked, at prices as the policy before left them.
+    pub lines: Vec<LineView>,
+    /// What is known of the customer.
+    pub customer: CustomerView,
+    /// The moment of the request, UTC.
+    pub now: Timestamp,
+}
+
+/// What a policy sees of an event.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventView {
+    /// Which event.
+    pub id: EventId,
+    /// Its version.
+    pub version: u64,
+    /// Its name.
+    pub title: String,
+    /// When it begins, UTC.
+    pub starts_at: Timestamp,
+    /// IANA name of its zone.
+    pub time_zone: String,
+    /// ISO 4217 code of its prices.
+    pub currency: String,
+    /// What can be booked.
+    pub ticket_types: Vec<TicketTypeView>,
+}
+
+/// What a policy sees of a ticket type.
+#[derive(Debug, Clone, Serialize)]
+pub struct TicketTypeView {
+    /// Its id.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// Its list price in minor units.
+    pub price_minor: u32,
+}
+
+/// Some tickets of one type in a request.
+#[derive(Debug, Clone, Serialize)]
+pub struct LineView {
+    /// Which type.
+    pub ticket_type: String,
+    /// How many.
+    pub quantity: u32,
+    /// Price of one, in minor units.
+    pub unit_price_minor: u32,
+}
+
+/// What a policy sees of the customer.
+#[derive(Debug, Clone, Serialize)]
+pub struct CustomerView {
+    /// The same for the same customer within the tenant.
+    pub pseudonym: String,
+    /// Tickets of this event the customer holds already; exact when the booking is written.
+    pub tickets_in_event: u32,
+}
+
+/// What a policy answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Go ahead.
+    Accept,
+    /// No, with a code for programs and a reason for the customer.
+    Reject {
+        /// A short code of the policy's own.
+        code: String,
+        /// Why, for the customer.
+        reason: String,
+    },
+    /// Go ahead at these prices.
+    Adjust {
+        /// Price of one ticket for each line, in minor units; at most ten times the list price.
+        unit_prices_minor: Vec<u32>,
+    },
+}
+
+/// Why a policy gave no answer; the booking is then refused (`policy-unavailable`).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct HookFailure(pub String);
+
+/// Decides about bookings. Asked at every door into a booking, before the transaction that makes it; asked
+/// again if what it saw moved meanwhile.
+#[async_trait]
+pub trait Policy: Send + Sync + 'static {
+    /// Says whether this booking may be made, and at which prices.
+    ///
+    /// # Errors
+    /// [`HookFailure`] when there is no answer; never read as a yes.
+    async fn validate_booking(&self, request: &BookingView) -> Result<Decision, HookFailure>;
+}

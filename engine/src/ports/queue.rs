@@ -1,0 +1,125 @@
+//! The queue between what is owed and the workers. It only hurries: what is owed stands in the database.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Result,
+    types::{NotificationId, TenantId},
+};
+
+/// Which stream a task goes through; transactional mails never wait behind bulk ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Answers to what somebody did.
+    Transactional,
+    /// Mails to many.
+    Bulk,
+}
+
+impl Lane {
+    /// Both lanes, the hurried one first.
+    pub const ALL: [Lane; 2] = [Lane::Transactional, Lane::Bulk];
+
+    /// The lane as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transactional => "transactional",
+            Self::Bulk => "bulk",
+        }
+    }
+}
+
+/// Work that is due now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The same for the same publication of the same work; visible ASCII, at most 200 long.
+    pub id: String,
+    /// The notification it belongs to.
+    pub notification: NotificationId,
+    /// What to do.
+    pub kind: TaskKind,
+}
+
+/// What to do for a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum TaskKind {
+    /// List its recipients in blocks.
+    FanOut,
+    /// Deliver one block: up to 32 consecutive customers, one mail each.
+    Deliver {
+        /// Which block, from 0.
+        block: u32,
+    },
+}
+
+/// Proves that a task was fetched by this worker and not yet settled.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Receipt(pub String);
+
+/// A fetched task. Unsettled for longer than the lease, it is given to another worker.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    /// Whose task.
+    pub tenant: TenantId,
+    /// The task.
+    pub task: Task,
+    /// What settles it.
+    pub receipt: Receipt,
+}
+
+/// What becomes of a fetched task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// The ledger has what happened, good or bad: forget the task.
+    Done,
+    /// Not handled: give it to somebody after about this time.
+    Release(Duration),
+}
+
+/// How a lane stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LaneStats {
+    /// Tasks that nobody has fetched.
+    pub waiting: u64,
+    /// Tasks that a worker has.
+    pub leased: u64,
+}
+
+/// A durable queue with leases.
+#[async_trait]
+pub trait Queue: Send + Sync + 'static {
+    /// Adds tasks, all or none; a task whose id is there already is not added again.
+    ///
+    /// # Errors
+    /// `unavailable` if the queue is full or away; `internal` for more than 1,000 tasks.
+    async fn publish(&self, lane: Lane, tenant: &TenantId, tasks: &[Task]) -> Result<()>;
+
+    /// Leases up to `max` tasks, tenants in turn; waits up to `wait` if there is none.
+    ///
+    /// # Errors
+    /// `unavailable` if the queue is away.
+    async fn fetch(&self, lane: Lane, max: usize, wait: Duration) -> Result<Vec<Leased>>;
+
+    /// Starts the leases anew, for work that takes long.
+    ///
+    /// # Errors
+    /// `unavailable` if the queue is away.
+    async fn extend(&self, receipts: &[Receipt]) -> Result<()>;
+
+    /// Ends leases. A lease that ran out meanwhile is left alone.
+    ///
+    /// # Errors
+    /// `unavailable` if the queue is away.
+    async fn settle(&self, settlements: &[(Receipt, Settlement)]) -> Result<()>;
+
+    /// Counts the tasks of a lane.
+    ///
+    /// # Errors
+    /// `unavailable` if the queue is away.
+    async fn stats(&self, lane: Lane) -> Result<LaneStats>;
+}

@@ -1,0 +1,37 @@
+//! The words of a mail: the port, and the built-in templates.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::types::{NotificationKind, TenantId};
+
+/// The words of one mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// The plain text part.
+    pub text: String,
+    /// The HTML part.
+    pub html: String,
+}
+
+/// Why a template gave no words; the built-in ones are used instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RenderFailure(pub String);
+
+/// Writes the words of mails.
+#[async_trait]
+pub trait Templates: Send + Sync + 'static {
+    /// Renders a notification kind for one recipient. `data` has the same shape for every mail of a kind.
+    ///
+    /// # Errors
+    /// [`RenderFailure`]; the engine then falls back to the built-in ones.
+    async fn render(
+        &self,
+        tenant: &TenantId,
+        kind: NotificationKind,
+        data: &Value,
+    ) -> Result<Rendered, RenderFailure>;
+}

@@ -1,0 +1,188 @@
+//! Bookings and the request for one.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{BookingId, EventId, TicketTypeId, UserId};
+use crate::{Error, Result};
+
+/// Whether a booking admits anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BookingStatus {
+    /// Its tickets are sold to the customer.
+    Confirmed,
+    /// Given back, or called off with its event.
+    Cancelled,
+}
+
+impl BookingStatus {
+    /// The status as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Why a booking ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CancelCause {
+    /// The customer gave it back.
+    Customer,
+    /// The organizer, or the tenant's program, took it back.
+    Organizer,
+    /// The whole event was called off.
+    Event,
+}
+
+impl CancelCause {
+    /// The cause as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Organizer => "organizer",
+            Self::Event => "event",
+        }
+    }
+}
+
+impl FromStr for CancelCause {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "customer" => Ok(Self::Customer),
+            "organizer" => Ok(Self::Organizer),
+            "event" => Ok(Self::Event),
+            other => Err(Error::internal(format!("unknown cancel cause {other}"))),
+        }
+    }
+}
+
+/// Tickets that a customer booked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Booking {
+    /// Which booking; names its event and customer too.
+    pub id: BookingId,
+    /// The event that is booked.
+    pub event: EventId,
+    /// Who booked.
+    pub customer: UserId,
+    /// Whether it admits anybody.
+    pub status: BookingStatus,
+    /// Why it ended, if it did.
+    pub cancelled: Option<(CancelCause, Timestamp)>,
+    /// What was booked; 1 to 10 lines.
+    pub lines: Vec<BookingLine>,
+    /// Sum over the lines, in minor units of `currency`.
+    pub total_minor: u64,
+    /// ISO 4217 code of the prices.
+    pub currency: String,
+    /// The version of the event that was booked.
+    pub event_version: u64,
+    /// When it was booked, UTC.
+    pub created_at: Timestamp,
+}
+
+impl Booking {
+    /// How many tickets the booking holds, over all lines.
+    pub fn tickets(&self) -> u32 {
+        self.lines.iter().map(|line| line.quantity).sum()
+    }
+}
+
+/// Some tickets of one type at one price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BookingLine {
+    /// Which type.
+    pub ticket_type: TicketTypeId,
+    /// How many.
+    pub quantity: u32,
+    /// Price of one, in minor units.
+    pub unit_price_minor: u32,
+}
+
+/// Books tickets for the acting user.
+#[derive(Debug, Clone)]
+pub struct BookTickets {
+    /// Which event.
+    pub event: EventId,
+    /// What to book; 1 to 10 lines, each type once.
+    pub lines: Vec<BookLine>,
+    /// Makes the request safe to send again for 24 hours.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Refuses the booking (`price-changed`) if its total would differ; in minor units.
+    pub expected_total_minor: Option<u64>,
+}
+
+impl BookTickets {
+    /// Most lines of one booking.
+    pub const LINES_MAX: usize = 10;
+
+    /// Books `quantity` tickets of the event's only type.
+    pub fn general(event: EventId, quantity: u32) -> Self {
+        Self {
+            event,
+            lines: vec![BookLine { ticket_type: None, quantity }],
+            idempotency_key: None,
+            expected_total_minor: None,
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.lines.is_empty() || self.lines.len() > Self::LINES_MAX {
+            return Err(Error::field("lines", "A booking has 1 to 10 lines."));
+        }
+        for (index, line) in self.lines.iter().enumerate() {
+            if line.quantity == 0 {
+                return Err(Error::field(format!("lines[{index}].quantity"), "At least 1 ticket is booked."));
+            }
+            if self.lines[..index].iter().any(|other| other.ticket_type == line.ticket_type) {
+                return Err(Error::field(format!("lines[{index}].ticketType"), "Each ticket type stands in one line."));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many tickets of which type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BookLine {
+    /// Which type; none means the event's only one.
+    pub ticket_type: Option<TicketTypeId>,
+    /// How many, at least 1.
+    pub quantity: u32,
+}
+
+/// The client's own name for a request, so that sending it again books once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Reads a key: 1 to 255 visible ASCII characters.
+    ///
+    /// # Errors
+    /// `field-invalid` for anything else.
+    pub fn parse(text: &str) -> Result<Self> {
+        if (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::field("Idempotency-Key", "A key is 1 to 255 visible ASCII characters."))
+        }
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}

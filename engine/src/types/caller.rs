@@ -1,0 +1,140 @@
+//! Who asks: the first argument of every use case.
+
+use super::{TenantId, UserId, UserRole};
+use crate::{Error, Result};
+
+/// In which capacity somebody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Nobody signed in; sees what is public.
+    Anonymous,
+    /// Books tickets.
+    Customer,
+    /// Works at the door and reads bookings.
+    Staff,
+    /// Runs events of their own.
+    Organizer,
+    /// Runs the whole tenant.
+    Owner,
+    /// Code that embeds the engine and is trusted with a tenant.
+    Platform,
+    /// Runs the installation; belongs to no tenant.
+    Operator,
+}
+
+impl From<UserRole> for Role {
+    fn from(role: UserRole) -> Self {
+        match role {
+            UserRole::Customer => Self::Customer,
+            UserRole::Staff => Self::Staff,
+            UserRole::Organizer => Self::Organizer,
+            UserRole::Owner => Self::Owner,
+        }
+    }
+}
+
+/// Who asks, for which tenant. Whoever makes one vouches for it: the engine believes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    tenant: Option<TenantId>,
+    user: Option<UserId>,
+    role: Role,
+}
+
+impl Caller {
+    /// A signed-in user of a tenant, as the transport authenticated them.
+    pub fn user(tenant: TenantId, user: UserId, role: UserRole) -> Self {
+        Self { tenant: Some(tenant), user: Some(user), role: role.into() }
+    }
+
+    /// Somebody who did not sign in, at a tenant's door.
+    pub fn anonymous(tenant: TenantId) -> Self {
+        Self { tenant: Some(tenant), user: None, role: Role::Anonymous }
+    }
+
+    /// Trusted embedding code with all rights in this tenant.
+    ///
+    /// A name that no tenant has is not refused here; the use case answers `not-found`.
+    pub fn platform(tenant: &str) -> Self {
+        Self { tenant: Some(TenantId::trusted(tenant)), user: None, role: Role::Platform }
+    }
+
+    /// The one who runs the installation; acts outside tenants, or in one with [`Caller::within`].
+    pub fn operator() -> Self {
+        Self { tenant: None, user: None, role: Role::Operator }
+    }
+
+    /// The same caller acting in a tenant.
+    #[must_use]
+    pub fn within(&self, tenant: TenantId) -> Self {
+        Self { tenant: Some(tenant), ..self.clone() }
+    }
+
+    /// The same trusted caller, acting for one of the tenant's users.
+    #[must_use]
+    pub fn on_behalf_of(&self, user: UserId) -> Self {
+        Self { user: Some(user), ..self.clone() }
+    }
+
+    /// In which capacity the caller asks.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The user who asks, if one is named.
+    pub fn user_id(&self) -> Option<UserId> {
+        self.user
+    }
+
+    /// The tenant the caller acts in.
+    ///
+    /// # Errors
+    /// `not-found` for an operator who named none.
+    pub fn tenant(&self) -> Result<&TenantId> {
+        self.tenant.as_ref().ok_or_else(|| Error::not_found("tenant", ""))
+    }
+
+    /// The user who acts.
+    ///
+    /// # Errors
+    /// `not-authenticated` for nobody, `forbidden` for trusted code that named no user.
+    pub fn acting_user(&self) -> Result<UserId> {
+        match (self.user, self.role) {
+            (Some(user), _) => Ok(user),
+            (None, Role::Anonymous) => Err(sign_in()),
+            (None, _) => Err(Error::forbidden(
+                "This is done for a user: name one with `on_behalf_of`, or sign in as one.",
+            )),
+        }
+    }
+
+    /// Refuses callers who did not sign in.
+    pub(crate) fn require_signed_in(&self) -> Result<()> {
+        if self.role == Role::Anonymous { Err(sign_in()) } else { Ok(()) }
+    }
+
+    /// Refuses callers other than those in `roles`; trusted code of the tenant and operators pass.
+    pub(crate) fn require_any(&self, roles: &[Role], to: &'static str) -> Result<()> {
+        self.require_signed_in()?;
+        let trusted = matches!(self.role, Role::Platform | Role::Operator);
+        if trusted || roles.contains(&self.role) {
+            Ok(())
+        } else {
+            Err(Error::forbidden(to))
+        }
+    }
+
+    /// Refuses everybody but operators.
+    pub(crate) fn require_operator(&self) -> Result<()> {
+        self.require_signed_in()?;
+        if self.role == Role::Operator {
+            Ok(())
+        } else {
+            Err(Error::forbidden("Only an operator of this installation may do this."))
+        }
+    }
+}
+
+fn sign_in() -> Error {
+    Error::new(crate::ErrorCode::NotAuthenticated, "Sign in and send the token with the request.")
+}

@@ -1,0 +1,273 @@
+//! Events and their ticket types.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{EventId, Label, NotificationSummary, Prose, TicketTypeId, UserId};
+use crate::{Error, Result};
+
+/// Whether an event can be seen and booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventStatus {
+    /// Seen by its organizer only.
+    Draft,
+    /// Seen by everybody, and on sale.
+    Published,
+    /// Called off; final.
+    Cancelled,
+}
+
+impl EventStatus {
+    /// The status as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Published => "published",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for EventStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for EventStatus {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "draft" => Ok(Self::Draft),
+            "published" => Ok(Self::Published),
+            "cancelled" => Ok(Self::Cancelled),
+            _ => Err(Error::field("status", "A status is one of draft, published, cancelled.")),
+        }
+    }
+}
+
+/// What people attend.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Which event.
+    pub id: EventId,
+    /// The organizer who made it; none if an owner's program did.
+    pub organizer: Option<UserId>,
+    /// Counts the organizers' changes, never bookings; 1 at creation.
+    pub version: u64,
+    /// What it says about itself.
+    pub details: EventDetails,
+    /// Whether it can be seen and booked.
+    pub status: EventStatus,
+    /// Tickets that can be sold in all.
+    pub total_tickets: u32,
+    /// Tickets sold.
+    pub tickets_sold: u32,
+    /// Tickets kept for somebody for a while.
+    pub tickets_held: u32,
+    /// What can be booked; exactly one until several are supported.
+    pub ticket_types: Vec<TicketType>,
+    /// ISO 4217 code of the prices.
+    pub currency: String,
+    /// When it was made, UTC.
+    pub created_at: Timestamp,
+    /// When an organizer last changed it, UTC.
+    pub updated_at: Timestamp,
+}
+
+/// What an event says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventDetails {
+    /// Its name.
+    pub title: Label,
+    /// More about it.
+    pub description: Prose,
+    /// When it begins.
+    pub starts_at: Timestamp,
+    /// When it ends, if that is known; after `starts_at`.
+    pub ends_at: Option<Timestamp>,
+    /// IANA name of the zone it happens in, such as `Europe/Berlin`.
+    pub time_zone: String,
+    /// Where it happens; may be empty.
+    pub location: Option<Label>,
+}
+
+impl EventDetails {
+    pub(crate) fn validate(&self) -> Result<()> {
+        jiff::tz::TimeZone::get(&self.time_zone).map_err(|_| {
+            Error::field("timeZone", "A time zone is an IANA name such as Europe/Berlin or UTC.")
+        })?;
+        let years = i64::from(self.starts_at.to_zoned(jiff::tz::TimeZone::UTC).year());
+        if !(1970..=9000).contains(&years) {
+            return Err(Error::field("startsAt", "An event begins between the years 1970 and 9000."));
+        }
+        match self.ends_at {
+            Some(ends_at) if ends_at <= self.starts_at => {
+                Err(Error::field("endsAt", "An event ends after it begins."))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether customers must hear of the step from `self` to `new`.
+    pub(crate) fn differs_for_customers(&self, new: &Self) -> bool {
+        self.title != new.title
+            || self.starts_at != new.starts_at
+            || self.ends_at != new.ends_at
+            || self.time_zone != new.time_zone
+            || self.location != new.location
+    }
+}
+
+/// Something that can be booked at an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketType {
+    /// Which type, within the event.
+    pub id: TicketTypeId,
+    /// What it is called.
+    pub name: Label,
+    /// Tickets of this type that can be sold.
+    pub capacity: u32,
+    /// Tickets of this type that are sold.
+    pub sold: u32,
+    /// Tickets of this type that are kept for somebody.
+    pub held: u32,
+    /// Price of one ticket, in minor units of the event's currency.
+    pub price_minor: u32,
+    /// From when it is sold; none means at once.
+    pub sales_open_at: Option<Timestamp>,
+    /// Until when it is sold; none means until the event begins.
+    pub sales_close_at: Option<Timestamp>,
+    /// Fewest tickets of one booking.
+    pub min_per_booking: u32,
+    /// Most tickets of one booking.
+    pub max_per_booking: u32,
+}
+
+/// Describes a ticket type; an `id` names one that is there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTicketType {
+    /// The type to change; none makes a new one (or matches the only one).
+    pub id: Option<TicketTypeId>,
+    /// What it is called.
+    pub name: Label,
+    /// Tickets of this type that can be sold, 1 to 10,000,000.
+    pub capacity: u32,
+    /// Price of one ticket, in minor units of the tenant's currency.
+    pub price_minor: u32,
+    /// From when it is sold; none means at once.
+    pub sales_open_at: Option<Timestamp>,
+    /// Until when it is sold; none means until the event begins.
+    pub sales_close_at: Option<Timestamp>,
+    /// Fewest tickets of one booking; at least 1.
+    pub min_per_booking: u32,
+    /// Most tickets of one booking; at most 10,000.
+    pub max_per_booking: u32,
+}
+
+impl NewTicketType {
+    /// Most tickets of one type; keeps every sum of quantities within `u32`.
+    pub const CAPACITY_MAX: u32 = 10_000_000;
+    /// Most tickets in one booking; bounds what one request can take.
+    pub const PER_BOOKING_MAX: u32 = 10_000;
+    /// Most tickets in one booking unless the organizer says otherwise.
+    pub const PER_BOOKING_DEFAULT: u32 = 100;
+
+    /// The type that the short form `totalTickets` stands for: `General`, at price 0.
+    pub fn general(capacity: u32) -> Self {
+        Self {
+            id: None,
+            name: Label::stored("General".to_owned()),
+            capacity,
+            price_minor: 0,
+            sales_open_at: None,
+            sales_close_at: None,
+            min_per_booking: 1,
+            max_per_booking: Self::PER_BOOKING_DEFAULT,
+        }
+    }
+
+    fn validate(&self) -> Result<()> {
+        if !(1..=Self::CAPACITY_MAX).contains(&self.capacity) {
+            return Err(Error::field("ticketTypes[0].capacity", "A capacity is 1 to 10,000,000 tickets."));
+        }
+        if self.min_per_booking < 1 || self.min_per_booking > self.max_per_booking {
+            return Err(Error::field("ticketTypes[0].minPerBooking", "The fewest tickets of a booking are at least 1 and at most maxPerBooking."));
+        }
+        if self.max_per_booking > Self::PER_BOOKING_MAX {
+            return Err(Error::field("ticketTypes[0].maxPerBooking", "One booking has at most 10,000 tickets."));
+        }
+        match (self.sales_open_at, self.sales_close_at) {
+            (Some(open), Some(close)) if close <= open => {
+                Err(Error::field("ticketTypes[0].salesCloseAt", "Sales close after they open."))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes an event.
+#[derive(Debug, Clone)]
+pub struct CreateEvent {
+    /// What it says about itself.
+    pub details: EventDetails,
+    /// `Draft` or `Published`.
+    pub status: EventStatus,
+    /// What can be booked; exactly one until several are supported.
+    pub ticket_types: Vec<NewTicketType>,
+}
+
+impl CreateEvent {
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.status == EventStatus::Cancelled {
+            return Err(Error::field("status", "A new event is draft or published."));
+        }
+        validate_parts(&self.details, &self.ticket_types)
+    }
+}
+
+/// Replaces what an organizer may say about an event; counters are not among it.
+#[derive(Debug, Clone)]
+pub struct UpdateEvent {
+    /// Which event.
+    pub event: EventId,
+    /// The version the organizer saw; another one now is `version-mismatch`.
+    pub expected_version: u64,
+    /// What it says about itself from now on.
+    pub details: EventDetails,
+    /// `Draft` or `Published`; to call an event off, cancel it.
+    pub status: EventStatus,
+    /// What can be booked from now on.
+    pub ticket_types: Vec<NewTicketType>,
+    /// Whether customers are told; none tells them when title, time, zone or place change.
+    pub notify_customers: Option<bool>,
+}
+
+impl UpdateEvent {
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.status == EventStatus::Cancelled {
+            return Err(Error::field("status", "To call an event off, cancel it: POST …/cancel."));
+        }
+        validate_parts(&self.details, &self.ticket_types)
+    }
+}
+
+fn validate_parts(details: &EventDetails, types: &[NewTicketType]) -> Result<()> {
+    details.validate()?;
+    match types {
+        [only] => only.validate(),
+        _ => Err(Error::field("ticketTypes", "An event has exactly one ticket type for now.")),
+    }
+}
+
+/// An event after an organizer's change, and what customers will hear of it.
+#[derive(Debug, Clone)]
+pub struct EventChange {
+    /// The event as it was written.
+    pub event: Event,
+    /// The notification that tells customers, if they are told.
+    pub notification: Option<NotificationSummary>,
+}

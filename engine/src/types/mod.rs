@@ -1,0 +1,31 @@
+//! The domain's words as plain types. Every layer speaks in them; they know no store and no transport.
+
+mod bookings;
+mod caller;
+mod events;
+mod ids;
+mod notifications;
+mod pages;
+mod tenants;
+mod text;
+mod users;
+
+pub use bookings::{
+    BookLine, BookTickets, Booking, BookingLine, BookingStatus, CancelCause, IdempotencyKey,
+};
+pub use caller::{Caller, Role};
+pub use events::{
+    CreateEvent, Event, EventChange, EventDetails, EventStatus, NewTicketType, TicketType,
+    UpdateEvent,
+};
+pub use ids::{BookingId, EventId, NotificationId, SessionId, TenantId, TicketTypeId, UserId};
+pub use notifications::{
+    Delivery, DeliveryCounts, DeliveryState, Notification, NotificationKind, NotificationStatus,
+    NotificationSummary,
+};
+pub use pages::{Page, PageRequest};
+pub use tenants::{CreateTenant, Tenant, TenantSettings};
+pub use text::{EmailAddress, Label, Prose};
+pub use users::{
+    AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,
+};

@@ -1,0 +1,251 @@
+//! Notifications (what customers must hear) and deliveries (one notification to one customer).
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{BookingId, EventId, NotificationId, UserId};
+use crate::{Error, Result};
+
+/// What a notification is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotificationKind {
+    /// A booking was made (transactional).
+    BookingConfirmed,
+    /// A booking was cancelled (transactional).
+    BookingCancelled,
+    /// An event changed in a way that its customers must know (bulk).
+    EventUpdated,
+    /// An event was called off (bulk).
+    EventCancelled,
+}
+
+impl NotificationKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] =
+        &[Self::BookingConfirmed, Self::BookingCancelled, Self::EventUpdated, Self::EventCancelled];
+
+    /// The kind as text, which is also the name of its template folder.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BookingConfirmed => "booking-confirmed",
+            Self::BookingCancelled => "booking-cancelled",
+            Self::EventUpdated => "event-updated",
+            Self::EventCancelled => "event-cancelled",
+        }
+    }
+
+    /// Whether the mail answers something its reader did; such mails go first and are sent at least once.
+    /// Bulk mails are sent at most once where SMTP leaves the outcome open.
+    pub fn is_transactional(self) -> bool {
+        matches!(self, Self::BookingConfirmed | Self::BookingCancelled)
+    }
+}
+
+impl fmt::Display for NotificationKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for NotificationKind {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| Error::internal(format!("unknown notification kind {text}")))
+    }
+}
+
+/// How far a notification has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotificationStatus {
+    /// Waits for its time (later changes of the event still merge into it).
+    Scheduled,
+    /// Its recipients are being listed.
+    FanningOut,
+    /// All recipients are listed; their deliveries say the rest.
+    FannedOut,
+    /// Something newer made it pointless before it was done.
+    Superseded,
+}
+
+impl NotificationStatus {
+    /// The status as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::FanningOut => "fanning-out",
+            Self::FannedOut => "fanned-out",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+impl FromStr for NotificationStatus {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "scheduled" => Ok(Self::Scheduled),
+            "fanning-out" => Ok(Self::FanningOut),
+            "fanned-out" => Ok(Self::FannedOut),
+            "superseded" => Ok(Self::Superseded),
+            other => Err(Error::internal(format!("unknown notification status {other}"))),
+        }
+    }
+}
+
+/// A notification that a change caused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationSummary {
+    /// Which notification; its progress can be asked for.
+    pub id: NotificationId,
+    /// How many customers it will reach, counted just before the change.
+    pub recipients: u64,
+}
+
+/// Something customers must hear, and how far telling them has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification {
+    /// Which notification.
+    pub id: NotificationId,
+    /// What it is about.
+    pub kind: NotificationKind,
+    /// The event it is about.
+    pub event: EventId,
+    /// How far it has come.
+    pub status: NotificationStatus,
+    /// How many customers it reaches: an estimate until it is fanned out, exact from then on.
+    pub recipients: u64,
+    /// How its deliveries stand.
+    pub deliveries: DeliveryCounts,
+    /// When it was caused, UTC.
+    pub created_at: Timestamp,
+    /// When it goes out, UTC.
+    pub due_at: Timestamp,
+}
+
+/// What became of one notification for one customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// Waits for a worker.
+    Queued,
+    /// On a connection right now.
+    Sending,
+    /// Taken over by the mail server.
+    Sent,
+    /// Failed for now; tried again at its time.
+    Deferred,
+    /// Given up, with a reason.
+    Dead,
+    /// No longer wanted: its bookings were cancelled first.
+    Suppressed,
+    /// Perhaps sent: a worker or connection died at the wrong moment, and a second mail would be worse.
+    Unknown,
+}
+
+impl DeliveryState {
+    /// The state as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Deferred => "deferred",
+            Self::Dead => "dead",
+            Self::Suppressed => "suppressed",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether nothing more happens by itself.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Sent | Self::Dead | Self::Suppressed | Self::Unknown)
+    }
+}
+
+impl FromStr for DeliveryState {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "queued" => Self::Queued,
+            "sending" => Self::Sending,
+            "sent" => Self::Sent,
+            "deferred" => Self::Deferred,
+            "dead" => Self::Dead,
+            "suppressed" => Self::Suppressed,
+            "unknown" => Self::Unknown,
+            other => return Err(Error::internal(format!("unknown delivery state {other}"))),
+        })
+    }
+}
+
+/// How many deliveries stand how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct DeliveryCounts {
+    /// Wait for a worker.
+    pub queued: u64,
+    /// On a connection right now.
+    pub sending: u64,
+    /// Taken over by the mail server.
+    pub sent: u64,
+    /// Failed for now.
+    pub deferred: u64,
+    /// Given up.
+    pub dead: u64,
+    /// No longer wanted.
+    pub suppressed: u64,
+    /// Perhaps sent.
+    pub unknown: u64,
+    /// Were `unknown` at some time, whatever they are now.
+    pub ever_unknown: u64,
+}
+
+impl DeliveryCounts {
+    /// Counts one more delivery.
+    pub(crate) fn add(&mut self, state: DeliveryState, ever_unknown: bool) {
+        let counter = match state {
+            DeliveryState::Queued => &mut self.queued,
+            DeliveryState::Sending => &mut self.sending,
+            DeliveryState::Sent => &mut self.sent,
+            DeliveryState::Deferred => &mut self.deferred,
+            DeliveryState::Dead => &mut self.dead,
+            DeliveryState::Suppressed => &mut self.suppressed,
+            DeliveryState::Unknown => &mut self.unknown,
+        };
+        *counter += 1;
+        self.ever_unknown += u64::from(ever_unknown);
+    }
+
+    /// All deliveries, whatever their state.
+    pub fn total(&self) -> u64 {
+        self.queued + self.sending + self.sent + self.deferred + self.dead + self.suppressed + self.unknown
+    }
+}
+
+/// One notification to one customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The customer it goes to.
+    pub customer: UserId,
+    /// The booking it is about, for kinds that are about one.
+    pub booking: Option<BookingId>,
+    /// What became of it.
+    pub state: DeliveryState,
+    /// How often a send was tried to its end.
+    pub attempts: u32,
+    /// Why it is where it is: the mail server's reply, or our reason.
+    pub reason: Option<String>,
+    /// When it is tried again, if it is.
+    pub next_at: Option<Timestamp>,
+    /// Whether its outcome was unknown at some time.
+    pub ever_unknown: bool,
+    /// How often a worker died while sending it.
+    pub lost: u32,
+}

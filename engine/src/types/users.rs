@@ -1,0 +1,154 @@
+//! Users of a tenant, operators of the installation, and their sessions.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{EmailAddress, Label, SessionId, TenantId, UserId};
+use crate::{Error, Result};
+
+/// What a user is in their tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserRole {
+    /// Runs the whole tenant.
+    Owner,
+    /// Runs events of their own.
+    Organizer,
+    /// Works at the door and reads bookings.
+    Staff,
+    /// Books tickets.
+    Customer,
+}
+
+impl UserRole {
+    /// The role as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Organizer => "organizer",
+            Self::Staff => "staff",
+            Self::Customer => "customer",
+        }
+    }
+}
+
+impl fmt::Display for UserRole {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for UserRole {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "owner" => Ok(Self::Owner),
+            "organizer" => Ok(Self::Organizer),
+            "staff" => Ok(Self::Staff),
+            "customer" => Ok(Self::Customer),
+            _ => Err(Error::field("role", "A role is one of owner, organizer, staff, customer.")),
+        }
+    }
+}
+
+/// A user of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Which user.
+    pub id: UserId,
+    /// The tenant they belong to.
+    pub tenant: TenantId,
+    /// The address their mails go to, and their login.
+    pub email: EmailAddress,
+    /// What to call them.
+    pub name: Label,
+    /// What they are in the tenant.
+    pub role: UserRole,
+    /// The id the embedding platform knows them by, if it brought them.
+    pub external_id: Option<String>,
+    /// When the record was made, UTC.
+    pub created_at: Timestamp,
+}
+
+/// Signs somebody up with a password.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// Their address and login.
+    pub email: EmailAddress,
+    /// What to call them.
+    pub name: Label,
+    /// 8 to 200 characters.
+    pub password: String,
+    /// `Customer`, or `Organizer` where the tenant leaves that open.
+    pub role: UserRole,
+}
+
+/// Makes a user, by somebody with the right to.
+#[derive(Debug, Clone)]
+pub struct CreateUser {
+    /// Their address and login.
+    pub email: EmailAddress,
+    /// What to call them.
+    pub name: Label,
+    /// 8 to 200 characters; without one they cannot sign in here.
+    pub password: Option<String>,
+    /// What they are in the tenant.
+    pub role: UserRole,
+}
+
+/// Finds or makes the user that a platform knows under its own id; name and address are brought up to date.
+#[derive(Debug, Clone)]
+pub struct EnsureUser {
+    /// The platform's own id of the user, 1 to 255 characters.
+    pub external_id: String,
+    /// What to call them.
+    pub name: Label,
+    /// The address their mails go to.
+    pub email: EmailAddress,
+}
+
+/// Proves who somebody is.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// The login.
+    pub email: EmailAddress,
+    /// The password.
+    pub password: String,
+}
+
+/// A signed-in session: a family of refresh tokens of which one generation is current.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Which session.
+    pub id: SessionId,
+    /// Whose session.
+    pub user: User,
+    /// Which refresh token of the family is to be used next.
+    pub generation: u32,
+    /// When the session ends at the latest, UTC.
+    pub expires_at: Timestamp,
+}
+
+/// Somebody who runs the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// Their login.
+    pub email: EmailAddress,
+    /// What to call them.
+    pub name: Label,
+    /// When the account was made, UTC.
+    pub created_at: Timestamp,
+}
+
+/// Makes an operator.
+#[derive(Debug, Clone)]
+pub struct AddOperator {
+    /// Their login.
+    pub email: EmailAddress,
+    /// What to call them.
+    pub name: Label,
+    /// 8 to 200 characters.
+    pub password: String,
+}

@@ -1,0 +1,1 @@
+//! The Boxoffice host.
