@@ -4,10 +4,15 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::sync::Notify;
+
 use crate::{
-    Result,
+    Error, ErrorCode, Result,
     app_modules::{Bookings, Events, Notifications, Operators, Sessions, Tenants, Users},
-    ports::{Clock, IdSource, Mailer, Policy, Queue, Templates},
+    modules::{Modules, Surroundings},
+    ports::{
+        Clock, FolderMailer, IdSource, Mailer, Policy, Queue, SystemClock, Templates, UlidIds,
+    },
     types::EmailAddress,
     worker::Worker,
 };
@@ -80,12 +85,31 @@ impl Default for Settings {
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
-pub(crate) struct Inner {}
+/// What the handles share.
+pub(crate) struct Inner {
+    pub(crate) modules: Modules,
+    pub(crate) surroundings: Surroundings,
+    pub(crate) policies: Vec<Arc<dyn Policy>>,
+    pub(crate) templates: Option<Arc<dyn Templates>>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) queue: Arc<dyn Queue>,
+    /// Names this engine among all that share the store, anew at every start.
+    pub(crate) holder: String,
+}
 
 impl Engine {
     /// Starts describing an engine.
     pub fn builder() -> EngineBuilder {
-        EngineBuilder { store: Store::Memory, settings: Settings::default(), mailer: None, policies: Vec::new(), templates: None, queue: None, clock: None, ids: None }
+        EngineBuilder {
+            store: Store::Memory,
+            settings: Settings::default(),
+            mailer: None,
+            policies: Vec::new(),
+            templates: None,
+            queue: None,
+            clock: None,
+            ids: None,
+        }
     }
 
     /// Use cases around bookings.
@@ -133,7 +157,7 @@ impl Engine {
     /// # Errors
     /// `unavailable`.
     pub async fn ping(&self) -> Result<()> {
-        todo!()
+        self.0.modules.ping().await
     }
 }
 
@@ -217,6 +241,44 @@ impl EngineBuilder {
     /// # Errors
     /// `store-in-use` if another process holds the folder, `store-too-new`, `unavailable`.
     pub async fn build(self) -> Result<Engine> {
-        todo!()
+        let surroundings = Surroundings {
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            ids: self.ids.unwrap_or_else(|| Arc::new(UlidIds::default())),
+            settings: Arc::new(self.settings),
+            owed: Arc::new(Notify::new()),
+        };
+        let modules = Modules::open(&self.store, &surroundings).await?;
+        let mailer = match self.mailer {
+            Some(mailer) => mailer,
+            None => Arc::new(default_mailer(&self.store)?),
+        };
+        let queue = self.queue.unwrap_or_else(|| modules.queue.clone());
+        // Not from the id source: two engines with seeded ids must still be told apart.
+        let holder = ulid::Ulid::new().to_string();
+        Ok(Engine(Arc::new(Inner {
+            modules,
+            surroundings,
+            policies: self.policies,
+            templates: self.templates,
+            mailer,
+            queue,
+            holder,
+        })))
     }
+}
+
+/// Writes mails beside an embedded store, into its folder `mails`, or for other stores into `boxoffice-mails` of the
+/// system's folder for temporary files.
+fn default_mailer(store: &Store) -> Result<FolderMailer> {
+    let folder = match store {
+        Store::Embedded(folder) => folder.join("mails"),
+        Store::Memory | Store::Remote { .. } => std::env::temp_dir().join("boxoffice-mails"),
+    };
+    FolderMailer::open(&folder).map_err(|error| {
+        Error::new(
+            ErrorCode::Unavailable,
+            format!("The mail folder {} could not be made.", folder.display()),
+        )
+        .caused_by(error)
+    })
 }

@@ -161,7 +161,10 @@ impl Error {
 
     /// Says that there is no such thing for this caller.
     pub fn not_found(what: &str, id: impl fmt::Display) -> Self {
-        Self::new(ErrorCode::NotFound, format!("There is no {what} `{id}` here."))
+        Self::new(
+            ErrorCode::NotFound,
+            format!("There is no {what} `{id}` here."),
+        )
     }
 
     /// Says that the caller's rights do not reach this far.

@@ -6,6 +6,7 @@
 pub mod app_modules;
 mod engine;
 mod error;
+mod modules;
 pub mod ports;
 pub mod types;
 mod worker;

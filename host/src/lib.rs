@@ -1,1 +1,35 @@
-//! The Boxoffice host.
+//! **Boxoffice host**: the engine's HTTP side, to mount in a program of your own, and the program `boxoffice`.
+//!
+//! [`router`] is the whole REST interface as an [`axum::Router`] that nests under any prefix. The features
+//! `program` (command line, configuration, logs) and `smtp` are on by default and can be left out.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use boxoffice_host::{RouterOptions, router};
+//!
+//! let engine = boxoffice_engine::Engine::builder().embedded("data").build().await?;
+//! let app = axum::Router::new().nest("/tickets", router(engine, RouterOptions::default()));
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! // The peer's address is what failed sign-ins are counted by.
+//! axum::serve(listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+#[cfg(feature = "program")]
+mod assembly;
+mod auth;
+#[cfg(feature = "program")]
+pub mod cli;
+#[cfg(feature = "program")]
+mod config;
+#[cfg(feature = "smtp")]
+pub mod mail;
+mod routes;
+#[cfg(feature = "program")]
+mod telemetry;
+
+pub use auth::{Authenticate, TokenKey, TokenKeys};
+#[cfg(feature = "smtp")]
+pub use mail::{SmtpMailer, SmtpSettings};
+pub use routes::{RouterOptions, error_codes, error_page, openapi_json, router};

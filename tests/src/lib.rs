@@ -1,0 +1,44 @@
+//! The kit that tests are written with: programs and servers to start, a client that asserts, an engine with a
+//! clock that can be moved, and mails read back.
+//!
+//! Used by the test binary `it` and by the load program; calls the engine and the host through their public
+//! faces only. What a test needs and lacks makes it fail with what to do; nothing is skipped.
+
+mod client;
+mod configs;
+mod folders;
+mod hosted;
+mod mails;
+mod platform;
+mod processes;
+mod programs;
+mod servers;
+mod wait;
+
+pub use client::{Account, Answer, Client, Problem};
+pub use configs::Config;
+pub use folders::{TempFolder, workspace_root};
+pub use hosted::Hosted;
+pub use mails::{EnvelopedMail, ReceivedMail, count_mails, read_mails};
+pub use platform::{
+    FakeClock, TestPlatform, create_event, email, ensure_customer, organizer_and_tenant, quick_settings,
+};
+pub use processes::Process;
+pub use programs::{Finished, Program};
+pub use servers::{SmtpServer, SurrealServer};
+pub use wait::{Patience, wait_for, wait_until};
+
+/// Whether the long form of the tests was asked for (`BOXOFFICE_LONG=1`, set by `tests/run.py --long`).
+pub fn is_long_run() -> bool {
+    std::env::var("BOXOFFICE_LONG").is_ok_and(|value| value == "1")
+}
+
+/// What an environment variable that the test command sets says.
+///
+/// # Panics
+/// When it is missing, with what to do: a test that lacks its parts fails, it does not skip.
+pub fn required_variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run the tests with `python3 tests/run.py [FILTER]`, which builds and sets it")
+    })
+}

@@ -5,9 +5,12 @@
 use std::sync::Arc;
 
 use crate::{
-    Result,
+    Error, Result,
     engine::Inner,
-    types::{Caller, CreateEvent, Event, EventChange, EventId, Page, PageRequest, UpdateEvent},
+    types::{
+        Caller, CreateEvent, Event, EventChange, EventId, EventStatus, Page, PageRequest, Role,
+        UpdateEvent, UserId,
+    },
 };
 
 /// Use cases around events.
@@ -20,7 +23,17 @@ impl Events {
     /// # Errors
     /// `forbidden` for customers and staff, `field-invalid`, `not-found` for an unknown tenant.
     pub async fn create(&self, caller: &Caller, command: CreateEvent) -> Result<Event> {
-        todo!()
+        caller.require_any(
+            &[Role::Owner, Role::Organizer],
+            "Only organizers and owners make events.",
+        )?;
+        command.validate()?;
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
+        self.0
+            .modules
+            .events
+            .create(&tenant.id, caller.user_id(), tenant.currency, command)
+            .await
     }
 
     /// Shows an event: published and cancelled ones to everybody, drafts to those who may change them.
@@ -28,7 +41,10 @@ impl Events {
     /// # Errors
     /// `not-found`.
     pub async fn show(&self, caller: &Caller, event: EventId) -> Result<Event> {
-        todo!()
+        let found = self.0.modules.events.find(caller.tenant()?, event).await?;
+        found
+            .filter(|found| sees(caller, found.status, found.organizer))
+            .ok_or_else(|| Error::not_found("event", event))
     }
 
     /// Lists the events that the caller may see, in the order they were made.
@@ -36,7 +52,14 @@ impl Events {
     /// # Errors
     /// `field-invalid` for a broken cursor.
     pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<Event>> {
-        todo!()
+        let list = self
+            .0
+            .modules
+            .events
+            .list(caller.tenant()?, &page, |status, organizer| {
+                sees(caller, status, organizer)
+            });
+        list.await
     }
 
     /// Replaces what an event says and offers; tells customers if that concerns them.
@@ -45,7 +68,14 @@ impl Events {
     /// `not-found`, `forbidden`, `version-mismatch`, `field-invalid`, `capacity-below-sold`,
     /// `event-cancelled`, `conflict-try-again`.
     pub async fn update(&self, caller: &Caller, command: UpdateEvent) -> Result<EventChange> {
-        todo!()
+        caller.require_signed_in()?;
+        self.require_manages(caller, command.event).await?;
+        command.validate()?;
+        self.0
+            .modules
+            .events
+            .update(caller.tenant()?, command)
+            .await
     }
 
     /// Calls an event off: bookings end, customers are told, updates not yet sent are dropped.
@@ -59,14 +89,64 @@ impl Events {
         event: EventId,
         expected_version: Option<u64>,
     ) -> Result<EventChange> {
-        todo!()
+        self.require_manages(caller, event).await?;
+        self.0
+            .modules
+            .events
+            .cancel(caller.tenant()?, event, expected_version)
+            .await
     }
 
     /// Deletes an event that nobody ever booked.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `version-mismatch`, `event-has-bookings`, `conflict-try-again`.
-    pub async fn delete(&self, caller: &Caller, event: EventId, expected_version: u64) -> Result<()> {
-        todo!()
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        expected_version: u64,
+    ) -> Result<()> {
+        self.require_manages(caller, event).await?;
+        self.0
+            .modules
+            .events
+            .delete(caller.tenant()?, event, expected_version)
+            .await
+    }
+
+    /// Refuses callers who may not change this event; what they may not even see is not there.
+    async fn require_manages(&self, caller: &Caller, event: EventId) -> Result<()> {
+        caller.require_signed_in()?;
+        let found = self.show(caller, event).await?;
+        require_manager(caller, found.organizer)
+    }
+}
+
+/// Whether a caller may see an event.
+fn sees(caller: &Caller, status: EventStatus, organizer: Option<UserId>) -> bool {
+    status != EventStatus::Draft
+        || require_manager(caller, organizer).is_ok()
+        || caller.role() == Role::Staff
+}
+
+/// Refuses all but the event's own organizer, the tenant's owners and trusted code.
+pub(super) fn require_manager(caller: &Caller, organizer: Option<UserId>) -> Result<()> {
+    match caller.role() {
+        Role::Owner | Role::Platform | Role::Operator => Ok(()),
+        Role::Organizer if organizer.is_some() && organizer == caller.user_id() => Ok(()),
+        Role::Anonymous => caller.require_signed_in(),
+        _ => Err(Error::forbidden(
+            "Only the event's organizer and the tenant's owners may do this.",
+        )),
+    }
+}
+
+/// Refuses all but those who manage the event and the tenant's staff.
+pub(super) fn require_manager_or_staff(caller: &Caller, organizer: Option<UserId>) -> Result<()> {
+    if caller.role() == Role::Staff {
+        Ok(())
+    } else {
+        require_manager(caller, organizer)
     }
 }

@@ -3,9 +3,18 @@
 //! Called by hosts, platforms and the worker. Calls modules and ports; knows no record and no query.
 
 mod bookings;
+mod deliveries;
 mod events;
+#[cfg(any(
+    layer_probe = "control",
+    layer_probe = "app_module_names_repository",
+    layer_probe = "app_module_calls_repository",
+    layer_probe = "app_module_opens_store"
+))]
+mod layer_probe;
 mod notifications;
 mod operators;
+mod queues;
 mod sessions;
 mod tenants;
 mod users;
@@ -14,6 +23,7 @@ pub use bookings::Bookings;
 pub use events::Events;
 pub use notifications::Notifications;
 pub use operators::Operators;
+pub(crate) use queues::Queues;
 pub use sessions::Sessions;
 pub use tenants::Tenants;
 pub use users::Users;

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Result,
+    Error, Result,
+    app_modules::events::require_manager_or_staff,
     engine::Inner,
     types::{Caller, Delivery, Notification, NotificationId, Page, PageRequest},
 };
@@ -19,8 +20,30 @@ impl Notifications {
     ///
     /// # Errors
     /// `not-found`, `forbidden`.
-    pub async fn show(&self, caller: &Caller, notification: NotificationId) -> Result<Notification> {
-        todo!()
+    pub async fn show(
+        &self,
+        caller: &Caller,
+        notification: NotificationId,
+    ) -> Result<Notification> {
+        caller.require_signed_in()?;
+        let tenant = caller.tenant()?;
+        let none = || Error::not_found("notification", notification);
+        let found = self
+            .0
+            .modules
+            .notifications
+            .find(tenant, notification)
+            .await?
+            .ok_or_else(none)?;
+        let event = self
+            .0
+            .modules
+            .events
+            .find(tenant, found.event)
+            .await?
+            .ok_or_else(none)?;
+        require_manager_or_staff(caller, event.organizer)?;
+        Ok(found)
     }
 
     /// Lists a notification's deliveries in customer order, for those who may see the notification.
@@ -33,6 +56,11 @@ impl Notifications {
         notification: NotificationId,
         page: PageRequest,
     ) -> Result<Page<Delivery>> {
-        todo!()
+        self.show(caller, notification).await?;
+        self.0
+            .modules
+            .notifications
+            .deliveries(caller.tenant()?, notification, &page)
+            .await
     }
 }

@@ -20,7 +20,8 @@ impl Operators {
     /// # Errors
     /// `forbidden`, `email-taken`, `field-invalid`.
     pub async fn add(&self, caller: &Caller, command: AddOperator) -> Result<Operator> {
-        todo!()
+        caller.require_operator()?;
+        self.0.modules.users.add_operator(command).await
     }
 
     /// Checks an operator's address and password.
@@ -28,7 +29,7 @@ impl Operators {
     /// # Errors
     /// `wrong-credentials`, `too-many-requests`.
     pub async fn login(&self, command: Login) -> Result<Operator> {
-        todo!()
+        self.0.modules.users.login_operator(command).await
     }
 
     /// Lists operators; the first 100.
@@ -36,6 +37,7 @@ impl Operators {
     /// # Errors
     /// `forbidden`.
     pub async fn list(&self, caller: &Caller) -> Result<Vec<Operator>> {
-        todo!()
+        caller.require_operator()?;
+        self.0.modules.users.list_operators().await
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Result,
+    Error, Result,
     engine::Inner,
     types::{Caller, Session, SessionId},
 };
@@ -20,7 +20,16 @@ impl Sessions {
     /// # Errors
     /// `not-authenticated`, `not-found`.
     pub async fn open(&self, caller: &Caller) -> Result<Session> {
-        todo!()
+        let user = caller.acting_user()?;
+        let tenant = caller.tenant()?;
+        let user = self
+            .0
+            .modules
+            .users
+            .find(tenant, user)
+            .await?
+            .ok_or_else(|| Error::not_found("user", user))?;
+        self.0.modules.users.open_session(tenant, user).await
     }
 
     /// Takes a refresh token's session and generation and answers the next generation.
@@ -31,8 +40,17 @@ impl Sessions {
     ///
     /// # Errors
     /// `session-ended`.
-    pub async fn rotate(&self, caller: &Caller, session: SessionId, generation: u32) -> Result<Session> {
-        todo!()
+    pub async fn rotate(
+        &self,
+        caller: &Caller,
+        session: SessionId,
+        generation: u32,
+    ) -> Result<Session> {
+        self.0
+            .modules
+            .users
+            .rotate_session(caller.tenant()?, session, generation)
+            .await
     }
 
     /// Ends a session. Ending one that is over, or never was, changes nothing.
@@ -40,6 +58,10 @@ impl Sessions {
     /// # Errors
     /// `unavailable`.
     pub async fn end(&self, caller: &Caller, session: SessionId) -> Result<()> {
-        todo!()
+        self.0
+            .modules
+            .users
+            .end_session(caller.tenant()?, session)
+            .await
     }
 }

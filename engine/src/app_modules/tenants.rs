@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Result,
+    ErrorCode, Result,
     engine::Inner,
     types::{Caller, CreateTenant, Page, PageRequest, Tenant, TenantId},
 };
@@ -20,7 +20,9 @@ impl Tenants {
     /// # Errors
     /// `forbidden`, `tenant-taken`, `field-invalid`.
     pub async fn create(&self, caller: &Caller, command: CreateTenant) -> Result<Tenant> {
-        todo!()
+        caller.require_operator()?;
+        command.validate()?;
+        self.0.modules.tenants.create(command).await
     }
 
     /// Makes a tenant unless it is there, by an operator or embedding code; answers the one that is there.
@@ -28,7 +30,15 @@ impl Tenants {
     /// # Errors
     /// `forbidden`, `field-invalid`.
     pub async fn ensure(&self, caller: &Caller, command: CreateTenant) -> Result<Tenant> {
-        todo!()
+        caller.require_any(&[], "Only an operator or trusted code may make tenants.")?;
+        command.validate()?;
+        let id = command.id.clone();
+        match self.0.modules.tenants.create(command).await {
+            Err(error) if error.code() == ErrorCode::TenantTaken => {
+                self.0.modules.tenants.get(&id).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// Shows the caller's tenant to anybody at its door.
@@ -36,7 +46,7 @@ impl Tenants {
     /// # Errors
     /// `not-found`.
     pub async fn show(&self, caller: &Caller) -> Result<Tenant> {
-        todo!()
+        self.0.modules.tenants.get(caller.tenant()?).await
     }
 
     /// Lists all tenants by name, for operators.
@@ -44,7 +54,8 @@ impl Tenants {
     /// # Errors
     /// `forbidden`, `field-invalid` for a broken cursor.
     pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<Tenant>> {
-        todo!()
+        caller.require_operator()?;
+        self.0.modules.tenants.list(&page).await
     }
 
     /// The tenant that a request means which names none: the only one there is, if there is only one.
@@ -52,6 +63,14 @@ impl Tenants {
     /// # Errors
     /// `unavailable`.
     pub async fn implied(&self) -> Result<Option<TenantId>> {
-        todo!()
+        let page = PageRequest {
+            cursor: None,
+            limit: 2,
+        };
+        let tenants = self.0.modules.tenants.list(&page).await?.items;
+        Ok(match tenants.as_slice() {
+            [only] => Some(only.id.clone()),
+            _ => None,
+        })
     }
 }

@@ -5,9 +5,11 @@
 use std::sync::Arc;
 
 use crate::{
-    Result,
+    Error, Result,
     engine::Inner,
-    types::{Caller, CreateUser, EnsureUser, Login, Page, PageRequest, Register, User},
+    types::{
+        Caller, CreateUser, EnsureUser, Login, Page, PageRequest, Register, Role, User, UserRole,
+    },
 };
 
 /// Use cases around users.
@@ -20,7 +22,40 @@ impl Users {
     /// # Errors
     /// `email-taken`, `field-invalid`, `forbidden` for other roles, `not-found` for an unknown tenant.
     pub async fn register(&self, caller: &Caller, command: Register) -> Result<User> {
-        todo!()
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
+        match command.role {
+            UserRole::Customer => {}
+            UserRole::Organizer if tenant.settings.organizers_may_register => {}
+            UserRole::Organizer => {
+                return Err(Error::forbidden(
+                    "Here an owner makes organizers; ask one, or register as a customer.",
+                ));
+            }
+            UserRole::Owner | UserRole::Staff => {
+                return Err(Error::forbidden(
+                    "Nobody registers with this role; an owner gives it.",
+                ));
+            }
+        }
+        let Register {
+            email,
+            name,
+            password,
+            role,
+        } = command;
+        self.0
+            .modules
+            .users
+            .create(
+                &tenant.id,
+                CreateUser {
+                    email,
+                    name,
+                    password: Some(password),
+                    role,
+                },
+            )
+            .await
     }
 
     /// Checks an address and a password.
@@ -29,7 +64,7 @@ impl Users {
     /// `wrong-credentials`, the same and as late for an unknown address; `too-many-requests` while too many
     /// passwords are being checked.
     pub async fn login(&self, caller: &Caller, command: Login) -> Result<User> {
-        todo!()
+        self.0.modules.users.login(caller.tenant()?, command).await
     }
 
     /// Shows the acting user.
@@ -37,7 +72,13 @@ impl Users {
     /// # Errors
     /// `not-authenticated`, `not-found`.
     pub async fn me(&self, caller: &Caller) -> Result<User> {
-        todo!()
+        let user = caller.acting_user()?;
+        self.0
+            .modules
+            .users
+            .find(caller.tenant()?, user)
+            .await?
+            .ok_or_else(|| Error::not_found("user", user))
     }
 
     /// Makes a user with any role, by an owner or trusted code.
@@ -45,7 +86,12 @@ impl Users {
     /// # Errors
     /// `forbidden`, `email-taken`, `field-invalid`, `not-found` for an unknown tenant.
     pub async fn create(&self, caller: &Caller, command: CreateUser) -> Result<User> {
-        todo!()
+        caller.require_any(
+            &[Role::Owner],
+            "Only an owner of this tenant may make users.",
+        )?;
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
+        self.0.modules.users.create(&tenant.id, command).await
     }
 
     /// Finds or makes the customer that the platform knows under `external_id`, and brings name and address up to date.
@@ -53,7 +99,9 @@ impl Users {
     /// # Errors
     /// `forbidden` unless the caller is trusted code, `email-taken`, `field-invalid`, `not-found` for an unknown tenant.
     pub async fn ensure(&self, caller: &Caller, command: EnsureUser) -> Result<User> {
-        todo!()
+        caller.require_any(&[], "Only trusted code may bring users of its own.")?;
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
+        self.0.modules.users.ensure(&tenant.id, command).await
     }
 
     /// Lists the tenant's users in the order they were made, for owners and trusted code.
@@ -61,6 +109,10 @@ impl Users {
     /// # Errors
     /// `forbidden`, `field-invalid` for a broken cursor.
     pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<User>> {
-        todo!()
+        caller.require_any(
+            &[Role::Owner],
+            "Only an owner of this tenant may list its users.",
+        )?;
+        self.0.modules.users.list(caller.tenant()?, &page).await
     }
 }

@@ -19,7 +19,10 @@ pub struct UlidIds(Mutex<Generator>);
 
 impl IdSource for UlidIds {
     fn next(&self) -> Ulid {
-        let mut generator = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut generator = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         // The generator fails only after 2^80 ids in one millisecond.
         generator.generate().unwrap_or_else(|_| Ulid::new())
     }
@@ -34,7 +37,10 @@ pub struct SeededIds {
 impl SeededIds {
     /// Starts a sequence of its own for each seed.
     pub fn new(seed: u64) -> Self {
-        Self { seed, count: AtomicU64::new(0) }
+        Self {
+            seed,
+            count: AtomicU64::new(0),
+        }
     }
 }
 

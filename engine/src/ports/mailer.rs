@@ -88,7 +88,10 @@ impl FolderMailer {
         let mut file = std::fs::File::create(&part)?;
         file.write_all(&mail.bytes)?;
         file.sync_data()?;
-        std::fs::rename(&part, self.folder.join(format!("{}.eml", mail.delivery_key)))?;
+        std::fs::rename(
+            &part,
+            self.folder.join(format!("{}.eml", mail.delivery_key)),
+        )?;
         // The rename is durable once the folder is synced; a mail that is called sent must be there after a power cut.
         std::fs::File::open(&self.folder)?.sync_data()
     }
@@ -100,13 +103,21 @@ impl Mailer for FolderMailer {
         let key = &mail.delivery_key;
         let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if key.is_empty() || key.len() > 150 || key.starts_with('.') || !key.bytes().all(safe) {
-            return MailOutcome::Refused { reply: format!("not a file name: {key:?}") };
+            return MailOutcome::Refused {
+                reply: format!("not a file name: {key:?}"),
+            };
         }
         let (mailer, mail) = (self.clone(), mail.clone());
         match tokio::task::spawn_blocking(move || mailer.write(&mail)).await {
-            Ok(Ok(())) => MailOutcome::Sent { reply: "written to the mail folder".to_owned() },
-            Ok(Err(error)) => MailOutcome::Deferred { reply: format!("mail folder: {error}") },
-            Err(error) => MailOutcome::Deferred { reply: format!("mail folder: {error}") },
+            Ok(Ok(())) => MailOutcome::Sent {
+                reply: "written to the mail folder".to_owned(),
+            },
+            Ok(Err(error)) => MailOutcome::Deferred {
+                reply: format!("mail folder: {error}"),
+            },
+            Err(error) => MailOutcome::Deferred {
+                reply: format!("mail folder: {error}"),
+            },
         }
     }
 

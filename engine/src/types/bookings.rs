@@ -127,7 +127,10 @@ impl BookTickets {
     pub fn general(event: EventId, quantity: u32) -> Self {
         Self {
             event,
-            lines: vec![BookLine { ticket_type: None, quantity }],
+            lines: vec![BookLine {
+                ticket_type: None,
+                quantity,
+            }],
             idempotency_key: None,
             expected_total_minor: None,
         }
@@ -139,10 +142,19 @@ impl BookTickets {
         }
         for (index, line) in self.lines.iter().enumerate() {
             if line.quantity == 0 {
-                return Err(Error::field(format!("lines[{index}].quantity"), "At least 1 ticket is booked."));
+                return Err(Error::field(
+                    format!("lines[{index}].quantity"),
+                    "At least 1 ticket is booked.",
+                ));
             }
-            if self.lines[..index].iter().any(|other| other.ticket_type == line.ticket_type) {
-                return Err(Error::field(format!("lines[{index}].ticketType"), "Each ticket type stands in one line."));
+            if self.lines[..index]
+                .iter()
+                .any(|other| other.ticket_type == line.ticket_type)
+            {
+                return Err(Error::field(
+                    format!("lines[{index}].ticketType"),
+                    "Each ticket type stands in one line.",
+                ));
             }
         }
         Ok(())
@@ -171,7 +183,10 @@ impl IdempotencyKey {
         if (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Error::field("Idempotency-Key", "A key is 1 to 255 visible ASCII characters."))
+            Err(Error::field(
+                "Idempotency-Key",
+                "A key is 1 to 255 visible ASCII characters.",
+            ))
         }
     }
 

@@ -44,36 +44,58 @@ pub struct Caller {
 impl Caller {
     /// A signed-in user of a tenant, as the transport authenticated them.
     pub fn user(tenant: TenantId, user: UserId, role: UserRole) -> Self {
-        Self { tenant: Some(tenant), user: Some(user), role: role.into() }
+        Self {
+            tenant: Some(tenant),
+            user: Some(user),
+            role: role.into(),
+        }
     }
 
     /// Somebody who did not sign in, at a tenant's door.
     pub fn anonymous(tenant: TenantId) -> Self {
-        Self { tenant: Some(tenant), user: None, role: Role::Anonymous }
+        Self {
+            tenant: Some(tenant),
+            user: None,
+            role: Role::Anonymous,
+        }
     }
 
     /// Trusted embedding code with all rights in this tenant.
     ///
     /// A name that no tenant has is not refused here; the use case answers `not-found`.
     pub fn platform(tenant: &str) -> Self {
-        Self { tenant: Some(TenantId::trusted(tenant)), user: None, role: Role::Platform }
+        Self {
+            tenant: Some(TenantId::trusted(tenant)),
+            user: None,
+            role: Role::Platform,
+        }
     }
 
     /// The one who runs the installation; acts outside tenants, or in one with [`Caller::within`].
     pub fn operator() -> Self {
-        Self { tenant: None, user: None, role: Role::Operator }
+        Self {
+            tenant: None,
+            user: None,
+            role: Role::Operator,
+        }
     }
 
     /// The same caller acting in a tenant.
     #[must_use]
     pub fn within(&self, tenant: TenantId) -> Self {
-        Self { tenant: Some(tenant), ..self.clone() }
+        Self {
+            tenant: Some(tenant),
+            ..self.clone()
+        }
     }
 
     /// The same trusted caller, acting for one of the tenant's users.
     #[must_use]
     pub fn on_behalf_of(&self, user: UserId) -> Self {
-        Self { user: Some(user), ..self.clone() }
+        Self {
+            user: Some(user),
+            ..self.clone()
+        }
     }
 
     /// In which capacity the caller asks.
@@ -91,7 +113,9 @@ impl Caller {
     /// # Errors
     /// `not-found` for an operator who named none.
     pub fn tenant(&self) -> Result<&TenantId> {
-        self.tenant.as_ref().ok_or_else(|| Error::not_found("tenant", ""))
+        self.tenant
+            .as_ref()
+            .ok_or_else(|| Error::not_found("tenant", ""))
     }
 
     /// The user who acts.
@@ -110,7 +134,11 @@ impl Caller {
 
     /// Refuses callers who did not sign in.
     pub(crate) fn require_signed_in(&self) -> Result<()> {
-        if self.role == Role::Anonymous { Err(sign_in()) } else { Ok(()) }
+        if self.role == Role::Anonymous {
+            Err(sign_in())
+        } else {
+            Ok(())
+        }
     }
 
     /// Refuses callers other than those in `roles`; trusted code of the tenant and operators pass.
@@ -130,11 +158,16 @@ impl Caller {
         if self.role == Role::Operator {
             Ok(())
         } else {
-            Err(Error::forbidden("Only an operator of this installation may do this."))
+            Err(Error::forbidden(
+                "Only an operator of this installation may do this.",
+            ))
         }
     }
 }
 
 fn sign_in() -> Error {
-    Error::new(crate::ErrorCode::NotAuthenticated, "Sign in and send the token with the request.")
+    Error::new(
+        crate::ErrorCode::NotAuthenticated,
+        "Sign in and send the token with the request.",
+    )
 }

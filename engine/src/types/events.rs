@@ -44,7 +44,10 @@ impl FromStr for EventStatus {
             "draft" => Ok(Self::Draft),
             "published" => Ok(Self::Published),
             "cancelled" => Ok(Self::Cancelled),
-            _ => Err(Error::field("status", "A status is one of draft, published, cancelled.")),
+            _ => Err(Error::field(
+                "status",
+                "A status is one of draft, published, cancelled.",
+            )),
         }
     }
 }
@@ -98,11 +101,17 @@ pub struct EventDetails {
 impl EventDetails {
     pub(crate) fn validate(&self) -> Result<()> {
         jiff::tz::TimeZone::get(&self.time_zone).map_err(|_| {
-            Error::field("timeZone", "A time zone is an IANA name such as Europe/Berlin or UTC.")
+            Error::field(
+                "timeZone",
+                "A time zone is an IANA name such as Europe/Berlin or UTC.",
+            )
         })?;
         let years = i64::from(self.starts_at.to_zoned(jiff::tz::TimeZone::UTC).year());
         if !(1970..=9000).contains(&years) {
-            return Err(Error::field("startsAt", "An event begins between the years 1970 and 9000."));
+            return Err(Error::field(
+                "startsAt",
+                "An event begins between the years 1970 and 9000.",
+            ));
         }
         match self.ends_at {
             Some(ends_at) if ends_at <= self.starts_at => {
@@ -192,18 +201,28 @@ impl NewTicketType {
 
     fn validate(&self) -> Result<()> {
         if !(1..=Self::CAPACITY_MAX).contains(&self.capacity) {
-            return Err(Error::field("ticketTypes[0].capacity", "A capacity is 1 to 10,000,000 tickets."));
+            return Err(Error::field(
+                "ticketTypes[0].capacity",
+                "A capacity is 1 to 10,000,000 tickets.",
+            ));
         }
         if self.min_per_booking < 1 || self.min_per_booking > self.max_per_booking {
-            return Err(Error::field("ticketTypes[0].minPerBooking", "The fewest tickets of a booking are at least 1 and at most maxPerBooking."));
+            return Err(Error::field(
+                "ticketTypes[0].minPerBooking",
+                "The fewest tickets of a booking are at least 1 and at most maxPerBooking.",
+            ));
         }
         if self.max_per_booking > Self::PER_BOOKING_MAX {
-            return Err(Error::field("ticketTypes[0].maxPerBooking", "One booking has at most 10,000 tickets."));
+            return Err(Error::field(
+                "ticketTypes[0].maxPerBooking",
+                "One booking has at most 10,000 tickets.",
+            ));
         }
         match (self.sales_open_at, self.sales_close_at) {
-            (Some(open), Some(close)) if close <= open => {
-                Err(Error::field("ticketTypes[0].salesCloseAt", "Sales close after they open."))
-            }
+            (Some(open), Some(close)) if close <= open => Err(Error::field(
+                "ticketTypes[0].salesCloseAt",
+                "Sales close after they open.",
+            )),
             _ => Ok(()),
         }
     }
@@ -249,7 +268,10 @@ pub struct UpdateEvent {
 impl UpdateEvent {
     pub(crate) fn validate(&self) -> Result<()> {
         if self.status == EventStatus::Cancelled {
-            return Err(Error::field("status", "To call an event off, cancel it: POST …/cancel."));
+            return Err(Error::field(
+                "status",
+                "To call an event off, cancel it: POST …/cancel.",
+            ));
         }
         validate_parts(&self.details, &self.ticket_types)
     }
@@ -259,7 +281,10 @@ fn validate_parts(details: &EventDetails, types: &[NewTicketType]) -> Result<()>
     details.validate()?;
     match types {
         [only] => only.validate(),
-        _ => Err(Error::field("ticketTypes", "An event has exactly one ticket type for now.")),
+        _ => Err(Error::field(
+            "ticketTypes",
+            "An event has exactly one ticket type for now.",
+        )),
     }
 }
 

@@ -151,7 +151,10 @@ impl FromStr for TicketTypeId {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
         if text.is_empty() || text.len() > 64 {
-            return Err(Error::field("ticketType", "A ticket type id has 1 to 64 characters."));
+            return Err(Error::field(
+                "ticketType",
+                "A ticket type id has 1 to 64 characters.",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -168,7 +171,11 @@ pub struct BookingId {
 
 impl BookingId {
     pub(crate) fn new(event: EventId, customer: UserId, serial: Ulid) -> Self {
-        Self { event, customer, serial }
+        Self {
+            event,
+            customer,
+            serial,
+        }
     }
 
     /// The event that is booked.
@@ -213,13 +220,20 @@ impl FromStr for BookingId {
                 .ok_or_else(none)?;
             Ok(Ulid::from_bytes(bytes))
         };
-        Ok(Self { event: EventId(part(0)?), customer: UserId(part(16)?), serial: part(32)? })
+        Ok(Self {
+            event: EventId(part(0)?),
+            customer: UserId(part(16)?),
+            serial: part(32)?,
+        })
     }
 }
 
 /// At most the first 80 characters of a text that a stranger sent, for an error message.
 fn shortened(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(80).collect()
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(80)
+        .collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod events;
 mod ids;
 mod notifications;
 mod pages;
+mod stored;
 mod tenants;
 mod text;
 mod users;
@@ -28,4 +29,9 @@ pub use tenants::{CreateTenant, Tenant, TenantSettings};
 pub use text::{EmailAddress, Label, Prose};
 pub use users::{
     AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,
+};
+
+pub(crate) use stored::{
+    Block, CapacityCause, Chunk, Claim, Entry, Inventory, Owed, OwedPart, SessionRecord,
+    StoredEvent, StoredNotification,
 };

@@ -24,8 +24,12 @@ pub enum NotificationKind {
 
 impl NotificationKind {
     /// Every kind.
-    pub const ALL: &'static [Self] =
-        &[Self::BookingConfirmed, Self::BookingCancelled, Self::EventUpdated, Self::EventCancelled];
+    pub const ALL: &'static [Self] = &[
+        Self::BookingConfirmed,
+        Self::BookingCancelled,
+        Self::EventUpdated,
+        Self::EventCancelled,
+    ];
 
     /// The kind as text, which is also the name of its template folder.
     pub fn as_str(self) -> &'static str {
@@ -95,7 +99,9 @@ impl FromStr for NotificationStatus {
             "fanning-out" => Ok(Self::FanningOut),
             "fanned-out" => Ok(Self::FannedOut),
             "superseded" => Ok(Self::Superseded),
-            other => Err(Error::internal(format!("unknown notification status {other}"))),
+            other => Err(Error::internal(format!(
+                "unknown notification status {other}"
+            ))),
         }
     }
 }
@@ -166,7 +172,10 @@ impl DeliveryState {
 
     /// Whether nothing more happens by itself.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Sent | Self::Dead | Self::Suppressed | Self::Unknown)
+        matches!(
+            self,
+            Self::Sent | Self::Dead | Self::Suppressed | Self::Unknown
+        )
     }
 }
 
@@ -225,7 +234,13 @@ impl DeliveryCounts {
 
     /// All deliveries, whatever their state.
     pub fn total(&self) -> u64 {
-        self.queued + self.sending + self.sent + self.deferred + self.dead + self.suppressed + self.unknown
+        self.queued
+            + self.sending
+            + self.sent
+            + self.deferred
+            + self.dead
+            + self.suppressed
+            + self.unknown
     }
 }
 

@@ -21,7 +21,10 @@ impl PageRequest {
     /// `field-invalid` for a limit outside 1 to 100.
     pub fn parse(cursor: Option<String>, limit: Option<i64>) -> Result<Self> {
         match limit.unwrap_or(20) {
-            limit @ 1..=100 => Ok(Self { cursor, limit: limit as u32 }),
+            limit @ 1..=100 => Ok(Self {
+                cursor,
+                limit: limit as u32,
+            }),
             _ => Err(Error::field("limit", "A page holds 1 to 100 items.")),
         }
     }
@@ -29,7 +32,10 @@ impl PageRequest {
 
 impl Default for PageRequest {
     fn default() -> Self {
-        Self { cursor: None, limit: 20 }
+        Self {
+            cursor: None,
+            limit: 20,
+        }
     }
 }
 
@@ -45,6 +51,9 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// The same page with every item changed.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
-        Page { items: self.items.into_iter().map(change).collect(), next: self.next }
+        Page {
+            items: self.items.into_iter().map(change).collect(),
+            next: self.next,
+        }
     }
 }

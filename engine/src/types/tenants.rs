@@ -47,7 +47,10 @@ impl CreateTenant {
         if self.currency.len() == 3 && self.currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
             Ok(())
         } else {
-            Err(Error::field("currency", "A currency is an ISO 4217 code of three capital letters, such as EUR."))
+            Err(Error::field(
+                "currency",
+                "A currency is an ISO 4217 code of three capital letters, such as EUR.",
+            ))
         }
     }
 }

@@ -65,10 +65,19 @@ impl Prose {
     /// `field-invalid` if it is too long or holds a control character.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         if text.chars().count() > Self::CHARACTERS_MAX {
-            return Err(Error::field(field, "This text may have at most 10,000 characters."));
+            return Err(Error::field(
+                field,
+                "This text may have at most 10,000 characters.",
+            ));
         }
-        if text.chars().any(|character| is_forbidden(character) && !matches!(character, '\n' | '\r' | '\t')) {
-            return Err(Error::field(field, "This text must not hold control characters."));
+        if text
+            .chars()
+            .any(|character| is_forbidden(character) && !matches!(character, '\n' | '\r' | '\t'))
+        {
+            return Err(Error::field(
+                field,
+                "This text must not hold control characters.",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -101,11 +110,16 @@ impl EmailAddress {
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let text = text.trim().to_ascii_lowercase();
         let valid = text.len() <= 254
-            && text.split_once('@').is_some_and(|(local, domain)| valid_local(local) && valid_domain(domain));
+            && text
+                .split_once('@')
+                .is_some_and(|(local, domain)| valid_local(local) && valid_domain(domain));
         if valid {
             Ok(Self(text))
         } else {
-            Err(Error::field(field, "An e-mail address looks like name@example.org, in plain ASCII."))
+            Err(Error::field(
+                field,
+                "An e-mail address looks like name@example.org, in plain ASCII.",
+            ))
         }
     }
 
@@ -132,7 +146,8 @@ fn is_forbidden(character: char) -> bool {
 }
 
 fn valid_local(local: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&byte);
+    let allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&byte);
     (1..=64).contains(&local.len())
         && local.bytes().all(allowed)
         && !local.starts_with('.')
@@ -143,7 +158,9 @@ fn valid_local(local: &str) -> bool {
 fn valid_domain(domain: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -156,17 +173,47 @@ mod tests {
 
     #[test]
     fn addresses_are_normalised_and_bad_ones_refused() {
-        assert_eq!(EmailAddress::parse("email", " Ann@Example.ORG ").unwrap().as_str(), "ann@example.org");
-        for bad in ["", "ann", "@x.org", "ann@", "a@b@c", "a b@c.d", "a@b\r\nbcc:x@y.z", "a@-b.c", "ä@b.c", "a..b@c.d"] {
-            assert!(EmailAddress::parse("email", bad).is_err(), "{bad:?} must be refused");
+        assert_eq!(
+            EmailAddress::parse("email", " Ann@Example.ORG ")
+                .unwrap()
+                .as_str(),
+            "ann@example.org"
+        );
+        for bad in [
+            "",
+            "ann",
+            "@x.org",
+            "ann@",
+            "a@b@c",
+            "a b@c.d",
+            "a@b\r\nbcc:x@y.z",
+            "a@-b.c",
+            "ä@b.c",
+            "a..b@c.d",
+        ] {
+            assert!(
+                EmailAddress::parse("email", bad).is_err(),
+                "{bad:?} must be refused"
+            );
         }
     }
 
     #[test]
     fn labels_are_one_line() {
         assert_eq!(Label::parse("title", "  Jazz  ").unwrap().as_str(), "Jazz");
-        for bad in ["", "   ", "a\nb", "a\r\nBcc: x", "a\u{2028}b", "a\u{202e}b", "\u{0}"] {
-            assert!(Label::parse("title", bad).is_err(), "{bad:?} must be refused");
+        for bad in [
+            "",
+            "   ",
+            "a\nb",
+            "a\r\nBcc: x",
+            "a\u{2028}b",
+            "a\u{202e}b",
+            "\u{0}",
+        ] {
+            assert!(
+                Label::parse("title", bad).is_err(),
+                "{bad:?} must be refused"
+            );
         }
         assert!(Label::parse("title", &"x".repeat(200)).is_ok());
         assert!(Label::parse("title", &"x".repeat(201)).is_err());

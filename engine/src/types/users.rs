@@ -48,7 +48,10 @@ impl FromStr for UserRole {
             "organizer" => Ok(Self::Organizer),
             "staff" => Ok(Self::Staff),
             "customer" => Ok(Self::Customer),
-            _ => Err(Error::field("role", "A role is one of owner, organizer, staff, customer.")),
+            _ => Err(Error::field(
+                "role",
+                "A role is one of owner, organizer, staff, customer.",
+            )),
         }
     }
 }

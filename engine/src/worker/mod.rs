@@ -1,10 +1,23 @@
-//! The engine's own caller of use cases: what is owed is done here, behind any queue.
+//! The engine's second entrance: what is owed is done here, behind any queue.
 //!
-//! Relay and expiry are leased singletons that any process may hold; fan-out and delivery run where a worker runs.
+//! Relay and housekeeping are leased singletons that any process may hold; fan-out and delivery run where a worker
+//! runs. Calls the `queues` use cases.
 
-use std::{sync::Arc, time::Duration};
+mod housekeeping;
+mod relay;
+mod runner;
 
-use crate::{Result, engine::Inner};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{app_modules::Queues, engine::Inner, ports::Lane};
 
 /// A worker about to start.
 pub struct Worker(pub(crate) Arc<Inner>);
@@ -12,29 +25,115 @@ pub struct Worker(pub(crate) Arc<Inner>);
 impl Worker {
     /// Starts everything: the singletons, fan-out and delivery.
     pub fn spawn(self) -> WorkerHandle {
-        todo!()
+        let mut handle = self.start();
+        for lane in Lane::ALL {
+            handle.run(
+                |queues, context| runner::run(queues, context, lane),
+                &self.0,
+            );
+        }
+        handle
     }
 
     /// Starts only the singletons (relay, expiry, sweeper), as a host does that leaves mails to worker processes.
     pub fn spawn_singletons(self) -> WorkerHandle {
-        todo!()
+        self.start()
+    }
+
+    fn start(&self) -> WorkerHandle {
+        let mut handle = WorkerHandle {
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            pulses: Vec::new(),
+        };
+        handle.run(relay::run, &self.0);
+        handle.run(housekeeping::run, &self.0);
+        handle
     }
 }
 
 /// A running worker. Dropping it stops the worker without waiting.
 pub struct WorkerHandle {
-    _private: (),
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    pulses: Vec<Arc<Pulse>>,
+}
+
+/// What every loop of a worker is given.
+#[derive(Clone)]
+struct LoopContext {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    pulse: Arc<Pulse>,
+}
+
+impl LoopContext {
+    /// Waits, or ends the wait when the worker is to stop. Answers whether to go on.
+    async fn pause(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+}
+
+/// When a loop last came round.
+struct Pulse {
+    born: Instant,
+    last_milliseconds: AtomicU64,
+}
+
+impl Pulse {
+    fn beat(&self) {
+        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_milliseconds.store(now, Ordering::Relaxed);
+    }
+
+    fn silent_for(&self) -> Duration {
+        let last = Duration::from_millis(self.last_milliseconds.load(Ordering::Relaxed));
+        self.born.elapsed().saturating_sub(last)
+    }
 }
 
 impl WorkerHandle {
+    fn run<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        body: impl FnOnce(Queues, LoopContext) -> F,
+        inner: &Arc<Inner>,
+    ) {
+        let pulse = Arc::new(Pulse {
+            born: Instant::now(),
+            last_milliseconds: AtomicU64::new(0),
+        });
+        self.pulses.push(pulse.clone());
+        let context = LoopContext {
+            stop: self.stop.clone(),
+            tasks: self.tasks.clone(),
+            pulse,
+        };
+        self.tasks.spawn(body(Queues(inner.clone()), context));
+    }
+
     /// Stops taking work, lets what is in flight finish or hands it back, and returns once that is done, after
     /// `timeout` at the latest. Answers whether everything ended in time.
     pub async fn drain(self, timeout: Duration) -> bool {
-        todo!()
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(timeout, self.tasks.wait())
+            .await
+            .is_ok()
     }
 
     /// Whether each loop of the worker has come round within the last minute.
     pub fn is_healthy(&self) -> bool {
-        todo!()
+        self.pulses
+            .iter()
+            .all(|pulse| pulse.silent_for() < Duration::from_secs(60))
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }

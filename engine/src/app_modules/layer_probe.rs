@@ -1,0 +1,30 @@
+//! Code that must not compile, and a control that must: the test command builds each alone with its `layer_probe`.
+//!
+//! Proves that the compiler, not a reviewer, keeps AppModules away from repositories. Never part of a real build.
+
+/// The control: an AppModule may call a module.
+#[cfg(layer_probe = "control")]
+pub(crate) async fn control(inner: &crate::engine::Inner) -> crate::Result<()> {
+    inner.modules.ping().await
+}
+
+/// An AppModule that names a repository (E0603: the module `repositories` is private).
+#[cfg(layer_probe = "app_module_names_repository")]
+pub(crate) type Named = crate::modules::repositories::TenantsRepository;
+
+/// An AppModule that reaches through a module for its repository (E0616: the field is private).
+#[cfg(layer_probe = "app_module_calls_repository")]
+pub(crate) async fn reached(inner: &crate::engine::Inner) {
+    let _ = inner
+        .modules
+        .tenants
+        .repository
+        .find(&crate::TenantId::trusted("acme"))
+        .await;
+}
+
+/// An AppModule that opens the store itself (E0603, E0624).
+#[cfg(layer_probe = "app_module_opens_store")]
+pub(crate) async fn opened() {
+    let _ = crate::modules::repositories::Db::open(&crate::Store::Memory).await;
+}

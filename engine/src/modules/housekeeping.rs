@@ -1,0 +1,45 @@
+//! Tidying: rows whose time is over, and bookings of cancelled events. Called by the worker's use cases.
+
+use super::{
+    Surroundings,
+    repositories::{HousekeepingRepository, SystemScope},
+};
+use crate::Result;
+
+/// Rows deleted or written in one step; keeps each transaction short.
+const BATCH: u32 = 500;
+
+pub(crate) struct HousekeepingModule {
+    repository: HousekeepingRepository,
+    surroundings: Surroundings,
+}
+
+impl HousekeepingModule {
+    pub(super) fn new(repository: HousekeepingRepository, surroundings: Surroundings) -> Self {
+        Self {
+            repository,
+            surroundings,
+        }
+    }
+
+    /// Deletes a batch of what has expired. Answers whether there may be more.
+    pub(crate) async fn delete_expired(&self) -> Result<bool> {
+        let gone = self
+            .repository
+            .delete_expired(SystemScope::new(), self.surroundings.now(), BATCH)
+            .await?;
+        Ok(gone >= BATCH as usize)
+    }
+
+    /// Writes a batch of cancelled events' bookings as cancelled. Answers whether there may be more.
+    pub(crate) async fn sweep_cancelled(&self) -> Result<bool> {
+        let scope = SystemScope::new();
+        let events = self.repository.cancelled_events(scope, 16).await?;
+        for (tenant, event) in &events {
+            self.repository
+                .sweep_cancelled(scope, tenant, *event, self.surroundings.now(), BATCH)
+                .await?;
+        }
+        Ok(!events.is_empty())
+    }
+}

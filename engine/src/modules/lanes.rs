@@ -1,0 +1,117 @@
+//! Lanes: inside one process, requests for one event queue up and are committed in groups.
+//!
+//! An optimisation only: the revision guard in the database decides, whether lanes exist or not. A lane starts with its
+//! first request and ends when nothing waits. Called by the bookings and events modules.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+use crate::{
+    Error, ErrorCode, Result,
+    modules::bookings::{Placement, RequestedBooking},
+    types::{EventId, TenantId},
+};
+
+/// Bookings committed together at most. Measured: rates grow up to here and hardly beyond.
+pub(super) const GROUP_MAX: usize = 128;
+
+/// A request that waits for its group.
+pub(super) struct Waiting {
+    pub(super) request: RequestedBooking,
+    pub(super) answer: oneshot::Sender<Result<Placement>>,
+}
+
+type Key = (TenantId, EventId);
+
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<Waiting>,
+    /// Whether a task is working the lane off.
+    running: bool,
+    /// Held by whoever writes the event's inventory: a group, or an organizer's change, in order of arrival.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// All lanes of a process.
+pub(crate) struct Lanes {
+    lanes: Mutex<HashMap<Key, Lane>>,
+    waiting_max: usize,
+}
+
+/// The right to write an event's inventory next, within this process.
+pub(crate) struct Turn {
+    _guard: OwnedMutexGuard<()>,
+}
+
+impl Lanes {
+    pub(super) fn new(waiting_max: usize) -> Self {
+        Self {
+            lanes: Mutex::default(),
+            waiting_max,
+        }
+    }
+
+    /// Queues a request. Answers true if the caller must start a task that works the lane off.
+    ///
+    /// # Errors
+    /// `event-busy` beyond the bound.
+    pub(super) fn enter(&self, key: &Key, waiting: Waiting) -> Result<bool> {
+        let mut lanes = self.locked();
+        let lane = lanes.entry(key.clone()).or_default();
+        if lane.waiting.len() >= self.waiting_max {
+            return Err(Error::new(
+                ErrorCode::EventBusy,
+                "Very many people are booking this event right now; try again in a moment.",
+            )
+            .retry_after(Duration::from_secs(2)));
+        }
+        lane.waiting.push_back(waiting);
+        Ok(!std::mem::replace(&mut lane.running, true))
+    }
+
+    /// Takes the next group. With none left, the lane ends.
+    pub(super) fn next_group(&self, key: &Key) -> Option<Vec<Waiting>> {
+        let mut lanes = self.locked();
+        let lane = lanes.get_mut(key)?;
+        if lane.waiting.is_empty() {
+            lane.running = false;
+            Self::forget_if_idle(&mut lanes, key);
+            return None;
+        }
+        let count = lane.waiting.len().min(GROUP_MAX);
+        Some(lane.waiting.drain(..count).collect())
+    }
+
+    /// Waits for the turn to write an event's inventory.
+    pub(super) async fn turn(&self, key: &Key) -> Turn {
+        let turn = self.locked().entry(key.clone()).or_default().turn.clone();
+        Turn {
+            _guard: turn.lock_owned().await,
+        }
+    }
+
+    /// Ends a turn, and the lane with it if nobody else is there.
+    pub(super) fn done(&self, key: &Key, turn: Turn) {
+        drop(turn);
+        Self::forget_if_idle(&mut self.locked(), key);
+    }
+
+    fn forget_if_idle(lanes: &mut HashMap<Key, Lane>, key: &Key) {
+        let idle = |lane: &Lane| {
+            !lane.running && lane.waiting.is_empty() && Arc::strong_count(&lane.turn) == 1
+        };
+        if lanes.get(key).is_some_and(idle) {
+            lanes.remove(key);
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<Key, Lane>> {
+        // No code panics while holding the lock in a way that leaves the map half changed.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

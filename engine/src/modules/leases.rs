@@ -1,0 +1,66 @@
+//! Leases of singletons, without trusting any wall clock: a taker must have seen the holder's counter unchanged for the
+//! whole lease time on its own monotonic clock.
+//!
+//! Called by the worker's use cases; calls the leases repository.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::repositories::{LeaseRecord, LeasesRepository, SystemScope};
+use crate::Result;
+
+pub(crate) struct LeasesModule {
+    repository: LeasesRepository,
+    /// Per lease: the record last seen in somebody else's hand, and since when it looked like that.
+    seen: Mutex<HashMap<&'static str, (LeaseRecord, Instant)>>,
+}
+
+impl LeasesModule {
+    pub(super) fn new(repository: LeasesRepository) -> Self {
+        Self {
+            repository,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Takes or keeps the lease `name` for `holder`. Call it several times within `lease` to keep it.
+    /// Answers whether it is held now.
+    pub(crate) async fn hold(
+        &self,
+        name: &'static str,
+        holder: &str,
+        lease: Duration,
+    ) -> Result<bool> {
+        let scope = SystemScope::new();
+        let present = self.repository.find(scope, name).await?;
+        let counter = present.as_ref().map_or(0, |record| record.counter);
+        let new = LeaseRecord {
+            holder: holder.to_owned(),
+            counter: counter + 1,
+        };
+        let may_take = match &present {
+            None => true,
+            Some(record) if record.holder == holder => true,
+            Some(record) => self.unchanged_for(name, record) >= lease,
+        };
+        Ok(may_take
+            && self
+                .repository
+                .replace(scope, name, present.as_ref(), &new)
+                .await?)
+    }
+
+    fn unchanged_for(&self, name: &'static str, record: &LeaseRecord) -> Duration {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.get(name) {
+            Some((known, since)) if known == record => since.elapsed(),
+            _ => {
+                seen.insert(name, (record.clone(), Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Mails: from what is known to finished bytes, composed once, so that every mailer carries the same.
+//!
+//! Called by the delivery of notifications. Calls the templates port; reads and writes no store.
+
+mod calendar;
+mod message;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use jiff::Timestamp;
+
+use crate::{
+    Result,
+    ports::{OutgoingMail, Templates},
+    types::{
+        Booking, EmailAddress, Event, EventDetails, NotificationId, NotificationKind, Tenant, User,
+    },
+};
+
+/// Everything the words of one mail are made of.
+pub(crate) struct MailContext<'a> {
+    /// What the mail is about.
+    pub(crate) kind: NotificationKind,
+    /// The notification it belongs to.
+    pub(crate) notification: NotificationId,
+    /// In whose name it is sent.
+    pub(crate) tenant: &'a Tenant,
+    /// The event as it is now.
+    pub(crate) event: &'a Event,
+    /// What the customer knew of the event before, for `EventUpdated`.
+    pub(crate) previous: Option<&'a EventDetails>,
+    /// Who gets it.
+    pub(crate) recipient: &'a User,
+    /// The recipient's active bookings of the event, or the one booking the mail is about; at least one.
+    pub(crate) bookings: &'a [Booking],
+    /// The sender's address, in the envelope and in `From`.
+    pub(crate) mail_from: &'a EmailAddress,
+    /// Names the delivery; the Message-ID is made of it.
+    pub(crate) delivery_key: &'a str,
+    /// The moment of composing, UTC.
+    pub(crate) now: Timestamp,
+}
+
+/// A finished mail and the name it goes by.
+#[derive(Debug)]
+pub(crate) struct ComposedMail {
+    /// The Message-ID with its angle brackets; the same for every attempt at one delivery.
+    pub(crate) message_id: String,
+    /// The mail, ready for any mailer.
+    pub(crate) mail: OutgoingMail,
+}
+
+/// Words a mail with the platform's templates, or the built-in ones, and finishes its bytes (RFC 5322).
+///
+/// The same context gives the same bytes.
+///
+/// # Errors
+/// `internal` if a value that must be checked when it enters holds a line break all the same.
+pub(crate) async fn compose(
+    templates: Option<&dyn Templates>,
+    context: &MailContext<'_>,
+) -> Result<ComposedMail> {
+    let words = words::render(templates, context).await?;
+    let calendar = calendar::render(context);
+    let message_id = message::id(context.delivery_key, context.mail_from);
+    let bytes = message::build(context, &message_id, &words, &calendar)?;
+    Ok(ComposedMail {
+        message_id,
+        mail: OutgoingMail {
+            delivery_key: context.delivery_key.to_owned(),
+            from: context.mail_from.clone(),
+            to: context.recipient.email.clone(),
+            bytes,
+        },
+    })
+}

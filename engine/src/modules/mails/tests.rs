@@ -1,0 +1,448 @@
+//! Composes a mail of each kind, with good and hostile values, and reads it back with another program's parser.
+
+mod scene;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mail_parser::{Message, MessageParser, MimeHeaders as _};
+use serde_json::Value;
+
+use scene::{Scene, booking, label, time};
+
+use super::*;
+use crate::{
+    ports::{RenderFailure, Rendered},
+    types::{BookingStatus, CancelCause, EventStatus, Prose, TenantId},
+};
+
+fn parse(composed: &ComposedMail) -> Message<'_> {
+    let bytes = &composed.mail.bytes;
+    assert!(
+        bytes.is_ascii(),
+        "a mail is 7 bit, for servers that know no other"
+    );
+    for line in bytes.split(|byte| *byte == b'\n') {
+        assert!(line.len() <= 79, "{:?}", String::from_utf8_lossy(line));
+        assert!(
+            line.is_empty() || line.ends_with(b"\r") || bytes.ends_with(line),
+            "a bare line feed"
+        );
+    }
+    MessageParser::default().parse(bytes).unwrap()
+}
+
+fn calendar(message: &Message<'_>) -> String {
+    assert_eq!(message.attachment_count(), 1);
+    let file = message.attachment(0).unwrap();
+    assert_eq!(file.attachment_name(), Some("event.ics"));
+    let content_type = file.content_type().unwrap();
+    assert_eq!(
+        (content_type.ctype(), content_type.subtype()),
+        ("text", Some("calendar"))
+    );
+    let text = String::from_utf8(file.contents().to_vec()).unwrap();
+    let method = content_type.attribute("method").unwrap();
+    assert!(text.contains(&format!("\r\nMETHOD:{method}\r\n")), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 75), "{text}");
+    text.replace("\r\n ", "")
+}
+
+fn has_line(text: &str, line: &str) -> bool {
+    text.lines().any(|candidate| candidate == line)
+}
+
+#[tokio::test]
+async fn each_kind_reads_back_as_it_was_meant() {
+    for (kind, subject, sentence, method, status) in [
+        (
+            NotificationKind::BookingConfirmed,
+            "Your booking: Jazz Night",
+            "is confirmed.",
+            "PUBLISH",
+            "CONFIRMED",
+        ),
+        (
+            NotificationKind::BookingCancelled,
+            "Booking cancelled: Jazz Night",
+            "is cancelled.",
+            "CANCEL",
+            "CANCELLED",
+        ),
+        (
+            NotificationKind::EventUpdated,
+            "Event changed: Jazz Night",
+            "stays valid.",
+            "PUBLISH",
+            "CONFIRMED",
+        ),
+        (
+            NotificationKind::EventCancelled,
+            "Event cancelled: Jazz Night",
+            "will not take place.",
+            "CANCEL",
+            "CANCELLED",
+        ),
+    ] {
+        let scene = Scene::new(kind);
+        let composed = scene.compose().await;
+        let message = parse(&composed);
+        assert_eq!(message.subject(), Some(subject));
+        let from = message.from().unwrap().first().unwrap();
+        assert_eq!(
+            (from.name(), from.address()),
+            (Some("North Stage"), Some("tickets@boxoffice.example"))
+        );
+        let to = message.to().unwrap().first().unwrap();
+        assert_eq!(
+            (to.name(), to.address()),
+            (Some("Ann Example"), Some("ann@example.org"))
+        );
+        assert_eq!(
+            message.reply_to().unwrap().first().unwrap().address(),
+            Some("help@north.example")
+        );
+        assert_eq!(
+            message.date().unwrap().to_timestamp(),
+            time("2026-05-01T08:00:00Z").as_second()
+        );
+        assert_eq!(message.message_id(), Some("key.1-a_b@boxoffice.example"));
+        let header = |name: &str| message.header(name).unwrap().as_text().unwrap().to_owned();
+        assert_eq!(header("Auto-Submitted"), "auto-generated");
+        assert_eq!(
+            header("X-Boxoffice-Notification"),
+            scene.context().notification.to_string()
+        );
+
+        assert_eq!(
+            (message.text_body_count(), message.html_body_count()),
+            (1, 1)
+        );
+        let text = message.body_text(0).unwrap().into_owned();
+        let html = message.body_html(0).unwrap().into_owned();
+        assert!(text.contains(sentence), "{text}");
+        for part in [&text, &html] {
+            for word in [
+                "Jazz Night",
+                "Ann Example",
+                "2 ",
+                "Balcony at 12.50 EUR",
+                "25.00 EUR",
+                "19:30 (Europe",
+                "New Hall, Main Street 1",
+            ] {
+                assert!(part.contains(word), "{word} must be in {part}");
+            }
+            assert!(part.contains(&scene.bookings[0].id.to_string()));
+        }
+
+        let calendar = calendar(&message);
+        assert!(calendar.contains(&format!("METHOD:{method}")));
+        for line in [
+            &format!("UID:{}@boxoffice", scene.event.id),
+            "SEQUENCE:3",
+            "DTSTAMP:20260501T080000Z",
+            "DTSTART:20260605T173000Z",
+            "DTEND:20260605T200000Z",
+            "SUMMARY:Jazz Night",
+            r"LOCATION:New Hall\, Main Street 1",
+            r"DESCRIPTION:Doors at seven\;\nbring friends\, please",
+            &format!("STATUS:{status}"),
+            "ORGANIZER;CN=North Stage:mailto:tickets@boxoffice.example",
+        ] {
+            assert!(has_line(&calendar, line), "{line} must be in {calendar}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_context_gives_the_same_bytes() {
+    let scene = Scene::new(NotificationKind::EventUpdated);
+    let (one, two) = (scene.compose().await, scene.compose().await);
+    assert_eq!(one.message_id, "<key.1-a_b@boxoffice.example>");
+    assert_eq!(one.mail.bytes, two.mail.bytes);
+    assert_eq!(one.mail.delivery_key, "key.1-a_b");
+}
+
+#[tokio::test]
+async fn an_update_names_what_changed() {
+    let mut scene = Scene::new(NotificationKind::EventUpdated);
+    scene.previous = Some(EventDetails {
+        title: label("Blues Night"),
+        starts_at: time("2026-06-04T18:30:00Z"),
+        ends_at: None,
+        time_zone: "Europe/London".to_owned(),
+        location: None,
+        ..scene.event.details.clone()
+    });
+    let composed = scene.compose().await;
+    let text = parse(&composed).body_text(0).unwrap().replace("\r\n", "\n");
+    assert_holds(
+        &text,
+        "\
+What changed
+  Title: Jazz Night
+    before: Blues Night
+  Begins: Friday, 5 June 2026, 19:30 (Europe/Berlin)
+    before: Thursday, 4 June 2026, 19:30 (Europe/London)
+  Ends: Friday, 5 June 2026, 22:00 (Europe/Berlin)
+    before: not announced
+  Time zone: Europe/Berlin
+    before: Europe/London
+  Place: New Hall, Main Street 1
+    before: not announced
+
+This is how it stands now;",
+    );
+
+    // Told although nothing of it differs, as an organizer may ask for.
+    scene.previous = Some(scene.event.details.clone());
+    let composed = scene.compose().await;
+    assert!(
+        !parse(&composed)
+            .body_text(0)
+            .unwrap()
+            .contains("What changed")
+    );
+}
+
+fn assert_holds(text: &str, part: &str) {
+    assert!(text.contains(part), "{part}\nmust be in\n{text}");
+}
+
+#[tokio::test]
+async fn the_text_part_reads_well() {
+    let mut scene = Scene::new(NotificationKind::EventCancelled);
+    scene.event.details.location = None;
+    scene.event.details.ends_at = None;
+    let mut free = booking(&scene.event, 8);
+    free.lines[0].unit_price_minor = 0;
+    free.total_minor = 0;
+    scene.bookings.push(free);
+    let composed = scene.compose().await;
+    let text = parse(&composed).body_text(0).unwrap().replace("\r\n", "\n");
+    let (first, second) = (scene.bookings[0].id, scene.bookings[1].id);
+    let expected = format!(
+        "\
+Hello Ann Example,
+
+We are sorry: the event below was cancelled and will not take place. Your bookings have ended with it, and the tickets are no longer valid. The attached file takes the event out of your calendar.
+
+Jazz Night
+  Begins: Friday, 5 June 2026, 19:30 (Europe/Berlin)
+
+Your bookings
+  2 x Balcony at 12.50 EUR
+  Total: 25.00 EUR
+  Booking number: {first}
+  2 x Balcony
+  Total: free
+  Booking number: {second}
+
+Kind regards
+North Stage"
+    );
+    assert_eq!(text.trim_end(), expected);
+}
+
+#[tokio::test]
+async fn a_cancelled_booking_says_who_ended_it() {
+    for (cause, sentence) in [
+        (
+            CancelCause::Customer,
+            "Your booking is cancelled. Its tickets",
+        ),
+        (
+            CancelCause::Organizer,
+            "Your booking was cancelled by the organizer. Its tickets",
+        ),
+        (
+            CancelCause::Event,
+            "Your booking ended because the event was cancelled. Its tickets",
+        ),
+    ] {
+        let mut scene = Scene::new(NotificationKind::BookingCancelled);
+        scene.bookings[0].status = BookingStatus::Cancelled;
+        scene.bookings[0].cancelled = Some((cause, Timestamp::UNIX_EPOCH));
+        let composed = scene.compose().await;
+        assert_holds(&parse(&composed).body_text(0).unwrap(), sentence);
+    }
+}
+
+#[tokio::test]
+async fn a_late_confirmation_does_not_put_a_cancelled_event_back() {
+    let mut scene = Scene::new(NotificationKind::BookingConfirmed);
+    scene.event.status = EventStatus::Cancelled;
+    let composed = scene.compose().await;
+    assert!(has_line(&calendar(&parse(&composed)), "STATUS:CANCELLED"));
+}
+
+#[tokio::test]
+async fn hostile_values_stay_values() {
+    for hostile in [
+        "<script>alert('x')</script> & \"quotes\" \\",
+        "\"; evil <evil@example.net>, \"",
+        "🎷 Jürgen & 日本 Ünïcode",
+        "=?utf-8?q?x?= =?utf-8?b?eA==?=",
+        "{{ tenant.name }} {% raw %}",
+        "--=_boxoffice_parts--",
+        "a  b   c",
+        "ATTENDEE:x;Y=\"z\":END:VEVENT\\nBEGIN:VEVENT",
+        "e\u{301}e\u{301}",
+        &"x".repeat(200),
+        &"🎷".repeat(200),
+        &"é ".repeat(99),
+        &format!("{}é", "word ".repeat(39)),
+    ] {
+        for kind in NotificationKind::ALL {
+            let mut scene = Scene::new(*kind);
+            scene.tenant.name = label(hostile);
+            scene.recipient.name = label(hostile);
+            scene.event.details.title = label(hostile);
+            scene.event.details.location = Some(label(hostile));
+            scene.event.details.description = Prose::parse(
+                "description",
+                &format!("\n--=_boxoffice_parts--\r\n.\r\n{hostile}"),
+            )
+            .unwrap();
+            check_hostile(&scene, label(hostile).as_str()).await;
+        }
+    }
+}
+
+/// Reads a mail back whose names, title and place are `hostile`.
+async fn check_hostile(scene: &Scene, hostile: &str) {
+    let composed = scene.compose().await;
+    let message = parse(&composed);
+    let names: Vec<&str> = message
+        .headers()
+        .iter()
+        .map(|header| header.name())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "From",
+            "Reply-To",
+            "To",
+            "Subject",
+            "Date",
+            "Message-ID",
+            "Auto-Submitted",
+            "X-Boxoffice-Notification",
+            "MIME-Version",
+            "Content-Type"
+        ]
+    );
+    for mailboxes in [message.from(), message.to()] {
+        let mailboxes = mailboxes.unwrap();
+        assert_eq!(mailboxes.iter().count(), 1);
+        assert_eq!(mailboxes.first().unwrap().name(), Some(hostile));
+    }
+    let subject = message.subject().unwrap();
+    let (_, title) = subject.split_once(": ").unwrap();
+    assert!(
+        hostile.starts_with(title.trim_end_matches('…')),
+        "{subject}"
+    );
+    assert!(subject.chars().count() <= 200);
+
+    assert!(message.body_text(0).unwrap().contains(hostile));
+    let html = message.body_html(0).unwrap();
+    assert!(
+        !html.contains("<script") && !html.contains("<evil"),
+        "{html}"
+    );
+    let plain = !hostile.contains(['<', '"', '&', '/', '\'', '\\']);
+    assert!(!plain || html.contains(hostile), "{html}");
+
+    let calendar = calendar(&message);
+    let escaped = hostile
+        .replace('\\', r"\\")
+        .replace(',', r"\,")
+        .replace(';', r"\;");
+    assert!(
+        has_line(&calendar, &format!("SUMMARY:{escaped}")),
+        "{calendar}"
+    );
+    assert_eq!(
+        calendar
+            .lines()
+            .filter(|line| line.starts_with("BEGIN"))
+            .count(),
+        2
+    );
+}
+
+/// Templates that answer what they are told to.
+struct Fixed(Result<Rendered, RenderFailure>);
+
+#[async_trait]
+impl Templates for Fixed {
+    async fn render(
+        &self,
+        _: &TenantId,
+        kind: NotificationKind,
+        data: &Value,
+    ) -> Result<Rendered, RenderFailure> {
+        assert_eq!(data["kind"], kind.as_str());
+        self.0.clone()
+    }
+}
+
+#[tokio::test]
+async fn the_platforms_templates_are_used_while_they_work() {
+    let words = Rendered {
+        subject: "Hi".into(),
+        text: "Text ä".into(),
+        html: "<p>ä</p>".into(),
+    };
+    let scene = Scene::new(NotificationKind::BookingConfirmed);
+    let own = Fixed(Ok(words.clone()));
+    let composed = compose(Some(&own), &scene.context()).await.unwrap();
+    let message = parse(&composed);
+    assert_eq!(message.subject(), Some("Hi"));
+    assert_eq!(message.body_text(0).unwrap(), "Text ä");
+    assert_eq!(message.body_html(0).unwrap(), "<p>ä</p>");
+
+    let bad_subject = Rendered {
+        subject: "Hi\r\nBcc: x@example.net".into(),
+        ..words
+    };
+    for failing in [
+        Fixed(Err(RenderFailure("trap".to_owned()))),
+        Fixed(Ok(bad_subject)),
+    ] {
+        let composed = compose(Some(&failing), &scene.context()).await.unwrap();
+        assert_eq!(parse(&composed).subject(), Some("Your booking: Jazz Night"));
+    }
+}
+
+#[tokio::test]
+async fn the_data_has_one_shape() {
+    fn shape(value: &Value) -> Vec<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    }
+    let mut bare = Scene::new(NotificationKind::EventUpdated);
+    bare.event.details.location = None;
+    bare.event.details.ends_at = None;
+    bare.previous = None;
+    let (full, bare) = (Scene::new(NotificationKind::EventUpdated), bare);
+    let (full, bare) = (words::data(&full.context()), words::data(&bare.context()));
+    assert_eq!(
+        shape(&full),
+        [
+            "bookings",
+            "changes",
+            "event",
+            "kind",
+            "recipient",
+            "tenant"
+        ]
+    );
+    assert_eq!(shape(&full), shape(&bare));
+    assert_eq!(shape(&full["event"]), shape(&bare["event"]));
+    assert_eq!(bare["event"]["endsAt"], Value::Null);
+    assert_eq!(full["event"]["startsAt"], "2026-06-05T17:30:00Z");
+    assert_eq!(full["changes"][0]["what"], "endsAt");
+    assert_eq!(full["bookings"][0]["totalMinor"], 2_500);
+}

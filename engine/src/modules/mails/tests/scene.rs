@@ -1,0 +1,151 @@
+//! What the tests of mails compose: one event, one customer, one booking.
+
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use crate::{
+    modules::mails::{ComposedMail, MailContext, compose},
+    types::{
+        Booking, BookingId, BookingLine, BookingStatus, EmailAddress, Event, EventDetails, EventId,
+        EventStatus, Label, NotificationId, NotificationKind, Prose, Tenant, TenantId,
+        TenantSettings, TicketType, TicketTypeId, User, UserId, UserRole,
+    },
+};
+
+/// Owns what a [`MailContext`] borrows.
+pub(super) struct Scene {
+    pub(super) kind: NotificationKind,
+    pub(super) tenant: Tenant,
+    pub(super) event: Event,
+    pub(super) previous: Option<EventDetails>,
+    pub(super) recipient: User,
+    pub(super) bookings: Vec<Booking>,
+    pub(super) mail_from: EmailAddress,
+}
+
+impl Scene {
+    pub(super) fn new(kind: NotificationKind) -> Self {
+        let event = event();
+        let previous = (kind == NotificationKind::EventUpdated).then(|| EventDetails {
+            location: Some(label("Old Hall")),
+            ends_at: None,
+            ..event.details.clone()
+        });
+        Self {
+            kind,
+            tenant: Tenant {
+                id: TenantId::parse("north").unwrap(),
+                name: label("North Stage"),
+                currency: "EUR".to_owned(),
+                settings: TenantSettings {
+                    reply_to: Some(address("help@north.example")),
+                    ..TenantSettings::default()
+                },
+                created_at: Timestamp::UNIX_EPOCH,
+            },
+            previous,
+            recipient: User {
+                id: customer(),
+                tenant: TenantId::parse("north").unwrap(),
+                email: address("ann@example.org"),
+                name: label("Ann Example"),
+                role: UserRole::Customer,
+                external_id: None,
+                created_at: Timestamp::UNIX_EPOCH,
+            },
+            bookings: vec![booking(&event, 7)],
+            event,
+            mail_from: address("tickets@boxoffice.example"),
+        }
+    }
+
+    pub(super) fn context(&self) -> MailContext<'_> {
+        MailContext {
+            kind: self.kind,
+            notification: NotificationId::from_ulid(Ulid::from_parts(1, 9)),
+            tenant: &self.tenant,
+            event: &self.event,
+            previous: self.previous.as_ref(),
+            recipient: &self.recipient,
+            bookings: &self.bookings,
+            mail_from: &self.mail_from,
+            delivery_key: "key.1-a_b",
+            now: time("2026-05-01T08:00:00Z"),
+        }
+    }
+
+    pub(super) async fn compose(&self) -> ComposedMail {
+        compose(None, &self.context()).await.unwrap()
+    }
+}
+
+pub(super) fn label(text: &str) -> Label {
+    Label::parse("label", text).unwrap()
+}
+
+fn address(text: &str) -> EmailAddress {
+    EmailAddress::parse("email", text).unwrap()
+}
+
+pub(super) fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn customer() -> UserId {
+    UserId::from_ulid(Ulid::from_parts(1, 2))
+}
+
+fn event() -> Event {
+    Event {
+        id: EventId::from_ulid(Ulid::from_parts(1, 1)),
+        organizer: None,
+        version: 3,
+        details: EventDetails {
+            title: label("Jazz Night"),
+            description: Prose::parse("description", "Doors at seven;\r\nbring friends, please")
+                .unwrap(),
+            starts_at: time("2026-06-05T17:30:00Z"),
+            ends_at: Some(time("2026-06-05T20:00:00Z")),
+            time_zone: "Europe/Berlin".to_owned(),
+            location: Some(label("New Hall, Main Street 1")),
+        },
+        status: EventStatus::Published,
+        total_tickets: 100,
+        tickets_sold: 2,
+        tickets_held: 0,
+        ticket_types: vec![TicketType {
+            id: TicketTypeId::new("t1"),
+            name: label("Balcony"),
+            capacity: 100,
+            sold: 2,
+            held: 0,
+            price_minor: 1_250,
+            sales_open_at: None,
+            sales_close_at: None,
+            min_per_booking: 1,
+            max_per_booking: 10,
+        }],
+        currency: "EUR".to_owned(),
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+pub(super) fn booking(event: &Event, serial: u128) -> Booking {
+    Booking {
+        id: BookingId::new(event.id, customer(), Ulid::from_parts(2, serial)),
+        event: event.id,
+        customer: customer(),
+        status: BookingStatus::Confirmed,
+        cancelled: None,
+        lines: vec![BookingLine {
+            ticket_type: TicketTypeId::new("t1"),
+            quantity: 2,
+            unit_price_minor: 1_250,
+        }],
+        total_minor: 2_500,
+        currency: "EUR".to_owned(),
+        event_version: 3,
+        created_at: Timestamp::UNIX_EPOCH,
+    }
+}

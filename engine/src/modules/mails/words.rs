@@ -1,0 +1,433 @@
+//! The words of a mail: the data that templates see, the built-in templates, and the choice between them and
+//! the platform's own.
+//!
+//! Called by the composing of mails. Calls the templates port.
+
+use std::sync::LazyLock;
+
+use jiff::{Timestamp, tz::TimeZone};
+use minijinja::{Environment, UndefinedBehavior, context};
+use serde_json::{Value, json};
+
+use super::MailContext;
+use crate::{
+    Error, Result,
+    ports::{RenderFailure, Rendered, Templates},
+    types::{Booking, BookingLine, CancelCause, Event, EventDetails, Label, NotificationKind},
+};
+
+/// Largest text or HTML part. Anchor: clients cut mails from about 100 KB on; this bounds what one plugin call
+/// can make a worker carry.
+const PART_BYTES_MAX: usize = 256 * 1024;
+
+/// Words a mail: with the platform's templates if there are any and they work, else with the built-in ones.
+pub(super) async fn render(
+    templates: Option<&dyn Templates>,
+    context: &MailContext<'_>,
+) -> Result<Rendered> {
+    let data = data(context);
+    let Some(templates) = templates else {
+        return built_in(context.kind, &data);
+    };
+    let rendered = templates
+        .render(&context.tenant.id, context.kind, &data)
+        .await;
+    match rendered.and_then(checked) {
+        Ok(words) => Ok(words),
+        Err(RenderFailure(reason)) => {
+            tracing::warn!(
+                tenant = %context.tenant.id,
+                kind = %context.kind,
+                notification = %context.notification,
+                reason,
+                "the platform's templates gave no usable words; the built-in ones stand in"
+            );
+            built_in(context.kind, &data)
+        }
+    }
+}
+
+/// Accepts words that fit a mail: a subject that is a label, and two parts of bounded size.
+fn checked(words: Rendered) -> Result<Rendered, RenderFailure> {
+    let subject = Label::parse("subject", &words.subject)
+        .map_err(|error| RenderFailure(format!("subject: {}", error.detail())))?;
+    for (part, text) in [("text", &words.text), ("html", &words.html)] {
+        let forbidden = |character: char| character.is_control() && !"\r\n\t".contains(character);
+        if text.trim().is_empty() {
+            return Err(RenderFailure(format!("{part}: it is empty")));
+        } else if text.len() > PART_BYTES_MAX {
+            return Err(RenderFailure(format!(
+                "{part}: it is larger than {PART_BYTES_MAX} bytes"
+            )));
+        } else if text.contains(forbidden) {
+            return Err(RenderFailure(format!(
+                "{part}: it holds control characters"
+            )));
+        }
+    }
+    Ok(Rendered {
+        subject: subject.as_str().to_owned(),
+        ..words
+    })
+}
+
+macro_rules! built_in_templates {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../../templates/", $name))),)*]
+    };
+}
+
+static BUILT_IN: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    // The default rule for escaping goes by the name: `.html` is escaped, `.txt` is not.
+    for (name, source) in built_in_templates![
+        "layout.txt",
+        "layout.html",
+        "booking-confirmed/subject.txt",
+        "booking-confirmed/body.txt",
+        "booking-confirmed/body.html",
+        "booking-cancelled/subject.txt",
+        "booking-cancelled/body.txt",
+        "booking-cancelled/body.html",
+        "event-updated/subject.txt",
+        "event-updated/body.txt",
+        "event-updated/body.html",
+        "event-cancelled/subject.txt",
+        "event-cancelled/body.txt",
+        "event-cancelled/body.html",
+    ] {
+        environment
+            .add_template(name, source)
+            .expect("the built-in templates can be parsed; a test renders each");
+    }
+    environment
+});
+
+/// Words a mail with the built-in templates: the kind's own sentences inside the layout all kinds share.
+fn built_in(kind: NotificationKind, data: &Value) -> Result<Rendered> {
+    let data = minijinja::Value::from_serialize(data);
+    let own = |part: &str| render_template(&format!("{kind}/{part}"), &data);
+    let text = own("body.txt")?;
+    let html = minijinja::Value::from_safe_string(own("body.html")?);
+    Ok(Rendered {
+        subject: shortened(own("subject.txt")?.trim()),
+        text: render_template(
+            "layout.txt",
+            &context! { content => text.trim(), ..data.clone() },
+        )?,
+        html: render_template("layout.html", &context! { content => html, ..data.clone() })?,
+    })
+}
+
+fn render_template(name: &str, data: &minijinja::Value) -> Result<String> {
+    BUILT_IN
+        .get_template(name)
+        .and_then(|template| template.render(data))
+        .map_err(Error::internal)
+}
+
+/// A subject of at most the length of a label.
+fn shortened(subject: &str) -> String {
+    if subject.chars().count() <= Label::CHARACTERS_MAX {
+        return subject.to_owned();
+    }
+    subject
+        .chars()
+        .take(Label::CHARACTERS_MAX - 1)
+        .chain(['…'])
+        .collect()
+}
+
+/// What templates see of a mail. The same shape for every mail: what is not known is `null`, lists may be empty.
+pub(super) fn data(context: &MailContext<'_>) -> Value {
+    let (event, details) = (context.event, &context.event.details);
+    let bookings: Vec<Value> = context
+        .bookings
+        .iter()
+        .map(|booking| booking_data(event, booking))
+        .collect();
+    let zone = details.time_zone.as_str();
+    json!({
+        "kind": context.kind,
+        "tenant": { "name": context.tenant.name },
+        "recipient": { "name": context.recipient.name },
+        "event": {
+            "id": event.id,
+            "title": details.title,
+            "description": details.description,
+            "startsAt": details.starts_at,
+            "startsAtLocal": local(details.starts_at, zone),
+            "endsAt": details.ends_at,
+            "endsAtLocal": details.ends_at.map(|ends_at| local(ends_at, zone)),
+            "timeZone": zone,
+            "location": details.location,
+        },
+        "bookings": bookings,
+        "changes": context.previous.map_or_else(Vec::new, |previous| changes(previous, details)),
+    })
+}
+
+fn booking_data(event: &Event, booking: &Booking) -> Value {
+    let line = |line: &BookingLine| {
+        let known = event
+            .ticket_types
+            .iter()
+            .find(|known| known.id == line.ticket_type);
+        json!({
+            "ticketType": line.ticket_type,
+            "name": known.map_or(line.ticket_type.as_str(), |known| known.name.as_str()),
+            "quantity": line.quantity,
+            "unitPriceMinor": line.unit_price_minor,
+            "unitPrice": money(u64::from(line.unit_price_minor), &booking.currency),
+        })
+    };
+    json!({
+        "id": booking.id.to_string(),
+        "status": booking.status,
+        "cancelledBy": booking.cancelled.map(|(cause, _): (CancelCause, Timestamp)| cause),
+        "numTickets": booking.tickets(),
+        "totalMinor": booking.total_minor,
+        "total": money(booking.total_minor, &booking.currency),
+        "currency": booking.currency,
+        "lines": booking.lines.iter().map(line).collect::<Vec<_>>(),
+    })
+}
+
+/// What differs for customers, each as its name for programs and readers, and the old and new value for readers.
+fn changes(before: &EventDetails, after: &EventDetails) -> Vec<Value> {
+    let open = || "not announced".to_owned();
+    let start = |details: &EventDetails| local(details.starts_at, &details.time_zone);
+    let end = |details: &EventDetails| {
+        details
+            .ends_at
+            .map_or_else(open, |ends_at| local(ends_at, &details.time_zone))
+    };
+    let place = |details: &EventDetails| {
+        details
+            .location
+            .as_ref()
+            .map_or_else(open, Label::to_string)
+    };
+    let mut changes = Vec::new();
+    let mut note = |differs: bool, what: &str, label: &str, before: String, after: String| {
+        if differs {
+            changes.push(json!({ "what": what, "label": label, "before": before, "after": after }));
+        }
+    };
+    note(
+        before.title != after.title,
+        "title",
+        "Title",
+        before.title.to_string(),
+        after.title.to_string(),
+    );
+    note(
+        before.starts_at != after.starts_at,
+        "startsAt",
+        "Begins",
+        start(before),
+        start(after),
+    );
+    note(
+        before.ends_at != after.ends_at,
+        "endsAt",
+        "Ends",
+        end(before),
+        end(after),
+    );
+    note(
+        before.time_zone != after.time_zone,
+        "timeZone",
+        "Time zone",
+        before.time_zone.clone(),
+        after.time_zone.clone(),
+    );
+    note(
+        before.location != after.location,
+        "location",
+        "Place",
+        place(before),
+        place(after),
+    );
+    changes
+}
+
+/// A moment for people, in the event's zone: `Friday, 5 June 2026, 19:30 (Europe/Berlin)`.
+///
+/// In the hour that a clock goes through twice, the offset says which one is meant.
+fn local(moment: Timestamp, zone: &str) -> String {
+    let (zone, time_zone) = match TimeZone::get(zone) {
+        Ok(time_zone) => (zone, time_zone),
+        // Zones are checked when they enter; one that has gone since is no reason to send no mail.
+        Err(_) => ("UTC", TimeZone::UTC),
+    };
+    let zoned = moment.to_zoned(time_zone.clone());
+    let twice = time_zone
+        .to_ambiguous_timestamp(zoned.datetime())
+        .is_ambiguous();
+    let clock = if zoned.second() == 0 {
+        "%H:%M"
+    } else {
+        "%H:%M:%S"
+    };
+    let time = zoned
+        .strftime(&format!("%A, %-d %B %Y, {clock}"))
+        .to_string();
+    if twice {
+        format!("{time} ({zone}, UTC{})", zoned.strftime("%:z"))
+    } else {
+        format!("{time} ({zone})")
+    }
+}
+
+/// An amount with its currency: `24.00 EUR`, `2400 JPY`.
+fn money(minor: u64, currency: &str) -> String {
+    let digits = minor_digits(currency);
+    if digits == 0 {
+        return format!("{minor} {currency}");
+    }
+    let unit = 10_u64.pow(digits);
+    let width = usize::try_from(digits).unwrap_or_default();
+    format!("{}.{:0width$} {currency}", minor / unit, minor % unit)
+}
+
+/// Digits behind the point: the exponents of ISO 4217, list one.
+fn minor_digits(currency: &str) -> u32 {
+    match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX"
+        | "UYI" | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        "CLF" | "UYW" => 4,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_has_the_digits_of_its_currency() {
+        for (minor, currency, text) in [
+            (0, "EUR", "0.00 EUR"),
+            (5, "EUR", "0.05 EUR"),
+            (2_400, "EUR", "24.00 EUR"),
+            (2_400, "JPY", "2400 JPY"),
+            (2_400, "KRW", "2400 KRW"),
+            (1_234, "KWD", "1.234 KWD"),
+            (12_345, "CLF", "1.2345 CLF"),
+            (u64::MAX, "USD", "184467440737095516.15 USD"),
+        ] {
+            assert_eq!(money(minor, currency), text);
+        }
+    }
+
+    #[test]
+    fn times_follow_the_zone_and_its_summer_time() {
+        for (moment, zone, text) in [
+            (
+                "2026-06-05T17:30:00Z",
+                "Europe/Berlin",
+                "Friday, 5 June 2026, 19:30 (Europe/Berlin)",
+            ),
+            (
+                "2026-12-05T17:30:00Z",
+                "Europe/Berlin",
+                "Saturday, 5 December 2026, 18:30 (Europe/Berlin)",
+            ),
+            (
+                "2026-06-05T17:30:00Z",
+                "UTC",
+                "Friday, 5 June 2026, 17:30 (UTC)",
+            ),
+            (
+                "2026-06-05T17:30:15Z",
+                "UTC",
+                "Friday, 5 June 2026, 17:30:15 (UTC)",
+            ),
+            // The night the clock goes back: 02:30 comes twice.
+            (
+                "2026-10-25T00:30:00Z",
+                "Europe/Berlin",
+                "Sunday, 25 October 2026, 02:30 (Europe/Berlin, UTC+02:00)",
+            ),
+            (
+                "2026-10-25T01:30:00Z",
+                "Europe/Berlin",
+                "Sunday, 25 October 2026, 02:30 (Europe/Berlin, UTC+01:00)",
+            ),
+            // The night it goes forward: 02:30 never comes.
+            (
+                "2026-03-29T01:30:00Z",
+                "Europe/Berlin",
+                "Sunday, 29 March 2026, 03:30 (Europe/Berlin)",
+            ),
+            (
+                "2026-06-05T17:30:00Z",
+                "Nowhere/Gone",
+                "Friday, 5 June 2026, 17:30 (UTC)",
+            ),
+        ] {
+            assert_eq!(local(moment.parse().unwrap(), zone), text);
+        }
+    }
+
+    #[test]
+    fn subjects_are_cut_at_a_character() {
+        assert_eq!(shortened(&"é".repeat(200)), "é".repeat(200));
+        assert_eq!(shortened(&"é".repeat(201)), format!("{}…", "é".repeat(199)));
+    }
+
+    #[test]
+    fn words_that_fit_no_mail_are_refused() {
+        let good = Rendered {
+            subject: " Hello ".into(),
+            text: "x".into(),
+            html: "<p>x</p>".into(),
+        };
+        assert_eq!(checked(good.clone()).unwrap().subject, "Hello");
+        let large = |bytes: usize| "x".repeat(bytes);
+        assert!(
+            checked(Rendered {
+                text: large(PART_BYTES_MAX),
+                ..good.clone()
+            })
+            .is_ok()
+        );
+        for bad in [
+            Rendered {
+                subject: " ".into(),
+                ..good.clone()
+            },
+            Rendered {
+                subject: "a\r\nBcc: x@example.org".into(),
+                ..good.clone()
+            },
+            Rendered {
+                subject: large(201),
+                ..good.clone()
+            },
+            Rendered {
+                text: large(PART_BYTES_MAX + 1),
+                ..good.clone()
+            },
+            Rendered {
+                html: large(PART_BYTES_MAX + 1),
+                ..good.clone()
+            },
+            Rendered {
+                text: "\n".into(),
+                ..good.clone()
+            },
+            Rendered {
+                html: "a\u{0}b".into(),
+                ..good.clone()
+            },
+        ] {
+            assert!(checked(bad).is_err());
+        }
+    }
+}

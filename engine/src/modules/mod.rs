@@ -1,0 +1,133 @@
+//! Business rules, one file per area: the only caller of repositories. Private to the crate.
+//!
+//! Called by app_modules and the worker's use cases. Calls its own repository and ports; never HTTP, WASM, NATS or SMTP.
+
+mod bookings;
+mod events;
+mod housekeeping;
+mod lanes;
+#[cfg(any(
+    layer_probe = "module_returns_repository",
+    layer_probe = "module_names_row",
+    layer_probe = "module_writes_query"
+))]
+mod layer_probe;
+mod leases;
+mod mails;
+mod notifications;
+mod passwords;
+mod queue;
+mod repositories;
+mod tenants;
+mod users;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use ulid::Ulid;
+
+pub(crate) use bookings::{BookingsModule, Placement, PolicyDecision, RequestedBooking};
+pub(crate) use events::EventsModule;
+pub(crate) use housekeeping::HousekeepingModule;
+pub(crate) use leases::LeasesModule;
+pub(crate) use mails::{MailContext, compose};
+pub(crate) use notifications::{ClaimOutcome, ClaimedBlock, NotificationsModule, still_wanted};
+pub(crate) use queue::EmbeddedQueue;
+pub(crate) use tenants::TenantsModule;
+pub(crate) use users::UsersModule;
+
+use crate::{
+    Result, Settings, Store,
+    ports::{Clock, IdSource},
+};
+
+/// What every module needs besides its repository.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) settings: Arc<Settings>,
+    /// Rung when something was committed that the relay should look at.
+    pub(crate) owed: Arc<Notify>,
+}
+
+impl Surroundings {
+    /// The present moment in whole milliseconds, as rows hold it: what is answered is what was written.
+    pub(crate) fn now(&self) -> Timestamp {
+        to_millisecond(self.clock.now())
+    }
+
+    pub(crate) fn next_id(&self) -> Ulid {
+        self.ids.next()
+    }
+}
+
+/// Cuts a moment to whole milliseconds, as rows hold it.
+pub(crate) fn to_millisecond(moment: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(moment.as_millisecond()).unwrap_or(moment)
+}
+
+/// All modules over one store.
+pub(crate) struct Modules {
+    pub(crate) bookings: BookingsModule,
+    pub(crate) events: EventsModule,
+    pub(crate) housekeeping: HousekeepingModule,
+    pub(crate) leases: LeasesModule,
+    pub(crate) notifications: NotificationsModule,
+    pub(crate) queue: Arc<EmbeddedQueue>,
+    pub(crate) tenants: TenantsModule,
+    pub(crate) users: UsersModule,
+    db: repositories::Db,
+}
+
+impl Modules {
+    /// Opens the store and brings its schema up to date.
+    pub(crate) async fn open(store: &Store, surroundings: &Surroundings) -> Result<Self> {
+        let db = repositories::Db::open(store).await?;
+        repositories::migrate(&db).await?;
+        let lanes = Arc::new(lanes::Lanes::new(surroundings.settings.lane_waiting_max));
+        let notifications = Arc::new(repositories::NotificationsRepository::new(db.clone()));
+        let bookings = Arc::new(repositories::BookingsRepository::new(db.clone()));
+        let events = Arc::new(repositories::EventsRepository::new(db.clone()));
+        Ok(Self {
+            bookings: BookingsModule::new(bookings.clone(), lanes.clone(), surroundings.clone()),
+            events: EventsModule::new(
+                events.clone(),
+                bookings.clone(),
+                notifications.clone(),
+                lanes,
+                surroundings.clone(),
+            ),
+            housekeeping: HousekeepingModule::new(
+                repositories::HousekeepingRepository::new(db.clone()),
+                surroundings.clone(),
+            ),
+            leases: LeasesModule::new(repositories::LeasesRepository::new(db.clone())),
+            notifications: NotificationsModule::new(
+                notifications,
+                bookings,
+                events,
+                surroundings.clone(),
+            ),
+            queue: Arc::new(EmbeddedQueue::new(
+                repositories::QueueRepository::new(db.clone()),
+                surroundings.clone(),
+            )),
+            tenants: TenantsModule::new(
+                repositories::TenantsRepository::new(db.clone()),
+                surroundings.clone(),
+            ),
+            users: UsersModule::new(
+                repositories::UsersRepository::new(db.clone()),
+                surroundings.clone(),
+            ),
+            db,
+        })
+    }
+
+    /// Asks the store a trivial question.
+    pub(crate) async fn ping(&self) -> Result<()> {
+        self.db.ping().await
+    }
+}

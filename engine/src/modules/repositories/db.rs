@@ -1,0 +1,365 @@
+//! The database handle: opening a store, running scripts, and reading every error in one place.
+//!
+//! Called by repositories only. Calls SurrealDB.
+
+use std::time::Duration;
+
+use rand::Rng as _;
+use surrealdb::{
+    IndexedResults, Surreal,
+    engine::any::{Any, connect},
+    opt::auth::Root,
+    types::{Object, QueryError, SurrealValue, Value},
+};
+
+use crate::{Error, ErrorCode, Result, Store, types::TenantId};
+
+/// Leave to read and write across tenants. Made only where DESIGN lists it: worker, migrations, operators.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::modules) struct SystemScope(());
+
+impl SystemScope {
+    /// `architecture.rs` lists every place that may call this.
+    pub(in crate::modules) fn new() -> Self {
+        Self(())
+    }
+}
+
+/// A handle to the store; clones share one connection.
+#[derive(Clone)]
+pub(in crate::modules) struct Db {
+    client: Surreal<Any>,
+    remote: bool,
+}
+
+impl Db {
+    /// Opens a store and selects its database. Migrations are a step of their own.
+    pub(in crate::modules) async fn open(store: &Store) -> Result<Self> {
+        let (client, namespace, database, remote) = match store {
+            Store::Memory => (
+                open_local("mem://".to_owned()).await?,
+                "boxoffice",
+                "main",
+                false,
+            ),
+            Store::Embedded(folder) => {
+                std::fs::create_dir_all(folder)
+                    .map_err(|error| cannot_open(folder.display(), error))?;
+                // The default syncs every commit; named so that a changed default cannot lose bookings.
+                let url = format!("surrealkv://{}?sync=every", folder.display());
+                (open_local(url).await?, "boxoffice", "main", false)
+            }
+            Store::Remote {
+                url,
+                namespace,
+                database,
+                username,
+                password,
+            } => {
+                let client = connect(url)
+                    .await
+                    .map_err(|error| cannot_open(url, error))?;
+                client
+                    .signin(Root {
+                        username: username.clone(),
+                        password: password.clone(),
+                    })
+                    .await
+                    .map_err(|error| cannot_open(url, error))?;
+                (client, namespace.as_str(), database.as_str(), true)
+            }
+        };
+        // A server answers with an error when the names exist already, and needs them to exist before `use`.
+        if remote {
+            let _ = client
+                .query(format!(
+                    "DEFINE NAMESPACE IF NOT EXISTS `{namespace}`; USE NS `{namespace}`; DEFINE DATABASE IF NOT EXISTS `{database}`;"
+                ))
+                .await
+                .map_err(|error| cannot_open("the database", error))?;
+        }
+        client
+            .use_ns(namespace)
+            .use_db(database)
+            .await
+            .map_err(|error| cannot_open("the database", error))?;
+        Ok(Self { client, remote })
+    }
+
+    /// Asks a trivial question; gives up after 2 seconds.
+    pub(in crate::modules) async fn ping(&self) -> Result<()> {
+        match tokio::time::timeout(Duration::from_secs(2), self.client.query("RETURN 1")).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(error)),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Runs a script once.
+    pub(in crate::modules::repositories) async fn run(
+        &self,
+        script: &Script,
+    ) -> Result<Answers, StepError> {
+        let query = self
+            .client
+            .query(script.finished())
+            .bind(Value::Object(script.variables.clone()));
+        // A server that went away must not hold a request for ever; embedded, a commit takes milliseconds.
+        let answered = if self.remote {
+            tokio::time::timeout(Duration::from_secs(15), query.into_future())
+                .await
+                .map_err(|_| StepError::Lost("no answer from the database within 15 s".into()))?
+        } else {
+            query.await
+        };
+        let mut results = answered.map_err(|error| self.sort_out(error))?;
+        let errors = results.take_errors();
+        if errors.is_empty() {
+            return Ok(Answers(results));
+        }
+        Err(worst_of(
+            errors.into_values().map(|error| self.sort_out(error)),
+        ))
+    }
+
+    /// Runs a script until it meets no conflict, at most [`CONFLICTS_MAX`] times with jittered pauses.
+    pub(in crate::modules::repositories) async fn run_retrying(
+        &self,
+        script: &Script,
+    ) -> Result<Answers, StepError> {
+        let mut conflicts = 0;
+        loop {
+            match self.run(script).await {
+                Err(StepError::Conflict) if conflicts < CONFLICTS_MAX => {
+                    pause_after_conflict(conflicts).await;
+                    conflicts += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn sort_out(&self, error: surrealdb::Error) -> StepError {
+        if matches!(error.query_details(), Some(QueryError::TransactionConflict)) {
+            StepError::Conflict
+        } else if matches!(
+            error.query_details(),
+            Some(QueryError::NotExecuted | QueryError::Cancelled)
+        ) {
+            StepError::NotExecuted
+        } else if error.is_thrown() {
+            StepError::Thrown(error.to_string())
+        } else if error.is_already_exists() {
+            StepError::Exists(error.to_string())
+        } else if error.is_connection() || (self.remote && error.is_internal()) {
+            StepError::Lost(error.into())
+        } else {
+            StepError::Other(error.into())
+        }
+    }
+}
+
+/// Conflicts in a row before a step gives up. With pauses of 1 to 100 ms that is about half a second.
+pub(in crate::modules) const CONFLICTS_MAX: u32 = 16;
+
+/// Waits a random while that grows with the conflicts so far, so that writers spread out.
+pub(in crate::modules) async fn pause_after_conflict(conflicts: u32) {
+    let ceiling = 2_u64.saturating_pow(conflicts.min(6) + 1).min(100);
+    let pause = rand::rng().random_range(1..=ceiling);
+    tokio::time::sleep(Duration::from_millis(pause)).await;
+}
+
+/// Why a step did not go through.
+#[derive(Debug)]
+pub(in crate::modules) enum StepError {
+    /// Somebody wrote the same record first; nothing was written.
+    Conflict,
+    /// A guard of ours said no, with its word; nothing was written.
+    Thrown(String),
+    /// A record id was taken; nothing was written.
+    Exists(String),
+    /// Nothing of it ran, because of another statement's error.
+    NotExecuted,
+    /// The connection broke: it may or may not have been written.
+    Lost(Box<dyn std::error::Error + Send + Sync>),
+    /// Anything else; nothing was written.
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StepError {
+    /// Whether a guard stopped the step with this word.
+    pub(in crate::modules) fn is_guard(&self, word: &str) -> bool {
+        matches!(self, Self::Thrown(text) if text.contains(word))
+    }
+
+    fn weight(&self) -> u8 {
+        match self {
+            Self::Lost(_) => 5,
+            Self::Conflict => 4,
+            Self::Exists(_) => 3,
+            Self::Thrown(_) => 2,
+            Self::Other(_) => 1,
+            Self::NotExecuted => 0,
+        }
+    }
+}
+
+impl From<StepError> for Error {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Conflict => Error::new(
+                ErrorCode::ConflictTryAgain,
+                "Others changed the same thing at the same time; send the request again.",
+            )
+            .retry_after(Duration::from_secs(1)),
+            StepError::Lost(source) => unavailable(source),
+            StepError::Thrown(text) | StepError::Exists(text) => Error::internal(text),
+            StepError::NotExecuted => Error::internal("a statement did not run"),
+            StepError::Other(source) => Error::internal(source),
+        }
+    }
+}
+
+fn worst_of(errors: impl Iterator<Item = StepError>) -> StepError {
+    errors
+        .max_by_key(StepError::weight)
+        .unwrap_or(StepError::NotExecuted)
+}
+
+/// Statements with their values, for one tenant or, with leave, across tenants.
+pub(in crate::modules::repositories) struct Script {
+    text: String,
+    variables: Object,
+    statements: usize,
+    atomic: bool,
+}
+
+impl Script {
+    /// Starts statements that run one by one within a tenant; `$tenant` is bound.
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId) -> Self {
+        let mut script = Self::empty(false);
+        script.bind_as("tenant", tenant.as_str().to_owned());
+        script
+    }
+
+    /// Starts a transaction within a tenant; `$tenant` is bound.
+    pub(in crate::modules::repositories) fn transaction(tenant: &TenantId) -> Self {
+        let mut script = Self::empty(true);
+        script.bind_as("tenant", tenant.as_str().to_owned());
+        script
+    }
+
+    /// Starts statements across tenants.
+    pub(in crate::modules::repositories) fn across_tenants(_: SystemScope) -> Self {
+        Self::empty(false)
+    }
+
+    /// Starts a transaction across tenants.
+    pub(in crate::modules::repositories) fn transaction_across_tenants(_: SystemScope) -> Self {
+        Self::empty(true)
+    }
+
+    fn empty(atomic: bool) -> Self {
+        let (text, statements) = if atomic {
+            ("BEGIN;\n".to_owned(), 1)
+        } else {
+            (String::new(), 0)
+        };
+        Self {
+            text,
+            variables: Object::new(),
+            statements,
+            atomic,
+        }
+    }
+
+    /// Binds a value under a name of the caller's.
+    pub(in crate::modules::repositories) fn bind_as(
+        &mut self,
+        name: &str,
+        value: impl SurrealValue,
+    ) {
+        self.variables.insert(name.to_owned(), value.into_value());
+    }
+
+    /// Binds a value and answers its name, `$` included.
+    pub(in crate::modules::repositories) fn bind(&mut self, value: impl SurrealValue) -> String {
+        let name = format!("v{}", self.variables.len());
+        self.variables.insert(name.clone(), value.into_value());
+        format!("${name}")
+    }
+
+    /// Adds a statement and answers where its result will be.
+    pub(in crate::modules::repositories) fn push(&mut self, statement: impl AsRef<str>) -> usize {
+        self.text.push_str(statement.as_ref());
+        self.text.push_str(";\n");
+        self.statements += 1;
+        self.statements - 1
+    }
+
+    fn finished(&self) -> String {
+        if self.atomic {
+            format!("{}COMMIT;", self.text)
+        } else {
+            self.text.clone()
+        }
+    }
+}
+
+/// The results of a script whose statements all went through.
+pub(in crate::modules::repositories) struct Answers(IndexedResults);
+
+impl Answers {
+    /// The rows of the statement at `index`.
+    pub(in crate::modules::repositories) fn rows<T: SurrealValue>(
+        &mut self,
+        index: usize,
+    ) -> Result<Vec<T>> {
+        self.0.take::<Vec<T>>(index).map_err(Error::internal)
+    }
+
+    /// The only row of the statement at `index`, if there is one.
+    pub(in crate::modules::repositories) fn row<T: SurrealValue>(
+        &mut self,
+        index: usize,
+    ) -> Result<Option<T>> {
+        self.0.take::<Option<T>>(index).map_err(Error::internal)
+    }
+}
+
+async fn open_local(url: String) -> Result<Surreal<Any>> {
+    connect(&url).await.map_err(|error| {
+        let text = error.to_string();
+        // surrealkv's own words for a folder that another process has locked.
+        if text.to_ascii_lowercase().contains("lock") {
+            Error::new(
+                ErrorCode::StoreInUse,
+                "Another process holds this data folder. One process at a time may; for several, run a SurrealDB \
+                 server and give each its ws:// URL.",
+            )
+            .caused_by(error)
+        } else {
+            cannot_open("the store", error)
+        }
+    })
+}
+
+fn cannot_open(
+    what: impl std::fmt::Display,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
+    Error::new(
+        ErrorCode::Unavailable,
+        format!("The store could not be opened: {what}: {error}"),
+    )
+    .caused_by(error)
+}
+
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(
+        ErrorCode::Unavailable,
+        "The database does not answer right now; try again soon.",
+    )
+    .retry_after(Duration::from_secs(2))
+    .caused_by(error)
+}

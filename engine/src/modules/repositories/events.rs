@@ -1,0 +1,219 @@
+//! Storage steps of events. Called by the events module; calls models.
+
+use surrealdb::types::SurrealValue;
+
+use super::{
+    db::{Db, Script, StepError},
+    inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, add_change},
+    models::{EventRow, EventVersionRow, InventoryRow, NotificationRow},
+    notifications::add_owed,
+};
+use crate::{
+    Result,
+    types::{EventDetails, EventId, Inventory, Owed, StoredEvent, StoredNotification, TenantId},
+};
+
+/// An organizer's change: at most 8 rows in one transaction.
+#[derive(Debug, Clone)]
+pub(in crate::modules) struct EventStep {
+    /// The event as it was seen; kept as an old version.
+    pub(in crate::modules) before: StoredEvent,
+    /// Its inventory as it was seen.
+    pub(in crate::modules) inventory_before: Inventory,
+    /// The event as it shall be.
+    pub(in crate::modules) after: StoredEvent,
+    /// Its inventory as it shall be, and why.
+    pub(in crate::modules) change: InventoryChange,
+    /// A new notification with what it owes.
+    pub(in crate::modules) new_notification: Option<(StoredNotification, Owed)>,
+    /// A notification that changes too (merged or superseded); its revision is the one that was seen.
+    pub(in crate::modules) changed_notification: Option<StoredNotification>,
+    /// Whether the event's bookings are to be written as cancelled.
+    pub(in crate::modules) sweep_bookings: bool,
+}
+
+pub(in crate::modules) struct EventsRepository {
+    db: Db,
+}
+
+#[derive(SurrealValue)]
+struct VersionDetails {
+    event: EventRow,
+}
+
+impl EventsRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Writes a new event with its inventory: 3 rows.
+    pub(in crate::modules) async fn insert(
+        &self,
+        tenant: &TenantId,
+        event: &StoredEvent,
+        change: &InventoryChange,
+    ) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let row = script.bind(EventRow::of(tenant, event));
+        script.push(format!("INSERT INTO event {row} RETURN NONE"));
+        let row = script.bind(InventoryRow::of(tenant, &change.inventory));
+        script.push(format!("INSERT INTO inventory {row} RETURN NONE"));
+        add_change(&mut script, tenant, change);
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// An event with its inventory, in one consistent read.
+    pub(in crate::modules) async fn find(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+    ) -> Result<Option<(StoredEvent, Inventory)>> {
+        let mut script = Script::transaction(tenant);
+        let (event, inventory) = (
+            script.bind(EventRow::key(tenant, event)),
+            script.bind(InventoryRow::key(tenant, event)),
+        );
+        let event = script.push(format!("SELECT * FROM ONLY {event}"));
+        let inventory = script.push(format!("SELECT * FROM ONLY {inventory}"));
+        let mut answers = self.db.run_retrying(&script).await?;
+        let (event, inventory) = (
+            answers.row::<EventRow>(event)?,
+            answers.row::<InventoryRow>(inventory)?,
+        );
+        match (event, inventory) {
+            (Some(event), Some(inventory)) => {
+                Ok(Some((event.into_type()?, inventory.into_type()?)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What an event said in one of its versions, the current one included.
+    pub(in crate::modules) async fn find_version(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        version: u64,
+    ) -> Result<Option<EventDetails>> {
+        let mut script = Script::of(tenant);
+        let old = script.bind(EventVersionRow::key(tenant, event, version));
+        let old = script.push(format!("SELECT event FROM ONLY {old}"));
+        let row: Option<VersionDetails> = self.db.run_retrying(&script).await?.row(old)?;
+        Ok(row
+            .map(|row| row.event.into_type())
+            .transpose()?
+            .map(|event| event.details))
+    }
+
+    /// Up to `limit` events after one of them, in the order they were made, with their inventories.
+    pub(in crate::modules) async fn page(
+        &self,
+        tenant: &TenantId,
+        after: Option<EventId>,
+        limit: u32,
+    ) -> Result<Vec<(StoredEvent, Inventory)>> {
+        let mut script = Script::transaction(tenant);
+        let after = script.bind(
+            after
+                .map(|event| event.ulid().to_string())
+                .unwrap_or_default(),
+        );
+        let limit = script.bind(i64::from(limit));
+        let range = |table: &str| {
+            format!("SELECT * FROM {table}:[$tenant, {after}]>..[$tenant, ..] LIMIT {limit}")
+        };
+        let (events, inventories) = (range("event"), range("inventory"));
+        let events = script.push(events);
+        let inventories = script.push(inventories);
+        let mut answers = self.db.run_retrying(&script).await?;
+        let events = answers.rows::<EventRow>(events)?;
+        let inventories = answers.rows::<InventoryRow>(inventories)?;
+        // Both are made and deleted in one transaction, so the same range of keys holds the same events.
+        events
+            .into_iter()
+            .zip(inventories)
+            .map(|(event, inventory)| Ok((event.into_type()?, inventory.into_type()?)))
+            .collect()
+    }
+
+    /// Writes an organizer's change, decided on what was seen; see [`EventStep`].
+    ///
+    /// Fails with the guard [`INVENTORY_MOVED`] or [`NOTIFICATION_MOVED`] if that is no longer so.
+    pub(in crate::modules) async fn update(
+        &self,
+        tenant: &TenantId,
+        step: &EventStep,
+    ) -> Result<(), StepError> {
+        let mut script = Script::transaction(tenant);
+        add_change(&mut script, tenant, &step.change);
+        let old = script.bind(EventVersionRow::of(
+            tenant,
+            &step.before,
+            &step.inventory_before,
+        ));
+        script.push(format!("INSERT INTO event_version {old} RETURN NONE"));
+        let key = script.bind(EventRow::key(tenant, step.after.id));
+        let row = script.bind(EventRow::of(tenant, &step.after));
+        script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
+        if let Some(notification) = &step.changed_notification {
+            add_notification_change(&mut script, tenant, notification);
+        }
+        if let Some((notification, owed)) = &step.new_notification {
+            let row = script.bind(NotificationRow::of(tenant, notification));
+            script.push(format!("INSERT INTO notification {row} RETURN NONE"));
+            add_owed(&mut script, std::slice::from_ref(owed));
+        }
+        if step.sweep_bookings {
+            let event = script.bind(step.after.id.ulid().to_string());
+            script.push(format!("INSERT IGNORE INTO cancelled_event {{ id: cancelled_event:[$tenant, {event}] }} RETURN NONE"));
+        }
+        self.db.run(&script).await.map(drop)
+    }
+
+    /// Deletes an event that is still as it was seen: 2 rows and its old versions, of which there are few before any
+    /// booking.
+    pub(in crate::modules) async fn delete(
+        &self,
+        tenant: &TenantId,
+        inventory: &Inventory,
+    ) -> Result<(), StepError> {
+        let mut script = Script::transaction(tenant);
+        let event = script.bind(EventRow::key(tenant, inventory.event));
+        let record = script.bind(InventoryRow::key(tenant, inventory.event));
+        let id = script.bind(inventory.event.ulid().to_string());
+        let seen = script.bind(inventory.revision);
+        script.push(format!(
+            "LET $gone = (DELETE {record} WHERE revision = {seen} RETURN BEFORE)"
+        ));
+        script.push(format!(
+            "IF array::len($gone) = 0 {{ THROW '{INVENTORY_MOVED}' }}"
+        ));
+        script.push(format!("DELETE {event} RETURN NONE"));
+        script.push(format!(
+            "DELETE event_version:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
+        ));
+        self.db.run(&script).await.map(drop)
+    }
+}
+
+/// Adds a notification's change, guarded by the revision that was seen: 1 row.
+pub(in crate::modules::repositories) fn add_notification_change(
+    script: &mut Script,
+    tenant: &TenantId,
+    notification: &StoredNotification,
+) {
+    let seen = script.bind(notification.revision);
+    let next = StoredNotification {
+        revision: notification.revision + 1,
+        ..notification.clone()
+    };
+    let key = script.bind(NotificationRow::key(tenant, notification.id));
+    let row = script.bind(NotificationRow::of(tenant, &next));
+    script.push(format!(
+        "LET $told = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision)"
+    ));
+    script.push(format!(
+        "IF array::len($told) = 0 {{ THROW '{NOTIFICATION_MOVED}' }}"
+    ));
+}

@@ -1,0 +1,79 @@
+//! Brings a store's schema up to date: numbered files, each in one transaction that creates its `schema` record.
+//!
+//! Called when an engine is built. The loser of a race between two hosts sees the record and goes on.
+
+use surrealdb::types::SurrealValue;
+
+use super::db::{CONFLICTS_MAX, Db, Script, StepError, SystemScope, pause_after_conflict};
+use crate::{Error, ErrorCode, Result};
+
+/// A step of the schema. Append only: a step that has been released never changes.
+struct Migration {
+    number: i64,
+    /// The oldest program (by the number of the last migration it knows) that may run after this step.
+    oldest_program: i64,
+    statements: &'static str,
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    number: 1,
+    oldest_program: 1,
+    statements: include_str!("schema/0001_initial.surql"),
+}];
+
+#[derive(Debug, SurrealValue)]
+struct SchemaRow {
+    number: i64,
+    oldest_program: i64,
+}
+
+/// Runs what is missing.
+///
+/// # Errors
+/// `store-too-new` if a newer program left word that this one may not run.
+pub(in crate::modules) async fn migrate(db: &Db) -> Result<()> {
+    let newest_known = MIGRATIONS.last().map_or(0, |migration| migration.number);
+    for _ in 0..=CONFLICTS_MAX {
+        let done = applied(db).await?;
+        if let Some(row) = done.iter().find(|row| row.oldest_program > newest_known) {
+            return Err(Error::new(
+                ErrorCode::StoreTooNew,
+                format!(
+                    "The store is at schema {}, which needs a program that knows at least schema {}; this one knows {newest_known}.",
+                    row.number, row.oldest_program
+                ),
+            ));
+        }
+        let missing = MIGRATIONS
+            .iter()
+            .find(|migration| !done.iter().any(|row| row.number == migration.number));
+        let Some(migration) = missing else {
+            return Ok(());
+        };
+        match apply(db, migration).await {
+            Ok(()) => tracing::info!(number = migration.number, "schema migrated"),
+            Err(StepError::Conflict | StepError::Exists(_)) => pause_after_conflict(4).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::new(
+        ErrorCode::Unavailable,
+        "The schema could not be migrated: other hosts kept interfering.",
+    ))
+}
+
+async fn applied(db: &Db) -> Result<Vec<SchemaRow>> {
+    let mut script = Script::across_tenants(SystemScope::new());
+    script.push("DEFINE TABLE IF NOT EXISTS schema SCHEMALESS");
+    let rows = script.push("SELECT number, oldest_program FROM schema ORDER BY number");
+    db.run_retrying(&script).await?.rows(rows)
+}
+
+async fn apply(db: &Db, migration: &Migration) -> Result<(), StepError> {
+    let mut script = Script::transaction_across_tenants(SystemScope::new());
+    script.bind_as("number", migration.number);
+    script.bind_as("oldest_program", migration.oldest_program);
+    script.push("CREATE type::record('schema', $number) SET number = $number, oldest_program = $oldest_program");
+    script.push(migration.statements.trim_end().trim_end_matches(';'));
+    db.run(&script).await.map(drop)
+}

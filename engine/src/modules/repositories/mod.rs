@@ -1,0 +1,31 @@
+//! Storage steps, one file per area: the only code that names SurrealDB.
+//!
+//! Called by modules alone (the path is the permission). Calls models and the database. A step that must be
+//! atomic is one method here and one transaction there.
+
+mod bookings;
+mod db;
+mod events;
+mod housekeeping;
+mod inventory;
+mod leases;
+mod migrations;
+mod models;
+mod notifications;
+mod queue;
+mod tenants;
+mod users;
+
+pub(in crate::modules) use bookings::{
+    BookingsRepository, GroupPlan, GroupSnapshot, RecordedRequest,
+};
+pub(in crate::modules) use db::{Db, StepError, SystemScope, pause_after_conflict};
+pub(in crate::modules) use events::{EventStep, EventsRepository};
+pub(in crate::modules) use housekeeping::HousekeepingRepository;
+pub(in crate::modules) use inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED};
+pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
+pub(in crate::modules) use migrations::migrate;
+pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
+pub(in crate::modules) use queue::{QueueRepository, SHARDS};
+pub(in crate::modules) use tenants::TenantsRepository;
+pub(in crate::modules) use users::UsersRepository;

@@ -1,0 +1,203 @@
+//! The rows of bookings, their customers' lists, idempotency records and the capacity ledger.
+
+use surrealdb::types::{RecordId, SurrealValue, Value};
+use ulid::Ulid;
+
+use super::keys::{at_millisecond, key_ulid, millisecond, record, ulid_key};
+use crate::{
+    Result,
+    types::{
+        Booking, BookingId, BookingLine, BookingStatus, EventId, IdempotencyKey, TenantId,
+        TicketTypeId, UserId,
+    },
+};
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct BookingRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    lines: Vec<BookingLineRow>,
+    total_minor: u64,
+    currency: String,
+    event_version: u64,
+    created_at: i64,
+    cancelled_by: Option<String>,
+    cancelled_at: Option<i64>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct BookingLineRow {
+    ticket_type: String,
+    quantity: u32,
+    unit_price_minor: u32,
+}
+
+impl BookingRow {
+    pub(in crate::modules::repositories) fn key(tenant: &TenantId, booking: BookingId) -> RecordId {
+        record(
+            "booking",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(booking.event().ulid()),
+                ulid_key(booking.customer().ulid()),
+                ulid_key(booking.serial()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, booking: &Booking) -> Self {
+        Self {
+            id: Self::key(tenant, booking.id),
+            lines: booking
+                .lines
+                .iter()
+                .map(|line| BookingLineRow {
+                    ticket_type: line.ticket_type.as_str().to_owned(),
+                    quantity: line.quantity,
+                    unit_price_minor: line.unit_price_minor,
+                })
+                .collect(),
+            total_minor: booking.total_minor,
+            currency: booking.currency.clone(),
+            event_version: booking.event_version,
+            created_at: millisecond(booking.created_at),
+            cancelled_by: booking
+                .cancelled
+                .map(|(cause, _)| cause.as_str().to_owned()),
+            cancelled_at: booking.cancelled.map(|(_, at)| millisecond(at)),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<Booking> {
+        let id = booking_id(&self.id)?;
+        let cancelled = match (self.cancelled_by, self.cancelled_at) {
+            (Some(cause), Some(at)) => Some((cause.parse()?, at_millisecond(at)?)),
+            _ => None,
+        };
+        Ok(Booking {
+            id,
+            event: id.event(),
+            customer: id.customer(),
+            status: if cancelled.is_some() {
+                BookingStatus::Cancelled
+            } else {
+                BookingStatus::Confirmed
+            },
+            cancelled,
+            lines: self
+                .lines
+                .into_iter()
+                .map(|line| BookingLine {
+                    ticket_type: TicketTypeId::new(line.ticket_type),
+                    quantity: line.quantity,
+                    unit_price_minor: line.unit_price_minor,
+                })
+                .collect(),
+            total_minor: self.total_minor,
+            currency: self.currency,
+            event_version: self.event_version,
+            created_at: at_millisecond(self.created_at)?,
+        })
+    }
+}
+
+/// The public id of a booking's record.
+pub(in crate::modules::repositories) fn booking_id(id: &RecordId) -> Result<BookingId> {
+    Ok(BookingId::new(
+        EventId::from_ulid(key_ulid(id, 1)?),
+        UserId::from_ulid(key_ulid(id, 2)?),
+        key_ulid(id, 3)?,
+    ))
+}
+
+/// One line of a customer's own list of bookings, in the order they were made.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct CustomerBookingRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    event: String,
+}
+
+impl CustomerBookingRow {
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, booking: BookingId) -> Self {
+        Self {
+            id: record(
+                "customer_booking",
+                [
+                    Value::String(tenant.as_str().to_owned()),
+                    ulid_key(booking.customer().ulid()),
+                    ulid_key(booking.serial()),
+                ],
+            ),
+            event: booking.event().ulid().to_string(),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn booking(&self) -> Result<BookingId> {
+        let event = Ulid::from_string(&self.event).map_err(crate::Error::internal)?;
+        Ok(BookingId::new(
+            EventId::from_ulid(event),
+            UserId::from_ulid(key_ulid(&self.id, 1)?),
+            key_ulid(&self.id, 2)?,
+        ))
+    }
+}
+
+/// A request that succeeded under its Idempotency-Key.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct IdempotencyRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    pub(in crate::modules::repositories) request_hash: String,
+    pub(in crate::modules::repositories) booking: RecordId,
+    pub(in crate::modules::repositories) expires_at: i64,
+}
+
+impl IdempotencyRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        customer: UserId,
+        key: &IdempotencyKey,
+    ) -> RecordId {
+        record(
+            "idempotency",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(customer.ulid()),
+                Value::String("bookings".to_owned()),
+                Value::String(key.as_str().to_owned()),
+            ],
+        )
+    }
+}
+
+/// One change of an event's counters, never altered: the account they can be recomputed from, and the proof that the
+/// change was committed.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct CapacityLedgerRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    /// `booked`, `cancelled`, `event-created`, `event-changed` or `event-cancelled`.
+    pub(in crate::modules::repositories) cause: String,
+    /// Which of the plans that were sent under this id went through.
+    pub(in crate::modules::repositories) attempt: u32,
+    /// Tickets that became sold (or, below zero, free).
+    pub(in crate::modules::repositories) sold_change: i64,
+    pub(in crate::modules::repositories) sold: u32,
+    pub(in crate::modules::repositories) held: u32,
+    pub(in crate::modules::repositories) total: u32,
+    pub(in crate::modules::repositories) at: i64,
+}
+
+impl CapacityLedgerRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        event: EventId,
+        change: Ulid,
+    ) -> RecordId {
+        record(
+            "capacity_ledger",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(event.ulid()),
+                ulid_key(change),
+            ],
+        )
+    }
+}

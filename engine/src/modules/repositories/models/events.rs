@@ -1,0 +1,261 @@
+//! The rows of events, their old versions, and the inventory record that every booking is decided on.
+
+use surrealdb::types::{RecordId, SurrealValue, Value};
+use ulid::Ulid;
+
+use super::keys::{at_millisecond, key_ulid, millisecond, record, ulid_key};
+use crate::{
+    Error, Result,
+    types::{
+        EventDetails, EventId, Inventory, Label, NotificationId, Prose, StoredEvent, TenantId,
+        TicketType, TicketTypeId, UserId,
+    },
+};
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct EventRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    organizer: Option<String>,
+    version: u64,
+    title: String,
+    description: String,
+    starts_at: i64,
+    ends_at: Option<i64>,
+    time_zone: String,
+    location: Option<String>,
+    currency: String,
+    created_at: i64,
+    updated_at: i64,
+    /// The newest notification about a change; further changes merge into it while it is scheduled.
+    update_notification: Option<String>,
+}
+
+impl EventRow {
+    pub(in crate::modules::repositories) fn key(tenant: &TenantId, event: EventId) -> RecordId {
+        record(
+            "event",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(event.ulid()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, event: &StoredEvent) -> Self {
+        let details = &event.details;
+        Self {
+            id: Self::key(tenant, event.id),
+            organizer: event.organizer.map(|user| user.ulid().to_string()),
+            version: event.version,
+            title: details.title.as_str().to_owned(),
+            description: details.description.as_str().to_owned(),
+            starts_at: millisecond(details.starts_at),
+            ends_at: details.ends_at.map(millisecond),
+            time_zone: details.time_zone.clone(),
+            location: details
+                .location
+                .as_ref()
+                .map(|location| location.as_str().to_owned()),
+            currency: event.currency.clone(),
+            created_at: millisecond(event.created_at),
+            updated_at: millisecond(event.updated_at),
+            update_notification: event.update_notification.map(|id| id.ulid().to_string()),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<StoredEvent> {
+        Ok(StoredEvent {
+            id: EventId::from_ulid(key_ulid(&self.id, 1)?),
+            organizer: self
+                .organizer
+                .as_deref()
+                .map(stored_ulid)
+                .transpose()?
+                .map(UserId::from_ulid),
+            version: self.version,
+            details: EventDetails {
+                title: Label::stored(self.title),
+                description: Prose::stored(self.description),
+                starts_at: at_millisecond(self.starts_at)?,
+                ends_at: self.ends_at.map(at_millisecond).transpose()?,
+                time_zone: self.time_zone,
+                location: self.location.map(Label::stored),
+            },
+            currency: self.currency,
+            created_at: at_millisecond(self.created_at)?,
+            updated_at: at_millisecond(self.updated_at)?,
+            update_notification: self
+                .update_notification
+                .as_deref()
+                .map(stored_ulid)
+                .transpose()?
+                .map(NotificationId::from_ulid),
+        })
+    }
+}
+
+fn stored_ulid(text: &str) -> Result<Ulid> {
+    Ulid::from_string(text).map_err(Error::internal)
+}
+
+/// An event as an older version described it; the whole row, so that nothing about it is lost.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct EventVersionRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    pub(in crate::modules::repositories) event: EventRow,
+    status: String,
+    ticket_types: Vec<TicketTypeRow>,
+}
+
+impl EventVersionRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        event: EventId,
+        version: u64,
+    ) -> RecordId {
+        let version = Value::from_t(version);
+        record(
+            "event_version",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(event.ulid()),
+                version,
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        event: &StoredEvent,
+        inventory: &Inventory,
+    ) -> Self {
+        Self {
+            id: Self::key(tenant, event.id, event.version),
+            event: EventRow::of(tenant, event),
+            status: inventory.status.as_str().to_owned(),
+            ticket_types: inventory
+                .ticket_types
+                .iter()
+                .map(TicketTypeRow::of)
+                .collect(),
+        }
+    }
+}
+
+/// The one record that a booking's validity depends on. Every step that counts writes `revision`, so that two of them
+/// can never both go through on the same sight of it.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct InventoryRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    revision: i64,
+    status: String,
+    event_version: u64,
+    starts_at: i64,
+    currency: String,
+    total: u32,
+    sold: u32,
+    held: u32,
+    waiting: u32,
+    bookings: u64,
+    ticket_types: Vec<TicketTypeRow>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct TicketTypeRow {
+    id: String,
+    name: String,
+    capacity: u32,
+    sold: u32,
+    held: u32,
+    price_minor: u32,
+    sales_open_at: Option<i64>,
+    sales_close_at: Option<i64>,
+    min_per_booking: u32,
+    max_per_booking: u32,
+}
+
+impl TicketTypeRow {
+    fn of(kind: &TicketType) -> Self {
+        Self {
+            id: kind.id.as_str().to_owned(),
+            name: kind.name.as_str().to_owned(),
+            capacity: kind.capacity,
+            sold: kind.sold,
+            held: kind.held,
+            price_minor: kind.price_minor,
+            sales_open_at: kind.sales_open_at.map(millisecond),
+            sales_close_at: kind.sales_close_at.map(millisecond),
+            min_per_booking: kind.min_per_booking,
+            max_per_booking: kind.max_per_booking,
+        }
+    }
+
+    fn into_type(self) -> Result<TicketType> {
+        Ok(TicketType {
+            id: TicketTypeId::new(self.id),
+            name: Label::stored(self.name),
+            capacity: self.capacity,
+            sold: self.sold,
+            held: self.held,
+            price_minor: self.price_minor,
+            sales_open_at: self.sales_open_at.map(at_millisecond).transpose()?,
+            sales_close_at: self.sales_close_at.map(at_millisecond).transpose()?,
+            min_per_booking: self.min_per_booking,
+            max_per_booking: self.max_per_booking,
+        })
+    }
+}
+
+impl InventoryRow {
+    pub(in crate::modules::repositories) fn key(tenant: &TenantId, event: EventId) -> RecordId {
+        record(
+            "inventory",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(event.ulid()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, inventory: &Inventory) -> Self {
+        Self {
+            id: Self::key(tenant, inventory.event),
+            revision: inventory.revision,
+            status: inventory.status.as_str().to_owned(),
+            event_version: inventory.event_version,
+            starts_at: millisecond(inventory.starts_at),
+            currency: inventory.currency.clone(),
+            total: inventory.total,
+            sold: inventory.sold,
+            held: inventory.held,
+            waiting: inventory.waiting,
+            bookings: inventory.bookings,
+            ticket_types: inventory
+                .ticket_types
+                .iter()
+                .map(TicketTypeRow::of)
+                .collect(),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<Inventory> {
+        Ok(Inventory {
+            event: EventId::from_ulid(key_ulid(&self.id, 1)?),
+            revision: self.revision,
+            status: self.status.parse()?,
+            event_version: self.event_version,
+            starts_at: at_millisecond(self.starts_at)?,
+            currency: self.currency,
+            total: self.total,
+            sold: self.sold,
+            held: self.held,
+            waiting: self.waiting,
+            bookings: self.bookings,
+            ticket_types: self
+                .ticket_types
+                .into_iter()
+                .map(TicketTypeRow::into_type)
+                .collect::<Result<_>>()?,
+        })
+    }
+}

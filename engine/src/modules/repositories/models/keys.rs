@@ -1,0 +1,65 @@
+//! Record ids and times as rows hold them: array keys of texts and numbers, times as milliseconds UTC.
+
+use jiff::Timestamp;
+use surrealdb::types::{Array, Number, RecordId, RecordIdKey, Value};
+use ulid::Ulid;
+
+use crate::{Error, Result};
+
+/// A record id whose key is an array.
+pub(in crate::modules::repositories) fn record<const N: usize>(
+    table: &str,
+    key: [Value; N],
+) -> RecordId {
+    RecordId::new(table, RecordIdKey::Array(Array::from(key.to_vec())))
+}
+
+/// A ULID as a key part: its text sorts like the id itself.
+pub(in crate::modules::repositories) fn ulid_key(ulid: Ulid) -> Value {
+    Value::String(ulid.to_string())
+}
+
+/// A text part of an array key.
+pub(in crate::modules::repositories) fn key_text(id: &RecordId, index: usize) -> Result<&str> {
+    match key_part(id, index)? {
+        Value::String(text) => Ok(text),
+        _ => Err(odd_key(id)),
+    }
+}
+
+/// A ULID part of an array key.
+pub(in crate::modules::repositories) fn key_ulid(id: &RecordId, index: usize) -> Result<Ulid> {
+    Ulid::from_string(key_text(id, index)?).map_err(|_| odd_key(id))
+}
+
+/// A whole-number part of an array key.
+pub(in crate::modules::repositories) fn key_number(id: &RecordId, index: usize) -> Result<i64> {
+    match key_part(id, index)? {
+        Value::Number(Number::Int(number)) => Ok(*number),
+        _ => Err(odd_key(id)),
+    }
+}
+
+fn key_part(id: &RecordId, index: usize) -> Result<&Value> {
+    match &id.key {
+        RecordIdKey::Array(parts) => parts.get(index).ok_or_else(|| odd_key(id)),
+        _ => Err(odd_key(id)),
+    }
+}
+
+fn odd_key(id: &RecordId) -> Error {
+    Error::internal(format!(
+        "a record id of {:?} has an unexpected shape",
+        id.table
+    ))
+}
+
+/// A moment as rows hold it.
+pub(in crate::modules::repositories) fn millisecond(moment: Timestamp) -> i64 {
+    moment.as_millisecond()
+}
+
+/// A moment from a row.
+pub(in crate::modules::repositories) fn at_millisecond(millisecond: i64) -> Result<Timestamp> {
+    Timestamp::from_millisecond(millisecond).map_err(Error::internal)
+}

@@ -1,0 +1,19 @@
+//! Row shapes and their conversions. Called by repositories alone; calls nothing.
+
+mod bookings;
+mod events;
+mod keys;
+mod notifications;
+mod tenants;
+mod users;
+
+pub(in crate::modules::repositories) use bookings::{
+    BookingRow, CapacityLedgerRow, CustomerBookingRow, IdempotencyRow, booking_id,
+};
+pub(in crate::modules::repositories) use events::{EventRow, EventVersionRow, InventoryRow};
+pub(in crate::modules::repositories) use keys::{
+    at_millisecond, key_number, key_text, key_ulid, millisecond, record,
+};
+pub(in crate::modules::repositories) use notifications::{BlockRow, NotificationRow, OutboxRow};
+pub(in crate::modules::repositories) use tenants::TenantRow;
+pub(in crate::modules::repositories) use users::{LoginRow, OperatorRow, SessionRow, UserRow};

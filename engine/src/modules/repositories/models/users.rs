@@ -1,0 +1,154 @@
+//! The rows of users, logins, operators and sessions.
+
+use surrealdb::types::{RecordId, SurrealValue, Value};
+
+use super::keys::{at_millisecond, key_text, key_ulid, millisecond, record, ulid_key};
+use crate::{
+    Result,
+    types::{EmailAddress, Label, Operator, SessionId, TenantId, User, UserId},
+};
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct UserRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    email: String,
+    name: String,
+    role: String,
+    external_id: Option<String>,
+    pub(in crate::modules::repositories) password_hash: Option<String>,
+    created_at: i64,
+}
+
+impl UserRow {
+    pub(in crate::modules::repositories) fn key(tenant: &TenantId, user: UserId) -> RecordId {
+        record(
+            "user",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(user.ulid()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(user: &User, password_hash: Option<String>) -> Self {
+        Self {
+            id: Self::key(&user.tenant, user.id),
+            email: user.email.as_str().to_owned(),
+            name: user.name.as_str().to_owned(),
+            role: user.role.as_str().to_owned(),
+            external_id: user.external_id.clone(),
+            password_hash,
+            created_at: millisecond(user.created_at),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<User> {
+        Ok(User {
+            id: UserId::from_ulid(key_ulid(&self.id, 1)?),
+            tenant: TenantId::trusted(key_text(&self.id, 0)?),
+            email: EmailAddress::stored(self.email),
+            name: Label::stored(self.name),
+            role: self.role.parse()?,
+            external_id: self.external_id,
+            created_at: at_millisecond(self.created_at)?,
+        })
+    }
+}
+
+/// Points from a login (an address, or a platform's id) to its user; its id makes the login unique.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct LoginRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    pub(in crate::modules::repositories) user: String,
+}
+
+impl LoginRow {
+    pub(in crate::modules::repositories) fn by_email(
+        tenant: &TenantId,
+        email: &EmailAddress,
+    ) -> RecordId {
+        record(
+            "login",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                Value::String(email.as_str().to_owned()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn by_external_id(
+        tenant: &TenantId,
+        external_id: &str,
+    ) -> RecordId {
+        record(
+            "external_login",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                Value::String(external_id.to_owned()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn new(id: RecordId, user: UserId) -> Self {
+        Self {
+            id,
+            user: user.ulid().to_string(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct OperatorRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    name: String,
+    pub(in crate::modules::repositories) password_hash: String,
+    created_at: i64,
+}
+
+impl OperatorRow {
+    pub(in crate::modules::repositories) fn key(email: &EmailAddress) -> RecordId {
+        record("operator", [Value::String(email.as_str().to_owned())])
+    }
+
+    pub(in crate::modules::repositories) fn of(operator: &Operator, password_hash: String) -> Self {
+        Self {
+            id: Self::key(&operator.email),
+            name: operator.name.as_str().to_owned(),
+            password_hash,
+            created_at: millisecond(operator.created_at),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<Operator> {
+        Ok(Operator {
+            email: EmailAddress::stored(key_text(&self.id, 0)?.to_owned()),
+            name: Label::stored(self.name),
+            created_at: at_millisecond(self.created_at)?,
+        })
+    }
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct SessionRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    pub(in crate::modules::repositories) user: String,
+    pub(in crate::modules::repositories) generation: u32,
+    /// When the current generation was made.
+    pub(in crate::modules::repositories) rotated_at: i64,
+    /// Whether the generation before was accepted once more already.
+    pub(in crate::modules::repositories) repeated: bool,
+    pub(in crate::modules::repositories) ended: bool,
+    pub(in crate::modules::repositories) expires_at: i64,
+}
+
+impl SessionRow {
+    pub(in crate::modules::repositories) fn key(tenant: &TenantId, session: SessionId) -> RecordId {
+        record(
+            "session",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(session.ulid()),
+            ],
+        )
+    }
+}

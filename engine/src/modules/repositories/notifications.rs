@@ -1,0 +1,248 @@
+//! Storage steps of notifications, their deliveries, and the outbox. Called by the notifications module; calls models.
+
+use jiff::Timestamp;
+use surrealdb::types::RecordId;
+
+use super::{
+    db::{Db, Script, StepError, SystemScope},
+    events::add_notification_change,
+    inventory::NOTIFICATION_MOVED,
+    models::{BlockRow, NotificationRow, OutboxRow},
+};
+use crate::{
+    Result,
+    types::{Block, Chunk, NotificationId, Owed, OwedPart, StoredNotification, TenantId},
+};
+
+/// Mails that a step owes: blocks of deliveries, and the outbox rows that say so.
+#[derive(Debug, Clone, Default)]
+pub(in crate::modules) struct NewMails {
+    pub(in crate::modules) blocks: Vec<Block>,
+    pub(in crate::modules) owed: Vec<Owed>,
+}
+
+pub(in crate::modules) struct NotificationsRepository {
+    db: Db,
+}
+
+/// Adds the blocks and outbox rows of mails: 2 rows for each 32 mails.
+pub(in crate::modules::repositories) fn add_mails(
+    script: &mut Script,
+    tenant: &TenantId,
+    mails: &NewMails,
+) {
+    if !mails.blocks.is_empty() {
+        let rows: Vec<_> = mails
+            .blocks
+            .iter()
+            .map(|block| BlockRow::of(tenant, block))
+            .collect();
+        let rows = script.bind(rows);
+        script.push(format!("INSERT INTO delivery_block {rows} RETURN NONE"));
+    }
+    add_owed(script, &mails.owed);
+}
+
+/// Adds outbox rows; one that is there already stands for both.
+pub(in crate::modules::repositories) fn add_owed(script: &mut Script, owed: &[Owed]) {
+    if !owed.is_empty() {
+        let rows: Vec<_> = owed.iter().map(OutboxRow::of).collect();
+        let rows = script.bind(rows);
+        script.push(format!("INSERT IGNORE INTO outbox {rows} RETURN NONE"));
+    }
+}
+
+impl NotificationsRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// What is due, the longest owed first; at most `max`.
+    pub(in crate::modules) async fn due(
+        &self,
+        scope: SystemScope,
+        now: Timestamp,
+        max: u32,
+    ) -> Result<Vec<Owed>> {
+        let mut script = Script::across_tenants(scope);
+        let (now, max) = (
+            script.bind(now.as_millisecond()),
+            script.bind(i64::from(max)),
+        );
+        let index = script.push(format!("SELECT * FROM outbox:[0]..[{now}, ..] LIMIT {max}"));
+        let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(OutboxRow::into_type).collect()
+    }
+
+    /// When the next thing is due, if anything is owed.
+    pub(in crate::modules) async fn next_due(
+        &self,
+        scope: SystemScope,
+    ) -> Result<Option<Timestamp>> {
+        let mut script = Script::across_tenants(scope);
+        let index = script.push("SELECT * FROM outbox:[0].. LIMIT 1");
+        let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        Ok(rows
+            .into_iter()
+            .next()
+            .map(OutboxRow::into_type)
+            .transpose()?
+            .map(|owed| owed.due_at))
+    }
+
+    /// Takes outbox rows away and puts others in: as many rows as are named, at most 1,000.
+    pub(in crate::modules) async fn replace_owed(
+        &self,
+        scope: SystemScope,
+        old: &[Owed],
+        new: &[Owed],
+    ) -> Result<()> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let ids: Vec<RecordId> = old.iter().map(|owed| OutboxRow::of(owed).id).collect();
+        let ids = script.bind(ids);
+        script.push(format!("DELETE {ids} RETURN NONE"));
+        add_owed(&mut script, new);
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    pub(in crate::modules) async fn find(
+        &self,
+        tenant: &TenantId,
+        id: NotificationId,
+    ) -> Result<Option<StoredNotification>> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(NotificationRow::key(tenant, id));
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<NotificationRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(NotificationRow::into_type).transpose()
+    }
+
+    /// The blocks that some outbox rows are about, those that are there; at most 1,000.
+    pub(in crate::modules) async fn find_blocks_of(
+        &self,
+        scope: SystemScope,
+        owed: &[Owed],
+    ) -> Result<Vec<(TenantId, Block)>> {
+        let mut script = Script::across_tenants(scope);
+        let keys: Vec<(TenantId, RecordId)> = owed
+            .iter()
+            .filter_map(|owed| match owed.part {
+                OwedPart::Block(number) => Some((
+                    owed.tenant.clone(),
+                    BlockRow::key(&owed.tenant, owed.notification, number),
+                )),
+                OwedPart::FanOut => None,
+            })
+            .collect();
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = script.bind(keys.iter().map(|(_, id)| id.clone()).collect::<Vec<_>>());
+        let index = script.push(format!("SELECT * FROM {ids}"));
+        let rows: Vec<BlockRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let mut blocks = Vec::with_capacity(rows.len());
+        for row in rows {
+            let tenant = keys
+                .iter()
+                .find(|(_, id)| *id == row.id)
+                .map(|(tenant, _)| tenant.clone());
+            if let Some(tenant) = tenant {
+                blocks.push((tenant, row.into_type()?));
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Writes a notification if it is still as it was seen: 1 row. Answers whether it was.
+    pub(in crate::modules) async fn replace(
+        &self,
+        tenant: &TenantId,
+        notification: &StoredNotification,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        add_notification_change(&mut script, tenant, notification);
+        written(self.db.run_retrying(&script).await)
+    }
+
+    /// Stores a chunk of a fan-out if its notification is still as it was seen: at most 65 rows. Answers whether it was.
+    pub(in crate::modules) async fn insert_chunk(
+        &self,
+        tenant: &TenantId,
+        chunk: &Chunk,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        add_notification_change(&mut script, tenant, &chunk.notification);
+        let mails = NewMails {
+            blocks: chunk.blocks.clone(),
+            owed: chunk.owed.clone(),
+        };
+        add_mails(&mut script, tenant, &mails);
+        written(self.db.run_retrying(&script).await)
+    }
+
+    pub(in crate::modules) async fn find_block(
+        &self,
+        tenant: &TenantId,
+        id: NotificationId,
+        number: u32,
+    ) -> Result<Option<Block>> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(BlockRow::key(tenant, id, number));
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<BlockRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(BlockRow::into_type).transpose()
+    }
+
+    /// Writes a block if it is still as it was seen, with what it owes next: at most 2 rows. Answers whether it was.
+    pub(in crate::modules) async fn replace_block(
+        &self,
+        tenant: &TenantId,
+        block: &Block,
+        owed: Option<&Owed>,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        let seen = script.bind(block.revision);
+        let next = Block {
+            revision: block.revision + 1,
+            ..block.clone()
+        };
+        let key = script.bind(BlockRow::key(tenant, block.notification, block.number));
+        let row = script.bind(BlockRow::of(tenant, &next));
+        script.push(format!("LET $written = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision)"));
+        script.push(format!(
+            "IF array::len($written) = 0 {{ THROW '{NOTIFICATION_MOVED}' }}"
+        ));
+        if let Some(owed) = owed {
+            add_owed(&mut script, std::slice::from_ref(owed));
+        }
+        written(self.db.run_retrying(&script).await)
+    }
+
+    /// Up to `limit` blocks of a notification from number `from` on.
+    pub(in crate::modules) async fn list_blocks(
+        &self,
+        tenant: &TenantId,
+        id: NotificationId,
+        from: u32,
+        limit: u32,
+    ) -> Result<Vec<Block>> {
+        let mut script = Script::of(tenant);
+        let id = script.bind(id.ulid().to_string());
+        let (from, limit) = (script.bind(i64::from(from)), script.bind(i64::from(limit)));
+        let index = script.push(format!(
+            "SELECT * FROM delivery_block:[$tenant, {id}, {from}]..[$tenant, {id}, ..] LIMIT {limit}"
+        ));
+        let rows: Vec<BlockRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(BlockRow::into_type).collect()
+    }
+}
+
+fn written<T>(outcome: Result<T, StepError>) -> Result<bool> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_guard(NOTIFICATION_MOVED) => Ok(false),
+        Err(StepError::Conflict) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}

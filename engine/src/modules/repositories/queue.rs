@@ -1,0 +1,222 @@
+//! Storage steps of the embedded queue: rows `[lane, shard, id]`, leased in place. Called by the queue module.
+
+use surrealdb::types::{RecordId, SurrealValue, Value};
+
+use super::{
+    db::{Db, Script, StepError, SystemScope},
+    models::{key_number, key_text, record},
+};
+use crate::{
+    Error, Result,
+    ports::{Lane, LaneStats, Leased, Receipt, Settlement, Task},
+    types::TenantId,
+};
+
+/// Tenants are spread over this many shards, which are visited in turn, so that one tenant's flood leaves the others
+/// their turns. More shards make an idle poll dearer.
+pub(in crate::modules) const SHARDS: u32 = 16;
+
+#[derive(Debug, Clone, SurrealValue)]
+struct TaskRow {
+    id: RecordId,
+    tenant: String,
+    task: String,
+    /// Until when a worker has it; 0 if none does. Milliseconds UTC.
+    leased_until: i64,
+    /// Which lease this is; a receipt names it.
+    lease: i64,
+}
+
+pub(in crate::modules) struct QueueRepository {
+    db: Db,
+}
+
+impl QueueRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Adds tasks that are not there yet, all or none: at most 1,000 rows.
+    pub(in crate::modules) async fn insert(
+        &self,
+        lane: Lane,
+        shard: u32,
+        tenant: &TenantId,
+        tasks: &[Task],
+    ) -> Result<()> {
+        let mut rows = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            rows.push(TaskRow {
+                id: key(lane, shard, &task.id),
+                tenant: tenant.as_str().to_owned(),
+                task: serde_json::to_string(task).map_err(Error::internal)?,
+                leased_until: 0,
+                lease: 0,
+            });
+        }
+        let mut script = Script::transaction(tenant);
+        let rows = script.bind(rows);
+        script.push(format!("INSERT IGNORE INTO queue_task {rows} RETURN NONE"));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// The shards of a lane that hold tasks nobody has, in one read.
+    pub(in crate::modules) async fn waiting_shards(
+        &self,
+        scope: SystemScope,
+        lane: Lane,
+        now: i64,
+    ) -> Result<Vec<u32>> {
+        let mut script = Script::across_tenants(scope);
+        let (lane, now) = (script.bind(lane.as_str().to_owned()), script.bind(now));
+        let looks = (0..SHARDS).map(|shard| {
+            format!("(SELECT VALUE id FROM queue_task:[{lane}, {shard}]..[{lane}, {shard}, ..] WHERE leased_until <= {now} LIMIT 1)")
+        });
+        let looks = looks.collect::<Vec<_>>().join(", ");
+        let index = script.push(format!("RETURN array::flatten([{looks}])"));
+        let ids: Vec<RecordId> = self.db.run_retrying(&script).await?.rows(index)?;
+        ids.iter()
+            .map(|id| u32::try_from(key_number(id, 1)?).map_err(Error::internal))
+            .collect()
+    }
+
+    /// Leases up to `max` tasks of a shard, oldest id first: at most `max` rows. Nothing if another worker was faster.
+    pub(in crate::modules) async fn lease(
+        &self,
+        scope: SystemScope,
+        lane: Lane,
+        shard: u32,
+        max: usize,
+        now: i64,
+        until: i64,
+    ) -> Result<Vec<Leased>> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let (lane_key, shard_key) = (
+            script.bind(lane.as_str().to_owned()),
+            script.bind(i64::from(shard)),
+        );
+        let (now, until, max) = (
+            script.bind(now),
+            script.bind(until),
+            script.bind(max as i64),
+        );
+        let index = script.push(format!(
+            "UPDATE (SELECT VALUE id FROM queue_task:[{lane_key}, {shard_key}]..[{lane_key}, {shard_key}, ..] \
+             WHERE leased_until <= {now} LIMIT {max}) SET leased_until = {until}, lease += 1 RETURN AFTER"
+        ));
+        let rows: Vec<TaskRow> = match self.db.run(&script).await {
+            Ok(mut answers) => answers.rows(index)?,
+            Err(StepError::Conflict) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        rows.into_iter().map(leased).collect()
+    }
+
+    /// Puts the ends of leases off: as many rows as receipts, at most 1,000.
+    pub(in crate::modules) async fn extend(
+        &self,
+        scope: SystemScope,
+        receipts: &[Receipt],
+        until: i64,
+    ) -> Result<()> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let until = script.bind(until);
+        for receipt in receipts {
+            let (id, lease) = read_receipt(receipt)?;
+            let (id, lease) = (script.bind(id), script.bind(lease));
+            script.push(format!(
+                "UPDATE {id} SET leased_until = {until} WHERE lease = {lease} RETURN NONE"
+            ));
+        }
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// Ends leases: as many rows as settlements, at most 1,000.
+    pub(in crate::modules) async fn settle(
+        &self,
+        scope: SystemScope,
+        settlements: &[(Receipt, Settlement)],
+        now: i64,
+    ) -> Result<()> {
+        let mut script = Script::transaction_across_tenants(scope);
+        for (receipt, settlement) in settlements {
+            let (id, lease) = read_receipt(receipt)?;
+            let (id, lease) = (script.bind(id), script.bind(lease));
+            match settlement {
+                Settlement::Done => {
+                    script.push(format!("DELETE {id} WHERE lease = {lease} RETURN NONE"))
+                }
+                Settlement::Release(after) => {
+                    let at =
+                        script.bind(now + i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2));
+                    script.push(format!(
+                        "UPDATE {id} SET leased_until = {at} WHERE lease = {lease} RETURN NONE"
+                    ))
+                }
+            };
+        }
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    pub(in crate::modules) async fn stats(
+        &self,
+        scope: SystemScope,
+        lane: Lane,
+        now: i64,
+    ) -> Result<LaneStats> {
+        let mut script = Script::across_tenants(scope);
+        let (lane, now) = (script.bind(lane.as_str().to_owned()), script.bind(now));
+        let all = script.push(format!("SELECT VALUE count FROM (SELECT count() FROM queue_task:[{lane}]..[{lane}, ..] GROUP ALL)"));
+        let leased = script.push(format!(
+            "SELECT VALUE count FROM (SELECT count() FROM queue_task:[{lane}]..[{lane}, ..] WHERE leased_until > {now} GROUP ALL)"
+        ));
+        let mut answers = self.db.run_retrying(&script).await?;
+        let all = answers.rows::<u64>(all)?.first().copied().unwrap_or(0);
+        let leased = answers.rows::<u64>(leased)?.first().copied().unwrap_or(0);
+        Ok(LaneStats {
+            waiting: all.saturating_sub(leased),
+            leased,
+        })
+    }
+}
+
+fn key(lane: Lane, shard: u32, task: &str) -> RecordId {
+    record(
+        "queue_task",
+        [
+            Value::String(lane.as_str().to_owned()),
+            Value::from_t(i64::from(shard)),
+            Value::String(task.to_owned()),
+        ],
+    )
+}
+
+fn leased(row: TaskRow) -> Result<Leased> {
+    let (lane, shard) = (key_text(&row.id, 0)?, key_number(&row.id, 1)?);
+    let task: Task = serde_json::from_str(&row.task).map_err(Error::internal)?;
+    let receipt = Receipt(format!("{lane}/{shard}/{}/{}", row.lease, task.id));
+    Ok(Leased {
+        tenant: TenantId::trusted(&row.tenant),
+        task,
+        receipt,
+    })
+}
+
+fn read_receipt(receipt: &Receipt) -> Result<(RecordId, i64)> {
+    let odd = || Error::internal(format!("not a receipt of this queue: {}", receipt.0));
+    let mut parts = receipt.0.splitn(4, '/');
+    let (Some(lane), Some(shard), Some(lease), Some(task)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(odd());
+    };
+    let lane = Lane::ALL
+        .into_iter()
+        .find(|known| known.as_str() == lane)
+        .ok_or_else(odd)?;
+    let shard: u32 = shard.parse().map_err(|_| odd())?;
+    Ok((key(lane, shard, task), lease.parse().map_err(|_| odd())?))
+}

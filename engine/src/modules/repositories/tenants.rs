@@ -1,0 +1,69 @@
+//! Storage steps of tenants. Called by the tenants module; calls models.
+
+use super::{
+    db::{Db, Script, StepError, SystemScope},
+    models::TenantRow,
+};
+use crate::{
+    Result,
+    types::{Page, PageRequest, Tenant, TenantId},
+};
+
+pub(in crate::modules) struct TenantsRepository {
+    db: Db,
+}
+
+impl TenantsRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Writes a new tenant: 1 row. Answers false if the name is taken.
+    pub(in crate::modules) async fn insert(&self, _: SystemScope, tenant: &Tenant) -> Result<bool> {
+        let mut script = Script::transaction(&tenant.id);
+        let row = script.bind(TenantRow::of(tenant));
+        script.push(format!("INSERT INTO tenant {row} RETURN NONE"));
+        match self.db.run_retrying(&script).await {
+            Ok(_) => Ok(true),
+            Err(StepError::Exists(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(in crate::modules) async fn find(&self, tenant: &TenantId) -> Result<Option<Tenant>> {
+        let mut script = Script::of(tenant);
+        let index = script.push("SELECT * FROM ONLY tenant:[$tenant]");
+        self.db
+            .run_retrying(&script)
+            .await?
+            .row::<TenantRow>(index)?
+            .map(TenantRow::into_type)
+            .transpose()
+    }
+
+    /// A page of all tenants, by name.
+    pub(in crate::modules) async fn list(
+        &self,
+        scope: SystemScope,
+        page: &PageRequest,
+    ) -> Result<Page<Tenant>> {
+        let mut script = Script::across_tenants(scope);
+        let limit = page.limit as usize;
+        let after = script.bind(page.cursor.clone().unwrap_or_default());
+        let count = script.bind(limit as i64 + 1);
+        let index = script.push(format!("SELECT * FROM tenant:[{after}]>.. LIMIT {count}"));
+        let mut rows: Vec<TenantRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let items = rows
+            .into_iter()
+            .map(TenantRow::into_type)
+            .collect::<Result<Vec<_>>>()?;
+        let next = if more {
+            items.last().map(|tenant| tenant.id.to_string())
+        } else {
+            None
+        };
+        Ok(Page { items, next })
+    }
+}

@@ -1,0 +1,293 @@
+//! Storage steps of users, operators and sessions. Called by the users module; calls models.
+
+use ulid::Ulid;
+
+use super::{
+    db::{Db, Script, StepError, SystemScope},
+    models::{LoginRow, OperatorRow, SessionRow, UserRow, at_millisecond, millisecond},
+};
+use crate::{
+    Error, Result,
+    types::{
+        EmailAddress, Operator, Page, PageRequest, SessionId, SessionRecord, TenantId, User, UserId,
+    },
+};
+
+pub(in crate::modules) struct UsersRepository {
+    db: Db,
+}
+
+impl UsersRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Writes a new user with their logins: at most 3 rows. Answers false if a login is taken.
+    pub(in crate::modules) async fn insert(
+        &self,
+        user: &User,
+        password_hash: Option<String>,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(&user.tenant);
+        let login = script.bind(LoginRow::new(
+            LoginRow::by_email(&user.tenant, &user.email),
+            user.id,
+        ));
+        script.push(format!("INSERT INTO login {login} RETURN NONE"));
+        if let Some(external_id) = &user.external_id {
+            let login = script.bind(LoginRow::new(
+                LoginRow::by_external_id(&user.tenant, external_id),
+                user.id,
+            ));
+            script.push(format!("INSERT INTO external_login {login} RETURN NONE"));
+        }
+        let row = script.bind(UserRow::of(user, password_hash));
+        script.push(format!("INSERT INTO user {row} RETURN NONE"));
+        written_or_taken(self.db.run_retrying(&script).await)
+    }
+
+    /// Brings a user's name and address up to date: at most 3 rows. Answers false if the address is taken.
+    pub(in crate::modules) async fn update(&self, before: &User, after: &User) -> Result<bool> {
+        let mut script = Script::transaction(&after.tenant);
+        if before.email != after.email {
+            let old = script.bind(LoginRow::by_email(&before.tenant, &before.email));
+            script.push(format!("DELETE {old} RETURN NONE"));
+            let new = script.bind(LoginRow::new(
+                LoginRow::by_email(&after.tenant, &after.email),
+                after.id,
+            ));
+            script.push(format!("INSERT INTO login {new} RETURN NONE"));
+        }
+        let record = script.bind(UserRow::key(&after.tenant, after.id));
+        let name = script.bind(after.name.as_str().to_owned());
+        let email = script.bind(after.email.as_str().to_owned());
+        script.push(format!(
+            "UPDATE {record} SET name = {name}, email = {email} RETURN NONE"
+        ));
+        written_or_taken(self.db.run_retrying(&script).await)
+    }
+
+    pub(in crate::modules) async fn find(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+    ) -> Result<Option<User>> {
+        Ok(self.find_many(tenant, &[user]).await?.pop())
+    }
+
+    /// Those of the users that are there; at most as many as one block holds.
+    pub(in crate::modules) async fn find_many(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Vec<User>> {
+        let mut script = Script::of(tenant);
+        let ids = script.bind(
+            users
+                .iter()
+                .map(|user| UserRow::key(tenant, *user))
+                .collect::<Vec<_>>(),
+        );
+        let index = script.push(format!("SELECT * FROM {ids}"));
+        let rows: Vec<UserRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(UserRow::into_type).collect()
+    }
+
+    /// The user behind an address, with their password's hash.
+    pub(in crate::modules) async fn find_by_email(
+        &self,
+        tenant: &TenantId,
+        email: &EmailAddress,
+    ) -> Result<Option<(User, Option<String>)>> {
+        let mut script = Script::of(tenant);
+        let login = script.bind(LoginRow::by_email(tenant, email));
+        let index = script.push(format!("SELECT * FROM ONLY {login}"));
+        let login: Option<LoginRow> = self.db.run_retrying(&script).await?.row(index)?;
+        self.behind(tenant, login).await
+    }
+
+    /// The user that a platform knows under this id.
+    pub(in crate::modules) async fn find_by_external_id(
+        &self,
+        tenant: &TenantId,
+        external_id: &str,
+    ) -> Result<Option<User>> {
+        let mut script = Script::of(tenant);
+        let login = script.bind(LoginRow::by_external_id(tenant, external_id));
+        let index = script.push(format!("SELECT * FROM ONLY {login}"));
+        let login: Option<LoginRow> = self.db.run_retrying(&script).await?.row(index)?;
+        Ok(self.behind(tenant, login).await?.map(|(user, _)| user))
+    }
+
+    async fn behind(
+        &self,
+        tenant: &TenantId,
+        login: Option<LoginRow>,
+    ) -> Result<Option<(User, Option<String>)>> {
+        let Some(login) = login else { return Ok(None) };
+        let user = UserId::from_ulid(Ulid::from_string(&login.user).map_err(Error::internal)?);
+        let mut script = Script::of(tenant);
+        let id = script.bind(UserRow::key(tenant, user));
+        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let row: Option<UserRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(|row| {
+            let hash = row.password_hash.clone();
+            Ok((row.into_type()?, hash))
+        })
+        .transpose()
+    }
+
+    /// A page of a tenant's users, in the order they were made.
+    pub(in crate::modules) async fn list(
+        &self,
+        tenant: &TenantId,
+        after: Option<UserId>,
+        page: &PageRequest,
+    ) -> Result<Page<User>> {
+        let mut script = Script::of(tenant);
+        let limit = page.limit as usize;
+        let after = script.bind(
+            after
+                .map(|user| user.ulid().to_string())
+                .unwrap_or_default(),
+        );
+        let count = script.bind(limit as i64 + 1);
+        let index = script.push(format!(
+            "SELECT * FROM user:[$tenant, {after}]>..[$tenant, ..] LIMIT {count}"
+        ));
+        let mut rows: Vec<UserRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let items = rows
+            .into_iter()
+            .map(UserRow::into_type)
+            .collect::<Result<Vec<_>>>()?;
+        let next = if more {
+            items.last().map(|user| user.id.to_string())
+        } else {
+            None
+        };
+        Ok(Page { items, next })
+    }
+
+    /// Writes a new operator: 1 row. Answers false if the address is taken.
+    pub(in crate::modules) async fn insert_operator(
+        &self,
+        scope: SystemScope,
+        operator: &Operator,
+        hash: String,
+    ) -> Result<bool> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let row = script.bind(OperatorRow::of(operator, hash));
+        script.push(format!("INSERT INTO operator {row} RETURN NONE"));
+        written_or_taken(self.db.run_retrying(&script).await)
+    }
+
+    pub(in crate::modules) async fn find_operator(
+        &self,
+        scope: SystemScope,
+        email: &EmailAddress,
+    ) -> Result<Option<(Operator, String)>> {
+        let mut script = Script::across_tenants(scope);
+        let id = script.bind(OperatorRow::key(email));
+        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let row: Option<OperatorRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(|row| {
+            let hash = row.password_hash.clone();
+            Ok((row.into_type()?, hash))
+        })
+        .transpose()
+    }
+
+    /// The first 100 operators, by address.
+    pub(in crate::modules) async fn list_operators(
+        &self,
+        scope: SystemScope,
+    ) -> Result<Vec<Operator>> {
+        let mut script = Script::across_tenants(scope);
+        let index = script.push("SELECT * FROM operator LIMIT 100");
+        let rows: Vec<OperatorRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(OperatorRow::into_type).collect()
+    }
+
+    /// Writes a new session: 1 row.
+    pub(in crate::modules) async fn insert_session(
+        &self,
+        tenant: &TenantId,
+        id: SessionId,
+        session: &SessionRecord,
+    ) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let row = script.bind(session_row(tenant, id, session));
+        script.push(format!("INSERT INTO session {row} RETURN NONE"));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    pub(in crate::modules) async fn find_session(
+        &self,
+        tenant: &TenantId,
+        id: SessionId,
+    ) -> Result<Option<SessionRecord>> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(SessionRow::key(tenant, id));
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<SessionRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(|row| {
+            Ok(SessionRecord {
+                user: UserId::from_ulid(Ulid::from_string(&row.user).map_err(Error::internal)?),
+                generation: row.generation,
+                rotated_at: at_millisecond(row.rotated_at)?,
+                repeated: row.repeated,
+                ended: row.ended,
+                expires_at: at_millisecond(row.expires_at)?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Replaces a session if it is still as it was seen: 1 row. Answers whether it was.
+    pub(in crate::modules) async fn replace_session(
+        &self,
+        tenant: &TenantId,
+        id: SessionId,
+        seen: &SessionRecord,
+        new: &SessionRecord,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        let key = script.bind(SessionRow::key(tenant, id));
+        let row = script.bind(session_row(tenant, id, new));
+        let generation = script.bind(seen.generation);
+        let repeated = script.bind(seen.repeated);
+        let ended = script.bind(seen.ended);
+        let index = script.push(format!(
+            "UPDATE {key} CONTENT {row} WHERE generation = {generation} AND repeated = {repeated} AND ended = {ended} \
+             RETURN VALUE generation"
+        ));
+        let written: Vec<u32> = match self.db.run_retrying(&script).await {
+            Ok(mut answers) => answers.rows(index)?,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(!written.is_empty())
+    }
+}
+
+fn session_row(tenant: &TenantId, id: SessionId, session: &SessionRecord) -> SessionRow {
+    SessionRow {
+        id: SessionRow::key(tenant, id),
+        user: session.user.ulid().to_string(),
+        generation: session.generation,
+        rotated_at: millisecond(session.rotated_at),
+        repeated: session.repeated,
+        ended: session.ended,
+        expires_at: millisecond(session.expires_at),
+    }
+}
+
+fn written_or_taken<T>(outcome: Result<T, StepError>) -> Result<bool> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(StepError::Exists(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}

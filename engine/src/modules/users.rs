@@ -1,0 +1,318 @@
+//! The rules of users, operators and sessions. Called by app_modules; calls the users repository.
+
+use std::time::Duration;
+
+use super::{
+    Surroundings,
+    passwords::Passwords,
+    repositories::{SystemScope, UsersRepository},
+};
+use crate::{
+    Error, ErrorCode, Result,
+    types::{
+        AddOperator, CreateUser, EnsureUser, Login, Operator, Page, PageRequest, Session,
+        SessionId, SessionRecord, TenantId, User, UserId, UserRole,
+    },
+};
+
+/// How long a session lasts at most.
+const SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long the generation before is still accepted, once: an answer may have been lost on its way.
+const REPEAT_WITHIN: Duration = Duration::from_secs(30);
+
+pub(crate) struct UsersModule {
+    repository: UsersRepository,
+    passwords: Passwords,
+    surroundings: Surroundings,
+}
+
+impl UsersModule {
+    pub(super) fn new(repository: UsersRepository, surroundings: Surroundings) -> Self {
+        let passwords = Passwords::new(surroundings.settings.password_checks_max);
+        Self {
+            repository,
+            passwords,
+            surroundings,
+        }
+    }
+
+    pub(crate) async fn create(&self, tenant: &TenantId, command: CreateUser) -> Result<User> {
+        let hash = match command.password {
+            Some(password) => {
+                Passwords::check(&password)?;
+                Some(self.passwords.hash(password).await?)
+            }
+            None => None,
+        };
+        let user = self.new_user(tenant, command.email, command.name, command.role, None);
+        if self.repository.insert(&user, hash).await? {
+            Ok(user)
+        } else {
+            Err(email_taken())
+        }
+    }
+
+    /// Finds or makes the customer behind a platform's own id.
+    pub(crate) async fn ensure(&self, tenant: &TenantId, command: EnsureUser) -> Result<User> {
+        if !(1..=255).contains(&command.external_id.len()) {
+            return Err(Error::field(
+                "externalId",
+                "An external id has 1 to 255 bytes.",
+            ));
+        }
+        // A second round sees what a racing call has written in the first.
+        for _ in 0..2 {
+            if let Some(present) = self
+                .repository
+                .find_by_external_id(tenant, &command.external_id)
+                .await?
+            {
+                let user = User {
+                    name: command.name.clone(),
+                    email: command.email.clone(),
+                    ..present.clone()
+                };
+                let unchanged = user == present;
+                return if unchanged || self.repository.update(&present, &user).await? {
+                    Ok(user)
+                } else {
+                    Err(email_taken())
+                };
+            }
+            let external_id = Some(command.external_id.clone());
+            let (email, name) = (command.email.clone(), command.name.clone());
+            let user = self.new_user(tenant, email, name, UserRole::Customer, external_id);
+            if self.repository.insert(&user, None).await? {
+                return Ok(user);
+            }
+        }
+        Err(email_taken())
+    }
+
+    pub(crate) async fn login(&self, tenant: &TenantId, command: Login) -> Result<User> {
+        let found = self
+            .repository
+            .find_by_email(tenant, &command.email)
+            .await?;
+        let (user, hash) = match found {
+            Some((user, hash)) => (Some(user), hash),
+            None => (None, None),
+        };
+        match (self.passwords.verify(command.password, hash).await?, user) {
+            (true, Some(user)) => Ok(user),
+            _ => Err(wrong_credentials()),
+        }
+    }
+
+    pub(crate) async fn find(&self, tenant: &TenantId, user: UserId) -> Result<Option<User>> {
+        self.repository.find(tenant, user).await
+    }
+
+    /// Those of some users that are there; at most as many as a block has deliveries.
+    pub(crate) async fn find_many(&self, tenant: &TenantId, users: &[UserId]) -> Result<Vec<User>> {
+        self.repository.find_many(tenant, users).await
+    }
+
+    pub(crate) async fn list(&self, tenant: &TenantId, page: &PageRequest) -> Result<Page<User>> {
+        let after = match &page.cursor {
+            Some(cursor) => Some(cursor.parse().map_err(|_| {
+                Error::field("cursor", "Send back what the last page gave as nextCursor.")
+            })?),
+            None => None,
+        };
+        self.repository.list(tenant, after, page).await
+    }
+
+    pub(crate) async fn add_operator(&self, command: AddOperator) -> Result<Operator> {
+        Passwords::check(&command.password)?;
+        let hash = self.passwords.hash(command.password).await?;
+        let operator = Operator {
+            email: command.email,
+            name: command.name,
+            created_at: self.surroundings.now(),
+        };
+        if self
+            .repository
+            .insert_operator(SystemScope::new(), &operator, hash)
+            .await?
+        {
+            Ok(operator)
+        } else {
+            Err(email_taken())
+        }
+    }
+
+    pub(crate) async fn login_operator(&self, command: Login) -> Result<Operator> {
+        let found = self
+            .repository
+            .find_operator(SystemScope::new(), &command.email)
+            .await?;
+        let (operator, hash) = match found {
+            Some((operator, hash)) => (Some(operator), Some(hash)),
+            None => (None, None),
+        };
+        match (
+            self.passwords.verify(command.password, hash).await?,
+            operator,
+        ) {
+            (true, Some(operator)) => Ok(operator),
+            _ => Err(wrong_credentials()),
+        }
+    }
+
+    pub(crate) async fn list_operators(&self) -> Result<Vec<Operator>> {
+        self.repository.list_operators(SystemScope::new()).await
+    }
+
+    pub(crate) async fn open_session(&self, tenant: &TenantId, user: User) -> Result<Session> {
+        let now = self.surroundings.now();
+        let id = SessionId::from_ulid(self.surroundings.next_id());
+        let record = SessionRecord {
+            user: user.id,
+            generation: 0,
+            rotated_at: now,
+            repeated: false,
+            ended: false,
+            expires_at: now.checked_add(SESSION_LASTS).map_err(Error::internal)?,
+        };
+        self.repository.insert_session(tenant, id, &record).await?;
+        Ok(Session {
+            id,
+            user,
+            generation: 0,
+            expires_at: record.expires_at,
+        })
+    }
+
+    /// Judges a refresh token's generation; see `Sessions::rotate`.
+    pub(crate) async fn rotate_session(
+        &self,
+        tenant: &TenantId,
+        id: SessionId,
+        generation: u32,
+    ) -> Result<Session> {
+        // Of callers that race with the same token one rotates; a second round judges the others on what it wrote.
+        for _ in 0..4 {
+            let now = self.surroundings.now();
+            let Some(seen) = self.repository.find_session(tenant, id).await? else {
+                return Err(session_ended());
+            };
+            if seen.ended || now >= seen.expires_at {
+                return Err(session_ended());
+            }
+            let since_rotation = now.duration_since(seen.rotated_at).unsigned_abs();
+            let new = if generation == seen.generation {
+                SessionRecord {
+                    generation: generation + 1,
+                    rotated_at: now,
+                    repeated: false,
+                    ..seen.clone()
+                }
+            } else if generation.checked_add(1) == Some(seen.generation)
+                && !seen.repeated
+                && since_rotation <= REPEAT_WITHIN
+            {
+                SessionRecord {
+                    repeated: true,
+                    ..seen.clone()
+                }
+            } else {
+                SessionRecord {
+                    ended: true,
+                    ..seen.clone()
+                }
+            };
+            if !self
+                .repository
+                .replace_session(tenant, id, &seen, &new)
+                .await?
+            {
+                continue;
+            }
+            if new.ended {
+                tracing::warn!(%tenant, session = %id, "a used refresh token came again; its session is ended");
+                return Err(session_ended());
+            }
+            let user = self
+                .repository
+                .find(tenant, new.user)
+                .await?
+                .ok_or_else(session_ended)?;
+            return Ok(Session {
+                id,
+                user,
+                generation: new.generation,
+                expires_at: new.expires_at,
+            });
+        }
+        Err(Error::new(
+            ErrorCode::ConflictTryAgain,
+            "This token is being used several times at once; try again.",
+        ))
+    }
+
+    pub(crate) async fn end_session(&self, tenant: &TenantId, id: SessionId) -> Result<()> {
+        for _ in 0..4 {
+            let Some(seen) = self.repository.find_session(tenant, id).await? else {
+                return Ok(());
+            };
+            let new = SessionRecord {
+                ended: true,
+                ..seen.clone()
+            };
+            if seen.ended
+                || self
+                    .repository
+                    .replace_session(tenant, id, &seen, &new)
+                    .await?
+            {
+                return Ok(());
+            }
+        }
+        Err(Error::new(
+            ErrorCode::ConflictTryAgain,
+            "This session is in use; try again.",
+        ))
+    }
+
+    fn new_user(
+        &self,
+        tenant: &TenantId,
+        email: crate::types::EmailAddress,
+        name: crate::types::Label,
+        role: UserRole,
+        external_id: Option<String>,
+    ) -> User {
+        User {
+            id: UserId::from_ulid(self.surroundings.next_id()),
+            tenant: tenant.clone(),
+            email,
+            name,
+            role,
+            external_id,
+            created_at: self.surroundings.now(),
+        }
+    }
+}
+
+fn email_taken() -> Error {
+    Error::new(
+        ErrorCode::EmailTaken,
+        "Somebody here uses this e-mail address already.",
+    )
+    .at_field("email")
+}
+
+fn wrong_credentials() -> Error {
+    Error::new(
+        ErrorCode::WrongCredentials,
+        "The e-mail address or the password is wrong.",
+    )
+}
+
+fn session_ended() -> Error {
+    Error::new(
+        ErrorCode::SessionEnded,
+        "This session has ended; sign in again.",
+    )
+}

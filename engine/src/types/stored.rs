@@ -1,0 +1,228 @@
+//! Values that pass between rules, storage steps and the worker, and never leave the engine.
+
+use jiff::Timestamp;
+
+use super::{
+    BookingId, DeliveryState, Event, EventDetails, EventId, EventStatus, NotificationId,
+    NotificationKind, NotificationStatus, TenantId, TicketType, UserId,
+};
+use crate::ports::Lane;
+
+/// Everything a booking's validity depends on, as read at one revision.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Inventory {
+    pub(crate) event: EventId,
+    /// Grows with every write; a step written on an older sight does not go through.
+    pub(crate) revision: i64,
+    pub(crate) status: EventStatus,
+    pub(crate) event_version: u64,
+    pub(crate) starts_at: Timestamp,
+    pub(crate) currency: String,
+    pub(crate) total: u32,
+    pub(crate) sold: u32,
+    pub(crate) held: u32,
+    /// Tickets that people on the waiting list ask for.
+    pub(crate) waiting: u32,
+    /// Bookings ever made, cancelled ones included.
+    pub(crate) bookings: u64,
+    pub(crate) ticket_types: Vec<TicketType>,
+}
+
+impl Inventory {
+    /// Tickets that can still be sold.
+    pub(crate) fn available(&self) -> u32 {
+        self.total
+            .saturating_sub(self.sold)
+            .saturating_sub(self.held)
+    }
+}
+
+/// What an event says about itself, without its counters.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredEvent {
+    pub(crate) id: EventId,
+    pub(crate) organizer: Option<UserId>,
+    pub(crate) version: u64,
+    pub(crate) details: EventDetails,
+    pub(crate) currency: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    /// The newest notification about a change, if there was one.
+    pub(crate) update_notification: Option<NotificationId>,
+}
+
+impl StoredEvent {
+    /// The event as callers see it.
+    pub(crate) fn with(self, inventory: Inventory) -> Event {
+        Event {
+            id: self.id,
+            organizer: self.organizer,
+            version: self.version,
+            details: self.details,
+            status: inventory.status,
+            total_tickets: inventory.total,
+            tickets_sold: inventory.sold,
+            tickets_held: inventory.held,
+            ticket_types: inventory.ticket_types,
+            currency: self.currency,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+/// A change of an event's counters and why; becomes a row of the capacity ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CapacityCause {
+    Booked,
+    Cancelled,
+    EventCreated,
+    EventChanged,
+    EventCancelled,
+}
+
+impl CapacityCause {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Booked => "booked",
+            Self::Cancelled => "cancelled",
+            Self::EventCreated => "event-created",
+            Self::EventChanged => "event-changed",
+            Self::EventCancelled => "event-cancelled",
+        }
+    }
+}
+
+/// A notification with what its fan-out needs to go on where it stopped.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredNotification {
+    pub(crate) id: NotificationId,
+    pub(crate) revision: i64,
+    pub(crate) kind: NotificationKind,
+    pub(crate) event: EventId,
+    pub(crate) status: NotificationStatus,
+    /// The event version before the first change this tells of.
+    pub(crate) from_version: u64,
+    /// The event version after the last change this tells of; bookings made under it need not hear.
+    pub(crate) to_version: u64,
+    pub(crate) estimated_recipients: u64,
+    /// Recipients listed so far.
+    pub(crate) recipients: u64,
+    /// Blocks stored so far.
+    pub(crate) blocks: u32,
+    /// The last customer listed.
+    pub(crate) cursor: Option<UserId>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) due_at: Timestamp,
+}
+
+/// Up to [`Block::ENTRIES_MAX`] deliveries of one notification that are claimed and settled together.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Block {
+    pub(crate) notification: NotificationId,
+    pub(crate) number: u32,
+    pub(crate) revision: i64,
+    pub(crate) kind: NotificationKind,
+    pub(crate) event: EventId,
+    pub(crate) entries: Vec<Entry>,
+    /// The worker that has it now, if one does.
+    pub(crate) claim: Option<Claim>,
+    /// Claims in a row that ended without a settlement.
+    pub(crate) claims: u32,
+    pub(crate) created_at: Timestamp,
+}
+
+impl Block {
+    /// A row of 32 costs 8 to 10 µs of CPU per delivery to write; larger ones make a dead worker's share larger.
+    pub(crate) const ENTRIES_MAX: usize = 32;
+
+    /// Whether nothing more is to be done for any of its deliveries.
+    pub(crate) fn is_final(&self) -> bool {
+        self.entries.iter().all(|entry| entry.state.is_final())
+    }
+
+    /// When the block is worth looking at again: the earliest time of a deferred delivery, unless others are due.
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
+        self.entries
+            .iter()
+            .filter(|entry| !entry.state.is_final())
+            .map(|entry| entry.next_at.unwrap_or(Timestamp::MIN))
+            .min()
+    }
+}
+
+/// One delivery within a block.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) customer: UserId,
+    pub(crate) booking: Option<BookingId>,
+    pub(crate) state: DeliveryState,
+    pub(crate) attempts: u32,
+    pub(crate) reason: Option<String>,
+    pub(crate) next_at: Option<Timestamp>,
+    pub(crate) ever_unknown: bool,
+    pub(crate) lost: u32,
+}
+
+impl Entry {
+    /// A delivery that waits for its first try.
+    pub(crate) fn queued(customer: UserId, booking: Option<BookingId>) -> Self {
+        Self {
+            customer,
+            booking,
+            state: DeliveryState::Queued,
+            attempts: 0,
+            reason: None,
+            next_at: None,
+            ever_unknown: false,
+            lost: 0,
+        }
+    }
+}
+
+/// Who works on a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) holder: String,
+}
+
+/// Which part of a notification is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum OwedPart {
+    /// Listing its recipients.
+    FanOut,
+    /// Delivering one block.
+    Block(u32),
+}
+
+/// A row of the outbox: something to be published once it is due, and looked at again until it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Owed {
+    pub(crate) due_at: Timestamp,
+    pub(crate) tenant: TenantId,
+    pub(crate) notification: NotificationId,
+    pub(crate) part: OwedPart,
+    pub(crate) lane: Lane,
+    /// Whether it was handed to the queue before.
+    pub(crate) published: bool,
+}
+
+/// A step of a fan-out: the recipients found, stored before anything of them is published.
+#[derive(Debug, Clone)]
+pub(crate) struct Chunk {
+    /// The notification as it is from now on; its revision is the one that was read.
+    pub(crate) notification: StoredNotification,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) owed: Vec<Owed>,
+}
+
+/// A session as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionRecord {
+    pub(crate) user: UserId,
+    pub(crate) generation: u32,
+    pub(crate) rotated_at: Timestamp,
+    pub(crate) repeated: bool,
+    pub(crate) ended: bool,
+    pub(crate) expires_at: Timestamp,
+}

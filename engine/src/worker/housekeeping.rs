@@ -1,0 +1,46 @@
+//! Expiry and sweeper: deletes what has expired, and writes the bookings of cancelled events. A leased singleton.
+
+use std::time::Duration;
+
+use super::LoopContext;
+use crate::app_modules::Queues;
+
+/// Between two looks for rows whose time is over; they are kept for a day or more, so that some minutes do not matter.
+const EXPIRY_EVERY: Duration = Duration::from_secs(600);
+
+pub(super) async fn run(queues: Queues, context: LoopContext) {
+    let round = (queues.0.surroundings.settings.singleton_lease / 3).max(Duration::from_millis(50));
+    let mut last_expiry: Option<tokio::time::Instant> = None;
+    while !context.stop.is_cancelled() {
+        context.pulse.beat();
+        let mut more = false;
+        match queues.hold_lease("housekeeping").await {
+            Ok(true) => {
+                match queues.sweep_cancelled().await {
+                    Ok(again) => more = again,
+                    Err(error) => {
+                        tracing::warn!(error = ?error, "sweeping cancelled events failed")
+                    }
+                }
+                if last_expiry.is_none_or(|last| last.elapsed() >= EXPIRY_EVERY) {
+                    match queues.delete_expired().await {
+                        Ok(true) => more = true,
+                        Ok(false) => last_expiry = Some(tokio::time::Instant::now()),
+                        Err(error) => {
+                            tracing::warn!(error = ?error, "deleting what expired failed")
+                        }
+                    }
+                }
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(error = ?error, "housekeeping could not reach the store"),
+        }
+        context
+            .pause(if more {
+                Duration::from_millis(5)
+            } else {
+                round
+            })
+            .await;
+    }
+}

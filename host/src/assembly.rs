@@ -1,0 +1,152 @@
+//! From configuration to an engine with its store and mailer: the only place that chooses.
+//!
+//! Called by cli for serve, worker, dev and the commands that open the store themselves.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use boxoffice_engine::{
+    Engine, EngineBuilder, Store,
+    ports::{FolderMailer, MailOutcome, Mailer, OutgoingMail},
+};
+
+use crate::{
+    RouterOptions,
+    config::{Config, ConfigError, MailConfig, StoreConfig, data_folder},
+    mail::SmtpMailer,
+};
+
+/// Why nothing could be assembled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AssemblyError {
+    /// An option is missing or does not go with the others.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Engine(#[from] boxoffice_engine::Error),
+    /// The mail folder could not be made.
+    #[error("mail folder {}: {source}", folder.display())]
+    MailFolder {
+        /// Which folder.
+        folder: PathBuf,
+        /// What the file system says.
+        source: std::io::Error,
+    },
+}
+
+/// Whether a process sends mails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mails {
+    /// It runs a whole worker.
+    Sent,
+    /// It leaves them to others, and so needs no way out for them.
+    LeftToOthers,
+}
+
+/// Opens the store and wires the engine.
+///
+/// # Errors
+/// [`AssemblyError`].
+pub(crate) async fn engine(config: &Config, mails: Mails) -> Result<Engine, AssemblyError> {
+    let builder = Engine::builder()
+        .store(store(&config.store))
+        .settings(config.engine.clone());
+    let builder = match mails {
+        Mails::Sent => with_mailer(builder, config)?,
+        Mails::LeftToOthers => builder.mailer(NoMailer),
+    };
+    Ok(builder.build().await?)
+}
+
+/// What the router is told.
+///
+/// # Errors
+/// [`ConfigError`] without a key to sign tokens with.
+pub(crate) fn router_options(config: &Config) -> Result<RouterOptions, ConfigError> {
+    let keys = config.keys.clone().ok_or_else(|| {
+        ConfigError::missing(
+            "auth.keys",
+            "tokens need a key that outlives a restart: keys = [{ id = \"…\", secret = \"…\" }] under [auth], \
+             with a secret of at least 32 bytes, for example from `openssl rand -hex 32`",
+        )
+    })?;
+    Ok(RouterOptions {
+        keys,
+        body_bytes_max: config.http.body_bytes_max,
+        throttle_logins: config.http.throttle_logins,
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        base_domain: config.http.base_domain.clone(),
+        request_timeout: config.http.request_timeout,
+        ..RouterOptions::default()
+    })
+}
+
+/// The folder that mails are written to, if they are.
+pub(crate) fn mails_folder(config: &Config) -> Option<PathBuf> {
+    match &config.mail {
+        MailConfig::Smtp(_) => None,
+        MailConfig::Folder(Some(folder)) => Some(folder.clone()),
+        MailConfig::Folder(None) => config
+            .data_folder()
+            .map(|folder| data_folder::mails(folder)),
+    }
+}
+
+/// Stands where a process sends no mails; without it the engine would make a mail folder of its own.
+struct NoMailer;
+
+#[async_trait]
+impl Mailer for NoMailer {
+    async fn send(&self, _: &OutgoingMail) -> MailOutcome {
+        MailOutcome::Deferred {
+            reply: "this process leaves mails to others".to_owned(),
+        }
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+}
+
+fn store(config: &StoreConfig) -> Store {
+    match config.clone() {
+        StoreConfig::Folder(folder) => Store::Embedded(data_folder::database(&folder)),
+        StoreConfig::Memory => Store::Memory,
+        StoreConfig::Server {
+            url,
+            namespace,
+            database,
+            username,
+            password,
+        } => Store::Remote {
+            url,
+            namespace,
+            database,
+            username,
+            password,
+        },
+    }
+}
+
+fn with_mailer(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder, AssemblyError> {
+    if let MailConfig::Smtp(settings) = &config.mail {
+        let mailer = SmtpMailer::new((**settings).clone()).map_err(|error| {
+            ConfigError::new(
+                &format!("mail.smtp ({})", error.setting),
+                "(as given)",
+                error.allowed,
+            )
+        })?;
+        return Ok(builder.mailer(mailer));
+    }
+    let folder = mails_folder(config).ok_or_else(|| {
+        ConfigError::missing(
+            "mail.folder",
+            "with a store that is no folder, say where mails are written, or use SMTP",
+        )
+    })?;
+    let mailer = FolderMailer::open(&folder)
+        .map_err(|source| AssemblyError::MailFolder { folder, source })?;
+    Ok(builder.mailer(mailer))
+}

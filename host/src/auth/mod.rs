@@ -1,0 +1,106 @@
+//! Who is asking: tokens and how they become a [`Caller`], and how often a sign-in may be tried.
+//!
+//! Called by routes. Calls nothing of ours but the engine's types.
+
+mod throttle;
+mod tokens;
+
+use async_trait::async_trait;
+use axum::http::{HeaderMap, header::AUTHORIZATION};
+use boxoffice_engine::{Caller, Error, ErrorCode, Result};
+
+pub(crate) use throttle::{LoginThrottle, client_address};
+pub(crate) use tokens::{ACCESS_TOKEN_LIFE, RefreshToken};
+pub use tokens::{TokenKey, TokenKeys};
+
+/// Says who sends a request. A platform with sign-ins of its own puts its own implementation in
+/// [`RouterOptions::authenticate`](crate::RouterOptions::authenticate).
+#[async_trait]
+pub trait Authenticate: Send + Sync + 'static {
+    /// Names the sender of a request by its headers; `None` is somebody who did not sign in.
+    ///
+    /// Whatever it answers is believed: the engine does not check again. A caller without a tenant
+    /// ([`Caller::operator`]) acts in the tenant that the request names.
+    ///
+    /// # Errors
+    /// `not-authenticated` for credentials that are wrong or over, `unavailable` if they can't be checked.
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Caller>>;
+}
+
+/// Our own way: `Authorization: Bearer` with an access token that [`TokenKeys`] signed.
+#[derive(Debug, Clone)]
+pub(crate) struct BearerAuthentication {
+    keys: TokenKeys,
+}
+
+impl BearerAuthentication {
+    /// Accepts what these keys signed.
+    pub(crate) fn new(keys: TokenKeys) -> Self {
+        Self { keys }
+    }
+}
+
+#[async_trait]
+impl Authenticate for BearerAuthentication {
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Caller>> {
+        match bearer_token(headers)? {
+            Some(token) => self.keys.verify_access(token).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The token of the one `Authorization: Bearer` header, if there is one.
+fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(not_authenticated("Send one Authorization header."));
+    }
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| Some(token.trim()))
+        .ok_or_else(|| not_authenticated("Send the token as `Authorization: Bearer TOKEN`."))
+}
+
+/// A refusal of credentials.
+pub(crate) fn not_authenticated(detail: &'static str) -> Error {
+    Error::new(ErrorCode::NotAuthenticated, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        values
+            .iter()
+            .map(|value| (AUTHORIZATION, value.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn one_bearer_token_is_read_and_anything_else_refused() {
+        assert_eq!(bearer_token(&headers(&[])).unwrap(), None);
+        assert_eq!(
+            bearer_token(&headers(&["bearer  abc "])).unwrap(),
+            Some("abc")
+        );
+        for bad in [
+            &["Basic eHg6eQ=="][..],
+            &["Bearer"],
+            &["Bearer a", "Bearer b"],
+            &["é"],
+        ] {
+            assert!(
+                bearer_token(&headers(bad)).is_err(),
+                "{bad:?} must be refused"
+            );
+        }
+    }
+}

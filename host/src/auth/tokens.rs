@@ -1,0 +1,489 @@
+//! Access tokens (JWT, HS256) and refresh tokens, signed and checked with keys that can be rotated.
+//!
+//! Called by sign-in controllers and by [`BearerAuthentication`](super::BearerAuthentication). Whether a
+//! session still lives, and which of its refresh tokens counts, is for the engine to say.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use boxoffice_engine::{
+    Caller, Error, ErrorCode, Result, Session, SessionId, TenantId, User, UserId, UserRole,
+};
+use hmac::{Hmac, Mac};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rand::RngCore as _;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::not_authenticated;
+
+/// How long an access token is good for: as long as a role that was taken away still works.
+pub(crate) const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
+/// How far two hosts' clocks may be apart, in seconds.
+const CLOCK_SKEW_SECONDS: u64 = 5;
+/// Who our tokens say issued them.
+const ISSUER: &str = "boxoffice";
+/// The role of a token that belongs to no tenant.
+const OPERATOR: &str = "operator";
+/// HS256 is as strong as its key up to the 32 bytes of SHA-256's output (RFC 7518, 3.2 demands them).
+const SECRET_BYTES_MIN: usize = 32;
+/// Longest refresh token that is looked at; ours have fewer than 200 bytes.
+const REFRESH_TOKEN_BYTES_MAX: usize = 512;
+
+/// One signing key: its public name and its secret.
+#[derive(Clone)]
+pub struct TokenKey {
+    /// The `kid` in the head of tokens: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    pub id: String,
+    /// At least 32 random bytes.
+    pub secret: Vec<u8>,
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TokenKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The keys of an installation: the first signs, all of them verify.
+///
+/// To rotate: add a new key at the end on every host, then move it to the front, and after 30 days (the life of
+/// a session) drop the old one.
+#[derive(Clone)]
+pub struct TokenKeys(Arc<[Key]>);
+
+struct Key {
+    id: String,
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    refresh: Hmac<Sha256>,
+}
+
+impl fmt::Debug for TokenKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_list()
+            .entries(self.0.iter().map(|key| &key.id))
+            .finish()
+    }
+}
+
+impl TokenKeys {
+    /// Makes one random key, which lives as long as the process: its tokens end with it.
+    pub fn generate() -> Self {
+        let mut secret = vec![0_u8; SECRET_BYTES_MIN];
+        rand::rng().fill_bytes(&mut secret);
+        Self(Arc::new([Key::new(TokenKey {
+            id: "process".to_owned(),
+            secret,
+        })]))
+    }
+
+    /// Takes the keys of an installation: the first signs, all verify.
+    ///
+    /// # Errors
+    /// A sentence for the operator if there is no key, a secret has fewer than 32 bytes, or an id is not 1 to
+    /// 64 of `A-Z a-z 0-9 . _ -` or stands there twice.
+    pub fn new(keys: Vec<TokenKey>) -> Result<Self, String> {
+        if keys.is_empty() {
+            return Err("at least one token key is needed".to_owned());
+        }
+        for (index, key) in keys.iter().enumerate() {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            if !(1..=64).contains(&key.id.len()) || !key.id.bytes().all(plain) {
+                return Err(format!(
+                    "token key {}: an id is 1 to 64 letters, digits, `.`, `_` or `-`",
+                    index + 1
+                ));
+            }
+            if key.secret.len() < SECRET_BYTES_MIN {
+                return Err(format!(
+                    "token key {}: its secret needs at least {SECRET_BYTES_MIN} bytes",
+                    key.id
+                ));
+            }
+            if keys[..index].iter().any(|other| other.id == key.id) {
+                return Err(format!("token key {}: the id stands there twice", key.id));
+            }
+        }
+        Ok(Self(keys.into_iter().map(Key::new).collect()))
+    }
+
+    /// Signs an access token for a user.
+    ///
+    /// # Errors
+    /// `internal`.
+    pub(crate) fn sign_user(&self, user: &User) -> Result<String> {
+        self.sign(
+            user.id.to_string(),
+            Some(user.tenant.clone()),
+            user.role.as_str(),
+            now_seconds(),
+        )
+    }
+
+    /// Signs an access token for an operator; it names no person, as nothing needs it.
+    ///
+    /// # Errors
+    /// `internal`.
+    pub(crate) fn sign_operator(&self) -> Result<String> {
+        self.sign(OPERATOR.to_owned(), None, OPERATOR, now_seconds())
+    }
+
+    /// Checks an access token and names its bearer.
+    ///
+    /// # Errors
+    /// `not-authenticated`.
+    pub(crate) fn verify_access(&self, token: &str) -> Result<Caller> {
+        let refused = || not_authenticated("This token is not valid, or no longer; sign in again.");
+        let header = jsonwebtoken::decode_header(token).map_err(|_| refused())?;
+        let key = header
+            .kid
+            .as_deref()
+            .and_then(|id| self.0.iter().find(|key| key.id == id));
+        let key = key.ok_or_else(refused)?;
+        // Only HS256 is in the list, so a token cannot choose another algorithm, `none` above all.
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = CLOCK_SKEW_SECONDS;
+        validation.set_issuer(&[ISSUER]);
+        validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation)
+            .map_err(|_| refused())?
+            .claims;
+        claims.caller().ok_or_else(refused)
+    }
+
+    /// Writes the refresh token of a session's current generation.
+    pub(crate) fn sign_refresh(&self, session: &Session) -> String {
+        let body = format!(
+            "{}.{}.{}.{}",
+            session.user.tenant, session.user.id, session.id, session.generation
+        );
+        // `new` and `generate` see to it that there is a first key.
+        let mac = self.0[0].refresh_mac(&body);
+        format!(
+            "{body}.{}",
+            URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+        )
+    }
+
+    /// Reads a refresh token that one of the keys signed.
+    ///
+    /// # Errors
+    /// `session-ended`.
+    pub(crate) fn verify_refresh(&self, token: &str) -> Result<RefreshToken> {
+        self.read_refresh(token).ok_or_else(|| {
+            Error::new(
+                ErrorCode::SessionEnded,
+                "This refresh token is not valid; sign in again.",
+            )
+        })
+    }
+
+    fn read_refresh(&self, token: &str) -> Option<RefreshToken> {
+        if token.len() > REFRESH_TOKEN_BYTES_MAX {
+            return None;
+        }
+        let (body, mac) = token.rsplit_once('.')?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
+        // Compared in constant time. The name of the key is not in the token: there are two or three at most.
+        self.0
+            .iter()
+            .find(|key| key.refresh_mac(body).verify_slice(&mac).is_ok())?;
+        let mut parts = body.split('.');
+        let token = RefreshToken {
+            tenant: TenantId::parse(parts.next()?).ok()?,
+            user: parts.next()?.parse().ok()?,
+            session: parts.next()?.parse().ok()?,
+            generation: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(token)
+    }
+
+    fn sign(&self, sub: String, tenant: Option<TenantId>, role: &str, now: u64) -> Result<String> {
+        let key = &self.0[0];
+        let header = Header {
+            kid: Some(key.id.clone()),
+            ..Header::new(Algorithm::HS256)
+        };
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            sub,
+            tenant,
+            role: role.to_owned(),
+            iat: now,
+            exp: now + ACCESS_TOKEN_LIFE.as_secs(),
+        };
+        jsonwebtoken::encode(&header, &claims, &key.encoding).map_err(Error::internal)
+    }
+}
+
+impl Key {
+    fn new(key: TokenKey) -> Self {
+        // A secret of its own for refresh tokens: neither kind can ever pass for the other.
+        let derived = hmac(&key.secret)
+            .chain_update(b"boxoffice refresh tokens 1")
+            .finalize()
+            .into_bytes();
+        Self {
+            encoding: EncodingKey::from_secret(&key.secret),
+            decoding: DecodingKey::from_secret(&key.secret),
+            refresh: hmac(&derived),
+            id: key.id,
+        }
+    }
+
+    fn refresh_mac(&self, body: &str) -> Hmac<Sha256> {
+        self.refresh.clone().chain_update(body.as_bytes())
+    }
+}
+
+/// What a refresh token says: a session (with its tenant and user) and a generation of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RefreshToken {
+    /// The tenant of the session.
+    pub(crate) tenant: TenantId,
+    /// Whose session it is.
+    pub(crate) user: UserId,
+    /// Which session.
+    pub(crate) session: SessionId,
+    /// Which of its generations.
+    pub(crate) generation: u32,
+}
+
+impl RefreshToken {
+    /// Its bearer, in the least of roles: the token says who asks, not what they may do.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller::user(self.tenant.clone(), self.user, UserRole::Customer)
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<TenantId>,
+    role: String,
+    iat: u64,
+    exp: u64,
+}
+
+impl Claims {
+    fn caller(self) -> Option<Caller> {
+        match self.tenant {
+            None => (self.role == OPERATOR).then(Caller::operator),
+            Some(tenant) => Some(Caller::user(
+                tenant,
+                self.sub.parse().ok()?,
+                self.role.parse().ok()?,
+            )),
+        }
+    }
+}
+
+fn hmac(secret: &[u8]) -> Hmac<Sha256> {
+    <Hmac<Sha256> as Mac>::new_from_slice(secret).expect("HMAC takes keys of any length")
+}
+
+fn now_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_engine::{EmailAddress, Label, Role};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    const USER: &str = "01hzy0000000000000000000ab";
+    const SESSION: &str = "01hzy0000000000000000000cd";
+
+    fn user() -> User {
+        User {
+            id: USER.parse().unwrap(),
+            tenant: TenantId::parse("acme-2").unwrap(),
+            email: EmailAddress::parse("email", "ann@example.org").unwrap(),
+            name: Label::parse("name", "Ann").unwrap(),
+            role: UserRole::Organizer,
+            external_id: None,
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn session(generation: u32) -> Session {
+        Session {
+            id: SESSION.parse().unwrap(),
+            user: user(),
+            generation,
+            expires_at: Timestamp::MAX,
+        }
+    }
+
+    fn key(id: &str, byte: u8) -> TokenKey {
+        TokenKey {
+            id: id.to_owned(),
+            secret: vec![byte; 32],
+        }
+    }
+
+    #[test]
+    fn access_tokens_come_back_with_tenant_user_and_role() {
+        let keys = TokenKeys::generate();
+        let caller = keys
+            .verify_access(&keys.sign_user(&user()).unwrap())
+            .unwrap();
+        assert_eq!(
+            caller,
+            Caller::user(user().tenant, user().id, UserRole::Organizer)
+        );
+        let operator = keys.verify_access(&keys.sign_operator().unwrap()).unwrap();
+        assert_eq!(operator.role(), Role::Operator);
+        assert!(operator.tenant().is_err());
+    }
+
+    #[test]
+    fn access_tokens_that_were_changed_or_are_over_or_of_strangers_are_refused() {
+        let keys = TokenKeys::generate();
+        let token = keys.sign_user(&user()).unwrap();
+        for index in (0..token.len()).filter(|index| token.as_bytes()[*index] != b'.') {
+            let mut bytes = token.clone().into_bytes();
+            bytes[index] = if bytes[index] == b'A' { b'Q' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            // The last character of a part may hold bits that nothing reads.
+            if changed != token && !token[index + 1..].starts_with('.') && index + 1 < token.len() {
+                assert!(
+                    keys.verify_access(&changed).is_err(),
+                    "{changed} must be refused"
+                );
+            }
+        }
+        assert!(TokenKeys::generate().verify_access(&token).is_err());
+        let over = now_seconds() - ACCESS_TOKEN_LIFE.as_secs() - CLOCK_SKEW_SECONDS - 1;
+        let over = keys.sign(USER.to_owned(), None, OPERATOR, over).unwrap();
+        assert!(keys.verify_access(&over).is_err());
+    }
+
+    #[test]
+    fn a_token_cannot_choose_its_algorithm_or_go_without_a_key_name() {
+        let keys = TokenKeys::new(vec![key("a", 1)]).unwrap();
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            sub: OPERATOR.to_owned(),
+            tenant: None,
+            role: OPERATOR.to_owned(),
+            iat: now_seconds(),
+            exp: now_seconds() + 60,
+        };
+        let secret = EncodingKey::from_secret(&[1; 32]);
+        let with = |algorithm, kid: Option<&str>| {
+            let header = Header {
+                kid: kid.map(str::to_owned),
+                ..Header::new(algorithm)
+            };
+            jsonwebtoken::encode(&header, &claims, &secret).unwrap()
+        };
+        assert!(
+            keys.verify_access(&with(Algorithm::HS256, Some("a")))
+                .is_ok()
+        );
+        assert!(
+            keys.verify_access(&with(Algorithm::HS512, Some("a")))
+                .is_err()
+        );
+        assert!(keys.verify_access(&with(Algorithm::HS256, None)).is_err());
+        let body = with(Algorithm::HS256, Some("a"))
+            .split('.')
+            .nth(1)
+            .unwrap()
+            .to_owned();
+        let none = URL_SAFE_NO_PAD.encode(br#"{"alg":"none","kid":"a"}"#);
+        assert!(keys.verify_access(&format!("{none}.{body}.")).is_err());
+    }
+
+    #[test]
+    fn a_tenant_role_without_a_tenant_names_nobody() {
+        let keys = TokenKeys::generate();
+        let token = keys
+            .sign(USER.to_owned(), None, "owner", now_seconds())
+            .unwrap();
+        assert!(keys.verify_access(&token).is_err());
+        let token = keys
+            .sign(
+                USER.to_owned(),
+                Some(user().tenant),
+                OPERATOR,
+                now_seconds(),
+            )
+            .unwrap();
+        assert!(keys.verify_access(&token).is_err());
+    }
+
+    #[test]
+    fn refresh_tokens_come_back_and_changed_ones_are_refused() {
+        let keys = TokenKeys::new(vec![key("a", 1)]).unwrap();
+        let token = keys.sign_refresh(&session(3));
+        let read = keys.verify_refresh(&token).unwrap();
+        assert_eq!((read.tenant.as_str(), read.generation), ("acme-2", 3));
+        assert_eq!(
+            (read.user.to_string(), read.session.to_string()),
+            (USER.to_owned(), SESSION.to_owned())
+        );
+        for changed in [
+            token.replace(".3.", ".4."),
+            token.replace("acme-2", "acme-3"),
+            token.replace(USER, "01hzy0000000000000000000ac"),
+            token[..token.len() - 2].to_owned(),
+            format!("{token}."),
+            String::new(),
+            "....".to_owned(),
+            "x".repeat(10_000),
+        ] {
+            assert!(
+                keys.verify_refresh(&changed).is_err(),
+                "{changed} must be refused"
+            );
+        }
+        assert!(keys.verify_access(&token).is_err());
+    }
+
+    #[test]
+    fn old_keys_still_verify_and_the_first_one_signs() {
+        let old = TokenKeys::new(vec![key("a", 1)]).unwrap();
+        let new = TokenKeys::new(vec![key("b", 2), key("a", 1)]).unwrap();
+        assert!(new.verify_access(&old.sign_user(&user()).unwrap()).is_ok());
+        assert!(new.verify_refresh(&old.sign_refresh(&session(0))).is_ok());
+        assert!(old.verify_access(&new.sign_user(&user()).unwrap()).is_err());
+        assert!(old.verify_refresh(&new.sign_refresh(&session(0))).is_err());
+    }
+
+    #[test]
+    fn weak_or_ambiguous_keys_are_refused_and_secrets_never_shown() {
+        assert!(TokenKeys::new(vec![]).is_err());
+        assert!(TokenKeys::new(vec![key("a", 1), key("a", 2)]).is_err());
+        assert!(TokenKeys::new(vec![key("a b", 1)]).is_err());
+        assert!(
+            TokenKeys::new(vec![TokenKey {
+                id: "a".to_owned(),
+                secret: vec![1; 31]
+            }])
+            .is_err()
+        );
+        let shown = format!(
+            "{:?} {:?}",
+            key("a", 77),
+            TokenKeys::new(vec![key("a", 77)]).unwrap()
+        );
+        assert!(!shown.contains("77"), "{shown}");
+    }
+}

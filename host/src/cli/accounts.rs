@@ -1,0 +1,354 @@
+//! `boxoffice tenant|user|operator`: accounts, at the store itself or through a running host.
+//!
+//! Called by the program. Calls the engine's use cases as an operator, or the same over REST.
+
+use std::io::{self, Read as _};
+
+use anyhow::{Context as _, bail};
+use axum::http::Method;
+use boxoffice_engine::{
+    AddOperator, Caller, CreateTenant, CreateUser, EmailAddress, Label, Page, PageRequest,
+    TenantId, TenantSettings, UserRole,
+};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    StoreArgs, print,
+    remote::{Remote, RemoteArgs, text},
+    store::{self, Opened},
+};
+use crate::{
+    assembly::Mails,
+    config::{Config, data_folder::generated_password},
+    telemetry,
+};
+
+/// Where a command finds the accounts.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Place {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TenantCommand {
+    /// Makes a tenant.
+    Add {
+        /// Its name in host names and headers: 1 to 63 lower-case letters, digits and inner hyphens.
+        id: String,
+        /// What people call it [default: the same].
+        #[arg(long)]
+        name: Option<String>,
+        /// ISO 4217 code of its prices.
+        #[arg(long, default_value = "EUR")]
+        currency: String,
+        /// Lets anybody register as an organizer.
+        #[arg(long)]
+        organizers_may_register: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Lists all tenants: id, currency, name, separated by tabs.
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Makes a user; without --password-stdin a password is made up and printed once.
+    Add {
+        #[command(flatten)]
+        account: Account,
+        /// Which tenant.
+        #[arg(long)]
+        tenant: String,
+        /// owner, organizer, staff or customer.
+        #[arg(long, default_value = "customer")]
+        role: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Lists a tenant's users: id, role, e-mail, name, separated by tabs.
+    List {
+        /// Which tenant.
+        #[arg(long)]
+        tenant: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Operators are made at the store only: whoever may write there is trusted anyway, and no token may make more.
+#[derive(Debug, Subcommand)]
+pub(super) enum OperatorCommand {
+    /// Makes an operator, at the store only; without --password-stdin a password is made up and printed once.
+    Add {
+        #[command(flatten)]
+        account: Account,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Lists operators, at the store only: e-mail, name, separated by a tab.
+    List {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Signs in at a running host with the password from stdin, and prints the token that --token takes.
+    Login {
+        /// The host.
+        #[arg(long, value_name = "URL")]
+        url: String,
+        /// The operator.
+        #[arg(long)]
+        email: String,
+    },
+}
+
+/// Who is added.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Account {
+    /// Their address and login.
+    #[arg(long)]
+    email: String,
+    /// What to call them.
+    #[arg(long)]
+    name: String,
+    /// Reads the password from the first line of stdin.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+impl Account {
+    /// The password, and whether it was made up and so must be shown.
+    fn password(&self) -> anyhow::Result<(String, bool)> {
+        if self.password_stdin {
+            Ok((password_from_stdin()?, false))
+        } else {
+            Ok((generated_password(), true))
+        }
+    }
+}
+
+/// `boxoffice tenant …`.
+pub(super) async fn tenant(command: TenantCommand) -> anyhow::Result<()> {
+    match command {
+        TenantCommand::Add {
+            id,
+            name,
+            currency,
+            organizers_may_register,
+            place,
+        } => {
+            let name = name.unwrap_or_else(|| id.clone());
+            if let Some(remote) = place.remote.remote()? {
+                let body = json!({
+                    "id": id, "name": name, "currency": currency, "organizersMayRegister": organizers_may_register,
+                });
+                let made = remote
+                    .call(Method::POST, "/api/operator/tenants", Some(body))
+                    .await?;
+                return print(text(&made, "id"));
+            }
+            let command = CreateTenant {
+                id: TenantId::parse(&id)?,
+                name: Label::parse("name", &name)?,
+                currency,
+                settings: TenantSettings {
+                    organizers_may_register,
+                    ..TenantSettings::default()
+                },
+            };
+            let opened = open(&place.store, "tenant add").await?;
+            let made = opened
+                .engine
+                .tenants()
+                .create(&Caller::operator(), command)
+                .await?;
+            print(made.id.as_str())
+        }
+        TenantCommand::List { place } => {
+            if let Some(remote) = place.remote.remote()? {
+                let tenants = remote.list("/api/operator/tenants").await?;
+                return print_rows(&tenants, &["id", "currency", "name"]);
+            }
+            let opened = open(&place.store, "tenant list").await?;
+            let (tenants, caller) = (opened.engine.tenants(), Caller::operator());
+            each_page(
+                async |request| Ok(tenants.list(&caller, request).await?),
+                |tenant| {
+                    print(&format!(
+                        "{}\t{}\t{}",
+                        tenant.id, tenant.currency, tenant.name
+                    ))
+                },
+            )
+            .await
+        }
+    }
+}
+
+/// `boxoffice user …`.
+pub(super) async fn user(command: UserCommand) -> anyhow::Result<()> {
+    match command {
+        UserCommand::Add {
+            account,
+            tenant,
+            role,
+            place,
+        } => {
+            let (password, is_new) = account.password()?;
+            let (tenant, role) = (TenantId::parse(&tenant)?, role.parse::<UserRole>()?);
+            let (email, name) = (
+                EmailAddress::parse("email", &account.email)?,
+                Label::parse("name", &account.name)?,
+            );
+            let id = if let Some(remote) = place.remote.remote()? {
+                let body = json!({
+                    "email": email.as_str(), "name": name.as_str(), "password": password, "role": role.as_str(),
+                });
+                let made = remote
+                    .call(Method::POST, &users_path(&tenant), Some(body))
+                    .await?;
+                text(&made, "id").to_owned()
+            } else {
+                let opened = open(&place.store, "user add").await?;
+                let command = CreateUser {
+                    email,
+                    name,
+                    password: Some(password.clone()),
+                    role,
+                };
+                opened
+                    .engine
+                    .users()
+                    .create(&Caller::operator().within(tenant), command)
+                    .await?
+                    .id
+                    .to_string()
+            };
+            print(&id)?;
+            show_new_password(&password, is_new)
+        }
+        UserCommand::List { tenant, place } => {
+            let tenant = TenantId::parse(&tenant)?;
+            if let Some(remote) = place.remote.remote()? {
+                let users = remote.list(&users_path(&tenant)).await?;
+                return print_rows(&users, &["id", "role", "email", "name"]);
+            }
+            let opened = open(&place.store, "user list").await?;
+            let (users, caller) = (opened.engine.users(), Caller::operator().within(tenant));
+            each_page(
+                async |request| Ok(users.list(&caller, request).await?),
+                |user| {
+                    print(&format!(
+                        "{}\t{}\t{}\t{}",
+                        user.id, user.role, user.email, user.name
+                    ))
+                },
+            )
+            .await
+        }
+    }
+}
+
+/// `boxoffice operator …`.
+pub(super) async fn operator(command: OperatorCommand) -> anyhow::Result<()> {
+    match command {
+        OperatorCommand::Add { account, store } => {
+            let (password, is_new) = account.password()?;
+            let command = AddOperator {
+                email: EmailAddress::parse("email", &account.email)?,
+                name: Label::parse("name", &account.name)?,
+                password: password.clone(),
+            };
+            let opened = open(&store, "operator add").await?;
+            let made = opened
+                .engine
+                .operators()
+                .add(&Caller::operator(), command)
+                .await?;
+            print(made.email.as_str())?;
+            show_new_password(&password, is_new)
+        }
+        OperatorCommand::List { store } => {
+            let opened = open(&store, "operator list").await?;
+            let operators = opened.engine.operators().list(&Caller::operator()).await?;
+            operators
+                .iter()
+                .try_for_each(|operator| print(&format!("{}\t{}", operator.email, operator.name)))
+        }
+        OperatorCommand::Login { url, email } => {
+            let body = json!({ "email": email, "password": password_from_stdin()? });
+            let answer = Remote::new(&url, None)?
+                .call(Method::POST, "/api/operator/login", Some(body))
+                .await?;
+            print(text(&answer, "token"))
+        }
+    }
+}
+
+async fn open(store: &StoreArgs, command: &str) -> anyhow::Result<Opened> {
+    let config = Config::load(&store.flags())?;
+    // A short command says only what goes wrong; the configured level is for hosts.
+    telemetry::start("warn", config.logs.json);
+    store::open(&config, Mails::LeftToOthers, command, None).await
+}
+
+async fn each_page<T>(
+    list: impl AsyncFn(PageRequest) -> anyhow::Result<Page<T>>,
+    show: impl Fn(&T) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut cursor = None;
+    loop {
+        let page = list(PageRequest {
+            cursor,
+            limit: PageRequest::LIMIT_MAX,
+        })
+        .await?;
+        page.items.iter().try_for_each(&show)?;
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn print_rows(items: &[Value], members: &[&str]) -> anyhow::Result<()> {
+    items.iter().try_for_each(|item| {
+        let row: Vec<&str> = members.iter().map(|member| text(item, member)).collect();
+        print(&row.join("\t"))
+    })
+}
+
+fn users_path(tenant: &TenantId) -> String {
+    format!("/api/operator/tenants/{tenant}/users")
+}
+
+/// The second line of what an `add` prints: nobody can look the password up later.
+fn show_new_password(password: &str, is_new: bool) -> anyhow::Result<()> {
+    if is_new {
+        print(&format!("password: {password}"))
+    } else {
+        Ok(())
+    }
+}
+
+fn password_from_stdin() -> anyhow::Result<String> {
+    let mut text = String::new();
+    // 200 characters are allowed; what comes after a kilobyte is no password.
+    io::stdin()
+        .take(1_024)
+        .read_to_string(&mut text)
+        .context("reading the password from stdin")?;
+    match text.lines().next() {
+        Some(password) if !password.is_empty() => Ok(password.to_owned()),
+        _ => bail!(
+            "stdin holds no password; send one line, for example: printf %s \"$PASSWORD\" | boxoffice …"
+        ),
+    }
+}

@@ -1,0 +1,246 @@
+//! The demo tenant of `boxoffice dev`: its users and event, made once, and the text that shows the way in.
+//!
+//! Called by dev. Calls the engine's use cases, as an embedding program would.
+
+use std::path::PathBuf;
+
+use boxoffice_engine::{
+    AddOperator, Caller, CreateEvent, CreateTenant, CreateUser, EmailAddress, Engine, Event,
+    EventDetails, EventStatus, Label, NewTicketType, PageRequest, Prose, Result, TenantId,
+    TenantSettings, User, UserRole,
+};
+use jiff::{Span, Timestamp};
+
+use crate::config::data_folder::DevSecrets;
+
+const TENANT: &str = "demo";
+const OPERATOR: &str = "operator@boxoffice.test";
+const EVENT_TITLE: &str = "Demo night";
+/// Tickets of the demo event: more than anybody clicks through, few enough to see it sell out.
+const EVENT_TICKETS: u32 = 500;
+
+/// What the welcome text needs to know of the process.
+pub(super) struct Place {
+    /// The data folder.
+    pub(super) folder: PathBuf,
+    /// Where mails are written, if they are.
+    pub(super) mails: Option<PathBuf>,
+    /// Whether the secrets were made just now.
+    pub(super) secrets_are_new: bool,
+}
+
+/// The demo tenant as it is.
+pub(super) struct Demo {
+    event: Event,
+    /// Whether accounts were there before; then their passwords are those of the secrets they were made with.
+    accounts_are_old: bool,
+}
+
+/// Makes what is missing of the demo tenant.
+///
+/// # Errors
+/// The engine's, if the store fails.
+pub(super) async fn ensure(engine: &Engine, secrets: &DevSecrets) -> Result<Demo> {
+    let tenant = TenantId::parse(TENANT)?;
+    let command = CreateTenant {
+        id: tenant.clone(),
+        name: Label::parse("name", "Demo")?,
+        currency: "EUR".to_owned(),
+        settings: TenantSettings {
+            organizers_may_register: true,
+            ..TenantSettings::default()
+        },
+    };
+    engine
+        .tenants()
+        .ensure(&Caller::operator(), command)
+        .await?;
+
+    // Listing first costs no password hash, as trying to make them again would.
+    let caller = Caller::platform(TENANT);
+    let there = engine
+        .users()
+        .list(&caller, PageRequest::parse(None, Some(100))?)
+        .await?
+        .items;
+    let mut users = Vec::new();
+    for (role, name, password) in [
+        (UserRole::Owner, "Olga Owner", &secrets.owner_password),
+        (
+            UserRole::Organizer,
+            "Otto Organizer",
+            &secrets.organizer_password,
+        ),
+        (
+            UserRole::Customer,
+            "Carla Customer",
+            &secrets.customer_password,
+        ),
+    ] {
+        users.push(ensure_user(engine, &caller, &there, role, name, password).await?);
+    }
+    ensure_operator(engine, &secrets.operator_password).await?;
+    let event = ensure_event(engine, &tenant, &users[1]).await?;
+    Ok(Demo {
+        event,
+        accounts_are_old: !there.is_empty(),
+    })
+}
+
+/// What is printed below the line that says where the program listens.
+pub(super) fn welcome(demo: &Demo, secrets: &DevSecrets, place: &Place, url: &str) -> String {
+    let folder = place.folder.display();
+    let (mails, read_mail) = match &place.mails {
+        Some(mails) => (
+            format!("{url}/dev/mails  (files in {})", mails.display()),
+            format!("The confirmation is at {url}/dev/mails a moment later."),
+        ),
+        None => (
+            "over SMTP, as configured".to_owned(),
+            "The confirmation goes out over SMTP.".to_owned(),
+        ),
+    };
+    let doubt = if place.secrets_are_new && demo.accounts_are_old {
+        "\n  These passwords are new, but the accounts are older and keep those they were made with; start with an\n  \
+         empty folder to get new accounts.\n"
+    } else {
+        ""
+    };
+    let sign_in = |role: UserRole, password: &str| {
+        format!("  {:<10} {:<24} {password}", role.as_str(), email(role))
+    };
+    format!(
+        "\n\n  API        {url}/api\n  \
+           API docs   {url}/docs\n  \
+           Mails      {mails}\n  \
+           Data       {folder}\n\n\
+         Sign-ins of tenant `{TENANT}`, kept in {folder}/secrets.toml:\n{owner}\n{organizer}\n{customer}\n\
+         Operator of this installation:\n  {:<10} {OPERATOR:<24} {}\n{doubt}\n\
+         Book 2 tickets for \"{EVENT_TITLE}\" as the customer:\n\n{curl}\n\n{read_mail}",
+        "operator",
+        secrets.operator_password,
+        owner = sign_in(UserRole::Owner, &secrets.owner_password),
+        organizer = sign_in(UserRole::Organizer, &secrets.organizer_password),
+        customer = sign_in(UserRole::Customer, &secrets.customer_password),
+        curl = curl(demo, secrets, url),
+    )
+}
+
+/// Commands for a plain shell; passwords are letters and digits, so nothing needs escaping.
+fn curl(demo: &Demo, secrets: &DevSecrets, url: &str) -> String {
+    let (email, password) = (email(UserRole::Customer), &secrets.customer_password);
+    let event = demo.event.id;
+    format!(
+        "TOKEN=$(curl -s {url}/api/auth/login -H 'X-Tenant: {TENANT}' -H 'Content-Type: application/json' \\\n  \
+           -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')\n\
+         curl -s {url}/api/bookings -H 'X-Tenant: {TENANT}' -H 'Content-Type: application/json' \\\n  \
+           -H \"Authorization: Bearer $TOKEN\" -d '{{\"eventId\":\"{event}\",\"numTickets\":2}}'"
+    )
+}
+
+fn email(role: UserRole) -> String {
+    // `.test` never leaves this machine (RFC 6761).
+    format!("{role}@demo.test")
+}
+
+async fn ensure_user(
+    engine: &Engine,
+    caller: &Caller,
+    there: &[User],
+    role: UserRole,
+    name: &str,
+    password: &str,
+) -> Result<User> {
+    let email = EmailAddress::parse("email", &email(role))?;
+    if let Some(user) = there.iter().find(|user| user.email == email) {
+        return Ok(user.clone());
+    }
+    let name = Label::parse("name", name)?;
+    engine
+        .users()
+        .create(
+            caller,
+            CreateUser {
+                email,
+                name,
+                password: Some(password.to_owned()),
+                role,
+            },
+        )
+        .await
+}
+
+async fn ensure_operator(engine: &Engine, password: &str) -> Result<()> {
+    let email = EmailAddress::parse("email", OPERATOR)?;
+    let caller = Caller::operator();
+    if engine
+        .operators()
+        .list(&caller)
+        .await?
+        .iter()
+        .any(|operator| operator.email == email)
+    {
+        return Ok(());
+    }
+    let name = Label::parse("name", "Operator")?;
+    engine
+        .operators()
+        .add(
+            &caller,
+            AddOperator {
+                email,
+                name,
+                password: password.to_owned(),
+            },
+        )
+        .await
+        .map(drop)
+}
+
+/// The demo event if it can still be booked, else a new one.
+async fn ensure_event(engine: &Engine, tenant: &TenantId, organizer: &User) -> Result<Event> {
+    let caller = Caller::user(tenant.clone(), organizer.id, organizer.role);
+    let soon = Timestamp::now() + Span::new().hours(1);
+    let is_fit = |event: &Event| {
+        event.details.title.as_str() == EVENT_TITLE
+            && event.organizer == Some(organizer.id)
+            && event.status == EventStatus::Published
+            && event.details.starts_at > soon
+            && event.tickets_sold + event.tickets_held + 2 <= event.total_tickets
+    };
+    let mut cursor = None;
+    // Ten pages are enough for a folder to try things in; beyond them another demo event does no harm.
+    for _ in 0..10 {
+        let page = engine
+            .events()
+            .list(&caller, PageRequest::parse(cursor, Some(100))?)
+            .await?;
+        if let Some(event) = page.items.into_iter().find(is_fit) {
+            return Ok(event);
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    engine.events().create(&caller, demo_event()?).await
+}
+
+fn demo_event() -> Result<CreateEvent> {
+    // At a full hour a month ahead: far enough that the demo outlives a few weeks of restarts.
+    let in_a_month = Timestamp::now().as_second() + 30 * 86_400;
+    let starts_at = Timestamp::from_second(in_a_month - in_a_month % 3_600)
+        .map_err(boxoffice_engine::Error::internal)?;
+    Ok(CreateEvent {
+        details: EventDetails {
+            title: Label::parse("title", EVENT_TITLE)?,
+            description: Prose::parse("description", "An evening that shows how booking works.")?,
+            starts_at,
+            ends_at: Some(starts_at + Span::new().hours(3)),
+            time_zone: "Europe/Berlin".to_owned(),
+            location: Some(Label::parse("location", "Town Hall, Main Street 1")?),
+        },
+        status: EventStatus::Published,
+        ticket_types: vec![NewTicketType::general(EVENT_TICKETS)],
+    })
+}

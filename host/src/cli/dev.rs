@@ -1,0 +1,98 @@
+//! `boxoffice dev`: everything in one process, ready to try.
+//!
+//! Called by the program. Calls serve's run with secrets from the data folder and a demo tenant.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Args;
+use figment::value::Value;
+
+use super::{StoreArgs, demo, serve};
+use crate::{
+    RouterOptions,
+    assembly::{self, Mails},
+    auth::{TokenKey, TokenKeys},
+    config::{Config, ConfigError, data_folder::DevSecrets},
+    telemetry,
+};
+
+/// `boxoffice dev`.
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// Keeps database, mails and secrets in this folder [default: boxoffice-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Listens here; port 0 takes a free one [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Reads options from this file; `config.default.toml` in the source documents them all.
+    #[arg(long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+}
+
+/// Runs API and worker with a demo tenant until a signal comes.
+pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
+    let mut flags = StoreArgs {
+        config: args.config,
+        data: args.data,
+        store: None,
+    }
+    .flags();
+    flags.overrides.extend(
+        args.listen
+            .map(|listen| ("listen", "--listen", Value::from(listen))),
+    );
+    // Whoever tries things out mistypes passwords and does not want to wait for mails.
+    flags
+        .presets
+        .push(("http.throttle_logins", Value::from(false)));
+    flags
+        .presets
+        .push(("worker.update_merge_seconds", Value::from(0)));
+    let mut config = Config::load(&flags)?;
+    let Some(folder) = config.data_folder().cloned() else {
+        return Err(ConfigError::new(
+            "store.url",
+            "(no folder)",
+            "a folder for `dev`; `serve` takes any store",
+        )
+        .into());
+    };
+    telemetry::start(&config.logs.level, config.logs.json);
+
+    let (secrets, are_new) = DevSecrets::open(&folder).with_context(|| {
+        format!(
+            "reading or writing secrets in the data folder {}",
+            folder.display()
+        )
+    })?;
+    if config.keys.is_none() {
+        config.keys = Some(keys(&secrets)?);
+    }
+    let options = RouterOptions {
+        mails_folder: assembly::mails_folder(&config),
+        ..assembly::router_options(&config)?
+    };
+    let place = demo::Place {
+        folder: folder.clone(),
+        mails: options.mails_folder.clone(),
+        secrets_are_new: are_new,
+    };
+    serve::run(&config, options, Mails::Sent, "dev", async |engine, url| {
+        let demo = demo::ensure(engine, &secrets)
+            .await
+            .context("preparing the demo tenant")?;
+        Ok(demo::welcome(&demo, &secrets, &place, url))
+    })
+    .await
+}
+
+fn keys(secrets: &DevSecrets) -> anyhow::Result<TokenKeys> {
+    let key = TokenKey {
+        id: secrets.key_id.clone(),
+        secret: secrets.key_secret.clone().into_bytes(),
+    };
+    TokenKeys::new(vec![key])
+        .map_err(|reason| anyhow::anyhow!("{}: {reason}", Path::new("secrets.toml").display()))
+}

@@ -1,0 +1,170 @@
+//! The program `boxoffice`: its commands and how they end.
+//!
+//! Called by main.rs. Calls config, assembly and the library. Data goes to stdout, all else to stderr; exit code 0 is
+//! success, 2 a wrong command line or configuration (nothing was started), 1 any other failure.
+
+mod accounts;
+mod demo;
+mod dev;
+mod lifecycle;
+mod remote;
+mod serve;
+mod store;
+mod worker;
+
+use std::{
+    future::Future,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand};
+use figment::value::Value;
+
+use crate::{
+    assembly::AssemblyError,
+    config::{ConfigError, Flags},
+};
+
+/// Sells tickets, and tells people about it.
+#[derive(Debug, Parser)]
+#[command(name = "boxoffice", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answers the API.
+    Serve(serve::ServeArgs),
+    /// Sends what is owed, apart from the API; both use one store on a SurrealDB server.
+    Worker(worker::WorkerArgs),
+    /// Everything in one process, with a demo tenant, for trying and developing.
+    Dev(dev::DevArgs),
+    /// Adds and lists tenants.
+    #[command(subcommand)]
+    Tenant(accounts::TenantCommand),
+    /// Adds and lists a tenant's users.
+    #[command(subcommand)]
+    User(accounts::UserCommand),
+    /// Adds, lists and signs in those who run the installation.
+    #[command(subcommand)]
+    Operator(accounts::OperatorCommand),
+    /// Prints the API's OpenAPI document.
+    Openapi,
+    /// Prints the page of an error code: what it means and what to do.
+    Explain {
+        /// The code, such as `not-enough-tickets`; without one all codes are listed.
+        code: Option<String>,
+    },
+}
+
+/// Where a command finds configuration and store.
+#[derive(Debug, Clone, Default, Args)]
+struct StoreArgs {
+    /// Reads options from this file; `config.default.toml` in the source documents them all.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Keeps everything in this folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "store")]
+    data: Option<String>,
+    /// Keeps everything in this store: a folder, mem://, ws://HOST:PORT or wss://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+}
+
+impl StoreArgs {
+    fn flags(&self) -> Flags {
+        let text = |option: &Option<String>| option.clone().map(Value::from);
+        let overrides = [
+            ("store.url", "--data", text(&self.data)),
+            ("store.url", "--store", text(&self.store)),
+        ];
+        let overrides = overrides
+            .into_iter()
+            .filter_map(|(key, flag, value)| Some((key, flag, value?)))
+            .collect();
+        Flags {
+            file: self.config.clone(),
+            overrides,
+            ..Flags::default()
+        }
+    }
+}
+
+/// Runs the program on the process's arguments.
+pub fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "boxoffice: {error:#}");
+            ExitCode::from(if is_about_configuration(&error) { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => block_on(serve::serve(args)),
+        Command::Worker(args) => block_on(worker::worker(args)),
+        Command::Dev(args) => block_on(dev::dev(args)),
+        Command::Tenant(command) => block_on(accounts::tenant(command)),
+        Command::User(command) => block_on(accounts::user(command)),
+        Command::Operator(command) => block_on(accounts::operator(command)),
+        Command::Openapi => print(&crate::openapi_json()),
+        Command::Explain { code } => explain(code.as_deref()),
+    }
+}
+
+fn explain(code: Option<&str>) -> anyhow::Result<()> {
+    let Some(code) = code else {
+        return crate::error_codes().into_iter().try_for_each(print);
+    };
+    match crate::error_page(code) {
+        Some(page) => print(page.trim_end()),
+        None => {
+            anyhow::bail!("there is no error code {code:?}; `boxoffice explain` lists them all")
+        }
+    }
+}
+
+/// Runs a command on a runtime of its own.
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Deep queries recurse; SurrealDB's own server gives its threads as much. Only what is touched is resident.
+        .thread_stack_size(10 * 1024 * 1024)
+        .build()?;
+    let ended = runtime.block_on(command);
+    // Whatever still runs was told to stop and had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// Writes a line of data to stdout at once.
+fn print(line: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        // Nobody listens any more, as behind `| head`: no fault of ours.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        ended => Ok(ended?),
+    }
+}
+
+fn is_about_configuration(error: &anyhow::Error) -> bool {
+    error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(AssemblyError::Config(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

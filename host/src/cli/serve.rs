@@ -1,0 +1,81 @@
+//! `boxoffice serve`: the API, with the worker in the same process or without.
+//!
+//! Called by the program; its second half by dev as well. Calls config, assembly and the library's router.
+
+use boxoffice_engine::Engine;
+use clap::Args;
+use figment::value::Value;
+
+use super::{
+    StoreArgs,
+    lifecycle::{self, Door},
+    print, store,
+};
+use crate::{
+    RouterOptions,
+    assembly::{self, Mails},
+    config::Config,
+    router, telemetry,
+};
+
+/// `boxoffice serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Listens here; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Sends mails in this process too, instead of leaving them to `boxoffice worker`.
+    #[arg(long)]
+    worker: bool,
+}
+
+/// Answers the API until a signal comes.
+pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let mut flags = args.store.flags();
+    flags.overrides.extend(
+        args.listen
+            .map(|listen| ("listen", "--listen", Value::from(listen))),
+    );
+    let config = Config::load(&flags)?;
+    let options = assembly::router_options(&config)?;
+    telemetry::start(&config.logs.level, config.logs.json);
+    let mails = if args.worker {
+        Mails::Sent
+    } else {
+        Mails::LeftToOthers
+    };
+    run(&config, options, mails, "serve", async |_, _| {
+        Ok(String::new())
+    })
+    .await
+}
+
+/// Opens everything, prints where it listens and what `prepare` has to say, serves, and stops in order.
+pub(super) async fn run(
+    config: &Config,
+    options: RouterOptions,
+    mails: Mails,
+    command: &str,
+    prepare: impl AsyncFnOnce(&Engine, &str) -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    let shutdown = lifecycle::shutdown_on_signals()?;
+    // First, so that a taken port is said before anything is written.
+    let door = Door::open(config.listen).await?;
+    let opened = store::open(config, mails, command, Some(&door.url)).await?;
+    let said = prepare(&opened.engine, &door.url).await?;
+    let worker = match mails {
+        Mails::Sent => opened.engine.worker().spawn(),
+        Mails::LeftToOthers => opened.engine.worker().spawn_singletons(),
+    };
+    print(&format!("listening on {}{said}", door.url))?;
+
+    let served = door
+        .serve(router(opened.engine.clone(), options), &shutdown)
+        .await;
+    lifecycle::drain(worker).await;
+    drop(opened.engine);
+    drop(opened.note);
+    served
+}

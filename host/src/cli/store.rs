@@ -1,0 +1,74 @@
+//! Opening the store for a command, with a helpful answer when another process holds it.
+//!
+//! Called by all commands that open a store. Calls assembly.
+
+use anyhow::Context as _;
+use boxoffice_engine::{Engine, ErrorCode};
+
+use crate::{
+    assembly::{self, AssemblyError, Mails},
+    config::{
+        Config,
+        data_folder::{self, HolderNote},
+    },
+};
+
+/// An engine, and the note that this process holds its data folder. Drop the note after the engine.
+pub(super) struct Opened {
+    pub(super) engine: Engine,
+    pub(super) note: Option<HolderNote>,
+}
+
+/// Opens the store and notes who holds it.
+///
+/// # Errors
+/// [`AssemblyError`], with what to do if the store is in use.
+pub(super) async fn open(
+    config: &Config,
+    mails: Mails,
+    command: &str,
+    url: Option<&str>,
+) -> anyhow::Result<Opened> {
+    let engine = match assembly::engine(config, mails).await {
+        Ok(engine) => engine,
+        Err(AssemblyError::Engine(error)) if error.code() == ErrorCode::StoreInUse => {
+            return Err(anyhow::anyhow!("{error}{}", what_to_do(config)));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let note = match config.data_folder() {
+        None => None,
+        Some(folder) => Some(
+            HolderNote::write(folder, command, url.map(str::to_owned))
+                .with_context(|| format!("writing to the data folder {}", folder.display()))?,
+        ),
+    };
+    Ok(Opened { engine, note })
+}
+
+fn what_to_do(config: &Config) -> String {
+    let Some(folder) = config.data_folder() else {
+        return String::new();
+    };
+    let mut text = format!("\n  The data folder is {}", folder.display());
+    match data_folder::holder(folder) {
+        Some(holder) => {
+            text.push_str(&format!(
+                "; `{}` (process {}) holds it",
+                holder.command, holder.pid
+            ));
+            if let Some(url) = holder.url {
+                text.push_str(&format!(
+                    " and answers at {url}.\n  Commands that take --url can ask it instead: --url {url} --token TOKEN\n  \
+                     (`boxoffice operator login --url {url} --email EMAIL` prints a token)"
+                ));
+            }
+            text.push('.');
+        }
+        None => text.push_str("; the process that holds it left no note."),
+    }
+    text.push_str(
+        "\n  To run several processes on one store, keep it on a SurrealDB server: --store ws://HOST:PORT",
+    );
+    text
+}

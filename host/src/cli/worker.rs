@@ -1,0 +1,122 @@
+//! `boxoffice worker`: relay, fan-out and delivery apart from the API, with health checks of its own.
+//!
+//! Called by the program. Calls config, assembly and the engine's worker.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use boxoffice_engine::{Engine, WorkerHandle};
+use clap::Args;
+use figment::value::Value;
+use serde_json::json;
+
+use super::{
+    StoreArgs,
+    lifecycle::{self, Door},
+    print, store,
+};
+use crate::{
+    assembly::Mails,
+    config::{Config, ConfigError, StoreConfig},
+    telemetry,
+};
+
+/// `boxoffice worker`.
+#[derive(Debug, Args)]
+pub(super) struct WorkerArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Answers /health/live and /health/ready here; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+}
+
+/// Works until a signal comes.
+pub(super) async fn worker(args: WorkerArgs) -> anyhow::Result<()> {
+    let mut flags = args.store.flags();
+    flags.overrides.extend(
+        args.listen
+            .map(|listen| ("worker.listen", "--listen", Value::from(listen))),
+    );
+    let config = Config::load(&flags)?;
+    if matches!(config.store, StoreConfig::Memory) {
+        let allowed =
+            "a store that others write to: ws://HOST:PORT, or a folder that nobody else holds";
+        return Err(ConfigError::new("store.url", "mem://", allowed).into());
+    }
+    telemetry::start(&config.logs.level, config.logs.json);
+
+    let shutdown = lifecycle::shutdown_on_signals()?;
+    let door = Door::open(config.worker_listen).await?;
+    let opened = store::open(&config, Mails::Sent, "worker", Some(&door.url)).await?;
+    let health = Health::new(opened.engine.clone());
+    print(&format!("listening on {}", door.url))?;
+
+    let served = door.serve(health.router(), &shutdown).await;
+    lifecycle::drain(
+        health
+            .take_worker()
+            .context("the worker is taken once, here")?,
+    )
+    .await;
+    drop(health);
+    drop(opened.engine);
+    drop(opened.note);
+    served
+}
+
+/// What health checks ask.
+#[derive(Clone)]
+struct Health {
+    engine: Engine,
+    /// None once it is being drained.
+    worker: Arc<Mutex<Option<WorkerHandle>>>,
+}
+
+impl Health {
+    /// Starts the worker.
+    fn new(engine: Engine) -> Self {
+        let worker = engine.worker().spawn();
+        Self {
+            engine,
+            worker: Arc::new(Mutex::new(Some(worker))),
+        }
+    }
+
+    fn router(&self) -> Router {
+        Router::new()
+            .route(
+                "/health/live",
+                get(async || Json(json!({ "status": "ok" }))),
+            )
+            .route("/health/ready", get(ready))
+            .with_state(self.clone())
+    }
+
+    fn take_worker(&self) -> Option<WorkerHandle> {
+        self.worker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    fn is_working(&self) -> bool {
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        worker.as_ref().is_some_and(WorkerHandle::is_healthy)
+    }
+}
+
+async fn ready(State(health): State<Health>) -> (StatusCode, Json<serde_json::Value>) {
+    let reason = if !health.is_working() {
+        "a loop of the worker has not come round for a minute"
+    } else if health.engine.ping().await.is_err() {
+        "the store does not answer"
+    } else {
+        return (StatusCode::OK, Json(json!({ "status": "ok" })));
+    };
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        Json(json!({ "status": "not-ready", "reason": reason })),
+    )
+}

@@ -1,0 +1,376 @@
+//! What the program is told: defaults, a file, the environment and the command line, checked as a whole.
+//!
+//! Called by cli and assembly. With its children the only place of the host that reads environment and files; every
+//! option is documented in `config.default.toml`, which is compiled in as the lowest layer.
+
+pub(crate) mod data_folder;
+mod layers;
+mod reader;
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use boxoffice_engine::{Settings, types::EmailAddress};
+use figment::Figment;
+
+use crate::{
+    auth::{TokenKey, TokenKeys},
+    mail::{SmtpSettings, SmtpTls},
+};
+use reader::Reader;
+
+pub(crate) use layers::{Flags, token_from_environment};
+pub(crate) use reader::ConfigError;
+
+/// Everything the program was told, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where the API listens.
+    pub(crate) listen: SocketAddr,
+    /// Where everything is kept.
+    pub(crate) store: StoreConfig,
+    /// Keys for tokens, if some are configured.
+    pub(crate) keys: Option<TokenKeys>,
+    /// How requests are taken.
+    pub(crate) http: HttpConfig,
+    /// How mails leave.
+    pub(crate) mail: MailConfig,
+    /// Where a worker process answers health checks.
+    pub(crate) worker_listen: SocketAddr,
+    /// The engine's numbers.
+    pub(crate) engine: Settings,
+    /// What is logged, and how.
+    pub(crate) logs: LogsConfig,
+}
+
+/// Where everything is kept.
+#[derive(Clone)]
+pub(crate) enum StoreConfig {
+    /// In a data folder on this machine.
+    Folder(PathBuf),
+    /// In memory.
+    Memory,
+    /// On a SurrealDB server.
+    Server {
+        url: String,
+        namespace: String,
+        database: String,
+        username: String,
+        password: String,
+    },
+}
+
+impl fmt::Debug for StoreConfig {
+    /// Leaves the password out.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => formatter.debug_tuple("Folder").field(path).finish(),
+            Self::Memory => formatter.write_str("Memory"),
+            Self::Server { url, .. } => formatter.debug_tuple("Server").field(url).finish(),
+        }
+    }
+}
+
+/// How requests are taken.
+#[derive(Debug)]
+pub(crate) struct HttpConfig {
+    pub(crate) body_bytes_max: usize,
+    pub(crate) throttle_logins: bool,
+    pub(crate) trusted_proxies: Vec<std::net::IpAddr>,
+    pub(crate) base_domain: Option<String>,
+    pub(crate) request_timeout: Duration,
+}
+
+/// How mails leave.
+#[derive(Debug)]
+pub(crate) enum MailConfig {
+    /// Into a folder; none means `mails/` in the data folder.
+    Folder(Option<PathBuf>),
+    /// Over SMTP.
+    Smtp(Box<SmtpSettings>),
+}
+
+/// What is logged, and how.
+#[derive(Debug)]
+pub(crate) struct LogsConfig {
+    pub(crate) json: bool,
+    pub(crate) level: String,
+}
+
+impl Config {
+    /// Reads all layers and checks every option.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the option, its value and what is allowed.
+    pub(crate) fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        Self::read(layers::figment(flags)?)
+    }
+
+    fn read(layers: Figment) -> Result<Self, ConfigError> {
+        let reader = Reader::new(layers)?;
+        Ok(Self {
+            listen: reader.address("listen")?,
+            store: store(&reader)?,
+            keys: keys(&reader)?,
+            http: HttpConfig {
+                // Below 1 KiB not even a sign-in fits; above 100 MiB one request can exhaust a small host.
+                body_bytes_max: reader.number("http.body_bytes_max", 1_024..=104_857_600)?,
+                throttle_logins: reader.yes_or_no("http.throttle_logins")?,
+                trusted_proxies: reader.ip_addresses("http.trusted_proxies")?,
+                base_domain: reader.domain("http.base_domain")?,
+                request_timeout: reader.seconds("http.request_timeout_seconds", 0.1..=3_600.0)?,
+            },
+            mail: mail(&reader)?,
+            worker_listen: reader.address("worker.listen")?,
+            engine: engine(&reader)?,
+            logs: LogsConfig {
+                json: reader.choice("logs.format", &[("text", false), ("json", true)])?,
+                level: reader.checked("logs.level", crate::telemetry::LEVEL_RULE, |level| {
+                    crate::telemetry::is_level(level).then(|| level.to_owned())
+                })?,
+            },
+        })
+    }
+
+    /// The data folder, if everything is kept in one.
+    pub(crate) fn data_folder(&self) -> Option<&PathBuf> {
+        match &self.store {
+            StoreConfig::Folder(folder) => Some(folder),
+            _ => None,
+        }
+    }
+}
+
+fn store(reader: &Reader) -> Result<StoreConfig, ConfigError> {
+    let url = reader.checked(
+        "store.url",
+        "a folder, mem://, ws://HOST:PORT or wss://HOST:PORT",
+        |url| {
+            let remote = url
+                .strip_prefix("ws://")
+                .or_else(|| url.strip_prefix("wss://"));
+            let allowed = match remote {
+                Some(rest) => !rest.is_empty(),
+                None => url == "mem://" || (!url.is_empty() && !url.contains("://")),
+            };
+            allowed.then(|| url.to_owned())
+        },
+    )?;
+    if url == "mem://" {
+        return Ok(StoreConfig::Memory);
+    }
+    if !url.contains("://") {
+        return Ok(StoreConfig::Folder(url.into()));
+    }
+    Ok(StoreConfig::Server {
+        url,
+        namespace: reader.text("store.namespace")?,
+        database: reader.text("store.database")?,
+        username: reader.text("store.username")?,
+        password: reader.text("store.password")?,
+    })
+}
+
+fn keys(reader: &Reader) -> Result<Option<TokenKeys>, ConfigError> {
+    let keys: Vec<TokenKey> = reader
+        .tables("auth.keys", &["id", "secret"])?
+        .into_iter()
+        .map(|[id, secret]| TokenKey {
+            id,
+            secret: secret.into_bytes(),
+        })
+        .collect();
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    TokenKeys::new(keys).map(Some).map_err(|reason| {
+        ConfigError::new("auth.keys", "(secrets)", format_args!("right: {reason}"))
+    })
+}
+
+fn mail(reader: &Reader) -> Result<MailConfig, ConfigError> {
+    let is_smtp = reader.choice("mail.kind", &[("folder", false), ("smtp", true)])?;
+    let folder = reader.text("mail.folder")?;
+    // Read in any case, so that a wrong value is found before somebody turns SMTP on.
+    let smtp = smtp(reader, is_smtp)?;
+    Ok(match is_smtp {
+        true => MailConfig::Smtp(Box::new(smtp)),
+        false => MailConfig::Folder((!folder.is_empty()).then(|| folder.into())),
+    })
+}
+
+fn smtp(reader: &Reader, is_used: bool) -> Result<SmtpSettings, ConfigError> {
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    let username = some(reader.text("mail.smtp.username")?);
+    let password = reader.text("mail.smtp.password")?;
+    let timeout = reader.seconds("mail.smtp.timeout_seconds", 0.1..=600.0)?;
+    let settings = SmtpSettings {
+        tls: reader.choice(
+            "mail.smtp.tls",
+            &[
+                ("starttls", SmtpTls::StartTls),
+                ("opportunistic", SmtpTls::Opportunistic),
+                ("implicit", SmtpTls::Implicit),
+                ("none", SmtpTls::None),
+            ],
+        )?,
+        extra_authorities_pem: reader.file("mail.smtp.authorities_file")?,
+        credentials: username.map(|username| (username, password)),
+        hello_name: some(reader.text("mail.smtp.hello_name")?),
+        connections_max: reader.number("mail.smtp.connections_max", 1..=100)?,
+        mails_per_connection_max: reader
+            .number("mail.smtp.mails_per_connection_max", 1..=1_000_000)?,
+        connect_timeout: timeout,
+        command_timeout: timeout,
+        message_timeout: reader.seconds("mail.smtp.message_timeout_seconds", 0.1..=3_600.0)?,
+        ..SmtpSettings::new(
+            reader.text("mail.smtp.host")?,
+            reader.number("mail.smtp.port", 1..=65_535)?,
+        )
+    };
+    match settings.validate() {
+        Err(error) if is_used => {
+            Err(reader.refused(&format!("mail.smtp.{}", error.setting), error.allowed))
+        }
+        _ => Ok(settings),
+    }
+}
+
+fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
+    // Below a tenth of a second leases would end between two beats of their holder.
+    let (pause, lease) = (0.001..=604_800.0, 0.1..=3_600.0);
+    let engine = Settings {
+        mail_from: reader.checked(
+            "mail.from",
+            "an e-mail address such as tickets@example.org",
+            |text| EmailAddress::parse("mail.from", text).ok(),
+        )?,
+        update_merge: reader.seconds("worker.update_merge_seconds", 0.0..=86_400.0)?,
+        delivery_lease: reader.seconds("worker.delivery_lease_seconds", lease.clone())?,
+        singleton_lease: reader.seconds("worker.singleton_lease_seconds", lease.clone())?,
+        republish_after: reader.seconds("worker.republish_after_seconds", lease)?,
+        retry_pause: reader.seconds("worker.retry_pause_seconds", pause.clone())?,
+        retry_pause_max: reader.seconds("worker.retry_pause_max_seconds", pause)?,
+        attempts_max: reader.number("worker.attempts_max", 1..=1_000)?,
+        ..Settings::default()
+    };
+    if engine.retry_pause_max < engine.retry_pause {
+        return Err(reader.refused(
+            "worker.retry_pause_max_seconds",
+            "at least worker.retry_pause_seconds",
+        ));
+    }
+    Ok(engine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str) -> Result<Config, ConfigError> {
+        Config::read(layers::defaults().merge(layers::text(file)))
+    }
+
+    fn refused(file: &str) -> String {
+        load(file).expect_err(file).to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_the_engines_own() {
+        let config = load("").unwrap();
+        let (ours, engines) = (
+            format!("{:?}", config.engine),
+            format!("{:?}", Settings::default()),
+        );
+        assert_eq!(ours, engines);
+        assert!(config.keys.is_none());
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_is_allowed() {
+        for (file, key, value, allowed) in [
+            (
+                "[http]\nbody_bytes_max = -5",
+                "http.body_bytes_max",
+                "-5",
+                "1024 to 104857600",
+            ),
+            (
+                "[http]\nbody_bytes_max = \"big\"",
+                "http.body_bytes_max",
+                "big",
+                "1024 to 104857600",
+            ),
+            (
+                "[mail]\nkind = \"pigeon\"",
+                "mail.kind",
+                "pigeon",
+                "folder or smtp",
+            ),
+            ("[mail]\nfrom = \"x\"", "mail.from", "x", "e-mail address"),
+            (
+                "[mail.smtp]\ntls = \"yes\"",
+                "mail.smtp.tls",
+                "yes",
+                "implicit",
+            ),
+            (
+                "[store]\nurl = \"http://x\"",
+                "store.url",
+                "http://x",
+                "ws://",
+            ),
+            (
+                "[worker]\nretry_pause_seconds = 0",
+                "worker.retry_pause_seconds",
+                "0",
+                "0.001",
+            ),
+            (
+                "[worker]\nretry_pause_max_seconds = 1",
+                "worker.retry_pause_max_seconds",
+                "1",
+                "retry_pause_seconds",
+            ),
+        ] {
+            let message = refused(file);
+            for part in [key, value, allowed] {
+                assert!(message.contains(part), "{message:?} must contain {part:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_options_are_refused() {
+        assert!(refused("[http]\nbody_max = 5").contains("http.body_max"));
+        assert!(refused("[htp]\nx = 5").contains("htp"));
+        assert!(
+            refused("[auth]\nkeys = [{ id = \"a\", key = \"x\" }]").contains("auth.keys.0.key")
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let message = refused("[auth]\nkeys = [{ id = \"a\", secret = \"hunter2\" }]");
+        assert!(
+            message.contains("auth.keys") && message.contains("32 bytes"),
+            "{message}"
+        );
+        assert!(!message.contains("hunter2"), "{message}");
+        let message = refused("[store]\npassword = \"hunter2\" x");
+        assert!(
+            message.contains("line 2") && !message.contains("hunter2"),
+            "{message}"
+        );
+        let message = refused("[store]\npassword = 12345\nurl = \"ws://x\"");
+        assert!(
+            message.contains("store.password") && !message.contains("12345"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn smtp_needs_a_host_only_when_it_is_used() {
+        assert!(refused("[mail]\nkind = \"smtp\"").contains("mail.smtp.host"));
+        assert!(load("[mail]\nkind = \"folder\"").is_ok());
+    }
+}

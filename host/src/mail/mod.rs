@@ -1,0 +1,109 @@
+//! Mails over SMTP: the engine's `Mailer` port on lettre's connections, with a pool of our own.
+//!
+//! Called by assembly and by platforms that embed the host. Calls the SMTP server. One mail is one walk through
+//! MAIL, RCPT, DATA and the message, each step by itself, because what an error means depends on the step.
+
+mod connection;
+mod outcome;
+mod pool;
+mod settings;
+mod tls_transport;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use boxoffice_engine::ports::{MailOutcome, Mailer, OutgoingMail};
+
+pub use settings::{SmtpSettings, SmtpSettingsError, SmtpTls};
+
+use connection::Connection;
+use outcome::{Failure, Stage, outcome_of};
+use pool::{Lease, Pool};
+
+/// Hands mails to one SMTP account over a bounded number of connections.
+///
+/// Connections are opened when needed, kept for the next mail and closed after a while without one.
+pub struct SmtpMailer {
+    pool: Arc<Pool>,
+    settings: Arc<SmtpSettings>,
+    /// Whether the last attempt to open a connection failed; so that an outage is logged once, not per mail.
+    is_down: AtomicBool,
+}
+
+impl SmtpMailer {
+    /// Prepares the account; opens no connection yet, so that a host starts while its mail server is down.
+    ///
+    /// # Errors
+    /// [`SmtpSettingsError`] if the settings contradict themselves or the extra certificates cannot be read.
+    pub fn new(settings: SmtpSettings) -> Result<Self, SmtpSettingsError> {
+        settings.validate()?;
+        let opener = connection::Opener::new(&settings)?;
+        let settings = Arc::new(settings);
+        Ok(Self {
+            pool: Pool::new(opener, &settings),
+            settings,
+            is_down: AtomicBool::new(false),
+        })
+    }
+
+    async fn open(&self) -> Result<Connection, Failure> {
+        let opened = self.pool.opener().open().await;
+        let was_down = self.is_down.swap(opened.is_err(), Ordering::Relaxed);
+        let server = &self.settings.host;
+        match &opened {
+            Err(failure) if !was_down => {
+                tracing::warn!(server, reason = %failure, "the SMTP server cannot be used; mails wait");
+            }
+            Ok(_) if was_down => tracing::info!(server, "the SMTP server can be used again"),
+            _ => {}
+        }
+        opened
+    }
+
+    /// Sends over a kept connection if there is one, else over a fresh one.
+    async fn send_over(&self, lease: &mut Lease, mail: &OutgoingMail) -> MailOutcome {
+        if let Some(mut connection) = lease.take_idle() {
+            match connection.transfer(mail).await {
+                // Servers close idle connections without a word; that shows at the first command, when nothing
+                // was said about this mail yet. One fresh connection settles whether the server is really gone.
+                Err((Stage::Mail, failure)) if failure.is_dead_connection() => {}
+                ended => return self.finish(lease, connection, ended),
+            }
+        }
+        match self.open().await {
+            Ok(mut connection) => {
+                let ended = connection.transfer(mail).await;
+                self.finish(lease, connection, ended)
+            }
+            Err(failure) => outcome_of(Stage::Connect, failure),
+        }
+    }
+
+    fn finish(
+        &self,
+        lease: &mut Lease,
+        connection: Connection,
+        ended: Result<String, (Stage, Failure)>,
+    ) -> MailOutcome {
+        lease.give_back(connection);
+        match ended {
+            Ok(reply) => MailOutcome::Sent { reply },
+            Err((stage, failure)) => outcome_of(stage, failure),
+        }
+    }
+}
+
+#[async_trait]
+impl Mailer for SmtpMailer {
+    async fn send(&self, mail: &OutgoingMail) -> MailOutcome {
+        let mut lease = self.pool.lease().await;
+        self.send_over(&mut lease, mail).await
+    }
+
+    fn concurrency(&self) -> usize {
+        self.settings.connections_max
+    }
+}

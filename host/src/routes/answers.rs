@@ -1,0 +1,261 @@
+//! What every answer has, whatever route made it: a request id, problem details, a bound on its time, headers
+//! that keep browsers careful.
+//!
+//! Wrapped around the URL table by [`router`](super::router()). Spans carry methods, route patterns and request
+//! ids; never a path, query, header or body, which may name people.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{MatchedPath, NestedPath, Request, State},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse,
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS,
+        },
+    },
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use boxoffice_engine::{Error, ErrorCode};
+use rand::Rng as _;
+use tracing::Span;
+
+use super::controllers::problem::{PROBLEM_JSON, Problem, ProblemDetails};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id taken over from a client; UUIDs and trace ids fit.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// The name of a request in logs and answers.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(Arc<str>);
+
+/// Names the request, lets it be answered, and completes the answer. The outermost step.
+pub(super) async fn complete(mut request: Request, next: Next) -> Response {
+    let id = RequestId::of(request.headers());
+    let prefix = prefix_of(&request);
+    let path = request.uri().path().to_owned();
+    request.extensions_mut().insert(id.clone());
+
+    let mut response = next.run(request).await;
+    if let Some(details) = response.extensions_mut().remove::<ProblemDetails>() {
+        *response.body_mut() = details.body(&prefix, &path, &id.0).into();
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        // The status alone was an empty body of known length.
+        response
+            .headers_mut()
+            .remove(axum::http::header::CONTENT_LENGTH);
+    }
+    complete_headers(response.headers_mut(), &id);
+    response
+}
+
+/// Gives a request no more than `limit` to be answered.
+///
+/// A change that was cut off may have happened: only reading ends with `unavailable`.
+pub(super) async fn within_time(
+    State(limit): State<Duration>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let reads = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) if reads => Problem::from(Error::new(
+            ErrorCode::Unavailable,
+            "This took too long and was given up; try again later.",
+        ))
+        .into_response(),
+        Err(_) => Problem::from(Error::new(
+            ErrorCode::OutcomeUnknown,
+            "This took too long, and may have happened or not. Look, or send it again with the same Idempotency-Key.",
+        ))
+        .into_response(),
+    }
+}
+
+/// Answers for a handler that panicked. The panic's own text went to stderr; it is not repeated here, as it may
+/// hold anything.
+pub(super) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> HttpResponse<axum::body::Body> {
+    Problem::from(Error::internal("a handler panicked")).into_response()
+}
+
+/// The span of a request.
+pub(super) fn span(request: &Request) -> Span {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("none", MatchedPath::as_str);
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .map_or("", |id| &id.0);
+    tracing::info_span!(
+        "request",
+        method = method_text(request.method()),
+        route,
+        request_id = id
+    )
+}
+
+/// Logs how a request ended.
+pub(super) fn answered(response: &Response, latency: Duration, _span: &Span) {
+    let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(status = response.status().as_u16(), latency_ms, "answered");
+}
+
+/// Where this router is mounted: empty, or a path such as `/tickets`.
+pub(super) fn prefix_of(request: &Request) -> String {
+    prefix_in(request.extensions())
+}
+
+/// Where this router is mounted, from a request's extensions.
+pub(super) fn prefix_in(extensions: &axum::http::Extensions) -> String {
+    let prefix = extensions
+        .get::<NestedPath>()
+        .map_or("", NestedPath::as_str);
+    prefix.trim_end_matches('/').to_owned()
+}
+
+impl RequestId {
+    /// Takes over the client's id if it is a harmless word, and makes one otherwise.
+    fn of(headers: &HeaderMap) -> Self {
+        let sane = |id: &str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(plain)
+        };
+        let mut values = headers.get_all(REQUEST_ID).iter();
+        match (
+            values.next().and_then(|value| value.to_str().ok()),
+            values.next(),
+        ) {
+            (Some(id), None) if sane(id) => Self(id.into()),
+            _ => Self(format!("{:032x}", rand::rng().random::<u128>()).into()),
+        }
+    }
+}
+
+fn complete_headers(headers: &mut HeaderMap, id: &RequestId) {
+    if let Ok(id) = HeaderValue::from_str(&id.0) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Pages bring a policy that lets them load what they need; JSON needs nothing.
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'",
+        ));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// The method, if it is one of HTTP's own: others are text of the client's choice.
+fn method_text(method: &Method) -> &str {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    if known.contains(method) {
+        method.as_str()
+    } else {
+        "other"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, http::StatusCode, middleware, routing::get};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn app() -> Router {
+        let inner = Router::new()
+            .route(
+                "/slow",
+                get(async || std::future::pending::<()>().await).post(async || {
+                    std::future::pending::<()>().await;
+                }),
+            )
+            .route("/panics", get(async || -> () { panic!("boom") }))
+            .fallback(async || Problem::from(Error::not_found("page", "x")))
+            .layer(middleware::from_fn_with_state(
+                Duration::from_millis(20),
+                within_time,
+            ))
+            .layer(tower_http::catch_panic::CatchPanicLayer::custom(panicked))
+            .layer(middleware::from_fn(complete));
+        Router::new().nest("/tickets", inner)
+    }
+
+    async fn ask(method: &str, path: &str, id: &str) -> (StatusCode, HeaderMap, serde_json::Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("x-request-id", id);
+        let response = app()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 10_000).await.unwrap();
+        (
+            parts.status,
+            parts.headers,
+            serde_json::from_slice(&body).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn problems_know_the_request_also_below_a_prefix() {
+        let (status, headers, body) = ask("GET", "/tickets/nowhere", "my-id.1").await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert_eq!(headers["content-type"], PROBLEM_JSON);
+        assert_eq!(headers["x-request-id"], "my-id.1");
+        assert_eq!(body["instance"], "/tickets/nowhere");
+        assert_eq!(body["type"], "/tickets/errors/not-found");
+        assert_eq!(body["requestId"], "my-id.1");
+    }
+
+    #[tokio::test]
+    async fn strange_request_ids_are_replaced() {
+        let (_, headers, body) = ask("GET", "/tickets/nowhere", "a b").await;
+        assert_eq!(headers["x-request-id"].len(), 32);
+        assert_eq!(body["requestId"], headers["x-request-id"].to_str().unwrap());
+    }
+
+    #[tokio::test]
+    async fn slow_and_panicking_handlers_are_answered_for() {
+        let (status, _, body) = ask("GET", "/tickets/slow", "a").await;
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, Some("unavailable"))
+        );
+        let (status, _, body) = ask("POST", "/tickets/slow", "a").await;
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, Some("outcome-unknown"))
+        );
+        let (status, _, body) = ask("GET", "/tickets/panics", "a").await;
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (StatusCode::INTERNAL_SERVER_ERROR, Some("internal"))
+        );
+        assert!(!body.to_string().contains("boom"));
+    }
+}

@@ -1,0 +1,250 @@
+//! Signing up, in and out, with tokens of our own.
+
+use std::{hash::Hash, net::IpAddr, sync::Arc};
+
+use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
+use boxoffice_engine::{
+    Caller, EmailAddress, Engine, ErrorCode, Label, Login, Register, Result, Session, User,
+    UserRole,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Answer;
+use crate::{
+    auth::{ACCESS_TOKEN_LIFE, LoginThrottle, RefreshToken, TokenKeys, not_authenticated},
+    routes::extract::{AsCaller, ClientAddress, Json, NamedTenant, Visitor},
+};
+
+/// What signing in needs: the keys of its tokens, and a count of tries.
+#[derive(Debug)]
+pub(in crate::routes) struct SignIn {
+    /// Signs tokens.
+    pub(in crate::routes) keys: TokenKeys,
+    /// Counts tries; none where anybody may try forever.
+    pub(in crate::routes) throttle: Option<LoginThrottle>,
+}
+
+impl SignIn {
+    /// Counts a try on `account`.
+    pub(super) fn count_try(&self, account: impl Hash, address: Option<IpAddr>) -> Result<()> {
+        self.throttle
+            .as_ref()
+            .map_or(Ok(()), |throttle| throttle.check(account, address))
+    }
+
+    fn tokens(&self, session: Session) -> Result<TokensResponse> {
+        Ok(TokensResponse {
+            token: self.keys.sign_user(&session.user)?,
+            refresh_token: self.keys.sign_refresh(&session),
+            expires_in_seconds: ACCESS_TOKEN_LIFE.as_secs(),
+            user: session.user.into(),
+        })
+    }
+}
+
+/// Signs somebody up. Passwords are never logged, so this has no `Debug`.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct RegisterRequest {
+    /// Their address and login.
+    #[schema(example = "ann@example.org")]
+    email: String,
+    /// What to call them.
+    name: String,
+    /// 8 to 200 characters.
+    password: String,
+    /// `customer`, or `organizer` where the tenant leaves that open.
+    #[schema(default = "customer")]
+    role: Option<String>,
+}
+
+/// Proves who somebody is.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct LoginRequest {
+    /// The login.
+    #[schema(example = "ann@example.org")]
+    email: String,
+    /// The password.
+    password: String,
+}
+
+impl LoginRequest {
+    pub(super) fn command(self) -> Result<Login> {
+        Ok(Login {
+            email: EmailAddress::parse("email", &self.email)?,
+            password: self.password,
+        })
+    }
+}
+
+/// Names a session.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct RefreshRequest {
+    /// The refresh token that was given last.
+    refresh_token: String,
+}
+
+/// A signed-in session.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct TokensResponse {
+    /// Access token; send it as `Authorization: Bearer`.
+    token: String,
+    /// Gets the next pair of tokens, once.
+    refresh_token: String,
+    /// How long the access token is good for.
+    expires_in_seconds: u64,
+    /// Who signed in.
+    user: UserResponse,
+}
+
+/// A user of a tenant.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct UserResponse {
+    /// Which user.
+    id: String,
+    /// Their address and login.
+    email: String,
+    /// What to call them.
+    name: String,
+    /// `owner`, `organizer`, `staff` or `customer`.
+    #[schema(example = "customer")]
+    role: &'static str,
+    /// The tenant they belong to.
+    tenant: String,
+    /// When they signed up.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<User> for UserResponse {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.to_string(),
+            email: user.email.to_string(),
+            name: user.name.to_string(),
+            role: user.role.as_str(),
+            tenant: user.tenant.to_string(),
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// Signs somebody up, and in
+#[utoipa::path(post, path = "/api/auth/register", tag = "auth", request_body = RegisterRequest, security(()),
+    responses((status = 201, body = TokensResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "email-taken", "too-many-requests"]))))]
+pub(in crate::routes) async fn register(
+    State(engine): State<Engine>,
+    State(sign_in): State<Arc<SignIn>>,
+    Visitor(caller): Visitor,
+    ClientAddress(address): ClientAddress,
+    Json(request): Json<RegisterRequest>,
+) -> Answer<(StatusCode, JsonAnswer<TokensResponse>)> {
+    let command = Register {
+        email: EmailAddress::parse("email", &request.email)?,
+        name: Label::parse("name", &request.name)?,
+        password: request.password,
+        role: request
+            .role
+            .as_deref()
+            .map_or(Ok(UserRole::Customer), str::parse)?,
+    };
+    sign_in.count_try((Some(caller.tenant()?), command.email.as_str()), address)?;
+    let user = engine.users().register(&caller, command).await?;
+    let session = engine.sessions().open(&signed_in(&user)).await?;
+    Ok((StatusCode::CREATED, JsonAnswer(sign_in.tokens(session)?)))
+}
+
+/// Signs somebody in
+#[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = LoginRequest, security(()),
+    responses((status = 200, body = TokensResponse)),
+    extensions(("x-error-codes" = json!(["wrong-credentials", "not-found", "too-many-requests"]))))]
+pub(in crate::routes) async fn login(
+    State(engine): State<Engine>,
+    State(sign_in): State<Arc<SignIn>>,
+    Visitor(caller): Visitor,
+    ClientAddress(address): ClientAddress,
+    Json(request): Json<LoginRequest>,
+) -> Answer<JsonAnswer<TokensResponse>> {
+    let command = request.command()?;
+    sign_in.count_try((Some(caller.tenant()?), command.email.as_str()), address)?;
+    let user = engine.users().login(&caller, command).await?;
+    let session = engine.sessions().open(&signed_in(&user)).await?;
+    Ok(JsonAnswer(sign_in.tokens(session)?))
+}
+
+/// Gets the next pair of tokens
+///
+/// Each refresh token works once; the one before is accepted again for 30 seconds, in case the answer was lost.
+/// Using an older one ends the session, as somebody else may hold it.
+#[utoipa::path(post, path = "/api/auth/refresh", tag = "auth", request_body = RefreshRequest, security(()),
+    responses((status = 200, body = TokensResponse)),
+    extensions(("x-error-codes" = json!(["session-ended", "not-authenticated"]))))]
+pub(in crate::routes) async fn refresh(
+    State(engine): State<Engine>,
+    State(sign_in): State<Arc<SignIn>>,
+    named: NamedTenant,
+    Json(request): Json<RefreshRequest>,
+) -> Answer<JsonAnswer<TokensResponse>> {
+    let token = sign_in.keys.verify_refresh(&request.refresh_token)?;
+    require_same_tenant(&named, &token)?;
+    let session = engine
+        .sessions()
+        .rotate(&token.caller(), token.session, token.generation)
+        .await?;
+    Ok(JsonAnswer(sign_in.tokens(session)?))
+}
+
+/// Ends a session
+///
+/// A token that is no longer good is no error: what was wanted is so (RFC 7009, 2.2). Access tokens run out by themselves.
+#[utoipa::path(post, path = "/api/auth/logout", tag = "auth", request_body = RefreshRequest, security(()),
+    responses((status = 204)))]
+pub(in crate::routes) async fn logout(
+    State(engine): State<Engine>,
+    State(sign_in): State<Arc<SignIn>>,
+    named: NamedTenant,
+    Json(request): Json<RefreshRequest>,
+) -> Answer<StatusCode> {
+    match sign_in.keys.verify_refresh(&request.refresh_token) {
+        Ok(token) => {
+            require_same_tenant(&named, &token)?;
+            engine
+                .sessions()
+                .end(&token.caller(), token.session)
+                .await?;
+        }
+        Err(error) if error.code() == ErrorCode::SessionEnded => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Shows the caller
+#[utoipa::path(get, path = "/api/auth/me", tag = "auth",
+    responses((status = 200, body = UserResponse)))]
+pub(in crate::routes) async fn me(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+) -> Answer<JsonAnswer<UserResponse>> {
+    Ok(JsonAnswer(engine.users().me(&caller).await?.into()))
+}
+
+fn signed_in(user: &User) -> Caller {
+    Caller::user(user.tenant.clone(), user.id, user.role)
+}
+
+fn require_same_tenant(named: &NamedTenant, token: &RefreshToken) -> Result<()> {
+    match &named.0 {
+        Some(named) if *named != token.tenant => {
+            Err(not_authenticated("This token belongs to another tenant."))
+        }
+        _ => Ok(()),
+    }
+}

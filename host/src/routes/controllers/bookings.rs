@@ -1,0 +1,309 @@
+//! Booking tickets, and seeing and cancelling bookings.
+
+use axum::{Json as JsonAnswer, extract::State, response::Response};
+use boxoffice_engine::{
+    BookLine, BookTickets, Booking, BookingId, Engine, Error, EventId, IdempotencyKey, Result,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use utoipa::ToSchema;
+
+use super::{Answer, PageResponse, created, numbers::whole};
+use crate::routes::extract::{
+    AsCaller, AtPage, Id, IdempotencyKeyHeader, Json, PageParams, Prefix,
+};
+
+/// Where the engine finds the fault in a booking of the short form.
+const FIRST_QUANTITY: &str = "lines[0].quantity";
+
+/// What to book: `numTickets` of the event's only ticket type, or `lines`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct CreateBookingRequest {
+    /// Which event.
+    event_id: String,
+    /// How many tickets of the only type; instead of `lines`.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
+    num_tickets: Option<Number>,
+    /// How many tickets of which types; instead of `numTickets`. 1 to 10 lines, each type once.
+    lines: Option<Vec<BookLineRequest>>,
+    /// Refuses the booking (`price-changed`) if its total would differ; in minor units.
+    #[schema(value_type = Option<u64>)]
+    expected_total_minor: Option<Number>,
+}
+
+/// How many tickets of which type.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct BookLineRequest {
+    /// Which type; none means the only one.
+    ticket_type: Option<String>,
+    /// How many.
+    #[schema(value_type = u32, minimum = 1, maximum = 10_000)]
+    quantity: Number,
+}
+
+/// Some tickets of one type at one price.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct BookingLineResponse {
+    /// Which type.
+    ticket_type: String,
+    /// How many.
+    quantity: u32,
+    /// Price of one, in minor units.
+    unit_price_minor: u32,
+}
+
+/// Tickets that a customer booked.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct BookingResponse {
+    /// Which booking.
+    id: String,
+    /// The event that is booked.
+    event_id: String,
+    /// Who booked.
+    customer_id: String,
+    /// `confirmed` or `cancelled`.
+    #[schema(example = "confirmed")]
+    status: &'static str,
+    /// Tickets in all lines.
+    num_tickets: u32,
+    /// What was booked.
+    lines: Vec<BookingLineResponse>,
+    /// Sum over the lines, in minor units.
+    total_minor: u64,
+    /// ISO 4217 code of the prices.
+    currency: String,
+    /// The version of the event that was booked.
+    event_version: u64,
+    /// When it was booked.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it was cancelled, if it was.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    cancelled_at: Option<Timestamp>,
+    /// `customer`, `organizer` or `event` (the whole event was called off).
+    cancelled_by: Option<&'static str>,
+}
+
+impl From<Booking> for BookingResponse {
+    fn from(booking: Booking) -> Self {
+        let line = |line: &boxoffice_engine::BookingLine| BookingLineResponse {
+            ticket_type: line.ticket_type.to_string(),
+            quantity: line.quantity,
+            unit_price_minor: line.unit_price_minor,
+        };
+        Self {
+            id: booking.id.to_string(),
+            event_id: booking.event.to_string(),
+            customer_id: booking.customer.to_string(),
+            status: booking.status.as_str(),
+            num_tickets: booking.tickets(),
+            lines: booking.lines.iter().map(line).collect(),
+            total_minor: booking.total_minor,
+            currency: booking.currency,
+            event_version: booking.event_version,
+            created_at: booking.created_at,
+            cancelled_at: booking.cancelled.map(|(_, at)| at),
+            cancelled_by: booking.cancelled.map(|(cause, _)| cause.as_str()),
+        }
+    }
+}
+
+impl CreateBookingRequest {
+    fn command(&self, idempotency_key: Option<IdempotencyKey>) -> Result<BookTickets> {
+        let lines = match (&self.num_tickets, &self.lines) {
+            (Some(count), None) => vec![BookLine {
+                ticket_type: None,
+                quantity: at_least_one(count, "numTickets")?,
+            }],
+            (None, Some(lines)) => lines
+                .iter()
+                .enumerate()
+                .map(|(index, line)| line.command(index))
+                .collect::<Result<_>>()?,
+            (Some(_), Some(_)) => {
+                return Err(Error::field("lines", "Send numTickets or lines, not both."));
+            }
+            (None, None) => return Err(Error::field("numTickets", "Send numTickets or lines.")),
+        };
+        Ok(BookTickets {
+            event: self.event_id.parse()?,
+            lines,
+            idempotency_key,
+            expected_total_minor: self
+                .expected_total_minor
+                .as_ref()
+                .map(|total| whole(total, "expectedTotalMinor"))
+                .transpose()?,
+        })
+    }
+
+    /// The same error, at the field that this request has.
+    fn at_own_field(&self, error: Error) -> Error {
+        if self.num_tickets.is_some() && error.field_name() == Some(FIRST_QUANTITY) {
+            error.at_field("numTickets")
+        } else {
+            error
+        }
+    }
+}
+
+impl BookLineRequest {
+    fn command(&self, index: usize) -> Result<BookLine> {
+        let ticket_type = self.ticket_type.as_deref().map(str::parse).transpose();
+        Ok(BookLine {
+            ticket_type: ticket_type
+                .map_err(|error: Error| error.at_field(format!("lines[{index}].ticketType")))?,
+            quantity: at_least_one(&self.quantity, &format!("lines[{index}].quantity"))?,
+        })
+    }
+}
+
+fn at_least_one(number: &Number, field: &str) -> Result<u32> {
+    match whole(number, field)? {
+        0 => Err(Error::field(
+            field.to_owned(),
+            "At least 1 ticket is booked.",
+        )),
+        quantity => Ok(quantity),
+    }
+}
+
+/// Books tickets for the caller
+///
+/// Once it answers 201, the booking is on disk and a confirmation is owed. With an `Idempotency-Key` it can be sent
+/// again for 24 hours without booking twice.
+#[utoipa::path(post, path = "/api/bookings", tag = "bookings", request_body = CreateBookingRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key books once")),
+    responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled", "sales-not-open",
+        "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "idempotency-key-reused",
+        "conflict-try-again", "event-busy", "outcome-unknown"]))))]
+pub(in crate::routes) async fn create(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Prefix(prefix): Prefix,
+    IdempotencyKeyHeader(key): IdempotencyKeyHeader,
+    Json(request): Json<CreateBookingRequest>,
+) -> Answer<Response> {
+    let command = request.command(key)?;
+    let booking = engine.bookings().book_tickets(&caller, command).await;
+    let booking = BookingResponse::from(booking.map_err(|error| request.at_own_field(error))?);
+    Ok(created(
+        &format!("{prefix}/api/bookings/{}", booking.id),
+        &booking,
+    ))
+}
+
+/// Lists the caller's own bookings, newest first
+#[utoipa::path(get, path = "/api/bookings/me", tag = "bookings", params(PageParams),
+    responses((status = 200, body = PageResponse<BookingResponse>)))]
+pub(in crate::routes) async fn list_mine(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<BookingResponse>>> {
+    let page = engine.bookings().list_mine(&caller, page).await?;
+    Ok(PageResponse::of(page, BookingResponse::from))
+}
+
+/// Lists an event's bookings, for its organizer, the tenant's owner and staff
+#[utoipa::path(get, path = "/api/events/{id}/bookings", tag = "bookings",
+    params(("id" = String, Path, description = "Which event"), PageParams),
+    responses((status = 200, body = PageResponse<BookingResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn list_of_event(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<BookingResponse>>> {
+    let page = engine
+        .bookings()
+        .list_of_event(&caller, event, page)
+        .await?;
+    Ok(PageResponse::of(page, BookingResponse::from))
+}
+
+/// Shows a booking
+#[utoipa::path(get, path = "/api/bookings/{id}", tag = "bookings",
+    params(("id" = String, Path, description = "Which booking")),
+    responses((status = 200, body = BookingResponse)),
+    extensions(("x-error-codes" = json!(["not-found"]))))]
+pub(in crate::routes) async fn show(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(booking): Id<BookingId>,
+) -> Answer<JsonAnswer<BookingResponse>> {
+    Ok(JsonAnswer(
+        engine.bookings().show(&caller, booking).await?.into(),
+    ))
+}
+
+/// Cancels a booking; its tickets go back on sale at once
+///
+/// A booking that is cancelled already is answered as it is.
+#[utoipa::path(post, path = "/api/bookings/{id}/cancel", tag = "bookings",
+    params(("id" = String, Path, description = "Which booking")),
+    responses((status = 200, body = BookingResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again", "outcome-unknown"]))))]
+pub(in crate::routes) async fn cancel(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(booking): Id<BookingId>,
+) -> Answer<JsonAnswer<BookingResponse>> {
+    Ok(JsonAnswer(
+        engine.bookings().cancel(&caller, booking).await?.into(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = "01hzy0000000000000000000ab";
+
+    fn command(rest: &str) -> Result<BookTickets> {
+        let body = format!("{{\"eventId\":\"{EVENT}\"{rest}}}");
+        serde_json::from_str::<CreateBookingRequest>(&body)
+            .unwrap()
+            .command(None)
+    }
+
+    #[test]
+    fn the_short_form_and_lines_become_lines() {
+        assert_eq!(command(r#","numTickets":2"#).unwrap().lines[0].quantity, 2);
+        let lines = command(r#","lines":[{"ticketType":"t1","quantity":1},{"quantity":3}]"#)
+            .unwrap()
+            .lines;
+        assert_eq!(lines[0].ticket_type.as_ref().unwrap().as_str(), "t1");
+        assert_eq!(
+            (lines[1].ticket_type.is_none(), lines[1].quantity),
+            (true, 3)
+        );
+    }
+
+    #[test]
+    fn wrong_numbers_name_their_field() {
+        for number in ["0", "-5", "1099511627776", "1.5", "1e30"] {
+            let error = command(&format!(",\"numTickets\":{number}")).unwrap_err();
+            assert_eq!(error.field_name(), Some("numTickets"), "{number}");
+            let error = command(&format!(",\"lines\":[{{\"quantity\":{number}}}]")).unwrap_err();
+            assert_eq!(error.field_name(), Some(FIRST_QUANTITY), "{number}");
+        }
+        assert_eq!(command("").unwrap_err().field_name(), Some("numTickets"));
+        assert_eq!(
+            command(r#","numTickets":1,"lines":[]"#)
+                .unwrap_err()
+                .field_name(),
+            Some("lines")
+        );
+        let error = command(r#","numTickets":1,"expectedTotalMinor":-1"#).unwrap_err();
+        assert_eq!(error.field_name(), Some("expectedTotalMinor"));
+    }
+}

@@ -1,0 +1,204 @@
+//! Making, seeing, changing and calling off events.
+
+mod merge_patch;
+mod requests;
+mod responses;
+mod times;
+
+use axum::{
+    Json as JsonAnswer,
+    extract::State,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, ETAG},
+    },
+    response::{IntoResponse, Response},
+};
+use boxoffice_engine::{Caller, Engine, EventChange, EventId};
+
+use super::{Answer, PageResponse, created};
+use crate::routes::extract::{
+    AsCaller, AtPage, ExpectedVersion, Id, Json, KnownVersions, MergePatch, OptionalVersion,
+    PageParams, Prefix, read_value,
+};
+pub(in crate::routes) use requests::EventRequest;
+pub(in crate::routes) use responses::{EventChangeResponse, EventResponse};
+
+/// Makes an event; the caller owns it
+///
+/// Without `status` it is published at once.
+#[utoipa::path(post, path = "/api/events", tag = "events", request_body = EventRequest,
+    responses((status = 201, body = EventResponse, headers(("Location" = String), ("ETag" = String)))),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn create(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Prefix(prefix): Prefix,
+    Json(request): Json<EventRequest>,
+) -> Answer<Response> {
+    let command = request.create_command()?;
+    let event = engine.events().create(&caller, command).await;
+    let event = EventResponse::from(event.map_err(|error| request.at_own_field(error))?);
+    let response = created(&format!("{prefix}/api/events/{}", event.id), &event);
+    Ok(with_etag(event.version, response))
+}
+
+/// Lists the events that the caller may see, in the order they were made
+#[utoipa::path(get, path = "/api/events", tag = "events", params(PageParams), security((), ("bearer" = [])),
+    responses((status = 200, body = PageResponse<EventResponse>)))]
+pub(in crate::routes) async fn list(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<EventResponse>>> {
+    let page = engine.events().list(&caller, page).await?;
+    Ok(PageResponse::of(page, EventResponse::from))
+}
+
+/// Shows an event
+///
+/// Its ETag is its version, which counts organizers' changes; send it as If-Match with a change. Counts of tickets
+/// move without it.
+#[utoipa::path(get, path = "/api/events/{id}", tag = "events", security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "Which event"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of a version that the client has")),
+    responses((status = 200, body = EventResponse, headers(("ETag" = String))),
+        (status = 304, description = "The organizer changed nothing since that version")),
+    extensions(("x-error-codes" = json!(["not-found"]))))]
+pub(in crate::routes) async fn show(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    known: KnownVersions,
+) -> Answer<Response> {
+    let event = EventResponse::from(engine.events().show(&caller, event).await?);
+    let mut response = if known.contain(&etag(event.version)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        JsonAnswer(&event).into_response()
+    };
+    // May be kept, and must be asked for again: that is what the ETag is for.
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    Ok(with_etag(event.version, response))
+}
+
+/// Replaces what an event says and offers
+///
+/// Optional fields that are left out go back to their defaults. Customers are told when title, time, zone or place
+/// change, unless `notifyCustomers` says otherwise.
+#[utoipa::path(put, path = "/api/events/{id}", tag = "events", request_body = EventRequest,
+    params(("id" = String, Path, description = "Which event"),
+        ("If-Match" = String, Header, description = "The ETag of the version that the caller saw")),
+    responses((status = 200, body = EventChangeResponse, headers(("ETag" = String)))),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "event-cancelled", "capacity-below-sold", "conflict-try-again", "version-mismatch",
+        "precondition-required", "outcome-unknown"]))))]
+pub(in crate::routes) async fn replace(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    ExpectedVersion(version): ExpectedVersion,
+    Json(request): Json<EventRequest>,
+) -> Answer<Response> {
+    update(&engine, &caller, event, version, &request).await
+}
+
+/// Changes some of what an event says and offers (RFC 7396)
+///
+/// The patch is merged into what PUT would send for the event as it is; null resets an optional field.
+/// `ticketTypes` is replaced as a whole; `totalTickets` changes the capacity of the only type.
+#[utoipa::path(patch, path = "/api/events/{id}", tag = "events",
+    request_body(content((EventRequest = "application/merge-patch+json"), (EventRequest = "application/json")),
+        description = "Any of the fields of PUT"),
+    params(("id" = String, Path, description = "Which event"),
+        ("If-Match" = String, Header, description = "The ETag of the version that the caller saw")),
+    responses((status = 200, body = EventChangeResponse, headers(("ETag" = String)))),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "event-cancelled", "capacity-below-sold", "conflict-try-again", "version-mismatch",
+        "precondition-required", "outcome-unknown"]))))]
+pub(in crate::routes) async fn merge(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    ExpectedVersion(version): ExpectedVersion,
+    MergePatch(patch): MergePatch,
+) -> Answer<Response> {
+    // If somebody changes the event in between, the version no longer matches and nothing is written.
+    let current = engine.events().show(&caller, event).await?;
+    let total_is_patched = patch.contains_key("totalTickets");
+    let mut request: EventRequest = read_value(requests::merged(&current, patch)?)?;
+    request.total_is_patched = total_is_patched;
+    update(&engine, &caller, event, version, &request).await
+}
+
+/// Calls an event off: its bookings end, and its customers are told
+///
+/// An event that is called off already is answered as it is.
+#[utoipa::path(post, path = "/api/events/{id}/cancel", tag = "events",
+    params(("id" = String, Path, description = "Which event"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that the caller saw")),
+    responses((status = 200, body = EventChangeResponse, headers(("ETag" = String)))),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "version-mismatch", "conflict-try-again", "outcome-unknown"]))))]
+pub(in crate::routes) async fn cancel(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    OptionalVersion(version): OptionalVersion,
+) -> Answer<Response> {
+    Ok(changed(
+        engine.events().cancel(&caller, event, version).await?,
+    ))
+}
+
+/// Deletes an event that nobody ever booked
+#[utoipa::path(delete, path = "/api/events/{id}", tag = "events",
+    params(("id" = String, Path, description = "Which event"),
+        ("If-Match" = String, Header, description = "The ETag of the version that the caller saw")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "event-has-bookings", "conflict-try-again", "version-mismatch",
+        "precondition-required", "outcome-unknown"]))))]
+pub(in crate::routes) async fn delete(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    ExpectedVersion(version): ExpectedVersion,
+) -> Answer<StatusCode> {
+    engine.events().delete(&caller, event, version).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn update(
+    engine: &Engine,
+    caller: &Caller,
+    event: EventId,
+    expected_version: u64,
+    request: &EventRequest,
+) -> Answer<Response> {
+    let command = request.update_command(event, expected_version)?;
+    let change = engine.events().update(caller, command).await;
+    Ok(changed(
+        change.map_err(|error| request.at_own_field(error))?,
+    ))
+}
+
+fn changed(change: EventChange) -> Response {
+    let version = change.event.version;
+    with_etag(
+        version,
+        JsonAnswer(EventChangeResponse::from(change)).into_response(),
+    )
+}
+
+fn etag(version: u64) -> String {
+    format!("\"{version}\"")
+}
+
+fn with_etag(version: u64, mut response: Response) -> Response {
+    let value = HeaderValue::from_str(&etag(version)).expect("digits in quotes are a header value");
+    response.headers_mut().insert(ETAG, value);
+    response
+}

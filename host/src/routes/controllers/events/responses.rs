@@ -1,0 +1,145 @@
+//! Events as JSON: what is shown of them.
+//!
+//! Called by the events controller.
+
+use boxoffice_engine::{Event, EventChange, TicketType};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::notifications::NotificationSummaryResponse;
+
+/// What people attend.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct EventResponse {
+    /// Which event.
+    pub(super) id: String,
+    /// Counts organizers' changes, never bookings; the ETag.
+    pub(super) version: u64,
+    /// Its name.
+    title: String,
+    /// More about it; may be empty.
+    description: String,
+    /// When it begins, UTC.
+    #[schema(value_type = String, format = DateTime)]
+    starts_at: Timestamp,
+    /// When it ends, UTC, if that is known.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ends_at: Option<Timestamp>,
+    /// IANA name of the zone it happens in.
+    time_zone: String,
+    /// Where it happens, if that is known.
+    location: Option<String>,
+    /// `draft`, `published` or `cancelled`.
+    #[schema(example = "published")]
+    status: &'static str,
+    /// Tickets that can be sold in all.
+    total_tickets: u32,
+    /// Tickets sold.
+    tickets_sold: u32,
+    /// Tickets kept for somebody for a while.
+    tickets_held: u32,
+    /// ISO 4217 code of the prices.
+    currency: String,
+    /// What can be booked.
+    ticket_types: Vec<TicketTypeResponse>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When an organizer last changed it.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// Something that can be booked at an event.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct TicketTypeResponse {
+    /// Which type, within the event.
+    id: String,
+    /// What it is called.
+    name: String,
+    /// Tickets of this type that can be sold.
+    capacity: u32,
+    /// Tickets of this type that are sold.
+    sold: u32,
+    /// Tickets of this type that are kept for somebody.
+    held: u32,
+    /// Price of one ticket, in minor units.
+    price_minor: u32,
+    /// From when it is sold, if not at once.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sales_open_at: Option<Timestamp>,
+    /// Until when it is sold, if not until the event begins.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sales_close_at: Option<Timestamp>,
+    /// Fewest tickets of one booking.
+    min_per_booking: u32,
+    /// Most tickets of one booking.
+    max_per_booking: u32,
+}
+
+/// An event after a change, and what its customers will hear of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct EventChangeResponse {
+    /// The event as it was written.
+    #[serde(flatten)]
+    event: EventResponse,
+    /// The notification that tells customers; null if they are not told.
+    notification: Option<NotificationSummaryResponse>,
+}
+
+impl From<Event> for EventResponse {
+    fn from(event: Event) -> Self {
+        let details = event.details;
+        Self {
+            id: event.id.to_string(),
+            version: event.version,
+            title: details.title.to_string(),
+            description: details.description.as_str().to_owned(),
+            starts_at: details.starts_at,
+            ends_at: details.ends_at,
+            time_zone: details.time_zone,
+            location: details.location.map(|location| location.to_string()),
+            status: event.status.as_str(),
+            total_tickets: event.total_tickets,
+            tickets_sold: event.tickets_sold,
+            tickets_held: event.tickets_held,
+            currency: event.currency,
+            ticket_types: event
+                .ticket_types
+                .into_iter()
+                .map(TicketTypeResponse::from)
+                .collect(),
+            created_at: event.created_at,
+            updated_at: event.updated_at,
+        }
+    }
+}
+
+impl From<TicketType> for TicketTypeResponse {
+    fn from(one: TicketType) -> Self {
+        Self {
+            id: one.id.to_string(),
+            name: one.name.to_string(),
+            capacity: one.capacity,
+            sold: one.sold,
+            held: one.held,
+            price_minor: one.price_minor,
+            sales_open_at: one.sales_open_at,
+            sales_close_at: one.sales_close_at,
+            min_per_booking: one.min_per_booking,
+            max_per_booking: one.max_per_booking,
+        }
+    }
+}
+
+impl From<EventChange> for EventChangeResponse {
+    fn from(change: EventChange) -> Self {
+        Self {
+            event: change.event.into(),
+            notification: change.notification.map(Into::into),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Controllers: request JSON -> command -> AppModule -> response JSON, and nothing else.
+//!
+//! Called by the URL table in `routes`. Who may do what, and every rule, is decided in the engine.
+
+pub(super) mod auth;
+pub(super) mod bookings;
+pub(super) mod events;
+pub(super) mod health;
+pub(super) mod notifications;
+mod numbers;
+pub(super) mod operators;
+pub(super) mod problem;
+pub(super) mod tenants;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header::LOCATION},
+    response::{IntoResponse, Response},
+};
+use boxoffice_engine::Page;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use problem::Problem;
+
+/// What a controller answers.
+type Answer<T> = Result<T, Problem>;
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageResponse<T> {
+    /// The items, in the list's order.
+    items: Vec<T>,
+    /// Send it as `cursor` to get the next page; null on the last one.
+    next_cursor: Option<String>,
+}
+
+impl<T> PageResponse<T> {
+    fn of<U>(page: Page<U>, response: impl FnMut(U) -> T) -> axum::Json<Self> {
+        let page = page.map(response);
+        axum::Json(Self {
+            items: page.items,
+            next_cursor: page.next,
+        })
+    }
+}
+
+/// 201 with the place of what was made.
+fn created(location: &str, body: impl Serialize) -> Response {
+    let mut response = (StatusCode::CREATED, axum::Json(body)).into_response();
+    // Our paths and ids are ASCII; a prefix that is not simply goes without the header.
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}

@@ -1,0 +1,184 @@
+//! What customers are told, and how far telling them has come.
+
+use axum::{Json, extract::State};
+use boxoffice_engine::{
+    Delivery, DeliveryCounts, Engine, Notification, NotificationId, NotificationSummary,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Answer, PageResponse};
+use crate::routes::extract::{AsCaller, AtPage, Id, PageParams};
+
+/// The notification that a change caused.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct NotificationSummaryResponse {
+    /// Which notification; ask for its progress under it.
+    id: String,
+    /// How many customers it reaches, counted just before the change.
+    recipients: u64,
+}
+
+impl From<NotificationSummary> for NotificationSummaryResponse {
+    fn from(summary: NotificationSummary) -> Self {
+        Self {
+            id: summary.id.to_string(),
+            recipients: summary.recipients,
+        }
+    }
+}
+
+/// Something customers must hear, and how far telling them has come.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct NotificationResponse {
+    /// Which notification.
+    id: String,
+    /// `booking-confirmed`, `booking-cancelled`, `event-updated` or `event-cancelled`.
+    #[schema(example = "event-updated")]
+    kind: &'static str,
+    /// The event it is about.
+    event_id: String,
+    /// `scheduled`, `fanning-out`, `fanned-out` or `superseded`.
+    #[schema(example = "fanned-out")]
+    status: &'static str,
+    /// How many customers it reaches: an estimate until it is fanned out.
+    recipients: u64,
+    /// How its deliveries stand.
+    deliveries: DeliveryCountsResponse,
+    /// When it was caused.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it goes out.
+    #[schema(value_type = String, format = DateTime)]
+    due_at: Timestamp,
+}
+
+/// How many deliveries stand how.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct DeliveryCountsResponse {
+    /// Wait for a worker.
+    queued: u64,
+    /// On a connection right now.
+    sending: u64,
+    /// Taken over by the mail server.
+    sent: u64,
+    /// Failed for now; tried again.
+    deferred: u64,
+    /// Given up.
+    dead: u64,
+    /// No longer wanted: the bookings were cancelled first.
+    suppressed: u64,
+    /// Perhaps sent.
+    unknown: u64,
+    /// Were `unknown` at some time, whatever they are now.
+    ever_unknown: u64,
+}
+
+impl From<DeliveryCounts> for DeliveryCountsResponse {
+    fn from(counts: DeliveryCounts) -> Self {
+        Self {
+            queued: counts.queued,
+            sending: counts.sending,
+            sent: counts.sent,
+            deferred: counts.deferred,
+            dead: counts.dead,
+            suppressed: counts.suppressed,
+            unknown: counts.unknown,
+            ever_unknown: counts.ever_unknown,
+        }
+    }
+}
+
+impl From<Notification> for NotificationResponse {
+    fn from(notification: Notification) -> Self {
+        Self {
+            id: notification.id.to_string(),
+            kind: notification.kind.as_str(),
+            event_id: notification.event.to_string(),
+            status: notification.status.as_str(),
+            recipients: notification.recipients,
+            deliveries: notification.deliveries.into(),
+            created_at: notification.created_at,
+            due_at: notification.due_at,
+        }
+    }
+}
+
+/// One notification to one customer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct DeliveryResponse {
+    /// The customer it goes to.
+    customer_id: String,
+    /// The booking it is about, for kinds that are about one.
+    booking_id: Option<String>,
+    /// `queued`, `sending`, `sent`, `deferred`, `dead`, `suppressed` or `unknown`.
+    #[schema(example = "sent")]
+    state: &'static str,
+    /// How often a send was tried to its end.
+    attempts: u32,
+    /// Why it is where it is: the mail server's reply, or our reason. Text, never markup.
+    reason: Option<String>,
+    /// When it is tried again, if it is.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_at: Option<Timestamp>,
+    /// Whether its outcome was unknown at some time.
+    ever_unknown: bool,
+    /// How often a worker died while sending it.
+    lost: u32,
+}
+
+impl From<Delivery> for DeliveryResponse {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            customer_id: delivery.customer.to_string(),
+            booking_id: delivery.booking.map(|booking| booking.to_string()),
+            state: delivery.state.as_str(),
+            attempts: delivery.attempts,
+            reason: delivery.reason,
+            next_at: delivery.next_at,
+            ever_unknown: delivery.ever_unknown,
+            lost: delivery.lost,
+        }
+    }
+}
+
+/// Shows how far a notification has come
+#[utoipa::path(get, path = "/api/notifications/{id}", tag = "notifications",
+    params(("id" = String, Path, description = "Which notification")),
+    responses((status = 200, body = NotificationResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn show(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(notification): Id<NotificationId>,
+) -> Answer<Json<NotificationResponse>> {
+    Ok(Json(
+        engine
+            .notifications()
+            .show(&caller, notification)
+            .await?
+            .into(),
+    ))
+}
+
+/// Lists a notification's deliveries in customer order
+#[utoipa::path(get, path = "/api/notifications/{id}/deliveries", tag = "notifications",
+    params(("id" = String, Path, description = "Which notification"), PageParams),
+    responses((status = 200, body = PageResponse<DeliveryResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn deliveries(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(notification): Id<NotificationId>,
+    AtPage(page): AtPage,
+) -> Answer<Json<PageResponse<DeliveryResponse>>> {
+    let page = engine
+        .notifications()
+        .deliveries(&caller, notification, page)
+        .await?;
+    Ok(PageResponse::of(page, DeliveryResponse::from))
+}

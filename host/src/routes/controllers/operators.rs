@@ -1,0 +1,161 @@
+//! What operators of the installation do: tenants and their first users.
+
+use std::sync::Arc;
+
+use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
+use boxoffice_engine::{
+    CreateTenant, CreateUser, EmailAddress, Engine, Error, Label, Login, TenantId, TenantSettings,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Answer, PageResponse,
+    auth::{LoginRequest, SignIn, UserResponse},
+    tenants::TenantResponse,
+};
+use crate::{
+    auth::ACCESS_TOKEN_LIFE,
+    routes::extract::{AsOperator, AtPage, ClientAddress, Id, Json, PageParams},
+};
+
+/// Makes a tenant.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct CreateTenantRequest {
+    /// 1 to 63 lower-case letters, digits and inner hyphens.
+    #[schema(example = "acme")]
+    id: String,
+    /// What people call it.
+    name: String,
+    /// ISO 4217 code of all its prices.
+    #[schema(default = "EUR")]
+    currency: Option<String>,
+    /// Whether anybody may register as an organizer.
+    #[serde(default)]
+    organizers_may_register: bool,
+}
+
+/// Makes a user with any role.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct CreateUserRequest {
+    /// Their address and login.
+    email: String,
+    /// What to call them.
+    name: String,
+    /// 8 to 200 characters; without one they cannot sign in with a password.
+    password: Option<String>,
+    /// `owner`, `organizer`, `staff` or `customer`.
+    #[schema(example = "owner")]
+    role: String,
+}
+
+/// An operator's token.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct OperatorTokenResponse {
+    /// Send it as `Authorization: Bearer`.
+    token: String,
+    /// How long it is good for.
+    expires_in_seconds: u64,
+}
+
+/// Signs an operator in
+#[utoipa::path(post, path = "/api/operator/login", tag = "operator", request_body = LoginRequest, security(()),
+    responses((status = 200, body = OperatorTokenResponse)),
+    extensions(("x-error-codes" = json!(["wrong-credentials", "too-many-requests"]))))]
+pub(in crate::routes) async fn login(
+    State(engine): State<Engine>,
+    State(sign_in): State<Arc<SignIn>>,
+    ClientAddress(address): ClientAddress,
+    Json(request): Json<LoginRequest>,
+) -> Answer<JsonAnswer<OperatorTokenResponse>> {
+    let command: Login = request.command()?;
+    sign_in.count_try((None::<&str>, command.email.as_str()), address)?;
+    engine.operators().login(command).await?;
+    let token = sign_in.keys.sign_operator()?;
+    Ok(JsonAnswer(OperatorTokenResponse {
+        token,
+        expires_in_seconds: ACCESS_TOKEN_LIFE.as_secs(),
+    }))
+}
+
+/// Makes a tenant
+#[utoipa::path(post, path = "/api/operator/tenants", tag = "operator", request_body = CreateTenantRequest,
+    responses((status = 201, body = TenantResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "tenant-taken"]))))]
+pub(in crate::routes) async fn create_tenant(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    Json(request): Json<CreateTenantRequest>,
+) -> Answer<(StatusCode, JsonAnswer<TenantResponse>)> {
+    let command = CreateTenant {
+        id: TenantId::parse(&request.id).map_err(|error| error.at_field("id"))?,
+        name: Label::parse("name", &request.name)?,
+        currency: request.currency.unwrap_or_else(|| "EUR".to_owned()),
+        settings: TenantSettings {
+            organizers_may_register: request.organizers_may_register,
+            ..TenantSettings::default()
+        },
+    };
+    let tenant = TenantResponse::from(engine.tenants().create(&caller, command).await?);
+    Ok((StatusCode::CREATED, JsonAnswer(tenant)))
+}
+
+/// Lists all tenants by name
+#[utoipa::path(get, path = "/api/operator/tenants", tag = "operator", params(PageParams),
+    responses((status = 200, body = PageResponse<TenantResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden"]))))]
+pub(in crate::routes) async fn list_tenants(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<TenantResponse>>> {
+    let page = engine.tenants().list(&caller, page).await?;
+    Ok(PageResponse::of(page, TenantResponse::from))
+}
+
+/// Makes a user of a tenant, with any role
+#[utoipa::path(post, path = "/api/operator/tenants/{tenant}/users", tag = "operator", request_body = CreateUserRequest,
+    params(("tenant" = String, Path, description = "Which tenant")),
+    responses((status = 201, body = UserResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "email-taken"]))))]
+pub(in crate::routes) async fn create_user(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    Id(tenant): Id<TenantId>,
+    Json(request): Json<CreateUserRequest>,
+) -> Answer<(StatusCode, JsonAnswer<UserResponse>)> {
+    let command = CreateUser {
+        email: EmailAddress::parse("email", &request.email)?,
+        name: Label::parse("name", &request.name)?,
+        password: request.password,
+        role: request
+            .role
+            .parse()
+            .map_err(|error: Error| error.at_field("role"))?,
+    };
+    let user = UserResponse::from(
+        engine
+            .users()
+            .create(&caller.within(tenant), command)
+            .await?,
+    );
+    Ok((StatusCode::CREATED, JsonAnswer(user)))
+}
+
+/// Lists a tenant's users in the order they were made
+#[utoipa::path(get, path = "/api/operator/tenants/{tenant}/users", tag = "operator",
+    params(("tenant" = String, Path, description = "Which tenant"), PageParams),
+    responses((status = 200, body = PageResponse<UserResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn list_users(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    Id(tenant): Id<TenantId>,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<UserResponse>>> {
+    let page = engine.users().list(&caller.within(tenant), page).await?;
+    Ok(PageResponse::of(page, UserResponse::from))
+}

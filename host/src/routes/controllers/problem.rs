@@ -1,0 +1,290 @@
+//! The single mapping of errors to HTTP: kind -> status, and RFC 9457 problem details.
+//!
+//! Made by controllers and extractors; `routes::answers` writes the body, as it knows the request.
+
+use std::{borrow::Cow, error::Error as _, fmt::Write as _};
+
+use axum::{
+    http::{
+        HeaderValue, StatusCode,
+        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+};
+use boxoffice_engine::{Error, ErrorCode, ErrorKind};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The media type of problem details.
+pub(in crate::routes) const PROBLEM_JSON: &str = "application/problem+json";
+/// Links of an error's causes that are logged; a cycle would have no end.
+const CAUSES_MAX: usize = 16;
+
+/// A code that only HTTP has: its text, status, title, and page.
+#[derive(Debug)]
+pub(in crate::routes) struct HostCode {
+    /// The stable text.
+    pub(in crate::routes) code: &'static str,
+    /// The status it stands for.
+    pub(in crate::routes) status: StatusCode,
+    title: &'static str,
+    /// The page about it, in Markdown.
+    pub(in crate::routes) page: &'static str,
+}
+
+/// The path is known, the method is not.
+pub(in crate::routes) static METHOD_NOT_ALLOWED: HostCode = HostCode {
+    code: "method-not-allowed",
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    title: "This method does not work here",
+    page: include_str!("../../../errors/method-not-allowed.md"),
+};
+/// The body is of a type that is not read here.
+pub(in crate::routes) static UNSUPPORTED_MEDIA_TYPE: HostCode = HostCode {
+    code: "unsupported-media-type",
+    status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    title: "A body of this type cannot be read here",
+    page: include_str!("../../../errors/unsupported-media-type.md"),
+};
+/// Every code that only HTTP has.
+pub(in crate::routes) static HOST_CODES: [&HostCode; 2] =
+    [&METHOD_NOT_ALLOWED, &UNSUPPORTED_MEDIA_TYPE];
+
+/// Which status a kind of refusal has.
+pub(in crate::routes) fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Malformed => StatusCode::BAD_REQUEST,
+        ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+        ErrorKind::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub(in crate::routes) struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    status: StatusCode,
+    details: ProblemDetails,
+    // What the log is told; the client never is.
+    error: Option<Error>,
+}
+
+/// What a problem says about itself, before the request adds `type`, `instance` and `requestId`.
+/// Travels in the response's extensions to `routes::answers`.
+#[derive(Debug, Clone)]
+pub(in crate::routes) struct ProblemDetails {
+    status: u16,
+    code: &'static str,
+    title: &'static str,
+    detail: Cow<'static, str>,
+    field: Option<String>,
+    retry_after_seconds: Option<u64>,
+    policy_code: Option<String>,
+}
+
+/// Problem details (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
+pub(in crate::routes) struct ProblemResponse<'a> {
+    /// Path of the page about this code.
+    #[schema(example = "/errors/not-found")]
+    r#type: String,
+    /// Short title, the same for every occurrence.
+    title: &'a str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong and what to do.
+    detail: &'a str,
+    /// The path that was asked for.
+    instance: String,
+    /// The stable code; programs may match on it.
+    #[schema(example = "not-found")]
+    code: &'a str,
+    /// The field, query parameter or header at fault, as a path: `ticketTypes[0].capacity`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    /// When trying again makes sense; the same as the Retry-After header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
+    /// The rejecting policy's own code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_code: Option<&'a str>,
+    /// Names this request in our logs; the same as the X-Request-Id header.
+    request_id: &'a str,
+}
+
+impl ProblemDetails {
+    /// Writes the body for a request to `path` below `prefix`.
+    pub(in crate::routes) fn body(&self, prefix: &str, path: &str, request_id: &str) -> Vec<u8> {
+        let body = ProblemResponse {
+            r#type: format!("{prefix}/errors/{}", self.code),
+            title: self.title,
+            status: self.status,
+            detail: &self.detail,
+            instance: format!("{prefix}{path}"),
+            code: self.code,
+            field: self.field.as_deref(),
+            retry_after_seconds: self.retry_after_seconds,
+            policy_code: self.policy_code.as_deref(),
+            request_id,
+        };
+        serde_json::to_vec(&body).expect("texts and numbers always make JSON")
+    }
+}
+
+impl Problem {
+    /// Makes a problem of a code that only HTTP has.
+    pub(in crate::routes) fn host(
+        code: &'static HostCode,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let details = ProblemDetails {
+            status: code.status.as_u16(),
+            code: code.code,
+            title: code.title,
+            detail: detail.into(),
+            field: None,
+            retry_after_seconds: None,
+            policy_code: None,
+        };
+        Self(Box::new(Parts {
+            status: code.status,
+            details,
+            error: None,
+        }))
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let status = status_of(error.kind());
+        let details = ProblemDetails {
+            status: status.as_u16(),
+            code: error.code().as_str(),
+            title: error.code().title(),
+            detail: error.detail().to_owned().into(),
+            field: error.field_name().map(str::to_owned),
+            // Rounded up: who waits as long as told must not come too early.
+            retry_after_seconds: error
+                .retry_after_hint()
+                .map(|wait| wait.as_millis().div_ceil(1000) as u64),
+            policy_code: error.policy_code_text().map(str::to_owned),
+        };
+        Self(Box::new(Parts {
+            status,
+            details,
+            error: Some(error),
+        }))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Parts {
+            status,
+            details,
+            error,
+        } = *self.0;
+        if let Some(error) = &error {
+            log(error);
+        }
+        let mut response = status.into_response();
+        if let Some(seconds) = details.retry_after_seconds {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(details);
+        response
+    }
+}
+
+/// Tells the log, once and here where the error is handled, what the client must not see. Refusals are no news.
+fn log(error: &Error) {
+    let code = error.code().as_str();
+    match error.kind() {
+        ErrorKind::Internal => tracing::error!(code, causes = causes(error), "a request failed"),
+        ErrorKind::Unavailable
+            if error.source().is_some() || error.code() == ErrorCode::OutcomeUnknown =>
+        {
+            tracing::warn!(
+                code,
+                causes = causes(error),
+                "a request could not be served"
+            );
+        }
+        _ => {}
+    }
+}
+
+fn causes(error: &Error) -> String {
+    let mut text = String::new();
+    let mut next = error.source();
+    for _ in 0..CAUSES_MAX {
+        let Some(cause) = next else { break };
+        let separator = if text.is_empty() { "" } else { ": " };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{separator}{cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_carries_what_the_error_says_and_hides_its_cause() {
+        let error = Error::new(ErrorCode::EventBusy, "Come back.")
+            .at_field("x")
+            .retry_after(Duration::from_millis(1200))
+            .caused_by("secret");
+        let response = Problem::from(error).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+        let details = response.extensions().get::<ProblemDetails>().unwrap();
+        let body = String::from_utf8(details.body("/tickets", "/api/bookings", "r1")).unwrap();
+        assert_eq!(
+            body,
+            concat!(
+                r#"{"type":"/tickets/errors/event-busy","title":"Too many people are booking this event right now","#,
+                r#""status":503,"detail":"Come back.","instance":"/tickets/api/bookings","code":"event-busy","#,
+                r#""field":"x","retryAfterSeconds":2,"requestId":"r1"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn causes_are_walked_to_their_end() {
+        let inner = Error::new(ErrorCode::Unavailable, "inner").caused_by("the disk");
+        assert_eq!(
+            causes(&Error::internal(inner)),
+            "unavailable: inner: the disk"
+        );
+    }
+
+    #[test]
+    fn every_401_asks_for_a_bearer_token() {
+        let response =
+            Problem::from(Error::new(ErrorCode::WrongCredentials, "No.")).into_response();
+        assert_eq!(response.headers()[WWW_AUTHENTICATE], "Bearer");
+    }
+}

@@ -1,0 +1,301 @@
+//! JSON bodies: of the right type, bounded, and with an error that names the field at fault.
+
+use axum::{
+    body::Bytes,
+    extract::{
+        FromRequest, Request,
+        rejection::{BytesRejection, FailedToBufferBody},
+    },
+    http::{HeaderMap, header::CONTENT_TYPE},
+};
+use boxoffice_engine::{Error, ErrorCode};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Map, Value, error::Category};
+use serde_path_to_error::Path;
+
+use crate::routes::controllers::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
+
+const JSON: &str = "application/json";
+const MERGE_PATCH_JSON: &str = "application/merge-patch+json";
+/// Longest piece of a client's own text in an answer.
+const QUOTED_CHARACTERS_MAX: usize = 120;
+
+/// A JSON object read into `T`.
+#[derive(Debug)]
+pub(in crate::routes) struct Json<T>(pub(in crate::routes) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        require_type(request.headers(), &[JSON])?;
+        let bytes = bytes_of(request, state).await?;
+        Ok(Self(read_object(&bytes)?))
+    }
+}
+
+/// A merge patch (RFC 7396): an object of which nothing is known yet.
+#[derive(Debug)]
+pub(in crate::routes) struct MergePatch(pub(in crate::routes) Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for MergePatch {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        require_type(request.headers(), &[MERGE_PATCH_JSON, JSON])?;
+        let bytes = bytes_of(request, state).await?;
+        Ok(Self(read_object(&bytes)?))
+    }
+}
+
+/// Reads a value that was put together from a client's parts, with the same errors as a body.
+///
+/// # Errors
+/// `field-invalid`, `unknown-field`.
+pub(in crate::routes) fn read_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
+    serde_path_to_error::deserialize(value).map_err(|error| refusal(error.path(), error.inner()))
+}
+
+/// Reads one JSON object and nothing behind it.
+fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    // Derived readers take an array for an object, its items in the order of the fields: not here.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => Error::new(ErrorCode::FieldInvalid, "The body must be a JSON object."),
+            Err(error) => malformed(&error),
+        });
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| refusal(error.path(), error.inner()))?;
+    reader.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn require_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let given = values.next().and_then(|value| value.to_str().ok());
+    let essence = given
+        .and_then(|given| given.split(';').next())
+        .map_or("", str::trim);
+    if values.next().is_none()
+        && accepted
+            .iter()
+            .any(|accepted| essence.eq_ignore_ascii_case(accepted))
+    {
+        return Ok(());
+    }
+    let detail = format!("Send the body with `Content-Type: {}`.", accepted[0]);
+    Err(Problem::host(&UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+async fn bytes_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+                Error::new(
+                    ErrorCode::BodyTooLarge,
+                    "The body is larger than this host reads.",
+                )
+            }
+            _ => Error::new(ErrorCode::MalformedRequest, "The body ended early."),
+        })
+}
+
+fn malformed(error: &serde_json::Error) -> Error {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    Error::new(
+        ErrorCode::MalformedRequest,
+        format!("The body is not JSON: see {place}."),
+    )
+}
+
+/// Turns what the reader says into a code, a field and a sentence.
+fn refusal(path: &Path, error: &serde_json::Error) -> Error {
+    let message = error.to_string();
+    // Behind it stand line and column, which a field's name makes needless.
+    let message = message
+        .rsplit_once(" at line ")
+        .map_or(message.as_str(), |(message, _)| message);
+    let path = path.to_string();
+    let path = if path == "." {
+        String::new()
+    } else {
+        quoted(&path)
+    };
+
+    if message.starts_with("unknown field `") {
+        let known = message.split_once("`, expected ").map(|(_, known)| known);
+        let detail = match known {
+            Some(known) => format!("This field is not known here. Expected {}.", quoted(known)),
+            None => "This field is not known here.".to_owned(),
+        };
+        return Error::new(ErrorCode::UnknownField, detail).at_field(path);
+    }
+    for (start, rule) in [
+        ("missing field `", "This field is required."),
+        ("duplicate field `", "This field stands there twice."),
+    ] {
+        // The path ends at the object; the field's name is one of ours.
+        let name = message
+            .strip_prefix(start)
+            .and_then(|rest| rest.strip_suffix('`'));
+        if let Some(name) = name {
+            let path = if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}.{name}")
+            };
+            return Error::field(path, rule);
+        }
+    }
+    // A syntax error to the reader, yet only a number that is none of ours.
+    let out_of_range = message == "number out of range";
+    if error.classify() != Category::Data && !out_of_range {
+        return malformed(error);
+    }
+    let rule = if out_of_range {
+        "This number is far too large.".to_owned()
+    } else {
+        // "invalid type: string "x", expected a boolean": the value is left out, as it may be a password.
+        match message.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("Expected {}.", quoted(expected)),
+            None => "This value cannot be read.".to_owned(),
+        }
+    };
+    let error = Error::new(ErrorCode::FieldInvalid, rule);
+    if path.is_empty() {
+        error
+    } else {
+        error.at_field(path)
+    }
+}
+
+/// A client's text, cut and without control characters.
+fn quoted(text: &str) -> String {
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(QUOTED_CHARACTERS_MAX)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    #[expect(dead_code, reason = "only reading it is tried")]
+    struct Order {
+        title: String,
+        how_many: Option<serde_json::Number>,
+        #[serde(default)]
+        lines: Vec<Line>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only reading it is tried")]
+    struct Line {
+        size: bool,
+    }
+
+    #[test]
+    fn each_mistake_has_its_code_and_field() {
+        for (body, code, field) in [
+            (r#"{"title":"x","sold":1}"#, "unknown-field", Some("sold")),
+            (
+                r#"{"title":"x","lines":[{"size":true},{"size":true,"x":1}]}"#,
+                "unknown-field",
+                Some("lines[1].x"),
+            ),
+            ("{}", "field-invalid", Some("title")),
+            (
+                r#"{"title":"x","lines":[{}]}"#,
+                "field-invalid",
+                Some("lines[0].size"),
+            ),
+            (r#"{"title":7}"#, "field-invalid", Some("title")),
+            (r#"{"title":null}"#, "field-invalid", Some("title")),
+            (
+                r#"{"title":"x","howMany":"2"}"#,
+                "field-invalid",
+                Some("howMany"),
+            ),
+            (
+                r#"{"title":"x","howMany":1e999}"#,
+                "field-invalid",
+                Some("howMany"),
+            ),
+            (
+                r#"{"title":"x","title":"y"}"#,
+                "field-invalid",
+                Some("title"),
+            ),
+            ("[]", "field-invalid", None),
+            ("null", "field-invalid", None),
+            ("7", "field-invalid", None),
+            ("", "malformed-request", None),
+            ("{", "malformed-request", None),
+            (r#"{"title":"x"} x"#, "malformed-request", None),
+            (r#"{"title":"x",}"#, "malformed-request", None),
+            ("{\"title\":\"\u{0}\"}", "malformed-request", None),
+        ] {
+            let error = read_object::<Order>(body.as_bytes()).unwrap_err();
+            assert_eq!(
+                (error.code().as_str(), error.field_name()),
+                (code, field),
+                "{body}: {error}"
+            );
+        }
+        assert!(read_object::<Order>(br#" {"title":"x","howMany":1e30} "#).is_ok());
+        assert!(read_object::<Order>(b"{\"title\":\"\xff\"}").is_err());
+        assert!(read_object::<Map<String, Value>>("[".repeat(10_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn values_are_never_repeated() {
+        let error = read_object::<Order>(br#"{"title":"x","lines":"hunter2"}"#).unwrap_err();
+        assert!(!error.detail().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn merged_values_have_the_same_errors() {
+        let error = read_value::<Order>(serde_json::json!({"title": "x", "sold": 1})).unwrap_err();
+        assert_eq!(
+            (error.code(), error.field_name()),
+            (ErrorCode::UnknownField, Some("sold"))
+        );
+        let error = read_value::<Order>(serde_json::json!({})).unwrap_err();
+        assert_eq!(
+            (error.code(), error.field_name()),
+            (ErrorCode::FieldInvalid, Some("title"))
+        );
+    }
+
+    #[test]
+    fn only_the_named_types_are_read() {
+        let headers = |values: &[&str]| {
+            values
+                .iter()
+                .map(|value| (CONTENT_TYPE, value.parse().unwrap()))
+                .collect::<HeaderMap>()
+        };
+        assert!(require_type(&headers(&["application/JSON; charset=utf-8"]), &[JSON]).is_ok());
+        for bad in [
+            &[][..],
+            &["text/plain"],
+            &["application/jsonx"],
+            &[JSON, JSON],
+        ] {
+            assert!(
+                require_type(&headers(bad), &[JSON]).is_err(),
+                "{bad:?} must be refused"
+            );
+        }
+        assert!(require_type(&headers(&[MERGE_PATCH_JSON]), &[MERGE_PATCH_JSON, JSON]).is_ok());
+    }
+}

@@ -1,0 +1,253 @@
+//! Who asks, at which tenant's door, from where.
+//!
+//! The tenant of a request: the header `X-Tenant`, else the subdomain, else the token's, else the only one there is.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    extract::{ConnectInfo, FromRef, FromRequestParts},
+    http::{HeaderMap, HeaderName, Uri, header::HOST, request::Parts},
+};
+use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result, Role, TenantId};
+
+use crate::{
+    auth::{Authenticate, client_address, not_authenticated},
+    routes::controllers::problem::Problem,
+};
+
+const X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Where every request passes: knows how callers are recognised and how tenants are named.
+pub(in crate::routes) struct Door {
+    /// Finds the implied tenant.
+    pub(in crate::routes) engine: Engine,
+    /// Recognises callers.
+    pub(in crate::routes) authenticate: Arc<dyn Authenticate>,
+    /// Below it, the first label of a host name is a tenant.
+    pub(in crate::routes) base_domain: Option<String>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub(in crate::routes) trusted_proxies: Vec<IpAddr>,
+}
+
+impl Door {
+    /// The caller of a request in its tenant.
+    async fn caller(&self, parts: &Parts) -> Result<Caller> {
+        let named = self.named_tenant(parts)?;
+        let Some(caller) = self.authenticate.authenticate(&parts.headers).await? else {
+            return Ok(Caller::anonymous(self.or_implied(named).await?));
+        };
+        match (caller.tenant(), named) {
+            (Ok(own), Some(named)) if *own != named => {
+                Err(not_authenticated("This token belongs to another tenant."))
+            }
+            (Ok(_), _) => Ok(caller),
+            (Err(_), named) => Ok(caller.within(self.or_implied(named).await?)),
+        }
+    }
+
+    /// The tenant that a request names itself.
+    ///
+    /// # Errors
+    /// `field-invalid` for a broken `X-Tenant`, `not-found` for a subdomain that can't be a tenant.
+    fn named_tenant(&self, parts: &Parts) -> Result<Option<TenantId>> {
+        let mut values = parts.headers.get_all(X_TENANT).iter();
+        if let Some(value) = values.next() {
+            if values.next().is_some() {
+                return Err(Error::field("X-Tenant", "Name one tenant."));
+            }
+            return TenantId::parse(value.to_str().unwrap_or_default())
+                .map(Some)
+                .map_err(|error| error.at_field("X-Tenant"));
+        }
+        match (&self.base_domain, host(&parts.uri, &parts.headers)) {
+            (Some(base), Some(host)) => tenant_of_host(host, base),
+            _ => Ok(None),
+        }
+    }
+
+    async fn or_implied(&self, named: Option<TenantId>) -> Result<TenantId> {
+        if let Some(named) = named {
+            return Ok(named);
+        }
+        self.engine.tenants().implied().await?.ok_or_else(|| {
+            Error::new(
+                ErrorCode::NotFound,
+                "Which tenant? There is not exactly one here: name it in the header X-Tenant.",
+            )
+        })
+    }
+}
+
+/// The caller, signed in or not, in the request's tenant.
+#[derive(Debug)]
+pub(in crate::routes) struct AsCaller(pub(in crate::routes) Caller);
+
+impl<S> FromRequestParts<S> for AsCaller
+where
+    S: Send + Sync,
+    Arc<Door>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Ok(Self(Arc::<Door>::from_ref(state).caller(parts).await?))
+    }
+}
+
+/// Somebody at a tenant's door whose token, if they sent one, is not looked at: an old one must not keep
+/// anybody from signing in.
+#[derive(Debug)]
+pub(in crate::routes) struct Visitor(pub(in crate::routes) Caller);
+
+impl<S> FromRequestParts<S> for Visitor
+where
+    S: Send + Sync,
+    Arc<Door>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let door = Arc::<Door>::from_ref(state);
+        let named = door.named_tenant(parts)?;
+        Ok(Self(Caller::anonymous(door.or_implied(named).await?)))
+    }
+}
+
+/// The tenant that the request itself names, if it does.
+#[derive(Debug)]
+pub(in crate::routes) struct NamedTenant(pub(in crate::routes) Option<TenantId>);
+
+impl<S> FromRequestParts<S> for NamedTenant
+where
+    S: Send + Sync,
+    Arc<Door>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Ok(Self(Arc::<Door>::from_ref(state).named_tenant(parts)?))
+    }
+}
+
+/// An operator, outside tenants.
+///
+/// Refuses everybody else here already, although use cases authorise: behind this door a path names the tenant,
+/// and a tenant's own people must never be carried into another one.
+#[derive(Debug)]
+pub(in crate::routes) struct AsOperator(pub(in crate::routes) Caller);
+
+impl<S> FromRequestParts<S> for AsOperator
+where
+    S: Send + Sync,
+    Arc<Door>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let door = Arc::<Door>::from_ref(state);
+        match door.authenticate.authenticate(&parts.headers).await? {
+            Some(caller) if caller.role() == Role::Operator => Ok(Self(Caller::operator())),
+            Some(_) => {
+                Err(Error::forbidden("Only an operator of this installation may do this.").into())
+            }
+            None => Err(not_authenticated(
+                "Sign in as an operator and send the token with the request.",
+            )
+            .into()),
+        }
+    }
+}
+
+/// The client's address, if the server says whom it talks to (axum's `ConnectInfo<SocketAddr>`).
+#[derive(Debug, Clone, Copy)]
+pub(in crate::routes) struct ClientAddress(pub(in crate::routes) Option<IpAddr>);
+
+impl<S> FromRequestParts<S> for ClientAddress
+where
+    S: Send + Sync,
+    Arc<Door>: FromRef<S>,
+{
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let door = Arc::<Door>::from_ref(state);
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip());
+        // A value that is not text ends the chain of those who can be believed.
+        let values = parts
+            .headers
+            .get_all(X_FORWARDED_FOR)
+            .iter()
+            .map(|value| value.to_str().unwrap_or("?"));
+        Ok(Self(client_address(peer, values, &door.trusted_proxies)))
+    }
+}
+
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    uri.host().or_else(|| {
+        let host = headers.get(HOST)?.to_str().ok()?;
+        Some(host.rsplit_once(':').map_or(host, |(name, _port)| name))
+    })
+}
+
+/// The tenant that a host name below `base` stands for; none for other hosts.
+fn tenant_of_host(host: &str, base: &str) -> Result<Option<TenantId>> {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let base = base.trim_matches('.').to_ascii_lowercase();
+    match host
+        .strip_suffix(&base)
+        .and_then(|label| label.strip_suffix('.'))
+    {
+        Some(label) => TenantId::parse(label)
+            .map(Some)
+            .map_err(|_| Error::not_found("tenant", "of this host name")),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_below_the_base_domain_is_a_tenant() {
+        let tenant = |host: &str| {
+            tenant_of_host(host, "Tickets.example")
+                .map(|tenant| tenant.map(|tenant| tenant.to_string()))
+        };
+        assert_eq!(
+            tenant("acme.tickets.example").unwrap().as_deref(),
+            Some("acme")
+        );
+        assert_eq!(
+            tenant("ACME.tickets.EXAMPLE.").unwrap().as_deref(),
+            Some("acme")
+        );
+        assert_eq!(tenant("tickets.example").unwrap(), None);
+        assert_eq!(tenant("xtickets.example").unwrap(), None);
+        assert_eq!(tenant("localhost").unwrap(), None);
+        assert_eq!(
+            tenant("a.b.tickets.example").unwrap_err().code(),
+            ErrorCode::NotFound
+        );
+    }
+
+    #[test]
+    fn the_port_is_no_part_of_a_host() {
+        let headers = HeaderMap::from_iter([(HOST, "acme.tickets.example:8080".parse().unwrap())]);
+        assert_eq!(
+            host(&Uri::from_static("/api"), &headers),
+            Some("acme.tickets.example")
+        );
+        assert_eq!(
+            host(&Uri::from_static("http://b.example:1/api"), &headers),
+            Some("b.example")
+        );
+    }
+}

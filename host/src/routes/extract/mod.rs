@@ -1,0 +1,15 @@
+//! Extractors: what a handler takes from a request, each refusing what it cannot read with a precise problem.
+//!
+//! Used by controllers. They decide nothing beyond that.
+
+mod body;
+mod caller;
+mod headers;
+mod path;
+mod query;
+
+pub(super) use body::{Json, MergePatch, read_value};
+pub(super) use caller::{AsCaller, AsOperator, ClientAddress, Door, NamedTenant, Visitor};
+pub(super) use headers::{ExpectedVersion, IdempotencyKeyHeader, KnownVersions, OptionalVersion};
+pub(super) use path::{Id, Prefix};
+pub(super) use query::{AtPage, PageParams, refuse_query};

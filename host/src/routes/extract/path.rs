@@ -1,0 +1,46 @@
+//! Ids in paths, and where the router is mounted.
+
+use std::str::FromStr;
+
+use axum::{
+    extract::{FromRequestParts, RawPathParams},
+    http::request::Parts,
+};
+use boxoffice_engine::{Error, ErrorCode};
+
+use crate::routes::{answers, controllers::problem::Problem};
+
+/// The id that a path ends or continues with; one that can't be any is `not-found`.
+#[derive(Debug)]
+pub(in crate::routes) struct Id<T>(pub(in crate::routes) T);
+
+impl<S: Send + Sync, T: FromStr<Err = Error>> FromRequestParts<S> for Id<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let nothing = || Error::new(ErrorCode::NotFound, "There is no such thing here.");
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| nothing())?;
+        // The last one: the prefix this router is mounted under may have parameters of its own.
+        let (_, text) = params.iter().last().ok_or_else(nothing)?;
+        match text.parse() {
+            Ok(id) => Ok(Self(id)),
+            Err(error) if error.code() == ErrorCode::NotFound => Err(error.into()),
+            // A name that breaks a rule belongs to nothing.
+            Err(_) => Err(nothing().into()),
+        }
+    }
+}
+
+/// The path this router is mounted under; empty at the root.
+#[derive(Debug)]
+pub(in crate::routes) struct Prefix(pub(in crate::routes) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Prefix {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(answers::prefix_in(&parts.extensions)))
+    }
+}

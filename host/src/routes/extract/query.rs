@@ -1,0 +1,122 @@
+//! Query parameters: those of lists, and none elsewhere.
+
+use axum::{
+    extract::{FromRequestParts, Query, Request},
+    http::{Uri, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use boxoffice_engine::{Error, ErrorCode, PageRequest, Result};
+use utoipa::IntoParams;
+
+use crate::routes::controllers::problem::Problem;
+
+/// Longest cursor that is looked at; ours are far shorter.
+const CURSOR_BYTES_MAX: usize = 512;
+
+/// The parameters of a list.
+#[derive(Debug, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::routes) struct PageParams {
+    /// What the last page gave as `nextCursor`; none for the first page.
+    cursor: Option<String>,
+    /// Items of a page at most.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<i64>,
+}
+
+/// Which page of a list is asked for.
+#[derive(Debug)]
+pub(in crate::routes) struct AtPage(pub(in crate::routes) PageRequest);
+
+impl<S: Send + Sync> FromRequestParts<S> for AtPage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        Ok(Self(page_of(&parts.uri)?))
+    }
+}
+
+/// Refuses any query, for routes that take none: a parameter without effect misleads.
+pub(in crate::routes) async fn refuse_query(request: Request, next: Next) -> Response {
+    match pairs_of(request.uri()) {
+        Ok(pairs) => match pairs.first() {
+            Some((name, _)) => Problem::from(unknown(name)).into_response(),
+            None => next.run(request).await,
+        },
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+fn page_of(uri: &Uri) -> Result<PageRequest> {
+    let mut params = PageParams::default();
+    for (name, value) in pairs_of(uri)? {
+        let twice = match name.as_str() {
+            "cursor" if value.len() > CURSOR_BYTES_MAX => {
+                return Err(Error::field(
+                    "cursor",
+                    "Send back what the last page gave as nextCursor.",
+                ));
+            }
+            "cursor" => params.cursor.replace(value).is_some(),
+            "limit" => {
+                let limit = value
+                    .parse()
+                    .map_err(|_| Error::field("limit", "A page holds 1 to 100 items."))?;
+                params.limit.replace(limit).is_some()
+            }
+            other => return Err(unknown(other)),
+        };
+        if twice {
+            return Err(Error::field(name, "Send this parameter once."));
+        }
+    }
+    PageRequest::parse(params.cursor, params.limit)
+}
+
+fn pairs_of(uri: &Uri) -> Result<Vec<(String, String)>> {
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .map_err(|_| Error::new(ErrorCode::MalformedRequest, "The query cannot be read."))?;
+    Ok(pairs.0)
+}
+
+fn unknown(name: &str) -> Error {
+    let name: String = name
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(80)
+        .collect();
+    Error::new(
+        ErrorCode::UnknownField,
+        "This query parameter is not known here.",
+    )
+    .at_field(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_read_and_everything_else_is_named() {
+        let page = page_of(&"/x?limit=5&cursor=a%2Fb".parse().unwrap()).unwrap();
+        assert_eq!((page.limit, page.cursor.as_deref()), (5, Some("a/b")));
+        assert_eq!(page_of(&"/x".parse().unwrap()).unwrap().limit, 20);
+        for (query, code, field) in [
+            ("limit=0", "field-invalid", "limit"),
+            ("limit=101", "field-invalid", "limit"),
+            ("limit=ten", "field-invalid", "limit"),
+            ("limit=99999999999999999999", "field-invalid", "limit"),
+            ("limit=1&limit=2", "field-invalid", "limit"),
+            ("Limit=1", "unknown-field", "Limit"),
+            ("offset=1", "unknown-field", "offset"),
+        ] {
+            let error = page_of(&format!("/x?{query}").parse().unwrap()).unwrap_err();
+            assert_eq!(
+                (error.code().as_str(), error.field_name()),
+                (code, Some(field)),
+                "{query}"
+            );
+        }
+    }
+}

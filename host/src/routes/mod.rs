@@ -1,0 +1,259 @@
+//! The URL table and what stands around it: [`router`] is the whole HTTP side of an installation.
+//!
+//! Called by the host's program and by platforms that mount it. Routes call controllers, and those alone call the
+//! engine's AppModules.
+
+mod answers;
+mod controllers;
+mod dev_mails;
+mod extract;
+mod html;
+mod openapi;
+mod pages;
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, FromRef, Request},
+    middleware::{from_fn, from_fn_with_state},
+    routing::{get, post},
+};
+use boxoffice_engine::{Engine, Error, ErrorCode};
+use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
+
+use crate::auth::{Authenticate, BearerAuthentication, LoginThrottle, TokenKeys};
+use controllers::{
+    auth::{self, SignIn},
+    bookings, events, health, notifications, operators,
+    problem::{METHOD_NOT_ALLOWED, Problem},
+    tenants,
+};
+use dev_mails::MailsFolder;
+use extract::Door;
+
+pub use openapi::openapi_json;
+pub use pages::{error_codes, error_page};
+
+/// How the HTTP side behaves. The defaults suit one process that serves browsers and programs directly.
+pub struct RouterOptions {
+    /// Recognises callers in place of our own tokens. The routes that make ours (`/api/auth/*` but `me`, and the
+    /// operator's sign-in) are then left out.
+    pub authenticate: Option<Arc<dyn Authenticate>>,
+    /// Sign our tokens. Generated ones end with the process, and every session with them.
+    pub keys: TokenKeys,
+    /// Largest request body, in bytes; beyond it `body-too-large`.
+    pub body_bytes_max: usize,
+    /// Whether tries to sign in are counted, per account and per client address.
+    pub throttle_logins: bool,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Where `tenant.BASE` is a tenant's own address.
+    pub base_domain: Option<String>,
+    /// Shows the mails in this folder under `/dev/mails`, to anybody. Only for development.
+    pub mails_folder: Option<PathBuf>,
+    /// How long a request may take; beyond it `unavailable`, or `outcome-unknown` for one that changes things.
+    pub request_timeout: Duration,
+}
+
+impl Default for RouterOptions {
+    fn default() -> Self {
+        Self {
+            authenticate: None,
+            keys: TokenKeys::generate(),
+            // The largest useful request, an event with 10,000 characters of prose, is a tenth of it.
+            body_bytes_max: 1024 * 1024,
+            throttle_logins: true,
+            trusted_proxies: Vec::new(),
+            base_domain: None,
+            mails_folder: None,
+            // Longer than any bound inside the engine, shorter than what proxies wait.
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Builds the whole HTTP side: the REST interface, its description, health checks and pages.
+///
+/// It nests under any prefix: links in answers carry the prefix. For throttles by address, serve it with
+/// `into_make_service_with_connect_info::<SocketAddr>()`.
+pub fn router(engine: Engine, options: RouterOptions) -> Router {
+    let own_tokens = options.authenticate.is_none();
+    let shared = Shared::new(engine, &options);
+    table(own_tokens, options.mails_folder.is_some())
+        .fallback(async || {
+            Problem::from(Error::new(
+                ErrorCode::NotFound,
+                "There is nothing at this path.",
+            ))
+        })
+        .method_not_allowed_fallback(async || {
+            Problem::host(
+                &METHOD_NOT_ALLOWED,
+                "The header Allow names the methods that work at this path.",
+            )
+        })
+        .with_state(shared)
+        // From the inside out; the last one sees a request first.
+        .layer(DefaultBodyLimit::max(options.body_bytes_max))
+        .layer(from_fn_with_state(
+            options.request_timeout,
+            answers::within_time,
+        ))
+        .layer(CatchPanicLayer::custom(answers::panicked))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(answers::span)
+                .on_request(())
+                .on_response(answers::answered)
+                .on_failure(()),
+        )
+        .layer(from_fn(answers::complete))
+}
+
+/// Every URL there is.
+fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
+    let lists = Router::new() // These take ?cursor=…&limit=…, and say so themselves.
+        .route("/api/events", get(events::list))
+        .route("/api/events/{id}/bookings", get(bookings::list_of_event))
+        .route("/api/bookings/me", get(bookings::list_mine))
+        .route(
+            "/api/notifications/{id}/deliveries",
+            get(notifications::deliveries),
+        )
+        .route("/api/operator/tenants", get(operators::list_tenants))
+        .route(
+            "/api/operator/tenants/{tenant}/users",
+            get(operators::list_users),
+        );
+
+    let things = Router::new()
+        .route("/api/tenant", get(tenants::show))
+        .route("/api/auth/me", get(auth::me))
+        .route("/api/events", post(events::create))
+        .route(
+            "/api/events/{id}",
+            get(events::show)
+                .put(events::replace)
+                .patch(events::merge)
+                .delete(events::delete),
+        )
+        .route("/api/events/{id}/cancel", post(events::cancel))
+        .route("/api/bookings", post(bookings::create))
+        .route("/api/bookings/{id}", get(bookings::show))
+        .route("/api/bookings/{id}/cancel", post(bookings::cancel))
+        .route("/api/notifications/{id}", get(notifications::show))
+        .route("/api/operator/tenants", post(operators::create_tenant))
+        .route(
+            "/api/operator/tenants/{tenant}/users",
+            post(operators::create_user),
+        );
+
+    let sign_in = Router::new() // Only with tokens of our own.
+        .route("/api/auth/register", post(auth::register))
+        .route("/api/auth/login", post(auth::login))
+        .route("/api/auth/refresh", post(auth::refresh))
+        .route("/api/auth/logout", post(auth::logout))
+        .route("/api/operator/login", post(operators::login));
+
+    let pages = Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route(
+            "/openapi.json",
+            get(async move |request: Request| pages::openapi(own_tokens, &request)),
+        )
+        .route("/docs", get(pages::docs))
+        .route("/docs/docs.js", get(pages::docs_script))
+        .route("/docs/pages.css", get(pages::style))
+        .route("/errors/{code}", get(pages::error));
+
+    let mails = Router::new() // Only in development.
+        .route("/dev/mails", get(dev_mails::list_page))
+        .route("/dev/mails.json", get(dev_mails::list_json))
+        .route("/dev/mails/{name}", get(dev_mails::mail_page))
+        .route("/dev/mails/{name}/raw", get(dev_mails::raw));
+
+    let mut api = things;
+    if own_tokens {
+        api = api.merge(sign_in);
+    }
+    let mut all = api
+        .route_layer(from_fn(extract::refuse_query))
+        .merge(lists)
+        .merge(pages);
+    if dev {
+        all = all.merge(mails);
+    }
+    all
+}
+
+/// What handlers can take with `State`, each only its own part.
+#[derive(Clone)]
+struct Shared {
+    engine: Engine,
+    door: Arc<Door>,
+    sign_in: Arc<SignIn>,
+    mails: MailsFolder,
+}
+
+impl Shared {
+    fn new(engine: Engine, options: &RouterOptions) -> Self {
+        let own =
+            || Arc::new(BearerAuthentication::new(options.keys.clone())) as Arc<dyn Authenticate>;
+        let door = Door {
+            engine: engine.clone(),
+            authenticate: options.authenticate.clone().unwrap_or_else(own),
+            base_domain: options.base_domain.clone(),
+            trusted_proxies: options.trusted_proxies.clone(),
+        };
+        let sign_in = SignIn {
+            keys: options.keys.clone(),
+            throttle: options.throttle_logins.then(LoginThrottle::new),
+        };
+        let mails = MailsFolder::new(options.mails_folder.clone().unwrap_or_default());
+        Self {
+            engine,
+            door: Arc::new(door),
+            sign_in: Arc::new(sign_in),
+            mails,
+        }
+    }
+}
+
+impl FromRef<Shared> for Engine {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.engine.clone()
+    }
+}
+
+impl FromRef<Shared> for Arc<Door> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.door.clone()
+    }
+}
+
+impl FromRef<Shared> for Arc<SignIn> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.sign_in.clone()
+    }
+}
+
+impl FromRef<Shared> for MailsFolder {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.mails.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_routes_collide() {
+        // axum panics when they do.
+        for (own_tokens, dev) in [(true, true), (true, false), (false, false)] {
+            let _ = table(own_tokens, dev);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The OpenAPI 3.1 description, generated from the controllers.
+//!
+//! Controllers name the error codes of each operation in `x-error-codes`; here they become answers, together with
+//! those that every operation of its kind has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::StatusCode;
+use boxoffice_engine::ErrorCode;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        Content, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder,
+        path::Operation,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::controllers::{
+    auth, bookings, events, health, notifications, operators,
+    problem::{HOST_CODES, PROBLEM_JSON, ProblemResponse, UNSUPPORTED_MEDIA_TYPE, status_of},
+    tenants,
+};
+
+const ERROR_CODES: &str = "x-error-codes";
+/// Paths that are left out where a platform has sign-ins of its own.
+const SIGN_IN_PATHS: [&str; 5] = [
+    "/api/auth/register",
+    "/api/auth/login",
+    "/api/auth/refresh",
+    "/api/auth/logout",
+    "/api/operator/login",
+];
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Boxoffice",
+        description = "Events, bookings, and telling customers what changed.\n\nThe tenant of a request is named by \
+            the header X-Tenant, else by the subdomain, else by the token; the only tenant of an installation needs no \
+            name. Errors are application/problem+json with a stable `code`."
+    ),
+    paths(
+        auth::register, auth::login, auth::refresh, auth::logout, auth::me,
+        events::create, events::list, events::show, events::replace, events::merge, events::cancel, events::delete,
+        bookings::create, bookings::list_mine, bookings::list_of_event, bookings::show, bookings::cancel,
+        notifications::show, notifications::deliveries,
+        tenants::show,
+        operators::login, operators::create_tenant, operators::list_tenants, operators::create_user,
+        operators::list_users,
+        health::live, health::ready,
+    ),
+    components(schemas(ProblemResponse)),
+    security(("bearer" = [])),
+    tags(
+        (name = "auth", description = "Signing up, in and out"),
+        (name = "events", description = "What people attend"),
+        (name = "bookings", description = "Tickets that customers booked"),
+        (name = "notifications", description = "What customers are told, and how far that has come"),
+        (name = "tenant", description = "The tenant of the request"),
+        (name = "operator", description = "For those who run the installation"),
+        (name = "health", description = "For load balancers and supervisors"),
+    ),
+    modifiers(&Bearer, &TenantHeader, &Errors)
+)]
+struct Description;
+
+/// Writes the OpenAPI description of every route, as served under `/openapi.json`.
+pub fn openapi_json() -> String {
+    json(true, "")
+}
+
+/// Writes the description for a router at `prefix`, with or without the sign-ins of our own.
+pub(super) fn json(own_tokens: bool, prefix: &str) -> String {
+    let mut description = Description::openapi();
+    if !own_tokens {
+        description
+            .paths
+            .paths
+            .retain(|path, _| !SIGN_IN_PATHS.contains(&path.as_str()));
+    }
+    if !prefix.is_empty() {
+        description.servers = Some(vec![utoipa::openapi::Server::new(prefix)]);
+    }
+    description
+        .to_pretty_json()
+        .expect("the description is plain data")
+}
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("The `token` of a sign-in."))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Adds the header that names the tenant to every operation that has one.
+struct TenantHeader;
+
+impl Modify for TenantHeader {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::{
+            ObjectBuilder, Required,
+            path::{ParameterBuilder, ParameterIn},
+            schema::Type,
+        };
+        let header = ParameterBuilder::new()
+            .name("X-Tenant")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "Which tenant, where neither host name nor token say so",
+            ))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .build();
+        for (path, operation) in operations(openapi) {
+            if path.starts_with("/api/") && !path.starts_with("/api/operator/") {
+                operation
+                    .parameters
+                    .get_or_insert_default()
+                    .push(header.clone());
+            }
+        }
+    }
+}
+
+/// Turns error codes into answers.
+struct Errors;
+
+impl Modify for Errors {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let anonymous_first: Vec<_> = openapi.security.clone().unwrap_or_default();
+        for (path, operation) in operations(openapi) {
+            let needs_token = operation
+                .security
+                .as_ref()
+                .unwrap_or(&anonymous_first)
+                .iter()
+                .any(|one| serde_json::to_value(one).is_ok_and(|one| one.get("bearer").is_some()));
+            for (status, codes) in codes_by_status(path, operation, needs_token) {
+                operation.responses.responses.insert(
+                    status.as_str().to_owned(),
+                    RefOr::T(problem(status, &codes)),
+                );
+            }
+        }
+    }
+}
+
+/// The codes of an operation: its own, and those of every operation like it.
+fn codes_by_status(
+    path: &str,
+    operation: &Operation,
+    needs_token: bool,
+) -> BTreeMap<StatusCode, BTreeSet<String>> {
+    let own = operation
+        .extensions
+        .iter()
+        .filter_map(|extensions| extensions.get(ERROR_CODES)?.as_array());
+    let own = own
+        .flatten()
+        .filter_map(|code| code.as_str().map(str::to_owned));
+    let mut codes: BTreeSet<String> = own.collect();
+    let mut add =
+        |code: &[ErrorCode]| codes.extend(code.iter().map(|code| code.as_str().to_owned()));
+    if path.starts_with("/api/") {
+        add(&[
+            ErrorCode::FieldInvalid,
+            ErrorCode::UnknownField,
+            ErrorCode::Unavailable,
+            ErrorCode::Internal,
+        ]);
+    }
+    if needs_token {
+        add(&[ErrorCode::NotAuthenticated]);
+    }
+    if operation.request_body.is_some() {
+        add(&[ErrorCode::MalformedRequest, ErrorCode::BodyTooLarge]);
+        codes.insert(UNSUPPORTED_MEDIA_TYPE.code.to_owned());
+    }
+    let mut by_status = BTreeMap::<StatusCode, BTreeSet<String>>::new();
+    for code in codes {
+        if let Some(status) = status_of_code(&code) {
+            by_status.entry(status).or_default().insert(code);
+        }
+    }
+    by_status
+}
+
+fn status_of_code(code: &str) -> Option<StatusCode> {
+    let host = HOST_CODES
+        .iter()
+        .find(|host| host.code == code)
+        .map(|host| host.status);
+    host.or_else(|| {
+        code.parse::<ErrorCode>()
+            .ok()
+            .map(|code| status_of(code.kind()))
+    })
+}
+
+fn problem(status: StatusCode, codes: &BTreeSet<String>) -> Response {
+    let codes: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
+    let mut response = ResponseBuilder::new()
+        .description(codes.join(", "))
+        .content(
+            PROBLEM_JSON,
+            Content::new(Some(Ref::from_schema_name("Problem"))),
+        );
+    if status == StatusCode::UNAUTHORIZED {
+        response = response.header("WWW-Authenticate", HeaderBuilder::new().build());
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
+        response = response.header("Retry-After", HeaderBuilder::new().build());
+    }
+    response.build()
+}
+
+fn operations(
+    openapi: &mut utoipa::openapi::OpenApi,
+) -> impl Iterator<Item = (&str, &mut Operation)> {
+    openapi.paths.paths.iter_mut().flat_map(|(path, item)| {
+        let all = [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.patch,
+            &mut item.delete,
+        ];
+        all.into_iter()
+            .flatten()
+            .map(|operation| (path.as_str(), operation))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn description() -> Value {
+        serde_json::from_str(&openapi_json()).unwrap()
+    }
+
+    #[test]
+    fn every_named_error_code_exists() {
+        for (path, operation) in operations(&mut Description::openapi()) {
+            for code in operation
+                .extensions
+                .iter()
+                .filter_map(|all| all.get(ERROR_CODES)?.as_array())
+                .flatten()
+            {
+                assert!(
+                    status_of_code(code.as_str().unwrap()).is_some(),
+                    "{path}: {code}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn walk(value: &Value, root: &Value) {
+            match value {
+                Value::Object(members) => {
+                    if let Some(Value::String(reference)) = members.get("$ref") {
+                        let pointer = reference.strip_prefix('#').unwrap();
+                        assert!(root.pointer(pointer).is_some(), "{reference}");
+                    }
+                    members.values().for_each(|value| walk(value, root));
+                }
+                Value::Array(items) => items.iter().for_each(|value| walk(value, root)),
+                _ => {}
+            }
+        }
+        walk(&description(), &description());
+    }
+
+    #[test]
+    fn operations_have_their_errors_security_and_ids() {
+        let description = description();
+        assert_eq!(description["openapi"], "3.1.0");
+        let book = &description["paths"]["/api/bookings"]["post"];
+        for status in [
+            "201", "400", "401", "403", "404", "409", "413", "415", "422", "500", "503",
+        ] {
+            assert!(book["responses"][status].is_object(), "{status}");
+        }
+        assert!(
+            book["responses"]["409"]["description"]
+                .as_str()
+                .unwrap()
+                .contains("`not-enough-tickets`")
+        );
+        assert_eq!(
+            description["components"]["securitySchemes"]["bearer"]["scheme"],
+            "bearer"
+        );
+        assert!(description["paths"]["/api/auth/login"]["post"]["responses"]["429"].is_object());
+        let mut ids = BTreeSet::new();
+        for (path, operation) in operations(&mut Description::openapi()) {
+            let id = operation.operation_id.clone().unwrap();
+            assert!(ids.insert(id.clone()), "{path}: {id} stands there twice");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_its_server_and_foreign_sign_ins_have_no_paths() {
+        let mounted: Value = serde_json::from_str(&json(false, "/tickets")).unwrap();
+        assert_eq!(mounted["servers"][0]["url"], "/tickets");
+        assert!(mounted["paths"].get("/api/auth/login").is_none());
+        assert!(mounted["paths"].get("/api/auth/me").is_some());
+    }
+}

@@ -1,0 +1,222 @@
+//! The rules: what each refuses, where, and how to mend it.
+
+use std::fmt;
+
+use super::source::{SourceFile, has_word};
+
+/// A place that breaks a rule.
+pub(super) struct Finding {
+    pub(super) path: String,
+    pub(super) line: usize,
+    pub(super) rule: &'static str,
+    pub(super) fix: &'static str,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}: {}: {}", self.path, self.line, self.rule, self.fix)
+    }
+}
+
+/// Something that no file may do.
+pub(super) struct Rule {
+    pub(super) name: &'static str,
+    fix: &'static str,
+    /// The lines that break it, counted from 1.
+    lines: fn(&SourceFile) -> Vec<usize>,
+}
+
+impl Rule {
+    pub(super) fn check(&self, file: &SourceFile) -> Vec<Finding> {
+        let finding = |line| Finding { path: file.path.clone(), line, rule: self.name, fix: self.fix };
+        (self.lines)(file).into_iter().map(finding).collect()
+    }
+}
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "file-head",
+        fix: "begin the file with `//!`: what lives here, who calls it, what it calls",
+        lines: |file| match file.path.ends_with(".rs") && !file.text.starts_with("//! ") {
+            true => vec![1],
+            false => Vec::new(),
+        },
+    },
+    Rule {
+        name: "test-head",
+        fix: "begin the test file with its `Goal:` and its `Method:`",
+        lines: |file| {
+            let head: Vec<&str> = file.text.lines().take_while(|line| line.starts_with("//!")).collect();
+            let says = |word: &str| head.iter().any(|line| line.contains(word));
+            let has_tests = file.is_in("tests/it/") && file.lines_where(is_test_mark).first().is_some();
+            if has_tests && !(says("Goal:") && says("Method:")) { vec![1] } else { Vec::new() }
+        },
+    },
+    Rule {
+        name: "engine-knows-no-transport",
+        fix: "the engine knows no HTTP, WASM, NATS or SMTP: put this behind a port and into the host",
+        lines: |file| {
+            const CRATES: [&str; 10] = [
+                "axum", "hyper", "reqwest", "tower", "tower_http", "wasmtime", "async_nats", "lettre", "clap",
+                "boxoffice_host",
+            ];
+            if file.is_in("engine/src/") {
+                return file.lines_where(|line| CRATES.iter().any(|name| has_word(line, name)));
+            }
+            let named = |line: &str| CRATES.iter().any(|name| line.starts_with(&name.replace('_', "-")));
+            if file.path == "engine/Cargo.toml" { file.lines_where(named) } else { Vec::new() }
+        },
+    },
+    Rule {
+        name: "store-only-in-repositories",
+        fix: "only engine/src/modules/repositories names surrealdb: make this a repository method",
+        lines: |file| {
+            let allowed = file.path.starts_with("engine/src/modules/repositories/");
+            match (file.is_in("engine/src/") || file.is_in("host/src/")) && !allowed {
+                true => file.lines_where(|line| has_word(line, "surrealdb")),
+                false => Vec::new(),
+            }
+        },
+    },
+    Rule {
+        name: "environment-only-in-config",
+        fix: "only host/src/config.rs and its children read the environment: make this an option there",
+        lines: |file| {
+            let allowed = file.path == "host/src/config.rs" || file.path.starts_with("host/src/config/");
+            let reads = |line: &str| {
+                let calls = ["env::var", "env::vars", "env::var_os", "env::vars_os", "env::set_var"];
+                calls.iter().any(|call| has_word(line, call)) || has_word(line, "providers::Env") || clap_environment(line)
+            };
+            match (file.is_in("engine/src/") || file.is_in("host/src/")) && !allowed {
+                true => file.lines_where(reads),
+                false => Vec::new(),
+            }
+        },
+    },
+    Rule {
+        name: "calls-go-down",
+        fix: "a layer names only the layers below it (see ARCHITECTURE.md): move the rule up or the word down",
+        lines: calls_up_or_sideways,
+    },
+    Rule {
+        name: "layers-are-private",
+        fix: "declare layer folders with plain `mod`: the path is the permission",
+        lines: |file| {
+            const FOLDERS: [&str; 6] = ["modules", "repositories", "models", "schema", "worker", "controllers"];
+            let opens = |line: &str| {
+                let Some(rest) = line.trim_start().strip_prefix("pub") else { return false };
+                let name = rest.split_once("mod ").map_or("", |(_, name)| name);
+                FOLDERS.contains(&name.trim_end().trim_end_matches([';', '{']).trim_end())
+            };
+            if file.is_in("engine/src/") || file.is_in("host/src/") { file.lines_where(opens) } else { Vec::new() }
+        },
+    },
+    Rule {
+        name: "includes-stay-in-the-crate",
+        fix: "an included file lies in the folder of its crate, or the crate does not package",
+        lines: includes_that_leave,
+    },
+    Rule {
+        name: "no-unwrap",
+        fix: "outside tests use `?`, or `expect` with the invariant that makes it impossible",
+        lines: |file| match file.is_in("engine/src/") || file.is_in("host/src/") {
+            true => file.lines_where(|line| line.contains(".unwrap()") || line.contains(".unwrap_err()")),
+            false => Vec::new(),
+        },
+    },
+    Rule {
+        name: "no-unsafe",
+        fix: "safe code only; the first exception will be the place where compiled plugins are loaded",
+        lines: |file| match file.path.ends_with(".rs") {
+            true => file.lines_where(|line| has_word(line, "unsafe")),
+            false => Vec::new(),
+        },
+    },
+    Rule {
+        name: "system-scope-places",
+        fix: "no query runs without a tenant: take a `TenantId`; the list of exceptions may only shrink",
+        lines: |file| {
+            let allowed = SYSTEM_SCOPE_PLACES.iter().any(|place| file.path.starts_with(place));
+            match file.is_in("engine/src/") && !allowed {
+                true => file.lines_where(|line| has_word(line, "SystemScope")),
+                false => Vec::new(),
+            }
+        },
+    },
+    Rule {
+        name: "one-mapping-to-statuses",
+        fix: "only host/src/routes/controllers/problem.rs turns error kinds into statuses",
+        lines: |file| match file.is_in("host/src/") && !file.path.starts_with("host/src/routes/controllers/problem") {
+            true => file.lines_where(|line| has_word(line, "ErrorKind") && !line.contains("io::ErrorKind")),
+            false => Vec::new(),
+        },
+    },
+    Rule {
+        name: "no-ignored-tests",
+        fix: "a test runs or does not exist: make it quick, or put its long form behind BOXOFFICE_LONG",
+        lines: |file| match file.path.ends_with(".rs") {
+            true => {
+                let text = file.uncommented.lines().enumerate();
+                text.filter(|(_, line)| line.trim_start().starts_with("#[ignore")).map(|(index, _)| index + 1).collect()
+            }
+            false => Vec::new(),
+        },
+    },
+];
+
+/// Where the one exception from "every query has a tenant" may be named.
+const SYSTEM_SCOPE_PLACES: &[&str] = &["engine/src/worker/", "engine/src/modules/repositories/"];
+
+/// Which paths each folder of the engine may not name; the first folder that fits a file counts.
+const REFUSED: &[(&str, &[&str])] = &[
+    ("engine/src/types/", &["ports", "modules", "app_modules", "worker", "engine"]),
+    ("engine/src/ports/", &["modules", "app_modules", "worker", "engine"]),
+    ("engine/src/modules/", &["app_modules", "worker", "engine"]),
+    ("engine/src/app_modules/", &["modules::repositories", "worker"]),
+    ("engine/src/worker/", &["modules::repositories"]),
+];
+
+fn calls_up_or_sideways(file: &SourceFile) -> Vec<usize> {
+    let refused = REFUSED.iter().find(|(folder, _)| file.is_in(folder)).map_or(&[][..], |(_, refused)| refused);
+    let is_refused = |path: &str| {
+        let inner = path.strip_prefix("crate::").unwrap_or_default();
+        let below = |prefix: &str| inner == prefix || inner.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("::"));
+        let repositories = file.path.starts_with("engine/src/modules/repositories/");
+        let models = file.path.starts_with("engine/src/modules/repositories/models/");
+        let sideways = file.path.starts_with("engine/src/app_modules/") && !file.path.ends_with("/mod.rs");
+        refused.iter().any(|prefix| below(prefix))
+            // A repository knows no rule, a model no repository, a use case no other use case.
+            || (repositories && below("modules") && !below("modules::repositories"))
+            || (models && below("modules::repositories") && !below("modules::repositories::models"))
+            || (sideways && below("app_modules"))
+    };
+    let mut lines: Vec<usize> =
+        file.crate_paths().into_iter().filter(|(_, path)| is_refused(path)).map(|(line, _)| line).collect();
+    lines.dedup();
+    lines
+}
+
+fn includes_that_leave(file: &SourceFile) -> Vec<usize> {
+    let leaves = |line: &str| {
+        let Some(at) = ["include_str!", "include_bytes!", "include!"].iter().find_map(|name| line.find(name)) else {
+            return false;
+        };
+        // The path may be put together; its first piece says how far up it goes.
+        let path = line[at..].split('"').nth(1).unwrap_or_default();
+        // Folders between the crate's own folder and the file: `engine/src/a/b.rs` lies two deep.
+        let depth = file.path.split('/').count().saturating_sub(2);
+        path.starts_with('/') || path.split('/').filter(|part| *part == "..").count() > depth
+    };
+    let lines = file.uncommented.lines().enumerate();
+    lines.filter(|(_, line)| leaves(line)).map(|(index, _)| index + 1).collect()
+}
+
+fn is_test_mark(line: &str) -> bool {
+    line.trim_start().starts_with("#[test]") || line.trim_start().starts_with("#[tokio::test")
+}
+
+/// Whether clap would read an argument from the environment, past the configuration.
+fn clap_environment(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("#[arg(") && has_word(line, "env")
+}

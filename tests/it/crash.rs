@@ -1,0 +1,191 @@
+//! Goal: nothing acknowledged is lost: a 2xx means it is on disk, together with the mail it owes.
+//!
+//! Method: `boxoffice dev` on one folder, killed with SIGKILL in the middle of booking load, several rounds on the
+//! same folder (more under BOXOFFICE_LONG=1). A round is killed after a random number of acknowledgements, so that
+//! the moment does not depend on the machine's speed; the seed is printed. After each restart every acknowledged
+//! booking must be listed, the counters must agree with the list, and every request whose answer was lost is sent
+//! again under its key: each key ends with exactly one booking. At the end each booking has exactly one mail.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use boxoffice_tests::{
+    Account, Answer, Client, Patience, Program, TempFolder, count_mails, is_long_run, read_mails, wait_until,
+};
+use futures::future::join_all;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    api::{event_body, path_of, text},
+    race::customers,
+};
+
+const CLIENTS: usize = 8;
+
+/// What became of a request: its key, and the booking's id if that was acknowledged.
+type Sent = Vec<(String, Option<String>)>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_a_kill() {
+    let seed: u64 = rand::rng().random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let rounds = if is_long_run() { 40 } else { 5 };
+
+    let data = TempFolder::new("crash");
+    let mut program = Program::dev(data.path()).await;
+    let door = program.client().tenant("demo");
+    let organizer = door.register("olga@example.org", "organizer").await;
+    let event = organizer.client.post("/api/events", event_body(json!({"totalTickets": 1_000_000}))).await.expect(201);
+    let customers = customers(&door, CLIENTS).await;
+    let mut keys: BTreeMap<String, (usize, String)> = BTreeMap::new();
+
+    for round in 0..rounds {
+        let acknowledgements = random.random_range(5..120);
+        println!("round {round}: killed after {acknowledgements} acknowledgements");
+        let sent = load_until_killed(program, &customers, &event, round, acknowledgements).await;
+        program = Program::dev(data.path()).await;
+        let now = program.client();
+        let lost = sent.iter().flatten().filter(|(_, booking)| booking.is_none()).count();
+        println!("round {round}: {lost} answers lost");
+        check_acknowledged(&organizer, &now, &event, &sent).await;
+        send_lost_ones_again(&customers, &now, &event, sent, &mut keys).await;
+        check_counters(&organizer, &now, &event, &keys).await;
+    }
+    check_mails(&data, &customers, &keys).await;
+    program.stop().await;
+    check_mails(&data, &customers, &keys).await;
+}
+
+/// Books with all customers in closed loops, kills the program after some acknowledgements, and answers what was sent.
+async fn load_until_killed(
+    program: Program,
+    customers: &[Account],
+    event: &Value,
+    round: usize,
+    acknowledgements: usize,
+) -> Vec<Sent> {
+    let (count, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let now = program.client();
+    let loops: Vec<_> = customers
+        .iter()
+        .enumerate()
+        .map(|(index, customer)| {
+            let (client, event) = (customer.client.at(&now), event["id"].clone());
+            tokio::spawn(book_in_a_loop(client, event, format!("{round}-{index}"), count.clone(), is_over.clone()))
+        })
+        .collect();
+    wait_until(Patience::WORK, "enough acknowledgements", || {
+        let enough = count.load(Ordering::Relaxed) >= acknowledgements;
+        async move { enough }
+    })
+    .await;
+    program.kill();
+    is_over.store(true, Ordering::Relaxed);
+    join_all(loops).await.into_iter().map(|sent| sent.expect("a load loop does not panic")).collect()
+}
+
+async fn book_in_a_loop(
+    client: Client,
+    event: Value,
+    name: String,
+    count: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
+) -> Sent {
+    let mut sent = Vec::new();
+    for number in 0.. {
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
+        let key = format!("{name}-{number}");
+        let request = client.request(Method::POST, "/api/bookings").header("Idempotency-Key", &key);
+        match Answer::try_of(request.json(&json!({"eventId": event, "numTickets": 1}))).await {
+            Ok(answer) => {
+                sent.push((key, Some(text(&answer.expect(201)["id"]).to_owned())));
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(_) => {
+                sent.push((key, None));
+                break;
+            }
+        }
+    }
+    sent
+}
+
+async fn check_acknowledged(organizer: &Account, now: &Client, event: &Value, sent: &[Sent]) {
+    let listed = organizer.client.at(now).all(&format!("{}/bookings", path_of(event))).await;
+    let listed: BTreeSet<&str> = listed.iter().map(|booking| text(&booking["id"])).collect();
+    for (key, booking) in sent.iter().flatten() {
+        if let Some(booking) = booking {
+            assert!(listed.contains(booking.as_str()), "key {key}: booking {booking} was acknowledged and is lost");
+        }
+    }
+}
+
+/// Sends every request again, answered or not: the answer must be the first one, or the first booking.
+async fn send_lost_ones_again(
+    customers: &[Account],
+    now: &Client,
+    event: &Value,
+    sent: Vec<Sent>,
+    keys: &mut BTreeMap<String, (usize, String)>,
+) {
+    for (index, sent) in sent.into_iter().enumerate() {
+        let client = customers[index].client.at(now);
+        for (number, (key, known)) in sent.into_iter().rev().enumerate() {
+            // Those without an answer all, of the others the last few: they are what a crash could have hit.
+            let booking = match known {
+                Some(known) if number > 3 => known,
+                known => {
+                    let body = json!({"eventId": event["id"], "numTickets": 1});
+                    let answer = client.post_once("/api/bookings", &key, body).await.expect(201);
+                    let booking = text(&answer["id"]).to_owned();
+                    assert!(known.is_none_or(|known| known == booking), "key {key} booked twice");
+                    booking
+                }
+            };
+            keys.insert(key, (index, booking));
+        }
+    }
+}
+
+async fn check_counters(
+    organizer: &Account,
+    now: &Client,
+    event: &Value,
+    keys: &BTreeMap<String, (usize, String)>,
+) {
+    let client = organizer.client.at(now);
+    let listed = client.all(&format!("{}/bookings", path_of(event))).await;
+    let listed: BTreeSet<&str> = listed.iter().map(|booking| text(&booking["id"])).collect();
+    let expected: BTreeSet<&str> = keys.values().map(|(_, booking)| booking.as_str()).collect();
+    assert_eq!(listed, expected, "one booking per key, and no other");
+    let seen = client.get(&path_of(event)).await.expect(200);
+    assert_eq!(seen["ticketsSold"].as_u64(), Some(keys.len() as u64), "the counter agrees with the list");
+}
+
+async fn check_mails(data: &TempFolder, customers: &[Account], keys: &BTreeMap<String, (usize, String)>) {
+    let folder = data.join("mails");
+    wait_until(Patience::WORK, &format!("{} confirmations", keys.len()), || {
+        let there = count_mails(&folder);
+        async move { there >= keys.len() }
+    })
+    .await;
+    let mails = read_mails(&folder);
+    for (index, customer) in customers.iter().enumerate() {
+        let owed = keys.values().filter(|(owner, _)| *owner == index).count();
+        let got: Vec<_> = mails.iter().filter(|mail| mail.is_to(&customer.email)).collect();
+        assert_eq!(got.len(), owed, "one confirmation per booking of {}", customer.email);
+        let ids: BTreeSet<&str> = got.iter().map(|mail| mail.message_id.as_str()).collect();
+        assert_eq!(ids.len(), owed, "each mail is another one");
+    }
+    assert_eq!(mails.len(), keys.len());
+}

@@ -1,0 +1,18 @@
+//! The one integration test binary, its modules by subject.
+//!
+//! Run by `tests/run.py`, which builds the programs and sets what the kit needs; `python3 tests/run.py FILTER`
+//! runs the tests whose name holds FILTER.
+
+mod api;
+mod architecture;
+mod bookings;
+mod config;
+mod crash;
+mod embed;
+mod events;
+mod flow;
+mod mail;
+mod mail_workers;
+mod race;
+mod routes;
+mod sessions;

@@ -1,0 +1,393 @@
+//! Goal: every route refuses whom and what it must: nobody, the wrong role, another tenant, a body that cannot be
+//! read, an id that nobody has. And a new route cannot be forgotten here.
+//!
+//! Method: a table with one row per route, tried in each of those situations over the real router; at the end every
+//! row is tried rightfully, in order, so that the table's own requests are known to be good. The table must hold
+//! exactly what `/openapi.json` describes, and that must be what the router's own table routes, but for pages.
+
+use std::collections::BTreeSet;
+
+use boxoffice_engine::{AddOperator, Caller, EmailAddress, Label, UserRole};
+use boxoffice_tests::{Account, Answer, Client, Hosted, TestPlatform, workspace_root};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::api::{event_body, path_of, text};
+
+/// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
+const PAGES: [&str; 9] = [
+    "/openapi.json", "/docs", "/docs/docs.js", "/docs/pages.css", "/errors/{code}", "/dev/mails", "/dev/mails.json",
+    "/dev/mails/{name}", "/dev/mails/{name}/raw",
+];
+
+/// One route and what it must do.
+struct Row {
+    method: &'static str,
+    /// As `/openapi.json` has it.
+    path: &'static str,
+    door: Door,
+    /// The thing that the path names.
+    thing: Thing,
+    /// A body that is good, as JSON; its members are then spoilt one by one.
+    body: Option<fn(&World) -> Value>,
+    /// The status of the rightful request.
+    succeeds: u16,
+}
+
+/// Who may pass.
+#[derive(Clone, Copy, PartialEq)]
+enum Door {
+    /// Everybody; a token is not even looked at.
+    Open,
+    /// Everybody at the tenant's door; a token that is sent must be good.
+    Public,
+    /// Whoever is signed in.
+    SignedIn,
+    /// Organizers; a customer gets this status.
+    Organizer(u16),
+    /// The customer of the thing; another one gets this status.
+    Customer(u16),
+    /// Operators.
+    Operator,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Thing {
+    None,
+    Event,
+    EmptyEvent,
+    Booking,
+    Notification,
+    Tenant,
+}
+
+const ROWS: &[Row] = &[
+    row("GET", "/health/live", Door::Open, Thing::None, None, 200),
+    row("GET", "/health/ready", Door::Open, Thing::None, None, 200),
+    row("POST", "/api/auth/register", Door::Open, Thing::None, Some(|_| {
+        json!({"email": "new@north.test", "name": "New", "password": Account::PASSWORD, "role": "customer"})
+    }), 201),
+    row("POST", "/api/auth/login", Door::Open, Thing::None, Some(|_| {
+        json!({"email": "ann@north.test", "password": Account::PASSWORD})
+    }), 200),
+    row("POST", "/api/auth/refresh", Door::Open, Thing::None, Some(|world| {
+        json!({"refreshToken": world.north.customer.refresh_token})
+    }), 200),
+    row("POST", "/api/auth/logout", Door::Open, Thing::None, Some(|world| {
+        json!({"refreshToken": world.north.customer.refresh_token})
+    }), 204),
+    row("GET", "/api/auth/me", Door::SignedIn, Thing::None, None, 200),
+    row("GET", "/api/tenant", Door::Public, Thing::None, None, 200),
+    row("GET", "/api/events", Door::Public, Thing::None, None, 200),
+    row("POST", "/api/events", Door::Organizer(403), Thing::None, Some(|_| event_body(json!({}))), 201),
+    row("GET", "/api/events/{id}", Door::Public, Thing::Event, None, 200),
+    row("PUT", "/api/events/{id}", Door::Organizer(403), Thing::EmptyEvent, Some(|_| {
+        event_body(json!({"notifyCustomers": false}))
+    }), 200),
+    row("PATCH", "/api/events/{id}", Door::Organizer(403), Thing::EmptyEvent, Some(|_| {
+        json!({"title": "Blues Night", "notifyCustomers": false})
+    }), 200),
+    row("DELETE", "/api/events/{id}", Door::Organizer(403), Thing::EmptyEvent, None, 204),
+    row("GET", "/api/events/{id}/bookings", Door::Organizer(403), Thing::Event, None, 200),
+    row("POST", "/api/bookings", Door::SignedIn, Thing::None, Some(|world| {
+        json!({"eventId": world.north.event, "numTickets": 1, "expectedTotalMinor": 0})
+    }), 201),
+    row("GET", "/api/bookings/me", Door::SignedIn, Thing::None, None, 200),
+    row("GET", "/api/bookings/{id}", Door::Customer(404), Thing::Booking, None, 200),
+    row("POST", "/api/bookings/{id}/cancel", Door::Customer(404), Thing::Booking, None, 200),
+    row("GET", "/api/notifications/{id}", Door::Organizer(403), Thing::Notification, None, 200),
+    row("GET", "/api/notifications/{id}/deliveries", Door::Organizer(403), Thing::Notification, None, 200),
+    row("POST", "/api/events/{id}/cancel", Door::Organizer(403), Thing::Event, None, 200),
+    row("POST", "/api/operator/login", Door::Open, Thing::None, Some(|_| {
+        json!({"email": "op@boxoffice.test", "password": Account::PASSWORD})
+    }), 200),
+    row("POST", "/api/operator/tenants", Door::Operator, Thing::None, Some(|_| {
+        json!({"id": "west", "name": "West", "currency": "EUR", "organizersMayRegister": true})
+    }), 201),
+    row("GET", "/api/operator/tenants", Door::Operator, Thing::None, None, 200),
+    row("POST", "/api/operator/tenants/{tenant}/users", Door::Operator, Thing::Tenant, Some(|_| {
+        json!({"email": "owen@north.test", "name": "Owen", "password": Account::PASSWORD, "role": "owner"})
+    }), 201),
+    row("GET", "/api/operator/tenants/{tenant}/users", Door::Operator, Thing::Tenant, None, 200),
+];
+
+const fn row(
+    method: &'static str,
+    path: &'static str,
+    door: Door,
+    thing: Thing,
+    body: Option<fn(&World) -> Value>,
+    succeeds: u16,
+) -> Row {
+    Row { method, path, door, thing, body, succeeds }
+}
+
+#[tokio::test]
+async fn the_table_holds_every_route() {
+    let world = World::make().await;
+    let document = world.north.door.get("/openapi.json").await.expect(200);
+    let described: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().expect("methods").keys();
+            methods.filter(|name| *name != "parameters").map(|name| (name.to_uppercase(), path.clone()))
+        })
+        .collect();
+    let tabled: BTreeSet<_> = ROWS.iter().map(|row| (row.method.to_owned(), row.path.to_owned())).collect();
+    assert_eq!(described, tabled, "the OpenAPI document (left) and this test's table (right) differ");
+
+    let table = std::fs::read_to_string(workspace_root().join("host/src/routes/mod.rs")).expect("the router's source");
+    let routed: BTreeSet<&str> = table.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let known: BTreeSet<&str> = ROWS.iter().map(|row| row.path).chain(PAGES).collect();
+    assert_eq!(routed, known, "the router's table (left) and what is described or a page (right) differ");
+}
+
+#[tokio::test]
+async fn nobody_passes_where_somebody_must_be_known() {
+    let world = World::make().await;
+    for row in ROWS {
+        let answer = row.send(&world, &world.north.door, &world.thing(row.thing)).await;
+        match row.door {
+            Door::Open | Door::Public => assert_ne!(answer.status, 401, "{}", row.named(&answer)),
+            _ => drop(answer.problem(401, "not-authenticated")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_roles_are_refused() {
+    let world = World::make().await;
+    for row in ROWS {
+        let thing = world.thing(row.thing);
+        let (client, status) = match row.door {
+            Door::Open | Door::Public | Door::SignedIn => continue,
+            Door::Organizer(status) => (&world.north.customer.client, status),
+            Door::Customer(status) => (&world.north.other_customer.client, status),
+            Door::Operator => (&world.north.organizer.client, 403),
+        };
+        let code = if status == 403 { "forbidden" } else { "not-found" };
+        row.send(&world, client, &thing).await.problem(status, code);
+        if let Door::Organizer(status) = row.door {
+            // An organizer of the same tenant who did not make the event is no better; making one's own is fine.
+            let answer = row.send(&world, &world.north.rival.client, &thing).await;
+            let allowed: &[u16] = if row.thing == Thing::None { &[201] } else { &[status, 404] };
+            assert!(allowed.contains(&answer.status), "{}", row.named(&answer));
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_tenants_find_nothing_and_their_tokens_open_nothing() {
+    let world = World::make().await;
+    for row in ROWS.iter().filter(|row| row.door != Door::Open) {
+        let thing = world.thing(row.thing);
+        let south = match row.door {
+            Door::Operator => continue,
+            Door::Organizer(_) => &world.south.organizer.client,
+            _ => &world.south.customer.client,
+        };
+        // Their token at this tenant's door.
+        let answer = row.send(&world, &south.tenant("north"), &thing).await;
+        answer.problem(401, "not-authenticated");
+        // Their token at their own door, this tenant's thing.
+        let names_a_thing = row.thing != Thing::None || row.path == "/api/bookings";
+        if names_a_thing {
+            row.send(&world, south, &thing).await.problem(404, "not-found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_are_refused_by_name() {
+    let world = World::make().await;
+    for row in ROWS {
+        let Some(body) = row.body else { continue };
+        let (client, thing, body) = (world.rightful(row), world.thing(row.thing), body(&world));
+        let raw = |content_type: &str, text: &str| {
+            let request = row.request(client, &thing).header("Content-Type", content_type).body(text.to_owned());
+            Answer::of(request)
+        };
+        for text in ["", "{", "{\"a\":}", "\u{0}", "{}}"] {
+            raw("application/json", text).await.problem(400, "malformed-request");
+        }
+        for text in ["[]", "7", "null", "\"text\""] {
+            raw("application/json", text).await.problem(422, "field-invalid");
+        }
+        raw("text/plain", &body.to_string()).await.problem(415, "unsupported-media-type");
+        raw("application/json", &" ".repeat((1 << 20) + 1)).await.problem(413, "body-too-large");
+        let mut unknown = body.clone();
+        unknown["colour"] = json!("red");
+        raw("application/json", &unknown.to_string()).await.problem(422, "unknown-field").at_field("colour");
+        for name in body.as_object().expect("an object").keys() {
+            let mut spoilt = body.clone();
+            spoilt[name] = json!([{"deep": true}]);
+            let answer = raw("application/json", &spoilt.to_string()).await;
+            let problem = answer.problem(422, "field-invalid");
+            assert_eq!(problem.member("field"), name.as_str(), "{}", row.named(&answer));
+        }
+    }
+}
+
+#[tokio::test]
+async fn ids_that_nobody_has_are_not_found() {
+    let world = World::make().await;
+    let long = "x".repeat(1000);
+    for row in ROWS.iter().filter(|row| row.thing != Thing::None) {
+        let of_no_one: &[&str] = match row.thing {
+            // Well-formed, and of nobody.
+            Thing::Booking => &["AZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ"],
+            Thing::Tenant => &["nowhere"],
+            _ => &["01jzzzzzzzzzzzzzzzzzzzzzzz"],
+        };
+        let nonsense = ["nonsense", "%00", "%27%20OR%201%3D1", "..%2F..", "%F0%9F%8E%AB", &long];
+        for id in of_no_one.iter().chain(&nonsense) {
+            let answer = row.send(&world, world.rightful(row), id).await;
+            assert!([404, 422].contains(&answer.status), "{}", row.named(&answer));
+            if of_no_one.contains(id) {
+                answer.problem(404, "not-found");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn rightful_requests_pass() {
+    let world = World::make().await;
+    for row in ROWS {
+        let answer = row.send(&world, world.rightful(row), &world.thing(row.thing)).await;
+        assert_eq!(answer.status, row.succeeds, "{}", row.named(&answer));
+        let id = answer.header("x-request-id");
+        assert!(!id.is_empty(), "every answer carries a request id: {}", row.named(&answer));
+    }
+}
+
+impl Row {
+    fn request(&self, client: &Client, thing: &str) -> reqwest::RequestBuilder {
+        let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
+        let path = self.path.replace("{id}", thing).replace("{tenant}", thing);
+        let request = client.request(method, &path);
+        match self.method {
+            // The events of the table are changed at most twice, in the order of the table.
+            "PUT" => request.header("If-Match", "\"1\""),
+            "PATCH" => request.header("If-Match", "\"2\""),
+            "DELETE" => request.header("If-Match", "\"3\""),
+            _ => request,
+        }
+    }
+
+    async fn send(&self, world: &World, client: &Client, thing: &str) -> Answer {
+        let request = self.request(client, thing);
+        let body = self.body.map(|body| body(world));
+        Answer::of(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
+    }
+
+    fn named(&self, answer: &Answer) -> String {
+        format!("{} {} answered {}: {}", self.method, self.path, answer.status, answer.text)
+    }
+}
+
+/// Two tenants with the same people and things, and an operator.
+struct World {
+    north: Side,
+    south: Side,
+    operator: Client,
+    _hosted: Hosted,
+    _platform: TestPlatform,
+}
+
+struct Side {
+    door: Client,
+    organizer: Account,
+    rival: Account,
+    customer: Account,
+    other_customer: Account,
+    event: String,
+    empty_event: String,
+    booking: String,
+    notification: String,
+}
+
+impl World {
+    async fn make() -> Self {
+        let platform = TestPlatform::new().await;
+        platform.may_owe();
+        let operator = AddOperator {
+            email: EmailAddress::parse("email", "op@boxoffice.test").expect("an address"),
+            name: Label::parse("name", "Op").expect("one line"),
+            password: Account::PASSWORD.to_owned(),
+        };
+        platform.engine.operators().add(&Caller::operator(), operator).await.expect("an operator");
+        let hosted = Hosted::start(platform.engine.clone()).await;
+        let north = Side::make(&platform, &hosted, "north").await;
+        let south = Side::make(&platform, &hosted, "south").await;
+        let login = json!({"email": "op@boxoffice.test", "password": Account::PASSWORD});
+        let operator = hosted.client().post("/api/operator/login", login).await.expect(200);
+        let operator = hosted.client().token(text(&operator["token"]));
+        Self { north, south, operator, _hosted: hosted, _platform: platform }
+    }
+
+    /// Who may do it.
+    fn rightful(&self, row: &Row) -> &Client {
+        match row.door {
+            Door::Open | Door::Public => &self.north.door,
+            Door::SignedIn | Door::Customer(_) => &self.north.customer.client,
+            Door::Organizer(_) => &self.north.organizer.client,
+            Door::Operator => &self.operator,
+        }
+    }
+
+    fn thing(&self, thing: Thing) -> String {
+        match thing {
+            Thing::None => String::new(),
+            Thing::Event => self.north.event.clone(),
+            Thing::EmptyEvent => self.north.empty_event.clone(),
+            Thing::Booking => self.north.booking.clone(),
+            Thing::Notification => self.north.notification.clone(),
+            Thing::Tenant => "north".to_owned(),
+        }
+    }
+}
+
+impl Side {
+    async fn make(platform: &TestPlatform, hosted: &Hosted, tenant: &str) -> Self {
+        let id = platform.tenant(tenant).await;
+        let door = hosted.client().tenant(tenant);
+        let address = |name: &str| format!("{name}@{tenant}.test");
+        for (name, role) in [
+            ("olga", UserRole::Organizer),
+            ("rita", UserRole::Organizer),
+            ("ann", UserRole::Customer),
+            ("ben", UserRole::Customer),
+        ] {
+            platform.user(&id, name, role).await;
+        }
+        let organizer = door.login(&address("olga")).await;
+        let customer = door.login(&address("ann")).await;
+        let make = || organizer.client.post("/api/events", event_body(json!({})));
+        let (event, empty_event) = (make().await.expect(201), make().await.expect(201));
+        let book = json!({"eventId": event["id"], "numTickets": 1});
+        let booking = customer.client.post("/api/bookings", book).await.expect(201);
+        let change = json!({"location": "New Hall"});
+        let changed = organizer.client.patch(&path_of(&event), "\"1\"", change).await.expect(200);
+        let rival = door.login(&address("rita")).await;
+        let other_customer = door.login(&address("ben")).await;
+        let id_of = |value: &Value| text(&value["id"]).to_owned();
+        Self {
+            event: id_of(&event),
+            empty_event: id_of(&empty_event),
+            booking: id_of(&booking),
+            notification: id_of(&changed["notification"]),
+            door,
+            organizer,
+            rival,
+            customer,
+            other_customer,
+        }
+    }
+}

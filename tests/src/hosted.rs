@@ -1,0 +1,51 @@
+//! The host's router over an engine of this process, on a real port: for tests of the API that need no process of
+//! their own.
+
+use std::net::SocketAddr;
+
+use boxoffice_engine::Engine;
+use boxoffice_host::{RouterOptions, router};
+use tokio::task::JoinHandle;
+
+use crate::Client;
+
+/// A router that is being served. Dropping it stops serving.
+pub struct Hosted {
+    task: JoinHandle<()>,
+    address: SocketAddr,
+}
+
+impl Hosted {
+    /// Serves an engine with the default options, sign-ins not throttled.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn start(engine: Engine) -> Self {
+        Self::with_options(engine, RouterOptions { throttle_logins: false, ..RouterOptions::default() }).await
+    }
+
+    /// Serves an engine.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn with_options(engine: Engine, options: RouterOptions) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let service = router(engine, options).into_make_service_with_connect_info::<SocketAddr>();
+        let task = tokio::spawn(async move {
+            axum::serve(listener, service).await.expect("serving a bound listener does not end");
+        });
+        Self { task, address }
+    }
+
+    /// A client of it, nobody signed in.
+    pub fn client(&self) -> Client {
+        Client::new(format!("http://{}", self.address))
+    }
+}
+
+impl Drop for Hosted {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
