@@ -24,12 +24,22 @@ impl Api {
         let door = hosted.client().tenant("north");
         let organizer = door.register("olga@north.test", "organizer").await;
         let customer = door.register("ann@north.test", "customer").await;
-        Self { platform, door, organizer, customer, _hosted: hosted }
+        Self {
+            platform,
+            door,
+            organizer,
+            customer,
+            _hosted: hosted,
+        }
     }
 
     /// Makes an event from `event_body` with these members changed; null takes one away.
     pub(crate) async fn event(&self, changes: Value) -> Value {
-        self.organizer.client.post("/api/events", event_body(changes)).await.expect(201)
+        self.organizer
+            .client
+            .post("/api/events", event_body(changes))
+            .await
+            .expect(201)
     }
 
     /// Reads an event as a stranger does.
@@ -76,5 +86,7 @@ pub(crate) fn etag_of(event: &Value) -> String {
 /// The text of a JSON value.
 #[track_caller]
 pub(crate) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("not a text: {value}"))
 }

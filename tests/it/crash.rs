@@ -15,7 +15,8 @@ use std::{
 };
 
 use boxoffice_tests::{
-    Account, Answer, Client, Patience, Program, TempFolder, count_mails, is_long_run, read_mails, wait_until,
+    Account, Answer, Client, Patience, Program, TempFolder, count_mails, is_long_run, read_mails,
+    wait_until,
 };
 use futures::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -43,7 +44,14 @@ async fn what_was_acknowledged_survives_a_kill() {
     let mut program = Program::dev(data.path()).await;
     let door = program.client().tenant("demo");
     let organizer = door.register("olga@example.org", "organizer").await;
-    let event = organizer.client.post("/api/events", event_body(json!({"totalTickets": 1_000_000}))).await.expect(201);
+    let event = organizer
+        .client
+        .post(
+            "/api/events",
+            event_body(json!({"totalTickets": 1_000_000})),
+        )
+        .await
+        .expect(201);
     let customers = customers(&door, CLIENTS).await;
     let mut keys: BTreeMap<String, (usize, String)> = BTreeMap::new();
 
@@ -53,7 +61,11 @@ async fn what_was_acknowledged_survives_a_kill() {
         let sent = load_until_killed(program, &customers, &event, round, acknowledgements).await;
         program = Program::dev(data.path()).await;
         let now = program.client();
-        let lost = sent.iter().flatten().filter(|(_, booking)| booking.is_none()).count();
+        let lost = sent
+            .iter()
+            .flatten()
+            .filter(|(_, booking)| booking.is_none())
+            .count();
         println!("round {round}: {lost} answers lost");
         check_acknowledged(&organizer, &now, &event, &sent).await;
         send_lost_ones_again(&customers, &now, &event, sent, &mut keys).await;
@@ -72,14 +84,23 @@ async fn load_until_killed(
     round: usize,
     acknowledgements: usize,
 ) -> Vec<Sent> {
-    let (count, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, is_over) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
     let now = program.client();
     let loops: Vec<_> = customers
         .iter()
         .enumerate()
         .map(|(index, customer)| {
             let (client, event) = (customer.client.at(&now), event["id"].clone());
-            tokio::spawn(book_in_a_loop(client, event, format!("{round}-{index}"), count.clone(), is_over.clone()))
+            tokio::spawn(book_in_a_loop(
+                client,
+                event,
+                format!("{round}-{index}"),
+                count.clone(),
+                is_over.clone(),
+            ))
         })
         .collect();
     wait_until(Patience::WORK, "enough acknowledgements", || {
@@ -89,7 +110,11 @@ async fn load_until_killed(
     .await;
     program.kill();
     is_over.store(true, Ordering::Relaxed);
-    join_all(loops).await.into_iter().map(|sent| sent.expect("a load loop does not panic")).collect()
+    join_all(loops)
+        .await
+        .into_iter()
+        .map(|sent| sent.expect("a load loop does not panic"))
+        .collect()
 }
 
 async fn book_in_a_loop(
@@ -105,7 +130,9 @@ async fn book_in_a_loop(
             break;
         }
         let key = format!("{name}-{number}");
-        let request = client.request(Method::POST, "/api/bookings").header("Idempotency-Key", &key);
+        let request = client
+            .request(Method::POST, "/api/bookings")
+            .header("Idempotency-Key", &key);
         match Answer::try_of(request.json(&json!({"eventId": event, "numTickets": 1}))).await {
             Ok(answer) => {
                 sent.push((key, Some(text(&answer.expect(201)["id"]).to_owned())));
@@ -121,11 +148,18 @@ async fn book_in_a_loop(
 }
 
 async fn check_acknowledged(organizer: &Account, now: &Client, event: &Value, sent: &[Sent]) {
-    let listed = organizer.client.at(now).all(&format!("{}/bookings", path_of(event))).await;
+    let listed = organizer
+        .client
+        .at(now)
+        .all(&format!("{}/bookings", path_of(event)))
+        .await;
     let listed: BTreeSet<&str> = listed.iter().map(|booking| text(&booking["id"])).collect();
     for (key, booking) in sent.iter().flatten() {
         if let Some(booking) = booking {
-            assert!(listed.contains(booking.as_str()), "key {key}: booking {booking} was acknowledged and is lost");
+            assert!(
+                listed.contains(booking.as_str()),
+                "key {key}: booking {booking} was acknowledged and is lost"
+            );
         }
     }
 }
@@ -146,9 +180,15 @@ async fn send_lost_ones_again(
                 Some(known) if number > 3 => known,
                 known => {
                     let body = json!({"eventId": event["id"], "numTickets": 1});
-                    let answer = client.post_once("/api/bookings", &key, body).await.expect(201);
+                    let answer = client
+                        .post_once("/api/bookings", &key, body)
+                        .await
+                        .expect(201);
                     let booking = text(&answer["id"]).to_owned();
-                    assert!(known.is_none_or(|known| known == booking), "key {key} booked twice");
+                    assert!(
+                        known.is_none_or(|known| known == booking),
+                        "key {key} booked twice"
+                    );
                     booking
                 }
             };
@@ -169,21 +209,41 @@ async fn check_counters(
     let expected: BTreeSet<&str> = keys.values().map(|(_, booking)| booking.as_str()).collect();
     assert_eq!(listed, expected, "one booking per key, and no other");
     let seen = client.get(&path_of(event)).await.expect(200);
-    assert_eq!(seen["ticketsSold"].as_u64(), Some(keys.len() as u64), "the counter agrees with the list");
+    assert_eq!(
+        seen["ticketsSold"].as_u64(),
+        Some(keys.len() as u64),
+        "the counter agrees with the list"
+    );
 }
 
-async fn check_mails(data: &TempFolder, customers: &[Account], keys: &BTreeMap<String, (usize, String)>) {
+async fn check_mails(
+    data: &TempFolder,
+    customers: &[Account],
+    keys: &BTreeMap<String, (usize, String)>,
+) {
     let folder = data.join("mails");
-    wait_until(Patience::WORK, &format!("{} confirmations", keys.len()), || {
-        let there = count_mails(&folder);
-        async move { there >= keys.len() }
-    })
+    wait_until(
+        Patience::WORK,
+        &format!("{} confirmations", keys.len()),
+        || {
+            let there = count_mails(&folder);
+            async move { there >= keys.len() }
+        },
+    )
     .await;
     let mails = read_mails(&folder);
     for (index, customer) in customers.iter().enumerate() {
         let owed = keys.values().filter(|(owner, _)| *owner == index).count();
-        let got: Vec<_> = mails.iter().filter(|mail| mail.is_to(&customer.email)).collect();
-        assert_eq!(got.len(), owed, "one confirmation per booking of {}", customer.email);
+        let got: Vec<_> = mails
+            .iter()
+            .filter(|mail| mail.is_to(&customer.email))
+            .collect();
+        assert_eq!(
+            got.len(),
+            owed,
+            "one confirmation per booking of {}",
+            customer.email
+        );
         let ids: BTreeSet<&str> = got.iter().map(|mail| mail.message_id.as_str()).collect();
         assert_eq!(ids.len(), owed, "each mail is another one");
     }

@@ -15,12 +15,15 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
 };
 use boxoffice_engine::{
-    BookTickets, Caller, EmailAddress, Engine, EnsureUser, ErrorCode, IdempotencyKey, Label, Result, TenantId,
-    UserRole,
+    BookTickets, Caller, EmailAddress, Engine, EnsureUser, ErrorCode, IdempotencyKey, Label,
+    Result, TenantId, UserRole,
     ports::{BookingView, Decision, HookFailure, MailOutcome, Mailer, OutgoingMail, Policy},
 };
 use boxoffice_host::{Authenticate, RouterOptions};
-use boxoffice_tests::{Patience, TempFolder, TestPlatform, create_event, organizer_and_tenant, quick_settings, wait_until};
+use boxoffice_tests::{
+    Patience, TempFolder, TestPlatform, create_event, organizer_and_tenant, quick_settings,
+    wait_until,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -46,25 +49,53 @@ async fn the_sketch_of_the_design_works() {
         name: Label::parse("name", name).expect("one line"),
         email: EmailAddress::parse("email", "ann@acme.test").expect("an address"),
     };
-    let user = engine.users().ensure(&caller, ensure("Ann")).await.expect("a user");
-    let again = engine.users().ensure(&caller, ensure("Ann of Acme")).await.expect("the same user");
-    assert_eq!((again.id, again.name.as_str(), again.role), (user.id, "Ann of Acme", UserRole::Customer));
+    let user = engine
+        .users()
+        .ensure(&caller, ensure("Ann"))
+        .await
+        .expect("a user");
+    let again = engine
+        .users()
+        .ensure(&caller, ensure("Ann of Acme"))
+        .await
+        .expect("the same user");
+    assert_eq!(
+        (again.id, again.name.as_str(), again.role),
+        (user.id, "Ann of Acme", UserRole::Customer)
+    );
 
     let command = BookTickets {
         idempotency_key: Some(IdempotencyKey::parse("order-1").expect("a key")),
         ..BookTickets::general(event.id, 2)
     };
     let ann = caller.on_behalf_of(user.id);
-    let booking = engine.bookings().book_tickets(&ann, command.clone()).await.expect("a booking");
-    let same = engine.bookings().book_tickets(&ann, command).await.expect("the same booking");
+    let booking = engine
+        .bookings()
+        .book_tickets(&ann, command.clone())
+        .await
+        .expect("a booking");
+    let same = engine
+        .bookings()
+        .book_tickets(&ann, command)
+        .await
+        .expect("the same booking");
     assert_eq!(booking, same);
-    let refused = engine.bookings().book_tickets(&ann, BookTickets::general(event.id, 1)).await;
+    let refused = engine
+        .bookings()
+        .book_tickets(&ann, BookTickets::general(event.id, 1))
+        .await;
     let refused = refused.expect_err("the policy allows two");
     assert_eq!(refused.code(), ErrorCode::PolicyRejected);
-    assert_eq!((refused.policy_code_text(), refused.detail()), (Some("two-each"), "Two tickets each, please."));
+    assert_eq!(
+        (refused.policy_code_text(), refused.detail()),
+        (Some("two-each"), "Two tickets each, please.")
+    );
 
     let worker = engine.worker().spawn();
-    wait_until(Patience::WORK, "the confirmation", || async { !mailer.all().is_empty() }).await;
+    wait_until(Patience::WORK, "the confirmation", || async {
+        !mailer.all().is_empty()
+    })
+    .await;
     assert!(worker.is_healthy());
     assert!(worker.drain(Patience::START).await);
     let mails = mailer.all();
@@ -73,8 +104,16 @@ async fn the_sketch_of_the_design_works() {
     drop(engine);
 
     // The folder is free again, and remembers.
-    let engine = Engine::builder().embedded(folder.join("data")).build().await.expect("the folder opens again");
-    let kept = engine.bookings().show(&ann, booking.id).await.expect("the booking");
+    let engine = Engine::builder()
+        .embedded(folder.join("data"))
+        .build()
+        .await
+        .expect("the folder opens again");
+    let kept = engine
+        .bookings()
+        .show(&ann, booking.id)
+        .await
+        .expect("the booking");
     assert_eq!(kept, booking);
 }
 
@@ -94,11 +133,24 @@ async fn a_policy_decides_prices_and_its_failure_is_never_a_yes() {
         (5, ErrorCode::PolicyUnavailable),
         (6, ErrorCode::PolicyUnavailable),
     ] {
-        let refused = platform.engine.bookings().book_tickets(&ann, BookTickets::general(event.id, quantity)).await;
-        assert_eq!(refused.expect_err("refused").code(), code, "for {quantity} tickets");
+        let refused = platform
+            .engine
+            .bookings()
+            .book_tickets(&ann, BookTickets::general(event.id, quantity))
+            .await;
+        assert_eq!(
+            refused.expect_err("refused").code(),
+            code,
+            "for {quantity} tickets"
+        );
     }
     assert_eq!(asked.load(Ordering::Relaxed), 5);
-    let shown = platform.engine.events().show(&organizer, event.id).await.expect("the event");
+    let shown = platform
+        .engine
+        .events()
+        .show(&organizer, event.id)
+        .await
+        .expect("the event");
     assert_eq!(shown.tickets_sold, 1);
     platform.settle().await;
 }
@@ -112,7 +164,12 @@ async fn a_limit_per_customer_holds_against_fifty_requests_at_once() {
     let ann = platform.customer(&tenant, "ann").await;
     let requests = (0..50).map(|_| {
         let (engine, ann) = (platform.engine.clone(), ann.clone());
-        tokio::spawn(async move { engine.bookings().book_tickets(&ann, BookTickets::general(event.id, 1)).await })
+        tokio::spawn(async move {
+            engine
+                .bookings()
+                .book_tickets(&ann, BookTickets::general(event.id, 1))
+                .await
+        })
     });
     let mut booked = 0;
     for answer in futures::future::join_all(requests).await {
@@ -141,14 +198,22 @@ async fn the_router_nests_under_a_prefix_with_sign_ins_of_the_platform() {
         authenticate: Some(Arc::new(Badges { tenant, user: ann })),
         ..RouterOptions::default()
     };
-    let app = axum::Router::new().nest("/tickets", boxoffice_host::router(platform.engine.clone(), options));
+    let app = axum::Router::new().nest(
+        "/tickets",
+        boxoffice_host::router(platform.engine.clone(), options),
+    );
     let send = |request: Request<Body>| {
         let app = app.clone();
         async move {
             let response = app.oneshot(request).await.expect("a router does not fail");
             let status = response.status();
-            let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-            (status, serde_json::from_slice::<Value>(&body).unwrap_or(Value::Null))
+            let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+                .await
+                .expect("a body");
+            (
+                status,
+                serde_json::from_slice::<Value>(&body).unwrap_or(Value::Null),
+            )
         }
     };
     let book = |badge: &str| {
@@ -163,11 +228,18 @@ async fn the_router_nests_under_a_prefix_with_sign_ins_of_the_platform() {
     assert_eq!(status, StatusCode::CREATED, "{booking}");
     assert_eq!(booking["status"], "confirmed");
     let (status, problem) = send(book("forged")).await;
-    assert_eq!((status, &problem["code"]), (StatusCode::UNAUTHORIZED, &json!("not-authenticated")));
-    let show = Request::get(format!("/tickets/api/events/{}", event.id)).body(Body::empty()).expect("a request");
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::UNAUTHORIZED, &json!("not-authenticated"))
+    );
+    let show = Request::get(format!("/tickets/api/events/{}", event.id))
+        .body(Body::empty())
+        .expect("a request");
     let (status, shown) = send(show).await;
     assert_eq!((status, &shown["ticketsSold"]), (StatusCode::OK, &json!(1)));
-    let outside = Request::get("/api/events").body(Body::empty()).expect("a request");
+    let outside = Request::get("/api/events")
+        .body(Body::empty())
+        .expect("a request");
     assert_eq!(send(outside).await.0, StatusCode::NOT_FOUND);
 }
 
@@ -185,7 +257,9 @@ impl KeptMails {
 impl Mailer for KeptMails {
     async fn send(&self, mail: &OutgoingMail) -> MailOutcome {
         self.0.lock().expect("no holder panics").push(mail.clone());
-        MailOutcome::Sent { reply: "kept".to_owned() }
+        MailOutcome::Sent {
+            reply: "kept".to_owned(),
+        }
     }
 
     fn concurrency(&self) -> usize {
@@ -198,12 +272,18 @@ struct AtMostTwo;
 
 #[async_trait]
 impl Policy for AtMostTwo {
-    async fn validate_booking(&self, request: &BookingView) -> std::result::Result<Decision, HookFailure> {
+    async fn validate_booking(
+        &self,
+        request: &BookingView,
+    ) -> std::result::Result<Decision, HookFailure> {
         let wanted: u32 = request.lines.iter().map(|line| line.quantity).sum();
         if request.customer.tickets_in_event + wanted <= 2 {
             return Ok(Decision::Accept);
         }
-        Ok(Decision::Reject { code: "two-each".to_owned(), reason: "Two tickets each, please.".to_owned() })
+        Ok(Decision::Reject {
+            code: "two-each".to_owned(),
+            reason: "Two tickets each, please.".to_owned(),
+        })
     }
 }
 
@@ -212,14 +292,26 @@ struct Priced(Arc<AtomicU32>);
 
 #[async_trait]
 impl Policy for Priced {
-    async fn validate_booking(&self, request: &BookingView) -> std::result::Result<Decision, HookFailure> {
+    async fn validate_booking(
+        &self,
+        request: &BookingView,
+    ) -> std::result::Result<Decision, HookFailure> {
         self.0.fetch_add(1, Ordering::Relaxed);
         match request.lines[0].quantity {
-            1 => Ok(Decision::Adjust { unit_prices_minor: vec![0] }),
-            3 => Ok(Decision::Reject { code: "three".to_owned(), reason: "Not three.".to_owned() }),
+            1 => Ok(Decision::Adjust {
+                unit_prices_minor: vec![0],
+            }),
+            3 => Ok(Decision::Reject {
+                code: "three".to_owned(),
+                reason: "Not three.".to_owned(),
+            }),
             4 => Err(HookFailure("the policy is ill".to_owned())),
-            5 => Ok(Decision::Adjust { unit_prices_minor: vec![1] }),
-            _ => Ok(Decision::Adjust { unit_prices_minor: vec![0, 0] }),
+            5 => Ok(Decision::Adjust {
+                unit_prices_minor: vec![1],
+            }),
+            _ => Ok(Decision::Adjust {
+                unit_prices_minor: vec![0, 0],
+            }),
         }
     }
 }
@@ -236,7 +328,10 @@ impl Authenticate for Badges {
         match headers.get("Badge").map(|badge| badge.as_bytes()) {
             None => Ok(Some(Caller::anonymous(self.tenant.clone()))),
             Some(b"ann") => Ok(Some(self.user.clone())),
-            Some(_) => Err(boxoffice_engine::Error::new(ErrorCode::NotAuthenticated, "This badge is forged.")),
+            Some(_) => Err(boxoffice_engine::Error::new(
+                ErrorCode::NotAuthenticated,
+                "This badge is forged.",
+            )),
         }
     }
 }

@@ -12,7 +12,9 @@ use crate::api::{Api, etag_of, event_body, path_of, text};
 #[tokio::test]
 async fn an_event_is_answered_whole() {
     let api = Api::start().await;
-    let event = api.event(json!({"endsAt": "2027-03-01T23:00:00+01:00"})).await;
+    let event = api
+        .event(json!({"endsAt": "2027-03-01T23:00:00+01:00"}))
+        .await;
     let ticket_type = event["ticketTypes"][0]["id"].clone();
     assert!(ticket_type.is_string());
     let expected = json!({
@@ -45,7 +47,11 @@ async fn an_event_is_answered_whole() {
         "updatedAt": "2026-12-01T12:00:00Z",
     });
     assert_eq!(event, expected);
-    assert_eq!(api.seen(&event).await, expected, "published events are readable without a token");
+    assert_eq!(
+        api.seen(&event).await,
+        expected,
+        "published events are readable without a token"
+    );
     let listed = api.door.get("/api/events").await.expect(200);
     assert_eq!(listed, json!({"items": [expected], "nextCursor": null}));
 }
@@ -57,9 +63,17 @@ async fn a_whole_ticket_type_can_be_described() {
         "name": "Balcony", "capacity": 20, "priceMinor": 1250, "minPerBooking": 2, "maxPerBooking": 4,
         "salesOpenAt": "2026-11-01T00:00:00Z", "salesCloseAt": "2027-02-28T00:00:00Z",
     }]);
-    let event = api.event(json!({"totalTickets": null, "ticketTypes": ticket_types})).await;
+    let event = api
+        .event(json!({"totalTickets": null, "ticketTypes": ticket_types}))
+        .await;
     assert_eq!(event["totalTickets"], 20);
-    assert_eq!((&event["ticketTypes"][0]["priceMinor"], &event["ticketTypes"][0]["name"]), (&json!(1250), &json!("Balcony")));
+    assert_eq!(
+        (
+            &event["ticketTypes"][0]["priceMinor"],
+            &event["ticketTypes"][0]["name"]
+        ),
+        (&json!(1250), &json!("Balcony"))
+    );
 }
 
 #[tokio::test]
@@ -99,9 +113,18 @@ async fn bad_input_names_its_field() {
         (json!({"totalTickets": 1.5}), "totalTickets"),
         (json!({"totalTickets": "50"}), "totalTickets"),
     ] {
-        let answer = api.organizer.client.post("/api/events", event_body(changes.clone())).await;
+        let answer = api
+            .organizer
+            .client
+            .post("/api/events", event_body(changes.clone()))
+            .await;
         let problem = answer.problem(422, "field-invalid");
-        assert_eq!(problem.member("field"), field, "for {changes}: {}", answer.text);
+        assert_eq!(
+            problem.member("field"),
+            field,
+            "for {changes}: {}",
+            answer.text
+        );
     }
     for changes in [
         json!({"date": "2027-03-01"}),
@@ -110,12 +133,26 @@ async fn bad_input_names_its_field() {
         json!({"totalTickets": null, "ticketTypes": []}),
         json!({"totalTickets": null, "ticketTypes": [{"name": "A", "capacity": 5}, {"name": "B", "capacity": 5}]}),
     ] {
-        api.organizer.client.post("/api/events", event_body(changes)).await.problem(422, "field-invalid");
+        api.organizer
+            .client
+            .post("/api/events", event_body(changes))
+            .await
+            .problem(422, "field-invalid");
     }
     let many = json!({"totalTickets": null, "ticketTypes": [{"name": "A", "capacity": 0}]});
-    let answer = api.organizer.client.post("/api/events", event_body(many)).await;
-    answer.problem(422, "field-invalid").at_field("ticketTypes[0].capacity");
-    assert_eq!(api.door.get("/api/events").await.expect(200)["items"], json!([]), "nothing half-written");
+    let answer = api
+        .organizer
+        .client
+        .post("/api/events", event_body(many))
+        .await;
+    answer
+        .problem(422, "field-invalid")
+        .at_field("ticketTypes[0].capacity");
+    assert_eq!(
+        api.door.get("/api/events").await.expect(200)["items"],
+        json!([]),
+        "nothing half-written"
+    );
 }
 
 #[tokio::test]
@@ -126,13 +163,25 @@ async fn fields_and_parameters_that_nobody_knows_are_refused() {
         let body = event_body(json!({counter: 3}));
         let post = api.organizer.client.post("/api/events", body.clone()).await;
         post.problem(422, "unknown-field").at_field(counter);
-        let put = api.organizer.client.put(&path_of(&event), "\"1\"", body).await;
+        let put = api
+            .organizer
+            .client
+            .put(&path_of(&event), "\"1\"", body)
+            .await;
         put.problem(422, "unknown-field").at_field(counter);
-        let patch = api.organizer.client.patch(&path_of(&event), "\"1\"", json!({counter: 3})).await;
+        let patch = api
+            .organizer
+            .client
+            .patch(&path_of(&event), "\"1\"", json!({counter: 3}))
+            .await;
         patch.problem(422, "unknown-field").at_field(counter);
     }
     assert_eq!(api.seen(&event).await, event);
-    api.door.get("/api/events?order=title").await.problem(422, "unknown-field").at_field("order");
+    api.door
+        .get("/api/events?order=title")
+        .await
+        .problem(422, "unknown-field")
+        .at_field("order");
 }
 
 #[tokio::test]
@@ -143,13 +192,36 @@ async fn a_change_names_the_version_it_saw() {
     let body = event_body(json!({"location": "New Hall"}));
     for method in [Method::PUT, Method::PATCH, Method::DELETE] {
         let request = || client.request(method.clone(), &path);
-        let request = || if method == Method::DELETE { request() } else { request().json(&body) };
-        Answer::of(request()).await.problem(428, "precondition-required");
-        Answer::of(request().header("If-Match", "*")).await.problem(422, "field-invalid");
-        Answer::of(request().header("If-Match", "\"2\"")).await.problem(412, "version-mismatch");
-        for malformed in ["1", "\"x\"", "W/\"1\"", "\"1\", \"2\"", "\"-1\"", "\"99999999999999999999\""] {
+        let request = || {
+            if method == Method::DELETE {
+                request()
+            } else {
+                request().json(&body)
+            }
+        };
+        Answer::of(request())
+            .await
+            .problem(428, "precondition-required");
+        Answer::of(request().header("If-Match", "*"))
+            .await
+            .problem(422, "field-invalid");
+        Answer::of(request().header("If-Match", "\"2\""))
+            .await
+            .problem(412, "version-mismatch");
+        for malformed in [
+            "1",
+            "\"x\"",
+            "W/\"1\"",
+            "\"1\", \"2\"",
+            "\"-1\"",
+            "\"99999999999999999999\"",
+        ] {
             let answer = Answer::of(request().header("If-Match", malformed)).await;
-            assert!([400, 422].contains(&answer.status), "If-Match: {malformed} gave {}", answer.status);
+            assert!(
+                [400, 422].contains(&answer.status),
+                "If-Match: {malformed} gave {}",
+                answer.status
+            );
         }
     }
     assert_eq!(api.seen(&event).await, event, "nothing was changed");
@@ -157,28 +229,69 @@ async fn a_change_names_the_version_it_saw() {
     let changed = client.put(&path, "\"1\"", body.clone()).await;
     assert_eq!(changed.header("etag"), "\"2\"");
     assert_eq!(changed.expect(200)["location"], "New Hall");
-    client.put(&path, "\"1\"", body).await.problem(412, "version-mismatch");
+    client
+        .put(&path, "\"1\"", body)
+        .await
+        .problem(412, "version-mismatch");
 
-    let unchanged = api.door.request(Method::GET, &path).header("If-None-Match", "\"2\"");
+    let unchanged = api
+        .door
+        .request(Method::GET, &path)
+        .header("If-None-Match", "\"2\"");
     assert_eq!(Answer::of(unchanged).await.status, 304);
-    let older = api.door.request(Method::GET, &path).header("If-None-Match", "\"1\"");
+    let older = api
+        .door
+        .request(Method::GET, &path)
+        .header("If-None-Match", "\"1\"");
     assert_eq!(Answer::of(older).await.expect(200)["version"], 2);
 }
 
 #[tokio::test]
 async fn a_patch_changes_what_it_names() {
     let api = Api::start().await;
-    let event = api.event(json!({"endsAt": "2027-03-01T23:00:00+01:00"})).await;
+    let event = api
+        .event(json!({"endsAt": "2027-03-01T23:00:00+01:00"}))
+        .await;
     let (path, client) = (path_of(&event), &api.organizer.client);
-    let changed = client.patch(&path, "\"1\"", json!({"location": null, "endsAt": null})).await.expect(200);
-    assert_eq!((&changed["location"], &changed["endsAt"]), (&Value::Null, &Value::Null));
-    assert_eq!((&changed["title"], &changed["startsAt"]), (&event["title"], &event["startsAt"]));
-    let changed = client.patch(&path, "\"2\"", json!({"totalTickets": 60})).await.expect(200);
-    assert_eq!((&changed["totalTickets"], &changed["ticketTypes"][0]["capacity"]), (&json!(60), &json!(60)));
-    assert_eq!(changed["notification"], Value::Null, "capacity concerns no customer");
-    client.patch(&path, "\"3\"", json!({"title": null})).await.problem(422, "field-invalid").at_field("title");
-    let merge_patch = client.request(Method::PATCH, &path).header("If-Match", "\"3\"");
-    let merge_patch = merge_patch.header("Content-Type", "application/merge-patch+json").body(r#"{"title":"Blues"}"#);
+    let changed = client
+        .patch(&path, "\"1\"", json!({"location": null, "endsAt": null}))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&changed["location"], &changed["endsAt"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(
+        (&changed["title"], &changed["startsAt"]),
+        (&event["title"], &event["startsAt"])
+    );
+    let changed = client
+        .patch(&path, "\"2\"", json!({"totalTickets": 60}))
+        .await
+        .expect(200);
+    assert_eq!(
+        (
+            &changed["totalTickets"],
+            &changed["ticketTypes"][0]["capacity"]
+        ),
+        (&json!(60), &json!(60))
+    );
+    assert_eq!(
+        changed["notification"],
+        Value::Null,
+        "capacity concerns no customer"
+    );
+    client
+        .patch(&path, "\"3\"", json!({"title": null}))
+        .await
+        .problem(422, "field-invalid")
+        .at_field("title");
+    let merge_patch = client
+        .request(Method::PATCH, &path)
+        .header("If-Match", "\"3\"");
+    let merge_patch = merge_patch
+        .header("Content-Type", "application/merge-patch+json")
+        .body(r#"{"title":"Blues"}"#);
     assert_eq!(Answer::of(merge_patch).await.expect(200)["title"], "Blues");
 }
 
@@ -188,18 +301,32 @@ async fn who_is_told_follows_from_the_change_or_is_said() {
     let event = api.event(json!({})).await;
     let (path, client) = (path_of(&event), &api.organizer.client);
     let book = json!({"eventId": event["id"], "numTickets": 1});
-    api.customer.client.post("/api/bookings", book).await.expect(201);
+    api.customer
+        .client
+        .post("/api/bookings", book)
+        .await
+        .expect(201);
     for (change, recipients) in [
         (json!({"description": "Longer."}), None),
         (json!({"title": "Blues Night"}), Some(1)),
-        (json!({"title": "Soul Night", "notifyCustomers": false}), None),
-        (json!({"description": "Longer still.", "notifyCustomers": true}), Some(1)),
+        (
+            json!({"title": "Soul Night", "notifyCustomers": false}),
+            None,
+        ),
+        (
+            json!({"description": "Longer still.", "notifyCustomers": true}),
+            Some(1),
+        ),
         (json!({"startsAt": "2027-03-02T19:00:00+01:00"}), Some(1)),
         (json!({"timeZone": "Europe/Paris"}), Some(1)),
     ] {
         let etag = etag_of(&api.seen(&event).await);
         let changed = client.patch(&path, &etag, change.clone()).await.expect(200);
-        assert_eq!(changed["notification"]["recipients"].as_u64(), recipients, "for {change}: {changed}");
+        assert_eq!(
+            changed["notification"]["recipients"].as_u64(),
+            recipients,
+            "for {change}: {changed}"
+        );
     }
 }
 
@@ -208,24 +335,66 @@ async fn capacity_never_falls_below_what_is_sold() {
     let api = Api::start().await;
     let event = api.event(json!({})).await;
     let (path, client) = (path_of(&event), &api.organizer.client);
-    api.customer.client.post("/api/bookings", json!({"eventId": event["id"], "numTickets": 7})).await.expect(201);
-    client.patch(&path, "\"1\"", json!({"totalTickets": 6})).await.problem(409, "capacity-below-sold");
-    let changed = client.patch(&path, "\"1\"", json!({"totalTickets": 7})).await.expect(200);
-    assert_eq!((&changed["totalTickets"], &changed["ticketsSold"]), (&json!(7), &json!(7)));
+    api.customer
+        .client
+        .post(
+            "/api/bookings",
+            json!({"eventId": event["id"], "numTickets": 7}),
+        )
+        .await
+        .expect(201);
+    client
+        .patch(&path, "\"1\"", json!({"totalTickets": 6}))
+        .await
+        .problem(409, "capacity-below-sold");
+    let changed = client
+        .patch(&path, "\"1\"", json!({"totalTickets": 7}))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&changed["totalTickets"], &changed["ticketsSold"]),
+        (&json!(7), &json!(7))
+    );
     let more = json!({"eventId": event["id"], "numTickets": 1});
-    api.customer.client.post("/api/bookings", more).await.problem(409, "not-enough-tickets");
+    api.customer
+        .client
+        .post("/api/bookings", more)
+        .await
+        .problem(409, "not-enough-tickets");
 }
 
 #[tokio::test]
 async fn only_events_that_nobody_booked_are_deleted() {
     let api = Api::start().await;
-    let (booked, unbooked) = (api.event(json!({})).await, api.event(json!({"title": "Empty"})).await);
-    api.customer.client.post("/api/bookings", json!({"eventId": booked["id"], "numTickets": 1})).await.expect(201);
+    let (booked, unbooked) = (
+        api.event(json!({})).await,
+        api.event(json!({"title": "Empty"})).await,
+    );
+    api.customer
+        .client
+        .post(
+            "/api/bookings",
+            json!({"eventId": booked["id"], "numTickets": 1}),
+        )
+        .await
+        .expect(201);
     let client = &api.organizer.client;
-    client.delete(&path_of(&booked), "\"1\"").await.problem(409, "event-has-bookings");
-    assert_eq!(client.delete(&path_of(&unbooked), "\"1\"").await.status, 204);
-    api.door.get(&path_of(&unbooked)).await.problem(404, "not-found");
-    client.delete(&path_of(&unbooked), "\"1\"").await.problem(404, "not-found");
+    client
+        .delete(&path_of(&booked), "\"1\"")
+        .await
+        .problem(409, "event-has-bookings");
+    assert_eq!(
+        client.delete(&path_of(&unbooked), "\"1\"").await.status,
+        204
+    );
+    api.door
+        .get(&path_of(&unbooked))
+        .await
+        .problem(404, "not-found");
+    client
+        .delete(&path_of(&unbooked), "\"1\"")
+        .await
+        .problem(404, "not-found");
     let left = api.door.get("/api/events").await.expect(200);
     assert_eq!(left["items"].as_array().map(Vec::len), Some(1));
 }
@@ -237,16 +406,37 @@ async fn drafts_are_hidden_until_they_are_published() {
     let path = path_of(&draft);
     for stranger in [&api.door, &api.customer.client] {
         stranger.get(&path).await.problem(404, "not-found");
-        assert_eq!(stranger.get("/api/events").await.expect(200)["items"], json!([]));
+        assert_eq!(
+            stranger.get("/api/events").await.expect(200)["items"],
+            json!([])
+        );
     }
     let book = json!({"eventId": draft["id"], "numTickets": 1});
-    let refused = api.customer.client.post("/api/bookings", book.clone()).await;
+    let refused = api
+        .customer
+        .client
+        .post("/api/bookings", book.clone())
+        .await;
     assert!([404, 409].contains(&refused.status), "{}", refused.text);
-    assert_eq!(api.organizer.client.get(&path).await.expect(200)["status"], "draft");
-    assert_eq!(api.organizer.client.get("/api/events").await.expect(200)["items"][0]["id"], draft["id"]);
-    api.organizer.client.patch(&path, "\"1\"", json!({"status": "published"})).await.expect(200);
+    assert_eq!(
+        api.organizer.client.get(&path).await.expect(200)["status"],
+        "draft"
+    );
+    assert_eq!(
+        api.organizer.client.get("/api/events").await.expect(200)["items"][0]["id"],
+        draft["id"]
+    );
+    api.organizer
+        .client
+        .patch(&path, "\"1\"", json!({"status": "published"}))
+        .await
+        .expect(200);
     assert_eq!(api.seen(&draft).await["status"], "published");
-    api.customer.client.post("/api/bookings", book).await.expect(201);
+    api.customer
+        .client
+        .post("/api/bookings", book)
+        .await
+        .expect(201);
 }
 
 #[tokio::test]
@@ -254,11 +444,17 @@ async fn lists_are_walked_page_by_page() {
     let api = Api::start().await;
     let mut made = Vec::new();
     for number in 0..5 {
-        made.push(text(&api.event(json!({"title": format!("Night {number}")})).await["id"]).to_owned());
+        made.push(
+            text(&api.event(json!({"title": format!("Night {number}")})).await["id"]).to_owned(),
+        );
     }
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = api.door.get(&format!("/api/events?limit=2{cursor}")).await.expect(200);
+        let page = api
+            .door
+            .get(&format!("/api/events?limit=2{cursor}"))
+            .await
+            .expect(200);
         let items = page["items"].as_array().expect("items");
         assert!(items.len() <= 2);
         seen.extend(items.iter().map(|item| text(&item["id"]).to_owned()));
@@ -272,5 +468,9 @@ async fn lists_are_walked_page_by_page() {
         let answer = api.door.get(&format!("/api/events?limit={limit}")).await;
         answer.problem(422, "field-invalid").at_field("limit");
     }
-    api.door.get("/api/events?cursor=broken").await.problem(422, "field-invalid").at_field("cursor");
+    api.door
+        .get("/api/events?cursor=broken")
+        .await
+        .problem(422, "field-invalid")
+        .at_field("cursor");
 }

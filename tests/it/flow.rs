@@ -7,7 +7,9 @@
 
 use std::path::Path;
 
-use boxoffice_tests::{Account, Client, Patience, Program, ReceivedMail, TempFolder, read_mails, wait_for, wait_until};
+use boxoffice_tests::{
+    Account, Client, Patience, Program, ReceivedMail, TempFolder, read_mails, wait_for, wait_until,
+};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -16,21 +18,34 @@ async fn a_booking_and_a_change_are_heard_of_once_each() {
     let program = Program::dev(data.path()).await;
     let (organizer, event) = organizer_with_event(&program.client()).await;
     let id = event["id"].as_str().expect("an id");
-    let customer = program.client().register("ann@example.org", "customer").await;
+    let customer = program
+        .client()
+        .register("ann@example.org", "customer")
+        .await;
 
     let body = json!({"eventId": id, "numTickets": 2});
     let answer = customer.client.post("/api/bookings", body).await;
     let booking = answer.expect(201);
-    assert_eq!(answer.header("location"), format!("/api/bookings/{}", text(&booking["id"])));
+    assert_eq!(
+        answer.header("location"),
+        format!("/api/bookings/{}", text(&booking["id"]))
+    );
     assert_eq!(booking["status"], "confirmed");
     assert_eq!(booking["numTickets"], 2);
     assert_eq!(booking["totalMinor"], 0);
     assert_eq!(booking["customerId"], customer.id);
-    let seen = program.client().get(&format!("/api/events/{id}")).await.expect(200);
+    let seen = program
+        .client()
+        .get(&format!("/api/events/{id}"))
+        .await
+        .expect(200);
     assert_eq!(seen["ticketsSold"], 2);
 
     let change = json!({"location": "New Hall"});
-    let answer = organizer.client.patch(&format!("/api/events/{id}"), "\"1\"", change).await;
+    let answer = organizer
+        .client
+        .patch(&format!("/api/events/{id}"), "\"1\"", change)
+        .await;
     let changed = answer.expect(200);
     assert_eq!(changed["version"], 2);
     assert_eq!(answer.header("etag"), "\"2\"");
@@ -44,20 +59,44 @@ async fn a_booking_and_a_change_are_heard_of_once_each() {
     let mails = mails_of(data.path(), &customer.email, 2).await;
     let progress = wait_until_final(&organizer, &notification).await;
     assert_eq!(progress["kind"], "event-updated");
-    assert_eq!((&progress["recipients"], &progress["deliveries"]["sent"]), (&json!(1), &json!(1)));
-    check_confirmation(one_with_subject(&mails, "Jazz Night", "New Hall", false), &booking);
+    assert_eq!(
+        (&progress["recipients"], &progress["deliveries"]["sent"]),
+        (&json!(1), &json!(1))
+    );
+    check_confirmation(
+        one_with_subject(&mails, "Jazz Night", "New Hall", false),
+        &booking,
+    );
     check_update(one_with_subject(&mails, "Jazz Night", "New Hall", true));
     let page = program.client().get("/dev/mails").await;
     assert_eq!(page.status, 200);
-    assert!(page.text.contains(&mails[0].subject), "the page shows the mails: {}", page.text);
+    assert!(
+        page.text.contains(&mails[0].subject),
+        "the page shows the mails: {}",
+        page.text
+    );
 
     program.stop().await;
     let program = Program::dev(data.path()).await;
-    let organizer = Account { client: organizer.client.at(&program.client()), ..organizer };
+    let organizer = Account {
+        client: organizer.client.at(&program.client()),
+        ..organizer
+    };
     let after = wait_until_final(&organizer, &notification).await;
-    assert_eq!(after["deliveries"], progress["deliveries"], "a restart must not send again");
-    let mine = customer.client.at(&program.client()).get("/api/bookings/me").await.expect(200);
-    assert_eq!(mine["items"][0]["id"], booking["id"], "tokens and bookings outlive a restart");
+    assert_eq!(
+        after["deliveries"], progress["deliveries"],
+        "a restart must not send again"
+    );
+    let mine = customer
+        .client
+        .at(&program.client())
+        .get("/api/bookings/me")
+        .await
+        .expect(200);
+    assert_eq!(
+        mine["items"][0]["id"], booking["id"],
+        "tokens and bookings outlive a restart"
+    );
     program.stop().await;
     assert_eq!(read_mails(&data.join("mails")).len(), 2);
 }
@@ -69,42 +108,92 @@ async fn cancellations_are_heard_of_by_those_they_concern() {
     let (organizer, event) = organizer_with_event(&program.client()).await;
     let id = text(&event["id"]);
     let path = format!("/api/events/{id}");
-    let ann = program.client().register("ann@example.org", "customer").await;
-    let ben = program.client().register("ben@example.org", "customer").await;
+    let ann = program
+        .client()
+        .register("ann@example.org", "customer")
+        .await;
+    let ben = program
+        .client()
+        .register("ben@example.org", "customer")
+        .await;
     let body = json!({"eventId": id, "numTickets": 3});
-    let of_ann = ann.client.post("/api/bookings", body.clone()).await.expect(201);
+    let of_ann = ann
+        .client
+        .post("/api/bookings", body.clone())
+        .await
+        .expect(201);
     let of_ben = ben.client.post("/api/bookings", body).await.expect(201);
 
     let cancel = format!("/api/bookings/{}/cancel", text(&of_ann["id"]));
-    ben.client.post_empty(&cancel).await.problem(404, "not-found");
+    ben.client
+        .post_empty(&cancel)
+        .await
+        .problem(404, "not-found");
     let cancelled = ann.client.post_empty(&cancel).await.expect(200);
-    assert_eq!((&cancelled["status"], &cancelled["cancelledBy"]), (&json!("cancelled"), &json!("customer")));
+    assert_eq!(
+        (&cancelled["status"], &cancelled["cancelledBy"]),
+        (&json!("cancelled"), &json!("customer"))
+    );
     assert!(cancelled["cancelledAt"].is_string());
-    assert_eq!(program.client().get(&path).await.expect(200)["ticketsSold"], 3);
+    assert_eq!(
+        program.client().get(&path).await.expect(200)["ticketsSold"],
+        3
+    );
     let again = ann.client.post_empty(&cancel).await.expect(200);
     assert_eq!(again, cancelled, "cancelling again changes nothing");
-    assert_eq!(program.client().get(&path).await.expect(200)["ticketsSold"], 3);
+    assert_eq!(
+        program.client().get(&path).await.expect(200)["ticketsSold"],
+        3
+    );
     mails_of(data.path(), &ann.email, 2).await;
 
-    let called_off = organizer.client.post_empty(&format!("{path}/cancel")).await.expect(200);
+    let called_off = organizer
+        .client
+        .post_empty(&format!("{path}/cancel"))
+        .await
+        .expect(200);
     assert_eq!(called_off["status"], "cancelled");
-    assert_eq!(called_off["notification"]["recipients"], 1, "only Ben still had a booking");
+    assert_eq!(
+        called_off["notification"]["recipients"], 1,
+        "only Ben still had a booking"
+    );
     let progress = wait_until_final(&organizer, text(&called_off["notification"]["id"])).await;
-    assert_eq!((&progress["kind"], &progress["deliveries"]["sent"]), (&json!("event-cancelled"), &json!(1)));
+    assert_eq!(
+        (&progress["kind"], &progress["deliveries"]["sent"]),
+        (&json!("event-cancelled"), &json!(1))
+    );
     let mails = mails_of(data.path(), &ben.email, 2).await;
-    let told = mails.iter().find(|mail| mail.calendar.as_ref().is_some_and(|entry| entry.contains("CANCEL")));
+    let told = mails.iter().find(|mail| {
+        mail.calendar
+            .as_ref()
+            .is_some_and(|entry| entry.contains("CANCEL"))
+    });
     let told = told.expect("the mail about the cancellation takes the event out of calendars");
     assert!(told.text.contains("Jazz Night") && told.html.contains("Jazz Night"));
 
     let show = format!("/api/bookings/{}", text(&of_ben["id"]));
     let booking = ben.client.get(&show).await.expect(200);
-    assert_eq!((&booking["status"], &booking["cancelledBy"]), (&json!("cancelled"), &json!("event")));
+    assert_eq!(
+        (&booking["status"], &booking["cancelledBy"]),
+        (&json!("cancelled"), &json!("event"))
+    );
     let body = json!({"eventId": id, "numTickets": 1});
-    ben.client.post("/api/bookings", body).await.problem(409, "event-cancelled");
+    ben.client
+        .post("/api/bookings", body)
+        .await
+        .problem(409, "event-cancelled");
     let change = json!({"location": "Nowhere"});
-    organizer.client.patch(&path, "*", change.clone()).await.problem(422, "field-invalid");
+    organizer
+        .client
+        .patch(&path, "*", change.clone())
+        .await
+        .problem(422, "field-invalid");
     let etag = program.client().get(&path).await.header("etag").to_owned();
-    organizer.client.patch(&path, &etag, change).await.problem(409, "event-cancelled");
+    organizer
+        .client
+        .patch(&path, &etag, change)
+        .await
+        .problem(409, "event-cancelled");
     program.stop().await;
     assert_eq!(read_mails(&data.join("mails")).len(), 4, "two mails each");
 }
@@ -122,37 +211,72 @@ async fn organizer_with_event(door: &Client) -> (Account, Value) {
     });
     let answer = organizer.client.post("/api/events", body).await;
     let event = answer.expect(201);
-    assert_eq!(answer.header("location"), format!("/api/events/{}", text(&event["id"])));
+    assert_eq!(
+        answer.header("location"),
+        format!("/api/events/{}", text(&event["id"]))
+    );
     assert_eq!(answer.header("etag"), "\"1\"");
     (organizer, event)
 }
 
 fn check_confirmation(mail: &ReceivedMail, booking: &Value) {
-    assert!(mail.text.contains('2') && mail.text.contains("Old Hall"), "{}", mail.text);
+    assert!(
+        mail.text.contains('2') && mail.text.contains("Old Hall"),
+        "{}",
+        mail.text
+    );
     assert!(mail.html.contains("Old Hall"), "{}", mail.html);
     assert_eq!(booking["numTickets"], 2);
     assert_calendar(mail, "Old Hall");
 }
 
 fn check_update(mail: &ReceivedMail) {
-    assert!(mail.text.contains("New Hall") && mail.html.contains("New Hall"), "{}", mail.text);
+    assert!(
+        mail.text.contains("New Hall") && mail.html.contains("New Hall"),
+        "{}",
+        mail.text
+    );
     assert_calendar(mail, "New Hall");
 }
 
 /// The calendar entry of the event in `organizer_with_event`, wherever it takes place by now.
 fn assert_calendar(mail: &ReceivedMail, location: &str) {
-    assert_eq!(mail.calendar_property("SUMMARY").as_deref(), Some("Jazz Night"));
-    assert_eq!(mail.calendar_property("LOCATION").as_deref(), Some(location));
-    let start = mail.calendar_property("DTSTART").expect("an entry begins at some time");
-    assert!(["20270301T180000Z", "20270301T190000"].contains(&start.as_str()), "DTSTART is {start}");
-    assert!(mail.calendar_property("UID").is_some_and(|uid| !uid.is_empty()));
+    assert_eq!(
+        mail.calendar_property("SUMMARY").as_deref(),
+        Some("Jazz Night")
+    );
+    assert_eq!(
+        mail.calendar_property("LOCATION").as_deref(),
+        Some(location)
+    );
+    let start = mail
+        .calendar_property("DTSTART")
+        .expect("an entry begins at some time");
+    assert!(
+        ["20270301T180000Z", "20270301T190000"].contains(&start.as_str()),
+        "DTSTART is {start}"
+    );
+    assert!(
+        mail.calendar_property("UID")
+            .is_some_and(|uid| !uid.is_empty())
+    );
 }
 
 /// The one mail about the event whose text names this place, or does not.
-fn one_with_subject<'a>(mails: &'a [ReceivedMail], title: &str, place: &str, named: bool) -> &'a ReceivedMail {
-    let fits = |mail: &&ReceivedMail| mail.subject.contains(title) && mail.text.contains(place) == named;
+fn one_with_subject<'a>(
+    mails: &'a [ReceivedMail],
+    title: &str,
+    place: &str,
+    named: bool,
+) -> &'a ReceivedMail {
+    let fits =
+        |mail: &&ReceivedMail| mail.subject.contains(title) && mail.text.contains(place) == named;
     let found: Vec<_> = mails.iter().filter(fits).collect();
-    assert_eq!(found.len(), 1, "exactly one mail about {title} with {place}={named}: {mails:#?}");
+    assert_eq!(
+        found.len(),
+        1,
+        "exactly one mail about {title} with {place}={named}: {mails:#?}"
+    );
     found[0]
 }
 
@@ -160,15 +284,26 @@ fn one_with_subject<'a>(mails: &'a [ReceivedMail], title: &str, place: &str, nam
 async fn mails_of(data: &Path, address: &str, count: usize) -> Vec<ReceivedMail> {
     let folder = data.join("mails");
     let to_them = || -> Vec<ReceivedMail> {
-        read_mails(&folder).into_iter().filter(|mail| mail.is_to(address)).collect()
+        read_mails(&folder)
+            .into_iter()
+            .filter(|mail| mail.is_to(address))
+            .collect()
     };
-    wait_until(Patience::WORK, &format!("{count} mails to {address}"), || {
-        let there = to_them().len();
-        async move { there >= count }
-    })
+    wait_until(
+        Patience::WORK,
+        &format!("{count} mails to {address}"),
+        || {
+            let there = to_them().len();
+            async move { there >= count }
+        },
+    )
     .await;
     let mails = to_them();
-    assert_eq!(mails.len(), count, "more mails to {address} than are owed: {mails:#?}");
+    assert_eq!(
+        mails.len(),
+        count,
+        "more mails to {address} than are owed: {mails:#?}"
+    );
     mails
 }
 
@@ -185,10 +320,18 @@ pub(crate) async fn wait_until_final(organizer: &Account, notification: &str) ->
 /// Whether every delivery of a notification has come to its end.
 pub(crate) fn is_final(notification: &Value) -> bool {
     let deliveries = &notification["deliveries"];
-    let open: u64 = ["queued", "sending", "deferred"].iter().filter_map(|state| deliveries[state].as_u64()).sum();
+    let open: u64 = ["queued", "sending", "deferred"]
+        .iter()
+        .filter_map(|state| deliveries[state].as_u64())
+        .sum();
     let ended = ["sent", "dead", "suppressed", "unknown"];
-    let ended: u64 = ended.iter().filter_map(|state| deliveries[state].as_u64()).sum();
-    notification["status"] == "fanned-out" && open == 0 && notification["recipients"].as_u64() == Some(ended)
+    let ended: u64 = ended
+        .iter()
+        .filter_map(|state| deliveries[state].as_u64())
+        .sum();
+    notification["status"] == "fanned-out"
+        && open == 0
+        && notification["recipients"].as_u64() == Some(ended)
 }
 
 fn text(value: &Value) -> &str {

@@ -8,15 +8,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use boxoffice_engine::{
-    BookTickets, Caller, Delivery, DeliveryState, EmailAddress, Engine, Event, Notification, NotificationId,
-    PageRequest, TenantId, UpdateEvent, UserRole, WorkerHandle,
+    BookTickets, Caller, Delivery, DeliveryState, EmailAddress, Engine, Event, Notification,
+    NotificationId, PageRequest, TenantId, UpdateEvent, UserRole, WorkerHandle,
 };
-use boxoffice_host::{
-    SmtpMailer, SmtpSettings,
-    mail::SmtpTls,
-};
+use boxoffice_host::{SmtpMailer, SmtpSettings, mail::SmtpTls};
 use boxoffice_tests::{
-    Patience, SmtpServer, create_event, ensure_customer, organizer_and_tenant, quick_settings, wait_for, wait_until,
+    Patience, SmtpServer, create_event, ensure_customer, organizer_and_tenant, quick_settings,
+    wait_for, wait_until,
 };
 use jiff::Timestamp;
 
@@ -35,8 +33,14 @@ async fn mails_wait_while_the_server_is_down() {
     server.up().await;
     let shown = desk.final_state(notification).await;
     assert_eq!((shown.deliveries.sent, shown.deliveries.total()), (3, 3));
-    assert_eq!(shown.deliveries.ever_unknown, 0, "a refused connection leaves no doubt");
-    wait_until(Patience::WORK, "confirmations too", || async { server.count() >= 6 }).await;
+    assert_eq!(
+        shown.deliveries.ever_unknown, 0,
+        "a refused connection leaves no doubt"
+    );
+    wait_until(Patience::WORK, "confirmations too", || async {
+        server.count() >= 6
+    })
+    .await;
     desk.close().await;
     assert_eq!(per_recipient(&server), expected(&["ann", "ben", "cyd"], 2));
 }
@@ -50,8 +54,14 @@ async fn a_slow_server_is_waited_for() {
     desk.book(&customers).await;
     let notification = desk.announce("New Hall").await;
     let shown = desk.final_state(notification).await;
-    assert_eq!((shown.deliveries.sent, shown.deliveries.ever_unknown), (3, 0));
-    wait_until(Patience::WORK, "confirmations too", || async { server.count() >= 6 }).await;
+    assert_eq!(
+        (shown.deliveries.sent, shown.deliveries.ever_unknown),
+        (3, 0)
+    );
+    wait_until(Patience::WORK, "confirmations too", || async {
+        server.count() >= 6
+    })
+    .await;
     desk.close().await;
     assert_eq!(per_recipient(&server), expected(&names, 2));
 }
@@ -60,22 +70,41 @@ async fn a_slow_server_is_waited_for() {
 async fn a_refused_recipient_is_dead_with_the_reply_and_the_others_get_theirs() {
     let server = SmtpServer::start().await;
     let desk = Desk::open(&server).await;
-    let names: Vec<String> = (0..40).map(|number| format!("c{number}")).chain(["refuse-550-zoe".to_owned()]).collect();
+    let names: Vec<String> = (0..40)
+        .map(|number| format!("c{number}"))
+        .chain(["refuse-550-zoe".to_owned()])
+        .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let customers = desk.customers(&names).await;
     desk.book(&customers).await;
     let notification = desk.announce("New Hall").await;
     let shown = desk.final_state(notification).await;
-    assert_eq!((shown.deliveries.sent, shown.deliveries.dead, shown.recipients), (40, 1, 41));
+    assert_eq!(
+        (
+            shown.deliveries.sent,
+            shown.deliveries.dead,
+            shown.recipients
+        ),
+        (40, 1, 41)
+    );
     let deliveries = desk.deliveries(notification).await;
-    let dead: Vec<&Delivery> = deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Dead).collect();
+    let dead: Vec<&Delivery> = deliveries
+        .iter()
+        .filter(|delivery| delivery.state == DeliveryState::Dead)
+        .collect();
     assert_eq!(dead.len(), 1);
     let zoe = customers.last().and_then(Caller::user_id);
     assert_eq!(Some(dead[0].customer), zoe);
     let reason = dead[0].reason.as_deref().unwrap_or_default();
-    assert!(reason.contains("550") && reason.contains("no mailbox here by that name"), "{reason}");
+    assert!(
+        reason.contains("550") && reason.contains("no mailbox here by that name"),
+        "{reason}"
+    );
     assert_eq!(dead[0].attempts, 1, "a refusal for good is not tried again");
-    wait_until(Patience::WORK, "confirmations too", || async { server.count() >= 80 }).await;
+    wait_until(Patience::WORK, "confirmations too", || async {
+        server.count() >= 80
+    })
+    .await;
     desk.close().await;
     assert_eq!(per_recipient(&server), expected(&names[..40], 2));
 }
@@ -89,11 +118,20 @@ async fn a_refusal_for_a_while_is_tried_again() {
     desk.book(&customers).await;
     let notification = desk.announce("New Hall").await;
     let shown = desk.final_state(notification).await;
-    assert_eq!((shown.deliveries.sent, shown.deliveries.ever_unknown), (2, 0));
-    wait_until(Patience::WORK, "confirmations too", || async { server.count() >= 4 }).await;
+    assert_eq!(
+        (shown.deliveries.sent, shown.deliveries.ever_unknown),
+        (2, 0)
+    );
+    wait_until(Patience::WORK, "confirmations too", || async {
+        server.count() >= 4
+    })
+    .await;
     let deliveries = desk.deliveries(notification).await;
     let attempts: u32 = deliveries.iter().map(|delivery| delivery.attempts).sum();
-    assert!((2..=5).contains(&attempts), "3 refusals at most, shared with the confirmation: {deliveries:?}");
+    assert!(
+        (2..=5).contains(&attempts),
+        "3 refusals at most, shared with the confirmation: {deliveries:?}"
+    );
     desk.close().await;
     assert_eq!(per_recipient(&server), expected(&names, 2));
 }
@@ -108,21 +146,42 @@ async fn a_connection_cut_after_the_dot_is_unknown_for_bulk_and_sent_again_for_t
     desk.book(&customers).await;
     // Ann's and Ben's first confirmations are stored and cut; transactional mails are then sent again. Ben's second is
     // cut too.
-    wait_until(Patience::WORK, "the confirmations, some again", || async { server.count() >= 1 + 2 + 3 }).await;
-    let again: Vec<String> = server.mails().into_iter().filter(|mail| mail.mail.is_to(&at_north("drop-after-dot-2-ben"))).map(|mail| mail.mail.message_id).collect();
+    wait_until(Patience::WORK, "the confirmations, some again", || async {
+        server.count() >= 1 + 2 + 3
+    })
+    .await;
+    let again: Vec<String> = server
+        .mails()
+        .into_iter()
+        .filter(|mail| mail.mail.is_to(&at_north("drop-after-dot-2-ben")))
+        .map(|mail| mail.mail.message_id)
+        .collect();
     assert_eq!(again.len(), 3);
-    assert!(again.iter().all(|id| *id == again[0]), "the same Message-ID, so that mail programs fold them: {again:?}");
+    assert!(
+        again.iter().all(|id| *id == again[0]),
+        "the same Message-ID, so that mail programs fold them: {again:?}"
+    );
 
     let names = ["drop-after-dot-1-dan", "drop-before-store-1-eve", "fay"];
-    let late = desk.event_of_customers_without_confirmation(&server, &names).await;
+    let late = desk
+        .event_of_customers_without_confirmation(&server, &names)
+        .await;
     let notification = desk.announce_for(&late, "New Hall").await;
     let shown = desk.final_state(notification).await;
     assert_eq!((shown.deliveries.unknown, shown.deliveries.sent), (2, 1));
     assert_eq!(shown.deliveries.ever_unknown, 2);
     desk.close().await;
     let updates = updates(&server);
-    assert_eq!(updates.get(&at_north("drop-after-dot-1-dan")), Some(&1), "stored before the cut, never again");
-    assert_eq!(updates.get(&at_north("drop-before-store-1-eve")), None, "bulk mails are sent at most once");
+    assert_eq!(
+        updates.get(&at_north("drop-after-dot-1-dan")),
+        Some(&1),
+        "stored before the cut, never again"
+    );
+    assert_eq!(
+        updates.get(&at_north("drop-before-store-1-eve")),
+        None,
+        "bulk mails are sent at most once"
+    );
     assert_eq!(updates.get(&at_north("fay")), Some(&1));
 }
 
@@ -143,13 +202,23 @@ impl Desk {
             ..SmtpSettings::new(server.host(), server.port())
         };
         let mailer = SmtpMailer::new(settings).expect("settings that go together");
-        let engine = Engine::builder().settings(quick_settings()).mailer(mailer).build().await;
+        let engine = Engine::builder()
+            .settings(quick_settings())
+            .mailer(mailer)
+            .build()
+            .await;
         let engine = engine.expect("an engine in memory starts");
         let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
         assert_eq!(organizer.role(), UserRole::Organizer.into());
         let event = create_event(&engine, &organizer, Timestamp::now(), 1000).await;
         let worker = engine.worker().spawn();
-        Self { engine, worker, tenant, organizer, event }
+        Self {
+            engine,
+            worker,
+            tenant,
+            organizer,
+            event,
+        }
     }
 
     /// Customers whose addresses have these local parts, which is how faults are asked for.
@@ -165,24 +234,42 @@ impl Desk {
     async fn book(&self, customers: &[Caller]) {
         for customer in customers {
             let command = BookTickets::general(self.event.id, 1);
-            self.engine.bookings().book_tickets(customer, command).await.expect("a booking");
+            self.engine
+                .bookings()
+                .book_tickets(customer, command)
+                .await
+                .expect("a booking");
         }
     }
 
     /// Makes another event, booked by new customers who have had their confirmation: their next mail is the update.
     ///
     /// Faults count a recipient's mails, so the server is told anew with every start.
-    async fn event_of_customers_without_confirmation(&self, server: &SmtpServer, names: &[&str]) -> Event {
+    async fn event_of_customers_without_confirmation(
+        &self,
+        server: &SmtpServer,
+        names: &[&str],
+    ) -> Event {
         let event = create_event(&self.engine, &self.organizer, Timestamp::now(), 1000).await;
-        let plain: Vec<String> = (0..names.len()).map(|number| format!("plain{number}")).collect();
+        let plain: Vec<String> = (0..names.len())
+            .map(|number| format!("plain{number}"))
+            .collect();
         let before = server.count();
         for (plain, name) in plain.iter().zip(names) {
-            let email = |local: &str| EmailAddress::parse("email", &at_north(local)).expect("an address");
+            let email =
+                |local: &str| EmailAddress::parse("email", &at_north(local)).expect("an address");
             let customer = ensure_customer(&self.engine, &self.tenant, name, email(plain)).await;
             let command = BookTickets::general(event.id, 1);
-            self.engine.bookings().book_tickets(&customer, command).await.expect("a booking");
+            self.engine
+                .bookings()
+                .book_tickets(&customer, command)
+                .await
+                .expect("a booking");
         }
-        wait_until(Patience::WORK, "confirmations", || async { server.count() >= before + names.len() }).await;
+        wait_until(Patience::WORK, "confirmations", || async {
+            server.count() >= before + names.len()
+        })
+        .await;
         // The platform brings the addresses up to date: from now on the faults apply.
         self.customers(names).await;
         event
@@ -195,7 +282,8 @@ impl Desk {
     /// Moves an event and answers the notification that tells its customers.
     async fn announce_for(&self, event: &Event, location: &str) -> NotificationId {
         let mut details = event.details.clone();
-        details.location = Some(boxoffice_engine::Label::parse("location", location).expect("one line"));
+        details.location =
+            Some(boxoffice_engine::Label::parse("location", location).expect("one line"));
         let command = UpdateEvent {
             event: event.id,
             expected_version: event.version,
@@ -204,12 +292,24 @@ impl Desk {
             ticket_types: vec![boxoffice_engine::NewTicketType::general(1000)],
             notify_customers: None,
         };
-        let change = self.engine.events().update(&self.organizer, command).await.expect("a change");
-        change.notification.expect("a new place concerns customers").id
+        let change = self
+            .engine
+            .events()
+            .update(&self.organizer, command)
+            .await
+            .expect("a change");
+        change
+            .notification
+            .expect("a new place concerns customers")
+            .id
     }
 
     async fn show(&self, notification: NotificationId) -> Notification {
-        self.engine.notifications().show(&self.organizer, notification).await.expect("a notification")
+        self.engine
+            .notifications()
+            .show(&self.organizer, notification)
+            .await
+            .expect("a notification")
     }
 
     async fn final_state(&self, notification: NotificationId) -> Notification {
@@ -224,14 +324,24 @@ impl Desk {
     }
 
     async fn deliveries(&self, notification: NotificationId) -> Vec<Delivery> {
-        let page = PageRequest { cursor: None, limit: 100 };
-        let page = self.engine.notifications().deliveries(&self.organizer, notification, page).await;
+        let page = PageRequest {
+            cursor: None,
+            limit: 100,
+        };
+        let page = self
+            .engine
+            .notifications()
+            .deliveries(&self.organizer, notification, page)
+            .await;
         page.expect("deliveries").items
     }
 
     /// Ends the worker, so that nothing more is sent.
     async fn close(self) {
-        assert!(self.worker.drain(Patience::START).await, "the worker ends in time");
+        assert!(
+            self.worker.drain(Patience::START).await,
+            "the worker ends in time"
+        );
     }
 }
 
@@ -243,7 +353,10 @@ fn at_north(local: &str) -> String {
 fn per_recipient(server: &SmtpServer) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for mail in server.mails() {
-        assert_eq!(mail.recipients, mail.mail.to, "one recipient, the one it is made out to");
+        assert_eq!(
+            mail.recipients, mail.mail.to,
+            "one recipient, the one it is made out to"
+        );
         *counts.entry(mail.recipients[0].clone()).or_default() += 1;
     }
     counts
@@ -256,7 +369,11 @@ fn expected(names: &[&str], mails: usize) -> BTreeMap<String, usize> {
 /// How many mails about the new place each recipient has.
 fn updates(server: &SmtpServer) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for mail in server.mails().into_iter().filter(|mail| mail.mail.text.contains("New Hall")) {
+    for mail in server
+        .mails()
+        .into_iter()
+        .filter(|mail| mail.mail.text.contains("New Hall"))
+    {
         *counts.entry(mail.recipients[0].clone()).or_default() += 1;
     }
     counts

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boxoffice_engine::{BookTickets, Engine};
 use boxoffice_tests::{
-    Account, Config, Patience, Program, SmtpServer, SurrealServer, TempFolder, count_mails, email, ensure_customer,
-    organizer_and_tenant, read_mails, wait_until,
+    Account, Config, Patience, Program, SmtpServer, SurrealServer, TempFolder, count_mails, email,
+    ensure_customer, organizer_and_tenant, read_mails, wait_until,
 };
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
@@ -29,41 +29,66 @@ const CUSTOMERS: usize = 150;
 async fn a_killed_worker_leaves_exactly_one_mail_each_in_a_folder() {
     let stage = Stage::set().await;
     let mails = stage.folder.join("mails");
-    let config = Config::remote(&stage.server).mail_folder(&mails).write(&stage.folder, "boxoffice.toml");
+    let config = Config::remote(&stage.server)
+        .mail_folder(&mails)
+        .write(&stage.folder, "boxoffice.toml");
     let host = Program::serve(&config).await;
     let (organizer, event) = stage.booked_event(&host).await;
     let confirmations = Program::worker(&config).await;
-    wait_until(Patience::WORK, "the confirmations", || async { count_mails(&mails) >= CUSTOMERS }).await;
+    wait_until(Patience::WORK, "the confirmations", || async {
+        count_mails(&mails) >= CUSTOMERS
+    })
+    .await;
     confirmations.stop().await;
 
     let notification = change_place(&organizer, &event).await;
     // Killed again and again while mails go out, until one worker gets to the end.
     for killed_after in [10, 60, 110] {
         let worker = Program::worker(&config).await;
-        wait_until(Patience::WORK, "some more mails", || async { count_mails(&mails) >= CUSTOMERS + killed_after }).await;
+        wait_until(Patience::WORK, "some more mails", || async {
+            count_mails(&mails) >= CUSTOMERS + killed_after
+        })
+        .await;
         worker.kill();
     }
     let worker = Program::worker(&config).await;
     let shown = wait_until_final(&organizer, &notification).await;
     worker.stop().await;
     assert_eq!(shown["deliveries"]["sent"], json!(CUSTOMERS));
-    assert_eq!(shown["deliveries"]["everUnknown"], 0, "a folder leaves no doubt");
+    assert_eq!(
+        shown["deliveries"]["everUnknown"], 0,
+        "a folder leaves no doubt"
+    );
     let updates: Vec<String> = read_mails(&mails)
         .into_iter()
         .filter(|mail| mail.text.contains("New Hall"))
         .map(|mail| mail.to[0].clone())
         .collect();
     assert_eq!(updates.len(), CUSTOMERS);
-    assert_eq!(updates.iter().cloned().collect::<BTreeSet<_>>(), stage.addresses());
-    assert_eq!(count_mails(&mails), 2 * CUSTOMERS, "one confirmation and one update each");
+    assert_eq!(
+        updates.iter().cloned().collect::<BTreeSet<_>>(),
+        stage.addresses()
+    );
+    assert_eq!(
+        count_mails(&mails),
+        2 * CUSTOMERS,
+        "one confirmation and one update each"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mails_on_the_wire_when_the_worker_dies_are_listed_as_unknown() {
     // Held before they are stored: the dead worker's mails never arrive.
     let outcome = killed_while_held("before-store").await;
-    assert!(!outcome.unknown.is_empty(), "the worker was killed with mails on the wire");
-    assert_eq!(outcome.without_mail(), outcome.unknown, "without a mail are exactly those listed unknown");
+    assert!(
+        !outcome.unknown.is_empty(),
+        "the worker was killed with mails on the wire"
+    );
+    assert_eq!(
+        outcome.without_mail(),
+        outcome.unknown,
+        "without a mail are exactly those listed unknown"
+    );
     outcome.nobody_has_two();
 }
 
@@ -71,7 +96,10 @@ async fn mails_on_the_wire_when_the_worker_dies_are_listed_as_unknown() {
 async fn mails_that_arrived_when_the_worker_died_are_not_sent_again() {
     // Held after they are stored: the dead worker's mails did arrive, nobody told it.
     let outcome = killed_while_held("after-store").await;
-    assert!(!outcome.unknown.is_empty(), "the worker was killed with mails on the wire");
+    assert!(
+        !outcome.unknown.is_empty(),
+        "the worker was killed with mails on the wire"
+    );
     assert_eq!(outcome.without_mail(), BTreeSet::new());
     outcome.nobody_has_two();
 }
@@ -85,7 +113,11 @@ struct Outcome {
 
 impl Outcome {
     fn without_mail(&self) -> BTreeSet<String> {
-        self.all.iter().filter(|address| !self.mails.contains_key(*address)).cloned().collect()
+        self.all
+            .iter()
+            .filter(|address| !self.mails.contains_key(*address))
+            .cloned()
+            .collect()
     }
 
     fn nobody_has_two(&self) {
@@ -99,23 +131,38 @@ async fn killed_while_held(hold: &str) -> Outcome {
     let stage = Stage::set().await;
     let smtp = SmtpServer::start().await;
     let connections = 3;
-    let config = Config::remote(&stage.server).smtp(&smtp).raw("mail.smtp", "connections_max", &connections.to_string());
+    let config = Config::remote(&stage.server).smtp(&smtp).raw(
+        "mail.smtp",
+        "connections_max",
+        &connections.to_string(),
+    );
     let config = config.write(&stage.folder, "boxoffice.toml");
     let host = Program::serve(&config).await;
     let (organizer, event) = stage.booked_event(&host).await;
     let worker = Program::worker(&config).await;
-    wait_until(Patience::WORK, "the confirmations", || async { smtp.count() >= CUSTOMERS }).await;
+    wait_until(Patience::WORK, "the confirmations", || async {
+        smtp.count() >= CUSTOMERS
+    })
+    .await;
 
     let some = 40;
     smtp.control(&json!({"hold": hold, "pass": CUSTOMERS + some}));
     let notification = change_place(&organizer, &event).await;
     let path = format!("/api/notifications/{notification}");
-    wait_until(Patience::WORK, "some mails to be out and the next ones held", || async {
-        let shown = organizer.client.get(&path).await.expect(200);
-        let held = if hold == "after-store" { connections } else { 0 };
-        let stored = smtp.count() >= CUSTOMERS + some + held;
-        stored && shown["deliveries"]["sending"].as_u64() > Some(0) && !is_final(&shown)
-    })
+    wait_until(
+        Patience::WORK,
+        "some mails to be out and the next ones held",
+        || async {
+            let shown = organizer.client.get(&path).await.expect(200);
+            let held = if hold == "after-store" {
+                connections
+            } else {
+                0
+            };
+            let stored = smtp.count() >= CUSTOMERS + some + held;
+            stored && shown["deliveries"]["sending"].as_u64() > Some(0) && !is_final(&shown)
+        },
+    )
     .await;
     worker.kill();
     smtp.release();
@@ -123,17 +170,32 @@ async fn killed_while_held(hold: &str) -> Outcome {
     let shown = wait_until_final(&organizer, &notification).await;
     worker.stop().await;
     let counts = &shown["deliveries"];
-    assert_eq!(counts["unknown"], counts["everUnknown"], "a bulk delivery that was unknown stays so: {shown}");
+    assert_eq!(
+        counts["unknown"], counts["everUnknown"],
+        "a bulk delivery that was unknown stays so: {shown}"
+    );
 
     let deliveries = organizer.client.all(&format!("{path}/deliveries")).await;
     assert_eq!(deliveries.len(), CUSTOMERS);
-    let unknown = deliveries.iter().filter(|delivery| delivery["state"] == "unknown");
-    let unknown = unknown.map(|delivery| stage.address_of(text(&delivery["customerId"]))).collect();
+    let unknown = deliveries
+        .iter()
+        .filter(|delivery| delivery["state"] == "unknown");
+    let unknown = unknown
+        .map(|delivery| stage.address_of(text(&delivery["customerId"])))
+        .collect();
     let mut mails = BTreeMap::new();
-    for mail in smtp.mails().into_iter().filter(|mail| mail.mail.text.contains("New Hall")) {
+    for mail in smtp
+        .mails()
+        .into_iter()
+        .filter(|mail| mail.mail.text.contains("New Hall"))
+    {
         *mails.entry(mail.recipients[0].clone()).or_default() += 1;
     }
-    Outcome { all: stage.addresses(), mails, unknown }
+    Outcome {
+        all: stage.addresses(),
+        mails,
+        unknown,
+    }
 }
 
 /// A SurrealDB server with a tenant, an organizer and customers.
@@ -155,36 +217,71 @@ impl Stage {
             let name = format!("c{number}");
             customers.push(ensure_customer(&engine, &tenant, &name, email(&name, &tenant)).await);
         }
-        Self { server, folder, engine, organizer_address: address.to_string(), customers }
+        Self {
+            server,
+            folder,
+            engine,
+            organizer_address: address.to_string(),
+            customers,
+        }
     }
 
     /// An event made over the API, that every customer has booked.
     async fn booked_event(&self, host: &Program) -> (Account, Value) {
-        let organizer = host.client().tenant("north").login(&self.organizer_address).await;
-        let event = organizer.client.post("/api/events", event_body(json!({"totalTickets": 1000}))).await.expect(201);
+        let organizer = host
+            .client()
+            .tenant("north")
+            .login(&self.organizer_address)
+            .await;
+        let event = organizer
+            .client
+            .post("/api/events", event_body(json!({"totalTickets": 1000})))
+            .await
+            .expect(201);
         let id = text(&event["id"]).parse().expect("an id");
         let bookings = self.customers.iter().map(|customer| async move {
             let command = BookTickets::general(id, 1);
-            self.engine.bookings().book_tickets(customer, command).await.expect("a booking");
+            self.engine
+                .bookings()
+                .book_tickets(customer, command)
+                .await
+                .expect("a booking");
         });
-        stream::iter(bookings).buffer_unordered(32).collect::<Vec<()>>().await;
+        stream::iter(bookings)
+            .buffer_unordered(32)
+            .collect::<Vec<()>>()
+            .await;
         (organizer, event)
     }
 
     fn addresses(&self) -> BTreeSet<String> {
-        (0..CUSTOMERS).map(|number| format!("c{number}@north.test")).collect()
+        (0..CUSTOMERS)
+            .map(|number| format!("c{number}@north.test"))
+            .collect()
     }
 
     fn address_of(&self, customer: &str) -> String {
-        let of_them = |caller: &boxoffice_engine::Caller| caller.user_id().is_some_and(|id| id.to_string() == customer);
-        let number = self.customers.iter().position(of_them).expect("a delivery goes to a customer");
+        let of_them = |caller: &boxoffice_engine::Caller| {
+            caller
+                .user_id()
+                .is_some_and(|id| id.to_string() == customer)
+        };
+        let number = self
+            .customers
+            .iter()
+            .position(of_them)
+            .expect("a delivery goes to a customer");
         format!("c{number}@north.test")
     }
 }
 
 /// Moves the event to another place and answers the notification that tells its customers.
 async fn change_place(organizer: &Account, event: &Value) -> String {
-    let changed = organizer.client.patch(&path_of(event), "\"1\"", json!({"location": "New Hall"})).await.expect(200);
+    let changed = organizer
+        .client
+        .patch(&path_of(event), "\"1\"", json!({"location": "New Hall"}))
+        .await
+        .expect(200);
     assert_eq!(changed["notification"]["recipients"], json!(CUSTOMERS));
     text(&changed["notification"]["id"]).to_owned()
 }

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use boxoffice_engine::{Engine, Store};
-use boxoffice_tests::{Account, Answer, Client, Config, Program, SurrealServer, TempFolder, organizer_and_tenant};
+use boxoffice_tests::{
+    Account, Answer, Client, Config, Program, SurrealServer, TempFolder, organizer_and_tenant,
+};
 use futures::{StreamExt as _, future::join_all, stream};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
@@ -22,21 +24,42 @@ async fn five_hundred_clients_race_for_a_hundred_tickets() {
     let program = Program::dev(data.path()).await;
     let door = program.client().tenant("demo");
     let organizer = door.register("olga@example.org", "organizer").await;
-    let event = organizer.client.post("/api/events", event_body(json!({"totalTickets": 100}))).await.expect(201);
+    let event = organizer
+        .client
+        .post("/api/events", event_body(json!({"totalTickets": 100})))
+        .await
+        .expect(201);
     let customers = customers(&door, 500).await;
 
     let book = json!({"eventId": event["id"], "numTickets": 1});
-    let answers = at_once(customers.iter().map(|customer| (customer.client.clone(), book.clone()))).await;
-    let booked: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 201).collect();
+    let answers = at_once(
+        customers
+            .iter()
+            .map(|customer| (customer.client.clone(), book.clone())),
+    )
+    .await;
+    let booked: Vec<&Answer> = answers
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .collect();
     assert_eq!(booked.len(), 100, "statuses: {:?}", statuses(&answers));
     for refused in answers.iter().filter(|answer| answer.status != 201) {
         refused.problem(409, "not-enough-tickets");
     }
-    check_books(&organizer, &event, 100, booked.iter().map(|answer| answer.json()).collect()).await;
+    check_books(
+        &organizer,
+        &event,
+        100,
+        booked.iter().map(|answer| answer.json()).collect(),
+    )
+    .await;
     // One who was refused has nothing, one who was not has exactly the one.
     for (customer, answer) in customers.iter().zip(&answers).step_by(25) {
         let mine = customer.client.get("/api/bookings/me").await.expect(200);
-        assert_eq!(mine["items"].as_array().map(Vec::len), Some(usize::from(answer.status == 201)));
+        assert_eq!(
+            mine["items"].as_array().map(Vec::len),
+            Some(usize::from(answer.status == 201))
+        );
     }
     program.stop().await;
 }
@@ -50,9 +73,19 @@ async fn groups_of_several_sizes_fill_an_event_to_the_last_ticket() {
         (api.customer.client.clone(), book)
     });
     let answers = at_once(requests).await;
-    let booked: Vec<Value> = answers.iter().filter(|answer| answer.status == 201).map(Answer::json).collect();
-    let sold: u64 = booked.iter().filter_map(|booking| booking["numTickets"].as_u64()).sum();
-    assert!(sold > 96 && sold <= 100, "a refused group of at most 4 leaves at most 3 tickets: sold {sold}");
+    let booked: Vec<Value> = answers
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .map(Answer::json)
+        .collect();
+    let sold: u64 = booked
+        .iter()
+        .filter_map(|booking| booking["numTickets"].as_u64())
+        .sum();
+    assert!(
+        sold > 96 && sold <= 100,
+        "a refused group of at most 4 leaves at most 3 tickets: sold {sold}"
+    );
     check_books(&api.organizer, &event, sold, booked).await;
 }
 
@@ -62,10 +95,20 @@ async fn one_key_sent_fifty_times_at_once_books_once() {
     let event = api.event(json!({})).await;
     let barrier = Arc::new(Barrier::new(50));
     let answers = join_all((0..50).map(|_| {
-        let (client, barrier, id) = (api.customer.client.clone(), barrier.clone(), event["id"].clone());
+        let (client, barrier, id) = (
+            api.customer.client.clone(),
+            barrier.clone(),
+            event["id"].clone(),
+        );
         async move {
             barrier.wait().await;
-            client.post_once("/api/bookings", "one-key", json!({"eventId": id, "numTickets": 2})).await
+            client
+                .post_once(
+                    "/api/bookings",
+                    "one-key",
+                    json!({"eventId": id, "numTickets": 2}),
+                )
+                .await
         }
     }))
     .await;
@@ -75,7 +118,11 @@ async fn one_key_sent_fifty_times_at_once_books_once() {
     }
     check_books(&api.organizer, &event, 2, vec![first]).await;
     let other = json!({"eventId": event["id"], "numTickets": 3});
-    let reused = api.customer.client.post_once("/api/bookings", "one-key", other).await;
+    let reused = api
+        .customer
+        .client
+        .post_once("/api/bookings", "one-key", other)
+        .await;
     reused.problem(422, "idempotency-key-reused");
 }
 
@@ -87,18 +134,31 @@ async fn two_hosts_on_one_server_sell_exactly_what_there_is() {
     let (_, _, address) = organizer_and_tenant(&engine, "north").await;
     let config = config.write(&folder, "boxoffice.toml");
     let hosts = [Program::serve(&config).await, Program::serve(&config).await];
-    let doors: Vec<Client> = hosts.iter().map(|host| host.client().tenant("north")).collect();
+    let doors: Vec<Client> = hosts
+        .iter()
+        .map(|host| host.client().tenant("north"))
+        .collect();
     let organizer = doors[0].login(address.as_str()).await;
-    let event = organizer.client.post("/api/events", event_body(json!({"totalTickets": 100}))).await.expect(201);
+    let event = organizer
+        .client
+        .post("/api/events", event_body(json!({"totalTickets": 100})))
+        .await
+        .expect(201);
     let customers = customers(&doors[0], 20).await;
 
     // 200 bookings by 20 customers, each customer at both hosts.
     let requests = (0..200).map(|index| {
-        let client = customers[index % customers.len()].client.at(&doors[(index / customers.len()) % 2]);
+        let client = customers[index % customers.len()]
+            .client
+            .at(&doors[(index / customers.len()) % 2]);
         (client, json!({"eventId": event["id"], "numTickets": 1}))
     });
     let answers = at_once(requests).await;
-    let booked: Vec<Value> = answers.iter().filter(|answer| answer.status == 201).map(Answer::json).collect();
+    let booked: Vec<Value> = answers
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .map(Answer::json)
+        .collect();
     let refused = answers.iter().filter(|answer| answer.status != 201);
     for answer in refused {
         answer.problem(409, "not-enough-tickets");
@@ -109,8 +169,14 @@ async fn two_hosts_on_one_server_sell_exactly_what_there_is() {
 
 /// Customers signed up over the API.
 pub(crate) async fn customers(door: &Client, count: usize) -> Vec<Account> {
-    let sign_ups = (0..count).map(|number| async move { door.register(&format!("c{number}@example.org"), "customer").await });
-    stream::iter(sign_ups).buffered(SIGN_UPS_AT_ONCE).collect().await
+    let sign_ups = (0..count).map(|number| async move {
+        door.register(&format!("c{number}@example.org"), "customer")
+            .await
+    });
+    stream::iter(sign_ups)
+        .buffered(SIGN_UPS_AT_ONCE)
+        .collect()
+        .await
 }
 
 /// An engine of this process on the server that the programs use, with their namespace and database.
@@ -122,8 +188,13 @@ pub(crate) async fn remote_engine(server: &SurrealServer) -> Engine {
         username: SurrealServer::USERNAME.to_owned(),
         password: SurrealServer::PASSWORD.to_owned(),
     };
-    let engine = Engine::builder().store(store).settings(boxoffice_tests::quick_settings());
-    engine.build().await.expect("an engine on the server starts")
+    let engine = Engine::builder()
+        .store(store)
+        .settings(boxoffice_tests::quick_settings());
+    engine
+        .build()
+        .await
+        .expect("an engine on the server starts")
 }
 
 /// Sends all bookings once every one of them is ready to go.
@@ -142,13 +213,22 @@ async fn at_once(requests: impl ExactSizeIterator<Item = (Client, Value)>) -> Ve
 /// Checks that the counters, the list and the answers tell the same story.
 async fn check_books(organizer: &Account, event: &Value, sold: u64, mut answered: Vec<Value>) {
     let seen = organizer.client.get(&path_of(event)).await.expect(200);
-    assert_eq!((seen["ticketsSold"].as_u64(), seen["ticketsHeld"].as_u64()), (Some(sold), Some(0)));
+    assert_eq!(
+        (seen["ticketsSold"].as_u64(), seen["ticketsHeld"].as_u64()),
+        (Some(sold), Some(0))
+    );
     assert_eq!(seen["ticketTypes"][0]["sold"].as_u64(), Some(sold));
-    let mut listed = organizer.client.all(&format!("{}/bookings", path_of(event))).await;
+    let mut listed = organizer
+        .client
+        .all(&format!("{}/bookings", path_of(event)))
+        .await;
     let by_id = |booking: &Value| text(&booking["id"]).to_owned();
     listed.sort_by_key(by_id);
     answered.sort_by_key(by_id);
-    assert_eq!(listed, answered, "the list holds what was answered, and nothing else");
+    assert_eq!(
+        listed, answered,
+        "the list holds what was answered, and nothing else"
+    );
 }
 
 fn statuses(answers: &[Answer]) -> std::collections::BTreeMap<u16, usize> {

@@ -16,8 +16,15 @@ use crate::api::{event_body, path_of, text};
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
 const PAGES: [&str; 9] = [
-    "/openapi.json", "/docs", "/docs/docs.js", "/docs/pages.css", "/errors/{code}", "/dev/mails", "/dev/mails.json",
-    "/dev/mails/{name}", "/dev/mails/{name}/raw",
+    "/openapi.json",
+    "/docs",
+    "/docs/docs.js",
+    "/docs/pages.css",
+    "/errors/{code}",
+    "/dev/mails",
+    "/dev/mails.json",
+    "/dev/mails/{name}",
+    "/dev/mails/{name}/raw",
 ];
 
 /// One route and what it must do.
@@ -64,51 +71,200 @@ enum Thing {
 const ROWS: &[Row] = &[
     row("GET", "/health/live", Door::Open, Thing::None, None, 200),
     row("GET", "/health/ready", Door::Open, Thing::None, None, 200),
-    row("POST", "/api/auth/register", Door::Open, Thing::None, Some(|_| {
-        json!({"email": "new@north.test", "name": "New", "password": Account::PASSWORD, "role": "customer"})
-    }), 201),
-    row("POST", "/api/auth/login", Door::Open, Thing::None, Some(|_| {
-        json!({"email": "ann@north.test", "password": Account::PASSWORD})
-    }), 200),
-    row("POST", "/api/auth/refresh", Door::Open, Thing::None, Some(|world| {
-        json!({"refreshToken": world.north.customer.refresh_token})
-    }), 200),
-    row("POST", "/api/auth/logout", Door::Open, Thing::None, Some(|world| {
-        json!({"refreshToken": world.north.customer.refresh_token})
-    }), 204),
-    row("GET", "/api/auth/me", Door::SignedIn, Thing::None, None, 200),
+    row(
+        "POST",
+        "/api/auth/register",
+        Door::Open,
+        Thing::None,
+        Some(
+            |_| json!({"email": "new@north.test", "name": "New", "password": Account::PASSWORD, "role": "customer"}),
+        ),
+        201,
+    ),
+    row(
+        "POST",
+        "/api/auth/login",
+        Door::Open,
+        Thing::None,
+        Some(|_| json!({"email": "ann@north.test", "password": Account::PASSWORD})),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/auth/refresh",
+        Door::Open,
+        Thing::None,
+        Some(|world| json!({"refreshToken": world.north.customer.refresh_token})),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/auth/logout",
+        Door::Open,
+        Thing::None,
+        Some(|world| json!({"refreshToken": world.north.customer.refresh_token})),
+        204,
+    ),
+    row(
+        "GET",
+        "/api/auth/me",
+        Door::SignedIn,
+        Thing::None,
+        None,
+        200,
+    ),
     row("GET", "/api/tenant", Door::Public, Thing::None, None, 200),
     row("GET", "/api/events", Door::Public, Thing::None, None, 200),
-    row("POST", "/api/events", Door::Organizer(403), Thing::None, Some(|_| event_body(json!({}))), 201),
-    row("GET", "/api/events/{id}", Door::Public, Thing::Event, None, 200),
-    row("PUT", "/api/events/{id}", Door::Organizer(403), Thing::EmptyEvent, Some(|_| {
-        event_body(json!({"notifyCustomers": false}))
-    }), 200),
-    row("PATCH", "/api/events/{id}", Door::Organizer(403), Thing::EmptyEvent, Some(|_| {
-        json!({"title": "Blues Night", "notifyCustomers": false})
-    }), 200),
-    row("DELETE", "/api/events/{id}", Door::Organizer(403), Thing::EmptyEvent, None, 204),
-    row("GET", "/api/events/{id}/bookings", Door::Organizer(403), Thing::Event, None, 200),
-    row("POST", "/api/bookings", Door::SignedIn, Thing::None, Some(|world| {
-        json!({"eventId": world.north.event, "numTickets": 1, "expectedTotalMinor": 0})
-    }), 201),
-    row("GET", "/api/bookings/me", Door::SignedIn, Thing::None, None, 200),
-    row("GET", "/api/bookings/{id}", Door::Customer(404), Thing::Booking, None, 200),
-    row("POST", "/api/bookings/{id}/cancel", Door::Customer(404), Thing::Booking, None, 200),
-    row("GET", "/api/notifications/{id}", Door::Organizer(403), Thing::Notification, None, 200),
-    row("GET", "/api/notifications/{id}/deliveries", Door::Organizer(403), Thing::Notification, None, 200),
-    row("POST", "/api/events/{id}/cancel", Door::Organizer(403), Thing::Event, None, 200),
-    row("POST", "/api/operator/login", Door::Open, Thing::None, Some(|_| {
-        json!({"email": "op@boxoffice.test", "password": Account::PASSWORD})
-    }), 200),
-    row("POST", "/api/operator/tenants", Door::Operator, Thing::None, Some(|_| {
-        json!({"id": "west", "name": "West", "currency": "EUR", "organizersMayRegister": true})
-    }), 201),
-    row("GET", "/api/operator/tenants", Door::Operator, Thing::None, None, 200),
-    row("POST", "/api/operator/tenants/{tenant}/users", Door::Operator, Thing::Tenant, Some(|_| {
-        json!({"email": "owen@north.test", "name": "Owen", "password": Account::PASSWORD, "role": "owner"})
-    }), 201),
-    row("GET", "/api/operator/tenants/{tenant}/users", Door::Operator, Thing::Tenant, None, 200),
+    row(
+        "POST",
+        "/api/events",
+        Door::Organizer(403),
+        Thing::None,
+        Some(|_| event_body(json!({}))),
+        201,
+    ),
+    row(
+        "GET",
+        "/api/events/{id}",
+        Door::Public,
+        Thing::Event,
+        None,
+        200,
+    ),
+    row(
+        "PUT",
+        "/api/events/{id}",
+        Door::Organizer(403),
+        Thing::EmptyEvent,
+        Some(|_| event_body(json!({"notifyCustomers": false}))),
+        200,
+    ),
+    row(
+        "PATCH",
+        "/api/events/{id}",
+        Door::Organizer(403),
+        Thing::EmptyEvent,
+        Some(|_| json!({"title": "Blues Night", "notifyCustomers": false})),
+        200,
+    ),
+    row(
+        "DELETE",
+        "/api/events/{id}",
+        Door::Organizer(403),
+        Thing::EmptyEvent,
+        None,
+        204,
+    ),
+    row(
+        "GET",
+        "/api/events/{id}/bookings",
+        Door::Organizer(403),
+        Thing::Event,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/bookings",
+        Door::SignedIn,
+        Thing::None,
+        Some(
+            |world| json!({"eventId": world.north.event, "numTickets": 1, "expectedTotalMinor": 0}),
+        ),
+        201,
+    ),
+    row(
+        "GET",
+        "/api/bookings/me",
+        Door::SignedIn,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/bookings/{id}",
+        Door::Customer(404),
+        Thing::Booking,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/bookings/{id}/cancel",
+        Door::Customer(404),
+        Thing::Booking,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/notifications/{id}",
+        Door::Organizer(403),
+        Thing::Notification,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/notifications/{id}/deliveries",
+        Door::Organizer(403),
+        Thing::Notification,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/events/{id}/cancel",
+        Door::Organizer(403),
+        Thing::Event,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/operator/login",
+        Door::Open,
+        Thing::None,
+        Some(|_| json!({"email": "op@boxoffice.test", "password": Account::PASSWORD})),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/operator/tenants",
+        Door::Operator,
+        Thing::None,
+        Some(
+            |_| json!({"id": "west", "name": "West", "currency": "EUR", "organizersMayRegister": true}),
+        ),
+        201,
+    ),
+    row(
+        "GET",
+        "/api/operator/tenants",
+        Door::Operator,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/operator/tenants/{tenant}/users",
+        Door::Operator,
+        Thing::Tenant,
+        Some(
+            |_| json!({"email": "owen@north.test", "name": "Owen", "password": Account::PASSWORD, "role": "owner"}),
+        ),
+        201,
+    ),
+    row(
+        "GET",
+        "/api/operator/tenants/{tenant}/users",
+        Door::Operator,
+        Thing::Tenant,
+        None,
+        200,
+    ),
 ];
 
 const fn row(
@@ -119,7 +275,14 @@ const fn row(
     body: Option<fn(&World) -> Value>,
     succeeds: u16,
 ) -> Row {
-    Row { method, path, door, thing, body, succeeds }
+    Row {
+        method,
+        path,
+        door,
+        thing,
+        body,
+        succeeds,
+    }
 }
 
 #[tokio::test]
@@ -132,23 +295,41 @@ async fn the_table_holds_every_route() {
         .iter()
         .flat_map(|(path, methods)| {
             let methods = methods.as_object().expect("methods").keys();
-            methods.filter(|name| *name != "parameters").map(|name| (name.to_uppercase(), path.clone()))
+            methods
+                .filter(|name| *name != "parameters")
+                .map(|name| (name.to_uppercase(), path.clone()))
         })
         .collect();
-    let tabled: BTreeSet<_> = ROWS.iter().map(|row| (row.method.to_owned(), row.path.to_owned())).collect();
-    assert_eq!(described, tabled, "the OpenAPI document (left) and this test's table (right) differ");
+    let tabled: BTreeSet<_> = ROWS
+        .iter()
+        .map(|row| (row.method.to_owned(), row.path.to_owned()))
+        .collect();
+    assert_eq!(
+        described, tabled,
+        "the OpenAPI document (left) and this test's table (right) differ"
+    );
 
-    let table = std::fs::read_to_string(workspace_root().join("host/src/routes/mod.rs")).expect("the router's source");
-    let routed: BTreeSet<&str> = table.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let table = std::fs::read_to_string(workspace_root().join("host/src/routes/mod.rs"))
+        .expect("the router's source");
+    let routed: BTreeSet<&str> = table
+        .split(".route(\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
     let known: BTreeSet<&str> = ROWS.iter().map(|row| row.path).chain(PAGES).collect();
-    assert_eq!(routed, known, "the router's table (left) and what is described or a page (right) differ");
+    assert_eq!(
+        routed, known,
+        "the router's table (left) and what is described or a page (right) differ"
+    );
 }
 
 #[tokio::test]
 async fn nobody_passes_where_somebody_must_be_known() {
     let world = World::make().await;
     for row in ROWS {
-        let answer = row.send(&world, &world.north.door, &world.thing(row.thing)).await;
+        let answer = row
+            .send(&world, &world.north.door, &world.thing(row.thing))
+            .await;
         match row.door {
             Door::Open | Door::Public => assert_ne!(answer.status, 401, "{}", row.named(&answer)),
             _ => drop(answer.problem(401, "not-authenticated")),
@@ -167,12 +348,20 @@ async fn other_roles_are_refused() {
             Door::Customer(status) => (&world.north.other_customer.client, status),
             Door::Operator => (&world.north.organizer.client, 403),
         };
-        let code = if status == 403 { "forbidden" } else { "not-found" };
+        let code = if status == 403 {
+            "forbidden"
+        } else {
+            "not-found"
+        };
         row.send(&world, client, &thing).await.problem(status, code);
         if let Door::Organizer(status) = row.door {
             // An organizer of the same tenant who did not make the event is no better; making one's own is fine.
             let answer = row.send(&world, &world.north.rival.client, &thing).await;
-            let allowed: &[u16] = if row.thing == Thing::None { &[201] } else { &[status, 404] };
+            let allowed: &[u16] = if row.thing == Thing::None {
+                &[201]
+            } else {
+                &[status, 404]
+            };
             assert!(allowed.contains(&answer.status), "{}", row.named(&answer));
         }
     }
@@ -194,7 +383,9 @@ async fn other_tenants_find_nothing_and_their_tokens_open_nothing() {
         // Their token at their own door, this tenant's thing.
         let names_a_thing = row.thing != Thing::None || row.path == "/api/bookings";
         if names_a_thing {
-            row.send(&world, south, &thing).await.problem(404, "not-found");
+            row.send(&world, south, &thing)
+                .await
+                .problem(404, "not-found");
         }
     }
 }
@@ -206,26 +397,45 @@ async fn bodies_that_cannot_be_read_are_refused_by_name() {
         let Some(body) = row.body else { continue };
         let (client, thing, body) = (world.rightful(row), world.thing(row.thing), body(&world));
         let raw = |content_type: &str, text: &str| {
-            let request = row.request(client, &thing).header("Content-Type", content_type).body(text.to_owned());
+            let request = row
+                .request(client, &thing)
+                .header("Content-Type", content_type)
+                .body(text.to_owned());
             Answer::of(request)
         };
         for text in ["", "{", "{\"a\":}", "\u{0}", "{}}"] {
-            raw("application/json", text).await.problem(400, "malformed-request");
+            raw("application/json", text)
+                .await
+                .problem(400, "malformed-request");
         }
         for text in ["[]", "7", "null", "\"text\""] {
-            raw("application/json", text).await.problem(422, "field-invalid");
+            raw("application/json", text)
+                .await
+                .problem(422, "field-invalid");
         }
-        raw("text/plain", &body.to_string()).await.problem(415, "unsupported-media-type");
-        raw("application/json", &" ".repeat((1 << 20) + 1)).await.problem(413, "body-too-large");
+        raw("text/plain", &body.to_string())
+            .await
+            .problem(415, "unsupported-media-type");
+        raw("application/json", &" ".repeat((1 << 20) + 1))
+            .await
+            .problem(413, "body-too-large");
         let mut unknown = body.clone();
         unknown["colour"] = json!("red");
-        raw("application/json", &unknown.to_string()).await.problem(422, "unknown-field").at_field("colour");
+        raw("application/json", &unknown.to_string())
+            .await
+            .problem(422, "unknown-field")
+            .at_field("colour");
         for name in body.as_object().expect("an object").keys() {
             let mut spoilt = body.clone();
             spoilt[name] = json!([{"deep": true}]);
             let answer = raw("application/json", &spoilt.to_string()).await;
             let problem = answer.problem(422, "field-invalid");
-            assert_eq!(problem.member("field"), name.as_str(), "{}", row.named(&answer));
+            assert_eq!(
+                problem.member("field"),
+                name.as_str(),
+                "{}",
+                row.named(&answer)
+            );
         }
     }
 }
@@ -241,10 +451,21 @@ async fn ids_that_nobody_has_are_not_found() {
             Thing::Tenant => &["nowhere"],
             _ => &["01jzzzzzzzzzzzzzzzzzzzzzzz"],
         };
-        let nonsense = ["nonsense", "%00", "%27%20OR%201%3D1", "..%2F..", "%F0%9F%8E%AB", &long];
+        let nonsense = [
+            "nonsense",
+            "%00",
+            "%27%20OR%201%3D1",
+            "..%2F..",
+            "%F0%9F%8E%AB",
+            &long,
+        ];
         for id in of_no_one.iter().chain(&nonsense) {
             let answer = row.send(&world, world.rightful(row), id).await;
-            assert!([404, 422].contains(&answer.status), "{}", row.named(&answer));
+            assert!(
+                [404, 422].contains(&answer.status),
+                "{}",
+                row.named(&answer)
+            );
             if of_no_one.contains(id) {
                 answer.problem(404, "not-found");
             }
@@ -256,10 +477,16 @@ async fn ids_that_nobody_has_are_not_found() {
 async fn rightful_requests_pass() {
     let world = World::make().await;
     for row in ROWS {
-        let answer = row.send(&world, world.rightful(row), &world.thing(row.thing)).await;
+        let answer = row
+            .send(&world, world.rightful(row), &world.thing(row.thing))
+            .await;
         assert_eq!(answer.status, row.succeeds, "{}", row.named(&answer));
         let id = answer.header("x-request-id");
-        assert!(!id.is_empty(), "every answer carries a request id: {}", row.named(&answer));
+        assert!(
+            !id.is_empty(),
+            "every answer carries a request id: {}",
+            row.named(&answer)
+        );
     }
 }
 
@@ -288,7 +515,10 @@ impl Row {
     }
 
     fn named(&self, answer: &Answer) -> String {
-        format!("{} {} answered {}: {}", self.method, self.path, answer.status, answer.text)
+        format!(
+            "{} {} answered {}: {}",
+            self.method, self.path, answer.status, answer.text
+        )
     }
 }
 
@@ -322,14 +552,29 @@ impl World {
             name: Label::parse("name", "Op").expect("one line"),
             password: Account::PASSWORD.to_owned(),
         };
-        platform.engine.operators().add(&Caller::operator(), operator).await.expect("an operator");
+        platform
+            .engine
+            .operators()
+            .add(&Caller::operator(), operator)
+            .await
+            .expect("an operator");
         let hosted = Hosted::start(platform.engine.clone()).await;
         let north = Side::make(&platform, &hosted, "north").await;
         let south = Side::make(&platform, &hosted, "south").await;
         let login = json!({"email": "op@boxoffice.test", "password": Account::PASSWORD});
-        let operator = hosted.client().post("/api/operator/login", login).await.expect(200);
+        let operator = hosted
+            .client()
+            .post("/api/operator/login", login)
+            .await
+            .expect(200);
         let operator = hosted.client().token(text(&operator["token"]));
-        Self { north, south, operator, _hosted: hosted, _platform: platform }
+        Self {
+            north,
+            south,
+            operator,
+            _hosted: hosted,
+            _platform: platform,
+        }
     }
 
     /// Who may do it.
@@ -372,9 +617,17 @@ impl Side {
         let make = || organizer.client.post("/api/events", event_body(json!({})));
         let (event, empty_event) = (make().await.expect(201), make().await.expect(201));
         let book = json!({"eventId": event["id"], "numTickets": 1});
-        let booking = customer.client.post("/api/bookings", book).await.expect(201);
+        let booking = customer
+            .client
+            .post("/api/bookings", book)
+            .await
+            .expect(201);
         let change = json!({"location": "New Hall"});
-        let changed = organizer.client.patch(&path_of(&event), "\"1\"", change).await.expect(200);
+        let changed = organizer
+            .client
+            .patch(&path_of(&event), "\"1\"", change)
+            .await
+            .expect(200);
         let rival = door.login(&address("rita")).await;
         let other_customer = door.login(&address("ben")).await;
         let id_of = |value: &Value| text(&value["id"]).to_owned();

@@ -24,32 +24,52 @@ impl Client {
     /// # Panics
     /// When the HTTP library cannot be set up.
     pub fn new(base: impl Into<String>) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_BOUND).build();
-        Self { http: http.expect("the HTTP library starts"), base: base.into(), tenant: None, token: None }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(ANSWER_BOUND)
+            .build();
+        Self {
+            http: http.expect("the HTTP library starts"),
+            base: base.into(),
+            tenant: None,
+            token: None,
+        }
     }
 
     /// The same client, naming this tenant in every request.
     #[must_use]
     pub fn tenant(&self, tenant: &str) -> Self {
-        Self { tenant: Some(tenant.to_owned()), ..self.clone() }
+        Self {
+            tenant: Some(tenant.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// The same client with this access token.
     #[must_use]
     pub fn token(&self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self.clone() }
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// The same client without a token.
     #[must_use]
     pub fn without_token(&self) -> Self {
-        Self { token: None, ..self.clone() }
+        Self {
+            token: None,
+            ..self.clone()
+        }
     }
 
     /// The same caller at another address, after a restart or at another host.
     #[must_use]
     pub fn at(&self, other: &Client) -> Self {
-        Self { base: other.base.clone(), ..self.clone() }
+        Self {
+            base: other.base.clone(),
+            ..self.clone()
+        }
     }
 
     /// The address it speaks to.
@@ -81,7 +101,12 @@ impl Client {
 
     /// POSTs a JSON body under an `Idempotency-Key`.
     pub async fn post_once(&self, path: &str, key: &str, body: Value) -> Answer {
-        Answer::of(self.request(Method::POST, path).header("Idempotency-Key", key).json(&body)).await
+        Answer::of(
+            self.request(Method::POST, path)
+                .header("Idempotency-Key", key)
+                .json(&body),
+        )
+        .await
     }
 
     /// POSTs nothing.
@@ -91,12 +116,22 @@ impl Client {
 
     /// PUTs a JSON body, naming the version that was seen.
     pub async fn put(&self, path: &str, etag: &str, body: Value) -> Answer {
-        Answer::of(self.request(Method::PUT, path).header("If-Match", etag).json(&body)).await
+        Answer::of(
+            self.request(Method::PUT, path)
+                .header("If-Match", etag)
+                .json(&body),
+        )
+        .await
     }
 
     /// PATCHes with a merge patch (RFC 7396), naming the version that was seen.
     pub async fn patch(&self, path: &str, etag: &str, body: Value) -> Answer {
-        Answer::of(self.request(Method::PATCH, path).header("If-Match", etag).json(&body)).await
+        Answer::of(
+            self.request(Method::PATCH, path)
+                .header("If-Match", etag)
+                .json(&body),
+        )
+        .await
     }
 
     /// DELETEs, naming the version that was seen.
@@ -111,7 +146,10 @@ impl Client {
     pub async fn register(&self, email: &str, role: &str) -> Account {
         let name = email.split('@').next().unwrap_or(email);
         let body = json!({"email": email, "name": name, "password": PASSWORD, "role": role});
-        Account::of(self, self.post("/api/auth/register", body).await.expect(201))
+        Account::of(
+            self,
+            self.post("/api/auth/register", body).await.expect(201),
+        )
     }
 
     /// Signs somebody in who has the kit's password.
@@ -131,9 +169,20 @@ impl Client {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let from = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-            let page = self.get(&format!("{path}?limit=100{from}")).await.expect(200);
-            items.extend(page["items"].as_array().expect("a list has items").iter().cloned());
+            let from = cursor
+                .map(|cursor| format!("&cursor={cursor}"))
+                .unwrap_or_default();
+            let page = self
+                .get(&format!("{path}?limit=100{from}"))
+                .await
+                .expect(200);
+            items.extend(
+                page["items"]
+                    .as_array()
+                    .expect("a list has items")
+                    .iter()
+                    .cloned(),
+            );
             match page["nextCursor"].as_str() {
                 Some(next) => cursor = Some(next.to_owned()),
                 None => return items,
@@ -195,7 +244,9 @@ impl Answer {
     /// # Panics
     /// When there is no answer.
     pub async fn of(request: RequestBuilder) -> Self {
-        Self::try_of(request).await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
+        Self::try_of(request)
+            .await
+            .unwrap_or_else(|error| panic!("no answer: {error:?}"))
     }
 
     /// Sends a request and reads its answer; an error when there is none, as after a crash.
@@ -212,7 +263,12 @@ impl Answer {
         let response = client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
-        Ok(Self { status, headers, text, request: shown })
+        Ok(Self {
+            status,
+            headers,
+            text,
+            request: shown,
+        })
     }
 
     /// The body as JSON.
@@ -222,13 +278,19 @@ impl Answer {
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| {
-            panic!("{} answered {} with no JSON ({error}): {}", self.request, self.status, self.text)
+            panic!(
+                "{} answered {} with no JSON ({error}): {}",
+                self.request, self.status, self.text
+            )
         })
     }
 
     /// A header's text, empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
     }
 
     /// The body as JSON (null if empty), after checking the status.
@@ -242,7 +304,11 @@ impl Answer {
             "{} answered {} instead of {status}: {}",
             self.request, self.status, self.text
         );
-        if self.text.is_empty() { Value::Null } else { self.json() }
+        if self.text.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
     }
 
     /// The problem (RFC 9457), after checking its status, its code and that it is complete.
@@ -252,9 +318,16 @@ impl Answer {
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) -> Problem {
         let at = Location::caller();
-        let shown = format!("{at}: {} answered {}: {}", self.request, self.status, self.text);
+        let shown = format!(
+            "{at}: {} answered {}: {}",
+            self.request, self.status, self.text
+        );
         assert_eq!(self.status, status, "status; {shown}");
-        assert_eq!(self.header("content-type"), "application/problem+json", "content type; {shown}");
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "content type; {shown}"
+        );
         let body = self.json();
         assert_eq!(body["code"], code, "code; {shown}");
         assert_eq!(body["status"], status, "status member; {shown}");
@@ -264,7 +337,10 @@ impl Answer {
             assert!(complete, "member {member} is missing; {shown}");
         }
         if status == 401 {
-            assert!(self.header("www-authenticate").starts_with("Bearer"), "WWW-Authenticate; {shown}");
+            assert!(
+                self.header("www-authenticate").starts_with("Bearer"),
+                "WWW-Authenticate; {shown}"
+            );
         }
         Problem { body, shown }
     }

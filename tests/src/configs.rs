@@ -28,7 +28,11 @@ impl Config {
     /// Keys to sign tokens with; the same in every program under test.
     #[must_use]
     pub fn with_key(self) -> Self {
-        self.raw("auth", "keys", r#"[{ id = "test", secret = "a secret of tests, at least 32 bytes long" }]"#)
+        self.raw(
+            "auth",
+            "keys",
+            r#"[{ id = "test", secret = "a secret of tests, at least 32 bytes long" }]"#,
+        )
     }
 
     /// Leases and pauses short enough for tests, and long enough for a busy machine.
@@ -54,7 +58,8 @@ impl Config {
     /// Mails are written to this folder.
     #[must_use]
     pub fn mail_folder(self, folder: &Path) -> Self {
-        self.text("mail", "kind", "folder").text("mail", "folder", &folder.display().to_string())
+        self.text("mail", "kind", "folder")
+            .text("mail", "folder", &folder.display().to_string())
     }
 
     /// Sets a value that is text.
@@ -67,7 +72,10 @@ impl Config {
     /// Sets a value as it stands in TOML.
     #[must_use]
     pub fn raw(mut self, section: &str, key: &str, value: &str) -> Self {
-        self.0.entry(section.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
+        self.0
+            .entry(section.to_owned())
+            .or_default()
+            .insert(key.to_owned(), value.to_owned());
         self
     }
 

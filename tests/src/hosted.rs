@@ -21,7 +21,14 @@ impl Hosted {
     /// # Panics
     /// When no port is free.
     pub async fn start(engine: Engine) -> Self {
-        Self::with_options(engine, RouterOptions { throttle_logins: false, ..RouterOptions::default() }).await
+        Self::with_options(
+            engine,
+            RouterOptions {
+                throttle_logins: false,
+                ..RouterOptions::default()
+            },
+        )
+        .await
     }
 
     /// Serves an engine.
@@ -29,11 +36,17 @@ impl Hosted {
     /// # Panics
     /// When no port is free.
     pub async fn with_options(engine: Engine, options: RouterOptions) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has free ports");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
         let service = router(engine, options).into_make_service_with_connect_info::<SocketAddr>();
         let task = tokio::spawn(async move {
-            axum::serve(listener, service).await.expect("serving a bound listener does not end");
+            axum::serve(listener, service)
+                .await
+                .expect("serving a bound listener does not end");
         });
         Self { task, address }
     }

@@ -21,7 +21,8 @@ pub use folders::{TempFolder, workspace_root};
 pub use hosted::Hosted;
 pub use mails::{EnvelopedMail, ReceivedMail, count_mails, read_mails};
 pub use platform::{
-    FakeClock, TestPlatform, create_event, email, ensure_customer, organizer_and_tenant, quick_settings,
+    FakeClock, TestPlatform, create_event, email, ensure_customer, organizer_and_tenant,
+    quick_settings,
 };
 pub use processes::Process;
 pub use programs::{Finished, Program};

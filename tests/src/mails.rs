@@ -38,16 +38,34 @@ impl ReceivedMail {
         let message = MessageParser::default()
             .parse(&bytes)
             .unwrap_or_else(|| panic!("{} is no mail", path.display()));
-        let lacks = |part: &str| -> ! { panic!("{} has no {part}:\n{}", path.display(), String::from_utf8_lossy(&bytes)) };
+        let lacks = |part: &str| -> ! {
+            panic!(
+                "{} has no {part}:\n{}",
+                path.display(),
+                String::from_utf8_lossy(&bytes)
+            )
+        };
         Self {
             path: path.to_owned(),
-            subject: message.subject().unwrap_or_else(|| lacks("subject")).to_owned(),
+            subject: message
+                .subject()
+                .unwrap_or_else(|| lacks("subject"))
+                .to_owned(),
             from: addresses(message.from()),
             to: addresses(message.to()),
-            text: message.body_text(0).unwrap_or_else(|| lacks("text part")).into_owned(),
-            html: message.body_html(0).unwrap_or_else(|| lacks("HTML part")).into_owned(),
+            text: message
+                .body_text(0)
+                .unwrap_or_else(|| lacks("text part"))
+                .into_owned(),
+            html: message
+                .body_html(0)
+                .unwrap_or_else(|| lacks("HTML part"))
+                .into_owned(),
             calendar: calendar(&message),
-            message_id: message.message_id().unwrap_or_else(|| lacks("Message-ID")).to_owned(),
+            message_id: message
+                .message_id()
+                .unwrap_or_else(|| lacks("Message-ID"))
+                .to_owned(),
             raw: String::from_utf8_lossy(&bytes).into_owned(),
         }
     }
@@ -63,7 +81,10 @@ impl ReceivedMail {
     /// When there is no calendar part.
     #[track_caller]
     pub fn calendar_property(&self, name: &str) -> Option<String> {
-        let calendar = self.calendar.as_ref().unwrap_or_else(|| panic!("no calendar part in:\n{}", self.raw));
+        let calendar = self
+            .calendar
+            .as_ref()
+            .unwrap_or_else(|| panic!("no calendar part in:\n{}", self.raw));
         calendar.lines().find_map(|line| {
             let rest = line.strip_prefix(name)?;
             let at_end_of_name = rest.starts_with(':') || rest.starts_with(';');
@@ -87,11 +108,17 @@ impl EnvelopedMail {
     /// # Panics
     /// When one of them is missing or broken.
     pub fn read(path: &Path) -> Self {
-        let envelope = std::fs::read(path.with_extension("json")).expect("the envelope is written before the mail");
+        let envelope = std::fs::read(path.with_extension("json"))
+            .expect("the envelope is written before the mail");
         let envelope: Value = serde_json::from_slice(&envelope).expect("an envelope is JSON");
-        let recipients = envelope["to"].as_array().expect("an envelope has recipients");
+        let recipients = envelope["to"]
+            .as_array()
+            .expect("an envelope has recipients");
         Self {
-            recipients: recipients.iter().filter_map(|to| to.as_str().map(str::to_owned)).collect(),
+            recipients: recipients
+                .iter()
+                .filter_map(|to| to.as_str().map(str::to_owned))
+                .collect(),
             mail: ReceivedMail::read(path),
         }
     }
@@ -99,7 +126,10 @@ impl EnvelopedMail {
 
 /// All mails of a folder, by file name. A folder that does not exist holds none.
 pub fn read_mails(folder: &Path) -> Vec<ReceivedMail> {
-    mail_files(folder).iter().map(|path| ReceivedMail::read(path)).collect()
+    mail_files(folder)
+        .iter()
+        .map(|path| ReceivedMail::read(path))
+        .collect()
 }
 
 /// How many mails a folder holds, without reading them.
@@ -109,7 +139,9 @@ pub fn count_mails(folder: &Path) -> usize {
 
 /// The finished mail files of a folder, by name.
 pub(crate) fn mail_files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let mut files: Vec<_> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
@@ -120,13 +152,17 @@ pub(crate) fn mail_files(folder: &Path) -> Vec<PathBuf> {
 
 fn addresses(header: Option<&Address<'_>>) -> Vec<String> {
     let all = header.into_iter().flat_map(Address::iter);
-    all.filter_map(|address| address.address().map(str::to_owned)).collect()
+    all.filter_map(|address| address.address().map(str::to_owned))
+        .collect()
 }
 
 fn calendar(message: &Message<'_>) -> Option<String> {
     let part = message.parts.iter().find(|part| {
         part.content_type().is_some_and(|content| {
-            content.ctype() == "text" && content.subtype().is_some_and(|subtype| subtype == "calendar")
+            content.ctype() == "text"
+                && content
+                    .subtype()
+                    .is_some_and(|subtype| subtype == "calendar")
         })
     })?;
     let text = part.text_contents()?.replace("\r\n", "\n");

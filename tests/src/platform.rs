@@ -9,14 +9,16 @@ use std::{
 };
 
 use boxoffice_engine::{
-    BookTickets, Booking, Caller, CreateEvent, CreateTenant, CreateUser, EmailAddress, Engine, EngineBuilder,
-    EnsureUser, Event, EventDetails, EventId, EventStatus, Label, NewTicketType, Prose, Settings, TenantId,
-    TenantSettings, UserRole, WorkerHandle,
+    BookTickets, Booking, Caller, CreateEvent, CreateTenant, CreateUser, EmailAddress, Engine,
+    EngineBuilder, EnsureUser, Event, EventDetails, EventId, EventStatus, Label, NewTicketType,
+    Prose, Settings, TenantId, TenantSettings, UserRole, WorkerHandle,
     ports::{Clock, FolderMailer, SeededIds},
 };
 use jiff::Timestamp;
 
-use crate::{Account, Patience, ReceivedMail, TempFolder, mails::mail_files, read_mails, wait_until};
+use crate::{
+    Account, Patience, ReceivedMail, TempFolder, mails::mail_files, read_mails, wait_until,
+};
 
 /// A clock that stands still until it is moved.
 pub struct FakeClock(Mutex<Timestamp>);
@@ -27,7 +29,9 @@ impl FakeClock {
     /// # Panics
     /// When that is no moment.
     pub fn at(moment: &str) -> Self {
-        Self(Mutex::new(moment.parse().expect("a moment as RFC 3339 has it")))
+        Self(Mutex::new(
+            moment.parse().expect("a moment as RFC 3339 has it"),
+        ))
     }
 
     /// Moves on.
@@ -92,9 +96,19 @@ impl TestPlatform {
             .mailer(FolderMailer::open(folder.join("mails")).expect("the folder is ours"))
             .clock(clock.clone())
             .ids(Arc::new(SeededIds::new(1)));
-        let engine = describe(builder).build().await.expect("an engine in memory starts");
+        let engine = describe(builder)
+            .build()
+            .await
+            .expect("an engine in memory starts");
         let (owed, may_owe) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { engine, clock, folder, worker: Mutex::new(None), owed, may_owe }
+        Self {
+            engine,
+            clock,
+            folder,
+            worker: Mutex::new(None),
+            owed,
+            may_owe,
+        }
     }
 
     /// Makes a tenant where anybody may register as an organizer.
@@ -107,9 +121,16 @@ impl TestPlatform {
             id: id.clone(),
             name: label(name),
             currency: "EUR".to_owned(),
-            settings: TenantSettings { organizers_may_register: true, reply_to: None },
+            settings: TenantSettings {
+                organizers_may_register: true,
+                reply_to: None,
+            },
         };
-        self.engine.tenants().create(&Caller::operator(), command).await.expect("a new tenant");
+        self.engine
+            .tenants()
+            .create(&Caller::operator(), command)
+            .await
+            .expect("a new tenant");
         id
     }
 
@@ -124,7 +145,12 @@ impl TestPlatform {
             password: Some(Account::PASSWORD.to_owned()),
             role,
         };
-        let user = self.engine.users().create(&platform(tenant), command).await.expect("a new user");
+        let user = self
+            .engine
+            .users()
+            .create(&platform(tenant), command)
+            .await
+            .expect("a new user");
         Caller::user(tenant.clone(), user.id, role)
     }
 
@@ -150,7 +176,12 @@ impl TestPlatform {
     /// When the engine refuses.
     pub async fn book(&self, customer: &Caller, event: EventId, quantity: u32) -> Booking {
         let command = BookTickets::general(event, quantity);
-        let booking = self.engine.bookings().book_tickets(customer, command).await.expect("a booking");
+        let booking = self
+            .engine
+            .bookings()
+            .book_tickets(customer, command)
+            .await
+            .expect("a booking");
         self.owes(1);
         booking
     }
@@ -170,7 +201,10 @@ impl TestPlatform {
     /// # Panics
     /// When mails are missing after the bound, or when there are more than are owed.
     pub async fn settle(&self) -> Vec<ReceivedMail> {
-        self.worker.lock().expect("no holder panics").get_or_insert_with(|| self.engine.worker().spawn());
+        self.worker
+            .lock()
+            .expect("no holder panics")
+            .get_or_insert_with(|| self.engine.worker().spawn());
         let owed = self.owed.load(Ordering::Relaxed);
         let folder = self.folder.join("mails");
         wait_until(Patience::WORK, &format!("{owed} mails"), || {
@@ -179,16 +213,27 @@ impl TestPlatform {
         })
         .await;
         let mails = read_mails(&folder);
-        assert_eq!(mails.len(), owed, "more mails than are owed: {:?}", subjects(&mails));
+        assert_eq!(
+            mails.len(),
+            owed,
+            "more mails than are owed: {:?}",
+            subjects(&mails)
+        );
         mails
     }
 }
 
 impl Drop for TestPlatform {
     fn drop(&mut self) {
-        let (owed, sent) = (self.owed.load(Ordering::Relaxed), mail_files(&self.folder.join("mails")).len());
+        let (owed, sent) = (
+            self.owed.load(Ordering::Relaxed),
+            mail_files(&self.folder.join("mails")).len(),
+        );
         if !std::thread::panicking() && !self.may_owe.load(Ordering::Relaxed) {
-            assert_eq!(sent, owed, "mails are owed that nobody waited for: call `settle`, or `may_owe`");
+            assert_eq!(
+                sent, owed,
+                "mails are owed that nobody waited for: call `settle`, or `may_owe`"
+            );
         }
     }
 }
@@ -197,15 +242,25 @@ impl Drop for TestPlatform {
 ///
 /// # Panics
 /// When the engine refuses.
-pub async fn organizer_and_tenant(engine: &Engine, tenant: &str) -> (TenantId, Caller, EmailAddress) {
+pub async fn organizer_and_tenant(
+    engine: &Engine,
+    tenant: &str,
+) -> (TenantId, Caller, EmailAddress) {
     let id = TenantId::parse(tenant).expect("a tenant name");
     let command = CreateTenant {
         id: id.clone(),
         name: label(tenant),
         currency: "EUR".to_owned(),
-        settings: TenantSettings { organizers_may_register: true, reply_to: None },
+        settings: TenantSettings {
+            organizers_may_register: true,
+            reply_to: None,
+        },
     };
-    engine.tenants().create(&Caller::operator(), command).await.expect("a new tenant");
+    engine
+        .tenants()
+        .create(&Caller::operator(), command)
+        .await
+        .expect("a new tenant");
     let address = email("organizer", &id);
     let command = CreateUser {
         email: address.clone(),
@@ -213,17 +268,38 @@ pub async fn organizer_and_tenant(engine: &Engine, tenant: &str) -> (TenantId, C
         password: Some(Account::PASSWORD.to_owned()),
         role: UserRole::Organizer,
     };
-    let user = engine.users().create(&platform(&id), command).await.expect("a new user");
-    (id.clone(), Caller::user(id, user.id, UserRole::Organizer), address)
+    let user = engine
+        .users()
+        .create(&platform(&id), command)
+        .await
+        .expect("a new user");
+    (
+        id.clone(),
+        Caller::user(id, user.id, UserRole::Organizer),
+        address,
+    )
 }
 
 /// Makes a customer as platforms bring them, with this address.
 ///
 /// # Panics
 /// When the engine refuses.
-pub async fn ensure_customer(engine: &Engine, tenant: &TenantId, name: &str, email: EmailAddress) -> Caller {
-    let command = EnsureUser { external_id: format!("external-{name}"), name: label(name), email };
-    let user = engine.users().ensure(&platform(tenant), command).await.expect("a customer");
+pub async fn ensure_customer(
+    engine: &Engine,
+    tenant: &TenantId,
+    name: &str,
+    email: EmailAddress,
+) -> Caller {
+    let command = EnsureUser {
+        external_id: format!("external-{name}"),
+        name: label(name),
+        email,
+    };
+    let user = engine
+        .users()
+        .ensure(&platform(tenant), command)
+        .await
+        .expect("a customer");
     Caller::user(tenant.clone(), user.id, user.role)
 }
 
@@ -231,19 +307,34 @@ pub async fn ensure_customer(engine: &Engine, tenant: &TenantId, name: &str, ema
 ///
 /// # Panics
 /// When the engine refuses.
-pub async fn create_event(engine: &Engine, organizer: &Caller, now: Timestamp, tickets: u32) -> Event {
+pub async fn create_event(
+    engine: &Engine,
+    organizer: &Caller,
+    now: Timestamp,
+    tickets: u32,
+) -> Event {
     let month = Duration::from_secs(30 * 24 * 3600);
     let details = EventDetails {
         title: label("Jazz Night"),
         description: Prose::parse("description", "A long evening.").expect("prose"),
-        starts_at: now.checked_add(month).expect("tests stay within the calendar"),
+        starts_at: now
+            .checked_add(month)
+            .expect("tests stay within the calendar"),
         ends_at: None,
         time_zone: "Europe/Berlin".to_owned(),
         location: Some(label("Old Hall")),
     };
     let ticket_types = vec![NewTicketType::general(tickets)];
-    let command = CreateEvent { details, status: EventStatus::Published, ticket_types };
-    engine.events().create(organizer, command).await.expect("a new event")
+    let command = CreateEvent {
+        details,
+        status: EventStatus::Published,
+        ticket_types,
+    };
+    engine
+        .events()
+        .create(organizer, command)
+        .await
+        .expect("a new event")
 }
 
 /// `NAME@TENANT.test`.
@@ -260,5 +351,8 @@ fn label(text: &str) -> Label {
 }
 
 fn subjects(mails: &[ReceivedMail]) -> Vec<(&str, &[String])> {
-    mails.iter().map(|mail| (mail.subject.as_str(), mail.to.as_slice())).collect()
+    mails
+        .iter()
+        .map(|mail| (mail.subject.as_str(), mail.to.as_slice()))
+        .collect()
 }

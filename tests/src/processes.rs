@@ -25,13 +25,21 @@ impl Process {
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(name: &str, mut command: Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child =
-            command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started ({command:?}): {error}"));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started ({command:?}): {error}"));
         let lines = Arc::new(Mutex::new(Vec::new()));
         keep_lines(child.stdout.take().expect("stdout is piped"), lines.clone());
         keep_lines(child.stderr.take().expect("stderr is piped"), lines.clone());
-        Self { name: name.to_owned(), child, lines }
+        Self {
+            name: name.to_owned(),
+            child,
+            lines,
+        }
     }
 
     /// Its process id.
@@ -56,7 +64,12 @@ impl Process {
             if let (None, Some(status)) = (&found, ended) {
                 // The readers may be a moment behind the end of the process.
                 let late = self.find_line(marker);
-                assert!(late.is_some(), "{} ended ({status}) before it wrote `{marker}`:\n{}", self.name, self.output());
+                assert!(
+                    late.is_some(),
+                    "{} ended ({status}) before it wrote `{marker}`:\n{}",
+                    self.name,
+                    self.output()
+                );
             }
             async { found }
         })
@@ -91,7 +104,10 @@ impl Process {
     pub fn signal(&self, signal: &str) {
         // The shell's own `kill`: the standard library knows only SIGKILL, and a C binding would need `unsafe`.
         let command = format!("kill -{signal} {}", self.child.id());
-        Command::new("sh").args(["-c", &command]).status().expect("there is a shell");
+        Command::new("sh")
+            .args(["-c", &command])
+            .status()
+            .expect("there is a shell");
     }
 
     /// Waits until it has ended.
@@ -109,7 +125,10 @@ impl Process {
 
     fn find_line(&self, marker: &str) -> Option<String> {
         let lines = self.lines.lock().expect("no reader panics");
-        lines.iter().find_map(|line| line.split_once(marker).map(|(_, rest)| rest.trim().to_owned()))
+        lines.iter().find_map(|line| {
+            line.split_once(marker)
+                .map(|(_, rest)| rest.trim().to_owned())
+        })
     }
 }
 
@@ -119,7 +138,11 @@ impl Drop for Process {
         if std::thread::panicking() {
             let lines = self.lines.lock().expect("no reader panics");
             let from = lines.len().saturating_sub(LINES_SHOWN);
-            eprintln!("--- last lines of {} ---\n{}\n---", self.name, lines[from..].join("\n"));
+            eprintln!(
+                "--- last lines of {} ---\n{}\n---",
+                self.name,
+                lines[from..].join("\n")
+            );
         }
     }
 }
@@ -128,7 +151,10 @@ fn keep_lines(stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>
     std::thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n') {
             let Ok(line) = line else { return };
-            lines.lock().expect("no reader panics").push(String::from_utf8_lossy(&line).into_owned());
+            lines
+                .lock()
+                .expect("no reader panics")
+                .push(String::from_utf8_lossy(&line).into_owned());
         }
     });
 }

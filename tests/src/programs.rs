@@ -43,16 +43,35 @@ impl Program {
 
     async fn start(subcommand: &str, option: &str, path: &Path) -> Self {
         let mut command = boxoffice();
-        command.arg(subcommand).arg(option).arg(path).args(["--listen", "127.0.0.1:0"]);
+        command
+            .arg(subcommand)
+            .arg(option)
+            .arg(path)
+            .args(["--listen", "127.0.0.1:0"]);
         let mut process = Process::spawn(&format!("boxoffice {subcommand}"), command);
-        let address = process.wait_for_line(Patience::START, "listening on http://").await;
+        let address = process
+            .wait_for_line(Patience::START, "listening on http://")
+            .await;
         let base = format!("http://{}", address.trim_end_matches('/'));
         let client = Client::new(&base);
-        wait_until(Patience::START, &format!("boxoffice {subcommand} to be ready"), || {
-            assert!(process.exit_status().is_none(), "boxoffice {subcommand} ended:\n{}", process.output());
-            let request = client.request(reqwest::Method::GET, "/health/ready");
-            async move { request.send().await.is_ok_and(|answer| answer.status().is_success()) }
-        })
+        wait_until(
+            Patience::START,
+            &format!("boxoffice {subcommand} to be ready"),
+            || {
+                assert!(
+                    process.exit_status().is_none(),
+                    "boxoffice {subcommand} ended:\n{}",
+                    process.output()
+                );
+                let request = client.request(reqwest::Method::GET, "/health/ready");
+                async move {
+                    request
+                        .send()
+                        .await
+                        .is_ok_and(|answer| answer.status().is_success())
+                }
+            },
+        )
         .await;
         Self { process, base }
     }
@@ -88,7 +107,11 @@ impl Program {
     /// When it does not end, or not with success.
     pub async fn stop(mut self) {
         let status = self.process.terminate(Patience::START).await;
-        assert!(status.success(), "boxoffice ended with {status} after SIGTERM:\n{}", self.process.output());
+        assert!(
+            status.success(),
+            "boxoffice ended with {status} after SIGTERM:\n{}",
+            self.process.output()
+        );
     }
 
     /// Runs a subcommand that ends by itself.
@@ -111,7 +134,11 @@ impl Program {
         prepare(&mut command);
         let shown = format!("{command:?}");
         let mut command = tokio::process::Command::from(command);
-        command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .kill_on_drop(true)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be started");
         let mut stdin = child.stdin.take().expect("stdin is piped");
         // A program that ends without reading closes the pipe, which is its right.
@@ -122,7 +149,11 @@ impl Program {
             .unwrap_or_else(|_| panic!("{shown} did not end within {:?}", Patience::START))
             .expect("the program's output can be read");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Finished { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+        Finished {
+            status: output.status,
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 }
 
@@ -152,7 +183,9 @@ impl Finished {
 /// The program, without those settings of the test command that it would read as its own.
 fn boxoffice() -> Command {
     let mut command = Command::new(required_variable("BOXOFFICE_BIN"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOXOFFICE_")) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOXOFFICE_"))
+    {
         command.env_remove(name);
     }
     command

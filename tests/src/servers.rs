@@ -35,23 +35,53 @@ impl SurrealServer {
     pub async fn start() -> Self {
         let host = own_address();
         let listener = TcpListener::bind((host, 0)).expect("a loopback address has free ports");
-        let address = listener.local_addr().expect("a bound socket has an address").to_string();
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address")
+            .to_string();
         drop(listener);
         let mut command = Command::new(required_variable("BOXOFFICE_SURREAL_BIN"));
         command
-            .args(["start", "--no-banner", "--log", "warn", "--user", Self::USERNAME, "--pass", Self::PASSWORD])
+            .args([
+                "start",
+                "--no-banner",
+                "--log",
+                "warn",
+                "--user",
+                Self::USERNAME,
+                "--pass",
+                Self::PASSWORD,
+            ])
             .args(["--bind", &address, "memory"])
             .env("BOXOFFICE_END_WITH_STDIN", "1");
         let mut process = Process::spawn("the SurrealDB server", command);
         let health = format!("http://{address}/health");
-        let http = reqwest::Client::builder().no_proxy().build().expect("the HTTP library starts");
-        wait_until(Patience::START, "the SurrealDB server to be healthy", || {
-            assert!(process.exit_status().is_none(), "the SurrealDB server ended:\n{}", process.output());
-            let request = http.get(&health).send();
-            async move { request.await.is_ok_and(|answer| answer.status().is_success()) }
-        })
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("the HTTP library starts");
+        wait_until(
+            Patience::START,
+            "the SurrealDB server to be healthy",
+            || {
+                assert!(
+                    process.exit_status().is_none(),
+                    "the SurrealDB server ended:\n{}",
+                    process.output()
+                );
+                let request = http.get(&health).send();
+                async move {
+                    request
+                        .await
+                        .is_ok_and(|answer| answer.status().is_success())
+                }
+            },
+        )
         .await;
-        Self { _process: process, address }
+        Self {
+            _process: process,
+            address,
+        }
     }
 
     /// Its URL for the SDK.
@@ -75,7 +105,12 @@ impl SmtpServer {
     /// When Python or its package is not there.
     pub async fn start() -> Self {
         let host = own_address().to_string();
-        let mut server = Self { process: None, folder: TempFolder::new("smtp"), host, port: 0 };
+        let mut server = Self {
+            process: None,
+            folder: TempFolder::new("smtp"),
+            host,
+            port: 0,
+        };
         server.up().await;
         server
     }
@@ -112,7 +147,9 @@ impl SmtpServer {
         let mut process = Process::spawn("the SMTP server", command);
         let address = process.wait_for_line(Patience::START, "listening ").await;
         let port = address.rsplit_once(':').map(|(_, port)| port.parse());
-        self.port = port.expect("it prints HOST:PORT").expect("it prints a port");
+        self.port = port
+            .expect("it prints HOST:PORT")
+            .expect("it prints a port");
         self.process = Some(process);
     }
 
@@ -139,7 +176,10 @@ impl SmtpServer {
 
     /// The mails it took over, in order.
     pub fn mails(&self) -> Vec<EnvelopedMail> {
-        mail_files(self.folder.path()).iter().map(|path| EnvelopedMail::read(path)).collect()
+        mail_files(self.folder.path())
+            .iter()
+            .map(|path| EnvelopedMail::read(path))
+            .collect()
     }
 
     /// The folder the mails are in.

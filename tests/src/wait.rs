@@ -32,7 +32,10 @@ where
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(start.elapsed() < bound, "waited {bound:?} in vain for: {what}");
+        assert!(
+            start.elapsed() < bound,
+            "waited {bound:?} in vain for: {what}"
+        );
         tokio::time::sleep(POLL).await;
     }
 }

@@ -113,6 +113,9 @@ impl TokenKeys {
                 return Err(format!("token key {}: the id stands there twice", key.id));
             }
         }
+        // The store's own dependencies may switch on a second crypto provider of the token crate, which then
+        // refuses to choose. A provider that the embedding program installed before stays.
+        let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
         Ok(Self(keys.into_iter().map(Key::new).collect()))
     }
 

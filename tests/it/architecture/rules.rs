@@ -14,7 +14,11 @@ pub(super) struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}: {}: {}", self.path, self.line, self.rule, self.fix)
+        write!(
+            formatter,
+            "{}:{}: {}: {}",
+            self.path, self.line, self.rule, self.fix
+        )
     }
 }
 
@@ -28,7 +32,12 @@ pub(super) struct Rule {
 
 impl Rule {
     pub(super) fn check(&self, file: &SourceFile) -> Vec<Finding> {
-        let finding = |line| Finding { path: file.path.clone(), line, rule: self.name, fix: self.fix };
+        let finding = |line| Finding {
+            path: file.path.clone(),
+            line,
+            rule: self.name,
+            fix: self.fix,
+        };
         (self.lines)(file).into_iter().map(finding).collect()
     }
 }
@@ -46,10 +55,19 @@ pub(super) const RULES: &[Rule] = &[
         name: "test-head",
         fix: "begin the test file with its `Goal:` and its `Method:`",
         lines: |file| {
-            let head: Vec<&str> = file.text.lines().take_while(|line| line.starts_with("//!")).collect();
+            let head: Vec<&str> = file
+                .text
+                .lines()
+                .take_while(|line| line.starts_with("//!"))
+                .collect();
             let says = |word: &str| head.iter().any(|line| line.contains(word));
-            let has_tests = file.is_in("tests/it/") && file.lines_where(is_test_mark).first().is_some();
-            if has_tests && !(says("Goal:") && says("Method:")) { vec![1] } else { Vec::new() }
+            let has_tests =
+                file.is_in("tests/it/") && file.lines_where(is_test_mark).first().is_some();
+            if has_tests && !(says("Goal:") && says("Method:")) {
+                vec![1]
+            } else {
+                Vec::new()
+            }
         },
     },
     Rule {
@@ -57,14 +75,30 @@ pub(super) const RULES: &[Rule] = &[
         fix: "the engine knows no HTTP, WASM, NATS or SMTP: put this behind a port and into the host",
         lines: |file| {
             const CRATES: [&str; 10] = [
-                "axum", "hyper", "reqwest", "tower", "tower_http", "wasmtime", "async_nats", "lettre", "clap",
+                "axum",
+                "hyper",
+                "reqwest",
+                "tower",
+                "tower_http",
+                "wasmtime",
+                "async_nats",
+                "lettre",
+                "clap",
                 "boxoffice_host",
             ];
             if file.is_in("engine/src/") {
                 return file.lines_where(|line| CRATES.iter().any(|name| has_word(line, name)));
             }
-            let named = |line: &str| CRATES.iter().any(|name| line.starts_with(&name.replace('_', "-")));
-            if file.path == "engine/Cargo.toml" { file.lines_where(named) } else { Vec::new() }
+            let named = |line: &str| {
+                CRATES
+                    .iter()
+                    .any(|name| line.starts_with(&name.replace('_', "-")))
+            };
+            if file.path == "engine/Cargo.toml" {
+                file.lines_where(named)
+            } else {
+                Vec::new()
+            }
         },
     },
     Rule {
@@ -82,10 +116,19 @@ pub(super) const RULES: &[Rule] = &[
         name: "environment-only-in-config",
         fix: "only host/src/config.rs and its children read the environment: make this an option there",
         lines: |file| {
-            let allowed = file.path == "host/src/config.rs" || file.path.starts_with("host/src/config/");
+            let allowed =
+                file.path == "host/src/config.rs" || file.path.starts_with("host/src/config/");
             let reads = |line: &str| {
-                let calls = ["env::var", "env::vars", "env::var_os", "env::vars_os", "env::set_var"];
-                calls.iter().any(|call| has_word(line, call)) || has_word(line, "providers::Env") || clap_environment(line)
+                let calls = [
+                    "env::var",
+                    "env::vars",
+                    "env::var_os",
+                    "env::vars_os",
+                    "env::set_var",
+                ];
+                calls.iter().any(|call| has_word(line, call))
+                    || has_word(line, "providers::Env")
+                    || clap_environment(line)
             };
             match (file.is_in("engine/src/") || file.is_in("host/src/")) && !allowed {
                 true => file.lines_where(reads),
@@ -102,13 +145,26 @@ pub(super) const RULES: &[Rule] = &[
         name: "layers-are-private",
         fix: "declare layer folders with plain `mod`: the path is the permission",
         lines: |file| {
-            const FOLDERS: [&str; 6] = ["modules", "repositories", "models", "schema", "worker", "controllers"];
+            const FOLDERS: [&str; 6] = [
+                "modules",
+                "repositories",
+                "models",
+                "schema",
+                "worker",
+                "controllers",
+            ];
             let opens = |line: &str| {
-                let Some(rest) = line.trim_start().strip_prefix("pub") else { return false };
+                let Some(rest) = line.trim_start().strip_prefix("pub") else {
+                    return false;
+                };
                 let name = rest.split_once("mod ").map_or("", |(_, name)| name);
                 FOLDERS.contains(&name.trim_end().trim_end_matches([';', '{']).trim_end())
             };
-            if file.is_in("engine/src/") || file.is_in("host/src/") { file.lines_where(opens) } else { Vec::new() }
+            if file.is_in("engine/src/") || file.is_in("host/src/") {
+                file.lines_where(opens)
+            } else {
+                Vec::new()
+            }
         },
     },
     Rule {
@@ -120,7 +176,8 @@ pub(super) const RULES: &[Rule] = &[
         name: "no-unwrap",
         fix: "outside tests use `?`, or `expect` with the invariant that makes it impossible",
         lines: |file| match file.is_in("engine/src/") || file.is_in("host/src/") {
-            true => file.lines_where(|line| line.contains(".unwrap()") || line.contains(".unwrap_err()")),
+            true => file
+                .lines_where(|line| line.contains(".unwrap()") || line.contains(".unwrap_err()")),
             false => Vec::new(),
         },
     },
@@ -136,7 +193,9 @@ pub(super) const RULES: &[Rule] = &[
         name: "system-scope-places",
         fix: "no query runs without a tenant: take a `TenantId`; the list of exceptions may only shrink",
         lines: |file| {
-            let allowed = SYSTEM_SCOPE_PLACES.iter().any(|place| file.path.starts_with(place));
+            let allowed = SYSTEM_SCOPE_PLACES
+                .iter()
+                .any(|place| file.path.starts_with(place));
             match file.is_in("engine/src/") && !allowed {
                 true => file.lines_where(|line| has_word(line, "SystemScope")),
                 false => Vec::new(),
@@ -146,8 +205,11 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "one-mapping-to-statuses",
         fix: "only host/src/routes/controllers/problem.rs turns error kinds into statuses",
-        lines: |file| match file.is_in("host/src/") && !file.path.starts_with("host/src/routes/controllers/problem") {
-            true => file.lines_where(|line| has_word(line, "ErrorKind") && !line.contains("io::ErrorKind")),
+        lines: |file| match file.is_in("host/src/")
+            && !file.path.starts_with("host/src/routes/controllers/problem")
+        {
+            true => file
+                .lines_where(|line| has_word(line, "ErrorKind") && !line.contains("io::ErrorKind")),
             false => Vec::new(),
         },
     },
@@ -157,7 +219,9 @@ pub(super) const RULES: &[Rule] = &[
         lines: |file| match file.path.ends_with(".rs") {
             true => {
                 let text = file.uncommented.lines().enumerate();
-                text.filter(|(_, line)| line.trim_start().starts_with("#[ignore")).map(|(index, _)| index + 1).collect()
+                text.filter(|(_, line)| line.trim_start().starts_with("#[ignore"))
+                    .map(|(index, _)| index + 1)
+                    .collect()
             }
             false => Vec::new(),
         },
@@ -169,36 +233,63 @@ const SYSTEM_SCOPE_PLACES: &[&str] = &["engine/src/worker/", "engine/src/modules
 
 /// Which paths each folder of the engine may not name; the first folder that fits a file counts.
 const REFUSED: &[(&str, &[&str])] = &[
-    ("engine/src/types/", &["ports", "modules", "app_modules", "worker", "engine"]),
-    ("engine/src/ports/", &["modules", "app_modules", "worker", "engine"]),
+    (
+        "engine/src/types/",
+        &["ports", "modules", "app_modules", "worker", "engine"],
+    ),
+    (
+        "engine/src/ports/",
+        &["modules", "app_modules", "worker", "engine"],
+    ),
     ("engine/src/modules/", &["app_modules", "worker", "engine"]),
-    ("engine/src/app_modules/", &["modules::repositories", "worker"]),
+    (
+        "engine/src/app_modules/",
+        &["modules::repositories", "worker"],
+    ),
     ("engine/src/worker/", &["modules::repositories"]),
 ];
 
 fn calls_up_or_sideways(file: &SourceFile) -> Vec<usize> {
-    let refused = REFUSED.iter().find(|(folder, _)| file.is_in(folder)).map_or(&[][..], |(_, refused)| refused);
+    let refused = REFUSED
+        .iter()
+        .find(|(folder, _)| file.is_in(folder))
+        .map_or(&[][..], |(_, refused)| refused);
     let is_refused = |path: &str| {
         let inner = path.strip_prefix("crate::").unwrap_or_default();
-        let below = |prefix: &str| inner == prefix || inner.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("::"));
+        let below = |prefix: &str| {
+            inner == prefix
+                || inner
+                    .strip_prefix(prefix)
+                    .is_some_and(|rest| rest.starts_with("::"))
+        };
         let repositories = file.path.starts_with("engine/src/modules/repositories/");
-        let models = file.path.starts_with("engine/src/modules/repositories/models/");
-        let sideways = file.path.starts_with("engine/src/app_modules/") && !file.path.ends_with("/mod.rs");
+        let models = file
+            .path
+            .starts_with("engine/src/modules/repositories/models/");
+        let sideways =
+            file.path.starts_with("engine/src/app_modules/") && !file.path.ends_with("/mod.rs");
         refused.iter().any(|prefix| below(prefix))
             // A repository knows no rule, a model no repository, a use case no other use case.
             || (repositories && below("modules") && !below("modules::repositories"))
             || (models && below("modules::repositories") && !below("modules::repositories::models"))
             || (sideways && below("app_modules"))
     };
-    let mut lines: Vec<usize> =
-        file.crate_paths().into_iter().filter(|(_, path)| is_refused(path)).map(|(line, _)| line).collect();
+    let mut lines: Vec<usize> = file
+        .crate_paths()
+        .into_iter()
+        .filter(|(_, path)| is_refused(path))
+        .map(|(line, _)| line)
+        .collect();
     lines.dedup();
     lines
 }
 
 fn includes_that_leave(file: &SourceFile) -> Vec<usize> {
     let leaves = |line: &str| {
-        let Some(at) = ["include_str!", "include_bytes!", "include!"].iter().find_map(|name| line.find(name)) else {
+        let Some(at) = ["include_str!", "include_bytes!", "include!"]
+            .iter()
+            .find_map(|name| line.find(name))
+        else {
             return false;
         };
         // The path may be put together; its first piece says how far up it goes.
@@ -208,7 +299,10 @@ fn includes_that_leave(file: &SourceFile) -> Vec<usize> {
         path.starts_with('/') || path.split('/').filter(|part| *part == "..").count() > depth
     };
     let lines = file.uncommented.lines().enumerate();
-    lines.filter(|(_, line)| leaves(line)).map(|(index, _)| index + 1).collect()
+    lines
+        .filter(|(_, line)| leaves(line))
+        .map(|(index, _)| index + 1)
+        .collect()
 }
 
 fn is_test_mark(line: &str) -> bool {

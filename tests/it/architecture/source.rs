@@ -23,7 +23,12 @@ impl SourceFile {
         } else {
             (text.to_owned(), text.to_owned())
         };
-        Self { path: path.to_owned(), text: text.to_owned(), code, uncommented }
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            code,
+            uncommented,
+        }
     }
 
     /// Whether it is a Rust file below this folder.
@@ -33,7 +38,12 @@ impl SourceFile {
 
     /// Lines of code that satisfy a condition, counted from 1.
     pub(super) fn lines_where(&self, condition: impl Fn(&str) -> bool) -> Vec<usize> {
-        self.code.lines().enumerate().filter(|(_, line)| condition(line)).map(|(index, _)| index + 1).collect()
+        self.code
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| condition(line))
+            .map(|(index, _)| index + 1)
+            .collect()
     }
 
     /// Paths in the code that begin with `crate`, `super` or `self`, resolved to begin with `crate`: line and path.
@@ -47,12 +57,19 @@ impl SourceFile {
                 line += 1;
             }
             let before = code[..index].chars().next_back();
-            let inside = before.is_some_and(|before| is_word(before) || before == ':' || before == '$');
+            let inside =
+                before.is_some_and(|before| is_word(before) || before == ':' || before == '$');
             let rest = &code[index..];
-            let starts = ["crate::", "super::", "self::"].iter().any(|start| rest.starts_with(start));
+            let starts = ["crate::", "super::", "self::"]
+                .iter()
+                .any(|start| rest.starts_with(start));
             if starts && !inside {
                 let tree = path_tree(rest);
-                paths.extend(expanded(tree).into_iter().map(|path| (line, resolved(&here, &path))));
+                paths.extend(
+                    expanded(tree)
+                        .into_iter()
+                        .map(|path| (line, resolved(&here, &path))),
+                );
             }
         }
         paths
@@ -60,10 +77,18 @@ impl SourceFile {
 
     /// The module this file is, as a path from `crate`.
     fn module_path(&self) -> Vec<String> {
-        let inner = self.path.split_once("/src/").map_or(self.path.as_str(), |(_, inner)| inner);
+        let inner = self
+            .path
+            .split_once("/src/")
+            .map_or(self.path.as_str(), |(_, inner)| inner);
         let inner = inner.trim_end_matches(".rs");
         let mut path = vec!["crate".to_owned()];
-        path.extend(inner.split('/').filter(|part| !["mod", "lib", "main"].contains(part)).map(str::to_owned));
+        path.extend(
+            inner
+                .split('/')
+                .filter(|part| !["mod", "lib", "main"].contains(part))
+                .map(str::to_owned),
+        );
         path
     }
 }
@@ -107,7 +132,11 @@ fn expanded(tree: &str) -> Vec<String> {
         return vec![path.trim().trim_end_matches("::").to_owned()];
     };
     let inside = rest.strip_suffix('}').unwrap_or(rest);
-    branches(inside).iter().flat_map(|branch| expanded(branch)).map(|branch| format!("{}{branch}", head.trim())).collect()
+    branches(inside)
+        .iter()
+        .flat_map(|branch| expanded(branch))
+        .map(|branch| format!("{}{branch}", head.trim()))
+        .collect()
 }
 
 /// The parts between the commas of the outermost level.
@@ -122,7 +151,10 @@ fn branches(inside: &str) -> Vec<String> {
                     '}' => depth.saturating_sub(1),
                     _ => depth,
                 };
-                parts.last_mut().expect("there is always a part").push(character);
+                parts
+                    .last_mut()
+                    .expect("there is always a part")
+                    .push(character);
             }
         }
     }
@@ -160,14 +192,20 @@ fn blanked(text: &str, texts_too: bool) -> String {
             (length, texts_too)
         } else if first == '"' {
             (quoted(rest), texts_too)
-        } else if first == '\'' && let Some(length) = character_literal(rest) {
+        } else if first == '\''
+            && let Some(length) = character_literal(rest)
+        {
             (length, texts_too)
         } else {
             (first.len_utf8(), false)
         };
         let (taken, left) = rest.split_at(length);
         if blank {
-            out.extend(taken.chars().map(|character| if character == '\n' { '\n' } else { ' ' }));
+            out.extend(
+                taken
+                    .chars()
+                    .map(|character| if character == '\n' { '\n' } else { ' ' }),
+            );
         } else {
             out.push_str(taken);
         }
@@ -203,7 +241,10 @@ fn raw_text(text: &str) -> Option<usize> {
     let body = after_r[hashes..].strip_prefix('"')?;
     let end = format!("\"{}", "#".repeat(hashes));
     let head = text.len() - body.len();
-    Some(body.find(&end).map_or(text.len(), |at| head + at + end.len()))
+    Some(
+        body.find(&end)
+            .map_or(text.len(), |at| head + at + end.len()),
+    )
 }
 
 fn quoted(text: &str) -> usize {
@@ -240,7 +281,11 @@ fn without_test_modules(code: &str) -> String {
         out.push_str(&rest[..at]);
         let item = &rest[at..];
         let length = item_length(item);
-        out.extend(item[..length].chars().map(|character| if character == '\n' { '\n' } else { ' ' }));
+        out.extend(
+            item[..length]
+                .chars()
+                .map(|character| if character == '\n' { '\n' } else { ' ' }),
+        );
         rest = &item[length..];
     }
     out.push_str(rest);

@@ -31,7 +31,13 @@ pub(crate) struct BookingsArguments {
 }
 
 pub(crate) async fn run(arguments: BookingsArguments) -> anyhow::Result<Value> {
-    let BookingsArguments { target, clients, seconds, warm_up_seconds, keys } = arguments;
+    let BookingsArguments {
+        target,
+        clients,
+        seconds,
+        warm_up_seconds,
+        keys,
+    } = arguments;
     let (door, run) = (Client::new(&target.url).tenant(&target.tenant), new_run());
     let (_, event) = organizer_with_event(&door, &run, 10_000_000).await;
     let customers = customers(&door, &run, clients).await;
@@ -39,7 +45,12 @@ pub(crate) async fn run(arguments: BookingsArguments) -> anyhow::Result<Value> {
         let until = Instant::now() + Duration::from_secs(length);
         let loops = customers.iter().enumerate().map(|(index, customer)| {
             let key = keys.then(|| format!("{run}-{phase}-{index}"));
-            tokio::spawn(book_until(until, customer.client.clone(), event["id"].clone(), key))
+            tokio::spawn(book_until(
+                until,
+                customer.client.clone(),
+                event["id"].clone(),
+                key,
+            ))
         });
         futures::future::join_all(loops.collect::<Vec<_>>())
     };
@@ -47,7 +58,10 @@ pub(crate) async fn run(arguments: BookingsArguments) -> anyhow::Result<Value> {
 
     let (start, cpu_before) = (Instant::now(), cpu::seconds_of(&target.pid)?);
     let loops = load("measured", seconds).await;
-    let (elapsed, cpu_seconds) = (start.elapsed().as_secs_f64(), cpu::seconds_of(&target.pid)? - cpu_before);
+    let (elapsed, cpu_seconds) = (
+        start.elapsed().as_secs_f64(),
+        cpu::seconds_of(&target.pid)? - cpu_before,
+    );
     let mut all = Tally::default();
     for tally in loops {
         all.add(tally?);
@@ -102,7 +116,9 @@ async fn book_until(until: Instant, client: Client, event: Value, key: Option<St
             number += 1;
         }
         let start = Instant::now();
-        let status = Answer::try_of(request).await.map_or(0, |answer| answer.status);
+        let status = Answer::try_of(request)
+            .await
+            .map_or(0, |answer| answer.status);
         if status == 201 {
             tally.micros.push(start.elapsed().as_micros() as u64);
         } else {

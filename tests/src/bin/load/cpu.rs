@@ -6,7 +6,10 @@ use anyhow::Context as _;
 
 /// Seconds of CPU time, user and system, that these processes have used so far.
 pub(crate) fn seconds_of(processes: &[u32]) -> anyhow::Result<f64> {
-    let ticks: u64 = processes.iter().map(|process| ticks_of(*process)).sum::<anyhow::Result<u64>>()?;
+    let ticks: u64 = processes
+        .iter()
+        .map(|process| ticks_of(*process))
+        .sum::<anyhow::Result<u64>>()?;
     Ok(ticks as f64 / ticks_per_second())
 }
 
@@ -14,7 +17,9 @@ fn ticks_of(process: u32) -> anyhow::Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))
         .with_context(|| format!("there is no process {process} to watch"))?;
     // The command, in brackets, may hold blanks; utime and stime are fields 14 and 15 (proc(5)).
-    let (_, fields) = stat.rsplit_once(')').context("a stat line names its command")?;
+    let (_, fields) = stat
+        .rsplit_once(')')
+        .context("a stat line names its command")?;
     let times = fields.split_whitespace().skip(11).take(2);
     times.map(|field| Ok(field.parse::<u64>()?)).sum()
 }
@@ -23,5 +28,6 @@ fn ticks_per_second() -> f64 {
     let answer = Command::new("getconf").arg("CLK_TCK").output().ok();
     let text = answer.and_then(|output| String::from_utf8(output.stdout).ok());
     // 100 on every Linux of this century; asked for all the same.
-    text.and_then(|text| text.trim().parse().ok()).unwrap_or(100.0)
+    text.and_then(|text| text.trim().parse().ok())
+        .unwrap_or(100.0)
 }

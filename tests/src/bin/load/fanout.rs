@@ -29,7 +29,12 @@ pub(crate) struct FanoutArguments {
 }
 
 pub(crate) async fn run(arguments: FanoutArguments) -> anyhow::Result<Value> {
-    let FanoutArguments { target, recipients, sink, seconds_max } = arguments;
+    let FanoutArguments {
+        target,
+        recipients,
+        sink,
+        seconds_max,
+    } = arguments;
     let (door, run) = (Client::new(&target.url).tenant(&target.tenant), new_run());
     let before = taken(sink.as_deref()).await?;
     let (organizer, event) = organizer_with_event(&door, &run, recipients as u64).await;
@@ -37,9 +42,16 @@ pub(crate) async fn run(arguments: FanoutArguments) -> anyhow::Result<Value> {
     let customers = customers(&door, &run, recipients).await;
     let id = &event["id"];
     let bookings = customers.iter().map(|customer| async move {
-        customer.client.post("/api/bookings", json!({"eventId": id, "numTickets": 1})).await.expect(201)
+        customer
+            .client
+            .post("/api/bookings", json!({"eventId": id, "numTickets": 1}))
+            .await
+            .expect(201)
     });
-    stream::iter(bookings).buffer_unordered(64).collect::<Vec<Value>>().await;
+    stream::iter(bookings)
+        .buffer_unordered(64)
+        .collect::<Vec<Value>>()
+        .await;
     let bound = Instant::now() + Duration::from_secs(seconds_max);
     while sink.is_some() && taken(sink.as_deref()).await? < before + recipients as u64 {
         anyhow::ensure!(Instant::now() < bound, "the confirmations did not arrive");
@@ -49,10 +61,20 @@ pub(crate) async fn run(arguments: FanoutArguments) -> anyhow::Result<Value> {
     eprintln!("changing the event");
     let path = format!("/api/events/{}", id.as_str().context("an event has an id")?);
     let (start, cpu_before) = (Instant::now(), cpu::seconds_of(&target.pid)?);
-    let changed = organizer.client.patch(&path, "\"1\"", json!({"location": "New Hall"})).await.expect(200);
-    let notification = changed["notification"]["id"].as_str().context("the change notifies")?.to_owned();
+    let changed = organizer
+        .client
+        .patch(&path, "\"1\"", json!({"location": "New Hall"}))
+        .await
+        .expect(200);
+    let notification = changed["notification"]["id"]
+        .as_str()
+        .context("the change notifies")?
+        .to_owned();
     let deliveries = until_final(&organizer, &notification, recipients as u64, bound).await?;
-    let (elapsed, cpu_seconds) = (start.elapsed().as_secs_f64(), cpu::seconds_of(&target.pid)? - cpu_before);
+    let (elapsed, cpu_seconds) = (
+        start.elapsed().as_secs_f64(),
+        cpu::seconds_of(&target.pid)? - cpu_before,
+    );
     Ok(json!({
         "mode": "fanout",
         "recipients": recipients,
@@ -64,15 +86,32 @@ pub(crate) async fn run(arguments: FanoutArguments) -> anyhow::Result<Value> {
     }))
 }
 
-async fn until_final(organizer: &Account, notification: &str, all: u64, bound: Instant) -> anyhow::Result<Value> {
+async fn until_final(
+    organizer: &Account,
+    notification: &str,
+    all: u64,
+    bound: Instant,
+) -> anyhow::Result<Value> {
     loop {
-        let shown = organizer.client.get(&format!("/api/notifications/{notification}")).await.expect(200);
+        let shown = organizer
+            .client
+            .get(&format!("/api/notifications/{notification}"))
+            .await
+            .expect(200);
         let deliveries = &shown["deliveries"];
         let ended = ["sent", "dead", "suppressed", "unknown"];
-        if ended.iter().filter_map(|state| deliveries[state].as_u64()).sum::<u64>() >= all {
+        if ended
+            .iter()
+            .filter_map(|state| deliveries[state].as_u64())
+            .sum::<u64>()
+            >= all
+        {
             return Ok(deliveries.clone());
         }
-        anyhow::ensure!(Instant::now() < bound, "not everybody was told in time: {shown}");
+        anyhow::ensure!(
+            Instant::now() < bound,
+            "not everybody was told in time: {shown}"
+        );
         tokio::time::sleep(POLL).await;
     }
 }

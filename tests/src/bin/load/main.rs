@@ -59,7 +59,9 @@ async fn main() -> anyhow::Result<()> {
 
 /// A new organizer with a new event of this many tickets.
 async fn organizer_with_event(door: &Client, run: &str, tickets: u64) -> (Account, Value) {
-    let organizer = door.register(&format!("organizer-{run}@load.test"), "organizer").await;
+    let organizer = door
+        .register(&format!("organizer-{run}@load.test"), "organizer")
+        .await;
     let body = json!({
         "title": format!("Load {run}"),
         "startsAt": "2099-12-31T20:00:00Z",
@@ -73,7 +75,8 @@ async fn organizer_with_event(door: &Client, run: &str, tickets: u64) -> (Accoun
 /// New customers, signed up some at a time.
 async fn customers(door: &Client, run: &str, count: usize) -> Vec<Account> {
     let sign_ups = (0..count).map(|number| async move {
-        door.register(&format!("customer-{number}-{run}@load.test"), "customer").await
+        door.register(&format!("customer-{number}-{run}@load.test"), "customer")
+            .await
     });
     stream::iter(sign_ups).buffered(8).collect().await
 }

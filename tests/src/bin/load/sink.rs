@@ -22,7 +22,9 @@ pub(crate) struct SinkArguments {
 
 /// Serves until Ctrl-C and reports how many mails came.
 pub(crate) async fn run(arguments: SinkArguments) -> anyhow::Result<Value> {
-    let listener = TcpListener::bind(&arguments.listen).await.context("--listen cannot be listened on")?;
+    let listener = TcpListener::bind(&arguments.listen)
+        .await
+        .context("--listen cannot be listened on")?;
     println!("listening {}", listener.local_addr()?);
     let mails = Arc::new(AtomicU64::new(0));
     let counted = mails.clone();
@@ -45,13 +47,18 @@ pub(crate) async fn run(arguments: SinkArguments) -> anyhow::Result<Value> {
 
 /// Asks a sink how many mails it has taken; it answers `HELP` with the number.
 pub(crate) async fn taken(address: &str) -> anyhow::Result<u64> {
-    let stream = TcpStream::connect(address).await.context("--sink names no server")?;
+    let stream = TcpStream::connect(address)
+        .await
+        .context("--sink names no server")?;
     let mut stream = BufReader::new(stream);
     stream.write_all(b"HELP\r\nQUIT\r\n").await?;
     let mut lines = stream.lines();
     while let Some(line) = lines.next_line().await? {
         if let Some(number) = line.strip_prefix("214 ") {
-            return number.trim().parse().context("--sink is another kind of mail server");
+            return number
+                .trim()
+                .parse()
+                .context("--sink is another kind of mail server");
         }
     }
     anyhow::bail!("--sink is another kind of mail server")
@@ -69,7 +76,11 @@ async fn talk(stream: TcpStream, mails: &AtomicU64) -> std::io::Result<()> {
         }
         let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
         match verb.as_slice() {
-            b"EHLO" => stream.write_all(b"250-sink.test\r\n250-8BITMIME\r\n250 SIZE 10485760\r\n").await?,
+            b"EHLO" => {
+                stream
+                    .write_all(b"250-sink.test\r\n250-8BITMIME\r\n250 SIZE 10485760\r\n")
+                    .await?
+            }
             b"HELP" => {
                 let answer = format!("214 {}\r\n", mails.load(Ordering::Relaxed));
                 stream.write_all(answer.as_bytes()).await?;
@@ -86,7 +97,10 @@ async fn talk(stream: TcpStream, mails: &AtomicU64) -> std::io::Result<()> {
     }
 }
 
-async fn skip_message(stream: &mut BufReader<TcpStream>, line: &mut Vec<u8>) -> std::io::Result<()> {
+async fn skip_message(
+    stream: &mut BufReader<TcpStream>,
+    line: &mut Vec<u8>,
+) -> std::io::Result<()> {
     loop {
         line.clear();
         if stream.read_until(b'\n', line).await? == 0 || line == b".\r\n" {

@@ -1,0 +1,369 @@
+#!/usr/bin/env python3
+"""Runs the tests of Boxoffice: python3 tests/run.py [--long] [FILTER]
+
+Fetches what the tests need into a cache, builds everything once, runs every stage, and prints the seconds of each.
+Needs Rust, a C compiler and Python 3.9+ with pip; servers are started by the tests themselves on free loopback
+ports. With FILTER only the integration tests whose name holds it are run. --long adds more rounds of the crash tests
+and clippy. Nothing is skipped silently: what was not run is named at the end.
+
+BOXOFFICE_CACHE names the cache (default: test-cache in cargo's target folder); CARGO_TARGET_DIR is honoured.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+AIOSMTPD = "aiosmtpd==1.4.6"
+FETCH_TRIES = 4
+
+# What each layer probe of the engine must fail with; the control must compile. A probe that fails with any other
+# error proves nothing about privacy (the thing it names may have been renamed) and is reported.
+PROBES = {
+    "control": set(),
+    "app_module_names_repository": {"E0603"},
+    "app_module_calls_repository": {"E0616"},
+    "app_module_opens_store": {"E0603", "E0624"},
+    "module_returns_repository": {"private_interfaces", "E0446"},
+    "module_names_row": {"E0603"},
+    "module_writes_query": {"E0603"},
+}
+DUMP = "BOXOFFICE_PROBE_DUMP"
+
+running = set()
+
+
+class Failed(Exception):
+    """A stage failed, for a reason that has a sentence."""
+
+
+def main():
+    if os.environ.get(DUMP):
+        compile_or_dump()
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, lambda number, frame: sys.exit(128 + number))
+    parser = argparse.ArgumentParser(description="Runs the tests of Boxoffice.")
+    parser.add_argument("filter", nargs="?", help="only integration tests whose name holds this")
+    parser.add_argument("--long", action="store_true", help="more crash rounds, and clippy")
+    arguments = parser.parse_args()
+    try:
+        sys.exit(run_stages(arguments))
+    finally:
+        for group in list(running):
+            kill_group(group)
+
+
+def run_stages(arguments):
+    os.chdir(ROOT)
+    target = target_folder()
+    cache = Path(os.environ.get("BOXOFFICE_CACHE", target / "test-cache")).resolve()
+    built = Built(target)
+    whole = not arguments.filter
+    stages = [
+        ("fetch", True, lambda: fetch(cache)),
+        ("build", True, built.build),
+        ("format", whole, check_format),
+        ("layer probes", whole, lambda: run_probes(cache)),
+        ("unit tests", whole, lambda: run_unit_tests(built)),
+        ("doc tests", whole, lambda: run(["cargo", "test", "--workspace", "--doc", "--locked"], minutes=15)),
+        ("integration tests", True, lambda: run_integration_tests(built, cache, arguments)),
+        ("clippy", whole and arguments.long, run_clippy),
+    ]
+    results, not_run = [], []
+    for name, wanted, stage in stages:
+        if not wanted:
+            not_run.append(f"{name} (--long)" if whole else f"{name} (a filter was given)")
+            continue
+        print(f"\n== {name} ==", flush=True)
+        start = time.monotonic()
+        failure = None
+        try:
+            note = stage()
+            if note:
+                not_run.append(note)
+        except Failed as error:
+            failure = error
+            print(f"FAILED: {error}", flush=True)
+        results.append((name, time.monotonic() - start, failure))
+        if failure and name in ("fetch", "build"):
+            not_run.append(f"everything after {name}, which failed")
+            break
+    if not arguments.long:
+        not_run.append("--long: 40 instead of 5 crash rounds")
+    return report(results, not_run)
+
+
+def report(results, not_run):
+    print("\n== seconds per stage ==")
+    for name, seconds, failure in results:
+        print(f"{seconds:8.1f}  {name}{'  FAILED: ' + str(failure) if failure else ''}")
+    print(f"{sum(seconds for _, seconds, _ in results):8.1f}  in all")
+    for what in not_run:
+        print(f"not run: {what}")
+    failed = any(failure for _, _, failure in results)
+    print("FAILED" if failed else "passed", flush=True)
+    return 1 if failed else 0
+
+
+# Stages
+
+
+def fetch(cache):
+    """Brings crates and the SMTP server into caches; whatever is there already is only verified."""
+    if sys.version_info < (3, 9):
+        raise Failed("Python 3.9 or newer is needed")
+    retried(["cargo", "fetch", "--locked"])
+    folder = cache / "python"
+    if imports_aiosmtpd(folder):
+        return
+    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode:
+        raise Failed("this Python has no pip: install the package python3-pip")
+    cache.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix="python-part-", dir=cache))
+    # --target, because Debian refuses to install into its own Python.
+    os.environ["PIP_ROOT_USER_ACTION"] = "ignore"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    retried([*pip, "--upgrade", "--target", str(part), AIOSMTPD])
+    if not imports_aiosmtpd(part):
+        raise Failed(f"{AIOSMTPD} was installed and cannot be imported")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+def imports_aiosmtpd(folder):
+    code = "import aiosmtpd.smtp, sys; sys.exit(aiosmtpd.__version__ != sys.argv[1])"
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    version = AIOSMTPD.split("==")[1]
+    return subprocess.run([sys.executable, "-c", code, version], env=environment, capture_output=True).returncode == 0
+
+
+def retried(command):
+    """Networks fail for a moment; what fails four times over a minute is really away."""
+    for attempt in range(1, FETCH_TRIES + 1):
+        if subprocess.run(command).returncode == 0:
+            return
+        if attempt < FETCH_TRIES:
+            print(f"attempt {attempt} failed; trying again", flush=True)
+            time.sleep(5 * attempt)
+    raise Failed(f"{' '.join(command[:4])} … failed {FETCH_TRIES} times")
+
+
+class Built:
+    """What cargo built: programs and test binaries, by name."""
+
+    def __init__(self, target):
+        self.target = target
+        self.programs = {}
+        self.tests = []
+
+    def build(self):
+        """ONE build of everything, one feature set, so that nothing is compiled twice."""
+        command = ["cargo", "build", "--workspace", "--all-targets", "--locked"]
+        output = run([*command, "--message-format=json-render-diagnostics"], minutes=50, capture=True)
+        for line in output.splitlines():
+            message = json.loads(line) if line.startswith("{") else {}
+            if message.get("reason") != "compiler-artifact" or not message["executable"]:
+                continue
+            name, kind = message["target"]["name"], message["target"]["kind"][0]
+            if message["profile"]["test"]:
+                self.tests.append((kind, name, message["executable"], Path(message["manifest_path"]).parent))
+            else:
+                self.programs[name] = message["executable"]
+        for name in ("boxoffice", "boxoffice-surreal-server"):
+            if name not in self.programs:
+                raise Failed(f"the build made no program {name}")
+
+
+def check_format():
+    if subprocess.run(["cargo", "fmt", "--version"], capture_output=True).returncode:
+        return "format (this toolchain has no rustfmt: rustup component add rustfmt)"
+    run(["cargo", "fmt", "--all", "--check"], minutes=2)
+
+
+def run_clippy():
+    if subprocess.run(["cargo", "clippy", "--version"], capture_output=True).returncode:
+        return "clippy (this toolchain has no clippy: rustup component add clippy)"
+    run(["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], minutes=30)
+
+
+def run_unit_tests(built):
+    units = [test for test in built.tests if test[0] != "test"]
+    if not units:
+        raise Failed("the build made no unit tests")
+    for _, name, executable, folder in units:
+        print(f"-- {name}", flush=True)
+        run([executable], minutes=10, folder=folder)
+
+
+def run_integration_tests(built, cache, arguments):
+    binaries = [test for test in built.tests if test[0] == "test"]
+    if [name for _, name, _, _ in binaries] != ["it"]:
+        raise Failed(f"there is to be one integration test binary, `it`: {[name for _, name, _, _ in binaries]}")
+    environment = {
+        **os.environ,
+        "BOXOFFICE_BIN": built.programs["boxoffice"],
+        "BOXOFFICE_SURREAL_BIN": built.programs["boxoffice-surreal-server"],
+        "BOXOFFICE_PYTHON": sys.executable,
+        "BOXOFFICE_AIOSMTPD": str(cache / "python"),
+        "BOXOFFICE_LONG": "1" if arguments.long else "0",
+        # A snapshot that differs is a failure, not a file in the source tree.
+        "INSTA_UPDATE": "no",
+    }
+    # Most tests wait for other processes, so more of them than there are cores.
+    threads = str(2 * (os.cpu_count() or 1))
+    command = [binaries[0][2], "--test-threads", threads, *([arguments.filter] if arguments.filter else [])]
+    output = run(command, minutes=90 if arguments.long else 25, environment=environment, folder=binaries[0][3], tee=True)
+    if re.search(r"^running 0 tests", output, re.MULTILINE):
+        raise Failed(f"no integration test has `{arguments.filter}` in its name")
+
+
+# Layer probes: code that must not compile
+
+
+def run_probes(cache):
+    """Compiles the engine once for each probe, as cargo would, on the dependencies that are built already.
+
+    Cargo is asked for its own command: with this file as RUSTC_WORKSPACE_WRAPPER it calls us instead of rustc for the
+    workspace's crates, and we write the command down and fail. Asking cargo to build the engine by itself would choose
+    other features and compile SurrealDB again.
+    """
+    declared = set(re.findall(r'layer_probe = "(\w+)"', all_text(ROOT / "engine/src")))
+    if declared != set(PROBES):
+        raise Failed(f"the engine's probes and this file's table differ in {sorted(declared ^ set(PROBES))}")
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        dump = Path(folder) / "command.json"
+        environment = {**os.environ, "RUSTC_WORKSPACE_WRAPPER": str(Path(__file__).resolve()), DUMP: str(dump)}
+        command = ["cargo", "build", "--workspace", "--all-targets", "--locked"]
+        asked = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if not dump.exists():
+            raise Failed(f"cargo did not compile the engine when asked to:\n{asked.stderr}")
+        call = json.loads(dump.read_text())
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            outcomes = list(pool.map(lambda name: compile_probe(name, call, Path(folder)), PROBES))
+    failures = [failure for failure in outcomes if failure]
+    if failures:
+        raise Failed("\n".join(failures))
+
+
+def compile_probe(name, call, folder):
+    out = folder / name
+    out.mkdir()
+    arguments = without_outputs(call["arguments"])
+    arguments += ["--emit=metadata", "--out-dir", str(out), "--error-format=json", "--cfg", f'layer_probe="{name}"']
+    compiled = subprocess.run(
+        [call["rustc"], *arguments], cwd=call["folder"], env=call["environment"], capture_output=True, text=True
+    )
+    messages = [json.loads(line) for line in compiled.stderr.splitlines() if line.startswith("{")]
+    errors = [message for message in messages if message.get("level") == "error" and message.get("code")]
+    codes = {message["code"]["code"] for message in errors}
+    expected = PROBES[name]
+    as_expected = codes <= expected and bool(codes) == bool(expected) and (compiled.returncode == 0) == (not expected)
+    shown = ", ".join(sorted(codes)) or "compiles"
+    print(f"{name}: {shown}{'' if as_expected else '  UNEXPECTED'}", flush=True)
+    if as_expected:
+        return None
+    wanted = " or ".join(sorted(expected)) or "no error"
+    rendered = "".join(message.get("rendered") or "" for message in messages if message.get("level") == "error")
+    return f"probe {name}: {shown}, and not {wanted}\n{rendered}"
+
+
+def without_outputs(arguments):
+    """The same compilation without its outputs: what is emitted, where to, and in which format it talks."""
+    dropped = {"--out-dir": 1, "--emit": 1, "--error-format": 1, "--json": 1}
+    kept, skip = [], 0
+    for index, argument in enumerate(arguments):
+        following = arguments[index + 1] if index + 1 < len(arguments) else ""
+        if skip:
+            skip -= 1
+        elif argument.split("=")[0] in dropped:
+            skip = 0 if "=" in argument else 1
+        elif argument == "-C" and following.split("=")[0] in ("incremental", "extra-filename"):
+            skip = 1
+        else:
+            kept.append(argument)
+    return kept
+
+
+def compile_or_dump():
+    """As RUSTC_WORKSPACE_WRAPPER: notes the engine's compilation and ends it; all else is rustc's."""
+    rustc, arguments = sys.argv[1], sys.argv[2:]
+    names = [arguments[index + 1] for index, argument in enumerate(arguments[:-1]) if argument == "--crate-name"]
+    is_library = "lib" in [arguments[index + 1] for index, argument in enumerate(arguments[:-1]) if argument == "--crate-type"]
+    if names == ["boxoffice_engine"] and is_library:
+        environment = {name: value for name, value in os.environ.items() if name != DUMP}
+        call = {"rustc": rustc, "arguments": arguments, "folder": os.getcwd(), "environment": environment}
+        Path(os.environ[DUMP]).write_text(json.dumps(call))
+        sys.exit(1)
+    os.execvp(rustc, [rustc, *arguments])
+
+
+def all_text(folder):
+    return "\n".join(path.read_text() for path in sorted(folder.rglob("*.rs")))
+
+
+# Processes
+
+
+def run(command, minutes, environment=None, folder=None, capture=False, tee=False):
+    """Runs a command in a process group of its own, which is killed with everything in it when this ends."""
+    piped = subprocess.PIPE if capture or tee else None
+    child = subprocess.Popen(
+        command, env=environment, cwd=folder, stdout=piped, text=True, errors="replace", start_new_session=True
+    )
+    running.add(child.pid)
+    is_late = threading.Event()
+
+    def end_late():
+        is_late.set()
+        kill_group(child.pid)
+
+    timer = threading.Timer(minutes * 60, end_late)
+    timer.daemon = True
+    timer.start()
+    try:
+        lines = []
+        for line in child.stdout or ():
+            lines.append(line)
+            if tee:
+                print(line, end="", flush=True)
+        child.wait()
+    finally:
+        timer.cancel()
+        kill_group(child.pid)
+        running.discard(child.pid)
+    name = Path(command[0]).name
+    if is_late.is_set():
+        raise Failed(f"{name} was not done after {minutes} minutes")
+    if child.returncode:
+        raise Failed(f"{name} ended with {child.returncode}")
+    return "".join(lines)
+
+
+def kill_group(group):
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def target_folder():
+    command = ["cargo", "metadata", "--format-version=1", "--no-deps"]
+    try:
+        metadata = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        sys.exit(f"cargo cannot be run here: {error}")
+    return Path(json.loads(metadata)["target_directory"])
+
+
+if __name__ == "__main__":
+    main()
