@@ -80,12 +80,15 @@ impl Caller {
         }
     }
 
-    /// The same caller acting in a tenant.
+    /// The operator acting in a tenant. Nobody else can leave their tenant: they stay where they are.
     #[must_use]
     pub fn within(&self, tenant: TenantId) -> Self {
-        Self {
-            tenant: Some(tenant),
-            ..self.clone()
+        match self.role {
+            Role::Operator => Self {
+                tenant: Some(tenant),
+                ..self.clone()
+            },
+            _ => self.clone(),
         }
     }
 
