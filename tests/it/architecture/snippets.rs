@@ -205,7 +205,7 @@ pub(super) const ALL: &[Snippet] = &[
     passes(
         "calls-go-down",
         "engine/src/modules/repositories/x.rs",
-        "//! Head.\nuse super::models::XRow;\nuse self::y::Z;\n",
+        "//! Head.\nuse super::models::XRow;\nuse self::y::Z;\npub(in crate::modules) fn f() {}\n",
     ),
     passes(
         "calls-go-down",
@@ -327,13 +327,13 @@ pub(super) const ALL: &[Snippet] = &[
     ),
     passes(
         "system-scope-places",
-        "engine/src/worker/relay.rs",
+        "engine/src/modules/leases.rs",
         "//! Head.\nlet scope = SystemScope::new();\n",
     ),
     passes(
         "system-scope-places",
         "engine/src/app_modules/x.rs",
-        "//! No SystemScope here.\nlet scope = TenantScope::new();\n",
+        "//! No SystemScope::new here.\nfn f(_: SystemScope) {}\n",
     ),
     breaks(
         "one-mapping-to-statuses",

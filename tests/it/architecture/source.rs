@@ -17,9 +17,15 @@ pub(super) struct SourceFile {
 impl SourceFile {
     pub(super) fn new(path: &str, text: &str) -> Self {
         let (uncommented, code) = if path.ends_with(".rs") {
-            let uncommented = blanked(text, false);
-            let code = without_test_modules(&blanked(text, true));
-            (uncommented, code)
+            // A file of unit tests is behind `#[cfg(test)] mod tests;` as a whole.
+            let is_test =
+                path.contains("/src/") && (path.ends_with("/tests.rs") || path.contains("/tests/"));
+            let code = if is_test {
+                String::new()
+            } else {
+                without_test_modules(&blanked(text, true))
+            };
+            (blanked(text, false), code)
         } else {
             (text.to_owned(), text.to_owned())
         };
@@ -57,8 +63,10 @@ impl SourceFile {
                 line += 1;
             }
             let before = code[..index].chars().next_back();
-            let inside =
-                before.is_some_and(|before| is_word(before) || before == ':' || before == '$');
+            let inside = before
+                .is_some_and(|before| is_word(before) || before == ':' || before == '$')
+                // `pub(in crate::modules)` says who may call, not who is called.
+                || code[..index].ends_with("pub(in ");
             let rest = &code[index..];
             let starts = ["crate::", "super::", "self::"]
                 .iter()

@@ -56,16 +56,7 @@ impl Db {
                 username,
                 password,
             } => {
-                let client = connect(url)
-                    .await
-                    .map_err(|error| cannot_open(url, error))?;
-                client
-                    .signin(Root {
-                        username: username.clone(),
-                        password: password.clone(),
-                    })
-                    .await
-                    .map_err(|error| cannot_open(url, error))?;
+                let client = open_remote(url, username, password).await?;
                 (client, namespace.as_str(), database.as_str(), true)
             }
         };
@@ -342,6 +333,24 @@ async fn open_local(url: String) -> Result<Surreal<Any>> {
             cannot_open("the store", error)
         }
     })
+}
+
+/// Connects and signs in, within 15 seconds: an address that swallows packets, or a server that dies while it
+/// answers, must not hold a start for ever.
+async fn open_remote(url: &str, username: &str, password: &str) -> Result<Surreal<Any>> {
+    let opening = async {
+        let client = connect(url).await?;
+        let root = Root {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        };
+        client.signin(root).await?;
+        Ok::<_, surrealdb::Error>(client)
+    };
+    match tokio::time::timeout(Duration::from_secs(15), opening).await {
+        Ok(opened) => opened.map_err(|error| cannot_open(url, error)),
+        Err(late) => Err(cannot_open(url, late)),
+    }
 }
 
 fn cannot_open(
