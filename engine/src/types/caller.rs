@@ -155,6 +155,27 @@ impl Caller {
         }
     }
 
+    /// Refuses all but an event's own organizer, the tenant's owners and trusted code.
+    pub(crate) fn require_manager(&self, organizer: Option<UserId>) -> Result<()> {
+        match self.role {
+            Role::Owner | Role::Platform | Role::Operator => Ok(()),
+            Role::Organizer if organizer.is_some() && organizer == self.user => Ok(()),
+            Role::Anonymous => Err(sign_in()),
+            _ => Err(Error::forbidden(
+                "Only the event's organizer and the tenant's owners may do this.",
+            )),
+        }
+    }
+
+    /// Refuses all but those who manage an event, and the tenant's staff.
+    pub(crate) fn require_manager_or_staff(&self, organizer: Option<UserId>) -> Result<()> {
+        if self.role == Role::Staff {
+            Ok(())
+        } else {
+            self.require_manager(organizer)
+        }
+    }
+
     /// Refuses everybody but operators.
     pub(crate) fn require_operator(&self) -> Result<()> {
         self.require_signed_in()?;

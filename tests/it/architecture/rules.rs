@@ -300,24 +300,19 @@ fn calls_up_or_sideways(file: &SourceFile) -> Vec<usize> {
 }
 
 fn includes_that_leave(file: &SourceFile) -> Vec<usize> {
-    let leaves = |line: &str| {
-        let Some(at) = ["include_str!", "include_bytes!", "include!"]
-            .iter()
-            .find_map(|name| line.find(name))
-        else {
-            return false;
-        };
-        // The path may be put together; its first piece says how far up it goes.
-        let path = line[at..].split('"').nth(1).unwrap_or_default();
-        // Folders between the crate's own folder and the file: `engine/src/a/b.rs` lies two deep.
-        let depth = file.path.split('/').count().saturating_sub(2);
+    const MACROS: [&str; 3] = ["include_str!", "include_bytes!", "include!"];
+    // Folders between the crate's own folder and the file: `engine/src/a/b.rs` lies two deep.
+    let depth = file.path.split('/').count().saturating_sub(2);
+    let lines: Vec<&str> = file.uncommented.lines().collect();
+    let leaves = |line: usize| {
+        // The path may stand on one of the next lines, and be put together; its first piece says how far up it goes.
+        let text = lines[line - 1..lines.len().min(line + 2)].join(" ");
+        let at = MACROS.iter().find_map(|name| text.find(name)).unwrap_or(0);
+        let path = text[at..].split('"').nth(1).unwrap_or_default();
         path.starts_with('/') || path.split('/').filter(|part| *part == "..").count() > depth
     };
-    let lines = file.uncommented.lines().enumerate();
-    lines
-        .filter(|(_, line)| leaves(line))
-        .map(|(index, _)| index + 1)
-        .collect()
+    let included = file.lines_where(|line| MACROS.iter().any(|name| line.contains(name)));
+    included.into_iter().filter(|line| leaves(*line)).collect()
 }
 
 fn is_test_mark(line: &str) -> bool {

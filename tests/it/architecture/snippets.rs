@@ -219,6 +219,11 @@ pub(super) const ALL: &[Snippet] = &[
     ),
     passes(
         "calls-go-down",
+        "engine/src/app_modules/x.rs",
+        "//! Head.\n#[cfg(layer_probe = \"x\")]\ntype X = crate::modules::repositories::Db;\n",
+    ),
+    passes(
+        "calls-go-down",
         "engine/src/app_modules/mod.rs",
         "//! Head.\npub use self::events::Events;\n",
     ),
@@ -262,6 +267,12 @@ pub(super) const ALL: &[Snippet] = &[
         "host/src/x.rs",
         2,
         "//! Head.\nconst A: &str = include_str!(\"/etc/passwd\");\n",
+    ),
+    breaks(
+        "includes-stay-in-the-crate",
+        "host/src/x.rs",
+        2,
+        "//! Head.\nconst A: &str = include_str!(\n    \"../../engine/src/lib.rs\"\n);\n",
     ),
     passes(
         "includes-stay-in-the-crate",

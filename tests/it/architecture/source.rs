@@ -23,7 +23,7 @@ impl SourceFile {
             let code = if is_test {
                 String::new()
             } else {
-                without_test_modules(&blanked(text, true))
+                without_tests_and_probes(&blanked(text, true))
             };
             (blanked(text, false), code)
         } else {
@@ -280,20 +280,17 @@ fn character_literal(text: &str) -> Option<usize> {
     rest.starts_with('\'').then(|| 1 + first.len_utf8() + 1)
 }
 
-/// The code without what stands behind `#[cfg(test)]`: modules, functions and `use` lines of unit tests.
-fn without_test_modules(code: &str) -> String {
-    const MARK: &str = "#[cfg(test)]";
+/// The code without what is never part of the program: unit tests, and the probes that must not compile.
+fn without_tests_and_probes(code: &str) -> String {
+    const MARKS: [&str; 2] = ["#[cfg(test)]", "#[cfg(layer_probe"];
     let mut out = String::with_capacity(code.len());
     let mut rest = code;
-    while let Some(at) = rest.find(MARK) {
+    while let Some(at) = MARKS.iter().filter_map(|mark| rest.find(mark)).min() {
         out.push_str(&rest[..at]);
         let item = &rest[at..];
         let length = item_length(item);
-        out.extend(
-            item[..length]
-                .chars()
-                .map(|character| if character == '\n' { '\n' } else { ' ' }),
-        );
+        let blank = |character| if character == '\n' { '\n' } else { ' ' };
+        out.extend(item[..length].chars().map(blank));
         rest = &item[length..];
     }
     out.push_str(rest);
