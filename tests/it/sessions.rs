@@ -245,7 +245,7 @@ async fn tenants_have_no_door_between_them() {
         .expect(200);
     refresh(&south, &ann.refresh_token)
         .await
-        .problem(401, "session-ended");
+        .problem(401, "not-authenticated");
     let olga = north.register("olga@x.test", "organizer").await;
     let event = olga
         .client

@@ -224,6 +224,11 @@ pub(super) const ALL: &[Snippet] = &[
     ),
     passes(
         "calls-go-down",
+        "engine/src/app_modules/queues/x.rs",
+        "//! Head.\nuse super::Queues;\nuse crate::app_modules::queues::y;\n",
+    ),
+    passes(
+        "calls-go-down",
         "engine/src/app_modules/mod.rs",
         "//! Head.\npub use self::events::Events;\n",
     ),
