@@ -93,7 +93,6 @@ impl ClaimedBlock {
             matches!(entry.state, DeliveryState::Queued | DeliveryState::Deferred)
                 && entry.next_at.is_none_or(|at| at <= now)
         };
-        let max = if self.careful { 1 } else { max };
         (0..self.block.entries.len())
             .filter(|index| due(&self.block.entries[*index]))
             .take(max)

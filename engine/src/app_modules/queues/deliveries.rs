@@ -75,7 +75,13 @@ impl Queues {
         stopping: impl Fn() -> bool,
     ) -> Result<()> {
         let slots = &self.0.sending;
-        let most = self.0.mailer.concurrency().max(1);
+        // After a worker died over this block, one at a time: the mail at fault is then found alone.
+        let most = if claimed.careful {
+            1
+        } else {
+            self.0.mailer.concurrency().max(1)
+        };
+        let sign_of_life = self.0.surroundings.settings.delivery_lease / 3;
         let mut permits = Vec::new();
         let mut sending = FuturesUnordered::new();
         let mut outcomes: Vec<(usize, MailOutcome)> = Vec::new();
@@ -83,7 +89,15 @@ impl Queues {
             let now = self.0.surroundings.now();
             let wants_more = !stopping() && !claimed.next(now, 1).is_empty();
             if wants_more && permits.is_empty() {
-                permits.push(slots.acquire().await.map_err(Error::internal)?);
+                match tokio::time::timeout(sign_of_life, slots.acquire()).await {
+                    Ok(permit) => permits.push(permit.map_err(Error::internal)?),
+                    Err(_) => {
+                        if !self.write_down(claimed, &mut outcomes, &[], false).await? {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                }
             }
             while wants_more && permits.len() < most {
                 let Ok(permit) = slots.try_acquire() else {
@@ -99,28 +113,42 @@ impl Queues {
             };
             // The outcomes of the last mails and the marks of the next ones go into one write.
             let last = next.is_empty() && sending.is_empty();
-            let ours = self
-                .0
-                .modules
-                .notifications
-                .settle(claimed, &outcomes, &next, last)
-                .await?;
+            let ours = self.write_down(claimed, &mut outcomes, &next, last).await?;
             if !ours || last {
                 return Ok(());
             }
-            outcomes.clear();
             permits.truncate(sending.len() + next.len());
             for index in next {
                 let letter = Letter::of(claimed, index);
                 sending.push(async move { (letter.index, self.send_one(scene, &letter).await) });
             }
-            outcomes.extend(sending.next().await);
+            // A mail that takes long must not make the block look abandoned: the next write is a sign of life.
+            match tokio::time::timeout(sign_of_life, sending.next()).await {
+                Ok(outcome) => outcomes.extend(outcome),
+                Err(_) => continue,
+            }
             // What ends at about the same time is written together.
             while let Ok(Some(outcome)) = tokio::time::timeout(SETTLE_WITHIN, sending.next()).await
             {
                 outcomes.push(outcome);
             }
         }
+    }
+
+    /// Writes outcomes and marks, and forgets the outcomes. Answers whether the block is still ours.
+    async fn write_down(
+        &self,
+        claimed: &mut ClaimedBlock,
+        outcomes: &mut Vec<(usize, MailOutcome)>,
+        sending: &[usize],
+        last: bool,
+    ) -> Result<bool> {
+        let notifications = &self.0.modules.notifications;
+        let ours = notifications
+            .settle(claimed, outcomes, sending, last)
+            .await?;
+        outcomes.clear();
+        Ok(ours)
     }
 
     async fn scene(&self, claimed: &ClaimedBlock) -> Result<Scene> {
