@@ -76,7 +76,7 @@ impl Default for Settings {
             republish_after: Duration::from_secs(60),
             retry_pause: Duration::from_secs(30),
             retry_pause_max: Duration::from_secs(4 * 3600),
-            attempts_max: 12,
+            attempts_max: 40,
         }
     }
 }
@@ -95,6 +95,8 @@ pub(crate) struct Inner {
     pub(crate) queue: Arc<dyn Queue>,
     /// As many permits as the mailer sends mails at once; who marks a delivery as `sending` holds one.
     pub(crate) sending: Semaphore,
+    /// One less: what bulk mails may hold of them at most.
+    pub(crate) sending_bulk: Semaphore,
     /// Names this engine among all that share the store, anew at every start.
     pub(crate) holder: String,
 }
@@ -256,6 +258,7 @@ impl EngineBuilder {
         };
         let queue = self.queue.unwrap_or_else(|| modules.queue.clone());
         let sending = Semaphore::new(mailer.concurrency().max(1));
+        let sending_bulk = Semaphore::new(mailer.concurrency().saturating_sub(1).max(1));
         // Not from the id source: two engines with seeded ids must still be told apart.
         let holder = ulid::Ulid::new().to_string();
         Ok(Engine(Arc::new(Inner {
@@ -266,6 +269,7 @@ impl EngineBuilder {
             mailer,
             queue,
             sending,
+            sending_bulk,
             holder,
         })))
     }

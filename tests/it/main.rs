@@ -13,6 +13,7 @@ mod events;
 mod flow;
 mod mail;
 mod mail_workers;
+mod queue;
 mod race;
 mod routes;
 mod sessions;

@@ -24,25 +24,14 @@ impl Notifications {
         caller: &Caller,
         notification: NotificationId,
     ) -> Result<Notification> {
-        caller.require_signed_in()?;
-        let tenant = caller.tenant()?;
-        let none = || Error::not_found("notification", notification);
+        self.require_may_see(caller, notification).await?;
         let found = self
             .0
             .modules
             .notifications
-            .find(tenant, notification)
-            .await?
-            .ok_or_else(none)?;
-        let event = self
-            .0
-            .modules
-            .events
-            .find(tenant, found.event)
-            .await?
-            .ok_or_else(none)?;
-        caller.require_manager_or_staff(event.organizer)?;
-        Ok(found)
+            .find(caller.tenant()?, notification)
+            .await?;
+        found.ok_or_else(|| Error::not_found("notification", notification))
     }
 
     /// Lists a notification's deliveries in customer order, for those who may see the notification.
@@ -55,11 +44,30 @@ impl Notifications {
         notification: NotificationId,
         page: PageRequest,
     ) -> Result<Page<Delivery>> {
-        self.show(caller, notification).await?;
+        self.require_may_see(caller, notification).await?;
         self.0
             .modules
             .notifications
             .deliveries(caller.tenant()?, notification, &page)
             .await
+    }
+
+    /// Refuses callers who may not see a notification; reads its head only, not its deliveries.
+    async fn require_may_see(&self, caller: &Caller, notification: NotificationId) -> Result<()> {
+        caller.require_signed_in()?;
+        let tenant = caller.tenant()?;
+        let none = || Error::not_found("notification", notification);
+        let modules = &self.0.modules;
+        let head = modules
+            .notifications
+            .stored(tenant, notification)
+            .await?
+            .ok_or_else(none)?;
+        let event = modules
+            .events
+            .find(tenant, head.event)
+            .await?
+            .ok_or_else(none)?;
+        caller.require_manager_or_staff(event.organizer)
     }
 }

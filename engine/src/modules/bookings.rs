@@ -2,7 +2,11 @@
 //!
 //! Called by app_modules. Calls the bookings repository; groups requests in lanes.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::{Span, Timestamp};
 use tokio::sync::oneshot;
@@ -28,6 +32,9 @@ use crate::{
 
 /// Attempts of one group. Inside a process the lane keeps writers apart, so that only other hosts make more than one.
 const ATTEMPTS_MAX: u32 = 24;
+
+/// How long a group is tried. Clients wait 30 s; those behind in the lane should still get an answer.
+const GROUP_LASTS_MAX: Duration = Duration::from_secs(20);
 
 /// A booking request on its way to the transaction.
 #[derive(Debug, Clone)]
@@ -272,8 +279,12 @@ impl Rules {
         // Plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
         let mut open: HashMap<u32, Vec<Result<Placement>>> = HashMap::new();
         let mut last = StepError::Conflict;
+        let begun = Instant::now();
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
+                if begun.elapsed() > GROUP_LASTS_MAX {
+                    break;
+                }
                 pause_after_conflict(attempt).await;
             }
             let snapshot = match self

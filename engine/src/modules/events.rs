@@ -218,7 +218,7 @@ impl EventsModule {
                     .notify_customers
                     .unwrap_or(concerns)
                     .then_some(NotificationKind::EventUpdated);
-                Ok(Changed {
+                Ok(Some(Changed {
                     after: StoredEvent {
                         details: details.clone(),
                         ..event.clone()
@@ -232,7 +232,7 @@ impl EventsModule {
                     },
                     cause: CapacityCause::EventChanged,
                     tell,
-                })
+                }))
             },
         )
         .await
@@ -244,16 +244,11 @@ impl EventsModule {
         event: EventId,
         expected_version: Option<u64>,
     ) -> Result<EventChange> {
-        if let Some((event, inventory)) = self.repository.find(tenant, event).await?
-            && inventory.status == EventStatus::Cancelled
-        {
-            return Ok(EventChange {
-                event: event.with(inventory),
-                notification: None,
-            });
-        }
         self.change(tenant, event, expected_version, |event, inventory| {
-            Ok(Changed {
+            if inventory.status == EventStatus::Cancelled {
+                return Ok(None);
+            }
+            Ok(Some(Changed {
                 after: event.clone(),
                 inventory: Inventory {
                     status: EventStatus::Cancelled,
@@ -261,7 +256,7 @@ impl EventsModule {
                 },
                 cause: CapacityCause::EventCancelled,
                 tell: Some(NotificationKind::EventCancelled),
-            })
+            }))
         })
         .await
     }
@@ -311,16 +306,33 @@ impl EventsModule {
         Err(StepError::Conflict.into())
     }
 
-    /// Applies an organizer's change to the event as it is now, in its turn among the event's bookings.
+    /// Applies an organizer's change to the event as it is now, in its turn among the event's bookings. `apply` may
+    /// find that nothing is to be changed (none), whatever version was expected.
     async fn change(
         &self,
         tenant: &TenantId,
         event: EventId,
         expected_version: Option<u64>,
-        apply: impl Fn(&StoredEvent, &Inventory) -> Result<Changed>,
+        apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
     ) -> Result<EventChange> {
-        // Counted before the turn is taken: it may take a while, and it is an estimate anyway.
-        let recipients = self.count_customers(tenant, event).await?;
+        // Looked at before the turn is taken: what is refused now need not count anybody, and counting may take a
+        // while. It is an estimate anyway.
+        let (before, inventory) = self.get(tenant, event).await?;
+        let recipients = match apply(&before, &inventory)? {
+            None => {
+                return Ok(EventChange {
+                    event: before.with(inventory),
+                    notification: None,
+                });
+            }
+            Some(changed) => {
+                expect_version(before.version, expected_version)?;
+                match changed.tell {
+                    Some(_) => self.count_customers(tenant, event).await?,
+                    None => 0,
+                }
+            }
+        };
         let key = (tenant.clone(), event);
         let turn = self.lanes.turn(&key).await;
         let outcome = self
@@ -336,7 +348,7 @@ impl EventsModule {
         event: EventId,
         expected_version: Option<u64>,
         recipients: u64,
-        apply: impl Fn(&StoredEvent, &Inventory) -> Result<Changed>,
+        apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
     ) -> Result<EventChange> {
         let change_id = self.surroundings.next_id();
         let notification_id = NotificationId::from_ulid(self.surroundings.next_id());
@@ -345,11 +357,7 @@ impl EventsModule {
             if attempt > 0 {
                 pause_after_conflict(attempt).await;
             }
-            let (before, inventory_before) = self
-                .repository
-                .find(tenant, event)
-                .await?
-                .ok_or_else(|| Error::not_found("event", event))?;
+            let (before, inventory_before) = self.get(tenant, event).await?;
             if let Some(change) = written.take_if(|change| {
                 change.event.version == before.version
                     && before.updated_at == change.event.updated_at
@@ -357,8 +365,13 @@ impl EventsModule {
                 // The answer was lost, the change was not: the event is exactly what was sent.
                 return Ok(change);
             }
+            let Some(changed) = apply(&before, &inventory_before)? else {
+                return Ok(EventChange {
+                    event: before.with(inventory_before),
+                    notification: None,
+                });
+            };
             expect_version(before.version, expected_version)?;
-            let changed = apply(&before, &inventory_before)?;
             let (step, summary) = self
                 .step(
                     tenant,
@@ -386,6 +399,11 @@ impl EventsModule {
             }
         }
         Err(StepError::Conflict.into())
+    }
+
+    async fn get(&self, tenant: &TenantId, event: EventId) -> Result<(StoredEvent, Inventory)> {
+        let found = self.repository.find(tenant, event).await?;
+        found.ok_or_else(|| Error::not_found("event", event))
     }
 
     /// Turns a change into the step to write, with the notification that tells of it.

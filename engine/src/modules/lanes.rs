@@ -78,6 +78,8 @@ impl Lanes {
     pub(super) fn next_group(&self, key: &Key) -> Option<Vec<Waiting>> {
         let mut lanes = self.locked();
         let lane = lanes.get_mut(key)?;
+        // Whoever hung up while waiting has no part in any plan yet, and would be surprised by a booking.
+        lane.waiting.retain(|waiting| !waiting.answer.is_closed());
         if lane.waiting.is_empty() {
             lane.running = false;
             Self::forget_if_idle(&mut lanes, key);

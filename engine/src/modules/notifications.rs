@@ -4,11 +4,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rand::Rng as _;
 
 use super::{
@@ -37,6 +37,23 @@ const CLAIMS_MAX: u32 = 3;
 /// Blocks in other hands that are watched at a time; beyond it the oldest sights are forgotten, and observed anew.
 const WATCHED_MAX: usize = 10_000;
 
+/// A commit is seen this long after the moment its rows are due, at worst, in a look that follows it at once.
+const HOT_LOOK: SignedDuration = SignedDuration::from_millis(500);
+/// The same for a store that stalls, looked at now and then.
+const WIDE_LOOK: SignedDuration = SignedDuration::from_secs(30);
+const WIDE_LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Between two looks at the whole outbox: for rows of hosts whose clocks are behind, or that were away.
+const FULL_LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// From when on the relay looks at the outbox. A store reads over every row that was deleted before the first it finds,
+/// so that a look from the beginning costs more the more was ever owed. New rows are due when they are written, give or
+/// take a commit; so most looks begin shortly before now, some earlier, and a few at the beginning.
+struct RelayWindow {
+    hot_from: Timestamp,
+    wide_at: Option<Instant>,
+    full_at: Option<Instant>,
+}
+
 type BlockKey = (TenantId, NotificationId, u32);
 
 pub(crate) struct NotificationsModule {
@@ -46,6 +63,7 @@ pub(crate) struct NotificationsModule {
     surroundings: Surroundings,
     /// Blocks seen in another worker's hand: their revision, and since when it has been that.
     watched: Mutex<HashMap<BlockKey, (i64, Instant)>>,
+    window: Mutex<RelayWindow>,
 }
 
 /// Tasks to hand to a queue, by lane and tenant.
@@ -53,6 +71,7 @@ pub(crate) type Publications = HashMap<(Lane, TenantId), Vec<Task>>;
 
 /// What the relay found due.
 pub(crate) struct DueWork {
+    looked_at: Timestamp,
     pub(crate) publications: Publications,
     old: Vec<Owed>,
     new: Vec<Owed>,
@@ -121,6 +140,11 @@ impl NotificationsModule {
             events,
             surroundings,
             watched: Mutex::default(),
+            window: Mutex::new(RelayWindow {
+                hot_from: Timestamp::UNIX_EPOCH,
+                wide_at: None,
+                full_at: None,
+            }),
         }
     }
 
@@ -211,7 +235,8 @@ impl NotificationsModule {
     pub(crate) async fn due_work(&self) -> Result<DueWork> {
         let scope = SystemScope::new();
         let now = self.surroundings.now();
-        let due = self.repository.due(scope, now, OWED_MAX).await?;
+        let from = self.look_from(now);
+        let due = self.repository.due(scope, from, now, OWED_MAX).await?;
         let again: Vec<Owed> = due.iter().filter(|owed| owed.published).cloned().collect();
         let blocks: HashMap<BlockKey, Block> = self
             .repository
@@ -221,6 +246,7 @@ impl NotificationsModule {
             .map(|(tenant, block)| ((tenant, block.notification, block.number), block))
             .collect();
         let mut work = DueWork {
+            looked_at: now,
             publications: HashMap::new(),
             old: Vec::new(),
             new: Vec::new(),
@@ -263,16 +289,51 @@ impl NotificationsModule {
 
     /// Writes down that due work was published. Done after publishing: a crash in between publishes twice, never not at all.
     pub(crate) async fn work_published(&self, work: &DueWork) -> Result<()> {
-        self.repository
-            .replace_owed(SystemScope::new(), &work.old, &work.new)
-            .await
+        if !work.is_empty() {
+            let scope = SystemScope::new();
+            self.repository
+                .replace_owed(scope, &work.old, &work.new)
+                .await?;
+        }
+        self.looked(work.looked_at, &work.old);
+        Ok(())
     }
 
     /// How long until something is due; none if nothing is owed.
     pub(crate) async fn next_due_in(&self) -> Result<Option<Duration>> {
-        let next = self.repository.next_due(SystemScope::new()).await?;
         let now = self.surroundings.now();
+        let from = self.window().hot_from;
+        let next = self.repository.next_due(SystemScope::new(), from).await?;
         Ok(next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)))
+    }
+
+    /// From when on the outbox is looked at now; see [`RelayWindow`].
+    fn look_from(&self, now: Timestamp) -> Timestamp {
+        let mut window = self.window();
+        let is_over =
+            |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
+        if is_over(window.full_at, FULL_LOOK_EVERY) {
+            window.full_at = Some(Instant::now());
+            window.hot_from = Timestamp::UNIX_EPOCH;
+        } else if is_over(window.wide_at, WIDE_LOOK_EVERY) {
+            window.wide_at = Some(Instant::now());
+            window.hot_from = window
+                .hot_from
+                .min(now.saturating_sub(WIDE_LOOK).unwrap_or(now));
+        }
+        window.hot_from
+    }
+
+    fn looked(&self, now: Timestamp, due: &[Owed]) {
+        self.window().hot_from = match due.last() {
+            // More may lie behind what one look holds.
+            Some(last) if due.len() >= OWED_MAX as usize => last.due_at,
+            _ => now.saturating_sub(HOT_LOOK).unwrap_or(now),
+        };
+    }
+
+    fn window(&self) -> MutexGuard<'_, RelayWindow> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fan_out_due(&self, owed: &Owed) -> Result<Option<Timestamp>> {
@@ -517,7 +578,7 @@ impl NotificationsModule {
             block.claim = None;
             block.claims = 0;
             owed = block.next_at().map(|at| Owed {
-                due_at: at.max(Timestamp::UNIX_EPOCH),
+                due_at: at.max(self.surroundings.now()),
                 tenant: claimed.tenant.clone(),
                 notification: block.notification,
                 part: OwedPart::Block(block.number),
@@ -526,14 +587,49 @@ impl NotificationsModule {
             });
         }
         let written = self
-            .repository
-            .replace_block(&claimed.tenant, block, owed.as_ref())
+            .write_block(&claimed.tenant, block, owed.as_ref())
             .await?;
         block.revision += 1;
         if owed.is_some() {
             self.surroundings.owed.notify_one();
         }
         Ok(written)
+    }
+
+    /// Writes a block of ours through a store that is away for a moment: mails are on the wire meanwhile, and giving up
+    /// would leave them in doubt. Not longer than the lease, after which the block may be another's.
+    async fn write_block(
+        &self,
+        tenant: &TenantId,
+        block: &Block,
+        owed: Option<&Owed>,
+    ) -> Result<bool> {
+        let begun = Instant::now();
+        loop {
+            let error = match self.repository.replace_block(tenant, block, owed).await {
+                Ok(written) => return Ok(written),
+                Err(error) if begun.elapsed() >= self.surroundings.settings.delivery_lease => {
+                    return Err(error);
+                }
+                Err(error) => error,
+            };
+            tracing::warn!(error = ?error, "writing down deliveries failed; trying again");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            // The answer may have been lost, and not the write.
+            let found = self
+                .repository
+                .find_block(tenant, block.notification, block.number)
+                .await;
+            if let Ok(Some(found)) = found
+                && found.revision != block.revision
+            {
+                let ours = Block {
+                    revision: found.revision,
+                    ..block.clone()
+                };
+                return Ok(found.revision == block.revision + 1 && found == ours);
+            }
+        }
     }
 
     fn apply(
@@ -627,7 +723,8 @@ impl NotificationsModule {
             for booking in page {
                 let known = by_customer.entry(booking.customer).or_default();
                 // A mail lists some bookings; a customer with thousands must not fill the memory.
-                if known.len() < 100 {
+                let wanted = still_wanted(block.kind, &booking, EventStatus::Published);
+                if wanted && known.len() < 100 {
                     known.push(booking);
                 }
             }
@@ -735,18 +832,17 @@ fn lane_of(kind: NotificationKind) -> Lane {
     }
 }
 
-/// The task of an outbox row. Its id comes from the row, so that publishing the row twice adds one task, while the row's
-/// next visit makes a fresh one.
+/// The task of an outbox row. Its id names the work, so that work which still waits in the queue is not added again
+/// however often the row is visited.
 fn task_of(owed: &Owed) -> Task {
-    let due = owed.due_at.as_millisecond();
     match owed.part {
         OwedPart::FanOut => Task {
-            id: format!("{due}-{}-all", owed.notification),
+            id: format!("{}-all", owed.notification),
             notification: owed.notification,
             kind: TaskKind::FanOut,
         },
         OwedPart::Block(block) => Task {
-            id: format!("{due}-{}-{block}", owed.notification),
+            id: format!("{}-{block:07}", owed.notification),
             notification: owed.notification,
             kind: TaskKind::Deliver { block },
         },

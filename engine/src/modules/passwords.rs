@@ -87,10 +87,13 @@ impl Passwords {
             .acquire_owned()
             .await
             .map_err(Error::internal)?;
-        let done = tokio::task::spawn_blocking(work)
+        // The permits go with the work: a client that hangs up ends the waiting, not the hashing.
+        let work = move || {
+            let _held = (slot, place);
+            work()
+        };
+        tokio::task::spawn_blocking(work)
             .await
-            .map_err(Error::internal)?;
-        drop((slot, place));
-        done
+            .map_err(Error::internal)?
     }
 }

@@ -13,7 +13,8 @@ use crate::{
 /// Work that is due now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// The same for the same publication of the same work; visible ASCII, at most 200 long.
+    /// The same for the same work, and in the order the work was caused; visible ASCII, at most 200 long. A queue that
+    /// remembers ids of tasks that are done must forget them within seconds: the same work may come again.
     pub id: String,
     /// The notification it belongs to.
     pub notification: NotificationId,

@@ -27,7 +27,9 @@ pub(super) async fn run(queues: Queues, context: LoopContext) {
                         Ok(true) => more = true,
                         Ok(false) => last_expiry = Some(tokio::time::Instant::now()),
                         Err(error) => {
-                            tracing::warn!(error = ?error, "deleting what expired failed")
+                            // Not again at once: what takes too long now will do so in a moment, too.
+                            last_expiry = Some(tokio::time::Instant::now());
+                            tracing::warn!(error = ?error, "deleting what expired failed");
                         }
                     }
                 }

@@ -61,8 +61,7 @@ pub(super) const RULES: &[Rule] = &[
                 .take_while(|line| line.starts_with("//!"))
                 .collect();
             let says = |word: &str| head.iter().any(|line| line.contains(word));
-            let has_tests =
-                file.is_in("tests/it/") && file.lines_where(is_test_mark).first().is_some();
+            let has_tests = file.is_in("tests/it/") && !file.lines_where(is_test_mark).is_empty();
             if has_tests && !(says("Goal:") && says("Method:")) {
                 vec![1]
             } else {
@@ -231,7 +230,7 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/housekeeping.rs", 2),
     ("engine/src/modules/leases.rs", 1),
     ("engine/src/modules/notifications.rs", 3),
-    ("engine/src/modules/queue.rs", 5),
+    ("engine/src/modules/queue.rs", 4),
     ("engine/src/modules/repositories/migrations.rs", 2),
     ("engine/src/modules/tenants.rs", 2),
     ("engine/src/modules/users.rs", 3),

@@ -3,6 +3,9 @@
 //! Started by the kit's `SurrealServer` and the load figures; takes the arguments of `surreal`. It ends when
 //! its standard input does if `BOXOFFICE_END_WITH_STDIN` is set, so that it never outlives a killed test.
 
+// Optimised builds lay out the database's deep futures.
+#![recursion_limit = "256"]
+
 use std::{io::Read as _, process::ExitCode};
 
 fn main() -> ExitCode {

@@ -60,7 +60,15 @@ impl Queues {
                 ));
             }
         };
-        let scene = self.scene(&claimed).await?;
+        let scene = match self.scene(&claimed).await {
+            Ok(scene) => scene,
+            Err(error) => {
+                // Given back as it is: an error of ours is not one of the deaths that poison is known by.
+                self.write_down(&mut claimed, &mut Vec::new(), &[], true)
+                    .await?;
+                return Err(error);
+            }
+        };
         self.set_aside_unwanted(&mut claimed, &scene);
         self.send_all(&mut claimed, &scene, stopping).await?;
         Ok(Settlement::Done)
@@ -75,6 +83,24 @@ impl Queues {
         stopping: impl Fn() -> bool,
     ) -> Result<()> {
         let slots = &self.0.sending;
+        // Bulk mails leave one slot to the others: a confirmation never waits for a whole block of them.
+        let bulk = !claimed.block.kind.is_transactional();
+        let acquire = || async {
+            let bulk = if bulk {
+                Some(self.0.sending_bulk.acquire().await?)
+            } else {
+                None
+            };
+            Ok::<_, tokio::sync::AcquireError>((bulk, slots.acquire().await?))
+        };
+        let try_acquire = || {
+            let bulk = if bulk {
+                Some(self.0.sending_bulk.try_acquire().ok()?)
+            } else {
+                None
+            };
+            Some((bulk, slots.try_acquire().ok()?))
+        };
         // After a worker died over this block, one at a time: the mail at fault is then found alone.
         let most = if claimed.careful {
             1
@@ -89,7 +115,7 @@ impl Queues {
             let now = self.0.surroundings.now();
             let wants_more = !stopping() && !claimed.next(now, 1).is_empty();
             if wants_more && permits.is_empty() {
-                match tokio::time::timeout(sign_of_life, slots.acquire()).await {
+                match tokio::time::timeout(sign_of_life, acquire()).await {
                     Ok(permit) => permits.push(permit.map_err(Error::internal)?),
                     Err(_) => {
                         if !self.write_down(claimed, &mut outcomes, &[], false).await? {
@@ -100,7 +126,7 @@ impl Queues {
                 }
             }
             while wants_more && permits.len() < most {
-                let Ok(permit) = slots.try_acquire() else {
+                let Some(permit) = try_acquire() else {
                     break;
                 };
                 permits.push(permit);

@@ -57,37 +57,37 @@ impl NotificationsRepository {
         Self { db }
     }
 
-    /// What is due, the longest owed first; at most `max`.
+    /// What fell due after `from`, the longest owed first; at most `max`.
     pub(in crate::modules) async fn due(
         &self,
         scope: SystemScope,
+        from: Timestamp,
         now: Timestamp,
         max: u32,
     ) -> Result<Vec<Owed>> {
         let mut script = Script::across_tenants(scope);
-        let (now, max) = (
-            script.bind(now.as_millisecond()),
-            script.bind(i64::from(max)),
-        );
-        let index = script.push(format!("SELECT * FROM outbox:[0]..[{now}, ..] LIMIT {max}"));
+        let from = script.bind(from.as_millisecond());
+        let now = script.bind(now.as_millisecond());
+        let max = script.bind(i64::from(max));
+        let index = script.push(format!(
+            "SELECT * FROM outbox:[{from}]..[{now}, ..] LIMIT {max}"
+        ));
         let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(OutboxRow::into_type).collect()
     }
 
-    /// When the next thing is due, if anything is owed.
+    /// When the next thing after `from` is due, if anything is owed.
     pub(in crate::modules) async fn next_due(
         &self,
         scope: SystemScope,
+        from: Timestamp,
     ) -> Result<Option<Timestamp>> {
         let mut script = Script::across_tenants(scope);
-        let index = script.push("SELECT * FROM outbox:[0].. LIMIT 1");
+        let from = script.bind(from.as_millisecond());
+        let index = script.push(format!("SELECT * FROM outbox:[{from}].. LIMIT 1"));
         let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        Ok(rows
-            .into_iter()
-            .next()
-            .map(OutboxRow::into_type)
-            .transpose()?
-            .map(|owed| owed.due_at))
+        let first = rows.into_iter().next().map(OutboxRow::into_type);
+        Ok(first.transpose()?.map(|owed| owed.due_at))
     }
 
     /// Takes outbox rows away and puts others in: as many rows as are named, at most 1,000.
@@ -125,33 +125,24 @@ impl NotificationsRepository {
         owed: &[Owed],
     ) -> Result<Vec<(TenantId, Block)>> {
         let mut script = Script::across_tenants(scope);
-        let keys: Vec<(TenantId, RecordId)> = owed
+        let keys: Vec<RecordId> = owed
             .iter()
             .filter_map(|owed| match owed.part {
-                OwedPart::Block(number) => Some((
-                    owed.tenant.clone(),
-                    BlockRow::key(&owed.tenant, owed.notification, number),
-                )),
+                OwedPart::Block(number) => {
+                    Some(BlockRow::key(&owed.tenant, owed.notification, number))
+                }
                 OwedPart::FanOut => None,
             })
             .collect();
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let ids = script.bind(keys.iter().map(|(_, id)| id.clone()).collect::<Vec<_>>());
+        let ids = script.bind(keys);
         let index = script.push(format!("SELECT * FROM {ids}"));
         let rows: Vec<BlockRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        let mut blocks = Vec::with_capacity(rows.len());
-        for row in rows {
-            let tenant = keys
-                .iter()
-                .find(|(_, id)| *id == row.id)
-                .map(|(tenant, _)| tenant.clone());
-            if let Some(tenant) = tenant {
-                blocks.push((tenant, row.into_type()?));
-            }
-        }
-        Ok(blocks)
+        rows.into_iter()
+            .map(|row| Ok((row.tenant()?, row.into_type()?)))
+            .collect()
     }
 
     /// Writes a notification if it is still as it was seen: 1 row. Answers whether it was.

@@ -61,48 +61,52 @@ impl QueueRepository {
         Ok(())
     }
 
-    /// The shards of a lane that hold tasks nobody has, in one read.
-    pub(in crate::modules) async fn waiting_shards(
+    /// The first task of each shard of a lane, leased or not, from a floor on; in one read.
+    pub(in crate::modules) async fn first_tasks(
         &self,
         scope: SystemScope,
         lane: Lane,
-        now: i64,
-    ) -> Result<Vec<u32>> {
+        floors: &[String],
+    ) -> Result<Vec<(u32, String)>> {
         let mut script = Script::across_tenants(scope);
-        let (lane, now) = (script.bind(lane.as_str().to_owned()), script.bind(now));
-        let looks = (0..SHARDS).map(|shard| {
-            format!("(SELECT VALUE id FROM queue_task:[{lane}, {shard}]..[{lane}, {shard}, ..] WHERE leased_until <= {now} LIMIT 1)")
-        });
-        let looks = looks.collect::<Vec<_>>().join(", ");
-        let index = script.push(format!("RETURN array::flatten([{looks}])"));
+        let lane = script.bind(lane.as_str().to_owned());
+        let mut looks = Vec::with_capacity(floors.len());
+        for (shard, floor) in floors.iter().enumerate() {
+            let floor = script.bind(floor.clone());
+            looks.push(format!(
+                "(SELECT VALUE id FROM queue_task:[{lane}, {shard}, {floor}]..[{lane}, {shard}, ..] LIMIT 1)"
+            ));
+        }
+        let index = script.push(format!("RETURN array::flatten([{}])", looks.join(", ")));
         let ids: Vec<RecordId> = self.db.run_retrying(&script).await?.rows(index)?;
         ids.iter()
-            .map(|id| u32::try_from(key_number(id, 1)?).map_err(Error::internal))
+            .map(|id| {
+                let shard = u32::try_from(key_number(id, 1)?).map_err(Error::internal)?;
+                Ok((shard, key_text(id, 2)?.to_owned()))
+            })
             .collect()
     }
 
-    /// Leases up to `max` tasks of a shard, oldest id first: at most `max` rows. Nothing if another worker was faster.
+    /// Leases up to `max` tasks of a shard from `floor` on, smallest id first: at most `max` rows. Nothing if another
+    /// worker was faster.
     pub(in crate::modules) async fn lease(
         &self,
         scope: SystemScope,
         lane: Lane,
-        shard: u32,
+        (shard, floor): (u32, &str),
         max: usize,
         now: i64,
         until: i64,
     ) -> Result<Vec<Leased>> {
         let mut script = Script::transaction_across_tenants(scope);
-        let (lane_key, shard_key) = (
+        let (lane, shard) = (
             script.bind(lane.as_str().to_owned()),
             script.bind(i64::from(shard)),
         );
-        let (now, until, max) = (
-            script.bind(now),
-            script.bind(until),
-            script.bind(max as i64),
-        );
+        let (floor, max) = (script.bind(floor.to_owned()), script.bind(max as i64));
+        let (now, until) = (script.bind(now), script.bind(until));
         let index = script.push(format!(
-            "UPDATE (SELECT VALUE id FROM queue_task:[{lane_key}, {shard_key}]..[{lane_key}, {shard_key}, ..] \
+            "UPDATE (SELECT VALUE id FROM queue_task:[{lane}, {shard}, {floor}]..[{lane}, {shard}, ..] \
              WHERE leased_until <= {now} LIMIT {max}) SET leased_until = {until}, lease += 1 RETURN AFTER"
         ));
         let rows: Vec<TaskRow> = match self.db.run(&script).await {

@@ -152,6 +152,10 @@ impl BlockRow {
         }
     }
 
+    pub(in crate::modules::repositories) fn tenant(&self) -> Result<TenantId> {
+        Ok(TenantId::trusted(key_text(&self.id, 0)?))
+    }
+
     pub(in crate::modules::repositories) fn into_type(self) -> Result<Block> {
         let event = EventId::from_ulid(stored_ulid(&self.event)?);
         let number = u32::try_from(key_number(&self.id, 2)?).map_err(Error::internal)?;

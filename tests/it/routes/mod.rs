@@ -5,14 +5,16 @@
 //! row is tried rightfully, in order, so that the table's own requests are known to be good. The table must hold
 //! exactly what `/openapi.json` describes, and that must be what the router's own table routes, but for pages.
 
+mod world;
+
 use std::collections::BTreeSet;
 
-use boxoffice_engine::{AddOperator, Caller, EmailAddress, Label, UserRole};
-use boxoffice_tests::{Account, Answer, Client, Hosted, TestPlatform, workspace_root};
+use boxoffice_tests::{Account, Answer, Client, workspace_root};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::api::{event_body, path_of, text};
+use crate::api::event_body;
+use world::World;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
 const PAGES: [&str; 9] = [
@@ -522,61 +524,7 @@ impl Row {
     }
 }
 
-/// Two tenants with the same people and things, and an operator.
-struct World {
-    north: Side,
-    south: Side,
-    operator: Client,
-    _hosted: Hosted,
-    _platform: TestPlatform,
-}
-
-struct Side {
-    door: Client,
-    organizer: Account,
-    rival: Account,
-    customer: Account,
-    other_customer: Account,
-    event: String,
-    empty_event: String,
-    booking: String,
-    notification: String,
-}
-
 impl World {
-    async fn make() -> Self {
-        let platform = TestPlatform::new().await;
-        platform.may_owe();
-        let operator = AddOperator {
-            email: EmailAddress::parse("email", "op@boxoffice.test").expect("an address"),
-            name: Label::parse("name", "Op").expect("one line"),
-            password: Account::PASSWORD.to_owned(),
-        };
-        platform
-            .engine
-            .operators()
-            .add(&Caller::operator(), operator)
-            .await
-            .expect("an operator");
-        let hosted = Hosted::start(platform.engine.clone()).await;
-        let north = Side::make(&platform, &hosted, "north").await;
-        let south = Side::make(&platform, &hosted, "south").await;
-        let login = json!({"email": "op@boxoffice.test", "password": Account::PASSWORD});
-        let operator = hosted
-            .client()
-            .post("/api/operator/login", login)
-            .await
-            .expect(200);
-        let operator = hosted.client().token(text(&operator["token"]));
-        Self {
-            north,
-            south,
-            operator,
-            _hosted: hosted,
-            _platform: platform,
-        }
-    }
-
     /// Who may do it.
     fn rightful(&self, row: &Row) -> &Client {
         match row.door {
@@ -595,52 +543,6 @@ impl World {
             Thing::Booking => self.north.booking.clone(),
             Thing::Notification => self.north.notification.clone(),
             Thing::Tenant => "north".to_owned(),
-        }
-    }
-}
-
-impl Side {
-    async fn make(platform: &TestPlatform, hosted: &Hosted, tenant: &str) -> Self {
-        let id = platform.tenant(tenant).await;
-        let door = hosted.client().tenant(tenant);
-        let address = |name: &str| format!("{name}@{tenant}.test");
-        for (name, role) in [
-            ("olga", UserRole::Organizer),
-            ("rita", UserRole::Organizer),
-            ("ann", UserRole::Customer),
-            ("ben", UserRole::Customer),
-        ] {
-            platform.user(&id, name, role).await;
-        }
-        let organizer = door.login(&address("olga")).await;
-        let customer = door.login(&address("ann")).await;
-        let make = || organizer.client.post("/api/events", event_body(json!({})));
-        let (event, empty_event) = (make().await.expect(201), make().await.expect(201));
-        let book = json!({"eventId": event["id"], "numTickets": 1});
-        let booking = customer
-            .client
-            .post("/api/bookings", book)
-            .await
-            .expect(201);
-        let change = json!({"location": "New Hall"});
-        let changed = organizer
-            .client
-            .patch(&path_of(&event), "\"1\"", change)
-            .await
-            .expect(200);
-        let rival = door.login(&address("rita")).await;
-        let other_customer = door.login(&address("ben")).await;
-        let id_of = |value: &Value| text(&value["id"]).to_owned();
-        Self {
-            event: id_of(&event),
-            empty_event: id_of(&empty_event),
-            booking: id_of(&booking),
-            notification: id_of(&changed["notification"]),
-            door,
-            organizer,
-            rival,
-            customer,
-            other_customer,
         }
     }
 }
