@@ -263,7 +263,8 @@ impl Broker {
             });
         }
         match trouble {
-            Trouble::Refused { status, .. } if status < 500 => {
+            // "Service unavailable" passes: a cluster without a leader, a disk without room.
+            Trouble::Refused { status, .. } if status != 503 => {
                 Some(ConnectError::Setup(trouble.into()))
             }
             _ => {

@@ -13,6 +13,8 @@ mod events;
 mod flow;
 mod mail;
 mod mail_workers;
+mod nats_workers;
+mod queue;
 mod race;
 mod routes;
 mod sessions;

@@ -1,0 +1,640 @@
+//! Goal: whatever carries the tasks keeps the promises of the queue port: nothing lost, nothing handed out twice within
+//! a lease, publications repeatable, tenants in turn, lanes apart.
+//!
+//! Method: one suite that knows only the port, run against the embedded queue (an engine in memory, a clock that is
+//! moved) and against JetStream (a real nats-server, short leases, real time; two connections, so that what one
+//! process publishes the other fetches). Below it, what only JetStream can suffer: its server killed and started
+//! again, away, full, wiped, or refusing us.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use boxoffice_engine::{
+    ErrorCode, Result, TenantId,
+    ports::{Lane, Leased, Queue, Settlement, Task, TaskKind},
+};
+use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions, JetStreamQueue};
+use boxoffice_tests::{FakeClock, NatsServer, Patience, TestPlatform, wait_until};
+
+const NOW: Duration = Duration::ZERO;
+/// Long enough for a publication in another process to be seen, on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A queue under test.
+struct Bench {
+    publisher: Arc<dyn Queue>,
+    /// The same queue as another process would see it.
+    worker: Arc<dyn Queue>,
+    lease: Duration,
+    clock: Option<Arc<FakeClock>>,
+    _holds: (Option<TestPlatform>, Option<NatsServer>),
+}
+
+impl Bench {
+    async fn embedded() -> Self {
+        let platform = TestPlatform::new().await;
+        Self {
+            publisher: platform.engine.queue(),
+            worker: platform.engine.queue(),
+            lease: Duration::from_secs(30),
+            clock: Some(platform.clock.clone()),
+            _holds: (Some(platform), None),
+        }
+    }
+
+    async fn jetstream() -> Self {
+        let server = NatsServer::start().await;
+        let options = quick(&server);
+        Self {
+            publisher: Arc::new(connect(&options).await),
+            worker: Arc::new(connect(&options).await),
+            lease: options.lease,
+            clock: None,
+            _holds: (None, Some(server)),
+        }
+    }
+
+    /// Lets a part of the lease time pass.
+    async fn pass(&self, leases: f64) {
+        let time = self.lease.mul_f64(leases);
+        match &self.clock {
+            Some(clock) => clock.advance(time),
+            None => tokio::time::sleep(time).await,
+        }
+    }
+
+    async fn publish(&self, tenant: &str, tasks: &[Task]) {
+        self.publisher
+            .publish(Lane::Bulk, &named(tenant), tasks)
+            .await
+            .expect("a publication");
+    }
+
+    /// Fetches what is there within `wait`, up to `max`.
+    async fn fetch(&self, max: usize, wait: Duration) -> Vec<Leased> {
+        fetched(self.worker.fetch(Lane::Bulk, max, wait).await)
+    }
+
+    /// Fetches until nothing more comes. What is there is a look at every shard away.
+    async fn fetch_all(&self) -> Vec<Leased> {
+        let mut all = Vec::new();
+        loop {
+            let wait = if self.clock.is_some() {
+                NOW
+            } else {
+                Duration::from_millis(1_500)
+            };
+            let more = self.fetch(1_000, wait).await;
+            if more.is_empty() {
+                return all;
+            }
+            all.extend(more);
+        }
+    }
+
+    async fn done(&self, leased: &[Leased]) {
+        let settlements: Vec<_> = leased
+            .iter()
+            .map(|leased| (leased.receipt.clone(), Settlement::Done))
+            .collect();
+        for settlements in settlements.chunks(1_000) {
+            self.worker.settle(settlements).await.expect("settled");
+        }
+    }
+}
+
+macro_rules! for_each_queue {
+    ($($case:ident)*) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(super::Bench::embedded().await).await;
+            })*
+        }
+        mod jetstream {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(super::Bench::jetstream().await).await;
+            })*
+        }
+    };
+}
+
+for_each_queue! {
+    tasks_come_out_as_they_went_in
+    a_repeated_publication_adds_nothing
+    a_thousand_go_in_at_once_and_one_more_does_not
+    a_silent_workers_task_comes_again_after_its_lease
+    an_extended_lease_holds
+    a_released_task_comes_again_when_it_is_due
+    a_small_tenant_does_not_wait_for_a_large_one
+    lanes_do_not_mix
+    a_waiting_worker_hears_of_a_publication
+    two_workers_never_hold_the_same_task
+    tasks_are_counted
+}
+
+async fn tasks_come_out_as_they_went_in(bench: Bench) {
+    let mut tasks = tasks("a", 2);
+    tasks.push(Task {
+        kind: TaskKind::FanOut,
+        ..task("fan-out")
+    });
+    bench.publish("north", &tasks).await;
+    bench.publish("south", &tasks).await;
+    bench.publish("south", &[]).await;
+    let leased = bench.fetch_all().await;
+    for tenant in ["north", "south"] {
+        let own = leased
+            .iter()
+            .filter(|leased| leased.tenant == named(tenant));
+        let mut own: Vec<Task> = own.map(|leased| leased.task.clone()).collect();
+        own.sort_by(|one, other| one.id.cmp(&other.id));
+        assert_eq!(own, tasks, "tasks of {tenant}");
+    }
+    assert_eq!(leased.len(), 2 * tasks.len());
+    bench.done(&leased).await;
+    bench.pass(1.5).await;
+    assert_eq!(ids(&bench.fetch_all().await), [""; 0], "done is done");
+}
+
+async fn a_repeated_publication_adds_nothing(bench: Bench) {
+    let tasks = tasks("a", 5);
+    bench.publish("north", &tasks[..3]).await;
+    bench.publish("north", &tasks[..3]).await;
+    // As a relay repeats after a crash, when more has become due meanwhile.
+    bench.publish("north", &tasks[2..]).await;
+    bench.publish("north", &tasks[..1]).await;
+    bench
+        .publish("north", &[tasks[0].clone(), task("twice"), task("twice")])
+        .await;
+    // Another tenant's ids are other ids.
+    bench.publish("south", &tasks[..1]).await;
+    assert_eq!(
+        ids(&bench.fetch_all().await),
+        [
+            "a-0000", "a-0000", "a-0001", "a-0002", "a-0003", "a-0004", "twice"
+        ]
+    );
+}
+
+async fn a_thousand_go_in_at_once_and_one_more_does_not(bench: Bench) {
+    let tenant = named("north");
+    let refused = bench
+        .publisher
+        .publish(Lane::Bulk, &tenant, &tasks("b", 1_001))
+        .await;
+    let error = refused.expect_err("1,001 tasks");
+    assert_eq!(error.code(), ErrorCode::Internal);
+    bench.publish("north", &tasks("a", 1_000)).await;
+    let leased = bench.fetch_all().await;
+    assert_eq!(
+        leased.len(),
+        1_000,
+        "none of the refused, all of the others"
+    );
+    bench.done(&leased).await;
+}
+
+async fn a_silent_workers_task_comes_again_after_its_lease(bench: Bench) {
+    bench.publish("north", &tasks("a", 2)).await;
+    let first = bench.fetch(2, SOON).await;
+    assert_eq!(ids(&first), ["a-0000", "a-0001"]);
+    assert_eq!(bench.fetch(2, NOW).await.len(), 0, "nobody else gets them");
+    bench.done(&first[1..]).await;
+    bench.pass(1.5).await;
+    let again = bench.fetch(2, SOON).await;
+    assert_eq!(ids(&again), ids(&first[..1]), "what was not settled");
+    assert_ne!(again[0].receipt, first[0].receipt);
+    // Late words of the first worker do no harm.
+    bench.done(&first).await;
+    bench.done(&again).await;
+    bench.pass(1.5).await;
+    assert_eq!(bench.fetch_all().await.len(), 0);
+}
+
+async fn an_extended_lease_holds(bench: Bench) {
+    bench.publish("north", &tasks("a", 1)).await;
+    let leased = bench.fetch(1, SOON).await;
+    let receipts = [leased[0].receipt.clone()];
+    for _ in 0..4 {
+        bench.pass(0.5).await;
+        bench.worker.extend(&receipts).await.expect("extended");
+        assert_eq!(bench.fetch(1, NOW).await.len(), 0, "the lease was extended");
+    }
+    bench.pass(1.5).await;
+    assert_eq!(
+        bench.fetch(1, SOON).await.len(),
+        1,
+        "and ends without a word"
+    );
+}
+
+async fn a_released_task_comes_again_when_it_is_due(bench: Bench) {
+    bench.publish("north", &tasks("a", 1)).await;
+    let leased = bench.fetch(1, SOON).await;
+    let release =
+        |leased: &[Leased], after| [(leased[0].receipt.clone(), Settlement::Release(after))];
+    bench
+        .worker
+        .settle(&release(&leased, NOW))
+        .await
+        .expect("settled");
+    let leased = bench.fetch(1, SOON).await;
+    assert_eq!(leased.len(), 1, "at once");
+    // Shorter than the lease, so that it is the release that brings it back.
+    let after = bench.lease.mul_f64(0.5);
+    bench
+        .worker
+        .settle(&release(&leased, after))
+        .await
+        .expect("settled");
+    assert_eq!(bench.fetch(1, NOW).await.len(), 0, "not yet");
+    bench.pass(0.6).await;
+    let leased = bench.fetch(1, SOON).await;
+    assert_eq!(leased.len(), 1, "now");
+    bench.done(&leased).await;
+}
+
+async fn a_small_tenant_does_not_wait_for_a_large_one(bench: Bench) {
+    let large = "north";
+    let small = (0..)
+        .map(|number| format!("small-{number}"))
+        .find(|name| shard_of(name) != shard_of(large))
+        .expect("there are several shards");
+    for part in 0..5 {
+        bench
+            .publish(large, &tasks(&format!("large-{part}"), 1_000))
+            .await;
+    }
+    bench.publish(&small, &tasks("small", 5)).await;
+    let (mut of_large, mut of_small) = (0, 0);
+    while of_small < 5 {
+        let leased = bench.fetch(2, SOON).await;
+        assert!(!leased.is_empty(), "there is enough for everybody");
+        let own = leased
+            .iter()
+            .filter(|leased| leased.tenant == named(&small));
+        let own = own.count();
+        of_small += own;
+        of_large += leased.len() - own;
+        bench.done(&leased).await;
+        // 16 shards in turn, 2 tasks each: three turns of the small tenant's.
+        assert!(
+            of_large <= 96,
+            "{of_large} of the large tenant before {of_small} of 5"
+        );
+    }
+}
+
+async fn lanes_do_not_mix(bench: Bench) {
+    bench.publish("north", &tasks("bulk", 100)).await;
+    let urgent = tasks("urgent", 1);
+    let published = bench
+        .publisher
+        .publish(Lane::Transactional, &named("north"), &urgent)
+        .await;
+    published.expect("a publication");
+    let leased = fetched(bench.worker.fetch(Lane::Transactional, 10, SOON).await);
+    assert_eq!(ids(&leased), ["urgent-0000"]);
+    bench.done(&leased).await;
+    let more = fetched(bench.worker.fetch(Lane::Transactional, 10, NOW).await);
+    assert_eq!(ids(&more), [""; 0]);
+    assert_eq!(bench.fetch_all().await.len(), 100);
+}
+
+async fn a_waiting_worker_hears_of_a_publication(bench: Bench) {
+    // The first look at everything, so that the worker below really waits.
+    assert_eq!(bench.fetch(1, NOW).await.len(), 0);
+    let worker = bench.worker.clone();
+    let waiting = tokio::spawn(async move {
+        let leased = fetched(worker.fetch(Lane::Bulk, 1, Duration::from_secs(60)).await);
+        (leased, Instant::now())
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let published = Instant::now();
+    bench.publish("north", &tasks("a", 1)).await;
+    let (leased, woken) = waiting.await.expect("the worker lives");
+    assert_eq!(ids(&leased), ["a-0000"]);
+    let waited = woken.saturating_duration_since(published);
+    assert!(waited < SOON, "waited {waited:?} for a task that was there");
+}
+
+async fn two_workers_never_hold_the_same_task(bench: Bench) {
+    bench.publish("north", &tasks("north", 100)).await;
+    bench.publish("south", &tasks("south", 100)).await;
+    let mut workers = Vec::new();
+    for queue in [
+        &bench.worker,
+        &bench.publisher,
+        &bench.worker,
+        &bench.publisher,
+    ] {
+        let queue = queue.clone();
+        workers.push(tokio::spawn(async move {
+            let mut held = Vec::new();
+            loop {
+                let leased = fetched(queue.fetch(Lane::Bulk, 3, NOW).await);
+                if leased.is_empty() {
+                    return held;
+                }
+                let settlements: Vec<_> = leased
+                    .iter()
+                    .map(|leased| (leased.receipt.clone(), Settlement::Done))
+                    .collect();
+                queue.settle(&settlements).await.expect("settled");
+                held.extend(leased);
+            }
+        }));
+    }
+    let mut held = Vec::new();
+    for worker in workers {
+        held.extend(worker.await.expect("the worker lives"));
+    }
+    // A worker may have ended while others had a part of what it looked for.
+    held.extend(bench.fetch_all().await);
+    let distinct: BTreeSet<String> = ids(&held).into_iter().collect();
+    assert_eq!((held.len(), distinct.len()), (200, 200));
+}
+
+async fn tasks_are_counted(bench: Bench) {
+    bench.publish("north", &tasks("a", 10)).await;
+    let stats = || async {
+        let stats = bench.worker.stats(Lane::Bulk).await.expect("counted");
+        (stats.waiting, stats.leased)
+    };
+    assert_eq!(stats().await, (10, 0));
+    let leased = bench.fetch(4, SOON).await;
+    assert_eq!(stats().await, (6, 4));
+    bench.done(&leased).await;
+    assert_eq!(stats().await, (6, 0));
+    let other = bench.worker.stats(Lane::Transactional).await;
+    assert_eq!(other.expect("counted").waiting, 0);
+}
+
+// --- what only JetStream can suffer ------------------------------------------------------------------------------
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_broker_keeps_tasks_and_remembers_ids() {
+    let mut server = NatsServer::start().await;
+    let queue = connect(&quick(&server)).await;
+    let tenant = named("north");
+    let (first, second) = (tasks("a", 1_000), tasks("b", 1));
+    for tasks in [&first, &second] {
+        let published = queue.publish(Lane::Bulk, &tenant, tasks).await;
+        published.expect("a publication");
+    }
+    server.down();
+    server.up().await;
+    // The same object, without a restart of ours; and the repetition adds nothing.
+    wait_until(
+        Patience::WORK,
+        "a publication after the restart",
+        || async { queue.publish(Lane::Bulk, &tenant, &first).await.is_ok() },
+    )
+    .await;
+    let mut leased = Vec::new();
+    while leased.len() < 1_001 {
+        let more = fetched(queue.fetch(Lane::Bulk, 1_000, SOON).await);
+        assert!(!more.is_empty(), "{} of 1,001 came", leased.len());
+        leased.extend(more);
+    }
+    let distinct: BTreeSet<String> = ids(&leased).into_iter().collect();
+    assert_eq!((leased.len(), distinct.len()), (1_001, 1_001));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_away_is_unavailable_and_comes_back() {
+    let mut server = NatsServer::start().await;
+    let options = quick(&server);
+    let queue = connect(&options).await;
+    let (tenant, tasks) = (named("north"), tasks("a", 3));
+    let published = queue.publish(Lane::Bulk, &tenant, &tasks[..1]).await;
+    published.expect("a publication");
+    let leased = fetched(queue.fetch(Lane::Bulk, 1, SOON).await);
+    let receipts = [leased[0].receipt.clone()];
+    let settlements = [(leased[0].receipt.clone(), Settlement::Done)];
+
+    server.down();
+    // A host that starts meanwhile starts all the same.
+    let late = connect(&options).await;
+    for queue in [&queue, &late] {
+        let begun = Instant::now();
+        unavailable(
+            "publish one",
+            queue.publish(Lane::Bulk, &tenant, &tasks[..1]).await,
+        );
+        unavailable("publish", queue.publish(Lane::Bulk, &tenant, &tasks).await);
+        unavailable("fetch", queue.fetch(Lane::Bulk, 1, SOON).await);
+        unavailable("extend", queue.extend(&receipts).await);
+        unavailable("settle", queue.settle(&settlements).await);
+        unavailable("stats", queue.stats(Lane::Bulk).await);
+        let took = begun.elapsed();
+        assert!(
+            took < Duration::from_secs(60),
+            "they took {took:?} to say so"
+        );
+    }
+
+    server.up().await;
+    for queue in [&queue, &late] {
+        wait_until(Patience::WORK, "the queue to be back", || async {
+            queue.publish(Lane::Bulk, &tenant, &tasks).await.is_ok()
+        })
+        .await;
+    }
+    let mut all = BTreeSet::new();
+    while all.len() < 3 {
+        let leased = fetched(late.fetch(Lane::Bulk, 10, SOON).await);
+        assert!(!leased.is_empty(), "only {all:?} came");
+        all.extend(ids(&leased));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wiped_broker_is_set_up_anew() {
+    let mut server = NatsServer::start().await;
+    let queue = connect(&quick(&server)).await;
+    server.down();
+    server.wipe();
+    server.up().await;
+    let (tenant, tasks) = (named("north"), tasks("a", 3));
+    wait_until(Patience::WORK, "a publication after the wipe", || async {
+        queue.publish(Lane::Bulk, &tenant, &tasks).await.is_ok()
+    })
+    .await;
+    let leased = fetched(queue.fetch(Lane::Bulk, 3, SOON).await);
+    assert_eq!(leased.len(), 3);
+    let settled: Vec<_> = leased
+        .iter()
+        .map(|leased| (leased.receipt.clone(), Settlement::Done))
+        .collect();
+    server.down();
+    server.wipe();
+    server.up().await;
+    wait_until(
+        Patience::WORK,
+        "leases that went with the wipe to be let go",
+        || async { queue.settle(&settled).await.is_ok() },
+    )
+    .await;
+    assert!(fetched(queue.fetch(Lane::Bulk, 1, NOW).await).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_stream_makes_publishers_wait_and_empties_as_work_is_done() {
+    let server = NatsServer::start().await;
+    let options = JetStreamOptions {
+        tasks_max: 10,
+        duplicate_window: Duration::from_secs(1),
+        ..quick(&server)
+    };
+    let queue = connect(&options).await;
+    let tenant = named("north");
+    queue
+        .publish(Lane::Bulk, &tenant, &tasks("a", 8))
+        .await
+        .expect("8 of 10");
+    unavailable(
+        "8 and 3",
+        queue.publish(Lane::Bulk, &tenant, &tasks("b", 3)).await,
+    );
+    queue
+        .publish(Lane::Bulk, &tenant, &tasks("c", 2))
+        .await
+        .expect("8 and 2");
+    unavailable(
+        "10 and 1",
+        queue.publish(Lane::Bulk, &tenant, &tasks("d", 1)).await,
+    );
+    assert_eq!(server.stored("BOXOFFICE_BULK").await, 10, "all or none");
+    queue
+        .publish(Lane::Transactional, &tenant, &tasks("e", 10))
+        .await
+        .expect("the other lane has room");
+
+    let leased = fetched(queue.fetch(Lane::Bulk, 10, SOON).await);
+    let settled: Vec<_> = leased
+        .iter()
+        .map(|leased| (leased.receipt.clone(), Settlement::Done))
+        .collect();
+    assert_eq!(settled.len(), 10);
+    // The last one stays in hand: it must not be purged with those around it.
+    queue.settle(&settled[..9]).await.expect("settled");
+    wait_until(Patience::WORK, "what is done to be purged", || async {
+        queue
+            .extend(&[leased[9].receipt.clone()])
+            .await
+            .expect("extended");
+        server.stored("BOXOFFICE_BULK").await == 1
+    })
+    .await;
+    queue
+        .publish(Lane::Bulk, &tenant, &tasks("d", 9))
+        .await
+        .expect("there is room again");
+    queue.settle(&settled[9..]).await.expect("settled");
+    assert_eq!(
+        server.stored("BOXOFFICE_TRANSACTIONAL").await,
+        10,
+        "nothing of it is done"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_take_us_is_named_at_the_start() {
+    let server = NatsServer::start_with("authorization { token: \"right\" }").await;
+    let with = |token: &str| JetStreamOptions {
+        credentials: Credentials::Token(token.to_owned()),
+        ..quick(&server)
+    };
+    let refused = JetStreamQueue::connect(with("wrong")).await;
+    assert!(
+        matches!(refused, Err(ConnectError::Refused(_))),
+        "{:?}",
+        refused.err()
+    );
+    let three = JetStreamOptions {
+        replicas: 3,
+        ..with("right")
+    };
+    let refused = JetStreamQueue::connect(three).await;
+    assert!(
+        matches!(refused, Err(ConnectError::Setup(_))),
+        "{:?}",
+        refused.err()
+    );
+    let queue = connect(&with("right")).await;
+    assert_eq!(queue.stats(Lane::Bulk).await.expect("counted").waiting, 0);
+    // The next start finds everything there, and changes what is to be changed.
+    let changed = JetStreamOptions {
+        tasks_max: 5,
+        lease: Duration::from_secs(7),
+        ..with("right")
+    };
+    let queue = connect(&changed).await;
+    let refused = queue
+        .publish(Lane::Bulk, &named("north"), &tasks("a", 6))
+        .await;
+    unavailable("6 of 5", refused);
+}
+
+fn quick(server: &NatsServer) -> JetStreamOptions {
+    JetStreamOptions {
+        // Three times what a busy machine makes of a word to the server and back.
+        lease: Duration::from_secs(3),
+        ..JetStreamOptions::new(server.url())
+    }
+}
+
+async fn connect(options: &JetStreamOptions) -> JetStreamQueue {
+    JetStreamQueue::connect(options.clone())
+        .await
+        .expect("a connection")
+}
+
+fn unavailable<T>(what: &str, outcome: Result<T>) {
+    let error = outcome.err().unwrap_or_else(|| panic!("{what} must fail"));
+    assert_eq!(error.code(), ErrorCode::Unavailable, "{what}: {error:?}");
+    assert!(error.retry_after_hint().is_some(), "{what}: {error:?}");
+}
+
+fn fetched(outcome: Result<Vec<Leased>>) -> Vec<Leased> {
+    outcome.expect("a queue that is there")
+}
+
+fn tasks(name: &str, count: usize) -> Vec<Task> {
+    (0..count)
+        .map(|number| task(&format!("{name}-{number:04}")))
+        .collect()
+}
+
+fn task(id: &str) -> Task {
+    Task {
+        id: id.to_owned(),
+        notification: "01jd0000000000000000000000".parse().expect("an id"),
+        kind: TaskKind::Deliver { block: 7 },
+    }
+}
+
+/// The tasks' ids in order.
+fn ids(leased: &[Leased]) -> Vec<String> {
+    let mut ids: Vec<String> = leased.iter().map(|leased| leased.task.id.clone()).collect();
+    ids.sort();
+    ids
+}
+
+fn named(tenant: &str) -> TenantId {
+    TenantId::parse(tenant).expect("a tenant name")
+}
+
+/// FNV-1a, as both queues have it.
+fn shard_of(tenant: &str) -> u32 {
+    let hash = tenant.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    hash % 16
+}
