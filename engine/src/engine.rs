@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     Error, ErrorCode, Result,
@@ -93,6 +93,8 @@ pub(crate) struct Inner {
     pub(crate) templates: Option<Arc<dyn Templates>>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) queue: Arc<dyn Queue>,
+    /// As many permits as the mailer sends mails at once; who marks a delivery as `sending` holds one.
+    pub(crate) sending: Semaphore,
     /// Names this engine among all that share the store, anew at every start.
     pub(crate) holder: String,
 }
@@ -259,6 +261,7 @@ impl EngineBuilder {
             None => Arc::new(default_mailer(&self.store)?),
         };
         let queue = self.queue.unwrap_or_else(|| modules.queue.clone());
+        let sending = Semaphore::new(mailer.concurrency().max(1));
         // Not from the id source: two engines with seeded ids must still be told apart.
         let holder = ulid::Ulid::new().to_string();
         Ok(Engine(Arc::new(Inner {
@@ -268,6 +271,7 @@ impl EngineBuilder {
             templates: self.templates,
             mailer,
             queue,
+            sending,
             holder,
         })))
     }

@@ -1,7 +1,63 @@
 //! **Boxoffice**: an embeddable, multi-tenant event booking engine.
 //!
-//! The whole public face: [`Engine`], the words of the domain in [`types`], what a platform may supply in
-//! [`ports`], and the use cases in [`app_modules`].
+//! The whole public face: [`Engine`], the words of the domain ([`types`], also at the root), what a platform may
+//! supply ([`ports`]), and the use cases ([`app_modules`]). The first argument of every use case is a [`Caller`].
+//!
+//! ```
+//! use boxoffice_engine::{
+//!     BookTickets, Caller, CreateEvent, CreateTenant, EmailAddress, Engine, EnsureUser, EventDetails,
+//!     EventStatus, Label, NewTicketType, Prose, TenantId, TenantSettings,
+//! };
+//! # use boxoffice_engine::{Result, Store};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<()> {
+//! # let folder = std::env::temp_dir().join(format!("boxoffice-doc-{}", std::process::id()));
+//! let engine = Engine::builder().embedded(&folder).build().await?; // migrates; no global state
+//! let worker = engine.worker().spawn(); // sends the mails that bookings owe, into `mails/` by default
+//!
+//! let tenant = CreateTenant {
+//!     id: TenantId::parse("acme")?,
+//!     name: Label::parse("name", "Acme Concerts")?,
+//!     currency: "EUR".to_owned(),
+//!     settings: TenantSettings::default(),
+//! };
+//! engine.tenants().ensure(&Caller::operator(), tenant).await?;
+//!
+//! let caller = Caller::platform("acme"); // trusted code: all rights in this tenant
+//! let event = CreateEvent {
+//!     details: EventDetails {
+//!         title: Label::parse("title", "Jazz night")?,
+//!         description: Prose::default(),
+//!         starts_at: jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24),
+//!         ends_at: None,
+//!         time_zone: "Europe/Berlin".to_owned(),
+//!         location: None,
+//!     },
+//!     status: EventStatus::Published,
+//!     ticket_types: vec![NewTicketType::general(100)],
+//! };
+//! let event = engine.events().create(&caller, event).await?;
+//!
+//! let user = EnsureUser {
+//!     external_id: "42".to_owned(), // the platform's own id; no password needed
+//!     name: Label::parse("name", "Ann")?,
+//!     email: EmailAddress::parse("email", "ann@example.org")?,
+//! };
+//! let user = engine.users().ensure(&caller, user).await?;
+//! let booking = engine
+//!     .bookings()
+//!     .book_tickets(&caller.on_behalf_of(user.id), BookTickets::general(event.id, 2))
+//!     .await?;
+//! assert_eq!(booking.tickets(), 2);
+//! assert_eq!(engine.events().show(&caller, event.id).await?.tickets_sold, 2);
+//!
+//! assert!(worker.drain(std::time::Duration::from_secs(5)).await);
+//! # drop(engine);
+//! # let _ = std::fs::remove_dir_all(folder);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod app_modules;
 mod engine;

@@ -53,7 +53,7 @@ async fn a_wrong_option_stops_the_start_and_is_named() {
         (valid().text("mail", "colour", "red"), "mail.colour", "", ""),
         (
             valid().raw("auth", "keys", r#"[{ id = "a", secret = "short" }]"#),
-            "auth.keys.0.secret",
+            "auth.keys",
             "",
             "32",
         ),

@@ -22,7 +22,7 @@ use boxoffice_engine::{
 use boxoffice_host::{Authenticate, RouterOptions};
 use boxoffice_tests::{
     Patience, TempFolder, TestPlatform, create_event, organizer_and_tenant, quick_settings,
-    wait_until,
+    wait_for, wait_until,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -103,12 +103,15 @@ async fn the_sketch_of_the_design_works() {
     assert_eq!(mails[0].to.as_str(), "ann@acme.test");
     drop(engine);
 
-    // The folder is free again, and remembers.
-    let engine = Engine::builder()
-        .embedded(folder.join("data"))
-        .build()
-        .await
-        .expect("the folder opens again");
+    // The folder is free again, a moment after the last handle is gone, and remembers.
+    let engine = wait_for(Patience::START, "the folder to be free", || async {
+        Engine::builder()
+            .embedded(folder.join("data"))
+            .build()
+            .await
+            .ok()
+    })
+    .await;
     let kept = engine
         .bookings()
         .show(&ann, booking.id)

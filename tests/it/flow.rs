@@ -123,6 +123,9 @@ async fn cancellations_are_heard_of_by_those_they_concern() {
         .await
         .expect(201);
     let of_ben = ben.client.post("/api/bookings", body).await.expect(201);
+    // Cancelled before it is sent, a confirmation would be suppressed.
+    mails_of(data.path(), &ann.email, 1).await;
+    mails_of(data.path(), &ben.email, 1).await;
 
     let cancel = format!("/api/bookings/{}/cancel", text(&of_ann["id"]));
     ben.client

@@ -2,9 +2,9 @@
 //! mail and sends nobody two.
 //!
 //! Method: `boxoffice serve` and `boxoffice worker` as separate processes on one SurrealDB server. The worker is
-//! killed with SIGKILL when some but not all mails are out (the SMTP server holds the next ones, so that the moment is
-//! certain), and another one is started. Over the folder mailer there is then exactly one mail each. Over SMTP nobody
-//! has two, and who has none is exactly who the ledger lists as `unknown`.
+//! killed with SIGKILL while mails go out, and another one is started. Over the folder mailer there is then exactly one
+//! mail each. Over SMTP the server holds mails, so that the moment is certain: before it has stored any, and then who
+//! has none is exactly who the ledger lists as `unknown`; or after some were stored, and then nobody has two.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +24,8 @@ use crate::{
 
 /// Several blocks of recipients, the last one not full.
 pub(crate) const CUSTOMERS: usize = 150;
+/// Connections of a worker to the SMTP server.
+const CONNECTIONS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_worker_leaves_exactly_one_mail_each_in_a_folder() {
@@ -42,8 +44,8 @@ async fn a_killed_worker_leaves_exactly_one_mail_each_in_a_folder() {
     confirmations.stop().await;
 
     let notification = change_place(&organizer, &event).await;
-    // Killed again and again while mails go out, until one worker gets to the end.
-    for killed_after in [10, 60, 110] {
+    // Twice: a third claim that ends without settlement would be taken for poison.
+    for killed_after in [10, 80] {
         let worker = Program::worker(&config).await;
         wait_until(Patience::WORK, "some more mails", || async {
             count_mails(&mails) >= CUSTOMERS + killed_after
@@ -78,8 +80,9 @@ async fn a_killed_worker_leaves_exactly_one_mail_each_in_a_folder() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mails_on_the_wire_when_the_worker_dies_are_listed_as_unknown() {
-    // Held before they are stored: the dead worker's mails never arrive.
-    let outcome = killed_while_held("before-store").await;
+    // Held before anything is stored: the dead worker's mails never arrive, and nobody else's had arrived.
+    let outcome = killed_while_held("before-store", 0).await;
+    outcome.check();
     assert!(
         !outcome.unknown.is_empty(),
         "the worker was killed with mails on the wire"
@@ -89,19 +92,23 @@ async fn mails_on_the_wire_when_the_worker_dies_are_listed_as_unknown() {
         outcome.unknown,
         "without a mail are exactly those listed unknown"
     );
-    outcome.nobody_has_two();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mails_that_arrived_when_the_worker_died_are_not_sent_again() {
-    // Held after they are stored: the dead worker's mails did arrive, nobody told it.
-    let outcome = killed_while_held("after-store").await;
+    // Held after they are stored: the dead worker's last mails did arrive, nobody told it (RFC 1047).
+    let outcome = killed_while_held("after-store", 40).await;
+    outcome.check();
+    let without = outcome.without_mail();
     assert!(
-        !outcome.unknown.is_empty(),
-        "the worker was killed with mails on the wire"
+        without.is_subset(&outcome.unknown),
+        "without a mail and not unknown: {without:?}, {:?}",
+        outcome.unknown
     );
-    assert_eq!(outcome.without_mail(), BTreeSet::new());
-    outcome.nobody_has_two();
+    assert!(
+        without.len() < outcome.unknown.len(),
+        "some of the unknown ones did arrive"
+    );
 }
 
 /// Who got how many mails about the change, and whose delivery ended `unknown`.
@@ -120,21 +127,26 @@ impl Outcome {
             .collect()
     }
 
-    fn nobody_has_two(&self) {
+    /// What holds however the worker died: nobody has two, and no more are unknown than were on the wire.
+    fn check(&self) {
         let several: Vec<_> = self.mails.iter().filter(|(_, count)| **count > 1).collect();
         assert!(several.is_empty(), "more than one mail: {several:?}");
+        let unknown = &self.unknown;
+        assert!(
+            unknown.len() <= CONNECTIONS,
+            "{CONNECTIONS} connections carry no more mails at once than {unknown:?}"
+        );
     }
 }
 
 /// Kills a worker while the SMTP server holds its mails, lets another one finish, and answers who has what.
-async fn killed_while_held(hold: &str) -> Outcome {
+async fn killed_while_held(hold: &str, passing: usize) -> Outcome {
     let stage = Stage::set().await;
     let smtp = SmtpServer::start().await;
-    let connections = 3;
     let config = Config::remote(&stage.server).smtp(&smtp).raw(
         "mail.smtp",
         "connections_max",
-        &connections.to_string(),
+        &CONNECTIONS.to_string(),
     );
     let config = config.write(&stage.folder, "boxoffice.toml");
     let host = Program::serve(&config).await;
@@ -145,8 +157,8 @@ async fn killed_while_held(hold: &str) -> Outcome {
     })
     .await;
 
-    let some = 40;
-    smtp.control(&json!({"hold": hold, "pass": CUSTOMERS + some}));
+    let passing = CUSTOMERS + passing;
+    smtp.control(&json!({"hold": hold, "pass": passing}));
     let notification = change_place(&organizer, &event).await;
     let path = format!("/api/notifications/{notification}");
     wait_until(
@@ -154,12 +166,9 @@ async fn killed_while_held(hold: &str) -> Outcome {
         "some mails to be out and the next ones held",
         || async {
             let shown = organizer.client.get(&path).await.expect(200);
-            let held = if hold == "after-store" {
-                connections
-            } else {
-                0
-            };
-            let stored = smtp.count() >= CUSTOMERS + some + held;
+            // A mail that is held after it was stored is on the wire and counted.
+            let held = usize::from(hold == "after-store");
+            let stored = smtp.count() >= passing + held;
             stored && shown["deliveries"]["sending"].as_u64() > Some(0) && !is_final(&shown)
         },
     )

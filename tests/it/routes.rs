@@ -311,10 +311,10 @@ async fn the_table_holds_every_route() {
 
     let table = std::fs::read_to_string(workspace_root().join("host/src/routes/mod.rs"))
         .expect("the router's source");
-    let routed: BTreeSet<&str> = table
-        .split(".route(\"")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next())
+    // The formatter may break the line after the bracket.
+    let routes = table.split(".route(").skip(1).map(str::trim_start);
+    let routed: BTreeSet<&str> = routes
+        .filter_map(|rest| rest.strip_prefix('"')?.split('"').next())
         .collect();
     let known: BTreeSet<&str> = ROWS.iter().map(|row| row.path).chain(PAGES).collect();
     assert_eq!(
@@ -403,7 +403,7 @@ async fn bodies_that_cannot_be_read_are_refused_by_name() {
                 .body(text.to_owned());
             Answer::of(request)
         };
-        for text in ["", "{", "{\"a\":}", "\u{0}", "{}}"] {
+        for text in ["", "{", "{\"", "\u{0}", "nonsense"] {
             raw("application/json", text)
                 .await
                 .problem(400, "malformed-request");

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use boxoffice_engine::Engine;
-use boxoffice_host::{RouterOptions, router};
+use boxoffice_host::{RouterOptions, TokenKey, TokenKeys, router};
 use tokio::task::JoinHandle;
 
 use crate::Client;
@@ -16,14 +16,19 @@ pub struct Hosted {
 }
 
 impl Hosted {
-    /// Serves an engine with the default options, sign-ins not throttled.
+    /// Serves an engine with the default options, keys that are the same for all, sign-ins not throttled.
     ///
     /// # Panics
     /// When no port is free.
     pub async fn start(engine: Engine) -> Self {
+        let key = TokenKey {
+            id: "tests".to_owned(),
+            secret: vec![7; 32],
+        };
         Self::with_options(
             engine,
             RouterOptions {
+                keys: TokenKeys::new(vec![key]).expect("a key that is long enough"),
                 throttle_logins: false,
                 ..RouterOptions::default()
             },

@@ -13,7 +13,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     Error, ErrorCode, Result,
-    app_modules::events::{require_manager, require_manager_or_staff},
     engine::Inner,
     modules::{Placement, PolicyDecision, RequestedBooking},
     ports::{BookingView, CustomerView, Decision, EventView, LineView, TicketTypeView},
@@ -143,7 +142,7 @@ impl Bookings {
             .find(tenant, event)
             .await?
             .ok_or_else(none)?;
-        require_manager_or_staff(caller, found.organizer)?;
+        caller.require_manager_or_staff(found.organizer)?;
         let list = self
             .0
             .modules
@@ -168,7 +167,7 @@ impl Bookings {
             CancelCause::Organizer
         };
         if !own {
-            require_manager(caller, event.organizer)?;
+            caller.require_manager(event.organizer)?;
         }
         self.0
             .modules
@@ -254,7 +253,7 @@ impl Bookings {
             .await?
             .ok_or_else(none)?;
         let own = caller.user_id() == Some(booking.customer) && caller.role() != Role::Anonymous;
-        if !own && require_manager_or_staff(caller, event.organizer).is_err() {
+        if !own && caller.require_manager_or_staff(event.organizer).is_err() {
             return Err(none());
         }
         Ok((as_seen(booking, Some(&event)), event))

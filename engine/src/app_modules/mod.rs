@@ -3,7 +3,6 @@
 //! Called by hosts, platforms and the worker. Calls modules and ports; knows no record and no query.
 
 mod bookings;
-mod deliveries;
 mod events;
 #[cfg(any(
     layer_probe = "control",

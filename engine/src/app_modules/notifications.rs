@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::{
     Error, Result,
-    app_modules::events::require_manager_or_staff,
     engine::Inner,
     types::{Caller, Delivery, Notification, NotificationId, Page, PageRequest},
 };
@@ -42,7 +41,7 @@ impl Notifications {
             .find(tenant, found.event)
             .await?
             .ok_or_else(none)?;
-        require_manager_or_staff(caller, event.organizer)?;
+        caller.require_manager_or_staff(event.organizer)?;
         Ok(found)
     }
 

@@ -113,6 +113,7 @@ impl Users {
             &[Role::Owner],
             "Only an owner of this tenant may list its users.",
         )?;
-        self.0.modules.users.list(caller.tenant()?, &page).await
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
+        self.0.modules.users.list(&tenant.id, &page).await
     }
 }

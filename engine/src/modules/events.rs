@@ -184,6 +184,12 @@ impl EventsModule {
                         "A cancelled event cannot be changed.",
                     ));
                 }
+                if command.status == EventStatus::Cancelled {
+                    return Err(Error::field(
+                        "status",
+                        "To call an event off, cancel it: POST …/cancel.",
+                    ));
+                }
                 if command.status == EventStatus::Draft && inventory.bookings > 0 {
                     return Err(Error::new(
                         ErrorCode::EventHasBookings,

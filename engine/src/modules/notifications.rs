@@ -93,7 +93,6 @@ impl ClaimedBlock {
             matches!(entry.state, DeliveryState::Queued | DeliveryState::Deferred)
                 && entry.next_at.is_none_or(|at| at <= now)
         };
-        let max = if self.careful { 1 } else { max };
         (0..self.block.entries.len())
             .filter(|index| due(&self.block.entries[*index]))
             .take(max)
@@ -468,15 +467,21 @@ impl NotificationsModule {
         })))
     }
 
-    /// Writes what became of some deliveries, and which others go onto a connection now. Answers false if the block was
+    /// Writes what became of some deliveries, and which others go onto a connection now; with `last`, gives the block
+    /// back. Answers false if the block was
     /// taken from us meanwhile: nothing was written then, and nothing more may be sent.
     pub(crate) async fn settle(
         &self,
         claimed: &mut ClaimedBlock,
         outcomes: &[(usize, MailOutcome)],
         sending: &[usize],
+        last: bool,
     ) -> Result<bool> {
         let now = self.surroundings.now();
+        if !outcomes.is_empty() {
+            // A claim that got something done is none of those that poison makes.
+            claimed.block.claims = 0;
+        }
         for (index, outcome) in outcomes {
             self.apply(
                 &mut claimed.block.entries[*index],
@@ -488,7 +493,7 @@ impl NotificationsModule {
         for index in sending {
             claimed.block.entries[*index].state = DeliveryState::Sending;
         }
-        self.write(claimed, sending.is_empty()).await
+        self.write(claimed, last).await
     }
 
     /// Marks deliveries as no longer wanted or impossible, before anything is sent. Written with the next settlement.

@@ -9,11 +9,12 @@ mod policy;
 mod queue;
 mod templates;
 
+pub use crate::types::Lane;
 pub use clock::{Clock, SystemClock};
 pub use ids::{IdSource, SeededIds, UlidIds};
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
 pub use policy::{
     BookingView, CustomerView, Decision, EventView, HookFailure, LineView, Policy, TicketTypeView,
 };
-pub use queue::{Lane, LaneStats, Leased, Queue, Receipt, Settlement, Task, TaskKind};
+pub use queue::{LaneStats, Leased, Queue, Receipt, Settlement, Task, TaskKind};
 pub use templates::{RenderFailure, Rendered, Templates};

@@ -7,31 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
-    types::{NotificationId, TenantId},
+    types::{Lane, NotificationId, TenantId},
 };
-
-/// Which stream a task goes through; transactional mails never wait behind bulk ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Lane {
-    /// Answers to what somebody did.
-    Transactional,
-    /// Mails to many.
-    Bulk,
-}
-
-impl Lane {
-    /// Both lanes, the hurried one first.
-    pub const ALL: [Lane; 2] = [Lane::Transactional, Lane::Bulk];
-
-    /// The lane as text.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Transactional => "transactional",
-            Self::Bulk => "bulk",
-        }
-    }
-}
 
 /// Work that is due now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

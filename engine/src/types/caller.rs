@@ -80,12 +80,15 @@ impl Caller {
         }
     }
 
-    /// The same caller acting in a tenant.
+    /// The operator acting in a tenant. Nobody else can leave their tenant: they stay where they are.
     #[must_use]
     pub fn within(&self, tenant: TenantId) -> Self {
-        Self {
-            tenant: Some(tenant),
-            ..self.clone()
+        match self.role {
+            Role::Operator => Self {
+                tenant: Some(tenant),
+                ..self.clone()
+            },
+            _ => self.clone(),
         }
     }
 
@@ -149,6 +152,27 @@ impl Caller {
             Ok(())
         } else {
             Err(Error::forbidden(to))
+        }
+    }
+
+    /// Refuses all but an event's own organizer, the tenant's owners and trusted code.
+    pub(crate) fn require_manager(&self, organizer: Option<UserId>) -> Result<()> {
+        match self.role {
+            Role::Owner | Role::Platform | Role::Operator => Ok(()),
+            Role::Organizer if organizer.is_some() && organizer == self.user => Ok(()),
+            Role::Anonymous => Err(sign_in()),
+            _ => Err(Error::forbidden(
+                "Only the event's organizer and the tenant's owners may do this.",
+            )),
+        }
+    }
+
+    /// Refuses all but those who manage an event, and the tenant's staff.
+    pub(crate) fn require_manager_or_staff(&self, organizer: Option<UserId>) -> Result<()> {
+        if self.role == Role::Staff {
+            Ok(())
+        } else {
+            self.require_manager(organizer)
         }
     }
 

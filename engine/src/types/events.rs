@@ -267,12 +267,6 @@ pub struct UpdateEvent {
 
 impl UpdateEvent {
     pub(crate) fn validate(&self) -> Result<()> {
-        if self.status == EventStatus::Cancelled {
-            return Err(Error::field(
-                "status",
-                "To call an event off, cancel it: POST …/cancel.",
-            ));
-        }
         validate_parts(&self.details, &self.ticket_types)
     }
 }

@@ -21,8 +21,8 @@ pub use events::{
 };
 pub use ids::{BookingId, EventId, NotificationId, SessionId, TenantId, TicketTypeId, UserId};
 pub use notifications::{
-    Delivery, DeliveryCounts, DeliveryState, Notification, NotificationKind, NotificationStatus,
-    NotificationSummary,
+    Delivery, DeliveryCounts, DeliveryState, Lane, Notification, NotificationKind,
+    NotificationStatus, NotificationSummary,
 };
 pub use pages::{Page, PageRequest};
 pub use tenants::{CreateTenant, Tenant, TenantSettings};

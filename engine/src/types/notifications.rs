@@ -3,10 +3,33 @@
 use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{BookingId, EventId, NotificationId, UserId};
 use crate::{Error, Result};
+
+/// Which stream a task goes through; transactional mails never wait behind bulk ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Answers to what somebody did.
+    Transactional,
+    /// Mails to many.
+    Bulk,
+}
+
+impl Lane {
+    /// Both lanes, the hurried one first.
+    pub const ALL: [Lane; 2] = [Lane::Transactional, Lane::Bulk];
+
+    /// The lane as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transactional => "transactional",
+            Self::Bulk => "bulk",
+        }
+    }
+}
 
 /// What a notification is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

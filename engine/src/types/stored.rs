@@ -3,10 +3,9 @@
 use jiff::Timestamp;
 
 use super::{
-    BookingId, DeliveryState, Event, EventDetails, EventId, EventStatus, NotificationId,
+    BookingId, DeliveryState, Event, EventDetails, EventId, EventStatus, Lane, NotificationId,
     NotificationKind, NotificationStatus, TenantId, TicketType, UserId,
 };
-use crate::ports::Lane;
 
 /// Everything a booking's validity depends on, as read at one revision.
 #[derive(Debug, Clone, PartialEq)]

@@ -113,9 +113,6 @@ impl TokenKeys {
                 return Err(format!("token key {}: the id stands there twice", key.id));
             }
         }
-        // The store's own dependencies may switch on a second crypto provider of the token crate, which then
-        // refuses to choose. A provider that the embedding program installed before stays.
-        let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
         Ok(Self(keys.into_iter().map(Key::new).collect()))
     }
 
@@ -230,6 +227,9 @@ impl TokenKeys {
 
 impl Key {
     fn new(key: TokenKey) -> Self {
+        // The store's own dependencies may switch on a second crypto provider of the token crate, which then
+        // refuses to choose. A provider that the embedding program installed before stays.
+        let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
         // A secret of its own for refresh tokens: neither kind can ever pass for the other.
         let derived = hmac(&key.secret)
             .chain_update(b"boxoffice refresh tokens 1")

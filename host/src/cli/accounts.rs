@@ -295,7 +295,7 @@ pub(super) async fn operator(command: OperatorCommand) -> anyhow::Result<()> {
 async fn open(store: &StoreArgs, command: &str) -> anyhow::Result<Opened> {
     let config = Config::load(&store.flags())?;
     // A short command says only what goes wrong; the configured level is for hosts.
-    telemetry::start("warn", config.logs.json);
+    telemetry::start("warn,surrealkv=error", config.logs.json);
     store::open(&config, Mails::LeftToOthers, command, None).await
 }
 

@@ -10,6 +10,7 @@ use boxoffice_engine::WorkerHandle;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,25 +21,36 @@ const REQUESTS_TIMEOUT: Duration = Duration::from_secs(10);
 const WORKER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Told once the program is to stop.
-pub(super) type Shutdown = CancellationToken;
+pub(super) struct Shutdown {
+    token: CancellationToken,
+    watcher: JoinHandle<()>,
+}
 
-/// Watches for SIGTERM and SIGINT: the first asks to stop, the second stops at once.
-pub(super) fn shutdown_on_signals() -> io::Result<Shutdown> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let shutdown = Shutdown::new();
-    let told = shutdown.clone();
-    tokio::spawn(async move {
-        let mut next =
-            async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
-        next().await;
-        tracing::info!("stopping; a second signal stops at once");
-        told.cancel();
-        next().await;
-        // 128 + SIGINT, as a shell would say.
-        std::process::exit(130);
-    });
-    Ok(shutdown)
+impl Shutdown {
+    /// Watches for SIGTERM and SIGINT: the first asks to stop, the second stops at once.
+    pub(super) fn on_signals() -> io::Result<Self> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let token = CancellationToken::new();
+        let told = token.clone();
+        let watcher = tokio::spawn(async move {
+            let mut next =
+                async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
+            next().await;
+            tracing::info!("stopping; a second signal stops at once");
+            told.cancel();
+            next().await;
+            // 128 + SIGINT, as a shell would say.
+            std::process::exit(130);
+        });
+        Ok(Self { token, watcher })
+    }
+}
+
+impl Drop for Shutdown {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
 }
 
 /// A listening socket, and the URL it can be reached at.
@@ -80,9 +92,9 @@ impl Door {
         });
         let service = app.into_make_service_with_connect_info::<SocketAddr>();
         let serving = axum::serve(listener, service)
-            .with_graceful_shutdown(shutdown.clone().cancelled_owned());
+            .with_graceful_shutdown(shutdown.token.clone().cancelled_owned());
         let time_over = async {
-            shutdown.cancelled().await;
+            shutdown.token.cancelled().await;
             tokio::time::sleep(REQUESTS_TIMEOUT).await;
         };
         tokio::select! {

@@ -28,6 +28,9 @@ use crate::{
     config::{ConfigError, Flags},
 };
 
+/// How long tasks that end by themselves may take once a command is over; usually some milliseconds.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Sells tickets, and tells people about it.
 #[derive(Debug, Parser)]
 #[command(name = "boxoffice", version, arg_required_else_help = true)]
@@ -139,10 +142,26 @@ fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
         // Deep queries recurse; SurrealDB's own server gives its threads as much. Only what is touched is resident.
         .thread_stack_size(10 * 1024 * 1024)
         .build()?;
-    let ended = runtime.block_on(command);
-    // Whatever still runs was told to stop and had its time.
+    let ended = runtime.block_on(async {
+        let ended = command.await;
+        let _ = tokio::time::timeout(SETTLE_TIMEOUT, tasks_are_over()).await;
+        ended
+    });
+    // Blocking work cannot be cancelled; whatever still runs was told to stop and had its time.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// Waits for tasks that end by themselves, the embedded database's way of closing its files above all: it begins
+/// once the last handle is dropped and offers nothing to wait for.
+async fn tasks_are_over() {
+    while tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks()
+        > 0
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Writes a line of data to stdout at once.

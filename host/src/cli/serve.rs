@@ -8,7 +8,7 @@ use figment::value::Value;
 
 use super::{
     StoreArgs,
-    lifecycle::{self, Door},
+    lifecycle::{self, Door, Shutdown},
     print, store,
 };
 use crate::{
@@ -60,7 +60,7 @@ pub(super) async fn run(
     command: &str,
     prepare: impl AsyncFnOnce(&Engine, &str) -> anyhow::Result<String>,
 ) -> anyhow::Result<()> {
-    let shutdown = lifecycle::shutdown_on_signals()?;
+    let shutdown = Shutdown::on_signals()?;
     // First, so that a taken port is said before anything is written.
     let door = Door::open(config.listen).await?;
     let opened = store::open(config, mails, command, Some(&door.url)).await?;

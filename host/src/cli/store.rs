@@ -68,7 +68,7 @@ fn what_to_do(config: &Config) -> String {
         None => text.push_str("; the process that holds it left no note."),
     }
     text.push_str(
-        "\n  To run several processes on one store, keep it on a SurrealDB server: --store ws://HOST:PORT",
+        "\n  A SurrealDB server is named by --store ws://HOST:PORT, or store.url in the configuration.",
     );
     text
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     StoreArgs,
-    lifecycle::{self, Door},
+    lifecycle::{self, Door, Shutdown},
     print, store,
 };
 use crate::{
@@ -47,7 +47,7 @@ pub(super) async fn worker(args: WorkerArgs) -> anyhow::Result<()> {
     }
     telemetry::start(&config.logs.level, config.logs.json);
 
-    let shutdown = lifecycle::shutdown_on_signals()?;
+    let shutdown = Shutdown::on_signals()?;
     let door = Door::open(config.worker_listen).await?;
     let opened = store::open(&config, Mails::Sent, "worker", Some(&door.url)).await?;
     let health = Health::new(opened.engine.clone());

@@ -61,7 +61,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         (name = "operator", description = "For those who run the installation"),
         (name = "health", description = "For load balancers and supervisors"),
     ),
-    modifiers(&Bearer, &TenantHeader, &Errors)
+    modifiers(&OperationNames, &Bearer, &TenantHeader, &Errors)
 )]
 struct Description;
 
@@ -98,6 +98,20 @@ impl Modify for Bearer {
             .build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Makes operation ids unique: `create` of the tag `events` is `events_create`.
+struct OperationNames;
+
+impl Modify for OperationNames {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for (_, operation) in operations(openapi) {
+            let tag = operation.tags.iter().flatten().next().cloned();
+            if let (Some(tag), Some(id)) = (tag, operation.operation_id.as_mut()) {
+                *id = format!("{tag}_{id}");
+            }
+        }
     }
 }
 

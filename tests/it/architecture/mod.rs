@@ -13,7 +13,7 @@ use std::path::Path;
 
 use boxoffice_tests::workspace_root;
 
-use rules::{Finding, RULES};
+use rules::{Finding, RULES, SYSTEM_SCOPES, system_scopes};
 use source::SourceFile;
 
 #[test]
@@ -80,6 +80,19 @@ fn every_rule_has_been_seen_failing() {
             lines, expected,
             "rule {} on {}:\n{}",
             rule.name, snippet.path, snippet.text
+        );
+    }
+}
+
+#[test]
+fn the_list_of_system_scopes_only_shrinks() {
+    let files = workspace_files();
+    for (path, listed) in SYSTEM_SCOPES {
+        let file = files.iter().find(|file| file.path == *path);
+        let made = file.map_or(0, |file| system_scopes(file).len());
+        assert_eq!(
+            made, *listed,
+            "{path} makes {made} system scopes: lower its number in rules.rs to that"
         );
     }
 }

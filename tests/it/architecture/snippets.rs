@@ -205,7 +205,7 @@ pub(super) const ALL: &[Snippet] = &[
     passes(
         "calls-go-down",
         "engine/src/modules/repositories/x.rs",
-        "//! Head.\nuse super::models::XRow;\nuse self::y::Z;\n",
+        "//! Head.\nuse super::models::XRow;\nuse self::y::Z;\npub(in crate::modules) fn f() {}\n",
     ),
     passes(
         "calls-go-down",
@@ -216,6 +216,16 @@ pub(super) const ALL: &[Snippet] = &[
         "calls-go-down",
         "engine/src/modules/x.rs",
         "//! Head.\n#[cfg(test)]\nmod tests {\n    use crate::engine::Engine;\n}\n",
+    ),
+    passes(
+        "calls-go-down",
+        "engine/src/app_modules/x.rs",
+        "//! Head.\n#[cfg(layer_probe = \"x\")]\ntype X = crate::modules::repositories::Db;\n",
+    ),
+    passes(
+        "calls-go-down",
+        "engine/src/app_modules/queues/x.rs",
+        "//! Head.\nuse super::Queues;\nuse crate::app_modules::queues::y;\n",
     ),
     passes(
         "calls-go-down",
@@ -262,6 +272,12 @@ pub(super) const ALL: &[Snippet] = &[
         "host/src/x.rs",
         2,
         "//! Head.\nconst A: &str = include_str!(\"/etc/passwd\");\n",
+    ),
+    breaks(
+        "includes-stay-in-the-crate",
+        "host/src/x.rs",
+        2,
+        "//! Head.\nconst A: &str = include_str!(\n    \"../../engine/src/lib.rs\"\n);\n",
     ),
     passes(
         "includes-stay-in-the-crate",
@@ -327,13 +343,13 @@ pub(super) const ALL: &[Snippet] = &[
     ),
     passes(
         "system-scope-places",
-        "engine/src/worker/relay.rs",
+        "engine/src/modules/leases.rs",
         "//! Head.\nlet scope = SystemScope::new();\n",
     ),
     passes(
         "system-scope-places",
         "engine/src/app_modules/x.rs",
-        "//! No SystemScope here.\nlet scope = TenantScope::new();\n",
+        "//! No SystemScope::new here.\nfn f(_: SystemScope) {}\n",
     ),
     breaks(
         "one-mapping-to-statuses",

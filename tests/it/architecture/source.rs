@@ -17,9 +17,15 @@ pub(super) struct SourceFile {
 impl SourceFile {
     pub(super) fn new(path: &str, text: &str) -> Self {
         let (uncommented, code) = if path.ends_with(".rs") {
-            let uncommented = blanked(text, false);
-            let code = without_test_modules(&blanked(text, true));
-            (uncommented, code)
+            // A file of unit tests is behind `#[cfg(test)] mod tests;` as a whole.
+            let is_test =
+                path.contains("/src/") && (path.ends_with("/tests.rs") || path.contains("/tests/"));
+            let code = if is_test {
+                String::new()
+            } else {
+                without_tests_and_probes(&blanked(text, true))
+            };
+            (blanked(text, false), code)
         } else {
             (text.to_owned(), text.to_owned())
         };
@@ -57,8 +63,10 @@ impl SourceFile {
                 line += 1;
             }
             let before = code[..index].chars().next_back();
-            let inside =
-                before.is_some_and(|before| is_word(before) || before == ':' || before == '$');
+            let inside = before
+                .is_some_and(|before| is_word(before) || before == ':' || before == '$')
+                // `pub(in crate::modules)` says who may call, not who is called.
+                || code[..index].ends_with("pub(in ");
             let rest = &code[index..];
             let starts = ["crate::", "super::", "self::"]
                 .iter()
@@ -272,20 +280,17 @@ fn character_literal(text: &str) -> Option<usize> {
     rest.starts_with('\'').then(|| 1 + first.len_utf8() + 1)
 }
 
-/// The code without what stands behind `#[cfg(test)]`: modules, functions and `use` lines of unit tests.
-fn without_test_modules(code: &str) -> String {
-    const MARK: &str = "#[cfg(test)]";
+/// The code without what is never part of the program: unit tests, and the probes that must not compile.
+fn without_tests_and_probes(code: &str) -> String {
+    const MARKS: [&str; 2] = ["#[cfg(test)]", "#[cfg(layer_probe"];
     let mut out = String::with_capacity(code.len());
     let mut rest = code;
-    while let Some(at) = rest.find(MARK) {
+    while let Some(at) = MARKS.iter().filter_map(|mark| rest.find(mark)).min() {
         out.push_str(&rest[..at]);
         let item = &rest[at..];
         let length = item_length(item);
-        out.extend(
-            item[..length]
-                .chars()
-                .map(|character| if character == '\n' { '\n' } else { ' ' }),
-        );
+        let blank = |character| if character == '\n' { '\n' } else { ' ' };
+        out.extend(item[..length].chars().map(blank));
         rest = &item[length..];
     }
     out.push_str(rest);

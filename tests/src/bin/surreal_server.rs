@@ -14,5 +14,7 @@ fn main() -> ExitCode {
             std::process::exit(0);
         });
     }
+    // The workspace switches on both of the token crate's crypto providers; the server wants one chosen.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     surrealdb_server::init(surrealdb_server::core::CommunityComposer())
 }

@@ -2,7 +2,7 @@
 //!
 //! Called by repositories only. Calls SurrealDB.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use rand::Rng as _;
 use surrealdb::{
@@ -47,7 +47,12 @@ impl Db {
                     .map_err(|error| cannot_open(folder.display(), error))?;
                 // The default syncs every commit; named so that a changed default cannot lose bookings.
                 let url = format!("surrealkv://{}?sync=every", folder.display());
-                (open_local(url).await?, "boxoffice", "main", false)
+                let client = if has_log(folder) {
+                    open_after_settling(&url).await?
+                } else {
+                    open_local(url).await?
+                };
+                (client, "boxoffice", "main", false)
             }
             Store::Remote {
                 url,
@@ -56,16 +61,7 @@ impl Db {
                 username,
                 password,
             } => {
-                let client = connect(url)
-                    .await
-                    .map_err(|error| cannot_open(url, error))?;
-                client
-                    .signin(Root {
-                        username: username.clone(),
-                        password: password.clone(),
-                    })
-                    .await
-                    .map_err(|error| cannot_open(url, error))?;
+                let client = open_remote(url, username, password).await?;
                 (client, namespace.as_str(), database.as_str(), true)
             }
         };
@@ -342,6 +338,59 @@ async fn open_local(url: String) -> Result<Surreal<Any>> {
             cannot_open("the store", error)
         }
     })
+}
+
+/// Whether the last process left without closing the store: its write-ahead log still holds something.
+fn has_log(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder.join("wal")).into_iter().flatten();
+    entries
+        .flatten()
+        .any(|entry| entry.metadata().is_ok_and(|data| data.len() > 0))
+}
+
+/// Reads a log that was left behind into the store's tables and closes the store again, so that the next opening
+/// starts a new log.
+///
+/// surrealkv 0.21.4 takes a record that a kill cut off for the log's end and appends behind it; at the opening after
+/// next it finds the log damaged there and drops what follows, acknowledged or not. Nothing that is acknowledged may
+/// therefore ever be appended to a log that was left behind. (Seen with kill -9; a clean close empties the log.)
+async fn open_after_settling(url: &str) -> Result<Surreal<Any>> {
+    drop(open_local(url.to_owned()).await?);
+    // The store closes behind our back, and gives its lock back last.
+    for _ in 0..CLOSING_LOOKS_MAX {
+        match open_local(url.to_owned()).await {
+            Err(error) if error.code() == ErrorCode::StoreInUse => {
+                tokio::time::sleep(CLOSING_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(Error::new(
+        ErrorCode::Unavailable,
+        "The store was not closed properly last time, and settling its log took longer than two minutes.",
+    ))
+}
+
+/// Between two looks whether the store has closed; a gigabyte of log takes seconds.
+const CLOSING_PAUSE: Duration = Duration::from_millis(20);
+const CLOSING_LOOKS_MAX: u32 = 6_000;
+
+/// Connects and signs in, within 15 seconds: an address that swallows packets, or a server that dies while it
+/// answers, must not hold a start for ever.
+async fn open_remote(url: &str, username: &str, password: &str) -> Result<Surreal<Any>> {
+    let opening = async {
+        let client = connect(url).await?;
+        let root = Root {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        };
+        client.signin(root).await?;
+        Ok::<_, surrealdb::Error>(client)
+    };
+    match tokio::time::timeout(Duration::from_secs(15), opening).await {
+        Ok(opened) => opened.map_err(|error| cannot_open(url, error)),
+        Err(late) => Err(cannot_open(url, late)),
+    }
 }
 
 fn cannot_open(

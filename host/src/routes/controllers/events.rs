@@ -8,18 +8,15 @@ mod times;
 use axum::{
     Json as JsonAnswer,
     extract::State,
-    http::{
-        HeaderValue, StatusCode,
-        header::{CACHE_CONTROL, ETAG},
-    },
+    http::{HeaderValue, StatusCode, header::ETAG},
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{Caller, Engine, EventChange, EventId};
 
 use super::{Answer, PageResponse, created};
 use crate::routes::extract::{
-    AsCaller, AtPage, ExpectedVersion, Id, Json, KnownVersions, MergePatch, OptionalVersion,
-    PageParams, Prefix, read_value,
+    AsCaller, AtPage, ExpectedVersion, Id, Json, MergePatch, OptionalVersion, PageParams, Prefix,
+    read_value,
 };
 pub(in crate::routes) use requests::EventRequest;
 pub(in crate::routes) use responses::{EventChangeResponse, EventResponse};
@@ -58,30 +55,19 @@ pub(in crate::routes) async fn list(
 /// Shows an event
 ///
 /// Its ETag is its version, which counts organizers' changes; send it as If-Match with a change. Counts of tickets
-/// move without it.
+/// move without it, so that it does not tell whether a cached answer is fresh: there is no 304.
 #[utoipa::path(get, path = "/api/events/{id}", tag = "events", security((), ("bearer" = [])),
-    params(("id" = String, Path, description = "Which event"),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of a version that the client has")),
-    responses((status = 200, body = EventResponse, headers(("ETag" = String))),
-        (status = 304, description = "The organizer changed nothing since that version")),
+    params(("id" = String, Path, description = "Which event")),
+    responses((status = 200, body = EventResponse, headers(("ETag" = String)))),
     extensions(("x-error-codes" = json!(["not-found"]))))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
-    known: KnownVersions,
 ) -> Answer<Response> {
     let event = EventResponse::from(engine.events().show(&caller, event).await?);
-    let mut response = if known.contain(&etag(event.version)) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        JsonAnswer(&event).into_response()
-    };
-    // May be kept, and must be asked for again: that is what the ETag is for.
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    Ok(with_etag(event.version, response))
+    let version = event.version;
+    Ok(with_etag(version, JsonAnswer(event).into_response()))
 }
 
 /// Replaces what an event says and offers

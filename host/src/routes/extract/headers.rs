@@ -2,11 +2,7 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{
-        HeaderMap, HeaderName,
-        header::{IF_MATCH, IF_NONE_MATCH},
-        request::Parts,
-    },
+    http::{HeaderMap, HeaderName, header::IF_MATCH, request::Parts},
 };
 use boxoffice_engine::{Error, ErrorCode, IdempotencyKey, Result};
 
@@ -41,35 +37,6 @@ impl<S: Send + Sync> FromRequestParts<S> for OptionalVersion {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         Ok(Self(if_match(&parts.headers)?))
-    }
-}
-
-/// What `If-None-Match` says the client has already.
-#[derive(Debug)]
-pub(in crate::routes) struct KnownVersions(Vec<String>);
-
-impl KnownVersions {
-    /// Whether the client has this version.
-    pub(in crate::routes) fn contain(&self, etag: &str) -> bool {
-        self.0
-            .iter()
-            .flat_map(|value| value.split(','))
-            .map(str::trim)
-            .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for KnownVersions {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        let values = parts.headers.get_all(IF_NONE_MATCH).iter();
-        Ok(Self(
-            values
-                .filter_map(|value| value.to_str().ok())
-                .map(str::to_owned)
-                .collect(),
-        ))
     }
 }
 
@@ -165,16 +132,6 @@ mod tests {
             );
         }
         assert!(if_match(&with(IF_MATCH, &["\"1\"", "\"1\""])).is_err());
-    }
-
-    #[test]
-    fn if_none_match_compares_weakly() {
-        let known =
-            |values: &[&str]| KnownVersions(values.iter().map(|&value| value.to_owned()).collect());
-        assert!(known(&["\"1\", W/\"2\""]).contain("\"2\""));
-        assert!(known(&["*"]).contain("\"2\""));
-        assert!(!known(&["\"1\"", "2"]).contain("\"2\""));
-        assert!(!known(&[]).contain("\"2\""));
     }
 
     #[test]

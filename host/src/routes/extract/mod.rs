@@ -10,6 +10,6 @@ mod query;
 
 pub(super) use body::{Json, MergePatch, read_value};
 pub(super) use caller::{AsCaller, AsOperator, ClientAddress, Door, NamedTenant, Visitor};
-pub(super) use headers::{ExpectedVersion, IdempotencyKeyHeader, KnownVersions, OptionalVersion};
+pub(super) use headers::{ExpectedVersion, IdempotencyKeyHeader, OptionalVersion};
 pub(super) use path::{Id, Prefix};
 pub(super) use query::{AtPage, PageParams, refuse_query};

@@ -2,20 +2,24 @@
 //!
 //! Called by `queues`. Calls the notifications, users, events, tenants and mails modules and the mailer port.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 
-use super::queues::Queues;
+use super::Queues;
 use crate::{
     Error, Result,
     modules::{ClaimOutcome, ClaimedBlock, MailContext, compose, still_wanted},
     ports::{MailOutcome, Settlement},
     types::{
-        Booking, DeliveryState, Event, EventDetails, NotificationId, NotificationKind,
+        Booking, DeliveryState, Entry, Event, EventDetails, NotificationId, NotificationKind,
         StoredNotification, Tenant, TenantId, User, UserId,
     },
 };
+
+/// How long the outcome of a mail may wait for others to be written with it. A worker that dies meanwhile leaves a
+/// mail `unknown` that was sent, so it is kept far below what a send takes.
+const SETTLE_WITHIN: Duration = Duration::from_millis(5);
 
 /// Everything that the mails of one block are made of.
 struct Scene {
@@ -58,19 +62,93 @@ impl Queues {
         };
         let scene = self.scene(&claimed).await?;
         self.set_aside_unwanted(&mut claimed, &scene);
+        self.send_all(&mut claimed, &scene, stopping).await?;
+        Ok(Settlement::Done)
+    }
+
+    /// Sends what a block owes now. No more mails are marked `sending` than the mailer sends at once, in all blocks
+    /// together; a slow mail holds up its own slot and no other.
+    async fn send_all(
+        &self,
+        claimed: &mut ClaimedBlock,
+        scene: &Scene,
+        stopping: impl Fn() -> bool,
+    ) -> Result<()> {
+        let slots = &self.0.sending;
+        // After a worker died over this block, one at a time: the mail at fault is then found alone.
+        let most = if claimed.careful {
+            1
+        } else {
+            self.0.mailer.concurrency().max(1)
+        };
+        let sign_of_life = self.0.surroundings.settings.delivery_lease / 3;
+        let mut permits = Vec::new();
+        let mut sending = FuturesUnordered::new();
         let mut outcomes: Vec<(usize, MailOutcome)> = Vec::new();
         loop {
-            let next = if stopping() {
-                Vec::new()
+            let now = self.0.surroundings.now();
+            let wants_more = !stopping() && !claimed.next(now, 1).is_empty();
+            if wants_more && permits.is_empty() {
+                match tokio::time::timeout(sign_of_life, slots.acquire()).await {
+                    Ok(permit) => permits.push(permit.map_err(Error::internal)?),
+                    Err(_) => {
+                        if !self.write_down(claimed, &mut outcomes, &[], false).await? {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                }
+            }
+            while wants_more && permits.len() < most {
+                let Ok(permit) = slots.try_acquire() else {
+                    break;
+                };
+                permits.push(permit);
+            }
+            let free = permits.len().saturating_sub(sending.len());
+            let next = if wants_more {
+                claimed.next(now, free)
             } else {
-                claimed.next(self.0.surroundings.now(), mailer.concurrency())
+                Vec::new()
             };
             // The outcomes of the last mails and the marks of the next ones go into one write.
-            if !notifications.settle(&mut claimed, &outcomes, &next).await? || next.is_empty() {
-                return Ok(Settlement::Done);
+            let last = next.is_empty() && sending.is_empty();
+            let ours = self.write_down(claimed, &mut outcomes, &next, last).await?;
+            if !ours || last {
+                return Ok(());
             }
-            outcomes = self.send(&claimed, &scene, &next).await;
+            permits.truncate(sending.len() + next.len());
+            for index in next {
+                let letter = Letter::of(claimed, index);
+                sending.push(async move { (letter.index, self.send_one(scene, &letter).await) });
+            }
+            // A mail that takes long must not make the block look abandoned: the next write is a sign of life.
+            match tokio::time::timeout(sign_of_life, sending.next()).await {
+                Ok(outcome) => outcomes.extend(outcome),
+                Err(_) => continue,
+            }
+            // What ends at about the same time is written together.
+            while let Ok(Some(outcome)) = tokio::time::timeout(SETTLE_WITHIN, sending.next()).await
+            {
+                outcomes.push(outcome);
+            }
         }
+    }
+
+    /// Writes outcomes and marks, and forgets the outcomes. Answers whether the block is still ours.
+    async fn write_down(
+        &self,
+        claimed: &mut ClaimedBlock,
+        outcomes: &mut Vec<(usize, MailOutcome)>,
+        sending: &[usize],
+        last: bool,
+    ) -> Result<bool> {
+        let notifications = &self.0.modules.notifications;
+        let ours = notifications
+            .settle(claimed, outcomes, sending, last)
+            .await?;
+        outcomes.clear();
+        Ok(ours)
     }
 
     async fn scene(&self, claimed: &ClaimedBlock) -> Result<Scene> {
@@ -150,51 +228,34 @@ impl Queues {
         }
     }
 
-    /// Sends some deliveries at the same time; they are marked as `sending` already.
-    async fn send(
-        &self,
-        claimed: &ClaimedBlock,
-        scene: &Scene,
-        indexes: &[usize],
-    ) -> Vec<(usize, MailOutcome)> {
-        let sends: FuturesUnordered<_> = indexes
-            .iter()
-            .map(|index| async move { (*index, self.send_one(claimed, scene, *index).await) })
-            .collect();
-        sends.collect().await
-    }
-
-    async fn send_one(&self, claimed: &ClaimedBlock, scene: &Scene, index: usize) -> MailOutcome {
-        let entry = &claimed.block.entries[index];
+    async fn send_one(&self, scene: &Scene, letter: &Letter) -> MailOutcome {
+        let entry = &letter.entry;
         let refused = |reply: String| MailOutcome::Refused { reply };
         let Some(recipient) = scene.users.get(&entry.customer) else {
             return refused("the customer's account is gone".to_owned());
         };
-        let kind = claimed.block.kind;
         let bookings: Vec<Booking> = scene
             .bookings
             .get(&entry.customer)
             .into_iter()
             .flatten()
             .filter(|booking| entry.booking.is_none_or(|own| own == booking.id))
-            .filter(|booking| still_wanted(kind, booking, scene.event.status))
+            .filter(|booking| still_wanted(letter.kind, booking, scene.event.status))
             .cloned()
             .collect();
-        let previous = scene
-            .known_version(entry.customer)
-            .and_then(|version| scene.versions.get(&version));
+        let known = scene.known_version(entry.customer);
         let context = MailContext {
-            kind,
-            notification: claimed.block.notification,
+            kind: letter.kind,
+            notification: letter.notification,
             tenant: &scene.tenant,
             event: &scene.event,
-            previous,
+            previous: known.and_then(|version| scene.versions.get(&version)),
             recipient,
             bookings: &bookings,
             mail_from: &self.0.surroundings.settings.mail_from,
-            delivery_key: &claimed.delivery_key(index),
+            delivery_key: &letter.delivery_key,
             // The same moment at every attempt, so that a mail sent twice is the same mail.
-            now: claimed.block.created_at,
+            now: letter.written_at,
         };
         match compose(self.0.templates.as_deref(), &context).await {
             Ok(composed) => {
@@ -210,6 +271,29 @@ impl Queues {
                 "the mail could not be composed: {}",
                 error.detail()
             )),
+        }
+    }
+}
+
+/// One delivery on its way out, apart from its block, which is written meanwhile.
+struct Letter {
+    index: usize,
+    entry: Entry,
+    delivery_key: String,
+    kind: NotificationKind,
+    notification: NotificationId,
+    written_at: jiff::Timestamp,
+}
+
+impl Letter {
+    fn of(claimed: &ClaimedBlock, index: usize) -> Self {
+        Self {
+            index,
+            entry: claimed.block.entries[index].clone(),
+            delivery_key: claimed.delivery_key(index),
+            kind: claimed.block.kind,
+            notification: claimed.block.notification,
+            written_at: claimed.block.created_at,
         }
     }
 }

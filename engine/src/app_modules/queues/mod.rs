@@ -2,6 +2,8 @@
 //!
 //! Called by the worker alone. Calls the notifications, housekeeping and leases modules and the queue port.
 
+mod deliveries;
+
 use std::{sync::Arc, time::Duration};
 
 use crate::{
