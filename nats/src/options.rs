@@ -85,7 +85,11 @@ impl JetStreamOptions {
         let refused = |option, allowed| Err(ConnectError::Option { option, allowed });
         let in_names =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if self.addresses().is_err() {
+        let is_address = |address: &ServerAddr| {
+            ["nats", "tls"].contains(&address.scheme()) && !address.host().is_empty()
+        };
+        let addresses = self.addresses();
+        if !addresses.is_ok_and(|addresses| addresses.iter().all(is_address)) {
             return refused(
                 "url",
                 "nats://HOST:PORT or tls://HOST:PORT, several with commas between",
@@ -157,6 +161,12 @@ impl JetStreamOptions {
                 doubled.min(RECONNECT_PAUSE_MAX)
             })
             .event_callback(|event| async move { log(&event) })
+            // Also for the servers of the cluster that the first one names.
+            .require_tls(
+                self.url
+                    .split(',')
+                    .any(|url| url.trim().starts_with("tls://")),
+            )
             .tls_client_config(self.tls()?);
         Ok(match &self.credentials {
             Credentials::None => options,
@@ -274,6 +284,8 @@ mod tests {
             assert!(error.starts_with(&format!("{option} must be ")), "{error}");
         };
         refused("url", |options| options.url = "nats://".to_owned());
+        refused("url", |options| options.url = "nats://a,ws://b".to_owned());
+        refused("url", |options| options.url = "nats://a:port".to_owned());
         refused("prefix", |options| options.prefix = "a.b".to_owned());
         refused("prefix", |options| options.prefix = String::new());
         refused("replicas", |options| options.replicas = 2);

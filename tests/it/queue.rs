@@ -17,7 +17,7 @@ use boxoffice_engine::{
     ports::{Lane, Leased, Queue, Settlement, Task, TaskKind},
 };
 use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions, JetStreamQueue};
-use boxoffice_tests::{FakeClock, NatsServer, Patience, TestPlatform, wait_until};
+use boxoffice_tests::{FakeClock, NatsServer, Patience, TestPlatform, wait_until, workspace_root};
 
 const NOW: Duration = Duration::ZERO;
 /// Long enough for a publication in another process to be seen, on a busy machine.
@@ -542,6 +542,73 @@ async fn a_full_stream_makes_publishers_wait_and_empties_as_work_is_done() {
         10,
         "nothing of it is done"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_whose_workers_hold_all_they_may_gives_no_more_and_loses_none() {
+    let server = NatsServer::start().await;
+    let queue = connect(&JetStreamOptions::new(server.url())).await;
+    let tenant = named("north");
+    for part in 0..3 {
+        let tasks = tasks(&format!("part-{part}"), 1_000);
+        let published = queue.publish(Lane::Bulk, &tenant, &tasks).await;
+        published.expect("a publication");
+    }
+    let mut held = Vec::new();
+    while held.len() < 2_000 {
+        held.extend(fetched(queue.fetch(Lane::Bulk, 1_000, NOW).await));
+    }
+    assert_eq!(held.len(), 2_000);
+    let more = fetched(queue.fetch(Lane::Bulk, 10, NOW).await);
+    assert_eq!(ids(&more), [""; 0]);
+    let settled: Vec<_> = held
+        .iter()
+        .map(|leased| (leased.receipt.clone(), Settlement::Done))
+        .collect();
+    queue.settle(&settled).await.expect("settled");
+    // Well within the lease of 30 s, so that nothing went to the request that was given up.
+    let begun = Instant::now();
+    while held.len() < 3_000 {
+        held.extend(fetched(queue.fetch(Lane::Bulk, 1_000, SOON).await));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let distinct: BTreeSet<String> = ids(&held).into_iter().collect();
+    assert_eq!((held.len(), distinct.len()), (3_000, 3_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_spoken_with_servers_that_can_be_trusted() {
+    let files = workspace_root().join("tests/it/tls");
+    let server =
+        NatsServer::start_with_tls(&files.join("server.pem"), &files.join("server.key")).await;
+    let authority = std::fs::read(files.join("authority.pem")).expect("a file of the tests");
+    let trusting = JetStreamOptions {
+        url: server.url().replace("nats://", "tls://"),
+        authorities_pem: Some(authority),
+        ..quick(&server)
+    };
+    let queue = connect(&trusting).await;
+    queue
+        .publish(Lane::Bulk, &named("north"), &tasks("a", 3))
+        .await
+        .expect("a publication");
+    assert_eq!(fetched(queue.fetch(Lane::Bulk, 3, SOON).await).len(), 3);
+    // Whoever does not know the authority does not speak to the server, and says so in its log.
+    let distrusting = JetStreamOptions {
+        authorities_pem: None,
+        ..trusting
+    };
+    match JetStreamQueue::connect(distrusting).await {
+        Ok(queue) => unavailable("publish", queue.stats(Lane::Bulk).await),
+        Err(error) => assert!(matches!(error, ConnectError::Refused(_)), "{error:?}"),
+    }
+    // And who insists on TLS does not speak to a server without it.
+    let plain = NatsServer::start().await;
+    let insisting = JetStreamOptions::new(plain.url().replace("nats://", "tls://"));
+    match JetStreamQueue::connect(insisting).await {
+        Ok(queue) => unavailable("publish", queue.stats(Lane::Bulk).await),
+        Err(error) => assert!(matches!(error, ConnectError::Refused(_)), "{error:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -106,8 +106,25 @@ impl NatsServer {
     /// # Panics
     /// When it does not start.
     pub async fn start_with(lines: &str) -> Self {
+        Self::start_at(own_address_with_port(), lines).await
+    }
+
+    /// Starts a server with an empty store and this key, at the address that its certificate is for, 127.0.0.1.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with_tls(certificate: &Path, key: &Path) -> Self {
+        let lines = format!(
+            "tls {{ cert_file: {:?}, key_file: {:?} }}",
+            certificate.display().to_string(),
+            key.display().to_string()
+        );
+        Self::start_at(with_port(Ipv4Addr::LOCALHOST), &lines).await
+    }
+
+    async fn start_at(address: String, lines: &str) -> Self {
         let folder = TempFolder::new("nats");
-        let (address, monitor) = (own_address_with_port(), own_address_with_port());
+        let monitor = own_address_with_port();
         let store = folder.join("store");
         let text = format!(
             "listen: \"{address}\"\nhttp: \"{monitor}\"\n\
@@ -281,8 +298,11 @@ impl SmtpServer {
 }
 
 fn own_address_with_port() -> String {
-    let listener =
-        TcpListener::bind((own_address(), 0)).expect("a loopback address has free ports");
+    with_port(own_address())
+}
+
+fn with_port(host: Ipv4Addr) -> String {
+    let listener = TcpListener::bind((host, 0)).expect("a loopback address has free ports");
     let address = listener.local_addr();
     address.expect("a bound socket has an address").to_string()
 }
