@@ -651,7 +651,7 @@ async fn a_server_that_does_not_take_us_is_named_at_the_start() {
 
 fn quick(server: &NatsServer) -> JetStreamOptions {
     JetStreamOptions {
-        // Three times what a busy machine makes of a word to the server and back.
+        // Short enough to wait for, long enough for a busy machine to say a word to the server within a part of it.
         lease: Duration::from_secs(3),
         ..JetStreamOptions::new(server.url())
     }
