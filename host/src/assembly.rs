@@ -1,14 +1,15 @@
-//! From configuration to an engine with its store and mailer: the only place that chooses.
+//! From configuration to an engine with its store, mailer and queue: the only place that chooses.
 //!
 //! Called by cli for serve, worker, dev and the commands that open the store themselves.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use boxoffice_engine::{
     Engine, EngineBuilder, Store,
     ports::{FolderMailer, MailOutcome, Mailer, OutgoingMail},
 };
+use boxoffice_nats::JetStreamQueue;
 
 use crate::{
     RouterOptions,
@@ -25,6 +26,9 @@ pub(crate) enum AssemblyError {
     /// The store could not be opened.
     #[error(transparent)]
     Engine(#[from] boxoffice_engine::Error),
+    /// The NATS servers don't take us, and never will like this.
+    #[error("queue: {0}")]
+    Queue(#[from] boxoffice_nats::ConnectError),
     /// The mail folder could not be made.
     #[error("mail folder {}: {source}", folder.display())]
     MailFolder {
@@ -55,6 +59,10 @@ pub(crate) async fn engine(config: &Config, mails: Mails) -> Result<Engine, Asse
     let builder = match mails {
         Mails::Sent => with_mailer(builder, config)?,
         Mails::LeftToOthers => builder.mailer(NoMailer),
+    };
+    let builder = match &config.queue {
+        Some(options) => builder.queue(Arc::new(JetStreamQueue::connect(options.clone()).await?)),
+        None => builder,
     };
     Ok(builder.build().await?)
 }

@@ -10,6 +10,7 @@ mod reader;
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use boxoffice_engine::{Settings, types::EmailAddress};
+use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions};
 use figment::Figment;
 
 use crate::{
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) http: HttpConfig,
     /// How mails leave.
     pub(crate) mail: MailConfig,
+    /// What tasks go through, if not the store.
+    pub(crate) queue: Option<JetStreamOptions>,
     /// Where a worker process answers health checks.
     pub(crate) worker_listen: SocketAddr,
     /// The engine's numbers.
@@ -120,6 +123,7 @@ impl Config {
                 request_timeout: reader.seconds("http.request_timeout_seconds", 0.1..=3_600.0)?,
             },
             mail: mail(&reader)?,
+            queue: queue(&reader)?,
             worker_listen: reader.address("worker.listen")?,
             engine: engine(&reader)?,
             logs: LogsConfig {
@@ -235,6 +239,49 @@ fn smtp(reader: &Reader, is_used: bool) -> Result<SmtpSettings, ConfigError> {
     }
 }
 
+fn queue(reader: &Reader) -> Result<Option<JetStreamOptions>, ConfigError> {
+    let is_nats = reader.choice("queue.kind", &[("embedded", false), ("nats", true)])?;
+    let token = reader.text("queue.token")?;
+    let username = reader.text("queue.username")?;
+    let password = reader.text("queue.password")?;
+    let creds = reader.file("queue.credentials_file")?;
+    let given = [!token.is_empty(), !username.is_empty(), creds.is_some()];
+    if given.iter().filter(|given| **given).count() > 1 {
+        let allowed = "the only one of token, username and credentials_file that is set";
+        let key = match token.is_empty() {
+            true => "queue.username",
+            false => "queue.token",
+        };
+        return Err(reader.refused(key, allowed));
+    }
+    let credentials = match creds {
+        Some(creds) => Credentials::Creds(String::from_utf8_lossy(&creds).into_owned()),
+        None if !token.is_empty() => Credentials::Token(token),
+        None if !username.is_empty() => Credentials::Password { username, password },
+        None => Credentials::None,
+    };
+    let options = JetStreamOptions {
+        credentials,
+        authorities_pem: reader.file("queue.authorities_file")?,
+        prefix: reader.text("queue.prefix")?,
+        replicas: reader.number("queue.replicas", 1..=5)?,
+        ..JetStreamOptions::new(reader.text("queue.url")?)
+    };
+    // Read in any case, so that a wrong value is found before somebody turns NATS on.
+    match options.validate() {
+        Ok(()) => Ok(is_nats.then_some(options)),
+        Err(ConnectError::Option { option, allowed }) => {
+            let key = match option {
+                "credentials" => "credentials_file",
+                "authorities_pem" => "authorities_file",
+                other => other,
+            };
+            Err(reader.refused(&format!("queue.{key}"), allowed))
+        }
+        Err(error) => Err(reader.refused("queue.url", error)),
+    }
+}
+
 fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
     // Below a tenth of a second leases would end between two beats of their holder.
     let (pause, lease) = (0.001..=604_800.0, 0.1..=3_600.0);
@@ -320,6 +367,19 @@ mod tests {
                 "ws://",
             ),
             (
+                "[queue]\nurl = \"nats://\"",
+                "queue.url",
+                "nats://",
+                "nats://HOST:PORT",
+            ),
+            ("[queue]\nreplicas = 2", "queue.replicas", "2", "1, 3 or 5"),
+            (
+                "[queue]\ncredentials_file = \"/no/where\"",
+                "queue.credentials_file",
+                "/no/where",
+                "a file that can be read",
+            ),
+            (
                 "[worker]\nretry_pause_seconds = 0",
                 "worker.retry_pause_seconds",
                 "0",
@@ -359,6 +419,11 @@ mod tests {
         let message = refused("[store]\npassword = \"hunter2\" x");
         assert!(
             message.contains("line 2") && !message.contains("hunter2"),
+            "{message}"
+        );
+        let message = refused("[queue]\ntoken = \"hunter2\"\nusername = \"me\"");
+        assert!(
+            message.contains("queue.token") && !message.contains("hunter2"),
             "{message}"
         );
         let message = refused("[store]\npassword = 12345\nurl = \"ws://x\"");

@@ -1,7 +1,7 @@
 //! **Boxoffice host**: the engine's HTTP side, to mount in a program of your own, and the program `boxoffice`.
 //!
 //! [`router`] is the whole REST interface as an [`axum::Router`] that nests under any prefix. The features
-//! `program` (command line, configuration, logs) and `smtp` are on by default and can be left out.
+//! `program` (command line, configuration, logs), `smtp` and `nats` are on by default and can be left out.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,6 +30,8 @@ mod routes;
 mod telemetry;
 
 pub use auth::{Authenticate, TokenKey, TokenKeys};
+#[cfg(feature = "nats")]
+pub use boxoffice_nats::{JetStreamOptions, JetStreamQueue};
 #[cfg(feature = "smtp")]
 pub use mail::{SmtpMailer, SmtpSettings};
 pub use routes::{RouterOptions, error_codes, error_page, openapi_json, router};

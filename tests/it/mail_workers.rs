@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Several blocks of recipients, the last one not full.
-const CUSTOMERS: usize = 150;
+pub(crate) const CUSTOMERS: usize = 150;
 /// Connections of a worker to the SMTP server.
 const CONNECTIONS: usize = 3;
 
@@ -208,16 +208,16 @@ async fn killed_while_held(hold: &str, passing: usize) -> Outcome {
 }
 
 /// A SurrealDB server with a tenant, an organizer and customers.
-struct Stage {
-    server: SurrealServer,
-    folder: TempFolder,
+pub(crate) struct Stage {
+    pub(crate) server: SurrealServer,
+    pub(crate) folder: TempFolder,
     engine: Engine,
     organizer_address: String,
     customers: Vec<boxoffice_engine::Caller>,
 }
 
 impl Stage {
-    async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         let (server, folder) = (SurrealServer::start().await, TempFolder::new("workers"));
         let engine = remote_engine(&server).await;
         let (tenant, _, address) = organizer_and_tenant(&engine, "north").await;
@@ -236,7 +236,7 @@ impl Stage {
     }
 
     /// An event made over the API, that every customer has booked.
-    async fn booked_event(&self, host: &Program) -> (Account, Value) {
+    pub(crate) async fn booked_event(&self, host: &Program) -> (Account, Value) {
         let organizer = host
             .client()
             .tenant("north")
@@ -263,7 +263,7 @@ impl Stage {
         (organizer, event)
     }
 
-    fn addresses(&self) -> BTreeSet<String> {
+    pub(crate) fn addresses(&self) -> BTreeSet<String> {
         (0..CUSTOMERS)
             .map(|number| format!("c{number}@north.test"))
             .collect()
@@ -285,7 +285,7 @@ impl Stage {
 }
 
 /// Moves the event to another place and answers the notification that tells its customers.
-async fn change_place(organizer: &Account, event: &Value) -> String {
+pub(crate) async fn change_place(organizer: &Account, event: &Value) -> String {
     let changed = organizer
         .client
         .patch(&path_of(event), "\"1\"", json!({"location": "New Hall"}))

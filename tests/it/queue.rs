@@ -1,255 +1,707 @@
-//! Goal: the database says what is owed, and a queue only hurries it: whatever a queue loses, repeats, refuses or
-//! reorders, each customer hears once.
+//! Goal: whatever carries the tasks keeps the promises of the queue port: nothing lost, nothing handed out twice within
+//! a lease, publications repeatable, tenants in turn, lanes apart.
 //!
-//! Method: an engine of this process on a queue that misbehaves at random, the seed printed, and a mailer that would
-//! keep every duplicate. More customers than one chunk of the fan-out holds.
+//! Method: one suite that knows only the port, run against the embedded queue (an engine in memory, a clock that is
+//! moved) and against JetStream (a real nats-server, short leases, real time; two connections, so that what one
+//! process publishes the other fetches). Below it, what only JetStream can suffer: its server killed and started
+//! again, away, full, wiped, or refusing us.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
-    time::Duration,
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use boxoffice_engine::{
-    BookTickets, Caller, Engine, Error, ErrorCode, Label, NewTicketType, NotificationStatus,
-    Result, TenantId, UpdateEvent,
-    ports::{
-        Lane, LaneStats, Leased, MailOutcome, Mailer, OutgoingMail, Queue, Receipt, Settlement,
-        Task,
-    },
+    ErrorCode, Result, TenantId,
+    ports::{Lane, Leased, Queue, Settlement, Task, TaskKind},
 };
-use boxoffice_tests::{
-    Patience, create_event, email, ensure_customer, organizer_and_tenant, quick_settings, wait_for,
-    wait_until,
-};
-use futures::{StreamExt as _, stream};
-use jiff::Timestamp;
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions, JetStreamQueue};
+use boxoffice_tests::{FakeClock, NatsServer, Patience, TestPlatform, wait_until, workspace_root};
 
-/// One chunk of the fan-out and some.
-const CUSTOMERS: usize = 1_100;
+const NOW: Duration = Duration::ZERO;
+/// Long enough for a publication in another process to be seen, on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A queue under test.
+struct Bench {
+    publisher: Arc<dyn Queue>,
+    /// The same queue as another process would see it.
+    worker: Arc<dyn Queue>,
+    lease: Duration,
+    clock: Option<Arc<FakeClock>>,
+    _holds: (Option<TestPlatform>, Option<NatsServer>),
+}
+
+impl Bench {
+    async fn embedded() -> Self {
+        let platform = TestPlatform::new().await;
+        Self {
+            publisher: platform.engine.queue(),
+            worker: platform.engine.queue(),
+            lease: Duration::from_secs(30),
+            clock: Some(platform.clock.clone()),
+            _holds: (Some(platform), None),
+        }
+    }
+
+    async fn jetstream() -> Self {
+        let server = NatsServer::start().await;
+        let options = quick(&server);
+        Self {
+            publisher: Arc::new(connect(&options).await),
+            worker: Arc::new(connect(&options).await),
+            lease: options.lease,
+            clock: None,
+            _holds: (None, Some(server)),
+        }
+    }
+
+    /// Lets a part of the lease time pass.
+    async fn pass(&self, leases: f64) {
+        let time = self.lease.mul_f64(leases);
+        match &self.clock {
+            Some(clock) => clock.advance(time),
+            None => tokio::time::sleep(time).await,
+        }
+    }
+
+    async fn publish(&self, tenant: &str, tasks: &[Task]) {
+        self.publisher
+            .publish(Lane::Bulk, &named(tenant), tasks)
+            .await
+            .expect("a publication");
+    }
+
+    /// Fetches what is there within `wait`, up to `max`.
+    async fn fetch(&self, max: usize, wait: Duration) -> Vec<Leased> {
+        fetched(self.worker.fetch(Lane::Bulk, max, wait).await)
+    }
+
+    /// Fetches until nothing more comes. What is there is a look at every shard away.
+    async fn fetch_all(&self) -> Vec<Leased> {
+        let mut all = Vec::new();
+        loop {
+            let wait = if self.clock.is_some() {
+                NOW
+            } else {
+                Duration::from_millis(1_500)
+            };
+            let more = self.fetch(1_000, wait).await;
+            if more.is_empty() {
+                return all;
+            }
+            all.extend(more);
+        }
+    }
+
+    async fn done(&self, leased: &[Leased]) {
+        let settlements: Vec<_> = leased
+            .iter()
+            .map(|leased| (leased.receipt.clone(), Settlement::Done))
+            .collect();
+        for settlements in settlements.chunks(1_000) {
+            self.worker.settle(settlements).await.expect("settled");
+        }
+    }
+}
+
+macro_rules! for_each_queue {
+    ($($case:ident)*) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(super::Bench::embedded().await).await;
+            })*
+        }
+        mod jetstream {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(super::Bench::jetstream().await).await;
+            })*
+        }
+    };
+}
+
+for_each_queue! {
+    tasks_come_out_as_they_went_in
+    a_repeated_publication_adds_nothing
+    a_thousand_go_in_at_once_and_one_more_does_not
+    a_silent_workers_task_comes_again_after_its_lease
+    an_extended_lease_holds
+    a_released_task_comes_again_when_it_is_due
+    a_small_tenant_does_not_wait_for_a_large_one
+    lanes_do_not_mix
+    a_waiting_worker_hears_of_a_publication
+    two_workers_never_hold_the_same_task
+    tasks_are_counted
+}
+
+async fn tasks_come_out_as_they_went_in(bench: Bench) {
+    let mut tasks = tasks("a", 2);
+    tasks.push(Task {
+        kind: TaskKind::FanOut,
+        ..task("fan-out")
+    });
+    bench.publish("north", &tasks).await;
+    bench.publish("south", &tasks).await;
+    bench.publish("south", &[]).await;
+    let leased = bench.fetch_all().await;
+    for tenant in ["north", "south"] {
+        let own = leased
+            .iter()
+            .filter(|leased| leased.tenant == named(tenant));
+        let mut own: Vec<Task> = own.map(|leased| leased.task.clone()).collect();
+        own.sort_by(|one, other| one.id.cmp(&other.id));
+        assert_eq!(own, tasks, "tasks of {tenant}");
+    }
+    assert_eq!(leased.len(), 2 * tasks.len());
+    bench.done(&leased).await;
+    bench.pass(1.5).await;
+    assert_eq!(ids(&bench.fetch_all().await), [""; 0], "done is done");
+}
+
+async fn a_repeated_publication_adds_nothing(bench: Bench) {
+    let tasks = tasks("a", 5);
+    bench.publish("north", &tasks[..3]).await;
+    bench.publish("north", &tasks[..3]).await;
+    // As a relay repeats after a crash, when more has become due meanwhile.
+    bench.publish("north", &tasks[2..]).await;
+    bench.publish("north", &tasks[..1]).await;
+    bench
+        .publish("north", &[tasks[0].clone(), task("twice"), task("twice")])
+        .await;
+    // Another tenant's ids are other ids.
+    bench.publish("south", &tasks[..1]).await;
+    assert_eq!(
+        ids(&bench.fetch_all().await),
+        [
+            "a-0000", "a-0000", "a-0001", "a-0002", "a-0003", "a-0004", "twice"
+        ]
+    );
+}
+
+async fn a_thousand_go_in_at_once_and_one_more_does_not(bench: Bench) {
+    let tenant = named("north");
+    let refused = bench
+        .publisher
+        .publish(Lane::Bulk, &tenant, &tasks("b", 1_001))
+        .await;
+    let error = refused.expect_err("1,001 tasks");
+    assert_eq!(error.code(), ErrorCode::Internal);
+    bench.publish("north", &tasks("a", 1_000)).await;
+    let leased = bench.fetch_all().await;
+    assert_eq!(
+        leased.len(),
+        1_000,
+        "none of the refused, all of the others"
+    );
+    bench.done(&leased).await;
+}
+
+async fn a_silent_workers_task_comes_again_after_its_lease(bench: Bench) {
+    bench.publish("north", &tasks("a", 2)).await;
+    let first = bench.fetch(2, SOON).await;
+    assert_eq!(ids(&first), ["a-0000", "a-0001"]);
+    assert_eq!(bench.fetch(2, NOW).await.len(), 0, "nobody else gets them");
+    bench.done(&first[1..]).await;
+    bench.pass(1.5).await;
+    let again = bench.fetch(2, SOON).await;
+    assert_eq!(ids(&again), ids(&first[..1]), "what was not settled");
+    assert_ne!(again[0].receipt, first[0].receipt);
+    // Late words of the first worker do no harm.
+    bench.done(&first).await;
+    bench.done(&again).await;
+    bench.pass(1.5).await;
+    assert_eq!(bench.fetch_all().await.len(), 0);
+}
+
+async fn an_extended_lease_holds(bench: Bench) {
+    bench.publish("north", &tasks("a", 1)).await;
+    let leased = bench.fetch(1, SOON).await;
+    let receipts = [leased[0].receipt.clone()];
+    for _ in 0..4 {
+        bench.pass(0.5).await;
+        bench.worker.extend(&receipts).await.expect("extended");
+        assert_eq!(bench.fetch(1, NOW).await.len(), 0, "the lease was extended");
+    }
+    bench.pass(1.5).await;
+    assert_eq!(
+        bench.fetch(1, SOON).await.len(),
+        1,
+        "and ends without a word"
+    );
+}
+
+async fn a_released_task_comes_again_when_it_is_due(bench: Bench) {
+    bench.publish("north", &tasks("a", 1)).await;
+    let leased = bench.fetch(1, SOON).await;
+    let release =
+        |leased: &[Leased], after| [(leased[0].receipt.clone(), Settlement::Release(after))];
+    bench
+        .worker
+        .settle(&release(&leased, NOW))
+        .await
+        .expect("settled");
+    let leased = bench.fetch(1, SOON).await;
+    assert_eq!(leased.len(), 1, "at once");
+    // Shorter than the lease, so that it is the release that brings it back.
+    let after = bench.lease.mul_f64(0.5);
+    bench
+        .worker
+        .settle(&release(&leased, after))
+        .await
+        .expect("settled");
+    assert_eq!(bench.fetch(1, NOW).await.len(), 0, "not yet");
+    bench.pass(0.6).await;
+    let leased = bench.fetch(1, SOON).await;
+    assert_eq!(leased.len(), 1, "now");
+    bench.done(&leased).await;
+}
+
+async fn a_small_tenant_does_not_wait_for_a_large_one(bench: Bench) {
+    let large = "north";
+    let small = (0..)
+        .map(|number| format!("small-{number}"))
+        .find(|name| shard_of(name) != shard_of(large))
+        .expect("there are several shards");
+    for part in 0..5 {
+        bench
+            .publish(large, &tasks(&format!("large-{part}"), 1_000))
+            .await;
+    }
+    bench.publish(&small, &tasks("small", 5)).await;
+    let (mut of_large, mut of_small) = (0, 0);
+    while of_small < 5 {
+        let leased = bench.fetch(2, SOON).await;
+        assert!(!leased.is_empty(), "there is enough for everybody");
+        let own = leased
+            .iter()
+            .filter(|leased| leased.tenant == named(&small));
+        let own = own.count();
+        of_small += own;
+        of_large += leased.len() - own;
+        bench.done(&leased).await;
+        // 16 shards in turn, 2 tasks each: three turns of the small tenant's.
+        assert!(
+            of_large <= 96,
+            "{of_large} of the large tenant before {of_small} of 5"
+        );
+    }
+}
+
+async fn lanes_do_not_mix(bench: Bench) {
+    bench.publish("north", &tasks("bulk", 100)).await;
+    let urgent = tasks("urgent", 1);
+    let published = bench
+        .publisher
+        .publish(Lane::Transactional, &named("north"), &urgent)
+        .await;
+    published.expect("a publication");
+    let leased = fetched(bench.worker.fetch(Lane::Transactional, 10, SOON).await);
+    assert_eq!(ids(&leased), ["urgent-0000"]);
+    bench.done(&leased).await;
+    let more = fetched(bench.worker.fetch(Lane::Transactional, 10, NOW).await);
+    assert_eq!(ids(&more), [""; 0]);
+    assert_eq!(bench.fetch_all().await.len(), 100);
+}
+
+async fn a_waiting_worker_hears_of_a_publication(bench: Bench) {
+    // The first look at everything, so that the worker below really waits.
+    assert_eq!(bench.fetch(1, NOW).await.len(), 0);
+    let worker = bench.worker.clone();
+    let waiting = tokio::spawn(async move {
+        let leased = fetched(worker.fetch(Lane::Bulk, 1, Duration::from_secs(60)).await);
+        (leased, Instant::now())
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let published = Instant::now();
+    bench.publish("north", &tasks("a", 1)).await;
+    let (leased, woken) = waiting.await.expect("the worker lives");
+    assert_eq!(ids(&leased), ["a-0000"]);
+    let waited = woken.saturating_duration_since(published);
+    assert!(waited < SOON, "waited {waited:?} for a task that was there");
+}
+
+async fn two_workers_never_hold_the_same_task(bench: Bench) {
+    bench.publish("north", &tasks("north", 100)).await;
+    bench.publish("south", &tasks("south", 100)).await;
+    let mut workers = Vec::new();
+    for queue in [
+        &bench.worker,
+        &bench.publisher,
+        &bench.worker,
+        &bench.publisher,
+    ] {
+        let queue = queue.clone();
+        workers.push(tokio::spawn(async move {
+            let mut held = Vec::new();
+            loop {
+                let leased = fetched(queue.fetch(Lane::Bulk, 3, NOW).await);
+                if leased.is_empty() {
+                    return held;
+                }
+                let settlements: Vec<_> = leased
+                    .iter()
+                    .map(|leased| (leased.receipt.clone(), Settlement::Done))
+                    .collect();
+                queue.settle(&settlements).await.expect("settled");
+                held.extend(leased);
+            }
+        }));
+    }
+    let mut held = Vec::new();
+    for worker in workers {
+        held.extend(worker.await.expect("the worker lives"));
+    }
+    // A worker may have ended while others had a part of what it looked for.
+    held.extend(bench.fetch_all().await);
+    let distinct: BTreeSet<String> = ids(&held).into_iter().collect();
+    assert_eq!((held.len(), distinct.len()), (200, 200));
+}
+
+async fn tasks_are_counted(bench: Bench) {
+    bench.publish("north", &tasks("a", 10)).await;
+    let stats = || async {
+        let stats = bench.worker.stats(Lane::Bulk).await.expect("counted");
+        (stats.waiting, stats.leased)
+    };
+    assert_eq!(stats().await, (10, 0));
+    let leased = bench.fetch(4, SOON).await;
+    assert_eq!(stats().await, (6, 4));
+    bench.done(&leased).await;
+    assert_eq!(stats().await, (6, 0));
+    let other = bench.worker.stats(Lane::Transactional).await;
+    assert_eq!(other.expect("counted").waiting, 0);
+}
+
+// --- what only JetStream can suffer ------------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_queue_that_loses_repeats_and_refuses_changes_nothing() {
-    let seed: u64 = rand::rng().random();
-    println!("seed {seed}");
-    let (queue, mails) = (Arc::new(BadQueue::new(seed)), KeptMails::default());
-    let builder = Engine::builder()
-        .settings(quick_settings())
-        .queue(queue)
-        .mailer(mails.clone());
-    let engine = builder.build().await.expect("an engine in memory starts");
-    let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
-    let event = create_event(&engine, &organizer, Timestamp::now(), 10_000).await;
-    let bookings = (0..CUSTOMERS).map(|number| book(&engine, &tenant, number, event.id));
-    stream::iter(bookings)
-        .buffer_unordered(32)
-        .collect::<Vec<()>>()
+async fn a_killed_broker_keeps_tasks_and_remembers_ids() {
+    let mut server = NatsServer::start().await;
+    let queue = connect(&quick(&server)).await;
+    let tenant = named("north");
+    let (first, second) = (tasks("a", 1_000), tasks("b", 1));
+    for tasks in [&first, &second] {
+        let published = queue.publish(Lane::Bulk, &tenant, tasks).await;
+        published.expect("a publication");
+    }
+    server.down();
+    server.up().await;
+    // The same object, without a restart of ours; and the repetition adds nothing.
+    wait_until(
+        Patience::WORK,
+        "a publication after the restart",
+        || async { queue.publish(Lane::Bulk, &tenant, &first).await.is_ok() },
+    )
+    .await;
+    let mut leased = Vec::new();
+    while leased.len() < 1_001 {
+        let more = fetched(queue.fetch(Lane::Bulk, 1_000, SOON).await);
+        assert!(!more.is_empty(), "{} of 1,001 came", leased.len());
+        leased.extend(more);
+    }
+    let distinct: BTreeSet<String> = ids(&leased).into_iter().collect();
+    assert_eq!((leased.len(), distinct.len()), (1_001, 1_001));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_away_is_unavailable_and_comes_back() {
+    let mut server = NatsServer::start().await;
+    let options = quick(&server);
+    let queue = connect(&options).await;
+    let (tenant, tasks) = (named("north"), tasks("a", 3));
+    let published = queue.publish(Lane::Bulk, &tenant, &tasks[..1]).await;
+    published.expect("a publication");
+    let leased = fetched(queue.fetch(Lane::Bulk, 1, SOON).await);
+    let receipts = [leased[0].receipt.clone()];
+    let settlements = [(leased[0].receipt.clone(), Settlement::Done)];
+
+    server.down();
+    // A host that starts meanwhile starts all the same.
+    let late = connect(&options).await;
+    for queue in [&queue, &late] {
+        let begun = Instant::now();
+        unavailable(
+            "publish one",
+            queue.publish(Lane::Bulk, &tenant, &tasks[..1]).await,
+        );
+        unavailable("publish", queue.publish(Lane::Bulk, &tenant, &tasks).await);
+        unavailable("fetch", queue.fetch(Lane::Bulk, 1, SOON).await);
+        unavailable("extend", queue.extend(&receipts).await);
+        unavailable("settle", queue.settle(&settlements).await);
+        unavailable("stats", queue.stats(Lane::Bulk).await);
+        let took = begun.elapsed();
+        assert!(
+            took < Duration::from_secs(60),
+            "they took {took:?} to say so"
+        );
+    }
+
+    server.up().await;
+    for queue in [&queue, &late] {
+        wait_until(Patience::WORK, "the queue to be back", || async {
+            queue.publish(Lane::Bulk, &tenant, &tasks).await.is_ok()
+        })
         .await;
-    let worker = engine.worker().spawn();
-    wait_until(Patience::WORK, "the confirmations", || async {
-        mails.count() >= CUSTOMERS
+    }
+    let mut all = BTreeSet::new();
+    while all.len() < 3 {
+        let leased = fetched(late.fetch(Lane::Bulk, 10, SOON).await);
+        assert!(!leased.is_empty(), "only {all:?} came");
+        all.extend(ids(&leased));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wiped_broker_is_set_up_anew() {
+    let mut server = NatsServer::start().await;
+    let queue = connect(&quick(&server)).await;
+    server.down();
+    server.wipe();
+    server.up().await;
+    let (tenant, tasks) = (named("north"), tasks("a", 3));
+    wait_until(Patience::WORK, "a publication after the wipe", || async {
+        queue.publish(Lane::Bulk, &tenant, &tasks).await.is_ok()
     })
     .await;
+    let leased = fetched(queue.fetch(Lane::Bulk, 3, SOON).await);
+    assert_eq!(leased.len(), 3);
+    let settled: Vec<_> = leased
+        .iter()
+        .map(|leased| (leased.receipt.clone(), Settlement::Done))
+        .collect();
+    server.down();
+    server.wipe();
+    server.up().await;
+    wait_until(
+        Patience::WORK,
+        "leases that went with the wipe to be let go",
+        || async { queue.settle(&settled).await.is_ok() },
+    )
+    .await;
+    assert!(fetched(queue.fetch(Lane::Bulk, 1, NOW).await).is_empty());
+}
 
-    let mut details = event.details.clone();
-    details.location = Some(Label::parse("location", "New Hall").expect("one line"));
-    let command = UpdateEvent {
-        event: event.id,
-        expected_version: event.version,
-        details,
-        status: event.status,
-        ticket_types: vec![NewTicketType::general(10_000)],
-        notify_customers: None,
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_stream_makes_publishers_wait_and_empties_as_work_is_done() {
+    let server = NatsServer::start().await;
+    let options = JetStreamOptions {
+        tasks_max: 10,
+        duplicate_window: Duration::from_secs(1),
+        ..quick(&server)
     };
-    let change = engine
-        .events()
-        .update(&organizer, command)
+    let queue = connect(&options).await;
+    let tenant = named("north");
+    queue
+        .publish(Lane::Bulk, &tenant, &tasks("a", 8))
         .await
-        .expect("a change");
-    let notification = change.notification.expect("a new place concerns customers");
-    assert_eq!(notification.recipients, CUSTOMERS as u64);
-    let shown = wait_for(Patience::WORK, "everybody to be told", || async {
-        let shown = engine
-            .notifications()
-            .show(&organizer, notification.id)
+        .expect("8 of 10");
+    unavailable(
+        "8 and 3",
+        queue.publish(Lane::Bulk, &tenant, &tasks("b", 3)).await,
+    );
+    queue
+        .publish(Lane::Bulk, &tenant, &tasks("c", 2))
+        .await
+        .expect("8 and 2");
+    unavailable(
+        "10 and 1",
+        queue.publish(Lane::Bulk, &tenant, &tasks("d", 1)).await,
+    );
+    assert_eq!(server.stored("BOXOFFICE_BULK").await, 10, "all or none");
+    queue
+        .publish(Lane::Transactional, &tenant, &tasks("e", 10))
+        .await
+        .expect("the other lane has room");
+
+    let leased = fetched(queue.fetch(Lane::Bulk, 10, SOON).await);
+    let settled: Vec<_> = leased
+        .iter()
+        .map(|leased| (leased.receipt.clone(), Settlement::Done))
+        .collect();
+    assert_eq!(settled.len(), 10);
+    // The last one stays in hand: it must not be purged with those around it.
+    queue.settle(&settled[..9]).await.expect("settled");
+    wait_until(Patience::WORK, "what is done to be purged", || async {
+        queue
+            .extend(&[leased[9].receipt.clone()])
             .await
-            .expect("a notification");
-        let is_fanned_out = shown.status == NotificationStatus::FannedOut;
-        (is_fanned_out && shown.deliveries.sent >= shown.recipients).then_some(shown)
+            .expect("extended");
+        server.stored("BOXOFFICE_BULK").await == 1
     })
     .await;
-    assert_eq!(
-        (shown.deliveries.total(), shown.deliveries.ever_unknown),
-        (CUSTOMERS as u64, 0)
-    );
-    assert!(worker.drain(Patience::START).await);
-    let per_key = mails.per_key();
-    let repeated: Vec<_> = per_key.iter().filter(|(_, count)| **count != 1).collect();
-    assert!(repeated.is_empty(), "sent more than once: {repeated:?}");
-    assert_eq!(
-        per_key.len(),
-        2 * CUSTOMERS,
-        "a confirmation and an update each"
-    );
-}
-
-async fn book(engine: &Engine, tenant: &TenantId, number: usize, event: boxoffice_engine::EventId) {
-    let name = format!("c{number}");
-    let customer: Caller = ensure_customer(engine, tenant, &name, email(&name, tenant)).await;
-    engine
-        .bookings()
-        .book_tickets(&customer, BookTickets::general(event, 1))
+    queue
+        .publish(Lane::Bulk, &tenant, &tasks("d", 9))
         .await
-        .expect("a booking");
+        .expect("there is room again");
+    queue.settle(&settled[9..]).await.expect("settled");
+    assert_eq!(
+        server.stored("BOXOFFICE_TRANSACTIONAL").await,
+        10,
+        "nothing of it is done"
+    );
 }
 
-/// Keeps every mail, the same one twice if it comes twice.
-#[derive(Clone, Default)]
-struct KeptMails(Arc<Mutex<Vec<String>>>);
-
-impl KeptMails {
-    fn count(&self) -> usize {
-        self.0.lock().expect("no holder panics").len()
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_whose_workers_hold_all_they_may_gives_no_more_and_loses_none() {
+    let server = NatsServer::start().await;
+    let queue = connect(&JetStreamOptions::new(server.url())).await;
+    let tenant = named("north");
+    for part in 0..3 {
+        let tasks = tasks(&format!("part-{part}"), 1_000);
+        let published = queue.publish(Lane::Bulk, &tenant, &tasks).await;
+        published.expect("a publication");
     }
-
-    fn per_key(&self) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
-        for key in self.0.lock().expect("no holder panics").iter() {
-            *counts.entry(key.clone()).or_default() += 1;
-        }
-        counts
+    let mut held = Vec::new();
+    while held.len() < 2_000 {
+        held.extend(fetched(queue.fetch(Lane::Bulk, 1_000, NOW).await));
     }
+    assert_eq!(held.len(), 2_000);
+    let more = fetched(queue.fetch(Lane::Bulk, 10, NOW).await);
+    assert_eq!(ids(&more), [""; 0]);
+    let settled: Vec<_> = held
+        .iter()
+        .map(|leased| (leased.receipt.clone(), Settlement::Done))
+        .collect();
+    queue.settle(&settled).await.expect("settled");
+    // Well within the lease of 30 s, so that nothing went to the request that was given up.
+    let begun = Instant::now();
+    while held.len() < 3_000 {
+        held.extend(fetched(queue.fetch(Lane::Bulk, 1_000, SOON).await));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let distinct: BTreeSet<String> = ids(&held).into_iter().collect();
+    assert_eq!((held.len(), distinct.len()), (3_000, 3_000));
 }
 
-#[async_trait]
-impl Mailer for KeptMails {
-    async fn send(&self, mail: &OutgoingMail) -> MailOutcome {
-        self.0
-            .lock()
-            .expect("no holder panics")
-            .push(mail.delivery_key.clone());
-        MailOutcome::Sent {
-            reply: "kept".to_owned(),
-        }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_spoken_with_servers_that_can_be_trusted() {
+    let files = workspace_root().join("tests/it/tls");
+    let server =
+        NatsServer::start_with_tls(&files.join("server.pem"), &files.join("server.key")).await;
+    let authority = std::fs::read(files.join("authority.pem")).expect("a file of the tests");
+    let trusting = JetStreamOptions {
+        url: server.url().replace("nats://", "tls://"),
+        authorities_pem: Some(authority),
+        ..quick(&server)
+    };
+    let queue = connect(&trusting).await;
+    queue
+        .publish(Lane::Bulk, &named("north"), &tasks("a", 3))
+        .await
+        .expect("a publication");
+    assert_eq!(fetched(queue.fetch(Lane::Bulk, 3, SOON).await).len(), 3);
+    // Whoever does not know the authority does not speak to the server, and says so in its log.
+    let distrusting = JetStreamOptions {
+        authorities_pem: None,
+        ..trusting
+    };
+    match JetStreamQueue::connect(distrusting).await {
+        Ok(queue) => unavailable("publish", queue.stats(Lane::Bulk).await),
+        Err(error) => assert!(matches!(error, ConnectError::Refused(_)), "{error:?}"),
     }
-
-    fn concurrency(&self) -> usize {
-        8
-    }
-}
-
-/// A queue that keeps no promise but to give back what it was given, sometimes.
-struct BadQueue(Mutex<State>);
-
-struct State {
-    random: StdRng,
-    waiting: HashMap<Lane, Vec<(TenantId, Task)>>,
-    leased: HashMap<Receipt, (Lane, TenantId, Task)>,
-    receipts: u64,
-}
-
-impl BadQueue {
-    fn new(seed: u64) -> Self {
-        let random = StdRng::seed_from_u64(seed);
-        Self(Mutex::new(State {
-            random,
-            waiting: HashMap::new(),
-            leased: HashMap::new(),
-            receipts: 0,
-        }))
-    }
-
-    fn take(&self, lane: Lane, max: usize) -> Vec<Leased> {
-        let mut state = self.0.lock().expect("no holder panics");
-        let mut taken = Vec::new();
-        while taken.len() < max {
-            let count = state.waiting.entry(lane).or_default().len();
-            if count == 0 {
-                break;
-            }
-            // In any order, and now and then without taking it away.
-            let index = state.random.random_range(0..count);
-            let stays = state.random.random_bool(0.1);
-            let queue = state.waiting.entry(lane).or_default();
-            let (tenant, task) = if stays {
-                queue[index].clone()
-            } else {
-                queue.swap_remove(index)
-            };
-            state.receipts += 1;
-            let receipt = Receipt(state.receipts.to_string());
-            state
-                .leased
-                .insert(receipt.clone(), (lane, tenant.clone(), task.clone()));
-            taken.push(Leased {
-                tenant,
-                task,
-                receipt,
-            });
-        }
-        taken
+    // And who insists on TLS does not speak to a server without it.
+    let plain = NatsServer::start().await;
+    let insisting = JetStreamOptions::new(plain.url().replace("nats://", "tls://"));
+    match JetStreamQueue::connect(insisting).await {
+        Ok(queue) => unavailable("publish", queue.stats(Lane::Bulk).await),
+        Err(error) => assert!(matches!(error, ConnectError::Refused(_)), "{error:?}"),
     }
 }
 
-#[async_trait]
-impl Queue for BadQueue {
-    async fn publish(&self, lane: Lane, tenant: &TenantId, tasks: &[Task]) -> Result<()> {
-        let mut state = self.0.lock().expect("no holder panics");
-        if state.random.random_bool(0.2) {
-            return Err(Error::new(ErrorCode::Unavailable, "The queue is full."));
-        }
-        for task in tasks {
-            let copies = [0, 1, 1, 1, 1, 2][state.random.random_range(0..6)];
-            let queue = state.waiting.entry(lane).or_default();
-            queue.extend((0..copies).map(|_| (tenant.clone(), task.clone())));
-        }
-        // It may be in and still be called refused, as after a lost answer.
-        if state.random.random_bool(0.1) {
-            return Err(Error::new(
-                ErrorCode::Unavailable,
-                "The queue did not answer.",
-            ));
-        }
-        Ok(())
-    }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_take_us_is_named_at_the_start() {
+    let server = NatsServer::start_with("authorization { token: \"right\" }").await;
+    let with = |token: &str| JetStreamOptions {
+        credentials: Credentials::Token(token.to_owned()),
+        ..quick(&server)
+    };
+    let refused = JetStreamQueue::connect(with("wrong")).await;
+    assert!(
+        matches!(refused, Err(ConnectError::Refused(_))),
+        "{:?}",
+        refused.err()
+    );
+    let three = JetStreamOptions {
+        replicas: 3,
+        ..with("right")
+    };
+    let refused = JetStreamQueue::connect(three).await;
+    assert!(
+        matches!(refused, Err(ConnectError::Setup(_))),
+        "{:?}",
+        refused.err()
+    );
+    let queue = connect(&with("right")).await;
+    assert_eq!(queue.stats(Lane::Bulk).await.expect("counted").waiting, 0);
+    // The next start finds everything there, and changes what is to be changed.
+    let changed = JetStreamOptions {
+        tasks_max: 5,
+        lease: Duration::from_secs(7),
+        ..with("right")
+    };
+    let queue = connect(&changed).await;
+    let refused = queue
+        .publish(Lane::Bulk, &named("north"), &tasks("a", 6))
+        .await;
+    unavailable("6 of 5", refused);
+}
 
-    async fn fetch(&self, lane: Lane, max: usize, wait: Duration) -> Result<Vec<Leased>> {
-        let taken = self.take(lane, max);
-        if taken.is_empty() {
-            tokio::time::sleep(wait.min(Duration::from_millis(50))).await;
-        }
-        Ok(taken)
+fn quick(server: &NatsServer) -> JetStreamOptions {
+    JetStreamOptions {
+        // Short enough to wait for, long enough for a busy machine to say a word to the server within a part of it.
+        lease: Duration::from_secs(3),
+        ..JetStreamOptions::new(server.url())
     }
+}
 
-    async fn extend(&self, _: &[Receipt]) -> Result<()> {
-        Ok(())
-    }
+async fn connect(options: &JetStreamOptions) -> JetStreamQueue {
+    JetStreamQueue::connect(options.clone())
+        .await
+        .expect("a connection")
+}
 
-    async fn settle(&self, settlements: &[(Receipt, Settlement)]) -> Result<()> {
-        let mut state = self.0.lock().expect("no holder panics");
-        for (receipt, settlement) in settlements {
-            let Some((lane, tenant, task)) = state.leased.remove(receipt) else {
-                continue;
-            };
-            let comes_back =
-                matches!(settlement, Settlement::Release(_)) || state.random.random_bool(0.1);
-            if comes_back {
-                state.waiting.entry(lane).or_default().push((tenant, task));
-            }
-        }
-        Ok(())
-    }
+fn unavailable<T>(what: &str, outcome: Result<T>) {
+    let error = outcome.err().unwrap_or_else(|| panic!("{what} must fail"));
+    assert_eq!(error.code(), ErrorCode::Unavailable, "{what}: {error:?}");
+    assert!(error.retry_after_hint().is_some(), "{what}: {error:?}");
+}
 
-    async fn stats(&self, lane: Lane) -> Result<LaneStats> {
-        let state = self.0.lock().expect("no holder panics");
-        let waiting = state.waiting.get(&lane).map_or(0, Vec::len) as u64;
-        let leased = state
-            .leased
-            .values()
-            .filter(|(of, _, _)| *of == lane)
-            .count() as u64;
-        Ok(LaneStats { waiting, leased })
+fn fetched(outcome: Result<Vec<Leased>>) -> Vec<Leased> {
+    outcome.expect("a queue that is there")
+}
+
+fn tasks(name: &str, count: usize) -> Vec<Task> {
+    (0..count)
+        .map(|number| task(&format!("{name}-{number:04}")))
+        .collect()
+}
+
+fn task(id: &str) -> Task {
+    Task {
+        id: id.to_owned(),
+        notification: "01jd0000000000000000000000".parse().expect("an id"),
+        kind: TaskKind::Deliver { block: 7 },
     }
+}
+
+/// The tasks' ids in order.
+fn ids(leased: &[Leased]) -> Vec<String> {
+    let mut ids: Vec<String> = leased.iter().map(|leased| leased.task.id.clone()).collect();
+    ids.sort();
+    ids
+}
+
+fn named(tenant: &str) -> TenantId {
+    TenantId::parse(tenant).expect("a tenant name")
+}
+
+/// FNV-1a, as both queues have it.
+fn shard_of(tenant: &str) -> u32 {
+    let hash = tenant.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    hash % 16
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{SmtpServer, SurrealServer, TempFolder};
+use crate::{NatsServer, SmtpServer, SurrealServer, TempFolder};
 
 /// A configuration in the making: sections, keys and values as TOML has them.
 #[derive(Clone, Default)]
@@ -53,6 +53,13 @@ impl Config {
             .text("mail.smtp", "host", server.host())
             .raw("mail.smtp", "port", &server.port().to_string())
             .text("mail.smtp", "tls", "none")
+    }
+
+    /// Tasks go through this server.
+    #[must_use]
+    pub fn nats(self, server: &NatsServer) -> Self {
+        self.text("queue", "kind", "nats")
+            .text("queue", "url", &server.url())
     }
 
     /// Mails are written to this folder.

@@ -26,7 +26,7 @@ pub use platform::{
 };
 pub use processes::Process;
 pub use programs::{Finished, Program};
-pub use servers::{SmtpServer, SurrealServer};
+pub use servers::{NatsServer, SmtpServer, SurrealServer};
 pub use wait::{Patience, wait_for, wait_until};
 
 /// Whether the long form of the tests was asked for (`BOXOFFICE_LONG=1`, set by `tests/run.py --long`).

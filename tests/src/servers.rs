@@ -1,4 +1,4 @@
-//! The servers that tests run against: SurrealDB and SMTP, real ones, started and stopped here.
+//! The servers that tests run against: SurrealDB, NATS and SMTP, real ones, started and stopped here.
 //!
 //! Each listens on a loopback address of its own (127.x.y.1), so that a port stays free while its server is down:
 //! no outgoing connection of this machine ever takes a port there.
@@ -33,13 +33,7 @@ impl SurrealServer {
     /// # Panics
     /// When it does not.
     pub async fn start() -> Self {
-        let host = own_address();
-        let listener = TcpListener::bind((host, 0)).expect("a loopback address has free ports");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address")
-            .to_string();
-        drop(listener);
+        let address = own_address_with_port();
         let mut command = Command::new(required_variable("BOXOFFICE_SURREAL_BIN"));
         command
             .args([
@@ -87,6 +81,121 @@ impl SurrealServer {
     /// Its URL for the SDK.
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)
+    }
+}
+
+/// A NATS server with JetStream, whose store outlives it. Dropping it ends it.
+pub struct NatsServer {
+    process: Option<Process>,
+    folder: TempFolder,
+    address: String,
+    monitor: String,
+}
+
+impl NatsServer {
+    /// Starts a server with an empty store.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// Starts a server with an empty store and these further lines of configuration.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with(lines: &str) -> Self {
+        Self::start_at(own_address_with_port(), lines).await
+    }
+
+    /// Starts a server with an empty store and this key, at the address that its certificate is for, 127.0.0.1.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with_tls(certificate: &Path, key: &Path) -> Self {
+        let lines = format!(
+            "tls {{ cert_file: {:?}, key_file: {:?} }}",
+            certificate.display().to_string(),
+            key.display().to_string()
+        );
+        Self::start_at(with_port(Ipv4Addr::LOCALHOST), &lines).await
+    }
+
+    async fn start_at(address: String, lines: &str) -> Self {
+        let folder = TempFolder::new("nats");
+        let monitor = own_address_with_port();
+        let store = folder.join("store");
+        let text = format!(
+            "listen: \"{address}\"\nhttp: \"{monitor}\"\n\
+             jetstream {{ store_dir: {:?}, sync_interval: always }}\n{lines}\n",
+            store.display().to_string()
+        );
+        std::fs::write(folder.join("nats.conf"), text).expect("the folder is ours");
+        let mut server = Self {
+            process: None,
+            folder,
+            address,
+            monitor,
+        };
+        server.up().await;
+        server
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.address)
+    }
+
+    /// Kills it as a power cut would, but for what the system had yet to write.
+    pub fn down(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again on its store, where it was.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn up(&mut self) {
+        let mut command = Command::new(required_variable("BOXOFFICE_NATS_SERVER"));
+        command.arg("-c").arg(self.folder.join("nats.conf"));
+        let mut process = Process::spawn("the NATS server", command);
+        process
+            .wait_for_line(Patience::START, "Server is ready")
+            .await;
+        self.process = Some(process);
+    }
+
+    /// Takes its store away while it is down.
+    ///
+    /// # Panics
+    /// When it is up.
+    pub fn wipe(&self) {
+        assert!(self.process.is_none(), "the server is up");
+        std::fs::remove_dir_all(self.folder.join("store")).expect("the folder is ours");
+    }
+
+    /// How many messages a stream holds, done or not.
+    ///
+    /// # Panics
+    /// When the server does not say.
+    pub async fn stored(&self, stream: &str) -> u64 {
+        let url = format!("http://{}/jsz?streams=true", self.monitor);
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("the HTTP library starts");
+        let answer = http.get(url).send().await.expect("the monitor answers");
+        let text = answer.text().await.expect("the monitor answers");
+        let shown: Value = serde_json::from_str(&text).expect("the monitor speaks JSON");
+        let streams = shown["account_details"][0]["stream_detail"].as_array();
+        let found = streams
+            .into_iter()
+            .flatten()
+            .find(|detail| detail["name"] == stream);
+        found.map_or(0, |detail| {
+            detail["state"]["messages"].as_u64().expect("a number")
+        })
     }
 }
 
@@ -186,6 +295,16 @@ impl SmtpServer {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+fn own_address_with_port() -> String {
+    with_port(own_address())
+}
+
+fn with_port(host: Ipv4Addr) -> String {
+    let listener = TcpListener::bind((host, 0)).expect("a loopback address has free ports");
+    let address = listener.local_addr();
+    address.expect("a bound socket has an address").to_string()
 }
 
 /// A loopback address that no other server of this test run has, and most likely none of another run.

@@ -55,7 +55,8 @@ pub struct Leased {
 pub enum Settlement {
     /// The ledger has what happened, good or bad: forget the task.
     Done,
-    /// Not handled: give it to somebody after about this time.
+    /// Not handled: give it to somebody after about this time. A queue may forget a task that is put off for more
+    /// than 30 s: what is unfinished is published again.
     Release(Duration),
 }
 
@@ -71,7 +72,8 @@ pub struct LaneStats {
 /// A durable queue with leases.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// Adds tasks, all or none; a task whose id is there already is not added again.
+    /// Adds tasks, all or none; a task whose id is there already is not added again. After an error some may be there:
+    /// repeat the publication under the same ids.
     ///
     /// # Errors
     /// `unavailable` if the queue is full or away; `internal` for more than 1,000 tasks.
@@ -89,7 +91,8 @@ pub trait Queue: Send + Sync + 'static {
     /// `unavailable` if the queue is away.
     async fn extend(&self, receipts: &[Receipt]) -> Result<()>;
 
-    /// Ends leases. A lease that ran out meanwhile is left alone.
+    /// Ends leases. A lease that ran out meanwhile is left alone, or, where a queue can't tell, `Done` still ends the
+    /// task: it is done.
     ///
     /// # Errors
     /// `unavailable` if the queue is away.

@@ -319,8 +319,10 @@ fn whole(value: &Value) -> Option<i128> {
 
 /// A value as a message may show it.
 fn shown(key: &str, value: Option<&Value>) -> String {
-    let is_secret =
-        key.ends_with("secret") || key.ends_with("password") || key.starts_with("auth.keys");
+    let is_secret = ["secret", "password", "token"]
+        .iter()
+        .any(|word| key.ends_with(word))
+        || key.starts_with("auth.keys");
     match value {
         None => "(nothing)".to_owned(),
         Some(Value::String(_, text)) if text.is_empty() => "\"\"".to_owned(),

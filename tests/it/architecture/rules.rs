@@ -105,7 +105,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "only engine/src/modules/repositories names surrealdb: make this a repository method",
         lines: |file| {
             let allowed = file.path.starts_with("engine/src/modules/repositories/");
-            match (file.is_in("engine/src/") || file.is_in("host/src/")) && !allowed {
+            match is_ours(file) && !allowed {
                 true => file.lines_where(|line| has_word(line, "surrealdb")),
                 false => Vec::new(),
             }
@@ -129,7 +129,7 @@ pub(super) const RULES: &[Rule] = &[
                     || has_word(line, "providers::Env")
                     || clap_environment(line)
             };
-            match (file.is_in("engine/src/") || file.is_in("host/src/")) && !allowed {
+            match is_ours(file) && !allowed {
                 true => file.lines_where(reads),
                 false => Vec::new(),
             }
@@ -159,7 +159,7 @@ pub(super) const RULES: &[Rule] = &[
                 let name = rest.split_once("mod ").map_or("", |(_, name)| name);
                 FOLDERS.contains(&name.trim_end().trim_end_matches([';', '{']).trim_end())
             };
-            if file.is_in("engine/src/") || file.is_in("host/src/") {
+            if is_ours(file) {
                 file.lines_where(opens)
             } else {
                 Vec::new()
@@ -174,7 +174,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "no-unwrap",
         fix: "outside tests use `?`, or `expect` with the invariant that makes it impossible",
-        lines: |file| match file.is_in("engine/src/") || file.is_in("host/src/") {
+        lines: |file| match is_ours(file) {
             true => file
                 .lines_where(|line| line.contains(".unwrap()") || line.contains(".unwrap_err()")),
             false => Vec::new(),
@@ -325,6 +325,13 @@ fn includes_that_leave(file: &SourceFile) -> Vec<usize> {
     };
     let included = file.lines_where(|line| MACROS.iter().any(|name| line.contains(name)));
     included.into_iter().filter(|line| leaves(*line)).collect()
+}
+
+/// Whether a file is part of what platforms run.
+fn is_ours(file: &SourceFile) -> bool {
+    ["engine/src/", "host/src/", "nats/src/"]
+        .iter()
+        .any(|folder| file.is_in(folder))
 }
 
 fn is_test_mark(line: &str) -> bool {

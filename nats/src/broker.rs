@@ -1,0 +1,276 @@
+//! The connection with its requests: one timeout, one reading of the server's errors, and streams made when missing.
+//!
+//! Called by the queue's operations. Calls async-nats and settings.
+
+use std::{
+    error::Error as StdError,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use async_nats::{
+    Client, HeaderMap, Message, RequestErrorKind,
+    connection::State,
+    jetstream::{
+        consumer,
+        response::Response,
+        stream::{self},
+    },
+};
+use boxoffice_engine::{Error, ErrorCode, ports::Lane};
+use futures::{StreamExt as _, TryStreamExt as _, stream as streams};
+use serde_json::{Value, json};
+use tokio::{
+    sync::Mutex,
+    time::{error::Elapsed, timeout},
+};
+
+use crate::{
+    ConnectError, JetStreamOptions,
+    options::REQUEST_TIMEOUT,
+    settings::{self, Names, SHARDS, Standing},
+};
+
+/// Requests under way at a time for work on many things: enough to hide the round trip, few enough that the last one
+/// is answered long before its timeout.
+pub(crate) const PIPELINED: usize = 64;
+/// Bounds work that hands more than one message to the client, which takes none while it is disconnected.
+const WORK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// JetStream's code for a request about a stream that is not there.
+const STREAM_NOT_FOUND: u64 = 10_059;
+
+/// Why the broker did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// It is away, or does not answer.
+    #[error("NATS does not answer")]
+    Away(#[source] Option<Box<dyn StdError + Send + Sync>>),
+    /// The stream or its consumer is not there (any more).
+    #[error("the stream or its consumer is missing")]
+    Missing,
+    /// It says no.
+    #[error("JetStream refused: {description}")]
+    Refused {
+        /// JetStream's own code.
+        code: u64,
+        /// What kind of no, as HTTP has it.
+        status: usize,
+        /// Its words.
+        description: String,
+    },
+}
+
+impl Trouble {
+    pub(crate) fn away(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Away(Some(error.into()))
+    }
+
+    /// Reads an answer of the JetStream API.
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(answer: &Message) -> Result<T, Self> {
+        match serde_json::from_slice(&answer.payload).map_err(Self::away)? {
+            Response::Ok(value) => Ok(value),
+            Response::Err { error } if error.error_code().0 == STREAM_NOT_FOUND => {
+                Err(Self::Missing)
+            }
+            Response::Err { error } => Err(Self::Refused {
+                code: error.error_code().0,
+                status: error.code(),
+                description: error.to_string(),
+            }),
+        }
+    }
+}
+
+impl From<Trouble> for Error {
+    /// Everything is `unavailable`: the database says what is owed, and the caller tries again.
+    fn from(trouble: Trouble) -> Self {
+        // A full stream empties as fast as mails go out; an outage may be over in a moment.
+        let seconds = if matches!(trouble, Trouble::Refused { .. }) {
+            5
+        } else {
+            1
+        };
+        Error::new(
+            ErrorCode::Unavailable,
+            "The task queue is not available right now.",
+        )
+        .retry_after(Duration::from_secs(seconds))
+        .caused_by(trouble)
+    }
+}
+
+impl From<Elapsed> for Trouble {
+    fn from(error: Elapsed) -> Self {
+        Self::away(error)
+    }
+}
+
+/// The connection, and what is kept there.
+pub(crate) struct Broker {
+    pub(crate) client: Client,
+    pub(crate) names: Names,
+    options: JetStreamOptions,
+    /// Whether the streams are known to be there. Falls back to no when something turns out to be missing.
+    prepared: AtomicBool,
+    preparing: Mutex<()>,
+}
+
+impl Broker {
+    pub(crate) fn new(client: Client, options: JetStreamOptions) -> Self {
+        Self {
+            client,
+            names: Names::new(&options.prefix),
+            options,
+            prepared: AtomicBool::new(false),
+            preparing: Mutex::new(()),
+        }
+    }
+
+    /// Asks, and waits for the answer.
+    pub(crate) async fn request(
+        &self,
+        subject: String,
+        headers: Option<HeaderMap>,
+        payload: Vec<u8>,
+    ) -> Result<Message, Trouble> {
+        // Said at once: the client would keep the request until the connection is back, or the timeout is over.
+        if self.client.connection_state() != State::Connected {
+            return Err(Trouble::Away(None));
+        }
+        let request = async_nats::Request::new().payload(payload.into());
+        let request = match headers {
+            Some(headers) => request.headers(headers),
+            None => request,
+        };
+        // The client's own timeout begins when it has taken the request, which a stalled connection delays.
+        let answer = timeout(
+            REQUEST_TIMEOUT * 2,
+            self.client.send_request(subject, request),
+        )
+        .await?;
+        answer.map_err(|error| match error.kind() {
+            RequestErrorKind::NoResponders => Trouble::Missing,
+            _ => Trouble::away(error),
+        })
+    }
+
+    /// Asks the JetStream API.
+    pub(crate) async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        what: &str,
+        body: &Value,
+    ) -> Result<T, Trouble> {
+        let body = serde_json::to_vec(body).map_err(Trouble::away)?;
+        let answer = self.request(format!("$JS.API.{what}"), None, body).await?;
+        Trouble::read(&answer)
+    }
+
+    /// Does `work` with the streams in place: once more after making them if it finds something missing.
+    pub(crate) async fn with_streams<T, F: Future<Output = Result<T, Trouble>>>(
+        &self,
+        work: impl Fn() -> F,
+    ) -> Result<T, Trouble> {
+        self.prepare().await?;
+        match timeout(WORK_TIMEOUT, work()).await? {
+            Err(Trouble::Missing) => {
+                tracing::warn!("a stream or consumer is missing; making it anew");
+                self.prepared.store(false, Ordering::Release);
+                self.prepare().await?;
+                timeout(WORK_TIMEOUT, work()).await?
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Makes streams and consumers, or brings them up to date, unless that was done before.
+    pub(crate) async fn prepare(&self) -> Result<(), Trouble> {
+        if self.prepared.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _one = self.preparing.lock().await;
+        if self.prepared.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        for lane in Lane::ALL {
+            self.prepare_lane(lane).await?;
+        }
+        self.prepared.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    async fn prepare_lane(&self, lane: Lane) -> Result<(), Trouble> {
+        let wanted = settings::stream(&self.options, lane);
+        let name = &wanted.name;
+        let change = match self.stream_info(lane).await {
+            Ok(found) => match settings::standing(&found.config, &wanted) {
+                Standing::Newer => return Ok(()),
+                Standing::Current => None,
+                Standing::Outdated => Some("UPDATE"),
+            },
+            Err(Trouble::Missing) => Some("CREATE"),
+            Err(trouble) => return Err(trouble),
+        };
+        if let Some(change) = change {
+            let body = serde_json::to_value(&wanted).map_err(Trouble::away)?;
+            // Of several processes that create the same, all succeed.
+            let _: stream::Info = self.ask(&format!("STREAM.{change}.{name}"), &body).await?;
+            tracing::info!(stream = name, change, "set up a stream");
+        }
+        // Making a consumer that exists changes nothing; one request each, all on their way together.
+        let requests: Vec<_> = (0..SHARDS)
+            .map(|shard| {
+                let config = settings::consumer(&self.options, lane, shard);
+                let subject = format!(
+                    "CONSUMER.CREATE.{name}.{}.{}",
+                    Names::consumer(shard),
+                    config.filter_subject
+                );
+                let body = json!({ "stream_name": name, "config": config, "action": "" });
+                async move { self.ask::<consumer::Info>(&subject, &body).await }
+            })
+            .collect();
+        streams::iter(requests)
+            .buffer_unordered(PIPELINED)
+            .try_for_each(async |_| Ok(()))
+            .await
+    }
+
+    pub(crate) async fn stream_info(&self, lane: Lane) -> Result<stream::Info, Trouble> {
+        let what = format!("STREAM.INFO.{}", self.names.stream(lane));
+        self.ask(&what, &json!({})).await
+    }
+
+    /// How the consumers of a lane stand, shard by shard.
+    pub(crate) async fn consumers(&self, lane: Lane) -> Result<Vec<consumer::Info>, Trouble> {
+        let stream = self.names.stream(lane);
+        let requests: Vec<_> = (0..SHARDS)
+            .map(|shard| format!("CONSUMER.INFO.{stream}.{}", Names::consumer(shard)))
+            .map(|what| async move { self.ask(&what, &json!({})).await })
+            .collect();
+        streams::iter(requests)
+            .buffered(PIPELINED)
+            .try_collect()
+            .await
+    }
+
+    /// Reads what kept the streams from being made at the start: none if it may be better in a moment.
+    pub(crate) fn lasting(&self, trouble: Trouble) -> Option<ConnectError> {
+        let info = self.client.server_info();
+        if !info.version.is_empty() && !self.client.is_server_compatible(2, 12, 0) {
+            return Some(ConnectError::TooOld {
+                version: info.version,
+            });
+        }
+        match trouble {
+            // "Service unavailable" passes: a cluster without a leader, a disk without room.
+            Trouble::Refused { status, .. } if status != 503 => {
+                Some(ConnectError::Setup(trouble.into()))
+            }
+            _ => {
+                tracing::warn!(error = ?trouble, "the streams could not be set up; trying again when they are needed");
+                None
+            }
+        }
+    }
+}

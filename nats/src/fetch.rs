@@ -1,0 +1,181 @@
+//! Leasing tasks: small pulls from the shards whose turn it is, which never wait at the server.
+//!
+//! Called by queue. Calls broker and turns.
+
+use std::time::{Duration, Instant};
+
+use async_nats::{Message, StatusCode, connection::State};
+use boxoffice_engine::{
+    Result,
+    ports::{Lane, Leased, Receipt},
+};
+use futures::StreamExt as _;
+use serde_json::json;
+use tokio::time::{self, timeout};
+
+use crate::{
+    broker::{Broker, Trouble},
+    settings::{Names, TASKS_MAX},
+    turns::{LOOK_EVERY, Turns},
+};
+
+/// How long a reply to a pull may take. A pull from a shard whose workers have as many tasks as they may gets none.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Leases up to `max` tasks of the shard in turn; waits up to `wait` if no shard has any.
+///
+/// A pull that waits at the server would be answered sooner, but only from one shard; and one at each shard leases
+/// tasks of up to 16 for a worker that wanted two. So pulls never wait, and publishers send a hint.
+pub(crate) async fn fetch(
+    broker: &Broker,
+    turns: &Turns,
+    lane: Lane,
+    max: usize,
+    wait: Duration,
+) -> Result<Vec<Leased>> {
+    let deadline = time::Instant::now() + wait;
+    let max = max.min(TASKS_MAX);
+    loop {
+        let hint = turns.hinted.notified();
+        let mut hint = std::pin::pin!(hint);
+        hint.as_mut().enable();
+        let leased = broker
+            .with_streams(|| visit(broker, turns, lane, max))
+            .await?;
+        let now = time::Instant::now();
+        if !leased.is_empty() || now >= deadline || max == 0 {
+            return Ok(leased);
+        }
+        let _ = timeout(LOOK_EVERY.min(deadline - now), hint).await;
+    }
+}
+
+/// Looks at the shards that are due, until something is found.
+async fn visit(
+    broker: &Broker,
+    turns: &Turns,
+    lane: Lane,
+    max: usize,
+) -> Result<Vec<Leased>, Trouble> {
+    if max == 0 {
+        return Ok(Vec::new());
+    }
+    for look in turns.due(Instant::now()) {
+        let messages = pull(broker, lane, look.shard, max).await?;
+        turns.looked(look, !messages.is_empty(), Instant::now());
+        let mut leased = Vec::with_capacity(messages.len());
+        for message in messages {
+            match read(&message) {
+                Some(task) => leased.push(task),
+                None => give_up(broker, message).await,
+            }
+        }
+        if !leased.is_empty() {
+            return Ok(leased);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Leases up to `max` tasks of a shard that are there now.
+async fn pull(
+    broker: &Broker,
+    lane: Lane,
+    shard: usize,
+    max: usize,
+) -> Result<Vec<Message>, Trouble> {
+    if broker.client.connection_state() != State::Connected {
+        return Err(Trouble::Away(None));
+    }
+    let inbox = broker.client.new_inbox();
+    let mut replies = broker
+        .client
+        .subscribe(inbox.clone())
+        .await
+        .map_err(Trouble::away)?;
+    let request = json!({ "batch": max, "no_wait": true }).to_string();
+    let subject = format!(
+        "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
+        broker.names.stream(lane),
+        Names::consumer(shard)
+    );
+    broker
+        .client
+        .publish_with_reply(subject, inbox, request.into())
+        .await
+        .map_err(Trouble::away)?;
+    let mut messages = Vec::with_capacity(max.min(64));
+    while messages.len() < max {
+        let reply = match timeout(REPLY_TIMEOUT, replies.next()).await {
+            Ok(Some(reply)) => reply,
+            Ok(None) => return Err(Trouble::Away(None)),
+            // The server may have nothing to say; whether it is there at all, another question tells.
+            Err(_) if messages.is_empty() => {
+                broker.stream_info(lane).await?;
+                break;
+            }
+            Err(_) => break,
+        };
+        match reply.status {
+            None => messages.push(reply),
+            // Nothing there, or no more.
+            Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
+            // What was leased before the trouble is leased all the same; the next pull will tell.
+            Some(_) if !messages.is_empty() => break,
+            Some(StatusCode::NO_RESPONDERS) => return Err(Trouble::Missing),
+            Some(status) => {
+                let description = reply.description.unwrap_or_default();
+                // The consumer was deleted, or its leader moves: both are mended by looking after the streams.
+                if status.as_u16() == 409 {
+                    return Err(Trouble::Missing);
+                }
+                return Err(Trouble::Refused {
+                    code: 0,
+                    status: status.as_u16().into(),
+                    description,
+                });
+            }
+        }
+    }
+    Ok(messages)
+}
+
+fn read(message: &Message) -> Option<Leased> {
+    Some(Leased {
+        tenant: Names::tenant(&message.subject)?,
+        task: serde_json::from_slice(&message.payload).ok()?,
+        receipt: Receipt(message.reply.as_ref()?.to_string()),
+    })
+}
+
+/// Ends a message that is no task of ours. If a newer program wrote it, its owner publishes it again.
+async fn give_up(broker: &Broker, message: Message) {
+    tracing::error!(subject = %message.subject, "a message in the stream is no task; it is dropped");
+    if let Some(reply) = message.reply {
+        let sent = broker
+            .client
+            .publish(reply, "+TERM unreadable".into())
+            .await;
+        if let Err(error) = sent {
+            tracing::warn!(error = ?error, "dropping a message failed; it comes again");
+        }
+    }
+}
+
+/// Hears what other processes publish, for as long as the connection exists.
+pub(crate) async fn listen(broker: &Broker, turns: &Turns, lane: Lane) {
+    loop {
+        match broker.client.subscribe(broker.names.hint(lane)).await {
+            Ok(mut hints) => {
+                while let Some(hint) = hints.next().await {
+                    let shard = std::str::from_utf8(&hint.payload);
+                    if let Some(shard) = shard.ok().and_then(|shard| shard.parse().ok()) {
+                        turns.hint(shard);
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(error = ?error, "listening for hints failed"),
+        }
+        time::sleep(LOOK_EVERY).await;
+    }
+}

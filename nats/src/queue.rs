@@ -1,0 +1,110 @@
+//! The queue itself: the port on one side, its operations on the other.
+//!
+//! Called by hosts, and by the engine through the port. Calls publish, fetch, settle and purge.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use boxoffice_engine::{
+    Result, TenantId,
+    ports::{Lane, LaneStats, Leased, Queue, Receipt, Settlement, Task},
+};
+use tokio::task::JoinHandle;
+
+use crate::{
+    ConnectError, JetStreamOptions, broker::Broker, fetch, publish, purge, settle, turns::Lanes,
+};
+
+/// The engine's queue on NATS JetStream. Dropping it ends what it does in the background.
+pub struct JetStreamQueue {
+    inner: Arc<Inner>,
+    background: Vec<JoinHandle<()>>,
+}
+
+struct Inner {
+    broker: Broker,
+    lanes: Lanes,
+}
+
+impl JetStreamQueue {
+    /// Connects and sets the streams up. If the servers are away it goes on trying in the background, and until then
+    /// answers `unavailable`: a host sells tickets without its broker.
+    ///
+    /// With one replica, what the server acknowledged survives a power cut only if it syncs every write
+    /// (`sync_interval: always`), which no client can find out: see `nats-server.conf` in this crate's folder.
+    ///
+    /// # Errors
+    /// [`ConnectError`], for what will not be better later: a wrong option, wrong credentials, a server that is too
+    /// old or that refuses the streams.
+    pub async fn connect(options: JetStreamOptions) -> Result<Self, ConnectError> {
+        options.validate()?;
+        let client = options.connect().await?;
+        let (window, replicas) = (options.duplicate_window, options.replicas);
+        let inner = Arc::new(Inner {
+            broker: Broker::new(client, options),
+            lanes: Lanes::default(),
+        });
+        if let Err(trouble) = inner.broker.prepare().await
+            && let Some(error) = inner.broker.lasting(trouble)
+        {
+            return Err(error);
+        }
+        if replicas == 1 {
+            tracing::info!(
+                "tasks have one copy: a power cut loses none only if nats-server runs with `sync_interval: always`"
+            );
+        }
+        let mut background = Vec::new();
+        let purging = inner.clone();
+        background.push(tokio::spawn(async move {
+            purge::run(&purging.broker, window).await;
+        }));
+        for lane in Lane::ALL {
+            let inner = inner.clone();
+            background.push(tokio::spawn(async move {
+                fetch::listen(&inner.broker, inner.lanes.of(lane), lane).await;
+            }));
+        }
+        Ok(Self { inner, background })
+    }
+}
+
+impl Drop for JetStreamQueue {
+    fn drop(&mut self) {
+        for task in &self.background {
+            task.abort();
+        }
+    }
+}
+
+#[async_trait]
+impl Queue for JetStreamQueue {
+    async fn publish(&self, lane: Lane, tenant: &TenantId, tasks: &[Task]) -> Result<()> {
+        let inner = &self.inner;
+        publish::publish(&inner.broker, inner.lanes.of(lane), lane, tenant, tasks).await
+    }
+
+    async fn fetch(&self, lane: Lane, max: usize, wait: Duration) -> Result<Vec<Leased>> {
+        let inner = &self.inner;
+        fetch::fetch(&inner.broker, inner.lanes.of(lane), lane, max, wait).await
+    }
+
+    async fn extend(&self, receipts: &[Receipt]) -> Result<()> {
+        settle::extend(&self.inner.broker, receipts).await
+    }
+
+    async fn settle(&self, settlements: &[(Receipt, Settlement)]) -> Result<()> {
+        settle::settle(&self.inner.broker, &self.inner.lanes, settlements).await
+    }
+
+    async fn stats(&self, lane: Lane) -> Result<LaneStats> {
+        let broker = &self.inner.broker;
+        let consumers = broker.with_streams(|| broker.consumers(lane)).await?;
+        let mut stats = LaneStats::default();
+        for consumer in consumers {
+            stats.waiting += consumer.num_pending;
+            stats.leased += u64::try_from(consumer.num_ack_pending).unwrap_or(u64::MAX);
+        }
+        Ok(stats)
+    }
+}

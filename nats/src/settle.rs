@@ -1,0 +1,134 @@
+//! Ending and prolonging leases, by a word to the subject that each task came with.
+//!
+//! Called by queue. Calls broker.
+
+use std::time::Duration;
+
+use boxoffice_engine::{
+    Error, Result,
+    ports::{Lane, Receipt, Settlement},
+};
+use futures::{StreamExt as _, stream};
+
+use crate::{
+    broker::{Broker, PIPELINED, Trouble},
+    settings::Names,
+    turns::Lanes,
+};
+
+/// Longest a released task waits in the stream. It keeps counting as leased there, and hundreds of them would hold up
+/// everybody on that shard. What is put off for longer is acknowledged: the engine's outbox publishes it again.
+pub(crate) const RELEASE_MAX: Duration = Duration::from_secs(30);
+
+/// Every receipt is a subject that starts so.
+const ACK_PREFIX: &str = "$JS.ACK.";
+
+/// Ends leases. Each word is answered by the server once it has taken effect, so that no task that was done comes
+/// again because a word was lost.
+///
+/// The server can't tell a lease that ran out from the one that followed: `Done` then ends the task all the same,
+/// which is right, because it is done.
+pub(crate) async fn settle(
+    broker: &Broker,
+    lanes: &Lanes,
+    settlements: &[(Receipt, Settlement)],
+) -> Result<()> {
+    let words = settlements
+        .iter()
+        .map(|(receipt, settlement)| (receipt, word(*settlement)));
+    say(broker, words.collect()).await?;
+    for (receipt, settlement) in settlements {
+        if *settlement == Settlement::Release(Duration::ZERO)
+            && let Some((lane, shard)) = origin(&broker.names, receipt)
+        {
+            lanes.of(lane).hint(shard);
+        }
+    }
+    Ok(())
+}
+
+/// Starts leases anew.
+pub(crate) async fn extend(broker: &Broker, receipts: &[Receipt]) -> Result<()> {
+    let words = receipts.iter().map(|receipt| (receipt, "+WPI".to_owned()));
+    say(broker, words.collect()).await
+}
+
+fn word(settlement: Settlement) -> String {
+    match settlement {
+        Settlement::Release(after) if after.is_zero() => "-NAK".to_owned(),
+        Settlement::Release(after) if after <= RELEASE_MAX => {
+            format!("-NAK {{\"delay\": {}}}", after.as_nanos())
+        }
+        Settlement::Release(_) | Settlement::Done => "+ACK".to_owned(),
+    }
+}
+
+/// Says all words, and answers with the first trouble there was.
+async fn say(broker: &Broker, words: Vec<(&Receipt, String)>) -> Result<()> {
+    if let Some((odd, _)) = words
+        .iter()
+        .find(|(receipt, _)| !receipt.0.starts_with(ACK_PREFIX))
+    {
+        return Err(Error::internal(format!(
+            "not a receipt of this queue: {}",
+            odd.0
+        )));
+    }
+    let answers: Vec<_> = words
+        .into_iter()
+        .map(|(receipt, word)| broker.request(receipt.0.clone(), None, word.into_bytes()))
+        .collect();
+    let outcomes: Vec<_> = stream::iter(answers)
+        .buffer_unordered(PIPELINED)
+        .collect()
+        .await;
+    for outcome in outcomes {
+        match outcome {
+            // Without its consumer there is no lease to end.
+            Ok(_) | Err(Trouble::Missing) => {}
+            Err(trouble) => return Err(trouble.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Where a receipt's task lies: `$JS.ACK.STREAM.shard-7.…`, or with domain and account before the stream.
+fn origin(names: &Names, receipt: &Receipt) -> Option<(Lane, usize)> {
+    let tokens: Vec<&str> = receipt.0.split('.').collect();
+    Lane::ALL.into_iter().find_map(|lane| {
+        let stream = names.stream(lane);
+        let at = tokens.iter().position(|token| *token == stream)?;
+        let shard = tokens.get(at + 1)?.strip_prefix("shard-")?.parse().ok()?;
+        Some((lane, shard))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settlement_becomes_the_servers_word() {
+        let release = |after| word(Settlement::Release(after));
+        assert_eq!(word(Settlement::Done), "+ACK");
+        assert_eq!(release(Duration::ZERO), "-NAK");
+        assert_eq!(
+            release(Duration::from_secs(1)),
+            "-NAK {\"delay\": 1000000000}"
+        );
+        assert_eq!(release(RELEASE_MAX), "-NAK {\"delay\": 30000000000}");
+        assert_eq!(release(RELEASE_MAX + Duration::from_nanos(1)), "+ACK");
+    }
+
+    #[test]
+    fn a_receipt_names_its_lane_and_shard() {
+        let names = Names::new("boxoffice");
+        let origin = |text: &str| origin(&names, &Receipt(text.to_owned()));
+        let bulk = "$JS.ACK.BOXOFFICE_BULK.shard-7.1.2.3.4.5";
+        assert_eq!(origin(bulk), Some((Lane::Bulk, 7)));
+        let elsewhere = "$JS.ACK.hub.HASH.BOXOFFICE_TRANSACTIONAL.shard-15.1.2.3.4.5.x";
+        assert_eq!(origin(elsewhere), Some((Lane::Transactional, 15)));
+        assert_eq!(origin("$JS.ACK.BOXOFFICE_BULK.other.1.2.3.4.5"), None);
+        assert_eq!(origin("$JS.ACK.OTHER_BULK.shard-1.1.2.3.4.5"), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! Whose turn it is: which shards of a lane are worth a look, and where the next look begins. Called by fetch; pure.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use boxoffice_engine::ports::Lane;
+use tokio::sync::Notify;
+
+use crate::settings::SHARDS;
+
+/// How long a shard that was empty is left alone unless somebody says that something is there. Hints may get lost,
+/// and a lease that ran out gives none.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The turns of all lanes.
+#[derive(Default)]
+pub(crate) struct Lanes([Turns; Lane::ALL.len()]);
+
+impl Lanes {
+    pub(crate) fn of(&self, lane: Lane) -> &Turns {
+        &self.0[usize::from(lane == Lane::Bulk)]
+    }
+}
+
+/// The turns of one lane.
+#[derive(Default)]
+pub(crate) struct Turns {
+    state: Mutex<State>,
+    /// Something may be there.
+    pub(crate) hinted: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    shards: [Shard; SHARDS],
+    next: usize,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Shard {
+    /// Whether the last look found something, or a hint came since.
+    is_hot: bool,
+    /// Counts hints, so that a look that began before one does not undo it.
+    hints: u64,
+    looked_at: Option<Instant>,
+}
+
+/// One look at a shard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) shard: usize,
+    hints: u64,
+}
+
+impl Turns {
+    /// The shards that are worth a look now, the one in turn first.
+    pub(crate) fn due(&self, now: Instant) -> Vec<Look> {
+        let state = self.state();
+        let order = (0..SHARDS).map(|step| (state.next + step) % SHARDS);
+        let looks = order.map(|shard| (shard, state.shards[shard]));
+        looks
+            .filter(|(_, shard)| {
+                shard.is_hot
+                    || shard
+                        .looked_at
+                        .is_none_or(|at| now.saturating_duration_since(at) >= LOOK_EVERY)
+            })
+            .map(|(shard, seen)| Look {
+                shard,
+                hints: seen.hints,
+            })
+            .collect()
+    }
+
+    /// Notes what a look found. A shard that gave something goes to the end of the line.
+    pub(crate) fn looked(&self, look: Look, found: bool, now: Instant) {
+        let mut state = self.state();
+        let shard = &mut state.shards[look.shard];
+        shard.looked_at = Some(now);
+        if found || shard.hints == look.hints {
+            shard.is_hot = found;
+        }
+        if found {
+            state.next = (look.shard + 1) % SHARDS;
+        }
+    }
+
+    /// Notes that something may be in a shard.
+    pub(crate) fn hint(&self, shard: usize) {
+        if let Some(shard) = self.state().shards.get_mut(shard) {
+            shard.is_hot = true;
+            shard.hints += 1;
+        }
+        self.hinted.notify_waiters();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shards(turns: &Turns, now: Instant) -> Vec<usize> {
+        turns.due(now).iter().map(|look| look.shard).collect()
+    }
+
+    #[test]
+    fn shards_with_tasks_take_turns_and_empty_ones_rest() {
+        let (turns, now) = (Turns::default(), Instant::now());
+        assert_eq!(shards(&turns, now).len(), SHARDS, "nothing is known yet");
+        for look in turns.due(now) {
+            turns.looked(look, [3, 7].contains(&look.shard), now);
+        }
+        assert_eq!(shards(&turns, now), [3, 7]);
+        let look = turns.due(now)[0];
+        turns.looked(look, true, now);
+        assert_eq!(turns.due(now)[0].shard, if look.shard == 3 { 7 } else { 3 });
+        assert_eq!(
+            shards(&turns, now + LOOK_EVERY).len(),
+            SHARDS,
+            "everybody is looked after"
+        );
+    }
+
+    #[test]
+    fn a_hint_during_a_look_is_not_lost() {
+        let (turns, now) = (Turns::default(), Instant::now());
+        for look in turns.due(now) {
+            turns.looked(look, false, now);
+        }
+        assert_eq!(shards(&turns, now).len(), 0);
+        turns.hint(5);
+        let look = turns.due(now)[0];
+        turns.hint(5);
+        turns.looked(look, false, now);
+        assert_eq!(shards(&turns, now), [5]);
+        turns.looked(turns.due(now)[0], false, now);
+        assert_eq!(shards(&turns, now).len(), 0);
+        turns.hint(SHARDS + 1);
+    }
+}
