@@ -10,6 +10,7 @@ use std::path::Path;
 use boxoffice_tests::{
     Account, Client, Patience, Program, ReceivedMail, TempFolder, read_mails, wait_for, wait_until,
 };
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,6 +200,40 @@ async fn cancellations_are_heard_of_by_those_they_concern() {
         .problem(409, "event-cancelled");
     program.stop().await;
     assert_eq!(read_mails(&data.join("mails")).len(), 4, "two mails each");
+}
+
+/// A double click, a retry behind a slow proxy: whoever asks second finds it done, and nobody is told twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calling_off_several_times_at_once_tells_everybody_once() {
+    let data = TempFolder::new("flow-called-off");
+    let program = Program::dev(data.path()).await;
+    let (organizer, event) = organizer_with_event(&program.client()).await;
+    let ann = program
+        .client()
+        .register("ann@example.org", "customer")
+        .await;
+    let body = json!({"eventId": event["id"], "numTickets": 1});
+    ann.client.post("/api/bookings", body).await.expect(201);
+    mails_of(data.path(), &ann.email, 1).await;
+
+    let path = format!("/api/events/{}/cancel", text(&event["id"]));
+    let answers = join_all((0..8).map(|_| organizer.client.post_empty(&path))).await;
+    let answers: Vec<Value> = answers.iter().map(|answer| answer.expect(200)).collect();
+    let notifications: Vec<&Value> = answers
+        .iter()
+        .map(|answer| &answer["notification"])
+        .filter(|notification| !notification.is_null())
+        .collect();
+    assert_eq!(notifications.len(), 1, "one change, one notification");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer["status"] == "cancelled" && answer["version"] == 2)
+    );
+    wait_until_final(&organizer, text(&notifications[0]["id"])).await;
+    mails_of(data.path(), &ann.email, 2).await;
+    program.stop().await;
+    assert_eq!(read_mails(&data.join("mails")).len(), 2);
 }
 
 /// A signed-in organizer and their published event of 50 tickets.

@@ -2,18 +2,27 @@
 //!
 //! Called by serve, worker and dev.
 
-use std::{future::IntoFuture as _, io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use axum::{Router, serve::ListenerExt as _};
+use axum::{Router, extract::ConnectInfo, http::Request};
 use boxoffice_engine::WorkerHandle;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
+    sync::Semaphore,
     task::JoinHandle,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service as _;
 
+/// Connections at the same time; the next ones wait in the kernel's queue. Well above what one process answers, below
+/// what its memory holds. The limit of open files (`ulimit -n`) should be higher.
+const CONNECTIONS_MAX: usize = 8_192;
+/// How long a client may take to send the head of a request, or to send the next one.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests in flight may take once the program stops.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the worker may take to finish or hand back what it holds. Together with the above well below the 90 s
@@ -85,25 +94,70 @@ impl Door {
     }
 
     /// Answers requests until the program is to stop and those in flight are answered, or their time is over.
+    ///
+    /// Not `axum::serve`, which bounds neither the connections nor how long a client may take over its headers.
     pub(super) async fn serve(self, app: Router, shutdown: &Shutdown) -> anyhow::Result<()> {
-        // Answers are small: waiting to fill a packet only makes them late.
-        let listener = self.listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let service = app.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(listener, service)
-            .with_graceful_shutdown(shutdown.token.clone().cancelled_owned());
-        let time_over = async {
-            shutdown.token.cancelled().await;
-            tokio::time::sleep(REQUESTS_TIMEOUT).await;
-        };
-        tokio::select! {
-            ended = serving.into_future() => ended.context("serving"),
-            () = time_over => {
-                tracing::warn!("requests still in flight were cut off");
-                Ok(())
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let open = TaskTracker::new();
+        let stop = &shutdown.token;
+        while !stop.is_cancelled() {
+            let place = tokio::select! {
+                () = stop.cancelled() => break,
+                place = places.clone().acquire_owned() => place.context("serving")?,
+            };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let (app, stop) = (app.clone(), stop.clone());
+                    open.spawn(async move {
+                        answer(stream, peer, app, stop).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, or a client that left already: neither ends the program.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
             }
         }
+        drop(self.listener);
+        open.close();
+        if tokio::time::timeout(REQUESTS_TIMEOUT, open.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("requests still in flight were cut off");
+        }
+        Ok(())
+    }
+}
+
+/// Answers the requests of one connection, one after another.
+async fn answer(stream: TcpStream, peer: SocketAddr, app: Router, stop: CancellationToken) {
+    // Answers are small: waiting to fill a packet only makes them late.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        app.clone().call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 
