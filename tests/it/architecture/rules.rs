@@ -229,7 +229,7 @@ pub(super) const RULES: &[Rule] = &[
 pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/housekeeping.rs", 2),
     ("engine/src/modules/leases.rs", 1),
-    ("engine/src/modules/notifications.rs", 3),
+    ("engine/src/modules/notifications/relay.rs", 3),
     ("engine/src/modules/queue.rs", 4),
     ("engine/src/modules/repositories/migrations.rs", 2),
     ("engine/src/modules/tenants.rs", 2),

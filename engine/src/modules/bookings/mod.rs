@@ -2,31 +2,34 @@
 //!
 //! Called by app_modules. Calls the bookings repository; groups requests in lanes.
 
+mod placing;
+
 use std::{
     collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use ulid::Ulid;
+
+use placing::{Seen, key_reused, mails_about, without};
 
 use super::{
     Surroundings,
     lanes::{Lanes, Waiting},
     repositories::{
-        BookingsRepository, GroupPlan, GroupSnapshot, INVENTORY_MOVED, InventoryChange, NewMails,
-        RecordedRequest, StepError, pause_after_conflict,
+        BookingsRepository, GroupSnapshot, INVENTORY_MOVED, InventoryChange, RecordedRequest,
+        StepError, pause_after_conflict,
     },
 };
 use crate::{
     Error, ErrorCode, Result,
-    ports::Lane,
     types::{
-        Block, BookLine, Booking, BookingId, BookingLine, BookingStatus, CancelCause,
-        CapacityCause, Entry, EventId, EventStatus, IdempotencyKey, Inventory, NotificationId,
-        NotificationKind, Owed, OwedPart, Page, PageRequest, TenantId, UserId,
+        BookLine, Booking, BookingId, BookingStatus, CancelCause, CapacityCause, EventId,
+        EventStatus, IdempotencyKey, Inventory, NotificationId, NotificationKind, Page,
+        PageRequest, TenantId, UserId,
     },
 };
 
@@ -460,226 +463,6 @@ impl Rules {
     }
 }
 
-/// What a group is decided on.
-struct Seen<'a> {
-    tenant: &'a TenantId,
-    event: EventId,
-    snapshot: &'a GroupSnapshot,
-    recorded: Vec<Option<Result<Placement>>>,
-    now: Timestamp,
-}
-
-impl Seen<'_> {
-    /// Decides about each member in order of arrival: the plan to write (none if nobody gets anything) and everybody's
-    /// answer, valid once the plan is written.
-    fn plan(
-        self,
-        requests: &[RequestedBooking],
-        serials: &[Ulid],
-        change: Ulid,
-        attempt: u32,
-        notification: NotificationId,
-    ) -> (Option<GroupPlan>, Vec<Result<Placement>>) {
-        let Some(inventory) = &self.snapshot.inventory else {
-            let none = || Err(Error::not_found("event", self.event));
-            return (None, requests.iter().map(|_| none()).collect());
-        };
-        let mut left = inventory.clone();
-        let mut tickets = self.snapshot.tickets.clone();
-        let mut fresh: HashMap<(UserId, IdempotencyKey), (String, Booking)> = HashMap::new();
-        let mut bookings = Vec::new();
-        let mut answers = Vec::with_capacity(requests.len());
-        for ((request, serial), recorded) in requests.iter().zip(serials).zip(self.recorded) {
-            if let Some(answer) = recorded {
-                answers.push(answer);
-                continue;
-            }
-            // The same key twice in one group: the second waits for the first, which is this very plan.
-            let key = request
-                .idempotency
-                .as_ref()
-                .map(|(key, _)| (request.customer, key.clone()));
-            if let Some((hash, booking)) = key.as_ref().and_then(|key| fresh.get(key)) {
-                let same = request
-                    .idempotency
-                    .as_ref()
-                    .is_some_and(|(_, own)| own == hash);
-                answers.push(if same {
-                    Ok(Placement::Recorded(booking.clone()))
-                } else {
-                    Err(key_reused())
-                });
-                continue;
-            }
-            if let Some(decision) = &request.decision {
-                let moved = decision.event_version != left.event_version
-                    || tickets.get(&request.customer).copied().unwrap_or(0)
-                        != decision.tickets_in_event;
-                if moved {
-                    answers.push(Ok(Placement::DecideAgain));
-                    continue;
-                }
-            }
-            match place(&left, request, *serial, self.now) {
-                Ok(booking) => {
-                    left = with(left, &booking.lines);
-                    *tickets.entry(request.customer).or_default() += booking.tickets();
-                    if let (Some(key), Some((_, hash))) = (key, &request.idempotency) {
-                        fresh.insert(key, (hash.clone(), booking.clone()));
-                    }
-                    answers.push(Ok(Placement::Booked(booking.clone())));
-                    bookings.push(booking);
-                }
-                Err(error) => answers.push(Err(error)),
-            }
-        }
-        if bookings.is_empty() {
-            return (None, answers);
-        }
-        let recorded = fresh
-            .into_iter()
-            .map(|((user, key), (request_hash, booking))| {
-                (
-                    user,
-                    key,
-                    RecordedRequest {
-                        request_hash,
-                        booking: booking.id,
-                    },
-                )
-            })
-            .collect();
-        left.bookings += bookings.len() as u64;
-        let ids: Vec<_> = bookings.iter().map(|booking| booking.id).collect();
-        let plan = GroupPlan {
-            change: InventoryChange {
-                sold_change: i64::from(left.sold) - i64::from(inventory.sold),
-                inventory: left,
-                change,
-                attempt,
-                cause: CapacityCause::Booked,
-                at: self.now,
-            },
-            mails: mails_about(
-                self.tenant,
-                notification,
-                NotificationKind::BookingConfirmed,
-                &ids,
-                self.now,
-            ),
-            bookings,
-            recorded,
-            recorded_until: self
-                .now
-                .checked_add(Span::new().hours(24))
-                .unwrap_or(Timestamp::MAX),
-        };
-        (Some(plan), answers)
-    }
-}
-
-/// Decides about one request on a sight of the inventory: the booking it becomes, or why not.
-fn place(
-    inventory: &Inventory,
-    request: &RequestedBooking,
-    serial: Ulid,
-    now: Timestamp,
-) -> Result<Booking> {
-    match inventory.status {
-        EventStatus::Published => {}
-        EventStatus::Draft => {
-            return Err(Error::new(
-                ErrorCode::EventNotPublished,
-                "This event is not on sale yet.",
-            ));
-        }
-        EventStatus::Cancelled => {
-            return Err(Error::new(
-                ErrorCode::EventCancelled,
-                "This event was called off.",
-            ));
-        }
-    }
-    let mut lines = Vec::with_capacity(request.lines.len());
-    let mut wanted: u32 = 0;
-    let mut total_minor: u64 = 0;
-    for (index, line) in request.lines.iter().enumerate() {
-        let kind = match &line.ticket_type {
-            Some(id) => inventory.ticket_types.iter().find(|kind| kind.id == *id),
-            None if inventory.ticket_types.len() == 1 => inventory.ticket_types.first(),
-            None => None,
-        };
-        let kind = kind.ok_or_else(|| {
-            Error::field(
-                format!("lines[{index}].ticketType"),
-                "Name one of the event's ticket types.",
-            )
-        })?;
-        if kind.sales_open_at.is_some_and(|open| now < open) {
-            return Err(Error::new(ErrorCode::SalesNotOpen, "Sales have not begun."));
-        }
-        if now >= kind.sales_close_at.unwrap_or(inventory.starts_at) {
-            return Err(Error::new(ErrorCode::SalesClosed, "Sales are over."));
-        }
-        if line.quantity < kind.min_per_booking || line.quantity > kind.max_per_booking {
-            return Err(Error::field(
-                format!("lines[{index}].quantity"),
-                format!(
-                    "One booking has {} to {} of these tickets.",
-                    kind.min_per_booking, kind.max_per_booking
-                ),
-            ));
-        }
-        let free = kind
-            .capacity
-            .saturating_sub(kind.sold)
-            .saturating_sub(kind.held);
-        if line.quantity > free {
-            return Err(not_enough(free.min(inventory.available())));
-        }
-        // Quantities are at most 10,000 each in 10 lines and prices u32, so that sums stay far within u64.
-        wanted = wanted.saturating_add(line.quantity);
-        let unit_price_minor = request
-            .decision
-            .as_ref()
-            .and_then(|decision| decision.unit_prices_minor.get(index).copied())
-            .unwrap_or(kind.price_minor);
-        total_minor += u64::from(unit_price_minor) * u64::from(line.quantity);
-        lines.push(BookingLine {
-            ticket_type: kind.id.clone(),
-            quantity: line.quantity,
-            unit_price_minor,
-        });
-    }
-    if wanted > inventory.available() {
-        return Err(not_enough(inventory.available()));
-    }
-    if request
-        .expected_total_minor
-        .is_some_and(|expected| expected != total_minor)
-    {
-        return Err(Error::new(
-            ErrorCode::PriceChanged,
-            format!(
-                "The total is {total_minor} in minor units of {} now.",
-                inventory.currency
-            ),
-        ));
-    }
-    Ok(Booking {
-        id: BookingId::new(inventory.event, request.customer, serial),
-        event: inventory.event,
-        customer: request.customer,
-        status: BookingStatus::Confirmed,
-        cancelled: None,
-        lines,
-        total_minor,
-        currency: inventory.currency.clone(),
-        event_version: inventory.event_version,
-        created_at: now,
-    })
-}
-
 /// A booking as its event's status makes it read: with the event called off, so is the booking.
 pub(super) fn as_seen(booking: Booking, event: EventStatus, now: Timestamp) -> Booking {
     if event == EventStatus::Cancelled && booking.status == BookingStatus::Confirmed {
@@ -691,90 +474,6 @@ pub(super) fn as_seen(booking: Booking, event: EventStatus, now: Timestamp) -> B
     } else {
         booking
     }
-}
-
-fn with(mut inventory: Inventory, lines: &[BookingLine]) -> Inventory {
-    for line in lines {
-        inventory.sold += line.quantity;
-        if let Some(kind) = inventory
-            .ticket_types
-            .iter_mut()
-            .find(|kind| kind.id == line.ticket_type)
-        {
-            kind.sold += line.quantity;
-        }
-    }
-    inventory
-}
-
-fn without(mut inventory: Inventory, lines: &[BookingLine]) -> Inventory {
-    for line in lines {
-        inventory.sold = inventory.sold.saturating_sub(line.quantity);
-        if let Some(kind) = inventory
-            .ticket_types
-            .iter_mut()
-            .find(|kind| kind.id == line.ticket_type)
-        {
-            kind.sold = kind.sold.saturating_sub(line.quantity);
-        }
-    }
-    inventory
-}
-
-/// The mails that a step about some bookings owes: one for each booking, in blocks, due now.
-fn mails_about(
-    tenant: &TenantId,
-    notification: NotificationId,
-    kind: NotificationKind,
-    bookings: &[BookingId],
-    now: Timestamp,
-) -> NewMails {
-    let mut mails = NewMails::default();
-    for (number, bookings) in (0_u32..).zip(bookings.chunks(Block::ENTRIES_MAX)) {
-        let Some(first) = bookings.first() else {
-            continue;
-        };
-        mails.blocks.push(Block {
-            notification,
-            number,
-            revision: 0,
-            kind,
-            event: first.event(),
-            entries: bookings
-                .iter()
-                .map(|id| Entry::queued(id.customer(), Some(*id)))
-                .collect(),
-            claim: None,
-            claims: 0,
-            created_at: now,
-        });
-        mails.owed.push(Owed {
-            due_at: now,
-            tenant: tenant.clone(),
-            notification,
-            part: OwedPart::Block(number),
-            lane: Lane::Transactional,
-            published: false,
-        });
-    }
-    mails
-}
-
-fn not_enough(left: u32) -> Error {
-    let detail = match left {
-        0 => "The event is sold out.".to_owned(),
-        1 => "Only 1 ticket is left.".to_owned(),
-        left => format!("Only {left} tickets are left."),
-    };
-    Error::new(ErrorCode::NotEnoughTickets, detail)
-}
-
-fn key_reused() -> Error {
-    Error::new(
-        ErrorCode::IdempotencyKeyReused,
-        "This Idempotency-Key was used for a different request within the last 24 hours; use a new key.",
-    )
-    .at_field("Idempotency-Key")
 }
 
 /// The same refusal for each member of a group that could not be written.

@@ -1,0 +1,182 @@
+//! The rules of telling customers: what is owed, who hears of it, and what became of each delivery.
+//!
+//! Called by app_modules and the worker's use cases. Calls the notifications, bookings and events repositories.
+
+mod deliveries;
+mod fan_out;
+mod relay;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+pub(crate) use deliveries::{ClaimOutcome, ClaimedBlock, still_wanted};
+use relay::RelayWindow;
+
+use super::{
+    Surroundings,
+    repositories::{BookingsRepository, EventsRepository, NotificationsRepository},
+};
+use crate::{
+    Error, Result,
+    ports::{Task, TaskKind},
+    types::{
+        Block, Delivery, DeliveryCounts, Lane, Notification, NotificationId, NotificationKind,
+        NotificationStatus, Owed, OwedPart, Page, PageRequest, StoredNotification, TenantId,
+    },
+};
+
+type BlockKey = (TenantId, NotificationId, u32);
+
+pub(crate) struct NotificationsModule {
+    repository: Arc<NotificationsRepository>,
+    bookings: Arc<BookingsRepository>,
+    events: Arc<EventsRepository>,
+    surroundings: Surroundings,
+    /// Blocks seen in another worker's hand: their revision, and since when it has been that.
+    watched: Mutex<HashMap<BlockKey, (i64, Instant)>>,
+    window: Mutex<RelayWindow>,
+}
+
+impl NotificationsModule {
+    pub(super) fn new(
+        repository: Arc<NotificationsRepository>,
+        bookings: Arc<BookingsRepository>,
+        events: Arc<EventsRepository>,
+        surroundings: Surroundings,
+    ) -> Self {
+        Self {
+            repository,
+            bookings,
+            events,
+            surroundings,
+            watched: Mutex::default(),
+            window: Mutex::new(RelayWindow::new()),
+        }
+    }
+
+    /// A notification with the sum of its deliveries. Transactional kinds have no record of their own and are not found.
+    pub(crate) async fn find(
+        &self,
+        tenant: &TenantId,
+        id: NotificationId,
+    ) -> Result<Option<Notification>> {
+        let Some(stored) = self.repository.find(tenant, id).await? else {
+            return Ok(None);
+        };
+        let mut counts = DeliveryCounts::default();
+        let mut from = 0;
+        loop {
+            let blocks = self.repository.list_blocks(tenant, id, from, 200).await?;
+            for entry in blocks.iter().flat_map(|block| &block.entries) {
+                counts.add(entry.state, entry.ever_unknown);
+            }
+            match blocks.last() {
+                Some(last) if blocks.len() == 200 => from = last.number + 1,
+                _ => break,
+            }
+        }
+        let listed = matches!(
+            stored.status,
+            NotificationStatus::FannedOut | NotificationStatus::Superseded
+        );
+        Ok(Some(Notification {
+            id,
+            kind: stored.kind,
+            event: stored.event,
+            status: stored.status,
+            recipients: if listed {
+                stored.recipients
+            } else {
+                stored.estimated_recipients
+            },
+            deliveries: counts,
+            created_at: stored.created_at,
+            due_at: stored.due_at,
+        }))
+    }
+
+    /// A page of a notification's deliveries in customer order. The cursor is `block.index` of the next one.
+    pub(crate) async fn deliveries(
+        &self,
+        tenant: &TenantId,
+        id: NotificationId,
+        page: &PageRequest,
+    ) -> Result<Page<Delivery>> {
+        let (from, skip) = read_cursor(page.cursor.as_deref())?;
+        let limit = page.limit as usize;
+        let blocks = self
+            .repository
+            .list_blocks(tenant, id, from, page.limit / Block::ENTRIES_MAX as u32 + 3)
+            .await?;
+        let mut items = Vec::with_capacity(limit);
+        for block in &blocks {
+            let skip = if block.number == from { skip } else { 0 };
+            for (index, entry) in block.entries.iter().enumerate().skip(skip) {
+                if items.len() == limit {
+                    return Ok(Page {
+                        items,
+                        next: Some(format!("{}.{index}", block.number)),
+                    });
+                }
+                items.push(Delivery {
+                    customer: entry.customer,
+                    booking: entry.booking,
+                    state: entry.state,
+                    attempts: entry.attempts,
+                    reason: entry.reason.clone(),
+                    next_at: entry.next_at,
+                    ever_unknown: entry.ever_unknown,
+                    lost: entry.lost,
+                });
+            }
+        }
+        Ok(Page { items, next: None })
+    }
+
+    /// The notification behind a block, if it has a record of its own.
+    pub(crate) async fn stored(
+        &self,
+        tenant: &TenantId,
+        id: NotificationId,
+    ) -> Result<Option<StoredNotification>> {
+        self.repository.find(tenant, id).await
+    }
+}
+
+fn lane_of(kind: NotificationKind) -> Lane {
+    if kind.is_transactional() {
+        Lane::Transactional
+    } else {
+        Lane::Bulk
+    }
+}
+
+/// The task of an outbox row. Its id names the work, so that work which still waits in the queue is not added again
+/// however often the row is visited.
+fn task_of(owed: &Owed) -> Task {
+    match owed.part {
+        OwedPart::FanOut => Task {
+            id: format!("{}-all", owed.notification),
+            notification: owed.notification,
+            kind: TaskKind::FanOut,
+        },
+        OwedPart::Block(block) => Task {
+            id: format!("{}-{block:07}", owed.notification),
+            notification: owed.notification,
+            kind: TaskKind::Deliver { block },
+        },
+    }
+}
+
+fn read_cursor(cursor: Option<&str>) -> Result<(u32, usize)> {
+    let Some(cursor) = cursor else {
+        return Ok((0, 0));
+    };
+    cursor
+        .split_once('.')
+        .and_then(|(block, index)| Some((block.parse().ok()?, index.parse().ok()?)))
+        .ok_or_else(|| Error::field("cursor", "Send back what the last page gave as nextCursor."))
+}
