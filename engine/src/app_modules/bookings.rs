@@ -14,11 +14,11 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
-    modules::{Placement, PolicyDecision, RequestedBooking},
+    modules::{Placement, PolicyDecision, RequestedBooking, read_with_event},
     ports::{BookingView, CustomerView, Decision, EventView, LineView, TicketTypeView},
     types::{
-        BookTickets, Booking, BookingId, BookingStatus, Caller, CancelCause, Event, EventId,
-        EventStatus, Page, PageRequest, Role, TenantId, TicketType,
+        BookTickets, Booking, BookingId, Caller, CancelCause, Event, EventId, Page, PageRequest,
+        Role, TenantId, TicketType,
     },
 };
 
@@ -260,20 +260,11 @@ impl Bookings {
     }
 }
 
-/// A booking as its event makes it read: with the event called off, so is the booking, whether it is written yet or not.
+/// A booking as its event makes it read.
 fn as_seen(booking: Booking, event: Option<&Event>) -> Booking {
     match event {
-        Some(event)
-            if event.status == EventStatus::Cancelled
-                && booking.status == BookingStatus::Confirmed =>
-        {
-            Booking {
-                status: BookingStatus::Cancelled,
-                cancelled: Some((CancelCause::Event, event.updated_at)),
-                ..booking
-            }
-        }
-        _ => booking,
+        Some(event) => read_with_event(booking, event.status, event.updated_at),
+        None => booking,
     }
 }
 
@@ -316,17 +307,7 @@ fn event_view(event: &Event) -> EventView {
 
 fn list_prices(types: &[TicketType], request: &RequestedBooking) -> Result<Vec<LineView>> {
     let line = |(index, line): (usize, &crate::types::BookLine)| {
-        let kind = match &line.ticket_type {
-            Some(id) => types.iter().find(|kind| kind.id == *id),
-            None if types.len() == 1 => types.first(),
-            None => None,
-        };
-        let kind = kind.ok_or_else(|| {
-            Error::field(
-                format!("lines[{index}].ticketType"),
-                "Name one of the event's ticket types.",
-            )
-        })?;
+        let kind = line.ticket_type_of(index, types)?;
         Ok(LineView {
             ticket_type: kind.id.to_string(),
             quantity: line.quantity,

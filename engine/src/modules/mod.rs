@@ -27,7 +27,9 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use ulid::Ulid;
 
-pub(crate) use bookings::{BookingsModule, Placement, PolicyDecision, RequestedBooking};
+pub(crate) use bookings::{
+    BookingsModule, Placement, PolicyDecision, RequestedBooking, read_with_event,
+};
 pub(crate) use events::EventsModule;
 pub(crate) use housekeeping::HousekeepingModule;
 pub(crate) use leases::LeasesModule;

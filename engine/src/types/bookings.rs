@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{BookingId, EventId, TicketTypeId, UserId};
+use super::{BookingId, EventId, TicketType, TicketTypeId, UserId};
 use crate::{Error, Result};
 
 /// Whether a booking admits anybody.
@@ -168,6 +168,28 @@ pub struct BookLine {
     pub ticket_type: Option<TicketTypeId>,
     /// How many, at least 1.
     pub quantity: u32,
+}
+
+impl BookLine {
+    /// The ticket type that this line, the `index`th of its request, means among an event's.
+    ///
+    /// # Errors
+    /// `field-invalid` if it names none of them, or none at all while there are several.
+    pub(crate) fn ticket_type_of<'a>(
+        &self,
+        index: usize,
+        types: &'a [TicketType],
+    ) -> Result<&'a TicketType> {
+        let found = match (&self.ticket_type, types) {
+            (Some(id), _) => types.iter().find(|kind| kind.id == *id),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        found.ok_or_else(|| {
+            let rule = "Name one of the event's ticket types.";
+            Error::field(format!("lines[{index}].ticketType"), rule)
+        })
+    }
 }
 
 /// The client's own name for a request, so that sending it again books once.

@@ -421,7 +421,11 @@ impl Rules {
             if booking.status == BookingStatus::Cancelled
                 || inventory.status == EventStatus::Cancelled
             {
-                return Ok(as_seen(booking, inventory.status, self.surroundings.now()));
+                return Ok(read_with_event(
+                    booking,
+                    inventory.status,
+                    self.surroundings.now(),
+                ));
             }
             let now = self.surroundings.now();
             let cancelled = Booking {
@@ -463,12 +467,13 @@ impl Rules {
     }
 }
 
-/// A booking as its event's status makes it read: with the event called off, so is the booking.
-pub(super) fn as_seen(booking: Booking, event: EventStatus, now: Timestamp) -> Booking {
+/// A booking as its event's status makes it read: with the event called off, so is the booking, whether that is written
+/// yet or not.
+pub(crate) fn read_with_event(booking: Booking, event: EventStatus, since: Timestamp) -> Booking {
     if event == EventStatus::Cancelled && booking.status == BookingStatus::Confirmed {
         Booking {
             status: BookingStatus::Cancelled,
-            cancelled: Some((CancelCause::Event, now)),
+            cancelled: Some((CancelCause::Event, since)),
             ..booking
         }
     } else {

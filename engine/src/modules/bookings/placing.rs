@@ -163,17 +163,7 @@ fn place(
     let mut wanted: u32 = 0;
     let mut total_minor: u64 = 0;
     for (index, line) in request.lines.iter().enumerate() {
-        let kind = match &line.ticket_type {
-            Some(id) => inventory.ticket_types.iter().find(|kind| kind.id == *id),
-            None if inventory.ticket_types.len() == 1 => inventory.ticket_types.first(),
-            None => None,
-        };
-        let kind = kind.ok_or_else(|| {
-            Error::field(
-                format!("lines[{index}].ticketType"),
-                "Name one of the event's ticket types.",
-            )
-        })?;
+        let kind = line.ticket_type_of(index, &inventory.ticket_types)?;
         if kind.sales_open_at.is_some_and(|open| now < open) {
             return Err(Error::new(ErrorCode::SalesNotOpen, "Sales have not begun."));
         }
