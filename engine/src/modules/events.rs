@@ -132,12 +132,7 @@ impl EventsModule {
         sees: impl Fn(EventStatus, Option<UserId>) -> bool,
     ) -> Result<Page<Event>> {
         let limit = page.limit as usize;
-        let mut after = match &page.cursor {
-            Some(cursor) => Some(cursor.parse::<EventId>().map_err(|_| {
-                Error::field("cursor", "Send back what the last page gave as nextCursor.")
-            })?),
-            None => None,
-        };
+        let mut after = page.position::<EventId>()?;
         let mut items: Vec<Event> = Vec::new();
         for _ in 0..10 {
             let rows = self

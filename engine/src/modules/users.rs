@@ -114,12 +114,7 @@ impl UsersModule {
     }
 
     pub(crate) async fn list(&self, tenant: &TenantId, page: &PageRequest) -> Result<Page<User>> {
-        let after = match &page.cursor {
-            Some(cursor) => Some(cursor.parse().map_err(|_| {
-                Error::field("cursor", "Send back what the last page gave as nextCursor.")
-            })?),
-            None => None,
-        };
+        let after = page.position()?;
         self.repository.list(tenant, after, page).await
     }
 

@@ -1,5 +1,7 @@
 //! One page of a list and how to ask for the next.
 
+use std::str::FromStr;
+
 use crate::{Error, Result};
 
 /// Which page: where the last one ended, and how many items at most.
@@ -27,6 +29,31 @@ impl PageRequest {
             }),
             _ => Err(Error::field("limit", "A page holds 1 to 100 items.")),
         }
+    }
+}
+
+impl PageRequest {
+    /// What the cursor says; none for the first page.
+    ///
+    /// # Errors
+    /// `field-invalid` for a text that no page gave.
+    pub(crate) fn position<T: FromStr>(&self) -> Result<Option<T>> {
+        let read = |cursor: &str| cursor.parse().map_err(|_| Self::not_a_cursor());
+        self.cursor.as_deref().map(read).transpose()
+    }
+
+    /// Refuses a cursor that no page gave.
+    pub(crate) fn not_a_cursor() -> Error {
+        Error::field("cursor", "Send back what the last page gave as nextCursor.")
+    }
+
+    /// Makes the page of items that were read with one more than it holds, which tells whether there is another.
+    pub(crate) fn cut<T>(&self, mut items: Vec<T>, cursor: impl Fn(&T) -> String) -> Page<T> {
+        let limit = self.limit as usize;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = if more { items.last().map(cursor) } else { None };
+        Page { items, next }
     }
 }
 

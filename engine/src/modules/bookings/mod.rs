@@ -168,18 +168,13 @@ impl BookingsModule {
         customer: UserId,
         page: &PageRequest,
     ) -> Result<Page<Booking>> {
-        let before = page
-            .cursor
-            .as_deref()
-            .map(read_cursor)
-            .transpose()?
-            .map(BookingId::serial);
+        let before = page.position()?.map(BookingId::serial);
         let rows = self
             .rules
             .repository
             .list_of_customer(tenant, customer, before, page)
             .await?;
-        Ok(cut(rows, page))
+        Ok(page.cut(rows, |booking| booking.id.to_string()))
     }
 
     /// An event's bookings in customer order.
@@ -189,14 +184,14 @@ impl BookingsModule {
         event: EventId,
         page: &PageRequest,
     ) -> Result<Page<Booking>> {
-        let after = page.cursor.as_deref().map(read_cursor).transpose()?;
+        let after = page.position::<BookingId>()?;
         let after = after.map(|id| (id.customer(), Some(id.serial())));
         let rows = self
             .rules
             .repository
             .list_of_event(tenant, event, after, None, page.limit + 1)
             .await?;
-        Ok(cut(rows, page))
+        Ok(page.cut(rows, |booking| booking.id.to_string()))
     }
 
     /// Cancels a booking and gives its tickets back; one that is cancelled already is answered as it is.
@@ -488,21 +483,4 @@ fn same_refusal(error: &Error) -> Error {
         Some(after) => copy.retry_after(after),
         None => copy,
     }
-}
-
-fn read_cursor(text: &str) -> Result<BookingId> {
-    text.parse()
-        .map_err(|_| Error::field("cursor", "Send back what the last page gave as nextCursor."))
-}
-
-fn cut(mut rows: Vec<Booking>, page: &PageRequest) -> Page<Booking> {
-    let limit = page.limit as usize;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = if more {
-        rows.last().map(|booking| booking.id.to_string())
-    } else {
-        None
-    };
-    Page { items: rows, next }
 }

@@ -20,7 +20,7 @@ use super::{
     repositories::{BookingsRepository, EventsRepository, NotificationsRepository},
 };
 use crate::{
-    Error, Result,
+    Result,
     ports::{Task, TaskKind},
     types::{
         Block, Delivery, DeliveryCounts, Lane, Notification, NotificationId, NotificationKind,
@@ -178,5 +178,5 @@ fn read_cursor(cursor: Option<&str>) -> Result<(u32, usize)> {
     cursor
         .split_once('.')
         .and_then(|(block, index)| Some((block.parse().ok()?, index.parse().ok()?)))
-        .ok_or_else(|| Error::field("cursor", "Send back what the last page gave as nextCursor."))
+        .ok_or_else(PageRequest::not_a_cursor)
 }

@@ -48,22 +48,14 @@ impl TenantsRepository {
         page: &PageRequest,
     ) -> Result<Page<Tenant>> {
         let mut script = Script::across_tenants(scope);
-        let limit = page.limit as usize;
         let after = script.bind(page.cursor.clone().unwrap_or_default());
-        let count = script.bind(limit as i64 + 1);
+        let count = script.bind(i64::from(page.limit) + 1);
         let index = script.push(format!("SELECT * FROM tenant:[{after}]>.. LIMIT {count}"));
-        let mut rows: Vec<TenantRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+        let rows: Vec<TenantRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let items = rows
             .into_iter()
             .map(TenantRow::into_type)
             .collect::<Result<Vec<_>>>()?;
-        let next = if more {
-            items.last().map(|tenant| tenant.id.to_string())
-        } else {
-            None
-        };
-        Ok(Page { items, next })
+        Ok(page.cut(items, |tenant| tenant.id.to_string()))
     }
 }

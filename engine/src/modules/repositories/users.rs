@@ -145,29 +145,21 @@ impl UsersRepository {
         page: &PageRequest,
     ) -> Result<Page<User>> {
         let mut script = Script::of(tenant);
-        let limit = page.limit as usize;
         let after = script.bind(
             after
                 .map(|user| user.ulid().to_string())
                 .unwrap_or_default(),
         );
-        let count = script.bind(limit as i64 + 1);
+        let count = script.bind(i64::from(page.limit) + 1);
         let index = script.push(format!(
             "SELECT * FROM user:[$tenant, {after}]>..[$tenant, ..] LIMIT {count}"
         ));
-        let mut rows: Vec<UserRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+        let rows: Vec<UserRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let items = rows
             .into_iter()
             .map(UserRow::into_type)
             .collect::<Result<Vec<_>>>()?;
-        let next = if more {
-            items.last().map(|user| user.id.to_string())
-        } else {
-            None
-        };
-        Ok(Page { items, next })
+        Ok(page.cut(items, |user| user.id.to_string()))
     }
 
     /// Writes a new operator: 1 row. Answers false if the address is taken.

@@ -1,11 +1,10 @@
 //! The rows of events, their old versions, and the inventory record that every booking is decided on.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
-use ulid::Ulid;
 
-use super::keys::{at_millisecond, key_ulid, millisecond, record, ulid_key};
+use super::keys::{at_millisecond, key_ulid, millisecond, record, stored_ulid, ulid_key};
 use crate::{
-    Error, Result,
+    Result,
     types::{
         EventDetails, EventId, Inventory, Label, NotificationId, Prose, StoredEvent, TenantId,
         TicketType, TicketTypeId, UserId,
@@ -92,10 +91,6 @@ impl EventRow {
                 .map(NotificationId::from_ulid),
         })
     }
-}
-
-fn stored_ulid(text: &str) -> Result<Ulid> {
-    Ulid::from_string(text).map_err(Error::internal)
 }
 
 /// An event as an older version described it; the whole row, so that nothing about it is lost.

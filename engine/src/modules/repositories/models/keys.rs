@@ -32,6 +32,11 @@ pub(in crate::modules::repositories) fn key_ulid(id: &RecordId, index: usize) ->
     Ulid::from_string(key_text(id, index)?).map_err(|_| odd_key(id))
 }
 
+/// A ULID from a row's text.
+pub(in crate::modules::repositories) fn stored_ulid(text: &str) -> Result<Ulid> {
+    Ulid::from_string(text).map_err(Error::internal)
+}
+
 /// A whole-number part of an array key.
 pub(in crate::modules::repositories) fn key_number(id: &RecordId, index: usize) -> Result<i64> {
     match key_part(id, index)? {

@@ -1,9 +1,10 @@
 //! The rows of notifications, blocks of deliveries, and the outbox.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
-use ulid::Ulid;
 
-use super::keys::{at_millisecond, key_number, key_text, key_ulid, millisecond, record, ulid_key};
+use super::keys::{
+    at_millisecond, key_number, key_text, key_ulid, millisecond, record, stored_ulid, ulid_key,
+};
 use crate::{
     Error, Result,
     ports::Lane,
@@ -260,8 +261,4 @@ impl OutboxRow {
             published: self.published,
         })
     }
-}
-
-fn stored_ulid(text: &str) -> Result<Ulid> {
-    Ulid::from_string(text).map_err(Error::internal)
 }
