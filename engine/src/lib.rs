@@ -36,6 +36,7 @@
 //!     },
 //!     status: EventStatus::Published,
 //!     ticket_types: vec![NewTicketType::general(100)],
+//!     total_tickets: None,
 //! };
 //! let event = engine.events().create(&caller, event).await?;
 //!

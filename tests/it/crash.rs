@@ -75,6 +75,9 @@ async fn what_was_acknowledged_survives_a_kill() {
     check_mails(&data, &customers, &keys).await;
     program.stop().await;
     check_mails(&data, &customers, &keys).await;
+    let folder = data.path().to_str().expect("a path in UTF-8");
+    let verified = Program::run(["verify", "--data", folder]).await;
+    verified.expect_success();
 }
 
 /// A kill can cut a record of the store's log in two, and the store's own recovery then loses what is written behind

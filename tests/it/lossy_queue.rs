@@ -61,6 +61,7 @@ async fn a_queue_that_loses_repeats_and_refuses_changes_nothing() {
         details,
         status: event.status,
         ticket_types: vec![NewTicketType::general(10_000)],
+        total_tickets: None,
         notify_customers: None,
     };
     let change = engine

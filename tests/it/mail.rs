@@ -290,6 +290,7 @@ impl Desk {
             details,
             status: event.status,
             ticket_types: vec![boxoffice_engine::NewTicketType::general(1000)],
+            total_tickets: None,
             notify_customers: None,
         };
         let change = self

@@ -19,3 +19,5 @@ mod queue;
 mod race;
 mod routes;
 mod sessions;
+mod ticket_types;
+mod verify;

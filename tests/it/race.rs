@@ -13,7 +13,10 @@ use futures::{StreamExt as _, future::join_all, stream};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
-use crate::api::{Api, event_body, path_of, text};
+use crate::{
+    api::{Api, event_body, path_of, text},
+    verify::assert_verified,
+};
 
 /// Sign-ups at once; more only wait for the two cores that hash passwords.
 const SIGN_UPS_AT_ONCE: usize = 8;
@@ -165,6 +168,7 @@ async fn two_hosts_on_one_server_sell_exactly_what_there_is() {
     }
     assert_eq!(booked.len(), 100, "statuses: {:?}", statuses(&answers));
     check_books(&organizer, &event, 100, booked).await;
+    assert_verified(&engine).await;
 }
 
 /// Customers signed up over the API.

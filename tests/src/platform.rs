@@ -329,6 +329,7 @@ pub async fn create_event(
         details,
         status: EventStatus::Published,
         ticket_types,
+        total_tickets: None,
     };
     engine
         .events()

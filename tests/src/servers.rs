@@ -82,6 +82,33 @@ impl SurrealServer {
     pub fn url(&self) -> String {
         format!("ws://{}", self.address)
     }
+
+    /// Runs statements past every rule, for tests that need false books.
+    ///
+    /// # Panics
+    /// When one of them fails.
+    pub async fn sql(&self, namespace: &str, database: &str, statements: &str) -> Value {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("the HTTP library starts");
+        let request = http
+            .post(format!("http://{}/sql", self.address))
+            .basic_auth(Self::USERNAME, Some(Self::PASSWORD))
+            .header("surreal-ns", namespace)
+            .header("surreal-db", database)
+            .header("accept", "application/json")
+            .body(statements.to_owned());
+        let answer = request.send().await.expect("the server answers");
+        let text = answer.text().await.expect("an answer in text");
+        let results: Value = serde_json::from_str(&text).unwrap_or_default();
+        let well = |result: &Value| result["status"] == "OK";
+        assert!(
+            results.as_array().is_some_and(|all| all.iter().all(well)),
+            "{statements}: {text}"
+        );
+        results
+    }
 }
 
 /// A NATS server with JetStream, whose store outlives it. Dropping it ends it.

@@ -1,13 +1,13 @@
 //! Operators of the installation: accounts outside every tenant.
 //!
-//! Called by the host's program. Calls the users module.
+//! Called by the host's program. Calls the users and verification modules.
 
 use std::sync::Arc;
 
 use crate::{
     Result,
     engine::Inner,
-    types::{AddOperator, Caller, Login, Operator},
+    types::{AddOperator, Caller, EventVerdict, Login, Operator, Page, PageRequest},
 };
 
 /// Use cases around operators.
@@ -39,5 +39,15 @@ impl Operators {
     pub async fn list(&self, caller: &Caller) -> Result<Vec<Operator>> {
         caller.require_operator()?;
         self.0.modules.users.list_operators().await
+    }
+
+    /// Recomputes the counters of a page of all tenants' events, from the capacity ledger and from the bookings, each
+    /// event in one consistent read; while it is sold, too. A difference is an answer, not an error.
+    ///
+    /// # Errors
+    /// `forbidden`, `field-invalid` for a broken cursor, `unavailable`.
+    pub async fn verify(&self, caller: &Caller, page: PageRequest) -> Result<Page<EventVerdict>> {
+        caller.require_operator()?;
+        self.0.modules.verification.verify(&page).await
     }
 }

@@ -80,6 +80,7 @@ impl EventsModule {
             update_notification: None,
         };
         let ticket_types = self.new_types(&command.ticket_types, &[])?;
+        let total = total_of(&ticket_types, command.total_tickets);
         let inventory = Inventory {
             event: id,
             revision: 0,
@@ -87,7 +88,7 @@ impl EventsModule {
             event_version: 1,
             starts_at: event.details.starts_at,
             currency,
-            total: total_of(&ticket_types)?,
+            total,
             sold: 0,
             held: 0,
             waiting: 0,
@@ -99,7 +100,7 @@ impl EventsModule {
             change: self.surroundings.next_id(),
             attempt: 0,
             cause: CapacityCause::EventCreated,
-            sold_change: 0,
+            before: inventory.clone(),
             at: now,
         };
         self.repository.insert(tenant, &event, &change).await?;
@@ -185,7 +186,8 @@ impl EventsModule {
                         "To call an event off, cancel it: POST …/cancel.",
                     ));
                 }
-                if command.status == EventStatus::Draft && inventory.bookings > 0 {
+                let taken = inventory.bookings > 0 || inventory.held > 0;
+                if command.status == EventStatus::Draft && taken {
                     return Err(Error::new(
                         ErrorCode::EventHasBookings,
                         "An event that was booked cannot go back to draft; cancel it instead.",
@@ -194,20 +196,8 @@ impl EventsModule {
                 }
                 let ticket_types =
                     self.new_types(&command.ticket_types, &inventory.ticket_types)?;
-                let total = total_of(&ticket_types)?;
-                let type_short = ticket_types
-                    .iter()
-                    .any(|kind| kind.capacity < kind.sold + kind.held);
-                if total < inventory.sold + inventory.held || type_short {
-                    return Err(Error::new(
-                        ErrorCode::CapacityBelowSold,
-                        format!(
-                            "{} tickets are sold and {} held; the capacity cannot go below that.",
-                            inventory.sold, inventory.held
-                        ),
-                    )
-                    .at_field("totalTickets"));
-                }
+                let total = total_of(&ticket_types, command.total_tickets);
+                fits(inventory, &ticket_types, total)?;
                 let concerns = event.details.differs_for_customers(&details);
                 let tell = command
                     .notify_customers
@@ -496,7 +486,7 @@ impl EventsModule {
                 change,
                 attempt,
                 cause: changed.cause,
-                sold_change: 0,
+                before: inventory_before.clone(),
                 at: now,
             },
             sweep_bookings: cancelling && inventory_before.bookings > 0,
@@ -535,48 +525,83 @@ impl EventsModule {
         }
     }
 
-    /// The ticket types as they shall be; counters come from those that are there, matched by id (or, if there is only
-    /// one, by being it).
+    /// The ticket types as they shall be; counters come from those that are there, matched by id (or, if there is one
+    /// before and after, by being it).
     fn new_types(
         &self,
         wanted: &[NewTicketType],
         present: &[TicketType],
     ) -> Result<Vec<TicketType>> {
-        wanted
-            .iter()
-            .map(|new| {
-                let found = match &new.id {
-                    Some(id) => {
-                        Some(present.iter().find(|kind| kind.id == *id).ok_or_else(|| {
-                            Error::field(
-                                "ticketTypes[0].id",
-                                "This event has no ticket type with this id.",
-                            )
-                        })?)
-                    }
-                    None if present.len() == 1 => present.first(),
-                    None => None,
-                };
-                Ok(TicketType {
-                    id: match found {
-                        Some(kind) => kind.id.clone(),
-                        None => TicketTypeId::new(
-                            self.surroundings.next_id().to_string().to_ascii_lowercase(),
-                        ),
-                    },
-                    name: new.name.clone(),
-                    capacity: new.capacity,
-                    sold: found.map_or(0, |kind| kind.sold),
-                    held: found.map_or(0, |kind| kind.held),
-                    price_minor: new.price_minor,
-                    sales_open_at: new.sales_open_at.map(to_millisecond),
-                    sales_close_at: new.sales_close_at.map(to_millisecond),
-                    min_per_booking: new.min_per_booking,
-                    max_per_booking: new.max_per_booking,
-                })
+        let new_type = |(index, new): (usize, &NewTicketType)| {
+            let found = match (&new.id, present) {
+                (Some(id), _) => {
+                    let found = present.iter().find(|kind| kind.id == *id);
+                    Some(found.ok_or_else(|| {
+                        let rule = "This event has no ticket type with this id.";
+                        Error::field(format!("ticketTypes[{index}].id"), rule)
+                    })?)
+                }
+                (None, [only]) if wanted.len() == 1 => Some(only),
+                (None, _) => None,
+            };
+            Ok(TicketType {
+                id: found.map_or_else(|| self.new_type_id(), |kind| kind.id.clone()),
+                name: new.name.clone(),
+                capacity: new.capacity,
+                sold: found.map_or(0, |kind| kind.sold),
+                held: found.map_or(0, |kind| kind.held),
+                price_minor: new.price_minor,
+                sales_open_at: new.sales_open_at.map(to_millisecond),
+                sales_close_at: new.sales_close_at.map(to_millisecond),
+                min_per_booking: new.min_per_booking,
+                max_per_booking: new.max_per_booking,
+                ever_taken: found.is_some_and(|kind| kind.ever_taken),
             })
-            .collect()
+        };
+        wanted.iter().enumerate().map(new_type).collect()
     }
+
+    fn new_type_id(&self) -> TicketTypeId {
+        TicketTypeId::new(self.surroundings.next_id().to_string().to_ascii_lowercase())
+    }
+}
+
+/// Checks that what an organizer wants leaves room for everything sold and held, and for every type that was booked.
+fn fits(inventory: &Inventory, wanted: &[TicketType], total: u32) -> Result<()> {
+    let gone = |kind: &&TicketType| !wanted.iter().any(|new| new.id == kind.id);
+    let mut removed = inventory.ticket_types.iter().filter(gone);
+    if let Some(kind) = removed.find(|kind| kind.ever_taken) {
+        return Err(Error::new(
+            ErrorCode::EventHasBookings,
+            format!(
+                "The ticket type {} ({}) was booked, so that it must stay; set its salesCloseAt to end its sale.",
+                kind.name, kind.id
+            ),
+        )
+        .at_field("ticketTypes"));
+    }
+    let below = |what: String, field: String| {
+        let detail = format!("{what}; the capacity cannot go below that.");
+        Err(Error::new(ErrorCode::CapacityBelowSold, detail).at_field(field))
+    };
+    for (index, kind) in wanted.iter().enumerate() {
+        if kind.capacity < kind.sold + kind.held {
+            return below(
+                format!("{} tickets are sold and {} held", kind.sold, kind.held),
+                format!("ticketTypes[{index}].capacity"),
+            );
+        }
+    }
+    if total < inventory.sold + inventory.held {
+        return below(
+            format!(
+                "{} tickets are sold and {} held",
+                inventory.sold, inventory.held
+            ),
+            "totalTickets".to_owned(),
+        );
+    }
+    Ok(())
 }
 
 fn whole_milliseconds(details: EventDetails) -> EventDetails {
@@ -587,11 +612,9 @@ fn whole_milliseconds(details: EventDetails) -> EventDetails {
     }
 }
 
-fn total_of(types: &[TicketType]) -> Result<u32> {
-    types
-        .iter()
-        .try_fold(0_u32, |sum, kind| sum.checked_add(kind.capacity))
-        .ok_or_else(|| Error::field("ticketTypes", "All capacities together are too large."))
+/// What the event can sell in all: what its types hold together, unless the organizer says less. Checked before.
+fn total_of(types: &[TicketType], wanted: Option<u32>) -> u32 {
+    wanted.unwrap_or_else(|| types.iter().map(|kind| kind.capacity).sum())
 }
 
 fn expect_version(current: u64, expected: Option<u64>) -> Result<()> {

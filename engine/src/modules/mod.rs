@@ -20,6 +20,7 @@ mod queue;
 mod repositories;
 mod tenants;
 mod users;
+mod verification;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ pub(crate) use notifications::{ClaimOutcome, ClaimedBlock, NotificationsModule, 
 pub(crate) use queue::EmbeddedQueue;
 pub(crate) use tenants::TenantsModule;
 pub(crate) use users::UsersModule;
+pub(crate) use verification::VerificationModule;
 
 use crate::{
     Result, Settings, Store,
@@ -80,6 +82,7 @@ pub(crate) struct Modules {
     pub(crate) queue: Arc<EmbeddedQueue>,
     pub(crate) tenants: TenantsModule,
     pub(crate) users: UsersModule,
+    pub(crate) verification: VerificationModule,
     db: repositories::Db,
 }
 
@@ -124,6 +127,9 @@ impl Modules {
                 repositories::UsersRepository::new(db.clone()),
                 surroundings.clone(),
             ),
+            verification: VerificationModule::new(repositories::VerificationRepository::new(
+                db.clone(),
+            )),
             db,
         })
     }

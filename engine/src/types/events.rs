@@ -71,7 +71,7 @@ pub struct Event {
     pub tickets_sold: u32,
     /// Tickets kept for somebody for a while.
     pub tickets_held: u32,
-    /// What can be booked; exactly one until several are supported.
+    /// What can be booked; 1 to [`NewTicketType::PER_EVENT_MAX`].
     pub ticket_types: Vec<TicketType>,
     /// ISO 4217 code of the prices.
     pub currency: String,
@@ -154,12 +154,14 @@ pub struct TicketType {
     pub min_per_booking: u32,
     /// Most tickets of one booking.
     pub max_per_booking: u32,
+    /// Whether a ticket of this type was ever booked or held; it can then no longer be removed.
+    pub ever_taken: bool,
 }
 
 /// Describes a ticket type; an `id` names one that is there already.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTicketType {
-    /// The type to change; none makes a new one (or matches the only one).
+    /// The type to change; none makes a new one (or means the only one, if there is one before and after).
     pub id: Option<TicketTypeId>,
     /// What it is called.
     pub name: Label,
@@ -182,6 +184,8 @@ impl NewTicketType {
     pub const CAPACITY_MAX: u32 = 10_000_000;
     /// Most tickets in one booking; bounds what one request can take.
     pub const PER_BOOKING_MAX: u32 = 10_000;
+    /// Most types of one event. Every group of bookings writes them all, at some 200 bytes each.
+    pub const PER_EVENT_MAX: usize = 50;
     /// Most tickets in one booking unless the organizer says otherwise.
     pub const PER_BOOKING_DEFAULT: u32 = 100;
 
@@ -199,28 +203,29 @@ impl NewTicketType {
         }
     }
 
-    fn validate(&self) -> Result<()> {
+    fn validate(&self, index: usize) -> Result<()> {
+        let at = |name: &str| format!("ticketTypes[{index}].{name}");
         if !(1..=Self::CAPACITY_MAX).contains(&self.capacity) {
             return Err(Error::field(
-                "ticketTypes[0].capacity",
+                at("capacity"),
                 "A capacity is 1 to 10,000,000 tickets.",
             ));
         }
         if self.min_per_booking < 1 || self.min_per_booking > self.max_per_booking {
             return Err(Error::field(
-                "ticketTypes[0].minPerBooking",
+                at("minPerBooking"),
                 "The fewest tickets of a booking are at least 1 and at most maxPerBooking.",
             ));
         }
         if self.max_per_booking > Self::PER_BOOKING_MAX {
             return Err(Error::field(
-                "ticketTypes[0].maxPerBooking",
+                at("maxPerBooking"),
                 "One booking has at most 10,000 tickets.",
             ));
         }
         match (self.sales_open_at, self.sales_close_at) {
             (Some(open), Some(close)) if close <= open => Err(Error::field(
-                "ticketTypes[0].salesCloseAt",
+                at("salesCloseAt"),
                 "Sales close after they open.",
             )),
             _ => Ok(()),
@@ -235,8 +240,10 @@ pub struct CreateEvent {
     pub details: EventDetails,
     /// `Draft` or `Published`.
     pub status: EventStatus,
-    /// What can be booked; exactly one until several are supported.
+    /// What can be booked; 1 to [`NewTicketType::PER_EVENT_MAX`] types.
     pub ticket_types: Vec<NewTicketType>,
+    /// Tickets that can be sold in all, if that is less than what the types hold together.
+    pub total_tickets: Option<u32>,
 }
 
 impl CreateEvent {
@@ -244,7 +251,7 @@ impl CreateEvent {
         if self.status == EventStatus::Cancelled {
             return Err(Error::field("status", "A new event is draft or published."));
         }
-        validate_parts(&self.details, &self.ticket_types)
+        validate_parts(&self.details, &self.ticket_types, self.total_tickets)
     }
 }
 
@@ -259,26 +266,56 @@ pub struct UpdateEvent {
     pub details: EventDetails,
     /// `Draft` or `Published`; to call an event off, cancel it.
     pub status: EventStatus,
-    /// What can be booked from now on.
+    /// What can be booked from now on; a type that was ever booked must be among it.
     pub ticket_types: Vec<NewTicketType>,
+    /// Tickets that can be sold in all, if that is less than what the types hold together.
+    pub total_tickets: Option<u32>,
     /// Whether customers are told; none tells them when title, time, zone or place change.
     pub notify_customers: Option<bool>,
 }
 
 impl UpdateEvent {
     pub(crate) fn validate(&self) -> Result<()> {
-        validate_parts(&self.details, &self.ticket_types)
+        validate_parts(&self.details, &self.ticket_types, self.total_tickets)
     }
 }
 
-fn validate_parts(details: &EventDetails, types: &[NewTicketType]) -> Result<()> {
+fn validate_parts(
+    details: &EventDetails,
+    types: &[NewTicketType],
+    total_tickets: Option<u32>,
+) -> Result<()> {
     details.validate()?;
-    match types {
-        [only] => only.validate(),
-        _ => Err(Error::field(
+    if types.is_empty() || types.len() > NewTicketType::PER_EVENT_MAX {
+        return Err(Error::field(
             "ticketTypes",
-            "An event has exactly one ticket type for now.",
+            "An event has 1 to 50 ticket types.",
+        ));
+    }
+    for (index, kind) in types.iter().enumerate() {
+        kind.validate(index)?;
+        let others = &types[..index];
+        if kind.id.is_some() && others.iter().any(|other| other.id == kind.id) {
+            return Err(Error::field(
+                format!("ticketTypes[{index}].id"),
+                "Each ticket type stands there once.",
+            ));
+        }
+        if others.iter().any(|other| other.name == kind.name) {
+            return Err(Error::field(
+                format!("ticketTypes[{index}].name"),
+                "Two ticket types of an event have different names.",
+            ));
+        }
+    }
+    // At most 50 times 10,000,000.
+    let together: u32 = types.iter().map(|kind| kind.capacity).sum();
+    match total_tickets {
+        Some(total) if !(1..=together).contains(&total) => Err(Error::field(
+            "totalTickets",
+            format!("The total is 1 to {together}, which is what all ticket types hold together."),
         )),
+        _ => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ mod stored;
 mod tenants;
 mod text;
 mod users;
+mod verification;
 
 pub use bookings::{
     BookLine, BookTickets, Booking, BookingLine, BookingStatus, CancelCause, IdempotencyKey,
@@ -32,6 +33,7 @@ pub use users::{
 };
 
 pub(crate) use stored::{
-    Block, CapacityCause, Chunk, Claim, Entry, Inventory, Owed, OwedPart, SessionRecord,
-    StoredEvent, StoredNotification,
+    Block, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory, Owed, OwedPart,
+    SessionRecord, StoredEvent, StoredNotification, TypeChange,
 };
+pub use verification::EventVerdict;

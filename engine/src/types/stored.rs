@@ -1,11 +1,15 @@
 //! Values that pass between rules, storage steps and the worker, and never leave the engine.
 
+use std::str::FromStr;
+
 use jiff::Timestamp;
+use ulid::Ulid;
 
 use super::{
     BookingId, DeliveryState, Event, EventDetails, EventId, EventStatus, Lane, NotificationId,
-    NotificationKind, NotificationStatus, TenantId, TicketType, UserId,
+    NotificationKind, NotificationStatus, TenantId, TicketType, TicketTypeId, UserId,
 };
+use crate::{Error, Result};
 
 /// Everything a booking's validity depends on, as read at one revision.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,6 +94,51 @@ impl CapacityCause {
             Self::EventCancelled => "event-cancelled",
         }
     }
+}
+
+impl FromStr for CapacityCause {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let all = [
+            Self::Booked,
+            Self::Cancelled,
+            Self::EventCreated,
+            Self::EventChanged,
+            Self::EventCancelled,
+        ];
+        all.into_iter()
+            .find(|cause| cause.as_str() == text)
+            .ok_or_else(|| Error::internal(format!("unknown cause {text} in the capacity ledger")))
+    }
+}
+
+/// A row of the capacity ledger: one change of an event's inventory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CapacityEntry {
+    /// The revision that the change made.
+    pub(crate) revision: i64,
+    /// Names the change.
+    pub(crate) change: Ulid,
+    /// Which of the plans under that name went through.
+    pub(crate) attempt: u32,
+    pub(crate) cause: CapacityCause,
+    pub(crate) sold_change: i64,
+    pub(crate) held_change: i64,
+    /// What that was for each ticket type that changed.
+    pub(crate) types: Vec<TypeChange>,
+    /// The counters after the change.
+    pub(crate) sold: u32,
+    pub(crate) held: u32,
+    pub(crate) total: u32,
+    pub(crate) at: Timestamp,
+}
+
+/// What a change did to one ticket type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TypeChange {
+    pub(crate) ticket_type: TicketTypeId,
+    pub(crate) sold_change: i64,
+    pub(crate) held_change: i64,
 }
 
 /// A notification with what its fan-out needs to go on where it stopped.

@@ -28,9 +28,9 @@ use crate::{
 #[derive(Debug, Clone, Args)]
 pub(super) struct Place {
     #[command(flatten)]
-    store: StoreArgs,
+    pub(super) store: StoreArgs,
     #[command(flatten)]
-    remote: RemoteArgs,
+    pub(super) remote: RemoteArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -292,7 +292,8 @@ pub(super) async fn operator(command: OperatorCommand) -> anyhow::Result<()> {
     }
 }
 
-async fn open(store: &StoreArgs, command: &str) -> anyhow::Result<Opened> {
+/// Opens the store for a short command.
+pub(super) async fn open(store: &StoreArgs, command: &str) -> anyhow::Result<Opened> {
     let config = Config::load(&store.flags())?;
     // A short command says only what goes wrong; the configured level is for hosts.
     telemetry::start("warn,surrealkv=error", config.logs.json);

@@ -242,5 +242,6 @@ fn demo_event() -> Result<CreateEvent> {
         },
         status: EventStatus::Published,
         ticket_types: vec![NewTicketType::general(EVENT_TICKETS)],
+        total_tickets: None,
     })
 }

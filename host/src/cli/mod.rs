@@ -10,6 +10,7 @@ mod lifecycle;
 mod remote;
 mod serve;
 mod store;
+mod verify;
 mod worker;
 
 use std::{
@@ -56,6 +57,8 @@ enum Command {
     /// Adds, lists and signs in those who run the installation.
     #[command(subcommand)]
     Operator(accounts::OperatorCommand),
+    /// Recomputes all events' counters from the capacity ledger and the bookings, and names what does not agree.
+    Verify(verify::VerifyArgs),
     /// Prints the API's OpenAPI document.
     Openapi,
     /// Prints the page of an error code: what it means and what to do.
@@ -118,6 +121,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tenant(command) => block_on(accounts::tenant(command)),
         Command::User(command) => block_on(accounts::user(command)),
         Command::Operator(command) => block_on(accounts::operator(command)),
+        Command::Verify(args) => block_on(verify::verify(args)),
         Command::Openapi => print(&crate::openapi_json()),
         Command::Explain { code } => explain(code.as_deref()),
     }

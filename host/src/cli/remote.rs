@@ -1,6 +1,6 @@
 //! A small REST client for commands that ask a running host instead of opening the store.
 //!
-//! Called by accounts. Speaks HTTP/1.1 without TLS: an HTTPS client would add certificates and their store to a
+//! Called by accounts and verify. Speaks HTTP/1.1 without TLS: an HTTPS client would add certificates and their store to a
 //! program whose operators sit next to the host or can tunnel to it.
 
 use std::time::Duration;
@@ -198,7 +198,8 @@ fn has_port(authority: &str) -> bool {
     after_address.contains(':')
 }
 
-fn percent_encoded(text: &str) -> String {
+/// A text as a query parameter carries it.
+pub(super) fn percent_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

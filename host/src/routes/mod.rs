@@ -122,6 +122,7 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             get(notifications::deliveries),
         )
         .route("/api/operator/tenants", get(operators::list_tenants))
+        .route("/api/operator/verification", get(operators::verify))
         .route(
             "/api/operator/tenants/{tenant}/users",
             get(operators::list_users),

@@ -47,7 +47,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         notifications::show, notifications::deliveries,
         tenants::show,
         operators::login, operators::create_tenant, operators::list_tenants, operators::create_user,
-        operators::list_users,
+        operators::list_users, operators::verify,
         health::live, health::ready,
     ),
     components(schemas(ProblemResponse)),

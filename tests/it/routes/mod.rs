@@ -250,6 +250,14 @@ const ROWS: &[Row] = &[
         200,
     ),
     row(
+        "GET",
+        "/api/operator/verification",
+        Door::Operator,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
         "POST",
         "/api/operator/tenants/{tenant}/users",
         Door::Operator,

@@ -133,7 +133,7 @@ impl BookingsModule {
             .read_group(
                 tenant,
                 request.event,
-                Ulid::nil(),
+                (Ulid::nil(), &[]),
                 &keys,
                 &[request.customer],
             )
@@ -276,6 +276,7 @@ impl Rules {
         }
         // Plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
         let mut open: HashMap<u32, Vec<Result<Placement>>> = HashMap::new();
+        let mut open_revisions: Vec<i64> = Vec::new();
         let mut last = StepError::Conflict;
         let begun = Instant::now();
         for attempt in 0..ATTEMPTS_MAX {
@@ -287,7 +288,7 @@ impl Rules {
             }
             let snapshot = match self
                 .repository
-                .read_group(tenant, event, change, &keys, &customers)
+                .read_group(tenant, event, (change, &open_revisions), &keys, &customers)
                 .await
             {
                 Ok(snapshot) => snapshot,
@@ -324,6 +325,7 @@ impl Rules {
                 }
                 Err(StepError::Lost(source)) => {
                     open.insert(attempt, answers);
+                    open_revisions.push(plan.change.before.revision + 1);
                     last = StepError::Lost(source);
                 }
                 Err(error @ (StepError::Conflict | StepError::Exists(_))) => last = error,
@@ -406,7 +408,7 @@ impl Rules {
             // The inventory is read first: whatever happens to the booking after that moves it.
             let snapshot = self
                 .repository
-                .read_group(tenant, id.event(), change, &[], &[])
+                .read_group(tenant, id.event(), (change, &[]), &[], &[])
                 .await?;
             let (Some(inventory), Some(booking)) =
                 (snapshot.inventory, self.repository.find(tenant, id).await?)
@@ -429,8 +431,8 @@ impl Rules {
                 ..booking.clone()
             };
             let change = InventoryChange {
-                sold_change: -i64::from(booking.tickets()),
-                inventory: without(inventory, &booking.lines),
+                inventory: without(inventory.clone(), &booking.lines),
+                before: inventory,
                 change,
                 attempt,
                 cause: CapacityCause::Cancelled,

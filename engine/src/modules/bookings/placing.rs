@@ -15,7 +15,7 @@ use crate::{
     types::{
         Block, Booking, BookingId, BookingLine, BookingStatus, CapacityCause, Entry, EventId,
         EventStatus, IdempotencyKey, Inventory, Lane, NotificationId, NotificationKind, Owed,
-        OwedPart, TenantId, UserId,
+        OwedPart, TenantId, TicketType, UserId,
     },
 };
 
@@ -112,7 +112,7 @@ impl Seen<'_> {
         let ids: Vec<_> = bookings.iter().map(|booking| booking.id).collect();
         let plan = GroupPlan {
             change: InventoryChange {
-                sold_change: i64::from(left.sold) - i64::from(inventory.sold),
+                before: inventory.clone(),
                 inventory: left,
                 change,
                 attempt,
@@ -164,6 +164,16 @@ fn place(
     let mut total_minor: u64 = 0;
     for (index, line) in request.lines.iter().enumerate() {
         let kind = line.ticket_type_of(index, &inventory.ticket_types)?;
+        // A line may leave its type open, so that only here two lines can be seen to mean the same.
+        if lines
+            .iter()
+            .any(|earlier: &BookingLine| earlier.ticket_type == kind.id)
+        {
+            return Err(Error::field(
+                format!("lines[{index}].ticketType"),
+                "Each ticket type stands in one line.",
+            ));
+        }
         if kind.sales_open_at.is_some_and(|open| now < open) {
             return Err(Error::new(ErrorCode::SalesNotOpen, "Sales have not begun."));
         }
@@ -184,7 +194,8 @@ fn place(
             .saturating_sub(kind.sold)
             .saturating_sub(kind.held);
         if line.quantity > free {
-            return Err(not_enough(free.min(inventory.available())));
+            let left = free.min(inventory.available());
+            return Err(not_enough_of(kind, inventory, left));
         }
         // Quantities are at most 10,000 each in 10 lines and prices u32, so that sums stay far within u64.
         wanted = wanted.saturating_add(line.quantity);
@@ -238,6 +249,7 @@ fn with(mut inventory: Inventory, lines: &[BookingLine]) -> Inventory {
             .find(|kind| kind.id == line.ticket_type)
         {
             kind.sold += line.quantity;
+            kind.ever_taken = true;
         }
     }
     inventory
@@ -294,6 +306,19 @@ pub(super) fn mails_about(
         });
     }
     mails
+}
+
+/// Too few of one type: with several on sale, the customer must hear which.
+fn not_enough_of(kind: &TicketType, inventory: &Inventory, left: u32) -> Error {
+    if inventory.ticket_types.len() == 1 || inventory.available() == 0 {
+        return not_enough(left);
+    }
+    let detail = match left {
+        0 => format!("{} is sold out.", kind.name),
+        1 => format!("Only 1 ticket of {} is left.", kind.name),
+        left => format!("Only {left} tickets of {} are left.", kind.name),
+    };
+    Error::new(ErrorCode::NotEnoughTickets, detail)
 }
 
 fn not_enough(left: u32) -> Error {

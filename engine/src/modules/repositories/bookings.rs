@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use surrealdb::types::SurrealValue;
 use ulid::Ulid;
 
 use super::{
@@ -54,30 +53,33 @@ pub(in crate::modules) struct BookingsRepository {
     db: Db,
 }
 
-#[derive(SurrealValue)]
-struct Attempt {
-    attempt: u32,
-}
-
 impl BookingsRepository {
     pub(in crate::modules) fn new(db: Db) -> Self {
         Self { db }
     }
 
-    /// Reads what a group is decided on. `keys` are at most as many as the group's members, `customers` likewise.
+    /// Reads what a group is decided on. `keys` are at most as many as the group's members, `customers` likewise; `open`
+    /// are the revisions that plans of `change` would have made whose outcome is not known.
     pub(in crate::modules) async fn read_group(
         &self,
         tenant: &TenantId,
         event: EventId,
-        change: Ulid,
+        (change, open): (Ulid, &[i64]),
         keys: &[(UserId, IdempotencyKey)],
         customers: &[UserId],
     ) -> Result<GroupSnapshot, StepError> {
         let mut script = Script::transaction(tenant);
         let record = script.bind(InventoryRow::key(tenant, event));
         let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
-        let marker = script.bind(CapacityLedgerRow::key(tenant, event, change));
-        let marker = script.push(format!("SELECT attempt FROM ONLY {marker}"));
+        let markers = if open.is_empty() {
+            None
+        } else {
+            let ids = open
+                .iter()
+                .map(|revision| CapacityLedgerRow::key(tenant, event, *revision));
+            let ids = script.bind(ids.collect::<Vec<_>>());
+            Some(script.push(format!("SELECT * FROM {ids}")))
+        };
         let recorded = if keys.is_empty() {
             None
         } else {
@@ -101,7 +103,10 @@ impl BookingsRepository {
         let mut answers = self.db.run_retrying(&script).await?;
         let other = |error: crate::Error| StepError::Other(error.into());
         let inventory = answers.row::<InventoryRow>(inventory).map_err(other)?;
-        let committed = answers.row::<Attempt>(marker).map_err(other)?;
+        let markers = match markers {
+            Some(index) => answers.rows::<CapacityLedgerRow>(index).map_err(other)?,
+            None => Vec::new(),
+        };
         let rows = match recorded {
             Some(index) => answers.rows::<IdempotencyRow>(index).map_err(other)?,
             None => Vec::new(),
@@ -133,7 +138,7 @@ impl BookingsRepository {
                 .map_err(other)?,
             recorded: by_key,
             tickets,
-            committed: committed.map(|row| row.attempt),
+            committed: markers.iter().find_map(|row| row.attempt_of(change)),
         })
     }
 

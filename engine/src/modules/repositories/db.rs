@@ -96,15 +96,26 @@ impl Db {
         &self,
         script: &Script,
     ) -> Result<Answers, StepError> {
+        self.run_within(script, ANSWER_TIMEOUT).await
+    }
+
+    /// Runs a script once; a remote store may take this long.
+    pub(in crate::modules::repositories) async fn run_within(
+        &self,
+        script: &Script,
+        limit: Duration,
+    ) -> Result<Answers, StepError> {
         let query = self
             .client
             .query(script.finished())
             .bind(Value::Object(script.variables.clone()));
         // A server that went away must not hold a request for ever; embedded, a commit takes milliseconds.
         let answered = if self.remote {
-            tokio::time::timeout(Duration::from_secs(15), query.into_future())
+            tokio::time::timeout(limit, query.into_future())
                 .await
-                .map_err(|_| StepError::Lost("no answer from the database within 15 s".into()))?
+                .map_err(|_| {
+                    StepError::Lost(format!("no answer from the database within {limit:?}").into())
+                })?
         } else {
             query.await
         };
@@ -154,6 +165,9 @@ impl Db {
         }
     }
 }
+
+/// Longest wait for a remote store's answer to what a request asks.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Conflicts in a row before a step gives up. With pauses of 1 to 100 ms that is about half a second.
 pub(in crate::modules) const CONFLICTS_MAX: u32 = 16;

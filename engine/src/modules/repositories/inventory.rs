@@ -8,9 +8,9 @@ use ulid::Ulid;
 
 use super::{
     db::Script,
-    models::{CapacityLedgerRow, InventoryRow, millisecond},
+    models::{CapacityLedgerRow, InventoryRow},
 };
-use crate::types::{CapacityCause, Inventory, TenantId};
+use crate::types::{CapacityCause, CapacityEntry, Inventory, TenantId, TypeChange};
 
 /// The word a transaction stops with when the inventory is no longer what the step was decided on.
 pub(in crate::modules) const INVENTORY_MOVED: &str = "inventory-moved";
@@ -20,7 +20,9 @@ pub(in crate::modules) const NOTIFICATION_MOVED: &str = "notification-moved";
 /// A change of an event's inventory, decided on a sight of it.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct InventoryChange {
-    /// The inventory as it shall be; `revision` is still the one that was read.
+    /// The inventory as it was read.
+    pub(in crate::modules) before: Inventory,
+    /// The inventory as it shall be; its `revision` does not matter.
     pub(in crate::modules) inventory: Inventory,
     /// Names the change: its ledger row, which proves that it was committed.
     pub(in crate::modules) change: Ulid,
@@ -28,8 +30,6 @@ pub(in crate::modules) struct InventoryChange {
     pub(in crate::modules) attempt: u32,
     /// Why.
     pub(in crate::modules) cause: CapacityCause,
-    /// Tickets that become sold, or free below zero.
-    pub(in crate::modules) sold_change: i64,
     /// When.
     pub(in crate::modules) at: Timestamp,
 }
@@ -40,21 +40,12 @@ pub(in crate::modules::repositories) fn add_change(
     tenant: &TenantId,
     change: &InventoryChange,
 ) {
-    let seen = change.inventory.revision;
+    let seen = change.before.revision;
     let next = Inventory {
         revision: seen + 1,
         ..change.inventory.clone()
     };
-    let ledger = CapacityLedgerRow {
-        id: CapacityLedgerRow::key(tenant, next.event, change.change),
-        cause: change.cause.as_str().to_owned(),
-        attempt: change.attempt,
-        sold_change: change.sold_change,
-        sold: next.sold,
-        held: next.held,
-        total: next.total,
-        at: millisecond(change.at),
-    };
+    let ledger = CapacityLedgerRow::of(tenant, next.event, &entry_of(change, &next));
     let record = script.bind(InventoryRow::key(tenant, next.event));
     let row = script.bind(InventoryRow::of(tenant, &next));
     let seen = script.bind(seen);
@@ -67,4 +58,34 @@ pub(in crate::modules::repositories) fn add_change(
     ));
     let ledger = script.bind(ledger);
     script.push(format!("INSERT INTO capacity_ledger {ledger} RETURN NONE"));
+}
+
+/// The account of a change: what it did to the counters, from what was and what shall be.
+fn entry_of(change: &InventoryChange, next: &Inventory) -> CapacityEntry {
+    let difference = |after: u32, before: u32| i64::from(after) - i64::from(before);
+    let before = &change.before;
+    let of_type = |kind: &crate::types::TicketType| {
+        let was = before.ticket_types.iter().find(|was| was.id == kind.id);
+        TypeChange {
+            ticket_type: kind.id.clone(),
+            sold_change: difference(kind.sold, was.map_or(0, |was| was.sold)),
+            held_change: difference(kind.held, was.map_or(0, |was| was.held)),
+        }
+    };
+    let types = next.ticket_types.iter().map(of_type);
+    CapacityEntry {
+        revision: next.revision,
+        change: change.change,
+        attempt: change.attempt,
+        cause: change.cause,
+        sold_change: difference(next.sold, before.sold),
+        held_change: difference(next.held, before.held),
+        types: types
+            .filter(|one| one.sold_change != 0 || one.held_change != 0)
+            .collect(),
+        sold: next.sold,
+        held: next.held,
+        total: next.total,
+        at: change.at,
+    }
 }

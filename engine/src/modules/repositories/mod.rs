@@ -15,6 +15,7 @@ mod notifications;
 mod queue;
 mod tenants;
 mod users;
+mod verification;
 
 pub(in crate::modules) use bookings::{
     BookingsRepository, GroupPlan, GroupSnapshot, RecordedRequest,
@@ -29,3 +30,4 @@ pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
 pub(in crate::modules) use queue::{QueueRepository, SHARDS};
 pub(in crate::modules) use tenants::TenantsRepository;
 pub(in crate::modules) use users::UsersRepository;
+pub(in crate::modules) use verification::{EventSight, VerificationRepository};

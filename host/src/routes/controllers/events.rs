@@ -94,7 +94,8 @@ pub(in crate::routes) async fn replace(
 /// Changes some of what an event says and offers (RFC 7396)
 ///
 /// The patch is merged into what PUT would send for the event as it is; null resets an optional field.
-/// `ticketTypes` is replaced as a whole; `totalTickets` changes the capacity of the only type.
+/// `ticketTypes` is replaced as a whole. `totalTickets` changes the capacity of the only type, or, with several, what
+/// can be sold of all of them together (null: what they hold together).
 #[utoipa::path(patch, path = "/api/events/{id}", tag = "events",
     request_body(content((EventRequest = "application/merge-patch+json"), (EventRequest = "application/json")),
         description = "Any of the fields of PUT"),
@@ -113,7 +114,9 @@ pub(in crate::routes) async fn merge(
 ) -> Answer<Response> {
     // If somebody changes the event in between, the version no longer matches and nothing is written.
     let current = engine.events().show(&caller, event).await?;
-    let total_is_patched = patch.contains_key("totalTickets");
+    let total_is_patched = current.ticket_types.len() == 1
+        && patch.contains_key("totalTickets")
+        && !patch.contains_key("ticketTypes");
     let mut request: EventRequest = read_value(requests::merged(&current, patch)?)?;
     request.total_is_patched = total_is_patched;
     update(&engine, &caller, event, version, &request).await

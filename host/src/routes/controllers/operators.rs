@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
 use boxoffice_engine::{
-    CreateTenant, CreateUser, EmailAddress, Engine, Error, Label, Login, TenantId, TenantSettings,
+    CreateTenant, CreateUser, EmailAddress, Engine, Error, EventVerdict, Label, Login, TenantId,
+    TenantSettings,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -59,6 +60,37 @@ pub(in crate::routes) struct OperatorTokenResponse {
     token: String,
     /// How long it is good for.
     expires_in_seconds: u64,
+}
+
+/// What came of recomputing an event's counters.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct EventVerdictResponse {
+    /// Whose event.
+    tenant: String,
+    /// Which event.
+    event_id: String,
+    /// How often its inventory was written, as it was read.
+    revision: i64,
+    /// Tickets sold, as its inventory says.
+    sold: u32,
+    /// Tickets held, as its inventory says.
+    held: u32,
+    /// The first thing that does not agree; null if all does.
+    difference: Option<String>,
+}
+
+impl From<EventVerdict> for EventVerdictResponse {
+    fn from(verdict: EventVerdict) -> Self {
+        Self {
+            tenant: verdict.tenant.to_string(),
+            event_id: verdict.event.to_string(),
+            revision: verdict.revision,
+            sold: verdict.sold,
+            held: verdict.held,
+            difference: verdict.difference,
+        }
+    }
 }
 
 /// Signs an operator in
@@ -158,4 +190,19 @@ pub(in crate::routes) async fn list_users(
 ) -> Answer<JsonAnswer<PageResponse<UserResponse>>> {
     let page = engine.users().list(&caller.within(tenant), page).await?;
     Ok(PageResponse::of(page, UserResponse::from))
+}
+
+/// Recomputes events' counters, from the capacity ledger and from the bookings
+///
+/// All tenants' events, page after page. A difference is no error here: it stands in the item.
+#[utoipa::path(get, path = "/api/operator/verification", tag = "operator", params(PageParams),
+    responses((status = 200, body = PageResponse<EventVerdictResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden"]))))]
+pub(in crate::routes) async fn verify(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<EventVerdictResponse>>> {
+    let page = engine.operators().verify(&caller, page).await?;
+    Ok(PageResponse::of(page, EventVerdictResponse::from))
 }

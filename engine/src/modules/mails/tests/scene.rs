@@ -124,6 +124,7 @@ fn event() -> Event {
             sales_close_at: None,
             min_per_booking: 1,
             max_per_booking: 10,
+            ever_taken: true,
         }],
         currency: "EUR".to_owned(),
         created_at: Timestamp::UNIX_EPOCH,

@@ -1,4 +1,4 @@
-//! The rows of bookings, their customers' lists, idempotency records and the capacity ledger.
+//! The rows of bookings, their customers' lists and idempotency records.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
@@ -26,8 +26,8 @@ pub(in crate::modules::repositories) struct BookingRow {
 
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct BookingLineRow {
-    ticket_type: String,
-    quantity: u32,
+    pub(in crate::modules::repositories) ticket_type: String,
+    pub(in crate::modules::repositories) quantity: u32,
     unit_price_minor: u32,
 }
 
@@ -163,40 +163,6 @@ impl IdempotencyRow {
                 ulid_key(customer.ulid()),
                 Value::String("bookings".to_owned()),
                 Value::String(key.as_str().to_owned()),
-            ],
-        )
-    }
-}
-
-/// One change of an event's counters, never altered: the account they can be recomputed from, and the proof that the
-/// change was committed.
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct CapacityLedgerRow {
-    pub(in crate::modules::repositories) id: RecordId,
-    /// `booked`, `cancelled`, `event-created`, `event-changed` or `event-cancelled`.
-    pub(in crate::modules::repositories) cause: String,
-    /// Which of the plans that were sent under this id went through.
-    pub(in crate::modules::repositories) attempt: u32,
-    /// Tickets that became sold (or, below zero, free).
-    pub(in crate::modules::repositories) sold_change: i64,
-    pub(in crate::modules::repositories) sold: u32,
-    pub(in crate::modules::repositories) held: u32,
-    pub(in crate::modules::repositories) total: u32,
-    pub(in crate::modules::repositories) at: i64,
-}
-
-impl CapacityLedgerRow {
-    pub(in crate::modules::repositories) fn key(
-        tenant: &TenantId,
-        event: EventId,
-        change: Ulid,
-    ) -> RecordId {
-        record(
-            "capacity_ledger",
-            [
-                Value::String(tenant.as_str().to_owned()),
-                ulid_key(event.ulid()),
-                ulid_key(change),
             ],
         )
     }

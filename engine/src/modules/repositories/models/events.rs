@@ -167,6 +167,7 @@ pub(in crate::modules::repositories) struct TicketTypeRow {
     sales_close_at: Option<i64>,
     min_per_booking: u32,
     max_per_booking: u32,
+    ever_taken: bool,
 }
 
 impl TicketTypeRow {
@@ -182,6 +183,7 @@ impl TicketTypeRow {
             sales_close_at: kind.sales_close_at.map(millisecond),
             min_per_booking: kind.min_per_booking,
             max_per_booking: kind.max_per_booking,
+            ever_taken: kind.ever_taken,
         }
     }
 
@@ -197,6 +199,7 @@ impl TicketTypeRow {
             sales_close_at: self.sales_close_at.map(at_millisecond).transpose()?,
             min_per_booking: self.min_per_booking,
             max_per_booking: self.max_per_booking,
+            ever_taken: self.ever_taken,
         })
     }
 }

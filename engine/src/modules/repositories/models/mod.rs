@@ -1,6 +1,7 @@
 //! Row shapes and their conversions. Called by repositories alone; calls nothing.
 
 mod bookings;
+mod capacity_ledger;
 mod events;
 mod keys;
 mod notifications;
@@ -8,8 +9,9 @@ mod tenants;
 mod users;
 
 pub(in crate::modules::repositories) use bookings::{
-    BookingRow, CapacityLedgerRow, CustomerBookingRow, IdempotencyRow, booking_id,
+    BookingLineRow, BookingRow, CustomerBookingRow, IdempotencyRow, booking_id,
 };
+pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use events::{EventRow, EventVersionRow, InventoryRow};
 pub(in crate::modules::repositories) use keys::{
     at_millisecond, key_number, key_text, key_ulid, millisecond, record,

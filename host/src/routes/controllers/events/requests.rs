@@ -40,10 +40,11 @@ pub(in crate::routes) struct EventRequest {
     /// `draft` or `published`.
     #[schema(default = "published")]
     status: Option<String>,
-    /// How many tickets there are, of one type `General` at price 0. This or `ticketTypes`.
+    /// How many tickets there are: alone, of one type `General` at price 0; beside `ticketTypes`, at most what those
+    /// hold together (which it is without it).
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000_000, example = 100)]
     total_tickets: Option<Number>,
-    /// What can be booked; exactly one for now. This or `totalTickets`.
+    /// What can be booked: 1 to 50 types. With PUT, a type that was ever booked must be among them, with its `id`.
     ticket_types: Option<Vec<TicketTypeRequest>>,
     /// With PUT and PATCH: whether customers are told. Without it they are when title, time, zone or place change.
     notify_customers: Option<bool>,
@@ -57,7 +58,7 @@ pub(in crate::routes) struct EventRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct TicketTypeRequest {
-    /// The type to change; none makes a new one, or means the only one.
+    /// The type to change; none makes a new one, or means the only one where there is one before and after.
     id: Option<String>,
     /// What it is called.
     #[schema(example = "General")]
@@ -93,6 +94,7 @@ impl EventRequest {
             details: self.details()?,
             status: self.status()?,
             ticket_types: self.ticket_types()?,
+            total_tickets: self.total_of_several()?,
         })
     }
 
@@ -108,6 +110,7 @@ impl EventRequest {
             details: self.details()?,
             status: self.status()?,
             ticket_types: self.ticket_types()?,
+            total_tickets: self.total_of_several()?,
             notify_customers: self.notify_customers,
         })
     }
@@ -116,7 +119,8 @@ impl EventRequest {
     pub(super) fn at_own_field(&self, error: Error) -> Error {
         match error.field_name() {
             Some("ticketTypes[0].capacity")
-                if self.total_is_patched || self.total_tickets.is_some() =>
+                if self.total_is_patched
+                    || self.total_tickets.is_some() && self.ticket_types.is_none() =>
             {
                 error.at_field("totalTickets")
             }
@@ -175,19 +179,23 @@ impl EventRequest {
     fn ticket_types(&self) -> Result<Vec<NewTicketType>> {
         match (&self.total_tickets, &self.ticket_types) {
             (Some(total), None) => Ok(vec![NewTicketType::general(whole(total, "totalTickets")?)]),
-            (None, Some(types)) => types
+            (_, Some(types)) => types
                 .iter()
                 .enumerate()
                 .map(|(index, one)| one.command(index))
                 .collect(),
-            (Some(_), Some(_)) => Err(Error::field(
-                "ticketTypes",
-                "Send totalTickets or ticketTypes, not both.",
-            )),
             (None, None) => Err(Error::field(
                 "totalTickets",
                 "Say what can be booked: totalTickets or ticketTypes.",
             )),
+        }
+    }
+
+    /// The event's total, where it was given beside the types.
+    fn total_of_several(&self) -> Result<Option<u32>> {
+        match (&self.total_tickets, &self.ticket_types) {
+            (Some(total), Some(_)) => whole(total, "totalTickets").map(Some),
+            _ => Ok(None),
         }
     }
 }
@@ -227,26 +235,24 @@ pub(super) fn merged(event: &Event, mut patch: Map<String, Value>) -> Result<Val
     if patch.contains_key("date") && !patch.contains_key("startsAt") {
         target.remove("startsAt");
     }
-    if let Some(total) = patch
-        .remove("totalTickets")
-        .filter(|total| !total.is_null())
+    // The total of an event with one type is that type's capacity, unless the patch says what both are.
+    let total = patch.get("totalTickets").filter(|total| !total.is_null());
+    if let Some(total) = total
+        && event.ticket_types.len() == 1
+        && !patch.contains_key("ticketTypes")
     {
-        if patch.contains_key("ticketTypes") {
-            return Err(Error::field(
-                "ticketTypes",
-                "Send totalTickets or ticketTypes, not both.",
-            ));
-        }
         let Value::Number(total) = total else {
             return Err(Error::field("totalTickets", "Expected a whole number."));
         };
-        let total: u32 = whole(&total, "totalTickets")?;
+        let total: u32 = whole(total, "totalTickets")?;
         if let Some(capacity) = target
             .get_mut("ticketTypes")
             .and_then(|types| types.pointer_mut("/0/capacity"))
         {
             *capacity = total.into();
         }
+        patch.remove("totalTickets");
+        target.remove("totalTickets");
     }
     merge_patch::merge(&mut target, patch);
     Ok(Value::Object(target))
@@ -268,7 +274,8 @@ fn put_representation(event: &Event) -> Map<String, Value> {
         })
     };
     let types: Vec<Value> = event.ticket_types.iter().map(ticket_type).collect();
-    Map::from_iter([
+    let together: u32 = event.ticket_types.iter().map(|one| one.capacity).sum();
+    let mut all = Map::from_iter([
         ("title".to_owned(), json!(details.title)),
         ("description".to_owned(), json!(details.description)),
         ("startsAt".to_owned(), json!(details.starts_at)),
@@ -277,7 +284,12 @@ fn put_representation(event: &Event) -> Map<String, Value> {
         ("location".to_owned(), json!(details.location)),
         ("status".to_owned(), json!(event.status)),
         ("ticketTypes".to_owned(), Value::Array(types)),
-    ])
+    ]);
+    // A total that follows from the types goes on following.
+    if event.total_tickets != together {
+        all.insert("totalTickets".to_owned(), json!(event.total_tickets));
+    }
+    all
 }
 
 #[cfg(test)]
@@ -317,6 +329,7 @@ mod tests {
                 sales_close_at: None,
                 min_per_booking: 1,
                 max_per_booking: 4,
+                ever_taken: true,
             }],
             currency: "EUR".to_owned(),
             created_at: Timestamp::UNIX_EPOCH,
@@ -406,9 +419,9 @@ mod tests {
                 "totalTickets",
             ),
             (
-                json!({"totalTickets": 12, "ticketTypes": []}),
+                json!({"totalTickets": "12", "ticketTypes": []}),
                 ErrorCode::FieldInvalid,
-                "ticketTypes",
+                "totalTickets",
             ),
             (
                 json!({"ticketTypes": [{"name": "x", "capacity": -1}]}),

@@ -1,0 +1,159 @@
+//! Reads for verifying counters: the inventory beside what its bookings add up to, and the capacity ledger.
+//!
+//! Called by the verification module; calls models.
+
+use std::time::Duration;
+
+use surrealdb::types::{RecordId, SurrealValue};
+
+use super::{
+    db::{Db, Script, StepError, SystemScope},
+    models::{BookingLineRow, CapacityLedgerRow, InventoryRow, key_text, key_ulid},
+};
+use crate::{
+    Result,
+    types::{CapacityEntry, EventId, Inventory, TenantId, TicketTypeId},
+};
+
+/// Longest read of one event: all its bookings are counted in it, some 100,000 a second.
+const READ_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// An event's counters beside what they stand for, read in one transaction.
+#[derive(Debug)]
+pub(in crate::modules) struct EventSight {
+    pub(in crate::modules) inventory: Inventory,
+    /// Bookings there are, cancelled ones included.
+    pub(in crate::modules) bookings: u64,
+    /// Tickets in bookings that count as sold, by type.
+    pub(in crate::modules) booked: Vec<(TicketTypeId, u64)>,
+}
+
+pub(in crate::modules) struct VerificationRepository {
+    db: Db,
+}
+
+#[derive(Debug, SurrealValue)]
+struct IdRow {
+    id: RecordId,
+}
+
+/// Bookings with the same lines.
+#[derive(Debug, SurrealValue)]
+struct SameLines {
+    lines: Vec<BookingLineRow>,
+    bookings: u64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Count {
+    count: u64,
+}
+
+impl VerificationRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Up to `max` events of all tenants after one of them.
+    pub(in crate::modules) async fn events(
+        &self,
+        scope: SystemScope,
+        after: Option<(TenantId, EventId)>,
+        max: u32,
+    ) -> Result<Vec<(TenantId, EventId)>> {
+        let mut script = Script::across_tenants(scope);
+        let (tenant, event) = after.map_or_else(Default::default, |(tenant, event)| {
+            (tenant.as_str().to_owned(), event.ulid().to_string())
+        });
+        let (tenant, event) = (script.bind(tenant), script.bind(event));
+        let max = script.bind(i64::from(max));
+        let index = script.push(format!(
+            "SELECT id FROM inventory:[{tenant}, {event}]>.. LIMIT {max}"
+        ));
+        let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    TenantId::trusted(key_text(&row.id, 0)?),
+                    EventId::from_ulid(key_ulid(&row.id, 1)?),
+                ))
+            })
+            .collect()
+    }
+
+    /// An event's counters and what its bookings add up to, in one consistent read; none if it was deleted. Bookings are
+    /// counted inside the store, by equal lines, so that an event of a million takes no memory here.
+    pub(in crate::modules) async fn sight(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+    ) -> Result<Option<EventSight>> {
+        let mut script = Script::transaction(tenant);
+        let record = script.bind(InventoryRow::key(tenant, event));
+        let event = script.bind(event.ulid().to_string());
+        let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
+        let range = |table: &str| format!("{table}:[$tenant, {event}]..[$tenant, {event}, ..]");
+        // A called-off event's bookings keep counting: its counters are left as they were.
+        let booked = script.push(format!(
+            "SELECT lines, count() AS bookings FROM {} WHERE cancelled_by = NONE OR cancelled_by = 'event' \
+             GROUP BY lines",
+            range("booking")
+        ));
+        let count = script.push(format!(
+            "SELECT count() FROM {} GROUP ALL",
+            range("booking")
+        ));
+        let mut answers = self
+            .db
+            .run_within(&script, READ_TIMEOUT)
+            .await
+            .map_err(crate::Error::from)?;
+        let Some(inventory) = answers.row::<InventoryRow>(inventory)? else {
+            return Ok(None);
+        };
+        let counts: Vec<Count> = answers.rows(count)?;
+        Ok(Some(EventSight {
+            inventory: inventory.into_type()?,
+            bookings: counts.first().map_or(0, |row| row.count),
+            booked: by_type(answers.rows(booked)?),
+        }))
+    }
+
+    /// Up to `max` rows of an event's capacity ledger, from behind one revision and up to another.
+    pub(in crate::modules) async fn ledger(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        (after, until): (i64, i64),
+        max: u32,
+    ) -> Result<Vec<CapacityEntry>, StepError> {
+        let other = |error: crate::Error| StepError::Other(error.into());
+        let mut script = Script::of(tenant);
+        let event = script.bind(event.ulid().to_string());
+        let (after, until) = (script.bind(after), script.bind(until));
+        let max = script.bind(i64::from(max));
+        let index = script.push(format!(
+            "SELECT * FROM capacity_ledger:[$tenant, {event}, {after}]>..=[$tenant, {event}, {until}] LIMIT {max}"
+        ));
+        let mut answers = self.db.run_retrying(&script).await?;
+        let rows = answers.rows::<CapacityLedgerRow>(index).map_err(other)?;
+        rows.into_iter()
+            .map(|row| row.into_type().map_err(other))
+            .collect()
+    }
+}
+
+fn by_type(groups: Vec<SameLines>) -> Vec<(TicketTypeId, u64)> {
+    let mut sums: Vec<(TicketTypeId, u64)> = Vec::new();
+    for group in groups {
+        for line in group.lines {
+            let tickets = group.bookings.saturating_mul(u64::from(line.quantity));
+            let id = TicketTypeId::new(line.ticket_type);
+            match sums.iter_mut().find(|(known, _)| *known == id) {
+                Some((_, sum)) => *sum = sum.saturating_add(tickets),
+                None => sums.push((id, tickets)),
+            }
+        }
+    }
+    sums
+}
