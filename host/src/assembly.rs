@@ -9,7 +9,7 @@ use boxoffice_engine::{
     Engine, EngineBuilder, Store,
     ports::{FolderMailer, MailOutcome, Mailer, OutgoingMail},
 };
-use boxoffice_nats::JetStreamQueue;
+use boxoffice_nats::{ConnectError, JetStreamOptions, JetStreamQueue, SignIn};
 
 use crate::{
     RouterOptions,
@@ -61,7 +61,7 @@ pub(crate) async fn engine(config: &Config, mails: Mails) -> Result<Engine, Asse
         Mails::LeftToOthers => builder.mailer(NoMailer),
     };
     let builder = match &config.queue {
-        Some(options) => builder.queue(Arc::new(JetStreamQueue::connect(options.clone()).await?)),
+        Some(options) => builder.queue(Arc::new(queue(options).await?)),
         None => builder,
     };
     Ok(builder.build().await?)
@@ -115,6 +115,24 @@ impl Mailer for NoMailer {
     fn concurrency(&self) -> usize {
         1
     }
+}
+
+async fn queue(options: &JetStreamOptions) -> Result<JetStreamQueue, AssemblyError> {
+    let connected = JetStreamQueue::connect(options.clone()).await;
+    connected.map_err(|error| {
+        let key = match &error {
+            ConnectError::SignIn(SignIn::Token) => "queue.token",
+            ConnectError::SignIn(SignIn::Password) => "queue.username with queue.password",
+            ConnectError::SignIn(SignIn::Creds) => "queue.credentials_file",
+            ConnectError::SignIn(SignIn::None) => {
+                let what_to_do = "the NATS server demands a sign-in: set queue.token, queue.username with \
+                                  queue.password, or queue.credentials_file";
+                return ConfigError::missing("queue.token", what_to_do).into();
+            }
+            _ => return error.into(),
+        };
+        ConfigError::new(key, "(secret)", "one that the NATS server accepts").into()
+    })
 }
 
 fn store(config: &StoreConfig) -> Store {

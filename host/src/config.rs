@@ -263,6 +263,7 @@ fn queue(reader: &Reader) -> Result<Option<JetStreamOptions>, ConfigError> {
     let options = JetStreamOptions {
         credentials,
         authorities_pem: reader.file("queue.authorities_file")?,
+        monitor_urls: listed(&reader.text("queue.monitor_url")?),
         prefix: reader.text("queue.prefix")?,
         replicas: reader.number("queue.replicas", 1..=5)?,
         ..JetStreamOptions::new(reader.text("queue.url")?)
@@ -274,12 +275,22 @@ fn queue(reader: &Reader) -> Result<Option<JetStreamOptions>, ConfigError> {
             let key = match option {
                 "credentials" => "credentials_file",
                 "authorities_pem" => "authorities_file",
+                "monitor_urls" => "monitor_url",
                 other => other,
             };
             Err(reader.refused(&format!("queue.{key}"), allowed))
         }
         Err(error) => Err(reader.refused("queue.url", error)),
     }
+}
+
+/// What stands between commas.
+fn listed(text: &str) -> Vec<String> {
+    let parts = text.split(',').map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
@@ -373,6 +384,12 @@ mod tests {
                 "nats://HOST:PORT",
             ),
             ("[queue]\nreplicas = 2", "queue.replicas", "2", "1, 3 or 5"),
+            (
+                "[queue]\nmonitor_url = \"nats-1:8222\"",
+                "queue.monitor_url",
+                "nats-1:8222",
+                "http://HOST:PORT",
+            ),
             (
                 "[queue]\ncredentials_file = \"/no/where\"",
                 "queue.credentials_file",

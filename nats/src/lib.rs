@@ -2,7 +2,7 @@
 //!
 //! Called by hosts, which hand a [`JetStreamQueue`] to `EngineBuilder::queue`. A transport and nothing else: it has
 //! no relay, no worker loop and no rule about mail, and what it loses the engine publishes again. Needs nats-server
-//! 2.12 or newer with JetStream; `nats-server.conf` in this crate's folder is a configuration that keeps what it
+//! 2.12 or newer with JetStream; `deploy/nats-server.conf` in the repository is a configuration that keeps what it
 //! acknowledges.
 //!
 //! ```no_run
@@ -17,6 +17,7 @@
 //! ```
 
 mod broker;
+mod durability;
 mod fetch;
 mod options;
 mod publish;
@@ -26,5 +27,5 @@ mod settings;
 mod settle;
 mod turns;
 
-pub use options::{ConnectError, Credentials, JetStreamOptions};
+pub use options::{ConnectError, Credentials, JetStreamOptions, SignIn};
 pub use queue::JetStreamQueue;

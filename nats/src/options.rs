@@ -13,6 +13,8 @@ use async_nats::{
     },
 };
 
+use crate::durability;
+
 /// How long the server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the server may take to answer; an fsync on a busy disk fits in many times.
@@ -31,6 +33,9 @@ pub struct JetStreamOptions {
     pub credentials: Credentials,
     /// Certificate authorities (PEM) to trust instead of the system's.
     pub authorities_pem: Option<Vec<u8>>,
+    /// Where the servers say how they are set up (`http://HOST:PORT`, their monitoring port), so that a setting which
+    /// can lose acknowledged tasks is warned of. Empty: nobody looks.
+    pub monitor_urls: Vec<String>,
     /// First part of all names: several installations can share a NATS account. 1 to 32 of `a-z`, `0-9` and `-`.
     pub prefix: String,
     /// Servers that keep a copy of each task: 1, or 3 or 5 in a cluster.
@@ -62,6 +67,41 @@ pub enum Credentials {
     Creds(String),
 }
 
+impl Credentials {
+    fn form(&self) -> SignIn {
+        match self {
+            Self::None => SignIn::None,
+            Self::Token(_) => SignIn::Token,
+            Self::Password { .. } => SignIn::Password,
+            Self::Creds(_) => SignIn::Creds,
+        }
+    }
+}
+
+/// Which form of [`Credentials`] somebody uses, without any secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignIn {
+    /// None, or what stands in the URL.
+    None,
+    /// A token.
+    Token,
+    /// A name and a password.
+    Password,
+    /// A `.creds` file.
+    Creds,
+}
+
+impl fmt::Display for SignIn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "without credentials",
+            Self::Token => "with this token",
+            Self::Password => "with this name and password",
+            Self::Creds => "with these credentials",
+        })
+    }
+}
+
 impl JetStreamOptions {
     /// The default for everything but the address.
     pub fn new(url: impl Into<String>) -> Self {
@@ -69,6 +109,7 @@ impl JetStreamOptions {
             url: url.into(),
             credentials: Credentials::None,
             authorities_pem: None,
+            monitor_urls: Vec::new(),
             prefix: "boxoffice".to_owned(),
             replicas: 1,
             lease: Duration::from_secs(30),
@@ -93,6 +134,13 @@ impl JetStreamOptions {
             return refused(
                 "url",
                 "nats://HOST:PORT or tls://HOST:PORT, several with commas between",
+            );
+        }
+        let is_monitor = |url: &String| durability::address(url).is_some();
+        if !self.monitor_urls.iter().all(is_monitor) {
+            return refused(
+                "monitor_urls",
+                "http://HOST:PORT, several with commas between",
             );
         }
         if !(1..=32).contains(&self.prefix.len()) || !self.prefix.bytes().all(in_names) {
@@ -141,6 +189,14 @@ impl JetStreamOptions {
                     .connect(addresses)
                     .await
                     .map_err(ConnectError::refused)
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication
+                ) =>
+            {
+                Err(ConnectError::SignIn(self.credentials.form()))
             }
             Err(error) => Err(ConnectError::refused(error)),
         }
@@ -246,7 +302,10 @@ pub enum ConnectError {
         /// What is allowed.
         allowed: &'static str,
     },
-    /// The server does not let us in.
+    /// The server does not accept how we sign in.
+    #[error("the NATS server does not let us in {0}")]
+    SignIn(SignIn),
+    /// The server does not take the connection.
     #[error("the NATS server refused the connection")]
     Refused(#[source] Box<dyn StdError + Send + Sync>),
     /// The server cannot publish a chunk of tasks as one.
@@ -286,6 +345,9 @@ mod tests {
         refused("url", |options| options.url = "nats://".to_owned());
         refused("url", |options| options.url = "nats://a,ws://b".to_owned());
         refused("url", |options| options.url = "nats://a:port".to_owned());
+        refused("monitor_urls", |options| {
+            options.monitor_urls = vec!["https://127.0.0.1:8222".to_owned()];
+        });
         refused("prefix", |options| options.prefix = "a.b".to_owned());
         refused("prefix", |options| options.prefix = String::new());
         refused("replicas", |options| options.replicas = 2);

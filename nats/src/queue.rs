@@ -12,7 +12,8 @@ use boxoffice_engine::{
 use tokio::task::JoinHandle;
 
 use crate::{
-    ConnectError, JetStreamOptions, broker::Broker, fetch, publish, purge, settle, turns::Lanes,
+    ConnectError, JetStreamOptions, broker::Broker, durability, fetch, publish, purge, settle,
+    turns::Lanes,
 };
 
 /// The engine's queue on NATS JetStream. Dropping it ends what it does in the background.
@@ -31,7 +32,8 @@ impl JetStreamQueue {
     /// answers `unavailable`: a host sells tickets without its broker.
     ///
     /// With one replica, what the server acknowledged survives a power cut only if it syncs every write
-    /// (`sync_interval: always`), which no client can find out: see `nats-server.conf` in this crate's folder.
+    /// (`sync_interval: always`). No client can ask for that: it is read from the monitoring endpoint if that is given,
+    /// and the log reminds of it otherwise.
     ///
     /// # Errors
     /// [`ConnectError`], for what will not be better later: a wrong option, wrong credentials, a server that is too
@@ -40,6 +42,7 @@ impl JetStreamQueue {
         options.validate()?;
         let client = options.connect().await?;
         let (window, replicas) = (options.duplicate_window, options.replicas);
+        let monitors = options.monitor_urls.clone();
         let inner = Arc::new(Inner {
             broker: Broker::new(client, options),
             lanes: Lanes::default(),
@@ -49,12 +52,7 @@ impl JetStreamQueue {
         {
             return Err(error);
         }
-        if replicas == 1 {
-            tracing::info!(
-                "tasks have one copy: a power cut loses none only if nats-server runs with `sync_interval: always`"
-            );
-        }
-        let mut background = Vec::new();
+        let mut background = vec![tokio::spawn(durability::check(monitors, replicas))];
         let purging = inner.clone();
         background.push(tokio::spawn(async move {
             purge::run(&purging.broker, window).await;

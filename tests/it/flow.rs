@@ -8,7 +8,8 @@
 use std::path::Path;
 
 use boxoffice_tests::{
-    Account, Client, Patience, Program, ReceivedMail, TempFolder, read_mails, wait_for, wait_until,
+    Account, Client, Patience, Program, ReceivedMail, TempFolder, read_mails, wait_until,
+    wait_until_final,
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -343,33 +344,6 @@ async fn mails_of(data: &Path, address: &str, count: usize) -> Vec<ReceivedMail>
         "more mails to {address} than are owed: {mails:#?}"
     );
     mails
-}
-
-/// Waits until nothing more happens to a notification by itself, and answers it.
-pub(crate) async fn wait_until_final(organizer: &Account, notification: &str) -> Value {
-    let path = format!("/api/notifications/{notification}");
-    wait_for(Patience::WORK, "the notification to be final", || async {
-        let shown = organizer.client.get(&path).await.expect(200);
-        is_final(&shown).then_some(shown)
-    })
-    .await
-}
-
-/// Whether every delivery of a notification has come to its end.
-pub(crate) fn is_final(notification: &Value) -> bool {
-    let deliveries = &notification["deliveries"];
-    let open: u64 = ["queued", "sending", "deferred"]
-        .iter()
-        .filter_map(|state| deliveries[state].as_u64())
-        .sum();
-    let ended = ["sent", "dead", "suppressed", "unknown"];
-    let ended: u64 = ended
-        .iter()
-        .filter_map(|state| deliveries[state].as_u64())
-        .sum();
-    notification["status"] == "fanned-out"
-        && open == 0
-        && notification["recipients"].as_u64() == Some(ended)
 }
 
 fn text(value: &Value) -> &str {

@@ -171,7 +171,7 @@ async fn a_connection_cut_after_the_dot_is_unknown_for_bulk_and_sent_again_for_t
     assert_eq!((shown.deliveries.unknown, shown.deliveries.sent), (2, 1));
     assert_eq!(shown.deliveries.ever_unknown, 2);
     desk.close().await;
-    let updates = updates(&server);
+    let updates = server.count_per_recipient("New Hall");
     assert_eq!(
         updates.get(&at_north("drop-after-dot-1-dan")),
         Some(&1),
@@ -365,17 +365,4 @@ fn per_recipient(server: &SmtpServer) -> BTreeMap<String, usize> {
 
 fn expected(names: &[&str], mails: usize) -> BTreeMap<String, usize> {
     names.iter().map(|name| (at_north(name), mails)).collect()
-}
-
-/// How many mails about the new place each recipient has.
-fn updates(server: &SmtpServer) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for mail in server
-        .mails()
-        .into_iter()
-        .filter(|mail| mail.mail.text.contains("New Hall"))
-    {
-        *counts.entry(mail.recipients[0].clone()).or_default() += 1;
-    }
-    counts
 }

@@ -8,19 +8,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use boxoffice_engine::{BookTickets, Engine};
 use boxoffice_tests::{
-    Account, Config, Patience, Program, SmtpServer, SurrealServer, TempFolder, count_mails, email,
-    ensure_customer, organizer_and_tenant, read_mails, wait_until,
+    Config, Crowd, Patience, Program, SmtpServer, SurrealServer, count_mails, is_final, read_mails,
+    wait_until, wait_until_final,
 };
-use futures::{StreamExt as _, stream};
-use serde_json::{Value, json};
-
-use crate::{
-    api::{event_body, path_of, text},
-    flow::{is_final, wait_until_final},
-    race::remote_engine,
-};
+use serde_json::json;
 
 /// Several blocks of recipients, the last one not full.
 pub(crate) const CUSTOMERS: usize = 150;
@@ -29,13 +21,14 @@ const CONNECTIONS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_worker_leaves_exactly_one_mail_each_in_a_folder() {
-    let stage = Stage::set().await;
-    let mails = stage.folder.join("mails");
-    let config = Config::remote(&stage.server)
+    let crowd = crowd().await;
+    let mails = crowd.folder.join("mails");
+    let config = Config::remote(&crowd.server)
         .mail_folder(&mails)
-        .write(&stage.folder, "boxoffice.toml");
+        .write(&crowd.folder, "boxoffice.toml");
     let host = Program::serve(&config).await;
-    let (organizer, event) = stage.booked_event(&host).await;
+    let organizer = crowd.organizer(&host).await;
+    let event = crowd.booked_event(&organizer).await;
     let confirmations = Program::worker(&config).await;
     wait_until(Patience::WORK, "the confirmations", || async {
         count_mails(&mails) >= CUSTOMERS
@@ -43,7 +36,7 @@ async fn a_killed_worker_leaves_exactly_one_mail_each_in_a_folder() {
     .await;
     confirmations.stop().await;
 
-    let notification = change_place(&organizer, &event).await;
+    let notification = crowd.move_event(&organizer, &event, "New Hall").await;
     // Twice: a third claim that ends without settlement would be taken for poison.
     for killed_after in [10, 80] {
         let worker = Program::worker(&config).await;
@@ -69,7 +62,7 @@ async fn a_killed_worker_leaves_exactly_one_mail_each_in_a_folder() {
     assert_eq!(updates.len(), CUSTOMERS);
     assert_eq!(
         updates.iter().cloned().collect::<BTreeSet<_>>(),
-        stage.addresses()
+        crowd.addresses()
     );
     assert_eq!(
         count_mails(&mails),
@@ -111,6 +104,11 @@ async fn mails_that_arrived_when_the_worker_died_are_not_sent_again() {
     );
 }
 
+/// A crowd on a store in memory.
+pub(crate) async fn crowd() -> Crowd {
+    Crowd::gather(SurrealServer::start().await, CUSTOMERS).await
+}
+
 /// Who got how many mails about the change, and whose delivery ended `unknown`.
 struct Outcome {
     all: BTreeSet<String>,
@@ -141,16 +139,17 @@ impl Outcome {
 
 /// Kills a worker while the SMTP server holds its mails, lets another one finish, and answers who has what.
 async fn killed_while_held(hold: &str, passing: usize) -> Outcome {
-    let stage = Stage::set().await;
+    let crowd = crowd().await;
     let smtp = SmtpServer::start().await;
-    let config = Config::remote(&stage.server).smtp(&smtp).raw(
+    let config = Config::remote(&crowd.server).smtp(&smtp).raw(
         "mail.smtp",
         "connections_max",
         &CONNECTIONS.to_string(),
     );
-    let config = config.write(&stage.folder, "boxoffice.toml");
+    let config = config.write(&crowd.folder, "boxoffice.toml");
     let host = Program::serve(&config).await;
-    let (organizer, event) = stage.booked_event(&host).await;
+    let organizer = crowd.organizer(&host).await;
+    let event = crowd.booked_event(&organizer).await;
     let worker = Program::worker(&config).await;
     wait_until(Patience::WORK, "the confirmations", || async {
         smtp.count() >= CUSTOMERS
@@ -159,7 +158,7 @@ async fn killed_while_held(hold: &str, passing: usize) -> Outcome {
 
     let passing = CUSTOMERS + passing;
     smtp.control(&json!({"hold": hold, "pass": passing}));
-    let notification = change_place(&organizer, &event).await;
+    let notification = crowd.move_event(&organizer, &event, "New Hall").await;
     let path = format!("/api/notifications/{notification}");
     wait_until(
         Patience::WORK,
@@ -184,113 +183,14 @@ async fn killed_while_held(hold: &str, passing: usize) -> Outcome {
         "a bulk delivery that was unknown stays so: {shown}"
     );
 
-    let deliveries = organizer.client.all(&format!("{path}/deliveries")).await;
-    assert_eq!(deliveries.len(), CUSTOMERS);
-    let unknown = deliveries
-        .iter()
-        .filter(|delivery| delivery["state"] == "unknown");
-    let unknown = unknown
-        .map(|delivery| stage.address_of(text(&delivery["customerId"])))
-        .collect();
-    let mut mails = BTreeMap::new();
-    for mail in smtp
-        .mails()
+    let ledger = crowd.ledger(&organizer, &notification).await;
+    let unknown = ledger
         .into_iter()
-        .filter(|mail| mail.mail.text.contains("New Hall"))
-    {
-        *mails.entry(mail.recipients[0].clone()).or_default() += 1;
-    }
+        .filter(|(_, delivery)| delivery["state"] == "unknown");
+    let unknown = unknown.map(|(address, _)| address).collect();
     Outcome {
-        all: stage.addresses(),
-        mails,
+        all: crowd.addresses(),
+        mails: smtp.count_per_recipient("New Hall"),
         unknown,
     }
-}
-
-/// A SurrealDB server with a tenant, an organizer and customers.
-pub(crate) struct Stage {
-    pub(crate) server: SurrealServer,
-    pub(crate) folder: TempFolder,
-    engine: Engine,
-    organizer_address: String,
-    customers: Vec<boxoffice_engine::Caller>,
-}
-
-impl Stage {
-    pub(crate) async fn set() -> Self {
-        let (server, folder) = (SurrealServer::start().await, TempFolder::new("workers"));
-        let engine = remote_engine(&server).await;
-        let (tenant, _, address) = organizer_and_tenant(&engine, "north").await;
-        let mut customers = Vec::new();
-        for number in 0..CUSTOMERS {
-            let name = format!("c{number}");
-            customers.push(ensure_customer(&engine, &tenant, &name, email(&name, &tenant)).await);
-        }
-        Self {
-            server,
-            folder,
-            engine,
-            organizer_address: address.to_string(),
-            customers,
-        }
-    }
-
-    /// An event made over the API, that every customer has booked.
-    pub(crate) async fn booked_event(&self, host: &Program) -> (Account, Value) {
-        let organizer = host
-            .client()
-            .tenant("north")
-            .login(&self.organizer_address)
-            .await;
-        let event = organizer
-            .client
-            .post("/api/events", event_body(json!({"totalTickets": 1000})))
-            .await
-            .expect(201);
-        let id = text(&event["id"]).parse().expect("an id");
-        let bookings = self.customers.iter().map(|customer| async move {
-            let command = BookTickets::general(id, 1);
-            self.engine
-                .bookings()
-                .book_tickets(customer, command)
-                .await
-                .expect("a booking");
-        });
-        stream::iter(bookings)
-            .buffer_unordered(32)
-            .collect::<Vec<()>>()
-            .await;
-        (organizer, event)
-    }
-
-    pub(crate) fn addresses(&self) -> BTreeSet<String> {
-        (0..CUSTOMERS)
-            .map(|number| format!("c{number}@north.test"))
-            .collect()
-    }
-
-    fn address_of(&self, customer: &str) -> String {
-        let of_them = |caller: &boxoffice_engine::Caller| {
-            caller
-                .user_id()
-                .is_some_and(|id| id.to_string() == customer)
-        };
-        let number = self
-            .customers
-            .iter()
-            .position(of_them)
-            .expect("a delivery goes to a customer");
-        format!("c{number}@north.test")
-    }
-}
-
-/// Moves the event to another place and answers the notification that tells its customers.
-pub(crate) async fn change_place(organizer: &Account, event: &Value) -> String {
-    let changed = organizer
-        .client
-        .patch(&path_of(event), "\"1\"", json!({"location": "New Hall"}))
-        .await
-        .expect(200);
-    assert_eq!(changed["notification"]["recipients"], json!(CUSTOMERS));
-    text(&changed["notification"]["id"]).to_owned()
 }

@@ -7,30 +7,31 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use boxoffice_tests::{Config, NatsServer, Patience, Program, count_mails, read_mails, wait_until};
+use boxoffice_tests::{
+    Config, Crowd, NatsServer, Patience, Program, count_mails, read_mails, wait_until,
+    wait_until_final,
+};
 use serde_json::json;
 
-use crate::{
-    flow::wait_until_final,
-    mail_workers::{CUSTOMERS, Stage, change_place},
-};
+use crate::mail_workers::{CUSTOMERS, crowd};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_customer_hears_once_through_nats_from_two_workers() {
-    let (stage, nats) = (Stage::set().await, NatsServer::start().await);
-    let mails = stage.folder.join("mails");
-    let config = Config::remote(&stage.server)
+    let (crowd, nats) = (crowd().await, NatsServer::start().await);
+    let mails = crowd.folder.join("mails");
+    let config = Config::remote(&crowd.server)
         .nats(&nats)
         .mail_folder(&mails)
-        .write(&stage.folder, "boxoffice.toml");
+        .write(&crowd.folder, "boxoffice.toml");
     let host = Program::serve(&config).await;
     let workers = [
         Program::worker(&config).await,
         Program::worker(&config).await,
     ];
-    let (organizer, event) = stage.booked_event(&host).await;
+    let organizer = crowd.organizer(&host).await;
+    let event = crowd.booked_event(&organizer).await;
     confirmations(&mails).await;
-    let notification = change_place(&organizer, &event).await;
+    let notification = crowd.move_event(&organizer, &event, "New Hall").await;
     let shown = wait_until_final(&organizer, &notification).await;
     assert_eq!(shown["deliveries"]["sent"], json!(CUSTOMERS));
     assert!(
@@ -41,22 +42,23 @@ async fn each_customer_hears_once_through_nats_from_two_workers() {
         worker.stop().await;
     }
     host.stop().await;
-    one_update_each(&mails, &stage);
+    one_update_each(&mails, &crowd);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_killed_while_mails_go_out_costs_nobody_a_mail() {
-    let (stage, mut nats) = (Stage::set().await, NatsServer::start().await);
-    let mails = stage.folder.join("mails");
-    let config = Config::remote(&stage.server)
+    let (crowd, mut nats) = (crowd().await, NatsServer::start().await);
+    let mails = crowd.folder.join("mails");
+    let config = Config::remote(&crowd.server)
         .nats(&nats)
         .mail_folder(&mails)
-        .write(&stage.folder, "boxoffice.toml");
+        .write(&crowd.folder, "boxoffice.toml");
     let host = Program::serve(&config).await;
     let worker = Program::worker(&config).await;
-    let (organizer, event) = stage.booked_event(&host).await;
+    let organizer = crowd.organizer(&host).await;
+    let event = crowd.booked_event(&organizer).await;
     confirmations(&mails).await;
-    let notification = change_place(&organizer, &event).await;
+    let notification = crowd.move_event(&organizer, &event, "New Hall").await;
     wait_until(Patience::WORK, "the first mails", || async {
         count_mails(&mails) > CUSTOMERS
     })
@@ -67,23 +69,24 @@ async fn a_broker_killed_while_mails_go_out_costs_nobody_a_mail() {
     assert_eq!(shown["deliveries"]["sent"], json!(CUSTOMERS));
     worker.stop().await;
     host.stop().await;
-    one_update_each(&mails, &stage);
+    one_update_each(&mails, &crowd);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bookings_need_no_broker_and_their_mails_follow() {
-    let (stage, mut nats) = (Stage::set().await, NatsServer::start().await);
-    let mails = stage.folder.join("mails");
-    let config = Config::remote(&stage.server)
+    let (crowd, mut nats) = (crowd().await, NatsServer::start().await);
+    let mails = crowd.folder.join("mails");
+    let config = Config::remote(&crowd.server)
         .nats(&nats)
         .mail_folder(&mails)
-        .write(&stage.folder, "boxoffice.toml");
+        .write(&crowd.folder, "boxoffice.toml");
     // One host that saw the broker go, one that has never seen it.
     let early = Program::serve(&config).await;
     nats.down();
     let late = Program::serve(&config).await;
     let worker = Program::worker(&config).await;
-    let (_, event) = stage.booked_event(&early).await;
+    let organizer = crowd.organizer(&early).await;
+    let event = crowd.booked_event(&organizer).await;
     let customer = late
         .client()
         .tenant("north")
@@ -104,7 +107,7 @@ async fn bookings_need_no_broker_and_their_mails_follow() {
     worker.stop().await;
     early.stop().await;
     late.stop().await;
-    let mut told = stage.addresses();
+    let mut told = crowd.addresses();
     told.insert("late@north.test".to_owned());
     let mails = read_mails(&mails);
     assert_eq!(mails.len(), CUSTOMERS + 1, "one confirmation each");
@@ -119,7 +122,7 @@ async fn confirmations(mails: &Path) {
     .await;
 }
 
-fn one_update_each(mails: &Path, stage: &Stage) {
+fn one_update_each(mails: &Path, crowd: &Crowd) {
     let updates: Vec<String> = read_mails(mails)
         .into_iter()
         .filter(|mail| mail.text.contains("New Hall"))
@@ -128,7 +131,7 @@ fn one_update_each(mails: &Path, stage: &Stage) {
     assert_eq!(updates.len(), CUSTOMERS);
     assert_eq!(
         updates.into_iter().collect::<BTreeSet<_>>(),
-        stage.addresses()
+        crowd.addresses()
     );
     assert_eq!(
         count_mails(mails),

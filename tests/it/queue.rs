@@ -4,7 +4,7 @@
 //! Method: one suite that knows only the port, run against the embedded queue (an engine in memory, a clock that is
 //! moved) and against JetStream (a real nats-server, short leases, real time; two connections, so that what one
 //! process publishes the other fetches). Below it, what only JetStream can suffer: its server killed and started
-//! again, away, full, wiped, or refusing us.
+//! again, away, full or wiped.
 
 use std::{
     collections::BTreeSet,
@@ -16,12 +16,12 @@ use boxoffice_engine::{
     ErrorCode, Result, TenantId,
     ports::{Lane, Leased, Queue, Settlement, Task, TaskKind},
 };
-use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions, JetStreamQueue};
-use boxoffice_tests::{FakeClock, NatsServer, Patience, TestPlatform, wait_until, workspace_root};
+use boxoffice_nats::{JetStreamOptions, JetStreamQueue};
+use boxoffice_tests::{FakeClock, NatsServer, Patience, TestPlatform, wait_until};
 
 const NOW: Duration = Duration::ZERO;
 /// Long enough for a publication in another process to be seen, on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A queue under test.
 struct Bench {
@@ -576,80 +576,7 @@ async fn a_shard_whose_workers_hold_all_they_may_gives_no_more_and_loses_none() 
     assert_eq!((held.len(), distinct.len()), (3_000, 3_000));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_is_spoken_with_servers_that_can_be_trusted() {
-    let files = workspace_root().join("tests/it/tls");
-    let server =
-        NatsServer::start_with_tls(&files.join("server.pem"), &files.join("server.key")).await;
-    let authority = std::fs::read(files.join("authority.pem")).expect("a file of the tests");
-    let trusting = JetStreamOptions {
-        url: server.url().replace("nats://", "tls://"),
-        authorities_pem: Some(authority),
-        ..quick(&server)
-    };
-    let queue = connect(&trusting).await;
-    queue
-        .publish(Lane::Bulk, &named("north"), &tasks("a", 3))
-        .await
-        .expect("a publication");
-    assert_eq!(fetched(queue.fetch(Lane::Bulk, 3, SOON).await).len(), 3);
-    // Whoever does not know the authority does not speak to the server, and says so in its log.
-    let distrusting = JetStreamOptions {
-        authorities_pem: None,
-        ..trusting
-    };
-    match JetStreamQueue::connect(distrusting).await {
-        Ok(queue) => unavailable("publish", queue.stats(Lane::Bulk).await),
-        Err(error) => assert!(matches!(error, ConnectError::Refused(_)), "{error:?}"),
-    }
-    // And who insists on TLS does not speak to a server without it.
-    let plain = NatsServer::start().await;
-    let insisting = JetStreamOptions::new(plain.url().replace("nats://", "tls://"));
-    match JetStreamQueue::connect(insisting).await {
-        Ok(queue) => unavailable("publish", queue.stats(Lane::Bulk).await),
-        Err(error) => assert!(matches!(error, ConnectError::Refused(_)), "{error:?}"),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_does_not_take_us_is_named_at_the_start() {
-    let server = NatsServer::start_with("authorization { token: \"right\" }").await;
-    let with = |token: &str| JetStreamOptions {
-        credentials: Credentials::Token(token.to_owned()),
-        ..quick(&server)
-    };
-    let refused = JetStreamQueue::connect(with("wrong")).await;
-    assert!(
-        matches!(refused, Err(ConnectError::Refused(_))),
-        "{:?}",
-        refused.err()
-    );
-    let three = JetStreamOptions {
-        replicas: 3,
-        ..with("right")
-    };
-    let refused = JetStreamQueue::connect(three).await;
-    assert!(
-        matches!(refused, Err(ConnectError::Setup(_))),
-        "{:?}",
-        refused.err()
-    );
-    let queue = connect(&with("right")).await;
-    assert_eq!(queue.stats(Lane::Bulk).await.expect("counted").waiting, 0);
-    // The next start finds everything there, and changes what is to be changed.
-    let changed = JetStreamOptions {
-        tasks_max: 5,
-        lease: Duration::from_secs(7),
-        ..with("right")
-    };
-    let queue = connect(&changed).await;
-    let refused = queue
-        .publish(Lane::Bulk, &named("north"), &tasks("a", 6))
-        .await;
-    unavailable("6 of 5", refused);
-}
-
-fn quick(server: &NatsServer) -> JetStreamOptions {
+pub(crate) fn quick(server: &NatsServer) -> JetStreamOptions {
     JetStreamOptions {
         // Short enough to wait for, long enough for a busy machine to say a word to the server within a part of it.
         lease: Duration::from_secs(3),
@@ -657,23 +584,23 @@ fn quick(server: &NatsServer) -> JetStreamOptions {
     }
 }
 
-async fn connect(options: &JetStreamOptions) -> JetStreamQueue {
+pub(crate) async fn connect(options: &JetStreamOptions) -> JetStreamQueue {
     JetStreamQueue::connect(options.clone())
         .await
         .expect("a connection")
 }
 
-fn unavailable<T>(what: &str, outcome: Result<T>) {
+pub(crate) fn unavailable<T>(what: &str, outcome: Result<T>) {
     let error = outcome.err().unwrap_or_else(|| panic!("{what} must fail"));
     assert_eq!(error.code(), ErrorCode::Unavailable, "{what}: {error:?}");
     assert!(error.retry_after_hint().is_some(), "{what}: {error:?}");
 }
 
-fn fetched(outcome: Result<Vec<Leased>>) -> Vec<Leased> {
+pub(crate) fn fetched(outcome: Result<Vec<Leased>>) -> Vec<Leased> {
     outcome.expect("a queue that is there")
 }
 
-fn tasks(name: &str, count: usize) -> Vec<Task> {
+pub(crate) fn tasks(name: &str, count: usize) -> Vec<Task> {
     (0..count)
         .map(|number| task(&format!("{name}-{number:04}")))
         .collect()
@@ -694,7 +621,7 @@ fn ids(leased: &[Leased]) -> Vec<String> {
     ids
 }
 
-fn named(tenant: &str) -> TenantId {
+pub(crate) fn named(tenant: &str) -> TenantId {
     TenantId::parse(tenant).expect("a tenant name")
 }
 

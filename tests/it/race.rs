@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use boxoffice_engine::{Engine, Store};
 use boxoffice_tests::{
     Account, Answer, Client, Config, Program, SurrealServer, TempFolder, organizer_and_tenant,
 };
@@ -133,7 +132,7 @@ async fn one_key_sent_fifty_times_at_once_books_once() {
 async fn two_hosts_on_one_server_sell_exactly_what_there_is() {
     let (server, folder) = (SurrealServer::start().await, TempFolder::new("two-hosts"));
     let config = Config::remote(&server).mail_folder(&folder.join("mails"));
-    let engine = remote_engine(&server).await;
+    let engine = server.engine().await;
     let (_, _, address) = organizer_and_tenant(&engine, "north").await;
     let config = config.write(&folder, "boxoffice.toml");
     let hosts = [Program::serve(&config).await, Program::serve(&config).await];
@@ -181,24 +180,6 @@ pub(crate) async fn customers(door: &Client, count: usize) -> Vec<Account> {
         .buffered(SIGN_UPS_AT_ONCE)
         .collect()
         .await
-}
-
-/// An engine of this process on the server that the programs use, with their namespace and database.
-pub(crate) async fn remote_engine(server: &SurrealServer) -> Engine {
-    let store = Store::Remote {
-        url: server.url(),
-        namespace: "tests".to_owned(),
-        database: "tests".to_owned(),
-        username: SurrealServer::USERNAME.to_owned(),
-        password: SurrealServer::PASSWORD.to_owned(),
-    };
-    let engine = Engine::builder()
-        .store(store)
-        .settings(boxoffice_tests::quick_settings());
-    engine
-        .build()
-        .await
-        .expect("an engine on the server starts")
 }
 
 /// Sends all bookings once every one of them is ready to go.

@@ -7,10 +7,7 @@ use boxoffice_engine::{Caller, Engine, PageRequest};
 use boxoffice_tests::{Program, SurrealServer, TempFolder};
 use serde_json::json;
 
-use crate::{
-    api::{event_body, path_of, text},
-    race::remote_engine,
-};
+use crate::api::{event_body, path_of, text};
 
 /// Verifies everything in an engine and panics at the first difference.
 pub(crate) async fn assert_verified(engine: &Engine) {
@@ -119,7 +116,7 @@ async fn the_program_verifies_a_folder_and_a_running_host() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kind_of_false_books_is_named() {
     let server = SurrealServer::start().await;
-    let engine = remote_engine(&server).await;
+    let engine = server.engine().await;
     let (tenant, organizer, _) = boxoffice_tests::organizer_and_tenant(&engine, "north").await;
     let now = jiff::Timestamp::now();
     let event = boxoffice_tests::create_event(&engine, &organizer, now, 10).await;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{NatsServer, SmtpServer, SurrealServer, TempFolder};
+use crate::{NatsCluster, NatsServer, SmtpServer, SurrealServer, TempFolder};
 
 /// A configuration in the making: sections, keys and values as TOML has them.
 #[derive(Clone, Default)]
@@ -19,8 +19,8 @@ impl Config {
             .text("store", "url", &server.url())
             .text("store", "username", SurrealServer::USERNAME)
             .text("store", "password", SurrealServer::PASSWORD)
-            .text("store", "namespace", "tests")
-            .text("store", "database", "tests")
+            .text("store", "namespace", SurrealServer::NAMESPACE)
+            .text("store", "database", SurrealServer::NAMESPACE)
             .with_key()
             .quick()
     }
@@ -60,6 +60,14 @@ impl Config {
     pub fn nats(self, server: &NatsServer) -> Self {
         self.text("queue", "kind", "nats")
             .text("queue", "url", &server.url())
+    }
+
+    /// Tasks go through these servers, with a copy at each.
+    #[must_use]
+    pub fn nats_cluster(self, cluster: &NatsCluster) -> Self {
+        self.text("queue", "kind", "nats")
+            .text("queue", "url", &cluster.url())
+            .raw("queue", "replicas", "3")
     }
 
     /// Mails are written to this folder.

@@ -6,9 +6,11 @@
 
 mod client;
 mod configs;
+mod crowd;
 mod folders;
 mod hosted;
 mod mails;
+mod nats_keys;
 mod platform;
 mod processes;
 mod programs;
@@ -17,16 +19,18 @@ mod wait;
 
 pub use client::{Account, Answer, Client, Problem};
 pub use configs::Config;
+pub use crowd::{Crowd, is_final, wait_until_final, wait_until_final_within};
 pub use folders::{TempFolder, workspace_root};
 pub use hosted::Hosted;
 pub use mails::{EnvelopedMail, ReceivedMail, count_mails, read_mails};
+pub use nats_keys::NatsOperator;
 pub use platform::{
     FakeClock, TestPlatform, create_event, email, ensure_customer, organizer_and_tenant,
     quick_settings,
 };
 pub use processes::Process;
 pub use programs::{Finished, Program};
-pub use servers::{NatsServer, SmtpServer, SurrealServer};
+pub use servers::{LoggedMail, NatsCluster, NatsServer, SmtpLog, SmtpServer, SurrealServer};
 pub use wait::{Patience, wait_for, wait_until};
 
 /// Whether the long form of the tests was asked for (`BOXOFFICE_LONG=1`, set by `tests/run.py --long`).

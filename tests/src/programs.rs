@@ -105,13 +105,23 @@ impl Program {
     ///
     /// # Panics
     /// When it does not end, or not with success.
-    pub async fn stop(mut self) {
-        let status = self.process.terminate(Patience::START).await;
+    pub async fn stop(self) {
+        self.signal("TERM");
+        self.stopped().await;
+    }
+
+    /// Waits until it has ended, after a signal that asked it to, and answers what it wrote.
+    ///
+    /// # Panics
+    /// When it does not end, or not with success.
+    pub async fn stopped(mut self) -> String {
+        let status = self.process.wait_for_end(Patience::START).await;
         assert!(
             status.success(),
             "boxoffice ended with {status} after SIGTERM:\n{}",
             self.process.output()
         );
+        self.process.output()
     }
 
     /// Runs a subcommand that ends by itself.

@@ -46,11 +46,16 @@ impl LeasesModule {
             Some(record) if record.holder == holder => true,
             Some(record) => self.unchanged_for(name, record) >= lease,
         };
-        Ok(may_take
+        let held = may_take
             && self
                 .repository
                 .replace(scope, name, present.as_ref(), &new)
-                .await?)
+                .await?;
+        // Said once, so that a log tells which of many processes does what only one does.
+        if held && present.is_none_or(|record| record.holder != holder) {
+            tracing::info!(lease = name, "took a lease");
+        }
+        Ok(held)
     }
 
     fn unchanged_for(&self, name: &'static str, record: &LeaseRecord) -> Duration {
