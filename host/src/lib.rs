@@ -16,6 +16,8 @@
 //! # }
 //! ```
 
+#![deny(unsafe_code)]
+
 #[cfg(feature = "program")]
 mod assembly;
 mod auth;
@@ -25,6 +27,8 @@ pub mod cli;
 mod config;
 #[cfg(feature = "smtp")]
 pub mod mail;
+#[cfg(feature = "plugins")]
+pub mod plugin_host;
 mod routes;
 #[cfg(feature = "program")]
 mod telemetry;
@@ -34,4 +38,6 @@ pub use auth::{Authenticate, TokenKey, TokenKeys};
 pub use boxoffice_nats::{JetStreamOptions, JetStreamQueue};
 #[cfg(feature = "smtp")]
 pub use mail::{SmtpMailer, SmtpSettings};
+#[cfg(feature = "plugins")]
+pub use plugin_host::{PluginHost, PluginHostSettings};
 pub use routes::{RouterOptions, error_codes, error_page, openapi_json, router};

@@ -303,17 +303,20 @@ impl Policy for Priced {
         match request.lines[0].quantity {
             1 => Ok(Decision::Adjust {
                 unit_prices_minor: vec![0],
+                messages: Vec::new(),
             }),
             3 => Ok(Decision::Reject {
                 code: "three".to_owned(),
                 reason: "Not three.".to_owned(),
             }),
-            4 => Err(HookFailure("the policy is ill".to_owned())),
+            4 => Err(HookFailure::Failed("the policy is ill".to_owned())),
             5 => Ok(Decision::Adjust {
                 unit_prices_minor: vec![1],
+                messages: Vec::new(),
             }),
             _ => Ok(Decision::Adjust {
                 unit_prices_minor: vec![0, 0],
+                messages: Vec::new(),
             }),
         }
     }

@@ -5,6 +5,7 @@
 mod clock;
 mod ids;
 mod mailer;
+mod plugins;
 mod policy;
 mod queue;
 mod templates;
@@ -13,8 +14,14 @@ pub use crate::types::Lane;
 pub use clock::{Clock, SystemClock};
 pub use ids::{IdSource, SeededIds, UlidIds};
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
+pub use plugins::{
+    BookingRequest, CancellationRequest, LoadFailure, PluginAnswer, PluginCall, PluginLogLine,
+    PluginOutcome, PluginRef, PluginRefusal, PluginRequest, PluginRuntime, PluginUsage,
+    RenderRequest, RequestCustomer, RequestEvent, RequestLine, RequestMoment, RequestTicketType,
+};
 pub use policy::{
-    BookingView, CustomerView, Decision, EventView, HookFailure, LineView, Policy, TicketTypeView,
+    BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,
+    Policy, TicketTypeView, WhenNotLoaded,
 };
 pub use queue::{LaneStats, Leased, Queue, Receipt, Settlement, Task, TaskKind};
 pub use templates::{RenderFailure, Rendered, Templates};

@@ -1,12 +1,13 @@
 //! The words of a mail: the port, and the built-in templates.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::types::{NotificationKind, TenantId};
 
 /// The words of one mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rendered {
     /// One line.
     pub subject: String,

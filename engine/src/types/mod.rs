@@ -6,6 +6,7 @@ mod events;
 mod ids;
 mod notifications;
 mod pages;
+mod plugins;
 mod stored;
 mod tenants;
 mod text;
@@ -26,6 +27,10 @@ pub use notifications::{
     NotificationStatus, NotificationSummary,
 };
 pub use pages::{Page, PageRequest};
+pub use plugins::{
+    ActivatePlugin, ActivePlugin, DecisionRecord, DecisionStep, PluginFacts, PluginHash,
+    PluginName, PluginSet, PluginState, PluginVersion, UploadPlugin, WhenNotLoaded,
+};
 pub use tenants::{CreateTenant, Tenant, TenantSettings};
 pub use text::{EmailAddress, Label, Prose};
 pub use users::{

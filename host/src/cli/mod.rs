@@ -7,6 +7,8 @@ mod accounts;
 mod demo;
 mod dev;
 mod lifecycle;
+#[cfg(feature = "plugins")]
+mod plugin;
 mod remote;
 mod serve;
 mod store;
@@ -59,6 +61,14 @@ enum Command {
     Operator(accounts::OperatorCommand),
     /// Recomputes all events' counters from the capacity ledger and the bookings, and names what does not agree.
     Verify(verify::VerifyArgs),
+    /// Checks and runs plugins.
+    #[cfg(feature = "plugins")]
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// Reads a component and writes its machine code: what a host starts for each upload, in a process of its own.
+    #[cfg(feature = "plugins")]
+    #[command(name = plugin::COMPILE, hide = true)]
+    PluginCompile,
     /// Prints the API's OpenAPI document.
     Openapi,
     /// Prints the page of an error code: what it means and what to do.
@@ -104,6 +114,10 @@ impl StoreArgs {
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
+    #[cfg(feature = "plugins")]
+    if matches!(command, Command::PluginCompile) {
+        return crate::plugin_host::compile_stdin();
+    }
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -122,6 +136,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::User(command) => block_on(accounts::user(command)),
         Command::Operator(command) => block_on(accounts::operator(command)),
         Command::Verify(args) => block_on(verify::verify(args)),
+        #[cfg(feature = "plugins")]
+        Command::Plugin(command) => block_on(plugin::plugin(command)),
+        #[cfg(feature = "plugins")]
+        Command::PluginCompile => unreachable!("handled before a runtime is needed"),
         Command::Openapi => print(&crate::openapi_json()),
         Command::Explain { code } => explain(code.as_deref()),
     }

@@ -114,7 +114,7 @@ fn a_finding_says_where_what_and_how_to_mend_it() {
 /// Every Rust file and manifest of the workspace.
 fn workspace_files() -> Vec<SourceFile> {
     let mut files = Vec::new();
-    for folder in ["engine", "host", "nats", "tests"] {
+    for folder in ["engine", "host", "nats", "tests", "wit"] {
         collect(&workspace_root().join(folder), &mut files);
     }
     files

@@ -1,0 +1,373 @@
+//! Running what tenants uploaded: the port that a plugin host implements. The engine knows no WebAssembly.
+//!
+//! Requests and answers have the shapes of `wit/boxoffice.wit`, in camelCase: what is recorded with a decision can be
+//! asked again, and a plugin's fixtures are the same JSON.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{BookingView, CancellationView, Decision, EventView, HookFailure, LineView, Rendered};
+use crate::types::{PluginFacts, PluginHash, TenantId};
+
+/// Runs plugins. Without one an engine has native policies and the built-in words only, and refuses bookings of
+/// tenants who have plugins active.
+#[async_trait]
+pub trait PluginRuntime: Send + Sync + 'static {
+    /// The largest plugin that is taken, in bytes.
+    fn upload_bytes_max(&self) -> usize;
+
+    /// Looks at an upload without running any of it.
+    ///
+    /// # Errors
+    /// [`PluginRefusal`] says what is wrong and what it should be.
+    async fn inspect(&self, bytes: Arc<[u8]>) -> Result<PluginFacts, PluginRefusal>;
+
+    /// Makes a plugin ready to be called; that takes milliseconds to minutes. Does nothing for one that is ready.
+    ///
+    /// # Errors
+    /// [`LoadFailure`].
+    async fn load(&self, plugin: &PluginRef, bytes: Arc<[u8]>) -> Result<(), LoadFailure>;
+
+    /// Whether a plugin can be called now.
+    fn is_loaded(&self, plugin: &PluginRef) -> bool;
+
+    /// Makes one call in a fresh instance.
+    async fn call(&self, call: &PluginCall, request: &PluginRequest) -> PluginOutcome;
+}
+
+/// Which plugin: a tenant's, by its content.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PluginRef {
+    /// Whose.
+    pub tenant: TenantId,
+    /// SHA-256 of its bytes.
+    pub hash: PluginHash,
+}
+
+/// How a plugin is called.
+#[derive(Debug, Clone)]
+pub struct PluginCall {
+    /// Which one.
+    pub plugin: PluginRef,
+    /// The tenant's configuration for it: a JSON object.
+    pub config: Arc<str>,
+    /// Whether somebody waits for it; trials and replays give way to those.
+    pub urgent: bool,
+}
+
+/// Why an upload is refused: a sentence for the tenant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PluginRefusal(pub String);
+
+/// Why a plugin is not ready.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadFailure {
+    /// It never will be: a sentence for the tenant.
+    #[error("{0}")]
+    Rejected(String),
+    /// Something of ours failed; another try may go well.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What came of a call.
+#[derive(Debug, Clone)]
+pub struct PluginOutcome {
+    /// The answer, if there is one.
+    pub answer: Result<PluginAnswer, HookFailure>,
+    /// What it cost.
+    pub usage: PluginUsage,
+    /// What the plugin wrote into its log, cut to the limit.
+    pub logs: Vec<PluginLogLine>,
+}
+
+/// What a call cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginUsage {
+    /// Instructions, roughly; the same for the same call.
+    pub fuel: u64,
+    /// Time on a thread.
+    pub microseconds: u64,
+    /// Largest memory.
+    pub memory_bytes: u64,
+}
+
+/// A line that a plugin logged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginLogLine {
+    /// `debug`, `info`, `warn`, `error`, or `stderr` for what it wrote there.
+    pub level: String,
+    /// Its text.
+    pub message: String,
+}
+
+/// What a plugin is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "export", content = "request", rename_all = "kebab-case")]
+pub enum PluginRequest {
+    /// May this be booked?
+    ValidateBooking(BookingRequest),
+    /// May this be cancelled?
+    ValidateCancellation(CancellationRequest),
+    /// How is this worded?
+    Render(RenderRequest),
+}
+
+/// What a plugin answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PluginAnswer {
+    /// To a booking or a cancellation.
+    Decided(Decision),
+    /// The words of a mail.
+    Rendered {
+        /// Them.
+        rendered: Rendered,
+    },
+    /// It words no such mail.
+    Declined {
+        /// Why.
+        declined: String,
+    },
+}
+
+/// `booking-request` of the WIT.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BookingRequest {
+    /// The event to be booked.
+    pub event: RequestEvent,
+    /// What is to be booked.
+    pub lines: Vec<RequestLine>,
+    /// Who books.
+    pub customer: RequestCustomer,
+    /// The moment of the call.
+    pub now: RequestMoment,
+}
+
+/// `cancellation-request` of the WIT.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CancellationRequest {
+    /// The event that is booked.
+    pub event: RequestEvent,
+    /// The booking's id.
+    pub booking: String,
+    /// When it was made.
+    pub booked_at: String,
+    /// What is to be cancelled.
+    pub lines: Vec<RequestLine>,
+    /// Who it belongs to.
+    pub customer: RequestCustomer,
+    /// The moment of the call.
+    pub now: RequestMoment,
+}
+
+/// `render-request` of the WIT, its data as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RenderRequest {
+    /// The notification's kind.
+    pub kind: String,
+    /// BCP 47 tag of the reader's language.
+    pub locale: String,
+    /// What the mail is about.
+    pub data: Value,
+}
+
+/// `event` of the WIT.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestEvent {
+    /// Which event.
+    pub id: String,
+    /// Its version.
+    pub version: u32,
+    /// Its name.
+    pub title: String,
+    /// When it begins.
+    pub starts_at: String,
+    /// When it ends.
+    #[serde(default)]
+    pub ends_at: Option<String>,
+    /// Its zone.
+    pub time_zone: String,
+    /// Its place.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// Currency of its prices.
+    pub currency: String,
+    /// What can be booked.
+    pub ticket_types: Vec<RequestTicketType>,
+}
+
+/// `ticket-type` of the WIT.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestTicketType {
+    /// Which type.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// Its list price.
+    pub price_minor: u32,
+}
+
+/// `line` of the WIT.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestLine {
+    /// Which type.
+    pub ticket_type: String,
+    /// How many.
+    pub quantity: u32,
+    /// Price of one.
+    pub unit_price_minor: u32,
+}
+
+/// `customer` of the WIT.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestCustomer {
+    /// Names the customer within the tenant.
+    pub pseudonym: String,
+    /// Tickets of this event the customer holds.
+    pub tickets_in_event: u32,
+    /// Only for plugins that may see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Only for plugins that may see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// `moment` of the WIT.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestMoment {
+    /// In UTC.
+    pub utc: String,
+    /// In the event's zone.
+    pub local: String,
+}
+
+impl From<&BookingView> for BookingRequest {
+    fn from(view: &BookingView) -> Self {
+        Self {
+            event: RequestEvent::from(&view.event),
+            lines: view.lines.iter().map(RequestLine::from).collect(),
+            customer: RequestCustomer {
+                pseudonym: view.customer.pseudonym.clone(),
+                tickets_in_event: view.customer.tickets_in_event,
+                email: None,
+                name: None,
+            },
+            now: RequestMoment::at(view.now, &view.event.time_zone),
+        }
+    }
+}
+
+impl From<&CancellationView> for CancellationRequest {
+    fn from(view: &CancellationView) -> Self {
+        Self {
+            event: RequestEvent::from(&view.event),
+            booking: view.booking.to_string(),
+            booked_at: view.booked_at.to_string(),
+            lines: view.lines.iter().map(RequestLine::from).collect(),
+            customer: RequestCustomer {
+                pseudonym: view.customer.pseudonym.clone(),
+                tickets_in_event: view.customer.tickets_in_event,
+                email: None,
+                name: None,
+            },
+            now: RequestMoment::at(view.now, &view.event.time_zone),
+        }
+    }
+}
+
+impl From<&EventView> for RequestEvent {
+    fn from(event: &EventView) -> Self {
+        Self {
+            id: event.id.to_string(),
+            // Four billion changes of one event: nobody makes them.
+            version: u32::try_from(event.version).unwrap_or(u32::MAX),
+            title: event.title.clone(),
+            starts_at: event.starts_at.to_string(),
+            ends_at: event.ends_at.map(|moment| moment.to_string()),
+            time_zone: event.time_zone.clone(),
+            location: event.location.clone(),
+            currency: event.currency.clone(),
+            ticket_types: event
+                .ticket_types
+                .iter()
+                .map(|kind| RequestTicketType {
+                    id: kind.id.clone(),
+                    name: kind.name.clone(),
+                    price_minor: kind.price_minor,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<&LineView> for RequestLine {
+    fn from(line: &LineView) -> Self {
+        Self {
+            ticket_type: line.ticket_type.clone(),
+            quantity: line.quantity,
+            unit_price_minor: line.unit_price_minor,
+        }
+    }
+}
+
+impl RequestMoment {
+    /// Writes a moment in UTC and in a zone; one that is not known is taken for UTC.
+    pub fn at(moment: Timestamp, zone: &str) -> Self {
+        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+        Self {
+            utc: moment.to_string(),
+            local: moment
+                .to_zoned(zone)
+                .strftime("%Y-%m-%dT%H:%M:%S%:z")
+                .to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_in_both_zones() {
+        let moment = RequestMoment::at(
+            "2026-11-22T18:30:00Z".parse().expect("a moment"),
+            "Europe/Berlin",
+        );
+        assert_eq!(moment.utc, "2026-11-22T18:30:00Z");
+        assert_eq!(moment.local, "2026-11-22T19:30:00+01:00");
+    }
+
+    #[test]
+    fn answers_read_as_the_contract_for_fixtures_says() {
+        let adjust = PluginAnswer::Decided(Decision::Adjust {
+            unit_prices_minor: vec![1],
+            messages: Vec::new(),
+        });
+        let text = serde_json::to_string(&adjust).expect("JSON");
+        assert_eq!(
+            text,
+            r#"{"decision":"adjust","unitPricesMinor":[1],"messages":[]}"#
+        );
+        assert_eq!(
+            serde_json::from_str::<PluginAnswer>(&text).expect("read back"),
+            adjust
+        );
+    }
+}

@@ -1,0 +1,271 @@
+//! Plugins of a tenant: what was uploaded, what is active, and what was decided with it.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{EventId, UserId};
+use crate::{Error, Result};
+
+/// Names a plugin's content: the SHA-256 of its bytes, as 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PluginHash([u8; 32]);
+
+impl PluginHash {
+    /// Computes the name of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for PluginHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl FromStr for PluginHash {
+    type Err = Error;
+
+    /// Reads 64 hexadecimal digits; any other text is `not-found`.
+    fn from_str(text: &str) -> Result<Self> {
+        let none = || {
+            let shown: String = text.chars().filter(char::is_ascii_graphic).take(80).collect();
+            Error::not_found("plugin version", shown)
+        };
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(none());
+        }
+        let mut bytes = [0; 32];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| none())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for PluginHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PluginHash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a tenant calls a plugin, over all its versions: 1 to 64 of `a-z`, `0-9` and inner `-`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct PluginName(String);
+
+impl PluginName {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// `field-invalid` for any other text.
+    pub fn parse(field: &'static str, text: &str) -> Result<Self> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if (1..=64).contains(&text.len())
+            && text.bytes().all(allowed)
+            && !text.starts_with('-')
+            && !text.ends_with('-')
+        {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::field(
+                field,
+                "A plugin's name is 1 to 64 lower-case letters, digits and inner hyphens.",
+            ))
+        }
+    }
+
+    /// Takes a name that was checked when it was stored.
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PluginName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// How far an upload has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginState {
+    /// It is being made ready.
+    Compiling,
+    /// It can be activated.
+    Ready,
+    /// It can't, and never will be.
+    Rejected {
+        /// Why, for the tenant.
+        reason: String,
+    },
+}
+
+/// What a plugin is made of, as far as can be seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PluginFacts {
+    /// Names of what it exports.
+    pub exports: Vec<String>,
+    /// Names of what it imports.
+    pub imports: Vec<String>,
+    /// The version of the contract that it was built for.
+    pub wit_version: String,
+    /// Whether it decides about bookings.
+    pub decides: bool,
+    /// Whether it words mails.
+    pub words: bool,
+}
+
+/// One version of a plugin; never changed once uploaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginVersion {
+    /// What the tenant calls the plugin.
+    pub name: PluginName,
+    /// Names this version.
+    pub hash: PluginHash,
+    /// How far it has come.
+    pub state: PluginState,
+    /// Its size.
+    pub size_bytes: u64,
+    /// What it is made of.
+    pub facts: PluginFacts,
+    /// Who uploaded it, if that was a user.
+    pub uploaded_by: Option<UserId>,
+    /// When, UTC.
+    pub uploaded_at: Timestamp,
+    /// Since when it is not asked any more, because it failed for too many customers, and how it failed.
+    pub quarantined: Option<(Timestamp, String)>,
+}
+
+/// What happens to a request while a policy cannot be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenNotLoaded {
+    /// It is refused (`policy-unavailable`).
+    #[default]
+    Refuse,
+    /// It is decided without this policy.
+    Skip,
+}
+
+/// Uploads a version of a plugin.
+#[derive(Debug, Clone)]
+pub struct UploadPlugin {
+    /// What the tenant calls the plugin.
+    pub name: PluginName,
+    /// The component.
+    pub bytes: std::sync::Arc<[u8]>,
+}
+
+/// A plugin that is in use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActivePlugin {
+    /// Which plugin.
+    pub name: PluginName,
+    /// For which event; none for all of the tenant's.
+    pub event: Option<EventId>,
+    /// Which of its versions.
+    pub version: PluginHash,
+    /// The versions before, newest first: what rolling back goes to.
+    pub previous: Vec<PluginHash>,
+    /// The tenant's configuration for it: the text of a JSON object.
+    pub config: String,
+    /// What happens while it cannot be loaded.
+    pub when_not_loaded: WhenNotLoaded,
+    /// Whether it sees e-mail address and name of customers.
+    pub sees_identity: bool,
+    /// Whether it is asked.
+    pub enabled: bool,
+    /// Copied from the version: whether it decides about bookings.
+    pub decides: bool,
+    /// Copied from the version: whether it words mails.
+    pub words: bool,
+}
+
+/// What is in use at a tenant, in the order in which policies are asked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PluginSet {
+    /// Grows with every change. A booking is decided and written under one version.
+    pub version: u64,
+    /// At most [`PluginSet::PLUGINS_MAX`].
+    pub plugins: Vec<ActivePlugin>,
+}
+
+impl PluginSet {
+    /// Plugins in use at a tenant. With configurations of 16 KiB the row stays below 1 MiB.
+    pub const PLUGINS_MAX: usize = 64;
+    /// Versions kept for rolling back.
+    pub const PREVIOUS_MAX: usize = 10;
+    /// Longest configuration.
+    pub const CONFIG_BYTES_MAX: usize = 16 * 1024;
+
+    /// The policies to be asked about an event, in order.
+    pub fn policies_of(&self, event: EventId) -> impl Iterator<Item = &ActivePlugin> {
+        self.plugins.iter().filter(move |plugin| {
+            plugin.enabled && plugin.decides && plugin.event.is_none_or(|own| own == event)
+        })
+    }
+}
+
+/// Puts a version into use, or changes how it is used. What is `None` stays as it is.
+#[derive(Debug, Clone)]
+pub struct ActivatePlugin {
+    /// Which plugin.
+    pub name: PluginName,
+    /// For which event; none for all of the tenant's.
+    pub event: Option<EventId>,
+    /// Which version; none keeps the one in use.
+    pub version: Option<PluginHash>,
+    /// The text of a JSON object.
+    pub config: Option<String>,
+    /// What happens while it cannot be loaded.
+    pub when_not_loaded: Option<WhenNotLoaded>,
+    /// Whether it sees e-mail address and name of customers.
+    pub sees_identity: Option<bool>,
+    /// Whether it is asked.
+    pub enabled: Option<bool>,
+    /// Its place among the plugins in use, from 0.
+    pub position: Option<usize>,
+}
+
+/// A decision that a booking was made on, or a sampled refusal, with all that the policies saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRecord {
+    /// The set of plugins it was decided under.
+    pub policy_version: u64,
+    /// What each of them was asked and answered, in order.
+    pub steps: Vec<DecisionStep>,
+}
+
+/// One plugin's part in a decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecisionStep {
+    /// What the tenant calls it.
+    pub plugin: String,
+    /// Which version.
+    pub version: PluginHash,
+    /// Its configuration at that time.
+    pub config: String,
+    /// What it was asked, in the shape of a fixture; none if it was too large to keep.
+    pub request: Option<serde_json::Value>,
+    /// What it answered, or how it failed.
+    pub answer: serde_json::Value,
+}

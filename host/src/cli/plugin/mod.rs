@@ -1,0 +1,83 @@
+//! `boxoffice plugin …`: what somebody who writes plugins needs.
+//!
+//! Called by the program. `check` and `run` do what a host does, with the same code; `push` asks a running host.
+
+mod check;
+mod run;
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use boxoffice_engine::{
+    PluginFacts, PluginHash, TenantId,
+    ports::{PluginRef, PluginRuntime as _},
+};
+use clap::Subcommand;
+
+use crate::plugin_host::{Compiler, PluginHost, PluginHostSettings};
+
+/// The argument of this program that makes it a compiling child; see [`crate::plugin_host::Compiler`].
+pub(crate) const COMPILE: &str = "plugin-compile";
+
+/// `boxoffice plugin …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginCommand {
+    /// Says whether a host would take a component, and what it is made of.
+    Check(check::CheckArgs),
+    /// Makes one call of a component, as a host would, and prints the answer and what it cost.
+    Run(run::RunArgs),
+}
+
+/// Runs one of these commands.
+pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<()> {
+    match command {
+        PluginCommand::Check(args) => check::check(args).await,
+        PluginCommand::Run(args) => run::run(args).await,
+    }
+}
+
+/// A component that was checked and compiled, on a host of its own.
+struct Local {
+    host: PluginHost,
+    plugin: PluginRef,
+    facts: PluginFacts,
+    size_bytes: usize,
+}
+
+impl Local {
+    /// Reads, checks and compiles a component.
+    ///
+    /// # Errors
+    /// What a tenant would read who uploads it.
+    async fn load(path: &Path, upload_bytes_max: Option<usize>) -> anyhow::Result<Self> {
+        let bytes: Arc<[u8]> = std::fs::read(path)
+            .with_context(|| path.display().to_string())?
+            .into();
+        let mut settings = PluginHostSettings::new(own_compiler()?);
+        settings.threads = Some(1);
+        if let Some(most) = upload_bytes_max {
+            settings.upload_bytes_max = most;
+        }
+        let host = PluginHost::new(settings).map_err(anyhow::Error::msg)?;
+        let facts = host.inspect(bytes.clone()).await?;
+        let plugin = PluginRef {
+            tenant: TenantId::parse("local")?,
+            hash: PluginHash::of(&bytes),
+        };
+        host.load(&plugin, bytes.clone()).await?;
+        Ok(Self {
+            host,
+            plugin,
+            facts,
+            size_bytes: bytes.len(),
+        })
+    }
+}
+
+/// This program as the compiler.
+pub(crate) fn own_compiler() -> anyhow::Result<Compiler> {
+    Ok(Compiler::Program {
+        path: std::env::current_exe().context("finding this program")?,
+        arguments: vec![COMPILE.to_owned()],
+    })
+}

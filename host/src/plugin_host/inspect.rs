@@ -1,0 +1,272 @@
+//! The first look at an upload: is it a component, of our contract, asking for nothing that is not there?
+//!
+//! Called by the plugin host before anything is compiled. Calls wasmparser; runs nothing.
+
+use boxoffice_engine::{PluginFacts, ports::PluginRefusal};
+use boxoffice_wit::{PACKAGE, line_of};
+use wasmparser::{Encoding, Parser, Payload, Validator};
+
+/// Interfaces of ours that a plugin may export.
+const POLICY: &str = "booking-policy";
+const TEMPLATE: &str = "notification-template";
+/// Interfaces of ours that it may import.
+const OURS: [&str; 2] = ["host", "types"];
+/// Packages of WASI 0.2 that are there, with nothing in them.
+const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
+/// Names that are kept and shown; a component may have thousands.
+const NAMES_MAX: usize = 200;
+/// Longest name that is shown.
+const NAME_CHARACTERS_MAX: usize = 120;
+
+/// Looks at an upload.
+///
+/// # Errors
+/// What is wrong, with the export or import at fault and the line of the contract that it should match.
+pub(super) fn inspect(bytes: &[u8], bytes_max: usize) -> Result<PluginFacts, PluginRefusal> {
+    if bytes.len() > bytes_max {
+        return refuse(format!(
+            "The plugin has {} bytes, and {bytes_max} are allowed. Strip it (`strip = true`, `opt-level = \"s\"`), or \
+             ask the operator for a larger limit.",
+            bytes.len()
+        ));
+    }
+    require_component(bytes)?;
+    Validator::new().validate_all(bytes).map_err(|error| {
+        let what = if error.message().contains("unexpected end") {
+            "The file ends too early; was it uploaded whole?"
+        } else {
+            "The component is malformed."
+        };
+        PluginRefusal(format!(
+            "{what} At byte {}: {}.",
+            error.offset(),
+            shown(error.message())
+        ))
+    })?;
+    let (imports, exports) = names(bytes)?;
+    imports.iter().try_for_each(|name| check_import(name))?;
+    let mut facts = PluginFacts {
+        imports,
+        ..PluginFacts::default()
+    };
+    for name in &exports {
+        match ours(name)? {
+            Some((POLICY, version)) => {
+                facts.decides = true;
+                facts.wit_version = version;
+            }
+            Some((TEMPLATE, version)) => {
+                facts.words = true;
+                facts.wit_version = version;
+            }
+            // Some toolchains export more than they were asked to.
+            _ => {}
+        }
+    }
+    if !facts.decides && !facts.words {
+        return Err(exports_nothing_of_ours(&exports));
+    }
+    facts.exports = exports;
+    Ok(facts)
+}
+
+/// Adds the line of the contract that a message about an export or import is about.
+pub(super) fn with_wit_line(message: &str) -> String {
+    let shown = shown(message);
+    let functions = [
+        (POLICY, "validate-booking"),
+        (POLICY, "validate-cancellation"),
+        (TEMPLATE, "render"),
+        ("host", "log"),
+    ];
+    let line = functions
+        .iter()
+        .find(|(_, function)| message.contains(&format!("`{function}`")))
+        .and_then(|(interface, function)| line_of(interface, Some(function)))
+        .or_else(|| {
+            [POLICY, TEMPLATE, "host", "types"]
+                .iter()
+                .find(|interface| message.contains(&format!("{PACKAGE}/{interface}@")))
+                .and_then(|interface| line_of(interface, None))
+        });
+    match line {
+        Some(line) => format!("{shown}\n  it should match {line}"),
+        None => shown,
+    }
+}
+
+fn require_component(bytes: &[u8]) -> Result<(), PluginRefusal> {
+    if !bytes.starts_with(b"\0asm") {
+        let start = String::from_utf8_lossy(&bytes[..bytes.len().min(64)]);
+        return refuse(if bytes.is_empty() {
+            "The file is empty.".to_owned()
+        } else if start.trim_start().starts_with("(component")
+            || start.trim_start().starts_with("(module")
+        {
+            "This is WebAssembly text. Upload the binary form: `wasm-tools parse x.wat -o x.wasm`."
+                .to_owned()
+        } else {
+            "This is no WebAssembly: a component begins with the bytes 00 61 73 6d.".to_owned()
+        });
+    }
+    match Parser::new(0).parse_all(bytes).next() {
+        Some(Ok(Payload::Version {
+            encoding: Encoding::Component,
+            ..
+        })) => Ok(()),
+        Some(Ok(Payload::Version {
+            encoding: Encoding::Module,
+            ..
+        })) => refuse(
+            "This is a core module, not a component. Build it for `wasm32-wasip2`, or make a component of it: \
+             `jco new core.wasm --wasi-reactor -o x.wasm`.",
+        ),
+        Some(Err(error)) if error.message().contains("unexpected end") => {
+            refuse("The file ends too early; was it uploaded whole?")
+        }
+        _ => refuse("This is WebAssembly of a version that is not known here."),
+    }
+}
+
+/// Names of what the component itself, not those inside it, imports and exports.
+fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), PluginRefusal> {
+    let malformed = |error: wasmparser::BinaryReaderError| {
+        PluginRefusal(format!(
+            "The component is malformed. {}.",
+            shown(error.message())
+        ))
+    };
+    let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0_usize);
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(malformed)? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    imports.push(import.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    exports.push(export.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+        if imports.len() > NAMES_MAX || exports.len() > NAMES_MAX {
+            return refuse(format!(
+                "The component imports or exports more than {NAMES_MAX} things."
+            ));
+        }
+    }
+    Ok((imports, exports))
+}
+
+fn check_import(name: &str) -> Result<(), PluginRefusal> {
+    if let Some((interface, _)) = ours(name)? {
+        if OURS.contains(&interface) {
+            return Ok(());
+        }
+        return refuse(format!(
+            "The plugin imports `{}`, which plugins export. A host offers {} alone.",
+            shown(name),
+            line_text("host", None)
+        ));
+    }
+    let wasi = name
+        .strip_prefix("wasi:")
+        .and_then(|rest| rest.split_once('/'));
+    match wasi {
+        Some((package, rest)) if WASI.contains(&package) => {
+            let version = rest.split_once('@').map_or("", |(_, version)| version);
+            if version.starts_with("0.2.") {
+                Ok(())
+            } else {
+                refuse(format!(
+                    "The plugin imports `{}`; here is WASI 0.2 only.",
+                    shown(name)
+                ))
+            }
+        }
+        _ => refuse(format!(
+            "The plugin imports `{}`, which no plugin gets. It may import WASI 0.2 (with nothing behind it) and {}.",
+            shown(name),
+            line_text("host", Some("log"))
+        )),
+    }
+}
+
+/// What a name means if it is one of our package's: the interface and its version.
+fn ours(name: &str) -> Result<Option<(&str, String)>, PluginRefusal> {
+    let Some(rest) = name
+        .strip_prefix(PACKAGE)
+        .and_then(|rest| rest.strip_prefix('/'))
+    else {
+        return Ok(None);
+    };
+    let here = boxoffice_wit::version();
+    let Some((interface, version)) = rest.split_once('@') else {
+        return refuse(format!(
+            "`{}` has no version. Build against `package {PACKAGE}@{here};`.",
+            shown(name)
+        ));
+    };
+    let line = |version: &str| {
+        let mut parts = version.split('.');
+        let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
+        Some((number(parts.next())?, number(parts.next())?))
+    };
+    if line(version) == line(here) {
+        return Ok(Some((interface, version.to_owned())));
+    }
+    let which = if line(version) > line(here) {
+        "newer than"
+    } else {
+        "not the same as"
+    };
+    refuse(format!(
+        "`{}` is of version {} of the contract, {which} {here}, which this host speaks. Build against \
+         `package {PACKAGE}@{here};`.",
+        shown(name),
+        shown(version)
+    ))
+}
+
+fn exports_nothing_of_ours(exports: &[String]) -> PluginRefusal {
+    let found = if exports.is_empty() {
+        "nothing".to_owned()
+    } else {
+        let names: Vec<String> = exports
+            .iter()
+            .take(5)
+            .map(|name| format!("`{}`", shown(name)))
+            .collect();
+        names.join(", ")
+    };
+    PluginRefusal(format!(
+        "The component is made for another world: it exports {found}. A plugin exports `{PACKAGE}/{POLICY}@{version}` \
+         ({}) or `{PACKAGE}/{TEMPLATE}@{version}` ({}), or both.",
+        line_text(POLICY, None),
+        line_text(TEMPLATE, None),
+        version = boxoffice_wit::version(),
+    ))
+}
+
+fn line_text(interface: &str, item: Option<&str>) -> String {
+    line_of(interface, item).map_or_else(String::new, |line| line.to_string())
+}
+
+/// A stranger's text: one line, cut.
+fn shown(text: &str) -> String {
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(3 * NAME_CHARACTERS_MAX)
+        .collect()
+}
+
+fn refuse<T>(reason: impl Into<String>) -> Result<T, PluginRefusal> {
+    Err(PluginRefusal(reason.into()))
+}

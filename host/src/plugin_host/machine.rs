@@ -1,0 +1,124 @@
+//! The one wasmtime engine of a host: its settings, what it links, and the clock that interrupts.
+//!
+//! Called by the plugin host and by the compiling child, which must agree on every setting. Calls wasmtime.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use boxoffice_wit::host::policy::Policy as PolicyWorld;
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    component::{HasSelf, Linker},
+};
+
+use super::guest::Guest;
+
+/// How often running plugins are interrupted, to let others run and to look at their time.
+const TICK: Duration = Duration::from_millis(1);
+/// Stack of a plugin. Deep recursion ends here, far below what its fiber has.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// Engine, linker and ticker.
+pub(super) struct Machine {
+    pub(super) wasm: Engine,
+    pub(super) linker: Linker<Guest>,
+    over: Arc<AtomicBool>,
+}
+
+impl Machine {
+    /// Makes the machine that calls run on: `calls_max` at once, with up to `memory_bytes_max` each.
+    pub(super) fn for_calls(calls_max: usize, memory_bytes_max: usize) -> wasmtime::Result<Self> {
+        let mut config = settings();
+        config.allocation_strategy(pool(calls_max, memory_bytes_max));
+        let wasm = match Engine::new(&config) {
+            Ok(wasm) => wasm,
+            Err(error) => {
+                // A pool reserves address space in advance; where that is short, instances are made one by one.
+                tracing::warn!(%error, "no pool for plugins on this machine; calls will be slower");
+                config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+                Engine::new(&config)?
+            }
+        };
+        let over = Arc::new(AtomicBool::new(false));
+        let (ticking, stop) = (wasm.weak(), over.clone());
+        thread::Builder::new()
+            .name("plugin-ticks".to_owned())
+            .spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    thread::sleep(TICK);
+                    match ticking.upgrade() {
+                        Some(wasm) => wasm.increment_epoch(),
+                        None => return,
+                    }
+                }
+            })?;
+        Ok(Self {
+            linker: linker(&wasm)?,
+            wasm,
+            over,
+        })
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The engine of the compiling child: the same code, no pool.
+pub(super) fn compiling() -> wasmtime::Result<Engine> {
+    Engine::new(&settings())
+}
+
+/// What plugins may call: `log`, and WASI with nothing granted.
+pub(super) fn linker(wasm: &Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(wasm);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    PolicyWorld::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
+    Ok(linker)
+}
+
+/// Everything that makes machine code what it is. Child and host share it, or nothing would load.
+fn settings() -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        // Off: it makes small calls up to three times slower, for features that no plugin of ours has.
+        .concurrency_support(false)
+        .max_wasm_stack(STACK_BYTES)
+        .memory_init_cow(true)
+        // The same question has the same answer on every machine, or a replay would prove nothing.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
+    config
+}
+
+fn pool(calls_max: usize, memory_bytes_max: usize) -> PoolingAllocationConfig {
+    let calls = u32::try_from(calls_max).unwrap_or(u32::MAX / 256);
+    let mut pool = PoolingAllocationConfig::new();
+    // Totals are set together: running out of any of them is an error, not a wait.
+    pool.total_component_instances(calls)
+        .total_stacks(calls)
+        .max_core_instances_per_component(64)
+        .total_core_instances(calls * 64)
+        .max_memories_per_component(3)
+        .total_memories(calls * 3)
+        .max_tables_per_component(16)
+        .total_tables(calls * 16)
+        .table_elements(10_000)
+        .max_memory_size(memory_bytes_max)
+        .max_core_instance_size(1024 * 1024)
+        .max_component_instance_size(1024 * 1024)
+        // What the last call touched is cleared rather than unmapped up to here: cheaper for small plugins.
+        .linear_memory_keep_resident(64 * 1024)
+        .table_keep_resident(16 * 1024);
+    pool
+}

@@ -1,0 +1,129 @@
+//! The limits of plugins and how they are compiled. The defaults are the measured ones; each with its reason.
+//!
+//! Made by assembly from the configuration, or by an embedding platform.
+
+use std::{path::PathBuf, time::Duration};
+
+/// How plugins are run.
+#[derive(Debug, Clone)]
+pub struct PluginHostSettings {
+    /// The largest upload: 4 MiB holds Rust, C and QuickJS; Python and StarlingMonkey need 32 MiB.
+    pub upload_bytes_max: usize,
+    /// What a call of a policy may use.
+    pub policy: CallLimits,
+    /// What a call of a template may use. Nobody waits for a mail as for a booking.
+    pub template: CallLimits,
+    /// Calls of one tenant at the same time; the next ones wait.
+    pub tenant_calls_max: usize,
+    /// Calls of all tenants at the same time; each holds its memory.
+    pub calls_max: usize,
+    /// Calls of one tenant that may wait for their turn; those beyond it are told to come back.
+    pub tenant_waiting_max: usize,
+    /// Longest wait for a turn.
+    pub wait_max: Duration,
+    /// Fuel that a tenant's calls may use per second, on average over [`Self::BURST`]. A Rust policy uses some 50,000.
+    pub tenant_fuel_per_second: u64,
+    /// Threads that calls run on; none takes as many as there are cores.
+    pub threads: Option<usize>,
+    /// How machine code is made.
+    pub compiler: Compiler,
+    /// Longest time for compiling one plugin.
+    pub compile_time_max: Duration,
+    /// Most memory for compiling one plugin.
+    pub compile_memory_bytes_max: u64,
+    /// Where compiled plugins are kept over a restart.
+    pub cache: Option<PluginCache>,
+    /// Compiled plugins kept ready; those not asked for longest make room, and come back from the cache.
+    pub loaded_max: usize,
+}
+
+/// What one call may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Time on a thread.
+    pub time: Duration,
+    /// Fuel: instructions, roughly.
+    pub fuel: u64,
+    /// Memory, tables included.
+    pub memory_bytes: usize,
+    /// What it is asked, as JSON.
+    pub input_bytes: usize,
+    /// What it answers.
+    pub output_bytes: usize,
+    /// What is kept of its log; the rest is cut.
+    pub log_bytes: usize,
+}
+
+/// How machine code is made. Compiling what strangers wrote is outside of what the compiler promises to survive.
+#[derive(Debug, Clone)]
+pub enum Compiler {
+    /// By a program in a process of its own, without environment, which is killed when it takes too long or too much:
+    /// `boxoffice plugin-compile`, or any that reads a component from its input and calls [`super::compile_stdin`].
+    Program {
+        /// The program.
+        path: PathBuf,
+        /// Its arguments.
+        arguments: Vec<String>,
+    },
+    /// In this process, bounded by nothing but the size of uploads. Only for platforms that know who uploads.
+    InProcess,
+}
+
+/// Where compiled plugins are kept over a restart.
+#[derive(Clone)]
+pub struct PluginCache {
+    /// A folder that only this program writes.
+    pub folder: PathBuf,
+    /// What the kept files are sealed with; keep it anywhere but in the folder.
+    pub key: [u8; 32],
+}
+
+impl std::fmt::Debug for PluginCache {
+    /// Leaves the key out.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_tuple("PluginCache")
+            .field(&self.folder)
+            .finish()
+    }
+}
+
+impl PluginHostSettings {
+    /// What unused fuel adds up over.
+    pub const BURST: Duration = Duration::from_secs(2);
+
+    /// The defaults, with this compiler.
+    pub fn new(compiler: Compiler) -> Self {
+        let policy = CallLimits {
+            time: Duration::from_millis(50),
+            fuel: 20_000_000,
+            memory_bytes: 32 * 1024 * 1024,
+            input_bytes: 64 * 1024,
+            output_bytes: 256 * 1024,
+            log_bytes: 8 * 1024,
+        };
+        Self {
+            upload_bytes_max: 4 * 1024 * 1024,
+            policy,
+            template: CallLimits {
+                time: Duration::from_millis(250),
+                fuel: 100_000_000,
+                // Text and HTML are bounded to 256 KiB each by the contract.
+                output_bytes: 1024 * 1024,
+                input_bytes: 256 * 1024,
+                ..policy
+            },
+            tenant_calls_max: 8,
+            calls_max: 64,
+            tenant_waiting_max: 4_096,
+            wait_max: Duration::from_secs(2),
+            tenant_fuel_per_second: 1_000_000_000,
+            threads: None,
+            compiler,
+            compile_time_max: Duration::from_secs(120),
+            compile_memory_bytes_max: 1024 * 1024 * 1024,
+            cache: None,
+            loaded_max: 2_000,
+        }
+    }
+}
