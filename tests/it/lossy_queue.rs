@@ -12,16 +12,15 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_engine::{
-    BookTickets, Caller, Engine, Error, ErrorCode, Label, NewTicketType, NotificationStatus,
-    Result, TenantId, UpdateEvent,
+    BookTickets, Caller, Engine, Error, ErrorCode, NotificationStatus, Result, TenantId,
     ports::{
         Lane, LaneStats, Leased, MailOutcome, Mailer, OutgoingMail, Queue, Receipt, Settlement,
         Task,
     },
 };
 use boxoffice_tests::{
-    Patience, create_event, email, ensure_customer, organizer_and_tenant, quick_settings, wait_for,
-    wait_until,
+    Patience, create_event, email, ensure_customer, move_event, organizer_and_tenant,
+    quick_settings, wait_for, wait_until,
 };
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -53,23 +52,7 @@ async fn a_queue_that_loses_repeats_and_refuses_changes_nothing() {
     })
     .await;
 
-    let mut details = event.details.clone();
-    details.location = Some(Label::parse("location", "New Hall").expect("one line"));
-    let command = UpdateEvent {
-        event: event.id,
-        expected_version: event.version,
-        details,
-        status: event.status,
-        ticket_types: vec![NewTicketType::general(10_000)],
-        total_tickets: None,
-        notify_customers: None,
-    };
-    let change = engine
-        .events()
-        .update(&organizer, command)
-        .await
-        .expect("a change");
-    let notification = change.notification.expect("a new place concerns customers");
+    let notification = move_event(&engine, &organizer, &event, "New Hall").await;
     assert_eq!(notification.recipients, CUSTOMERS as u64);
     let shown = wait_for(Patience::WORK, "everybody to be told", || async {
         let shown = engine

@@ -9,12 +9,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use boxoffice_engine::{
     BookTickets, Caller, Delivery, DeliveryState, EmailAddress, Engine, Event, Notification,
-    NotificationId, PageRequest, TenantId, UpdateEvent, UserRole, WorkerHandle,
+    NotificationId, PageRequest, TenantId, UserRole, WorkerHandle,
 };
 use boxoffice_host::{SmtpMailer, SmtpSettings, mail::SmtpTls};
 use boxoffice_tests::{
-    Patience, SmtpServer, create_event, ensure_customer, organizer_and_tenant, quick_settings,
-    wait_for, wait_until,
+    Patience, SmtpServer, create_event, ensure_customer, move_event, organizer_and_tenant,
+    quick_settings, wait_for, wait_until,
 };
 use jiff::Timestamp;
 
@@ -281,27 +281,8 @@ impl Desk {
 
     /// Moves an event and answers the notification that tells its customers.
     async fn announce_for(&self, event: &Event, location: &str) -> NotificationId {
-        let mut details = event.details.clone();
-        details.location =
-            Some(boxoffice_engine::Label::parse("location", location).expect("one line"));
-        let command = UpdateEvent {
-            event: event.id,
-            expected_version: event.version,
-            details,
-            status: event.status,
-            ticket_types: vec![boxoffice_engine::NewTicketType::general(1000)],
-            total_tickets: None,
-            notify_customers: None,
-        };
-        let change = self
-            .engine
-            .events()
-            .update(&self.organizer, command)
+        move_event(&self.engine, &self.organizer, event, location)
             .await
-            .expect("a change");
-        change
-            .notification
-            .expect("a new place concerns customers")
             .id
     }
 

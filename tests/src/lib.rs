@@ -25,8 +25,8 @@ pub use hosted::Hosted;
 pub use mails::{EnvelopedMail, ReceivedMail, count_mails, read_mails};
 pub use nats_keys::NatsOperator;
 pub use platform::{
-    FakeClock, TestPlatform, create_event, email, ensure_customer, organizer_and_tenant,
-    quick_settings,
+    FakeClock, TestPlatform, create_event, email, ensure_customer, move_event,
+    organizer_and_tenant, quick_settings,
 };
 pub use processes::Process;
 pub use programs::{Finished, Program};

@@ -11,7 +11,8 @@ use std::{
 use boxoffice_engine::{
     BookTickets, Booking, Caller, CreateEvent, CreateTenant, CreateUser, EmailAddress, Engine,
     EngineBuilder, EnsureUser, Event, EventDetails, EventId, EventStatus, Label, NewTicketType,
-    Prose, Settings, TenantId, TenantSettings, UserRole, WorkerHandle,
+    NotificationSummary, Prose, Settings, TenantId, TenantSettings, UpdateEvent, UserRole,
+    WorkerHandle,
     ports::{Clock, FolderMailer, SeededIds},
 };
 use jiff::Timestamp;
@@ -336,6 +337,34 @@ pub async fn create_event(
         .create(organizer, command)
         .await
         .expect("a new event")
+}
+
+/// Moves an event of one ticket type to another place and answers the notification that tells its customers.
+///
+/// # Panics
+/// When the engine refuses, or tells nobody.
+pub async fn move_event(
+    engine: &Engine,
+    organizer: &Caller,
+    event: &Event,
+    place: &str,
+) -> NotificationSummary {
+    let details = EventDetails {
+        location: Some(label(place)),
+        ..event.details.clone()
+    };
+    let command = UpdateEvent {
+        event: event.id,
+        expected_version: event.version,
+        details,
+        status: event.status,
+        ticket_types: vec![NewTicketType::general(event.total_tickets)],
+        total_tickets: None,
+        notify_customers: None,
+    };
+    let change = engine.events().update(organizer, command).await;
+    let notification = change.expect("a change").notification;
+    notification.expect("a new place concerns customers")
 }
 
 /// `NAME@TENANT.test`.

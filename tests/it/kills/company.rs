@@ -234,6 +234,7 @@ impl Company {
     /// Asks all to end, sees that they handed everything back, and lets others finish.
     async fn drain(&mut self, organizer: &Account, notification: &str) {
         let leaving: Vec<Program> = self.hosts.drain(..).chain(self.workers.drain(..)).collect();
+        let begun = Instant::now();
         for program in &leaving {
             program.signal("TERM");
         }
@@ -244,6 +245,7 @@ impl Company {
                 "it did not hand back what it held within its own bound:\n{output}"
             );
         }
+        println!("all ended after {:.1?}", begun.elapsed());
         let host = Program::serve(&self.config).await;
         let path = format!("/api/notifications/{notification}");
         let shown = organizer.client.at(&host.client()).get(&path).await;
@@ -258,6 +260,7 @@ impl Company {
             join_all((1..HOSTS).map(|_| Program::serve(&self.config))),
             join_all((0..WORKERS).map(|_| Program::worker(&self.config))),
         );
+        println!("all are replaced after {:.1?}", begun.elapsed());
         self.hosts.extend(hosts);
         self.workers.extend(workers);
     }
