@@ -8,10 +8,13 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     Error, ErrorCode, Result,
-    app_modules::{Bookings, Events, Notifications, Operators, Sessions, Tenants, Users},
+    app_modules::{
+        Bookings, Events, Notifications, Operators, Sessions, Subscriptions, Tenants, Users,
+    },
     modules::{Modules, Surroundings},
     ports::{
-        Clock, FolderMailer, IdSource, Mailer, Policy, Queue, SystemClock, Templates, UlidIds,
+        Clock, FolderMailer, IdSource, Links, Mailer, Policy, Queue, SystemClock, Templates,
+        UlidIds,
     },
     types::EmailAddress,
     worker::Worker,
@@ -62,6 +65,8 @@ pub struct Settings {
     pub retry_pause_max: Duration,
     /// Tries of a delivery before it is dead.
     pub attempts_max: u32,
+    /// Announcements that a tenant may allow itself in a day; each is a mail to every customer of an event.
+    pub announcements_per_day_max: u32,
 }
 
 impl Default for Settings {
@@ -77,6 +82,7 @@ impl Default for Settings {
             retry_pause: Duration::from_secs(30),
             retry_pause_max: Duration::from_secs(4 * 3600),
             attempts_max: 40,
+            announcements_per_day_max: 100,
         }
     }
 }
@@ -91,6 +97,7 @@ pub(crate) struct Inner {
     pub(crate) surroundings: Surroundings,
     pub(crate) policies: Vec<Arc<dyn Policy>>,
     pub(crate) templates: Option<Arc<dyn Templates>>,
+    pub(crate) links: Option<Arc<dyn Links>>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) queue: Arc<dyn Queue>,
     /// As many permits as the mailer sends mails at once; who marks a delivery as `sending` holds one.
@@ -110,6 +117,7 @@ impl Engine {
             mailer: None,
             policies: Vec::new(),
             templates: None,
+            links: None,
             queue: None,
             clock: None,
             ids: None,
@@ -146,6 +154,11 @@ impl Engine {
         Operators(self.0.clone())
     }
 
+    /// Use cases around which mails customers do without.
+    pub fn subscriptions(&self) -> Subscriptions {
+        Subscriptions(self.0.clone())
+    }
+
     /// Use cases around notifications.
     pub fn notifications(&self) -> Notifications {
         Notifications(self.0.clone())
@@ -178,6 +191,7 @@ pub struct EngineBuilder {
     mailer: Option<Arc<dyn Mailer>>,
     policies: Vec<Arc<dyn Policy>>,
     templates: Option<Arc<dyn Templates>>,
+    links: Option<Arc<dyn Links>>,
     queue: Option<Arc<dyn Queue>>,
     clock: Option<Arc<dyn Clock>>,
     ids: Option<Arc<dyn IdSource>>,
@@ -222,6 +236,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn templates(mut self, templates: impl Templates) -> Self {
         self.templates = Some(Arc::new(templates));
+        self
+    }
+
+    /// Makes the links in mails this way; without it bulk mails have none to unsubscribe with.
+    #[must_use]
+    pub fn links(mut self, links: impl Links) -> Self {
+        self.links = Some(Arc::new(links));
         self
     }
 
@@ -272,6 +293,7 @@ impl EngineBuilder {
             surroundings,
             policies: self.policies,
             templates: self.templates,
+            links: self.links,
             mailer,
             queue,
             sending,

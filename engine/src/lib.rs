@@ -6,7 +6,7 @@
 //! ```
 //! use boxoffice_engine::{
 //!     BookTickets, Caller, CreateEvent, CreateTenant, EmailAddress, Engine, EnsureUser, EventDetails,
-//!     EventStatus, Label, NewTicketType, Prose, TenantId, TenantSettings,
+//!     EventStatus, Label, NewTicketType, Prose, Reminder, TenantId, TenantSettings,
 //! };
 //! # use boxoffice_engine::{Result, Store};
 //!
@@ -33,6 +33,7 @@
 //!         ends_at: None,
 //!         time_zone: "Europe/Berlin".to_owned(),
 //!         location: None,
+//!         reminder: Reminder::AsTenant,
 //!     },
 //!     status: EventStatus::Published,
 //!     ticket_types: vec![NewTicketType::general(100)],

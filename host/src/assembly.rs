@@ -64,6 +64,10 @@ pub(crate) async fn engine(config: &Config, mails: Mails) -> Result<Engine, Asse
         Some(options) => builder.queue(Arc::new(queue(options).await?)),
         None => builder,
     };
+    let builder = match &config.links {
+        Some(links) => builder.links(links.clone()),
+        None => builder,
+    };
     Ok(builder.build().await?)
 }
 
@@ -81,6 +85,7 @@ pub(crate) fn router_options(config: &Config) -> Result<RouterOptions, ConfigErr
     })?;
     Ok(RouterOptions {
         keys,
+        links: config.links.clone(),
         body_bytes_max: config.http.body_bytes_max,
         throttle_logins: config.http.throttle_logins,
         trusted_proxies: config.http.trusted_proxies.clone(),

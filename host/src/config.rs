@@ -14,7 +14,7 @@ use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions};
 use figment::Figment;
 
 use crate::{
-    auth::{TokenKey, TokenKeys},
+    auth::{TokenKey, TokenKeys, UnsubscribeLinks},
     mail::{SmtpSettings, SmtpTls},
 };
 use reader::Reader;
@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) store: StoreConfig,
     /// Keys for tokens, if some are configured.
     pub(crate) keys: Option<TokenKeys>,
+    /// Makes the links in mails, if an address and keys are configured.
+    pub(crate) links: Option<UnsubscribeLinks>,
     /// How requests are taken.
     pub(crate) http: HttpConfig,
     /// How mails leave.
@@ -114,6 +116,7 @@ impl Config {
             listen: reader.address("listen")?,
             store: store(&reader)?,
             keys: keys(&reader)?,
+            links: links(&reader)?,
             http: HttpConfig {
                 // Below 1 KiB not even a sign-in fits; above 100 MiB one request can exhaust a small host.
                 body_bytes_max: reader.number("http.body_bytes_max", 1_024..=104_857_600)?,
@@ -174,15 +177,39 @@ fn store(reader: &Reader) -> Result<StoreConfig, ConfigError> {
     })
 }
 
+fn key_list(reader: &Reader, option: &str) -> Result<Vec<TokenKey>, ConfigError> {
+    let tables = reader.tables(option, &["id", "secret"])?;
+    let key = |[id, secret]: [String; 2]| TokenKey {
+        id,
+        secret: secret.into_bytes(),
+    };
+    Ok(tables.into_iter().map(key).collect())
+}
+
+fn links(reader: &Reader) -> Result<Option<UnsubscribeLinks>, ConfigError> {
+    let public_url = reader.text("links.public_url")?;
+    let keys = key_list(reader, "links.keys")?;
+    match (public_url.is_empty(), keys.is_empty()) {
+        (true, true) => Ok(None),
+        (true, false) => Err(ConfigError::missing(
+            "links.public_url",
+            "there are links.keys, so say where the API is reached from outside: https://tickets.example.org",
+        )),
+        (false, true) => Err(ConfigError::missing(
+            "links.keys",
+            "there is a links.public_url, so links need a key: keys = [{ id = \"…\", secret = \"…\" }] under [links]",
+        )),
+        (false, false) => UnsubscribeLinks::new(&public_url, keys)
+            .map(Some)
+            .map_err(|reason| {
+                let at = "links.public_url and links.keys";
+                ConfigError::new(at, "(secrets)", format_args!("right: {reason}"))
+            }),
+    }
+}
+
 fn keys(reader: &Reader) -> Result<Option<TokenKeys>, ConfigError> {
-    let keys: Vec<TokenKey> = reader
-        .tables("auth.keys", &["id", "secret"])?
-        .into_iter()
-        .map(|[id, secret]| TokenKey {
-            id,
-            secret: secret.into_bytes(),
-        })
-        .collect();
+    let keys = key_list(reader, "auth.keys")?;
     if keys.is_empty() {
         return Ok(None);
     }
@@ -309,6 +336,7 @@ fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
         retry_pause: reader.seconds("worker.retry_pause_seconds", pause.clone())?,
         retry_pause_max: reader.seconds("worker.retry_pause_max_seconds", pause)?,
         attempts_max: reader.number("worker.attempts_max", 1..=1_000)?,
+        announcements_per_day_max: reader.number("mail.announcements_per_day_max", 0..=100_000)?,
         ..Settings::default()
     };
     if engine.retry_pause_max < engine.retry_pause {
@@ -340,7 +368,7 @@ mod tests {
             format!("{:?}", Settings::default()),
         );
         assert_eq!(ours, engines);
-        assert!(config.keys.is_none());
+        assert!(config.keys.is_none() && config.links.is_none());
     }
 
     #[test]

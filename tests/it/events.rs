@@ -26,6 +26,8 @@ async fn an_event_is_answered_whole() {
         "endsAt": "2027-03-01T22:00:00Z",
         "timeZone": "Europe/Berlin",
         "location": "Old Hall",
+        "reminderMinutes": null,
+        "reminder": null,
         "status": "published",
         "totalTickets": 50,
         "ticketsSold": 0,

@@ -3,6 +3,7 @@
 //! Run by `tests/run.py`, which builds the programs and sets what the kit needs; `python3 tests/run.py FILTER`
 //! runs the tests whose name holds FILTER.
 
+mod announcements;
 mod api;
 mod architecture;
 mod bookings;
@@ -19,7 +20,10 @@ mod nats_access;
 mod nats_workers;
 mod queue;
 mod race;
+mod reminders;
 mod routes;
 mod sessions;
+mod tenants;
 mod ticket_types;
+mod unsubscribe;
 mod verify;

@@ -11,8 +11,8 @@ use std::{
 use boxoffice_engine::{
     BookTickets, Booking, Caller, CreateEvent, CreateTenant, CreateUser, EmailAddress, Engine,
     EngineBuilder, EnsureUser, Event, EventDetails, EventId, EventStatus, Label, NewTicketType,
-    NotificationSummary, Prose, Settings, TenantId, TenantSettings, UpdateEvent, UserRole,
-    WorkerHandle,
+    NotificationSummary, Prose, Reminder, Settings, TenantId, TenantSettings, UpdateEvent,
+    UserRole, WorkerHandle,
     ports::{Clock, FolderMailer, SeededIds},
 };
 use jiff::Timestamp;
@@ -124,7 +124,7 @@ impl TestPlatform {
             currency: "EUR".to_owned(),
             settings: TenantSettings {
                 organizers_may_register: true,
-                reply_to: None,
+                ..TenantSettings::default()
             },
         };
         self.engine
@@ -254,7 +254,7 @@ pub async fn organizer_and_tenant(
         currency: "EUR".to_owned(),
         settings: TenantSettings {
             organizers_may_register: true,
-            reply_to: None,
+            ..TenantSettings::default()
         },
     };
     engine
@@ -324,6 +324,7 @@ pub async fn create_event(
         ends_at: None,
         time_zone: "Europe/Berlin".to_owned(),
         location: Some(label("Old Hall")),
+        reminder: Reminder::AsTenant,
     };
     let ticket_types = vec![NewTicketType::general(tickets)];
     let command = CreateEvent {

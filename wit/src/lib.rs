@@ -86,7 +86,10 @@ mod tests {
             ("notification-template", "render"),
         ] {
             let line = line_of(interface, Some(function)).expect(function);
-            assert_eq!(WIT.lines().nth(line.number - 1).map(str::trim), Some(line.text));
+            assert_eq!(
+                WIT.lines().nth(line.number - 1).map(str::trim),
+                Some(line.text)
+            );
         }
         assert_eq!(
             line_of("booking-policy", Some("decision")).map(|line| line.text),

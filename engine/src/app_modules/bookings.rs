@@ -217,9 +217,9 @@ impl Bookings {
                 Ok(Decision::Reject { code, reason }) => {
                     return Err(Error::new(ErrorCode::PolicyRejected, reason).policy_code(code));
                 }
-                Ok(Decision::Adjust { unit_prices_minor, .. }) => {
-                    adjust(&mut view, &list_prices, unit_prices_minor)?
-                }
+                Ok(Decision::Adjust {
+                    unit_prices_minor, ..
+                }) => adjust(&mut view, &list_prices, unit_prices_minor)?,
                 Err(failure) => return Err(policy_unavailable(failure)),
             }
         }
@@ -322,11 +322,13 @@ fn list_prices(types: &[TicketType], request: &RequestedBooking) -> Result<Vec<L
 /// Takes over a policy's prices, unless they cannot be meant.
 fn adjust(view: &mut BookingView, list_prices: &[u32], unit_prices_minor: Vec<u32>) -> Result<()> {
     if unit_prices_minor.len() != view.lines.len() {
-        return Err(policy_unavailable(crate::ports::HookFailure::Failed(format!(
-            "{} prices for {} lines",
-            unit_prices_minor.len(),
-            view.lines.len()
-        ))));
+        return Err(policy_unavailable(crate::ports::HookFailure::Failed(
+            format!(
+                "{} prices for {} lines",
+                unit_prices_minor.len(),
+                view.lines.len()
+            ),
+        )));
     }
     for ((line, price), list_price) in view
         .lines
@@ -337,7 +339,9 @@ fn adjust(view: &mut BookingView, list_prices: &[u32], unit_prices_minor: Vec<u3
         if u64::from(price) > u64::from(*list_price) * PRICE_FACTOR_MAX {
             let failure =
                 format!("a price of {price} is more than ten times the list price {list_price}");
-            return Err(policy_unavailable(crate::ports::HookFailure::Failed(failure)));
+            return Err(policy_unavailable(crate::ports::HookFailure::Failed(
+                failure,
+            )));
         }
         line.unit_price_minor = price;
     }

@@ -32,7 +32,7 @@ impl Events {
         self.0
             .modules
             .events
-            .create(&tenant.id, caller.user_id(), tenant.currency, command)
+            .create(&tenant, caller.user_id(), command)
             .await
     }
 
@@ -66,11 +66,8 @@ impl Events {
         caller.require_signed_in()?;
         self.require_manages(caller, command.event).await?;
         command.validate()?;
-        self.0
-            .modules
-            .events
-            .update(caller.tenant()?, command)
-            .await
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
+        self.0.modules.events.update(&tenant, command).await
     }
 
     /// Calls an event off: bookings end, customers are told, updates not yet sent are dropped.

@@ -15,6 +15,7 @@ mod notifications;
 mod operators;
 mod queues;
 mod sessions;
+mod subscriptions;
 mod tenants;
 mod users;
 
@@ -24,5 +25,6 @@ pub use notifications::Notifications;
 pub use operators::Operators;
 pub(crate) use queues::Queues;
 pub use sessions::Sessions;
+pub use subscriptions::Subscriptions;
 pub use tenants::Tenants;
 pub use users::Users;

@@ -1,13 +1,19 @@
-//! What customers are told: progress of a notification and its deliveries.
+//! What customers are told: announcements, and the progress of a notification and its deliveries.
 //!
-//! Called by hosts and platforms. Calls the notifications and events modules.
+//! Called by hosts and platforms. Calls the announcements, notifications and events modules.
 
 use std::sync::Arc;
 
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result,
     engine::Inner,
-    types::{Caller, Delivery, Notification, NotificationId, Page, PageRequest},
+    types::{
+        Announce, Caller, Delivery, EventStatus, Notification, NotificationId, NotificationSummary,
+        Page, PageRequest,
+    },
 };
 
 /// Use cases around notifications.
@@ -15,6 +21,52 @@ use crate::{
 pub struct Notifications(pub(crate) Arc<Inner>);
 
 impl Notifications {
+    /// Tells all customers of an event something, in one mail to each, by those who manage the event. Counts against
+    /// what the tenant may announce in a day.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `field-invalid`, `event-not-published`, `event-cancelled`, `too-many-requests` when the
+    /// day's announcements are made, `idempotency-key-reused`, `conflict-try-again`, `outcome-unknown`.
+    pub async fn announce(
+        &self,
+        caller: &Caller,
+        command: Announce,
+    ) -> Result<NotificationSummary> {
+        caller.require_signed_in()?;
+        let modules = &self.0.modules;
+        let tenant = modules.tenants.get(caller.tenant()?).await?;
+        let none = || Error::not_found("event", command.event);
+        let event = modules.events.find(&tenant.id, command.event).await?;
+        let event = event.ok_or_else(none)?;
+        let manages = caller.require_manager(event.organizer);
+        match (event.status, manages) {
+            // What somebody may not even see is not there.
+            (EventStatus::Draft, Err(_)) => return Err(none()),
+            (_, manages) => manages?,
+        }
+        command.validate()?;
+        match event.status {
+            EventStatus::Published => {}
+            EventStatus::Draft => {
+                return Err(Error::new(
+                    ErrorCode::EventNotPublished,
+                    "Nobody has booked a draft; publish the event first.",
+                ));
+            }
+            EventStatus::Cancelled => {
+                return Err(Error::new(
+                    ErrorCode::EventCancelled,
+                    "The event was called off, and its customers were told.",
+                ));
+            }
+        }
+        let hash = request_hash(&command);
+        modules
+            .announcements
+            .announce(&tenant, caller.user_id(), command, hash)
+            .await
+    }
+
     /// Shows how far a notification has come, to the event's organizer, the tenant's owner and staff.
     ///
     /// # Errors
@@ -70,4 +122,11 @@ impl Notifications {
             .ok_or_else(none)?;
         caller.require_manager_or_staff(event.organizer)
     }
+}
+
+/// What makes two requests the same: everything but the key itself.
+fn request_hash(command: &Announce) -> String {
+    let canonical = json!([command.event, command.subject, command.message]);
+    let digest = Sha256::digest(canonical.to_string().as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::{
     ErrorCode, Result,
     engine::Inner,
-    types::{Caller, CreateTenant, Page, PageRequest, Tenant, TenantId},
+    types::{
+        Caller, CreateTenant, EmailAddress, Page, PageRequest, Role, Tenant, TenantId, UpdateTenant,
+    },
 };
 
 /// Use cases around tenants.
@@ -47,6 +49,58 @@ impl Tenants {
     /// `not-found`.
     pub async fn show(&self, caller: &Caller) -> Result<Tenant> {
         self.0.modules.tenants.get(caller.tenant()?).await
+    }
+
+    /// Shows a tenant with its settings, to its owners and organizers.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn settings(&self, caller: &Caller) -> Result<Tenant> {
+        caller.require_any(
+            &[Role::Owner, Role::Organizer],
+            "Only owners and organizers see the tenant's settings.",
+        )?;
+        self.0.modules.tenants.get(caller.tenant()?).await
+    }
+
+    /// Replaces what an owner may say about their tenant.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `field-invalid`, `version-mismatch`, `conflict-try-again`.
+    pub async fn update(&self, caller: &Caller, command: UpdateTenant) -> Result<Tenant> {
+        caller.require_any(
+            &[Role::Owner],
+            "Only an owner of this tenant may change its settings.",
+        )?;
+        command.validate(self.0.surroundings.settings.announcements_per_day_max)?;
+        self.0
+            .modules
+            .tenants
+            .update(caller.tenant()?, command)
+            .await
+    }
+
+    /// Sets the sender's address of the tenant's mails (none: the installation's), by an operator, who answers for the
+    /// domains that the installation's mail servers may speak for.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `conflict-try-again`.
+    pub async fn set_mail_from(
+        &self,
+        caller: &Caller,
+        mail_from: Option<EmailAddress>,
+    ) -> Result<Tenant> {
+        caller.require_operator()?;
+        self.0
+            .modules
+            .tenants
+            .set_mail_from(caller.tenant()?, mail_from)
+            .await
+    }
+
+    /// The most announcements a day that any tenant of this installation may allow itself.
+    pub fn announcements_per_day_max(&self) -> u32 {
+        self.0.surroundings.settings.announcements_per_day_max
     }
 
     /// Lists all tenants by name, for operators.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use super::{
     Surroundings,
+    audience::count_customers,
     lanes::Lanes,
+    reminders,
     repositories::{
         BookingsRepository, EventStep, EventsRepository, INVENTORY_MOVED, InventoryChange,
-        NOTIFICATION_MOVED, NotificationsRepository, StepError, pause_after_conflict,
+        NOTIFICATION_MOVED, NotificationsRepository, ReminderStep, StepError, pause_after_conflict,
     },
     to_millisecond,
 };
@@ -17,10 +19,10 @@ use crate::{
     Error, ErrorCode, Result,
     ports::Lane,
     types::{
-        BookingStatus, CapacityCause, CreateEvent, Event, EventChange, EventDetails, EventId,
-        EventStatus, Inventory, NewTicketType, NotificationId, NotificationKind,
-        NotificationStatus, NotificationSummary, Owed, OwedPart, Page, PageRequest, StoredEvent,
-        StoredNotification, TenantId, TicketType, TicketTypeId, UpdateEvent, UserId,
+        CapacityCause, CreateEvent, Event, EventChange, EventDetails, EventId, EventStatus,
+        Inventory, NewTicketType, NotificationId, NotificationKind, NotificationStatus,
+        NotificationSummary, Owed, OwedPart, Page, PageRequest, ReminderLead, StoredEvent,
+        StoredNotification, Tenant, TenantId, TicketType, TicketTypeId, UpdateEvent, UserId,
     },
 };
 
@@ -62,14 +64,14 @@ impl EventsModule {
 
     pub(crate) async fn create(
         &self,
-        tenant: &TenantId,
+        tenant: &Tenant,
         organizer: Option<UserId>,
-        currency: String,
         command: CreateEvent,
     ) -> Result<Event> {
         let now = self.surroundings.now();
         let id = EventId::from_ulid(self.surroundings.next_id());
-        let event = StoredEvent {
+        let currency = tenant.currency.clone();
+        let mut event = StoredEvent {
             id,
             organizer,
             version: 1,
@@ -78,6 +80,8 @@ impl EventsModule {
             created_at: now,
             updated_at: now,
             update_notification: None,
+            reminder: None,
+            reminded_start: None,
         };
         let ticket_types = self.new_types(&command.ticket_types, &[])?;
         let total = total_of(&ticket_types, command.total_tickets);
@@ -103,7 +107,23 @@ impl EventsModule {
             before: inventory.clone(),
             at: now,
         };
-        self.repository.insert(tenant, &event, &change).await?;
+        let planned = reminders::plan(
+            reminders::Present::default(),
+            &reminders::Wanted {
+                tenant: tenant.id.clone(),
+                event: id,
+                version: event.version,
+                is_published: command.status == EventStatus::Published,
+                starts_at: event.details.starts_at,
+                lead: (event.details.reminder).lead(tenant.settings.reminder_lead),
+            },
+            NotificationId::from_ulid(self.surroundings.next_id()),
+            now,
+        );
+        event.reminder = planned.reminder;
+        self.repository
+            .insert(&tenant.id, &event, &change, &planned.step)
+            .await?;
         Ok(event.with(inventory))
     }
 
@@ -165,14 +185,15 @@ impl EventsModule {
 
     pub(crate) async fn update(
         &self,
-        tenant: &TenantId,
+        tenant: &Tenant,
         command: UpdateEvent,
     ) -> Result<EventChange> {
         let details = whole_milliseconds(command.details);
         self.change(
-            tenant,
+            &tenant.id,
             command.event,
             Some(command.expected_version),
+            tenant.settings.reminder_lead,
             |event, inventory| {
                 if inventory.status == EventStatus::Cancelled {
                     return Err(Error::new(
@@ -229,7 +250,7 @@ impl EventsModule {
         event: EventId,
         expected_version: Option<u64>,
     ) -> Result<EventChange> {
-        self.change(tenant, event, expected_version, |event, inventory| {
+        self.change(tenant, event, expected_version, None, |event, inventory| {
             if inventory.status == EventStatus::Cancelled {
                 return Ok(None);
             }
@@ -281,7 +302,14 @@ impl EventsModule {
                     "An event that was ever booked is cancelled, not deleted: POST …/cancel.",
                 ));
             }
-            match self.repository.delete(tenant, &inventory).await {
+            let reminder = stored
+                .reminder
+                .map(|reminder| reminders::owed(tenant, &reminder));
+            match self
+                .repository
+                .delete(tenant, &inventory, reminder.as_ref())
+                .await
+            {
                 Ok(()) => return Ok(()),
                 Err(StepError::Conflict) => {}
                 Err(error) if error.is_guard(INVENTORY_MOVED) => {}
@@ -292,12 +320,13 @@ impl EventsModule {
     }
 
     /// Applies an organizer's change to the event as it is now, in its turn among the event's bookings. `apply` may
-    /// find that nothing is to be changed (none), whatever version was expected.
+    /// find that nothing is to be changed (none), whatever version was expected. `lead` is the tenant's for reminders.
     async fn change(
         &self,
         tenant: &TenantId,
         event: EventId,
         expected_version: Option<u64>,
+        lead: Option<ReminderLead>,
         apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
     ) -> Result<EventChange> {
         // Looked at before the turn is taken: what is refused now need not count anybody, and counting may take a
@@ -313,7 +342,7 @@ impl EventsModule {
             Some(changed) => {
                 expect_version(before.version, expected_version)?;
                 match changed.tell {
-                    Some(_) => self.count_customers(tenant, event).await?,
+                    Some(_) => count_customers(&self.bookings, tenant, event).await?,
                     None => 0,
                 }
             }
@@ -321,7 +350,7 @@ impl EventsModule {
         let key = (tenant.clone(), event);
         let turn = self.lanes.turn(&key).await;
         let outcome = self
-            .change_in_turn(tenant, event, expected_version, recipients, apply)
+            .change_in_turn(tenant, event, expected_version, (recipients, lead), apply)
             .await;
         self.lanes.done(&key, turn);
         outcome
@@ -332,7 +361,7 @@ impl EventsModule {
         tenant: &TenantId,
         event: EventId,
         expected_version: Option<u64>,
-        recipients: u64,
+        (recipients, lead): (u64, Option<ReminderLead>),
         apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
     ) -> Result<EventChange> {
         let change_id = self.surroundings.next_id();
@@ -357,7 +386,7 @@ impl EventsModule {
                 });
             };
             expect_version(before.version, expected_version)?;
-            let (step, summary) = self
+            let (mut step, summary) = self
                 .step(
                     tenant,
                     before,
@@ -367,6 +396,7 @@ impl EventsModule {
                     (notification_id, recipients),
                 )
                 .await?;
+            self.plan_reminder(tenant, &mut step, lead).await?;
             let answer = EventChange {
                 event: step.after.clone().with(step.change.inventory.clone()),
                 notification: summary,
@@ -384,6 +414,42 @@ impl EventsModule {
             }
         }
         Err(StepError::Conflict.into())
+    }
+
+    /// Adds to a change what it does to the event's reminder.
+    async fn plan_reminder(
+        &self,
+        tenant: &TenantId,
+        step: &mut EventStep,
+        lead: Option<ReminderLead>,
+    ) -> Result<()> {
+        let notification = match step.before.reminder {
+            Some(reminder) => {
+                self.notifications
+                    .find(tenant, reminder.notification)
+                    .await?
+            }
+            None => None,
+        };
+        let present = reminders::Present {
+            reminder: step.before.reminder,
+            notification,
+            reminded_start: step.before.reminded_start,
+        };
+        let wanted = reminders::Wanted {
+            tenant: tenant.clone(),
+            event: step.after.id,
+            version: step.after.version,
+            is_published: step.change.inventory.status == EventStatus::Published,
+            starts_at: step.after.details.starts_at,
+            lead: step.after.details.reminder.lead(lead),
+        };
+        let id = NotificationId::from_ulid(self.surroundings.next_id());
+        let planned = reminders::plan(present, &wanted, id, self.surroundings.now());
+        step.after.reminder = planned.reminder;
+        step.after.reminded_start = planned.reminded_start;
+        step.reminder = planned.step;
+        Ok(())
     }
 
     async fn get(&self, tenant: &TenantId, event: EventId) -> Result<(StoredEvent, Inventory)> {
@@ -495,34 +561,9 @@ impl EventsModule {
             after,
             new_notification,
             changed_notification,
+            reminder: ReminderStep::default(),
         };
         Ok((step, summary))
-    }
-
-    /// How many customers hold active bookings of an event, read in pages of 1,000 bookings.
-    async fn count_customers(&self, tenant: &TenantId, event: EventId) -> Result<u64> {
-        const PAGE: u32 = 1_000;
-        let mut count = 0;
-        let mut last: Option<UserId> = None;
-        let mut after = None;
-        loop {
-            let bookings = self
-                .bookings
-                .list_of_event(tenant, event, after, None, PAGE)
-                .await?;
-            for booking in &bookings {
-                if booking.status == BookingStatus::Confirmed && last != Some(booking.customer) {
-                    count += 1;
-                    last = Some(booking.customer);
-                }
-            }
-            match bookings.last() {
-                Some(booking) if bookings.len() == PAGE as usize => {
-                    after = Some((booking.customer, Some(booking.id.serial())));
-                }
-                _ => return Ok(count),
-            }
-        }
     }
 
     /// The ticket types as they shall be; counters come from those that are there, matched by id (or, if there is one

@@ -2,6 +2,8 @@
 //!
 //! Called by app_modules and the worker's use cases. Calls its own repository and ports; never HTTP, WASM, NATS or SMTP.
 
+mod announcements;
+mod audience;
 mod bookings;
 mod events;
 mod housekeeping;
@@ -17,7 +19,9 @@ mod mails;
 mod notifications;
 mod passwords;
 mod queue;
+mod reminders;
 mod repositories;
+mod subscriptions;
 mod tenants;
 mod users;
 mod verification;
@@ -28,6 +32,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use ulid::Ulid;
 
+pub(crate) use announcements::AnnouncementsModule;
 pub(crate) use bookings::{
     BookingsModule, Placement, PolicyDecision, RequestedBooking, read_with_event,
 };
@@ -37,6 +42,7 @@ pub(crate) use leases::LeasesModule;
 pub(crate) use mails::{MailContext, compose};
 pub(crate) use notifications::{ClaimOutcome, ClaimedBlock, NotificationsModule, still_wanted};
 pub(crate) use queue::EmbeddedQueue;
+pub(crate) use subscriptions::SubscriptionsModule;
 pub(crate) use tenants::TenantsModule;
 pub(crate) use users::UsersModule;
 pub(crate) use verification::VerificationModule;
@@ -74,12 +80,14 @@ pub(crate) fn to_millisecond(moment: Timestamp) -> Timestamp {
 
 /// All modules over one store.
 pub(crate) struct Modules {
+    pub(crate) announcements: AnnouncementsModule,
     pub(crate) bookings: BookingsModule,
     pub(crate) events: EventsModule,
     pub(crate) housekeeping: HousekeepingModule,
     pub(crate) leases: LeasesModule,
     pub(crate) notifications: NotificationsModule,
     pub(crate) queue: Arc<EmbeddedQueue>,
+    pub(crate) subscriptions: SubscriptionsModule,
     pub(crate) tenants: TenantsModule,
     pub(crate) users: UsersModule,
     pub(crate) verification: VerificationModule,
@@ -96,6 +104,11 @@ impl Modules {
         let bookings = Arc::new(repositories::BookingsRepository::new(db.clone()));
         let events = Arc::new(repositories::EventsRepository::new(db.clone()));
         Ok(Self {
+            announcements: AnnouncementsModule::new(
+                repositories::AnnouncementsRepository::new(db.clone()),
+                bookings.clone(),
+                surroundings.clone(),
+            ),
             bookings: BookingsModule::new(bookings.clone(), lanes.clone(), surroundings.clone()),
             events: EventsModule::new(
                 events.clone(),
@@ -119,6 +132,10 @@ impl Modules {
                 repositories::QueueRepository::new(db.clone()),
                 surroundings.clone(),
             )),
+            subscriptions: SubscriptionsModule::new(
+                repositories::SubscriptionsRepository::new(db.clone()),
+                surroundings.clone(),
+            ),
             tenants: TenantsModule::new(
                 repositories::TenantsRepository::new(db.clone()),
                 surroundings.clone(),

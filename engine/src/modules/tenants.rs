@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Error, ErrorCode, Result,
-    types::{CreateTenant, Page, PageRequest, Tenant, TenantId},
+    types::{CreateTenant, EmailAddress, Page, PageRequest, Tenant, TenantId, UpdateTenant},
 };
 
 pub(crate) struct TenantsModule {
@@ -27,6 +27,8 @@ impl TenantsModule {
             id: command.id,
             name: command.name,
             currency: command.currency,
+            version: 1,
+            mail_from: None,
             settings: command.settings,
             created_at: self.surroundings.now(),
         };
@@ -52,7 +54,58 @@ impl TenantsModule {
             .ok_or_else(|| Error::not_found("tenant", tenant))
     }
 
+    /// Replaces what an owner may say about a tenant.
+    pub(crate) async fn update(&self, tenant: &TenantId, command: UpdateTenant) -> Result<Tenant> {
+        let mut tenant = self.get(tenant).await?;
+        if tenant.version != command.expected_version {
+            return Err(version_mismatch(tenant.version, command.expected_version));
+        }
+        tenant.name = command.name;
+        tenant.settings = command.settings;
+        if !self.repository.replace(&tenant).await? {
+            return Err(changed_meanwhile());
+        }
+        tenant.version += 1;
+        Ok(tenant)
+    }
+
+    /// Writes the sender's address of a tenant's mails, whatever version it is at: nobody else writes it.
+    pub(crate) async fn set_mail_from(
+        &self,
+        tenant: &TenantId,
+        mail_from: Option<EmailAddress>,
+    ) -> Result<Tenant> {
+        for _ in 0..8 {
+            let mut tenant = self.get(tenant).await?;
+            if tenant.mail_from == mail_from {
+                return Ok(tenant);
+            }
+            tenant.mail_from.clone_from(&mail_from);
+            if self.repository.replace(&tenant).await? {
+                tenant.version += 1;
+                return Ok(tenant);
+            }
+        }
+        Err(changed_meanwhile())
+    }
+
     pub(crate) async fn list(&self, page: &PageRequest) -> Result<Page<Tenant>> {
         self.repository.list(SystemScope::new(), page).await
     }
+}
+
+fn version_mismatch(current: u64, expected: u64) -> Error {
+    Error::new(
+        ErrorCode::VersionMismatch,
+        format!(
+            "The settings are at version {current} now, not {expected}; read them again and repeat your change."
+        ),
+    )
+}
+
+fn changed_meanwhile() -> Error {
+    Error::new(
+        ErrorCode::ConflictTryAgain,
+        "Somebody else changed the tenant at the same time; read it again and repeat your change.",
+    )
 }

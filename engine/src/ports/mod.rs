@@ -4,6 +4,7 @@
 
 mod clock;
 mod ids;
+mod links;
 mod mailer;
 mod plugins;
 mod policy;
@@ -13,6 +14,7 @@ mod templates;
 pub use crate::types::Lane;
 pub use clock::{Clock, SystemClock};
 pub use ids::{IdSource, SeededIds, UlidIds};
+pub use links::Links;
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
 pub use plugins::{
     BookingRequest, CancellationRequest, LoadFailure, PluginAnswer, PluginCall, PluginLogLine,

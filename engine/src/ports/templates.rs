@@ -25,7 +25,16 @@ pub struct RenderFailure(pub String);
 /// Writes the words of mails.
 #[async_trait]
 pub trait Templates: Send + Sync + 'static {
-    /// Renders a notification kind for one recipient. `data` has the same shape for every mail of a kind.
+    /// Renders a notification kind for one recipient. `data` has the same shape for every mail; what a kind has
+    /// nothing of is `null` or empty:
+    ///
+    /// - `kind`, `tenant {name}`, `recipient {name}`
+    /// - `event {id, title, description, startsAt, startsAtLocal, endsAt, endsAtLocal, timeZone, location}`
+    /// - `bookings [{id, status, cancelledBy, numTickets, totalMinor, total, currency, lines [{ticketType, name,
+    ///   quantity, unitPriceMinor, unitPrice}]}]`
+    /// - `changes [{what, label, before, after}]`, for `event-updated`
+    /// - `announcement {subject, message}`, plain text for `event-announcement`
+    /// - `unsubscribeUrl`, for bulk kinds where the platform makes such links; show it
     ///
     /// # Errors
     /// [`RenderFailure`]; the engine then falls back to the built-in ones.

@@ -5,7 +5,9 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{EventId, Label, NotificationSummary, Prose, TicketTypeId, UserId};
+use super::{
+    EventId, EventReminder, Label, NotificationSummary, Prose, Reminder, TicketTypeId, UserId,
+};
 use crate::{Error, Result};
 
 /// Whether an event can be seen and booked.
@@ -75,6 +77,8 @@ pub struct Event {
     pub ticket_types: Vec<TicketType>,
     /// ISO 4217 code of the prices.
     pub currency: String,
+    /// Its newest reminder: the one that is to come, or else the last that went out.
+    pub reminder: Option<EventReminder>,
     /// When it was made, UTC.
     pub created_at: Timestamp,
     /// When an organizer last changed it, UTC.
@@ -96,6 +100,8 @@ pub struct EventDetails {
     pub time_zone: String,
     /// Where it happens; may be empty.
     pub location: Option<Label>,
+    /// Whether and when its customers are reminded.
+    pub reminder: Reminder,
 }
 
 impl EventDetails {

@@ -1,5 +1,6 @@
 //! The domain's words as plain types. Every layer speaks in them; they know no store and no transport.
 
+mod announcements;
 mod bookings;
 mod caller;
 mod events;
@@ -7,12 +8,15 @@ mod ids;
 mod notifications;
 mod pages;
 mod plugins;
+mod reminders;
 mod stored;
+mod subscriptions;
 mod tenants;
 mod text;
 mod users;
 mod verification;
 
+pub use announcements::Announce;
 pub use bookings::{
     BookLine, BookTickets, Booking, BookingLine, BookingStatus, CancelCause, IdempotencyKey,
 };
@@ -31,14 +35,16 @@ pub use plugins::{
     ActivatePlugin, ActivePlugin, DecisionRecord, DecisionStep, PluginFacts, PluginHash,
     PluginName, PluginSet, PluginState, PluginVersion, UploadPlugin, WhenNotLoaded,
 };
-pub use tenants::{CreateTenant, Tenant, TenantSettings};
+pub use reminders::{EventReminder, Reminder, ReminderLead};
+pub use subscriptions::{Suppression, SuppressionSource};
+pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};
 pub use text::{EmailAddress, Label, Prose};
 pub use users::{
     AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,
 };
 
 pub(crate) use stored::{
-    Block, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory, Owed, OwedPart,
-    SessionRecord, StoredEvent, StoredNotification, TypeChange,
+    Announcement, Block, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory, Owed,
+    OwedPart, SessionRecord, StoredEvent, StoredNotification, TypeChange,
 };
 pub use verification::EventVerdict;

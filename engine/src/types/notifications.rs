@@ -43,6 +43,10 @@ pub enum NotificationKind {
     EventUpdated,
     /// An event was called off (bulk).
     EventCancelled,
+    /// An event is near (bulk).
+    EventReminder,
+    /// The organizer has something to say to everybody who booked (bulk).
+    EventAnnouncement,
 }
 
 impl NotificationKind {
@@ -52,6 +56,16 @@ impl NotificationKind {
         Self::BookingCancelled,
         Self::EventUpdated,
         Self::EventCancelled,
+        Self::EventReminder,
+        Self::EventAnnouncement,
+    ];
+
+    /// The kinds that go to many: those that a customer may do without.
+    pub const BULK: &'static [Self] = &[
+        Self::EventUpdated,
+        Self::EventCancelled,
+        Self::EventReminder,
+        Self::EventAnnouncement,
     ];
 
     /// The kind as text, which is also the name of its template folder.
@@ -61,6 +75,8 @@ impl NotificationKind {
             Self::BookingCancelled => "booking-cancelled",
             Self::EventUpdated => "event-updated",
             Self::EventCancelled => "event-cancelled",
+            Self::EventReminder => "event-reminder",
+            Self::EventAnnouncement => "event-announcement",
         }
     }
 
@@ -173,7 +189,7 @@ pub enum DeliveryState {
     Deferred,
     /// Given up, with a reason.
     Dead,
-    /// No longer wanted: its bookings were cancelled first.
+    /// No longer wanted, with a reason: its bookings were cancelled first, or its customer has unsubscribed.
     Suppressed,
     /// Perhaps sent: a worker or connection died at the wrong moment, and a second mail would be worse.
     Unknown,

@@ -34,7 +34,11 @@ impl FromStr for PluginHash {
     /// Reads 64 hexadecimal digits; any other text is `not-found`.
     fn from_str(text: &str) -> Result<Self> {
         let none = || {
-            let shown: String = text.chars().filter(char::is_ascii_graphic).take(80).collect();
+            let shown: String = text
+                .chars()
+                .filter(char::is_ascii_graphic)
+                .take(80)
+                .collect();
             Error::not_found("plugin version", shown)
         };
         if text.len() != 64 || !text.is_ascii() {

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
-    BookingId, DeliveryState, Event, EventDetails, EventId, EventStatus, Lane, NotificationId,
-    NotificationKind, NotificationStatus, TenantId, TicketType, TicketTypeId, UserId,
+    BookingId, DeliveryState, Event, EventDetails, EventId, EventReminder, EventStatus, Label,
+    Lane, NotificationId, NotificationKind, NotificationStatus, Prose, TenantId, TicketType,
+    TicketTypeId, UserId,
 };
 use crate::{Error, Result};
 
@@ -52,6 +53,10 @@ pub(crate) struct StoredEvent {
     pub(crate) updated_at: Timestamp,
     /// The newest notification about a change, if there was one.
     pub(crate) update_notification: Option<NotificationId>,
+    /// Its newest reminder.
+    pub(crate) reminder: Option<EventReminder>,
+    /// The beginning that customers were reminded of last, by a reminder before that one.
+    pub(crate) reminded_start: Option<Timestamp>,
 }
 
 impl StoredEvent {
@@ -68,6 +73,7 @@ impl StoredEvent {
             tickets_held: inventory.held,
             ticket_types: inventory.ticket_types,
             currency: self.currency,
+            reminder: self.reminder,
             created_at: self.created_at,
             updated_at: self.updated_at,
         }
@@ -139,6 +145,13 @@ pub(crate) struct TypeChange {
     pub(crate) ticket_type: TicketTypeId,
     pub(crate) sold_change: i64,
     pub(crate) held_change: i64,
+}
+
+/// What an organizer announced; lies beside its notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Announcement {
+    pub(crate) subject: Label,
+    pub(crate) message: Prose,
 }
 
 /// A notification with what its fan-out needs to go on where it stopped.

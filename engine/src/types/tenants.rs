@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{EmailAddress, Label, TenantId};
+use super::{EmailAddress, Label, ReminderLead, TenantId};
 use crate::{Error, Result};
 
 /// One tenant of the installation.
@@ -10,23 +10,52 @@ use crate::{Error, Result};
 pub struct Tenant {
     /// Its name in host names, tokens and record ids.
     pub id: TenantId,
-    /// What people call it; the sender's name of its mails.
+    /// What people call it; the sender's name of its mails unless its settings name another.
     pub name: Label,
     /// ISO 4217 code of every price of this tenant, such as `EUR`.
     pub currency: String,
+    /// Counts the changes of what stands here; 1 at creation.
+    pub version: u64,
     /// What the tenant decided about itself.
     pub settings: TenantSettings,
+    /// The sender's address of its mails; none stands for the installation's. Only operators set it: they answer for
+    /// the domains that the installation's mail servers may speak for.
+    pub mail_from: Option<EmailAddress>,
     /// When it was created, UTC.
     pub created_at: Timestamp,
 }
 
 /// What a tenant decides about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantSettings {
     /// Whether anybody may register as an organizer.
     pub organizers_may_register: bool,
+    /// The sender's name of the tenant's mails; none stands for the tenant's name.
+    pub sender_name: Option<Label>,
     /// Where answers to the tenant's mails go.
     pub reply_to: Option<EmailAddress>,
+    /// How long before an event its reminder goes out; none for no reminders. Holds for events that are made or
+    /// changed from then on.
+    pub reminder_lead: Option<ReminderLead>,
+    /// Announcements that all organizers together may make in a day (UTC); at most as many as the installation allows.
+    pub announcements_per_day: u32,
+}
+
+impl Default for TenantSettings {
+    fn default() -> Self {
+        Self {
+            organizers_may_register: false,
+            sender_name: None,
+            reply_to: None,
+            reminder_lead: None,
+            announcements_per_day: Self::ANNOUNCEMENTS_PER_DAY_DEFAULT,
+        }
+    }
+}
+
+impl TenantSettings {
+    /// Enough for a busy house on the day of a storm, and no newsletter.
+    pub const ANNOUNCEMENTS_PER_DAY_DEFAULT: u32 = 10;
 }
 
 /// Makes a tenant.
@@ -51,6 +80,33 @@ impl CreateTenant {
                 "currency",
                 "A currency is an ISO 4217 code of three capital letters, such as EUR.",
             ))
+        }
+    }
+}
+
+/// Replaces what a tenant's owner may say about it.
+#[derive(Debug, Clone)]
+pub struct UpdateTenant {
+    /// The version that the owner saw; another one now is `version-mismatch`.
+    pub expected_version: u64,
+    /// What people call it.
+    pub name: Label,
+    /// What it decides about itself.
+    pub settings: TenantSettings,
+}
+
+impl UpdateTenant {
+    /// Checks the numbers that the installation bounds.
+    pub(crate) fn validate(&self, announcements_per_day_max: u32) -> Result<()> {
+        if self.settings.announcements_per_day > announcements_per_day_max {
+            Err(Error::field(
+                "announcementsPerDay",
+                format!(
+                    "This installation allows 0 to {announcements_per_day_max} announcements a day."
+                ),
+            ))
+        } else {
+            Ok(())
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Called by routes. Calls nothing of ours but the engine's types.
 
+mod links;
 mod throttle;
 mod tokens;
 
@@ -9,6 +10,8 @@ use async_trait::async_trait;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use boxoffice_engine::{Caller, Error, ErrorCode, Result};
 
+pub use links::UnsubscribeLinks;
+pub(crate) use links::Unsubscription;
 pub(crate) use throttle::{LoginThrottle, client_address};
 pub(crate) use tokens::{ACCESS_TOKEN_LIFE, RefreshToken};
 pub use tokens::{TokenKey, TokenKeys};

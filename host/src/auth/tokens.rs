@@ -92,27 +92,7 @@ impl TokenKeys {
     /// A sentence for the operator if there is no key, a secret has fewer than 32 bytes, or an id is not 1 to
     /// 64 of `A-Z a-z 0-9 . _ -` or stands there twice.
     pub fn new(keys: Vec<TokenKey>) -> Result<Self, String> {
-        if keys.is_empty() {
-            return Err("at least one token key is needed".to_owned());
-        }
-        for (index, key) in keys.iter().enumerate() {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            if !(1..=64).contains(&key.id.len()) || !key.id.bytes().all(plain) {
-                return Err(format!(
-                    "token key {}: an id is 1 to 64 letters, digits, `.`, `_` or `-`",
-                    index + 1
-                ));
-            }
-            if key.secret.len() < SECRET_BYTES_MIN {
-                return Err(format!(
-                    "token key {}: its secret needs at least {SECRET_BYTES_MIN} bytes",
-                    key.id
-                ));
-            }
-            if keys[..index].iter().any(|other| other.id == key.id) {
-                return Err(format!("token key {}: the id stands there twice", key.id));
-            }
-        }
+        check_keys(&keys)?;
         Ok(Self(keys.into_iter().map(Key::new).collect()))
     }
 
@@ -292,7 +272,33 @@ impl Claims {
     }
 }
 
-fn hmac(secret: &[u8]) -> Hmac<Sha256> {
+/// Says what is wrong with keys, as a sentence for the operator.
+pub(super) fn check_keys(keys: &[TokenKey]) -> Result<(), String> {
+    if keys.is_empty() {
+        return Err("at least one token key is needed".to_owned());
+    }
+    for (index, key) in keys.iter().enumerate() {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if !(1..=64).contains(&key.id.len()) || !key.id.bytes().all(plain) {
+            return Err(format!(
+                "token key {}: an id is 1 to 64 letters, digits, `.`, `_` or `-`",
+                index + 1
+            ));
+        }
+        if key.secret.len() < SECRET_BYTES_MIN {
+            return Err(format!(
+                "token key {}: its secret needs at least {SECRET_BYTES_MIN} bytes",
+                key.id
+            ));
+        }
+        if keys[..index].iter().any(|other| other.id == key.id) {
+            return Err(format!("token key {}: the id stands there twice", key.id));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn hmac(secret: &[u8]) -> Hmac<Sha256> {
     <Hmac<Sha256> as Mac>::new_from_slice(secret).expect("HMAC takes keys of any length")
 }
 

@@ -51,6 +51,17 @@ pub(super) enum TenantCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Sets the sender's address of a tenant's mails. First let the domain allow this installation's mail servers to
+    /// speak for it (SPF, DKIM).
+    Sender {
+        /// Which tenant.
+        id: String,
+        /// The address; without it the installation's own.
+        #[arg(long, value_name = "ADDRESS")]
+        mail_from: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Lists all tenants: id, currency, name, separated by tabs.
     List {
         #[command(flatten)]
@@ -171,6 +182,11 @@ pub(super) async fn tenant(command: TenantCommand) -> anyhow::Result<()> {
                 .await?;
             print(made.id.as_str())
         }
+        TenantCommand::Sender {
+            id,
+            mail_from,
+            place,
+        } => set_sender(&TenantId::parse(&id)?, mail_from, &place).await,
         TenantCommand::List { place } => {
             if let Some(remote) = place.remote.remote()? {
                 let tenants = remote.list("/api/operator/tenants").await?;
@@ -190,6 +206,32 @@ pub(super) async fn tenant(command: TenantCommand) -> anyhow::Result<()> {
             .await
         }
     }
+}
+
+/// Prints the address that is in force, or nothing for the installation's own.
+async fn set_sender(
+    tenant: &TenantId,
+    mail_from: Option<String>,
+    place: &Place,
+) -> anyhow::Result<()> {
+    let address = mail_from
+        .map(|text| EmailAddress::parse("mail-from", &text))
+        .transpose()?;
+    let in_force = if let Some(remote) = place.remote.remote()? {
+        let path = format!("/api/operator/tenants/{tenant}/sender");
+        let body = json!({ "mailFrom": address });
+        let answer = remote.call(Method::PUT, &path, Some(body)).await?;
+        text(&answer, "mailFrom").to_owned()
+    } else {
+        let opened = open(&place.store, "tenant sender").await?;
+        let caller = Caller::operator().within(tenant.clone());
+        let tenants = opened.engine.tenants();
+        let tenant = tenants.set_mail_from(&caller, address).await?;
+        tenant
+            .mail_from
+            .map_or_else(String::new, |address| address.to_string())
+    };
+    print(&in_force)
 }
 
 /// `boxoffice user …`.

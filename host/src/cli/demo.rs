@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use boxoffice_engine::{
     AddOperator, Caller, CreateEvent, CreateTenant, CreateUser, EmailAddress, Engine, Event,
-    EventDetails, EventStatus, Label, NewTicketType, PageRequest, Prose, Result, TenantId,
-    TenantSettings, User, UserRole,
+    EventDetails, EventStatus, Label, NewTicketType, PageRequest, Prose, Reminder, Result,
+    TenantId, TenantSettings, User, UserRole,
 };
 use jiff::{Span, Timestamp};
 
@@ -239,6 +239,7 @@ fn demo_event() -> Result<CreateEvent> {
             ends_at: Some(starts_at + Span::new().hours(3)),
             time_zone: "Europe/Berlin".to_owned(),
             location: Some(Label::parse("location", "Town Hall, Main Street 1")?),
+            reminder: Reminder::AsTenant,
         },
         status: EventStatus::Published,
         ticket_types: vec![NewTicketType::general(EVENT_TICKETS)],

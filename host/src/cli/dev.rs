@@ -12,7 +12,7 @@ use super::{StoreArgs, demo, serve};
 use crate::{
     RouterOptions,
     assembly::{self, Mails},
-    auth::{TokenKey, TokenKeys},
+    auth::{TokenKey, TokenKeys, UnsubscribeLinks},
     config::{Config, ConfigError, data_folder::DevSecrets},
     telemetry,
 };
@@ -70,6 +70,9 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
     if config.keys.is_none() {
         config.keys = Some(keys(&secrets)?);
     }
+    if config.links.is_none() {
+        config.links = Some(links(&secrets, config.listen)?);
+    }
     let options = RouterOptions {
         mails_folder: assembly::mails_folder(&config),
         ..assembly::router_options(&config)?
@@ -86,6 +89,21 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
         Ok(demo::welcome(&demo, &secrets, &place, url))
     })
     .await
+}
+
+/// Links that lead to this machine: enough to try them. With port 0 nobody knows the port before it is taken, and the
+/// links lead nowhere.
+fn links(secrets: &DevSecrets, listen: std::net::SocketAddr) -> anyhow::Result<UnsubscribeLinks> {
+    let key = TokenKey {
+        id: secrets.key_id.clone(),
+        secret: secrets
+            .links_secret
+            .clone()
+            .context("opening the secrets makes what is missing")?
+            .into_bytes(),
+    };
+    UnsubscribeLinks::new(&format!("http://{listen}"), vec![key])
+        .map_err(|reason| anyhow::anyhow!("secrets.toml: {reason}"))
 }
 
 fn keys(secrets: &DevSecrets) -> anyhow::Result<TokenKeys> {

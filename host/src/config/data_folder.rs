@@ -77,6 +77,9 @@ pub(crate) struct DevSecrets {
     pub(crate) key_id: String,
     /// Signs access tokens.
     pub(crate) key_secret: String,
+    /// Signs the links in mails. Folders of older programs have none.
+    #[serde(default)]
+    pub(crate) links_secret: Option<String>,
     /// Password of the operator.
     pub(crate) operator_password: String,
     /// Password of the demo tenant's owner.
@@ -95,10 +98,14 @@ impl DevSecrets {
     pub(crate) fn open(folder: &Path) -> io::Result<(Self, bool)> {
         let path = folder.join("secrets.toml");
         match fs::read_to_string(&path) {
-            Ok(text) => Ok((
-                Self::parse(&text).map_err(|error| damaged(&path, &error))?,
-                false,
-            )),
+            Ok(text) => {
+                let mut secrets = Self::parse(&text).map_err(|error| damaged(&path, &error))?;
+                if secrets.links_secret.is_none() {
+                    secrets.links_secret = Some(random_text(43));
+                    write_private(&path, &secrets.to_text())?;
+                }
+                Ok((secrets, false))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(folder)?;
                 let secrets = Self::generate();
@@ -114,6 +121,7 @@ impl DevSecrets {
             key_id: format!("dev-{}", random_text(8).to_ascii_lowercase()),
             // 43 letters and digits hold 256 bits, as many as HS256 uses.
             key_secret: random_text(43),
+            links_secret: Some(random_text(43)),
             operator_password: generated_password(),
             owner_password: generated_password(),
             organizer_password: generated_password(),
@@ -133,10 +141,11 @@ impl DevSecrets {
         format!(
             "# Made by `boxoffice dev` for this folder only. Without this file the next start makes new secrets,\n\
              # and the demo accounts keep passwords that nobody knows.\n\
-             key_id = \"{}\"\nkey_secret = \"{}\"\noperator_password = \"{}\"\nowner_password = \"{}\"\n\
+             key_id = \"{}\"\nkey_secret = \"{}\"\nlinks_secret = \"{}\"\noperator_password = \"{}\"\nowner_password = \"{}\"\n\
              organizer_password = \"{}\"\ncustomer_password = \"{}\"\n",
             self.key_id,
             self.key_secret,
+            self.links_secret.as_deref().unwrap_or_default(),
             self.operator_password,
             self.owner_password,
             self.organizer_password,

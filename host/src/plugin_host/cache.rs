@@ -35,7 +35,10 @@ impl TrustedCode {
     ///
     /// # Errors
     /// When another version or other settings of the compiler wrote it.
-    #[expect(unsafe_code, reason = "machine code can do anything; only `TrustedCode` comes here")]
+    #[expect(
+        unsafe_code,
+        reason = "machine code can do anything; only `TrustedCode` comes here"
+    )]
     pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
         // SAFETY: the bytes are what `Component::serialize` wrote, in our own child a moment ago or under a seal that
         // only holders of the key can make, and nobody has changed them since: they are owned here.
@@ -44,7 +47,11 @@ impl TrustedCode {
 }
 
 /// Reads a plugin's code back; none if it is not there, or not as it was written.
-pub(super) fn read(cache: &PluginCache, engine: &Engine, plugin: &PluginRef) -> Option<TrustedCode> {
+pub(super) fn read(
+    cache: &PluginCache,
+    engine: &Engine,
+    plugin: &PluginRef,
+) -> Option<TrustedCode> {
     let name = name(engine, plugin);
     let path = cache.folder.join(&name);
     let mut bytes = fs::read(&path).ok()?;
@@ -91,7 +98,8 @@ fn try_write(cache: &PluginCache, name: &str, code: &[u8]) -> std::io::Result<()
 
 /// The seal covers the name, too: one plugin's code never stands in for another's.
 fn sealing(cache: &PluginCache, name: &str, code: &[u8]) -> Hmac<Sha256> {
-    let mut seal = Hmac::<Sha256>::new_from_slice(&cache.key).expect("HMAC takes keys of any length");
+    let mut seal =
+        Hmac::<Sha256>::new_from_slice(&cache.key).expect("HMAC takes keys of any length");
     seal.update(name.as_bytes());
     seal.update(&[0]);
     seal.update(code);

@@ -177,7 +177,13 @@ fn reason_of(error: &wasmtime::Error, guest: &Guest, limits: &CallLimits) -> Str
         },
     };
     text.chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
         .take(REASON_CHARACTERS_MAX)
         .collect()
 }

@@ -38,8 +38,9 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Checks every type of imports and exports.
     pub(super) fn link(linker: &Linker<Guest>, component: &Component) -> Result<Self, LoadFailure> {
-        let rejected =
-            |error: wasmtime::Error| LoadFailure::Rejected(inspect::with_wit_line(&format!("{error:#}")));
+        let rejected = |error: wasmtime::Error| {
+            LoadFailure::Rejected(inspect::with_wit_line(&format!("{error:#}")))
+        };
         let pre = linker.instantiate_pre(component).map_err(rejected)?;
         let engine = component.engine();
         let exports = |interface: &str| {
@@ -181,7 +182,10 @@ async fn too_much_memory(id: Option<u32>, bytes_max: u64) {
         let Ok(text) = std::fs::read_to_string(format!("/proc/{id}/statm")) else {
             return std::future::pending().await;
         };
-        let resident = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+        let resident = text
+            .split(' ')
+            .nth(1)
+            .and_then(|pages| pages.parse::<u64>().ok());
         if resident.is_some_and(|pages| pages.saturating_mul(4_096) > bytes_max) {
             return;
         }

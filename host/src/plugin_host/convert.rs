@@ -7,7 +7,9 @@ use boxoffice_engine::ports::{
     Rendered, RequestCustomer, RequestEvent, RequestLine, RequestMoment,
 };
 use boxoffice_wit::host::{
-    policy::{boxoffice::plugin::types as wit, exports::boxoffice::plugin::booking_policy as policy},
+    policy::{
+        boxoffice::plugin::types as wit, exports::boxoffice::plugin::booking_policy as policy,
+    },
     template::exports::boxoffice::plugin::notification_template as template,
 };
 
@@ -26,7 +28,9 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 pub(super) fn size_of(request: &PluginRequest) -> usize {
     match request {
         PluginRequest::ValidateBooking(request) => {
-            event_size(&request.event) + lines_size(&request.lines) + customer_size(&request.customer)
+            event_size(&request.event)
+                + lines_size(&request.lines)
+                + customer_size(&request.customer)
         }
         PluginRequest::ValidateCancellation(request) => {
             event_size(&request.event)
@@ -68,10 +72,7 @@ fn lines_size(lines: &[RequestLine]) -> usize {
 
 fn customer_size(customer: &RequestCustomer) -> usize {
     let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    customer.pseudonym.len()
-        + optional(&customer.email)
-        + optional(&customer.name)
-        + NUMBERS_SIZE
+    customer.pseudonym.len() + optional(&customer.email) + optional(&customer.name) + NUMBERS_SIZE
 }
 
 pub(super) fn booking(request: &BookingRequest) -> policy::BookingRequest {
@@ -137,9 +138,7 @@ pub(super) fn cancellation_decided(
 }
 
 /// Takes the words of a mail over, if they keep to the contract.
-pub(super) fn rendered(
-    answer: Result<template::Rendered, String>,
-) -> Result<PluginAnswer, String> {
+pub(super) fn rendered(answer: Result<template::Rendered, String>) -> Result<PluginAnswer, String> {
     let words = match answer {
         Ok(words) => words,
         Err(reason) => {
@@ -168,14 +167,17 @@ pub(super) fn rendered(
 
 fn rejected(rejection: policy::Rejection) -> Result<Decision, String> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !(1..=CODE_BYTES_MAX).contains(&rejection.code.len())
-        || !rejection.code.bytes().all(allowed)
+    if !(1..=CODE_BYTES_MAX).contains(&rejection.code.len()) || !rejection.code.bytes().all(allowed)
     {
         return Err(format!(
             "a rejection's code is 1 to {CODE_BYTES_MAX} of a-z, 0-9 and -"
         ));
     }
-    sentence("a rejection's reason", &rejection.reason, SENTENCE_CHARACTERS_MAX)?;
+    sentence(
+        "a rejection's reason",
+        &rejection.reason,
+        SENTENCE_CHARACTERS_MAX,
+    )?;
     Ok(Decision::Reject {
         code: rejection.code,
         reason: rejection.reason,

@@ -170,11 +170,8 @@ impl PluginRuntime for PluginHost {
             PluginRequest::Render(_) => self.0.settings.template,
             _ => self.0.settings.policy,
         };
-        let (machine, request, config) = (
-            self.0.machine.clone(),
-            request.clone(),
-            call.config.clone(),
-        );
+        let (machine, request, config) =
+            (self.0.machine.clone(), request.clone(), call.config.clone());
         let Some(threads) = &self.0.threads else {
             return calls::not_made(HookFailure::NotLoaded("the plugin host stops".to_owned()));
         };
@@ -195,11 +192,10 @@ impl PluginHost {
     async fn from_cache(&self, plugin: &PluginRef) -> Option<Arc<Loaded>> {
         let cache = self.0.settings.cache.clone()?;
         let (machine, reference) = (self.0.machine.clone(), plugin.clone());
-        let code = tokio::task::spawn_blocking(move || {
-            cache::read(&cache, &machine.wasm, &reference)
-        })
-        .await
-        .ok()??;
+        let code =
+            tokio::task::spawn_blocking(move || cache::read(&cache, &machine.wasm, &reference))
+                .await
+                .ok()??;
         self.link(code, None).await.ok()
     }
 

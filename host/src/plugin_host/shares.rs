@@ -135,7 +135,8 @@ impl Bucket {
     /// How long until there is fuel; none if there is.
     fn missing(&mut self, per_second: u64, now: Instant) -> Option<std::time::Duration> {
         let since = now.saturating_duration_since(self.filled_at).as_nanos();
-        let more = i128::from(per_second) * i128::try_from(since).unwrap_or(i128::MAX / 2) / 1_000_000_000;
+        let more =
+            i128::from(per_second) * i128::try_from(since).unwrap_or(i128::MAX / 2) / 1_000_000_000;
         self.fuel = (self.fuel + more).min(Self::most(per_second));
         self.filled_at = now;
         if self.fuel > 0 {
@@ -188,8 +189,14 @@ mod tests {
         bucket.fuel -= 3_000;
         let wait = bucket.missing(1_000, begun).expect("a debt of 1,000");
         assert!(wait > Duration::from_millis(900) && wait < Duration::from_millis(1_100));
-        assert_eq!(bucket.missing(1_000, begun + Duration::from_millis(1_100)), None);
-        assert_eq!(bucket.missing(1_000, begun + Duration::from_secs(3_600)), None);
+        assert_eq!(
+            bucket.missing(1_000, begun + Duration::from_millis(1_100)),
+            None
+        );
+        assert_eq!(
+            bucket.missing(1_000, begun + Duration::from_secs(3_600)),
+            None
+        );
         assert_eq!(bucket.fuel, Bucket::most(1_000));
     }
 }

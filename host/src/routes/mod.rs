@@ -10,6 +10,7 @@ mod extract;
 mod html;
 mod openapi;
 mod pages;
+mod unsubscribe;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,17 +18,18 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef, Request},
     middleware::{from_fn, from_fn_with_state},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use boxoffice_engine::{Engine, Error, ErrorCode};
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
-use crate::auth::{Authenticate, BearerAuthentication, LoginThrottle, TokenKeys};
+use crate::auth::{Authenticate, BearerAuthentication, LoginThrottle, TokenKeys, UnsubscribeLinks};
 use controllers::{
+    announcements,
     auth::{self, SignIn},
     bookings, events, health, notifications, operators,
     problem::{METHOD_NOT_ALLOWED, Problem},
-    tenants,
+    subscriptions, tenants,
 };
 use dev_mails::MailsFolder;
 use extract::Door;
@@ -42,6 +44,9 @@ pub struct RouterOptions {
     pub authenticate: Option<Arc<dyn Authenticate>>,
     /// Sign our tokens. Generated ones end with the process, and every session with them.
     pub keys: TokenKeys,
+    /// Signed the links with which customers unsubscribe; the same that the engine was built with
+    /// ([`EngineBuilder::links`](boxoffice_engine::EngineBuilder::links)). Without it no such link is any good.
+    pub links: Option<UnsubscribeLinks>,
     /// Largest request body, in bytes; beyond it `body-too-large`.
     pub body_bytes_max: usize,
     /// Whether tries to sign in are counted, per account and per client address.
@@ -61,6 +66,7 @@ impl Default for RouterOptions {
         Self {
             authenticate: None,
             keys: TokenKeys::generate(),
+            links: None,
             // The largest useful request, an event with 10,000 characters of prose, is a tenth of it.
             body_bytes_max: 1024 * 1024,
             throttle_logins: true,
@@ -121,6 +127,7 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             "/api/notifications/{id}/deliveries",
             get(notifications::deliveries),
         )
+        .route("/api/tenant/suppressions", get(tenants::suppressions))
         .route("/api/operator/tenants", get(operators::list_tenants))
         .route("/api/operator/verification", get(operators::verify))
         .route(
@@ -130,7 +137,15 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
 
     let things = Router::new()
         .route("/api/tenant", get(tenants::show))
+        .route(
+            "/api/tenant/settings",
+            get(tenants::settings).patch(tenants::merge_settings),
+        )
         .route("/api/auth/me", get(auth::me))
+        .route(
+            "/api/auth/me/subscriptions",
+            get(subscriptions::show).put(subscriptions::replace),
+        )
         .route("/api/events", post(events::create))
         .route(
             "/api/events/{id}",
@@ -140,11 +155,19 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
                 .delete(events::delete),
         )
         .route("/api/events/{id}/cancel", post(events::cancel))
+        .route(
+            "/api/events/{id}/announcements",
+            post(announcements::create),
+        )
         .route("/api/bookings", post(bookings::create))
         .route("/api/bookings/{id}", get(bookings::show))
         .route("/api/bookings/{id}/cancel", post(bookings::cancel))
         .route("/api/notifications/{id}", get(notifications::show))
         .route("/api/operator/tenants", post(operators::create_tenant))
+        .route(
+            "/api/operator/tenants/{tenant}/sender",
+            put(operators::set_sender),
+        )
         .route(
             "/api/operator/tenants/{tenant}/users",
             post(operators::create_user),
@@ -169,6 +192,16 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/docs/pages.css", get(pages::style))
         .route("/errors/{code}", get(pages::error));
 
+    let links = Router::new() // For whoever holds a link of a mail; nobody signs in here.
+        .route(
+            "/unsubscribe/{token}",
+            get(unsubscribe::show).post(unsubscribe::unsubscribe),
+        )
+        .route(
+            "/unsubscribe/{token}/undo",
+            post(unsubscribe::subscribe_again),
+        );
+
     let mails = Router::new() // Only in development.
         .route("/dev/mails", get(dev_mails::list_page))
         .route("/dev/mails.json", get(dev_mails::list_json))
@@ -182,7 +215,8 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
     let mut all = api
         .route_layer(from_fn(extract::refuse_query))
         .merge(lists)
-        .merge(pages);
+        .merge(pages)
+        .merge(links);
     if dev {
         all = all.merge(mails);
     }
@@ -195,6 +229,7 @@ struct Shared {
     engine: Engine,
     door: Arc<Door>,
     sign_in: Arc<SignIn>,
+    links: Option<UnsubscribeLinks>,
     mails: MailsFolder,
 }
 
@@ -217,6 +252,7 @@ impl Shared {
             engine,
             door: Arc::new(door),
             sign_in: Arc::new(sign_in),
+            links: options.links.clone(),
             mails,
         }
     }
@@ -237,6 +273,12 @@ impl FromRef<Shared> for Arc<Door> {
 impl FromRef<Shared> for Arc<SignIn> {
     fn from_ref(shared: &Shared) -> Self {
         shared.sign_in.clone()
+    }
+}
+
+impl FromRef<Shared> for Option<UnsubscribeLinks> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.links.clone()
     }
 }
 

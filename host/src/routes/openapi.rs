@@ -17,9 +17,9 @@ use utoipa::{
 };
 
 use super::controllers::{
-    auth, bookings, events, health, notifications, operators,
+    announcements, auth, bookings, events, health, notifications, operators,
     problem::{HOST_CODES, PROBLEM_JSON, ProblemResponse, UNSUPPORTED_MEDIA_TYPE, status_of},
-    tenants,
+    subscriptions, tenants,
 };
 
 const ERROR_CODES: &str = "x-error-codes";
@@ -42,12 +42,13 @@ const SIGN_IN_PATHS: [&str; 5] = [
     ),
     paths(
         auth::register, auth::login, auth::refresh, auth::logout, auth::me,
+        subscriptions::show, subscriptions::replace,
         events::create, events::list, events::show, events::replace, events::merge, events::cancel, events::delete,
         bookings::create, bookings::list_mine, bookings::list_of_event, bookings::show, bookings::cancel,
-        notifications::show, notifications::deliveries,
-        tenants::show,
+        announcements::create, notifications::show, notifications::deliveries,
+        tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,
         operators::login, operators::create_tenant, operators::list_tenants, operators::create_user,
-        operators::list_users, operators::verify,
+        operators::list_users, operators::set_sender, operators::verify,
         health::live, health::ready,
     ),
     components(schemas(ProblemResponse)),

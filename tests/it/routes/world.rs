@@ -19,6 +19,7 @@ pub(super) struct World {
 
 pub(super) struct Side {
     pub(super) door: Client,
+    pub(super) owner: Account,
     pub(super) organizer: Account,
     pub(super) rival: Account,
     pub(super) customer: Account,
@@ -70,6 +71,7 @@ impl Side {
         let door = hosted.client().tenant(tenant);
         let address = |name: &str| format!("{name}@{tenant}.test");
         for (name, role) in [
+            ("owen", UserRole::Owner),
             ("olga", UserRole::Organizer),
             ("rita", UserRole::Organizer),
             ("ann", UserRole::Customer),
@@ -77,6 +79,7 @@ impl Side {
         ] {
             platform.user(&id, name, role).await;
         }
+        let owner = door.login(&address("owen")).await;
         let organizer = door.login(&address("olga")).await;
         let customer = door.login(&address("ann")).await;
         let make = || organizer.client.post("/api/events", event_body(json!({})));
@@ -102,6 +105,7 @@ impl Side {
             booking: id_of(&booking),
             notification: id_of(&changed["notification"]),
             door,
+            owner,
             organizer,
             rival,
             customer,

@@ -2,7 +2,10 @@
 //!
 //! Called by `queues`. Calls the notifications, users, events, tenants and mails modules and the mailer port.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 
@@ -12,8 +15,8 @@ use crate::{
     modules::{ClaimOutcome, ClaimedBlock, MailContext, compose, still_wanted},
     ports::{MailOutcome, Settlement},
     types::{
-        Booking, DeliveryState, Entry, Event, EventDetails, NotificationId, NotificationKind,
-        StoredNotification, Tenant, TenantId, User, UserId,
+        Announcement, Booking, DeliveryState, Entry, Event, EventDetails, NotificationId,
+        NotificationKind, StoredNotification, Tenant, TenantId, User, UserId,
     },
 };
 
@@ -26,6 +29,9 @@ struct Scene {
     tenant: Tenant,
     event: Event,
     notification: Option<StoredNotification>,
+    announcement: Option<Announcement>,
+    /// Customers who do without mails of this kind.
+    unsubscribed: HashSet<UserId>,
     users: HashMap<UserId, User>,
     bookings: HashMap<UserId, Vec<Booking>>,
     /// What older versions of the event said, as far as this block needs them.
@@ -200,10 +206,25 @@ impl Queues {
                 .stored(&claimed.tenant, block.notification)
                 .await?
         };
+        let announcement = match block.kind {
+            NotificationKind::EventAnnouncement => {
+                modules
+                    .announcements
+                    .find(&claimed.tenant, block.notification)
+                    .await?
+            }
+            _ => None,
+        };
+        let unsubscribed = modules
+            .subscriptions
+            .unsubscribed(&claimed.tenant, block.kind, &customers)
+            .await?;
         let mut scene = Scene {
             tenant,
             event,
             notification,
+            announcement,
+            unsubscribed,
             users: users.into_iter().map(|user| (user.id, user)).collect(),
             bookings,
             versions: HashMap::new(),
@@ -225,6 +246,7 @@ impl Queues {
     }
 
     fn set_aside_unwanted(&self, claimed: &mut ClaimedBlock, scene: &Scene) {
+        let now = self.0.surroundings.now();
         for index in 0..claimed.block.entries.len() {
             let entry = &claimed.block.entries[index];
             if entry.state.is_final() {
@@ -236,7 +258,16 @@ impl Queues {
                     && still_wanted(kind, booking, scene.event.status)
             };
             let bookings = scene.bookings.get(&entry.customer);
-            if !bookings.is_some_and(|bookings| bookings.iter().any(wanted)) {
+            if let Some(reason) = scene.overtaken(claimed, now) {
+                let state = DeliveryState::Suppressed;
+                let notifications = &self.0.modules.notifications;
+                notifications.set_aside(claimed, index, state, reason);
+            } else if scene.unsubscribed.contains(&entry.customer) {
+                let reason = "the customer has unsubscribed from mails of this kind";
+                let state = DeliveryState::Suppressed;
+                let notifications = &self.0.modules.notifications;
+                notifications.set_aside(claimed, index, state, reason);
+            } else if !bookings.is_some_and(|bookings| bookings.iter().any(wanted)) {
                 let reason = "its bookings were cancelled before it was sent";
                 self.0.modules.notifications.set_aside(
                     claimed,
@@ -270,12 +301,20 @@ impl Queues {
             .cloned()
             .collect();
         let known = scene.known_version(entry.customer);
+        let unsubscribe_url = self
+            .0
+            .links
+            .as_ref()
+            .filter(|_| !letter.kind.is_transactional())
+            .map(|links| links.unsubscribe(&scene.tenant.id, entry.customer, letter.kind));
         let context = MailContext {
             kind: letter.kind,
             notification: letter.notification,
             tenant: &scene.tenant,
             event: &scene.event,
             previous: known.and_then(|version| scene.versions.get(&version)),
+            announcement: scene.announcement.as_ref(),
+            unsubscribe_url: unsubscribe_url.as_deref(),
             recipient,
             bookings: &bookings,
             mail_from: &self.0.surroundings.settings.mail_from,
@@ -325,6 +364,21 @@ impl Letter {
 }
 
 impl Scene {
+    /// Why a reminder comes too late for everybody, if it does.
+    fn overtaken(&self, claimed: &ClaimedBlock, now: jiff::Timestamp) -> Option<&'static str> {
+        if claimed.block.kind != NotificationKind::EventReminder {
+            return None;
+        }
+        let newest = self.event.reminder.map(|reminder| reminder.notification);
+        if newest != Some(claimed.block.notification) {
+            Some("the event was moved, and another reminder follows")
+        } else if self.event.details.starts_at <= now {
+            Some("the event had begun before it was sent")
+        } else {
+            None
+        }
+    }
+
     /// The version of the event that a customer last heard of: the one they booked, or the one before this change.
     fn known_version(&self, customer: UserId) -> Option<u64> {
         let notification = self.notification.as_ref()?;

@@ -23,8 +23,11 @@ pub(super) struct CalendarFile {
 /// Writes the event for the recipient's calendar.
 ///
 /// The UID names the event alone, whatever the sender's address, and SEQUENCE is the event's version: a
-/// calendar that has the event changes its entry and adds no second one.
-pub(super) fn render(context: &MailContext<'_>) -> CalendarFile {
+/// calendar that has the event changes its entry and adds no second one. An announcement has nothing for it.
+pub(super) fn render(context: &MailContext<'_>) -> Option<CalendarFile> {
+    if context.kind == NotificationKind::EventAnnouncement {
+        return None;
+    }
     let (event, details) = (context.event, &context.event.details);
     let ends_entry = matches!(
         context.kind,
@@ -65,17 +68,17 @@ pub(super) fn render(context: &MailContext<'_>) -> CalendarFile {
         .append_property(("CALSCALE", "GREGORIAN"))
         .append_property(("METHOD", method))
         .push(entry.done());
-    CalendarFile {
+    Some(CalendarFile {
         method,
         text: calendar.to_string(),
-    }
+    })
 }
 
 /// Who publishes the entry; RFC 5546 asks for it with every method.
 fn organizer(context: &MailContext<'_>) -> Property {
     // A parameter cannot hold a double quote (RFC 5545, 3.2), not even an escaped one.
-    let name = context.tenant.name.as_str().replace('"', "'");
-    Property::new("ORGANIZER", format!("mailto:{}", context.mail_from))
+    let name = context.sender_name().replace('"', "'");
+    Property::new("ORGANIZER", format!("mailto:{}", context.sender()))
         .add_parameter("CN", &name)
         .done()
 }

@@ -40,7 +40,7 @@ pub(super) fn build(
     context: &MailContext<'_>,
     message_id: &str,
     words: &Rendered,
-    calendar: &CalendarFile,
+    calendar: Option<&CalendarFile>,
 ) -> Result<Vec<u8>> {
     let date = rfc2822::DateTimePrinter::new()
         .zoned_to_string(&context.now.to_zoned(TimeZone::UTC))
@@ -49,7 +49,7 @@ pub(super) fn build(
     field(
         &mut mail,
         "From",
-        &mailbox(context.tenant.name.as_str(), context.mail_from),
+        &mailbox(context.sender_name(), context.sender()),
     )?;
     if let Some(reply_to) = &context.tenant.settings.reply_to {
         field(&mut mail, "Reply-To", &[format!("<{reply_to}>")])?;
@@ -65,6 +65,12 @@ pub(super) fn build(
     field(&mut mail, "Message-ID", &[message_id.to_owned()])?;
     // RFC 3834: no out-of-office note shall answer this mail.
     field(&mut mail, "Auto-Submitted", &["auto-generated".to_owned()])?;
+    if let Some(url) = context.unsubscribe_url {
+        // RFC 8058: a mail program may send the POST itself, at one click of its reader.
+        field(&mut mail, "List-Unsubscribe", &[format!("<{url}>")])?;
+        let one_click = "List-Unsubscribe=One-Click".to_owned();
+        field(&mut mail, "List-Unsubscribe-Post", &[one_click])?;
+    }
     field(
         &mut mail,
         "X-Boxoffice-Notification",
@@ -77,12 +83,19 @@ pub(super) fn build(
     Ok(mail)
 }
 
-/// Text and HTML as alternatives, and the calendar as a file.
-fn parts(words: &Rendered, calendar: &CalendarFile) -> std::io::Result<MimePart<'static>> {
+/// Text and HTML as alternatives, and the calendar, if there is one, as a file.
+fn parts(words: &Rendered, calendar: Option<&CalendarFile>) -> std::io::Result<MimePart<'static>> {
     let alternatives = vec![
         text_part("text/plain", &words.text)?,
         text_part("text/html", &words.html)?,
     ];
+    let alternatives = MimePart::new(
+        ContentType::new("multipart/alternative").attribute("boundary", WORDS_BOUNDARY),
+        alternatives,
+    );
+    let Some(calendar) = calendar else {
+        return Ok(alternatives);
+    };
     let calendar_type = ContentType::new("text/calendar")
         .attribute("charset", "utf-8")
         .attribute("method", calendar.method)
@@ -93,10 +106,7 @@ fn parts(words: &Rendered, calendar: &CalendarFile) -> std::io::Result<MimePart<
     Ok(MimePart::new(
         ContentType::new("multipart/mixed").attribute("boundary", PARTS_BOUNDARY),
         vec![
-            MimePart::new(
-                ContentType::new("multipart/alternative").attribute("boundary", WORDS_BOUNDARY),
-                alternatives,
-            ),
+            alternatives,
             MimePart::new(calendar_type, file)
                 .transfer_encoding("base64")
                 .attachment("event.ics"),

@@ -14,7 +14,8 @@ use crate::{
     Result,
     ports::{OutgoingMail, Templates},
     types::{
-        Booking, EmailAddress, Event, EventDetails, NotificationId, NotificationKind, Tenant, User,
+        Announcement, Booking, EmailAddress, Event, EventDetails, NotificationId, NotificationKind,
+        Tenant, User,
     },
 };
 
@@ -30,16 +31,37 @@ pub(crate) struct MailContext<'a> {
     pub(crate) event: &'a Event,
     /// What the customer knew of the event before, for `EventUpdated`.
     pub(crate) previous: Option<&'a EventDetails>,
+    /// What the organizer says, for `EventAnnouncement`.
+    pub(crate) announcement: Option<&'a Announcement>,
+    /// Where the recipient unsubscribes from mails of this kind; bulk kinds only.
+    pub(crate) unsubscribe_url: Option<&'a str>,
     /// Who gets it.
     pub(crate) recipient: &'a User,
     /// The recipient's active bookings of the event, or the one booking the mail is about; at least one.
     pub(crate) bookings: &'a [Booking],
-    /// The sender's address, in the envelope and in `From`.
+    /// The installation's own address: the sender's, unless the tenant has one. Message-IDs end with its domain.
     pub(crate) mail_from: &'a EmailAddress,
     /// Names the delivery; the Message-ID is made of it.
     pub(crate) delivery_key: &'a str,
     /// The moment of composing, UTC.
     pub(crate) now: Timestamp,
+}
+
+impl MailContext<'_> {
+    /// The sender's address, in the envelope and in `From`.
+    fn sender(&self) -> &EmailAddress {
+        self.tenant.mail_from.as_ref().unwrap_or(self.mail_from)
+    }
+
+    /// What the sender is called.
+    fn sender_name(&self) -> &str {
+        let settings = &self.tenant.settings;
+        settings
+            .sender_name
+            .as_ref()
+            .unwrap_or(&self.tenant.name)
+            .as_str()
+    }
 }
 
 /// A finished mail and the name it goes by.
@@ -64,12 +86,12 @@ pub(crate) async fn compose(
     let words = words::render(templates, context).await?;
     let calendar = calendar::render(context);
     let message_id = message::id(context.delivery_key, context.mail_from);
-    let bytes = message::build(context, &message_id, &words, &calendar)?;
+    let bytes = message::build(context, &message_id, &words, calendar.as_ref())?;
     Ok(ComposedMail {
         message_id,
         mail: OutgoingMail {
             delivery_key: context.delivery_key.to_owned(),
-            from: context.mail_from.clone(),
+            from: context.sender().clone(),
             to: context.recipient.email.clone(),
             bytes,
         },

@@ -98,6 +98,12 @@ static BUILT_IN: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "event-cancelled/subject.txt",
         "event-cancelled/body.txt",
         "event-cancelled/body.html",
+        "event-reminder/subject.txt",
+        "event-reminder/body.txt",
+        "event-reminder/body.html",
+        "event-announcement/subject.txt",
+        "event-announcement/body.txt",
+        "event-announcement/body.html",
     ] {
         environment
             .add_template(name, source)
@@ -166,6 +172,11 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
             "location": details.location,
         },
         "bookings": bookings,
+        "announcement": context.announcement.map(|announcement| json!({
+            "subject": announcement.subject,
+            "message": announcement.message.as_str().replace("\r\n", "\n").trim(),
+        })),
+        "unsubscribeUrl": context.unsubscribe_url,
         "changes": context.previous.map_or_else(Vec::new, |previous| changes(previous, details)),
     })
 }

@@ -351,11 +351,16 @@ impl NotificationsModule {
 pub(crate) fn still_wanted(kind: NotificationKind, booking: &Booking, event: EventStatus) -> bool {
     let by_event = matches!(booking.cancelled, Some((CancelCause::Event, _)));
     match kind {
-        NotificationKind::BookingConfirmed | NotificationKind::EventUpdated => {
+        NotificationKind::BookingConfirmed
+        | NotificationKind::EventUpdated
+        | NotificationKind::EventReminder => {
             booking.status == BookingStatus::Confirmed && event != EventStatus::Cancelled
         }
         NotificationKind::BookingCancelled => true,
-        NotificationKind::EventCancelled => booking.status == BookingStatus::Confirmed || by_event,
+        // What an organizer began to say is said to all, also when the event is called off meanwhile.
+        NotificationKind::EventCancelled | NotificationKind::EventAnnouncement => {
+            booking.status == BookingStatus::Confirmed || by_event
+        }
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! Called by the worker's use cases. Calls the notifications, bookings and events repositories.
 
+use jiff::Timestamp;
+
 use super::{NotificationsModule, lane_of, task_of};
 use crate::{
     Error, Result,
     modules::to_millisecond,
     ports::Task,
     types::{
-        Block, Booking, BookingStatus, CancelCause, Chunk, Entry, EventId, EventStatus,
-        NotificationId, NotificationKind, NotificationStatus, Owed, OwedPart, StoredNotification,
-        TenantId, UserId,
+        Block, Booking, BookingStatus, CancelCause, Chunk, Entry, EventStatus, NotificationId,
+        NotificationKind, NotificationStatus, Owed, OwedPart, StoredNotification, TenantId, UserId,
     },
 };
 
@@ -40,9 +41,7 @@ impl NotificationsModule {
         if now < notification.due_at {
             return Ok(None);
         }
-        if notification.kind == NotificationKind::EventUpdated
-            && self.is_cancelled(tenant, notification.event).await?
-        {
+        if self.is_pointless(tenant, &notification, now).await? {
             notification.status = NotificationStatus::Superseded;
             self.repository.replace(tenant, &notification).await?;
             return Ok(None);
@@ -139,9 +138,32 @@ impl NotificationsModule {
         }
     }
 
-    async fn is_cancelled(&self, tenant: &TenantId, event: EventId) -> Result<bool> {
-        let found = self.events.find(tenant, event).await?;
-        Ok(found.is_some_and(|(_, inventory)| inventory.status == EventStatus::Cancelled))
+    /// Whether what became of the event has overtaken a notification.
+    async fn is_pointless(
+        &self,
+        tenant: &TenantId,
+        notification: &StoredNotification,
+        now: Timestamp,
+    ) -> Result<bool> {
+        if notification.kind == NotificationKind::EventCancelled {
+            return Ok(false);
+        }
+        let Some((event, inventory)) = self.events.find(tenant, notification.event).await? else {
+            return Ok(true);
+        };
+        let is_cancelled = inventory.status == EventStatus::Cancelled;
+        Ok(match notification.kind {
+            // Once begun, it goes to all: some have it already.
+            NotificationKind::EventAnnouncement => {
+                is_cancelled && notification.status == NotificationStatus::Scheduled
+            }
+            // The event moved far, and another reminder is to come; or it has begun while no worker was there.
+            NotificationKind::EventReminder => {
+                let newest = event.reminder.map(|reminder| reminder.notification);
+                is_cancelled || newest != Some(notification.id) || event.details.starts_at <= now
+            }
+            _ => is_cancelled,
+        })
     }
 }
 
@@ -149,7 +171,13 @@ impl NotificationsModule {
 fn concerns(notification: &StoredNotification, booking: &Booking) -> bool {
     let by_event = matches!(booking.cancelled, Some((CancelCause::Event, _)));
     match notification.kind {
-        NotificationKind::EventCancelled => booking.status == BookingStatus::Confirmed || by_event,
+        NotificationKind::EventCancelled | NotificationKind::EventAnnouncement => {
+            booking.status == BookingStatus::Confirmed || by_event
+        }
+        // Who booked after the reminder's time has just read when the event begins.
+        NotificationKind::EventReminder => {
+            booking.status == BookingStatus::Confirmed && booking.created_at < notification.due_at
+        }
         _ => {
             booking.status == BookingStatus::Confirmed
                 && booking.event_version < notification.to_version

@@ -6,14 +6,14 @@ use super::{
     db::{Db, Script, StepError},
     inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, add_change},
     models::{EventRow, EventVersionRow, InventoryRow, NotificationRow},
-    notifications::add_owed,
+    notifications::{add_owed, remove_owed},
 };
 use crate::{
     Result,
     types::{EventDetails, EventId, Inventory, Owed, StoredEvent, StoredNotification, TenantId},
 };
 
-/// An organizer's change: at most 8 rows in one transaction.
+/// An organizer's change: at most 12 rows in one transaction.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct EventStep {
     /// The event as it was seen; kept as an old version.
@@ -28,8 +28,23 @@ pub(in crate::modules) struct EventStep {
     pub(in crate::modules) new_notification: Option<(StoredNotification, Owed)>,
     /// A notification that changes too (merged or superseded); its revision is the one that was seen.
     pub(in crate::modules) changed_notification: Option<StoredNotification>,
+    /// What becomes of the event's reminder.
+    pub(in crate::modules) reminder: ReminderStep,
     /// Whether the event's bookings are to be written as cancelled.
     pub(in crate::modules) sweep_bookings: bool,
+}
+
+/// What a change writes about an event's reminder: at most 4 rows.
+#[derive(Debug, Clone, Default)]
+pub(in crate::modules) struct ReminderStep {
+    /// A new notification.
+    pub(in crate::modules) new: Option<StoredNotification>,
+    /// The one there is, moved or superseded; its revision is the one that was seen.
+    pub(in crate::modules) changed: Option<StoredNotification>,
+    /// The outbox row under its old time.
+    pub(in crate::modules) no_longer_owed: Option<Owed>,
+    /// The outbox row under its new time.
+    pub(in crate::modules) owed: Option<Owed>,
 }
 
 pub(in crate::modules) struct EventsRepository {
@@ -46,12 +61,13 @@ impl EventsRepository {
         Self { db }
     }
 
-    /// Writes a new event with its inventory: 3 rows.
+    /// Writes a new event with its inventory, and the reminder it owes: at most 5 rows.
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
         event: &StoredEvent,
         change: &InventoryChange,
+        reminder: &ReminderStep,
     ) -> Result<()> {
         let mut script = Script::transaction(tenant);
         let row = script.bind(EventRow::of(tenant, event));
@@ -59,6 +75,7 @@ impl EventsRepository {
         let row = script.bind(InventoryRow::of(tenant, &change.inventory));
         script.push(format!("INSERT INTO inventory {row} RETURN NONE"));
         add_change(&mut script, tenant, change);
+        add_reminder(&mut script, tenant, reminder);
         self.db.run_retrying(&script).await?;
         Ok(())
     }
@@ -164,6 +181,7 @@ impl EventsRepository {
             script.push(format!("INSERT INTO notification {row} RETURN NONE"));
             add_owed(&mut script, std::slice::from_ref(owed));
         }
+        add_reminder(&mut script, tenant, &step.reminder);
         if step.sweep_bookings {
             let event = script.bind(step.after.id.ulid().to_string());
             script.push(format!("INSERT IGNORE INTO cancelled_event {{ id: cancelled_event:[$tenant, {event}] }} RETURN NONE"));
@@ -171,12 +189,13 @@ impl EventsRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// Deletes an event that is still as it was seen: 2 rows and its old versions, of which there are few before any
-    /// booking.
+    /// Deletes an event that is still as it was seen: at most 4 rows and its old versions, of which there are few
+    /// before any booking. `reminder` is what its reminder owes.
     pub(in crate::modules) async fn delete(
         &self,
         tenant: &TenantId,
         inventory: &Inventory,
+        reminder: Option<&Owed>,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
         let event = script.bind(EventRow::key(tenant, inventory.event));
@@ -190,11 +209,29 @@ impl EventsRepository {
             "IF array::len($gone) = 0 {{ THROW '{INVENTORY_MOVED}' }}"
         ));
         script.push(format!("DELETE {event} RETURN NONE"));
+        if let Some(owed) = reminder {
+            remove_owed(&mut script, std::slice::from_ref(owed));
+            let key = script.bind(NotificationRow::key(tenant, owed.notification));
+            script.push(format!("DELETE {key} RETURN NONE"));
+        }
         script.push(format!(
             "DELETE event_version:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
         ));
         self.db.run(&script).await.map(drop)
     }
+}
+
+/// Adds what a change writes about a reminder.
+fn add_reminder(script: &mut Script, tenant: &TenantId, step: &ReminderStep) {
+    if let Some(notification) = &step.changed {
+        add_notification_change(script, tenant, notification);
+    }
+    if let Some(notification) = &step.new {
+        let row = script.bind(NotificationRow::of(tenant, notification));
+        script.push(format!("INSERT INTO notification {row} RETURN NONE"));
+    }
+    remove_owed(script, step.no_longer_owed.as_slice());
+    add_owed(script, step.owed.as_slice());
 }
 
 /// Adds a notification's change, guarded by the revision that was seen: 1 row.

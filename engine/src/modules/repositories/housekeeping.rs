@@ -28,7 +28,8 @@ impl HousekeepingRepository {
         Self { db }
     }
 
-    /// Deletes idempotency records and sessions whose time is over: at most `max` rows of each. Answers how many went.
+    /// Deletes idempotency records, sessions and counts of announcements whose time is over: at most `max` rows of
+    /// each. Answers how many went.
     pub(in crate::modules) async fn delete_expired(
         &self,
         scope: SystemScope,
@@ -37,7 +38,7 @@ impl HousekeepingRepository {
     ) -> Result<usize> {
         let mut script = Script::across_tenants(scope);
         let (now, max) = (script.bind(millisecond(now)), script.bind(i64::from(max)));
-        let statements = ["idempotency", "session"].map(|table| {
+        let statements = ["idempotency", "session", "announcement_count"].map(|table| {
             script.push(format!(
                 "DELETE (SELECT VALUE id FROM {table} WHERE expires_at <= {now} LIMIT {max}) RETURN BEFORE"
             ))

@@ -15,11 +15,19 @@ struct Migration {
     statements: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    oldest_program: 1,
-    statements: include_str!("schema/0001_initial.surql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        oldest_program: 1,
+        statements: include_str!("schema/0001_initial.surql"),
+    },
+    Migration {
+        number: 2,
+        // An older program would take a kind of notification that it does not know for damage.
+        oldest_program: 2,
+        statements: include_str!("schema/0002_mails.surql"),
+    },
+];
 
 #[derive(Debug, SurrealValue)]
 struct SchemaRow {

@@ -3,6 +3,7 @@
 //! Called by modules alone (the path is the permission). Calls models and the database. A step that must be
 //! atomic is one method here and one transaction there.
 
+mod announcements;
 mod bookings;
 mod db;
 mod events;
@@ -13,21 +14,26 @@ mod migrations;
 mod models;
 mod notifications;
 mod queue;
+mod subscriptions;
 mod tenants;
 mod users;
 mod verification;
 
+pub(in crate::modules) use announcements::{
+    Announced, AnnouncementsRepository, NewAnnouncement, QUOTA_USED,
+};
 pub(in crate::modules) use bookings::{
     BookingsRepository, GroupPlan, GroupSnapshot, RecordedRequest,
 };
 pub(in crate::modules) use db::{Db, StepError, SystemScope, pause_after_conflict};
-pub(in crate::modules) use events::{EventStep, EventsRepository};
+pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
 pub(in crate::modules) use housekeeping::HousekeepingRepository;
 pub(in crate::modules) use inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED};
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::migrate;
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
 pub(in crate::modules) use queue::{QueueRepository, SHARDS};
+pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;
 pub(in crate::modules) use users::UsersRepository;
 pub(in crate::modules) use verification::{EventSight, VerificationRepository};

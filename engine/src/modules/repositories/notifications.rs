@@ -52,6 +52,15 @@ pub(in crate::modules::repositories) fn add_owed(script: &mut Script, owed: &[Ow
     }
 }
 
+/// Takes outbox rows away; one that the relay has moved meanwhile finds out by its notification that it is not wanted.
+pub(in crate::modules::repositories) fn remove_owed(script: &mut Script, owed: &[Owed]) {
+    if !owed.is_empty() {
+        let ids: Vec<RecordId> = owed.iter().map(|owed| OutboxRow::of(owed).id).collect();
+        let ids = script.bind(ids);
+        script.push(format!("DELETE {ids} RETURN NONE"));
+    }
+}
+
 impl NotificationsRepository {
     pub(in crate::modules) fn new(db: Db) -> Self {
         Self { db }

@@ -41,6 +41,24 @@ impl TenantsRepository {
             .transpose()
     }
 
+    /// Writes a tenant, with the next version, if it is still at the version that `tenant` has: 1 row. Answers whether
+    /// it was.
+    pub(in crate::modules) async fn replace(&self, tenant: &Tenant) -> Result<bool> {
+        let mut script = Script::of(&tenant.id);
+        let next = Tenant {
+            version: tenant.version + 1,
+            ..tenant.clone()
+        };
+        let key = script.bind(TenantRow::key(&tenant.id));
+        let row = script.bind(TenantRow::of(&next));
+        let seen = script.bind(tenant.version);
+        let index = script.push(format!(
+            "UPDATE {key} CONTENT {row} WHERE (version ?? 1) = {seen} RETURN VALUE version"
+        ));
+        let mut answers = self.db.run_retrying(&script).await?;
+        Ok(!answers.rows::<u64>(index)?.is_empty())
+    }
+
     /// A page of all tenants, by name.
     pub(in crate::modules) async fn list(
         &self,

@@ -95,8 +95,9 @@ impl Fixture {
                 path.display()
             );
         }
-        let request = serde_path_to_error::deserialize(Value::Object(fields))
-            .map_err(|error| anyhow::anyhow!("{}: {}: {}", path.display(), error.path(), error.inner()))?;
+        let request = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+            anyhow::anyhow!("{}: {}: {}", path.display(), error.path(), error.inner())
+        })?;
         Ok(Self {
             request,
             config,

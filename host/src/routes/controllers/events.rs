@@ -1,6 +1,5 @@
 //! Making, seeing, changing and calling off events.
 
-mod merge_patch;
 mod requests;
 mod responses;
 mod times;
@@ -8,12 +7,12 @@ mod times;
 use axum::{
     Json as JsonAnswer,
     extract::State,
-    http::{HeaderValue, StatusCode, header::ETAG},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{Caller, Engine, EventChange, EventId};
 
-use super::{Answer, PageResponse, created};
+use super::{Answer, PageResponse, created, with_etag};
 use crate::routes::extract::{
     AsCaller, AtPage, ExpectedVersion, Id, Json, MergePatch, OptionalVersion, PageParams, Prefix,
     read_value,
@@ -180,14 +179,4 @@ fn changed(change: EventChange) -> Response {
         version,
         JsonAnswer(EventChangeResponse::from(change)).into_response(),
     )
-}
-
-fn etag(version: u64) -> String {
-    format!("\"{version}\"")
-}
-
-fn with_etag(version: u64, mut response: Response) -> Response {
-    let value = HeaderValue::from_str(&etag(version)).expect("digits in quotes are a header value");
-    response.headers_mut().insert(ETAG, value);
-    response
 }

@@ -2,18 +2,24 @@
 //!
 //! Called by the URL table in `routes`. Who may do what, and every rule, is decided in the engine.
 
+pub(super) mod announcements;
 pub(super) mod auth;
 pub(super) mod bookings;
 pub(super) mod events;
 pub(super) mod health;
+mod merge_patch;
 pub(super) mod notifications;
 mod numbers;
 pub(super) mod operators;
 pub(super) mod problem;
+pub(super) mod subscriptions;
 pub(super) mod tenants;
 
 use axum::{
-    http::{HeaderValue, StatusCode, header::LOCATION},
+    http::{
+        HeaderValue, StatusCode,
+        header::{ETAG, LOCATION},
+    },
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::Page;
@@ -52,5 +58,13 @@ fn created(location: &str, body: impl Serialize) -> Response {
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
     }
+    response
+}
+
+/// The same answer with the version of what it shows as its ETag.
+fn with_etag(version: u64, mut response: Response) -> Response {
+    let value = HeaderValue::from_str(&format!("\"{version}\""))
+        .expect("digits in quotes are a header value");
+    response.headers_mut().insert(ETAG, value);
     response
 }

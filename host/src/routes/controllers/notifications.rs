@@ -35,7 +35,7 @@ impl From<NotificationSummary> for NotificationSummaryResponse {
 pub(in crate::routes) struct NotificationResponse {
     /// Which notification.
     id: String,
-    /// `booking-confirmed`, `booking-cancelled`, `event-updated` or `event-cancelled`.
+    /// `event-updated`, `event-cancelled`, `event-reminder` or `event-announcement`.
     #[schema(example = "event-updated")]
     kind: &'static str,
     /// The event it is about.
@@ -69,7 +69,7 @@ pub(in crate::routes) struct DeliveryCountsResponse {
     deferred: u64,
     /// Given up.
     dead: u64,
-    /// No longer wanted: the bookings were cancelled first.
+    /// No longer wanted: the bookings were cancelled first, or the customer has unsubscribed.
     suppressed: u64,
     /// Perhaps sent.
     unknown: u64,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
+use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{
     CreateTenant, CreateUser, EmailAddress, Engine, Error, EventVerdict, Label, Login, TenantId,
     TenantSettings,
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{
     Answer, PageResponse,
     auth::{LoginRequest, SignIn, UserResponse},
-    tenants::TenantResponse,
+    tenants::{TenantResponse, TenantSettingsResponse},
 };
 use crate::{
     auth::ACCESS_TOKEN_LIFE,
@@ -50,6 +50,15 @@ pub(in crate::routes) struct CreateUserRequest {
     /// `owner`, `organizer`, `staff` or `customer`.
     #[schema(example = "owner")]
     role: String,
+}
+
+/// Who a tenant's mails come from.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct SenderRequest {
+    /// The sender's address; null stands for the installation's.
+    #[schema(example = "tickets@north.example")]
+    mail_from: Option<String>,
 }
 
 /// An operator's token.
@@ -146,6 +155,30 @@ pub(in crate::routes) async fn list_tenants(
 ) -> Answer<JsonAnswer<PageResponse<TenantResponse>>> {
     let page = engine.tenants().list(&caller, page).await?;
     Ok(PageResponse::of(page, TenantResponse::from))
+}
+
+/// Sets the sender's address of a tenant's mails
+///
+/// Before that, let the domain's owner allow this installation's mail servers to speak for it (SPF, DKIM).
+#[utoipa::path(put, path = "/api/operator/tenants/{tenant}/sender", tag = "operator", request_body = SenderRequest,
+    operation_id = "set_sender",
+    params(("tenant" = String, Path, description = "Which tenant")),
+    responses((status = 200, body = TenantSettingsResponse, headers(("ETag" = String)))),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again"]))))]
+pub(in crate::routes) async fn set_sender(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    Id(tenant): Id<TenantId>,
+    Json(request): Json<SenderRequest>,
+) -> Answer<Response> {
+    let mail_from = request
+        .mail_from
+        .as_deref()
+        .map(|address| EmailAddress::parse("mailFrom", address))
+        .transpose()?;
+    let caller = caller.within(tenant);
+    let tenant = engine.tenants().set_mail_from(&caller, mail_from).await?;
+    Ok(TenantSettingsResponse::answer(tenant))
 }
 
 /// Makes a user of a tenant, with any role

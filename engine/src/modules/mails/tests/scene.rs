@@ -6,9 +6,10 @@ use ulid::Ulid;
 use crate::{
     modules::mails::{ComposedMail, MailContext, compose},
     types::{
-        Booking, BookingId, BookingLine, BookingStatus, EmailAddress, Event, EventDetails, EventId,
-        EventStatus, Label, NotificationId, NotificationKind, Prose, Tenant, TenantId,
-        TenantSettings, TicketType, TicketTypeId, User, UserId, UserRole,
+        Announcement, Booking, BookingId, BookingLine, BookingStatus, EmailAddress, Event,
+        EventDetails, EventId, EventStatus, Label, NotificationId, NotificationKind, Prose,
+        Reminder, Tenant, TenantId, TenantSettings, TicketType, TicketTypeId, User, UserId,
+        UserRole,
     },
 };
 
@@ -18,6 +19,8 @@ pub(super) struct Scene {
     pub(super) tenant: Tenant,
     pub(super) event: Event,
     pub(super) previous: Option<EventDetails>,
+    pub(super) announcement: Option<Announcement>,
+    pub(super) unsubscribe_url: Option<String>,
     pub(super) recipient: User,
     pub(super) bookings: Vec<Booking>,
     pub(super) mail_from: EmailAddress,
@@ -37,6 +40,8 @@ impl Scene {
                 id: TenantId::parse("north").unwrap(),
                 name: label("North Stage"),
                 currency: "EUR".to_owned(),
+                version: 1,
+                mail_from: None,
                 settings: TenantSettings {
                     reply_to: Some(address("help@north.example")),
                     ..TenantSettings::default()
@@ -44,6 +49,11 @@ impl Scene {
                 created_at: Timestamp::UNIX_EPOCH,
             },
             previous,
+            announcement: (kind == NotificationKind::EventAnnouncement).then(|| Announcement {
+                subject: label("Doors open early"),
+                message: Prose::parse("message", "We open at six.\r\n\r\nSee you!").unwrap(),
+            }),
+            unsubscribe_url: None,
             recipient: User {
                 id: customer(),
                 tenant: TenantId::parse("north").unwrap(),
@@ -66,6 +76,8 @@ impl Scene {
             tenant: &self.tenant,
             event: &self.event,
             previous: self.previous.as_ref(),
+            announcement: self.announcement.as_ref(),
+            unsubscribe_url: self.unsubscribe_url.as_deref(),
             recipient: &self.recipient,
             bookings: &self.bookings,
             mail_from: &self.mail_from,
@@ -83,7 +95,7 @@ pub(super) fn label(text: &str) -> Label {
     Label::parse("label", text).unwrap()
 }
 
-fn address(text: &str) -> EmailAddress {
+pub(super) fn address(text: &str) -> EmailAddress {
     EmailAddress::parse("email", text).unwrap()
 }
 
@@ -108,6 +120,7 @@ fn event() -> Event {
             ends_at: Some(time("2026-06-05T20:00:00Z")),
             time_zone: "Europe/Berlin".to_owned(),
             location: Some(label("New Hall, Main Street 1")),
+            reminder: Reminder::AsTenant,
         },
         status: EventStatus::Published,
         total_tickets: 100,
@@ -127,6 +140,7 @@ fn event() -> Event {
             ever_taken: true,
         }],
         currency: "EUR".to_owned(),
+        reminder: None,
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
     }

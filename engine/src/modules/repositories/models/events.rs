@@ -6,8 +6,8 @@ use super::keys::{at_millisecond, key_ulid, millisecond, record, stored_ulid, ul
 use crate::{
     Result,
     types::{
-        EventDetails, EventId, Inventory, Label, NotificationId, Prose, StoredEvent, TenantId,
-        TicketType, TicketTypeId, UserId,
+        EventDetails, EventId, EventReminder, Inventory, Label, NotificationId, Prose, Reminder,
+        ReminderLead, StoredEvent, TenantId, TicketType, TicketTypeId, UserId,
     },
 };
 
@@ -27,6 +27,36 @@ pub(in crate::modules::repositories) struct EventRow {
     updated_at: i64,
     /// The newest notification about a change; further changes merge into it while it is scheduled.
     update_notification: Option<String>,
+    // Since schema 2; rows of before have none of these.
+    /// How long before the event its customers are reminded: none stands for the tenant's setting, 0 for not at all.
+    reminder_minutes: Option<u32>,
+    reminder: Option<ReminderRow>,
+    reminded_start: Option<i64>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct ReminderRow {
+    notification: String,
+    due_at: i64,
+    starts_at: i64,
+}
+
+impl ReminderRow {
+    fn of(reminder: &EventReminder) -> Self {
+        Self {
+            notification: reminder.notification.ulid().to_string(),
+            due_at: millisecond(reminder.due_at),
+            starts_at: millisecond(reminder.starts_at),
+        }
+    }
+
+    fn into_type(self) -> Result<EventReminder> {
+        Ok(EventReminder {
+            notification: NotificationId::from_ulid(stored_ulid(&self.notification)?),
+            due_at: at_millisecond(self.due_at)?,
+            starts_at: at_millisecond(self.starts_at)?,
+        })
+    }
 }
 
 impl EventRow {
@@ -59,6 +89,13 @@ impl EventRow {
             created_at: millisecond(event.created_at),
             updated_at: millisecond(event.updated_at),
             update_notification: event.update_notification.map(|id| id.ulid().to_string()),
+            reminder_minutes: match details.reminder {
+                Reminder::AsTenant => None,
+                Reminder::Off => Some(0),
+                Reminder::Before(lead) => Some(lead.minutes()),
+            },
+            reminder: event.reminder.as_ref().map(ReminderRow::of),
+            reminded_start: event.reminded_start.map(millisecond),
         }
     }
 
@@ -79,6 +116,11 @@ impl EventRow {
                 ends_at: self.ends_at.map(at_millisecond).transpose()?,
                 time_zone: self.time_zone,
                 location: self.location.map(Label::stored),
+                reminder: match self.reminder_minutes {
+                    None => Reminder::AsTenant,
+                    Some(0) => Reminder::Off,
+                    Some(minutes) => Reminder::Before(ReminderLead::stored(minutes)),
+                },
             },
             currency: self.currency,
             created_at: at_millisecond(self.created_at)?,
@@ -89,6 +131,8 @@ impl EventRow {
                 .map(stored_ulid)
                 .transpose()?
                 .map(NotificationId::from_ulid),
+            reminder: self.reminder.map(ReminderRow::into_type).transpose()?,
+            reminded_start: self.reminded_start.map(at_millisecond).transpose()?,
         })
     }
 }

@@ -1,13 +1,18 @@
 //! Row shapes and their conversions. Called by repositories alone; calls nothing.
 
+mod announcements;
 mod bookings;
 mod capacity_ledger;
 mod events;
 mod keys;
 mod notifications;
+mod subscriptions;
 mod tenants;
 mod users;
 
+pub(in crate::modules::repositories) use announcements::{
+    AnnouncedRow, AnnouncementRow, announcement_count_key,
+};
 pub(in crate::modules::repositories) use bookings::{
     BookingLineRow, BookingRow, CustomerBookingRow, IdempotencyRow, booking_id,
 };
@@ -17,5 +22,6 @@ pub(in crate::modules::repositories) use keys::{
     at_millisecond, key_number, key_text, key_ulid, millisecond, record,
 };
 pub(in crate::modules::repositories) use notifications::{BlockRow, NotificationRow, OutboxRow};
+pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use users::{LoginRow, OperatorRow, SessionRow, UserRow};

@@ -5,7 +5,7 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 use super::keys::{at_millisecond, key_text, millisecond, record};
 use crate::{
     Result,
-    types::{EmailAddress, Label, Tenant, TenantId, TenantSettings},
+    types::{EmailAddress, Label, ReminderLead, Tenant, TenantId, TenantSettings},
 };
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -16,6 +16,12 @@ pub(in crate::modules::repositories) struct TenantRow {
     organizers_may_register: bool,
     reply_to: Option<String>,
     created_at: i64,
+    // Since schema 2; rows of before have none of these.
+    version: Option<u64>,
+    sender_name: Option<String>,
+    mail_from: Option<String>,
+    reminder_minutes: Option<u32>,
+    announcements_per_day: Option<u32>,
 }
 
 impl TenantRow {
@@ -35,6 +41,18 @@ impl TenantRow {
                 .as_ref()
                 .map(|address| address.as_str().to_owned()),
             created_at: millisecond(tenant.created_at),
+            version: Some(tenant.version),
+            sender_name: tenant
+                .settings
+                .sender_name
+                .as_ref()
+                .map(|name| name.as_str().to_owned()),
+            mail_from: tenant
+                .mail_from
+                .as_ref()
+                .map(|address| address.as_str().to_owned()),
+            reminder_minutes: tenant.settings.reminder_lead.map(ReminderLead::minutes),
+            announcements_per_day: Some(tenant.settings.announcements_per_day),
         }
     }
 
@@ -43,10 +61,17 @@ impl TenantRow {
             id: TenantId::trusted(key_text(&self.id, 0)?),
             name: Label::stored(self.name),
             currency: self.currency,
+            version: self.version.unwrap_or(1),
             settings: TenantSettings {
                 organizers_may_register: self.organizers_may_register,
+                sender_name: self.sender_name.map(Label::stored),
                 reply_to: self.reply_to.map(EmailAddress::stored),
+                reminder_lead: self.reminder_minutes.map(ReminderLead::stored),
+                announcements_per_day: self
+                    .announcements_per_day
+                    .unwrap_or(TenantSettings::ANNOUNCEMENTS_PER_DAY_DEFAULT),
             },
+            mail_from: self.mail_from.map(EmailAddress::stored),
             created_at: at_millisecond(self.created_at)?,
         })
     }

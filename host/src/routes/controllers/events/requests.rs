@@ -4,15 +4,18 @@
 
 use boxoffice_engine::{
     CreateEvent, Error, ErrorCode, Event, EventDetails, EventId, EventStatus, Label, NewTicketType,
-    Prose, Result, TicketType, UpdateEvent,
+    Prose, Reminder, ReminderLead, Result, TicketType, UpdateEvent,
 };
 use serde::Deserialize;
 use serde_json::{Map, Number, Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    super::numbers::{whole, whole_or},
-    merge_patch, times,
+    super::{
+        merge_patch,
+        numbers::{whole, whole_or},
+    },
+    times,
 };
 
 /// What an organizer says about an event and offers at it.
@@ -37,6 +40,10 @@ pub(in crate::routes) struct EventRequest {
     time_zone: Option<String>,
     /// Where it happens: one line of at most 200 characters.
     location: Option<String>,
+    /// How long before it begins its customers are reminded, in minutes; 0 for not at all. Without it the tenant's
+    /// setting holds.
+    #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
+    reminder_minutes: Option<Number>,
     /// `draft` or `published`.
     #[schema(default = "published")]
     status: Option<String>,
@@ -167,7 +174,19 @@ impl EventRequest {
             location: location
                 .map(|location| Label::parse("location", location))
                 .transpose()?,
+            reminder: self.reminder()?,
         })
+    }
+
+    fn reminder(&self) -> Result<Reminder> {
+        const FIELD: &str = "reminderMinutes";
+        match &self.reminder_minutes {
+            None => Ok(Reminder::AsTenant),
+            Some(minutes) => match whole(minutes, FIELD)? {
+                0 => Ok(Reminder::Off),
+                minutes => ReminderLead::parse(FIELD, minutes).map(Reminder::Before),
+            },
+        }
     }
 
     fn status(&self) -> Result<EventStatus> {
@@ -282,6 +301,10 @@ fn put_representation(event: &Event) -> Map<String, Value> {
         ("endsAt".to_owned(), json!(details.ends_at)),
         ("timeZone".to_owned(), json!(details.time_zone)),
         ("location".to_owned(), json!(details.location)),
+        (
+            "reminderMinutes".to_owned(),
+            json!(super::responses::reminder_minutes(details.reminder)),
+        ),
         ("status".to_owned(), json!(event.status)),
         ("ticketTypes".to_owned(), Value::Array(types)),
     ]);
@@ -313,6 +336,7 @@ mod tests {
                 ends_at: Some("2027-05-01T20:00:00Z".parse().unwrap()),
                 time_zone: "Europe/Berlin".to_owned(),
                 location: Some(Label::parse("location", "Hall").unwrap()),
+                reminder: Reminder::Off,
             },
             status: EventStatus::Published,
             total_tickets: 10,
@@ -332,6 +356,7 @@ mod tests {
                 ever_taken: true,
             }],
             currency: "EUR".to_owned(),
+            reminder: None,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
         }

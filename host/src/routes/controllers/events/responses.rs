@@ -2,7 +2,7 @@
 //!
 //! Called by the events controller.
 
-use boxoffice_engine::{Event, EventChange, TicketType};
+use boxoffice_engine::{Event, EventChange, EventReminder, Reminder, TicketType};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -31,6 +31,11 @@ pub(in crate::routes) struct EventResponse {
     time_zone: String,
     /// Where it happens, if that is known.
     location: Option<String>,
+    /// How long before it begins its customers are reminded, in minutes; 0 for not at all, null for as the tenant's
+    /// settings say.
+    reminder_minutes: Option<u32>,
+    /// Its newest reminder: the one that is to come, or else the last that went out; null if there is none.
+    reminder: Option<ReminderResponse>,
     /// `draft`, `published` or `cancelled`.
     #[schema(example = "published")]
     status: &'static str,
@@ -50,6 +55,17 @@ pub(in crate::routes) struct EventResponse {
     /// When an organizer last changed it.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+/// A reminder of an event.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct ReminderResponse {
+    /// Its notification; those who manage the event see its progress.
+    notification_id: String,
+    /// When it goes out, or went out, UTC.
+    #[schema(value_type = String, format = DateTime)]
+    due_at: Timestamp,
 }
 
 /// Something that can be booked at an event.
@@ -90,6 +106,24 @@ pub(in crate::routes) struct EventChangeResponse {
     notification: Option<NotificationSummaryResponse>,
 }
 
+/// The reminder's lead as PUT takes it.
+pub(super) fn reminder_minutes(reminder: Reminder) -> Option<u32> {
+    match reminder {
+        Reminder::AsTenant => None,
+        Reminder::Off => Some(0),
+        Reminder::Before(lead) => Some(lead.minutes()),
+    }
+}
+
+impl From<EventReminder> for ReminderResponse {
+    fn from(reminder: EventReminder) -> Self {
+        Self {
+            notification_id: reminder.notification.to_string(),
+            due_at: reminder.due_at,
+        }
+    }
+}
+
 impl From<Event> for EventResponse {
     fn from(event: Event) -> Self {
         let details = event.details;
@@ -102,6 +136,8 @@ impl From<Event> for EventResponse {
             ends_at: details.ends_at,
             time_zone: details.time_zone,
             location: details.location.map(|location| location.to_string()),
+            reminder_minutes: reminder_minutes(details.reminder),
+            reminder: event.reminder.map(ReminderResponse::from),
             status: event.status.as_str(),
             total_tickets: event.total_tickets,
             tickets_sold: event.tickets_sold,

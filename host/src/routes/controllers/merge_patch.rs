@@ -1,6 +1,6 @@
 //! JSON Merge Patch (RFC 7396, section 2).
 //!
-//! Called by the events controller.
+//! Called by the controllers of events and tenants.
 
 use serde_json::{Map, Value};
 

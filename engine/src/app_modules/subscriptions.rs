@@ -1,0 +1,99 @@
+//! Which mails customers do without: their own say, and what a tenant's managers see of it.
+//!
+//! Called by hosts and platforms. Calls the subscriptions and users modules.
+
+use std::sync::Arc;
+
+use crate::{
+    Error, Result,
+    engine::Inner,
+    types::{Caller, NotificationKind, Page, PageRequest, Role, Suppression, SuppressionSource},
+};
+
+/// Use cases around subscriptions.
+#[derive(Clone)]
+pub struct Subscriptions(pub(crate) Arc<Inner>);
+
+impl Subscriptions {
+    /// Shows which bulk kinds the acting user does without.
+    ///
+    /// # Errors
+    /// `not-authenticated`.
+    pub async fn show(&self, caller: &Caller) -> Result<Vec<NotificationKind>> {
+        let customer = caller.acting_user()?;
+        self.0
+            .modules
+            .subscriptions
+            .list_of_customer(caller.tenant()?, customer)
+            .await
+    }
+
+    /// Replaces which bulk kinds the acting user does without; every other kind comes again.
+    ///
+    /// # Errors
+    /// `not-authenticated`, `field-invalid` for a kind that everybody gets.
+    pub async fn replace(
+        &self,
+        caller: &Caller,
+        unsubscribed: &[NotificationKind],
+    ) -> Result<Vec<NotificationKind>> {
+        let customer = caller.acting_user()?;
+        unsubscribed
+            .iter()
+            .try_for_each(|kind| can_do_without(*kind))?;
+        let subscriptions = &self.0.modules.subscriptions;
+        let tenant = caller.tenant()?;
+        subscriptions
+            .replace(tenant, customer, unsubscribed)
+            .await?;
+        subscriptions.list_of_customer(tenant, customer).await
+    }
+
+    /// Writes whether the acting user gets mails of one bulk kind; for links that prove who follows them. Saying it
+    /// again changes nothing.
+    ///
+    /// # Errors
+    /// `not-authenticated`, `field-invalid` for a kind that everybody gets, `not-found` for somebody unknown.
+    pub async fn set(
+        &self,
+        caller: &Caller,
+        kind: NotificationKind,
+        wants: bool,
+        source: SuppressionSource,
+    ) -> Result<()> {
+        let customer = caller.acting_user()?;
+        can_do_without(kind)?;
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        if modules.users.find(tenant, customer).await?.is_none() {
+            return Err(Error::not_found("user", customer));
+        }
+        modules
+            .subscriptions
+            .set(tenant, customer, kind, wants, source)
+            .await
+    }
+
+    /// Lists what the tenant's customers do without, for its owners and organizers.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found` for an unknown tenant, `field-invalid` for a broken cursor.
+    pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<Suppression>> {
+        caller.require_any(
+            &[Role::Owner, Role::Organizer],
+            "Only owners and organizers see what customers do without.",
+        )?;
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
+        self.0.modules.subscriptions.list(&tenant.id, &page).await
+    }
+}
+
+fn can_do_without(kind: NotificationKind) -> Result<()> {
+    if kind.is_transactional() {
+        Err(Error::field(
+            "kind",
+            "Everybody gets mails of this kind: they answer what somebody did.",
+        ))
+    } else {
+        Ok(())
+    }
+}

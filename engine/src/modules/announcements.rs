@@ -1,0 +1,229 @@
+//! The rules of announcements: what an organizer may tell everybody who booked, and how often.
+//!
+//! Called by app_modules and the worker's use cases. Calls the announcements and bookings repositories.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Surroundings,
+    audience::count_customers,
+    repositories::{
+        Announced, AnnouncementsRepository, BookingsRepository, NewAnnouncement, QUOTA_USED,
+        StepError, pause_after_conflict,
+    },
+};
+use crate::{
+    Error, ErrorCode, Result,
+    ports::Lane,
+    types::{
+        Announce, Announcement, IdempotencyKey, NotificationId, NotificationKind,
+        NotificationStatus, NotificationSummary, Owed, OwedPart, StoredNotification, Tenant,
+        TenantId, UserId,
+    },
+};
+
+/// How long a key is remembered, as with bookings.
+const KEY_LASTS: Duration = Duration::from_secs(24 * 3600);
+/// Attempts at writing; others of the tenant count on the same row.
+const ATTEMPTS_MAX: u32 = 16;
+const DAY_SECONDS: i64 = 24 * 3600;
+
+pub(crate) struct AnnouncementsModule {
+    repository: AnnouncementsRepository,
+    bookings: Arc<BookingsRepository>,
+    surroundings: Surroundings,
+}
+
+impl AnnouncementsModule {
+    pub(super) fn new(
+        repository: AnnouncementsRepository,
+        bookings: Arc<BookingsRepository>,
+        surroundings: Surroundings,
+    ) -> Self {
+        Self {
+            repository,
+            bookings,
+            surroundings,
+        }
+    }
+
+    /// Makes an announcement, or answers the one that the same request made before. `hash` names the request.
+    pub(crate) async fn announce(
+        &self,
+        tenant: &Tenant,
+        user: Option<UserId>,
+        command: Announce,
+        hash: String,
+    ) -> Result<NotificationSummary> {
+        let key = command.idempotency_key.clone();
+        if let Some(before) = self
+            .announced(&tenant.id, user, key.as_ref(), &hash)
+            .await?
+        {
+            return Ok(before);
+        }
+        let recipients = count_customers(&self.bookings, &tenant.id, command.event).await?;
+        let new = self.prepare(tenant, user, command, hash.clone(), recipients)?;
+        let summary = NotificationSummary {
+            id: new.notification.id,
+            recipients,
+        };
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            match self.repository.insert(&tenant.id, &new).await {
+                Ok(()) => {
+                    self.surroundings.owed.notify_one();
+                    return Ok(summary);
+                }
+                Err(error) if error.is_guard(QUOTA_USED) => return Err(quota_used(&new)),
+                Err(StepError::Conflict) => {}
+                // The same request at the same time, or ours whose answer was lost.
+                Err(StepError::Exists(_)) if self.is_written(&tenant.id, &new).await? => {
+                    return Ok(summary);
+                }
+                Err(StepError::Exists(_)) => {
+                    if let Some(before) = self
+                        .announced(&tenant.id, user, key.as_ref(), &hash)
+                        .await?
+                    {
+                        return Ok(before);
+                    }
+                }
+                Err(StepError::Lost(source)) => match self.is_written(&tenant.id, &new).await {
+                    Ok(true) => return Ok(summary),
+                    Ok(false) => {}
+                    Err(_) => return Err(outcome_unknown().caused_by(source)),
+                },
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
+    }
+
+    /// What a notification announces, if it is an announcement.
+    pub(crate) async fn find(
+        &self,
+        tenant: &TenantId,
+        notification: NotificationId,
+    ) -> Result<Option<Announcement>> {
+        self.repository.find(tenant, notification).await
+    }
+
+    async fn is_written(&self, tenant: &TenantId, new: &NewAnnouncement) -> Result<bool> {
+        let found = self.repository.find(tenant, new.notification.id).await?;
+        Ok(found.is_some())
+    }
+
+    async fn announced(
+        &self,
+        tenant: &TenantId,
+        user: Option<UserId>,
+        key: Option<&IdempotencyKey>,
+        hash: &str,
+    ) -> Result<Option<NotificationSummary>> {
+        let Some(key) = key else { return Ok(None) };
+        match self.repository.find_announced(tenant, user, key).await? {
+            Some(before) if before.request_hash == hash => Ok(Some(before.summary)),
+            Some(_) => Err(Error::new(
+                ErrorCode::IdempotencyKeyReused,
+                "This Idempotency-Key was used for another announcement; take a new one.",
+            )
+            .at_field("Idempotency-Key")),
+            None => Ok(None),
+        }
+    }
+
+    fn prepare(
+        &self,
+        tenant: &Tenant,
+        user: Option<UserId>,
+        command: Announce,
+        request_hash: String,
+        recipients: u64,
+    ) -> Result<NewAnnouncement> {
+        let now = self.surroundings.now();
+        let id = NotificationId::from_ulid(self.surroundings.next_id());
+        let notification = StoredNotification {
+            id,
+            revision: 0,
+            kind: NotificationKind::EventAnnouncement,
+            event: command.event,
+            status: NotificationStatus::Scheduled,
+            from_version: 0,
+            to_version: 0,
+            estimated_recipients: recipients,
+            recipients: 0,
+            blocks: 0,
+            cursor: None,
+            created_at: now,
+            due_at: now,
+        };
+        let owed = Owed {
+            due_at: now,
+            tenant: tenant.id.clone(),
+            notification: id,
+            part: OwedPart::FanOut,
+            lane: Lane::Bulk,
+            published: false,
+        };
+        let until = now.checked_add(KEY_LASTS).map_err(Error::internal)?;
+        let summary = NotificationSummary { id, recipients };
+        let recorded = command.idempotency_key.map(|key| {
+            let announced = Announced {
+                request_hash,
+                summary,
+            };
+            (user, key, announced, until)
+        });
+        let day = now.as_second().div_euclid(DAY_SECONDS);
+        Ok(NewAnnouncement {
+            notification,
+            owed,
+            announcement: Announcement {
+                subject: command.subject,
+                message: command.message,
+            },
+            recorded,
+            day,
+            per_day_max: (tenant.settings.announcements_per_day)
+                .min(self.surroundings.settings.announcements_per_day_max),
+            // A host whose clock is behind may still count against the day.
+            day_forgotten_at: start_of(day + 2)?,
+        })
+    }
+}
+
+fn start_of(day: i64) -> Result<Timestamp> {
+    Timestamp::from_second(day * DAY_SECONDS).map_err(Error::internal)
+}
+
+fn quota_used(new: &NewAnnouncement) -> Error {
+    let now = new.notification.created_at;
+    let tomorrow = start_of(new.day + 1).unwrap_or(now);
+    let wait = tomorrow
+        .duration_since(now)
+        .max(SignedDuration::from_secs(1));
+    Error::new(
+        ErrorCode::TooManyRequests,
+        match new.per_day_max {
+            0 => {
+                "No announcements may be made here; the tenant's owner can change that.".to_owned()
+            }
+            max => format!(
+                "{max} announcements were made here today (UTC), and that is all a day has."
+            ),
+        },
+    )
+    .retry_after(wait.unsigned_abs())
+}
+
+fn outcome_unknown() -> Error {
+    Error::new(
+        ErrorCode::OutcomeUnknown,
+        "The announcement may have been made or not. Send it again with the same Idempotency-Key.",
+    )
+}

@@ -1,0 +1,83 @@
+//! Reminders: when customers are told that an event is near.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::NotificationId;
+use crate::{Error, Result};
+
+/// How long before an event its reminder goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct ReminderLead(u32);
+
+impl ReminderLead {
+    /// Shortest lead: below it the mails of a large event would arrive after its beginning.
+    pub const MINUTES_MIN: u32 = 5;
+    /// Longest lead: 60 days.
+    pub const MINUTES_MAX: u32 = 60 * 24 * 60;
+
+    /// Checks a number of minutes that came in as `field`.
+    ///
+    /// # Errors
+    /// `field-invalid` outside 5 minutes to 60 days.
+    pub fn parse(field: &'static str, minutes: u32) -> Result<Self> {
+        if (Self::MINUTES_MIN..=Self::MINUTES_MAX).contains(&minutes) {
+            Ok(Self(minutes))
+        } else {
+            Err(Error::field(
+                field,
+                "A reminder goes out 5 to 86,400 minutes (60 days) before the event; 0 stands for none.",
+            ))
+        }
+    }
+
+    pub(crate) fn stored(minutes: u32) -> Self {
+        Self(minutes)
+    }
+
+    /// The lead in minutes.
+    pub fn minutes(self) -> u32 {
+        self.0
+    }
+
+    /// The lead as a duration.
+    pub(crate) fn duration(self) -> SignedDuration {
+        SignedDuration::from_mins(i64::from(self.0))
+    }
+}
+
+/// Whether and when an event reminds its customers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reminder {
+    /// As the tenant's settings say.
+    #[default]
+    AsTenant,
+    /// Not at all.
+    Off,
+    /// This long before it begins.
+    Before(ReminderLead),
+}
+
+impl Reminder {
+    /// The lead that applies, given the tenant's; none for no reminder.
+    pub(crate) fn lead(self, tenant: Option<ReminderLead>) -> Option<ReminderLead> {
+        match self {
+            Self::AsTenant => tenant,
+            Self::Off => None,
+            Self::Before(lead) => Some(lead),
+        }
+    }
+}
+
+/// The newest reminder of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventReminder {
+    /// Its notification; its progress can be asked for.
+    pub notification: NotificationId,
+    /// When it goes out, or went out, UTC.
+    pub due_at: Timestamp,
+    /// The beginning of the event that it tells of, UTC.
+    pub starts_at: Timestamp,
+}
