@@ -5,6 +5,7 @@
 //! the moment does not depend on the machine's speed; the seed is printed. After each restart every acknowledged
 //! booking must be listed, the counters must agree with the list, and every request whose answer was lost is sent
 //! again under its key: each key ends with exactly one booking. At the end each booking has exactly one mail.
+//! The same for two hosts on one SurrealDB server, which is killed under them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,8 +17,8 @@ use std::{
 };
 
 use boxoffice_tests::{
-    Account, Answer, Client, Patience, Program, TempFolder, count_mails, is_long_run, read_mails,
-    wait_until,
+    Account, Answer, Client, Config, Patience, Program, SurrealServer, TempFolder, count_mails,
+    is_long_run, organizer_and_tenant, read_mails, wait_until,
 };
 use futures::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -27,6 +28,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{event_body, path_of, text},
     race::customers,
+    verify::assert_verified,
 };
 
 const CLIENTS: usize = 8;
@@ -59,7 +61,9 @@ async fn what_was_acknowledged_survives_a_kill() {
     for round in 0..rounds {
         let acknowledgements = random.random_range(5..120);
         println!("round {round}: killed after {acknowledgements} acknowledgements");
-        let sent = load_until_killed(program, &customers, &event, round, acknowledgements).await;
+        let doors = [program.client()];
+        let kill = || program.kill();
+        let sent = load_until(&customers, &doors, &event, round, acknowledgements, kill).await;
         program = Program::dev(data.path()).await;
         let now = program.client();
         let lost = sent
@@ -78,6 +82,53 @@ async fn what_was_acknowledged_survives_a_kill() {
     let folder = data.path().to_str().expect("a path in UTF-8");
     let verified = Program::run(["verify", "--data", folder]).await;
     verified.expect_success();
+}
+
+/// The same with two hosts that share a SurrealDB server, and it is the server that is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_acknowledged_survives_its_kill() {
+    let seed: u64 = rand::rng().random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let rounds = if is_long_run() { 20 } else { 2 };
+
+    let mut server = SurrealServer::start_on_disk().await;
+    let folder = TempFolder::new("server-crash");
+    let engine = server.engine().await;
+    let (_, _, address) = organizer_and_tenant(&engine, "north").await;
+    let config = Config::remote(&server)
+        .mail_folder(&folder.join("mails"))
+        .write(&folder, "boxoffice.toml");
+    let hosts = [Program::serve(&config).await, Program::serve(&config).await];
+    let doors: Vec<Client> = hosts.iter().map(|host| host.client()).collect();
+    let door = doors[0].tenant("north");
+    let organizer = door.login(address.as_str()).await;
+    let body = event_body(json!({"totalTickets": 1_000_000}));
+    let event = organizer.client.post("/api/events", body).await.expect(201);
+    let customers = customers(&door, CLIENTS).await;
+    let mut keys: BTreeMap<String, (usize, String)> = BTreeMap::new();
+
+    for round in 0..rounds {
+        let acknowledgements = random.random_range(5..120);
+        println!("round {round}: killed after {acknowledgements} acknowledgements");
+        let kill = || server.down();
+        let sent = load_until(&customers, &doors, &event, round, acknowledgements, kill).await;
+        server.up().await;
+        for door in &doors {
+            wait_until(Patience::WORK, "a host to find its store again", || async {
+                let request = door.request(Method::GET, "/health/ready");
+                Answer::try_of(request)
+                    .await
+                    .is_ok_and(|answer| answer.status == 200)
+            })
+            .await;
+        }
+        let now = &doors[round % doors.len()];
+        check_acknowledged(&organizer, now, &event, &sent).await;
+        send_lost_ones_again(&customers, now, &event, sent, &mut keys).await;
+        check_counters(&organizer, now, &event, &keys).await;
+    }
+    assert_verified(&server.engine().await).await;
 }
 
 /// A kill can cut a record of the store's log in two, and the store's own recovery then loses what is written behind
@@ -132,27 +183,28 @@ fn cut_a_record(store: &Path) {
     log.write_all(&torn).expect("the log can be written");
 }
 
-/// Books with all customers in closed loops, kills the program after some acknowledgements, and answers what was sent.
-async fn load_until_killed(
-    program: Program,
+/// Books with all customers in closed loops, each at one of the doors, kills something after some acknowledgements, and
+/// answers what was sent.
+async fn load_until(
     customers: &[Account],
+    doors: &[Client],
     event: &Value,
     round: usize,
     acknowledgements: usize,
+    kill: impl FnOnce(),
 ) -> Vec<Sent> {
     let (count, is_over) = (
         Arc::new(AtomicUsize::new(0)),
         Arc::new(AtomicBool::new(false)),
     );
-    let now = program.client();
     let loops: Vec<_> = customers
         .iter()
         .enumerate()
         .map(|(index, customer)| {
-            let (client, event) = (customer.client.at(&now), event["id"].clone());
+            let client = customer.client.at(&doors[index % doors.len()]);
             tokio::spawn(book_in_a_loop(
                 client,
-                event,
+                event["id"].clone(),
                 format!("{round}-{index}"),
                 count.clone(),
                 is_over.clone(),
@@ -164,7 +216,7 @@ async fn load_until_killed(
         async move { enough }
     })
     .await;
-    program.kill();
+    kill();
     is_over.store(true, Ordering::Relaxed);
     join_all(loops)
         .await
@@ -190,11 +242,12 @@ async fn book_in_a_loop(
             .request(Method::POST, "/api/bookings")
             .header("Idempotency-Key", &key);
         match Answer::try_of(request.json(&json!({"eventId": event, "numTickets": 1}))).await {
-            Ok(answer) => {
+            // A host whose store went away says so.
+            Ok(answer) if answer.status != 503 => {
                 sent.push((key, Some(text(&answer.expect(201)["id"]).to_owned())));
                 count.fetch_add(1, Ordering::Relaxed);
             }
-            Err(_) => {
+            _ => {
                 sent.push((key, None));
                 break;
             }
