@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::{
     Error, ErrorCode, Result,
     app_modules::{
-        Bookings, Events, Notifications, Operators, Sessions, Subscriptions, Tenants, Users,
+        Bookings, Events, Holds, Notifications, Operators, Sessions, Subscriptions, Tenants, Users,
     },
     modules::{Modules, Surroundings},
     ports::{
@@ -49,6 +49,8 @@ pub struct Settings {
     pub mail_from: EmailAddress,
     /// How long an event update waits for further ones, to become one mail.
     pub update_merge: Duration,
+    /// How long a hold keeps its tickets, and how much more time it can be given, once.
+    pub hold_lasts: Duration,
     /// Bookings that may wait for one event inside this process; beyond it `event-busy`.
     pub lane_waiting_max: usize,
     /// Passwords hashed at the same time; each takes 19 MiB.
@@ -74,6 +76,8 @@ impl Default for Settings {
         Self {
             mail_from: EmailAddress::stored("boxoffice@localhost".to_owned()),
             update_merge: Duration::from_secs(60),
+            // Long enough to type a card number in, short enough that a full house is not held by ghosts.
+            hold_lasts: Duration::from_secs(600),
             lane_waiting_max: 16_384,
             password_checks_max: 2,
             delivery_lease: Duration::from_secs(30),
@@ -127,6 +131,11 @@ impl Engine {
     /// Use cases around bookings.
     pub fn bookings(&self) -> Bookings {
         Bookings(self.0.clone())
+    }
+
+    /// Use cases around holds.
+    pub fn holds(&self) -> Holds {
+        Holds(self.0.clone())
     }
 
     /// Use cases around events.

@@ -83,6 +83,9 @@ codes! {
     EventHasBookings, "event-has-bookings", Conflict, "The event has bookings";
     CapacityBelowSold, "capacity-below-sold", Conflict, "More tickets are sold or held than that";
     BookingCancelled, "booking-cancelled", Conflict, "The booking was cancelled";
+    HoldExists, "hold-exists", Conflict, "You hold tickets of this event already";
+    HoldEnded, "hold-ended", Conflict, "The hold has ended";
+    HoldAlreadyExtended, "hold-already-extended", Conflict, "The hold was given more time already";
     EmailTaken, "email-taken", Conflict, "The e-mail address is in use";
     TenantTaken, "tenant-taken", Conflict, "The tenant name is in use";
     PolicyRejected, "policy-rejected", Conflict, "The organizer's policy does not allow this";

@@ -329,6 +329,8 @@ fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
             "an e-mail address such as tickets@example.org",
             |text| EmailAddress::parse("mail.from", text).ok(),
         )?,
+        // Longer than a day, and a hold is a booking that nobody pays for.
+        hold_lasts: reader.seconds("bookings.hold_seconds", 1.0..=86_400.0)?,
         update_merge: reader.seconds("worker.update_merge_seconds", 0.0..=86_400.0)?,
         delivery_lease: reader.seconds("worker.delivery_lease_seconds", lease.clone())?,
         singleton_lease: reader.seconds("worker.singleton_lease_seconds", lease.clone())?,

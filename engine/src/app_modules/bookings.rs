@@ -2,6 +2,8 @@
 //!
 //! Called by hosts and platforms. Calls the bookings and events modules and the policy port.
 
+mod holds;
+
 use std::{
     collections::{HashMap, hash_map},
     sync::Arc,
@@ -14,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
-    modules::{Placement, PolicyDecision, RequestedBooking, read_with_event},
+    modules::{Door, Placement, PolicyDecision, RequestedBooking, read_with_event},
     ports::{BookingView, CustomerView, Decision, EventView, LineView, TicketTypeView},
     types::{
         BookTickets, Booking, BookingId, Caller, CancelCause, Event, EventId, Page, PageRequest,
@@ -31,8 +33,10 @@ const PRICE_FACTOR_MAX: u64 = 10;
 enum Asked {
     Decided(PolicyDecision),
     /// The same request was answered before.
-    Recorded(Booking),
+    Recorded(Placement),
 }
+
+pub use holds::Holds;
 
 /// Use cases around bookings.
 #[derive(Clone)]
@@ -53,37 +57,19 @@ impl Bookings {
             .idempotency_key
             .clone()
             .map(|key| (key, request_hash(&command)));
-        let mut request = RequestedBooking {
+        let request = RequestedBooking {
             customer,
             event: command.event,
+            door: Door::Book,
             lines: command.lines,
             expected_total_minor: command.expected_total_minor,
             idempotency,
             decision: None,
         };
-        for _ in 0..DECISIONS_MAX {
-            if !self.0.policies.is_empty() {
-                match self.ask_policies(tenant, &request).await? {
-                    Asked::Recorded(booking) => return Ok(booking),
-                    Asked::Decided(decision) => request.decision = Some(decision),
-                }
-            }
-            match self
-                .0
-                .modules
-                .bookings
-                .place(tenant, request.clone())
-                .await?
-            {
-                Placement::Booked(booking) | Placement::Recorded(booking) => return Ok(booking),
-                Placement::DecideAgain => {}
-            }
+        match self.pass_gate(tenant, request).await? {
+            Placement::Booked(booking) => Ok(booking),
+            other => Err(Error::internal(format!("a booking ended as {other:?}"))),
         }
-        Err(Error::new(
-            ErrorCode::ConflictTryAgain,
-            "What the organizer's policy decides on kept changing; send the request again.",
-        )
-        .retry_after(Duration::from_secs(1)))
     }
 
     /// Shows a booking to its customer, the event's organizer, the tenant's owner and staff.
@@ -176,19 +162,53 @@ impl Bookings {
             .await
     }
 
+    /// The gate that every door into a booking leads through: policies, then the guarded transaction, and again if what
+    /// the policies saw has moved. A confirmation passes on the decision that its hold was made with.
+    async fn pass_gate(
+        &self,
+        tenant: &TenantId,
+        mut request: RequestedBooking,
+    ) -> Result<Placement> {
+        let is_decided_here = !matches!(request.door, Door::Confirm(_));
+        for _ in 0..DECISIONS_MAX {
+            if is_decided_here && !self.0.policies.is_empty() {
+                match self.ask_policies(tenant, &request).await? {
+                    Asked::Recorded(placement) => return Ok(placement),
+                    Asked::Decided(decision) => request.decision = Some(decision),
+                }
+            }
+            match self
+                .0
+                .modules
+                .bookings
+                .place(tenant, request.clone())
+                .await?
+            {
+                Placement::DecideAgain => {}
+                placement => return Ok(placement),
+            }
+        }
+        Err(Error::new(
+            ErrorCode::ConflictTryAgain,
+            "What the organizer's policy decides on kept changing; send the request again.",
+        )
+        .retry_after(Duration::from_secs(1)))
+    }
+
     /// Asks every policy in order; each sees prices as the one before left them, and the first no stops.
     async fn ask_policies(&self, tenant: &TenantId, request: &RequestedBooking) -> Result<Asked> {
-        let (inventory, tickets_in_event, recorded) = self
+        let seen = self
             .0
             .modules
             .bookings
             .before_policies(tenant, request)
             .await?;
-        if let Some(booking) = recorded {
-            return Ok(Asked::Recorded(booking));
+        if let Some(placement) = seen.recorded {
+            return Ok(Asked::Recorded(placement));
         }
         let none = || Error::not_found("event", request.event);
-        let inventory = inventory.ok_or_else(none)?;
+        let inventory = seen.inventory.ok_or_else(none)?;
+        let tickets_in_event = seen.tickets_in_event;
         let event = self
             .0
             .modules

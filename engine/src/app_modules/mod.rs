@@ -19,7 +19,7 @@ mod subscriptions;
 mod tenants;
 mod users;
 
-pub use bookings::Bookings;
+pub use bookings::{Bookings, Holds};
 pub use events::Events;
 pub use notifications::Notifications;
 pub use operators::Operators;

@@ -296,7 +296,7 @@ impl EventsModule {
                 .await?
                 .ok_or_else(|| Error::not_found("event", event))?;
             expect_version(stored.version, Some(expected_version))?;
-            if inventory.bookings > 0 {
+            if inventory.bookings > 0 || inventory.held > 0 {
                 return Err(Error::new(
                     ErrorCode::EventHasBookings,
                     "An event that was ever booked is cancelled, not deleted: POST …/cancel.",

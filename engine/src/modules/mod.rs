@@ -34,7 +34,7 @@ use ulid::Ulid;
 
 pub(crate) use announcements::AnnouncementsModule;
 pub(crate) use bookings::{
-    BookingsModule, Placement, PolicyDecision, RequestedBooking, read_with_event,
+    BookingsModule, Door, Placement, PolicyDecision, RequestedBooking, read_with_event,
 };
 pub(crate) use events::EventsModule;
 pub(crate) use housekeeping::HousekeepingModule;
@@ -109,7 +109,12 @@ impl Modules {
                 bookings.clone(),
                 surroundings.clone(),
             ),
-            bookings: BookingsModule::new(bookings.clone(), lanes.clone(), surroundings.clone()),
+            bookings: BookingsModule::new(
+                bookings.clone(),
+                repositories::HoldsRepository::new(db.clone()),
+                lanes.clone(),
+                surroundings.clone(),
+            ),
             events: EventsModule::new(
                 events.clone(),
                 bookings.clone(),

@@ -227,10 +227,26 @@ fn counters_differ(sight: &EventSight) -> Option<String> {
             ));
         }
     }
+    let held = |kind: &crate::types::TicketType| tickets_of(&sight.held, &kind.id);
+    if let Some(kind) = inventory
+        .ticket_types
+        .iter()
+        .find(|kind| held(kind) != u64::from(kind.held))
+    {
+        return Some(format!(
+            "the inventory says held {} of type {}, its open holds have {}",
+            kind.held,
+            kind.id,
+            held(kind)
+        ));
+    }
     let known = |id: &TicketTypeId| inventory.ticket_types.iter().any(|kind| kind.id == *id);
-    let stray = sight.booked.iter().find(|(id, _)| !known(id));
+    let mut all = sight.booked.iter().chain(&sight.held);
+    let stray = all.find(|(id, _)| !known(id));
     stray.map(|(id, tickets)| {
-        format!("bookings have {tickets} tickets of type {id}, which the event does not have")
+        format!(
+            "bookings or holds have {tickets} tickets of type {id}, which the event does not have"
+        )
     })
 }
 

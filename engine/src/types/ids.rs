@@ -228,6 +228,53 @@ impl FromStr for BookingId {
     }
 }
 
+/// Which hold. The booking that it becomes when it is confirmed has the same path, so that confirming twice cannot
+/// make two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HoldId(BookingId);
+
+impl HoldId {
+    pub(crate) fn new(event: EventId, customer: UserId, serial: Ulid) -> Self {
+        Self(BookingId::new(event, customer, serial))
+    }
+
+    pub(crate) fn of_path(path: BookingId) -> Self {
+        Self(path)
+    }
+
+    /// The event whose tickets are held.
+    pub fn event(self) -> EventId {
+        self.0.event
+    }
+
+    /// The customer they are held for.
+    pub fn customer(self) -> UserId {
+        self.0.customer
+    }
+
+    /// The booking that the hold becomes when it is confirmed.
+    pub fn booking(self) -> BookingId {
+        self.0
+    }
+}
+
+impl fmt::Display for HoldId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl FromStr for HoldId {
+    type Err = Error;
+
+    /// Reads the public text of a hold id; any other text is `not-found`.
+    fn from_str(text: &str) -> Result<Self> {
+        let path = text.parse::<BookingId>();
+        path.map(Self)
+            .map_err(|_| Error::not_found("hold", shortened(text)))
+    }
+}
+
 /// At most the first 80 characters of a text that a stranger sent, for an error message.
 fn shortened(text: &str) -> String {
     text.chars()

@@ -4,6 +4,7 @@ mod announcements;
 mod bookings;
 mod caller;
 mod events;
+mod holds;
 mod ids;
 mod notifications;
 mod pages;
@@ -25,7 +26,10 @@ pub use events::{
     CreateEvent, Event, EventChange, EventDetails, EventStatus, NewTicketType, TicketType,
     UpdateEvent,
 };
-pub use ids::{BookingId, EventId, NotificationId, SessionId, TenantId, TicketTypeId, UserId};
+pub use holds::{Hold, HoldStatus, HoldTickets};
+pub use ids::{
+    BookingId, EventId, HoldId, NotificationId, SessionId, TenantId, TicketTypeId, UserId,
+};
 pub use notifications::{
     Delivery, DeliveryCounts, DeliveryState, Lane, Notification, NotificationKind,
     NotificationStatus, NotificationSummary,
@@ -45,6 +49,6 @@ pub use users::{
 
 pub(crate) use stored::{
     Announcement, Block, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory, Owed,
-    OwedPart, SessionRecord, StoredEvent, StoredNotification, TypeChange,
+    OwedPart, RequestKey, RequestRoute, SessionRecord, StoredEvent, StoredNotification, TypeChange,
 };
 pub use verification::EventVerdict;

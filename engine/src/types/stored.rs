@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
-    BookingId, DeliveryState, Event, EventDetails, EventId, EventReminder, EventStatus, Label,
-    Lane, NotificationId, NotificationKind, NotificationStatus, Prose, TenantId, TicketType,
-    TicketTypeId, UserId,
+    BookingId, DeliveryState, Event, EventDetails, EventId, EventReminder, EventStatus,
+    IdempotencyKey, Label, Lane, NotificationId, NotificationKind, NotificationStatus, Prose,
+    TenantId, TicketType, TicketTypeId, UserId,
 };
 use crate::{Error, Result};
 
@@ -85,6 +85,13 @@ impl StoredEvent {
 pub(crate) enum CapacityCause {
     Booked,
     Cancelled,
+    Held,
+    HoldConfirmed,
+    HoldExtended,
+    HoldReleased,
+    HoldExpired,
+    /// A group whose members came for different things.
+    Several,
     EventCreated,
     EventChanged,
     EventCancelled,
@@ -95,6 +102,12 @@ impl CapacityCause {
         match self {
             Self::Booked => "booked",
             Self::Cancelled => "cancelled",
+            Self::Held => "held",
+            Self::HoldConfirmed => "hold-confirmed",
+            Self::HoldExtended => "hold-extended",
+            Self::HoldReleased => "hold-released",
+            Self::HoldExpired => "hold-expired",
+            Self::Several => "several",
             Self::EventCreated => "event-created",
             Self::EventChanged => "event-changed",
             Self::EventCancelled => "event-cancelled",
@@ -108,6 +121,12 @@ impl FromStr for CapacityCause {
         let all = [
             Self::Booked,
             Self::Cancelled,
+            Self::Held,
+            Self::HoldConfirmed,
+            Self::HoldExtended,
+            Self::HoldReleased,
+            Self::HoldExpired,
+            Self::Several,
             Self::EventCreated,
             Self::EventChanged,
             Self::EventCancelled,
@@ -152,6 +171,30 @@ pub(crate) struct TypeChange {
 pub(crate) struct Announcement {
     pub(crate) subject: Label,
     pub(crate) message: Prose,
+}
+
+/// Where an Idempotency-Key was sent; the same text elsewhere is another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum RequestRoute {
+    Bookings,
+    Holds,
+}
+
+impl RequestRoute {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Bookings => "bookings",
+            Self::Holds => "holds",
+        }
+    }
+}
+
+/// Names a request that must have its effect once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RequestKey {
+    pub(crate) customer: UserId,
+    pub(crate) route: RequestRoute,
+    pub(crate) key: IdempotencyKey,
 }
 
 /// A notification with what its fan-out needs to go on where it stopped.

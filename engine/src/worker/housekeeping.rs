@@ -1,4 +1,5 @@
-//! Expiry and sweeper: deletes what has expired, and writes the bookings of cancelled events. A leased singleton.
+//! Expiry and sweeper: ends due holds, writes the bookings of cancelled events, and deletes rows whose time is over. A
+//! leased singleton; every step of it is guarded by itself, so that two at once would do no harm.
 
 use std::time::Duration;
 
@@ -16,8 +17,12 @@ pub(super) async fn run(queues: Queues, context: LoopContext) {
         let mut more = false;
         match queues.hold_lease("housekeeping").await {
             Ok(true) => {
-                match queues.sweep_cancelled().await {
+                match queues.expire_holds().await {
                     Ok(again) => more = again,
+                    Err(error) => tracing::warn!(error = ?error, "ending due holds failed"),
+                }
+                match queues.sweep_cancelled().await {
+                    Ok(again) => more |= again,
                     Err(error) => {
                         tracing::warn!(error = ?error, "sweeping cancelled events failed")
                     }

@@ -27,7 +27,7 @@ use crate::auth::{Authenticate, BearerAuthentication, LoginThrottle, TokenKeys, 
 use controllers::{
     announcements,
     auth::{self, SignIn},
-    bookings, events, health, notifications, operators,
+    bookings, events, health, holds, notifications, operators,
     problem::{METHOD_NOT_ALLOWED, Problem},
     subscriptions, tenants,
 };
@@ -162,6 +162,11 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/api/bookings", post(bookings::create))
         .route("/api/bookings/{id}", get(bookings::show))
         .route("/api/bookings/{id}/cancel", post(bookings::cancel))
+        .route("/api/holds", post(holds::create))
+        .route("/api/holds/{id}", get(holds::show))
+        .route("/api/holds/{id}/extend", post(holds::extend))
+        .route("/api/holds/{id}/confirm", post(holds::confirm))
+        .route("/api/holds/{id}/release", post(holds::release))
         .route("/api/notifications/{id}", get(notifications::show))
         .route("/api/operator/tenants", post(operators::create_tenant))
         .route(

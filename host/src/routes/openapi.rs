@@ -17,7 +17,7 @@ use utoipa::{
 };
 
 use super::controllers::{
-    announcements, auth, bookings, events, health, notifications, operators,
+    announcements, auth, bookings, events, health, holds, notifications, operators,
     problem::{HOST_CODES, PROBLEM_JSON, ProblemResponse, UNSUPPORTED_MEDIA_TYPE, status_of},
     subscriptions, tenants,
 };
@@ -44,6 +44,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         auth::register, auth::login, auth::refresh, auth::logout, auth::me,
         subscriptions::show, subscriptions::replace,
         events::create, events::list, events::show, events::replace, events::merge, events::cancel, events::delete,
+        holds::create, holds::show, holds::extend, holds::confirm, holds::release,
         bookings::create, bookings::list_mine, bookings::list_of_event, bookings::show, bookings::cancel,
         announcements::create, notifications::show, notifications::deliveries,
         tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,
@@ -57,6 +58,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         (name = "auth", description = "Signing up, in and out"),
         (name = "events", description = "What people attend"),
         (name = "bookings", description = "Tickets that customers booked"),
+        (name = "holds", description = "Tickets that are kept for customers for a while"),
         (name = "notifications", description = "What customers are told, and how far that has come"),
         (name = "tenant", description = "The tenant of the request"),
         (name = "operator", description = "For those who run the installation"),

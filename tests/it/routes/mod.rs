@@ -73,6 +73,8 @@ enum Thing {
     Event,
     EmptyEvent,
     Booking,
+    Hold,
+    OtherHold,
     Notification,
     Tenant,
 }
@@ -224,6 +226,48 @@ const ROWS: &[Row] = &[
         Thing::Event,
         Some(|_| json!({"subject": "Doors open early", "message": "We open at six."})),
         201,
+    ),
+    row(
+        "POST",
+        "/api/holds",
+        Door::SignedIn,
+        Thing::None,
+        Some(
+            |world| json!({"eventId": world.north.event, "numTickets": 1, "expectedTotalMinor": 0}),
+        ),
+        201,
+    ),
+    row(
+        "GET",
+        "/api/holds/{id}",
+        Door::Customer(404),
+        Thing::Hold,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/holds/{id}/extend",
+        Door::Customer(404),
+        Thing::Hold,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/holds/{id}/confirm",
+        Door::Customer(404),
+        Thing::Hold,
+        None,
+        201,
+    ),
+    row(
+        "POST",
+        "/api/holds/{id}/release",
+        Door::Customer(404),
+        Thing::OtherHold,
+        None,
+        200,
     ),
     row(
         "POST",
@@ -462,7 +506,8 @@ async fn other_tenants_find_nothing_and_their_tokens_open_nothing() {
         let answer = row.send(&world, &south.tenant("north"), &thing).await;
         answer.problem(401, "not-authenticated");
         // Their token at their own door, this tenant's thing.
-        let names_a_thing = row.thing != Thing::None || row.path == "/api/bookings";
+        let names_a_thing =
+            row.thing != Thing::None || ["/api/bookings", "/api/holds"].contains(&row.path);
         if names_a_thing {
             row.send(&world, south, &thing)
                 .await
@@ -526,7 +571,9 @@ async fn ids_that_nobody_has_are_not_found() {
     for row in ROWS.iter().filter(|row| row.thing != Thing::None) {
         let of_no_one: &[&str] = match row.thing {
             // Well-formed, and of nobody.
-            Thing::Booking => &["AZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ"],
+            Thing::Booking | Thing::Hold | Thing::OtherHold => {
+                &["AZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ"]
+            }
             Thing::Tenant => &["nowhere"],
             _ => &["01jzzzzzzzzzzzzzzzzzzzzzzz"],
         };
@@ -621,6 +668,8 @@ impl World {
             Thing::Event => self.north.event.clone(),
             Thing::EmptyEvent => self.north.empty_event.clone(),
             Thing::Booking => self.north.booking.clone(),
+            Thing::Hold => self.north.hold.clone(),
+            Thing::OtherHold => self.north.other_hold.clone(),
             Thing::Notification => self.north.notification.clone(),
             Thing::Tenant => "north".to_owned(),
         }

@@ -27,6 +27,8 @@ pub(super) struct Side {
     pub(super) event: String,
     pub(super) empty_event: String,
     pub(super) booking: String,
+    pub(super) hold: String,
+    pub(super) other_hold: String,
     pub(super) notification: String,
 }
 
@@ -98,11 +100,19 @@ impl Side {
             .expect(200);
         let rival = door.login(&address("rita")).await;
         let other_customer = door.login(&address("ben")).await;
+        let hold = async || {
+            let event = make().await.expect(201);
+            let body = json!({"eventId": event["id"], "numTickets": 1});
+            customer.client.post("/api/holds", body).await.expect(201)
+        };
+        let (hold, other_hold) = (hold().await, hold().await);
         let id_of = |value: &Value| text(&value["id"]).to_owned();
         Self {
             event: id_of(&event),
             empty_event: id_of(&empty_event),
             booking: id_of(&booking),
+            hold: id_of(&hold),
+            other_hold: id_of(&other_hold),
             notification: id_of(&changed["notification"]),
             door,
             owner,

@@ -63,6 +63,11 @@ impl Queues {
         self.0.modules.housekeeping.sweep_cancelled().await
     }
 
+    /// Ends one batch of due holds. Answers whether there may be more at once.
+    pub(crate) async fn expire_holds(&self) -> Result<bool> {
+        self.0.modules.bookings.expire_holds().await
+    }
+
     /// Deletes one batch of what has expired. Answers whether there may be more at once.
     pub(crate) async fn delete_expired(&self) -> Result<bool> {
         self.0.modules.housekeeping.delete_expired().await

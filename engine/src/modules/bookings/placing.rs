@@ -3,19 +3,24 @@
 //!
 //! Called by the bookings module.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::{Span, Timestamp};
 use ulid::Ulid;
 
-use super::{Placement, RequestedBooking};
+use super::{Door, Placement, RequestedBooking, counters, holds};
 use crate::{
     Error, ErrorCode, Result,
-    modules::repositories::{GroupPlan, GroupSnapshot, InventoryChange, NewMails, RecordedRequest},
+    modules::{
+        repositories::{
+            GroupPlan, GroupSnapshot, HoldChange, InventoryChange, NewMails, RecordedRequest,
+        },
+        to_millisecond,
+    },
     types::{
         Block, Booking, BookingId, BookingLine, BookingStatus, CapacityCause, Entry, EventId,
-        EventStatus, IdempotencyKey, Inventory, Lane, NotificationId, NotificationKind, Owed,
-        OwedPart, TenantId, TicketType, UserId,
+        EventStatus, Hold, HoldId, HoldStatus, Inventory, Lane, NotificationId, NotificationKind,
+        Owed, OwedPart, RequestKey, TenantId, TicketType, UserId,
     },
 };
 
@@ -26,6 +31,21 @@ pub(super) struct Seen<'a> {
     pub(super) snapshot: &'a GroupSnapshot,
     pub(super) recorded: Vec<Option<Result<Placement>>>,
     pub(super) now: Timestamp,
+    pub(super) hold_lasts: Duration,
+}
+
+/// The group's plan as far as it has come: what is left, and who gets what.
+struct Draft<'a> {
+    left: Inventory,
+    tickets: HashMap<UserId, u32>,
+    open_holds: HashMap<UserId, HoldId>,
+    holds: &'a HashMap<HoldId, Hold>,
+    now: Timestamp,
+    hold_lasts: Duration,
+    /// Keys of this very group, and what came of them.
+    fresh: HashMap<RequestKey, (String, Placement)>,
+    bookings: Vec<Booking>,
+    hold_changes: Vec<HoldChange>,
 }
 
 impl Seen<'_> {
@@ -43,122 +63,224 @@ impl Seen<'_> {
             let none = || Err(Error::not_found("event", self.event));
             return (None, requests.iter().map(|_| none()).collect());
         };
-        let mut left = inventory.clone();
-        let mut tickets = self.snapshot.tickets.clone();
-        let mut fresh: HashMap<(UserId, IdempotencyKey), (String, Booking)> = HashMap::new();
-        let mut bookings = Vec::new();
+        let mut draft = Draft {
+            left: inventory.clone(),
+            tickets: self.snapshot.tickets.clone(),
+            open_holds: self.snapshot.open_holds.clone(),
+            holds: &self.snapshot.holds,
+            now: self.now,
+            hold_lasts: self.hold_lasts,
+            fresh: HashMap::new(),
+            bookings: Vec::new(),
+            hold_changes: Vec::new(),
+        };
         let mut answers = Vec::with_capacity(requests.len());
         for ((request, serial), recorded) in requests.iter().zip(serials).zip(self.recorded) {
-            if let Some(answer) = recorded {
-                answers.push(answer);
-                continue;
-            }
-            // The same key twice in one group: the second waits for the first, which is this very plan.
-            let key = request
-                .idempotency
-                .as_ref()
-                .map(|(key, _)| (request.customer, key.clone()));
-            if let Some((hash, booking)) = key.as_ref().and_then(|key| fresh.get(key)) {
-                let same = request
-                    .idempotency
-                    .as_ref()
-                    .is_some_and(|(_, own)| own == hash);
-                answers.push(if same {
-                    Ok(Placement::Recorded(booking.clone()))
-                } else {
-                    Err(key_reused())
-                });
-                continue;
-            }
-            if let Some(decision) = &request.decision {
-                let moved = decision.event_version != left.event_version
-                    || tickets.get(&request.customer).copied().unwrap_or(0)
-                        != decision.tickets_in_event;
-                if moved {
-                    answers.push(Ok(Placement::DecideAgain));
-                    continue;
-                }
-            }
-            match place(&left, request, *serial, self.now) {
-                Ok(booking) => {
-                    left = with(left, &booking.lines);
-                    *tickets.entry(request.customer).or_default() += booking.tickets();
-                    if let (Some(key), Some((_, hash))) = (key, &request.idempotency) {
-                        fresh.insert(key, (hash.clone(), booking.clone()));
-                    }
-                    answers.push(Ok(Placement::Booked(booking.clone())));
-                    bookings.push(booking);
-                }
-                Err(error) => answers.push(Err(error)),
-            }
+            answers.push(recorded.unwrap_or_else(|| draft.decide(request, *serial)));
         }
-        if bookings.is_empty() {
+        if draft.bookings.is_empty() && draft.hold_changes.is_empty() {
             return (None, answers);
         }
-        let recorded = fresh
-            .into_iter()
-            .map(|((user, key), (request_hash, booking))| {
-                (
-                    user,
-                    key,
-                    RecordedRequest {
-                        request_hash,
-                        booking: booking.id,
-                    },
-                )
-            })
-            .collect();
-        left.bookings += bookings.len() as u64;
-        let ids: Vec<_> = bookings.iter().map(|booking| booking.id).collect();
+        draft.left.bookings += draft.bookings.len() as u64;
+        let ids: Vec<_> = draft.bookings.iter().map(|booking| booking.id).collect();
+        let kind = NotificationKind::BookingConfirmed;
+        let recorded_until = self.now.checked_add(Span::new().hours(24));
         let plan = GroupPlan {
             change: InventoryChange {
                 before: inventory.clone(),
-                inventory: left,
+                cause: draft.cause(),
+                inventory: draft.left,
                 change,
                 attempt,
-                cause: CapacityCause::Booked,
                 at: self.now,
             },
-            mails: mails_about(
-                self.tenant,
-                notification,
-                NotificationKind::BookingConfirmed,
-                &ids,
-                self.now,
-            ),
-            bookings,
-            recorded,
-            recorded_until: self
-                .now
-                .checked_add(Span::new().hours(24))
-                .unwrap_or(Timestamp::MAX),
+            mails: mails_about(self.tenant, notification, kind, &ids, self.now),
+            bookings: draft.bookings,
+            holds: draft.hold_changes,
+            recorded: draft.fresh.into_iter().filter_map(recorded).collect(),
+            recorded_until: recorded_until.unwrap_or(Timestamp::MAX),
         };
         (Some(plan), answers)
     }
 }
 
-/// Decides about one request on a sight of the inventory: the booking it becomes, or why not.
-fn place(
-    inventory: &Inventory,
-    request: &RequestedBooking,
-    serial: Ulid,
-    now: Timestamp,
-) -> Result<Booking> {
-    match inventory.status {
-        EventStatus::Published => {}
-        EventStatus::Draft => {
+/// How a request that succeeded is recorded.
+fn recorded(
+    (key, (request_hash, placement)): (RequestKey, (String, Placement)),
+) -> Option<(RequestKey, RecordedRequest)> {
+    let booking = match placement {
+        Placement::Booked(booking) => booking.id,
+        Placement::Held(hold) => hold.id.booking(),
+        Placement::DecideAgain => return None,
+    };
+    let recorded = RecordedRequest {
+        request_hash,
+        booking,
+    };
+    Some((key, recorded))
+}
+
+impl Draft<'_> {
+    /// Decides about one member, after those before it.
+    fn decide(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Placement> {
+        // The same key twice in one group: the second waits for the first, which is this very plan.
+        let key = request.key();
+        if let Some((hash, placement)) = key.as_ref().and_then(|key| self.fresh.get(key)) {
+            return if request.hash() == Some(hash) {
+                Ok(placement.clone())
+            } else {
+                Err(key_reused())
+            };
+        }
+        if self.has_moved(request) {
+            return Ok(Placement::DecideAgain);
+        }
+        let placement = match request.door {
+            Door::Book => Placement::Booked(self.book(request, serial)?),
+            Door::Hold => Placement::Held(self.hold(request, serial)?),
+            Door::Confirm(id) => Placement::Booked(self.confirm(id)?),
+        };
+        if let Some((key, hash)) = key.zip(request.hash()) {
+            self.fresh.insert(key, (hash.to_owned(), placement.clone()));
+        }
+        Ok(placement)
+    }
+
+    /// Whether what the policies decided on is no longer so.
+    fn has_moved(&self, request: &RequestedBooking) -> bool {
+        let tickets = self.tickets.get(&request.customer).copied().unwrap_or(0);
+        request.decision.as_ref().is_some_and(|decision| {
+            decision.event_version != self.left.event_version
+                || decision.tickets_in_event != tickets
+        })
+    }
+
+    fn book(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Booking> {
+        let order = order(&self.left, request, self.now)?;
+        let booking = Booking {
+            id: BookingId::new(self.left.event, request.customer, serial),
+            event: self.left.event,
+            customer: request.customer,
+            status: BookingStatus::Confirmed,
+            cancelled: None,
+            lines: order.lines,
+            total_minor: order.total_minor,
+            currency: self.left.currency.clone(),
+            event_version: self.left.event_version,
+            created_at: self.now,
+        };
+        self.left = counters::sold(self.left.clone(), &booking.lines);
+        *self.tickets.entry(request.customer).or_default() += booking.tickets();
+        self.bookings.push(booking.clone());
+        Ok(booking)
+    }
+
+    fn hold(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Hold> {
+        if let Some(open) = self.open_holds.get(&request.customer) {
             return Err(Error::new(
-                ErrorCode::EventNotPublished,
-                "This event is not on sale yet.",
+                ErrorCode::HoldExists,
+                format!(
+                    "You hold tickets of this event already (hold {open}): confirm or release them first."
+                ),
             ));
         }
-        EventStatus::Cancelled => {
-            return Err(Error::new(
-                ErrorCode::EventCancelled,
-                "This event was called off.",
-            ));
+        let order = order(&self.left, request, self.now)?;
+        let expires_at = self.now.checked_add(self.hold_lasts);
+        let hold = Hold {
+            id: HoldId::new(self.left.event, request.customer, serial),
+            event: self.left.event,
+            customer: request.customer,
+            status: HoldStatus::Held,
+            lines: order.lines,
+            total_minor: order.total_minor,
+            currency: self.left.currency.clone(),
+            event_version: self.left.event_version,
+            created_at: self.now,
+            expires_at: to_millisecond(expires_at.map_err(Error::internal)?),
+            extended: false,
+            ended_at: None,
+        };
+        self.left = counters::held(self.left.clone(), &hold.lines);
+        *self.tickets.entry(request.customer).or_default() += hold.tickets();
+        self.open_holds.insert(request.customer, hold.id);
+        self.hold_changes.push(HoldChange {
+            before: None,
+            after: hold.clone(),
+        });
+        Ok(hold)
+    }
+
+    /// Turns an open hold, overdue or not, into the booking that was decided on when it was made.
+    fn confirm(&mut self, id: HoldId) -> Result<Booking> {
+        let made = self.bookings.iter().find(|made| made.id == id.booking());
+        if let Some(booking) = made {
+            return Ok(booking.clone());
+        }
+        let hold = self.holds.get(&id);
+        let hold = hold.ok_or_else(|| Error::not_found("hold", id))?;
+        holds::open(hold)?;
+        on_sale(&self.left)?;
+        let booking = Booking {
+            id: id.booking(),
+            event: hold.event,
+            customer: hold.customer,
+            status: BookingStatus::Confirmed,
+            cancelled: None,
+            lines: hold.lines.clone(),
+            total_minor: hold.total_minor,
+            currency: hold.currency.clone(),
+            event_version: hold.event_version,
+            created_at: self.now,
+        };
+        let let_go = counters::let_go(self.left.clone(), &hold.lines);
+        self.left = counters::sold(let_go, &hold.lines);
+        self.open_holds.remove(&hold.customer);
+        self.hold_changes.push(HoldChange {
+            before: Some(hold.clone()),
+            after: holds::ended(hold, HoldStatus::Confirmed, self.now),
+        });
+        self.bookings.push(booking.clone());
+        Ok(booking)
+    }
+
+    /// Why the counters change, for the ledger.
+    fn cause(&self) -> CapacityCause {
+        let made = |change: &&HoldChange| change.before.is_none();
+        let held = self.hold_changes.iter().filter(made).count();
+        let confirmed = self.hold_changes.len() - held;
+        match (held, confirmed, self.bookings.len() - confirmed) {
+            (_, 0, 0) => CapacityCause::Held,
+            (0, _, 0) => CapacityCause::HoldConfirmed,
+            (0, 0, _) => CapacityCause::Booked,
+            _ => CapacityCause::Several,
         }
     }
+}
+
+/// What a request gets, and at which price.
+struct Order {
+    lines: Vec<BookingLine>,
+    total_minor: u64,
+}
+
+/// Refuses unless the event can be booked.
+fn on_sale(inventory: &Inventory) -> Result<()> {
+    match inventory.status {
+        EventStatus::Published => Ok(()),
+        EventStatus::Draft => Err(Error::new(
+            ErrorCode::EventNotPublished,
+            "This event is not on sale yet.",
+        )),
+        EventStatus::Cancelled => Err(Error::new(
+            ErrorCode::EventCancelled,
+            "This event was called off.",
+        )),
+    }
+}
+
+/// Decides about one request on a sight of the inventory: what it gets, or why not.
+fn order(inventory: &Inventory, request: &RequestedBooking, now: Timestamp) -> Result<Order> {
+    on_sale(inventory)?;
     let mut lines = Vec::with_capacity(request.lines.len());
     let mut wanted: u32 = 0;
     let mut total_minor: u64 = 0;
@@ -226,47 +348,7 @@ fn place(
             ),
         ));
     }
-    Ok(Booking {
-        id: BookingId::new(inventory.event, request.customer, serial),
-        event: inventory.event,
-        customer: request.customer,
-        status: BookingStatus::Confirmed,
-        cancelled: None,
-        lines,
-        total_minor,
-        currency: inventory.currency.clone(),
-        event_version: inventory.event_version,
-        created_at: now,
-    })
-}
-
-fn with(mut inventory: Inventory, lines: &[BookingLine]) -> Inventory {
-    for line in lines {
-        inventory.sold += line.quantity;
-        if let Some(kind) = inventory
-            .ticket_types
-            .iter_mut()
-            .find(|kind| kind.id == line.ticket_type)
-        {
-            kind.sold += line.quantity;
-            kind.ever_taken = true;
-        }
-    }
-    inventory
-}
-
-pub(super) fn without(mut inventory: Inventory, lines: &[BookingLine]) -> Inventory {
-    for line in lines {
-        inventory.sold = inventory.sold.saturating_sub(line.quantity);
-        if let Some(kind) = inventory
-            .ticket_types
-            .iter_mut()
-            .find(|kind| kind.id == line.ticket_type)
-        {
-            kind.sold = kind.sold.saturating_sub(line.quantity);
-        }
-    }
-    inventory
+    Ok(Order { lines, total_minor })
 }
 
 /// The mails that a step about some bookings owes: one for each booking, in blocks, due now.

@@ -3,21 +3,24 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
 
 use super::{
-    db::{Db, Script, StepError},
+    db::{Answers, Db, Script, StepError},
+    holds::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
-        BookingRow, CapacityLedgerRow, CustomerBookingRow, IdempotencyRow, InventoryRow,
-        millisecond,
+        BookingRow, CapacityLedgerRow, CustomerBookingRow, HoldRow, IdempotencyRow, InventoryRow,
+        booking_id, millisecond,
     },
     notifications::{NewMails, add_mails},
 };
 use crate::{
     Result,
     types::{
-        Booking, BookingId, EventId, IdempotencyKey, Inventory, PageRequest, TenantId, UserId,
+        Booking, BookingId, EventId, Hold, HoldId, Inventory, PageRequest, RequestKey, TenantId,
+        UserId,
     },
 };
 
@@ -25,25 +28,49 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct RecordedRequest {
     pub(in crate::modules) request_hash: String,
+    /// Its booking, or the booking that its hold would become.
     pub(in crate::modules) booking: BookingId,
+}
+
+/// What a group needs to know; each list is at most as long as the group.
+#[derive(Debug, Clone, Default)]
+pub(in crate::modules) struct GroupQuestion {
+    /// Names the group's change.
+    pub(in crate::modules) change: Ulid,
+    /// The revisions that plans of it would have made whose outcome is not known.
+    pub(in crate::modules) open_revisions: Vec<i64>,
+    /// Keys that may have been used before.
+    pub(in crate::modules) keys: Vec<RequestKey>,
+    /// Customers whose tickets are counted.
+    pub(in crate::modules) customers: Vec<UserId>,
+    /// Customers who want tickets held.
+    pub(in crate::modules) holders: Vec<UserId>,
+    /// Holds to be confirmed.
+    pub(in crate::modules) holds: Vec<HoldId>,
 }
 
 /// What a group of bookings is decided on, read in one transaction.
 pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) inventory: Option<Inventory>,
-    pub(in crate::modules) recorded: HashMap<(UserId, IdempotencyKey), RecordedRequest>,
-    /// Tickets of the event that each customer asked about holds.
+    pub(in crate::modules) recorded: HashMap<RequestKey, RecordedRequest>,
+    /// Tickets of the event that each customer asked about has booked or holds.
     pub(in crate::modules) tickets: HashMap<UserId, u32>,
+    /// The open hold of each customer who wants one or is counted, if there is one.
+    pub(in crate::modules) open_holds: HashMap<UserId, HoldId>,
+    /// The holds to be confirmed.
+    pub(in crate::modules) holds: HashMap<HoldId, Hold>,
     /// Which of the plans sent so far was committed, if one was.
     pub(in crate::modules) committed: Option<u32>,
 }
 
-/// Bookings that are written together: for n bookings at most 3n + n/32 * 2 + 4 rows.
+/// What a group writes together: for n bookings at most 3n + n/32 * 2 + 2 rows, and for each hold 3 more.
 pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) change: InventoryChange,
     pub(in crate::modules) bookings: Vec<Booking>,
-    /// Which of them answer a request with an Idempotency-Key, and that request's hash.
-    pub(in crate::modules) recorded: Vec<(UserId, IdempotencyKey, RecordedRequest)>,
+    /// Holds that are made or confirmed.
+    pub(in crate::modules) holds: Vec<HoldChange>,
+    /// Which of both answer a request with an Idempotency-Key, and that request's hash.
+    pub(in crate::modules) recorded: Vec<(RequestKey, RecordedRequest)>,
     /// Until when the keys are kept.
     pub(in crate::modules) recorded_until: Timestamp,
     pub(in crate::modules) mails: NewMails,
@@ -53,96 +80,36 @@ pub(in crate::modules) struct BookingsRepository {
     db: Db,
 }
 
+/// Where the parts of a group's snapshot lie among a script's results.
+struct Places {
+    inventory: usize,
+    markers: Option<usize>,
+    recorded: Option<usize>,
+    holds: Option<usize>,
+    bookings_of: Vec<(UserId, usize)>,
+    open_holds_of: Vec<(UserId, usize)>,
+}
+
 impl BookingsRepository {
     pub(in crate::modules) fn new(db: Db) -> Self {
         Self { db }
     }
 
-    /// Reads what a group is decided on. `keys` are at most as many as the group's members, `customers` likewise; `open`
-    /// are the revisions that plans of `change` would have made whose outcome is not known.
+    /// Reads what a group is decided on.
     pub(in crate::modules) async fn read_group(
         &self,
         tenant: &TenantId,
         event: EventId,
-        (change, open): (Ulid, &[i64]),
-        keys: &[(UserId, IdempotencyKey)],
-        customers: &[UserId],
+        question: &GroupQuestion,
     ) -> Result<GroupSnapshot, StepError> {
         let mut script = Script::transaction(tenant);
-        let record = script.bind(InventoryRow::key(tenant, event));
-        let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
-        let markers = if open.is_empty() {
-            None
-        } else {
-            let ids = open
-                .iter()
-                .map(|revision| CapacityLedgerRow::key(tenant, event, *revision));
-            let ids = script.bind(ids.collect::<Vec<_>>());
-            Some(script.push(format!("SELECT * FROM {ids}")))
-        };
-        let recorded = if keys.is_empty() {
-            None
-        } else {
-            let ids: Vec<_> = keys
-                .iter()
-                .map(|(user, key)| IdempotencyRow::key(tenant, *user, key))
-                .collect();
-            let ids = script.bind(ids);
-            Some(script.push(format!("SELECT * FROM {ids}")))
-        };
-        let event_key = script.bind(event.ulid().to_string());
-        let mut held = Vec::with_capacity(customers.len());
-        for customer in customers {
-            let key = script.bind(customer.ulid().to_string());
-            let index = script.push(format!(
-                "SELECT * FROM booking:[$tenant, {event_key}, {key}]..[$tenant, {event_key}, {key}, ..] \
-                 WHERE cancelled_by = NONE"
-            ));
-            held.push((*customer, index));
-        }
+        let places = ask(&mut script, tenant, event, question);
         let mut answers = self.db.run_retrying(&script).await?;
-        let other = |error: crate::Error| StepError::Other(error.into());
-        let inventory = answers.row::<InventoryRow>(inventory).map_err(other)?;
-        let markers = match markers {
-            Some(index) => answers.rows::<CapacityLedgerRow>(index).map_err(other)?,
-            None => Vec::new(),
-        };
-        let rows = match recorded {
-            Some(index) => answers.rows::<IdempotencyRow>(index).map_err(other)?,
-            None => Vec::new(),
-        };
-        let mut by_key = HashMap::new();
-        for (user, key) in keys {
-            let id = IdempotencyRow::key(tenant, *user, key);
-            if let Some(row) = rows.iter().find(|row| row.id == id) {
-                let booking = super::models::booking_id(&row.booking).map_err(other)?;
-                let recorded = RecordedRequest {
-                    request_hash: row.request_hash.clone(),
-                    booking,
-                };
-                by_key.insert((*user, key.clone()), recorded);
-            }
-        }
-        let mut tickets = HashMap::new();
-        for (customer, index) in held {
-            let mut sum = 0;
-            for row in answers.rows::<BookingRow>(index).map_err(other)? {
-                sum += row.into_type().map_err(other)?.tickets();
-            }
-            tickets.insert(customer, sum);
-        }
-        Ok(GroupSnapshot {
-            inventory: inventory
-                .map(InventoryRow::into_type)
-                .transpose()
-                .map_err(other)?,
-            recorded: by_key,
-            tickets,
-            committed: markers.iter().find_map(|row| row.attempt_of(change)),
-        })
+        snapshot(&mut answers, places, tenant, question)
+            .map_err(|error| StepError::Other(error.into()))
     }
 
-    /// Writes a group's bookings, all or none, if the inventory is still what they were decided on.
+    /// Writes what a group gets, all or nothing, if the inventory is still what it was decided on.
     pub(in crate::modules) async fn insert_group(
         &self,
         tenant: &TenantId,
@@ -150,32 +117,31 @@ impl BookingsRepository {
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
         add_change(&mut script, tenant, &plan.change);
-        let rows: Vec<_> = plan
-            .bookings
-            .iter()
-            .map(|booking| BookingRow::of(tenant, booking))
-            .collect();
-        let rows = script.bind(rows);
-        script.push(format!("INSERT INTO booking {rows} RETURN NONE"));
-        let rows: Vec<_> = plan
-            .bookings
-            .iter()
-            .map(|booking| CustomerBookingRow::of(tenant, booking.id))
-            .collect();
-        let rows = script.bind(rows);
-        script.push(format!("INSERT INTO customer_booking {rows} RETURN NONE"));
+        if !plan.bookings.is_empty() {
+            let bookings = plan.bookings.iter();
+            let rows = script.bind(
+                bookings
+                    .map(|booking| BookingRow::of(tenant, booking))
+                    .collect::<Vec<_>>(),
+            );
+            script.push(format!("INSERT INTO booking {rows} RETURN NONE"));
+            let bookings = plan.bookings.iter();
+            let rows = script.bind(
+                bookings
+                    .map(|booking| CustomerBookingRow::of(tenant, booking.id))
+                    .collect::<Vec<_>>(),
+            );
+            script.push(format!("INSERT INTO customer_booking {rows} RETURN NONE"));
+        }
+        add_holds(&mut script, tenant, &plan.holds);
         if !plan.recorded.is_empty() {
-            let rows: Vec<_> = plan
-                .recorded
-                .iter()
-                .map(|(user, key, recorded)| IdempotencyRow {
-                    id: IdempotencyRow::key(tenant, *user, key),
-                    request_hash: recorded.request_hash.clone(),
-                    booking: BookingRow::key(tenant, recorded.booking),
-                    expires_at: millisecond(plan.recorded_until),
-                })
-                .collect();
-            let rows = script.bind(rows);
+            let row = |(key, recorded): &(RequestKey, RecordedRequest)| IdempotencyRow {
+                id: IdempotencyRow::key(tenant, key),
+                request_hash: recorded.request_hash.clone(),
+                booking: BookingRow::key(tenant, recorded.booking),
+                expires_at: millisecond(plan.recorded_until),
+            };
+            let rows = script.bind(plan.recorded.iter().map(row).collect::<Vec<_>>());
             script.push(format!("INSERT INTO idempotency {rows} RETURN NONE"));
         }
         add_mails(&mut script, tenant, &plan.mails);
@@ -289,4 +255,117 @@ impl BookingsRepository {
         let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(BookingRow::into_type).collect()
     }
+}
+
+/// Writes down what a group asks for.
+fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQuestion) -> Places {
+    let record = script.bind(InventoryRow::key(tenant, event));
+    let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
+    let revisions = question.open_revisions.iter();
+    let markers = revisions.map(|revision| CapacityLedgerRow::key(tenant, event, *revision));
+    let markers = select_all(script, markers.collect());
+    let keys = question.keys.iter();
+    let recorded = select_all(
+        script,
+        keys.map(|key| IdempotencyRow::key(tenant, key)).collect(),
+    );
+    let holds = question.holds.iter();
+    let holds = select_all(
+        script,
+        holds.map(|hold| HoldRow::key(tenant, *hold)).collect(),
+    );
+    let event = script.bind(event.ulid().to_string());
+    let of_customer = |script: &mut Script, table: &str, customer: UserId, rule: &str| {
+        let key = script.bind(customer.ulid().to_string());
+        script.push(format!(
+            "SELECT * FROM {table}:[$tenant, {event}, {key}]..[$tenant, {event}, {key}, ..] WHERE {rule}"
+        ))
+    };
+    let (mut bookings_of, mut open_holds_of) = (Vec::new(), Vec::new());
+    for customer in &question.customers {
+        let index = of_customer(script, "booking", *customer, "cancelled_by = NONE");
+        bookings_of.push((*customer, index));
+    }
+    let holders = question.holders.iter();
+    let more = holders.filter(|holder| !question.customers.contains(holder));
+    for customer in question.customers.iter().chain(more) {
+        let index = of_customer(script, "hold", *customer, "status = 'held'");
+        open_holds_of.push((*customer, index));
+    }
+    Places {
+        inventory,
+        markers,
+        recorded,
+        holds,
+        bookings_of,
+        open_holds_of,
+    }
+}
+
+/// Asks for rows by their ids; for nothing, where there are none.
+fn select_all(script: &mut Script, ids: Vec<RecordId>) -> Option<usize> {
+    if ids.is_empty() {
+        return None;
+    }
+    let ids = script.bind(ids);
+    Some(script.push(format!("SELECT * FROM {ids}")))
+}
+
+/// Reads the answers to what [`ask`] wrote down.
+fn snapshot(
+    answers: &mut Answers,
+    places: Places,
+    tenant: &TenantId,
+    question: &GroupQuestion,
+) -> Result<GroupSnapshot> {
+    let inventory = answers.row::<InventoryRow>(places.inventory)?;
+    let markers: Vec<CapacityLedgerRow> = rows_at(answers, places.markers)?;
+    let known: Vec<IdempotencyRow> = rows_at(answers, places.recorded)?;
+    let mut recorded = HashMap::new();
+    for key in &question.keys {
+        let id = IdempotencyRow::key(tenant, key);
+        if let Some(row) = known.iter().find(|row| row.id == id) {
+            let answer = RecordedRequest {
+                request_hash: row.request_hash.clone(),
+                booking: booking_id(&row.booking)?,
+            };
+            recorded.insert(key.clone(), answer);
+        }
+    }
+    let mut holds = HashMap::new();
+    for row in rows_at::<HoldRow>(answers, places.holds)? {
+        let hold = row.into_type()?;
+        holds.insert(hold.id, hold);
+    }
+    let (mut tickets, mut open_holds) = (HashMap::new(), HashMap::new());
+    for (customer, index) in places.bookings_of {
+        let mut sum = 0;
+        for row in answers.rows::<BookingRow>(index)? {
+            sum += row.into_type()?.tickets();
+        }
+        tickets.insert(customer, sum);
+    }
+    for (customer, index) in places.open_holds_of {
+        for row in answers.rows::<HoldRow>(index)? {
+            let hold = row.into_type()?;
+            if let Some(sum) = tickets.get_mut(&customer) {
+                *sum += hold.tickets();
+            }
+            open_holds.insert(customer, hold.id);
+        }
+    }
+    Ok(GroupSnapshot {
+        inventory: inventory.map(InventoryRow::into_type).transpose()?,
+        recorded,
+        tickets,
+        open_holds,
+        holds,
+        committed: markers
+            .iter()
+            .find_map(|row| row.attempt_of(question.change)),
+    })
+}
+
+fn rows_at<T: SurrealValue>(answers: &mut Answers, place: Option<usize>) -> Result<Vec<T>> {
+    place.map_or_else(|| Ok(Vec::new()), |index| answers.rows(index))
 }

@@ -189,8 +189,8 @@ impl EventsRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// Deletes an event that is still as it was seen: at most 4 rows and its old versions, of which there are few
-    /// before any booking. `reminder` is what its reminder owes.
+    /// Deletes an event that is still as it was seen: at most 4 rows, its old versions, of which there are few before
+    /// any booking, and holds that ended without one. `reminder` is what its reminder owes.
     pub(in crate::modules) async fn delete(
         &self,
         tenant: &TenantId,
@@ -216,6 +216,9 @@ impl EventsRepository {
         }
         script.push(format!(
             "DELETE event_version:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
+        ));
+        script.push(format!(
+            "DELETE hold:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
         ));
         self.db.run(&script).await.map(drop)
     }

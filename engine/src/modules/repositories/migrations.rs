@@ -27,6 +27,12 @@ const MIGRATIONS: &[Migration] = &[
         oldest_program: 2,
         statements: include_str!("schema/0002_mails.surql"),
     },
+    // A program that knows no holds would let capacity fall below them, and expire none.
+    Migration {
+        number: 3,
+        oldest_program: 3,
+        statements: include_str!("schema/0003_holds.surql"),
+    },
 ];
 
 #[derive(Debug, SurrealValue)]

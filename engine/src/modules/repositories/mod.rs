@@ -7,6 +7,7 @@ mod announcements;
 mod bookings;
 mod db;
 mod events;
+mod holds;
 mod housekeeping;
 mod inventory;
 mod leases;
@@ -23,10 +24,11 @@ pub(in crate::modules) use announcements::{
     Announced, AnnouncementsRepository, NewAnnouncement, QUOTA_USED,
 };
 pub(in crate::modules) use bookings::{
-    BookingsRepository, GroupPlan, GroupSnapshot, RecordedRequest,
+    BookingsRepository, GroupPlan, GroupQuestion, GroupSnapshot, RecordedRequest,
 };
 pub(in crate::modules) use db::{Db, StepError, SystemScope, pause_after_conflict};
 pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
+pub(in crate::modules) use holds::{DueHold, HoldChange, HoldsRepository};
 pub(in crate::modules) use housekeeping::HousekeepingRepository;
 pub(in crate::modules) use inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED};
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};

@@ -26,6 +26,8 @@ pub(in crate::modules) struct EventSight {
     pub(in crate::modules) bookings: u64,
     /// Tickets in bookings that count as sold, by type.
     pub(in crate::modules) booked: Vec<(TicketTypeId, u64)>,
+    /// Tickets in open holds, by type.
+    pub(in crate::modules) held: Vec<(TicketTypeId, u64)>,
 }
 
 pub(in crate::modules) struct VerificationRepository {
@@ -37,7 +39,7 @@ struct IdRow {
     id: RecordId,
 }
 
-/// Bookings with the same lines.
+/// Bookings, or holds, with the same lines.
 #[derive(Debug, SurrealValue)]
 struct SameLines {
     lines: Vec<BookingLineRow>,
@@ -99,6 +101,10 @@ impl VerificationRepository {
              GROUP BY lines",
             range("booking")
         ));
+        let held = script.push(format!(
+            "SELECT lines, count() AS bookings FROM {} WHERE status = 'held' GROUP BY lines",
+            range("hold")
+        ));
         let count = script.push(format!(
             "SELECT count() FROM {} GROUP ALL",
             range("booking")
@@ -116,6 +122,7 @@ impl VerificationRepository {
             inventory: inventory.into_type()?,
             bookings: counts.first().map_or(0, |row| row.count),
             booked: by_type(answers.rows(booked)?),
+            held: by_type(answers.rows(held)?),
         }))
     }
 

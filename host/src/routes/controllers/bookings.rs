@@ -2,7 +2,8 @@
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
-    BookLine, BookTickets, Booking, BookingId, Engine, Error, EventId, IdempotencyKey, Result,
+    BookLine, BookTickets, Booking, BookingId, BookingLine, Engine, Error, EventId, IdempotencyKey,
+    Result,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use crate::routes::extract::{
 /// Where the engine finds the fault in a booking of the short form.
 const FIRST_QUANTITY: &str = "lines[0].quantity";
 
-/// What to book: `numTickets` of the event's only ticket type, or `lines`.
+/// What to book, or to hold: `numTickets` of the event's only ticket type, or `lines`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct CreateBookingRequest {
@@ -61,7 +62,7 @@ pub(in crate::routes) struct BookingLineResponse {
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct BookingResponse {
     /// Which booking.
-    id: String,
+    pub(super) id: String,
     /// The event that is booked.
     event_id: String,
     /// Who booked.
@@ -89,20 +90,29 @@ pub(in crate::routes) struct BookingResponse {
     cancelled_by: Option<&'static str>,
 }
 
-impl From<Booking> for BookingResponse {
-    fn from(booking: Booking) -> Self {
-        let line = |line: &boxoffice_engine::BookingLine| BookingLineResponse {
+impl From<&BookingLine> for BookingLineResponse {
+    fn from(line: &BookingLine) -> Self {
+        Self {
             ticket_type: line.ticket_type.to_string(),
             quantity: line.quantity,
             unit_price_minor: line.unit_price_minor,
-        };
+        }
+    }
+}
+
+impl From<Booking> for BookingResponse {
+    fn from(booking: Booking) -> Self {
         Self {
             id: booking.id.to_string(),
             event_id: booking.event.to_string(),
             customer_id: booking.customer.to_string(),
             status: booking.status.as_str(),
             num_tickets: booking.tickets(),
-            lines: booking.lines.iter().map(line).collect(),
+            lines: booking
+                .lines
+                .iter()
+                .map(BookingLineResponse::from)
+                .collect(),
             total_minor: booking.total_minor,
             currency: booking.currency,
             event_version: booking.event_version,
@@ -114,7 +124,7 @@ impl From<Booking> for BookingResponse {
 }
 
 impl CreateBookingRequest {
-    fn command(&self, idempotency_key: Option<IdempotencyKey>) -> Result<BookTickets> {
+    pub(super) fn command(&self, idempotency_key: Option<IdempotencyKey>) -> Result<BookTickets> {
         let lines = match (&self.num_tickets, &self.lines) {
             (Some(count), None) => vec![BookLine {
                 ticket_type: None,
@@ -143,7 +153,7 @@ impl CreateBookingRequest {
     }
 
     /// The same error, at the field that this request has.
-    fn at_own_field(&self, error: Error) -> Error {
+    pub(super) fn at_own_field(&self, error: Error) -> Error {
         if self.num_tickets.is_some() && error.field_name() == Some(FIRST_QUANTITY) {
             error.at_field("numTickets")
         } else {

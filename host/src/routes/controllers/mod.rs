@@ -7,6 +7,7 @@ pub(super) mod auth;
 pub(super) mod bookings;
 pub(super) mod events;
 pub(super) mod health;
+pub(super) mod holds;
 mod merge_patch;
 pub(super) mod notifications;
 mod numbers;

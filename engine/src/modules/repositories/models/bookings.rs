@@ -7,7 +7,7 @@ use super::keys::{at_millisecond, key_ulid, millisecond, record, ulid_key};
 use crate::{
     Result,
     types::{
-        Booking, BookingId, BookingLine, BookingStatus, EventId, IdempotencyKey, TenantId,
+        Booking, BookingId, BookingLine, BookingStatus, EventId, RequestKey, TenantId,
         TicketTypeId, UserId,
     },
 };
@@ -31,6 +31,24 @@ pub(in crate::modules::repositories) struct BookingLineRow {
     unit_price_minor: u32,
 }
 
+impl BookingLineRow {
+    pub(in crate::modules::repositories) fn of(line: &BookingLine) -> Self {
+        Self {
+            ticket_type: line.ticket_type.as_str().to_owned(),
+            quantity: line.quantity,
+            unit_price_minor: line.unit_price_minor,
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> BookingLine {
+        BookingLine {
+            ticket_type: TicketTypeId::new(self.ticket_type),
+            quantity: self.quantity,
+            unit_price_minor: self.unit_price_minor,
+        }
+    }
+}
+
 impl BookingRow {
     pub(in crate::modules::repositories) fn key(tenant: &TenantId, booking: BookingId) -> RecordId {
         record(
@@ -47,15 +65,7 @@ impl BookingRow {
     pub(in crate::modules::repositories) fn of(tenant: &TenantId, booking: &Booking) -> Self {
         Self {
             id: Self::key(tenant, booking.id),
-            lines: booking
-                .lines
-                .iter()
-                .map(|line| BookingLineRow {
-                    ticket_type: line.ticket_type.as_str().to_owned(),
-                    quantity: line.quantity,
-                    unit_price_minor: line.unit_price_minor,
-                })
-                .collect(),
+            lines: booking.lines.iter().map(BookingLineRow::of).collect(),
             total_minor: booking.total_minor,
             currency: booking.currency.clone(),
             event_version: booking.event_version,
@@ -86,11 +96,7 @@ impl BookingRow {
             lines: self
                 .lines
                 .into_iter()
-                .map(|line| BookingLine {
-                    ticket_type: TicketTypeId::new(line.ticket_type),
-                    quantity: line.quantity,
-                    unit_price_minor: line.unit_price_minor,
-                })
+                .map(BookingLineRow::into_type)
                 .collect(),
             total_minor: self.total_minor,
             currency: self.currency,
@@ -146,6 +152,7 @@ impl CustomerBookingRow {
 pub(in crate::modules::repositories) struct IdempotencyRow {
     pub(in crate::modules::repositories) id: RecordId,
     pub(in crate::modules::repositories) request_hash: String,
+    /// The booking, or the hold, which has the key that its booking will have.
     pub(in crate::modules::repositories) booking: RecordId,
     pub(in crate::modules::repositories) expires_at: i64,
 }
@@ -153,16 +160,15 @@ pub(in crate::modules::repositories) struct IdempotencyRow {
 impl IdempotencyRow {
     pub(in crate::modules::repositories) fn key(
         tenant: &TenantId,
-        customer: UserId,
-        key: &IdempotencyKey,
+        request: &RequestKey,
     ) -> RecordId {
         record(
             "idempotency",
             [
                 Value::String(tenant.as_str().to_owned()),
-                ulid_key(customer.ulid()),
-                Value::String("bookings".to_owned()),
-                Value::String(key.as_str().to_owned()),
+                ulid_key(request.customer.ulid()),
+                Value::String(request.route.as_str().to_owned()),
+                Value::String(request.key.as_str().to_owned()),
             ],
         )
     }

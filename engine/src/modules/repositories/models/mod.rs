@@ -4,6 +4,7 @@ mod announcements;
 mod bookings;
 mod capacity_ledger;
 mod events;
+mod holds;
 mod keys;
 mod notifications;
 mod subscriptions;
@@ -18,6 +19,7 @@ pub(in crate::modules::repositories) use bookings::{
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use events::{EventRow, EventVersionRow, InventoryRow};
+pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow};
 pub(in crate::modules::repositories) use keys::{
     at_millisecond, key_number, key_text, key_ulid, millisecond, record,
 };

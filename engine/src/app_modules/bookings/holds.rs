@@ -1,0 +1,137 @@
+//! Holding tickets, and confirming, extending and releasing holds: who may. A hold is made and confirmed through the same
+//! gate as a booking.
+//!
+//! Called by hosts and platforms. Calls the bookings module through the gate.
+
+use std::sync::Arc;
+
+use super::{Bookings, request_hash};
+use crate::{
+    Error, Result,
+    engine::Inner,
+    modules::{Door, Placement, RequestedBooking},
+    types::{BookTickets, Booking, Caller, Hold, HoldId, HoldTickets},
+};
+
+/// Use cases around holds.
+#[derive(Clone)]
+pub struct Holds(pub(crate) Arc<Inner>);
+
+impl Holds {
+    /// Keeps tickets for the acting user for a while: policies are asked and prices settled now. A customer has one
+    /// open hold for an event at a time.
+    ///
+    /// # Errors
+    /// Those of `book_tickets`, and `hold-exists`.
+    pub async fn hold_tickets(&self, caller: &Caller, command: HoldTickets) -> Result<Hold> {
+        let customer = caller.acting_user()?;
+        let tenant = caller.tenant()?;
+        let command = BookTickets::from(command);
+        command.validate()?;
+        let idempotency = command
+            .idempotency_key
+            .clone()
+            .map(|key| (key, request_hash(&command)));
+        let request = RequestedBooking {
+            customer,
+            event: command.event,
+            door: Door::Hold,
+            lines: command.lines,
+            expected_total_minor: command.expected_total_minor,
+            idempotency,
+            decision: None,
+        };
+        match Bookings(self.0.clone()).pass_gate(tenant, request).await? {
+            Placement::Held(hold) => Ok(hold),
+            other => Err(Error::internal(format!("a hold ended as {other:?}"))),
+        }
+    }
+
+    /// Shows a hold to its customer, the event's organizer, the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found`, also for what the caller may not see.
+    pub async fn show(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
+        self.find_visible(caller, hold).await.map(|(hold, _)| hold)
+    }
+
+    /// Gives the acting user's hold more time, once: as long as it was made for.
+    ///
+    /// # Errors
+    /// `not-found`, `hold-ended`, `hold-already-extended`, `conflict-try-again`.
+    pub async fn extend(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
+        own(caller, hold)?;
+        let bookings = &self.0.modules.bookings;
+        bookings.extend_hold(caller.tenant()?, hold).await
+    }
+
+    /// Turns the acting user's hold into the booking that was decided on when it was made. The booking has the hold's
+    /// id; a hold that is confirmed already answers it again. An overdue hold can be confirmed until it has expired.
+    ///
+    /// # Errors
+    /// `not-found`, `hold-ended`, `event-cancelled`, `conflict-try-again`, `event-busy`, `outcome-unknown`.
+    pub async fn confirm(&self, caller: &Caller, hold: HoldId) -> Result<Booking> {
+        let customer = own(caller, hold)?;
+        let request = RequestedBooking {
+            customer,
+            event: hold.event(),
+            door: Door::Confirm(hold),
+            lines: Vec::new(),
+            expected_total_minor: None,
+            idempotency: None,
+            decision: None,
+        };
+        let gate = Bookings(self.0.clone());
+        match gate.pass_gate(caller.tenant()?, request).await? {
+            Placement::Booked(booking) => Ok(booking),
+            other => Err(Error::internal(format!(
+                "a confirmation ended as {other:?}"
+            ))),
+        }
+    }
+
+    /// Gives a hold's tickets back, by its customer or the event's organizer. A hold that was released or has expired is
+    /// answered as it is.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `hold-ended` for one that became a booking, `conflict-try-again`.
+    pub async fn release(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
+        let (found, organizer) = self.find_visible(caller, hold).await?;
+        if caller.user_id() != Some(found.customer) {
+            caller.require_manager(organizer)?;
+        }
+        let bookings = &self.0.modules.bookings;
+        bookings.release_hold(caller.tenant()?, hold).await
+    }
+
+    /// A hold and who made its event, for those who may see it.
+    async fn find_visible(
+        &self,
+        caller: &Caller,
+        id: HoldId,
+    ) -> Result<(Hold, Option<crate::types::UserId>)> {
+        caller.require_signed_in()?;
+        let tenant = caller.tenant()?;
+        let none = || Error::not_found("hold", id);
+        let modules = &self.0.modules;
+        let hold = modules.bookings.find_hold(tenant, id).await?;
+        let hold = hold.ok_or_else(none)?;
+        let event = modules.events.find(tenant, id.event()).await?;
+        let organizer = event.ok_or_else(none)?.organizer;
+        let own = caller.user_id() == Some(hold.customer);
+        if !own && caller.require_manager_or_staff(organizer).is_err() {
+            return Err(none());
+        }
+        Ok((hold, organizer))
+    }
+}
+
+/// The acting user, if the hold is theirs; another's does not exist.
+fn own(caller: &Caller, hold: HoldId) -> Result<crate::types::UserId> {
+    let customer = caller.acting_user()?;
+    if customer == hold.customer() {
+        Ok(customer)
+    } else {
+        Err(Error::not_found("hold", hold))
+    }
+}

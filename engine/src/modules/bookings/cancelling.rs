@@ -1,0 +1,105 @@
+//! Giving tickets back.
+//!
+//! Called by the bookings module. Calls the bookings repository.
+
+use jiff::Timestamp;
+
+use super::{ATTEMPTS_MAX, Rules, counters::taken_back, placing::mails_about};
+use crate::{
+    Error, Result,
+    modules::repositories::{
+        GroupQuestion, INVENTORY_MOVED, InventoryChange, StepError, pause_after_conflict,
+    },
+    types::{
+        Booking, BookingId, BookingStatus, CancelCause, CapacityCause, EventStatus, NotificationId,
+        NotificationKind, TenantId,
+    },
+};
+
+impl Rules {
+    /// Cancels a booking in its turn among the event's bookings.
+    pub(super) async fn cancel(
+        &self,
+        tenant: &TenantId,
+        id: BookingId,
+        cause: CancelCause,
+    ) -> Result<Booking> {
+        let change = self.surroundings.next_id();
+        let notification = NotificationId::from_ulid(self.surroundings.next_id());
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            // The inventory is read first: whatever happens to the booking after that moves it.
+            let question = GroupQuestion::default();
+            let snapshot = self
+                .repository
+                .read_group(tenant, id.event(), &question)
+                .await?;
+            let (Some(inventory), Some(booking)) =
+                (snapshot.inventory, self.repository.find(tenant, id).await?)
+            else {
+                return Err(Error::not_found("booking", id));
+            };
+            if booking.status == BookingStatus::Cancelled
+                || inventory.status == EventStatus::Cancelled
+            {
+                return Ok(read_with_event(
+                    booking,
+                    inventory.status,
+                    self.surroundings.now(),
+                ));
+            }
+            let now = self.surroundings.now();
+            let cancelled = Booking {
+                status: BookingStatus::Cancelled,
+                cancelled: Some((cause, now)),
+                ..booking.clone()
+            };
+            let change = InventoryChange {
+                inventory: taken_back(inventory.clone(), &booking.lines),
+                before: inventory,
+                change,
+                attempt,
+                cause: CapacityCause::Cancelled,
+                at: now,
+            };
+            let mails = mails_about(
+                tenant,
+                notification,
+                NotificationKind::BookingCancelled,
+                &[id],
+                now,
+            );
+            match self
+                .repository
+                .cancel(tenant, &cancelled, &change, &mails)
+                .await
+            {
+                Ok(()) => {
+                    self.surroundings.owed.notify_one();
+                    return Ok(cancelled);
+                }
+                // A lost answer is settled by reading again: a booking that is cancelled now is answered as it is.
+                Err(StepError::Conflict | StepError::Lost(_)) => {}
+                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
+    }
+}
+
+/// A booking as its event's status makes it read: with the event called off, so is the booking, whether that is written
+/// yet or not.
+pub(crate) fn read_with_event(booking: Booking, event: EventStatus, since: Timestamp) -> Booking {
+    if event == EventStatus::Cancelled && booking.status == BookingStatus::Confirmed {
+        Booking {
+            status: BookingStatus::Cancelled,
+            cancelled: Some((CancelCause::Event, since)),
+            ..booking
+        }
+    } else {
+        booking
+    }
+}

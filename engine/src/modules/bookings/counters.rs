@@ -1,0 +1,46 @@
+//! The counters of an inventory: what selling, holding and giving back do to them. Nowhere else are they changed.
+//!
+//! Called by the other files of the bookings module.
+
+use crate::types::{BookingLine, Inventory};
+
+/// Tickets become sold.
+pub(super) fn sold(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
+    counted(inventory, lines, |sold, _, quantity| *sold += quantity)
+}
+
+/// Sold tickets become free.
+pub(super) fn taken_back(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
+    counted(inventory, lines, |sold, _, quantity| {
+        *sold = sold.saturating_sub(quantity);
+    })
+}
+
+/// Tickets are kept for somebody.
+pub(super) fn held(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
+    counted(inventory, lines, |_, held, quantity| *held += quantity)
+}
+
+/// Kept tickets become free.
+pub(super) fn let_go(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
+    counted(inventory, lines, |_, held, quantity| {
+        *held = held.saturating_sub(quantity);
+    })
+}
+
+/// Applies a change to the event's counters and to those of each line's type.
+fn counted(
+    mut inventory: Inventory,
+    lines: &[BookingLine],
+    change: impl Fn(&mut u32, &mut u32, u32),
+) -> Inventory {
+    for line in lines {
+        change(&mut inventory.sold, &mut inventory.held, line.quantity);
+        let mut types = inventory.ticket_types.iter_mut();
+        if let Some(kind) = types.find(|kind| kind.id == line.ticket_type) {
+            change(&mut kind.sold, &mut kind.held, line.quantity);
+            kind.ever_taken = true;
+        }
+    }
+    inventory
+}

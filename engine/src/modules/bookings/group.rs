@@ -1,0 +1,261 @@
+//! Committing groups: every request of a group is decided on one sight of the inventory, and all are written in one
+//! transaction.
+//!
+//! Called by the bookings module's lanes. Calls the bookings repository.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use ulid::Ulid;
+
+use super::{
+    ATTEMPTS_MAX, Door, Placement, RequestedBooking, Rules,
+    placing::{Seen, key_reused},
+};
+use crate::{
+    Error, ErrorCode, Result,
+    modules::{
+        lanes::Waiting,
+        repositories::{
+            GroupQuestion, GroupSnapshot, INVENTORY_MOVED, StepError, pause_after_conflict,
+        },
+    },
+    types::{
+        Booking, BookingId, BookingStatus, EventId, Hold, HoldId, HoldStatus, NotificationId,
+        TenantId, UserId,
+    },
+};
+
+/// How long a group is tried. Clients wait 30 s; those behind in the lane should still get an answer.
+const GROUP_LASTS_MAX: Duration = Duration::from_secs(20);
+
+impl Rules {
+    /// Commits one group after the other until nobody waits.
+    pub(super) async fn work_off(&self, key: (TenantId, EventId)) {
+        while let Some(group) = self.lanes.next_group(&key) {
+            let turn = self.lanes.turn(&key).await;
+            self.commit(&key.0, key.1, group).await;
+            self.lanes.done(&key, turn);
+        }
+    }
+
+    /// Commits a group and answers each member; a group that fails for no common reason is halved down to the culprit.
+    async fn commit(&self, tenant: &TenantId, event: EventId, group: Vec<Waiting>) {
+        let mut groups = vec![group];
+        while let Some(mut group) = groups.pop() {
+            let requests: Vec<RequestedBooking> = group
+                .iter()
+                .map(|waiting| waiting.request.clone())
+                .collect();
+            match self.commit_group(tenant, event, &requests).await {
+                Ok(answers) => {
+                    for (waiting, answer) in group.into_iter().zip(answers) {
+                        // Nobody listens any more if the client hung up; the booking stands, and its key finds it.
+                        let _ = waiting.answer.send(answer);
+                    }
+                }
+                Err(error) if error.code() == ErrorCode::Internal && group.len() > 1 => {
+                    tracing::warn!(size = group.len(), %error, "a group of bookings failed; trying its halves");
+                    let second = group.split_off(group.len() / 2);
+                    groups.push(second);
+                    groups.push(group);
+                }
+                Err(error) => {
+                    tracing::warn!(size = group.len(), error = ?error, "a group of bookings was not written");
+                    for waiting in group {
+                        let _ = waiting.answer.send(Err(same_refusal(&error)));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn commit_group(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        requests: &[RequestedBooking],
+    ) -> Result<Vec<Result<Placement>>> {
+        let change = self.surroundings.next_id();
+        let serials: Vec<Ulid> = requests
+            .iter()
+            .map(|_| self.surroundings.next_id())
+            .collect();
+        let notification = NotificationId::from_ulid(self.surroundings.next_id());
+        let mut question = question_of(requests, change);
+        // Plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
+        let mut open: HashMap<u32, Vec<Result<Placement>>> = HashMap::new();
+        let mut last = StepError::Conflict;
+        let begun = Instant::now();
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                if begun.elapsed() > GROUP_LASTS_MAX {
+                    break;
+                }
+                pause_after_conflict(attempt).await;
+            }
+            let snapshot = match self.repository.read_group(tenant, event, &question).await {
+                Ok(snapshot) => snapshot,
+                Err(error) => {
+                    last = error;
+                    continue;
+                }
+            };
+            if let Some(answers) = snapshot.committed.and_then(|attempt| open.remove(&attempt)) {
+                self.surroundings.owed.notify_one();
+                return Ok(answers);
+            }
+            let recorded = self.recorded_answers(tenant, requests, &snapshot).await?;
+            let seen = Seen {
+                tenant,
+                event,
+                snapshot: &snapshot,
+                recorded,
+                now: self.surroundings.now(),
+                hold_lasts: self.surroundings.settings.hold_lasts,
+            };
+            let (plan, answers) = seen.plan(requests, &serials, change, attempt, notification);
+            let Some(plan) = plan else {
+                if open.is_empty() {
+                    return Ok(answers);
+                }
+                // An earlier plan may still arrive; only its marker, or its own failure, can tell.
+                last = StepError::Lost("an earlier attempt is unsettled".into());
+                continue;
+            };
+            match self.repository.insert_group(tenant, &plan).await {
+                Ok(()) => {
+                    self.surroundings.owed.notify_one();
+                    return Ok(answers);
+                }
+                Err(StepError::Lost(source)) => {
+                    open.insert(attempt, answers);
+                    let revision = plan.change.before.revision + 1;
+                    question.open_revisions.push(revision);
+                    last = StepError::Lost(source);
+                }
+                Err(error @ (StepError::Conflict | StepError::Exists(_))) => last = error,
+                Err(error) if error.is_guard(INVENTORY_MOVED) => last = StepError::Conflict,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if open.is_empty() {
+            Err(last.into())
+        } else {
+            Err(Error::new(
+                ErrorCode::OutcomeUnknown,
+                "The database went away while the booking was written. Look at your bookings, or send the request \
+                 again with the same Idempotency-Key.",
+            )
+            .retry_after(Duration::from_secs(5)))
+        }
+    }
+
+    /// The answers of members who were answered before: their key has succeeded, or their hold is a booking already.
+    async fn recorded_answers(
+        &self,
+        tenant: &TenantId,
+        requests: &[RequestedBooking],
+        snapshot: &GroupSnapshot,
+    ) -> Result<Vec<Option<Result<Placement>>>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            answers.push(
+                match self.recorded_answer(tenant, request, snapshot).await {
+                    Ok(recorded) => recorded.map(Ok),
+                    Err(error) if error.code() == ErrorCode::IdempotencyKeyReused => {
+                        Some(Err(error))
+                    }
+                    Err(error) => return Err(error),
+                },
+            );
+        }
+        Ok(answers)
+    }
+
+    /// The answer that a request had before, if it had one: the booking or hold as it was made.
+    pub(super) async fn recorded_answer(
+        &self,
+        tenant: &TenantId,
+        request: &RequestedBooking,
+        snapshot: &GroupSnapshot,
+    ) -> Result<Option<Placement>> {
+        if let Door::Confirm(id) = request.door {
+            let confirmed = |hold: &&Hold| hold.status == HoldStatus::Confirmed;
+            return match snapshot.holds.get(&id).filter(confirmed) {
+                Some(_) => {
+                    let booking = self.made_booking(tenant, id.booking()).await?;
+                    Ok(Some(Placement::Booked(booking)))
+                }
+                None => Ok(None),
+            };
+        }
+        let Some((key, hash)) = request.key().zip(request.hash()) else {
+            return Ok(None);
+        };
+        let Some(recorded) = snapshot.recorded.get(&key) else {
+            return Ok(None);
+        };
+        if recorded.request_hash != hash {
+            return Err(key_reused());
+        }
+        let path = recorded.booking;
+        Ok(Some(match request.door {
+            Door::Hold => {
+                let hold = self.holds.find(tenant, HoldId::of_path(path)).await?;
+                let hold = hold.ok_or_else(|| Error::internal("a recorded hold is gone"))?;
+                Placement::Held(hold)
+            }
+            Door::Book | Door::Confirm(_) => {
+                Placement::Booked(self.made_booking(tenant, path).await?)
+            }
+        }))
+    }
+
+    /// A booking as it was when it was made.
+    async fn made_booking(&self, tenant: &TenantId, id: BookingId) -> Result<Booking> {
+        let booking = self.repository.find(tenant, id).await?;
+        let booking = booking.ok_or_else(|| Error::internal("a recorded booking is gone"))?;
+        Ok(Booking {
+            status: BookingStatus::Confirmed,
+            cancelled: None,
+            ..booking
+        })
+    }
+}
+
+/// What must be known to decide about a group.
+fn question_of(requests: &[RequestedBooking], change: Ulid) -> GroupQuestion {
+    let mut question = GroupQuestion {
+        change,
+        ..GroupQuestion::default()
+    };
+    let note = |list: &mut Vec<UserId>, customer: UserId| {
+        if !list.contains(&customer) {
+            list.push(customer);
+        }
+    };
+    for request in requests {
+        question.keys.extend(request.key());
+        match request.door {
+            Door::Book => {}
+            Door::Hold => note(&mut question.holders, request.customer),
+            Door::Confirm(hold) => question.holds.push(hold),
+        }
+        if request.decision.is_some() {
+            note(&mut question.customers, request.customer);
+        }
+    }
+    question
+}
+
+/// The same refusal for each member of a group that could not be written.
+fn same_refusal(error: &Error) -> Error {
+    let copy = Error::new(error.code(), error.detail().to_owned());
+    match error.retry_after_hint() {
+        Some(after) => copy.retry_after(after),
+        None => copy,
+    }
+}

@@ -1,0 +1,273 @@
+//! Holds after they were made: given more time, released, and expired when they are due. (They are made and confirmed in
+//! groups, among bookings.)
+//!
+//! Called by the bookings module. Calls the holds repository.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use super::{ATTEMPTS_MAX, Rules, counters::let_go};
+use crate::{
+    Error, ErrorCode, Result,
+    modules::{
+        lanes::GROUP_MAX,
+        repositories::{
+            DueHold, HoldChange, INVENTORY_MOVED, InventoryChange, StepError, SystemScope,
+            pause_after_conflict,
+        },
+    },
+    types::{CapacityCause, EventId, Hold, HoldId, HoldStatus, Inventory, TenantId},
+};
+
+/// Due holds looked at in one pass, of all events.
+const DUE_MAX: u32 = 500;
+/// A look begins this long before the last one ended: another host's clock may be behind ours.
+const LOOK_BACK: Duration = Duration::from_secs(600);
+/// A look from the very beginning follows this often, for notes that lie still further back.
+const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(600);
+
+/// Where looks for due holds begin. Saves work only.
+#[derive(Default)]
+pub(super) struct ExpiryFloor(Mutex<Option<(Timestamp, Instant)>>);
+
+impl ExpiryFloor {
+    fn begin(&self) -> Timestamp {
+        let floor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match *floor {
+            Some((from, whole_at)) if whole_at.elapsed() < WHOLE_LOOK_EVERY => from,
+            _ => Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// Notes that nothing is due up to `now`.
+    fn reached(&self, begun: Timestamp, now: Timestamp) {
+        let mut floor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
+        let whole_at = match *floor {
+            Some((_, whole_at)) if begun > Timestamp::UNIX_EPOCH => whole_at,
+            _ => Instant::now(),
+        };
+        *floor = Some((from, whole_at));
+    }
+}
+
+/// What is to become of a hold; none leaves it as it is.
+type Verdict = Option<(Hold, CapacityCause)>;
+
+impl Rules {
+    /// Gives a hold more time, once.
+    pub(super) async fn extend_hold(&self, tenant: &TenantId, id: HoldId) -> Result<Hold> {
+        let lasts = self.surroundings.settings.hold_lasts;
+        self.change_hold(tenant, id, |hold, now| {
+            open(hold)?;
+            if hold.extended {
+                return Err(Error::new(
+                    ErrorCode::HoldAlreadyExtended,
+                    "A hold is given more time once, and this one was.",
+                ));
+            }
+            // From now, or from its end if that is later: nobody loses time by asking early.
+            let later = hold.expires_at.max(now).checked_add(lasts);
+            let extended = Hold {
+                expires_at: later.map_err(Error::internal)?,
+                extended: true,
+                ..hold.clone()
+            };
+            Ok(Some((extended, CapacityCause::HoldExtended)))
+        })
+        .await
+    }
+
+    /// Gives a hold's tickets back; one that has ended without a booking is answered as it is.
+    pub(super) async fn release_hold(&self, tenant: &TenantId, id: HoldId) -> Result<Hold> {
+        self.change_hold(tenant, id, |hold, now| match hold.status {
+            HoldStatus::Released | HoldStatus::Expired => Ok(None),
+            HoldStatus::Held | HoldStatus::Confirmed => {
+                open(hold)?;
+                let released = ended(hold, HoldStatus::Released, now);
+                Ok(Some((released, CapacityCause::HoldReleased)))
+            }
+        })
+        .await
+    }
+
+    /// Changes a hold together with its event's inventory.
+    async fn change_hold(
+        &self,
+        tenant: &TenantId,
+        id: HoldId,
+        verdict: impl Fn(&Hold, Timestamp) -> Result<Verdict>,
+    ) -> Result<Hold> {
+        let change = self.surroundings.next_id();
+        let mut sent: Option<Hold> = None;
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            let (inventory, holds) = self.holds.read(tenant, id.event(), &[id]).await?;
+            let (Some(inventory), Some(hold)) = (inventory, holds.into_iter().next()) else {
+                return Err(Error::not_found("hold", id));
+            };
+            if sent.as_ref() == Some(&hold) {
+                // The answer was lost, the change was not: the hold is exactly what was sent.
+                return Ok(hold);
+            }
+            let now = self.surroundings.now();
+            let Some((after, cause)) = verdict(&hold, now)? else {
+                return Ok(hold);
+            };
+            let holds = [HoldChange {
+                before: Some(hold),
+                after: after.clone(),
+            }];
+            let change = change_of(inventory, &holds, (change, attempt), cause, now);
+            match self.holds.update(tenant, &change, &holds).await {
+                Ok(()) => return Ok(after),
+                Err(StepError::Lost(_)) => sent = Some(after),
+                Err(StepError::Conflict) => {}
+                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
+    }
+
+    /// Ends a batch of due holds. Answers whether there may be more.
+    pub(super) async fn expire_holds(&self) -> Result<bool> {
+        let (from, now) = (self.expiry_floor.begin(), self.surroundings.now());
+        let due = self
+            .holds
+            .due(SystemScope::new(), (from, now), DUE_MAX)
+            .await?;
+        let more = due.len() == DUE_MAX as usize;
+        let mut by_event: BTreeMap<(TenantId, EventId), Vec<DueHold>> = BTreeMap::new();
+        for one in due {
+            let key = (one.tenant.clone(), one.hold.event());
+            by_event.entry(key).or_default().push(one);
+        }
+        let mut failed = None;
+        for (key, due) in by_event {
+            for group in due.chunks(GROUP_MAX) {
+                let turn = self.lanes.turn(&key).await;
+                let outcome = self.expire_group(&key.0, key.1, group).await;
+                self.lanes.done(&key, turn);
+                // One event that cannot be written now must not keep the others from theirs.
+                if let Err(error) = outcome {
+                    failed = Some(error);
+                }
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => {
+                if !more {
+                    self.expiry_floor.reached(from, now);
+                }
+                Ok(more)
+            }
+        }
+    }
+
+    /// Ends those of an event's holds that are open and due, and forgets notes that no open hold stands behind.
+    async fn expire_group(&self, tenant: &TenantId, event: EventId, due: &[DueHold]) -> Result<()> {
+        let change = self.surroundings.next_id();
+        let ids: Vec<HoldId> = due.iter().map(|due| due.hold).collect();
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            let (inventory, holds) = self.holds.read(tenant, event, &ids).await?;
+            let now = self.surroundings.now();
+            let is_due = |hold: &Hold| hold.status == HoldStatus::Held && hold.expires_at <= now;
+            let stale: Vec<DueHold> = due
+                .iter()
+                .filter(|due| {
+                    !holds.iter().any(|hold| {
+                        hold.id == due.hold
+                            && hold.status == HoldStatus::Held
+                            && hold.expires_at == due.due_at
+                    })
+                })
+                .cloned()
+                .collect();
+            if !stale.is_empty() {
+                self.holds.forget_due(tenant, &stale).await?;
+            }
+            let expired: Vec<HoldChange> = holds
+                .into_iter()
+                .filter(is_due)
+                .map(|hold| HoldChange {
+                    after: ended(&hold, HoldStatus::Expired, now),
+                    before: Some(hold),
+                })
+                .collect();
+            let Some(inventory) = inventory.filter(|_| !expired.is_empty()) else {
+                return Ok(());
+            };
+            let cause = CapacityCause::HoldExpired;
+            let change = change_of(inventory, &expired, (change, attempt), cause, now);
+            match self.holds.update(tenant, &change, &expired).await {
+                Ok(()) => {
+                    tracing::debug!(%event, count = expired.len(), "holds expired");
+                    return Ok(());
+                }
+                // A lost answer is settled by reading again: what has expired is no longer open.
+                Err(StepError::Conflict | StepError::Lost(_)) => {}
+                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
+    }
+}
+
+/// Refuses what only an open hold can do.
+pub(super) fn open(hold: &Hold) -> Result<()> {
+    let how = match hold.status {
+        HoldStatus::Held => return Ok(()),
+        HoldStatus::Confirmed => "became a booking",
+        HoldStatus::Released => "was released",
+        HoldStatus::Expired => "has expired",
+    };
+    let detail = format!("This hold {how}; its tickets are no longer kept by it.");
+    Err(Error::new(ErrorCode::HoldEnded, detail))
+}
+
+/// The hold as it ends.
+pub(super) fn ended(hold: &Hold, status: HoldStatus, now: Timestamp) -> Hold {
+    Hold {
+        status,
+        ended_at: Some(now),
+        ..hold.clone()
+    }
+}
+
+/// What changes of holds do to the inventory: tickets of those that end without a booking are free.
+fn change_of(
+    before: Inventory,
+    holds: &[HoldChange],
+    (change, attempt): (Ulid, u32),
+    cause: CapacityCause,
+    at: Timestamp,
+) -> InventoryChange {
+    let gone = holds
+        .iter()
+        .filter(|change| change.after.status != HoldStatus::Held);
+    let inventory = gone.fold(before.clone(), |inventory, change| {
+        let_go(inventory, &change.after.lines)
+    });
+    InventoryChange {
+        before,
+        inventory,
+        change,
+        attempt,
+        cause,
+        at,
+    }
+}

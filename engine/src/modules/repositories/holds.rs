@@ -1,0 +1,175 @@
+//! Storage steps of holds. Called by the bookings module; calls models.
+
+use jiff::Timestamp;
+
+use super::{
+    db::{Db, Script, StepError, SystemScope},
+    inventory::{InventoryChange, add_change},
+    models::{HoldDueRow, HoldRow, InventoryRow, millisecond},
+};
+use crate::{
+    Result,
+    types::{EventId, Hold, HoldId, HoldStatus, Inventory, TenantId},
+};
+
+/// A hold before and after a step.
+#[derive(Debug, Clone)]
+pub(in crate::modules) struct HoldChange {
+    /// As it was read; none if the step makes it.
+    pub(in crate::modules) before: Option<Hold>,
+    /// As it shall be.
+    pub(in crate::modules) after: Hold,
+}
+
+/// A hold that is due, or was when this was written.
+#[derive(Debug, Clone)]
+pub(in crate::modules) struct DueHold {
+    pub(in crate::modules) due_at: Timestamp,
+    pub(in crate::modules) tenant: TenantId,
+    pub(in crate::modules) hold: HoldId,
+}
+
+pub(in crate::modules) struct HoldsRepository {
+    db: Db,
+}
+
+impl HoldsRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    pub(in crate::modules) async fn find(
+        &self,
+        tenant: &TenantId,
+        hold: HoldId,
+    ) -> Result<Option<Hold>> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(HoldRow::key(tenant, hold));
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<HoldRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(HoldRow::into_type).transpose()
+    }
+
+    /// Some holds of an event, and its inventory, in one consistent read.
+    pub(in crate::modules) async fn read(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        holds: &[HoldId],
+    ) -> Result<(Option<Inventory>, Vec<Hold>)> {
+        let mut script = Script::transaction(tenant);
+        let record = script.bind(InventoryRow::key(tenant, event));
+        let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
+        let keys = holds.iter().map(|hold| HoldRow::key(tenant, *hold));
+        let keys = script.bind(keys.collect::<Vec<_>>());
+        let holds = script.push(format!("SELECT * FROM {keys}"));
+        let mut answers = self.db.run_retrying(&script).await?;
+        let inventory = answers.row::<InventoryRow>(inventory)?;
+        let holds = answers.rows::<HoldRow>(holds)?;
+        Ok((
+            inventory.map(InventoryRow::into_type).transpose()?,
+            holds
+                .into_iter()
+                .map(HoldRow::into_type)
+                .collect::<Result<_>>()?,
+        ))
+    }
+
+    /// Writes holds of one event as they shall be, if its inventory is still as it was seen: at most 3 rows for each
+    /// and 2 more.
+    pub(in crate::modules) async fn update(
+        &self,
+        tenant: &TenantId,
+        change: &InventoryChange,
+        holds: &[HoldChange],
+    ) -> Result<(), StepError> {
+        let mut script = Script::transaction(tenant);
+        add_change(&mut script, tenant, change);
+        add_holds(&mut script, tenant, holds);
+        self.db.run(&script).await.map(drop)
+    }
+
+    /// Up to `max` holds that are due, of all tenants, the longest overdue first. Not from the very beginning: a store
+    /// of sorted logs reads over everything that was ever deleted there.
+    pub(in crate::modules) async fn due(
+        &self,
+        scope: SystemScope,
+        (from, until): (Timestamp, Timestamp),
+        max: u32,
+    ) -> Result<Vec<DueHold>> {
+        let mut script = Script::across_tenants(scope);
+        let from = script.bind(millisecond(from));
+        let until = script.bind(millisecond(until));
+        let max = script.bind(i64::from(max));
+        let index = script.push(format!(
+            "SELECT id FROM hold_due:[{from}]..[{until}, ..] LIMIT {max}"
+        ));
+        let rows: Vec<HoldDueRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter()
+            .map(|row| {
+                let (due_at, tenant, hold) = row.into_parts()?;
+                Ok(DueHold {
+                    due_at,
+                    tenant,
+                    hold,
+                })
+            })
+            .collect()
+    }
+
+    /// Deletes notes that no hold stands behind any more: as many rows.
+    pub(in crate::modules) async fn forget_due(
+        &self,
+        tenant: &TenantId,
+        due: &[DueHold],
+    ) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let notes = due
+            .iter()
+            .map(|due| HoldDueRow::of(tenant, due.hold, due.due_at).id);
+        let notes = script.bind(notes.collect::<Vec<_>>());
+        script.push(format!("DELETE {notes} RETURN NONE"));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+}
+
+/// Adds holds as they shall be, and when they are due: at most 3 rows for each. The inventory's guard covers them,
+/// because every change of a hold goes with one of its event's inventory.
+pub(in crate::modules::repositories) fn add_holds(
+    script: &mut Script,
+    tenant: &TenantId,
+    holds: &[HoldChange],
+) {
+    let due = |hold: &Hold| {
+        (hold.status == HoldStatus::Held).then(|| HoldDueRow::of(tenant, hold.id, hold.expires_at))
+    };
+    let (mut new, mut new_due, mut old_due) = (Vec::new(), Vec::new(), Vec::new());
+    for change in holds {
+        let row = HoldRow::of(tenant, &change.after);
+        let (before, after) = (change.before.as_ref().and_then(due), due(&change.after));
+        if before.as_ref().map(|row| &row.id) != after.as_ref().map(|row| &row.id) {
+            old_due.extend(before.map(|row| row.id));
+            new_due.extend(after);
+        }
+        if change.before.is_none() {
+            new.push(row);
+        } else {
+            let key = script.bind(row.id.clone());
+            let row = script.bind(row);
+            script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
+        }
+    }
+    if !new.is_empty() {
+        let new = script.bind(new);
+        script.push(format!("INSERT INTO hold {new} RETURN NONE"));
+    }
+    if !old_due.is_empty() {
+        let old_due = script.bind(old_due);
+        script.push(format!("DELETE {old_due} RETURN NONE"));
+    }
+    if !new_due.is_empty() {
+        let new_due = script.bind(new_due);
+        script.push(format!("INSERT INTO hold_due {new_due} RETURN NONE"));
+    }
+}

@@ -1,0 +1,118 @@
+//! The rows of holds, and of the order in which they are due.
+
+use jiff::Timestamp;
+use surrealdb::types::{RecordId, SurrealValue, Value};
+
+use super::{
+    bookings::{BookingLineRow, booking_id},
+    keys::{at_millisecond, key_number, key_text, key_ulid, millisecond, record, ulid_key},
+};
+use crate::{
+    Result,
+    types::{EventId, Hold, HoldId, TenantId, UserId},
+};
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct HoldRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    status: String,
+    lines: Vec<BookingLineRow>,
+    total_minor: u64,
+    currency: String,
+    event_version: u64,
+    created_at: i64,
+    expires_at: i64,
+    extended: bool,
+    ended_at: Option<i64>,
+}
+
+impl HoldRow {
+    /// Like the key of the booking that it becomes.
+    pub(in crate::modules::repositories) fn key(tenant: &TenantId, hold: HoldId) -> RecordId {
+        let path = hold.booking();
+        record(
+            "hold",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(path.event().ulid()),
+                ulid_key(path.customer().ulid()),
+                ulid_key(path.serial()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, hold: &Hold) -> Self {
+        Self {
+            id: Self::key(tenant, hold.id),
+            status: hold.status.as_str().to_owned(),
+            lines: hold.lines.iter().map(BookingLineRow::of).collect(),
+            total_minor: hold.total_minor,
+            currency: hold.currency.clone(),
+            event_version: hold.event_version,
+            created_at: millisecond(hold.created_at),
+            expires_at: millisecond(hold.expires_at),
+            extended: hold.extended,
+            ended_at: hold.ended_at.map(millisecond),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<Hold> {
+        let id = HoldId::of_path(booking_id(&self.id)?);
+        Ok(Hold {
+            id,
+            event: id.event(),
+            customer: id.customer(),
+            status: self.status.parse()?,
+            lines: self
+                .lines
+                .into_iter()
+                .map(BookingLineRow::into_type)
+                .collect(),
+            total_minor: self.total_minor,
+            currency: self.currency,
+            event_version: self.event_version,
+            created_at: at_millisecond(self.created_at)?,
+            expires_at: at_millisecond(self.expires_at)?,
+            extended: self.extended,
+            ended_at: self.ended_at.map(at_millisecond).transpose()?,
+        })
+    }
+}
+
+/// Says that a hold is due to end at a moment; the key is all of it, so that what is due lies in order of time.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct HoldDueRow {
+    pub(in crate::modules::repositories) id: RecordId,
+}
+
+impl HoldDueRow {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        hold: HoldId,
+        due_at: Timestamp,
+    ) -> Self {
+        let path = hold.booking();
+        let id = record(
+            "hold_due",
+            [
+                Value::from_t(millisecond(due_at)),
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(path.event().ulid()),
+                ulid_key(path.customer().ulid()),
+                ulid_key(path.serial()),
+            ],
+        );
+        Self { id }
+    }
+
+    pub(in crate::modules::repositories) fn into_parts(
+        self,
+    ) -> Result<(Timestamp, TenantId, HoldId)> {
+        let due_at = at_millisecond(key_number(&self.id, 0)?)?;
+        let tenant = TenantId::trusted(key_text(&self.id, 1)?);
+        let event = EventId::from_ulid(key_ulid(&self.id, 2)?);
+        let customer = UserId::from_ulid(key_ulid(&self.id, 3)?);
+        let hold = HoldId::new(event, customer, key_ulid(&self.id, 4)?);
+        Ok((due_at, tenant, hold))
+    }
+}

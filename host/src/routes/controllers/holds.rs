@@ -1,0 +1,163 @@
+//! Holding tickets for a while, and confirming, extending and releasing holds.
+
+use axum::{Json as JsonAnswer, extract::State, response::Response};
+use boxoffice_engine::{Engine, Hold, HoldId};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    Answer,
+    bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest},
+    created,
+};
+use crate::routes::extract::{AsCaller, Id, IdempotencyKeyHeader, Json, Prefix};
+
+/// Tickets that are kept for a customer, at prices that were settled when they were taken.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct HoldResponse {
+    /// Which hold; the booking that it becomes has the same id.
+    id: String,
+    /// The event whose tickets are held.
+    event_id: String,
+    /// Whom they are held for.
+    customer_id: String,
+    /// `held`, `confirmed`, `released` or `expired`. One that is `held` can be confirmed, also after `expiresAt`.
+    #[schema(example = "held")]
+    status: &'static str,
+    /// Tickets in all lines.
+    num_tickets: u32,
+    /// What is held.
+    lines: Vec<BookingLineResponse>,
+    /// What it will cost, in minor units.
+    total_minor: u64,
+    /// ISO 4217 code of the prices.
+    currency: String,
+    /// The version of the event that it was decided on.
+    event_version: u64,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it is due to end.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    /// Whether it was given more time; that happens once.
+    extended: bool,
+    /// When it ended, if it did.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+}
+
+impl From<Hold> for HoldResponse {
+    fn from(hold: Hold) -> Self {
+        Self {
+            id: hold.id.to_string(),
+            event_id: hold.event.to_string(),
+            customer_id: hold.customer.to_string(),
+            status: hold.status.as_str(),
+            num_tickets: hold.tickets(),
+            lines: hold.lines.iter().map(BookingLineResponse::from).collect(),
+            total_minor: hold.total_minor,
+            currency: hold.currency,
+            event_version: hold.event_version,
+            created_at: hold.created_at,
+            expires_at: hold.expires_at,
+            extended: hold.extended,
+            ended_at: hold.ended_at,
+        }
+    }
+}
+
+/// Keeps tickets for the caller for a while
+///
+/// What a booking would cost and whether it is allowed is decided now. A customer has one open hold for an event at a
+/// time.
+#[utoipa::path(post, path = "/api/holds", tag = "holds", request_body = CreateBookingRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key holds once")),
+    responses((status = 201, body = HoldResponse, headers(("Location" = String)))),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled", "sales-not-open",
+        "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "idempotency-key-reused",
+        "hold-exists", "conflict-try-again", "event-busy", "outcome-unknown"]))))]
+pub(in crate::routes) async fn create(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Prefix(prefix): Prefix,
+    IdempotencyKeyHeader(key): IdempotencyKeyHeader,
+    Json(request): Json<CreateBookingRequest>,
+) -> Answer<Response> {
+    let command = request.command(key)?.into();
+    let hold = engine.holds().hold_tickets(&caller, command).await;
+    let hold = HoldResponse::from(hold.map_err(|error| request.at_own_field(error))?);
+    Ok(created(&format!("{prefix}/api/holds/{}", hold.id), &hold))
+}
+
+/// Shows a hold
+#[utoipa::path(get, path = "/api/holds/{id}", tag = "holds",
+    params(("id" = String, Path, description = "Which hold")),
+    responses((status = 200, body = HoldResponse)),
+    extensions(("x-error-codes" = json!(["not-found"]))))]
+pub(in crate::routes) async fn show(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(hold): Id<HoldId>,
+) -> Answer<JsonAnswer<HoldResponse>> {
+    Ok(JsonAnswer(engine.holds().show(&caller, hold).await?.into()))
+}
+
+/// Gives the caller's hold more time, once: as long as it was made for
+#[utoipa::path(post, path = "/api/holds/{id}/extend", tag = "holds",
+    params(("id" = String, Path, description = "Which hold")),
+    responses((status = 200, body = HoldResponse)),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "hold-ended", "hold-already-extended", "conflict-try-again", "outcome-unknown"]))))]
+pub(in crate::routes) async fn extend(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(hold): Id<HoldId>,
+) -> Answer<JsonAnswer<HoldResponse>> {
+    Ok(JsonAnswer(
+        engine.holds().extend(&caller, hold).await?.into(),
+    ))
+}
+
+/// Turns the caller's hold into a booking
+///
+/// The booking has the hold's id, its prices are those of the hold. Confirming again answers the same booking.
+#[utoipa::path(post, path = "/api/holds/{id}/confirm", tag = "holds",
+    params(("id" = String, Path, description = "Which hold")),
+    responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "hold-ended", "event-cancelled", "conflict-try-again", "event-busy",
+        "outcome-unknown"]))))]
+pub(in crate::routes) async fn confirm(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Prefix(prefix): Prefix,
+    Id(hold): Id<HoldId>,
+) -> Answer<Response> {
+    let booking = BookingResponse::from(engine.holds().confirm(&caller, hold).await?);
+    Ok(created(
+        &format!("{prefix}/api/bookings/{}", booking.id),
+        &booking,
+    ))
+}
+
+/// Gives a hold's tickets back
+///
+/// A hold that was released or has expired is answered as it is.
+#[utoipa::path(post, path = "/api/holds/{id}/release", tag = "holds",
+    params(("id" = String, Path, description = "Which hold")),
+    responses((status = 200, body = HoldResponse)),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "hold-ended", "conflict-try-again", "outcome-unknown"]))))]
+pub(in crate::routes) async fn release(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(hold): Id<HoldId>,
+) -> Answer<JsonAnswer<HoldResponse>> {
+    Ok(JsonAnswer(
+        engine.holds().release(&caller, hold).await?.into(),
+    ))
+}

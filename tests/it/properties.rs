@@ -1,0 +1,636 @@
+//! Goal: whatever is asked of the booking core in whatever order, its counters and answers are those of a model that fits
+//! a screen, and its books can be recomputed.
+//!
+//! Method: random sequences of bookings, duplicates, holds, confirmations, cancellations, resizings, passing time and
+//! crashes (the engine is dropped and opened again on its folder), each on an event of its own, compared with the model
+//! after every step; at the end of a sequence the event is verified. A sequence that fails is shrunk, and its seed is
+//! kept in `properties.seeds` and tried first from then on.
+
+use std::{collections::HashMap, sync::Arc, sync::Mutex, time::Duration};
+
+use boxoffice_engine::{
+    BookLine, BookTickets, BookingId, BookingStatus, Caller, Engine, ErrorCode, Event, HoldId,
+    HoldTickets, IdempotencyKey, Label, NewTicketType, PageRequest, Settings, UpdateEvent,
+    WorkerHandle, ports::Clock as _,
+};
+use boxoffice_tests::{
+    FakeClock, Patience, TempFolder, email, ensure_customer, is_long_run, organizer_and_tenant,
+    quick_settings, wait_for,
+};
+use jiff::Timestamp;
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner},
+};
+
+const CUSTOMERS: usize = 3;
+const HOLD_LASTS: Duration = Duration::from_secs(600);
+
+/// Something that is asked of the engine and of the model.
+#[derive(Debug, Clone)]
+enum Step {
+    Book {
+        customer: usize,
+        quantities: [u32; 2],
+        /// One of few, so that they come again, with the same request or another.
+        key: Option<u8>,
+    },
+    Hold {
+        customer: usize,
+        quantities: [u32; 2],
+    },
+    Confirm(usize),
+    Extend(usize),
+    Release(usize),
+    Cancel(usize),
+    Resize {
+        capacities: [u32; 2],
+        total: Option<u32>,
+    },
+    Pass(Duration),
+    CallOff,
+    Crash,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let quantities = || [0..4_u32, 0..3_u32];
+    let step = prop_oneof![
+        6 => (0..CUSTOMERS, quantities(), proptest::option::weighted(0.4, 0..3_u8))
+            .prop_map(|(customer, quantities, key)| Step::Book { customer, quantities, key }),
+        5 => (0..CUSTOMERS, quantities())
+            .prop_map(|(customer, quantities)| Step::Hold { customer, quantities }),
+        4 => any::<usize>().prop_map(Step::Confirm),
+        2 => any::<usize>().prop_map(Step::Extend),
+        2 => any::<usize>().prop_map(Step::Release),
+        4 => any::<usize>().prop_map(Step::Cancel),
+        2 => ([1..9_u32, 1..7_u32], proptest::option::of(1..14_u32))
+            .prop_map(|(capacities, total)| Step::Resize { capacities, total }),
+        2 => (0..900_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
+        1 => prop_oneof![3 => Just(Step::Crash), 1 => Just(Step::CallOff)],
+    ];
+    vec(step, 1..40)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum HoldIs {
+    Held,
+    Confirmed,
+    Released,
+    Expired,
+}
+
+#[derive(Debug, Clone)]
+struct ModelBooking {
+    id: BookingId,
+    quantities: [u32; 2],
+    is_cancelled: bool,
+}
+
+#[derive(Debug, Clone)]
+struct ModelHold {
+    id: HoldId,
+    customer: usize,
+    quantities: [u32; 2],
+    expires_at: Timestamp,
+    is_extended: bool,
+    state: HoldIs,
+}
+
+/// What the event should be: no revisions, no groups, no store.
+#[derive(Debug, Clone, Default)]
+struct Model {
+    capacities: [u32; 2],
+    total: u32,
+    bookings: Vec<ModelBooking>,
+    holds: Vec<ModelHold>,
+    keys: HashMap<(usize, u8), ([u32; 2], BookingId)>,
+    is_off: bool,
+}
+
+impl Model {
+    fn sold(&self) -> [u32; 2] {
+        let counting = self.bookings.iter().filter(|booking| !booking.is_cancelled);
+        sum(counting.map(|booking| booking.quantities))
+    }
+
+    fn held(&self) -> [u32; 2] {
+        let open = self.holds.iter().filter(|hold| hold.state == HoldIs::Held);
+        sum(open.map(|hold| hold.quantities))
+    }
+
+    fn taken(&self) -> [u32; 2] {
+        sum([self.sold(), self.held()].into_iter())
+    }
+
+    /// Whether these tickets could be had, and if not, why.
+    fn order(&self, wanted: [u32; 2]) -> Result<(), ErrorCode> {
+        let taken = self.taken();
+        let short = (0..2).any(|kind| taken[kind] + wanted[kind] > self.capacities[kind]);
+        if self.is_off {
+            Err(ErrorCode::EventCancelled)
+        } else if short || total(taken) + total(wanted) > self.total {
+            Err(ErrorCode::NotEnoughTickets)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn sum(all: impl Iterator<Item = [u32; 2]>) -> [u32; 2] {
+    all.fold([0, 0], |sum, one| [sum[0] + one[0], sum[1] + one[1]])
+}
+
+fn total(quantities: [u32; 2]) -> u32 {
+    quantities[0] + quantities[1]
+}
+
+/// An engine on a folder, which can crash.
+struct World {
+    folder: TempFolder,
+    clock: Arc<FakeClock>,
+    running: Option<(Engine, WorkerHandle)>,
+    organizer: Caller,
+    customers: Vec<Caller>,
+    /// The cursor behind which only this sequence's event lies.
+    verified: Option<String>,
+}
+
+impl World {
+    async fn make() -> Self {
+        let (folder, clock) = (
+            TempFolder::new("properties"),
+            Arc::new(FakeClock::at("2026-12-01T12:00:00Z")),
+        );
+        let running = open(&folder, &clock).await;
+        let (tenant, organizer, _) = organizer_and_tenant(&running.0, "north").await;
+        let mut customers = Vec::new();
+        for name in ["ann", "ben", "cal"] {
+            let address = email(name, &tenant);
+            customers.push(ensure_customer(&running.0, &tenant, name, address).await);
+        }
+        Self {
+            folder,
+            clock,
+            running: Some(running),
+            organizer,
+            customers,
+            verified: None,
+        }
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.running.as_ref().expect("it runs between crashes").0
+    }
+
+    async fn crash(&mut self) {
+        drop(self.running.take());
+        self.running = Some(open(&self.folder, &self.clock).await);
+    }
+
+    async fn event(&self, model: &Model) -> Event {
+        let types = model.capacities.iter().zip(["Hall", "Balcony"]);
+        let command = boxoffice_engine::CreateEvent {
+            details: boxoffice_engine::EventDetails {
+                title: Label::parse("title", "Any event").expect("one line"),
+                description: boxoffice_engine::Prose::default(),
+                starts_at: "2036-01-01T00:00:00Z".parse().expect("a moment"),
+                ends_at: None,
+                time_zone: "Europe/Berlin".to_owned(),
+                location: None,
+                reminder: boxoffice_engine::Reminder::AsTenant,
+            },
+            status: boxoffice_engine::EventStatus::Published,
+            ticket_types: types
+                .map(|(capacity, name)| ticket_type(name, *capacity))
+                .collect(),
+            total_tickets: Some(model.total),
+        };
+        let events = self.engine().events();
+        events
+            .create(&self.organizer, command)
+            .await
+            .expect("an event")
+    }
+}
+
+fn ticket_type(name: &str, capacity: u32) -> NewTicketType {
+    NewTicketType {
+        name: Label::parse("name", name).expect("one line"),
+        price_minor: 100,
+        ..NewTicketType::general(capacity)
+    }
+}
+
+async fn open(folder: &TempFolder, clock: &Arc<FakeClock>) -> (Engine, WorkerHandle) {
+    let settings = Settings {
+        hold_lasts: HOLD_LASTS,
+        // Looks for due holds every 50 ms.
+        singleton_lease: Duration::from_millis(150),
+        ..quick_settings()
+    };
+    // The last engine's store closes behind our back.
+    let engine = wait_for(Patience::START, "the store to open", || async {
+        let engine = Engine::builder()
+            .embedded(folder.join("store"))
+            .settings(settings.clone())
+            .clock(clock.clone());
+        match engine.build().await {
+            Err(error) if error.code() == ErrorCode::StoreInUse => None,
+            engine => Some(engine.expect("the store opens")),
+        }
+    })
+    .await;
+    let worker = engine.worker().spawn_singletons();
+    (engine, worker)
+}
+
+/// One sequence: the engine and the model side by side.
+struct Run<'a> {
+    world: &'a mut World,
+    model: Model,
+    event: Event,
+}
+
+impl Run<'_> {
+    fn lines(&self, quantities: [u32; 2]) -> Vec<BookLine> {
+        let types = self.event.ticket_types.iter().zip(quantities);
+        types
+            .filter(|(_, quantity)| *quantity > 0)
+            .map(|(kind, quantity)| BookLine {
+                ticket_type: Some(kind.id.clone()),
+                quantity,
+            })
+            .collect()
+    }
+
+    async fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step.clone() {
+            Step::Book {
+                customer,
+                quantities,
+                key,
+            } => self.book(customer, at_least_one(quantities), key).await?,
+            Step::Hold {
+                customer,
+                quantities,
+            } => self.hold(customer, at_least_one(quantities)).await?,
+            Step::Confirm(index) => self.confirm(index).await?,
+            Step::Extend(index) => self.extend(index).await?,
+            Step::Release(index) => self.release(index).await?,
+            Step::Cancel(index) => self.cancel(index).await?,
+            Step::Resize { capacities, total } => self.resize(capacities, total).await?,
+            Step::Pass(time) => self.pass(time).await,
+            Step::CallOff => {
+                let events = self.world.engine().events();
+                let off = events
+                    .cancel(&self.world.organizer, self.event.id, None)
+                    .await;
+                prop_assert!(off.is_ok(), "{off:?}");
+                self.model.is_off = true;
+            }
+            Step::Crash => self.world.crash().await,
+        }
+        self.compare().await
+    }
+
+    async fn book(
+        &mut self,
+        customer: usize,
+        quantities: [u32; 2],
+        key: Option<u8>,
+    ) -> Result<(), TestCaseError> {
+        let idempotency_key = key.map(|key| {
+            let text = format!("{}-{key}", self.event.id);
+            IdempotencyKey::parse(&text).expect("visible ASCII")
+        });
+        let command = BookTickets {
+            event: self.event.id,
+            lines: self.lines(quantities),
+            idempotency_key,
+            expected_total_minor: Some(u64::from(total(quantities)) * 100),
+        };
+        let bookings = self.world.engine().bookings();
+        let booked = bookings
+            .book_tickets(&self.world.customers[customer], command)
+            .await;
+        let booked = booked
+            .map(|booking| booking.id)
+            .map_err(|error| error.code());
+        let known = key.and_then(|key| self.model.keys.get(&(customer, key)));
+        match known {
+            Some((first, id)) if *first == quantities => prop_assert_eq!(booked, Ok(*id)),
+            Some(_) => prop_assert_eq!(booked, Err(ErrorCode::IdempotencyKeyReused)),
+            None => {
+                let expected = self.model.order(quantities);
+                prop_assert_eq!(booked.map(drop), expected);
+                if let Ok(id) = booked {
+                    self.model.bookings.push(ModelBooking {
+                        id,
+                        quantities,
+                        is_cancelled: false,
+                    });
+                    if let Some(key) = key {
+                        self.model.keys.insert((customer, key), (quantities, id));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn hold(&mut self, customer: usize, quantities: [u32; 2]) -> Result<(), TestCaseError> {
+        let command = HoldTickets {
+            lines: self.lines(quantities),
+            ..HoldTickets::general(self.event.id, 1)
+        };
+        let holds = self.world.engine().holds();
+        let held = holds
+            .hold_tickets(&self.world.customers[customer], command)
+            .await;
+        let held = held.map_err(|error| error.code());
+        let open = |hold: &ModelHold| hold.customer == customer && hold.state == HoldIs::Held;
+        let expected = if self.model.holds.iter().any(open) {
+            Err(ErrorCode::HoldExists)
+        } else {
+            self.model.order(quantities)
+        };
+        prop_assert_eq!(held.as_ref().map(drop).map_err(|code| *code), expected);
+        if let Ok(hold) = held {
+            self.model.holds.push(ModelHold {
+                id: hold.id,
+                customer,
+                quantities,
+                expires_at: hold.expires_at,
+                is_extended: false,
+                state: HoldIs::Held,
+            });
+        }
+        Ok(())
+    }
+
+    /// One of the holds there ever were, and its customer.
+    fn any_hold(&self, index: usize) -> Option<(usize, ModelHold, Caller)> {
+        let index = index.checked_rem(self.model.holds.len())?;
+        let hold = self.model.holds[index].clone();
+        let customer = self.world.customers[hold.customer].clone();
+        Some((index, hold, customer))
+    }
+
+    async fn confirm(&mut self, index: usize) -> Result<(), TestCaseError> {
+        let Some((index, hold, customer)) = self.any_hold(index) else {
+            return Ok(());
+        };
+        let confirmed = self
+            .world
+            .engine()
+            .holds()
+            .confirm(&customer, hold.id)
+            .await;
+        let confirmed = confirmed
+            .map(|booking| booking.id)
+            .map_err(|error| error.code());
+        let expected = match hold.state {
+            HoldIs::Confirmed => Ok(hold.id.booking()),
+            HoldIs::Released | HoldIs::Expired => Err(ErrorCode::HoldEnded),
+            HoldIs::Held if self.model.is_off => Err(ErrorCode::EventCancelled),
+            HoldIs::Held => {
+                self.model.holds[index].state = HoldIs::Confirmed;
+                self.model.bookings.push(ModelBooking {
+                    id: hold.id.booking(),
+                    quantities: hold.quantities,
+                    is_cancelled: false,
+                });
+                Ok(hold.id.booking())
+            }
+        };
+        prop_assert_eq!(confirmed, expected);
+        Ok(())
+    }
+
+    async fn extend(&mut self, index: usize) -> Result<(), TestCaseError> {
+        let Some((index, hold, customer)) = self.any_hold(index) else {
+            return Ok(());
+        };
+        let extended = self.world.engine().holds().extend(&customer, hold.id).await;
+        let extended = extended
+            .map(|hold| hold.expires_at)
+            .map_err(|error| error.code());
+        let expected = match hold.state {
+            HoldIs::Held if hold.is_extended => Err(ErrorCode::HoldAlreadyExtended),
+            HoldIs::Held => {
+                let changed = &mut self.model.holds[index];
+                changed.is_extended = true;
+                changed.expires_at = changed.expires_at.checked_add(HOLD_LASTS).expect("soon");
+                Ok(changed.expires_at)
+            }
+            _ => Err(ErrorCode::HoldEnded),
+        };
+        prop_assert_eq!(extended, expected);
+        Ok(())
+    }
+
+    async fn release(&mut self, index: usize) -> Result<(), TestCaseError> {
+        let Some((index, hold, customer)) = self.any_hold(index) else {
+            return Ok(());
+        };
+        let released = self
+            .world
+            .engine()
+            .holds()
+            .release(&customer, hold.id)
+            .await;
+        let expected = match hold.state {
+            HoldIs::Confirmed => Err(ErrorCode::HoldEnded),
+            HoldIs::Held => {
+                self.model.holds[index].state = HoldIs::Released;
+                Ok(())
+            }
+            HoldIs::Released | HoldIs::Expired => Ok(()),
+        };
+        prop_assert_eq!(released.map(drop).map_err(|error| error.code()), expected);
+        Ok(())
+    }
+
+    async fn cancel(&mut self, index: usize) -> Result<(), TestCaseError> {
+        let Some(index) = index.checked_rem(self.model.bookings.len()) else {
+            return Ok(());
+        };
+        let id = self.model.bookings[index].id;
+        let bookings = self.world.engine().bookings();
+        let cancelled = bookings.cancel(&self.world.organizer, id).await;
+        let cancelled = cancelled.map(|booking| booking.status);
+        prop_assert_eq!(
+            cancelled.map_err(|error| error.code()),
+            Ok(BookingStatus::Cancelled)
+        );
+        // With the event off, its counters stay as they were.
+        if !self.model.is_off {
+            self.model.bookings[index].is_cancelled = true;
+        }
+        Ok(())
+    }
+
+    async fn resize(
+        &mut self,
+        capacities: [u32; 2],
+        wanted: Option<u32>,
+    ) -> Result<(), TestCaseError> {
+        let wanted = wanted.map(|wanted| wanted.min(total(capacities)));
+        let types = self.event.ticket_types.iter().zip(capacities);
+        let ticket_types = types.map(|(kind, capacity)| NewTicketType {
+            id: Some(kind.id.clone()),
+            ..ticket_type(kind.name.as_str(), capacity)
+        });
+        let events = self.world.engine().events();
+        let now = events.show(&self.world.organizer, self.event.id).await;
+        let now = now.expect("the event is there");
+        let command = UpdateEvent {
+            event: now.id,
+            expected_version: now.version,
+            details: now.details,
+            status: boxoffice_engine::EventStatus::Published,
+            ticket_types: ticket_types.collect(),
+            total_tickets: wanted,
+            notify_customers: Some(false),
+        };
+        let resized = events.update(&self.world.organizer, command).await;
+        let (taken, new_total) = (self.model.taken(), wanted.unwrap_or(total(capacities)));
+        let short = (0..2).any(|kind| capacities[kind] < taken[kind]) || new_total < total(taken);
+        let expected = if self.model.is_off {
+            Err(ErrorCode::EventCancelled)
+        } else if short {
+            Err(ErrorCode::CapacityBelowSold)
+        } else {
+            (self.model.capacities, self.model.total) = (capacities, new_total);
+            Ok(())
+        };
+        prop_assert_eq!(resized.map(drop).map_err(|error| error.code()), expected);
+        Ok(())
+    }
+
+    /// Lets time pass, and waits until every hold that is due then has ended.
+    async fn pass(&mut self, time: Duration) {
+        self.world.clock.advance(time);
+        let now = self.world.clock.now();
+        for hold in &mut self.model.holds {
+            if hold.state == HoldIs::Held && hold.expires_at <= now {
+                hold.state = HoldIs::Expired;
+            }
+        }
+        let (held, events) = (total(self.model.held()), self.world.engine().events());
+        wait_for(Patience::WORK, "due holds to end", || async {
+            let seen = events.show(&self.world.organizer, self.event.id).await;
+            (seen.expect("the event is there").tickets_held == held).then_some(())
+        })
+        .await;
+    }
+
+    /// Compares what the event says of itself with the model.
+    async fn compare(&self) -> Result<(), TestCaseError> {
+        let events = self.world.engine().events();
+        let seen = events.show(&self.world.organizer, self.event.id).await;
+        let seen = seen.expect("the event is there");
+        let of_types = |count: fn(&boxoffice_engine::TicketType) -> u32| -> Vec<u32> {
+            seen.ticket_types.iter().map(count).collect()
+        };
+        let (sold, held) = (self.model.sold(), self.model.held());
+        prop_assert_eq!(of_types(|kind| kind.capacity), self.model.capacities);
+        prop_assert_eq!(of_types(|kind| kind.sold), sold);
+        prop_assert_eq!(of_types(|kind| kind.held), held);
+        let counters = (seen.total_tickets, seen.tickets_sold, seen.tickets_held);
+        prop_assert_eq!(counters, (self.model.total, total(sold), total(held)));
+        prop_assert!(total(sold) + total(held) <= seen.total_tickets);
+        Ok(())
+    }
+
+    /// Compares the list of bookings with the model, and recomputes the event's counters.
+    async fn close(&mut self) -> Result<(), TestCaseError> {
+        let engine = self.world.engine().clone();
+        let page = PageRequest {
+            cursor: None,
+            limit: 100,
+        };
+        let listed = engine
+            .bookings()
+            .list_of_event(&self.world.organizer, self.event.id, page)
+            .await;
+        let mut listed: Vec<_> = listed
+            .expect("a list")
+            .items
+            .into_iter()
+            .map(|booking| (booking.id, booking.status == BookingStatus::Cancelled))
+            .collect();
+        let off = self.model.is_off;
+        let known = self.model.bookings.iter();
+        let mut known: Vec<_> = known
+            .map(|booking| (booking.id, booking.is_cancelled || off))
+            .collect();
+        listed.sort();
+        known.sort();
+        prop_assert_eq!(listed, known);
+        let page = PageRequest {
+            cursor: self.world.verified.clone(),
+            limit: 100,
+        };
+        let verified = engine.operators().verify(&Caller::operator(), page).await;
+        for verdict in verified.expect("verdicts").items {
+            prop_assert_eq!(verdict.difference, None, "event {}", verdict.event);
+            self.world.verified = Some(format!("{}/{}", verdict.tenant, verdict.event));
+        }
+        Ok(())
+    }
+}
+
+fn at_least_one(quantities: [u32; 2]) -> [u32; 2] {
+    if total(quantities) == 0 {
+        [1, 0]
+    } else {
+        quantities
+    }
+}
+
+#[test]
+fn random_sequences_end_as_in_the_model() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .thread_stack_size(10 * 1024 * 1024)
+        .build()
+        .expect("a runtime");
+    let config = Config {
+        cases: if is_long_run() { 2_000 } else { 24 },
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "it/properties.seeds",
+        ))),
+        // Every try takes a good part of a second.
+        max_shrink_iters: 300,
+        ..Config::default()
+    };
+    let world = Mutex::new(runtime.block_on(World::make()));
+    let outcome = TestRunner::new(config).run(&steps(), |steps| {
+        let mut world = world
+            .lock()
+            .expect("a failing case panics outside of the lock");
+        runtime.block_on(async {
+            let model = Model {
+                capacities: [6, 4],
+                total: 9,
+                ..Model::default()
+            };
+            let event = world.event(&model).await;
+            let mut run = Run {
+                world: &mut world,
+                model,
+                event,
+            };
+            for step in &steps {
+                run.take(step).await?;
+            }
+            run.close().await
+        })
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
