@@ -15,6 +15,7 @@ mod flow;
 mod holds;
 mod kills;
 mod lossy_queue;
+mod lost_answers;
 mod mail;
 mod mail_workers;
 mod nats_access;
