@@ -2,14 +2,15 @@
 //!
 //! Called by hosts and platforms. Wires modules and ports together; there is no global state.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     Error, ErrorCode, Result,
     app_modules::{
-        Bookings, Events, Holds, Notifications, Operators, Sessions, Subscriptions, Tenants, Users,
+        Bookings, Buckets, Events, Holds, Notifications, Operators, Sessions, Subscriptions,
+        Tenants, Turns, Users,
     },
     modules::{Modules, Surroundings},
     ports::{
@@ -61,6 +62,15 @@ pub struct Settings {
     pub singleton_lease: Duration,
     /// How long work may stay unfinished before the relay publishes it again.
     pub republish_after: Duration,
+    /// Blocks of 32 mails of one notification that wait for workers at a time, at least 2. A tenant with 100,000
+    /// recipients puts no more than these before another tenant's mails in the same shard of the queue; too few keep
+    /// workers waiting for more to be listed.
+    pub bulk_window_blocks: u32,
+    /// Mails a second that each tenant may send from one process; none for as many as go. Bulk mails leave a tenth of
+    /// it to the others.
+    pub tenant_mails_per_second: Option<NonZeroU32>,
+    /// Mails a second that all tenants together may send from one process, as providers of mail accounts ask for.
+    pub account_mails_per_second: Option<NonZeroU32>,
     /// First pause after a failed send; doubles each time, with jitter, up to `retry_pause_max`.
     pub retry_pause: Duration,
     /// Longest pause between two tries of a delivery.
@@ -83,6 +93,9 @@ impl Default for Settings {
             delivery_lease: Duration::from_secs(30),
             singleton_lease: Duration::from_secs(6),
             republish_after: Duration::from_secs(60),
+            bulk_window_blocks: 64,
+            tenant_mails_per_second: None,
+            account_mails_per_second: None,
             retry_pause: Duration::from_secs(30),
             retry_pause_max: Duration::from_secs(4 * 3600),
             attempts_max: 40,
@@ -108,6 +121,12 @@ pub(crate) struct Inner {
     pub(crate) sending: Semaphore,
     /// One less: what bulk mails may hold of them at most.
     pub(crate) sending_bulk: Semaphore,
+    /// Which block of a tenant takes connections now.
+    pub(crate) turns: Turns,
+    /// How many mails a second may go.
+    pub(crate) buckets: Buckets,
+    /// Held by whoever lists a notification's recipients.
+    pub(crate) listing: tokio::sync::Mutex<()>,
     /// Names this engine among all that share the store, anew at every start.
     pub(crate) holder: String,
 }
@@ -295,6 +314,7 @@ impl EngineBuilder {
         let queue = self.queue.unwrap_or_else(|| modules.queue.clone());
         let sending = Semaphore::new(mailer.concurrency().max(1));
         let sending_bulk = Semaphore::new(mailer.concurrency().saturating_sub(1).max(1));
+        let buckets = Buckets::new(&surroundings.settings);
         // Not from the id source: two engines with seeded ids must still be told apart.
         let holder = ulid::Ulid::new().to_string();
         Ok(Engine(Arc::new(Inner {
@@ -307,6 +327,9 @@ impl EngineBuilder {
             queue,
             sending,
             sending_bulk,
+            turns: Turns::default(),
+            buckets,
+            listing: tokio::sync::Mutex::default(),
             holder,
         })))
     }

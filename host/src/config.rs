@@ -7,7 +7,7 @@ pub(crate) mod data_folder;
 mod layers;
 mod reader;
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use boxoffice_engine::{Settings, types::EmailAddress};
 use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions};
@@ -335,6 +335,13 @@ fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
         delivery_lease: reader.seconds("worker.delivery_lease_seconds", lease.clone())?,
         singleton_lease: reader.seconds("worker.singleton_lease_seconds", lease.clone())?,
         republish_after: reader.seconds("worker.republish_after_seconds", lease)?,
+        tenant_mails_per_second: NonZeroU32::new(
+            reader.number("worker.tenant_mails_per_second", 0..=1_000_000)?,
+        ),
+        account_mails_per_second: NonZeroU32::new(
+            reader.number("worker.account_mails_per_second", 0..=1_000_000)?,
+        ),
+        bulk_window_blocks: reader.number("worker.bulk_window_blocks", 2..=1_000)?,
         retry_pause: reader.seconds("worker.retry_pause_seconds", pause.clone())?,
         retry_pause_max: reader.seconds("worker.retry_pause_max_seconds", pause)?,
         attempts_max: reader.number("worker.attempts_max", 1..=1_000)?,

@@ -11,6 +11,7 @@ mod config;
 mod crash;
 mod embed;
 mod events;
+mod fairness;
 mod flow;
 mod holds;
 mod kills;

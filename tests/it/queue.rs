@@ -141,6 +141,7 @@ async fn tasks_come_out_as_they_went_in(bench: Bench) {
     let mut tasks = tasks("a", 2);
     tasks.push(Task {
         kind: TaskKind::FanOut,
+        owed_at: Some("2026-12-01T12:00:00.25Z".parse().expect("a moment")),
         ..task("fan-out")
     });
     bench.publish("north", &tasks).await;
@@ -611,6 +612,7 @@ fn task(id: &str) -> Task {
         id: id.to_owned(),
         notification: "01jd0000000000000000000000".parse().expect("an id"),
         kind: TaskKind::Deliver { block: 7 },
+        owed_at: None,
     }
 }
 

@@ -23,7 +23,7 @@ pub use bookings::{Bookings, Holds};
 pub use events::Events;
 pub use notifications::Notifications;
 pub use operators::Operators;
-pub(crate) use queues::Queues;
+pub(crate) use queues::{Buckets, Queues, Turns};
 pub use sessions::Sessions;
 pub use subscriptions::Subscriptions;
 pub use tenants::Tenants;

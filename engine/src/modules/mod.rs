@@ -40,7 +40,9 @@ pub(crate) use events::EventsModule;
 pub(crate) use housekeeping::HousekeepingModule;
 pub(crate) use leases::LeasesModule;
 pub(crate) use mails::{MailContext, compose};
-pub(crate) use notifications::{ClaimOutcome, ClaimedBlock, NotificationsModule, still_wanted};
+pub(crate) use notifications::{
+    BlockTask, ClaimedBlock, Listing, NotificationsModule, Sight, Then, still_wanted,
+};
 pub(crate) use queue::EmbeddedQueue;
 pub(crate) use subscriptions::SubscriptionsModule;
 pub(crate) use tenants::TenantsModule;

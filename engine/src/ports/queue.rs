@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,13 +14,18 @@ use crate::{
 /// Work that is due now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// The same for the same work, and in the order the work was caused; visible ASCII, at most 200 long. A queue that
-    /// remembers ids of tasks that are done must forget them within seconds: the same work may come again.
+    /// The same for the same work, and in the order the work was listed, so that a queue sorted by it lets nobody's
+    /// new work before another's old; visible ASCII, at most 200 long. A queue that remembers ids of tasks that are
+    /// done must forget them within seconds: the same work may come again.
     pub id: String,
     /// The notification it belongs to.
     pub notification: NotificationId,
     /// What to do.
     pub kind: TaskKind,
+    /// The time under which the outbox holds the work, so that whoever finishes it takes the row away in the same
+    /// transaction. A hint: with a wrong one the row stays until the relay looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed_at: Option<Timestamp>,
 }
 
 /// What to do for a notification.

@@ -48,7 +48,8 @@ pub use users::{
 };
 
 pub(crate) use stored::{
-    Announcement, Block, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory, Owed,
-    OwedPart, RequestKey, RequestRoute, SessionRecord, StoredEvent, StoredNotification, TypeChange,
+    Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,
+    Owed, OwedPart, RequestKey, RequestRoute, SessionRecord, StoredEvent, StoredNotification,
+    TypeChange,
 };
 pub use verification::EventVerdict;

@@ -318,6 +318,20 @@ pub(crate) struct Chunk {
     pub(crate) notification: StoredNotification,
     pub(crate) blocks: Vec<Block>,
     pub(crate) owed: Vec<Owed>,
+    /// The outbox row of the fan-out itself, if this ends it.
+    pub(crate) done: Option<Owed>,
+}
+
+/// What becomes of a block in one step of its delivery.
+#[derive(Debug, Clone)]
+pub(crate) struct BlockWrite {
+    pub(crate) tenant: TenantId,
+    /// The block as it shall be; its revision is the one that was seen.
+    pub(crate) block: Block,
+    /// The outbox row to be taken away: its work is done, or owed under another time from now on.
+    pub(crate) done: Option<Owed>,
+    /// What is owed next.
+    pub(crate) owed: Option<Owed>,
 }
 
 /// A session as it is stored.

@@ -7,14 +7,16 @@ use tokio::sync::Semaphore;
 use super::LoopContext;
 use crate::{
     app_modules::Queues,
-    ports::{Lane, Leased, Settlement},
+    ports::{Lane, Leased, Receipt, Settlement},
+    types::TenantId,
 };
 
-/// Tasks of a lane handled at the same time by one process: blocks of 32 mails, so that connections stay busy while
-/// other blocks are being written down.
+/// Batches of a lane in hand at the same time in one process, so that connections stay busy while other blocks are
+/// being read or written down.
 const IN_FLIGHT_MAX: usize = 4;
-/// Tasks fetched at once; small, so that tenants take turns.
-const FETCH_MAX: usize = 2;
+/// Tasks fetched at once, 256 mails: what they have in common is read once for all. Small enough that tenants, whose
+/// shards are visited in turn, do not wait long for theirs.
+const FETCH_MAX: usize = 8;
 /// Between two extensions of a task's lease; three fit into the embedded queue's 30 s.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
 
@@ -22,30 +24,23 @@ pub(super) async fn run(queues: Queues, context: LoopContext, lane: Lane) {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     while !context.stop.is_cancelled() {
         context.pulse.beat();
-        let free = tokio::select! {
+        // The slots bound what is in flight; the wait here is the back-pressure on fetching.
+        let slot = tokio::select! {
             () = context.stop.cancelled() => return,
-            free = slots.clone().acquire_owned() => free,
+            slot = slots.clone().acquire_owned() => slot,
             () = tokio::time::sleep(Duration::from_secs(5)) => continue,
         };
+        let Ok(slot) = slot else { return };
         // Not cancelled half-way: a fetch that is dropped would leave its tasks leased to nobody.
-        let fetched = queues
-            .fetch(
-                lane,
-                FETCH_MAX.min(1 + slots.available_permits()),
-                Duration::from_secs(1),
-            )
-            .await;
-        drop(free);
-        match fetched {
+        match queues.fetch(lane, FETCH_MAX, Duration::from_secs(1)).await {
+            Ok(tasks) if tasks.is_empty() => {}
             Ok(tasks) => {
-                for leased in tasks {
-                    // The slots in use bound what is in flight; the wait here is the back-pressure on fetching.
-                    let Ok(slot) = slots.clone().acquire_owned().await else {
-                        return;
-                    };
-                    let (queues, inner) = (queues.clone(), context.clone());
+                let slot = Arc::new(slot);
+                // Tenants that share a shard do not wait for each other.
+                for (tenant, tasks) in by_tenant(tasks) {
+                    let (queues, inner, slot) = (queues.clone(), context.clone(), slot.clone());
                     context.tasks.spawn(async move {
-                        handle(queues, inner, leased).await;
+                        handle(queues, inner, tenant, tasks).await;
                         drop(slot);
                     });
                 }
@@ -58,33 +53,44 @@ pub(super) async fn run(queues: Queues, context: LoopContext, lane: Lane) {
     }
 }
 
-async fn handle(queues: Queues, context: LoopContext, leased: Leased) {
-    let stop = context.stop.clone();
-    let (worker, task) = (queues.clone(), leased.clone());
-    // A task of its own, so that a panic on one block ends that task and nothing else; the ledger counts it.
-    let mut work = tokio::spawn(async move { worker.handle(&task, || stop.is_cancelled()).await });
+fn by_tenant(tasks: Vec<Leased>) -> Vec<(TenantId, Vec<Leased>)> {
+    let mut groups: Vec<(TenantId, Vec<Leased>)> = Vec::new();
+    for leased in tasks {
+        match groups
+            .iter_mut()
+            .find(|(tenant, _)| *tenant == leased.tenant)
+        {
+            Some((_, group)) => group.push(leased),
+            None => groups.push((leased.tenant.clone(), vec![leased])),
+        }
+    }
+    groups
+}
+
+async fn handle(queues: Queues, context: LoopContext, tenant: TenantId, tasks: Vec<Leased>) {
+    let receipts: Vec<Receipt> = tasks.iter().map(|leased| leased.receipt.clone()).collect();
+    let (worker, stop) = (queues.clone(), context.stop.clone());
+    // A task of its own, so that a panic ends that task and nothing else.
+    let mut work = tokio::spawn(async move { worker.handle(&tenant, &tasks, &stop).await });
     let outcome = loop {
         tokio::select! {
             outcome = &mut work => break outcome,
             () = tokio::time::sleep(EXTEND_EVERY) => {
-                if let Err(error) = queues.extend(&leased.receipt).await {
-                    tracing::warn!(error = ?error, "extending a lease failed");
+                if let Err(error) = queues.extend(&receipts).await {
+                    tracing::warn!(error = ?error, "extending leases failed");
                 }
             }
         }
     };
-    let settlement = match outcome {
-        Ok(Ok(settlement)) => settlement,
-        Ok(Err(error)) => {
-            tracing::warn!(error = ?error, task = leased.task.id, "a task failed; it is tried again");
-            Settlement::Release(Duration::from_secs(1))
-        }
+    let settlements: Vec<(Receipt, Settlement)> = match outcome {
+        Ok(settlements) => receipts.into_iter().zip(settlements).collect(),
         Err(error) => {
-            tracing::error!(error = ?error, task = leased.task.id, "a task panicked");
-            Settlement::Release(Duration::from_secs(1))
+            tracing::error!(error = ?error, "handling tasks panicked");
+            let again = |receipt| (receipt, Settlement::Release(Duration::from_secs(1)));
+            receipts.into_iter().map(again).collect()
         }
     };
-    if let Err(error) = queues.settle(leased.receipt, settlement).await {
-        tracing::warn!(error = ?error, task = leased.task.id, "settling a task failed; it comes again after its lease");
+    if let Err(error) = queues.settle(&settlements).await {
+        tracing::warn!(error = ?error, "settling tasks failed; they come again after their leases");
     }
 }

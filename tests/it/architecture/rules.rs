@@ -240,6 +240,8 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/bookings/holds.rs", 1),
     ("engine/src/modules/housekeeping.rs", 2),
     ("engine/src/modules/leases.rs", 1),
+    // One commit for the blocks of all tenants that a worker has in hand.
+    ("engine/src/modules/notifications/ledger.rs", 1),
     ("engine/src/modules/notifications/relay.rs", 3),
     ("engine/src/modules/queue.rs", 4),
     ("engine/src/modules/repositories/migrations.rs", 2),

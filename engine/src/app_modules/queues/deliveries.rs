@@ -1,288 +1,299 @@
-//! Delivering a block: who still wants the mail, its words, handing it over, and writing down what happened.
+//! Delivering blocks: claiming them, handing their mails over, and writing down what happened.
 //!
-//! Called by `queues`. Calls the notifications, users, events, tenants and mails modules and the mailer port.
+//! Called by `queues`. Calls the notifications and mails modules and the mailer port.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
+use tokio::{sync::SemaphorePermit, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::Queues;
+use super::{
+    PAUSE, Queues,
+    scenes::{Common, Scene},
+};
 use crate::{
     Error, Result,
-    modules::{ClaimOutcome, ClaimedBlock, MailContext, compose, still_wanted},
-    ports::{MailOutcome, Settlement},
-    types::{
-        Announcement, Booking, DeliveryState, Entry, Event, EventDetails, NotificationId,
-        NotificationKind, StoredNotification, Tenant, TenantId, User, UserId,
-    },
+    modules::{BlockTask, ClaimedBlock, MailContext, Sight, Then, compose, still_wanted},
+    ports::{Lane, MailOutcome, Settlement},
+    types::{Booking, Entry, NotificationId, NotificationKind, NotificationStatus, TenantId},
 };
 
 /// How long the outcome of a mail may wait for others to be written with it. A worker that dies meanwhile leaves a
 /// mail `unknown` that was sent, so it is kept far below what a send takes.
 const SETTLE_WITHIN: Duration = Duration::from_millis(5);
+/// After the delivery of so many parts of a window a fan-out may go on: often enough that workers don't wait for it, and
+/// that the last ones of a window find it open; seldom enough that looking costs little beside eight blocks of mails.
+const WINDOW_PARTS: u32 = 8;
 
-/// Everything that the mails of one block are made of.
-struct Scene {
-    tenant: Tenant,
-    event: Event,
-    notification: Option<StoredNotification>,
-    announcement: Option<Announcement>,
-    /// Customers who do without mails of this kind.
-    unsubscribed: HashSet<UserId>,
-    users: HashMap<UserId, User>,
-    bookings: HashMap<UserId, Vec<Booking>>,
-    /// What older versions of the event said, as far as this block needs them.
-    versions: HashMap<u64, EventDetails>,
+/// A block on its way, with the place of its task.
+struct OnItsWay {
+    index: usize,
+    number: u32,
+    work: JoinHandle<Result<Settlement>>,
 }
 
 impl Queues {
+    /// Delivers blocks of one tenant, and answers what becomes of each task, in their order. What they have in common
+    /// is read once. Each is sent by a task of its own, so that a panic on one ends that task and nothing else; the
+    /// ledger counts it.
     pub(super) async fn deliver(
         &self,
         tenant: &TenantId,
-        notification: NotificationId,
-        number: u32,
-        stopping: impl Fn() -> bool + Send,
-    ) -> Result<Settlement> {
-        let mailer = self.0.mailer.as_ref();
+        tasks: &[BlockTask],
+        stop: &CancellationToken,
+    ) -> Vec<Settlement> {
+        let mut settlements = vec![Settlement::Done; tasks.len()];
+        if tasks.is_empty() {
+            return settlements;
+        }
+        let idempotent = self.0.mailer.is_idempotent();
         let notifications = &self.0.modules.notifications;
-        let claim = notifications
-            .claim(
-                tenant,
-                notification,
-                number,
-                &self.0.holder,
-                mailer.is_idempotent(),
-            )
-            .await?;
-        let mut claimed = match claim {
-            ClaimOutcome::Claimed(claimed) => *claimed,
-            ClaimOutcome::Nothing => return Ok(Settlement::Done),
-            ClaimOutcome::Held => {
-                return Ok(Settlement::Release(
-                    self.0.surroundings.settings.delivery_lease,
-                ));
-            }
-        };
-        let scene = match self.scene(&claimed).await {
-            Ok(scene) => scene,
+        let sights = notifications
+            .sights(tenant, tasks, &self.0.holder, idempotent)
+            .await;
+        let sights = match sights {
+            Ok(sights) => sights,
             Err(error) => {
-                // Given back as it is: an error of ours is not one of the deaths that poison is known by.
-                self.write_down(&mut claimed, &mut Vec::new(), &[], true)
-                    .await?;
-                return Err(error);
+                tracing::warn!(error = ?error, "blocks could not be read; they are tried again");
+                settlements.fill(Settlement::Release(PAUSE));
+                return settlements;
             }
         };
-        self.set_aside_unwanted(&mut claimed, &scene);
-        self.send_all(&mut claimed, &scene, stopping).await?;
-        Ok(Settlement::Done)
+        let mut groups: Vec<(Common, Vec<(usize, ClaimedBlock)>)> = Vec::new();
+        for (index, sight) in sights.into_iter().enumerate() {
+            match sight {
+                Sight::Open(claimed) => {
+                    let common = Common::of(&claimed);
+                    match groups.iter_mut().find(|(known, _)| *known == common) {
+                        Some((_, group)) => group.push((index, *claimed)),
+                        None => groups.push((common, vec![(index, *claimed)])),
+                    }
+                }
+                Sight::Nothing => {}
+                Sight::Held => settlements[index] = self.look_after_lease(),
+            }
+        }
+        for (_, group) in groups {
+            for (index, settlement) in self.deliver_group(tenant, group, stop).await {
+                settlements[index] = settlement;
+            }
+        }
+        settlements
+    }
+
+    /// When to look again at a block that another worker has.
+    fn look_after_lease(&self) -> Settlement {
+        Settlement::Release(self.0.surroundings.settings.delivery_lease)
+    }
+
+    async fn deliver_group(
+        &self,
+        tenant: &TenantId,
+        group: Vec<(usize, ClaimedBlock)>,
+        stop: &CancellationToken,
+    ) -> Vec<(usize, Settlement)> {
+        let blocks: Vec<&ClaimedBlock> = group.iter().map(|(_, claimed)| claimed).collect();
+        let scene = match self.scene(tenant, &blocks).await {
+            Ok(scene) => Arc::new(scene),
+            Err(error) => {
+                // They stay as they are: an error of ours is not one of the deaths that poison is known by.
+                tracing::warn!(error = ?error, "what mails are made of could not be read; tried again");
+                let again = |(index, _)| (index, Settlement::Release(PAUSE));
+                return group.into_iter().map(again).collect();
+            }
+        };
+        let mut on_their_way = Vec::with_capacity(group.len());
+        for (index, claimed) in group {
+            let (queues, scene, stop) = (self.clone(), scene.clone(), stop.clone());
+            on_their_way.push(OnItsWay {
+                index,
+                number: claimed.block.number,
+                work: tokio::spawn(async move { queues.send_block(claimed, scene, &stop).await }),
+            });
+        }
+        let mut settlements = Vec::with_capacity(on_their_way.len());
+        let window = self.0.surroundings.settings.bulk_window_blocks;
+        let (every, mut list_on) = ((window / WINDOW_PARTS).clamp(1, 8), false);
+        for OnItsWay {
+            index,
+            number,
+            work,
+        } in on_their_way
+        {
+            let settlement = match work.await {
+                Ok(Ok(settlement)) => settlement,
+                Ok(Err(error)) => {
+                    tracing::warn!(error = ?error, "a block failed; it is tried again");
+                    Settlement::Release(PAUSE)
+                }
+                Err(error) => {
+                    tracing::error!(error = ?error, "delivering a block panicked");
+                    Settlement::Release(PAUSE)
+                }
+            };
+            list_on |= number % every == every - 1;
+            settlements.push((index, settlement));
+        }
+        let unlisted = scene.notification.as_ref().filter(|notification| {
+            matches!(
+                notification.status,
+                NotificationStatus::Scheduled | NotificationStatus::FanningOut
+            )
+        });
+        if let Some(notification) = unlisted.filter(|_| list_on && !stop.is_cancelled()) {
+            // Should this fail, or this worker die, the relay finds the fan-out unfinished.
+            if let Err(error) = self.fan_out(tenant, notification.id, None, stop).await {
+                tracing::warn!(error = ?error, "listing more recipients failed; the relay sees to it");
+            }
+        }
+        settlements
     }
 
     /// Sends what a block owes now. No more mails are marked `sending` than the mailer sends at once, in all blocks
     /// together; a slow mail holds up its own slot and no other.
-    async fn send_all(
+    async fn send_block(
         &self,
-        claimed: &mut ClaimedBlock,
-        scene: &Scene,
-        stopping: impl Fn() -> bool,
-    ) -> Result<()> {
-        let slots = &self.0.sending;
-        // Bulk mails leave one slot to the others: a confirmation never waits for a whole block of them.
-        let bulk = !claimed.block.kind.is_transactional();
-        let acquire = || async {
-            let bulk = if bulk {
-                Some(self.0.sending_bulk.acquire().await?)
-            } else {
-                None
-            };
-            Ok::<_, tokio::sync::AcquireError>((bulk, slots.acquire().await?))
+        mut claimed: ClaimedBlock,
+        mut scene: Arc<Scene>,
+        stop: &CancellationToken,
+    ) -> Result<Settlement> {
+        let lane = lane_of(claimed.block.kind);
+        // Not claimed yet: whatever waits for its turn can be had by others.
+        let turn = tokio::select! {
+            turn = self.0.turns.take(&claimed.tenant, lane) => turn,
+            () = stop.cancelled() => return Ok(Settlement::Release(Duration::ZERO)),
         };
-        let try_acquire = || {
-            let bulk = if bulk {
-                Some(self.0.sending_bulk.try_acquire().ok()?)
-            } else {
-                None
-            };
-            Some((bulk, slots.try_acquire().ok()?))
-        };
+        let mut turn = Some(turn);
         // After a worker died over this block, one at a time: the mail at fault is then found alone.
         let most = if claimed.careful {
             1
         } else {
             self.0.mailer.concurrency().max(1)
         };
+        let notifications = &self.0.modules.notifications;
         let sign_of_life = self.0.surroundings.settings.delivery_lease / 3;
-        let mut permits = Vec::new();
+        let mut permits: Vec<Permit<'_>> = Vec::new();
         let mut sending = FuturesUnordered::new();
         let mut outcomes: Vec<(usize, MailOutcome)> = Vec::new();
+        self.set_aside_unwanted(&mut claimed, &scene);
         loop {
             let now = self.0.surroundings.now();
-            let wants_more = !stopping() && !claimed.next(now, 1).is_empty();
-            if wants_more && permits.is_empty() {
-                match tokio::time::timeout(sign_of_life, acquire()).await {
-                    Ok(permit) => permits.push(permit.map_err(Error::internal)?),
+            let wants_more = |claimed: &ClaimedBlock| !claimed.next(now, 1).is_empty();
+            if !stop.is_cancelled() && wants_more(&claimed) && permits.is_empty() {
+                match timeout(sign_of_life, self.permit(lane)).await {
+                    Ok(permit) => permits.push(permit?),
+                    // Not yet claimed: nobody waits for a sign of life.
+                    Err(_) if !claimed.is_written => continue,
                     Err(_) => {
-                        if !self.write_down(claimed, &mut outcomes, &[], false).await? {
-                            return Ok(());
+                        let alive = notifications.settle(&mut claimed, &outcomes, &[], Then::Goes);
+                        outcomes.clear();
+                        if !alive.await? {
+                            return Ok(Settlement::Done);
                         }
                         continue;
                     }
                 }
             }
-            while wants_more && permits.len() < most {
-                let Some(permit) = try_acquire() else {
+            if !scene.is_fresh() && wants_more(&claimed) {
+                scene = self.looked_anew(&claimed, scene).await;
+                self.set_aside_unwanted(&mut claimed, &scene);
+            }
+            let goes_on = !stop.is_cancelled() && wants_more(&claimed);
+            while goes_on && permits.len() < most {
+                let Some(permit) = self.permit_at_once(lane) else {
                     break;
                 };
                 permits.push(permit);
             }
             let free = permits.len().saturating_sub(sending.len());
-            let next = if wants_more {
-                claimed.next(now, free)
-            } else {
-                Vec::new()
+            let due = match goes_on {
+                true => claimed.next(now, free),
+                false => Vec::new(),
             };
-            // The outcomes of the last mails and the marks of the next ones go into one write.
-            let last = next.is_empty() && sending.is_empty();
-            let ours = self.write_down(claimed, &mut outcomes, &next, last).await?;
-            if !ours || last {
-                return Ok(());
+            let taken = self.0.buckets.take(&claimed.tenant, lane, due.len());
+            let next: Vec<usize> = due.into_iter().take(taken.tokens).collect();
+            let then = match next.is_empty() && sending.is_empty() {
+                false => Then::Goes,
+                true if wants_more(&claimed) => Then::Waits,
+                true => Then::Ends,
+            };
+            // At once to another worker if this one stops; later if there are no tokens.
+            let handed_back = Ok(Settlement::Release(taken.wait));
+            if then == Then::Waits && !claimed.is_written {
+                return handed_back;
             }
+            // The outcomes of the last mails and the marks of the next ones go into one write; and once it is in
+            // line, others may have the slots of the last ones: their marks come behind it.
+            let was_written = claimed.is_written;
+            let written = notifications.settle(&mut claimed, &outcomes, &next, then);
+            outcomes.clear();
             permits.truncate(sending.len() + next.len());
+            if claimed.next(now, 1).is_empty() {
+                drop(turn.take());
+            }
+            if !written.await? {
+                return Ok(match was_written {
+                    // Whoever took it does the rest.
+                    true => Settlement::Done,
+                    false => self.look_after_lease(),
+                });
+            }
+            match then {
+                Then::Goes => {}
+                Then::Waits => return handed_back,
+                Then::Ends => return Ok(Settlement::Done),
+            }
             for index in next {
-                let letter = Letter::of(claimed, index);
-                sending.push(async move { (letter.index, self.send_one(scene, &letter).await) });
+                let letter = Letter::of(&claimed, index);
+                let scene = scene.clone();
+                sending.push(async move { (letter.index, self.send_one(&scene, &letter).await) });
             }
             // A mail that takes long must not make the block look abandoned: the next write is a sign of life.
-            match tokio::time::timeout(sign_of_life, sending.next()).await {
+            match timeout(sign_of_life, sending.next()).await {
                 Ok(outcome) => outcomes.extend(outcome),
                 Err(_) => continue,
             }
             // What ends at about the same time is written together.
-            while let Ok(Some(outcome)) = tokio::time::timeout(SETTLE_WITHIN, sending.next()).await
-            {
+            while let Ok(Some(outcome)) = timeout(SETTLE_WITHIN, sending.next()).await {
                 outcomes.push(outcome);
             }
         }
     }
 
-    /// Writes outcomes and marks, and forgets the outcomes. Answers whether the block is still ours.
-    async fn write_down(
-        &self,
-        claimed: &mut ClaimedBlock,
-        outcomes: &mut Vec<(usize, MailOutcome)>,
-        sending: &[usize],
-        last: bool,
-    ) -> Result<bool> {
-        let notifications = &self.0.modules.notifications;
-        let ours = notifications
-            .settle(claimed, outcomes, sending, last)
-            .await?;
-        outcomes.clear();
-        Ok(ours)
-    }
-
-    async fn scene(&self, claimed: &ClaimedBlock) -> Result<Scene> {
-        let modules = &self.0.modules;
-        let block = &claimed.block;
-        let tenant = modules.tenants.get(&claimed.tenant).await?;
-        let event = modules.events.find(&claimed.tenant, block.event).await?;
-        let event = event.ok_or_else(|| Error::internal("the event of a delivery is gone"))?;
-        let open: Vec<usize> = (0..block.entries.len())
-            .filter(|index| !block.entries[*index].state.is_final())
-            .collect();
-        let customers: Vec<UserId> = open
-            .iter()
-            .map(|index| block.entries[*index].customer)
-            .collect();
-        let users = modules.users.find_many(&claimed.tenant, &customers).await?;
-        let bookings = modules.notifications.bookings_of(claimed, &open).await?;
-        let notification = if block.kind.is_transactional() {
-            None
-        } else {
-            modules
-                .notifications
-                .stored(&claimed.tenant, block.notification)
-                .await?
-        };
-        let announcement = match block.kind {
-            NotificationKind::EventAnnouncement => {
-                modules
-                    .announcements
-                    .find(&claimed.tenant, block.notification)
-                    .await?
-            }
-            _ => None,
-        };
-        let unsubscribed = modules
-            .subscriptions
-            .unsubscribed(&claimed.tenant, block.kind, &customers)
-            .await?;
-        let mut scene = Scene {
-            tenant,
-            event,
-            notification,
-            announcement,
-            unsubscribed,
-            users: users.into_iter().map(|user| (user.id, user)).collect(),
-            bookings,
-            versions: HashMap::new(),
-        };
-        if block.kind == NotificationKind::EventUpdated {
-            for customer in customers {
-                if let Some(version) = scene.known_version(customer)
-                    && !scene.versions.contains_key(&version)
-                    && let Some(details) = modules
-                        .events
-                        .find_version(&claimed.tenant, block.event, version)
-                        .await?
-                {
-                    scene.versions.insert(version, details);
-                }
+    /// Reads a block's scene anew; a store that is away for a moment leaves it as it was.
+    async fn looked_anew(&self, claimed: &ClaimedBlock, scene: Arc<Scene>) -> Arc<Scene> {
+        match self.scene(&claimed.tenant, &[claimed]).await {
+            Ok(scene) => Arc::new(scene),
+            Err(error) => {
+                tracing::warn!(error = ?error, "looking anew at what mails are made of failed");
+                scene
             }
         }
-        Ok(scene)
     }
 
-    fn set_aside_unwanted(&self, claimed: &mut ClaimedBlock, scene: &Scene) {
-        let now = self.0.surroundings.now();
-        for index in 0..claimed.block.entries.len() {
-            let entry = &claimed.block.entries[index];
-            if entry.state.is_final() {
-                continue;
-            }
-            let kind = claimed.block.kind;
-            let wanted = |booking: &Booking| {
-                entry.booking.is_none_or(|own| own == booking.id)
-                    && still_wanted(kind, booking, scene.event.status)
-            };
-            let bookings = scene.bookings.get(&entry.customer);
-            if let Some(reason) = scene.overtaken(claimed, now) {
-                let state = DeliveryState::Suppressed;
-                let notifications = &self.0.modules.notifications;
-                notifications.set_aside(claimed, index, state, reason);
-            } else if scene.unsubscribed.contains(&entry.customer) {
-                let reason = "the customer has unsubscribed from mails of this kind";
-                let state = DeliveryState::Suppressed;
-                let notifications = &self.0.modules.notifications;
-                notifications.set_aside(claimed, index, state, reason);
-            } else if !bookings.is_some_and(|bookings| bookings.iter().any(wanted)) {
-                let reason = "its bookings were cancelled before it was sent";
-                self.0.modules.notifications.set_aside(
-                    claimed,
-                    index,
-                    DeliveryState::Suppressed,
-                    reason,
-                );
-            } else if !scene.users.contains_key(&entry.customer) {
-                let reason = "the customer's account is gone";
-                self.0
-                    .modules
-                    .notifications
-                    .set_aside(claimed, index, DeliveryState::Dead, reason);
-            }
-        }
+    /// Waits for the right to have one more mail on the wire.
+    async fn permit(&self, lane: Lane) -> Result<Permit<'_>> {
+        let bulk = match lane {
+            // Bulk mails leave one slot to the others: a confirmation never waits for a whole block of them.
+            Lane::Bulk => Some(self.0.sending_bulk.acquire().await),
+            Lane::Transactional => None,
+        };
+        Ok(Permit {
+            _bulk: bulk.transpose().map_err(Error::internal)?,
+            _slot: self.0.sending.acquire().await.map_err(Error::internal)?,
+        })
+    }
+
+    fn permit_at_once(&self, lane: Lane) -> Option<Permit<'_>> {
+        let bulk = match lane {
+            Lane::Bulk => Some(self.0.sending_bulk.try_acquire().ok()?),
+            Lane::Transactional => None,
+        };
+        Some(Permit {
+            _bulk: bulk,
+            _slot: self.0.sending.try_acquire().ok()?,
+        })
     }
 
     async fn send_one(&self, scene: &Scene, letter: &Letter) -> MailOutcome {
@@ -340,6 +351,19 @@ impl Queues {
     }
 }
 
+/// The right to have one mail on the wire.
+struct Permit<'a> {
+    _bulk: Option<SemaphorePermit<'a>>,
+    _slot: SemaphorePermit<'a>,
+}
+
+fn lane_of(kind: NotificationKind) -> Lane {
+    match kind.is_transactional() {
+        true => Lane::Transactional,
+        false => Lane::Bulk,
+    }
+}
+
 /// One delivery on its way out, apart from its block, which is written meanwhile.
 struct Letter {
     index: usize,
@@ -360,34 +384,5 @@ impl Letter {
             notification: claimed.block.notification,
             written_at: claimed.block.created_at,
         }
-    }
-}
-
-impl Scene {
-    /// Why a reminder comes too late for everybody, if it does.
-    fn overtaken(&self, claimed: &ClaimedBlock, now: jiff::Timestamp) -> Option<&'static str> {
-        if claimed.block.kind != NotificationKind::EventReminder {
-            return None;
-        }
-        let newest = self.event.reminder.map(|reminder| reminder.notification);
-        if newest != Some(claimed.block.notification) {
-            Some("the event was moved, and another reminder follows")
-        } else if self.event.details.starts_at <= now {
-            Some("the event had begun before it was sent")
-        } else {
-            None
-        }
-    }
-
-    /// The version of the event that a customer last heard of: the one they booked, or the one before this change.
-    fn known_version(&self, customer: UserId) -> Option<u64> {
-        let notification = self.notification.as_ref()?;
-        let oldest = self
-            .bookings
-            .get(&customer)?
-            .iter()
-            .map(|booking| booking.event_version)
-            .min()?;
-        Some(oldest.max(notification.from_version))
     }
 }

@@ -2,16 +2,31 @@
 //!
 //! Called by the worker alone. Calls the notifications, housekeeping and leases modules and the queue port.
 
+mod buckets;
 mod deliveries;
+mod scenes;
+mod turns;
 
 use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use buckets::Buckets;
+pub(crate) use turns::Turns;
 
 use crate::{
     Result,
     engine::Inner,
-    ports::{Lane, Leased, Receipt, Settlement, TaskKind},
+    modules::{BlockTask, Listing},
+    ports::{Lane, Leased, Receipt, Settlement, Task, TaskKind},
     types::{NotificationId, TenantId},
 };
+
+/// Tries to publish a chunk of a fan-out before that is left to the relay, which comes to it a minute later.
+const PUBLISH_TRIES: u32 = 3;
+/// How long a task waits that could not be handled, for a reason that may pass.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Use cases of the worker.
 #[derive(Clone)]
@@ -30,12 +45,14 @@ impl Queues {
 
     /// Publishes what is due. Answers whether there may be more at once.
     pub(crate) async fn relay(&self) -> Result<bool> {
-        let work = self.0.modules.notifications.due_work().await?;
+        let notifications = &self.0.modules.notifications;
+        let work = notifications.due_work(self.0.queue.as_ref()).await?;
         for ((lane, tenant), tasks) in &work.publications {
             self.0.queue.publish(*lane, tenant, tasks).await?;
         }
-        self.0.modules.notifications.work_published(&work).await?;
-        Ok(work.is_full())
+        let is_full = work.is_full();
+        notifications.work_published(work).await?;
+        Ok(is_full)
     }
 
     /// Waits until something was committed that is owed, until the next thing is due, or for `at_most`.
@@ -83,49 +100,93 @@ impl Queues {
         self.0.queue.fetch(lane, max, wait).await
     }
 
-    /// Starts a task's lease anew.
-    pub(crate) async fn extend(&self, receipt: &Receipt) -> Result<()> {
-        self.0.queue.extend(std::slice::from_ref(receipt)).await
+    /// Starts tasks' leases anew.
+    pub(crate) async fn extend(&self, receipts: &[Receipt]) -> Result<()> {
+        self.0.queue.extend(receipts).await
     }
 
-    /// Ends a task's lease.
-    pub(crate) async fn settle(&self, receipt: Receipt, settlement: Settlement) -> Result<()> {
-        self.0.queue.settle(&[(receipt, settlement)]).await
+    /// Ends tasks' leases.
+    pub(crate) async fn settle(&self, settlements: &[(Receipt, Settlement)]) -> Result<()> {
+        self.0.queue.settle(settlements).await
     }
 
-    /// Does a task. `stopping` is asked between steps: what is not begun then is handed back.
+    /// Does some tasks of one tenant and answers what becomes of each, in their order. `stop` is looked at between
+    /// steps: what is not begun then is handed back.
     pub(crate) async fn handle(
         &self,
-        leased: &Leased,
-        stopping: impl Fn() -> bool + Send,
-    ) -> Result<Settlement> {
-        let (tenant, notification) = (&leased.tenant, leased.task.notification);
-        match leased.task.kind {
-            TaskKind::FanOut => self.fan_out(tenant, notification, stopping).await,
-            TaskKind::Deliver { block } => {
-                self.deliver(tenant, notification, block, stopping).await
+        tenant: &TenantId,
+        tasks: &[Leased],
+        stop: &CancellationToken,
+    ) -> Vec<Settlement> {
+        let mut settlements = vec![Settlement::Release(PAUSE); tasks.len()];
+        let (mut blocks, mut indexes) = (Vec::new(), Vec::new());
+        for (index, leased) in tasks.iter().enumerate() {
+            let task = &leased.task;
+            match task.kind {
+                TaskKind::FanOut => {
+                    let listed = self.fan_out(tenant, task.notification, task.owed_at, stop);
+                    match listed.await {
+                        Ok(settlement) => settlements[index] = settlement,
+                        Err(error) => {
+                            tracing::warn!(error = ?error, task = task.id, "a fan-out failed; it is tried again");
+                        }
+                    }
+                }
+                TaskKind::Deliver { block } => {
+                    indexes.push(index);
+                    blocks.push(BlockTask {
+                        notification: task.notification,
+                        number: block,
+                        owed_at: task.owed_at,
+                    });
+                }
             }
         }
+        for (index, settlement) in indexes
+            .into_iter()
+            .zip(self.deliver(tenant, &blocks, stop).await)
+        {
+            settlements[index] = settlement;
+        }
+        settlements
     }
 
+    /// Lists recipients until as many blocks wait as may, or nobody is left; whoever delivers those blocks lists on.
     async fn fan_out(
         &self,
         tenant: &TenantId,
         notification: NotificationId,
-        stopping: impl Fn() -> bool,
+        owed_at: Option<Timestamp>,
+        stop: &CancellationToken,
     ) -> Result<Settlement> {
-        while let Some(tasks) = self
-            .0
-            .modules
-            .notifications
-            .fan_out_step(tenant, notification)
-            .await?
-        {
-            self.0.queue.publish(Lane::Bulk, tenant, &tasks).await?;
-            if stopping() {
+        // One at a time in this process: a second walk over the same bookings would find that the first was faster.
+        let _walk = self.0.listing.lock().await;
+        let notifications = &self.0.modules.notifications;
+        loop {
+            match notifications
+                .fan_out_step(tenant, notification, owed_at)
+                .await?
+            {
+                Listing::Stored(tasks) => self.publish_chunk(tenant, &tasks).await?,
+                Listing::Enough | Listing::Over => return Ok(Settlement::Done),
+            }
+            if stop.is_cancelled() {
                 return Ok(Settlement::Release(Duration::ZERO));
             }
         }
-        Ok(Settlement::Done)
+    }
+
+    async fn publish_chunk(&self, tenant: &TenantId, tasks: &[Task]) -> Result<()> {
+        let mut tries = 1;
+        loop {
+            match self.0.queue.publish(Lane::Bulk, tenant, tasks).await {
+                Err(error) if tries < PUBLISH_TRIES => {
+                    tracing::warn!(error = ?error, "a chunk of a fan-out was not published; trying again");
+                    tokio::time::sleep(PAUSE).await;
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 }

@@ -1,24 +1,20 @@
 //! Delivery's rules: who may work on a block, what becomes of each of its mails, and when one is tried again.
 //!
-//! Called by the worker's use cases. Calls the notifications and bookings repositories.
+//! Called by the worker's use cases. Calls the notifications repository and the ledger.
 
-use std::{
-    collections::HashMap,
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::PoisonError, time::Instant};
 
 use jiff::Timestamp;
 use rand::Rng as _;
 
-use super::{BlockKey, NotificationsModule, fan_out::WALK_PAGE, lane_of};
+use super::{BlockKey, NotificationsModule, lane_of};
 use crate::{
     Result,
     modules::to_millisecond,
     ports::MailOutcome,
     types::{
-        Block, Booking, BookingStatus, CancelCause, Claim, DeliveryState, Entry, EventStatus,
-        NotificationId, NotificationKind, Owed, OwedPart, TenantId, UserId,
+        Block, BlockWrite, Claim, DeliveryState, Entry, NotificationId, NotificationKind, Owed,
+        OwedPart, TenantId,
     },
 };
 
@@ -27,22 +23,45 @@ const CLAIMS_MAX: u32 = 3;
 /// Blocks in other hands that are watched at a time; beyond it the oldest sights are forgotten, and observed anew.
 const WATCHED_MAX: usize = 10_000;
 
-/// What came of trying to claim a block.
-pub(crate) enum ClaimOutcome {
-    /// It is ours.
-    Claimed(Box<ClaimedBlock>),
+/// A task to deliver a block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BlockTask {
+    pub(crate) notification: NotificationId,
+    pub(crate) number: u32,
+    /// The time under which the outbox holds it, as far as the task knows.
+    pub(crate) owed_at: Option<Timestamp>,
+}
+
+/// What a look at a block says.
+pub(crate) enum Sight {
+    /// It is there for whoever claims it first: with the first step that is written, this is done.
+    Open(Box<ClaimedBlock>),
     /// Nothing is to be done now; the outbox knows when there will be.
     Nothing,
     /// Another worker has it, perhaps a dead one: look again after the lease.
     Held,
 }
 
-/// A block that this worker holds.
+/// A block in this worker's hand: claimed with the first step that is written of it.
 pub(crate) struct ClaimedBlock {
     pub(crate) tenant: TenantId,
     pub(crate) block: Block,
     /// Whether an earlier claim died, so that mails are better sent one at a time.
     pub(crate) careful: bool,
+    /// Whether our claim is written, so that others wait for a sign of life.
+    pub(crate) is_written: bool,
+    owed_at: Option<Timestamp>,
+}
+
+/// How a step leaves its block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// In our hand.
+    Goes,
+    /// Given back: finished, or owed again when its next delivery is due.
+    Ends,
+    /// Given back with work that is due; the queue brings the task again, and the outbox row stays as it is.
+    Waits,
 }
 
 impl ClaimedBlock {
@@ -65,31 +84,67 @@ impl ClaimedBlock {
             self.tenant, self.block.notification, self.block.number
         )
     }
+
+    fn owed(&self, due_at: Timestamp) -> Owed {
+        Owed {
+            due_at,
+            tenant: self.tenant.clone(),
+            notification: self.block.notification,
+            part: OwedPart::Block(self.block.number),
+            lane: lane_of(self.block.kind),
+            published: true,
+        }
+    }
 }
 
 impl NotificationsModule {
-    /// Takes a block for this worker. What a dead worker left `sending` is judged first: sent again where that cannot
-    /// make two mails or two are better than none, `unknown` otherwise.
-    pub(crate) async fn claim(
+    /// Looks at some blocks of a tenant, in one read, and answers for each what may be done with it. What a dead
+    /// worker left `sending` is judged: sent again where that cannot make two mails or two are better than none,
+    /// `unknown` otherwise.
+    pub(crate) async fn sights(
         &self,
         tenant: &TenantId,
-        id: NotificationId,
-        number: u32,
+        tasks: &[BlockTask],
         holder: &str,
         idempotent_mailer: bool,
-    ) -> Result<ClaimOutcome> {
-        let Some(mut block) = self.repository.find_block(tenant, id, number).await? else {
-            return Ok(ClaimOutcome::Nothing);
-        };
+    ) -> Result<Vec<Sight>> {
+        let ids: Vec<_> = tasks
+            .iter()
+            .map(|task| (task.notification, task.number))
+            .collect();
+        let found = self.repository.find_blocks(tenant, &ids).await?;
+        let mut found: HashMap<(NotificationId, u32), Block> = found
+            .into_iter()
+            .map(|block| ((block.notification, block.number), block))
+            .collect();
+        // A block that two of the tasks are about is taken once.
+        let sights =
+            tasks.iter().map(
+                |task| match found.remove(&(task.notification, task.number)) {
+                    Some(block) => self.sight(tenant, block, task, holder, idempotent_mailer),
+                    None => Sight::Nothing,
+                },
+            );
+        Ok(sights.collect())
+    }
+
+    fn sight(
+        &self,
+        tenant: &TenantId,
+        mut block: Block,
+        task: &BlockTask,
+        holder: &str,
+        idempotent_mailer: bool,
+    ) -> Sight {
         let now = self.surroundings.now();
-        let key = (tenant.clone(), id, number);
+        let key = (tenant.clone(), block.notification, block.number);
         if block.is_final() || (block.claim.is_none() && block.next_at().is_some_and(|at| at > now))
         {
             self.unwatch(&key);
-            return Ok(ClaimOutcome::Nothing);
+            return Sight::Nothing;
         }
         if block.claim.is_some() && !self.lease_is_over(&key, block.revision) {
-            return Ok(ClaimOutcome::Held);
+            return Sight::Held;
         }
         self.unwatch(&key);
         block.claims = if block.claim.is_some() {
@@ -98,35 +153,29 @@ impl NotificationsModule {
             0
         };
         judge_lost(&mut block, idempotent_mailer);
-        let done = block.is_final();
-        block.claim = (!done).then(|| Claim {
+        block.claim = Some(Claim {
             holder: holder.to_owned(),
         });
-        if !self.repository.replace_block(tenant, &block, None).await? {
-            return Ok(ClaimOutcome::Held);
-        }
-        block.revision += 1;
-        if done {
-            return Ok(ClaimOutcome::Nothing);
-        }
         let careful = block.claims > 0;
-        Ok(ClaimOutcome::Claimed(Box::new(ClaimedBlock {
+        Sight::Open(Box::new(ClaimedBlock {
             tenant: tenant.clone(),
             block,
             careful,
-        })))
+            is_written: false,
+            owed_at: task.owed_at,
+        }))
     }
 
-    /// Writes what became of some deliveries, and which others go onto a connection now; with `last`, gives the block
-    /// back. Answers false if the block was
-    /// taken from us meanwhile: nothing was written then, and nothing more may be sent.
-    pub(crate) async fn settle(
+    /// Puts a step of a block's delivery in line: what became of some mails, which others go onto a connection now,
+    /// and how the block is left. It is in line when this returns; what comes back is waited for. It answers false if
+    /// the block was taken from us meanwhile: nothing was written then, and nothing more may be sent.
+    pub(crate) fn settle(
         &self,
         claimed: &mut ClaimedBlock,
         outcomes: &[(usize, MailOutcome)],
         sending: &[usize],
-        last: bool,
-    ) -> Result<bool> {
+        then: Then,
+    ) -> impl Future<Output = Result<bool>> + Send + use<> {
         let now = self.surroundings.now();
         if !outcomes.is_empty() {
             // A claim that got something done is none of those that poison makes.
@@ -143,7 +192,24 @@ impl NotificationsModule {
         for index in sending {
             claimed.block.entries[*index].state = DeliveryState::Sending;
         }
-        self.write(claimed, last).await
+        let (mut done, mut owed) = (None, None);
+        if then != Then::Goes {
+            claimed.block.claim = None;
+            claimed.block.claims = 0;
+        }
+        if then == Then::Ends {
+            done = claimed.owed_at.map(|at| claimed.owed(at));
+            owed = claimed.block.next_at().map(|at| claimed.owed(at.max(now)));
+        }
+        let write = BlockWrite {
+            tenant: claimed.tenant.clone(),
+            block: claimed.block.clone(),
+            done,
+            owed,
+        };
+        claimed.block.revision += 1;
+        claimed.is_written = true;
+        self.ledger.put(write)
     }
 
     /// Marks deliveries as no longer wanted or impossible, before anything is sent. Written with the next settlement.
@@ -158,67 +224,6 @@ impl NotificationsModule {
         entry.state = state;
         entry.next_at = None;
         entry.reason = Some(reason.to_owned());
-    }
-
-    async fn write(&self, claimed: &mut ClaimedBlock, last: bool) -> Result<bool> {
-        let block = &mut claimed.block;
-        let mut owed = None;
-        if last {
-            block.claim = None;
-            block.claims = 0;
-            owed = block.next_at().map(|at| Owed {
-                due_at: at.max(self.surroundings.now()),
-                tenant: claimed.tenant.clone(),
-                notification: block.notification,
-                part: OwedPart::Block(block.number),
-                lane: lane_of(block.kind),
-                published: true,
-            });
-        }
-        let written = self
-            .write_block(&claimed.tenant, block, owed.as_ref())
-            .await?;
-        block.revision += 1;
-        if owed.is_some() {
-            self.surroundings.owed.notify_one();
-        }
-        Ok(written)
-    }
-
-    /// Writes a block of ours through a store that is away for a moment: mails are on the wire meanwhile, and giving up
-    /// would leave them in doubt. Not longer than the lease, after which the block may be another's.
-    async fn write_block(
-        &self,
-        tenant: &TenantId,
-        block: &Block,
-        owed: Option<&Owed>,
-    ) -> Result<bool> {
-        let begun = Instant::now();
-        loop {
-            let error = match self.repository.replace_block(tenant, block, owed).await {
-                Ok(written) => return Ok(written),
-                Err(error) if begun.elapsed() >= self.surroundings.settings.delivery_lease => {
-                    return Err(error);
-                }
-                Err(error) => error,
-            };
-            tracing::warn!(error = ?error, "writing down deliveries failed; trying again");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            // The answer may have been lost, and not the write.
-            let found = self
-                .repository
-                .find_block(tenant, block.notification, block.number)
-                .await;
-            if let Ok(Some(found)) = found
-                && found.revision != block.revision
-            {
-                let ours = Block {
-                    revision: found.revision,
-                    ..block.clone()
-                };
-                return Ok(found.revision == block.revision + 1 && found == ours);
-            }
-        }
     }
 
     fn apply(
@@ -273,56 +278,6 @@ impl NotificationsModule {
         to_millisecond(now.checked_add(pause).unwrap_or(Timestamp::MAX))
     }
 
-    /// The bookings of the customers of some deliveries in their event, by customer.
-    pub(crate) async fn bookings_of(
-        &self,
-        claimed: &ClaimedBlock,
-        indexes: &[usize],
-    ) -> Result<HashMap<UserId, Vec<Booking>>> {
-        let mut by_customer: HashMap<UserId, Vec<Booking>> = HashMap::new();
-        let block = &claimed.block;
-        if block.kind.is_transactional() {
-            for index in indexes {
-                if let Some(id) = block.entries[*index].booking
-                    && let Some(booking) = self.bookings.find(&claimed.tenant, id).await?
-                {
-                    by_customer
-                        .entry(booking.customer)
-                        .or_default()
-                        .push(booking);
-                }
-            }
-            return Ok(by_customer);
-        }
-        // Bulk deliveries stand in customer order, so that one range of keys holds all of their bookings.
-        let customers = || indexes.iter().map(|index| block.entries[*index].customer);
-        let (Some(first), Some(last)) = (customers().min(), customers().max()) else {
-            return Ok(by_customer);
-        };
-        let mut after = Some((first, Some(ulid::Ulid::nil())));
-        loop {
-            let page = self
-                .bookings
-                .list_of_event(&claimed.tenant, block.event, after, Some(last), WALK_PAGE)
-                .await?;
-            let more = page.len() == WALK_PAGE as usize;
-            after = page
-                .last()
-                .map(|booking| (booking.customer, Some(booking.id.serial())));
-            for booking in page {
-                let known = by_customer.entry(booking.customer).or_default();
-                // A mail lists some bookings; a customer with thousands must not fill the memory.
-                let wanted = still_wanted(block.kind, &booking, EventStatus::Published);
-                if wanted && known.len() < 100 {
-                    known.push(booking);
-                }
-            }
-            if !more {
-                return Ok(by_customer);
-            }
-        }
-    }
-
     fn lease_is_over(&self, key: &BlockKey, revision: i64) -> bool {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         match watched.get(key) {
@@ -344,23 +299,6 @@ impl NotificationsModule {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(key);
-    }
-}
-
-/// Whether a mail about a booking is still wanted, by kind.
-pub(crate) fn still_wanted(kind: NotificationKind, booking: &Booking, event: EventStatus) -> bool {
-    let by_event = matches!(booking.cancelled, Some((CancelCause::Event, _)));
-    match kind {
-        NotificationKind::BookingConfirmed
-        | NotificationKind::EventUpdated
-        | NotificationKind::EventReminder => {
-            booking.status == BookingStatus::Confirmed && event != EventStatus::Cancelled
-        }
-        NotificationKind::BookingCancelled => true,
-        // What an organizer began to say is said to all, also when the event is called off meanwhile.
-        NotificationKind::EventCancelled | NotificationKind::EventAnnouncement => {
-            booking.status == BookingStatus::Confirmed || by_event
-        }
     }
 }
 

@@ -17,34 +17,59 @@ use crate::{
 
 /// Bookings read at a time while recipients are listed.
 pub(super) const WALK_PAGE: u32 = 1_000;
-/// Recipients stored in one step of a fan-out: 31 blocks, so that a step's tasks fit any queue's publication.
-const CHUNK_MAX: usize = 31 * Block::ENTRIES_MAX;
+/// Blocks stored in one step of a fan-out: with them a step writes 66 rows and reads one page of bookings.
+const CHUNK_BLOCKS_MAX: u32 = 31;
+/// Blocks behind the newest that are looked at for those that still wait, in windows: what is older and open is stuck
+/// on its own, and must not keep everybody else from hearing.
+const LOOK_BACK_WINDOWS: u32 = 2;
+
+/// What came of listing more recipients.
+pub(crate) enum Listing {
+    /// A chunk was stored (or another worker was faster, and there are none): publish its tasks, and list on.
+    Stored(Vec<Task>),
+    /// As many blocks wait as may: whoever delivers them lists on.
+    Enough,
+    /// Nobody is left to be listed.
+    Over,
+}
 
 impl NotificationsModule {
-    /// Stores the next chunk of a notification's recipients and answers the tasks to publish for it, or none when the
-    /// fan-out is over. A chunk is stored before anything of it is published, and is never walked again.
+    /// Stores the next chunk of a notification's recipients and answers the tasks to publish for it, unless enough wait
+    /// already. A chunk is stored before anything of it is published, and is never walked again. `owed_at` is where
+    /// the outbox holds the fan-out, if that is known.
     pub(crate) async fn fan_out_step(
         &self,
         tenant: &TenantId,
         id: NotificationId,
-    ) -> Result<Option<Vec<Task>>> {
+        owed_at: Option<Timestamp>,
+    ) -> Result<Listing> {
         let Some(mut notification) = self.repository.find(tenant, id).await? else {
-            return Ok(None);
+            return Ok(Listing::Over);
         };
         if matches!(
             notification.status,
             NotificationStatus::FannedOut | NotificationStatus::Superseded
         ) {
-            return Ok(None);
+            return Ok(Listing::Over);
         }
         let now = self.surroundings.now();
         if now < notification.due_at {
-            return Ok(None);
+            return Ok(Listing::Over);
         }
         if self.is_pointless(tenant, &notification, now).await? {
             notification.status = NotificationStatus::Superseded;
             self.repository.replace(tenant, &notification).await?;
-            return Ok(None);
+            return Ok(Listing::Over);
+        }
+        // The credit of a notification: a large tenant's blocks must not all stand before a small one's.
+        if notification.blocks > 0 {
+            let window = self.surroundings.settings.bulk_window_blocks;
+            let back = window.saturating_mul(LOOK_BACK_WINDOWS);
+            let from = notification.blocks.saturating_sub(back);
+            let open = self.repository.count_open_blocks(tenant, id, from).await?;
+            if open.saturating_add(self.chunk_blocks()) > window.max(2) {
+                return Ok(Listing::Enough);
+            }
         }
         let (customers, ended) = self.walk(tenant, &notification).await?;
         let due_at = now
@@ -54,6 +79,7 @@ impl NotificationsModule {
             notification,
             blocks: Vec::new(),
             owed: Vec::new(),
+            done: None,
         };
         let mut tasks = Vec::new();
         for customers in customers.chunks(Block::ENTRIES_MAX) {
@@ -81,7 +107,7 @@ impl NotificationsModule {
                 lane: lane_of(chunk.notification.kind),
                 published: true,
             };
-            tasks.push(task_of(&owed));
+            tasks.push(task_of(&owed, now));
             chunk.owed.push(owed);
         }
         chunk.notification.recipients += customers.len() as u64;
@@ -91,9 +117,19 @@ impl NotificationsModule {
         } else {
             NotificationStatus::FanningOut
         };
+        if ended {
+            chunk.done = owed_at.map(|due_at| Owed {
+                due_at,
+                tenant: tenant.clone(),
+                notification: id,
+                part: OwedPart::FanOut,
+                lane: lane_of(chunk.notification.kind),
+                published: true,
+            });
+        }
         // Another worker was faster: what it stored, it publishes.
         let stored = self.repository.insert_chunk(tenant, &chunk).await?;
-        Ok(Some(if stored { tasks } else { Vec::new() }))
+        Ok(Listing::Stored(if stored { tasks } else { Vec::new() }))
     }
 
     /// Lists the next recipients in customer order, and whether they are the last. A customer is listed only once all
@@ -103,6 +139,7 @@ impl NotificationsModule {
         tenant: &TenantId,
         notification: &StoredNotification,
     ) -> Result<(Vec<UserId>, bool)> {
+        let chunk = self.chunk_blocks() as usize * Block::ENTRIES_MAX;
         let mut customers: Vec<UserId> = Vec::new();
         let mut current: Option<(UserId, bool)> = None;
         let mut after = notification.cursor.map(|customer| (customer, None));
@@ -122,7 +159,7 @@ impl NotificationsModule {
                             customers.push(customer);
                         }
                         current = Some((booking.customer, concerns(notification, booking)));
-                        if customers.len() == CHUNK_MAX {
+                        if customers.len() == chunk {
                             return Ok((customers, false));
                         }
                     }
@@ -136,6 +173,12 @@ impl NotificationsModule {
                 return Ok((customers, true));
             }
         }
+    }
+
+    /// Blocks of one step: half a window, so that one half is delivered while the other is listed.
+    fn chunk_blocks(&self) -> u32 {
+        let half = self.surroundings.settings.bulk_window_blocks / 2;
+        half.clamp(1, CHUNK_BLOCKS_MAX)
     }
 
     /// Whether what became of the event has overtaken a notification.

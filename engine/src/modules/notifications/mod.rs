@@ -2,8 +2,10 @@
 //!
 //! Called by app_modules and the worker's use cases. Calls the notifications, bookings and events repositories.
 
+mod audience;
 mod deliveries;
 mod fan_out;
+mod ledger;
 mod relay;
 
 use std::{
@@ -12,8 +14,13 @@ use std::{
     time::Instant,
 };
 
-pub(crate) use deliveries::{ClaimOutcome, ClaimedBlock, still_wanted};
+pub(crate) use audience::still_wanted;
+pub(crate) use deliveries::{BlockTask, ClaimedBlock, Sight, Then};
+pub(crate) use fan_out::Listing;
+use ledger::Ledger;
 use relay::RelayWindow;
+
+use jiff::Timestamp;
 
 use super::{
     Surroundings,
@@ -35,6 +42,7 @@ pub(crate) struct NotificationsModule {
     bookings: Arc<BookingsRepository>,
     events: Arc<EventsRepository>,
     surroundings: Surroundings,
+    ledger: Arc<Ledger>,
     /// Blocks seen in another worker's hand: their revision, and since when it has been that.
     watched: Mutex<HashMap<BlockKey, (i64, Instant)>>,
     window: Mutex<RelayWindow>,
@@ -48,6 +56,7 @@ impl NotificationsModule {
         surroundings: Surroundings,
     ) -> Self {
         Self {
+            ledger: Ledger::new(repository.clone(), surroundings.clone()),
             repository,
             bookings,
             events,
@@ -155,20 +164,26 @@ fn lane_of(kind: NotificationKind) -> Lane {
 }
 
 /// The task of an outbox row. Its id names the work, so that work which still waits in the queue is not added again
-/// however often the row is visited.
-fn task_of(owed: &Owed) -> Task {
-    match owed.part {
-        OwedPart::FanOut => Task {
-            id: format!("{}-all", owed.notification),
-            notification: owed.notification,
-            kind: TaskKind::FanOut,
-        },
-        OwedPart::Block(block) => Task {
-            id: format!("{}-{block:07}", owed.notification),
-            notification: owed.notification,
-            kind: TaskKind::Deliver { block },
-        },
+/// however often the row is visited; and it begins with the time at which the work was listed, so that the blocks a
+/// large fan-out lists later stand behind what others were owed before.
+fn task_of(owed: &Owed, listed_at: Timestamp) -> Task {
+    let (kind, part) = match owed.part {
+        OwedPart::FanOut => (TaskKind::FanOut, "all".to_owned()),
+        OwedPart::Block(block) => (TaskKind::Deliver { block }, format!("{block:07}")),
+    };
+    let listed_at = listed_at.as_millisecond();
+    Task {
+        id: format!("{listed_at:014}-{}-{part}", owed.notification),
+        notification: owed.notification,
+        kind,
+        owed_at: Some(owed.due_at),
     }
+}
+
+/// When a notification was caused, as its id says.
+fn caused_at(id: NotificationId) -> Timestamp {
+    let milliseconds = i64::try_from(id.ulid().timestamp_ms()).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 fn read_cursor(cursor: Option<&str>) -> Result<(u32, usize)> {

@@ -1,6 +1,6 @@
 //! The relay's rules: what of the outbox is due, and what becomes of each row.
 //!
-//! Called by the worker's use cases. Calls the notifications repository.
+//! Called by the worker's use cases. Calls the notifications repository and asks the queue how full it is.
 
 use std::{
     collections::HashMap,
@@ -10,11 +10,11 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{BlockKey, NotificationsModule, task_of};
+use super::{BlockKey, NotificationsModule, caused_at, task_of};
 use crate::{
-    Error, Result,
+    Result,
     modules::{repositories::SystemScope, to_millisecond},
-    ports::Task,
+    ports::{Queue, Task},
     types::{Block, Lane, NotificationStatus, Owed, OwedPart, TenantId},
 };
 
@@ -28,6 +28,17 @@ const WIDE_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Between two looks at the whole outbox: for rows of hosts whose clocks are behind, or that were away.
 const FULL_LOOK_EVERY: Duration = Duration::from_secs(60);
 
+/// How long a row that was published for the first time stays where it is. Most work is done by then, and its worker
+/// has taken the row away; so most rows are written once and deleted once.
+const FRESH_FOR: Duration = Duration::from_secs(5);
+/// Rows that were taken away by then are forgotten with them.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+/// Rows remembered as published at a time; what is published beyond it is moved at once.
+const FRESH_MAX: usize = 20_000;
+/// How often a row is put off without a look into the queue while the queue holds other work, in times of
+/// `republish_after`. After that it is published again whatever the queue holds: it may have been lost alone.
+const PUT_OFF_TIMES: u32 = 3;
+
 /// From when on the relay looks at the outbox. A store reads over every row that was deleted before the first it finds,
 /// so that a look from the beginning costs more the more was ever owed. New rows are due when they are written, give or
 /// take a commit; so most looks begin shortly before now, some earlier, and a few at the beginning.
@@ -35,6 +46,9 @@ pub(super) struct RelayWindow {
     hot_from: Timestamp,
     wide_at: Option<Instant>,
     full_at: Option<Instant>,
+    /// Rows published for the first time, and when. Saves work and nothing else: a relay that has forgotten publishes
+    /// them again.
+    fresh: HashMap<Owed, Instant>,
 }
 
 impl RelayWindow {
@@ -43,6 +57,7 @@ impl RelayWindow {
             hot_from: Timestamp::UNIX_EPOCH,
             wide_at: None,
             full_at: None,
+            fresh: HashMap::new(),
         }
     }
 }
@@ -54,94 +69,187 @@ pub(crate) type Publications = HashMap<(Lane, TenantId), Vec<Task>>;
 pub(crate) struct DueWork {
     looked_at: Timestamp,
     pub(crate) publications: Publications,
+    /// Where the look ended, if there may be more behind.
+    full_until: Option<Timestamp>,
+    /// Rows that are published for the first time and stay where they are.
+    fresh: Vec<Owed>,
+    /// Rows to be taken away, and those that stand for them.
     old: Vec<Owed>,
     new: Vec<Owed>,
 }
 
 impl DueWork {
     pub(crate) fn is_full(&self) -> bool {
-        self.old.len() >= OWED_MAX as usize
+        self.full_until.is_some()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.old.is_empty()
+    fn publish(&mut self, owed: &Owed, listed_at: Timestamp) {
+        let lane = (owed.lane, owed.tenant.clone());
+        let tasks = self.publications.entry(lane).or_default();
+        tasks.push(task_of(owed, listed_at));
     }
+
+    fn move_to(&mut self, owed: Owed, due_at: Timestamp) -> Owed {
+        let moved = Owed {
+            due_at: to_millisecond(due_at),
+            published: true,
+            ..owed.clone()
+        };
+        self.old.push(owed);
+        self.new.push(moved.clone());
+        moved
+    }
+}
+
+/// How far a row's work is.
+enum Standing {
+    /// Nothing is left to be done.
+    Done,
+    /// Nothing is to be done before this moment.
+    DueAt(Timestamp),
+    /// It waits for a worker, or is in one's hand, since it was listed at this moment.
+    Waits(Timestamp),
 }
 
 impl NotificationsModule {
     /// Reads what is due and decides what becomes of each row: published (again), put off, or done with.
-    pub(crate) async fn due_work(&self) -> Result<DueWork> {
+    pub(crate) async fn due_work(&self, queue: &dyn Queue) -> Result<DueWork> {
         let scope = SystemScope::new();
         let now = self.surroundings.now();
         let from = self.look_from(now);
         let due = self.repository.due(scope, from, now, OWED_MAX).await?;
-        let again: Vec<Owed> = due.iter().filter(|owed| owed.published).cloned().collect();
-        let blocks: HashMap<BlockKey, Block> = self
-            .repository
-            .find_blocks_of(scope, &again)
-            .await?
-            .into_iter()
-            .map(|(tenant, block)| ((tenant, block.notification, block.number), block))
-            .collect();
+        let is_full = due.len() >= OWED_MAX as usize;
         let mut work = DueWork {
             looked_at: now,
             publications: HashMap::new(),
+            full_until: due.last().filter(|_| is_full).map(|owed| owed.due_at),
+            fresh: Vec::new(),
             old: Vec::new(),
             new: Vec::new(),
         };
-        let later = now
-            .checked_add(self.surroundings.settings.republish_after)
-            .map_err(Error::internal)?;
+        let mut again = Vec::new();
         for owed in due {
-            let unfinished_until = match owed.part {
-                _ if !owed.published => Some(now),
-                OwedPart::Block(number) => blocks
-                    .get(&(owed.tenant.clone(), owed.notification, number))
-                    .and_then(Block::next_at),
-                OwedPart::FanOut => self.fan_out_due(&owed).await?,
-            };
-            match unfinished_until {
-                None => {}
-                Some(at) if at > now => work.new.push(Owed {
-                    due_at: at,
-                    published: true,
-                    ..owed.clone()
-                }),
-                Some(_) => {
-                    let lane = (owed.lane, owed.tenant.clone());
-                    work.publications
-                        .entry(lane)
-                        .or_default()
-                        .push(task_of(&owed));
-                    work.new.push(Owed {
-                        due_at: to_millisecond(later),
-                        published: true,
-                        ..owed.clone()
-                    });
-                }
+            match self.published_ago(&owed) {
+                None => self.publish_first(&mut work, owed),
+                // A full look must get on, and so leaves nothing where it is.
+                Some(ago) if ago < FRESH_FOR && !owed.published && !is_full => {}
+                Some(_) => again.push(owed),
             }
-            work.old.push(owed);
         }
+        self.look_again(scope, queue, &mut work, again).await?;
         Ok(work)
     }
 
+    /// How long ago a row was published by us, zero for one that was published before; none if it never was.
+    fn published_ago(&self, owed: &Owed) -> Option<Duration> {
+        if owed.published {
+            return Some(Duration::ZERO);
+        }
+        self.window().fresh.get(owed).map(Instant::elapsed)
+    }
+
+    fn publish_first(&self, work: &mut DueWork, owed: Owed) {
+        let listed_at = match owed.part {
+            OwedPart::FanOut => caused_at(owed.notification),
+            OwedPart::Block(_) => owed.due_at,
+        };
+        if self.window().fresh.len() + work.fresh.len() < FRESH_MAX {
+            work.publish(&owed, listed_at);
+            work.fresh.push(owed);
+        } else {
+            let due_at = self.republish_at(work.looked_at);
+            let moved = work.move_to(owed, due_at);
+            work.publish(&moved, listed_at);
+        }
+    }
+
+    /// Decides about rows that were published before.
+    async fn look_again(
+        &self,
+        scope: SystemScope,
+        queue: &dyn Queue,
+        work: &mut DueWork,
+        rows: Vec<Owed>,
+    ) -> Result<()> {
+        let (now, later) = (work.looked_at, self.republish_at(work.looked_at));
+        let found = self.repository.find_blocks_of(scope, &rows).await?;
+        let blocks: HashMap<BlockKey, Block> = found
+            .into_iter()
+            .map(|(tenant, block)| ((tenant, block.notification, block.number), block))
+            .collect();
+        let mut busy: HashMap<Lane, bool> = HashMap::new();
+        for owed in rows {
+            let standing = match owed.part {
+                OwedPart::Block(number) => {
+                    let key = (owed.tenant.clone(), owed.notification, number);
+                    blocks.get(&key).map_or(Standing::Done, standing_of)
+                }
+                OwedPart::FanOut => self.fan_out_standing(&owed).await?,
+            };
+            match standing {
+                Standing::Done => work.old.push(owed),
+                Standing::DueAt(at) if at > now => drop(work.move_to(owed, at)),
+                // A deferred delivery whose time has come was not published since.
+                Standing::DueAt(_) => {
+                    let listed_at = owed.due_at;
+                    let moved = work.move_to(owed, later);
+                    work.publish(&moved, listed_at);
+                }
+                Standing::Waits(listed_at) => {
+                    // Published moments ago by this relay, or in line behind others: no reason to publish it again.
+                    let is_in_line = !owed.published
+                        || (self.may_be_put_off(listed_at, now)
+                            && is_busy(queue, owed.lane, &mut busy).await);
+                    let moved = work.move_to(owed, later);
+                    if !is_in_line {
+                        work.publish(&moved, listed_at);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_be_put_off(&self, listed_at: Timestamp, now: Timestamp) -> bool {
+        let longest = self.surroundings.settings.republish_after * PUT_OFF_TIMES;
+        Duration::try_from(now.duration_since(listed_at)).is_ok_and(|age| age < longest)
+    }
+
+    fn republish_at(&self, now: Timestamp) -> Timestamp {
+        let after = self.surroundings.settings.republish_after;
+        now.checked_add(after).unwrap_or(Timestamp::MAX)
+    }
+
     /// Writes down that due work was published. Done after publishing: a crash in between publishes twice, never not at all.
-    pub(crate) async fn work_published(&self, work: &DueWork) -> Result<()> {
-        if !work.is_empty() {
+    pub(crate) async fn work_published(&self, work: DueWork) -> Result<()> {
+        if !work.old.is_empty() {
             let scope = SystemScope::new();
             self.repository
                 .replace_owed(scope, &work.old, &work.new)
                 .await?;
         }
-        self.looked(work.looked_at, &work.old);
+        let mut window = self.window();
+        for owed in &work.old {
+            window.fresh.remove(owed);
+        }
+        let published = work.fresh.into_iter().map(|owed| (owed, Instant::now()));
+        window.fresh.extend(published);
+        window.hot_from = match work.full_until {
+            // More may lie behind what one look holds.
+            Some(last) => last,
+            None => work
+                .looked_at
+                .saturating_sub(HOT_LOOK)
+                .unwrap_or(work.looked_at),
+        };
         Ok(())
     }
 
     /// How long until something is due; none if nothing is owed.
     pub(crate) async fn next_due_in(&self) -> Result<Option<Duration>> {
         let now = self.surroundings.now();
-        let from = self.window().hot_from;
-        let next = self.repository.next_due(SystemScope::new(), from).await?;
+        // What was due before has been looked at, and what is committed late rings or waits for the next look.
+        let next = self.repository.next_due(SystemScope::new(), now).await?;
         Ok(next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)))
     }
 
@@ -155,6 +263,7 @@ impl NotificationsModule {
             window.hot_from = Timestamp::UNIX_EPOCH;
         } else if is_over(window.wide_at, WIDE_LOOK_EVERY) {
             window.wide_at = Some(Instant::now());
+            window.fresh.retain(|_, at| at.elapsed() < FORGOTTEN_AFTER);
             window.hot_from = window
                 .hot_from
                 .min(now.saturating_sub(WIDE_LOOK).unwrap_or(now));
@@ -162,30 +271,50 @@ impl NotificationsModule {
         window.hot_from
     }
 
-    fn looked(&self, now: Timestamp, due: &[Owed]) {
-        self.window().hot_from = match due.last() {
-            // More may lie behind what one look holds.
-            Some(last) if due.len() >= OWED_MAX as usize => last.due_at,
-            _ => now.saturating_sub(HOT_LOOK).unwrap_or(now),
-        };
-    }
-
     fn window(&self) -> MutexGuard<'_, RelayWindow> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fan_out_due(&self, owed: &Owed) -> Result<Option<Timestamp>> {
+    async fn fan_out_standing(&self, owed: &Owed) -> Result<Standing> {
         let notification = self
             .repository
             .find(&owed.tenant, owed.notification)
             .await?;
-        Ok(notification
-            .filter(|stored| {
-                matches!(
+        let now = self.surroundings.now();
+        Ok(match notification {
+            Some(stored)
+                if matches!(
                     stored.status,
                     NotificationStatus::Scheduled | NotificationStatus::FanningOut
-                )
-            })
-            .map(|stored| stored.due_at))
+                ) =>
+            {
+                if stored.due_at > now {
+                    Standing::DueAt(stored.due_at)
+                } else {
+                    Standing::Waits(caused_at(stored.id))
+                }
+            }
+            _ => Standing::Done,
+        })
     }
+}
+
+fn standing_of(block: &Block) -> Standing {
+    match block.next_at() {
+        None => Standing::Done,
+        // Some of it was never tried, or is on the wire.
+        Some(at) if at == Timestamp::MIN => Standing::Waits(block.created_at),
+        Some(at) => Standing::DueAt(at),
+    }
+}
+
+/// Whether a lane holds work, asked once in a pass. A queue that gives no answer is not relied upon.
+async fn is_busy(queue: &dyn Queue, lane: Lane, known: &mut HashMap<Lane, bool>) -> bool {
+    if let Some(known) = known.get(&lane) {
+        return *known;
+    }
+    let stats = queue.stats(lane).await.unwrap_or_default();
+    let is_busy = stats.waiting + stats.leased > 0;
+    known.insert(lane, is_busy);
+    is_busy
 }

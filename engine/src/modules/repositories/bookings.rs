@@ -144,7 +144,7 @@ impl BookingsRepository {
             let rows = script.bind(plan.recorded.iter().map(row).collect::<Vec<_>>());
             script.push(format!("INSERT INTO idempotency {rows} RETURN NONE"));
         }
-        add_mails(&mut script, tenant, &plan.mails);
+        add_mails(&mut script, tenant, &plan.mails)?;
         self.db.run(&script).await.map(drop)
     }
 
@@ -161,7 +161,7 @@ impl BookingsRepository {
         let key = script.bind(BookingRow::key(tenant, booking.id));
         let row = script.bind(BookingRow::of(tenant, booking));
         script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
-        add_mails(&mut script, tenant, mails);
+        add_mails(&mut script, tenant, mails)?;
         self.db.run(&script).await.map(drop)
     }
 
@@ -175,6 +175,23 @@ impl BookingsRepository {
         let index = script.push(format!("SELECT * FROM ONLY {key}"));
         let row: Option<BookingRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(BookingRow::into_type).transpose()
+    }
+
+    /// Those of some bookings that are there, in no order; at most as many as some blocks hold.
+    pub(in crate::modules) async fn find_many(
+        &self,
+        tenant: &TenantId,
+        bookings: &[BookingId],
+    ) -> Result<Vec<Booking>> {
+        let mut script = Script::of(tenant);
+        let keys: Vec<_> = bookings
+            .iter()
+            .map(|id| BookingRow::key(tenant, *id))
+            .collect();
+        let keys = script.bind(keys);
+        let index = script.push(format!("SELECT * FROM {keys}"));
+        let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(BookingRow::into_type).collect()
     }
 
     /// A customer's bookings made before one of them, newest first; one more than the page holds, if there are more.
@@ -200,18 +217,7 @@ impl BookingsRepository {
             .iter()
             .map(CustomerBookingRow::booking)
             .collect::<Result<Vec<_>>>()?;
-        let mut script = Script::of(tenant);
-        let keys = script.bind(
-            ids.iter()
-                .map(|id| BookingRow::key(tenant, *id))
-                .collect::<Vec<_>>(),
-        );
-        let index = script.push(format!("SELECT * FROM {keys}"));
-        let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        let mut bookings = rows
-            .into_iter()
-            .map(BookingRow::into_type)
-            .collect::<Result<Vec<_>>>()?;
+        let mut bookings = self.find_many(tenant, &ids).await?;
         bookings.sort_by_key(|booking| std::cmp::Reverse(booking.id.serial()));
         Ok(bookings)
     }

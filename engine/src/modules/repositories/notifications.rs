@@ -7,11 +7,13 @@ use super::{
     db::{Db, Script, StepError, SystemScope},
     events::add_notification_change,
     inventory::NOTIFICATION_MOVED,
-    models::{BlockRow, NotificationRow, OutboxRow},
+    models::{BlockProgress, BlockRow, NotificationRow, OutboxRow, is_open},
 };
 use crate::{
     Result,
-    types::{Block, Chunk, NotificationId, Owed, OwedPart, StoredNotification, TenantId},
+    types::{
+        Block, BlockWrite, Chunk, NotificationId, Owed, OwedPart, StoredNotification, TenantId,
+    },
 };
 
 /// Mails that a step owes: blocks of deliveries, and the outbox rows that say so.
@@ -30,17 +32,19 @@ pub(in crate::modules::repositories) fn add_mails(
     script: &mut Script,
     tenant: &TenantId,
     mails: &NewMails,
-) {
+) -> Result<(), StepError> {
     if !mails.blocks.is_empty() {
-        let rows: Vec<_> = mails
+        let rows = mails
             .blocks
             .iter()
             .map(|block| BlockRow::of(tenant, block))
-            .collect();
+            .collect::<Result<Vec<_>>>()
+            .map_err(|error| StepError::Other(error.into()))?;
         let rows = script.bind(rows);
         script.push(format!("INSERT INTO delivery_block {rows} RETURN NONE"));
     }
     add_owed(script, &mails.owed);
+    Ok(())
 }
 
 /// Adds outbox rows; one that is there already stands for both.
@@ -107,7 +111,7 @@ impl NotificationsRepository {
         new: &[Owed],
     ) -> Result<()> {
         let mut script = Script::transaction_across_tenants(scope);
-        let ids: Vec<RecordId> = old.iter().map(|owed| OutboxRow::of(owed).id).collect();
+        let ids: Vec<RecordId> = old.iter().map(OutboxRow::key).collect();
         let ids = script.bind(ids);
         script.push(format!("DELETE {ids} RETURN NONE"));
         add_owed(&mut script, new);
@@ -165,7 +169,7 @@ impl NotificationsRepository {
         written(self.db.run_retrying(&script).await)
     }
 
-    /// Stores a chunk of a fan-out if its notification is still as it was seen: at most 65 rows. Answers whether it was.
+    /// Stores a chunk of a fan-out if its notification is still as it was seen: at most 66 rows. Answers whether it was.
     pub(in crate::modules) async fn insert_chunk(
         &self,
         tenant: &TenantId,
@@ -177,46 +181,91 @@ impl NotificationsRepository {
             blocks: chunk.blocks.clone(),
             owed: chunk.owed.clone(),
         };
-        add_mails(&mut script, tenant, &mails);
+        add_mails(&mut script, tenant, &mails)?;
+        if let Some(done) = &chunk.done {
+            let done = script.bind(OutboxRow::key(done));
+            script.push(format!("DELETE {done} RETURN NONE"));
+        }
         written(self.db.run_retrying(&script).await)
     }
 
-    pub(in crate::modules) async fn find_block(
+    /// Those of some blocks that are there, in no order; at most 64.
+    pub(in crate::modules) async fn find_blocks(
+        &self,
+        tenant: &TenantId,
+        blocks: &[(NotificationId, u32)],
+    ) -> Result<Vec<Block>> {
+        let mut script = Script::of(tenant);
+        let keys: Vec<RecordId> = blocks
+            .iter()
+            .map(|(id, number)| BlockRow::key(tenant, *id, *number))
+            .collect();
+        let ids = script.bind(keys);
+        let index = script.push(format!("SELECT * FROM {ids}"));
+        let rows: Vec<BlockRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(BlockRow::into_type).collect()
+    }
+
+    /// Writes steps of several blocks' deliveries in one transaction, each only if its block is still as it was seen:
+    /// at most 3 rows each. Answers for each whether it was; one that was not leaves the others alone.
+    ///
+    /// Fails with a conflict if anybody wrote one of the rows in the same moment; nothing is written then.
+    pub(in crate::modules) async fn write_blocks(
+        &self,
+        scope: SystemScope,
+        writes: &[BlockWrite],
+    ) -> Result<Vec<bool>, StepError> {
+        let other = |error: crate::Error| StepError::Other(error.into());
+        let mut script = Script::transaction_across_tenants(scope);
+        let mut answers = Vec::with_capacity(writes.len());
+        for (index, write) in writes.iter().enumerate() {
+            let block = &write.block;
+            let seen = script.bind(block.revision);
+            let key = script.bind(BlockRow::key(
+                &write.tenant,
+                block.notification,
+                block.number,
+            ));
+            let progress =
+                script.bind(BlockProgress::of(block, block.revision + 1).map_err(other)?);
+            script.push(format!(
+                "LET $written{index} = (UPDATE {key} MERGE {progress} WHERE revision = {seen} RETURN VALUE revision)"
+            ));
+            let mut then = String::new();
+            if let Some(done) = &write.done {
+                let done = script.bind(OutboxRow::key(done));
+                then.push_str(&format!("DELETE {done} RETURN NONE; "));
+            }
+            if let Some(owed) = &write.owed {
+                let row = script.bind(OutboxRow::of(owed));
+                then.push_str(&format!("INSERT IGNORE INTO outbox {row} RETURN NONE; "));
+            }
+            if !then.is_empty() {
+                script.push(format!("IF array::len($written{index}) > 0 {{ {then}}}"));
+            }
+            answers.push(format!("array::len($written{index}) > 0"));
+        }
+        let index = script.push(format!("RETURN [{}]", answers.join(", ")));
+        self.db.run(&script).await?.rows(index).map_err(other)
+    }
+
+    /// How many of a notification's blocks from number `from` on wait for a worker now, or are in one's hand. Reads as
+    /// many rows as there are from there on; the caller bounds that.
+    pub(in crate::modules) async fn count_open_blocks(
         &self,
         tenant: &TenantId,
         id: NotificationId,
-        number: u32,
-    ) -> Result<Option<Block>> {
+        from: u32,
+    ) -> Result<u32> {
         let mut script = Script::of(tenant);
-        let key = script.bind(BlockRow::key(tenant, id, number));
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
-        let row: Option<BlockRow> = self.db.run_retrying(&script).await?.row(index)?;
-        row.map(BlockRow::into_type).transpose()
-    }
-
-    /// Writes a block if it is still as it was seen, with what it owes next: at most 2 rows. Answers whether it was.
-    pub(in crate::modules) async fn replace_block(
-        &self,
-        tenant: &TenantId,
-        block: &Block,
-        owed: Option<&Owed>,
-    ) -> Result<bool> {
-        let mut script = Script::transaction(tenant);
-        let seen = script.bind(block.revision);
-        let next = Block {
-            revision: block.revision + 1,
-            ..block.clone()
-        };
-        let key = script.bind(BlockRow::key(tenant, block.notification, block.number));
-        let row = script.bind(BlockRow::of(tenant, &next));
-        script.push(format!("LET $written = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision)"));
-        script.push(format!(
-            "IF array::len($written) = 0 {{ THROW '{NOTIFICATION_MOVED}' }}"
+        let id = script.bind(id.ulid().to_string());
+        let from = script.bind(i64::from(from));
+        let index = script.push(format!(
+            "SELECT VALUE states FROM delivery_block:[$tenant, {id}, {from}]..[$tenant, {id}, ..]"
         ));
-        if let Some(owed) = owed {
-            add_owed(&mut script, std::slice::from_ref(owed));
-        }
-        written(self.db.run_retrying(&script).await)
+        let states: Vec<String> = self.db.run_retrying(&script).await?.rows(index)?;
+        let open = states.iter().filter(|states| is_open(states)).count();
+        u32::try_from(open).map_err(crate::Error::internal)
     }
 
     /// Up to `limit` blocks of a notification from number `from` on.

@@ -13,6 +13,17 @@ pub(crate) fn seconds_of(processes: &[u32]) -> anyhow::Result<f64> {
     Ok(ticks as f64 / ticks_per_second())
 }
 
+/// Bytes of this process in memory, now and at most.
+pub(crate) fn resident_bytes() -> anyhow::Result<(u64, u64)> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let kilobytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        number.with_context(|| format!("/proc/self/status has no {name}"))
+    };
+    Ok((kilobytes("VmRSS:")? * 1024, kilobytes("VmHWM:")? * 1024))
+}
+
 fn ticks_of(process: u32) -> anyhow::Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))
         .with_context(|| format!("there is no process {process} to watch"))?;

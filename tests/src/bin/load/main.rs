@@ -1,13 +1,14 @@
 //! The load program: figures that anybody can measure again, against any URL.
 //!
 //! `bookings` books one hot event in closed loops, `fanout` changes an event that many booked and waits until all
-//! were told, `smtp-sink` is a mail server that takes everything and keeps nothing. The first two need a host where
+//! were told, `mails` fans out inside this process with or without words and SMTP, `smtp-sink` is a mail server that takes everything and keeps nothing. The first two need a host where
 //! organizers may register, as with `boxoffice dev`; they print one JSON object to stdout. Rates per second depend on
 //! the machine and on what else runs there; successes per CPU-second of the server (`--pid`) are the figure to compare.
 
 mod bookings;
 mod cpu;
 mod fanout;
+mod mails;
 mod sink;
 
 use boxoffice_tests::{Account, Client};
@@ -28,6 +29,8 @@ enum Mode {
     Bookings(bookings::BookingsArguments),
     /// Changes an event that many booked and waits until all were told.
     Fanout(fanout::FanoutArguments),
+    /// Fans out in this process, with as many parts as asked for.
+    Mails(mails::MailsArguments),
     /// Takes every mail and forgets it.
     SmtpSink(sink::SinkArguments),
 }
@@ -51,6 +54,7 @@ async fn main() -> anyhow::Result<()> {
     let report = match Arguments::parse().mode {
         Mode::Bookings(arguments) => bookings::run(arguments).await?,
         Mode::Fanout(arguments) => fanout::run(arguments).await?,
+        Mode::Mails(arguments) => mails::run(arguments).await?,
         Mode::SmtpSink(arguments) => sink::run(arguments).await?,
     };
     println!("{report:#}");

@@ -1,6 +1,7 @@
 //! Row shapes and their conversions. Called by repositories alone; calls nothing.
 
 mod announcements;
+mod blocks;
 mod bookings;
 mod capacity_ledger;
 mod events;
@@ -14,6 +15,7 @@ mod users;
 pub(in crate::modules::repositories) use announcements::{
     AnnouncedRow, AnnouncementRow, announcement_count_key,
 };
+pub(in crate::modules::repositories) use blocks::{BlockProgress, BlockRow, is_open};
 pub(in crate::modules::repositories) use bookings::{
     BookingLineRow, BookingRow, CustomerBookingRow, IdempotencyRow, booking_id,
 };
@@ -23,7 +25,7 @@ pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow};
 pub(in crate::modules::repositories) use keys::{
     at_millisecond, key_number, key_text, key_ulid, millisecond, record,
 };
-pub(in crate::modules::repositories) use notifications::{BlockRow, NotificationRow, OutboxRow};
+pub(in crate::modules::repositories) use notifications::{NotificationRow, OutboxRow};
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use users::{LoginRow, OperatorRow, SessionRow, UserRow};

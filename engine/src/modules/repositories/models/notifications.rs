@@ -1,4 +1,4 @@
-//! The rows of notifications, blocks of deliveries, and the outbox.
+//! The rows of notifications and of the outbox.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
@@ -8,10 +8,7 @@ use super::keys::{
 use crate::{
     Error, Result,
     ports::Lane,
-    types::{
-        Block, BookingId, Claim, Entry, EventId, NotificationId, Owed, OwedPart,
-        StoredNotification, TenantId, UserId,
-    },
+    types::{EventId, NotificationId, Owed, OwedPart, StoredNotification, TenantId, UserId},
 };
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -92,127 +89,6 @@ impl NotificationRow {
     }
 }
 
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct BlockRow {
-    pub(in crate::modules::repositories) id: RecordId,
-    revision: i64,
-    kind: String,
-    event: String,
-    entries: Vec<EntryRow>,
-    claim: Option<ClaimRow>,
-    claims: u32,
-    created_at: i64,
-}
-
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct ClaimRow {
-    holder: String,
-}
-
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct EntryRow {
-    customer: String,
-    booking: Option<String>,
-    state: String,
-    attempts: u32,
-    reason: Option<String>,
-    next_at: Option<i64>,
-    ever_unknown: bool,
-    lost: u32,
-}
-
-impl BlockRow {
-    pub(in crate::modules::repositories) fn key(
-        tenant: &TenantId,
-        notification: NotificationId,
-        block: u32,
-    ) -> RecordId {
-        let block = Value::from_t(block);
-        record(
-            "delivery_block",
-            [
-                Value::String(tenant.as_str().to_owned()),
-                ulid_key(notification.ulid()),
-                block,
-            ],
-        )
-    }
-
-    pub(in crate::modules::repositories) fn of(tenant: &TenantId, block: &Block) -> Self {
-        Self {
-            id: Self::key(tenant, block.notification, block.number),
-            revision: block.revision,
-            kind: block.kind.as_str().to_owned(),
-            event: block.event.ulid().to_string(),
-            entries: block.entries.iter().map(EntryRow::of).collect(),
-            claim: block.claim.as_ref().map(|claim| ClaimRow {
-                holder: claim.holder.clone(),
-            }),
-            claims: block.claims,
-            created_at: millisecond(block.created_at),
-        }
-    }
-
-    pub(in crate::modules::repositories) fn tenant(&self) -> Result<TenantId> {
-        Ok(TenantId::trusted(key_text(&self.id, 0)?))
-    }
-
-    pub(in crate::modules::repositories) fn into_type(self) -> Result<Block> {
-        let event = EventId::from_ulid(stored_ulid(&self.event)?);
-        let number = u32::try_from(key_number(&self.id, 2)?).map_err(Error::internal)?;
-        Ok(Block {
-            notification: NotificationId::from_ulid(key_ulid(&self.id, 1)?),
-            number,
-            revision: self.revision,
-            kind: self.kind.parse()?,
-            event,
-            entries: self
-                .entries
-                .into_iter()
-                .map(|entry| entry.into_type(event))
-                .collect::<Result<_>>()?,
-            claim: self.claim.map(|claim| Claim {
-                holder: claim.holder,
-            }),
-            claims: self.claims,
-            created_at: at_millisecond(self.created_at)?,
-        })
-    }
-}
-
-impl EntryRow {
-    fn of(entry: &Entry) -> Self {
-        Self {
-            customer: entry.customer.ulid().to_string(),
-            booking: entry.booking.map(|booking| booking.serial().to_string()),
-            state: entry.state.as_str().to_owned(),
-            attempts: entry.attempts,
-            reason: entry.reason.clone(),
-            next_at: entry.next_at.map(millisecond),
-            ever_unknown: entry.ever_unknown,
-            lost: entry.lost,
-        }
-    }
-
-    fn into_type(self, event: EventId) -> Result<Entry> {
-        let customer = UserId::from_ulid(stored_ulid(&self.customer)?);
-        let booking = match self.booking {
-            Some(serial) => Some(BookingId::new(event, customer, stored_ulid(&serial)?)),
-            None => None,
-        };
-        Ok(Entry {
-            customer,
-            booking,
-            state: self.state.parse()?,
-            attempts: self.attempts,
-            reason: self.reason,
-            next_at: self.next_at.map(at_millisecond).transpose()?,
-            ever_unknown: self.ever_unknown,
-            lost: self.lost,
-        })
-    }
-}
-
 /// One thing that is owed, under the time it is due.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct OutboxRow {
@@ -223,21 +99,25 @@ pub(in crate::modules::repositories) struct OutboxRow {
 }
 
 impl OutboxRow {
-    pub(in crate::modules::repositories) fn of(owed: &Owed) -> Self {
+    pub(in crate::modules::repositories) fn key(owed: &Owed) -> RecordId {
         let part = match owed.part {
             OwedPart::FanOut => -1,
             OwedPart::Block(number) => i64::from(number),
         };
+        record(
+            "outbox",
+            [
+                Value::from_t(millisecond(owed.due_at)),
+                Value::String(owed.tenant.as_str().to_owned()),
+                ulid_key(owed.notification.ulid()),
+                Value::from_t(part),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(owed: &Owed) -> Self {
         Self {
-            id: record(
-                "outbox",
-                [
-                    Value::from_t(millisecond(owed.due_at)),
-                    Value::String(owed.tenant.as_str().to_owned()),
-                    ulid_key(owed.notification.ulid()),
-                    Value::from_t(part),
-                ],
-            ),
+            id: Self::key(owed),
             lane: owed.lane.as_str().to_owned(),
             published: owed.published,
         }

@@ -1,0 +1,190 @@
+//! What the mails of some blocks are made of, read once for all of them, and who still wants one.
+//!
+//! Called by the delivery of blocks. Calls the notifications, users, events and tenants modules.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+
+use super::Queues;
+use crate::{
+    Error, Result,
+    modules::{ClaimedBlock, still_wanted},
+    types::{
+        Announcement, Booking, DeliveryState, Event, EventDetails, EventId, NotificationId,
+        NotificationKind, StoredNotification, Tenant, TenantId, User, UserId,
+    },
+};
+
+/// How old a sight may be when a mail is marked as going out. A booking that is cancelled meanwhile gets its mail all
+/// the same; a moment like this cannot be told from one in which the mail had just left.
+const FRESH_FOR: Duration = Duration::from_secs(2);
+
+/// Everything that the mails of some blocks of one notification, or about one event, are made of.
+pub(super) struct Scene {
+    read_at: Instant,
+    pub(super) tenant: Tenant,
+    pub(super) event: Event,
+    pub(super) notification: Option<StoredNotification>,
+    pub(super) announcement: Option<Announcement>,
+    /// Customers who do without mails of this kind.
+    unsubscribed: HashSet<UserId>,
+    pub(super) users: HashMap<UserId, User>,
+    pub(super) bookings: HashMap<UserId, Vec<Booking>>,
+    /// What older versions of the event said, as far as these blocks need them.
+    pub(super) versions: HashMap<u64, EventDetails>,
+}
+
+/// What blocks have in common that share a scene: bulk blocks their notification, others what they tell of which event.
+#[derive(PartialEq, Eq)]
+pub(super) enum Common {
+    Notification(NotificationId),
+    Event(EventId, NotificationKind),
+}
+
+impl Common {
+    pub(super) fn of(claimed: &ClaimedBlock) -> Self {
+        let block = &claimed.block;
+        if block.kind.is_transactional() {
+            Self::Event(block.event, block.kind)
+        } else {
+            Self::Notification(block.notification)
+        }
+    }
+}
+
+impl Scene {
+    pub(super) fn is_fresh(&self) -> bool {
+        self.read_at.elapsed() < FRESH_FOR
+    }
+
+    /// Why a reminder comes too late for everybody, if it does.
+    fn overtaken(&self, claimed: &ClaimedBlock, now: Timestamp) -> Option<&'static str> {
+        if claimed.block.kind != NotificationKind::EventReminder {
+            return None;
+        }
+        let newest = self.event.reminder.map(|reminder| reminder.notification);
+        if newest != Some(claimed.block.notification) {
+            Some("the event was moved, and another reminder follows")
+        } else if self.event.details.starts_at <= now {
+            Some("the event had begun before it was sent")
+        } else {
+            None
+        }
+    }
+
+    /// The version of the event that a customer last heard of: the one they booked, or the one before this change.
+    pub(super) fn known_version(&self, customer: UserId) -> Option<u64> {
+        let notification = self.notification.as_ref()?;
+        let oldest = self
+            .bookings
+            .get(&customer)?
+            .iter()
+            .map(|booking| booking.event_version)
+            .min()?;
+        Some(oldest.max(notification.from_version))
+    }
+}
+
+impl Queues {
+    /// Reads the scene of some blocks that have theirs in common.
+    pub(super) async fn scene(&self, tenant: &TenantId, blocks: &[&ClaimedBlock]) -> Result<Scene> {
+        let (modules, read_at) = (&self.0.modules, Instant::now());
+        let block = match blocks.first() {
+            Some(first) => &first.block,
+            None => return Err(Error::internal("a scene is about at least one block")),
+        };
+        let entries = blocks.iter().flat_map(|claimed| &claimed.block.entries);
+        let open: HashSet<UserId> = entries
+            .filter(|entry| !entry.state.is_final())
+            .map(|entry| entry.customer)
+            .collect();
+        let customers: Vec<UserId> = open.into_iter().collect();
+        let notification = async {
+            match block.kind.is_transactional() {
+                true => Ok(None),
+                false => {
+                    modules
+                        .notifications
+                        .stored(tenant, block.notification)
+                        .await
+                }
+            }
+        };
+        let announcement = async {
+            match block.kind {
+                NotificationKind::EventAnnouncement => {
+                    modules.announcements.find(tenant, block.notification).await
+                }
+                _ => Ok(None),
+            }
+        };
+        let subscriptions = &modules.subscriptions;
+        let (of_tenant, event, users, bookings, notification, announcement, unsubscribed) = tokio::try_join!(
+            modules.tenants.get(tenant),
+            modules.events.find(tenant, block.event),
+            modules.users.find_many(tenant, &customers),
+            modules.notifications.bookings_of(tenant, blocks),
+            notification,
+            announcement,
+            subscriptions.unsubscribed(tenant, block.kind, &customers),
+        )?;
+        let mut scene = Scene {
+            read_at,
+            tenant: of_tenant,
+            event: event.ok_or_else(|| Error::internal("the event of a delivery is gone"))?,
+            notification,
+            announcement,
+            unsubscribed,
+            users: users.into_iter().map(|user| (user.id, user)).collect(),
+            bookings,
+            versions: HashMap::new(),
+        };
+        if block.kind == NotificationKind::EventUpdated {
+            let versions: HashSet<u64> = customers
+                .iter()
+                .filter_map(|customer| scene.known_version(*customer))
+                .collect();
+            for version in versions {
+                let details = modules.events.find_version(tenant, block.event, version);
+                if let Some(details) = details.await? {
+                    scene.versions.insert(version, details);
+                }
+            }
+        }
+        Ok(scene)
+    }
+
+    /// Marks the deliveries of a block that nobody wants any more, or nobody can get.
+    pub(super) fn set_aside_unwanted(&self, claimed: &mut ClaimedBlock, scene: &Scene) {
+        let notifications = &self.0.modules.notifications;
+        let now = self.0.surroundings.now();
+        for index in 0..claimed.block.entries.len() {
+            let entry = &claimed.block.entries[index];
+            if entry.state.is_final() || entry.state == DeliveryState::Sending {
+                continue;
+            }
+            let kind = claimed.block.kind;
+            let wanted = |booking: &Booking| {
+                entry.booking.is_none_or(|own| own == booking.id)
+                    && still_wanted(kind, booking, scene.event.status)
+            };
+            let bookings = scene.bookings.get(&entry.customer);
+            if let Some(reason) = scene.overtaken(claimed, now) {
+                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
+            } else if scene.unsubscribed.contains(&entry.customer) {
+                let reason = "the customer has unsubscribed from mails of this kind";
+                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
+            } else if !bookings.is_some_and(|bookings| bookings.iter().any(wanted)) {
+                let reason = "its bookings were cancelled before it was sent";
+                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
+            } else if !scene.users.contains_key(&entry.customer) {
+                let reason = "the customer's account is gone";
+                notifications.set_aside(claimed, index, DeliveryState::Dead, reason);
+            }
+        }
+    }
+}

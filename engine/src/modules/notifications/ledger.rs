@@ -1,0 +1,201 @@
+//! The way every step of a delivery into the store: steps that come together are committed together.
+//!
+//! A commit costs the same for one block as for many, and a synced one holds up whoever waits for it. So the blocks
+//! this process has in hand share their commits: what came while one was being written goes into the next. Each step
+//! is a compare-and-set of its own and answered alone; a block that was taken from us leaves the others alone.
+//! Steps are written in the order they were put in. A mail's outcome that is put in before another mail's mark
+//! `sending` is therefore never written after it, and no more mails stand as `sending` than go out at once.
+//!
+//! Called by the rules of delivery. Calls the notifications repository.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    Error, Result,
+    modules::{
+        Surroundings,
+        repositories::{NotificationsRepository, StepError, SystemScope, pause_after_conflict},
+    },
+    types::{Block, BlockWrite},
+};
+
+/// Steps of one commit. Beyond it the statement gets long and the share of a commit no smaller.
+const GROUP_MAX: usize = 64;
+/// Conflicts in a row before a group is treated as if the store were away; with the pauses some seconds.
+const CONFLICTS_MAX: u32 = 64;
+/// Between two tries while the store is away.
+const PAUSE: Duration = Duration::from_millis(500);
+
+pub(super) struct Ledger {
+    repository: Arc<NotificationsRepository>,
+    surroundings: Surroundings,
+    line: Mutex<Line>,
+}
+
+#[derive(Default)]
+struct Line {
+    /// No longer than the blocks that this process has in hand, for each waits for its answer.
+    waiting: VecDeque<Waiting>,
+    /// Whether a task is working the line off.
+    running: bool,
+}
+
+struct Waiting {
+    write: BlockWrite,
+    since: Instant,
+    answer: oneshot::Sender<Result<bool>>,
+}
+
+impl Ledger {
+    pub(super) fn new(
+        repository: Arc<NotificationsRepository>,
+        surroundings: Surroundings,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            repository,
+            surroundings,
+            line: Mutex::default(),
+        })
+    }
+
+    /// Puts a step in line, at once; what comes back is waited for: whether the block was still ours.
+    pub(super) fn put(
+        self: &Arc<Self>,
+        write: BlockWrite,
+    ) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let (answer, answered) = oneshot::channel();
+        let mut line = self.line();
+        line.waiting.push_back(Waiting {
+            write,
+            since: Instant::now(),
+            answer,
+        });
+        if !std::mem::replace(&mut line.running, true) {
+            // A task of its own: a step that nobody waits for any more is written all the same.
+            let ledger = self.clone();
+            tokio::spawn(async move { ledger.work_off().await });
+        }
+        async move {
+            answered
+                .await
+                .map_err(|_| Error::internal("the ledger ended without an answer"))?
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_group(&self) -> Option<Vec<Waiting>> {
+        let mut line = self.line();
+        if line.waiting.is_empty() {
+            line.running = false;
+            return None;
+        }
+        let count = line.waiting.len().min(GROUP_MAX);
+        Some(line.waiting.drain(..count).collect())
+    }
+
+    async fn work_off(&self) {
+        let _ended = Ended(self);
+        while let Some(group) = self.next_group() {
+            let mut groups = vec![group];
+            let mut conflicts = 0;
+            while let Some(mut group) = groups.pop() {
+                let writes: Vec<BlockWrite> =
+                    group.iter().map(|waiting| waiting.write.clone()).collect();
+                let outcome = self
+                    .repository
+                    .write_blocks(SystemScope::new(), &writes)
+                    .await;
+                match outcome {
+                    Ok(answers) => self.answer(group, &answers),
+                    // Somebody wrote one of the rows in the same moment: it must not hold up the others for long.
+                    Err(StepError::Conflict) if conflicts < CONFLICTS_MAX => {
+                        pause_after_conflict(conflicts).await;
+                        conflicts += 1;
+                        let second = group.split_off(group.len() / 2);
+                        // The first half is written first: steps keep their order.
+                        groups.extend(
+                            [second, group]
+                                .into_iter()
+                                .filter(|group| !group.is_empty()),
+                        );
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = ?error, "writing down deliveries failed; trying again");
+                        tokio::time::sleep(PAUSE).await;
+                        groups.extend(self.still_open(group, error).await);
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&self, group: Vec<Waiting>, answers: &[bool]) {
+        for (waiting, written) in group.into_iter().zip(answers) {
+            if *written && waiting.write.owed.is_some() {
+                self.surroundings.owed.notify_one();
+            }
+            // Who no longer listens has been told by the ledger itself.
+            let _ = waiting.answer.send(Ok(*written));
+        }
+    }
+
+    /// After a failure: answers those whose step turns out written, or whose block is another's now, and those who
+    /// have waited for as long as a lease, after which their block may be another's. Gives back the others.
+    ///
+    /// Mails are on the wire meanwhile, and giving up at the first hiccup of the store would leave them in doubt.
+    async fn still_open(&self, group: Vec<Waiting>, error: StepError) -> Option<Vec<Waiting>> {
+        let lease = self.surroundings.settings.delivery_lease;
+        let mut last = Some(error);
+        let mut open = Vec::new();
+        for waiting in group {
+            match self.found(&waiting.write).await {
+                Some(written) => self.answer(vec![waiting], &[written]),
+                None if waiting.since.elapsed() >= lease => {
+                    let error = last.take().map_or_else(
+                        || Error::from(StepError::Lost("the store was away for too long".into())),
+                        Error::from,
+                    );
+                    let _ = waiting.answer.send(Err(error));
+                }
+                None => open.push(waiting),
+            }
+        }
+        (!open.is_empty()).then_some(open)
+    }
+
+    /// What the store says of a step whose answer was lost: written, overtaken, or none of these.
+    async fn found(&self, write: &BlockWrite) -> Option<bool> {
+        let block = &write.block;
+        let ids = [(block.notification, block.number)];
+        let found = self.repository.find_blocks(&write.tenant, &ids).await;
+        let found = found.ok()?.pop()?;
+        if found.revision == block.revision {
+            return None;
+        }
+        let ours = Block {
+            revision: found.revision,
+            ..block.clone()
+        };
+        Some(found.revision == block.revision + 1 && found == ours)
+    }
+}
+
+/// Lets the next step start a task again, should this one panic.
+struct Ended<'a>(&'a Ledger);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.line().running = false;
+        }
+    }
+}

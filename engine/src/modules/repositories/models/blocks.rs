@@ -1,0 +1,289 @@
+//! The row of a block of deliveries, in few and short fields: every value of a row costs to bind, store and read
+//! back, and a block of 32 written entry by entry has 250 of them.
+//!
+//! What never changes (`recipients`) stands apart from what does, so that a step of delivery sends and writes the
+//! latter only.
+
+use serde::{Deserialize, Serialize};
+use surrealdb::types::{RecordId, SurrealValue, Value};
+
+use super::keys::{
+    at_millisecond, key_number, key_text, key_ulid, millisecond, record, stored_ulid, ulid_key,
+};
+use crate::{
+    Error, Result,
+    types::{
+        Block, BookingId, Claim, DeliveryState, Entry, EventId, NotificationId, TenantId, UserId,
+    },
+};
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct BlockRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    kind: String,
+    event: String,
+    created_at: i64,
+    /// For each delivery its customer, or `CUSTOMER.SERIAL` of the booking it is about; blanks between.
+    recipients: String,
+    revision: i64,
+    states: String,
+    notes: Option<String>,
+    claim: Option<String>,
+    claims: u32,
+}
+
+/// What a step of delivery changes in a block's row.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct BlockProgress {
+    revision: i64,
+    /// One letter for each delivery, in the order of `recipients`; see [`letter`].
+    states: String,
+    /// What there is to say of deliveries beyond their state: a JSON list of [`Note`]s; none if nothing is.
+    notes: Option<String>,
+    /// The worker that has it.
+    claim: Option<String>,
+    claims: u32,
+}
+
+/// Which delivery, and its attempts, losses, doubt, next time (milliseconds UTC) and reason.
+#[derive(Serialize, Deserialize)]
+struct Note(usize, u32, u32, bool, Option<i64>, Option<String>);
+
+impl BlockRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        notification: NotificationId,
+        block: u32,
+    ) -> RecordId {
+        let block = Value::from_t(block);
+        record(
+            "delivery_block",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(notification.ulid()),
+                block,
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, block: &Block) -> Result<Self> {
+        let progress = BlockProgress::of(block, block.revision)?;
+        let recipient = |entry: &Entry| match entry.booking {
+            Some(booking) => format!("{}.{}", entry.customer.ulid(), booking.serial()),
+            None => entry.customer.ulid().to_string(),
+        };
+        let recipients: Vec<String> = block.entries.iter().map(recipient).collect();
+        Ok(Self {
+            id: Self::key(tenant, block.notification, block.number),
+            kind: block.kind.as_str().to_owned(),
+            event: block.event.ulid().to_string(),
+            created_at: millisecond(block.created_at),
+            recipients: recipients.join(" "),
+            revision: progress.revision,
+            states: progress.states,
+            notes: progress.notes,
+            claim: progress.claim,
+            claims: progress.claims,
+        })
+    }
+
+    pub(in crate::modules::repositories) fn tenant(&self) -> Result<TenantId> {
+        Ok(TenantId::trusted(key_text(&self.id, 0)?))
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<Block> {
+        let event = EventId::from_ulid(stored_ulid(&self.event)?);
+        let recipients = self.recipients.split(' ').filter(|text| !text.is_empty());
+        let mut entries = recipients
+            .zip(self.states.chars())
+            .map(|(recipient, state)| entry(event, recipient, state))
+            .collect::<Result<Vec<_>>>()?;
+        if let Some(notes) = &self.notes {
+            let notes: Vec<Note> = serde_json::from_str(notes).map_err(Error::internal)?;
+            for Note(index, attempts, lost, ever_unknown, next_at, reason) in notes {
+                if let Some(entry) = entries.get_mut(index) {
+                    entry.attempts = attempts;
+                    entry.lost = lost;
+                    entry.ever_unknown = ever_unknown;
+                    entry.next_at = next_at.map(at_millisecond).transpose()?;
+                    entry.reason = reason;
+                }
+            }
+        }
+        Ok(Block {
+            notification: NotificationId::from_ulid(key_ulid(&self.id, 1)?),
+            number: u32::try_from(key_number(&self.id, 2)?).map_err(Error::internal)?,
+            revision: self.revision,
+            kind: self.kind.parse()?,
+            event,
+            entries,
+            claim: self.claim.map(|holder| Claim { holder }),
+            claims: self.claims,
+            created_at: at_millisecond(self.created_at)?,
+        })
+    }
+}
+
+impl BlockProgress {
+    /// How a block stands from now on, as the given revision.
+    pub(in crate::modules::repositories) fn of(block: &Block, revision: i64) -> Result<Self> {
+        let entries = block.entries.iter().enumerate();
+        let notes: Vec<Note> = entries
+            .filter(|(_, entry)| {
+                let plain = Entry::queued(entry.customer, entry.booking);
+                let plain = Entry {
+                    state: entry.state,
+                    ..plain
+                };
+                plain != **entry
+            })
+            .map(|(index, entry)| {
+                let next_at = entry.next_at.map(millisecond);
+                let reason = entry.reason.clone();
+                Note(
+                    index,
+                    entry.attempts,
+                    entry.lost,
+                    entry.ever_unknown,
+                    next_at,
+                    reason,
+                )
+            })
+            .collect();
+        Ok(Self {
+            revision,
+            states: block
+                .entries
+                .iter()
+                .map(|entry| letter(entry.state))
+                .collect(),
+            notes: match notes.is_empty() {
+                true => None,
+                false => Some(serde_json::to_string(&notes).map_err(Error::internal)?),
+            },
+            claim: block.claim.as_ref().map(|claim| claim.holder.clone()),
+            claims: block.claims,
+        })
+    }
+}
+
+/// How many deliveries of a block with these states wait for a worker now, or are in one's hand.
+pub(in crate::modules::repositories) fn is_open(states: &str) -> bool {
+    let open = [DeliveryState::Queued, DeliveryState::Sending].map(letter);
+    states.contains(open)
+}
+
+fn entry(event: EventId, recipient: &str, state: char) -> Result<Entry> {
+    let (customer, serial) = match recipient.split_once('.') {
+        Some((customer, serial)) => (customer, Some(stored_ulid(serial)?)),
+        None => (recipient, None),
+    };
+    let customer = UserId::from_ulid(stored_ulid(customer)?);
+    let booking = serial.map(|serial| BookingId::new(event, customer, serial));
+    Ok(Entry {
+        state: state_of(state)?,
+        ..Entry::queued(customer, booking)
+    })
+}
+
+/// A state as a block's row has it.
+fn letter(state: DeliveryState) -> char {
+    match state {
+        DeliveryState::Queued => 'q',
+        DeliveryState::Sending => 's',
+        DeliveryState::Sent => 'S',
+        DeliveryState::Deferred => 'd',
+        DeliveryState::Dead => 'D',
+        DeliveryState::Suppressed => 'X',
+        DeliveryState::Unknown => 'U',
+    }
+}
+
+fn state_of(letter_of_row: char) -> Result<DeliveryState> {
+    const ALL: [DeliveryState; 7] = [
+        DeliveryState::Queued,
+        DeliveryState::Sending,
+        DeliveryState::Sent,
+        DeliveryState::Deferred,
+        DeliveryState::Dead,
+        DeliveryState::Suppressed,
+        DeliveryState::Unknown,
+    ];
+    ALL.into_iter()
+        .find(|state| letter(*state) == letter_of_row)
+        .ok_or_else(|| Error::internal(format!("unknown delivery state {letter_of_row:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use ulid::Ulid;
+
+    use super::*;
+    use crate::types::NotificationKind;
+
+    fn block(entries: Vec<Entry>) -> Block {
+        Block {
+            notification: NotificationId::from_ulid(Ulid::from(7)),
+            number: 3,
+            revision: 5,
+            kind: NotificationKind::EventUpdated,
+            event: EventId::from_ulid(Ulid::from(8)),
+            entries,
+            claim: None,
+            claims: 0,
+            created_at: Timestamp::from_millisecond(1_800_000_000_123).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_row_gives_back_what_went_in() {
+        let tenant = TenantId::parse("north").unwrap();
+        let customer = |number: u128| UserId::from_ulid(Ulid::from(number));
+        let event = EventId::from_ulid(Ulid::from(8));
+        let mut entries: Vec<Entry> = (0..4)
+            .map(|number| Entry::queued(customer(number), None))
+            .collect();
+        entries[1] = Entry {
+            state: DeliveryState::Deferred,
+            attempts: 2,
+            reason: Some("451 \"later\", [please]".to_owned()),
+            next_at: Some(Timestamp::from_millisecond(1_800_000_000_456).unwrap()),
+            ..entries[1].clone()
+        };
+        entries[2] = Entry {
+            state: DeliveryState::Unknown,
+            lost: 1,
+            ever_unknown: true,
+            ..entries[2].clone()
+        };
+        let booking = BookingId::new(event, customer(3), Ulid::from(99));
+        entries[3] = Entry::queued(customer(3), Some(booking));
+        let mut block = block(entries);
+        block.claim = Some(Claim {
+            holder: "somebody".to_owned(),
+        });
+        block.claims = 2;
+        let row = BlockRow::of(&tenant, &block).unwrap();
+        assert_eq!(row.states, "qdUq");
+        assert_eq!(row.into_type().unwrap(), block);
+    }
+
+    #[test]
+    fn a_new_block_has_no_notes() {
+        let entries = vec![Entry::queued(UserId::from_ulid(Ulid::from(1)), None); 32];
+        let progress = BlockProgress::of(&block(entries), 6).unwrap();
+        assert_eq!((progress.notes, progress.revision), (None, 6));
+        assert!(is_open(&progress.states));
+        assert!(!is_open("SdDXU"));
+    }
+
+    #[test]
+    fn every_state_has_a_letter_of_its_own() {
+        for state in ["q", "s", "S", "d", "D", "X", "U"] {
+            let letter_of_row = state.chars().next().unwrap();
+            assert_eq!(letter(state_of(letter_of_row).unwrap()), letter_of_row);
+        }
+        assert!(state_of('?').is_err());
+    }
+}

@@ -1,0 +1,315 @@
+//! Goal: a tenant with many recipients does not hold up one with few, even where both share a shard of the queue; and
+//! a bound on mails a second slows down who is over it, loses nothing, and costs no attempt.
+//!
+//! Method: an engine of this process whose mailer is closed until both tenants owe their mails, the large one first.
+//! Then what counts is how much of it was listed by then, and the order in which mails leave: the small tenant's come
+//! while most of the large one's are still to come. For bounds, the moments at which mails leave are noted.
+
+use std::{
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use boxoffice_engine::{
+    BookTickets, Caller, Delivery, DeliveryState, Engine, Event, Label, NewTicketType,
+    NotificationId, NotificationStatus, PageRequest, Settings, TenantId, UpdateEvent,
+    ports::{MailOutcome, Mailer, OutgoingMail},
+};
+use boxoffice_tests::{
+    Patience, create_event, email, ensure_customer, organizer_and_tenant, quick_settings, wait_for,
+    wait_until,
+};
+use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+const MANY: usize = 600;
+const FEW: usize = 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_tenant_does_not_wait_for_a_large_one_in_its_shard() {
+    // Four blocks of 32.
+    let (listed, order) = order_of_mails(4).await;
+    assert!(
+        listed <= 4 * 32,
+        "{listed} of the large tenant's {MANY} recipients stand in the queue"
+    );
+    let before = of_large_before_last_of_small(&order);
+    // What the window lets wait, and twice as much again for what is listed meanwhile.
+    assert!(
+        before <= 3 * 4 * 32,
+        "{before} of the large tenant's {MANY} mails left before the small one's last"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wide_window_lets_everything_be_listed() {
+    let (listed, _) = order_of_mails(1_000).await;
+    assert_eq!(listed, MANY, "so that the test above is able to fail");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_over_the_rate_waits_and_loses_nothing() {
+    // A second's worth at once, and then 18 a second: 60 take more than 2 s.
+    let rate = NonZeroU32::new(20);
+    let (took, deliveries) = told_at_rate(rate, 60).await;
+    assert!(took >= Duration::from_secs(2), "60 mails took {took:?}");
+    check_untroubled(&deliveries, 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_below_the_rate_is_told_at_once() {
+    let (_, deliveries) = told_at_rate(NonZeroU32::new(1_000), 60).await;
+    check_untroubled(&deliveries, 60);
+}
+
+fn check_untroubled(deliveries: &[Delivery], count: usize) {
+    assert_eq!(deliveries.len(), count);
+    for delivery in deliveries {
+        assert_eq!(delivery.state, DeliveryState::Sent);
+        assert_eq!((delivery.attempts, delivery.ever_unknown), (1, false));
+    }
+}
+
+/// Tells so many customers of a change at a rate, and answers how long that took from its beginning, and what the
+/// ledger says.
+async fn told_at_rate(rate: Option<NonZeroU32>, count: usize) -> (Duration, Vec<Delivery>) {
+    let mails = ClosedMailer::default();
+    mails.open();
+    let settings = Settings {
+        tenant_mails_per_second: rate,
+        ..quick_settings()
+    };
+    let builder = Engine::builder().settings(settings).mailer(mails.clone());
+    let engine = builder.build().await.expect("an engine in memory starts");
+    let north = TenantId::parse("north").expect("a tenant name");
+    let crowd = Crowd::gather(&engine, &north, count).await;
+    let worker = engine.worker().spawn();
+    wait_until(Patience::WORK, "the confirmations", || async {
+        mails.count() >= count
+    })
+    .await;
+    let begun = Instant::now();
+    let notification = crowd.announce(&engine).await;
+    wait_until(Patience::WORK, "everybody to be told", || async {
+        crowd.show(&engine, notification).await.deliveries.sent == count as u64
+    })
+    .await;
+    let took = begun.elapsed();
+    assert!(worker.drain(Patience::START).await);
+    assert_eq!(mails.count(), 2 * count, "one mail each");
+    let page = PageRequest {
+        cursor: None,
+        limit: 100,
+    };
+    let notifications = engine.notifications();
+    let page = notifications.deliveries(&crowd.organizer, notification, page);
+    (took, page.await.expect("deliveries").items)
+}
+
+/// How many mails of the large tenant left before the last one of the small tenant.
+fn of_large_before_last_of_small(order: &[String]) -> usize {
+    let is_small = |address: &String| address.ends_with("@small.test");
+    let last = order.iter().rposition(is_small).expect("mails for both");
+    let before = order[..last].iter().filter(|address| !is_small(address));
+    before.count()
+}
+
+/// Sends an update to both tenants' customers. Answers how many of the large one's were listed while nothing could
+/// leave, and to whom the mails went then, in order.
+async fn order_of_mails(window: u32) -> (usize, Vec<String>) {
+    let mails = ClosedMailer::default();
+    let settings = Settings {
+        bulk_window_blocks: window,
+        // Nothing is published twice while the mailer is closed.
+        republish_after: Duration::from_secs(600),
+        delivery_lease: Duration::from_secs(600),
+        ..quick_settings()
+    };
+    let builder = Engine::builder().settings(settings).mailer(mails.clone());
+    let engine = builder.build().await.expect("an engine in memory starts");
+    let (large, small) = same_shard();
+    let large = Crowd::gather(&engine, &large, MANY).await;
+    let small = Crowd::gather(&engine, &small, FEW).await;
+
+    mails.open();
+    let worker = engine.worker().spawn();
+    wait_until(Patience::WORK, "the confirmations", || async {
+        mails.count() >= MANY + FEW
+    })
+    .await;
+    mails.close();
+    let first = large.announce(&engine).await;
+    wait_until(
+        Patience::WORK,
+        "the large one's mails to be listed as far as may be",
+        || async { mails.waiting() > 0 },
+    )
+    .await;
+    if window as usize * 32 > MANY {
+        large.wait_until_listed(&engine, first).await;
+    }
+    let second = small.announce(&engine).await;
+    let listed = large.show(&engine, first).await.deliveries.total();
+    mails.open();
+    for (crowd, notification, count) in [(&large, first, MANY), (&small, second, FEW)] {
+        wait_until(Patience::WORK, "everybody to be told", || async {
+            let shown = crowd.show(&engine, notification).await;
+            shown.deliveries.sent == count as u64
+        })
+        .await;
+    }
+    assert!(worker.drain(Patience::START).await);
+    let order = mails.order();
+    assert_eq!(order.len(), 2 * (MANY + FEW), "one mail each");
+    let listed = usize::try_from(listed).expect("a thousand at most");
+    (listed, order[MANY + FEW..].to_vec())
+}
+
+/// Two tenants whose tasks lie in the same shard of either queue.
+fn same_shard() -> (TenantId, TenantId) {
+    let named = |name: &str| TenantId::parse(name).expect("a tenant name");
+    let small = "small";
+    let large = (0..)
+        .map(|number| format!("large-{number}"))
+        .find(|name| shard_of(name) == shard_of(small))
+        .expect("there are 16 shards");
+    (named(&large), named(small))
+}
+
+/// FNV-1a, as both queues have it.
+fn shard_of(tenant: &str) -> u32 {
+    let hash = tenant.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    hash % 16
+}
+
+/// A tenant with an event that so many customers have booked.
+struct Crowd {
+    organizer: Caller,
+    event: Event,
+}
+
+impl Crowd {
+    async fn gather(engine: &Engine, tenant: &TenantId, count: usize) -> Self {
+        let (tenant, organizer, _) = organizer_and_tenant(engine, tenant.as_str()).await;
+        let event = create_event(engine, &organizer, Timestamp::now(), 10_000).await;
+        let bookings = (0..count).map(|number| {
+            let (tenant, event) = (&tenant, event.id);
+            async move {
+                let name = format!("c{number}");
+                let customer = ensure_customer(engine, tenant, &name, email(&name, tenant)).await;
+                let command = BookTickets::general(event, 1);
+                let bookings = engine.bookings();
+                let booked = bookings.book_tickets(&customer, command).await;
+                booked.expect("a booking");
+            }
+        });
+        stream::iter(bookings)
+            .buffer_unordered(32)
+            .collect::<Vec<()>>()
+            .await;
+        Self { organizer, event }
+    }
+
+    async fn announce(&self, engine: &Engine) -> NotificationId {
+        let mut details = self.event.details.clone();
+        details.location = Some(Label::parse("location", "New Hall").expect("one line"));
+        let command = UpdateEvent {
+            event: self.event.id,
+            expected_version: self.event.version,
+            details,
+            status: self.event.status,
+            ticket_types: vec![NewTicketType::general(10_000)],
+            total_tickets: None,
+            notify_customers: None,
+        };
+        let events = engine.events();
+        let change = events.update(&self.organizer, command).await;
+        let change = change.expect("a change");
+        change.notification.expect("a new place concerns them").id
+    }
+
+    async fn show(
+        &self,
+        engine: &Engine,
+        notification: NotificationId,
+    ) -> boxoffice_engine::Notification {
+        let notifications = engine.notifications();
+        let shown = notifications.show(&self.organizer, notification).await;
+        shown.expect("a notification")
+    }
+
+    async fn wait_until_listed(&self, engine: &Engine, notification: NotificationId) {
+        wait_for(Patience::WORK, "all recipients to be listed", || async {
+            let shown = self.show(engine, notification).await;
+            (shown.status == NotificationStatus::FannedOut).then_some(())
+        })
+        .await;
+    }
+}
+
+/// Notes to whom mails go, and holds them while it is closed.
+#[derive(Clone)]
+struct ClosedMailer {
+    gate: Arc<Semaphore>,
+    order: Arc<Mutex<Vec<String>>>,
+    waiting: Arc<Mutex<usize>>,
+}
+
+/// More than any test sends.
+const OPEN: usize = 1_000_000;
+
+impl Default for ClosedMailer {
+    fn default() -> Self {
+        Self {
+            gate: Arc::new(Semaphore::new(0)),
+            order: Arc::default(),
+            waiting: Arc::default(),
+        }
+    }
+}
+
+impl ClosedMailer {
+    fn open(&self) {
+        self.gate.add_permits(OPEN);
+    }
+
+    fn close(&self) {
+        self.gate.forget_permits(OPEN);
+    }
+
+    fn count(&self) -> usize {
+        self.order.lock().expect("no holder panics").len()
+    }
+
+    fn waiting(&self) -> usize {
+        *self.waiting.lock().expect("no holder panics")
+    }
+
+    fn order(&self) -> Vec<String> {
+        self.order.lock().expect("no holder panics").clone()
+    }
+}
+
+#[async_trait]
+impl Mailer for ClosedMailer {
+    async fn send(&self, mail: &OutgoingMail) -> MailOutcome {
+        *self.waiting.lock().expect("no holder panics") += 1;
+        let passed = self.gate.acquire().await.expect("the gate stays");
+        drop(passed);
+        *self.waiting.lock().expect("no holder panics") -= 1;
+        let mut order = self.order.lock().expect("no holder panics");
+        order.push(mail.to.to_string());
+        MailOutcome::Sent {
+            reply: "noted".to_owned(),
+        }
+    }
+
+    fn concurrency(&self) -> usize {
+        8
+    }
+}
