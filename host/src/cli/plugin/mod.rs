@@ -1,8 +1,9 @@
 //! `boxoffice plugin …`: what somebody who writes plugins needs.
 //!
-//! Called by the program. `check` and `run` do what a host does, with the same code; `push` asks a running host.
+//! Called by the program. `new` writes a project, `check` and `run` do what a host does, with the same code; `push` asks a running host.
 
 mod check;
+mod new;
 mod run;
 
 use std::{path::Path, sync::Arc};
@@ -22,6 +23,8 @@ pub(crate) const COMPILE: &str = "plugin-compile";
 /// `boxoffice plugin …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
+    /// Writes a project that builds, into a new folder.
+    New(new::NewArgs),
     /// Says whether a host would take a component, and what it is made of.
     Check(check::CheckArgs),
     /// Makes one call of a component, as a host would, and prints the answer and what it cost.
@@ -31,6 +34,7 @@ pub(super) enum PluginCommand {
 /// Runs one of these commands.
 pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<()> {
     match command {
+        PluginCommand::New(args) => new::new(&args),
         PluginCommand::Check(args) => check::check(args).await,
         PluginCommand::Run(args) => run::run(args).await,
     }

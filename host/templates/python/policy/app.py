@@ -1,0 +1,32 @@
+"""Limits how many tickets one booking may hold. Configuration: {"ticketsMax": 4}
+
+Each call runs in a fresh instance: a variable kept here is gone the next time.
+"""
+
+import json
+
+# componentize-py makes wit_world of wit/boxoffice.wit when it builds.
+from wit_world import exports
+from wit_world.exports.booking_policy import (
+    CancellationDecision_Accept,
+    Decision_Accept,
+    Decision_Reject,
+    Rejection,
+)
+from wit_world.imports.host import LogLevel, log
+
+
+class BookingPolicy(exports.BookingPolicy):
+    """What the host calls: the interface booking-policy, names in snake_case."""
+
+    def validate_booking(self, request, config):
+        # What is raised ends the call, which refuses the booking.
+        tickets_max = json.loads(config)["ticketsMax"]
+        tickets = sum(line.quantity for line in request.lines)
+        if tickets <= tickets_max:
+            return Decision_Accept()
+        log(LogLevel.INFO, f"{tickets} tickets are too many")
+        return Decision_Reject(Rejection("too-many-tickets", f"Up to {tickets_max} tickets a booking."))
+
+    def validate_cancellation(self, request, config):
+        return CancellationDecision_Accept()

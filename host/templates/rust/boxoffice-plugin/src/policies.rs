@@ -1,0 +1,75 @@
+//! Policies: the trait that a plugin implements, and its way into the world's exports.
+//!
+//! Used by plugins through the crate's face; calls the reading of the configuration.
+
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Adjustment, BookingRequest, CancellationDecision, CancellationRequest, Decision, Rejection,
+    bindings::policy::exports::boxoffice::plugin::booking_policy::Guest, configuration,
+};
+
+/// Decides about bookings. The implementing type is the plugin's configuration.
+///
+/// Each call runs in a fresh instance: nothing that it keeps is there the next time.
+pub trait Policy: DeserializeOwned {
+    /// Says whether a booking may be made, and at which prices.
+    fn validate_booking(&self, request: BookingRequest) -> Decision;
+
+    /// Says whether a customer may cancel; yes, unless the plugin says otherwise.
+    fn validate_cancellation(&self, _request: CancellationRequest) -> CancellationDecision {
+        CancellationDecision::Accept
+    }
+}
+
+/// Makes a component of a [`Policy`]: `boxoffice_plugin::export_policy!(MyPolicy);`
+#[macro_export]
+macro_rules! export_policy {
+    ($policy:ty) => {
+        type BoxofficePolicy = $crate::expanded::ExportedPolicy<$policy>;
+        $crate::expanded::policy::export_policy_world!(BoxofficePolicy with_types_in $crate::expanded::policy);
+    };
+}
+
+/// A policy as the world's exports want it.
+pub struct Exported<P>(PhantomData<P>);
+
+impl<P: Policy> Guest for Exported<P> {
+    fn validate_booking(request: BookingRequest, config: String) -> Decision {
+        configuration::read::<P>(&config).validate_booking(request)
+    }
+
+    fn validate_cancellation(request: CancellationRequest, config: String) -> CancellationDecision {
+        configuration::read::<P>(&config).validate_cancellation(request)
+    }
+}
+
+impl Rejection {
+    /// Makes a no of a code for programs (1 to 64 of `a-z`, `0-9`, `-`) and one line for the customer.
+    pub fn new(code: &str, reason: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<Rejection> for Decision {
+    fn from(rejection: Rejection) -> Self {
+        Self::Reject(rejection)
+    }
+}
+
+impl From<Rejection> for CancellationDecision {
+    fn from(rejection: Rejection) -> Self {
+        Self::Reject(rejection)
+    }
+}
+
+impl From<Adjustment> for Decision {
+    fn from(adjustment: Adjustment) -> Self {
+        Self::Adjust(adjustment)
+    }
+}
