@@ -2,6 +2,7 @@
 
 mod bulk;
 mod scene;
+mod schemas;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
