@@ -2,9 +2,10 @@
 """Runs the tests of Boxoffice: python3 tests/run.py [--long] [FILTER]
 
 Fetches what the tests need into a cache, builds everything once, runs every stage, and prints the seconds of each.
-Needs Rust, a C compiler and Python 3.9+ with pip; servers are started by the tests themselves on free loopback
-ports. With FILTER only the integration tests whose name holds it are run. --long adds more rounds of the crash tests
-and clippy. Nothing is skipped silently: what was not run is named at the end.
+Needs Rust, a C compiler, Python 3.9+ with pip and, for the plugins, Node.js 20+ with npm; servers are started by the
+tests themselves on free loopback ports. With FILTER only the integration tests whose name holds it are run. --long adds
+more rounds of the crash tests, the plugin in Python, and clippy. Nothing is skipped silently: what was not run is named
+at the end.
 
 BOXOFFICE_CACHE names the cache (default: test-cache in cargo's target folder); CARGO_TARGET_DIR is honoured.
 """
@@ -22,6 +23,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+
+from guests import Guests
 
 ROOT = Path(__file__).resolve().parent.parent
 AIOSMTPD = "aiosmtpd==1.4.6"
@@ -59,7 +63,7 @@ def main():
         signal.signal(name, lambda number, frame: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description="Runs the tests of Boxoffice.")
     parser.add_argument("filter", nargs="?", help="only integration tests whose name holds this")
-    parser.add_argument("--long", action="store_true", help="more crash rounds, and clippy")
+    parser.add_argument("--long", action="store_true", help="more crash rounds, the plugin in Python, and clippy")
     arguments = parser.parse_args()
     try:
         sys.exit(run_stages(arguments))
@@ -73,16 +77,20 @@ def run_stages(arguments):
     target = target_folder()
     cache = Path(os.environ.get("BOXOFFICE_CACHE", target / "test-cache")).resolve()
     built = Built(target)
+    guests = Guests(ROOT, cache, SimpleNamespace(Failed=Failed, run=run, retried=retried, fetch_package=fetch_package))
     whole = not arguments.filter
+    # Tests of plugins need them; they would be most of the time of any other filter's first run.
+    with_guests = whole or "plugin" in arguments.filter
     stages = [
         ("fetch", True, lambda: fetch(cache)),
         ("build", True, built.build),
+        ("guests", with_guests, lambda: guests.build(arguments.long)),
         ("format", whole, check_format),
         ("layer probes", whole, lambda: run_probes(cache)),
         ("deploy files", whole, lambda: check_deploy(built, cache)),
         ("unit tests", whole, lambda: run_unit_tests(built)),
         ("doc tests", whole, lambda: run(["cargo", "test", "--workspace", "--doc", "--locked"], minutes=15)),
-        ("integration tests", True, lambda: run_integration_tests(built, cache, arguments)),
+        ("integration tests", True, lambda: run_integration_tests(built, cache, guests, arguments)),
         ("clippy", whole and arguments.long, run_clippy),
     ]
     results, not_run = [], []
@@ -249,7 +257,7 @@ def run_unit_tests(built):
         run([executable], minutes=10, folder=folder)
 
 
-def run_integration_tests(built, cache, arguments):
+def run_integration_tests(built, cache, guests, arguments):
     binaries = [test for test in built.tests if test[0] == "test"]
     if [name for _, name, _, _ in binaries] != ["it"]:
         raise Failed(f"there is to be one integration test binary, `it`: {[name for _, name, _, _ in binaries]}")
@@ -260,6 +268,7 @@ def run_integration_tests(built, cache, arguments):
         "BOXOFFICE_PYTHON": sys.executable,
         "BOXOFFICE_AIOSMTPD": str(cache / "python"),
         "BOXOFFICE_NATS_SERVER": str(nats_server(cache / "nats")),
+        **guests.environment(),
         "BOXOFFICE_LONG": "1" if arguments.long else "0",
         # A snapshot that differs is a failure, not a file in the source tree.
         "INSTA_UPDATE": "no",

@@ -21,6 +21,8 @@ mod mail;
 mod mail_workers;
 mod nats_access;
 mod nats_workers;
+mod plugin_guests;
+mod plugin_projects;
 mod properties;
 mod queue;
 mod race;
