@@ -2,20 +2,26 @@
 //!
 //! Called by hosts and platforms. Wires modules and ports together; there is no global state.
 
-use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     Error, ErrorCode, Result,
     app_modules::{
-        Bookings, Buckets, Events, Holds, Notifications, Operators, Sessions, Subscriptions,
-        Tenants, Turns, Users,
+        Bookings, Buckets, Events, Holds, Notifications, Operators, Plugins, Sessions,
+        Subscriptions, Tenants, Turns, Users,
     },
     modules::{Modules, Surroundings},
     ports::{
-        Clock, FolderMailer, IdSource, Links, Mailer, Policy, Queue, SystemClock, Templates,
-        UlidIds,
+        Clock, FolderMailer, IdSource, Links, Mailer, PluginRef, PluginRuntime, Policy, Queue,
+        SystemClock, Templates, UlidIds,
     },
     types::EmailAddress,
     worker::Worker,
@@ -113,6 +119,9 @@ pub(crate) struct Inner {
     pub(crate) modules: Modules,
     pub(crate) surroundings: Surroundings,
     pub(crate) policies: Vec<Arc<dyn Policy>>,
+    pub(crate) plugins: Option<Arc<dyn PluginRuntime>>,
+    /// Plugins that this process is compiling.
+    pub(crate) preparing: Mutex<HashSet<PluginRef>>,
     pub(crate) templates: Option<Arc<dyn Templates>>,
     pub(crate) links: Option<Arc<dyn Links>>,
     pub(crate) mailer: Arc<dyn Mailer>,
@@ -139,6 +148,7 @@ impl Engine {
             settings: Settings::default(),
             mailer: None,
             policies: Vec::new(),
+            plugins: None,
             templates: None,
             links: None,
             queue: None,
@@ -192,6 +202,11 @@ impl Engine {
         Notifications(self.0.clone())
     }
 
+    /// Use cases around plugins.
+    pub fn plugins(&self) -> Plugins {
+        Plugins(self.0.clone())
+    }
+
     /// The queue that tasks go through: the embedded one, or what the platform supplied. For looking at it and for
     /// tests of queues; the worker needs no help, and a task fetched here is a task it does not get.
     pub fn queue(&self) -> Arc<dyn Queue> {
@@ -218,6 +233,7 @@ pub struct EngineBuilder {
     settings: Settings,
     mailer: Option<Arc<dyn Mailer>>,
     policies: Vec<Arc<dyn Policy>>,
+    plugins: Option<Arc<dyn PluginRuntime>>,
     templates: Option<Arc<dyn Templates>>,
     links: Option<Arc<dyn Links>>,
     queue: Option<Arc<dyn Queue>>,
@@ -257,6 +273,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> Self {
         self.policies.push(Arc::new(policy));
+        self
+    }
+
+    /// Runs what tenants upload; without it tenants with plugins in use get no bookings from this engine.
+    #[must_use]
+    pub fn plugins(mut self, plugins: impl PluginRuntime) -> Self {
+        self.plugins = Some(Arc::new(plugins));
         self
     }
 
@@ -321,6 +344,8 @@ impl EngineBuilder {
             modules,
             surroundings,
             policies: self.policies,
+            plugins: self.plugins,
+            preparing: Mutex::default(),
             templates: self.templates,
             links: self.links,
             mailer,

@@ -100,6 +100,12 @@ codes! {
     TooManyRequests, "too-many-requests", TooManyRequests, "Too many requests";
     Internal, "internal", Internal, "Something went wrong on our side";
     Unavailable, "unavailable", Unavailable, "Not available right now";
+    PolicyInputTooLarge, "policy-input-too-large", TooLarge, "The request is too large for the organizer's policy";
+    PluginTaken, "plugin-taken", Conflict, "The component was uploaded under another name";
+    PluginNotReady, "plugin-not-ready", Conflict, "The plugin version cannot be used";
+    PluginRejected, "plugin-rejected", Invalid, "The component is no plugin of ours";
+    PluginsOff, "plugins-off", Unavailable, "This host runs no plugins";
+    PolicyBusy, "policy-busy", Unavailable, "The organizer's policies are busy";
     EventBusy, "event-busy", Unavailable, "Too many people are booking this event right now";
     OutcomeUnknown, "outcome-unknown", Unavailable, "The outcome could not be found out";
     PolicyUnavailable, "policy-unavailable", Unavailable, "The organizer's policy could not be asked";

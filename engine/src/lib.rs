@@ -64,6 +64,7 @@
 pub mod app_modules;
 mod engine;
 mod error;
+mod gate;
 mod modules;
 pub mod ports;
 pub mod types;
@@ -71,5 +72,6 @@ mod worker;
 
 pub use engine::{Engine, EngineBuilder, Settings, Store};
 pub use error::{Error, ErrorCode, ErrorKind, Result};
+pub use modules::PluginLogEntry;
 pub use types::*;
 pub use worker::{Worker, WorkerHandle};

@@ -29,6 +29,9 @@ pub(crate) enum AssemblyError {
     /// The NATS servers don't take us, and never will like this.
     #[error("queue: {0}")]
     Queue(#[from] boxoffice_nats::ConnectError),
+    /// Plugins cannot be run on this machine.
+    #[error("plugins: {0}; `enabled = false` under [plugins] goes on without them")]
+    Plugins(String),
     /// The mail folder could not be made.
     #[error("mail folder {}: {source}", folder.display())]
     MailFolder {
@@ -60,6 +63,7 @@ pub(crate) async fn engine(config: &Config, mails: Mails) -> Result<Engine, Asse
         Mails::Sent => with_mailer(builder, config)?,
         Mails::LeftToOthers => builder.mailer(NoMailer),
     };
+    let builder = with_plugins(builder, config)?;
     let builder = match &config.queue {
         Some(options) => builder.queue(Arc::new(queue(options).await?)),
         None => builder,
@@ -157,6 +161,62 @@ fn store(config: &StoreConfig) -> Store {
             username,
             password,
         },
+    }
+}
+
+#[cfg(feature = "plugins")]
+fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder, AssemblyError> {
+    use crate::plugin_host::{CallLimits, Compiler, PluginCache, PluginHost, PluginHostSettings};
+
+    let Some(plugins) = &config.plugins else {
+        return Ok(builder);
+    };
+    let failed = |error: std::io::Error| AssemblyError::Plugins(error.to_string());
+    let compiler = Compiler::Program {
+        path: std::env::current_exe().map_err(failed)?,
+        arguments: vec![crate::cli::PLUGIN_COMPILE.to_owned()],
+    };
+    let defaults = PluginHostSettings::new(compiler);
+    let cache = match config.data_folder() {
+        None => None,
+        Some(folder) => Some(PluginCache {
+            folder: data_folder::plugin_cache(folder),
+            key: data_folder::plugin_cache_key(folder).map_err(failed)?,
+        }),
+    };
+    let settings = PluginHostSettings {
+        upload_bytes_max: plugins.upload_bytes_max,
+        policy: CallLimits {
+            time: plugins.policy_time,
+            fuel: plugins.policy_fuel,
+            memory_bytes: plugins.memory_bytes_max,
+            ..defaults.policy
+        },
+        template: CallLimits {
+            time: plugins.template_time,
+            fuel: plugins.template_fuel,
+            memory_bytes: plugins.memory_bytes_max,
+            ..defaults.template
+        },
+        tenant_calls_max: plugins.tenant_calls_max,
+        calls_max: plugins.calls_max,
+        tenant_fuel_per_second: plugins.tenant_fuel_per_second,
+        compile_time_max: plugins.compile_time,
+        compile_memory_bytes_max: plugins.compile_memory_bytes_max,
+        cache,
+        ..defaults
+    };
+    let host = PluginHost::new(settings).map_err(AssemblyError::Plugins)?;
+    Ok(builder.plugins(host))
+}
+
+#[cfg(not(feature = "plugins"))]
+fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder, AssemblyError> {
+    match &config.plugins {
+        Some(_) => Err(AssemblyError::Plugins(
+            "this program was built without them".to_owned(),
+        )),
+        None => Ok(builder),
     }
 }
 

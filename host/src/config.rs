@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) mail: MailConfig,
     /// What tasks go through, if not the store.
     pub(crate) queue: Option<JetStreamOptions>,
+    /// How plugins are run, if they are.
+    pub(crate) plugins: Option<PluginsConfig>,
     /// Where a worker process answers health checks.
     pub(crate) worker_listen: SocketAddr,
     /// The engine's numbers.
@@ -85,6 +87,22 @@ pub(crate) struct HttpConfig {
     pub(crate) request_timeout: Duration,
 }
 
+/// How plugins are run.
+#[derive(Debug, Clone)]
+pub(crate) struct PluginsConfig {
+    pub(crate) upload_bytes_max: usize,
+    pub(crate) policy_time: Duration,
+    pub(crate) policy_fuel: u64,
+    pub(crate) template_time: Duration,
+    pub(crate) template_fuel: u64,
+    pub(crate) memory_bytes_max: usize,
+    pub(crate) tenant_calls_max: usize,
+    pub(crate) calls_max: usize,
+    pub(crate) tenant_fuel_per_second: u64,
+    pub(crate) compile_time: Duration,
+    pub(crate) compile_memory_bytes_max: u64,
+}
+
 /// How mails leave.
 #[derive(Debug)]
 pub(crate) enum MailConfig {
@@ -127,6 +145,7 @@ impl Config {
             },
             mail: mail(&reader)?,
             queue: queue(&reader)?,
+            plugins: plugins(&reader)?,
             worker_listen: reader.address("worker.listen")?,
             engine: engine(&reader)?,
             logs: LogsConfig {
@@ -216,6 +235,30 @@ fn keys(reader: &Reader) -> Result<Option<TokenKeys>, ConfigError> {
     TokenKeys::new(keys).map(Some).map_err(|reason| {
         ConfigError::new("auth.keys", "(secrets)", format_args!("right: {reason}"))
     })
+}
+
+fn plugins(reader: &Reader) -> Result<Option<PluginsConfig>, ConfigError> {
+    let is_enabled = reader.yes_or_no("plugins.enabled")?;
+    let config = PluginsConfig {
+        // 64 MiB is twice the largest toolchain's output.
+        upload_bytes_max: reader.number("plugins.upload_bytes_max", 1_024..=67_108_864)?,
+        policy_time: reader.seconds("plugins.policy_time_seconds", 0.001..=10.0)?,
+        policy_fuel: reader.number("plugins.policy_fuel", 1_000..=100_000_000_000)?,
+        template_time: reader.seconds("plugins.template_time_seconds", 0.001..=60.0)?,
+        template_fuel: reader.number("plugins.template_fuel", 1_000..=100_000_000_000)?,
+        // A component has at least a page of memory; the pool keeps 4 GiB of address space for each at most.
+        memory_bytes_max: reader.number("plugins.memory_bytes_max", 65_536..=1_073_741_824)?,
+        tenant_calls_max: reader.number("plugins.tenant_calls_max", 1..=1_000)?,
+        calls_max: reader.number("plugins.calls_max", 1..=1_000)?,
+        tenant_fuel_per_second: reader
+            .number("plugins.tenant_fuel_per_second", 1_000..=1_000_000_000_000)?,
+        compile_time: reader.seconds("plugins.compile_seconds", 0.01..=3_600.0)?,
+        compile_memory_bytes_max: reader.number(
+            "plugins.compile_memory_bytes_max",
+            1_048_576..=68_719_476_736,
+        )?,
+    };
+    Ok(is_enabled.then_some(config))
 }
 
 fn mail(reader: &Reader) -> Result<MailConfig, ConfigError> {

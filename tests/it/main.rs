@@ -23,6 +23,7 @@ mod nats_access;
 mod nats_workers;
 mod plugin_guests;
 mod plugin_projects;
+mod plugins;
 mod properties;
 mod queue;
 mod race;

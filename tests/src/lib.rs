@@ -5,6 +5,7 @@
 //! faces only. What a test needs and lacks makes it fail with what to do; nothing is skipped.
 
 mod client;
+mod components;
 mod configs;
 mod crowd;
 mod folders;
@@ -18,6 +19,9 @@ mod servers;
 mod wait;
 
 pub use client::{Account, Answer, Client, Problem};
+pub use components::{
+    Component, owner_of, plugin_host, plugin_settings, put_into_use, upload, upload_any, using,
+};
 pub use configs::Config;
 pub use crowd::{Crowd, is_final, wait_until_final, wait_until_final_within};
 pub use folders::{TempFolder, workspace_root};

@@ -16,25 +16,16 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
-    modules::{Door, Placement, PolicyDecision, RequestedBooking, read_with_event},
-    ports::{BookingView, CustomerView, Decision, EventView, LineView, TicketTypeView},
+    gate::Asked,
+    modules::{CancelDecision, Door, Placement, RequestedBooking, read_with_event},
     types::{
-        BookTickets, Booking, BookingId, Caller, CancelCause, Event, EventId, Page, PageRequest,
-        Role, TenantId, TicketType,
+        BookTickets, Booking, BookingId, BookingStatus, Caller, CancelCause, Event, EventId, Page,
+        PageRequest, Role, TenantId,
     },
 };
 
 /// How often policies are asked about one request before it is given up: what they see may move each time.
 const DECISIONS_MAX: u32 = 3;
-/// A policy may raise a price to this many times the list price; anything above is taken for its mistake.
-const PRICE_FACTOR_MAX: u64 = 10;
-
-/// What came of asking the policies.
-enum Asked {
-    Decided(PolicyDecision),
-    /// The same request was answered before.
-    Recorded(Placement),
-}
 
 pub use holds::Holds;
 
@@ -48,7 +39,7 @@ impl Bookings {
     /// # Errors
     /// `field-invalid`, `not-found`, `not-enough-tickets`, `event-not-published`, `event-cancelled`,
     /// `sales-not-open`, `sales-closed`, `price-changed`, `policy-rejected`, `policy-unavailable`,
-    /// `idempotency-key-reused`, `conflict-try-again`, `event-busy`, `outcome-unknown`.
+    /// `policy-busy`, `policy-input-too-large`, `idempotency-key-reused`, `conflict-try-again`, `event-busy`, `outcome-unknown`.
     pub async fn book_tickets(&self, caller: &Caller, command: BookTickets) -> Result<Booking> {
         let customer = caller.acting_user()?;
         let tenant = caller.tenant()?;
@@ -64,6 +55,7 @@ impl Bookings {
             lines: command.lines,
             expected_total_minor: command.expected_total_minor,
             idempotency,
+            policy_version: 0,
             decision: None,
         };
         match self.pass_gate(tenant, request).await? {
@@ -155,11 +147,13 @@ impl Bookings {
         if !own {
             caller.require_manager(event.organizer)?;
         }
-        self.0
-            .modules
-            .bookings
-            .cancel(caller.tenant()?, booking, cause)
-            .await
+        let tenant = caller.tenant()?;
+        if own {
+            self.cancel_by_customer(tenant, found).await
+        } else {
+            let cancelled = self.0.modules.bookings.cancel(tenant, booking, cause, None);
+            cancelled.await?.ok_or_else(kept_changing)
+        }
     }
 
     /// The gate that every door into a booking leads through: policies, then the guarded transaction, and again if what
@@ -170,9 +164,15 @@ impl Bookings {
         mut request: RequestedBooking,
     ) -> Result<Placement> {
         let is_decided_here = !matches!(request.door, Door::Confirm(_));
+        let plugins = &self.0.modules.plugins;
+        let mut set = plugins.set(tenant).await?;
         for _ in 0..DECISIONS_MAX {
-            if is_decided_here && !self.0.policies.is_empty() {
-                match self.ask_policies(tenant, &request).await? {
+            request.policy_version = set.version;
+            request.decision = None;
+            let asks =
+                !self.0.policies.is_empty() || set.policies_of(request.event).next().is_some();
+            if is_decided_here && asks {
+                match self.0.ask_about_booking(tenant, &request, &set).await? {
                     Asked::Recorded(placement) => return Ok(placement),
                     Asked::Decided(decision) => request.decision = Some(decision),
                 }
@@ -184,74 +184,49 @@ impl Bookings {
                 .place(tenant, request.clone())
                 .await?
             {
-                Placement::DecideAgain => {}
+                Placement::DecideAgain => set = plugins.fresh_set(tenant).await?,
                 placement => return Ok(placement),
             }
         }
-        Err(Error::new(
-            ErrorCode::ConflictTryAgain,
-            "What the organizer's policy decides on kept changing; send the request again.",
-        )
-        .retry_after(Duration::from_secs(1)))
+        Err(kept_changing())
     }
 
-    /// Asks every policy in order; each sees prices as the one before left them, and the first no stops.
-    async fn ask_policies(&self, tenant: &TenantId, request: &RequestedBooking) -> Result<Asked> {
-        let seen = self
-            .0
-            .modules
-            .bookings
-            .before_policies(tenant, request)
-            .await?;
-        if let Some(placement) = seen.recorded {
-            return Ok(Asked::Recorded(placement));
-        }
-        let none = || Error::not_found("event", request.event);
-        let inventory = seen.inventory.ok_or_else(none)?;
-        let tickets_in_event = seen.tickets_in_event;
-        let event = self
-            .0
-            .modules
-            .events
-            .find(tenant, request.event)
-            .await?
-            .ok_or_else(none)?;
-        let mut view = BookingView {
-            tenant: tenant.clone(),
-            lines: list_prices(&event.ticket_types, request)?,
-            customer: CustomerView {
-                pseudonym: pseudonym(tenant, request),
-                tickets_in_event,
-            },
-            event: event_view(&event),
-            now: self.0.surroundings.now(),
-        };
-        let list_prices: Vec<u32> = view
-            .lines
-            .iter()
-            .map(|line| line.unit_price_minor)
-            .collect();
-        for policy in &self.0.policies {
-            match policy.validate_booking(&view).await {
-                Ok(Decision::Accept) => {}
-                Ok(Decision::Reject { code, reason }) => {
-                    return Err(Error::new(ErrorCode::PolicyRejected, reason).policy_code(code));
-                }
-                Ok(Decision::Adjust {
-                    unit_prices_minor, ..
-                }) => adjust(&mut view, &list_prices, unit_prices_minor)?,
-                Err(failure) => return Err(policy_unavailable(failure)),
+    /// Cancels if the policies let the customer; what they decided on must still be so when it is written.
+    async fn cancel_by_customer(&self, tenant: &TenantId, booking: Booking) -> Result<Booking> {
+        let modules = &self.0.modules;
+        let mut set = modules.plugins.set(tenant).await?;
+        for _ in 0..DECISIONS_MAX {
+            let asks = set.policies_of(booking.event).next().is_some();
+            let seen = if booking.status == BookingStatus::Confirmed
+                && (asks || !self.0.policies.is_empty())
+            {
+                let event = modules.events.find(tenant, booking.event).await?;
+                let event = event.ok_or_else(|| Error::not_found("event", booking.event))?;
+                let tickets = modules
+                    .bookings
+                    .tickets_of(tenant, booking.event, booking.customer)
+                    .await?;
+                self.0
+                    .ask_about_cancellation(tenant, &booking, &event, tickets, &set)
+                    .await?;
+                Some((event.version, tickets))
+            } else {
+                None
+            };
+            let decision = CancelDecision {
+                policy_version: set.version,
+                seen,
+            };
+            let cancelled = modules
+                .bookings
+                .cancel(tenant, booking.id, CancelCause::Customer, Some(decision))
+                .await?;
+            match cancelled {
+                Some(booking) => return Ok(booking),
+                None => set = modules.plugins.fresh_set(tenant).await?,
             }
         }
-        Ok(Asked::Decided(PolicyDecision {
-            event_version: inventory.event_version,
-            tickets_in_event,
-            unit_prices_minor: view
-                .lines
-                .iter()
-                .map(|line| line.unit_price_minor)
-                .collect(),
-        }))
+        Err(kept_changing())
     }
 
     /// A booking with its event, for those who may see it.
@@ -288,91 +263,17 @@ fn as_seen(booking: Booking, event: Option<&Event>) -> Booking {
     }
 }
 
+fn kept_changing() -> Error {
+    Error::new(
+        ErrorCode::ConflictTryAgain,
+        "What the organizer's policy decides on kept changing; send the request again.",
+    )
+    .retry_after(Duration::from_secs(1))
+}
+
 /// What makes two requests the same: everything but the key itself.
 fn request_hash(command: &BookTickets) -> String {
     let canonical = json!([command.event, command.lines, command.expected_total_minor]);
     let digest = Sha256::digest(canonical.to_string().as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A name for the customer that is the same within the tenant and says nothing outside it.
-fn pseudonym(tenant: &TenantId, request: &RequestedBooking) -> String {
-    let digest = Sha256::digest(format!("{tenant}/{}", request.customer).as_bytes());
-    digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-fn event_view(event: &Event) -> EventView {
-    EventView {
-        id: event.id,
-        version: event.version,
-        title: event.details.title.to_string(),
-        starts_at: event.details.starts_at,
-        ends_at: event.details.ends_at,
-        time_zone: event.details.time_zone.clone(),
-        location: event.details.location.as_ref().map(ToString::to_string),
-        currency: event.currency.clone(),
-        ticket_types: event
-            .ticket_types
-            .iter()
-            .map(|kind| TicketTypeView {
-                id: kind.id.to_string(),
-                name: kind.name.to_string(),
-                price_minor: kind.price_minor,
-            })
-            .collect(),
-    }
-}
-
-fn list_prices(types: &[TicketType], request: &RequestedBooking) -> Result<Vec<LineView>> {
-    let line = |(index, line): (usize, &crate::types::BookLine)| {
-        let kind = line.ticket_type_of(index, types)?;
-        Ok(LineView {
-            ticket_type: kind.id.to_string(),
-            quantity: line.quantity,
-            unit_price_minor: kind.price_minor,
-        })
-    };
-    request.lines.iter().enumerate().map(line).collect()
-}
-
-/// Takes over a policy's prices, unless they cannot be meant.
-fn adjust(view: &mut BookingView, list_prices: &[u32], unit_prices_minor: Vec<u32>) -> Result<()> {
-    if unit_prices_minor.len() != view.lines.len() {
-        return Err(policy_unavailable(crate::ports::HookFailure::Failed(
-            format!(
-                "{} prices for {} lines",
-                unit_prices_minor.len(),
-                view.lines.len()
-            ),
-        )));
-    }
-    for ((line, price), list_price) in view
-        .lines
-        .iter_mut()
-        .zip(unit_prices_minor)
-        .zip(list_prices)
-    {
-        if u64::from(price) > u64::from(*list_price) * PRICE_FACTOR_MAX {
-            let failure =
-                format!("a price of {price} is more than ten times the list price {list_price}");
-            return Err(policy_unavailable(crate::ports::HookFailure::Failed(
-                failure,
-            )));
-        }
-        line.unit_price_minor = price;
-    }
-    Ok(())
-}
-
-fn policy_unavailable(failure: crate::ports::HookFailure) -> Error {
-    Error::new(
-        ErrorCode::PolicyUnavailable,
-        "The organizer's policy gave no usable answer, so that nothing was booked; try again later.",
-    )
-    .retry_after(Duration::from_secs(10))
-    .caused_by(failure)
 }

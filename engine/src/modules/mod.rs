@@ -18,6 +18,7 @@ mod leases;
 mod mails;
 mod notifications;
 mod passwords;
+mod plugins;
 mod queue;
 mod reminders;
 mod repositories;
@@ -34,7 +35,8 @@ use ulid::Ulid;
 
 pub(crate) use announcements::AnnouncementsModule;
 pub(crate) use bookings::{
-    BookingsModule, Door, Placement, PolicyDecision, RequestedBooking, read_with_event,
+    BookingsModule, CancelDecision, Door, Placement, PolicyDecision, RequestedBooking,
+    read_with_event,
 };
 pub(crate) use events::EventsModule;
 pub(crate) use housekeeping::HousekeepingModule;
@@ -43,6 +45,8 @@ pub(crate) use mails::{MailContext, compose};
 pub(crate) use notifications::{
     BlockTask, ClaimedBlock, Listing, NotificationsModule, Sight, Then, still_wanted,
 };
+pub use plugins::PluginLogEntry;
+pub(crate) use plugins::PluginsModule;
 pub(crate) use queue::EmbeddedQueue;
 pub(crate) use subscriptions::SubscriptionsModule;
 pub(crate) use tenants::TenantsModule;
@@ -88,6 +92,7 @@ pub(crate) struct Modules {
     pub(crate) housekeeping: HousekeepingModule,
     pub(crate) leases: LeasesModule,
     pub(crate) notifications: NotificationsModule,
+    pub(crate) plugins: PluginsModule,
     pub(crate) queue: Arc<EmbeddedQueue>,
     pub(crate) subscriptions: SubscriptionsModule,
     pub(crate) tenants: TenantsModule,
@@ -133,6 +138,10 @@ impl Modules {
                 notifications,
                 bookings,
                 events,
+                surroundings.clone(),
+            ),
+            plugins: PluginsModule::new(
+                repositories::PluginsRepository::new(db.clone()),
                 surroundings.clone(),
             ),
             queue: Arc::new(EmbeddedQueue::new(

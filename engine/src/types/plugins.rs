@@ -67,8 +67,8 @@ impl<'de> Deserialize<'de> for PluginHash {
 }
 
 /// What a tenant calls a plugin, over all its versions: 1 to 64 of `a-z`, `0-9` and inner `-`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PluginName(String);
 
 impl PluginName {
@@ -100,6 +100,26 @@ impl PluginName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for PluginName {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse("name", text)
+    }
+}
+
+impl TryFrom<String> for PluginName {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        Self::parse("name", &text)
+    }
+}
+
+impl From<PluginName> for String {
+    fn from(name: PluginName) -> Self {
+        name.0
     }
 }
 
@@ -155,8 +175,6 @@ pub struct PluginVersion {
     pub uploaded_by: Option<UserId>,
     /// When, UTC.
     pub uploaded_at: Timestamp,
-    /// Since when it is not asked any more, because it failed for too many customers, and how it failed.
-    pub quarantined: Option<(Timestamp, String)>,
 }
 
 /// What happens to a request while a policy cannot be loaded.
@@ -180,7 +198,7 @@ pub struct UploadPlugin {
 }
 
 /// A plugin that is in use.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActivePlugin {
     /// Which plugin.
     pub name: PluginName,
@@ -202,6 +220,9 @@ pub struct ActivePlugin {
     pub decides: bool,
     /// Copied from the version: whether it words mails.
     pub words: bool,
+    /// Since when it is not asked any more, because it failed for too many customers, and how. Bookings it would
+    /// decide about are refused until somebody activates a version again.
+    pub quarantined: Option<(Timestamp, String)>,
 }
 
 /// What is in use at a tenant, in the order in which policies are asked.

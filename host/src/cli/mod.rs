@@ -31,6 +31,9 @@ use crate::{
     config::{ConfigError, Flags},
 };
 
+/// The command that makes this program a compiling child; see `plugin_host::Compiler`.
+#[cfg(feature = "plugins")]
+pub(crate) const PLUGIN_COMPILE: &str = "plugin-compile";
 /// How long tasks that end by themselves may take once a command is over; usually some milliseconds.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -67,7 +70,7 @@ enum Command {
     Plugin(plugin::PluginCommand),
     /// Reads a component and writes its machine code: what a host starts for each upload, in a process of its own.
     #[cfg(feature = "plugins")]
-    #[command(name = plugin::COMPILE, hide = true)]
+    #[command(name = PLUGIN_COMPILE, hide = true)]
     PluginCompile,
     /// Prints the API's OpenAPI document.
     Openapi,

@@ -91,7 +91,32 @@ impl Remote {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<Value> {
-        tokio::time::timeout(ANSWER_TIMEOUT, self.call_untimed(method, path, body))
+        let body = body.map(|body| ("application/json", body.to_string().into()));
+        self.send(method, path, body).await
+    }
+
+    /// Sends a file and answers the JSON of a success.
+    ///
+    /// # Errors
+    /// As those of [`Self::call`].
+    #[cfg(feature = "plugins")]
+    pub(super) async fn upload(
+        &self,
+        path: &str,
+        content_type: &'static str,
+        bytes: Vec<u8>,
+    ) -> anyhow::Result<Value> {
+        let body = Some((content_type, Body::from(bytes)));
+        self.send(Method::POST, path, body).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, Body)>,
+    ) -> anyhow::Result<Value> {
+        tokio::time::timeout(ANSWER_TIMEOUT, self.send_untimed(method, path, body))
             .await
             .unwrap_or_else(|_| {
                 bail!(
@@ -122,11 +147,11 @@ impl Remote {
         }
     }
 
-    async fn call_untimed(
+    async fn send_untimed(
         &self,
         method: Method,
         path: &str,
-        body: Option<Value>,
+        body: Option<(&'static str, Body)>,
     ) -> anyhow::Result<Value> {
         let mut request = Request::builder()
             .method(method)
@@ -137,9 +162,9 @@ impl Remote {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let request = match body {
-            Some(body) => request
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(Body::from(body.to_string())),
+            Some((content_type, body)) => request
+                .header(header::CONTENT_TYPE, content_type)
+                .body(body),
             None => request.body(Body::empty()),
         };
         let request =

@@ -11,6 +11,7 @@ use std::{
 
 use rand::{Rng as _, distr::Alphanumeric};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// The database's folder.
 pub(crate) fn database(folder: &Path) -> PathBuf {
@@ -20,6 +21,32 @@ pub(crate) fn database(folder: &Path) -> PathBuf {
 /// The folder that mails are written to.
 pub(crate) fn mails(folder: &Path) -> PathBuf {
     folder.join("mails")
+}
+
+/// The folder that compiled plugins are kept in. It can be removed at any time.
+pub(crate) fn plugin_cache(folder: &Path) -> PathBuf {
+    folder.join("plugin-cache")
+}
+
+/// The key that compiled plugins are sealed with; made at the first start, and kept beside their folder, not in it.
+///
+/// # Errors
+/// What the file system says.
+pub(crate) fn plugin_cache_key(folder: &Path) -> io::Result<[u8; 32]> {
+    let path = folder.join("plugin-cache.key");
+    let known = fs::read_to_string(&path).ok();
+    // Letters and digits, as all our secrets; 43 of them hold 256 bits.
+    let text = match known {
+        Some(text) if text.len() == 43 => text,
+        // None yet, or damaged: what was sealed with another key is compiled again.
+        _ => {
+            fs::create_dir_all(folder)?;
+            let text = random_text(43);
+            write_private(&path, &text)?;
+            text
+        }
+    };
+    Ok(Sha256::digest(text.as_bytes()).into())
 }
 
 /// Who holds a data folder. A note for people; the lock itself is the store's.

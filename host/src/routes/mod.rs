@@ -27,7 +27,7 @@ use crate::auth::{Authenticate, BearerAuthentication, LoginThrottle, TokenKeys, 
 use controllers::{
     announcements,
     auth::{self, SignIn},
-    bookings, events, health, holds, notifications, operators,
+    bookings, events, health, holds, notifications, operators, plugins,
     problem::{METHOD_NOT_ALLOWED, Problem},
     subscriptions, tenants,
 };
@@ -128,6 +128,7 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             get(notifications::deliveries),
         )
         .route("/api/tenant/suppressions", get(tenants::suppressions))
+        .route("/api/plugins/versions", get(plugins::list_versions))
         .route("/api/operator/tenants", get(operators::list_tenants))
         .route("/api/operator/verification", get(operators::verify))
         .route(
@@ -167,7 +168,17 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/api/holds/{id}/extend", post(holds::extend))
         .route("/api/holds/{id}/confirm", post(holds::confirm))
         .route("/api/holds/{id}/release", post(holds::release))
+        .route("/api/bookings/{id}/decision", get(plugins::decision))
         .route("/api/notifications/{id}", get(notifications::show))
+        .route("/api/plugins", get(plugins::in_use))
+        .route("/api/plugins/{id}/versions", post(plugins::upload))
+        .route("/api/plugins/{id}/activate", post(plugins::activate))
+        .route("/api/plugins/{id}/roll-back", post(plugins::roll_back))
+        .route("/api/plugins/{id}/remove", post(plugins::remove))
+        .route("/api/plugins/{id}/logs", get(plugins::logs))
+        .route("/api/plugins/versions/{id}", get(plugins::show_version))
+        .route("/api/plugins/versions/{id}/dry-run", post(plugins::dry_run))
+        .route("/api/plugins/versions/{id}/replay", post(plugins::replay))
         .route("/api/operator/tenants", post(operators::create_tenant))
         .route(
             "/api/operator/tenants/{tenant}/sender",

@@ -17,7 +17,7 @@ use utoipa::{
 };
 
 use super::controllers::{
-    announcements, auth, bookings, events, health, holds, notifications, operators,
+    announcements, auth, bookings, events, health, holds, notifications, operators, plugins,
     problem::{HOST_CODES, PROBLEM_JSON, ProblemResponse, UNSUPPORTED_MEDIA_TYPE, status_of},
     subscriptions, tenants,
 };
@@ -47,6 +47,8 @@ const SIGN_IN_PATHS: [&str; 5] = [
         holds::create, holds::show, holds::extend, holds::confirm, holds::release,
         bookings::create, bookings::list_mine, bookings::list_of_event, bookings::show, bookings::cancel,
         announcements::create, notifications::show, notifications::deliveries,
+        plugins::in_use, plugins::upload, plugins::list_versions, plugins::show_version, plugins::dry_run,
+        plugins::replay, plugins::activate, plugins::roll_back, plugins::remove, plugins::logs, plugins::decision,
         tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,
         operators::login, operators::create_tenant, operators::list_tenants, operators::create_user,
         operators::list_users, operators::set_sender, operators::verify,
@@ -60,6 +62,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         (name = "bookings", description = "Tickets that customers booked"),
         (name = "holds", description = "Tickets that are kept for customers for a while"),
         (name = "notifications", description = "What customers are told, and how far that has come"),
+        (name = "plugins", description = "Policies and templates of the tenant's own"),
         (name = "tenant", description = "The tenant of the request"),
         (name = "operator", description = "For those who run the installation"),
         (name = "health", description = "For load balancers and supervisors"),

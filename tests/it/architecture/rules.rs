@@ -269,7 +269,10 @@ const REFUSED: &[(&str, &[&str])] = &[
         "engine/src/ports/",
         &["modules", "app_modules", "worker", "engine"],
     ),
-    ("engine/src/modules/", &["app_modules", "worker", "engine"]),
+    (
+        "engine/src/modules/",
+        &["app_modules", "gate", "worker", "engine"],
+    ),
     (
         "engine/src/app_modules/",
         &["modules::repositories", "worker"],

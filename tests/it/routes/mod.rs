@@ -76,6 +76,8 @@ enum Thing {
     Hold,
     OtherHold,
     Notification,
+    Plugin,
+    PluginVersion,
     Tenant,
 }
 
@@ -327,6 +329,92 @@ const ROWS: &[Row] = &[
         None,
         200,
     ),
+    row("GET", "/api/plugins", Door::Owner, Thing::None, None, 200),
+    row(
+        "GET",
+        "/api/plugins/versions",
+        Door::Owner,
+        Thing::None,
+        None,
+        200,
+    ),
+    // Its body is a component, which rows of this table cannot send: the right caller is asked for one.
+    row(
+        "POST",
+        "/api/plugins/{id}/versions",
+        Door::Owner,
+        Thing::None,
+        None,
+        415,
+    ),
+    row(
+        "GET",
+        "/api/plugins/versions/{id}",
+        Door::Owner,
+        Thing::PluginVersion,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/plugins/versions/{id}/dry-run",
+        Door::Owner,
+        Thing::PluginVersion,
+        Some(
+            |_| json!({"question": {"export": "render", "request": {"kind": "x", "locale": "en", "data": {}}}, "config": {}}),
+        ),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/plugins/versions/{id}/replay",
+        Door::Owner,
+        Thing::PluginVersion,
+        Some(|_| json!({"last": 10, "config": {}})),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/plugins/{id}/activate",
+        Door::Owner,
+        Thing::Plugin,
+        Some(
+            |world| json!({"version": world.north.plugin, "config": {"a": 1}, "whenNotLoaded": "refuse", "seesIdentity": false, "enabled": true, "position": 0}),
+        ),
+        200,
+    ),
+    row(
+        "GET",
+        "/api/plugins/{id}/logs",
+        Door::Owner,
+        Thing::Plugin,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/bookings/{id}/decision",
+        Door::Owner,
+        Thing::Booking,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/plugins/{id}/roll-back",
+        Door::Owner,
+        Thing::Plugin,
+        Some(|_| json!({})),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/plugins/{id}/remove",
+        Door::Owner,
+        Thing::Plugin,
+        Some(|_| json!({})),
+        200,
+    ),
     row(
         "POST",
         "/api/operator/login",
@@ -575,6 +663,10 @@ async fn ids_that_nobody_has_are_not_found() {
                 &["AZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ"]
             }
             Thing::Tenant => &["nowhere"],
+            Thing::Plugin => &["unknown"],
+            Thing::PluginVersion => {
+                &["00000000000000000000000000000000000000000000000000000000000000aa"]
+            }
             _ => &["01jzzzzzzzzzzzzzzzzzzzzzzz"],
         };
         let nonsense = [
@@ -619,6 +711,8 @@ async fn rightful_requests_pass() {
 impl Row {
     fn request(&self, client: &Client, thing: &str) -> reqwest::RequestBuilder {
         let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
+        // Where something is made under a name of the caller's, any name does.
+        let thing = if thing.is_empty() { "new" } else { thing };
         let path = self.path.replace("{id}", thing).replace("{tenant}", thing);
         let request = client.request(method, &path);
         match self.method {
@@ -671,6 +765,8 @@ impl World {
             Thing::Hold => self.north.hold.clone(),
             Thing::OtherHold => self.north.other_hold.clone(),
             Thing::Notification => self.north.notification.clone(),
+            Thing::Plugin => "plugin-north".to_owned(),
+            Thing::PluginVersion => self.north.plugin.clone(),
             Thing::Tenant => "north".to_owned(),
         }
     }

@@ -3,7 +3,9 @@
 //! Made over the API where that is quick; no tests here.
 
 use boxoffice_engine::{AddOperator, Caller, EmailAddress, Label, UserRole};
-use boxoffice_tests::{Account, Client, Hosted, TestPlatform};
+use boxoffice_tests::{
+    Account, Client, Component, Hosted, TestPlatform, plugin_host, plugin_settings, put_into_use,
+};
 use serde_json::{Value, json};
 
 use crate::api::{event_body, path_of, text};
@@ -30,11 +32,14 @@ pub(super) struct Side {
     pub(super) hold: String,
     pub(super) other_hold: String,
     pub(super) notification: String,
+    /// The version of the plugin `plugin-TENANT` that is in use, which says yes.
+    pub(super) plugin: String,
 }
 
 impl World {
     pub(super) async fn make() -> Self {
-        let platform = TestPlatform::new().await;
+        let runtime = plugin_host(plugin_settings());
+        let platform = TestPlatform::with(|builder| builder.plugins(runtime)).await;
         platform.may_owe();
         let operator = AddOperator {
             email: EmailAddress::parse("email", "op@boxoffice.test").expect("an address"),
@@ -82,6 +87,7 @@ impl Side {
             platform.user(&id, name, role).await;
         }
         let owner = door.login(&address("owen")).await;
+        let plugin = put_a_plugin_into_use_twice(platform, tenant).await;
         let organizer = door.login(&address("olga")).await;
         let customer = door.login(&address("ann")).await;
         let make = || organizer.client.post("/api/events", event_body(json!({})));
@@ -114,6 +120,7 @@ impl Side {
             hold: id_of(&hold),
             other_hold: id_of(&other_hold),
             notification: id_of(&changed["notification"]),
+            plugin,
             door,
             owner,
             organizer,
@@ -122,4 +129,19 @@ impl Side {
             other_customer,
         }
     }
+}
+
+/// Puts two versions of a plugin that says yes into use, one after the other, so that there is one to go back to.
+/// Answers the second.
+async fn put_a_plugin_into_use_twice(platform: &TestPlatform, tenant: &str) -> String {
+    let owner = Caller::platform(tenant);
+    let mut version = String::new();
+    // Neither name nor content is the other tenant's, too: then asking for it would find the asker's own.
+    let most = if tenant == "north" { 1_000 } else { 2_000 };
+    for component in [Component::at_most(most), Component::at_most(most + 1)] {
+        let name = format!("plugin-{tenant}");
+        let set = put_into_use(&platform.engine, &owner, &name, &component).await;
+        version = set.plugins[0].version.to_string();
+    }
+    version
 }

@@ -39,6 +39,7 @@ impl Holds {
             lines: command.lines,
             expected_total_minor: command.expected_total_minor,
             idempotency,
+            policy_version: 0,
             decision: None,
         };
         match Bookings(self.0.clone()).pass_gate(tenant, request).await? {
@@ -79,6 +80,7 @@ impl Holds {
             lines: Vec::new(),
             expected_total_minor: None,
             idempotency: None,
+            policy_version: 0,
             decision: None,
         };
         let gate = Bookings(self.0.clone());

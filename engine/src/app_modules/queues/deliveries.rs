@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Error, Result,
     modules::{BlockTask, ClaimedBlock, MailContext, Sight, Then, compose, still_wanted},
-    ports::{Lane, MailOutcome, Settlement},
+    ports::{Lane, MailOutcome, Settlement, Templates},
     types::{Booking, Entry, NotificationId, NotificationKind, NotificationStatus, TenantId},
 };
 
@@ -333,7 +333,8 @@ impl Queues {
             // The same moment at every attempt, so that a mail sent twice is the same mail.
             now: letter.written_at,
         };
-        match compose(self.0.templates.as_deref(), &context).await {
+        let words = scene.words.as_ref().map(|words| words as &dyn Templates);
+        match compose(words, &context).await {
             Ok(composed) => {
                 let outcome = self.0.mailer.send(&composed.mail).await;
                 tracing::debug!(

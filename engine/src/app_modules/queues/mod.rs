@@ -6,6 +6,7 @@ mod buckets;
 mod deliveries;
 mod scenes;
 mod turns;
+mod words;
 
 use std::{sync::Arc, time::Duration};
 

@@ -27,6 +27,8 @@ const FRESH_FOR: Duration = Duration::from_secs(2);
 pub(super) struct Scene {
     read_at: Instant,
     pub(super) tenant: Tenant,
+    /// The tenant's own words, or the platform's; none for the built-in ones.
+    pub(super) words: Option<super::words::TenantWords>,
     pub(super) event: Event,
     pub(super) notification: Option<StoredNotification>,
     pub(super) announcement: Option<Announcement>,
@@ -133,6 +135,7 @@ impl Queues {
             subscriptions.unsubscribed(tenant, block.kind, &customers),
         )?;
         let mut scene = Scene {
+            words: super::words::TenantWords::of(&self.0, tenant).await,
             read_at,
             tenant: of_tenant,
             event: event.ok_or_else(|| Error::internal("the event of a delivery is gone"))?,

@@ -4,11 +4,12 @@
 
 use jiff::Timestamp;
 
-use super::{ATTEMPTS_MAX, Rules, counters::taken_back, placing::mails_about};
+use super::{ATTEMPTS_MAX, CancelDecision, Rules, counters::taken_back, placing::mails_about};
 use crate::{
     Error, Result,
     modules::repositories::{
-        GroupQuestion, INVENTORY_MOVED, InventoryChange, StepError, pause_after_conflict,
+        GroupQuestion, INVENTORY_MOVED, InventoryChange, POLICIES_MOVED, StepError,
+        pause_after_conflict,
     },
     types::{
         Booking, BookingId, BookingStatus, CancelCause, CapacityCause, EventStatus, NotificationId,
@@ -23,7 +24,8 @@ impl Rules {
         tenant: &TenantId,
         id: BookingId,
         cause: CancelCause,
-    ) -> Result<Booking> {
+        decision: Option<CancelDecision>,
+    ) -> Result<Option<Booking>> {
         let change = self.surroundings.next_id();
         let notification = NotificationId::from_ulid(self.surroundings.next_id());
         for attempt in 0..ATTEMPTS_MAX {
@@ -31,11 +33,15 @@ impl Rules {
                 pause_after_conflict(attempt).await;
             }
             // The inventory is read first: whatever happens to the booking after that moves it.
-            let question = GroupQuestion::default();
+            let question = GroupQuestion {
+                customers: vec![id.customer()],
+                ..GroupQuestion::default()
+            };
             let snapshot = self
                 .repository
                 .read_group(tenant, id.event(), &question)
                 .await?;
+            let tickets = snapshot.tickets.get(&id.customer()).copied().unwrap_or(0);
             let (Some(inventory), Some(booking)) =
                 (snapshot.inventory, self.repository.find(tenant, id).await?)
             else {
@@ -44,11 +50,19 @@ impl Rules {
             if booking.status == BookingStatus::Cancelled
                 || inventory.status == EventStatus::Cancelled
             {
-                return Ok(read_with_event(
+                return Ok(Some(read_with_event(
                     booking,
                     inventory.status,
                     self.surroundings.now(),
-                ));
+                )));
+            }
+            if let Some(decision) = decision
+                && (decision.policy_version != snapshot.policy_version
+                    || decision
+                        .seen
+                        .is_some_and(|seen| seen != (inventory.event_version, tickets)))
+            {
+                return Ok(None);
             }
             let now = self.surroundings.now();
             let cancelled = Booking {
@@ -73,16 +87,23 @@ impl Rules {
             );
             match self
                 .repository
-                .cancel(tenant, &cancelled, &change, &mails)
+                .cancel(
+                    tenant,
+                    &cancelled,
+                    &change,
+                    &mails,
+                    decision.map(|decision| decision.policy_version),
+                )
                 .await
             {
                 Ok(()) => {
                     self.surroundings.owed.notify_one();
-                    return Ok(cancelled);
+                    return Ok(Some(cancelled));
                 }
                 // A lost answer is settled by reading again: a booking that is cancelled now is answered as it is.
                 Err(StepError::Conflict | StepError::Lost(_)) => {}
-                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) if error.is_guard(INVENTORY_MOVED) || error.is_guard(POLICIES_MOVED) => {
+                }
                 Err(error) => return Err(error.into()),
             }
         }

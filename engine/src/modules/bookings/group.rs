@@ -19,7 +19,8 @@ use crate::{
     modules::{
         lanes::Waiting,
         repositories::{
-            GroupQuestion, GroupSnapshot, INVENTORY_MOVED, StepError, pause_after_conflict,
+            GroupQuestion, GroupSnapshot, INVENTORY_MOVED, POLICIES_MOVED, StepError,
+            pause_after_conflict,
         },
     },
     types::{
@@ -137,7 +138,9 @@ impl Rules {
                     last = StepError::Lost(source);
                 }
                 Err(error @ (StepError::Conflict | StepError::Exists(_))) => last = error,
-                Err(error) if error.is_guard(INVENTORY_MOVED) => last = StepError::Conflict,
+                Err(error) if error.is_guard(INVENTORY_MOVED) || error.is_guard(POLICIES_MOVED) => {
+                    last = StepError::Conflict;
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     Error, Result,
     types::{
-        BookLine, Booking, BookingId, CancelCause, EventId, Hold, HoldId, IdempotencyKey,
-        Inventory, Page, PageRequest, RequestKey, RequestRoute, TenantId, UserId,
+        BookLine, Booking, BookingId, CancelCause, DecisionRecord, EventId, Hold, HoldId,
+        IdempotencyKey, Inventory, Page, PageRequest, RequestKey, RequestRoute, TenantId, UserId,
     },
 };
 
@@ -54,6 +54,8 @@ pub(crate) struct RequestedBooking {
     pub(crate) expected_total_minor: Option<u64>,
     /// The Idempotency-Key with the hash of the request it stands for.
     pub(crate) idempotency: Option<(IdempotencyKey, String)>,
+    /// The version of the tenant's set of plugins that the request was decided under; a confirmation has its hold's.
+    pub(crate) policy_version: u64,
     /// What the policies decided, and on which sight; none if no policy is to be asked.
     pub(crate) decision: Option<PolicyDecision>,
 }
@@ -86,6 +88,16 @@ pub(crate) struct PolicyDecision {
     pub(crate) tickets_in_event: u32,
     /// Price of one ticket for each line, in minor units.
     pub(crate) unit_prices_minor: Vec<u32>,
+    /// What plugins saw and said, to be kept with the booking.
+    pub(crate) record: Option<DecisionRecord>,
+}
+
+/// What a customer's cancellation was decided on; it must still be so when it is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CancelDecision {
+    pub(crate) policy_version: u64,
+    /// The event's version and the customer's tickets in it, if policies were asked.
+    pub(crate) seen: Option<(u64, u32)>,
 }
 
 /// How a request ended that was not refused.
@@ -210,6 +222,22 @@ impl BookingsModule {
         self.rules.expire_holds().await
     }
 
+    /// Tickets of an event that a customer booked or holds.
+    pub(crate) async fn tickets_of(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> Result<u32> {
+        let question = GroupQuestion {
+            customers: vec![customer],
+            ..GroupQuestion::default()
+        };
+        let repository = &self.rules.repository;
+        let snapshot = repository.read_group(tenant, event, &question).await?;
+        Ok(snapshot.tickets.get(&customer).copied().unwrap_or(0))
+    }
+
     pub(crate) async fn find(
         &self,
         tenant: &TenantId,
@@ -251,16 +279,18 @@ impl BookingsModule {
         Ok(page.cut(rows, |booking| booking.id.to_string()))
     }
 
-    /// Cancels a booking and gives its tickets back; one that is cancelled already is answered as it is.
+    /// Cancels a booking and gives its tickets back; one that is cancelled already is answered as it is. None if what the
+    /// policies decided on has moved: ask them again.
     pub(crate) async fn cancel(
         &self,
         tenant: &TenantId,
         id: BookingId,
         cause: CancelCause,
-    ) -> Result<Booking> {
+        decision: Option<CancelDecision>,
+    ) -> Result<Option<Booking>> {
         let key = (tenant.clone(), id.event());
         let turn = self.rules.lanes.turn(&key).await;
-        let outcome = self.rules.cancel(tenant, id, cause).await;
+        let outcome = self.rules.cancel(tenant, id, cause, decision).await;
         self.rules.lanes.done(&key, turn);
         outcome
     }

@@ -18,9 +18,9 @@ use crate::{
         to_millisecond,
     },
     types::{
-        Block, Booking, BookingId, BookingLine, BookingStatus, CapacityCause, Entry, EventId,
-        EventStatus, Hold, HoldId, HoldStatus, Inventory, Lane, NotificationId, NotificationKind,
-        Owed, OwedPart, RequestKey, TenantId, TicketType, UserId,
+        Block, Booking, BookingId, BookingLine, BookingStatus, CapacityCause, DecisionRecord,
+        Entry, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory, Lane, NotificationId,
+        NotificationKind, Owed, OwedPart, RequestKey, TenantId, TicketType, UserId,
     },
 };
 
@@ -45,6 +45,10 @@ struct Draft<'a> {
     /// Keys of this very group, and what came of them.
     fresh: HashMap<RequestKey, (String, Placement)>,
     bookings: Vec<Booking>,
+    /// The version of the tenant's set of plugins.
+    policy_version: u64,
+    /// What the policies saw and said about what is booked or held, by its serial.
+    decisions: Vec<(Ulid, DecisionRecord)>,
     hold_changes: Vec<HoldChange>,
 }
 
@@ -72,6 +76,8 @@ impl Seen<'_> {
             hold_lasts: self.hold_lasts,
             fresh: HashMap::new(),
             bookings: Vec::new(),
+            policy_version: self.snapshot.policy_version,
+            decisions: Vec::new(),
             hold_changes: Vec::new(),
         };
         let mut answers = Vec::with_capacity(requests.len());
@@ -96,6 +102,8 @@ impl Seen<'_> {
             },
             mails: mails_about(self.tenant, notification, kind, &ids, self.now),
             bookings: draft.bookings,
+            policy_version: draft.policy_version,
+            decisions: draft.decisions,
             holds: draft.hold_changes,
             recorded: draft.fresh.into_iter().filter_map(recorded).collect(),
             recorded_until: recorded_until.unwrap_or(Timestamp::MAX),
@@ -140,6 +148,13 @@ impl Draft<'_> {
             Door::Hold => Placement::Held(self.hold(request, serial)?),
             Door::Confirm(id) => Placement::Booked(self.confirm(id)?),
         };
+        // A hold and the booking it becomes have one serial, and so one record.
+        let record = request
+            .decision
+            .as_ref()
+            .and_then(|own| own.record.as_ref());
+        self.decisions
+            .extend(record.map(|record| (serial, record.clone())));
         if let Some((key, hash)) = key.zip(request.hash()) {
             self.fresh.insert(key, (hash.to_owned(), placement.clone()));
         }
@@ -148,6 +163,12 @@ impl Draft<'_> {
 
     /// Whether what the policies decided on is no longer so.
     fn has_moved(&self, request: &RequestedBooking) -> bool {
+        // A confirmation has the decision of its hold, whatever was put into use since.
+        if !matches!(request.door, Door::Confirm(_))
+            && request.policy_version != self.policy_version
+        {
+            return true;
+        }
         let tickets = self.tickets.get(&request.customer).copied().unwrap_or(0);
         request.decision.as_ref().is_some_and(|decision| {
             decision.event_version != self.left.event_version

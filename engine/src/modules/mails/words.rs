@@ -40,7 +40,7 @@ pub(super) async fn render(
                 kind = %context.kind,
                 notification = %context.notification,
                 reason,
-                "the platform's templates gave no usable words; the built-in ones stand in"
+                "the templates gave no usable words; the built-in ones stand in"
             );
             built_in(context.kind, &data)
         }

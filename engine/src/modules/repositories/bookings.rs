@@ -15,12 +15,13 @@ use super::{
         booking_id, millisecond,
     },
     notifications::{NewMails, add_mails},
+    plugins::{add_decisions, add_policy_guard, add_policy_version},
 };
 use crate::{
     Result,
     types::{
-        Booking, BookingId, EventId, Hold, HoldId, Inventory, PageRequest, RequestKey, TenantId,
-        UserId,
+        Booking, BookingId, DecisionRecord, EventId, Hold, HoldId, Inventory, PageRequest,
+        RequestKey, TenantId, UserId,
     },
 };
 
@@ -59,11 +60,13 @@ pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) open_holds: HashMap<UserId, HoldId>,
     /// The holds to be confirmed.
     pub(in crate::modules) holds: HashMap<HoldId, Hold>,
+    /// The version of the tenant's set of plugins.
+    pub(in crate::modules) policy_version: u64,
     /// Which of the plans sent so far was committed, if one was.
     pub(in crate::modules) committed: Option<u32>,
 }
 
-/// What a group writes together: for n bookings at most 3n + n/32 * 2 + 2 rows, and for each hold 3 more.
+/// What a group writes together: for n bookings at most 4n + n/32 * 2 + 2 rows, and for each hold 4 more.
 pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) change: InventoryChange,
     pub(in crate::modules) bookings: Vec<Booking>,
@@ -74,6 +77,10 @@ pub(in crate::modules) struct GroupPlan {
     /// Until when the keys are kept.
     pub(in crate::modules) recorded_until: Timestamp,
     pub(in crate::modules) mails: NewMails,
+    /// The version of the tenant's set of plugins that all of it was decided under.
+    pub(in crate::modules) policy_version: u64,
+    /// What the policies saw and said, by the serial of the booking or hold.
+    pub(in crate::modules) decisions: Vec<(Ulid, DecisionRecord)>,
 }
 
 pub(in crate::modules) struct BookingsRepository {
@@ -83,6 +90,7 @@ pub(in crate::modules) struct BookingsRepository {
 /// Where the parts of a group's snapshot lie among a script's results.
 struct Places {
     inventory: usize,
+    policies: usize,
     markers: Option<usize>,
     recorded: Option<usize>,
     holds: Option<usize>,
@@ -116,6 +124,7 @@ impl BookingsRepository {
         plan: &GroupPlan,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
+        add_policy_guard(&mut script, tenant, plan.policy_version);
         add_change(&mut script, tenant, &plan.change);
         if !plan.bookings.is_empty() {
             let bookings = plan.bookings.iter();
@@ -144,6 +153,7 @@ impl BookingsRepository {
             let rows = script.bind(plan.recorded.iter().map(row).collect::<Vec<_>>());
             script.push(format!("INSERT INTO idempotency {rows} RETURN NONE"));
         }
+        add_decisions(&mut script, tenant, &plan.decisions)?;
         add_mails(&mut script, tenant, &plan.mails)?;
         self.db.run(&script).await.map(drop)
     }
@@ -155,8 +165,12 @@ impl BookingsRepository {
         booking: &Booking,
         change: &InventoryChange,
         mails: &NewMails,
+        policy_version: Option<u64>,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
+        if let Some(version) = policy_version {
+            add_policy_guard(&mut script, tenant, version);
+        }
         add_change(&mut script, tenant, change);
         let key = script.bind(BookingRow::key(tenant, booking.id));
         let row = script.bind(BookingRow::of(tenant, booking));
@@ -267,6 +281,7 @@ impl BookingsRepository {
 fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQuestion) -> Places {
     let record = script.bind(InventoryRow::key(tenant, event));
     let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
+    let policies = add_policy_version(script, tenant);
     let revisions = question.open_revisions.iter();
     let markers = revisions.map(|revision| CapacityLedgerRow::key(tenant, event, *revision));
     let markers = select_all(script, markers.collect());
@@ -300,6 +315,7 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
     }
     Places {
         inventory,
+        policies,
         markers,
         recorded,
         holds,
@@ -325,6 +341,7 @@ fn snapshot(
     question: &GroupQuestion,
 ) -> Result<GroupSnapshot> {
     let inventory = answers.row::<InventoryRow>(places.inventory)?;
+    let policy_version = answers.row::<u64>(places.policies)?.unwrap_or(0);
     let markers: Vec<CapacityLedgerRow> = rows_at(answers, places.markers)?;
     let known: Vec<IdempotencyRow> = rows_at(answers, places.recorded)?;
     let mut recorded = HashMap::new();
@@ -361,6 +378,7 @@ fn snapshot(
         }
     }
     Ok(GroupSnapshot {
+        policy_version,
         inventory: inventory.map(InventoryRow::into_type).transpose()?,
         recorded,
         tickets,

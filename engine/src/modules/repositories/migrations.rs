@@ -33,6 +33,12 @@ const MIGRATIONS: &[Migration] = &[
         oldest_program: 3,
         statements: include_str!("schema/0003_holds.surql"),
     },
+    Migration {
+        number: 4,
+        // An older program would book without asking a tenant's plugins.
+        oldest_program: 4,
+        statements: include_str!("schema/0004_plugins.surql"),
+    },
 ];
 
 #[derive(Debug, SurrealValue)]

@@ -14,6 +14,7 @@ mod leases;
 mod migrations;
 mod models;
 mod notifications;
+mod plugins;
 mod queue;
 mod subscriptions;
 mod tenants;
@@ -26,7 +27,7 @@ pub(in crate::modules) use announcements::{
 pub(in crate::modules) use bookings::{
     BookingsRepository, GroupPlan, GroupQuestion, GroupSnapshot, RecordedRequest,
 };
-pub(in crate::modules) use db::{Db, StepError, SystemScope, pause_after_conflict};
+pub(in crate::modules) use db::{CONFLICTS_MAX, Db, StepError, SystemScope, pause_after_conflict};
 pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
 pub(in crate::modules) use holds::{DueHold, HoldChange, HoldsRepository};
 pub(in crate::modules) use housekeeping::HousekeepingRepository;
@@ -34,6 +35,7 @@ pub(in crate::modules) use inventory::{INVENTORY_MOVED, InventoryChange, NOTIFIC
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::migrate;
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
+pub(in crate::modules) use plugins::{POLICIES_MOVED, PluginsRepository};
 pub(in crate::modules) use queue::{QueueRepository, SHARDS};
 pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;

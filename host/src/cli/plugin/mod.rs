@@ -4,6 +4,7 @@
 
 mod check;
 mod new;
+mod push;
 mod run;
 
 use std::{path::Path, sync::Arc};
@@ -17,9 +18,6 @@ use clap::Subcommand;
 
 use crate::plugin_host::{Compiler, PluginHost, PluginHostSettings};
 
-/// The argument of this program that makes it a compiling child; see [`crate::plugin_host::Compiler`].
-pub(crate) const COMPILE: &str = "plugin-compile";
-
 /// `boxoffice plugin …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
@@ -29,6 +27,8 @@ pub(super) enum PluginCommand {
     Check(check::CheckArgs),
     /// Makes one call of a component, as a host would, and prints the answer and what it cost.
     Run(run::RunArgs),
+    /// Uploads a component to a running host.
+    Push(push::PushArgs),
 }
 
 /// Runs one of these commands.
@@ -37,6 +37,7 @@ pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<()> {
         PluginCommand::New(args) => new::new(&args),
         PluginCommand::Check(args) => check::check(args).await,
         PluginCommand::Run(args) => run::run(args).await,
+        PluginCommand::Push(args) => push::push(args).await,
     }
 }
 
@@ -79,9 +80,9 @@ impl Local {
 }
 
 /// This program as the compiler.
-pub(crate) fn own_compiler() -> anyhow::Result<Compiler> {
+fn own_compiler() -> anyhow::Result<Compiler> {
     Ok(Compiler::Program {
         path: std::env::current_exe().context("finding this program")?,
-        arguments: vec![COMPILE.to_owned()],
+        arguments: vec![crate::cli::PLUGIN_COMPILE.to_owned()],
     })
 }

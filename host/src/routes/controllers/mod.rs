@@ -12,6 +12,7 @@ mod merge_patch;
 pub(super) mod notifications;
 mod numbers;
 pub(super) mod operators;
+pub(super) mod plugins;
 pub(super) mod problem;
 pub(super) mod subscriptions;
 pub(super) mod tenants;

@@ -8,6 +8,7 @@ mod events;
 mod holds;
 mod keys;
 mod notifications;
+mod plugins;
 mod subscriptions;
 mod tenants;
 mod users;
@@ -26,6 +27,9 @@ pub(in crate::modules::repositories) use keys::{
     at_millisecond, key_number, key_text, key_ulid, millisecond, record,
 };
 pub(in crate::modules::repositories) use notifications::{NotificationRow, OutboxRow};
+pub(in crate::modules::repositories) use plugins::{
+    PluginChunkRow, PluginNoteRow, PluginRow, PluginSetRow,
+};
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use users::{LoginRow, OperatorRow, SessionRow, UserRow};

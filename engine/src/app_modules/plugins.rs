@@ -1,0 +1,453 @@
+//! Plugins of a tenant: uploading, putting into use, trying out, and reading what was decided. For owners.
+//!
+//! Called by hosts and platforms. Calls the plugins module and the plugin runtime port.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::{
+    Error, ErrorCode, Result,
+    engine::Inner,
+    gate::unavailable,
+    modules::PluginLogEntry,
+    ports::{LoadFailure, PluginCall, PluginOutcome, PluginRef, PluginRequest, PluginRuntime},
+    types::{
+        ActivatePlugin, BookingId, Caller, DecisionRecord, DecisionStep, EventId, Page,
+        PageRequest, PluginHash, PluginName, PluginSet, PluginState, PluginVersion, Role, TenantId,
+        UploadPlugin,
+    },
+};
+
+/// Most decisions of one replay, and as many sampled refusals.
+const REPLAY_MAX: u32 = 200;
+
+/// Use cases around plugins.
+#[derive(Clone)]
+pub struct Plugins(pub(crate) Arc<Inner>);
+
+/// What a replay found.
+#[derive(Debug, Clone)]
+pub struct ReplayReport {
+    /// Decisions that were made again.
+    pub replayed: usize,
+    /// Decisions whose request was not kept, or that this plugin had no part in.
+    pub not_replayable: usize,
+    /// Those that would differ.
+    pub differing: Vec<ReplayDifference>,
+}
+
+/// A decision that would differ.
+#[derive(Debug, Clone)]
+pub struct ReplayDifference {
+    /// What was asked then.
+    pub request: Value,
+    /// What was answered then.
+    pub then: Value,
+    /// What this version answers.
+    pub now: Value,
+}
+
+impl Plugins {
+    /// The largest plugin that is taken from this caller, in bytes.
+    ///
+    /// # Errors
+    /// `forbidden`, `plugins-off`.
+    pub async fn upload_bytes_max(&self, caller: &Caller) -> Result<usize> {
+        self.owned_tenant(caller).await?;
+        Ok(self.runtime()?.upload_bytes_max())
+    }
+
+    /// Takes a version of a plugin, once it was looked at, and compiles it behind the answer. The same bytes again are the
+    /// same version.
+    ///
+    /// # Errors
+    /// `forbidden`, `plugins-off`, `plugin-rejected` says what is wrong with the component, `plugin-taken`.
+    pub async fn upload(&self, caller: &Caller, command: UploadPlugin) -> Result<PluginVersion> {
+        let tenant = self.owned_tenant(caller).await?;
+        let runtime = self.runtime()?;
+        let facts = runtime
+            .inspect(command.bytes.clone())
+            .await
+            .map_err(|refusal| Error::new(ErrorCode::PluginRejected, refusal.0))?;
+        let version = PluginVersion {
+            name: command.name,
+            hash: PluginHash::of(&command.bytes),
+            state: PluginState::Compiling,
+            size_bytes: command.bytes.len() as u64,
+            facts,
+            uploaded_by: caller.user_id(),
+            uploaded_at: self.0.surroundings.now(),
+        };
+        let modules = &self.0.modules;
+        let version = modules
+            .plugins
+            .insert(&tenant, version, &command.bytes)
+            .await?;
+        audit(
+            caller,
+            &tenant,
+            "upload",
+            &version.name,
+            &version.hash.to_string(),
+        );
+        self.prepare(&tenant, &version);
+        Ok(version)
+    }
+
+    /// Shows a version and how far it has come.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn show(&self, caller: &Caller, hash: PluginHash) -> Result<PluginVersion> {
+        let tenant = self.owned_tenant(caller).await?;
+        let version = self.find(&tenant, hash).await?;
+        // A process that died while compiling left it behind; whoever looks at it takes it up.
+        self.prepare(&tenant, &version);
+        Ok(version)
+    }
+
+    /// Lists all versions, by their hash.
+    ///
+    /// # Errors
+    /// `forbidden`, `field-invalid` for a broken cursor.
+    pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<PluginVersion>> {
+        let tenant = self.owned_tenant(caller).await?;
+        self.0.modules.plugins.list(&tenant, &page).await
+    }
+
+    /// Shows what is in use, in the order in which policies are asked.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub async fn in_use(&self, caller: &Caller) -> Result<PluginSet> {
+        let tenant = self.owned_tenant(caller).await?;
+        let set = self.0.modules.plugins.fresh_set(&tenant).await?;
+        Ok(set.as_ref().clone())
+    }
+
+    /// Puts a version into use, or changes how it is used. It is in force for every booking that is answered later.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `plugin-not-ready` while it compiles or if it was rejected, `field-invalid`,
+    /// `conflict-try-again`.
+    pub async fn activate(&self, caller: &Caller, command: ActivatePlugin) -> Result<PluginSet> {
+        let tenant = self.owned_tenant(caller).await?;
+        if let Some(config) = &command.config {
+            require_object(config)?;
+        }
+        let modules = &self.0.modules;
+        if let Some(event) = command.event {
+            let found = modules.events.find(&tenant, event).await?;
+            found.ok_or_else(|| Error::not_found("event", event))?;
+        }
+        let version = match command.version {
+            Some(hash) => Some(self.usable(&tenant, &command.name, hash).await?),
+            None => None,
+        };
+        let set = modules
+            .plugins
+            .activate(&tenant, &command, version.as_ref())
+            .await?;
+        audit(
+            caller,
+            &tenant,
+            "activate",
+            &command.name,
+            // Not the configuration: it is the tenant's own.
+            &format!(
+                "version {:?}, enabled {:?}",
+                version.map(|version| version.hash.to_string()),
+                command.enabled
+            ),
+        );
+        Ok(set.as_ref().clone())
+    }
+
+    /// Goes back to the version that was in use before.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `plugin-not-ready` if there is none.
+    pub async fn roll_back(
+        &self,
+        caller: &Caller,
+        name: &PluginName,
+        event: Option<EventId>,
+    ) -> Result<PluginSet> {
+        let tenant = self.owned_tenant(caller).await?;
+        let set = self
+            .0
+            .modules
+            .plugins
+            .roll_back(&tenant, name, event)
+            .await?;
+        audit(caller, &tenant, "roll-back", name, "");
+        Ok(set.as_ref().clone())
+    }
+
+    /// Takes a plugin out of use.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn remove(
+        &self,
+        caller: &Caller,
+        name: &PluginName,
+        event: Option<EventId>,
+    ) -> Result<PluginSet> {
+        let tenant = self.owned_tenant(caller).await?;
+        let set = self.0.modules.plugins.remove(&tenant, name, event).await?;
+        audit(caller, &tenant, "remove", name, "");
+        Ok(set.as_ref().clone())
+    }
+
+    /// Shows what a plugin logged and how it failed lately, newest first; a sample where there is much.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found` for a plugin that is not in use.
+    pub async fn logs(&self, caller: &Caller, name: &PluginName) -> Result<Vec<PluginLogEntry>> {
+        let tenant = self.owned_tenant(caller).await?;
+        let plugins = &self.0.modules.plugins;
+        let set = plugins.fresh_set(&tenant).await?;
+        if !set.plugins.iter().any(|plugin| plugin.name == *name) {
+            return Err(Error::not_found("plugin in use", name));
+        }
+        plugins.logs(&tenant, name).await
+    }
+
+    /// Shows what a booking was decided on; none if no plugin was asked.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn decision(
+        &self,
+        caller: &Caller,
+        booking: BookingId,
+    ) -> Result<Option<DecisionRecord>> {
+        let tenant = self.owned_tenant(caller).await?;
+        let modules = &self.0.modules;
+        let found = modules.bookings.find(&tenant, booking).await?;
+        found.ok_or_else(|| Error::not_found("booking", booking))?;
+        modules.plugins.decision(&tenant, booking).await
+    }
+
+    /// Asks any ready version a question, without any effect.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid` for a configuration that is no object.
+    pub async fn dry_run(
+        &self,
+        caller: &Caller,
+        hash: PluginHash,
+        request: PluginRequest,
+        config: Option<String>,
+    ) -> Result<PluginOutcome> {
+        let tenant = self.owned_tenant(caller).await?;
+        let config = config.unwrap_or_else(|| "{}".to_owned());
+        require_object(&config)?;
+        let (runtime, plugin) = self.loaded(&tenant, hash).await?;
+        audit(caller, &tenant, "dry-run", &hash, "");
+        let call = PluginCall {
+            plugin,
+            config: config.into(),
+            urgent: false,
+        };
+        Ok(runtime.call(&call, &request).await)
+    }
+
+    /// Asks a version again what its plugin was asked at the last `last` decisions and in the refusals that were kept, and
+    /// lists the answers that differ. With a configuration, under that instead of the one in force then.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid`.
+    pub async fn replay(
+        &self,
+        caller: &Caller,
+        hash: PluginHash,
+        last: u32,
+        config: Option<String>,
+    ) -> Result<ReplayReport> {
+        let tenant = self.owned_tenant(caller).await?;
+        if !(1..=REPLAY_MAX).contains(&last) {
+            return Err(Error::field(
+                "last",
+                format!("A replay makes 1 to {REPLAY_MAX} decisions again."),
+            ));
+        }
+        if let Some(config) = &config {
+            require_object(config)?;
+        }
+        let version = self.find(&tenant, hash).await?;
+        let (runtime, plugin) = self.loaded(&tenant, hash).await?;
+        audit(caller, &tenant, "replay", &hash, "");
+        let (decisions, refusals) = self.0.modules.plugins.recorded(&tenant, last).await?;
+        let mut report = ReplayReport {
+            replayed: 0,
+            not_replayable: 0,
+            differing: Vec::new(),
+        };
+        for record in decisions.iter().chain(&refusals) {
+            let own = |step: &&DecisionStep| step.plugin == version.name.as_str();
+            let step = record.steps.iter().find(own);
+            let question = step
+                .and_then(|step| step.request.clone())
+                .and_then(|request| serde_json::from_value::<PluginRequest>(request).ok());
+            let (Some(step), Some(question)) = (step, question) else {
+                report.not_replayable += 1;
+                continue;
+            };
+            let call = PluginCall {
+                plugin: plugin.clone(),
+                config: config.clone().unwrap_or_else(|| step.config.clone()).into(),
+                urgent: false,
+            };
+            let now = match runtime.call(&call, &question).await.answer {
+                Ok(answer) => serde_json::to_value(answer).map_err(Error::internal)?,
+                Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
+            };
+            report.replayed += 1;
+            if now != step.answer {
+                report.differing.push(ReplayDifference {
+                    request: step.request.clone().unwrap_or_default(),
+                    then: step.answer.clone(),
+                    now,
+                });
+            }
+        }
+        Ok(report)
+    }
+
+    async fn owned_tenant(&self, caller: &Caller) -> Result<TenantId> {
+        caller.require_any(&[Role::Owner], "Only an owner of this tenant may do this.")?;
+        Ok(self.0.modules.tenants.get(caller.tenant()?).await?.id)
+    }
+
+    fn runtime(&self) -> Result<Arc<dyn PluginRuntime>> {
+        self.0.plugins.clone().ok_or_else(|| {
+            Error::new(
+                ErrorCode::PluginsOff,
+                "This host was started without plugins.",
+            )
+        })
+    }
+
+    async fn find(&self, tenant: &TenantId, hash: PluginHash) -> Result<PluginVersion> {
+        let found = self.0.modules.plugins.find(tenant, hash).await?;
+        found.ok_or_else(|| Error::not_found("plugin version", hash))
+    }
+
+    /// A version that can be put into use under this name, loaded on this host.
+    async fn usable(
+        &self,
+        tenant: &TenantId,
+        name: &PluginName,
+        hash: PluginHash,
+    ) -> Result<PluginVersion> {
+        let version = self.find(tenant, hash).await?;
+        if version.name != *name {
+            return Err(Error::not_found("version of this plugin", hash));
+        }
+        self.loaded(tenant, hash).await?;
+        Ok(version)
+    }
+
+    async fn loaded(
+        &self,
+        tenant: &TenantId,
+        hash: PluginHash,
+    ) -> Result<(Arc<dyn PluginRuntime>, PluginRef)> {
+        let runtime = self.runtime()?;
+        let version = self.find(tenant, hash).await?;
+        self.prepare(tenant, &version);
+        let not_ready = |detail: String| Err(Error::new(ErrorCode::PluginNotReady, detail));
+        match &version.state {
+            PluginState::Ready => {}
+            PluginState::Compiling => {
+                return not_ready(
+                    "This version is still being compiled; look again soon.".to_owned(),
+                );
+            }
+            PluginState::Rejected { reason } => {
+                return not_ready(format!("This version was rejected: {reason}"));
+            }
+        }
+        let plugin = self.0.ensure_loaded(tenant, hash).await;
+        plugin.map(|plugin| (runtime, plugin)).map_err(unavailable)
+    }
+
+    /// Compiles a version that is still to be compiled, behind the answer. Compiling twice ends in the same state.
+    fn prepare(&self, tenant: &TenantId, version: &PluginVersion) {
+        let (Ok(runtime), PluginState::Compiling) = (self.runtime(), &version.state) else {
+            return;
+        };
+        let plugin = PluginRef {
+            tenant: tenant.clone(),
+            hash: version.hash,
+        };
+        let mut preparing = self
+            .0
+            .preparing
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !preparing.insert(plugin.clone()) {
+            return;
+        }
+        let (inner, version) = (self.0.clone(), version.clone());
+        tokio::spawn(async move {
+            let outcome = inner.prepare(runtime, &plugin, version).await;
+            if let Err(error) = outcome {
+                tracing::warn!(tenant = %plugin.tenant, %error, "a plugin is not ready yet; the next look at it tries again");
+            }
+            inner
+                .preparing
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .remove(&plugin);
+        });
+    }
+}
+
+impl Inner {
+    async fn prepare(
+        &self,
+        runtime: Arc<dyn PluginRuntime>,
+        plugin: &PluginRef,
+        version: PluginVersion,
+    ) -> Result<()> {
+        let plugins = &self.modules.plugins;
+        let bytes: Arc<[u8]> = plugins.bytes(&plugin.tenant, &version).await?.into();
+        let state = match runtime.load(plugin, bytes).await {
+            Ok(()) => PluginState::Ready,
+            Err(LoadFailure::Rejected(reason)) => PluginState::Rejected { reason },
+            Err(failure @ LoadFailure::Unavailable(_)) => return Err(Error::internal(failure)),
+        };
+        plugins.settle(&plugin.tenant, version, state).await
+    }
+}
+
+fn require_object(config: &str) -> Result<()> {
+    if config.len() > PluginSet::CONFIG_BYTES_MAX {
+        return Err(Error::field(
+            "config",
+            format!(
+                "A configuration has at most {} bytes.",
+                PluginSet::CONFIG_BYTES_MAX
+            ),
+        ));
+    }
+    match serde_json::from_str(config) {
+        Ok(Value::Object(_)) => Ok(()),
+        _ => Err(Error::field("config", "A configuration is a JSON object.")),
+    }
+}
+
+/// Says who did what with plugins, for the operator's log.
+fn audit(
+    caller: &Caller,
+    tenant: &TenantId,
+    action: &'static str,
+    what: &dyn std::fmt::Display,
+    detail: &str,
+) {
+    tracing::info!(target: "boxoffice::audit", %tenant, user = ?caller.user_id(), role = ?caller.role(), action, plugin = %what, detail, "plugins");
+}

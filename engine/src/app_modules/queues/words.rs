@@ -1,0 +1,94 @@
+//! The words of a tenant's mails: its plugins that word mails in their order, then the platform's templates.
+//!
+//! Called by deliveries. Calls the plugins module and the plugin runtime and templates ports. What fails here ends in the
+//! built-in words: a mail that is owed is sent.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::{
+    engine::Inner,
+    ports::{
+        PluginAnswer, PluginCall, PluginRequest, RenderFailure, RenderRequest, Rendered, Templates,
+    },
+    types::{NotificationKind, PluginSet, TenantId},
+};
+
+/// The language of every mail so far.
+const LOCALE: &str = "en";
+
+/// Words mails with what a tenant has in use.
+pub(super) struct TenantWords {
+    inner: Arc<Inner>,
+    set: Arc<PluginSet>,
+}
+
+impl TenantWords {
+    /// The words of this tenant's mails; none if neither it nor the platform has any of its own.
+    pub(super) async fn of(inner: &Arc<Inner>, tenant: &TenantId) -> Option<Self> {
+        // A worker sees a changed set at the next block at the latest.
+        let set = match inner.modules.plugins.fresh_set(tenant).await {
+            Ok(set) => set,
+            Err(error) => {
+                tracing::warn!(%tenant, %error, "a tenant's templates could not be looked up");
+                Arc::default()
+            }
+        };
+        let is_needed = inner.templates.is_some() || words(&set).next().is_some();
+        is_needed.then(|| Self {
+            inner: inner.clone(),
+            set,
+        })
+    }
+}
+
+fn words(set: &PluginSet) -> impl Iterator<Item = &crate::types::ActivePlugin> {
+    set.plugins.iter().filter(|plugin| {
+        // Mails are worded for the whole tenant: a plugin for one event has no part in them.
+        plugin.enabled && plugin.words && plugin.event.is_none() && plugin.quarantined.is_none()
+    })
+}
+
+#[async_trait]
+impl Templates for TenantWords {
+    async fn render(
+        &self,
+        tenant: &TenantId,
+        kind: NotificationKind,
+        data: &Value,
+    ) -> Result<Rendered, RenderFailure> {
+        for plugin in words(&self.set) {
+            let Some(runtime) = &self.inner.plugins else {
+                break;
+            };
+            let loaded = match self.inner.ensure_loaded(tenant, plugin.version).await {
+                Ok(loaded) => loaded,
+                Err(failure) => {
+                    tracing::warn!(%tenant, plugin = %plugin.name, %failure, "a template could not be loaded");
+                    continue;
+                }
+            };
+            let request = PluginRequest::Render(RenderRequest {
+                kind: kind.as_str().to_owned(),
+                locale: LOCALE.to_owned(),
+                data: data.clone(),
+            });
+            let call = PluginCall {
+                plugin: loaded,
+                config: plugin.config.as_str().into(),
+                urgent: true,
+            };
+            let outcome = runtime.call(&call, &request).await;
+            self.inner.note(tenant, plugin, &outcome);
+            if let Ok(PluginAnswer::Rendered { rendered }) = outcome.answer {
+                return Ok(rendered);
+            }
+        }
+        match &self.inner.templates {
+            Some(templates) => templates.render(tenant, kind, data).await,
+            None => Err(RenderFailure("no plugin words this mail".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The rows of plugins: versions, their bytes, what is in use, decisions, and logs.
+
+use surrealdb::types::{Bytes, RecordId, SurrealValue, Value};
+use ulid::Ulid;
+
+use super::keys::{at_millisecond, key_text, millisecond, record, stored_ulid, ulid_key};
+use crate::{
+    Error, Result,
+    types::{
+        ActivePlugin, PluginFacts, PluginHash, PluginName, PluginSet, PluginState, PluginVersion,
+        TenantId, UserId,
+    },
+};
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct PluginRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    name: String,
+    state: String,
+    reason: Option<String>,
+    size_bytes: u64,
+    /// JSON.
+    facts: String,
+    uploaded_by: Option<String>,
+    uploaded_at: i64,
+}
+
+impl PluginRow {
+    pub(in crate::modules::repositories) fn key(tenant: &TenantId, hash: PluginHash) -> RecordId {
+        record("plugin", [text(tenant.as_str()), text(hash)])
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, version: &PluginVersion) -> Self {
+        let (state, reason) = match &version.state {
+            PluginState::Compiling => ("compiling", None),
+            PluginState::Ready => ("ready", None),
+            PluginState::Rejected { reason } => ("rejected", Some(reason.clone())),
+        };
+        Self {
+            id: Self::key(tenant, version.hash),
+            name: version.name.as_str().to_owned(),
+            state: state.to_owned(),
+            reason,
+            size_bytes: version.size_bytes,
+            facts: json(&version.facts),
+            uploaded_by: version.uploaded_by.map(|user| user.ulid().to_string()),
+            uploaded_at: millisecond(version.uploaded_at),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<PluginVersion> {
+        let facts: PluginFacts = serde_json::from_str(&self.facts).map_err(Error::internal)?;
+        let user = self.uploaded_by.as_deref().map(stored_ulid).transpose()?;
+        Ok(PluginVersion {
+            hash: key_text(&self.id, 1)?.parse()?,
+            name: PluginName::stored(self.name),
+            state: match self.state.as_str() {
+                "ready" => PluginState::Ready,
+                "rejected" => PluginState::Rejected {
+                    reason: self.reason.unwrap_or_default(),
+                },
+                _ => PluginState::Compiling,
+            },
+            size_bytes: self.size_bytes,
+            facts,
+            uploaded_by: user.map(UserId::from_ulid),
+            uploaded_at: at_millisecond(self.uploaded_at)?,
+        })
+    }
+}
+
+/// Some of a plugin's bytes.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct PluginChunkRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    bytes: Bytes,
+}
+
+impl PluginChunkRow {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        hash: PluginHash,
+        number: usize,
+        bytes: &[u8],
+    ) -> Self {
+        Self {
+            id: Self::key(tenant, hash, number),
+            bytes: Bytes::from(bytes.to_vec()),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        hash: PluginHash,
+        number: usize,
+    ) -> RecordId {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        record(
+            "plugin_chunk",
+            [text(tenant.as_str()), text(hash), number.into_value()],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into_inner().to_vec()
+    }
+}
+
+/// What is in use at a tenant.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct PluginSetRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    version: u64,
+    /// JSON: a list of [`ActivePlugin`].
+    plugins: String,
+}
+
+impl PluginSetRow {
+    pub(in crate::modules::repositories) fn key(tenant: &TenantId) -> RecordId {
+        record("plugin_set", [text(tenant.as_str())])
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, set: &PluginSet) -> Self {
+        Self {
+            id: Self::key(tenant),
+            version: set.version,
+            plugins: json(&set.plugins),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<PluginSet> {
+        let plugins: Vec<ActivePlugin> =
+            serde_json::from_str(&self.plugins).map_err(Error::internal)?;
+        Ok(PluginSet {
+            version: self.version,
+            plugins,
+        })
+    }
+}
+
+/// Something kept as JSON under a key: a decision, a sampled refusal, a log line.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct PluginNoteRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    pub(in crate::modules::repositories) body: String,
+}
+
+impl PluginNoteRow {
+    pub(in crate::modules::repositories) fn decision(
+        tenant: &TenantId,
+        serial: Ulid,
+        body: String,
+    ) -> Self {
+        let id = record("plugin_decision", [text(tenant.as_str()), ulid_key(serial)]);
+        Self { id, body }
+    }
+
+    pub(in crate::modules::repositories) fn refusal(
+        tenant: &TenantId,
+        slot: u32,
+        body: String,
+    ) -> Self {
+        let slot = i64::from(slot).into_value();
+        let id = record("plugin_refusal", [text(tenant.as_str()), slot]);
+        Self { id, body }
+    }
+
+    pub(in crate::modules::repositories) fn log(
+        tenant: &TenantId,
+        plugin: &PluginName,
+        slot: u32,
+        body: String,
+    ) -> Self {
+        let slot = i64::from(slot).into_value();
+        let id = record("plugin_log", [text(tenant.as_str()), text(plugin), slot]);
+        Self { id, body }
+    }
+}
+
+fn text(text: impl ToString) -> Value {
+    Value::String(text.to_string())
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("texts and numbers always make JSON")
+}

@@ -1,0 +1,321 @@
+//! Storage steps of plugins. Called by the plugins module; calls models.
+
+use surrealdb::types::SurrealValue;
+use ulid::Ulid;
+
+use super::{
+    db::{Db, Script, StepError},
+    models::{PluginChunkRow, PluginNoteRow, PluginRow, PluginSetRow},
+};
+use crate::{
+    Result,
+    types::{
+        DecisionRecord, PageRequest, PluginHash, PluginName, PluginSet, PluginVersion, TenantId,
+    },
+};
+
+/// The word a transaction stops with when what is in use is no longer what the step was decided on.
+pub(in crate::modules) const POLICIES_MOVED: &str = "policies-moved";
+
+/// Bytes of a chunk: well below what a message to a server may have.
+const CHUNK_BYTES: usize = 512 * 1024;
+
+/// Adds the guard of decisions: the set of plugins must still be at this version when the transaction commits.
+///
+/// `FOR UPDATE` has the store check at the commit that nobody wrote the record since it was read (snapshot isolation
+/// alone would not notice); readers do not disturb each other. So a change of policies that was acknowledged is in
+/// force for every booking that is acknowledged later.
+pub(in crate::modules::repositories) fn add_policy_guard(
+    script: &mut Script,
+    tenant: &TenantId,
+    version: u64,
+) {
+    let record = script.bind(PluginSetRow::key(tenant));
+    let version = script.bind(version);
+    script.push(format!(
+        "LET $policies = (SELECT VALUE version FROM ONLY {record} FOR UPDATE)"
+    ));
+    script.push(format!(
+        "IF ($policies ?? 0) != {version} {{ THROW '{POLICIES_MOVED}' }}"
+    ));
+}
+
+/// Adds the question which version the set of plugins has, and answers where its result will be.
+pub(in crate::modules::repositories) fn add_policy_version(
+    script: &mut Script,
+    tenant: &TenantId,
+) -> usize {
+    let record = script.bind(PluginSetRow::key(tenant));
+    script.push(format!("SELECT VALUE version FROM ONLY {record}"))
+}
+
+/// Adds the records of what bookings were decided on: a row each.
+pub(in crate::modules::repositories) fn add_decisions(
+    script: &mut Script,
+    tenant: &TenantId,
+    decisions: &[(Ulid, DecisionRecord)],
+) -> Result<(), StepError> {
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Vec::with_capacity(decisions.len());
+    for (serial, record) in decisions {
+        let body = serde_json::to_string(record).map_err(|error| StepError::Other(error.into()))?;
+        rows.push(PluginNoteRow::decision(tenant, *serial, body));
+    }
+    let rows = script.bind(rows);
+    script.push(format!("INSERT INTO plugin_decision {rows} RETURN NONE"));
+    Ok(())
+}
+
+pub(in crate::modules) struct PluginsRepository {
+    db: Db,
+}
+
+impl PluginsRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Writes a plugin's bytes, a transaction for each 512 KiB. Until its version is written nobody sees them, and
+    /// writing them again changes nothing.
+    pub(in crate::modules) async fn write_bytes(
+        &self,
+        tenant: &TenantId,
+        hash: PluginHash,
+        bytes: &[u8],
+    ) -> Result<()> {
+        for (number, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
+            let mut script = Script::transaction(tenant);
+            let key = script.bind(PluginChunkRow::key(tenant, hash, number));
+            let row = script.bind(PluginChunkRow::of(tenant, hash, number, chunk));
+            script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
+            self.db.run_retrying(&script).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads a plugin's bytes back.
+    pub(in crate::modules) async fn read_bytes(
+        &self,
+        tenant: &TenantId,
+        hash: PluginHash,
+        size_bytes: u64,
+    ) -> Result<Vec<u8>> {
+        let size = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(size.min(64 * 1024 * 1024));
+        for number in 0..size.div_ceil(CHUNK_BYTES) {
+            let mut script = Script::of(tenant);
+            let key = script.bind(PluginChunkRow::key(tenant, hash, number));
+            let index = script.push(format!("SELECT * FROM ONLY {key}"));
+            let row: Option<PluginChunkRow> = self.db.run_retrying(&script).await?.row(index)?;
+            let row = row.ok_or_else(|| crate::Error::internal("a plugin's bytes are gone"))?;
+            bytes.extend_from_slice(&row.into_bytes());
+        }
+        Ok(bytes)
+    }
+
+    /// Writes a new version: 1 row. Answers false if it is there.
+    pub(in crate::modules) async fn insert(
+        &self,
+        tenant: &TenantId,
+        version: &PluginVersion,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        let row = script.bind(PluginRow::of(tenant, version));
+        script.push(format!("INSERT INTO plugin {row} RETURN NONE"));
+        match self.db.run_retrying(&script).await {
+            Ok(_) => Ok(true),
+            Err(StepError::Exists(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes how far a version has come: 1 row.
+    pub(in crate::modules) async fn update(
+        &self,
+        tenant: &TenantId,
+        version: &PluginVersion,
+    ) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let key = script.bind(PluginRow::key(tenant, version.hash));
+        let row = script.bind(PluginRow::of(tenant, version));
+        script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    pub(in crate::modules) async fn find(
+        &self,
+        tenant: &TenantId,
+        hash: PluginHash,
+    ) -> Result<Option<PluginVersion>> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(PluginRow::key(tenant, hash));
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<PluginRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(PluginRow::into_type).transpose()
+    }
+
+    /// A page of a tenant's versions, by hash; one more than it holds, if there are more.
+    pub(in crate::modules) async fn list(
+        &self,
+        tenant: &TenantId,
+        after: Option<PluginHash>,
+        page: &PageRequest,
+    ) -> Result<Vec<PluginVersion>> {
+        let mut script = Script::of(tenant);
+        let limit = script.bind(i64::from(page.limit) + 1);
+        let start = match after {
+            Some(hash) => format!("[$tenant, {}]>", script.bind(hash.to_string())),
+            None => "[$tenant]".to_owned(),
+        };
+        let index = script.push(format!(
+            "SELECT * FROM plugin:{start}..[$tenant, ..] LIMIT {limit}"
+        ));
+        let rows: Vec<PluginRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(PluginRow::into_type).collect()
+    }
+
+    /// What is in use; an empty set of version 0 if nothing ever was.
+    pub(in crate::modules) async fn set(&self, tenant: &TenantId) -> Result<PluginSet> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(PluginSetRow::key(tenant));
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<PluginSetRow> = self.db.run_retrying(&script).await?.row(index)?;
+        Ok(row
+            .map(PluginSetRow::into_type)
+            .transpose()?
+            .unwrap_or_default())
+    }
+
+    /// Writes what is in use if it still is at the version that was seen: 1 row. Answers whether it was.
+    pub(in crate::modules) async fn replace_set(
+        &self,
+        tenant: &TenantId,
+        seen: u64,
+        set: &PluginSet,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        let key = script.bind(PluginSetRow::key(tenant));
+        let row = script.bind(PluginSetRow::of(tenant, set));
+        if seen == 0 {
+            script.push(format!("INSERT INTO plugin_set {row} RETURN NONE"));
+        } else {
+            let seen = script.bind(seen);
+            script.push(format!(
+                "LET $moved = (UPDATE {key} CONTENT {row} WHERE version = {seen} RETURN VALUE version)"
+            ));
+            script.push(format!(
+                "IF array::len($moved) = 0 {{ THROW '{POLICIES_MOVED}' }}"
+            ));
+        }
+        match self.db.run(&script).await {
+            Ok(_) => Ok(true),
+            Err(StepError::Conflict | StepError::Exists(_)) => Ok(false),
+            Err(error) if error.is_guard(POLICIES_MOVED) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a booking was decided on, if policies were asked.
+    pub(in crate::modules) async fn find_decision(
+        &self,
+        tenant: &TenantId,
+        serial: Ulid,
+    ) -> Result<Option<DecisionRecord>> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(PluginNoteRow::decision(tenant, serial, String::new()).id);
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<PluginNoteRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(|row| parsed(&row)).transpose()
+    }
+
+    /// The latest decisions that bookings were made on, newest first.
+    pub(in crate::modules) async fn latest_decisions(
+        &self,
+        tenant: &TenantId,
+        limit: u32,
+    ) -> Result<Vec<DecisionRecord>> {
+        let mut script = Script::of(tenant);
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!(
+            "SELECT * FROM plugin_decision:[$tenant]..[$tenant, ..] ORDER BY id DESC LIMIT {limit}"
+        ));
+        self.notes(&script, index).await
+    }
+
+    /// Keeps a refusal in a slot: 1 row, in place of what was there.
+    pub(in crate::modules) async fn keep_refusal(
+        &self,
+        tenant: &TenantId,
+        slot: u32,
+        record: &DecisionRecord,
+    ) -> Result<()> {
+        let body = serde_json::to_string(record).map_err(crate::Error::internal)?;
+        self.keep(tenant, PluginNoteRow::refusal(tenant, slot, body))
+            .await
+    }
+
+    /// The refusals that were kept, in no order.
+    pub(in crate::modules) async fn refusals(
+        &self,
+        tenant: &TenantId,
+        limit: u32,
+    ) -> Result<Vec<DecisionRecord>> {
+        let mut script = Script::of(tenant);
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!(
+            "SELECT * FROM plugin_refusal:[$tenant]..[$tenant, ..] LIMIT {limit}"
+        ));
+        self.notes(&script, index).await
+    }
+
+    /// Keeps what a call logged in a slot: 1 row, in place of what was there.
+    pub(in crate::modules) async fn keep_log(
+        &self,
+        tenant: &TenantId,
+        plugin: &PluginName,
+        slot: u32,
+        body: String,
+    ) -> Result<()> {
+        self.keep(tenant, PluginNoteRow::log(tenant, plugin, slot, body))
+            .await
+    }
+
+    /// What was kept of a plugin's log, in no order.
+    pub(in crate::modules) async fn logs<T: serde::de::DeserializeOwned>(
+        &self,
+        tenant: &TenantId,
+        plugin: &PluginName,
+    ) -> Result<Vec<T>> {
+        let mut script = Script::of(tenant);
+        let name = script.bind(plugin.as_str().to_owned());
+        let index = script.push(format!(
+            "SELECT * FROM plugin_log:[$tenant, {name}]..[$tenant, {name}, ..]"
+        ));
+        self.notes(&script, index).await
+    }
+
+    async fn keep(&self, tenant: &TenantId, row: PluginNoteRow) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let key = script.bind(row.id.clone());
+        let row = script.bind(row.into_value());
+        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    async fn notes<T: serde::de::DeserializeOwned>(
+        &self,
+        script: &Script,
+        index: usize,
+    ) -> Result<Vec<T>> {
+        let rows: Vec<PluginNoteRow> = self.db.run_retrying(script).await?.rows(index)?;
+        rows.iter().map(parsed).collect()
+    }
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(row: &PluginNoteRow) -> Result<T> {
+    serde_json::from_str(&row.body).map_err(crate::Error::internal)
+}

@@ -1,0 +1,87 @@
+//! `boxoffice plugin push`: uploads a component to a running host, and puts it into use if asked to.
+//!
+//! Called by the plugin commands. Asks a host over REST.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, bail};
+use axum::http::Method;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{
+        print,
+        remote::{Remote, text},
+    },
+    config,
+};
+
+/// Longest wait for the host to compile it: its own bound, and the uploads before this one.
+const COMPILE_WAIT_MAX: Duration = Duration::from_secs(600);
+/// Between two looks whether it is compiled.
+const LOOK_PAUSE: Duration = Duration::from_millis(250);
+
+/// `boxoffice plugin push`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PushArgs {
+    /// The component.
+    file: PathBuf,
+    /// The host: http://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// A token of one of the tenant's owners; better in BOXOFFICE_TOKEN, where `ps` shows it not.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// What the tenant calls the plugin; without it the file's name.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Puts it into use once it is ready.
+    #[arg(long)]
+    activate: bool,
+}
+
+/// Uploads, waits until the component is ready, and prints the version, or the set of plugins it is in use with.
+pub(super) async fn push(args: PushArgs) -> anyhow::Result<()> {
+    let Some(token) = args.token.clone().or_else(config::token_from_environment) else {
+        bail!("an owner's token is needed: --token TOKEN, or BOXOFFICE_TOKEN");
+    };
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => args
+            .file
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .context("--name NAME is needed: the file's name is no text")?
+            .replace('_', "-"),
+    };
+    let bytes = std::fs::read(&args.file).with_context(|| args.file.display().to_string())?;
+    let remote = Remote::new(&args.url, Some(token))?;
+    let mut version = remote
+        .upload(
+            &format!("/api/plugins/{name}/versions"),
+            "application/wasm",
+            bytes,
+        )
+        .await?;
+    let path = format!("/api/plugins/versions/{}", text(&version, "version"));
+    let begun = tokio::time::Instant::now();
+    while text(&version, "state") == "compiling" {
+        if begun.elapsed() > COMPILE_WAIT_MAX {
+            bail!("the host still compiles it; look at {path} later");
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+        version = remote.call(Method::GET, &path, None).await?;
+    }
+    if text(&version, "state") != "ready" {
+        bail!("the host rejected it: {}", text(&version, "reason"));
+    }
+    let printed: Value = if args.activate {
+        let body = json!({ "version": version["version"] });
+        let path = format!("/api/plugins/{name}/activate");
+        remote.call(Method::POST, &path, Some(body)).await?
+    } else {
+        version
+    };
+    print(&serde_json::to_string_pretty(&printed)?)
+}

@@ -1,0 +1,110 @@
+//! Goal: a host lives whatever is uploaded, and whatever it does when it is asked: nothing is booked on it, the tenant
+//! reads what happened, and other tenants book on.
+//!
+//! Method: each hostile component goes the whole way, from upload to a booking; after each, another tenant books. Then
+//! random mutations of a good component go through the check, the compiler and a call.
+
+use boxoffice_engine::ports::{HookFailure, LoadFailure, PluginRef, PluginRuntime as _};
+use boxoffice_engine::{PluginHash, TenantId};
+use boxoffice_tests::{Component, is_long_run, owner_of, plugin_host, plugin_settings};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+use super::{Scene, code};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_components_refuse_their_own_bookings_and_nobody_elses() {
+    let scene = Scene::make().await;
+    let engine = &scene.platform.engine;
+    let south = scene.platform.tenant("south").await;
+    let neighbour = owner_of(engine, &south).await;
+    let neighbours_event = scene.platform.event(&neighbour, 1_000).await;
+    let neighbours_customer = scene.platform.customer(&south, "ben").await;
+    for (name, component) in [
+        ("loops", Component::looping()),
+        ("starts", Component::starting_forever()),
+        ("grows", Component::growing(10_000)),
+        ("recurses", Component::recursing(10_000_000)),
+        ("traps", Component::trapping()),
+        ("babbles", Component::saying(10_000_000)),
+        ("shouts", Component::logging(20_000_000, 3)),
+    ] {
+        let set = scene.put_into_use(name, &component).await;
+        assert_eq!(code(scene.book().await), "policy-unavailable", "{name}");
+        scene
+            .platform
+            .book(&neighbours_customer, neighbours_event.id, 1)
+            .await;
+        let plugin = &set.plugins[0].name;
+        let logs = engine.plugins().logs(&scene.owner, plugin).await;
+        assert!(
+            logs.expect("logs")
+                .iter()
+                .any(|entry| entry.failure.is_some()),
+            "the tenant reads what {name} did"
+        );
+        let removed = engine.plugins().remove(&scene.owner, plugin, None).await;
+        removed.expect("a plugin in use");
+    }
+    assert_eq!(scene.sold().await, 0);
+    assert!(scene.book().await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_functions_are_only_a_larger_plugin() {
+    let scene = Scene::make().await;
+    scene
+        .put_into_use("many", &Component::with_functions(10_000))
+        .await;
+    assert!(scene.book().await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mutations_of_a_good_component_never_harm_the_host() {
+    let seed: u64 = rand::rng().random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut settings = plugin_settings();
+    settings.policy.time = std::time::Duration::from_millis(200);
+    let host = plugin_host(settings);
+    let good = Component::at_most(2);
+    let rounds = if is_long_run() { 10_000 } else { 300 };
+    let (mut refused, mut rejected, mut asked) = (0, 0, 0);
+    for _ in 0..rounds {
+        let mut bytes = good.clone();
+        for _ in 0..random.random_range(1..=4) {
+            let index = random.random_range(8..bytes.len());
+            bytes[index] = random.random();
+        }
+        if host.inspect(bytes.as_slice().into()).await.is_err() {
+            refused += 1;
+            continue;
+        }
+        let plugin = PluginRef {
+            tenant: TenantId::parse("north").expect("a tenant name"),
+            hash: PluginHash::of(&bytes),
+        };
+        match host.load(&plugin, bytes.as_slice().into()).await {
+            Err(LoadFailure::Rejected(_)) => rejected += 1,
+            Err(failure) => panic!("{failure}"),
+            Ok(()) => {
+                asked += 1;
+                let call = super::limits::call(plugin, "{}");
+                let outcome = host.call(&call, &super::limits::question()).await;
+                assert!(
+                    matches!(outcome.answer, Ok(_) | Err(HookFailure::Failed(_))),
+                    "{outcome:?}"
+                );
+            }
+        }
+    }
+    println!("{refused} refused, {rejected} rejected, {asked} asked");
+    assert!(refused > 0 && asked > 0);
+    let plugin = super::limits::plugin(&host, "north", &good).await;
+    let call = super::limits::call(plugin, "{}");
+    assert!(
+        host.call(&call, &super::limits::question())
+            .await
+            .answer
+            .is_ok()
+    );
+}

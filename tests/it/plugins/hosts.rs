@@ -1,0 +1,137 @@
+//! Goal: with several hosts on one database, a decision is valid only for what it saw: two tickets each are two tickets
+//! each, and a policy that was acknowledged is in force for everything acknowledged later.
+//!
+//! Method: two engines with plugin hosts of their own on one SurrealDB server; fifty requests of one customer at once, half
+//! at each; and bookings that wait at both while a policy is switched on and off. What the store says right after the
+//! switch was acknowledged must be what it says in the end.
+
+use boxoffice_engine::{BookTickets, Engine, Store};
+use boxoffice_tests::{
+    Component, SurrealServer, create_event, email, ensure_customer, organizer_and_tenant, owner_of,
+    plugin_host, plugin_settings, put_into_use, quick_settings, using,
+};
+use futures::future::join_all;
+
+use super::code;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_tickets_each_are_exactly_two_through_two_hosts() {
+    let server = SurrealServer::start().await;
+    let engines = [engine_on(&server).await, engine_on(&server).await];
+    let (tenant, organizer, _) = organizer_and_tenant(&engines[0], "north").await;
+    let owner = owner_of(&engines[0], &tenant).await;
+    put_into_use(&engines[0], &owner, "two-each", &Component::at_most(2)).await;
+    let now = jiff::Timestamp::now();
+    let event = create_event(&engines[0], &organizer, now, 100).await;
+    let ann = ensure_customer(&engines[0], &tenant, "ann", email("ann", &tenant)).await;
+    let outcomes = join_all((0..50).map(|index| {
+        let (engine, ann) = (&engines[index % 2], &ann);
+        async move {
+            let command = BookTickets::general(event.id, 1);
+            engine.bookings().book_tickets(ann, command).await
+        }
+    }))
+    .await;
+    let booked = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    for outcome in outcomes.into_iter().filter(Result::is_err) {
+        let code = code(outcome);
+        assert!(
+            ["policy-rejected", "conflict-try-again"].contains(&code),
+            "{code}"
+        );
+    }
+    assert_eq!(booked, 2);
+    let seen = engines[1].events().show(&organizer, event.id).await;
+    assert_eq!(seen.expect("the event").tickets_sold, 2);
+    let late = BookTickets::general(event.id, 1);
+    let outcome = engines[1].bookings().book_tickets(&ann, late).await;
+    assert_eq!(code(outcome), "policy-rejected");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_booked_on_a_decision_of_before_a_policys_change() {
+    let server = SurrealServer::start().await;
+    let engines = [engine_on(&server).await, engine_on(&server).await];
+    let (tenant, organizer, _) = organizer_and_tenant(&engines[0], "north").await;
+    let owner = owner_of(&engines[0], &tenant).await;
+    let now = jiff::Timestamp::now();
+    let event = create_event(&engines[0], &organizer, now, 100_000).await.id;
+    put_into_use(&engines[0], &owner, "never", &Component::rejecting()).await;
+    let mut customers = Vec::new();
+    for number in 0..12 {
+        let name = format!("c{number}");
+        customers.push(ensure_customer(&engines[0], &tenant, &name, email(&name, &tenant)).await);
+    }
+    let plugins = engines[0].plugins();
+    let version = plugins.in_use(&owner).await.expect("a set").plugins[0].version;
+    let sold = || async {
+        let seen = engines[0].events().show(&organizer, event).await;
+        seen.expect("the event").tickets_sold
+    };
+    let switch = |enabled: bool| {
+        let (plugins, owner) = (&plugins, &owner);
+        async move {
+            let mut command = using("never", version);
+            command.enabled = Some(enabled);
+            plugins.activate(owner, command).await.expect("a switch");
+        }
+    };
+    let mut booked_in_all = 0;
+    for round in 0..6 {
+        switch(false).await;
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let booking = join_all(customers.iter().enumerate().map(|(index, customer)| {
+            let (engine, stop) = (&engines[index % 2], &stop);
+            async move {
+                let mut refused = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) || refused == 0 {
+                    let command = BookTickets::general(event, 1);
+                    let outcome = engine.bookings().book_tickets(customer, command).await;
+                    if let Err(error) = outcome {
+                        let code = error.code().as_str();
+                        assert!(
+                            ["policy-rejected", "conflict-try-again"].contains(&code),
+                            "{code}"
+                        );
+                        refused += u32::from(code == "policy-rejected");
+                    }
+                }
+            }
+        }));
+        let switching = async {
+            tokio::time::sleep(std::time::Duration::from_millis(150 + 37 * round)).await;
+            switch(true).await;
+            let at_once = sold().await;
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            at_once
+        };
+        let (_, at_once) = tokio::join!(booking, switching);
+        assert_eq!(
+            sold().await,
+            at_once,
+            "round {round}: something was booked after the policy was acknowledged"
+        );
+        assert!(
+            at_once > booked_in_all,
+            "nothing was booked while it was off"
+        );
+        booked_in_all = at_once;
+    }
+}
+
+/// An engine with a plugin host of its own on the server.
+async fn engine_on(server: &SurrealServer) -> Engine {
+    let store = Store::Remote {
+        url: server.url(),
+        namespace: SurrealServer::NAMESPACE.to_owned(),
+        database: SurrealServer::NAMESPACE.to_owned(),
+        username: SurrealServer::USERNAME.to_owned(),
+        password: SurrealServer::PASSWORD.to_owned(),
+    };
+    let engine = Engine::builder()
+        .store(store)
+        .settings(quick_settings())
+        .plugins(plugin_host(plugin_settings()));
+    engine.build().await.expect("an engine on the server")
+}

@@ -1,0 +1,463 @@
+//! Plugins for tests, written as WebAssembly text: each does one thing, well-behaved or hostile. And an engine that
+//! runs them.
+//!
+//! Used by the tests of plugins. Calls the host's plugin runtime as programs are assembled with it.
+
+use std::{path::PathBuf, time::Duration};
+
+use boxoffice_engine::{
+    ActivatePlugin, Caller, Engine, PluginHash, PluginName, PluginSet, PluginState, UploadPlugin,
+};
+use boxoffice_host::plugin_host::{Compiler, PluginHost, PluginHostSettings};
+
+use crate::{Patience, required_variable, wait_for};
+
+/// The settings of plugin hosts in tests: the defaults, compiled by the program under test. Time is what a busy machine
+/// has least of, so that calls may take longer.
+///
+/// # Panics
+/// When the test command did not set `BOXOFFICE_BIN`.
+pub fn plugin_settings() -> PluginHostSettings {
+    let mut settings = PluginHostSettings::new(Compiler::Program {
+        path: PathBuf::from(required_variable("BOXOFFICE_BIN")),
+        arguments: vec!["plugin-compile".to_owned()],
+    });
+    settings.policy.time = Duration::from_secs(2);
+    settings.template.time = Duration::from_secs(4);
+    settings.wait_max = Duration::from_secs(20);
+    settings
+}
+
+/// A plugin host with these settings.
+///
+/// # Panics
+/// When this machine cannot run plugins.
+pub fn plugin_host(settings: PluginHostSettings) -> PluginHost {
+    PluginHost::new(settings).expect("a plugin host starts")
+}
+
+/// Uploads a component and waits until it is ready.
+///
+/// # Panics
+/// When it is refused or rejected.
+pub async fn upload(engine: &Engine, owner: &Caller, name: &str, component: &[u8]) -> PluginHash {
+    let (hash, state) = upload_any(engine, owner, name, component).await;
+    assert_eq!(state, PluginState::Ready, "{name}");
+    hash
+}
+
+/// Uploads a component and waits until it is ready or rejected.
+///
+/// # Panics
+/// When it is refused.
+pub async fn upload_any(
+    engine: &Engine,
+    owner: &Caller,
+    name: &str,
+    component: &[u8],
+) -> (PluginHash, PluginState) {
+    let command = UploadPlugin {
+        name: PluginName::parse("name", name).expect("a name"),
+        bytes: component.into(),
+    };
+    let hash = engine
+        .plugins()
+        .upload(owner, command)
+        .await
+        .expect("an upload that is taken")
+        .hash;
+    let state = wait_for(Patience::WORK, "a plugin to be compiled", || async {
+        let version = engine.plugins().show(owner, hash).await.expect("a version");
+        (version.state != PluginState::Compiling).then_some(version.state)
+    })
+    .await;
+    (hash, state)
+}
+
+/// Says nothing about how a version is used but which.
+pub fn using(name: &str, version: PluginHash) -> ActivatePlugin {
+    ActivatePlugin {
+        name: PluginName::parse("name", name).expect("a name"),
+        event: None,
+        version: Some(version),
+        config: None,
+        when_not_loaded: None,
+        sees_identity: None,
+        enabled: None,
+        position: None,
+    }
+}
+
+/// Uploads a component and puts it into use for all events.
+///
+/// # Panics
+/// When the engine refuses.
+pub async fn put_into_use(
+    engine: &Engine,
+    owner: &Caller,
+    name: &str,
+    component: &[u8],
+) -> PluginSet {
+    let version = upload(engine, owner, name, component).await;
+    engine
+        .plugins()
+        .activate(owner, using(name, version))
+        .await
+        .expect("a version that can be used")
+}
+
+/// Components as bytes.
+pub struct Component;
+
+/// Where answers are put together; the text constants lie before it.
+const ANSWER: &str = "(i32.const 64)";
+
+impl Component {
+    /// A policy whose functions have these bodies: `$request` points at request and configuration, the answer is a pointer
+    /// to the decision. `(call $log (level) (pointer) (bytes))` logs.
+    ///
+    /// # Panics
+    /// When that is no WebAssembly.
+    pub fn policy(book: &str, cancel: &str) -> Vec<u8> {
+        Self::policy_with(book, cancel, "", "", "")
+    }
+
+    /// Says yes to everything.
+    pub fn accepting() -> Vec<u8> {
+        Self::policy(ANSWER, ANSWER)
+    }
+
+    /// Says no to everything, with code `no` and reason `No.`, to cancellations as well.
+    pub fn rejecting() -> Vec<u8> {
+        Self::policy(REJECT, REJECT)
+    }
+
+    /// Says no to what would give a customer more than this many tickets of an event.
+    pub fn at_most(tickets: u32) -> Vec<u8> {
+        let book = format!(
+            "(if (result i32) (i32.gt_u (i32.add (i32.load offset=92 (local.get $request))
+                (i32.load offset=8 (i32.load offset=76 (local.get $request)))) (i32.const {tickets}))
+              (then {REJECT}) (else {ANSWER}))"
+        );
+        Self::policy(&book, ANSWER)
+    }
+
+    /// Sells a ticket at this price.
+    pub fn priced(price_minor: u32) -> Vec<u8> {
+        let book = format!("{}{ANSWER}", adjust(&format!("(i32.const {price_minor})")));
+        Self::policy(&book, ANSWER)
+    }
+
+    /// Sells a ticket at a price of one more than the policy before.
+    pub fn raising() -> Vec<u8> {
+        let price = "(i32.add (i32.const 1) (i32.load offset=12 (i32.load offset=76 (local.get $request))))";
+        Self::policy(&format!("{}{ANSWER}", adjust(price)), ANSWER)
+    }
+
+    /// Sells at the price of how often this instance was asked before, and one.
+    pub fn counting() -> Vec<u8> {
+        let count =
+            "(i32.store (i32.const 512) (i32.add (i32.const 1) (i32.load (i32.const 512))))";
+        let book = format!("{count}{}{ANSWER}", adjust("(i32.load (i32.const 512))"));
+        Self::policy(&book, ANSWER)
+    }
+
+    /// Traps.
+    pub fn trapping() -> Vec<u8> {
+        Self::policy("unreachable", "unreachable")
+    }
+
+    /// Never ends.
+    pub fn looping() -> Vec<u8> {
+        Self::policy("(loop $again (br $again)) unreachable", "unreachable")
+    }
+
+    /// Loops this often, and says yes.
+    pub fn working(rounds: u32) -> Vec<u8> {
+        let book = format!(
+            "(local $left i32) (local.set $left (i32.const {rounds}))
+             (loop $again (local.set $left (i32.sub (local.get $left) (i32.const 1))) (br_if $again (local.get $left)))
+             {ANSWER}"
+        );
+        Self::policy(&book, ANSWER)
+    }
+
+    /// Calls itself this often, each time with a frame of its own, and says yes.
+    pub fn recursing(depth: u32) -> Vec<u8> {
+        let book = format!("(drop (call $deep (i32.const {depth}))) {ANSWER}");
+        let more = "(func $deep (param $left i32) (result i32)
+            (if (result i32) (local.get $left)
+              (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get $left) (i32.const 1)))))
+              (else (i32.const 0))))";
+        Self::policy_with(&book, ANSWER, more, "", "")
+    }
+
+    /// Takes this many pages of memory of 64 KiB more, or traps.
+    pub fn growing(pages: u32) -> Vec<u8> {
+        let book = format!(
+            "(if (i32.eq (memory.grow (i32.const {pages})) (i32.const -1)) (then unreachable)) {ANSWER}"
+        );
+        Self::policy(&book, ANSWER)
+    }
+
+    /// Gives a reason of this many letters.
+    pub fn saying(bytes: u32) -> Vec<u8> {
+        let book = format!(
+            "(drop (memory.grow (i32.const {})))
+             (memory.fill (i32.const 65536) (i32.const 97) (i32.const {bytes}))
+             (i32.store8 (i32.const 64) (i32.const 1))
+             (i32.store (i32.const 68) (i32.const 0)) (i32.store (i32.const 72) (i32.const 2))
+             (i32.store (i32.const 76) (i32.const 65536)) (i32.store (i32.const 80) (i32.const {bytes}))
+             {ANSWER}",
+            bytes / 65_536 + 1
+        );
+        Self::policy(&book, ANSWER)
+    }
+
+    /// Logs a line of this many letters, this often, and says yes.
+    pub fn logging(bytes: u32, times: u32) -> Vec<u8> {
+        let book = format!(
+            "(local $left i32) (local.set $left (i32.const {times}))
+             (drop (memory.grow (i32.const {})))
+             (memory.fill (i32.const 65536) (i32.const 97) (i32.const {bytes}))
+             (loop $again
+               (call $log (i32.const 1) (i32.const 65536) (i32.const {bytes}))
+               (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+               (br_if $again (local.get $left)))
+             {ANSWER}",
+            bytes / 65_536 + 1
+        );
+        Self::policy(&book, ANSWER)
+    }
+
+    /// Never comes to be: its start function loops.
+    pub fn starting_forever() -> Vec<u8> {
+        let more = "(func $forever (loop $again (br $again))) (start $forever)";
+        Self::policy_with(ANSWER, ANSWER, more, "", "")
+    }
+
+    /// Says yes, and has this many functions besides.
+    pub fn with_functions(count: usize) -> Vec<u8> {
+        let more: String = (0..count)
+            .map(|index| {
+                format!(
+                    "(func (param i32) (result i32) (i32.add (local.get 0) (i32.const {index})))\n"
+                )
+            })
+            .collect();
+        Self::policy_with(ANSWER, ANSWER, &more, "", "")
+    }
+
+    /// Traps if there is an environment; sells at the price of its randomness (below 251) and the seconds of its clock.
+    pub fn looking_around() -> Vec<u8> {
+        let imports = r#"
+          (import "wasi:cli/environment@0.2.0" (instance $environment
+            (export "get-environment" (func (result (list (tuple string string)))))))
+          (import "wasi:random/random@0.2.0" (instance $random (export "get-random-u64" (func (result u64)))))
+          (import "wasi:clocks/wall-clock@0.2.0" (instance $clock
+            (type $moment (record (field "seconds" u64) (field "nanoseconds" u32)))
+            (export "datetime" (type $datetime (eq $moment)))
+            (export "now" (func (result $datetime)))))
+          (core func $environment-core (canon lower (func $environment "get-environment") (memory $memory) (realloc $realloc)))
+          (core func $random-core (canon lower (func $random "get-random-u64")))
+          (core func $clock-core (canon lower (func $clock "now") (memory $memory)))
+          (core instance $wasi (export "environment" (func $environment-core))
+            (export "random" (func $random-core)) (export "clock" (func $clock-core)))"#;
+        let core_imports = r#"
+          (import "wasi" "environment" (func $environment (param i32)))
+          (import "wasi" "random" (func $random (result i64)))
+          (import "wasi" "clock" (func $clock (param i32)))"#;
+        let price = "(i32.add (i32.wrap_i64 (i64.rem_u (call $random) (i64.const 251)))
+            (i32.wrap_i64 (i64.load (i32.const 256))))";
+        let book = format!(
+            "(call $environment (i32.const 320))
+             (if (i32.load (i32.const 324)) (then unreachable))
+             (call $clock (i32.const 256))
+             {}{ANSWER}",
+            adjust(price)
+        );
+        Self::policy_with(
+            &book,
+            ANSWER,
+            core_imports,
+            imports,
+            "(with \"wasi\" (instance $wasi))",
+        )
+    }
+
+    /// A component that imports this interface of one function, which no plugin gets.
+    pub fn importing(interface: &str) -> Vec<u8> {
+        let text = format!(
+            "(component (import \"{interface}\" (instance (export \"open\" (func (param \"path\" string))))))"
+        );
+        parsed(&text)
+    }
+
+    /// The policy that says yes, and imports a function `open` of this interface that is not there.
+    pub fn policy_importing(interface: &str) -> Vec<u8> {
+        let outer = format!(
+            "(import \"{interface}\" (instance (export \"open\" (func (param \"path\" string)))))"
+        );
+        Self::policy_with(ANSWER, ANSWER, "", &outer, "")
+    }
+
+    /// A component of another world: it exports one function of its own.
+    pub fn of_another_world() -> Vec<u8> {
+        parsed(
+            r#"(component
+              (core module $m (func (export "run")))
+              (core instance $i (instantiate $m))
+              (func $run (canon lift (core func $i "run")))
+              (export "run" (func $run)))"#,
+        )
+    }
+
+    /// The policy that says yes, under another version of the contract.
+    pub fn of_version(version: &str) -> Vec<u8> {
+        parsed(&policy_text(ANSWER, ANSWER, "", "", "").replace("@0.1.0", &format!("@{version}")))
+    }
+
+    /// The policy that says yes, without the function for cancellations.
+    pub fn without_cancellations() -> Vec<u8> {
+        let text = policy_text(ANSWER, ANSWER, "", "", "");
+        parsed(&text.replace("(export \"validate-cancellation\" (func $cancel))", ""))
+    }
+
+    /// A core module.
+    pub fn core_module() -> Vec<u8> {
+        parsed("(module (func (export \"validate-booking\")))")
+    }
+
+    fn policy_with(book: &str, cancel: &str, core: &str, outer: &str, with: &str) -> Vec<u8> {
+        parsed(&policy_text(book, cancel, core, outer, with))
+    }
+}
+
+/// A rejection, code `no` and reason `No.`.
+const REJECT: &str = "(block (result i32)
+  (i32.store8 (i32.const 64) (i32.const 1))
+  (i32.store (i32.const 68) (i32.const 0)) (i32.store (i32.const 72) (i32.const 2))
+  (i32.store (i32.const 76) (i32.const 2)) (i32.store (i32.const 80) (i32.const 3))
+  (i32.const 64))";
+
+/// Writes an adjustment of the first line's price.
+fn adjust(price: &str) -> String {
+    format!(
+        "(i32.store (i32.const 96) {price})
+         (i32.store8 (i32.const 64) (i32.const 2))
+         (i32.store (i32.const 68) (i32.const 96)) (i32.store (i32.const 72) (i32.const 1))
+         (i32.store (i32.const 76) (i32.const 0)) (i32.store (i32.const 80) (i32.const 0))"
+    )
+}
+
+fn parsed(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn policy_text(book: &str, cancel: &str, core: &str, outer: &str, with: &str) -> String {
+    // Functions that the core module imports stand before what it defines.
+    let (imports, definitions) = match core.contains("(import ") {
+        true => (core, ""),
+        false => ("", core),
+    };
+    format!(
+        r#"(component
+  (type $types-type (instance
+    (type (;0;) (record (field "id" string) (field "name" string) (field "price-minor" u32)))
+    (export (;1;) "ticket-type" (type (eq 0)))
+    (type (;2;) (option string))
+    (type (;3;) (list 1))
+    (type (;4;) (record (field "id" string) (field "version" u32) (field "title" string) (field "starts-at" string)
+      (field "ends-at" 2) (field "time-zone" string) (field "location" 2) (field "currency" string)
+      (field "ticket-types" 3)))
+    (export (;5;) "event" (type (eq 4)))
+    (type (;6;) (record (field "ticket-type" string) (field "quantity" u32) (field "unit-price-minor" u32)))
+    (export (;7;) "line" (type (eq 6)))
+    (type (;8;) (record (field "pseudonym" string) (field "tickets-in-event" u32) (field "email" 2) (field "name" 2)))
+    (export (;9;) "customer" (type (eq 8)))
+    (type (;10;) (record (field "utc" string) (field "local" string)))
+    (export (;11;) "moment" (type (eq 10)))))
+  (import "boxoffice:plugin/types@0.1.0" (instance $types (type $types-type)))
+  (type $host-type (instance
+    (type (;0;) (enum "debug" "info" "warn" "error"))
+    (export (;1;) "log-level" (type (eq 0)))
+    (type (;2;) (func (param "level" 1) (param "message" string)))
+    (export "log" (func (type 2)))))
+  (import "boxoffice:plugin/host@0.1.0" (instance $host (type $host-type)))
+  (alias export $types "event" (type $event))
+  (alias export $types "line" (type $line))
+  (alias export $types "customer" (type $customer))
+  (alias export $types "moment" (type $moment))
+  (core module $memory-module
+    (memory (export "memory") 1)
+    (data (i32.const 0) "noNo.")
+    (global $next (mut i32) (i32.const 4096))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (local $at i32)
+      (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+      (global.set $next (i32.add (local.get $at) (local.get 3)))
+      (block $done (loop $grow
+        (br_if $done (i32.le_u (global.get $next) (i32.mul (memory.size) (i32.const 65536))))
+        (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
+        (br $grow)))
+      (local.get $at)))
+  (core instance $memory-instance (instantiate $memory-module))
+  (alias core export $memory-instance "memory" (core memory $memory))
+  (alias core export $memory-instance "realloc" (core func $realloc))
+  (core func $log (canon lower (func $host "log") (memory $memory)))
+  (core instance $host-core (export "log" (func $log)))
+  {outer}
+  (core module $m
+    (import "env" "memory" (memory 1))
+    (import "host" "log" (func $log (param i32 i32 i32)))
+    {imports}
+    {definitions}
+    (func (export "book") (param $request i32) (result i32) {book})
+    (func (export "cancel") (param $request i32) (result i32) {cancel}))
+  (core instance $i (instantiate $m
+    (with "env" (instance $memory-instance)) (with "host" (instance $host-core)) {with}))
+  (type $lines (list $line))
+  (type $request (record (field "event" $event) (field "lines" $lines) (field "customer" $customer) (field "now" $moment)))
+  (type $cancellation (record (field "event" $event) (field "booking" string) (field "booked-at" string)
+    (field "lines" $lines) (field "customer" $customer) (field "now" $moment)))
+  (type $rejection (record (field "code" string) (field "reason" string)))
+  (type $prices (list u32))
+  (type $messages (list string))
+  (type $adjustment (record (field "unit-prices-minor" $prices) (field "messages" $messages)))
+  (type $decision (variant (case "accept") (case "reject" $rejection) (case "adjust" $adjustment)))
+  (type $cancellation-decision (variant (case "accept") (case "reject" $rejection)))
+  (type $book-type (func (param "request" $request) (param "config" string) (result $decision)))
+  (type $cancel-type (func (param "request" $cancellation) (param "config" string) (result $cancellation-decision)))
+  (func $book (type $book-type) (canon lift (core func $i "book") (memory $memory) (realloc $realloc)))
+  (func $cancel (type $cancel-type) (canon lift (core func $i "cancel") (memory $memory) (realloc $realloc)))
+  (instance $exported
+    (export "booking-request" (type $request))
+    (export "cancellation-request" (type $cancellation))
+    (export "rejection" (type $rejection))
+    (export "adjustment" (type $adjustment))
+    (export "decision" (type $decision))
+    (export "cancellation-decision" (type $cancellation-decision))
+    (export "validate-booking" (func $book))
+    (export "validate-cancellation" (func $cancel)))
+  (export "boxoffice:plugin/booking-policy@0.1.0" (instance $exported)))"#
+    )
+}
+
+/// An owner of a tenant, made by trusted code.
+///
+/// # Panics
+/// When the engine refuses.
+pub async fn owner_of(engine: &Engine, tenant: &boxoffice_engine::TenantId) -> Caller {
+    let command = boxoffice_engine::CreateUser {
+        email: crate::email("owner", tenant),
+        name: boxoffice_engine::Label::parse("name", "Owner").expect("one line"),
+        password: Some(crate::Account::PASSWORD.to_owned()),
+        role: boxoffice_engine::UserRole::Owner,
+    };
+    let user = engine
+        .users()
+        .create(&Caller::platform(tenant.as_str()), command)
+        .await
+        .expect("an owner");
+    Caller::user(tenant.clone(), user.id, user.role)
+}
