@@ -10,13 +10,12 @@ mod uploads;
 use boxoffice_engine::{
     BookTickets, Booking, BookingLine, Caller, Error, Event, PluginSet, TenantId, UserRole,
 };
-use boxoffice_host::{PluginHost, PluginHostSettings};
+use boxoffice_host::PluginHostSettings;
 use boxoffice_tests::{TestPlatform, owner_of, plugin_host, plugin_settings, put_into_use};
 
 /// A tenant with an owner, a customer and an event, on an engine that runs plugins.
 struct Scene {
     platform: TestPlatform,
-    host: PluginHost,
     tenant: TenantId,
     owner: Caller,
     organizer: Caller,
@@ -30,8 +29,7 @@ impl Scene {
     }
 
     async fn with(settings: PluginHostSettings) -> Self {
-        let host = plugin_host(settings);
-        let runtime = host.clone();
+        let runtime = plugin_host(settings);
         let platform = TestPlatform::with(|builder| builder.plugins(runtime)).await;
         // These tests are about bookings; mails have tests of their own.
         platform.may_owe();
@@ -42,7 +40,6 @@ impl Scene {
         let event = platform.event(&organizer, 10_000).await;
         Self {
             platform,
-            host,
             tenant,
             owner,
             organizer,
