@@ -7,6 +7,7 @@ mod announcements;
 mod api;
 mod architecture;
 mod bookings;
+mod calendar;
 mod config;
 mod crash;
 mod embed;

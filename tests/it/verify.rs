@@ -157,6 +157,22 @@ async fn every_kind_of_false_books_is_named() {
             "its bookings have 5",
         ),
         (
+            format!(
+                "UPDATE {} SET held = 1, ticket_types[0].held = 1",
+                row("inventory", "")
+            ),
+            format!(
+                "UPDATE {} SET held = 0, ticket_types[0].held = 0",
+                row("inventory", "")
+            ),
+            "its open holds have 0",
+        ),
+        (
+            format!("CREATE {} SET tickets = 1", row("open_hold", ", 'ann'")),
+            format!("DELETE {}", row("open_hold", ", 'ann'")),
+            "0 holds are open, and 1 notes",
+        ),
+        (
             format!("UPDATE {} SET total = 4", row("inventory", "")),
             format!("UPDATE {} SET total = 10", row("inventory", "")),
             "oversold: sold 5 and held 0 of 4",

@@ -240,6 +240,12 @@ fn counters_differ(sight: &EventSight) -> Option<String> {
             held(kind)
         ));
     }
+    let (holds, notes) = sight.open_holds;
+    if holds != notes {
+        return Some(format!(
+            "{holds} holds are open, and {notes} notes say that a customer has one"
+        ));
+    }
     let known = |id: &TicketTypeId| inventory.ticket_types.iter().any(|kind| kind.id == *id);
     let mut all = sight.booked.iter().chain(&sight.held);
     let stray = all.find(|(id, _)| !known(id));

@@ -12,7 +12,7 @@ use super::{
     inventory::{InventoryChange, add_change},
     models::{
         BookingRow, CapacityLedgerRow, CustomerBookingRow, HoldRow, IdempotencyRow, InventoryRow,
-        booking_id, millisecond,
+        OpenHoldRow, booking_id, millisecond,
     },
     notifications::{NewMails, add_mails},
     plugins::{add_decisions, add_policy_guard, add_policy_version},
@@ -95,7 +95,7 @@ struct Places {
     recorded: Option<usize>,
     holds: Option<usize>,
     bookings_of: Vec<(UserId, usize)>,
-    open_holds_of: Vec<(UserId, usize)>,
+    open_holds: Option<usize>,
 }
 
 impl BookingsRepository {
@@ -295,23 +295,20 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
         script,
         holds.map(|hold| HoldRow::key(tenant, *hold)).collect(),
     );
-    let event = script.bind(event.ulid().to_string());
-    let of_customer = |script: &mut Script, table: &str, customer: UserId, rule: &str| {
-        let key = script.bind(customer.ulid().to_string());
-        script.push(format!(
-            "SELECT * FROM {table}:[$tenant, {event}, {key}]..[$tenant, {event}, {key}, ..] WHERE {rule}"
-        ))
-    };
-    let (mut bookings_of, mut open_holds_of) = (Vec::new(), Vec::new());
-    for customer in &question.customers {
-        let index = of_customer(script, "booking", *customer, "cancelled_by = NONE");
-        bookings_of.push((*customer, index));
-    }
     let holders = question.holders.iter();
     let more = holders.filter(|holder| !question.customers.contains(holder));
-    for customer in question.customers.iter().chain(more) {
-        let index = of_customer(script, "hold", *customer, "status = 'held'");
-        open_holds_of.push((*customer, index));
+    let holders = question.customers.iter().chain(more);
+    let open_holds = holders.map(|holder| OpenHoldRow::key(tenant, event, *holder));
+    let open_holds = select_all(script, open_holds.collect());
+    let event = script.bind(event.ulid().to_string());
+    let mut bookings_of = Vec::with_capacity(question.customers.len());
+    for customer in &question.customers {
+        let key = script.bind(customer.ulid().to_string());
+        let index = script.push(format!(
+            "SELECT * FROM booking:[$tenant, {event}, {key}]..[$tenant, {event}, {key}, ..] \
+             WHERE cancelled_by = NONE"
+        ));
+        bookings_of.push((*customer, index));
     }
     Places {
         inventory,
@@ -320,7 +317,7 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
         recorded,
         holds,
         bookings_of,
-        open_holds_of,
+        open_holds,
     }
 }
 
@@ -368,14 +365,12 @@ fn snapshot(
         }
         tickets.insert(customer, sum);
     }
-    for (customer, index) in places.open_holds_of {
-        for row in answers.rows::<HoldRow>(index)? {
-            let hold = row.into_type()?;
-            if let Some(sum) = tickets.get_mut(&customer) {
-                *sum += hold.tickets();
-            }
-            open_holds.insert(customer, hold.id);
+    for row in rows_at::<OpenHoldRow>(answers, places.open_holds)? {
+        let hold = row.hold()?;
+        if let Some(sum) = tickets.get_mut(&hold.customer()) {
+            *sum += row.tickets;
         }
+        open_holds.insert(hold.customer(), hold);
     }
     Ok(GroupSnapshot {
         policy_version,

@@ -1,11 +1,12 @@
 //! Storage steps of holds. Called by the bookings module; calls models.
 
 use jiff::Timestamp;
+use surrealdb::types::SurrealValue;
 
 use super::{
     db::{Db, Script, StepError, SystemScope},
     inventory::{InventoryChange, add_change},
-    models::{HoldDueRow, HoldRow, InventoryRow, millisecond},
+    models::{HoldDueRow, HoldRow, InventoryRow, OpenHoldRow, millisecond},
 };
 use crate::{
     Result,
@@ -75,8 +76,8 @@ impl HoldsRepository {
         ))
     }
 
-    /// Writes holds of one event as they shall be, if its inventory is still as it was seen: at most 3 rows for each
-    /// and 2 more.
+    /// Writes holds of one event as they shall be, if its inventory is still as it was seen: at most 4 rows for
+    /// each and 2 more.
     pub(in crate::modules) async fn update(
         &self,
         tenant: &TenantId,
@@ -134,23 +135,29 @@ impl HoldsRepository {
     }
 }
 
-/// Adds holds as they shall be, and when they are due: at most 3 rows for each. The inventory's guard covers them,
-/// because every change of a hold goes with one of its event's inventory.
+/// Adds holds as they shall be, whose they are, and when they are due: at most 4 rows for each. The inventory's guard
+/// covers them, because every change of a hold goes with one of its event's inventory.
 pub(in crate::modules::repositories) fn add_holds(
     script: &mut Script,
     tenant: &TenantId,
     holds: &[HoldChange],
 ) {
-    let due = |hold: &Hold| {
-        (hold.status == HoldStatus::Held).then(|| HoldDueRow::of(tenant, hold.id, hold.expires_at))
-    };
-    let (mut new, mut new_due, mut old_due) = (Vec::new(), Vec::new(), Vec::new());
+    let is_open = |hold: &&Hold| hold.status == HoldStatus::Held;
+    let (mut new, mut opened, mut due) = (Vec::new(), Vec::new(), Vec::new());
+    let mut gone = Vec::new();
     for change in holds {
         let row = HoldRow::of(tenant, &change.after);
-        let (before, after) = (change.before.as_ref().and_then(due), due(&change.after));
-        if before.as_ref().map(|row| &row.id) != after.as_ref().map(|row| &row.id) {
-            old_due.extend(before.map(|row| row.id));
-            new_due.extend(after);
+        let before = change.before.as_ref().filter(is_open);
+        let after = Some(&change.after).filter(is_open);
+        let due_row = |hold: &Hold| HoldDueRow::of(tenant, hold.id, hold.expires_at);
+        if before.map(|hold| hold.expires_at) != after.map(|hold| hold.expires_at) {
+            gone.extend(before.map(|hold| due_row(hold).id));
+            due.extend(after.map(due_row));
+        }
+        match (before, after) {
+            (None, Some(after)) => opened.push(OpenHoldRow::of(tenant, after)),
+            (Some(before), None) => gone.push(OpenHoldRow::of(tenant, before).id),
+            _ => {}
         }
         if change.before.is_none() {
             new.push(row);
@@ -160,16 +167,19 @@ pub(in crate::modules::repositories) fn add_holds(
             script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
         }
     }
-    if !new.is_empty() {
-        let new = script.bind(new);
-        script.push(format!("INSERT INTO hold {new} RETURN NONE"));
+    // First what goes: in one group a customer may confirm a hold and open another.
+    if !gone.is_empty() {
+        let gone = script.bind(gone);
+        script.push(format!("DELETE {gone} RETURN NONE"));
     }
-    if !old_due.is_empty() {
-        let old_due = script.bind(old_due);
-        script.push(format!("DELETE {old_due} RETURN NONE"));
-    }
-    if !new_due.is_empty() {
-        let new_due = script.bind(new_due);
-        script.push(format!("INSERT INTO hold_due {new_due} RETURN NONE"));
+    insert_all(script, "hold", new);
+    insert_all(script, "open_hold", opened);
+    insert_all(script, "hold_due", due);
+}
+
+fn insert_all<T: SurrealValue>(script: &mut Script, table: &str, rows: Vec<T>) {
+    if !rows.is_empty() {
+        let rows = script.bind(rows);
+        script.push(format!("INSERT INTO {table} {rows} RETURN NONE"));
     }
 }

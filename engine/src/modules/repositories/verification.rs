@@ -26,6 +26,8 @@ pub(in crate::modules) struct EventSight {
     pub(in crate::modules) bookings: u64,
     /// Tickets in bookings that count as sold, by type.
     pub(in crate::modules) booked: Vec<(TicketTypeId, u64)>,
+    /// Open holds, and notes that a customer has one.
+    pub(in crate::modules) open_holds: (u64, u64),
     /// Tickets in open holds, by type.
     pub(in crate::modules) held: Vec<(TicketTypeId, u64)>,
 }
@@ -105,6 +107,10 @@ impl VerificationRepository {
             "SELECT lines, count() AS bookings FROM {} WHERE status = 'held' GROUP BY lines",
             range("hold")
         ));
+        let notes = script.push(format!(
+            "SELECT count() FROM {} GROUP ALL",
+            range("open_hold")
+        ));
         let count = script.push(format!(
             "SELECT count() FROM {} GROUP ALL",
             range("booking")
@@ -118,11 +124,17 @@ impl VerificationRepository {
             return Ok(None);
         };
         let counts: Vec<Count> = answers.rows(count)?;
+        let notes: Vec<Count> = answers.rows(notes)?;
+        let held: Vec<SameLines> = answers.rows(held)?;
         Ok(Some(EventSight {
             inventory: inventory.into_type()?,
             bookings: counts.first().map_or(0, |row| row.count),
             booked: by_type(answers.rows(booked)?),
-            held: by_type(answers.rows(held)?),
+            open_holds: (
+                held.iter().map(|group| group.bookings).sum(),
+                notes.first().map_or(0, |row| row.count),
+            ),
+            held: by_type(held),
         }))
     }
 

@@ -5,7 +5,9 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::{
     bookings::{BookingLineRow, booking_id},
-    keys::{at_millisecond, key_number, key_text, key_ulid, millisecond, record, ulid_key},
+    keys::{
+        at_millisecond, key_number, key_text, key_ulid, millisecond, record, stored_ulid, ulid_key,
+    },
 };
 use crate::{
     Result,
@@ -76,6 +78,46 @@ impl HoldRow {
             extended: self.extended,
             ended_at: self.ended_at.map(at_millisecond).transpose()?,
         })
+    }
+}
+
+/// The hold that a customer has open for an event: there is one at most, which the key sees to, and it is found
+/// without walking over those that ended.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct OpenHoldRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    serial: String,
+    pub(in crate::modules::repositories) tickets: u32,
+}
+
+impl OpenHoldRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> RecordId {
+        record(
+            "open_hold",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(event.ulid()),
+                ulid_key(customer.ulid()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, hold: &Hold) -> Self {
+        Self {
+            id: Self::key(tenant, hold.event, hold.customer),
+            serial: hold.id.booking().serial().to_string(),
+            tickets: hold.tickets(),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn hold(&self) -> Result<HoldId> {
+        let event = EventId::from_ulid(key_ulid(&self.id, 1)?);
+        let customer = UserId::from_ulid(key_ulid(&self.id, 2)?);
+        Ok(HoldId::new(event, customer, stored_ulid(&self.serial)?))
     }
 }
 

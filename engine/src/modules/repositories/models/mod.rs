@@ -22,7 +22,7 @@ pub(in crate::modules::repositories) use bookings::{
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use events::{EventRow, EventVersionRow, InventoryRow};
-pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow};
+pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRow};
 pub(in crate::modules::repositories) use keys::{
     at_millisecond, key_number, key_text, key_ulid, millisecond, record,
 };

@@ -4,28 +4,28 @@
 //! Method: random sequences of bookings, duplicates, holds, confirmations, cancellations, resizings, passing time and
 //! crashes (the engine is dropped and opened again on its folder), each on an event of its own, compared with the model
 //! after every step; at the end of a sequence the event is verified. A sequence that fails is shrunk, and its seed is
-//! kept in `properties.seeds` and tried first from then on.
+//! kept in `failures.seeds` and tried first from then on.
 
-use std::{collections::HashMap, sync::Arc, sync::Mutex, time::Duration};
+mod model;
+mod world;
+
+use std::{sync::Mutex, time::Duration};
 
 use boxoffice_engine::{
-    BookLine, BookTickets, BookingId, BookingStatus, Caller, Engine, ErrorCode, Event, HoldId,
-    HoldTickets, IdempotencyKey, Label, NewTicketType, PageRequest, Settings, UpdateEvent,
-    WorkerHandle, ports::Clock as _,
+    BookLine, BookTickets, BookingStatus, Caller, ErrorCode, Event, HoldTickets, IdempotencyKey,
+    NewTicketType, PageRequest, UpdateEvent, ports::Clock as _,
 };
-use boxoffice_tests::{
-    FakeClock, Patience, TempFolder, email, ensure_customer, is_long_run, organizer_and_tenant,
-    quick_settings, wait_for,
-};
-use jiff::Timestamp;
+use boxoffice_tests::{Patience, is_long_run, wait_for};
 use proptest::{
     collection::vec,
     prelude::*,
     test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner},
 };
 
+use model::{HoldIs, Model, ModelBooking, ModelHold, total};
+use world::{HOLD_LASTS, World, ticket_type};
+
 const CUSTOMERS: usize = 3;
-const HOLD_LASTS: Duration = Duration::from_secs(600);
 
 /// Something that is asked of the engine and of the model.
 #[derive(Debug, Clone)]
@@ -70,179 +70,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => prop_oneof![3 => Just(Step::Crash), 1 => Just(Step::CallOff)],
     ];
     vec(step, 1..40)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum HoldIs {
-    Held,
-    Confirmed,
-    Released,
-    Expired,
-}
-
-#[derive(Debug, Clone)]
-struct ModelBooking {
-    id: BookingId,
-    quantities: [u32; 2],
-    is_cancelled: bool,
-}
-
-#[derive(Debug, Clone)]
-struct ModelHold {
-    id: HoldId,
-    customer: usize,
-    quantities: [u32; 2],
-    expires_at: Timestamp,
-    is_extended: bool,
-    state: HoldIs,
-}
-
-/// What the event should be: no revisions, no groups, no store.
-#[derive(Debug, Clone, Default)]
-struct Model {
-    capacities: [u32; 2],
-    total: u32,
-    bookings: Vec<ModelBooking>,
-    holds: Vec<ModelHold>,
-    keys: HashMap<(usize, u8), ([u32; 2], BookingId)>,
-    is_off: bool,
-}
-
-impl Model {
-    fn sold(&self) -> [u32; 2] {
-        let counting = self.bookings.iter().filter(|booking| !booking.is_cancelled);
-        sum(counting.map(|booking| booking.quantities))
-    }
-
-    fn held(&self) -> [u32; 2] {
-        let open = self.holds.iter().filter(|hold| hold.state == HoldIs::Held);
-        sum(open.map(|hold| hold.quantities))
-    }
-
-    fn taken(&self) -> [u32; 2] {
-        sum([self.sold(), self.held()].into_iter())
-    }
-
-    /// Whether these tickets could be had, and if not, why.
-    fn order(&self, wanted: [u32; 2]) -> Result<(), ErrorCode> {
-        let taken = self.taken();
-        let short = (0..2).any(|kind| taken[kind] + wanted[kind] > self.capacities[kind]);
-        if self.is_off {
-            Err(ErrorCode::EventCancelled)
-        } else if short || total(taken) + total(wanted) > self.total {
-            Err(ErrorCode::NotEnoughTickets)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-fn sum(all: impl Iterator<Item = [u32; 2]>) -> [u32; 2] {
-    all.fold([0, 0], |sum, one| [sum[0] + one[0], sum[1] + one[1]])
-}
-
-fn total(quantities: [u32; 2]) -> u32 {
-    quantities[0] + quantities[1]
-}
-
-/// An engine on a folder, which can crash.
-struct World {
-    folder: TempFolder,
-    clock: Arc<FakeClock>,
-    running: Option<(Engine, WorkerHandle)>,
-    organizer: Caller,
-    customers: Vec<Caller>,
-    /// The cursor behind which only this sequence's event lies.
-    verified: Option<String>,
-}
-
-impl World {
-    async fn make() -> Self {
-        let (folder, clock) = (
-            TempFolder::new("properties"),
-            Arc::new(FakeClock::at("2026-12-01T12:00:00Z")),
-        );
-        let running = open(&folder, &clock).await;
-        let (tenant, organizer, _) = organizer_and_tenant(&running.0, "north").await;
-        let mut customers = Vec::new();
-        for name in ["ann", "ben", "cal"] {
-            let address = email(name, &tenant);
-            customers.push(ensure_customer(&running.0, &tenant, name, address).await);
-        }
-        Self {
-            folder,
-            clock,
-            running: Some(running),
-            organizer,
-            customers,
-            verified: None,
-        }
-    }
-
-    fn engine(&self) -> &Engine {
-        &self.running.as_ref().expect("it runs between crashes").0
-    }
-
-    async fn crash(&mut self) {
-        drop(self.running.take());
-        self.running = Some(open(&self.folder, &self.clock).await);
-    }
-
-    async fn event(&self, model: &Model) -> Event {
-        let types = model.capacities.iter().zip(["Hall", "Balcony"]);
-        let command = boxoffice_engine::CreateEvent {
-            details: boxoffice_engine::EventDetails {
-                title: Label::parse("title", "Any event").expect("one line"),
-                description: boxoffice_engine::Prose::default(),
-                starts_at: "2036-01-01T00:00:00Z".parse().expect("a moment"),
-                ends_at: None,
-                time_zone: "Europe/Berlin".to_owned(),
-                location: None,
-                reminder: boxoffice_engine::Reminder::AsTenant,
-            },
-            status: boxoffice_engine::EventStatus::Published,
-            ticket_types: types
-                .map(|(capacity, name)| ticket_type(name, *capacity))
-                .collect(),
-            total_tickets: Some(model.total),
-        };
-        let events = self.engine().events();
-        events
-            .create(&self.organizer, command)
-            .await
-            .expect("an event")
-    }
-}
-
-fn ticket_type(name: &str, capacity: u32) -> NewTicketType {
-    NewTicketType {
-        name: Label::parse("name", name).expect("one line"),
-        price_minor: 100,
-        ..NewTicketType::general(capacity)
-    }
-}
-
-async fn open(folder: &TempFolder, clock: &Arc<FakeClock>) -> (Engine, WorkerHandle) {
-    let settings = Settings {
-        hold_lasts: HOLD_LASTS,
-        // Looks for due holds every 50 ms.
-        singleton_lease: Duration::from_millis(150),
-        ..quick_settings()
-    };
-    // The last engine's store closes behind our back.
-    let engine = wait_for(Patience::START, "the store to open", || async {
-        let engine = Engine::builder()
-            .embedded(folder.join("store"))
-            .settings(settings.clone())
-            .clock(clock.clone());
-        match engine.build().await {
-            Err(error) if error.code() == ErrorCode::StoreInUse => None,
-            engine => Some(engine.expect("the store opens")),
-        }
-    })
-    .await;
-    let worker = engine.worker().spawn_singletons();
-    (engine, worker)
 }
 
 /// One sequence: the engine and the model side by side.
@@ -601,7 +428,7 @@ fn random_sequences_end_as_in_the_model() {
     let config = Config {
         cases: if is_long_run() { 2_000 } else { 24 },
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
-            "it/properties.seeds",
+            "it/properties/failures.seeds",
         ))),
         // Every try takes a good part of a second.
         max_shrink_iters: 300,

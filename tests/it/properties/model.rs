@@ -1,0 +1,79 @@
+//! What an event should be: no revisions, no groups, no store.
+
+use std::collections::HashMap;
+
+use boxoffice_engine::{BookingId, ErrorCode, HoldId};
+use jiff::Timestamp;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum HoldIs {
+    Held,
+    Confirmed,
+    Released,
+    Expired,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ModelBooking {
+    pub(super) id: BookingId,
+    pub(super) quantities: [u32; 2],
+    pub(super) is_cancelled: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ModelHold {
+    pub(super) id: HoldId,
+    pub(super) customer: usize,
+    pub(super) quantities: [u32; 2],
+    pub(super) expires_at: Timestamp,
+    pub(super) is_extended: bool,
+    pub(super) state: HoldIs,
+}
+
+/// What the event should be: no revisions, no groups, no store.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Model {
+    pub(super) capacities: [u32; 2],
+    pub(super) total: u32,
+    pub(super) bookings: Vec<ModelBooking>,
+    pub(super) holds: Vec<ModelHold>,
+    pub(super) keys: HashMap<(usize, u8), ([u32; 2], BookingId)>,
+    pub(super) is_off: bool,
+}
+
+impl Model {
+    pub(super) fn sold(&self) -> [u32; 2] {
+        let counting = self.bookings.iter().filter(|booking| !booking.is_cancelled);
+        sum(counting.map(|booking| booking.quantities))
+    }
+
+    pub(super) fn held(&self) -> [u32; 2] {
+        let open = self.holds.iter().filter(|hold| hold.state == HoldIs::Held);
+        sum(open.map(|hold| hold.quantities))
+    }
+
+    pub(super) fn taken(&self) -> [u32; 2] {
+        sum([self.sold(), self.held()].into_iter())
+    }
+
+    /// Whether these tickets could be had, and if not, why.
+    pub(super) fn order(&self, wanted: [u32; 2]) -> Result<(), ErrorCode> {
+        let taken = self.taken();
+        let short = (0..2).any(|kind| taken[kind] + wanted[kind] > self.capacities[kind]);
+        if self.is_off {
+            Err(ErrorCode::EventCancelled)
+        } else if short || total(taken) + total(wanted) > self.total {
+            Err(ErrorCode::NotEnoughTickets)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn sum(all: impl Iterator<Item = [u32; 2]>) -> [u32; 2] {
+    all.fold([0, 0], |sum, one| [sum[0] + one[0], sum[1] + one[1]])
+}
+
+pub(super) fn total(quantities: [u32; 2]) -> u32 {
+    quantities[0] + quantities[1]
+}

@@ -1,0 +1,117 @@
+//! The engine that is compared with the model: on a folder, with a clock that is moved, and able to crash.
+
+use std::{sync::Arc, time::Duration};
+
+use boxoffice_engine::{
+    Caller, CreateEvent, Engine, ErrorCode, Event, EventDetails, EventStatus, Label, NewTicketType,
+    Prose, Reminder, Settings, WorkerHandle,
+};
+use boxoffice_tests::{
+    FakeClock, Patience, TempFolder, email, ensure_customer, organizer_and_tenant, quick_settings,
+    wait_for,
+};
+
+use super::model::Model;
+
+/// How long holds last here.
+pub(super) const HOLD_LASTS: Duration = Duration::from_secs(600);
+
+/// An engine on a folder, which can crash.
+pub(super) struct World {
+    folder: TempFolder,
+    pub(super) clock: Arc<FakeClock>,
+    running: Option<(Engine, WorkerHandle)>,
+    pub(super) organizer: Caller,
+    pub(super) customers: Vec<Caller>,
+    /// The cursor behind which only this sequence's event lies.
+    pub(super) verified: Option<String>,
+}
+
+impl World {
+    pub(super) async fn make() -> Self {
+        let (folder, clock) = (
+            TempFolder::new("properties"),
+            Arc::new(FakeClock::at("2026-12-01T12:00:00Z")),
+        );
+        let running = open(&folder, &clock).await;
+        let (tenant, organizer, _) = organizer_and_tenant(&running.0, "north").await;
+        let mut customers = Vec::new();
+        for name in ["ann", "ben", "cal"] {
+            let address = email(name, &tenant);
+            customers.push(ensure_customer(&running.0, &tenant, name, address).await);
+        }
+        Self {
+            folder,
+            clock,
+            running: Some(running),
+            organizer,
+            customers,
+            verified: None,
+        }
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.running.as_ref().expect("it runs between crashes").0
+    }
+
+    pub(super) async fn crash(&mut self) {
+        drop(self.running.take());
+        self.running = Some(open(&self.folder, &self.clock).await);
+    }
+
+    pub(super) async fn event(&self, model: &Model) -> Event {
+        let types = model.capacities.iter().zip(["Hall", "Balcony"]);
+        let command = CreateEvent {
+            details: EventDetails {
+                title: Label::parse("title", "Any event").expect("one line"),
+                description: Prose::default(),
+                starts_at: "2036-01-01T00:00:00Z".parse().expect("a moment"),
+                ends_at: None,
+                time_zone: "Europe/Berlin".to_owned(),
+                location: None,
+                reminder: Reminder::AsTenant,
+            },
+            status: EventStatus::Published,
+            ticket_types: types
+                .map(|(capacity, name)| ticket_type(name, *capacity))
+                .collect(),
+            total_tickets: Some(model.total),
+        };
+        let events = self.engine().events();
+        events
+            .create(&self.organizer, command)
+            .await
+            .expect("an event")
+    }
+}
+
+pub(super) fn ticket_type(name: &str, capacity: u32) -> NewTicketType {
+    NewTicketType {
+        name: Label::parse("name", name).expect("one line"),
+        price_minor: 100,
+        ..NewTicketType::general(capacity)
+    }
+}
+
+async fn open(folder: &TempFolder, clock: &Arc<FakeClock>) -> (Engine, WorkerHandle) {
+    let settings = Settings {
+        hold_lasts: HOLD_LASTS,
+        // Looks for due holds every 50 ms.
+        singleton_lease: Duration::from_millis(150),
+        ..quick_settings()
+    };
+    // The last engine's store closes behind our back.
+    let engine = wait_for(Patience::START, "the store to open", || async {
+        let engine = Engine::builder()
+            .embedded(folder.join("store"))
+            .settings(settings.clone())
+            .clock(clock.clone());
+        match engine.build().await {
+            Err(error) if error.code() == ErrorCode::StoreInUse => None,
+            engine => Some(engine.expect("the store opens")),
+        }
+    })
+    .await;
+    let worker = engine.worker().spawn_singletons();
+    (engine, worker)
+}
