@@ -1,31 +1,41 @@
-//! Goal: what `boxoffice plugin new` writes builds as its README says, and decides as its fixtures say.
+//! Goal: what `boxoffice plugin new` writes builds as its README says, and decides as its fixtures say; and the quick start
+//! of plugins/README.md leads from an empty folder to a booking that the new policy refuses.
 //!
 //! Method: projects are written into an empty folder, and the commands of their README are run one after another, with the
 //! program under test as `boxoffice` and the toolchains that the test command found.
 
 use std::{
     collections::BTreeMap,
-    os::unix::fs::symlink,
-    path::Path,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
 
-use boxoffice_tests::{Program, TempFolder, required_variable};
+use boxoffice_tests::{Program, TempFolder, required_variable, workspace_root};
+use serde_json::{Value, json};
 
 /// A first build compiles the bindings' generator; a machine with other work may be slow at it.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugin_projects_in_javascript_build_as_their_readme_says() {
-    follows_its_readme("js", "policy").await;
     follows_its_readme("js", "template").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugin_projects_in_rust_build_as_their_readme_says() {
-    follows_its_readme("rust", "policy").await;
     follows_its_readme("rust", "template").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugin_guides_quick_start_in_javascript_ends_in_a_refused_booking() {
+    follows_the_guide("js").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugin_guides_quick_start_in_rust_ends_in_a_refused_booking() {
+    follows_the_guide("rust").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,45 +74,9 @@ async fn plugin_projects_overwrite_nothing_and_have_good_names() {
 /// Writes a project and runs every command of its README but those that set a machine up.
 async fn follows_its_readme(language: &str, kind: &str) {
     let folder = TempFolder::new(&format!("{language}-{kind}"));
-    let tools = folder.join("tools");
-    std::fs::create_dir(&tools).expect("the folder can be written to");
-    symlink(required_variable("BOXOFFICE_BIN"), tools.join("boxoffice"))
-        .expect("links can be made");
-    let shell = |line: &str, place: &Path| {
-        let mut command = Command::new("sh");
-        command
-            .args(["-euc", line])
-            .current_dir(place)
-            .stdin(Stdio::null());
-        for (name, _) in std::env::vars_os() {
-            // Settings of the test command would be read as the program's own, and cargo's would move the output.
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("BOXOFFICE_") || name == "CARGO_TARGET_DIR" {
-                command.env_remove(name);
-            }
-        }
-        let toolchain = toolchain();
-        let path = toolchain
-            .get("PATH")
-            .cloned()
-            .or_else(|| std::env::var("PATH").ok());
-        command.envs(toolchain);
-        command.env(
-            "PATH",
-            format!("{}:{}", tools.display(), path.unwrap_or_default()),
-        );
-        let line = line.to_owned();
-        async move {
-            let mut command = tokio::process::Command::from(command);
-            let output = tokio::time::timeout(COMMAND_TIMEOUT, command.kill_on_drop(true).output())
-                .await
-                .unwrap_or_else(|_| panic!("`{line}` did not end in time"))
-                .expect("sh can be started");
-            assert!(output.status.success(), "`{line}` failed: {output:?}");
-        }
-    };
+    let tools = tools(&folder);
     let new = format!("boxoffice plugin new night-club --lang {language} --kind {kind}");
-    shell(&new, folder.path()).await;
+    shell(&new, folder.path(), &tools).await;
     let project = folder.join("night-club");
     let readme =
         std::fs::read_to_string(project.join("README.md")).expect("a project has a README");
@@ -117,15 +91,137 @@ async fn follows_its_readme(language: &str, kind: &str) {
         "the README shows what to do: {commands:?}"
     );
     for line in commands {
-        shell(line, &project).await;
+        shell(line, &project, &tools).await;
     }
+}
+
+/// Runs the quick start of the guide in an empty folder beside a demo host: the blocks that build a project in this
+/// language, and the one that uploads it, puts it into use and books too many tickets.
+async fn follows_the_guide(language: &str) {
+    let folder = TempFolder::new(&format!("guide-{language}"));
+    let tools = tools(&folder);
+    // What a busy machine needs to begin a call is no fault of the plugin.
+    let patient = [("BOXOFFICE_PLUGINS__POLICY_TIME_SECONDS", "5")];
+    let host = Program::dev_with(&folder.join("boxoffice-data"), &patient).await;
+    let guide = std::fs::read_to_string(workspace_root().join("plugins/README.md"));
+    let guide = guide.expect("the guide is text");
+    let blocks: Vec<&str> = shell_blocks(&guide).take(3).collect();
+    let [in_javascript, upload, in_rust] = blocks[..] else {
+        panic!("the guide's quick start has three blocks: {blocks:?}");
+    };
+    assert!(upload.contains(DEMO_URL), "{upload}");
+    let upload = upload.replace(DEMO_URL, host.client().base());
+    let script = match language {
+        "js" => format!("{in_javascript}{upload}"),
+        _ => {
+            // As the guide says below the block.
+            let named = "push target/wasm32-wasip2/release/plugin.wasm --name day-club ";
+            assert!(guide.contains(named.trim_end()), "the guide names it");
+            format!(
+                "{in_rust}{}",
+                upload.replace("push night-club.wasm ", named)
+            )
+        }
+    };
+    assert!(script.starts_with("boxoffice plugin new ") && script.contains("--activate"));
+    let printed = shell(&script, folder.path(), &tools).await;
+    let name = if language == "js" {
+        "night-club"
+    } else {
+        "day-club"
+    };
+    let readme = std::fs::read_to_string(folder.join(name).join("README.md"));
+    let readme = readme.expect("a project has a README");
+    let shown = commands(&readme);
+    assert!(shown.len() >= 4, "the README shows what to do: {shown:?}");
+    for line in shown {
+        assert!(
+            script.contains(line),
+            "the guide does what the README says: {line}"
+        );
+    }
+    let refusal = printed.rfind("{\"type\"").map(|start| &printed[start..]);
+    let refusal: Value = serde_json::from_str(refusal.unwrap_or(&printed))
+        .unwrap_or_else(|error| panic!("the last answer is a problem: {error}: {printed}"));
+    assert_eq!(
+        (
+            &refusal["status"],
+            &refusal["code"],
+            &refusal["policyCode"],
+            &refusal["detail"]
+        ),
+        (
+            &json!(409),
+            &json!("policy-rejected"),
+            &json!("too-many-tickets"),
+            &json!("Up to 4 tickets a booking.")
+        ),
+        "{printed}"
+    );
+    host.stop().await;
+}
+
+/// Where `boxoffice dev` listens unless told otherwise, as the guide has it.
+const DEMO_URL: &str = "http://127.0.0.1:8080";
+
+/// A folder with `boxoffice` as the READMEs call it. It gives `run` more time: a busy machine may need the 50 ms of a policy for
+/// starting its thread.
+fn tools(folder: &TempFolder) -> PathBuf {
+    let tools = folder.join("tools");
+    std::fs::create_dir(&tools).expect("the folder can be written to");
+    let script = format!(
+        "#!/bin/sh\ncase \"$1 $2\" in 'plugin run') set -- \"$@\" --time-ms 5000;; esac\nexec '{}' \"$@\"\n",
+        required_variable("BOXOFFICE_BIN")
+    );
+    let program = tools.join("boxoffice");
+    std::fs::write(&program, script).expect("the folder can be written to");
+    let may_run = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&program, may_run).expect("the file is ours");
+    tools
+}
+
+/// Runs commands in a shell that ends at the first that fails, and answers what they printed.
+async fn shell(lines: &str, place: &Path, tools: &Path) -> String {
+    let mut command = Command::new("sh");
+    command
+        .args(["-euc", lines])
+        .current_dir(place)
+        .stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        // Settings of the test command would be read as the program's own, and cargo's would move the output.
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("BOXOFFICE_") || name == "CARGO_TARGET_DIR" {
+            command.env_remove(name);
+        }
+    }
+    let toolchain = toolchain();
+    let path = toolchain
+        .get("PATH")
+        .cloned()
+        .or_else(|| std::env::var("PATH").ok());
+    command.envs(toolchain);
+    command.env(
+        "PATH",
+        format!("{}:{}", tools.display(), path.unwrap_or_default()),
+    );
+    let mut command = tokio::process::Command::from(command);
+    let output = tokio::time::timeout(COMMAND_TIMEOUT, command.kill_on_drop(true).output())
+        .await
+        .unwrap_or_else(|_| panic!("`{lines}` did not end in time"))
+        .expect("sh can be started");
+    assert!(output.status.success(), "`{lines}` failed: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The shell blocks of a text.
+fn shell_blocks(text: &str) -> impl Iterator<Item = &str> {
+    let blocks = text.split("```").skip(1).step_by(2);
+    blocks.filter_map(|block| block.strip_prefix("sh\n"))
 }
 
 /// The lines of a README's shell blocks. Setting a machine up is what the test command has done.
 fn commands(readme: &str) -> Vec<&str> {
-    let blocks = readme.split("```").skip(1).step_by(2);
-    let shell = blocks.filter_map(|block| block.strip_prefix("sh\n"));
-    shell
+    shell_blocks(readme)
         .flat_map(str::lines)
         .filter(|line| !line.starts_with("rustup "))
         .collect()

@@ -8,19 +8,33 @@
 use boxoffice_engine::{BookTickets, Engine, Store};
 use boxoffice_tests::{
     Component, SurrealServer, create_event, email, ensure_customer, organizer_and_tenant, owner_of,
-    plugin_host, plugin_settings, put_into_use, quick_settings, using,
+    plugin_host, plugin_settings, put_into_use, quick_settings, upload, using,
 };
 use futures::future::join_all;
 
-use super::code;
+use super::{code, examples::example};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_tickets_each_are_exactly_two_through_two_hosts() {
+    exactly_two_are_sold(&Component::at_most(2), "{}").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_max_per_customer_sells_exactly_two_through_two_hosts() {
+    exactly_two_are_sold(&example("max-per-customer"), r#"{"max":2}"#).await;
+}
+
+/// Fifty requests of one customer at once, half at each host, under a policy that allows two tickets.
+async fn exactly_two_are_sold(component: &[u8], config: &str) {
     let server = SurrealServer::start().await;
     let engines = [engine_on(&server).await, engine_on(&server).await];
     let (tenant, organizer, _) = organizer_and_tenant(&engines[0], "north").await;
     let owner = owner_of(&engines[0], &tenant).await;
-    put_into_use(&engines[0], &owner, "two-each", &Component::at_most(2)).await;
+    let version = upload(&engines[0], &owner, "two-each", component).await;
+    let mut command = using("two-each", version);
+    command.config = Some(config.to_owned());
+    let activated = engines[0].plugins().activate(&owner, command).await;
+    activated.expect("a version that can be used");
     let now = jiff::Timestamp::now();
     let event = create_event(&engines[0], &organizer, now, 100).await;
     let ann = ensure_customer(&engines[0], &tenant, "ann", email("ann", &tenant)).await;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod decisions;
+mod examples;
 mod hostile;
 mod hosts;
 mod limits;

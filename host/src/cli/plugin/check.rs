@@ -22,7 +22,7 @@ pub(in crate::cli) struct CheckArgs {
 
 /// Prints what the component is made of, or why it is refused.
 pub(super) async fn check(args: CheckArgs) -> anyhow::Result<()> {
-    let local = Local::load(&args.file, args.upload_bytes_max).await?;
+    let local = Local::load(&args.file, args.upload_bytes_max, None).await?;
     let facts = json!({
         "version": local.plugin.hash,
         "sizeBytes": local.size_bytes,

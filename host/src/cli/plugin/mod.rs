@@ -7,7 +7,7 @@ mod new;
 mod push;
 mod run;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use boxoffice_engine::{
@@ -54,7 +54,11 @@ impl Local {
     ///
     /// # Errors
     /// What a tenant would read who uploads it.
-    async fn load(path: &Path, upload_bytes_max: Option<usize>) -> anyhow::Result<Self> {
+    async fn load(
+        path: &Path,
+        upload_bytes_max: Option<usize>,
+        time_max: Option<Duration>,
+    ) -> anyhow::Result<Self> {
         let bytes: Arc<[u8]> = std::fs::read(path)
             .with_context(|| path.display().to_string())?
             .into();
@@ -62,6 +66,10 @@ impl Local {
         settings.threads = Some(1);
         if let Some(most) = upload_bytes_max {
             settings.upload_bytes_max = most;
+        }
+        if let Some(most) = time_max {
+            settings.policy.time = most;
+            settings.template.time = most;
         }
         let host = PluginHost::new(settings).map_err(anyhow::Error::msg)?;
         let facts = host.inspect(bytes.clone()).await?;

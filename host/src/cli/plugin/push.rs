@@ -9,6 +9,7 @@ use axum::http::Method;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::run::read_object;
 use crate::{
     cli::{
         print,
@@ -39,6 +40,9 @@ pub(in crate::cli) struct PushArgs {
     /// Puts it into use once it is ready.
     #[arg(long)]
     activate: bool,
+    /// A file with the configuration, a JSON object, to put it into use with; without it the one it has.
+    #[arg(long, value_name = "FILE", requires = "activate")]
+    config: Option<PathBuf>,
 }
 
 /// Uploads, waits until the component is ready, and prints the version, or the set of plugins it is in use with.
@@ -55,6 +59,8 @@ pub(super) async fn push(args: PushArgs) -> anyhow::Result<()> {
             .context("--name NAME is needed: the file's name is no text")?
             .replace('_', "-"),
     };
+    // Read before anything is uploaded: a file that is wrong changes nothing.
+    let config = args.config.as_deref().map(read_object).transpose()?;
     let bytes = std::fs::read(&args.file).with_context(|| args.file.display().to_string())?;
     let remote = Remote::new(&args.url, Some(token))?;
     let mut version = remote
@@ -77,7 +83,10 @@ pub(super) async fn push(args: PushArgs) -> anyhow::Result<()> {
         bail!("the host rejected it: {}", text(&version, "reason"));
     }
     let printed: Value = if args.activate {
-        let body = json!({ "version": version["version"] });
+        let mut body = json!({ "version": version["version"] });
+        if let Some(config) = config {
+            body["config"] = config.into();
+        }
         let path = format!("/api/plugins/{name}/activate");
         remote.call(Method::POST, &path, Some(body)).await?
     } else {

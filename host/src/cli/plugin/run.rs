@@ -2,7 +2,10 @@
 //!
 //! Called by the plugin commands. Calls the plugin host.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use boxoffice_engine::ports::{PluginAnswer, PluginCall, PluginRequest, PluginRuntime as _};
@@ -26,6 +29,10 @@ pub(in crate::cli) struct RunArgs {
     /// Largest component; a host's own limit is `plugins.upload_bytes_max` in its configuration.
     #[arg(long, value_name = "BYTES")]
     upload_bytes_max: Option<usize>,
+    /// Longest call, for machines that are busy or slow. Without it what hosts allow by default: 50 for a policy, 250 for a
+    /// template.
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    time_ms: Option<u64>,
 }
 
 /// Prints the answer and what it cost. A failure, or another answer than the fixture expects, is an error.
@@ -34,7 +41,12 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.config {
         fixture.config = read_object(path)?;
     }
-    let local = Local::load(&args.file, args.upload_bytes_max).await?;
+    let local = Local::load(
+        &args.file,
+        args.upload_bytes_max,
+        args.time_ms.map(Duration::from_millis),
+    )
+    .await?;
     let call = PluginCall {
         plugin: local.plugin.clone(),
         config: Value::Object(fixture.config).to_string().into(),
@@ -106,7 +118,11 @@ impl Fixture {
     }
 }
 
-fn read_object(path: &Path) -> anyhow::Result<Map<String, Value>> {
+/// Reads a file that holds a JSON object.
+///
+/// # Errors
+/// What is wrong, after the file's name.
+pub(super) fn read_object(path: &Path) -> anyhow::Result<Map<String, Value>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     match serde_json::from_str(&text).with_context(|| path.display().to_string())? {
         Value::Object(object) => Ok(object),
