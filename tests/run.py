@@ -2,7 +2,7 @@
 """Runs the tests of Boxoffice: python3 tests/run.py [--long] [FILTER]
 
 Fetches what the tests need into a cache, builds everything once, runs every stage, and prints the seconds of each.
-Needs Rust, a C compiler, Python 3.9+ with pip and, for the plugins, Node.js 20+ with npm; servers are started by the
+Needs Rust, a C compiler, Python 3.9+ with pip and, for the plugins, curl and Node.js 20+ with npm; servers are started by the
 tests themselves on free loopback ports. With FILTER only the integration tests whose name holds it are run. --long adds
 more rounds of the crash tests, the plugin in Python, and clippy. Nothing is skipped silently: what was not run is named
 at the end.
