@@ -1,0 +1,344 @@
+//! Organizers' changes: written in their turn among the event's bookings, with whoever is told of them.
+//!
+//! Called by the events module. Calls the events and notifications repositories.
+
+use super::{
+    super::{
+        audience::count_customers,
+        reminders,
+        repositories::{
+            EventStep, INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, ReminderStep,
+            StepError, pause_after_conflict,
+        },
+        to_millisecond,
+    },
+    EventsModule,
+};
+use crate::{
+    Error, ErrorCode, Result,
+    ports::Lane,
+    types::{
+        CapacityCause, EventChange, EventId, EventStatus, Inventory, NotificationId,
+        NotificationKind, NotificationStatus, NotificationSummary, Owed, OwedPart, ReminderLead,
+        StoredEvent, StoredNotification, TenantId,
+    },
+};
+
+/// Attempts of an organizer's change. Its turn in the lane keeps local bookings away; other hosts may interfere.
+const ATTEMPTS_MAX: u32 = 24;
+
+/// What a change turns an event into, before anybody is told.
+pub(super) struct Changed {
+    pub(super) after: StoredEvent,
+    pub(super) inventory: Inventory,
+    pub(super) cause: CapacityCause,
+    pub(super) tell: Option<NotificationKind>,
+}
+
+impl EventsModule {
+    pub(crate) async fn delete(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        expected_version: u64,
+    ) -> Result<()> {
+        let key = (tenant.clone(), event);
+        let turn = self.lanes.turn(&key).await;
+        let outcome = self.delete_in_turn(tenant, event, expected_version).await;
+        self.lanes.done(&key, turn);
+        outcome
+    }
+
+    async fn delete_in_turn(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        expected_version: u64,
+    ) -> Result<()> {
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            let (stored, inventory) = self
+                .repository
+                .find(tenant, event)
+                .await?
+                .ok_or_else(|| Error::not_found("event", event))?;
+            expect_version(stored.version, Some(expected_version))?;
+            if inventory.bookings > 0 || inventory.held > 0 {
+                return Err(Error::new(
+                    ErrorCode::EventHasBookings,
+                    "An event that was ever booked is cancelled, not deleted: POST …/cancel.",
+                ));
+            }
+            let reminder = stored
+                .reminder
+                .map(|reminder| reminders::owed(tenant, &reminder));
+            match self
+                .repository
+                .delete(tenant, &inventory, reminder.as_ref())
+                .await
+            {
+                Ok(()) => return Ok(()),
+                Err(StepError::Conflict) => {}
+                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
+    }
+
+    /// Applies an organizer's change to the event as it is now, in its turn among the event's bookings. `apply` may
+    /// find that nothing is to be changed (none), whatever version was expected. `lead` is the tenant's for reminders.
+    pub(super) async fn change(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        expected_version: Option<u64>,
+        lead: Option<ReminderLead>,
+        apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
+    ) -> Result<EventChange> {
+        // Looked at before the turn is taken: what is refused now need not count anybody, and counting may take a
+        // while. It is an estimate anyway.
+        let (before, inventory) = self.get(tenant, event).await?;
+        let recipients = match apply(&before, &inventory)? {
+            None => {
+                return Ok(EventChange {
+                    event: before.with(inventory),
+                    notification: None,
+                });
+            }
+            Some(changed) => {
+                expect_version(before.version, expected_version)?;
+                match changed.tell {
+                    Some(_) => count_customers(&self.bookings, tenant, event).await?,
+                    None => 0,
+                }
+            }
+        };
+        let key = (tenant.clone(), event);
+        let turn = self.lanes.turn(&key).await;
+        let outcome = self
+            .change_in_turn(tenant, event, expected_version, (recipients, lead), apply)
+            .await;
+        self.lanes.done(&key, turn);
+        outcome
+    }
+
+    async fn change_in_turn(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        expected_version: Option<u64>,
+        (recipients, lead): (u64, Option<ReminderLead>),
+        apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
+    ) -> Result<EventChange> {
+        let change_id = self.surroundings.next_id();
+        let notification_id = NotificationId::from_ulid(self.surroundings.next_id());
+        let mut written: Option<EventChange> = None;
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            let (before, inventory_before) = self.get(tenant, event).await?;
+            if let Some(change) = written.take_if(|change| {
+                change.event.version == before.version
+                    && before.updated_at == change.event.updated_at
+            }) {
+                // The answer was lost, the change was not: the event is exactly what was sent.
+                return Ok(change);
+            }
+            let Some(changed) = apply(&before, &inventory_before)? else {
+                return Ok(EventChange {
+                    event: before.with(inventory_before),
+                    notification: None,
+                });
+            };
+            expect_version(before.version, expected_version)?;
+            let (mut step, summary) = self
+                .step(
+                    tenant,
+                    before,
+                    inventory_before,
+                    changed,
+                    (change_id, attempt),
+                    (notification_id, recipients),
+                )
+                .await?;
+            self.plan_reminder(tenant, &mut step, lead).await?;
+            let answer = EventChange {
+                event: step.after.clone().with(step.change.inventory.clone()),
+                notification: summary,
+            };
+            match self.repository.update(tenant, &step).await {
+                Ok(()) => {
+                    self.surroundings.owed.notify_one();
+                    return Ok(answer);
+                }
+                Err(StepError::Lost(_)) => written = Some(answer),
+                Err(StepError::Conflict) => {}
+                Err(error)
+                    if error.is_guard(INVENTORY_MOVED) || error.is_guard(NOTIFICATION_MOVED) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
+    }
+
+    /// Adds to a change what it does to the event's reminder.
+    async fn plan_reminder(
+        &self,
+        tenant: &TenantId,
+        step: &mut EventStep,
+        lead: Option<ReminderLead>,
+    ) -> Result<()> {
+        let notification = match step.before.reminder {
+            Some(reminder) => {
+                self.notifications
+                    .find(tenant, reminder.notification)
+                    .await?
+            }
+            None => None,
+        };
+        let present = reminders::Present {
+            reminder: step.before.reminder,
+            notification,
+            reminded_start: step.before.reminded_start,
+        };
+        let wanted = reminders::Wanted {
+            tenant: tenant.clone(),
+            event: step.after.id,
+            version: step.after.version,
+            is_published: step.change.inventory.status == EventStatus::Published,
+            starts_at: step.after.details.starts_at,
+            lead: step.after.details.reminder.lead(lead),
+        };
+        let id = NotificationId::from_ulid(self.surroundings.next_id());
+        let planned = reminders::plan(present, &wanted, id, self.surroundings.now());
+        step.after.reminder = planned.reminder;
+        step.after.reminded_start = planned.reminded_start;
+        step.reminder = planned.step;
+        Ok(())
+    }
+
+    /// Turns a change into the step to write, with the notification that tells of it.
+    async fn step(
+        &self,
+        tenant: &TenantId,
+        before: StoredEvent,
+        inventory_before: Inventory,
+        changed: Changed,
+        (change, attempt): (ulid::Ulid, u32),
+        (notification_id, recipients): (NotificationId, u64),
+    ) -> Result<(EventStep, Option<NotificationSummary>)> {
+        let now = self.surroundings.now();
+        let version = before.version + 1;
+        let mut after = StoredEvent {
+            version,
+            updated_at: now,
+            ..changed.after
+        };
+        let inventory = Inventory {
+            event_version: version,
+            ..changed.inventory
+        };
+        let cancelling = changed.cause == CapacityCause::EventCancelled;
+        // A change that nobody could have booked under need not be told.
+        let tell = changed.tell.filter(|_| inventory_before.sold > 0);
+        let open = match before.update_notification {
+            Some(id) => self.notifications.find(tenant, id).await?,
+            None => None,
+        };
+        let scheduled =
+            open.filter(|notification| notification.status == NotificationStatus::Scheduled);
+        let (mut new_notification, mut changed_notification, mut summary) = (None, None, None);
+        match (tell, scheduled) {
+            (Some(NotificationKind::EventUpdated), Some(open)) => {
+                summary = Some(NotificationSummary {
+                    id: open.id,
+                    recipients,
+                });
+                changed_notification = Some(StoredNotification {
+                    to_version: version,
+                    estimated_recipients: recipients,
+                    ..open
+                });
+            }
+            (Some(kind), open) => {
+                // Calling the event off makes an update that was not sent yet pointless.
+                changed_notification = open.map(|open| StoredNotification {
+                    status: NotificationStatus::Superseded,
+                    ..open
+                });
+                let merge = if cancelling {
+                    std::time::Duration::ZERO
+                } else {
+                    self.surroundings.settings.update_merge
+                };
+                let due_at = to_millisecond(now.checked_add(merge).map_err(Error::internal)?);
+                let notification = StoredNotification {
+                    id: notification_id,
+                    revision: 0,
+                    kind,
+                    event: before.id,
+                    status: NotificationStatus::Scheduled,
+                    from_version: before.version,
+                    to_version: version,
+                    estimated_recipients: recipients,
+                    recipients: 0,
+                    blocks: 0,
+                    cursor: None,
+                    created_at: now,
+                    due_at,
+                };
+                let owed = Owed {
+                    due_at,
+                    tenant: tenant.clone(),
+                    notification: notification_id,
+                    part: OwedPart::FanOut,
+                    lane: Lane::Bulk,
+                    published: false,
+                };
+                if kind == NotificationKind::EventUpdated {
+                    after.update_notification = Some(notification_id);
+                }
+                summary = Some(NotificationSummary {
+                    id: notification_id,
+                    recipients,
+                });
+                new_notification = Some((notification, owed));
+            }
+            (None, _) => {}
+        }
+        let step = EventStep {
+            change: InventoryChange {
+                inventory,
+                change,
+                attempt,
+                cause: changed.cause,
+                before: inventory_before.clone(),
+                at: now,
+            },
+            sweep_bookings: cancelling && inventory_before.bookings > 0,
+            before,
+            inventory_before,
+            after,
+            new_notification,
+            changed_notification,
+            reminder: ReminderStep::default(),
+        };
+        Ok((step, summary))
+    }
+}
+
+fn expect_version(current: u64, expected: Option<u64>) -> Result<()> {
+    match expected {
+        Some(expected) if expected != current => Err(Error::new(
+            ErrorCode::VersionMismatch,
+            format!(
+                "The event is at version {current} now, not {expected}; read it again and repeat your change."
+            ),
+        )),
+        _ => Ok(()),
+    }
+}

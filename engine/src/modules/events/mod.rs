@@ -1,0 +1,274 @@
+//! The rules of events: making and reading them, and what an organizer may change.
+//!
+//! Called by app_modules and the notifications module. `changing` writes a change in its turn among the event's bookings and
+//! says who is told; `ticket_types` decides what can be sold. Calls the events, bookings and notifications repositories.
+
+mod changing;
+mod ticket_types;
+
+use std::sync::Arc;
+
+use changing::Changed;
+use ticket_types::{check_room, total_of};
+
+use super::{
+    Surroundings,
+    lanes::Lanes,
+    reminders,
+    repositories::{
+        BookingsRepository, EventsRepository, InventoryChange, NotificationsRepository,
+    },
+    to_millisecond,
+};
+use crate::{
+    Error, ErrorCode, Result,
+    types::{
+        CapacityCause, CreateEvent, Event, EventChange, EventDetails, EventId, EventStatus,
+        Inventory, NotificationId, NotificationKind, Page, PageRequest, StoredEvent, Tenant,
+        TenantId, UpdateEvent, UserId,
+    },
+};
+
+pub(crate) struct EventsModule {
+    repository: Arc<EventsRepository>,
+    bookings: Arc<BookingsRepository>,
+    notifications: Arc<NotificationsRepository>,
+    lanes: Arc<Lanes>,
+    surroundings: Surroundings,
+}
+
+impl EventsModule {
+    pub(super) fn new(
+        repository: Arc<EventsRepository>,
+        bookings: Arc<BookingsRepository>,
+        notifications: Arc<NotificationsRepository>,
+        lanes: Arc<Lanes>,
+        surroundings: Surroundings,
+    ) -> Self {
+        Self {
+            repository,
+            bookings,
+            notifications,
+            lanes,
+            surroundings,
+        }
+    }
+
+    pub(crate) async fn create(
+        &self,
+        tenant: &Tenant,
+        organizer: Option<UserId>,
+        command: CreateEvent,
+    ) -> Result<Event> {
+        let now = self.surroundings.now();
+        let id = EventId::from_ulid(self.surroundings.next_id());
+        let currency = tenant.currency.clone();
+        let mut event = StoredEvent {
+            id,
+            organizer,
+            version: 1,
+            details: whole_milliseconds(command.details),
+            currency: currency.clone(),
+            created_at: now,
+            updated_at: now,
+            update_notification: None,
+            reminder: None,
+            reminded_start: None,
+        };
+        let ticket_types = self.new_types(&command.ticket_types, &[])?;
+        let total = total_of(&ticket_types, command.total_tickets);
+        let inventory = Inventory {
+            event: id,
+            revision: 0,
+            status: command.status,
+            event_version: 1,
+            starts_at: event.details.starts_at,
+            currency,
+            total,
+            sold: 0,
+            held: 0,
+            waiting: 0,
+            bookings: 0,
+            ticket_types,
+        };
+        let change = InventoryChange {
+            inventory: inventory.clone(),
+            change: self.surroundings.next_id(),
+            attempt: 0,
+            cause: CapacityCause::EventCreated,
+            before: inventory.clone(),
+            at: now,
+        };
+        let planned = reminders::plan(
+            reminders::Present::default(),
+            &reminders::Wanted {
+                tenant: tenant.id.clone(),
+                event: id,
+                version: event.version,
+                is_published: command.status == EventStatus::Published,
+                starts_at: event.details.starts_at,
+                lead: (event.details.reminder).lead(tenant.settings.reminder_lead),
+            },
+            NotificationId::from_ulid(self.surroundings.next_id()),
+            now,
+        );
+        event.reminder = planned.reminder;
+        self.repository
+            .insert(&tenant.id, &event, &change, &planned.step)
+            .await?;
+        Ok(event.with(inventory))
+    }
+
+    pub(crate) async fn find(&self, tenant: &TenantId, event: EventId) -> Result<Option<Event>> {
+        Ok(self
+            .repository
+            .find(tenant, event)
+            .await?
+            .map(|(event, inventory)| event.with(inventory)))
+    }
+
+    /// What an event said in an older version, if that version is known.
+    pub(crate) async fn find_version(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        version: u64,
+    ) -> Result<Option<EventDetails>> {
+        self.repository.find_version(tenant, event, version).await
+    }
+
+    /// A page of the events that `sees` lets through. Looks at 1,000 events at most; a page may then be short.
+    pub(crate) async fn list(
+        &self,
+        tenant: &TenantId,
+        page: &PageRequest,
+        sees: impl Fn(EventStatus, Option<UserId>) -> bool,
+    ) -> Result<Page<Event>> {
+        let limit = page.limit as usize;
+        let mut after = page.position::<EventId>()?;
+        let mut items: Vec<Event> = Vec::new();
+        for _ in 0..10 {
+            let rows = self
+                .repository
+                .page(tenant, after, PageRequest::LIMIT_MAX)
+                .await?;
+            let ended = rows.len() < PageRequest::LIMIT_MAX as usize;
+            for (event, inventory) in rows {
+                if items.len() == limit {
+                    return Ok(Page {
+                        items,
+                        next: after.map(|event| event.to_string()),
+                    });
+                }
+                after = Some(event.id);
+                if sees(inventory.status, event.organizer) {
+                    items.push(event.with(inventory));
+                }
+            }
+            if ended {
+                return Ok(Page { items, next: None });
+            }
+        }
+        Ok(Page {
+            items,
+            next: after.map(|event| event.to_string()),
+        })
+    }
+
+    pub(crate) async fn update(
+        &self,
+        tenant: &Tenant,
+        command: UpdateEvent,
+    ) -> Result<EventChange> {
+        let details = whole_milliseconds(command.details);
+        self.change(
+            &tenant.id,
+            command.event,
+            Some(command.expected_version),
+            tenant.settings.reminder_lead,
+            |event, inventory| {
+                if inventory.status == EventStatus::Cancelled {
+                    return Err(Error::new(
+                        ErrorCode::EventCancelled,
+                        "A cancelled event cannot be changed.",
+                    ));
+                }
+                if command.status == EventStatus::Cancelled {
+                    return Err(Error::field(
+                        "status",
+                        "To call an event off, cancel it: POST …/cancel.",
+                    ));
+                }
+                let taken = inventory.bookings > 0 || inventory.held > 0;
+                if command.status == EventStatus::Draft && taken {
+                    return Err(Error::new(
+                        ErrorCode::EventHasBookings,
+                        "An event that was booked cannot go back to draft; cancel it instead.",
+                    )
+                    .at_field("status"));
+                }
+                let ticket_types =
+                    self.new_types(&command.ticket_types, &inventory.ticket_types)?;
+                let total = total_of(&ticket_types, command.total_tickets);
+                check_room(inventory, &ticket_types, total)?;
+                let concerns = event.details.differs_for_customers(&details);
+                let tell = command
+                    .notify_customers
+                    .unwrap_or(concerns)
+                    .then_some(NotificationKind::EventUpdated);
+                Ok(Some(Changed {
+                    after: StoredEvent {
+                        details: details.clone(),
+                        ..event.clone()
+                    },
+                    inventory: Inventory {
+                        status: command.status,
+                        starts_at: details.starts_at,
+                        total,
+                        ticket_types,
+                        ..inventory.clone()
+                    },
+                    cause: CapacityCause::EventChanged,
+                    tell,
+                }))
+            },
+        )
+        .await
+    }
+
+    pub(crate) async fn cancel(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        expected_version: Option<u64>,
+    ) -> Result<EventChange> {
+        self.change(tenant, event, expected_version, None, |event, inventory| {
+            if inventory.status == EventStatus::Cancelled {
+                return Ok(None);
+            }
+            Ok(Some(Changed {
+                after: event.clone(),
+                inventory: Inventory {
+                    status: EventStatus::Cancelled,
+                    ..inventory.clone()
+                },
+                cause: CapacityCause::EventCancelled,
+                tell: Some(NotificationKind::EventCancelled),
+            }))
+        })
+        .await
+    }
+
+    async fn get(&self, tenant: &TenantId, event: EventId) -> Result<(StoredEvent, Inventory)> {
+        let found = self.repository.find(tenant, event).await?;
+        found.ok_or_else(|| Error::not_found("event", event))
+    }
+}
+
+fn whole_milliseconds(details: EventDetails) -> EventDetails {
+    EventDetails {
+        starts_at: to_millisecond(details.starts_at),
+        ends_at: details.ends_at.map(to_millisecond),
+        ..details
+    }
+}

@@ -1,0 +1,94 @@
+//! Ticket types: which an event shall have, and whether that leaves room for what is sold and held.
+//!
+//! Called by the events module. Pure but for the ids of new types.
+
+use super::{super::to_millisecond, EventsModule};
+use crate::{
+    Error, ErrorCode, Result,
+    types::{Inventory, NewTicketType, TicketType, TicketTypeId},
+};
+
+impl EventsModule {
+    /// The ticket types as they shall be; counters come from those that are there, matched by id (or, if there is one
+    /// before and after, by being it).
+    pub(super) fn new_types(
+        &self,
+        wanted: &[NewTicketType],
+        present: &[TicketType],
+    ) -> Result<Vec<TicketType>> {
+        let new_type = |(index, new): (usize, &NewTicketType)| {
+            let found = match (&new.id, present) {
+                (Some(id), _) => {
+                    let found = present.iter().find(|kind| kind.id == *id);
+                    Some(found.ok_or_else(|| {
+                        let rule = "This event has no ticket type with this id.";
+                        Error::field(format!("ticketTypes[{index}].id"), rule)
+                    })?)
+                }
+                (None, [only]) if wanted.len() == 1 => Some(only),
+                (None, _) => None,
+            };
+            Ok(TicketType {
+                id: found.map_or_else(|| self.new_type_id(), |kind| kind.id.clone()),
+                name: new.name.clone(),
+                capacity: new.capacity,
+                sold: found.map_or(0, |kind| kind.sold),
+                held: found.map_or(0, |kind| kind.held),
+                price_minor: new.price_minor,
+                sales_open_at: new.sales_open_at.map(to_millisecond),
+                sales_close_at: new.sales_close_at.map(to_millisecond),
+                min_per_booking: new.min_per_booking,
+                max_per_booking: new.max_per_booking,
+                ever_taken: found.is_some_and(|kind| kind.ever_taken),
+            })
+        };
+        wanted.iter().enumerate().map(new_type).collect()
+    }
+
+    fn new_type_id(&self) -> TicketTypeId {
+        TicketTypeId::new(self.surroundings.next_id().to_string().to_ascii_lowercase())
+    }
+}
+
+/// Checks that what an organizer wants leaves room for everything sold and held, and for every type that was booked.
+pub(super) fn check_room(inventory: &Inventory, wanted: &[TicketType], total: u32) -> Result<()> {
+    let gone = |kind: &&TicketType| !wanted.iter().any(|new| new.id == kind.id);
+    let mut removed = inventory.ticket_types.iter().filter(gone);
+    if let Some(kind) = removed.find(|kind| kind.ever_taken) {
+        return Err(Error::new(
+            ErrorCode::EventHasBookings,
+            format!(
+                "The ticket type {} ({}) was booked, so that it must stay; set its salesCloseAt to end its sale.",
+                kind.name, kind.id
+            ),
+        )
+        .at_field("ticketTypes"));
+    }
+    let below = |what: String, field: String| {
+        let detail = format!("{what}; the capacity cannot go below that.");
+        Err(Error::new(ErrorCode::CapacityBelowSold, detail).at_field(field))
+    };
+    for (index, kind) in wanted.iter().enumerate() {
+        if kind.capacity < kind.sold + kind.held {
+            return below(
+                format!("{} tickets are sold and {} held", kind.sold, kind.held),
+                format!("ticketTypes[{index}].capacity"),
+            );
+        }
+    }
+    if total < inventory.sold + inventory.held {
+        return below(
+            format!(
+                "{} tickets are sold and {} held",
+                inventory.sold, inventory.held
+            ),
+            "totalTickets".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// What the event can sell in all: what its types hold together, unless the organizer says less. Checked before.
+pub(super) fn total_of(types: &[TicketType], wanted: Option<u32>) -> u32 {
+    wanted.unwrap_or_else(|| types.iter().map(|kind| kind.capacity).sum())
+}
