@@ -270,7 +270,7 @@ impl BookingsRepository {
         };
         let limit = script.bind(i64::from(limit));
         let index = script.push(format!(
-            "SELECT * FROM booking:{start}..{end} LIMIT {limit}"
+            "SELECT * FROM type::record('booking', {start}..{end}) LIMIT {limit}"
         ));
         let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(BookingRow::into_type).collect()

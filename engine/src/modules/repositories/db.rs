@@ -1,6 +1,10 @@
 //! The database handle: opening a store, running scripts, and reading every error in one place.
 //!
 //! Called by repositories only. Calls SurrealDB.
+//!
+//! Two things that every statement minds (SurrealDB 3.3.5): a range with LIMIT is written `type::record('table', [a]..[b])`,
+//! because `table:[a]..[b]` is read to its end before LIMIT counts (surrealdb#7474); but never with ORDER BY, because there
+//! LIMIT counts before the rows are ordered, and the wrong ones come.
 
 use std::{path::Path, time::Duration};
 

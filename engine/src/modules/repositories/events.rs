@@ -138,7 +138,9 @@ impl EventsRepository {
         );
         let limit = script.bind(i64::from(limit));
         let range = |table: &str| {
-            format!("SELECT * FROM {table}:[$tenant, {after}]>..[$tenant, ..] LIMIT {limit}")
+            format!(
+                "SELECT * FROM type::record('{table}', [$tenant, {after}]>..[$tenant, ..]) LIMIT {limit}"
+            )
         };
         let (events, inventories) = (range("event"), range("inventory"));
         let events = script.push(events);

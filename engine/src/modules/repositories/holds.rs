@@ -103,7 +103,7 @@ impl HoldsRepository {
         let until = script.bind(millisecond(until));
         let max = script.bind(i64::from(max));
         let index = script.push(format!(
-            "SELECT id FROM hold_due:[{from}]..[{until}, ..] LIMIT {max}"
+            "SELECT id FROM type::record('hold_due', [{from}]..[{until}, ..]) LIMIT {max}"
         ));
         let rows: Vec<HoldDueRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter()

@@ -85,7 +85,7 @@ impl HousekeepingRepository {
         let event = script.bind(event.ulid().to_string());
         let (now, count) = (script.bind(millisecond(now)), script.bind(i64::from(max)));
         let index = script.push(format!(
-            "LET $swept = (UPDATE (SELECT VALUE id FROM booking:[$tenant, {event}]..[$tenant, {event}, ..] \
+            "LET $swept = (UPDATE (SELECT VALUE id FROM type::record('booking', [$tenant, {event}]..[$tenant, {event}, ..]) \
              WHERE cancelled_by = NONE LIMIT {count}) SET cancelled_by = 'event', cancelled_at = {now} RETURN VALUE id)"
         )) + 2;
         script.push(format!(

@@ -83,7 +83,7 @@ impl NotificationsRepository {
         let now = script.bind(now.as_millisecond());
         let max = script.bind(i64::from(max));
         let index = script.push(format!(
-            "SELECT * FROM outbox:[{from}]..[{now}, ..] LIMIT {max}"
+            "SELECT * FROM type::record('outbox', [{from}]..[{now}, ..]) LIMIT {max}"
         ));
         let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(OutboxRow::into_type).collect()
@@ -97,7 +97,9 @@ impl NotificationsRepository {
     ) -> Result<Option<Timestamp>> {
         let mut script = Script::across_tenants(scope);
         let from = script.bind(from.as_millisecond());
-        let index = script.push(format!("SELECT * FROM outbox:[{from}].. LIMIT 1"));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('outbox', [{from}]..) LIMIT 1"
+        ));
         let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let first = rows.into_iter().next().map(OutboxRow::into_type);
         Ok(first.transpose()?.map(|owed| owed.due_at))
@@ -280,7 +282,7 @@ impl NotificationsRepository {
         let id = script.bind(id.ulid().to_string());
         let (from, limit) = (script.bind(i64::from(from)), script.bind(i64::from(limit)));
         let index = script.push(format!(
-            "SELECT * FROM delivery_block:[$tenant, {id}, {from}]..[$tenant, {id}, ..] LIMIT {limit}"
+            "SELECT * FROM type::record('delivery_block', [$tenant, {id}, {from}]..[$tenant, {id}, ..]) LIMIT {limit}"
         ));
         let rows: Vec<BlockRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(BlockRow::into_type).collect()

@@ -171,7 +171,7 @@ impl PluginsRepository {
             None => "[$tenant]".to_owned(),
         };
         let index = script.push(format!(
-            "SELECT * FROM plugin:{start}..[$tenant, ..] LIMIT {limit}"
+            "SELECT * FROM type::record('plugin', {start}..[$tenant, ..]) LIMIT {limit}"
         ));
         let rows: Vec<PluginRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(PluginRow::into_type).collect()
@@ -266,7 +266,7 @@ impl PluginsRepository {
         let mut script = Script::of(tenant);
         let limit = script.bind(i64::from(limit));
         let index = script.push(format!(
-            "SELECT * FROM plugin_refusal:[$tenant]..[$tenant, ..] LIMIT {limit}"
+            "SELECT * FROM type::record('plugin_refusal', [$tenant]..[$tenant, ..]) LIMIT {limit}"
         ));
         self.notes(&script, index).await
     }

@@ -74,7 +74,7 @@ impl QueueRepository {
         for (shard, floor) in floors.iter().enumerate() {
             let floor = script.bind(floor.clone());
             looks.push(format!(
-                "(SELECT VALUE id FROM queue_task:[{lane}, {shard}, {floor}]..[{lane}, {shard}, ..] LIMIT 1)"
+                "(SELECT VALUE id FROM type::record('queue_task', [{lane}, {shard}, {floor}]..[{lane}, {shard}, ..]) LIMIT 1)"
             ));
         }
         let index = script.push(format!("RETURN array::flatten([{}])", looks.join(", ")));
@@ -106,7 +106,7 @@ impl QueueRepository {
         let (floor, max) = (script.bind(floor.to_owned()), script.bind(max as i64));
         let (now, until) = (script.bind(now), script.bind(until));
         let index = script.push(format!(
-            "UPDATE (SELECT VALUE id FROM queue_task:[{lane}, {shard}, {floor}]..[{lane}, {shard}, ..] \
+            "UPDATE (SELECT VALUE id FROM type::record('queue_task', [{lane}, {shard}, {floor}]..[{lane}, {shard}, ..]) \
              WHERE leased_until <= {now} LIMIT {max}) SET leased_until = {until}, lease += 1 RETURN AFTER"
         ));
         let rows: Vec<TaskRow> = match self.db.run(&script).await {

@@ -72,7 +72,7 @@ impl SubscriptionsRepository {
         };
         let limit = script.bind(i64::from(limit));
         let index = script.push(format!(
-            "SELECT * FROM suppression:{start}..[$tenant, ..] LIMIT {limit}"
+            "SELECT * FROM type::record('suppression', {start}..[$tenant, ..]) LIMIT {limit}"
         ));
         let rows: Vec<SuppressionRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(SuppressionRow::into_type).collect()

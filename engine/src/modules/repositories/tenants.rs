@@ -68,7 +68,9 @@ impl TenantsRepository {
         let mut script = Script::across_tenants(scope);
         let after = script.bind(page.cursor.clone().unwrap_or_default());
         let count = script.bind(i64::from(page.limit) + 1);
-        let index = script.push(format!("SELECT * FROM tenant:[{after}]>.. LIMIT {count}"));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('tenant', [{after}]>..) LIMIT {count}"
+        ));
         let rows: Vec<TenantRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let items = rows
             .into_iter()

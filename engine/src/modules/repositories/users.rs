@@ -152,7 +152,7 @@ impl UsersRepository {
         );
         let count = script.bind(i64::from(page.limit) + 1);
         let index = script.push(format!(
-            "SELECT * FROM user:[$tenant, {after}]>..[$tenant, ..] LIMIT {count}"
+            "SELECT * FROM type::record('user', [$tenant, {after}]>..[$tenant, ..]) LIMIT {count}"
         ));
         let rows: Vec<UserRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let items = rows

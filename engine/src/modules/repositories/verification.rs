@@ -72,7 +72,7 @@ impl VerificationRepository {
         let (tenant, event) = (script.bind(tenant), script.bind(event));
         let max = script.bind(i64::from(max));
         let index = script.push(format!(
-            "SELECT id FROM inventory:[{tenant}, {event}]>.. LIMIT {max}"
+            "SELECT id FROM type::record('inventory', [{tenant}, {event}]>..) LIMIT {max}"
         ));
         let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.iter()
@@ -152,7 +152,7 @@ impl VerificationRepository {
         let (after, until) = (script.bind(after), script.bind(until));
         let max = script.bind(i64::from(max));
         let index = script.push(format!(
-            "SELECT * FROM capacity_ledger:[$tenant, {event}, {after}]>..=[$tenant, {event}, {until}] LIMIT {max}"
+            "SELECT * FROM type::record('capacity_ledger', [$tenant, {event}, {after}]>..=[$tenant, {event}, {until}]) LIMIT {max}"
         ));
         let mut answers = self.db.run_retrying(&script).await?;
         let rows = answers.rows::<CapacityLedgerRow>(index).map_err(other)?;
