@@ -8,7 +8,10 @@ use async_nats::jetstream::{
     consumer::{self, AckPolicy, DeliverPolicy, ReplayPolicy, pull},
     stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
 };
-use boxoffice_engine::{TenantId, ports::Lane};
+use boxoffice_engine::{
+    TenantId,
+    ports::{self, Lane},
+};
 
 use crate::JetStreamOptions;
 
@@ -18,9 +21,8 @@ const VERSION: u32 = 1;
 const VERSION_KEY: &str = "boxoffice-settings";
 
 /// Tenants are spread over this many subjects with a consumer each, which are visited in turn, so that one tenant's
-/// flood leaves the others their turns: one consumer for all is first in, first out. The same number and hash as the
-/// embedded queue's.
-pub(crate) const SHARDS: usize = 16;
+/// flood leaves the others their turns: one consumer for all is first in, first out.
+pub(crate) const SHARDS: usize = ports::SHARDS as usize;
 /// Tasks of one publication; also the most that the server takes in one atomic batch.
 pub(crate) const TASKS_MAX: usize = 1_000;
 /// Longest task id, and so the longest `Nats-Msg-Id` less the tenant.
@@ -176,12 +178,9 @@ fn metadata() -> HashMap<String, String> {
     HashMap::from([(VERSION_KEY.to_owned(), VERSION.to_string())])
 }
 
-/// The shard of a tenant's tasks: FNV-1a, which is the same in every program and version.
+/// The shard of a tenant's tasks, as an index.
 pub(crate) fn shard_of(tenant: &TenantId) -> usize {
-    let hash = tenant.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    hash as usize % SHARDS
+    ports::shard_of(tenant) as usize
 }
 
 #[cfg(test)]

@@ -13,16 +13,13 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_engine::{
-    BookTickets, Caller, Delivery, DeliveryState, Engine, Event, Label, NewTicketType,
-    NotificationId, NotificationStatus, PageRequest, Settings, TenantId, UpdateEvent,
+    Caller, Delivery, DeliveryState, Engine, Event, Label, NewTicketType, NotificationId,
+    NotificationStatus, PageRequest, Settings, TenantId, UpdateEvent,
     ports::{MailOutcome, Mailer, OutgoingMail},
 };
 use boxoffice_tests::{
-    Patience, create_event, email, ensure_customer, organizer_and_tenant, quick_settings, wait_for,
-    wait_until,
+    Patience, booked_event, quick_settings, same_shard_as, wait_for, wait_until,
 };
-use futures::{StreamExt as _, stream};
-use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 const MANY: usize = 600;
@@ -168,23 +165,10 @@ async fn order_of_mails(window: u32) -> (usize, Vec<String>) {
     (listed, order[MANY + FEW..].to_vec())
 }
 
-/// Two tenants whose tasks lie in the same shard of either queue.
+/// A large and a small tenant whose tasks lie in the same shard of either queue.
 fn same_shard() -> (TenantId, TenantId) {
-    let named = |name: &str| TenantId::parse(name).expect("a tenant name");
-    let small = "small";
-    let large = (0..)
-        .map(|number| format!("large-{number}"))
-        .find(|name| shard_of(name) == shard_of(small))
-        .expect("there are 16 shards");
-    (named(&large), named(small))
-}
-
-/// FNV-1a, as both queues have it.
-fn shard_of(tenant: &str) -> u32 {
-    let hash = tenant.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    hash % 16
+    let small = TenantId::parse("small").expect("a tenant name");
+    (same_shard_as(&small, "large"), small)
 }
 
 /// A tenant with an event that so many customers have booked.
@@ -195,23 +179,7 @@ struct Crowd {
 
 impl Crowd {
     async fn gather(engine: &Engine, tenant: &TenantId, count: usize) -> Self {
-        let (tenant, organizer, _) = organizer_and_tenant(engine, tenant.as_str()).await;
-        let event = create_event(engine, &organizer, Timestamp::now(), 10_000).await;
-        let bookings = (0..count).map(|number| {
-            let (tenant, event) = (&tenant, event.id);
-            async move {
-                let name = format!("c{number}");
-                let customer = ensure_customer(engine, tenant, &name, email(&name, tenant)).await;
-                let command = BookTickets::general(event, 1);
-                let bookings = engine.bookings();
-                let booked = bookings.book_tickets(&customer, command).await;
-                booked.expect("a booking");
-            }
-        });
-        stream::iter(bookings)
-            .buffer_unordered(32)
-            .collect::<Vec<()>>()
-            .await;
+        let (organizer, event) = booked_event(engine, tenant, 10_000, count).await;
         Self { organizer, event }
     }
 

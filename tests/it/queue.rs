@@ -14,7 +14,7 @@ use std::{
 
 use boxoffice_engine::{
     ErrorCode, Result, TenantId,
-    ports::{Lane, Leased, Queue, Settlement, Task, TaskKind},
+    ports::{Lane, Leased, Queue, Settlement, Task, TaskKind, shard_of},
 };
 use boxoffice_nats::{JetStreamOptions, JetStreamQueue};
 use boxoffice_tests::{FakeClock, NatsServer, Patience, TestPlatform, wait_until};
@@ -264,7 +264,7 @@ async fn a_small_tenant_does_not_wait_for_a_large_one(bench: Bench) {
     let large = "north";
     let small = (0..)
         .map(|number| format!("small-{number}"))
-        .find(|name| shard_of(name) != shard_of(large))
+        .find(|name| shard_of(&named(name)) != shard_of(&named(large)))
         .expect("there are several shards");
     for part in 0..5 {
         bench
@@ -625,12 +625,4 @@ fn ids(leased: &[Leased]) -> Vec<String> {
 
 pub(crate) fn named(tenant: &str) -> TenantId {
     TenantId::parse(tenant).expect("a tenant name")
-}
-
-/// FNV-1a, as both queues have it.
-fn shard_of(tenant: &str) -> u32 {
-    let hash = tenant.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    hash % 16
 }

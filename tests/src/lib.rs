@@ -29,8 +29,8 @@ pub use hosted::Hosted;
 pub use mails::{EnvelopedMail, ReceivedMail, count_mails, read_mails};
 pub use nats_keys::NatsOperator;
 pub use platform::{
-    FakeClock, TestPlatform, create_event, email, ensure_customer, move_event,
-    organizer_and_tenant, quick_settings,
+    FakeClock, TestPlatform, booked_event, create_event, email, ensure_customer, move_event,
+    organizer_and_tenant, quick_settings, same_shard_as,
 };
 pub use processes::Process;
 pub use programs::{Finished, Program};

@@ -13,8 +13,9 @@ use boxoffice_engine::{
     EngineBuilder, EnsureUser, Event, EventDetails, EventId, EventStatus, Label, NewTicketType,
     NotificationSummary, Prose, Reminder, Settings, TenantId, TenantSettings, UpdateEvent,
     UserRole, WorkerHandle,
-    ports::{Clock, FolderMailer, SeededIds},
+    ports::{Clock, FolderMailer, SeededIds, shard_of},
 };
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use crate::{
@@ -371,6 +372,46 @@ pub async fn move_event(
 /// `NAME@TENANT.test`.
 pub fn email(name: &str, tenant: &TenantId) -> EmailAddress {
     EmailAddress::parse("email", &format!("{name}@{tenant}.test")).expect("an address")
+}
+
+/// An organizer with an event of so many tickets, which this many customers have booked, in a tenant of its own. For
+/// crowds: through the engine, because thousands of sign-ups over HTTP are mostly hashing.
+///
+/// # Panics
+/// When the engine refuses.
+pub async fn booked_event(
+    engine: &Engine,
+    tenant: &TenantId,
+    tickets: u32,
+    customers: usize,
+) -> (Caller, Event) {
+    let (_, organizer, _) = organizer_and_tenant(engine, tenant.as_str()).await;
+    let event = create_event(engine, &organizer, Timestamp::now(), tickets).await;
+    let id = event.id;
+    let bookings = (0..customers).map(|number| async move {
+        let name = format!("c{number}");
+        let customer = ensure_customer(engine, tenant, &name, email(&name, tenant)).await;
+        let command = BookTickets::general(id, 1);
+        let booked = engine.bookings().book_tickets(&customer, command).await;
+        booked.expect("a booking");
+    });
+    // As many as one group of bookings takes.
+    stream::iter(bookings)
+        .buffer_unordered(128)
+        .collect::<Vec<()>>()
+        .await;
+    (organizer, event)
+}
+
+/// A tenant, named `PREFIX-NUMBER`, whose tasks lie in the same shard as this one's.
+///
+/// # Panics
+/// Never: there are few shards.
+pub fn same_shard_as(tenant: &TenantId, prefix: &str) -> TenantId {
+    (0..)
+        .map(|number| TenantId::parse(&format!("{prefix}-{number}")).expect("a tenant name"))
+        .find(|other| shard_of(other) == shard_of(tenant))
+        .expect("there are few shards")
 }
 
 fn platform(tenant: &TenantId) -> Caller {

@@ -18,11 +18,11 @@ use tokio::{
 
 use super::{
     Surroundings,
-    repositories::{QueueRepository, SHARDS, SystemScope},
+    repositories::{QueueRepository, SystemScope},
 };
 use crate::{
     Error, Result,
-    ports::{Lane, LaneStats, Leased, Queue, Receipt, Settlement, Task},
+    ports::{Lane, LaneStats, Leased, Queue, Receipt, SHARDS, Settlement, Task, shard_of},
     types::TenantId,
 };
 
@@ -223,12 +223,4 @@ impl Queue for EmbeddedQueue {
             .stats(SystemScope::new(), lane, self.now())
             .await
     }
-}
-
-/// The shard of a tenant's tasks: FNV-1a, which is the same in every program and version.
-fn shard_of(tenant: &TenantId) -> u32 {
-    let hash = tenant.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    hash % SHARDS
 }

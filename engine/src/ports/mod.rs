@@ -25,5 +25,5 @@ pub use policy::{
     BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,
     Policy, TicketTypeView, WhenNotLoaded,
 };
-pub use queue::{LaneStats, Leased, Queue, Receipt, Settlement, Task, TaskKind};
+pub use queue::{LaneStats, Leased, Queue, Receipt, SHARDS, Settlement, Task, TaskKind, shard_of};
 pub use templates::{RenderFailure, Rendered, Templates};

@@ -36,7 +36,7 @@ pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::migrate;
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
 pub(in crate::modules) use plugins::{POLICIES_MOVED, PluginsRepository};
-pub(in crate::modules) use queue::{QueueRepository, SHARDS};
+pub(in crate::modules) use queue::QueueRepository;
 pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;
 pub(in crate::modules) use users::UsersRepository;

@@ -12,10 +12,6 @@ use crate::{
     types::TenantId,
 };
 
-/// Tenants are spread over this many shards, which are visited in turn, so that one tenant's flood leaves the others
-/// their turns. More shards make an idle poll dearer.
-pub(in crate::modules) const SHARDS: u32 = 16;
-
 #[derive(Debug, Clone, SurrealValue)]
 struct TaskRow {
     id: RecordId,

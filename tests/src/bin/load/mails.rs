@@ -15,17 +15,16 @@ use std::{
 use anyhow::Context as _;
 use async_trait::async_trait;
 use boxoffice_engine::{
-    BookTickets, Caller, Engine, Event, Label, NewTicketType, NotificationId, NotificationKind,
-    Settings, TenantId, UpdateEvent,
+    Caller, Engine, Event, Label, NewTicketType, NotificationId, NotificationKind, Settings,
+    TenantId, UpdateEvent,
     ports::{
         Lane, MailOutcome, Mailer, OutgoingMail, Queue, RenderFailure, Rendered, Settlement, Task,
         TaskKind, Templates,
     },
 };
 use boxoffice_host::{JetStreamOptions, JetStreamQueue, SmtpMailer, SmtpSettings, mail::SmtpTls};
-use boxoffice_tests::{TempFolder, create_event, email, ensure_customer, organizer_and_tenant};
+use boxoffice_tests::{TempFolder, booked_event, same_shard_as};
 use clap::{Args, ValueEnum};
-use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -254,7 +253,8 @@ async fn engine(arguments: MailsArguments) -> anyhow::Result<Value> {
         builder = builder.queue(queue);
     }
     let engine = builder.build().await?;
-    let (large, small) = (TenantId::parse("north")?, in_shard_of("north")?);
+    let large = TenantId::parse("north")?;
+    let small = same_shard_as(&large, "small");
     let bound = Instant::now() + Duration::from_secs(arguments.seconds_max);
     let all = Crowd::gather(&engine, &large, arguments.recipients).await;
     let beside = Crowd::gather(&engine, &small, arguments.beside).await;
@@ -304,21 +304,6 @@ async fn engine(arguments: MailsArguments) -> anyhow::Result<Value> {
     Ok(report)
 }
 
-/// A tenant in the shard of another; FNV-1a, as the queues have it.
-fn in_shard_of(tenant: &str) -> anyhow::Result<TenantId> {
-    let shard_of = |tenant: &str| {
-        let hash = tenant.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
-        hash % 16
-    };
-    let name = (0..10_000)
-        .map(|number| format!("small-{number}"))
-        .find(|name| shard_of(name) == shard_of(tenant))
-        .context("there are 16 shards")?;
-    Ok(TenantId::parse(&name)?)
-}
-
 /// A tenant with an event that so many customers have booked.
 struct Crowd {
     organizer: Caller,
@@ -329,22 +314,7 @@ struct Crowd {
 impl Crowd {
     async fn gather(engine: &Engine, tenant: &TenantId, count: usize) -> Self {
         eprintln!("{count} customers of {tenant} sign up and book");
-        let (tenant, organizer, _) = organizer_and_tenant(engine, tenant.as_str()).await;
-        let event = create_event(engine, &organizer, Timestamp::now(), 10_000_000).await;
-        let bookings = (0..count).map(|number| {
-            let (tenant, event) = (&tenant, event.id);
-            async move {
-                let name = format!("c{number}");
-                let customer = ensure_customer(engine, tenant, &name, email(&name, tenant)).await;
-                let command = BookTickets::general(event, 1);
-                let booked = engine.bookings().book_tickets(&customer, command).await;
-                booked.expect("a booking");
-            }
-        });
-        stream::iter(bookings)
-            .buffer_unordered(128)
-            .collect::<Vec<()>>()
-            .await;
+        let (organizer, event) = booked_event(engine, tenant, 10_000_000, count).await;
         Self {
             organizer,
             event,
