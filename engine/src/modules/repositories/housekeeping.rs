@@ -3,11 +3,10 @@
 //! Called by the housekeeping module; calls models.
 
 use jiff::Timestamp;
-use surrealdb::types::{RecordId, SurrealValue};
 
 use super::{
     db::{Db, Script, SystemScope},
-    models::{key_text, key_ulid, millisecond},
+    models::{IdRow, millisecond},
 };
 use crate::{
     Result,
@@ -16,11 +15,6 @@ use crate::{
 
 pub(in crate::modules) struct HousekeepingRepository {
     db: Db,
-}
-
-#[derive(Debug, SurrealValue)]
-struct IdRow {
-    id: RecordId,
 }
 
 impl HousekeepingRepository {
@@ -61,14 +55,7 @@ impl HousekeepingRepository {
         let max = script.bind(i64::from(max));
         let index = script.push(format!("SELECT id FROM cancelled_event LIMIT {max}"));
         let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.iter()
-            .map(|row| {
-                Ok((
-                    TenantId::trusted(key_text(&row.id, 0)?),
-                    EventId::from_ulid(key_ulid(&row.id, 1)?),
-                ))
-            })
-            .collect()
+        rows.iter().map(IdRow::tenant_and_event).collect()
     }
 
     /// Writes up to `max` of a cancelled event's bookings as cancelled; answers how many. When none is left, the event

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use surrealdb::types::{RecordId, SurrealValue};
+use surrealdb::types::SurrealValue;
 
 use super::{
     db::{Db, Script, StepError, SystemScope},
-    models::{BookingLineRow, CapacityLedgerRow, InventoryRow, key_text, key_ulid},
+    models::{BookingLineRow, CapacityLedgerRow, IdRow, InventoryRow},
 };
 use crate::{
     Result,
@@ -34,11 +34,6 @@ pub(in crate::modules) struct EventSight {
 
 pub(in crate::modules) struct VerificationRepository {
     db: Db,
-}
-
-#[derive(Debug, SurrealValue)]
-struct IdRow {
-    id: RecordId,
 }
 
 /// Bookings, or holds, with the same lines.
@@ -75,14 +70,7 @@ impl VerificationRepository {
             "SELECT id FROM type::record('inventory', [{tenant}, {event}]>..) LIMIT {max}"
         ));
         let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.iter()
-            .map(|row| {
-                Ok((
-                    TenantId::trusted(key_text(&row.id, 0)?),
-                    EventId::from_ulid(key_ulid(&row.id, 1)?),
-                ))
-            })
-            .collect()
+        rows.iter().map(IdRow::tenant_and_event).collect()
     }
 
     /// An event's counters and what its bookings add up to, in one consistent read; none if it was deleted. Bookings are

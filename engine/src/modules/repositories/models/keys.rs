@@ -1,10 +1,29 @@
 //! Record ids and times as rows hold them: array keys of texts and numbers, times as milliseconds UTC.
 
 use jiff::Timestamp;
-use surrealdb::types::{Array, Number, RecordId, RecordIdKey, Value};
+use surrealdb::types::{Array, Number, RecordId, RecordIdKey, SurrealValue, Value};
 use ulid::Ulid;
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    types::{EventId, TenantId},
+};
+
+/// A row of which only the id is read.
+#[derive(Debug, SurrealValue)]
+pub(in crate::modules::repositories) struct IdRow {
+    id: RecordId,
+}
+
+impl IdRow {
+    /// Which event of which tenant, for keys that begin with both.
+    pub(in crate::modules::repositories) fn tenant_and_event(&self) -> Result<(TenantId, EventId)> {
+        Ok((
+            TenantId::trusted(key_text(&self.id, 0)?),
+            EventId::from_ulid(key_ulid(&self.id, 1)?),
+        ))
+    }
+}
 
 /// A record id whose key is an array.
 pub(in crate::modules::repositories) fn record<const N: usize>(

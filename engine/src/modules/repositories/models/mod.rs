@@ -24,7 +24,7 @@ pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use events::{EventRow, EventVersionRow, InventoryRow};
 pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRow};
 pub(in crate::modules::repositories) use keys::{
-    at_millisecond, key_number, key_text, key_ulid, millisecond, record,
+    IdRow, at_millisecond, key_number, key_text, millisecond, record,
 };
 pub(in crate::modules::repositories) use notifications::{NotificationRow, OutboxRow};
 pub(in crate::modules::repositories) use plugins::{
