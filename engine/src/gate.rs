@@ -14,8 +14,8 @@ use crate::{
     modules::{Placement, PluginLogEntry, PolicyDecision, RequestedBooking},
     ports::{
         BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,
-        PluginAnswer, PluginCall, PluginOutcome, PluginRef, PluginRequest, RequestCustomer,
-        TicketTypeView, WhenNotLoaded,
+        PluginAnswer, PluginCall, PluginOutcome, PluginRef, PluginRequest, PluginRuntime,
+        RequestCustomer, TicketTypeView, WhenNotLoaded,
     },
     types::{
         ActivePlugin, Booking, DecisionRecord, DecisionStep, Event, PluginSet, TenantId,
@@ -74,11 +74,7 @@ impl Inner {
             event: event_view(&event),
             now: self.surroundings.now(),
         };
-        let list_prices: Vec<u32> = view
-            .lines
-            .iter()
-            .map(|line| line.unit_price_minor)
-            .collect();
+        let list_prices = unit_prices(&view.lines);
         for policy in &self.policies {
             let asked = native(policy.validate_booking(&view)).await;
             let turn = native_turn(asked, policy.when_not_loaded())?;
@@ -109,11 +105,7 @@ impl Inner {
         Ok(Asked::Decided(PolicyDecision {
             event_version: inventory.event_version,
             tickets_in_event,
-            unit_prices_minor: view
-                .lines
-                .iter()
-                .map(|line| line.unit_price_minor)
-                .collect(),
+            unit_prices_minor: unit_prices(&view.lines),
             record: (!record.steps.is_empty()).then_some(record),
         }))
     }
@@ -169,23 +161,23 @@ impl Inner {
         Ok(())
     }
 
-    /// Sees to it that a plugin can be called on this host.
+    /// Sees to it that a plugin can be called on this host; answers what calls it.
     pub(crate) async fn ensure_loaded(
         &self,
         tenant: &TenantId,
         hash: crate::types::PluginHash,
-    ) -> Result<PluginRef, HookFailure> {
+    ) -> Result<(&dyn PluginRuntime, PluginRef), HookFailure> {
         let not_loaded = |reason: String| HookFailure::NotLoaded(reason);
         let runtime = self
             .plugins
-            .as_ref()
+            .as_deref()
             .ok_or_else(|| not_loaded("this host runs no plugins".to_owned()))?;
         let plugin = PluginRef {
             tenant: tenant.clone(),
             hash,
         };
         if runtime.is_loaded(&plugin) {
-            return Ok(plugin);
+            return Ok((runtime, plugin));
         }
         let loading = async {
             let modules = &self.modules;
@@ -195,7 +187,7 @@ impl Inner {
             runtime.load(&plugin, bytes).await.map_err(Error::internal)
         };
         match tokio::time::timeout(LOADING_WAIT_MAX, loading).await {
-            Ok(Ok(())) => Ok(plugin),
+            Ok(Ok(())) => Ok((runtime, plugin)),
             Ok(Err(error)) => Err(not_loaded(format!("it could not be loaded: {error}"))),
             Err(_) => Err(not_loaded("it is still being loaded".to_owned())),
         }
@@ -234,16 +226,13 @@ impl Inner {
             ))));
         }
         let outcome = match self.ensure_loaded(tenant, plugin.version).await {
-            Ok(loaded) => {
+            Ok((runtime, loaded)) => {
                 let call = PluginCall {
                     plugin: loaded,
                     config: plugin.config.as_str().into(),
                     urgent: true,
                 };
-                match &self.plugins {
-                    Some(runtime) => runtime.call(&call, question).await,
-                    None => not_asked(HookFailure::NotLoaded("no plugins here".to_owned())),
-                }
+                runtime.call(&call, question).await
             }
             Err(failure) => not_asked(failure),
         };
@@ -451,6 +440,10 @@ fn event_view(event: &Event) -> EventView {
             })
             .collect(),
     }
+}
+
+fn unit_prices(lines: &[LineView]) -> Vec<u32> {
+    lines.iter().map(|line| line.unit_price_minor).collect()
 }
 
 fn list_prices(types: &[TicketType], request: &RequestedBooking) -> Result<Vec<LineView>> {

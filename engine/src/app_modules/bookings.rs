@@ -11,8 +11,8 @@ use std::{
 };
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
+use super::request_hash;
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
@@ -20,7 +20,7 @@ use crate::{
     modules::{CancelDecision, Door, Placement, RequestedBooking, read_with_event},
     types::{
         BookTickets, Booking, BookingId, BookingStatus, Caller, CancelCause, Event, EventId, Page,
-        PageRequest, Role, TenantId,
+        PageRequest, Role, TenantId, UserId,
     },
 };
 
@@ -44,20 +44,7 @@ impl Bookings {
         let customer = caller.acting_user()?;
         let tenant = caller.tenant()?;
         command.validate()?;
-        let idempotency = command
-            .idempotency_key
-            .clone()
-            .map(|key| (key, request_hash(&command)));
-        let request = RequestedBooking {
-            customer,
-            event: command.event,
-            door: Door::Book,
-            lines: command.lines,
-            expected_total_minor: command.expected_total_minor,
-            idempotency,
-            policy_version: 0,
-            decision: None,
-        };
+        let request = requested(customer, command, Door::Book);
         match self.pass_gate(tenant, request).await? {
             Placement::Booked(booking) => Ok(booking),
             other => Err(Error::internal(format!("a booking ended as {other:?}"))),
@@ -263,17 +250,27 @@ fn as_seen(booking: Booking, event: Option<&Event>) -> Booking {
     }
 }
 
+/// What a customer asks for at a door, as the gate takes it.
+fn requested(customer: UserId, command: BookTickets, door: Door) -> RequestedBooking {
+    let canonical = json!([command.event, command.lines, command.expected_total_minor]);
+    RequestedBooking {
+        customer,
+        event: command.event,
+        door,
+        lines: command.lines,
+        expected_total_minor: command.expected_total_minor,
+        idempotency: command
+            .idempotency_key
+            .map(|key| (key, request_hash(&canonical))),
+        policy_version: 0,
+        decision: None,
+    }
+}
+
 fn kept_changing() -> Error {
     Error::new(
         ErrorCode::ConflictTryAgain,
         "What the organizer's policy decides on kept changing; send the request again.",
     )
     .retry_after(Duration::from_secs(1))
-}
-
-/// What makes two requests the same: everything but the key itself.
-fn request_hash(command: &BookTickets) -> String {
-    let canonical = json!([command.event, command.lines, command.expected_total_minor]);
-    let digest = Sha256::digest(canonical.to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
+use super::request_hash;
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
@@ -60,7 +60,7 @@ impl Notifications {
                 ));
             }
         }
-        let hash = request_hash(&command);
+        let hash = request_hash(&json!([command.event, command.subject, command.message]));
         modules
             .announcements
             .announce(&tenant, caller.user_id(), command, hash)
@@ -122,11 +122,4 @@ impl Notifications {
             .ok_or_else(none)?;
         caller.require_manager_or_staff(event.organizer)
     }
-}
-
-/// What makes two requests the same: everything but the key itself.
-fn request_hash(command: &Announce) -> String {
-    let canonical = json!([command.event, command.subject, command.message]);
-    let digest = Sha256::digest(canonical.to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -355,8 +355,8 @@ impl Plugins {
         &self,
         tenant: &TenantId,
         hash: PluginHash,
-    ) -> Result<(Arc<dyn PluginRuntime>, PluginRef)> {
-        let runtime = self.runtime()?;
+    ) -> Result<(&dyn PluginRuntime, PluginRef)> {
+        self.runtime()?;
         let version = self.find(tenant, hash).await?;
         self.prepare(tenant, &version);
         let not_ready = |detail: String| Err(Error::new(ErrorCode::PluginNotReady, detail));
@@ -371,8 +371,10 @@ impl Plugins {
                 return not_ready(format!("This version was rejected: {reason}"));
             }
         }
-        let plugin = self.0.ensure_loaded(tenant, hash).await;
-        plugin.map(|plugin| (runtime, plugin)).map_err(unavailable)
+        self.0
+            .ensure_loaded(tenant, hash)
+            .await
+            .map_err(unavailable)
     }
 
     /// Compiles a version that is still to be compiled, behind the answer. Compiling twice ends in the same state.

@@ -10,7 +10,10 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{BookingView, CancellationView, Decision, EventView, HookFailure, LineView, Rendered};
+use super::{
+    BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,
+    Rendered,
+};
 use crate::types::{PluginFacts, PluginHash, TenantId};
 
 /// Runs plugins. Without one an engine has native policies and the built-in words only, and refuses bookings of
@@ -262,12 +265,7 @@ impl From<&BookingView> for BookingRequest {
         Self {
             event: RequestEvent::from(&view.event),
             lines: view.lines.iter().map(RequestLine::from).collect(),
-            customer: RequestCustomer {
-                pseudonym: view.customer.pseudonym.clone(),
-                tickets_in_event: view.customer.tickets_in_event,
-                email: None,
-                name: None,
-            },
+            customer: RequestCustomer::from(&view.customer),
             now: RequestMoment::at(view.now, &view.event.time_zone),
         }
     }
@@ -280,13 +278,20 @@ impl From<&CancellationView> for CancellationRequest {
             booking: view.booking.to_string(),
             booked_at: view.booked_at.to_string(),
             lines: view.lines.iter().map(RequestLine::from).collect(),
-            customer: RequestCustomer {
-                pseudonym: view.customer.pseudonym.clone(),
-                tickets_in_event: view.customer.tickets_in_event,
-                email: None,
-                name: None,
-            },
+            customer: RequestCustomer::from(&view.customer),
             now: RequestMoment::at(view.now, &view.event.time_zone),
+        }
+    }
+}
+
+impl From<&CustomerView> for RequestCustomer {
+    /// Without address and name, which only some plugins may see.
+    fn from(customer: &CustomerView) -> Self {
+        Self {
+            pseudonym: customer.pseudonym.clone(),
+            tickets_in_event: customer.tickets_in_event,
+            email: None,
+            name: None,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Bookings, request_hash};
+use super::{Bookings, requested};
 use crate::{
     Error, Result,
     engine::Inner,
@@ -28,20 +28,7 @@ impl Holds {
         let tenant = caller.tenant()?;
         let command = BookTickets::from(command);
         command.validate()?;
-        let idempotency = command
-            .idempotency_key
-            .clone()
-            .map(|key| (key, request_hash(&command)));
-        let request = RequestedBooking {
-            customer,
-            event: command.event,
-            door: Door::Hold,
-            lines: command.lines,
-            expected_total_minor: command.expected_total_minor,
-            idempotency,
-            policy_version: 0,
-            decision: None,
-        };
+        let request = requested(customer, command, Door::Hold);
         match Bookings(self.0.clone()).pass_gate(tenant, request).await? {
             Placement::Held(hold) => Ok(hold),
             other => Err(Error::internal(format!("a hold ended as {other:?}"))),

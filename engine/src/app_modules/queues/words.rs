@@ -28,13 +28,17 @@ pub(super) struct TenantWords {
 impl TenantWords {
     /// The words of this tenant's mails; none if neither it nor the platform has any of its own.
     pub(super) async fn of(inner: &Arc<Inner>, tenant: &TenantId) -> Option<Self> {
-        // A worker sees a changed set at the next block at the latest.
-        let set = match inner.modules.plugins.fresh_set(tenant).await {
-            Ok(set) => set,
-            Err(error) => {
-                tracing::warn!(%tenant, %error, "a tenant's templates could not be looked up");
-                Arc::default()
-            }
+        let set = match &inner.plugins {
+            // Nothing could be called, so nothing is looked up.
+            None => Arc::default(),
+            // A worker sees a changed set at the next block at the latest.
+            Some(_) => match inner.modules.plugins.fresh_set(tenant).await {
+                Ok(set) => set,
+                Err(error) => {
+                    tracing::warn!(%tenant, %error, "a tenant's templates could not be looked up");
+                    Arc::default()
+                }
+            },
         };
         let is_needed = inner.templates.is_some() || words(&set).next().is_some();
         is_needed.then(|| Self {
@@ -60,10 +64,7 @@ impl Templates for TenantWords {
         data: &Value,
     ) -> Result<Rendered, RenderFailure> {
         for plugin in words(&self.set) {
-            let Some(runtime) = &self.inner.plugins else {
-                break;
-            };
-            let loaded = match self.inner.ensure_loaded(tenant, plugin.version).await {
+            let (runtime, loaded) = match self.inner.ensure_loaded(tenant, plugin.version).await {
                 Ok(loaded) => loaded,
                 Err(failure) => {
                     tracing::warn!(%tenant, plugin = %plugin.name, %failure, "a template could not be loaded");
