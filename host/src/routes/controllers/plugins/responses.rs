@@ -1,0 +1,302 @@
+//! Plugins as JSON: versions, what is in use, what trials and replays found, what was logged and decided.
+//!
+//! Called by the plugins controller.
+
+use boxoffice_engine::{
+    ActivePlugin, DecisionRecord, PluginLogEntry, PluginSet, PluginState, PluginVersion,
+    WhenNotLoaded,
+    app_modules::ReplayReport,
+    ports::{PluginLogLine, PluginOutcome},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A version of a plugin.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct PluginVersionResponse {
+    /// The plugin's name.
+    name: String,
+    /// SHA-256 of the component.
+    version: String,
+    /// `compiling`, `ready` or `rejected`.
+    #[schema(example = "ready")]
+    state: &'static str,
+    /// Why it was rejected. Text, never markup.
+    reason: Option<String>,
+    /// Size of the component.
+    size_bytes: u64,
+    /// The version of the contract it was built for.
+    #[schema(example = "0.1.0")]
+    wit_version: String,
+    /// Whether it decides about bookings.
+    decides: bool,
+    /// Whether it words mails.
+    words: bool,
+    /// What it exports.
+    exports: Vec<String>,
+    /// What it imports.
+    imports: Vec<String>,
+    /// When it was uploaded.
+    #[schema(value_type = String, format = DateTime)]
+    uploaded_at: Timestamp,
+}
+
+impl From<PluginVersion> for PluginVersionResponse {
+    fn from(version: PluginVersion) -> Self {
+        let (state, reason) = match version.state {
+            PluginState::Compiling => ("compiling", None),
+            PluginState::Ready => ("ready", None),
+            PluginState::Rejected { reason } => ("rejected", Some(reason)),
+        };
+        Self {
+            name: version.name.to_string(),
+            version: version.hash.to_string(),
+            state,
+            reason,
+            size_bytes: version.size_bytes,
+            wit_version: version.facts.wit_version,
+            decides: version.facts.decides,
+            words: version.facts.words,
+            exports: version.facts.exports,
+            imports: version.facts.imports,
+            uploaded_at: version.uploaded_at,
+        }
+    }
+}
+
+/// What is in use.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct PluginSetResponse {
+    /// Grows with every change.
+    version: u64,
+    /// The plugins, in the order in which policies are asked.
+    items: Vec<ActivePluginResponse>,
+}
+
+/// A plugin in use.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct ActivePluginResponse {
+    /// The plugin's name.
+    name: String,
+    /// The only event it is asked about; null for all.
+    event_id: Option<String>,
+    /// The version in use.
+    version: String,
+    /// The versions before it, newest first.
+    previous: Vec<String>,
+    /// Its configuration.
+    #[schema(value_type = Object)]
+    config: Value,
+    /// `refuse` or `skip`.
+    #[schema(example = "refuse")]
+    when_not_loaded: &'static str,
+    /// Whether it sees e-mail address and name of customers.
+    sees_identity: bool,
+    /// Whether it is asked.
+    enabled: bool,
+    /// Why it is in quarantine, if it is: it failed for several customers, and bookings it would decide about are refused
+    /// until a version is activated again.
+    quarantine_reason: Option<String>,
+}
+
+impl From<PluginSet> for PluginSetResponse {
+    fn from(set: PluginSet) -> Self {
+        Self {
+            version: set.version,
+            items: set.plugins.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<ActivePlugin> for ActivePluginResponse {
+    fn from(plugin: ActivePlugin) -> Self {
+        Self {
+            name: plugin.name.to_string(),
+            event_id: plugin.event.map(|event| event.to_string()),
+            version: plugin.version.to_string(),
+            previous: plugin.previous.iter().map(ToString::to_string).collect(),
+            config: serde_json::from_str(&plugin.config).unwrap_or_default(),
+            when_not_loaded: match plugin.when_not_loaded {
+                WhenNotLoaded::Refuse => "refuse",
+                WhenNotLoaded::Skip => "skip",
+            },
+            sees_identity: plugin.sees_identity,
+            enabled: plugin.enabled,
+            quarantine_reason: plugin.quarantined.map(|(_, reason)| reason),
+        }
+    }
+}
+
+/// What a trial came to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct DryRunResponse {
+    /// The answer; null if the call failed.
+    #[schema(value_type = Option<Object>)]
+    answer: Option<Value>,
+    /// How it failed.
+    failure: Option<String>,
+    /// Instructions, roughly.
+    fuel: u64,
+    /// Time on a thread.
+    microseconds: u64,
+    /// Largest memory.
+    memory_bytes: u64,
+    /// What it logged. Text, never markup.
+    logs: Vec<LogLineResponse>,
+}
+
+/// A line of a log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct LogLineResponse {
+    /// `debug`, `info`, `warn`, `error`, or `stderr`.
+    level: String,
+    /// Its text.
+    message: String,
+}
+
+impl From<PluginOutcome> for DryRunResponse {
+    fn from(outcome: PluginOutcome) -> Self {
+        let failure = outcome.answer.as_ref().err().map(ToString::to_string);
+        Self {
+            answer: outcome
+                .answer
+                .ok()
+                .map(|answer| serde_json::to_value(answer).unwrap_or_default()),
+            failure,
+            fuel: outcome.usage.fuel,
+            microseconds: outcome.usage.microseconds,
+            memory_bytes: outcome.usage.memory_bytes,
+            logs: outcome.logs.into_iter().map(log_line).collect(),
+        }
+    }
+}
+
+fn log_line(line: PluginLogLine) -> LogLineResponse {
+    LogLineResponse {
+        level: line.level,
+        message: line.message,
+    }
+}
+
+/// What a replay found.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct ReplayResponse {
+    /// Decisions that were made again.
+    replayed: usize,
+    /// Decisions that this plugin had no part in, or whose request was too large to keep.
+    not_replayable: usize,
+    /// Those that would differ.
+    differing: Vec<ReplayDifferenceResponse>,
+}
+
+/// A decision that would differ.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct ReplayDifferenceResponse {
+    /// What was asked.
+    #[schema(value_type = Object)]
+    question: Value,
+    /// What was answered then.
+    #[schema(value_type = Object)]
+    then: Value,
+    /// What this version answers.
+    #[schema(value_type = Object)]
+    now: Value,
+}
+
+impl From<ReplayReport> for ReplayResponse {
+    fn from(report: ReplayReport) -> Self {
+        let differing = report.differing.into_iter();
+        Self {
+            replayed: report.replayed,
+            not_replayable: report.not_replayable,
+            differing: differing
+                .map(|one| ReplayDifferenceResponse {
+                    question: one.request,
+                    then: one.then,
+                    now: one.now,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What a plugin said lately.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct PluginLogResponse {
+    /// A call each, newest first; a sample where there are many.
+    pub(super) items: Vec<PluginLogEntryResponse>,
+}
+
+/// What one call said.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct PluginLogEntryResponse {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// Which version.
+    version: String,
+    /// How the call failed, if it did.
+    failure: Option<String>,
+    /// Its lines. Text, never markup.
+    lines: Vec<LogLineResponse>,
+}
+
+impl From<PluginLogEntry> for PluginLogEntryResponse {
+    fn from(entry: PluginLogEntry) -> Self {
+        Self {
+            at: entry.at,
+            version: entry.version.to_string(),
+            failure: entry.failure,
+            lines: entry.lines.into_iter().map(log_line).collect(),
+        }
+    }
+}
+
+/// What a booking was decided on.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct DecisionResponse {
+    /// The version of the set of plugins it was decided under; null if no plugin was asked.
+    policy_version: Option<u64>,
+    /// What each plugin was asked and answered, in order.
+    steps: Vec<DecisionStepResponse>,
+}
+
+/// One plugin's part in a decision.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct DecisionStepResponse {
+    /// The plugin's name then.
+    plugin: String,
+    /// Which version.
+    version: String,
+    /// What it was asked; null if that was too large to keep.
+    #[schema(value_type = Option<Object>)]
+    question: Option<Value>,
+    /// What it answered.
+    #[schema(value_type = Object)]
+    answer: Value,
+}
+
+impl From<Option<DecisionRecord>> for DecisionResponse {
+    fn from(record: Option<DecisionRecord>) -> Self {
+        let policy_version = record.as_ref().map(|record| record.policy_version);
+        let steps = record.into_iter().flat_map(|record| record.steps);
+        Self {
+            policy_version,
+            steps: steps
+                .map(|step| DecisionStepResponse {
+                    plugin: step.plugin,
+                    version: step.version.to_string(),
+                    question: step.request,
+                    answer: step.answer,
+                })
+                .collect(),
+        }
+    }
+}
