@@ -16,6 +16,10 @@ use clap::{Args, Parser, Subcommand};
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
+/// The same as the program's: `mails` measures the engine inside this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Measures a running boxoffice")]
 struct Arguments {
