@@ -12,12 +12,11 @@ use std::{
 
 use serde_json::json;
 
-use super::request_hash;
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
     gate::Asked,
-    modules::{CancelDecision, Door, Placement, RequestedBooking, read_with_event},
+    modules::{CancelDecision, Door, Placement, RequestedBooking, read_with_event, request_hash},
     types::{
         BookTickets, Booking, BookingId, BookingStatus, Caller, CancelCause, Event, EventId, Page,
         PageRequest, Role, TenantId, UserId,

@@ -2,9 +2,6 @@
 //!
 //! Called by hosts, platforms and the worker. Calls modules and ports; knows no record and no query.
 
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-
 mod bookings;
 mod events;
 #[cfg(any(
@@ -33,9 +30,3 @@ pub use sessions::Sessions;
 pub use subscriptions::Subscriptions;
 pub use tenants::Tenants;
 pub use users::Users;
-
-/// What makes two requests with one Idempotency-Key the same: everything but the key itself, as JSON.
-fn request_hash(canonical: &Value) -> String {
-    let digest = Sha256::digest(canonical.to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::request_hash;
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
+    modules::request_hash,
     types::{
         Announce, Caller, Delivery, EventStatus, Notification, NotificationId, NotificationSummary,
         Page, PageRequest,

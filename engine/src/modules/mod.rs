@@ -30,6 +30,8 @@ mod verification;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use ulid::Ulid;
 
@@ -171,4 +173,10 @@ impl Modules {
     pub(crate) async fn ping(&self) -> Result<()> {
         self.db.ping().await
     }
+}
+
+/// What makes two requests with one Idempotency-Key the same: everything but the key itself, as JSON.
+pub(crate) fn request_hash(canonical: &Value) -> String {
+    let digest = Sha256::digest(canonical.to_string().as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
