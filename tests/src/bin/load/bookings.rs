@@ -1,24 +1,39 @@
-//! Closed loops on one hot event: each client books, waits for the answer, and books again.
+//! Bookings of hot events over HTTP: closed loops, or a constant rate.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use boxoffice_tests::{Answer, Client};
+use boxoffice_tests::{Account, Client};
 use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{Target, cpu, customers, new_run, organizer_with_event};
+use crate::{
+    Target, customers,
+    drive::{CpuWatch, Make, Pace, drive},
+    event_of, new_run, organizer,
+};
+
+/// Clients that book what is to be there before: enough to fill whole groups.
+const PREFILL_CLIENTS: usize = 128;
 
 #[derive(Args)]
 pub(crate) struct BookingsArguments {
     #[command(flatten)]
     target: Target,
-    /// Clients at the same time, each with a customer of its own.
+    /// Clients at the same time, each with a connection and a customer of its own.
     #[arg(long, default_value_t = 16)]
     clients: usize,
+    /// Bookings a second, sent in equal distances by whichever client is free; without it each client books again as
+    /// soon as it is answered. Latencies count from when a booking should have been sent. Give enough clients that
+    /// `latestStartMillis` stays small, or read it as the time that people stand in line.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Events that are booked in turn.
+    #[arg(long, default_value_t = 1)]
+    events: u64,
+    /// Bookings that are made before, shared out among the events.
+    #[arg(long, default_value_t = 0)]
+    prefill: u64,
     /// How long is measured.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
@@ -34,96 +49,66 @@ pub(crate) async fn run(arguments: BookingsArguments) -> anyhow::Result<Value> {
     let BookingsArguments {
         target,
         clients,
-        seconds,
-        warm_up_seconds,
-        keys,
+        events,
+        ..
     } = arguments;
-    let (door, run) = (Client::new(&target.url).tenant(&target.tenant), new_run());
-    let (_, event) = organizer_with_event(&door, &run, 10_000_000).await;
-    let customers = customers(&door, &run, clients).await;
-    let load = |phase: &'static str, length: u64| {
-        let until = Instant::now() + Duration::from_secs(length);
-        let loops = customers.iter().enumerate().map(|(index, customer)| {
-            let key = keys.then(|| format!("{run}-{phase}-{index}"));
-            tokio::spawn(book_until(
-                until,
-                customer.client.clone(),
-                event["id"].clone(),
-                key,
-            ))
-        });
-        futures::future::join_all(loops.collect::<Vec<_>>())
-    };
-    load("warm-up", warm_up_seconds).await;
-
-    let (start, cpu_before) = (Instant::now(), cpu::seconds_of(&target.pid)?);
-    let loops = load("measured", seconds).await;
-    let (elapsed, cpu_seconds) = (
-        start.elapsed().as_secs_f64(),
-        cpu::seconds_of(&target.pid)? - cpu_before,
+    anyhow::ensure!(
+        clients > 0 && events > 0,
+        "there is at least one client and one event"
     );
-    let mut all = Tally::default();
-    for tally in loops {
-        all.add(tally?);
+    let (door, run) = (Client::new(&target.url).tenant(&target.tenant), new_run());
+    let organizer = organizer(&door, &run).await;
+    let mut ids = Vec::new();
+    for number in 0..events {
+        let event = event_of(&organizer, &format!("{run}-{number}"), 10_000_000).await;
+        ids.push(event["id"].clone());
     }
-    all.micros.sort_unstable();
-    let booked = all.micros.len() as f64;
-    Ok(json!({
-        "mode": "bookings",
-        "clients": clients,
-        "seconds": elapsed,
-        "booked": all.micros.len(),
-        "refused": all.refused,
-        "bookedPerSecond": booked / elapsed,
-        "p50Millis": all.percentile(0.50),
-        "p99Millis": all.percentile(0.99),
-        "serverCpuSeconds": (!target.pid.is_empty()).then_some(cpu_seconds),
-        "bookedPerServerCpuSecond": (!target.pid.is_empty()).then_some(booked / cpu_seconds),
-    }))
+    let customers = customers(&door, &run, clients).await;
+    let request = |phase: &str| booking(&ids, arguments.keys.then(|| format!("{run}-{phase}")));
+    let pace = |seconds: u64| match arguments.rate {
+        Some(per_second) => Pace::Constant {
+            per_second,
+            lasts: Duration::from_secs(seconds),
+        },
+        None => Pace::Closed(Duration::from_secs(seconds)),
+    };
+    if arguments.prefill > 0 {
+        eprintln!("{} bookings before", arguments.prefill);
+        let pace = Pace::Count(arguments.prefill);
+        let tally = drive(&customers, PREFILL_CLIENTS, pace, 201, request("prefill")).await?;
+        anyhow::ensure!(
+            tally.count() == arguments.prefill,
+            "not all bookings before succeeded"
+        );
+    }
+    let warm_up = pace(arguments.warm_up_seconds);
+    drive(&customers, clients, warm_up, 201, request("warm-up")).await?;
+
+    let watch = CpuWatch::begin(&target.pid)?;
+    let measured = pace(arguments.seconds);
+    let tally = drive(&customers, clients, measured, 201, request("measured")).await?;
+    let mut report = watch.end("booked", tally)?;
+    report.insert("mode".to_owned(), json!("bookings"));
+    report.insert("clients".to_owned(), json!(clients));
+    report.insert("events".to_owned(), json!(events));
+    report.insert("ratePerSecond".to_owned(), json!(arguments.rate));
+    report.insert("bookingsBefore".to_owned(), json!(arguments.prefill));
+    Ok(Value::Object(report))
 }
 
-/// What one client got.
-#[derive(Default)]
-struct Tally {
-    /// How long each success took.
-    micros: Vec<u64>,
-    /// How often which other answer came; `0` is no answer.
-    refused: BTreeMap<u16, u64>,
-}
-
-impl Tally {
-    fn add(&mut self, other: Tally) {
-        self.micros.extend(other.micros);
-        for (status, count) in other.refused {
-            *self.refused.entry(status).or_default() += count;
+/// One ticket of each event in turn.
+fn booking(events: &[Value], key: Option<String>) -> Make {
+    let events = events.to_vec();
+    Arc::new(move |account: &Account, number| {
+        let event = &events[(number % events.len() as u64) as usize];
+        let body = json!({"eventId": event, "numTickets": 1});
+        let request = account
+            .client
+            .request(Method::POST, "/api/bookings")
+            .json(&body);
+        match &key {
+            Some(key) => request.header("Idempotency-Key", format!("{key}-{number}")),
+            None => request,
         }
-    }
-
-    fn percentile(&self, part: f64) -> Option<f64> {
-        let index = ((self.micros.len() as f64 - 1.0) * part).round() as usize;
-        self.micros.get(index).map(|micros| *micros as f64 / 1000.0)
-    }
-}
-
-async fn book_until(until: Instant, client: Client, event: Value, key: Option<String>) -> Tally {
-    let mut tally = Tally::default();
-    let body = json!({"eventId": event, "numTickets": 1});
-    let mut number = 0_u64;
-    while Instant::now() < until {
-        let mut request = client.request(Method::POST, "/api/bookings").json(&body);
-        if let Some(key) = &key {
-            request = request.header("Idempotency-Key", format!("{key}-{number}"));
-            number += 1;
-        }
-        let start = Instant::now();
-        let status = Answer::try_of(request)
-            .await
-            .map_or(0, |answer| answer.status);
-        if status == 201 {
-            tally.micros.push(start.elapsed().as_micros() as u64);
-        } else {
-            *tally.refused.entry(status).or_default() += 1;
-        }
-    }
-    tally
+    })
 }

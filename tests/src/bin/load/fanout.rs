@@ -8,7 +8,7 @@ use clap::Args;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
-use crate::{Target, cpu, customers, new_run, organizer_with_event, sink};
+use crate::{Target, cpu, customers, event_of, new_run, organizer, sink};
 
 /// Often enough for a tenth of a second, seldom enough to cost the server nothing.
 const POLL: Duration = Duration::from_millis(100);
@@ -37,7 +37,8 @@ pub(crate) async fn run(arguments: FanoutArguments) -> anyhow::Result<Value> {
     } = arguments;
     let (door, run) = (Client::new(&target.url).tenant(&target.tenant), new_run());
     let before = taken(sink.as_deref()).await?;
-    let (organizer, event) = organizer_with_event(&door, &run, recipients as u64).await;
+    let organizer = organizer(&door, &run).await;
+    let event = event_of(&organizer, &run, recipients as u64).await;
     eprintln!("signing up {recipients} customers");
     let customers = customers(&door, &run, recipients).await;
     let id = &event["id"];

@@ -1,14 +1,24 @@
 //! The load program: figures that anybody can measure again, against any URL.
 //!
-//! `bookings` books one hot event in closed loops, `fanout` changes an event that many booked and waits until all
-//! were told, `mails` fans out inside this process with or without words and SMTP, `smtp-sink` is a mail server that takes everything and keeps nothing. The first two need a host where
-//! organizers may register, as with `boxoffice dev`; they print one JSON object to stdout. Rates per second depend on
-//! the machine and on what else runs there; successes per CPU-second of the server (`--pid`) are the figure to compare.
+//! Over HTTP: `bookings` books hot events, `race` lets a crowd run for the last tickets, `route` asks for next to
+//! nothing, `fanout` changes an event that many booked and waits until all were told. They need a host where organizers
+//! may register, as with `boxoffice dev`. In this process: `ceiling` books without HTTP, `mails` fans out with or without
+//! words and SMTP. `smtp-sink` is a mail server that takes everything and keeps nothing. Each prints one JSON object to
+//! stdout. Rates per second depend on the machine and on what else runs there; successes per CPU-second of the server
+//! (`--pid`) are the figure to compare. CONTRIBUTING.md shows a whole run.
+
+// Optimised builds lay out the database's deep futures.
+#![recursion_limit = "256"]
 
 mod bookings;
+mod ceiling;
 mod cpu;
+mod drive;
 mod fanout;
 mod mails;
+mod race;
+mod route;
+mod rows;
 mod sink;
 
 use boxoffice_tests::{Account, Client};
@@ -29,8 +39,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Books one event in closed loops.
+    /// Books hot events, in closed loops or at a constant rate.
     Bookings(bookings::BookingsArguments),
+    /// More clients than tickets, all at once.
+    Race(race::RaceArguments),
+    /// Asks for next to nothing: what the door costs.
+    Route(route::RouteArguments),
+    /// Books in this process, without HTTP: straight into the store, or through the engine.
+    Ceiling(ceiling::CeilingArguments),
     /// Changes an event that many booked and waits until all were told.
     Fanout(fanout::FanoutArguments),
     /// Fans out in this process, with as many parts as asked for.
@@ -57,6 +73,9 @@ struct Target {
 async fn main() -> anyhow::Result<()> {
     let report = match Arguments::parse().mode {
         Mode::Bookings(arguments) => bookings::run(arguments).await?,
+        Mode::Race(arguments) => race::run(arguments).await?,
+        Mode::Route(arguments) => route::run(arguments).await?,
+        Mode::Ceiling(arguments) => ceiling::run(arguments).await?,
         Mode::Fanout(arguments) => fanout::run(arguments).await?,
         Mode::Mails(arguments) => mails::run(arguments).await?,
         Mode::SmtpSink(arguments) => sink::run(arguments).await?,
@@ -65,19 +84,21 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A new organizer with a new event of this many tickets.
-async fn organizer_with_event(door: &Client, run: &str, tickets: u64) -> (Account, Value) {
-    let organizer = door
-        .register(&format!("organizer-{run}@load.test"), "organizer")
-        .await;
+/// A new organizer.
+async fn organizer(door: &Client, run: &str) -> Account {
+    door.register(&format!("organizer-{run}@load.test"), "organizer")
+        .await
+}
+
+/// A new event of this many tickets.
+async fn event_of(organizer: &Account, name: &str, tickets: u64) -> Value {
     let body = json!({
-        "title": format!("Load {run}"),
+        "title": format!("Load {name}"),
         "startsAt": "2099-12-31T20:00:00Z",
         "location": "Old Hall",
         "ticketTypes": [{"name": "General", "capacity": tickets, "maxPerBooking": 100}],
     });
-    let event = organizer.client.post("/api/events", body).await.expect(201);
-    (organizer, event)
+    organizer.client.post("/api/events", body).await.expect(201)
 }
 
 /// New customers, signed up some at a time.
