@@ -139,7 +139,7 @@ async fn sum(
     Ok(all)
 }
 
-async fn open(folder: &TempFolder) -> anyhow::Result<Surreal<Any>> {
+pub(crate) async fn open(folder: &TempFolder) -> anyhow::Result<Surreal<Any>> {
     let path = folder.path().join("db");
     std::fs::create_dir_all(&path)?;
     let db = connect(format!("surrealkv://{}?sync=every", path.display())).await?;

@@ -3,7 +3,7 @@
 //! Over HTTP: `bookings` books hot events, `race` lets a crowd run for the last tickets, `route` asks for next to
 //! nothing, `fanout` changes an event that many booked and waits until all were told. They need a host where organizers
 //! may register, as with `boxoffice dev`. In this process: `ceiling` books without HTTP, `mails` fans out with or without
-//! words and SMTP. `smtp-sink` is a mail server that takes everything and keeps nothing. Each prints one JSON object to
+//! words and SMTP, `plugins` calls components and books with policies. `smtp-sink` is a mail server that takes everything and keeps nothing. Each prints one JSON object to
 //! stdout. Rates per second depend on the machine and on what else runs there; successes per CPU-second of the server
 //! (`--pid`) are the figure to compare. CONTRIBUTING.md shows a whole run.
 
@@ -16,6 +16,7 @@ mod cpu;
 mod drive;
 mod fanout;
 mod mails;
+mod plugins;
 mod race;
 mod route;
 mod rows;
@@ -51,6 +52,8 @@ enum Mode {
     Fanout(fanout::FanoutArguments),
     /// Fans out in this process, with as many parts as asked for.
     Mails(mails::MailsArguments),
+    /// Calls plugins, and books with policies, in this process.
+    Plugins(plugins::PluginsArguments),
     /// Takes every mail and forgets it.
     SmtpSink(sink::SinkArguments),
 }
@@ -78,6 +81,7 @@ async fn main() -> anyhow::Result<()> {
         Mode::Ceiling(arguments) => ceiling::run(arguments).await?,
         Mode::Fanout(arguments) => fanout::run(arguments).await?,
         Mode::Mails(arguments) => mails::run(arguments).await?,
+        Mode::Plugins(arguments) => plugins::run(arguments).await?,
         Mode::SmtpSink(arguments) => sink::run(arguments).await?,
     };
     println!("{report:#}");
