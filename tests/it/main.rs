@@ -10,6 +10,7 @@ mod bookings;
 mod calendar;
 mod config;
 mod crash;
+mod customer_mails;
 mod embed;
 mod events;
 mod fairness;

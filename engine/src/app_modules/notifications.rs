@@ -2,7 +2,7 @@
 //!
 //! Called by hosts and platforms. Calls the announcements, notifications and events modules.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::json;
 
@@ -11,8 +11,8 @@ use crate::{
     engine::Inner,
     modules::request_hash,
     types::{
-        Announce, Caller, Delivery, EventStatus, Notification, NotificationId, NotificationSummary,
-        Page, PageRequest,
+        Announce, BookingId, Caller, Delivery, EventId, EventStatus, Notification,
+        NotificationHead, NotificationId, NotificationSummary, Page, PageRequest, Role, UserId,
     },
 };
 
@@ -104,6 +104,96 @@ impl Notifications {
             .await
     }
 
+    /// Lists what an event's customers were told or will be, newest first, for those who manage the event, and staff.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
+    pub async fn list_of_event(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        page: PageRequest,
+    ) -> Result<Page<NotificationHead>> {
+        caller.require_signed_in()?;
+        let tenant = caller.tenant()?;
+        let modules = &self.0.modules;
+        let found = modules.events.find(tenant, event).await?;
+        let found = found.ok_or_else(|| Error::not_found("event", event))?;
+        caller.require_manager_or_staff(found.organizer)?;
+        modules.notifications.list(tenant, Some(event), &page).await
+    }
+
+    /// Lists what a booking's customer was mailed about it and about its event, newest first, for the customer, those who
+    /// manage the event, and staff.
+    ///
+    /// # Errors
+    /// `not-found`, also for what the caller may not see; `field-invalid` for a broken cursor.
+    pub async fn deliveries_of_booking(
+        &self,
+        caller: &Caller,
+        booking: BookingId,
+        page: PageRequest,
+    ) -> Result<Page<Delivery>> {
+        caller.require_signed_in()?;
+        let tenant = caller.tenant()?;
+        let none = || Error::not_found("booking", booking);
+        let modules = &self.0.modules;
+        let found = modules.bookings.find(tenant, booking).await?;
+        let found = found.ok_or_else(none)?;
+        if !is_self(caller, found.customer) {
+            let event = modules.events.find(tenant, booking.event()).await?;
+            let event = event.ok_or_else(none)?;
+            caller
+                .require_manager_or_staff(event.organizer)
+                .map_err(|_| none())?;
+        }
+        let notifications = &modules.notifications;
+        notifications
+            .deliveries_of_booking(tenant, booking, &page)
+            .await
+    }
+
+    /// Lists what a customer was mailed: newest booking first, with it what is about it, and with the newest booking of
+    /// an event what all customers of the event were told. For the customer, the tenant's owners and staff; an
+    /// organizer sees what is about events of their own, and a page may then hold fewer than it might.
+    ///
+    /// # Errors
+    /// `not-found`, also for what the caller may not see; `field-invalid` for a broken cursor.
+    pub async fn deliveries_of_user(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        page: PageRequest,
+    ) -> Result<Page<Delivery>> {
+        caller.require_signed_in()?;
+        let tenant = caller.tenant()?;
+        let modules = &self.0.modules;
+        let none = || Error::not_found("user", user);
+        let own = is_self(caller, user);
+        if !own && caller.role() == Role::Customer {
+            return Err(none());
+        }
+        modules.users.find(tenant, user).await?.ok_or_else(none)?;
+        let mut list = modules
+            .notifications
+            .deliveries_of_customer(tenant, user, &page)
+            .await?;
+        if !own && caller.role() == Role::Organizer {
+            let mut managed: HashMap<EventId, bool> = HashMap::new();
+            for delivery in &list.items {
+                if !managed.contains_key(&delivery.event) {
+                    let event = modules.events.find(tenant, delivery.event).await?;
+                    let is_own =
+                        event.is_some_and(|event| caller.require_manager(event.organizer).is_ok());
+                    managed.insert(delivery.event, is_own);
+                }
+            }
+            list.items
+                .retain(|delivery| managed.get(&delivery.event) == Some(&true));
+        }
+        Ok(list)
+    }
+
     /// Refuses callers who may not see a notification; reads its head only, not its deliveries.
     async fn require_may_see(&self, caller: &Caller, notification: NotificationId) -> Result<()> {
         caller.require_signed_in()?;
@@ -122,4 +212,9 @@ impl Notifications {
             .ok_or_else(none)?;
         caller.require_manager_or_staff(event.organizer)
     }
+}
+
+/// Whether somebody asks about themselves.
+fn is_self(caller: &Caller, user: UserId) -> bool {
+    caller.user_id() == Some(user) && caller.role() != Role::Anonymous
 }

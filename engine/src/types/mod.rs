@@ -31,8 +31,8 @@ pub use ids::{
     BookingId, EventId, HoldId, NotificationId, SessionId, TenantId, TicketTypeId, UserId,
 };
 pub use notifications::{
-    Delivery, DeliveryCounts, DeliveryState, Lane, Notification, NotificationKind,
-    NotificationStatus, NotificationSummary,
+    Attempt, Delivery, DeliveryCounts, DeliveryId, DeliveryState, Lane, Notification,
+    NotificationHead, NotificationKind, NotificationStatus, NotificationSummary,
 };
 pub use pages::{Page, PageRequest};
 pub use plugins::{
@@ -47,6 +47,7 @@ pub use users::{
     AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,
 };
 
+pub(crate) use notifications::message_id;
 pub(crate) use stored::{
     Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,
     Owed, OwedPart, RequestKey, RequestRoute, SessionRecord, StoredEvent, StoredNotification,

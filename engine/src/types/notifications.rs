@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BookingId, EventId, NotificationId, UserId};
+use super::{BookingId, EmailAddress, EventId, NotificationId, TenantId, UserId};
 use crate::{Error, Result};
 
 /// Which stream a task goes through; transactional mails never wait behind bulk ones.
@@ -175,6 +175,25 @@ pub struct Notification {
     pub due_at: Timestamp,
 }
 
+/// What a notification's record says of it, without the sum of its deliveries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotificationHead {
+    /// Which notification.
+    pub id: NotificationId,
+    /// What it is about.
+    pub kind: NotificationKind,
+    /// The event it is about.
+    pub event: EventId,
+    /// How far it has come.
+    pub status: NotificationStatus,
+    /// How many customers it reaches: an estimate until it is fanned out, exact from then on.
+    pub recipients: u64,
+    /// When it was caused, UTC.
+    pub created_at: Timestamp,
+    /// When it goes out, UTC.
+    pub due_at: Timestamp,
+}
+
 /// What became of one notification for one customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -283,9 +302,104 @@ impl DeliveryCounts {
     }
 }
 
+/// Which delivery: its place in the ledger, so that a look-up is one point read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeliveryId {
+    notification: NotificationId,
+    block: u32,
+    index: u32,
+}
+
+impl DeliveryId {
+    pub(crate) fn new(notification: NotificationId, block: u32, index: u32) -> Self {
+        Self {
+            notification,
+            block,
+            index,
+        }
+    }
+
+    /// What it is one delivery of. Transactional kinds have no record under this id.
+    pub fn notification(self) -> NotificationId {
+        self.notification
+    }
+
+    pub(crate) fn block(self) -> u32 {
+        self.block
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// Names the delivery to a mailer: the same for every attempt.
+    pub(crate) fn key(self, tenant: &TenantId) -> String {
+        format!("{tenant}.{self}")
+    }
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}.{}-{}",
+            self.notification, self.block, self.index
+        )
+    }
+}
+
+impl FromStr for DeliveryId {
+    type Err = Error;
+
+    /// Reads the public text of an id; any other text is `not-found`.
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = || {
+            let (notification, place) = text.split_once('.')?;
+            let (block, index) = place.split_once('-')?;
+            Some(Self {
+                notification: notification.parse().ok()?,
+                block: block.parse().ok()?,
+                index: index.parse().ok()?,
+            })
+        };
+        let shown: String = text
+            .chars()
+            .filter(|one| !one.is_control())
+            .take(80)
+            .collect();
+        parts().ok_or_else(|| Error::not_found("delivery", shown))
+    }
+}
+
+/// The Message-ID of a delivery (RFC 5322, 3.6.4), with its angle brackets.
+pub(crate) fn message_id(delivery_key: &str, mail_from: &EmailAddress) -> String {
+    let domain = mail_from
+        .as_str()
+        .rsplit_once('@')
+        .map_or("localhost", |(_, domain)| domain);
+    format!("<{delivery_key}@{domain}>")
+}
+
+/// What an attempt at a delivery came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it ended, UTC.
+    pub at: Timestamp,
+    /// The state it led to.
+    pub state: DeliveryState,
+    /// The mail server's reply, or our reason.
+    pub reply: String,
+}
+
 /// One notification to one customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
+    /// Which delivery.
+    pub id: DeliveryId,
+    /// What it tells.
+    pub kind: NotificationKind,
+    /// The event it is about.
+    pub event: EventId,
     /// The customer it goes to.
     pub customer: UserId,
     /// The booking it is about, for kinds that are about one.
@@ -302,4 +416,34 @@ pub struct Delivery {
     pub ever_unknown: bool,
     /// How often a worker died while sending it.
     pub lost: u32,
+    /// The Message-ID of its mail, with angle brackets: the same at every attempt.
+    pub message_id: String,
+    /// When it was listed, UTC.
+    pub created_at: Timestamp,
+    /// When its state last came of something, UTC; none before the first attempt.
+    pub at: Option<Timestamp>,
+    /// What attempts before the last came to, oldest first: the first and the newest seven, where there were more.
+    pub earlier: Vec<Attempt>,
+}
+
+#[cfg(test)]
+mod tests {
+    use ulid::Ulid;
+
+    use super::*;
+
+    #[test]
+    fn a_delivery_id_comes_back_from_its_text_and_nothing_else_is_one() {
+        let id = DeliveryId::new(NotificationId::from_ulid(Ulid::from_parts(1, 2)), 3, 31);
+        assert_eq!(id.to_string().parse::<DeliveryId>().unwrap(), id);
+        for odd in [
+            "",
+            "x",
+            "01jzzzzzzzzzzzzzzzzzzzzzzz",
+            "01jzzzzzzzzzzzzzzzzzzzzzzz.1",
+            "x.1-2",
+        ] {
+            assert!(odd.parse::<DeliveryId>().is_err(), "{odd}");
+        }
+    }
 }

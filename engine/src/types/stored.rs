@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
-    BookingId, DeliveryState, Event, EventDetails, EventId, EventReminder, EventStatus,
-    IdempotencyKey, Label, Lane, NotificationId, NotificationKind, NotificationStatus, Prose,
-    TenantId, TicketType, TicketTypeId, UserId,
+    Attempt, BookingId, DeliveryId, DeliveryState, Event, EventDetails, EventId, EventReminder,
+    EventStatus, IdempotencyKey, Label, Lane, NotificationId, NotificationKind, NotificationStatus,
+    Prose, TenantId, TicketType, TicketTypeId, UserId,
 };
 use crate::{Error, Result};
 
@@ -240,6 +240,12 @@ impl Block {
     /// A row of 32 costs 8 to 10 µs of CPU per delivery to write; larger ones make a dead worker's share larger.
     pub(crate) const ENTRIES_MAX: usize = 32;
 
+    /// Names one of its deliveries.
+    pub(crate) fn delivery_id(&self, index: usize) -> DeliveryId {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        DeliveryId::new(self.notification, self.number, index)
+    }
+
     /// Whether nothing more is to be done for any of its deliveries.
     pub(crate) fn is_final(&self) -> bool {
         self.entries.iter().all(|entry| entry.state.is_final())
@@ -266,9 +272,44 @@ pub(crate) struct Entry {
     pub(crate) next_at: Option<Timestamp>,
     pub(crate) ever_unknown: bool,
     pub(crate) lost: u32,
+    /// When its state last came of something.
+    pub(crate) at: Option<Timestamp>,
+    /// What attempts before the last came to, oldest first.
+    pub(crate) earlier: Vec<Attempt>,
 }
 
 impl Entry {
+    /// Attempts that are remembered besides the last; beyond it the oldest but the first are forgotten. With 200
+    /// characters each, a block whose every mail fails that often stays below 60 KB.
+    const EARLIER_MAX: usize = 8;
+    /// Characters of an earlier attempt's reply that are kept: a code, its class and a sentence.
+    const EARLIER_REPLY_MAX: usize = 200;
+
+    /// Writes down what came of it, and when, and keeps what had come of it before.
+    pub(crate) fn came_to(&mut self, state: DeliveryState, reason: String, at: Timestamp) {
+        if let (Some(at), Some(reason)) = (self.at, self.reason.take()) {
+            self.earlier.push(Attempt {
+                at,
+                state: self.state_before_sending(),
+                reply: reason.chars().take(Self::EARLIER_REPLY_MAX).collect(),
+            });
+            if self.earlier.len() > Self::EARLIER_MAX {
+                self.earlier.remove(1);
+            }
+        }
+        self.state = state;
+        self.reason = Some(reason);
+        self.at = Some(at);
+    }
+
+    /// While a mail is on the wire its row says `sending`; what it was before is what may be tried again.
+    fn state_before_sending(&self) -> DeliveryState {
+        match self.state {
+            DeliveryState::Sending | DeliveryState::Queued => DeliveryState::Deferred,
+            state => state,
+        }
+    }
+
     /// A delivery that waits for its first try.
     pub(crate) fn queued(customer: UserId, booking: Option<BookingId>) -> Self {
         Self {
@@ -280,6 +321,8 @@ impl Entry {
             next_at: None,
             ever_unknown: false,
             lost: 0,
+            at: None,
+            earlier: Vec::new(),
         }
     }
 }

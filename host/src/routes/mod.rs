@@ -127,6 +127,18 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             "/api/notifications/{id}/deliveries",
             get(notifications::deliveries),
         )
+        .route(
+            "/api/events/{id}/notifications",
+            get(notifications::list_of_event),
+        )
+        .route(
+            "/api/bookings/{id}/deliveries",
+            get(notifications::deliveries_of_booking),
+        )
+        .route(
+            "/api/users/{id}/deliveries",
+            get(notifications::deliveries_of_user),
+        )
         .route("/api/tenant/suppressions", get(tenants::suppressions))
         .route("/api/plugins/versions", get(plugins::list_versions))
         .route("/api/operator/tenants", get(operators::list_tenants))

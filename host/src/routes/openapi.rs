@@ -47,6 +47,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         holds::create, holds::show, holds::extend, holds::confirm, holds::release,
         bookings::create, bookings::list_mine, bookings::list_of_event, bookings::show, bookings::cancel,
         announcements::create, notifications::show, notifications::deliveries,
+        notifications::list_of_event, notifications::deliveries_of_booking, notifications::deliveries_of_user,
         plugins::in_use, plugins::upload, plugins::list_versions, plugins::show_version, plugins::dry_run,
         plugins::replay, plugins::activate, plugins::roll_back, plugins::remove, plugins::logs, plugins::decision,
         tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,

@@ -79,6 +79,7 @@ enum Thing {
     Plugin,
     PluginVersion,
     Tenant,
+    User,
 }
 
 const ROWS: &[Row] = &[
@@ -318,6 +319,30 @@ const ROWS: &[Row] = &[
         "/api/notifications/{id}/deliveries",
         Door::Organizer(403),
         Thing::Notification,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/events/{id}/notifications",
+        Door::Organizer(403),
+        Thing::Event,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/bookings/{id}/deliveries",
+        Door::Customer(404),
+        Thing::Booking,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/users/{id}/deliveries",
+        Door::Customer(404),
+        Thing::User,
         None,
         200,
     ),
@@ -768,6 +793,7 @@ impl World {
             Thing::Plugin => "plugin-north".to_owned(),
             Thing::PluginVersion => self.north.plugin.clone(),
             Thing::Tenant => "north".to_owned(),
+            Thing::User => self.north.customer.id.clone(),
         }
     }
 }

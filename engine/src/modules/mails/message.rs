@@ -26,15 +26,6 @@ const WORD_FRAME_BYTES: usize = 12;
 const PARTS_BOUNDARY: &str = "=_boxoffice_parts";
 const WORDS_BOUNDARY: &str = "=_boxoffice_words";
 
-/// The Message-ID of a delivery, with its angle brackets.
-pub(super) fn id(delivery_key: &str, mail_from: &EmailAddress) -> String {
-    let domain = mail_from
-        .as_str()
-        .rsplit_once('@')
-        .map_or("localhost", |(_, domain)| domain);
-    format!("<{delivery_key}@{domain}>")
-}
-
 /// Puts header, words and calendar together.
 pub(super) fn build(
     context: &MailContext<'_>,

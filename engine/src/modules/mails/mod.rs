@@ -15,7 +15,7 @@ use crate::{
     ports::{OutgoingMail, Templates},
     types::{
         Announcement, Booking, EmailAddress, Event, EventDetails, NotificationId, NotificationKind,
-        Tenant, User,
+        Tenant, User, message_id,
     },
 };
 
@@ -85,7 +85,7 @@ pub(crate) async fn compose(
 ) -> Result<ComposedMail> {
     let words = words::render(templates, context).await?;
     let calendar = calendar::render(context);
-    let message_id = message::id(context.delivery_key, context.mail_from);
+    let message_id = message_id(context.delivery_key, context.mail_from);
     let bytes = message::build(context, &message_id, &words, calendar.as_ref())?;
     Ok(ComposedMail {
         message_id,

@@ -79,10 +79,7 @@ impl ClaimedBlock {
 
     /// Names a delivery to the mailer: the same for every attempt.
     pub(crate) fn delivery_key(&self, index: usize) -> String {
-        format!(
-            "{}.{}.{}-{index}",
-            self.tenant, self.block.notification, self.block.number
-        )
+        self.block.delivery_id(index).key(&self.tenant)
     }
 
     fn owed(&self, due_at: Timestamp) -> Owed {
@@ -152,7 +149,7 @@ impl NotificationsModule {
         } else {
             0
         };
-        judge_lost(&mut block, idempotent_mailer);
+        judge_lost(&mut block, idempotent_mailer, now);
         block.claim = Some(Claim {
             holder: holder.to_owned(),
         });
@@ -220,10 +217,10 @@ impl NotificationsModule {
         state: DeliveryState,
         reason: &str,
     ) {
+        let now = self.surroundings.now();
         let entry = &mut claimed.block.entries[index];
-        entry.state = state;
         entry.next_at = None;
-        entry.reason = Some(reason.to_owned());
+        entry.came_to(state, reason.to_owned(), now);
     }
 
     fn apply(
@@ -259,8 +256,7 @@ impl NotificationsModule {
                 )
             }
         };
-        entry.state = state;
-        entry.reason = Some(reason.chars().take(500).collect());
+        entry.came_to(state, reason.chars().take(500).collect(), now);
         if state == DeliveryState::Deferred {
             entry.next_at = Some(self.retry_at(entry.attempts, now));
         }
@@ -303,7 +299,7 @@ impl NotificationsModule {
 }
 
 /// Judges what a dead worker left behind in a block that is being taken over.
-fn judge_lost(block: &mut Block, idempotent_mailer: bool) {
+fn judge_lost(block: &mut Block, idempotent_mailer: bool, now: Timestamp) {
     let poisoned = block.claims >= CLAIMS_MAX;
     for entry in &mut block.entries {
         if entry.state == DeliveryState::Sending {
@@ -312,25 +308,20 @@ fn judge_lost(block: &mut Block, idempotent_mailer: bool) {
             if !idempotent_mailer {
                 entry.ever_unknown = true;
             }
-            (entry.state, entry.reason) = if entry.lost >= CLAIMS_MAX {
-                (
-                    DeliveryState::Dead,
-                    Some("poison: workers died while sending it".to_owned()),
-                )
+            let (state, reason) = if entry.lost >= CLAIMS_MAX {
+                (DeliveryState::Dead, "poison: workers died while sending it")
             } else if may_repeat {
                 (
                     DeliveryState::Queued,
-                    Some("a worker died while sending it; sent again".to_owned()),
+                    "a worker died while sending it; sent again",
                 )
             } else {
-                (
-                    DeliveryState::Unknown,
-                    Some("a worker died while sending it".to_owned()),
-                )
+                (DeliveryState::Unknown, "a worker died while sending it")
             };
+            entry.came_to(state, reason.to_owned(), now);
         } else if poisoned && !entry.state.is_final() {
-            entry.state = DeliveryState::Dead;
-            entry.reason = Some("poison: workers died handling its block".to_owned());
+            let reason = "poison: workers died handling its block";
+            entry.came_to(DeliveryState::Dead, reason.to_owned(), now);
         }
     }
 }

@@ -5,6 +5,7 @@
 mod audience;
 mod deliveries;
 mod fan_out;
+mod finding;
 mod ledger;
 mod relay;
 
@@ -130,16 +131,7 @@ impl NotificationsModule {
                         next: Some(format!("{}.{index}", block.number)),
                     });
                 }
-                items.push(Delivery {
-                    customer: entry.customer,
-                    booking: entry.booking,
-                    state: entry.state,
-                    attempts: entry.attempts,
-                    reason: entry.reason.clone(),
-                    next_at: entry.next_at,
-                    ever_unknown: entry.ever_unknown,
-                    lost: entry.lost,
-                });
+                items.push(self.delivery(tenant, block, index, entry));
             }
         }
         Ok(Page { items, next: None })

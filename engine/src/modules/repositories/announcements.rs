@@ -5,8 +5,8 @@ use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError},
-    models::{AnnouncedRow, AnnouncementRow, NotificationRow, announcement_count_key, millisecond},
-    notifications::add_owed,
+    models::{AnnouncedRow, AnnouncementRow, announcement_count_key, millisecond},
+    notifications::{add_notification, add_owed},
 };
 use crate::{
     Error, Result,
@@ -74,7 +74,7 @@ impl AnnouncementsRepository {
         .transpose()
     }
 
-    /// Writes an announcement with what it owes, and counts it: at most 5 rows.
+    /// Writes an announcement with what it owes, and counts it: at most 7 rows.
     ///
     /// Fails with the guard [`QUOTA_USED`] if the day has no more, and as existing if its key was used meanwhile.
     pub(in crate::modules) async fn insert(
@@ -101,8 +101,7 @@ impl AnnouncementsRepository {
             "LET $made = (UPSERT {count} SET made = (made ?? 0) + 1, expires_at = {forgotten_at} RETURN VALUE made)"
         ));
         script.push(format!("IF $made[0] > {max} {{ THROW '{QUOTA_USED}' }}"));
-        let row = script.bind(NotificationRow::of(tenant, &new.notification));
-        script.push(format!("INSERT INTO notification {row} RETURN NONE"));
+        add_notification(&mut script, tenant, &new.notification);
         let row = script.bind(AnnouncementRow::of(
             tenant,
             new.notification.id,

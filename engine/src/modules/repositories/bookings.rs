@@ -11,17 +11,17 @@ use super::{
     holds::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
-        BookingRow, CapacityLedgerRow, CustomerBookingRow, HoldRow, IdempotencyRow, InventoryRow,
-        OpenHoldRow, booking_id, millisecond,
+        BookingRow, CapacityLedgerRow, CustomerBookingRow, HoldRow, IdRow, IdempotencyRow,
+        InventoryRow, OpenHoldRow, booking_id, millisecond,
     },
-    notifications::{NewMails, add_mails},
+    notifications::{NewMails, add_mails, add_mails_about},
     plugins::{add_decisions, add_policy_guard, add_policy_version},
 };
 use crate::{
     Result,
     types::{
-        Booking, BookingId, DecisionRecord, EventId, Hold, HoldId, Inventory, PageRequest,
-        RequestKey, TenantId, UserId,
+        Booking, BookingId, DecisionRecord, DeliveryId, EventId, Hold, HoldId, Inventory,
+        PageRequest, RequestKey, TenantId, UserId,
     },
 };
 
@@ -134,10 +134,14 @@ impl BookingsRepository {
                     .collect::<Vec<_>>(),
             );
             script.push(format!("INSERT INTO booking {rows} RETURN NONE"));
+            let mails: HashMap<BookingId, DeliveryId> = plan.mails.places().collect();
             let bookings = plan.bookings.iter();
             let rows = script.bind(
                 bookings
-                    .map(|booking| CustomerBookingRow::of(tenant, booking.id))
+                    .map(|booking| {
+                        let mail = mails.get(&booking.id).copied();
+                        CustomerBookingRow::of(tenant, booking.id, mail)
+                    })
                     .collect::<Vec<_>>(),
             );
             script.push(format!("INSERT INTO customer_booking {rows} RETURN NONE"));
@@ -158,7 +162,7 @@ impl BookingsRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// Writes a booking as cancelled and its tickets as free, if the inventory is still as it was seen: at most 5 rows.
+    /// Writes a booking as cancelled and its tickets as free, if the inventory is still as it was seen: at most 6 rows.
     pub(in crate::modules) async fn cancel(
         &self,
         tenant: &TenantId,
@@ -175,7 +179,7 @@ impl BookingsRepository {
         let key = script.bind(BookingRow::key(tenant, booking.id));
         let row = script.bind(BookingRow::of(tenant, booking));
         script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
-        add_mails(&mut script, tenant, mails)?;
+        add_mails_about(&mut script, tenant, mails)?;
         self.db.run(&script).await.map(drop)
     }
 
@@ -216,17 +220,9 @@ impl BookingsRepository {
         before: Option<Ulid>,
         page: &PageRequest,
     ) -> Result<Vec<Booking>> {
-        let mut script = Script::of(tenant);
-        let customer = script.bind(customer.ulid().to_string());
-        let limit = script.bind(i64::from(page.limit) + 1);
-        let end = match before {
-            Some(serial) => script.bind(serial.to_string()),
-            None => "..".to_owned(),
-        };
-        let index = script.push(format!(
-            "SELECT * FROM customer_booking:[$tenant, {customer}]..[$tenant, {customer}, {end}] ORDER BY id DESC LIMIT {limit}"
-        ));
-        let rows: Vec<CustomerBookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let rows = self
+            .rows_of_customer(tenant, customer, before, page.limit + 1)
+            .await?;
         let ids = rows
             .iter()
             .map(CustomerBookingRow::booking)
@@ -234,6 +230,74 @@ impl BookingsRepository {
         let mut bookings = self.find_many(tenant, &ids).await?;
         bookings.sort_by_key(|booking| std::cmp::Reverse(booking.id.serial()));
         Ok(bookings)
+    }
+
+    /// Up to `limit` rows of a customer's own list before one of its bookings, newest first.
+    async fn rows_of_customer(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        before: Option<Ulid>,
+        limit: u32,
+    ) -> Result<Vec<CustomerBookingRow>> {
+        let mut script = Script::of(tenant);
+        let customer = script.bind(customer.ulid().to_string());
+        let limit = script.bind(i64::from(limit));
+        let end = match before {
+            Some(serial) => script.bind(serial.to_string()),
+            None => "..".to_owned(),
+        };
+        let index = script.push(format!(
+            "SELECT * FROM customer_booking:[$tenant, {customer}]..[$tenant, {customer}, {end}] ORDER BY id DESC LIMIT {limit}"
+        ));
+        Ok(self.db.run_retrying(&script).await?.rows(index)?)
+    }
+
+    /// Where the mails about a booking stand in the ledger; those to all customers of its event are not among them.
+    pub(in crate::modules) async fn mails_of(
+        &self,
+        tenant: &TenantId,
+        booking: BookingId,
+    ) -> Result<Vec<DeliveryId>> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(CustomerBookingRow::key(tenant, booking));
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<CustomerBookingRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map_or_else(|| Ok(Vec::new()), |row| row.mails())
+    }
+
+    /// The same for up to `limit` of a customer's bookings before one of them, newest first.
+    pub(in crate::modules) async fn mails_of_customer(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        before: Option<Ulid>,
+        limit: u32,
+    ) -> Result<Vec<(BookingId, Vec<DeliveryId>)>> {
+        let rows = self
+            .rows_of_customer(tenant, customer, before, limit)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.booking()?, row.mails()?)))
+            .collect()
+    }
+
+    /// The newest booking that a customer has of an event, cancelled ones included. Reads the ids of those that the
+    /// customer has there.
+    pub(in crate::modules) async fn newest_of(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> Result<Option<BookingId>> {
+        let mut script = Script::of(tenant);
+        let event = script.bind(event.ulid().to_string());
+        let customer = script.bind(customer.ulid().to_string());
+        let index = script.push(format!(
+            "SELECT id FROM booking:[$tenant, {event}, {customer}]..[$tenant, {event}, {customer}, ..] ORDER BY id DESC LIMIT 1"
+        ));
+        let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.first().map(|row| booking_id(row.id())).transpose()
     }
 
     /// Up to `limit` of an event's bookings in customer order, after a customer's booking (or all of a customer's) and

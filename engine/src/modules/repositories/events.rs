@@ -6,7 +6,7 @@ use super::{
     db::{Db, Script, StepError},
     inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, add_change},
     models::{EventRow, EventVersionRow, InventoryRow, NotificationRow},
-    notifications::{add_owed, remove_owed},
+    notifications::{add_notification, add_owed, remove_notification, remove_owed},
 };
 use crate::{
     Result,
@@ -61,7 +61,7 @@ impl EventsRepository {
         Self { db }
     }
 
-    /// Writes a new event with its inventory, and the reminder it owes: at most 5 rows.
+    /// Writes a new event with its inventory, and the reminder it owes: at most 7 rows.
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
@@ -179,8 +179,7 @@ impl EventsRepository {
             add_notification_change(&mut script, tenant, notification);
         }
         if let Some((notification, owed)) = &step.new_notification {
-            let row = script.bind(NotificationRow::of(tenant, notification));
-            script.push(format!("INSERT INTO notification {row} RETURN NONE"));
+            add_notification(&mut script, tenant, notification);
             add_owed(&mut script, std::slice::from_ref(owed));
         }
         add_reminder(&mut script, tenant, &step.reminder);
@@ -191,7 +190,7 @@ impl EventsRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// Deletes an event that is still as it was seen: at most 4 rows, its old versions, of which there are few before
+    /// Deletes an event that is still as it was seen: at most 6 rows, its old versions, of which there are few before
     /// any booking, and holds that ended without one. `reminder` is what its reminder owes.
     pub(in crate::modules) async fn delete(
         &self,
@@ -213,8 +212,7 @@ impl EventsRepository {
         script.push(format!("DELETE {event} RETURN NONE"));
         if let Some(owed) = reminder {
             remove_owed(&mut script, std::slice::from_ref(owed));
-            let key = script.bind(NotificationRow::key(tenant, owed.notification));
-            script.push(format!("DELETE {key} RETURN NONE"));
+            remove_notification(&mut script, tenant, inventory.event, owed.notification);
         }
         script.push(format!(
             "DELETE event_version:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
@@ -232,8 +230,7 @@ fn add_reminder(script: &mut Script, tenant: &TenantId, step: &ReminderStep) {
         add_notification_change(script, tenant, notification);
     }
     if let Some(notification) = &step.new {
-        let row = script.bind(NotificationRow::of(tenant, notification));
-        script.push(format!("INSERT INTO notification {row} RETURN NONE"));
+        add_notification(script, tenant, notification);
     }
     remove_owed(script, step.no_longer_owed.as_slice());
     add_owed(script, step.owed.as_slice());

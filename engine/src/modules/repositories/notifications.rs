@@ -7,12 +7,16 @@ use super::{
     db::{Db, Script, StepError, SystemScope},
     events::add_notification_change,
     inventory::NOTIFICATION_MOVED,
-    models::{BlockProgress, BlockRow, NotificationRow, OutboxRow, is_open},
+    models::{
+        BlockProgress, BlockRow, CustomerBookingRow, FirstRecipientRow, IdRow, NotificationListRow,
+        NotificationRow, OutboxRow, is_open,
+    },
 };
 use crate::{
     Result,
     types::{
-        Block, BlockWrite, Chunk, NotificationId, Owed, OwedPart, StoredNotification, TenantId,
+        Block, BlockWrite, BookingId, Chunk, DeliveryId, EventId, NotificationId, Owed, OwedPart,
+        StoredNotification, TenantId, UserId,
     },
 };
 
@@ -25,6 +29,67 @@ pub(in crate::modules) struct NewMails {
 
 pub(in crate::modules) struct NotificationsRepository {
     db: Db,
+}
+
+impl NewMails {
+    /// Which of these mails is about which booking.
+    pub(in crate::modules::repositories) fn places(
+        &self,
+    ) -> impl Iterator<Item = (BookingId, DeliveryId)> {
+        self.blocks.iter().flat_map(|block| {
+            let entries = (0_u32..).zip(&block.entries);
+            entries.filter_map(|(index, entry)| {
+                let place = DeliveryId::new(block.notification, block.number, index);
+                entry.booking.map(|booking| (booking, place))
+            })
+        })
+    }
+}
+
+/// Adds mails about bookings that are stored already, so that each is found from its booking: 3 rows for a mail, and 2
+/// for each further 32.
+pub(in crate::modules::repositories) fn add_mails_about(
+    script: &mut Script,
+    tenant: &TenantId,
+    mails: &NewMails,
+) -> Result<(), StepError> {
+    for (booking, place) in mails.places() {
+        let key = script.bind(CustomerBookingRow::key(tenant, booking));
+        let place = script.bind(place.to_string());
+        script.push(format!(
+            "UPDATE {key} SET mails = array::append(mails ?? [], {place}) RETURN NONE"
+        ));
+    }
+    add_mails(script, tenant, mails)
+}
+
+/// Adds a notification and its places in the lists of its event and tenant: 3 rows.
+pub(in crate::modules::repositories) fn add_notification(
+    script: &mut Script,
+    tenant: &TenantId,
+    notification: &StoredNotification,
+) {
+    let row = script.bind(NotificationRow::of(tenant, notification));
+    script.push(format!("INSERT INTO notification {row} RETURN NONE"));
+    let event = Some(notification.event);
+    let listed = [event, None].map(|event| NotificationListRow::of(tenant, event, notification.id));
+    let rows = script.bind(listed.to_vec());
+    script.push(format!("INSERT INTO notification_list {rows} RETURN NONE"));
+}
+
+/// Takes a notification away that nobody was told of: 3 rows.
+pub(in crate::modules::repositories) fn remove_notification(
+    script: &mut Script,
+    tenant: &TenantId,
+    event: EventId,
+    notification: NotificationId,
+) {
+    let keys = script.bind(vec![
+        NotificationRow::key(tenant, notification),
+        NotificationListRow::key(tenant, Some(event), notification),
+        NotificationListRow::key(tenant, None, notification),
+    ]);
+    script.push(format!("DELETE {keys} RETURN NONE"));
 }
 
 /// Adds the blocks and outbox rows of mails: 2 rows for each 32 mails.
@@ -131,6 +196,69 @@ impl NotificationsRepository {
         let index = script.push(format!("SELECT * FROM ONLY {key}"));
         let row: Option<NotificationRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(NotificationRow::into_type).transpose()
+    }
+
+    /// Notifications of an event, or of the whole tenant, newest first: up to `limit` of those before one of them.
+    pub(in crate::modules) async fn list_newest(
+        &self,
+        tenant: &TenantId,
+        event: Option<EventId>,
+        before: Option<NotificationId>,
+        limit: u32,
+    ) -> Result<Vec<NotificationId>> {
+        let mut script = Script::of(tenant);
+        let list = script.bind(NotificationListRow::list(event));
+        let start = match before {
+            Some(before) => {
+                let before = script.bind(NotificationListRow::place(before));
+                format!("[$tenant, {list}, {before}]>")
+            }
+            None => format!("[$tenant, {list}]"),
+        };
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!(
+            "SELECT id FROM type::record('notification_list', {start}..[$tenant, {list}, ..]) LIMIT {limit}"
+        ));
+        let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.iter().map(NotificationListRow::notification).collect()
+    }
+
+    /// Those of some notifications that are there, in no order; at most 101.
+    pub(in crate::modules) async fn find_many(
+        &self,
+        tenant: &TenantId,
+        ids: &[NotificationId],
+    ) -> Result<Vec<StoredNotification>> {
+        let mut script = Script::of(tenant);
+        let keys: Vec<RecordId> = ids
+            .iter()
+            .map(|id| NotificationRow::key(tenant, *id))
+            .collect();
+        let keys = script.bind(keys);
+        let index = script.push(format!("SELECT * FROM {keys}"));
+        let rows: Vec<NotificationRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(NotificationRow::into_type).collect()
+    }
+
+    /// The first customer of each of some blocks of a notification, those that are there; at most 64.
+    pub(in crate::modules) async fn first_recipients(
+        &self,
+        tenant: &TenantId,
+        id: NotificationId,
+        blocks: &[u32],
+    ) -> Result<Vec<(u32, UserId)>> {
+        let mut script = Script::of(tenant);
+        let keys: Vec<RecordId> = blocks
+            .iter()
+            .map(|number| BlockRow::key(tenant, id, *number))
+            .collect();
+        let ids = script.bind(keys);
+        let index = script.push(format!(
+            "SELECT id, {} FROM {ids}",
+            FirstRecipientRow::FIELDS
+        ));
+        let rows: Vec<FirstRecipientRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.iter().map(FirstRecipientRow::into_type).collect()
     }
 
     /// The blocks that some outbox rows are about, those that are there; at most 1,000.

@@ -2,7 +2,8 @@
 
 use axum::{Json, extract::State};
 use boxoffice_engine::{
-    Delivery, DeliveryCounts, Engine, Notification, NotificationId, NotificationSummary,
+    Attempt, BookingId, Delivery, DeliveryCounts, Engine, EventId, Notification, NotificationHead,
+    NotificationId, NotificationSummary, UserId,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -107,10 +108,81 @@ impl From<Notification> for NotificationResponse {
     }
 }
 
+/// What a notification's record says of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct NotificationHeadResponse {
+    /// Which notification; ask for its progress under it.
+    id: String,
+    /// `event-updated`, `event-cancelled`, `event-reminder` or `event-announcement`.
+    #[schema(example = "event-updated")]
+    kind: &'static str,
+    /// The event it is about.
+    event_id: String,
+    /// `scheduled`, `fanning-out`, `fanned-out` or `superseded`.
+    #[schema(example = "fanned-out")]
+    status: &'static str,
+    /// How many customers it reaches: an estimate until it is fanned out.
+    recipients: u64,
+    /// When it was caused.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it goes out.
+    #[schema(value_type = String, format = DateTime)]
+    due_at: Timestamp,
+}
+
+impl From<NotificationHead> for NotificationHeadResponse {
+    fn from(head: NotificationHead) -> Self {
+        Self {
+            id: head.id.to_string(),
+            kind: head.kind.as_str(),
+            event_id: head.event.to_string(),
+            status: head.status.as_str(),
+            recipients: head.recipients,
+            created_at: head.created_at,
+            due_at: head.due_at,
+        }
+    }
+}
+
+/// What an attempt at a delivery came to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct AttemptResponse {
+    /// When it ended.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The state it led to.
+    #[schema(example = "deferred")]
+    state: &'static str,
+    /// The mail server's reply, or our reason. Text, never markup.
+    reply: String,
+}
+
+impl From<Attempt> for AttemptResponse {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            at: attempt.at,
+            state: attempt.state.as_str(),
+            reply: attempt.reply,
+        }
+    }
+}
+
 /// One notification to one customer.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct DeliveryResponse {
+    /// Which delivery.
+    id: String,
+    /// What it is one delivery of. Mails about one booking have no notification of their own to ask for.
+    notification_id: String,
+    /// `booking-confirmed`, `booking-cancelled`, or a notification's kind.
+    #[schema(example = "event-updated")]
+    kind: &'static str,
+    /// The event it is about.
+    event_id: String,
     /// The customer it goes to.
     customer_id: String,
     /// The booking it is about, for kinds that are about one.
@@ -129,11 +201,25 @@ pub(in crate::routes) struct DeliveryResponse {
     ever_unknown: bool,
     /// How often a worker died while sending it.
     lost: u32,
+    /// The Message-ID of the mail, the same at every attempt.
+    message_id: String,
+    /// When it was listed.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When its state last came of something; null before the first attempt.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
+    /// What attempts before the last came to, oldest first: the first and the newest seven, where there were more.
+    earlier: Vec<AttemptResponse>,
 }
 
 impl From<Delivery> for DeliveryResponse {
     fn from(delivery: Delivery) -> Self {
         Self {
+            id: delivery.id.to_string(),
+            notification_id: delivery.id.notification().to_string(),
+            kind: delivery.kind.as_str(),
+            event_id: delivery.event.to_string(),
             customer_id: delivery.customer.to_string(),
             booking_id: delivery.booking.map(|booking| booking.to_string()),
             state: delivery.state.as_str(),
@@ -142,6 +228,10 @@ impl From<Delivery> for DeliveryResponse {
             next_at: delivery.next_at,
             ever_unknown: delivery.ever_unknown,
             lost: delivery.lost,
+            message_id: delivery.message_id,
+            created_at: delivery.created_at,
+            at: delivery.at,
+            earlier: delivery.earlier.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -181,4 +271,64 @@ pub(in crate::routes) async fn deliveries(
         .deliveries(&caller, notification, page)
         .await?;
     Ok(PageResponse::of(page, DeliveryResponse::from))
+}
+
+/// Lists what a booking's customer was mailed about it and its event, newest first
+#[utoipa::path(get, path = "/api/bookings/{id}/deliveries", tag = "notifications",
+    operation_id = "deliveries_of_booking",
+    params(("id" = String, Path, description = "Which booking"), PageParams),
+    responses((status = 200, body = PageResponse<DeliveryResponse>)),
+    extensions(("x-error-codes" = json!(["not-found"]))))]
+pub(in crate::routes) async fn deliveries_of_booking(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(booking): Id<BookingId>,
+    AtPage(page): AtPage,
+) -> Answer<Json<PageResponse<DeliveryResponse>>> {
+    let page = engine
+        .notifications()
+        .deliveries_of_booking(&caller, booking, page)
+        .await?;
+    Ok(PageResponse::of(page, DeliveryResponse::from))
+}
+
+/// Lists what a customer was mailed, newest booking first
+///
+/// What all customers of an event were told stands with the customer's newest booking of it. A page may hold fewer
+/// deliveries than its limit and still have a next one.
+#[utoipa::path(get, path = "/api/users/{id}/deliveries", tag = "notifications",
+    operation_id = "deliveries_of_user",
+    params(("id" = String, Path, description = "Which user"), PageParams),
+    responses((status = 200, body = PageResponse<DeliveryResponse>)),
+    extensions(("x-error-codes" = json!(["not-found"]))))]
+pub(in crate::routes) async fn deliveries_of_user(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(user): Id<UserId>,
+    AtPage(page): AtPage,
+) -> Answer<Json<PageResponse<DeliveryResponse>>> {
+    let page = engine
+        .notifications()
+        .deliveries_of_user(&caller, user, page)
+        .await?;
+    Ok(PageResponse::of(page, DeliveryResponse::from))
+}
+
+/// Lists what an event's customers were told or will be, newest first
+#[utoipa::path(get, path = "/api/events/{id}/notifications", tag = "notifications",
+    operation_id = "list_of_event",
+    params(("id" = String, Path, description = "Which event"), PageParams),
+    responses((status = 200, body = PageResponse<NotificationHeadResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn list_of_event(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    AtPage(page): AtPage,
+) -> Answer<Json<PageResponse<NotificationHeadResponse>>> {
+    let page = engine
+        .notifications()
+        .list_of_event(&caller, event, page)
+        .await?;
+    Ok(PageResponse::of(page, NotificationHeadResponse::from))
 }

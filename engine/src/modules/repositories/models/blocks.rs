@@ -13,7 +13,8 @@ use super::keys::{
 use crate::{
     Error, Result,
     types::{
-        Block, BookingId, Claim, DeliveryState, Entry, EventId, NotificationId, TenantId, UserId,
+        Attempt, Block, BookingId, Claim, DeliveryState, Entry, EventId, NotificationId, TenantId,
+        UserId,
     },
 };
 
@@ -45,9 +46,41 @@ pub(in crate::modules::repositories) struct BlockProgress {
     claims: u32,
 }
 
-/// Which delivery, and its attempts, losses, doubt, next time (milliseconds UTC) and reason.
+/// Which delivery, and its attempts, losses, doubt, next time (milliseconds UTC) and reason; then when that was written,
+/// and what earlier attempts came to.
 #[derive(Serialize, Deserialize)]
-struct Note(usize, u32, u32, bool, Option<i64>, Option<String>);
+struct Note(
+    usize,
+    u32,
+    u32,
+    bool,
+    Option<i64>,
+    Option<String>,
+    Option<i64>,
+    Vec<Earlier>,
+);
+
+/// An attempt before the last: when (milliseconds UTC), the state it led to, and the reply.
+#[derive(Serialize, Deserialize)]
+struct Earlier(i64, char, String);
+
+impl Earlier {
+    fn of(attempt: &Attempt) -> Self {
+        Self(
+            millisecond(attempt.at),
+            letter(attempt.state),
+            attempt.reply.clone(),
+        )
+    }
+
+    fn into_type(self) -> Result<Attempt> {
+        Ok(Attempt {
+            at: at_millisecond(self.0)?,
+            state: state_of(self.1)?,
+            reply: self.2,
+        })
+    }
+}
 
 impl BlockRow {
     pub(in crate::modules::repositories) fn key(
@@ -100,8 +133,13 @@ impl BlockRow {
             .collect::<Result<Vec<_>>>()?;
         if let Some(notes) = &self.notes {
             let notes: Vec<Note> = serde_json::from_str(notes).map_err(Error::internal)?;
-            for Note(index, attempts, lost, ever_unknown, next_at, reason) in notes {
+            for Note(index, attempts, lost, ever_unknown, next_at, reason, at, earlier) in notes {
                 if let Some(entry) = entries.get_mut(index) {
+                    entry.at = at.map(at_millisecond).transpose()?;
+                    entry.earlier = earlier
+                        .into_iter()
+                        .map(Earlier::into_type)
+                        .collect::<Result<_>>()?;
                     entry.attempts = attempts;
                     entry.lost = lost;
                     entry.ever_unknown = ever_unknown;
@@ -147,6 +185,8 @@ impl BlockProgress {
                     entry.ever_unknown,
                     next_at,
                     reason,
+                    entry.at.map(millisecond),
+                    entry.earlier.iter().map(Earlier::of).collect(),
                 )
             })
             .collect();
@@ -164,6 +204,24 @@ impl BlockProgress {
             claim: block.claim.as_ref().map(|claim| claim.holder.clone()),
             claims: block.claims,
         })
+    }
+}
+
+/// Whom a block begins with.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct FirstRecipientRow {
+    id: RecordId,
+    first: String,
+}
+
+impl FirstRecipientRow {
+    /// What is selected besides the id: the customer's id before the first blank or full stop, 26 characters.
+    pub(in crate::modules::repositories) const FIELDS: &str =
+        "string::slice(recipients, 0, 26) AS first";
+
+    pub(in crate::modules::repositories) fn into_type(&self) -> Result<(u32, UserId)> {
+        let number = u32::try_from(key_number(&self.id, 2)?).map_err(Error::internal)?;
+        Ok((number, UserId::from_ulid(stored_ulid(&self.first)?)))
     }
 }
 
@@ -249,6 +307,12 @@ mod tests {
             attempts: 2,
             reason: Some("451 \"later\", [please]".to_owned()),
             next_at: Some(Timestamp::from_millisecond(1_800_000_000_456).unwrap()),
+            at: Some(Timestamp::from_millisecond(1_800_000_000_400).unwrap()),
+            earlier: vec![Attempt {
+                at: Timestamp::from_millisecond(1_800_000_000_200).unwrap(),
+                state: DeliveryState::Deferred,
+                reply: "421 \"not\" now".to_owned(),
+            }],
             ..entries[1].clone()
         };
         entries[2] = Entry {

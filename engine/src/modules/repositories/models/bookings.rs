@@ -7,7 +7,7 @@ use super::keys::{at_millisecond, key_ulid, millisecond, record, ulid_key};
 use crate::{
     Result,
     types::{
-        Booking, BookingId, BookingLine, BookingStatus, EventId, RequestKey, TenantId,
+        Booking, BookingId, BookingLine, BookingStatus, DeliveryId, EventId, RequestKey, TenantId,
         TicketTypeId, UserId,
     },
 };
@@ -120,21 +120,40 @@ pub(in crate::modules::repositories) fn booking_id(id: &RecordId) -> Result<Book
 pub(in crate::modules::repositories) struct CustomerBookingRow {
     pub(in crate::modules::repositories) id: RecordId,
     event: String,
+    /// Where its own mails stand in the ledger, the oldest first. As many as it had changes.
+    mails: Option<Vec<String>>,
 }
 
 impl CustomerBookingRow {
-    pub(in crate::modules::repositories) fn of(tenant: &TenantId, booking: BookingId) -> Self {
+    pub(in crate::modules::repositories) fn key(tenant: &TenantId, booking: BookingId) -> RecordId {
+        record(
+            "customer_booking",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(booking.customer().ulid()),
+                ulid_key(booking.serial()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        booking: BookingId,
+        mail: Option<DeliveryId>,
+    ) -> Self {
         Self {
-            id: record(
-                "customer_booking",
-                [
-                    Value::String(tenant.as_str().to_owned()),
-                    ulid_key(booking.customer().ulid()),
-                    ulid_key(booking.serial()),
-                ],
-            ),
+            id: Self::key(tenant, booking),
             event: booking.event().ulid().to_string(),
+            mails: mail.map(|mail| vec![mail.to_string()]),
         }
+    }
+
+    pub(in crate::modules::repositories) fn mails(&self) -> Result<Vec<DeliveryId>> {
+        self.mails
+            .iter()
+            .flatten()
+            .map(|mail| mail.parse())
+            .collect()
     }
 
     pub(in crate::modules::repositories) fn booking(&self) -> Result<BookingId> {

@@ -16,6 +16,10 @@ pub(in crate::modules::repositories) struct IdRow {
 }
 
 impl IdRow {
+    pub(in crate::modules::repositories) fn id(&self) -> &RecordId {
+        &self.id
+    }
+
     /// Which event of which tenant, for keys that begin with both.
     pub(in crate::modules::repositories) fn tenant_and_event(&self) -> Result<(TenantId, EventId)> {
         Ok((

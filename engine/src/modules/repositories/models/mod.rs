@@ -16,7 +16,9 @@ mod users;
 pub(in crate::modules::repositories) use announcements::{
     AnnouncedRow, AnnouncementRow, announcement_count_key,
 };
-pub(in crate::modules::repositories) use blocks::{BlockProgress, BlockRow, is_open};
+pub(in crate::modules::repositories) use blocks::{
+    BlockProgress, BlockRow, FirstRecipientRow, is_open,
+};
 pub(in crate::modules::repositories) use bookings::{
     BookingLineRow, BookingRow, CustomerBookingRow, IdempotencyRow, booking_id,
 };
@@ -26,7 +28,9 @@ pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRo
 pub(in crate::modules::repositories) use keys::{
     IdRow, at_millisecond, key_number, key_text, millisecond, record,
 };
-pub(in crate::modules::repositories) use notifications::{NotificationRow, OutboxRow};
+pub(in crate::modules::repositories) use notifications::{
+    NotificationListRow, NotificationRow, OutboxRow,
+};
 pub(in crate::modules::repositories) use plugins::{
     PluginChunkRow, PluginNoteRow, PluginRow, PluginSetRow,
 };

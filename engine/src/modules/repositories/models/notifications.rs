@@ -1,9 +1,11 @@
 //! The rows of notifications and of the outbox.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
+use ulid::Ulid;
 
 use super::keys::{
-    at_millisecond, key_number, key_text, key_ulid, millisecond, record, stored_ulid, ulid_key,
+    IdRow, at_millisecond, key_number, key_text, key_ulid, millisecond, record, stored_ulid,
+    ulid_key,
 };
 use crate::{
     Error, Result,
@@ -86,6 +88,57 @@ impl NotificationRow {
             created_at: at_millisecond(self.created_at)?,
             due_at: at_millisecond(self.due_at)?,
         })
+    }
+}
+
+/// A notification's place in a list: all of its event, or all of its tenant. Ids are turned round (every bit of them),
+/// so that a list read from its beginning begins with the newest.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct NotificationListRow {
+    id: RecordId,
+}
+
+impl NotificationListRow {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        event: Option<EventId>,
+        notification: NotificationId,
+    ) -> Self {
+        Self {
+            id: Self::key(tenant, event, notification),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        event: Option<EventId>,
+        notification: NotificationId,
+    ) -> RecordId {
+        record(
+            "notification_list",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                Value::String(Self::list(event)),
+                Value::String(Self::place(notification)),
+            ],
+        )
+    }
+
+    /// Names a list within its tenant.
+    pub(in crate::modules::repositories) fn list(event: Option<EventId>) -> String {
+        event
+            .map(|event| event.ulid().to_string())
+            .unwrap_or_default()
+    }
+
+    /// Where a notification stands in its lists.
+    pub(in crate::modules::repositories) fn place(notification: NotificationId) -> String {
+        Ulid(!notification.ulid().0).to_string()
+    }
+
+    pub(in crate::modules::repositories) fn notification(row: &IdRow) -> Result<NotificationId> {
+        let Ulid(turned) = key_ulid(row.id(), 2)?;
+        Ok(NotificationId::from_ulid(Ulid(!turned)))
     }
 }
 

@@ -1,0 +1,325 @@
+//! What happened to one customer's mail: from a booking, a customer or a delivery's id to the ledger's entries, by keys
+//! and binary search over blocks that lie in customer order. Nothing here walks a notification.
+//!
+//! Called by app_modules. Calls the notifications and bookings repositories.
+
+use std::{cmp::Reverse, fmt, str::FromStr};
+
+use ulid::Ulid;
+
+use super::NotificationsModule;
+use crate::{
+    Error, Result,
+    types::{
+        Block, BookingId, Delivery, DeliveryId, Entry, EventId, NotificationHead, NotificationId,
+        NotificationStatus, Page, PageRequest, StoredNotification, TenantId, UserId, message_id,
+    },
+};
+
+/// Blocks looked at in one read of a search: 100,000 recipients are 3,125 blocks, found in three reads.
+const PROBES: u32 = 15;
+/// Notifications searched for one page: an event that told its customers more than this has further pages.
+const SEARCHED_MAX: usize = 100;
+
+/// Where a list of a customer's deliveries goes on: within which booking, and before which notification.
+struct Position {
+    booking: Ulid,
+    before: Option<NotificationId>,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.booking)?;
+        self.before
+            .map_or(Ok(()), |before| write!(formatter, ".{before}"))
+    }
+}
+
+impl FromStr for Position {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (booking, before) = match text.split_once('.') {
+            Some((booking, before)) => (booking, Some(before.parse()?)),
+            None => (text, None),
+        };
+        Ok(Self {
+            booking: Ulid::from_string(booking).map_err(|_| PageRequest::not_a_cursor())?,
+            before,
+        })
+    }
+}
+
+/// What one page may still hold, and cost.
+struct Budget {
+    items: usize,
+    searches: usize,
+}
+
+impl NotificationsModule {
+    /// One delivery by its id.
+    pub(crate) async fn find_delivery(
+        &self,
+        tenant: &TenantId,
+        id: DeliveryId,
+    ) -> Result<Option<Delivery>> {
+        let ids = [(id.notification(), id.block())];
+        let block = self.repository.find_blocks(tenant, &ids).await?.pop();
+        Ok(block.and_then(|block| {
+            let entry = block.entries.get(id.index())?;
+            Some(self.delivery(tenant, &block, id.index(), entry))
+        }))
+    }
+
+    /// What a booking's customer was mailed about it and its event, newest first.
+    pub(crate) async fn deliveries_of_booking(
+        &self,
+        tenant: &TenantId,
+        booking: BookingId,
+        page: &PageRequest,
+    ) -> Result<Page<Delivery>> {
+        let before = page.position::<NotificationId>()?;
+        let own = self.bookings.mails_of(tenant, booking).await?;
+        let mut budget = Budget {
+            items: page.limit as usize,
+            searches: SEARCHED_MAX,
+        };
+        let mut items = Vec::new();
+        let next = self
+            .collect(
+                tenant,
+                booking,
+                own,
+                Some(booking.event()),
+                before,
+                &mut budget,
+                &mut items,
+            )
+            .await?;
+        Ok(Page {
+            items,
+            next: next.map(|id| id.to_string()),
+        })
+    }
+
+    /// What a customer was mailed: newest booking first, and for each what is about it; what went to all customers of
+    /// an event stands with the newest booking of it. A page may hold fewer than it might where much was searched.
+    pub(crate) async fn deliveries_of_customer(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        page: &PageRequest,
+    ) -> Result<Page<Delivery>> {
+        let position = page.position::<Position>()?;
+        let from = position.as_ref().map(|position| {
+            // The list is read before a booking: the one to go on with is the first of it.
+            position.booking.increment().unwrap_or(position.booking)
+        });
+        let bookings = self
+            .bookings
+            .mails_of_customer(tenant, customer, from, page.limit + 1)
+            .await?;
+        let mut budget = Budget {
+            items: page.limit as usize,
+            searches: SEARCHED_MAX,
+        };
+        let mut items = Vec::new();
+        for (count, (booking, own)) in bookings.into_iter().enumerate() {
+            let full = budget.items == 0 || budget.searches == 0 || count == page.limit as usize;
+            let here = |before| Position {
+                booking: booking.serial(),
+                before,
+            };
+            if full {
+                let next = Some(here(None).to_string());
+                return Ok(Page { items, next });
+            }
+            let event = booking.event();
+            let newest = self.bookings.newest_of(tenant, event, customer).await?;
+            let event = (newest == Some(booking)).then_some(event);
+            let before = position
+                .as_ref()
+                .filter(|position| position.booking == booking.serial())
+                .and_then(|position| position.before);
+            let next = self
+                .collect(tenant, booking, own, event, before, &mut budget, &mut items)
+                .await?;
+            if let Some(before) = next {
+                let next = Some(here(Some(before)).to_string());
+                return Ok(Page { items, next });
+            }
+        }
+        Ok(Page { items, next: None })
+    }
+
+    /// Notifications of an event, or of the whole tenant, newest first, without their deliveries' sums: those take a walk
+    /// over each one's blocks.
+    pub(crate) async fn list(
+        &self,
+        tenant: &TenantId,
+        event: Option<EventId>,
+        page: &PageRequest,
+    ) -> Result<Page<NotificationHead>> {
+        let before = page.position::<NotificationId>()?;
+        let ids = self
+            .repository
+            .list_newest(tenant, event, before, page.limit + 1)
+            .await?;
+        let ids = page.cut(ids, NotificationId::to_string);
+        let mut found = self.repository.find_many(tenant, &ids.items).await?;
+        found.sort_by_key(|stored| Reverse(stored.id));
+        Ok(Page {
+            items: found.iter().map(head).collect(),
+            next: ids.next,
+        })
+    }
+
+    /// Adds what is about a booking, and what went to all customers of its event, newest first, until the budget is
+    /// used up. Answers before which notification to go on, if there may be more.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of two lists, used twice"
+    )]
+    async fn collect(
+        &self,
+        tenant: &TenantId,
+        booking: BookingId,
+        own: Vec<DeliveryId>,
+        event: Option<EventId>,
+        before: Option<NotificationId>,
+        budget: &mut Budget,
+        items: &mut Vec<Delivery>,
+    ) -> Result<Option<NotificationId>> {
+        let mut candidates: Vec<(NotificationId, Option<DeliveryId>)> = own
+            .into_iter()
+            .map(|id| (id.notification(), Some(id)))
+            .filter(|(id, _)| before.is_none_or(|before| *id < before))
+            .collect();
+        if let Some(event) = event {
+            let bulk = self
+                .repository
+                .list_newest(tenant, Some(event), before, SEARCHED_MAX as u32 + 1)
+                .await?;
+            candidates.extend(bulk.into_iter().map(|id| (id, None)));
+        }
+        candidates.sort_by_key(|(id, _)| Reverse(*id));
+        let mut last = None;
+        for (id, own) in candidates {
+            if budget.items == 0 || budget.searches == 0 {
+                return Ok(last.or(before).or(Some(id)));
+            }
+            let found = match own {
+                Some(id) => self.find_delivery(tenant, id).await?,
+                None => {
+                    budget.searches -= 1;
+                    self.find_by_customer(tenant, id, booking.customer())
+                        .await?
+                }
+            };
+            if let Some(found) = found {
+                budget.items -= 1;
+                items.push(found);
+            }
+            last = Some(id);
+        }
+        Ok(None)
+    }
+
+    /// A bulk notification's delivery to a customer, if it has listed one: its blocks are in customer order, so that a
+    /// handful of reads by key finds it among any number.
+    pub(crate) async fn find_by_customer(
+        &self,
+        tenant: &TenantId,
+        id: NotificationId,
+        customer: UserId,
+    ) -> Result<Option<Delivery>> {
+        let Some(stored) = self.repository.find(tenant, id).await? else {
+            return Ok(None);
+        };
+        // The customer's block, if there is one, is none before `low` and none from `high` on.
+        let (mut low, mut high) = (0, stored.blocks);
+        while high.saturating_sub(low) > 1 {
+            let step = (high - low).div_ceil(PROBES + 1);
+            let probes: Vec<u32> = (1..=PROBES)
+                .map(|probe| low + probe * step)
+                .filter(|number| *number < high)
+                .collect();
+            let mut firsts = self
+                .repository
+                .first_recipients(tenant, id, &probes)
+                .await?;
+            firsts.sort_unstable();
+            if firsts.len() != probes.len() {
+                return Err(Error::internal(format!("blocks of {id} are missing")));
+            }
+            for (number, first) in firsts {
+                if first <= customer {
+                    low = number;
+                } else {
+                    high = number;
+                    break;
+                }
+            }
+        }
+        let Some(block) = self
+            .repository
+            .find_blocks(tenant, &[(id, low)])
+            .await?
+            .pop()
+        else {
+            return Ok(None);
+        };
+        let index = block
+            .entries
+            .binary_search_by_key(&customer, |entry| entry.customer);
+        Ok(index
+            .ok()
+            .map(|index| self.delivery(tenant, &block, index, &block.entries[index])))
+    }
+
+    /// An entry of a block as callers see it.
+    pub(super) fn delivery(
+        &self,
+        tenant: &TenantId,
+        block: &Block,
+        index: usize,
+        entry: &Entry,
+    ) -> Delivery {
+        let id = block.delivery_id(index);
+        Delivery {
+            id,
+            kind: block.kind,
+            event: block.event,
+            customer: entry.customer,
+            booking: entry.booking,
+            state: entry.state,
+            attempts: entry.attempts,
+            reason: entry.reason.clone(),
+            next_at: entry.next_at,
+            ever_unknown: entry.ever_unknown,
+            lost: entry.lost,
+            message_id: message_id(&id.key(tenant), &self.surroundings.settings.mail_from),
+            created_at: block.created_at,
+            at: entry.at,
+            earlier: entry.earlier.clone(),
+        }
+    }
+}
+
+/// What a notification's record says.
+pub(super) fn head(stored: &StoredNotification) -> NotificationHead {
+    NotificationHead {
+        id: stored.id,
+        kind: stored.kind,
+        event: stored.event,
+        status: stored.status,
+        recipients: match stored.status {
+            NotificationStatus::Scheduled | NotificationStatus::FanningOut => {
+                stored.estimated_recipients.max(stored.recipients)
+            }
+            NotificationStatus::FannedOut | NotificationStatus::Superseded => stored.recipients,
+        },
+        created_at: stored.created_at,
+        due_at: stored.due_at,
+    }
+}
