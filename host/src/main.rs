@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Bookings and mails are many short-lived strings and maps: see the measured difference in ARCHITECTURE.md, "Figures".
+/// Bookings and mails are many short-lived strings and maps; ARCHITECTURE.md, "Figures", has the difference.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
