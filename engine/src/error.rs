@@ -82,6 +82,7 @@ codes! {
     SalesClosed, "sales-closed", Conflict, "Sales are over";
     EventHasBookings, "event-has-bookings", Conflict, "The event has bookings";
     CapacityBelowSold, "capacity-below-sold", Conflict, "More tickets are sold or held than that";
+    CancellationClosed, "cancellation-closed", Conflict, "Cancelling is not possible any more";
     BookingCancelled, "booking-cancelled", Conflict, "The booking was cancelled";
     HoldExists, "hold-exists", Conflict, "You hold tickets of this event already";
     HoldEnded, "hold-ended", Conflict, "The hold has ended";

@@ -18,8 +18,8 @@ use crate::{
         RequestCustomer, TicketTypeView, WhenNotLoaded,
     },
     types::{
-        ActivePlugin, Booking, DecisionRecord, DecisionStep, Event, PluginSet, TenantId,
-        TicketType, UserId,
+        ActivePlugin, Booking, BookingLine, DecisionRecord, DecisionStep, Event, PluginSet,
+        TenantId, TicketType, UserId,
     },
 };
 
@@ -110,11 +110,11 @@ impl Inner {
         }))
     }
 
-    /// Asks every policy about a cancellation by its customer; the first no stops.
+    /// Asks every policy about a customer's cancellation of some lines of a booking; the first no stops.
     pub(crate) async fn ask_about_cancellation(
         &self,
         tenant: &TenantId,
-        booking: &Booking,
+        (booking, lines): (&Booking, &[BookingLine]),
         event: &Event,
         tickets_in_event: u32,
         set: &PluginSet,
@@ -124,8 +124,7 @@ impl Inner {
             event: event_view(event),
             booking: booking.id,
             booked_at: booking.created_at,
-            lines: booking
-                .lines
+            lines: lines
                 .iter()
                 .map(|line| LineView {
                     ticket_type: line.ticket_type.to_string(),

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use boxoffice_engine::{
-//!     BookTickets, Caller, CreateEvent, CreateTenant, EmailAddress, Engine, EnsureUser, EventDetails,
+//!     BookTickets, Caller, CancellationTerms, CreateEvent, CreateTenant, EmailAddress, Engine, EnsureUser, EventDetails,
 //!     EventStatus, Label, NewTicketType, Prose, Reminder, TenantId, TenantSettings,
 //! };
 //! # use boxoffice_engine::{Result, Store};
@@ -38,6 +38,7 @@
 //!     status: EventStatus::Published,
 //!     ticket_types: vec![NewTicketType::general(100)],
 //!     total_tickets: None,
+//!     cancellation_terms: CancellationTerms::default(),
 //! };
 //! let event = engine.events().create(&caller, event).await?;
 //!

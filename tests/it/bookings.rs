@@ -31,6 +31,8 @@ async fn a_booking_is_answered_whole() {
         "numTickets": 3,
         "lines": [{"ticketType": ticket_type, "quantity": 3, "unitPriceMinor": 1250}],
         "totalMinor": 3750,
+        "refundMinor": 0,
+        "cancellations": [],
         "currency": "EUR",
         "eventVersion": 1,
         "createdAt": "2026-12-01T12:00:00Z",

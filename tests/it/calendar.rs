@@ -21,6 +21,7 @@ async fn move_to(platform: &TestPlatform, organizer: &Caller, event: &Event, day
         status: event.status,
         ticket_types: vec![NewTicketType::general(10)],
         total_tickets: None,
+        cancellation_terms: Default::default(),
         notify_customers: None,
     };
     let changed = platform.engine.events().update(organizer, command).await;

@@ -45,6 +45,7 @@ async fn an_event_is_answered_whole() {
             "minPerBooking": 1,
             "maxPerBooking": 100,
         }],
+        "cancellationTerms": [{"untilHoursBefore": 0, "refundPercent": 100}],
         "createdAt": "2026-12-01T12:00:00Z",
         "updatedAt": "2026-12-01T12:00:00Z",
     });

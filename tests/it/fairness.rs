@@ -193,6 +193,7 @@ impl Crowd {
             status: self.event.status,
             ticket_types: vec![NewTicketType::general(10_000)],
             total_tickets: None,
+            cancellation_terms: Default::default(),
             notify_customers: None,
         };
         let events = engine.events();

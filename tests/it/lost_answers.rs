@@ -15,8 +15,8 @@ use std::{
 };
 
 use boxoffice_engine::{
-    BookTickets, Booking, Caller, Engine, ErrorCode, Event, IdempotencyKey, Label, NewTicketType,
-    PageRequest, Settings, Store, UpdateEvent,
+    BookLine, BookTickets, Booking, Caller, CancelTickets, Engine, ErrorCode, Event,
+    IdempotencyKey, Label, NewTicketType, PageRequest, Settings, Store, UpdateEvent,
 };
 use boxoffice_tests::{
     SurrealServer, TestPlatform, create_event, email, ensure_customer, organizer_and_tenant,
@@ -169,6 +169,61 @@ async fn a_connection_cut_at_the_commit_books_once() {
     assert!(acknowledged > 0, "a lost answer is settled by the marker");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_cut_while_tickets_are_cancelled_cancels_each_once() {
+    let server = SurrealServer::start().await;
+    let direct = server.engine().await;
+    let (tenant, organizer, _) = organizer_and_tenant(&direct, "north").await;
+    let ann = ensure_customer(&direct, &tenant, "ann", email("ann", &tenant)).await;
+    let event = create_event(&direct, &organizer, jiff::Timestamp::now(), 20).await;
+    let command = BookTickets::general(event.id, 20);
+    let booking = direct.bookings().book_tickets(&ann, command).await;
+    let booking = booking.expect("a booking");
+    let proxy = Proxy::to(&server).await;
+    let engine = engine_at(format!("ws://{}", proxy.address), quick_settings()).await;
+    let command = CancelTickets {
+        lines: Some(vec![BookLine {
+            ticket_type: None,
+            quantity: 1,
+        }]),
+        ..CancelTickets::all(booking.id)
+    };
+    let (mut left, mut acknowledged) = (20, 0);
+    // Reading who asks, what is decided on, and the transaction: somewhere among these is the COMMIT.
+    for answers in 0..8 {
+        proxy.cut_after(answers);
+        let cancelled = engine
+            .bookings()
+            .cancel_tickets(&ann, command.clone())
+            .await;
+        proxy.cut_after(-1);
+        let now = direct.bookings().show(&ann, booking.id).await;
+        let now = now.expect("the booking");
+        let now = match now.cancelled {
+            None => now.tickets(),
+            Some(_) => 0,
+        };
+        let outcome = cancelled.as_ref().map(Booking::tickets);
+        println!("cut after {answers} answers: {outcome:?}, {now} of {left} left");
+        match cancelled {
+            Ok(booking) => {
+                acknowledged += 1;
+                assert_eq!((booking.tickets(), now), (left - 1, left - 1));
+            }
+            Err(error) if error.code() == ErrorCode::OutcomeUnknown => {
+                assert!([left, left - 1].contains(&now), "{now} of {left}");
+            }
+            Err(error) => {
+                assert_eq!(error.code(), ErrorCode::Unavailable, "{error:?}");
+                assert_eq!(now, left, "what was refused is not done");
+            }
+        }
+        left = now;
+        assert_verified(&direct).await;
+    }
+    assert!(acknowledged > 0, "a lost answer is settled by the booking");
+}
+
 #[tokio::test]
 async fn a_full_lane_refuses_at_once_and_loses_nothing() {
     const REQUESTS: usize = 40;
@@ -242,6 +297,7 @@ async fn an_organizer_edits_while_everybody_buys_at_two_hosts() {
                 status: seen.status,
                 ticket_types: vec![NewTicketType::general(1_000 + edit)],
                 total_tickets: None,
+                cancellation_terms: Default::default(),
                 notify_customers: Some(false),
             };
             let changed = events.update(&organizer, command).await;

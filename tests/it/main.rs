@@ -8,6 +8,7 @@ mod api;
 mod architecture;
 mod bookings;
 mod calendar;
+mod cancellations;
 mod config;
 mod crash;
 mod customer_mails;

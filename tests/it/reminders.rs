@@ -63,6 +63,7 @@ impl House {
             status: EventStatus::Published,
             ticket_types: vec![NewTicketType::general(10)],
             total_tickets: None,
+            cancellation_terms: Default::default(),
         };
         let events = self.platform.engine.events();
         events
@@ -95,6 +96,7 @@ impl House {
             status: present.status,
             notify_customers: Some(false),
             total_tickets: None,
+            cancellation_terms: Default::default(),
         };
         apply(&mut command);
         events

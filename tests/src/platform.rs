@@ -333,6 +333,7 @@ pub async fn create_event(
         status: EventStatus::Published,
         ticket_types,
         total_tickets: None,
+        cancellation_terms: Default::default(),
     };
     engine
         .events()
@@ -361,6 +362,7 @@ pub async fn move_event(
         details,
         status: event.status,
         ticket_types: vec![NewTicketType::general(event.total_tickets)],
+        cancellation_terms: Default::default(),
         total_tickets: None,
         notify_customers: None,
     };

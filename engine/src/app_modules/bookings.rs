@@ -1,4 +1,4 @@
-//! Booking tickets, seeing and cancelling bookings: who may, and in which order things are asked.
+//! Booking tickets, seeing bookings and cancelling tickets: who may, and in which order things are asked.
 //!
 //! Called by hosts and platforms. Calls the bookings and events modules and the policy port.
 
@@ -16,10 +16,13 @@ use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
     gate::Asked,
-    modules::{CancelDecision, Door, Placement, RequestedBooking, read_with_event, request_hash},
+    modules::{
+        BeforeCancelling, CancelDecision, Door, Placement, RequestedBooking, RequestedCancellation,
+        read_with_event, request_hash,
+    },
     types::{
-        BookTickets, Booking, BookingId, BookingStatus, Caller, CancelCause, Event, EventId, Page,
-        PageRequest, Role, TenantId, UserId,
+        BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, Event, EventId, Page,
+        PageRequest, RequestKey, RequestRoute, Role, TenantId, UserId,
     },
 };
 
@@ -116,28 +119,58 @@ impl Bookings {
         Ok(list.map(|booking| as_seen(booking, Some(&found))))
     }
 
-    /// Cancels a booking, by its customer or the event's organizer; its tickets go back on sale at once.
-    /// A booking that is cancelled already is answered as it is.
+    /// Cancels a whole booking; see [`Bookings::cancel_tickets`]. One that is cancelled already is answered as it is.
     ///
     /// # Errors
-    /// `not-found`, `forbidden`, `conflict-try-again`.
+    /// Those of `cancel_tickets` but `field-invalid` and `booking-cancelled`.
     pub async fn cancel(&self, caller: &Caller, booking: BookingId) -> Result<Booking> {
+        self.cancel_tickets(caller, CancelTickets::all(booking))
+            .await
+    }
+
+    /// Cancels all or some tickets of a booking: by its customer under the event's terms, if policies agree, or by the
+    /// event's organizer, who gives the whole price back. They are free at once. The booking that is answered says what is
+    /// due to the customer; paying it is not Boxoffice's.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `field-invalid`, `booking-cancelled`, `cancellation-closed`, `policy-rejected`,
+    /// `policy-unavailable`, `policy-busy`, `policy-input-too-large`, `idempotency-key-reused`, `conflict-try-again`,
+    /// `outcome-unknown`.
+    pub async fn cancel_tickets(&self, caller: &Caller, command: CancelTickets) -> Result<Booking> {
         caller.require_signed_in()?;
-        let (found, event) = self.find_visible(caller, booking).await?;
+        let (found, event) = self.find_visible(caller, command.booking).await?;
         let own = caller.user_id() == Some(found.customer);
-        let cause = if own {
-            CancelCause::Customer
-        } else {
-            CancelCause::Organizer
+        let (cause, route) = match own {
+            true => (CancelCause::Customer, RequestRoute::Cancellations),
+            false => (
+                CancelCause::Organizer,
+                RequestRoute::OrganizersCancellations,
+            ),
         };
         if !own {
             caller.require_manager(event.organizer)?;
         }
         let tenant = caller.tenant()?;
+        let canonical = json!([command.booking.to_string(), command.lines]);
+        // A platform's program is no user; its keys stand with the customer whose tickets they are about.
+        let holder = caller.user_id().unwrap_or(found.customer);
+        let key = |key| RequestKey {
+            customer: holder,
+            route,
+            key,
+        };
+        let request = RequestedCancellation {
+            booking: command.booking,
+            lines: command.lines,
+            cause,
+            idempotency: command
+                .idempotency_key
+                .map(|text| (key(text), request_hash(&canonical))),
+        };
         if own {
-            self.cancel_by_customer(tenant, found).await
+            self.cancel_by_customer(tenant, request).await
         } else {
-            let cancelled = self.0.modules.bookings.cancel(tenant, booking, cause, None);
+            let cancelled = self.0.modules.bookings.cancel(tenant, &request, None);
             cancelled.await?.ok_or_else(kept_changing)
         }
     }
@@ -178,36 +211,37 @@ impl Bookings {
     }
 
     /// Cancels if the policies let the customer; what they decided on must still be so when it is written.
-    async fn cancel_by_customer(&self, tenant: &TenantId, booking: Booking) -> Result<Booking> {
-        let modules = &self.0.modules;
+    async fn cancel_by_customer(
+        &self,
+        tenant: &TenantId,
+        request: RequestedCancellation,
+    ) -> Result<Booking> {
+        let (modules, event) = (&self.0.modules, request.booking.event());
         let mut set = modules.plugins.set(tenant).await?;
         for _ in 0..DECISIONS_MAX {
-            let asks = set.policies_of(booking.event).next().is_some();
-            let seen = if booking.status == BookingStatus::Confirmed
-                && (asks || !self.0.policies.is_empty())
-            {
-                let event = modules.events.find(tenant, booking.event).await?;
-                let event = event.ok_or_else(|| Error::not_found("event", booking.event))?;
-                let tickets = modules
-                    .bookings
-                    .tickets_of(tenant, booking.event, booking.customer)
-                    .await?;
-                self.0
-                    .ask_about_cancellation(tenant, &booking, &event, tickets, &set)
-                    .await?;
-                Some((event.version, tickets))
-            } else {
-                None
-            };
-            let decision = CancelDecision {
+            let mut decision = CancelDecision {
                 policy_version: set.version,
-                seen,
+                seen: None,
             };
-            let cancelled = modules
-                .bookings
-                .cancel(tenant, booking.id, CancelCause::Customer, Some(decision))
-                .await?;
-            match cancelled {
+            if !self.0.policies.is_empty() || set.policies_of(event).next().is_some() {
+                let (booking, lines, tickets) =
+                    match modules.bookings.before_cancelling(tenant, &request).await? {
+                        BeforeCancelling::Answered(booking) => return Ok(booking),
+                        BeforeCancelling::Open {
+                            booking,
+                            lines,
+                            tickets_in_event,
+                        } => (booking, lines, tickets_in_event),
+                    };
+                let event = modules.events.find(tenant, event).await?;
+                let event = event.ok_or_else(|| Error::not_found("event", booking.event))?;
+                self.0
+                    .ask_about_cancellation(tenant, (&booking, &lines), &event, tickets, &set)
+                    .await?;
+                decision.seen = Some((event.version, tickets));
+            }
+            let cancelled = modules.bookings.cancel(tenant, &request, Some(decision));
+            match cancelled.await? {
                 Some(booking) => return Ok(booking),
                 None => set = modules.plugins.fresh_set(tenant).await?,
             }

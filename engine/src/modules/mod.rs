@@ -37,8 +37,8 @@ use ulid::Ulid;
 
 pub(crate) use announcements::AnnouncementsModule;
 pub(crate) use bookings::{
-    BookingsModule, CancelDecision, Door, Placement, PolicyDecision, RequestedBooking,
-    read_with_event,
+    BeforeCancelling, BookingsModule, CancelDecision, Door, Placement, PolicyDecision,
+    RequestedBooking, RequestedCancellation, read_with_event,
 };
 pub(crate) use events::EventsModule;
 pub(crate) use housekeeping::HousekeepingModule;
@@ -121,6 +121,7 @@ impl Modules {
             bookings: BookingsModule::new(
                 bookings.clone(),
                 repositories::HoldsRepository::new(db.clone()),
+                events.clone(),
                 lanes.clone(),
                 surroundings.clone(),
             ),

@@ -1,4 +1,5 @@
-//! Recomputing every event's counters: from the capacity ledger, row by row, and from the bookings they stand for.
+//! Recomputing every event's counters: from the capacity ledger, row by row, and from the bookings they stand for; and
+//! those bookings from what was booked and cancelled.
 //!
 //! Called by app_modules. Calls the verification repository.
 
@@ -8,13 +9,15 @@ use super::repositories::{EventSight, SystemScope, VerificationRepository};
 use crate::{
     Result,
     types::{
-        CapacityCause, CapacityEntry, EventId, EventVerdict, Inventory, Page, PageRequest,
-        TenantId, TicketTypeId,
+        Booking, BookingId, BookingLine, CancelCause, CapacityCause, CapacityEntry, EventId,
+        EventVerdict, Inventory, Page, PageRequest, TenantId, TicketTypeId, total_of,
     },
 };
 
 /// Ledger rows read at a time: some 300 KB.
 const LEDGER_PAGE: u32 = 1_000;
+/// Bookings read at a time of which something was cancelled: some 500 KB, 20 MB at worst.
+const BOOKINGS_PAGE: u32 = 500;
 
 pub(crate) struct VerificationModule {
     repository: VerificationRepository,
@@ -52,6 +55,10 @@ impl VerificationModule {
             Some(difference) => Some(difference),
             None => self.ledger_differs(&tenant, &sight.inventory).await?,
         };
+        let difference = match difference {
+            Some(difference) => Some(difference),
+            None => self.cancellations_differ(&tenant, event).await?,
+        };
         Ok(Some(EventVerdict {
             tenant,
             event,
@@ -60,6 +67,28 @@ impl VerificationModule {
             held: sight.inventory.held,
             difference,
         }))
+    }
+
+    /// Walks the bookings of which something was cancelled. Each agrees with itself at every moment.
+    async fn cancellations_differ(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+    ) -> Result<Option<String>> {
+        let mut after: Option<BookingId> = None;
+        loop {
+            let page = self
+                .repository
+                .with_cancellations(tenant, event, after, BOOKINGS_PAGE)
+                .await?;
+            if let Some(difference) = page.iter().find_map(history_differs) {
+                return Ok(Some(difference));
+            }
+            after = page.last().map(|booking| booking.id);
+            if page.len() < BOOKINGS_PAGE as usize {
+                return Ok(None);
+            }
+        }
     }
 
     /// Walks the ledger up to the revision that was read. Its rows never change, so that pages of it agree.
@@ -89,6 +118,47 @@ impl VerificationModule {
         }
         Ok(account.differs_from(inventory))
     }
+}
+
+/// What about a booking does not follow from what was booked and cancelled of it.
+fn history_differs(booking: &Booking) -> Option<String> {
+    let id = booking.id;
+    let booked = booking.booked_lines.as_ref().unwrap_or(&booking.lines);
+    for line in booked {
+        let of_type = |other: &&BookingLine| other.ticket_type == line.ticket_type;
+        let cancelled = booking.cancellations.iter().flat_map(|one| &one.lines);
+        let cancelled: u64 = cancelled
+            .filter(of_type)
+            .map(|line| u64::from(line.quantity))
+            .sum();
+        if cancelled > u64::from(line.quantity) {
+            return Some(format!(
+                "booking {id} had {} tickets of type {}, of which {cancelled} were cancelled",
+                line.quantity, line.ticket_type
+            ));
+        }
+    }
+    let mut cancellations = booking.cancellations.iter();
+    if let Some(one) = cancellations.find(|one| one.refund_minor > total_of(&one.lines)) {
+        return Some(format!(
+            "booking {id} gives {} back for tickets that cost {}",
+            one.refund_minor,
+            total_of(&one.lines)
+        ));
+    }
+    let again = booking.as_of(booking.cancellations.len());
+    let by_event = matches!(booking.cancelled, Some((CancelCause::Event, _)));
+    let same_end = booking.cancelled == again.cancelled || by_event && again.cancelled.is_none();
+    let same = (&again.lines, again.total_minor) == (&booking.lines, booking.total_minor);
+    (!same || !same_end).then(|| {
+        format!(
+            "booking {id} has {} tickets at {}, but {} at {} are left of what was booked",
+            booking.tickets(),
+            booking.total_minor,
+            again.tickets(),
+            again.total_minor
+        )
+    })
 }
 
 /// What the ledger adds up to, so far.

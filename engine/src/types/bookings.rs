@@ -5,7 +5,9 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{BookingId, EventId, TicketType, TicketTypeId, UserId};
+use super::{
+    BookingId, Cancellation, EventId, TicketType, TicketTypeId, UserId, total_of, without,
+};
 use crate::{Error, Result};
 
 /// Whether a booking admits anybody.
@@ -76,8 +78,12 @@ pub struct Booking {
     pub status: BookingStatus,
     /// Why it ended, if it did.
     pub cancelled: Option<(CancelCause, Timestamp)>,
-    /// What was booked; 1 to 10 lines.
+    /// What it holds, or held before it was cancelled; 1 to 10 lines.
     pub lines: Vec<BookingLine>,
+    /// What was booked, if some of it was cancelled since.
+    pub booked_lines: Option<Vec<BookingLine>>,
+    /// What was cancelled of it, in order; nothing for what ended with its event.
+    pub cancellations: Vec<Cancellation>,
     /// Sum over the lines, in minor units of `currency`.
     pub total_minor: u64,
     /// ISO 4217 code of the prices.
@@ -92,6 +98,42 @@ impl Booking {
     /// How many tickets the booking holds, over all lines.
     pub fn tickets(&self) -> u32 {
         self.lines.iter().map(|line| line.quantity).sum()
+    }
+
+    /// What is due to the customer for all that was cancelled, in minor units of `currency`. All that is left, if the
+    /// event was called off.
+    pub fn refund_minor(&self) -> u64 {
+        let cancelled: u64 = self.cancellations.iter().map(|one| one.refund_minor).sum();
+        match self.cancelled {
+            Some((CancelCause::Event, _)) => cancelled.saturating_add(self.total_minor),
+            _ => cancelled,
+        }
+    }
+
+    /// The booking as it was after its first `count` cancellations.
+    pub(crate) fn as_of(&self, count: usize) -> Self {
+        let mut lines = self.booked_lines.as_ref().unwrap_or(&self.lines).clone();
+        let mut cancelled = None;
+        let cancellations: Vec<_> = self.cancellations.iter().take(count).cloned().collect();
+        for one in &cancellations {
+            let left = without(&lines, &one.lines);
+            match left.is_empty() {
+                true => cancelled = Some((one.cause, one.at)),
+                false => lines = left,
+            }
+        }
+        Self {
+            status: match cancelled {
+                Some(_) => BookingStatus::Cancelled,
+                None => BookingStatus::Confirmed,
+            },
+            cancelled,
+            total_minor: total_of(&lines),
+            lines,
+            booked_lines: self.booked_lines.clone().filter(|_| count > 0),
+            cancellations,
+            ..self.clone()
+        }
     }
 }
 

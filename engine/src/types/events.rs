@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    EventId, EventReminder, Label, NotificationSummary, Prose, Reminder, TicketTypeId, UserId,
+    CancellationTerms, EventId, EventReminder, Label, NotificationSummary, Prose, Reminder,
+    TicketTypeId, UserId,
 };
 use crate::{Error, Result};
 
@@ -75,6 +76,8 @@ pub struct Event {
     pub tickets_held: u32,
     /// What can be booked; 1 to [`NewTicketType::PER_EVENT_MAX`].
     pub ticket_types: Vec<TicketType>,
+    /// Until when customers may cancel, and what comes back.
+    pub cancellation_terms: CancellationTerms,
     /// ISO 4217 code of the prices.
     pub currency: String,
     /// Its newest reminder: the one that is to come, or else the last that went out.
@@ -250,6 +253,8 @@ pub struct CreateEvent {
     pub ticket_types: Vec<NewTicketType>,
     /// Tickets that can be sold in all, if that is less than what the types hold together.
     pub total_tickets: Option<u32>,
+    /// Until when customers may cancel, and what comes back.
+    pub cancellation_terms: CancellationTerms,
 }
 
 impl CreateEvent {
@@ -276,6 +281,8 @@ pub struct UpdateEvent {
     pub ticket_types: Vec<NewTicketType>,
     /// Tickets that can be sold in all, if that is less than what the types hold together.
     pub total_tickets: Option<u32>,
+    /// Until when customers may cancel from now on, and what comes back. Who booked under better terms keeps those.
+    pub cancellation_terms: CancellationTerms,
     /// Whether customers are told; none tells them when title, time, zone or place change.
     pub notify_customers: Option<bool>,
 }

@@ -3,6 +3,7 @@
 mod announcements;
 mod bookings;
 mod caller;
+mod cancellations;
 mod events;
 mod holds;
 mod ids;
@@ -22,6 +23,7 @@ pub use bookings::{
     BookLine, BookTickets, Booking, BookingLine, BookingStatus, CancelCause, IdempotencyKey,
 };
 pub use caller::{Caller, Role};
+pub use cancellations::{CancelTickets, Cancellation, CancellationStep, CancellationTerms};
 pub use events::{
     CreateEvent, Event, EventChange, EventDetails, EventStatus, NewTicketType, TicketType,
     UpdateEvent,
@@ -47,6 +49,7 @@ pub use users::{
     AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,
 };
 
+pub(crate) use cancellations::{chosen, closed, share_of, total_of, without};
 pub(crate) use notifications::message_id;
 pub(crate) use stored::{
     Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
-    Attempt, BookingId, DeliveryId, DeliveryState, Event, EventDetails, EventId, EventReminder,
+    Attempt, BookingId, CancellationTerms, DeliveryId, DeliveryState, Event, EventDetails, EventId,
+    EventReminder,
     EventStatus, IdempotencyKey, Label, Lane, NotificationId, NotificationKind, NotificationStatus,
     Prose, TenantId, TicketType, TicketTypeId, UserId,
 };
@@ -30,6 +31,7 @@ pub(crate) struct Inventory {
     /// Bookings ever made, cancelled ones included.
     pub(crate) bookings: u64,
     pub(crate) ticket_types: Vec<TicketType>,
+    pub(crate) cancellation_terms: CancellationTerms,
 }
 
 impl Inventory {
@@ -72,6 +74,7 @@ impl StoredEvent {
             tickets_sold: inventory.sold,
             tickets_held: inventory.held,
             ticket_types: inventory.ticket_types,
+            cancellation_terms: inventory.cancellation_terms,
             currency: self.currency,
             reminder: self.reminder,
             created_at: self.created_at,
@@ -85,6 +88,7 @@ impl StoredEvent {
 pub(crate) enum CapacityCause {
     Booked,
     Cancelled,
+    CancelledInPart,
     Held,
     HoldConfirmed,
     HoldExtended,
@@ -102,6 +106,7 @@ impl CapacityCause {
         match self {
             Self::Booked => "booked",
             Self::Cancelled => "cancelled",
+            Self::CancelledInPart => "cancelled-in-part",
             Self::Held => "held",
             Self::HoldConfirmed => "hold-confirmed",
             Self::HoldExtended => "hold-extended",
@@ -121,6 +126,7 @@ impl FromStr for CapacityCause {
         let all = [
             Self::Booked,
             Self::Cancelled,
+            Self::CancelledInPart,
             Self::Held,
             Self::HoldConfirmed,
             Self::HoldExtended,
@@ -178,6 +184,9 @@ pub(crate) struct Announcement {
 pub(crate) enum RequestRoute {
     Bookings,
     Holds,
+    Cancellations,
+    /// Cancellations by others than the customer.
+    OrganizersCancellations,
 }
 
 impl RequestRoute {
@@ -185,6 +194,8 @@ impl RequestRoute {
         match self {
             Self::Bookings => "bookings",
             Self::Holds => "holds",
+            Self::Cancellations => "cancellations",
+            Self::OrganizersCancellations => "organizers-cancellations",
         }
     }
 }

@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 
 use boxoffice_engine::{
-    AddOperator, Caller, CreateEvent, CreateTenant, CreateUser, EmailAddress, Engine, Event,
-    EventDetails, EventStatus, Label, NewTicketType, PageRequest, Prose, Reminder, Result,
-    TenantId, TenantSettings, User, UserRole,
+    AddOperator, Caller, CancellationTerms, CreateEvent, CreateTenant, CreateUser, EmailAddress,
+    Engine, Event, EventDetails, EventStatus, Label, NewTicketType, PageRequest, Prose, Reminder,
+    Result, TenantId, TenantSettings, User, UserRole,
 };
 use jiff::{Span, Timestamp};
 
@@ -244,5 +244,6 @@ fn demo_event() -> Result<CreateEvent> {
         status: EventStatus::Published,
         ticket_types: vec![NewTicketType::general(EVENT_TICKETS)],
         total_tickets: None,
+        cancellation_terms: CancellationTerms::default(),
     })
 }

@@ -381,6 +381,7 @@ async fn dear_event(scene: &Scene) -> boxoffice_engine::EventId {
         status: EventStatus::Published,
         ticket_types: vec![kind],
         total_tickets: None,
+        cancellation_terms: Default::default(),
     };
     let events = scene.platform.engine.events();
     let event = events.create(&scene.organizer, command).await;

@@ -1,9 +1,9 @@
 //! Goal: whatever is asked of the booking core in whatever order, its counters and answers are those of a model that fits
 //! a screen, and its books can be recomputed.
 //!
-//! Method: random sequences of bookings, duplicates, holds, confirmations, cancellations, resizings, passing time and
-//! crashes (the engine is dropped and opened again on its folder), each on an event of its own, compared with the model
-//! after every step; at the end of a sequence the event is verified. A sequence that fails is shrunk, and its seed is
+//! Method: random sequences of bookings, duplicates, holds, confirmations, whole and partial cancellations, resizings, passing
+//! time and crashes (the engine is dropped and opened again on its folder), each on an event of its own, compared with the
+//! model and verified after every step. A sequence that fails is shrunk, and its seed is
 //! kept in `failures.seeds` and tried first from then on.
 
 mod model;
@@ -12,8 +12,8 @@ mod world;
 use std::{sync::Mutex, time::Duration};
 
 use boxoffice_engine::{
-    BookLine, BookTickets, BookingStatus, Caller, ErrorCode, Event, HoldTickets, IdempotencyKey,
-    NewTicketType, PageRequest, UpdateEvent, ports::Clock as _,
+    BookLine, BookTickets, BookingStatus, Caller, CancelTickets, ErrorCode, Event, HoldTickets,
+    IdempotencyKey, NewTicketType, PageRequest, UpdateEvent, ports::Clock as _,
 };
 use boxoffice_tests::{Patience, is_long_run, wait_for};
 use proptest::{
@@ -44,6 +44,10 @@ enum Step {
     Extend(usize),
     Release(usize),
     Cancel(usize),
+    CancelSome {
+        index: usize,
+        quantities: [u32; 2],
+    },
     Resize {
         capacities: [u32; 2],
         total: Option<u32>,
@@ -63,7 +67,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => any::<usize>().prop_map(Step::Confirm),
         2 => any::<usize>().prop_map(Step::Extend),
         2 => any::<usize>().prop_map(Step::Release),
-        4 => any::<usize>().prop_map(Step::Cancel),
+        3 => any::<usize>().prop_map(Step::Cancel),
+        4 => (any::<usize>(), quantities())
+            .prop_map(|(index, quantities)| Step::CancelSome { index, quantities }),
         2 => ([1..9_u32, 1..7_u32], proptest::option::of(1..14_u32))
             .prop_map(|(capacities, total)| Step::Resize { capacities, total }),
         2 => (0..900_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
@@ -106,6 +112,9 @@ impl Run<'_> {
             Step::Extend(index) => self.extend(index).await?,
             Step::Release(index) => self.release(index).await?,
             Step::Cancel(index) => self.cancel(index).await?,
+            Step::CancelSome { index, quantities } => {
+                self.cancel_some(index, at_least_one(quantities)).await?;
+            }
             Step::Resize { capacities, total } => self.resize(capacities, total).await?,
             Step::Pass(time) => self.pass(time).await,
             Step::CallOff => {
@@ -152,11 +161,7 @@ impl Run<'_> {
                 let expected = self.model.order(quantities);
                 prop_assert_eq!(booked.map(drop), expected);
                 if let Ok(id) = booked {
-                    self.model.bookings.push(ModelBooking {
-                        id,
-                        quantities,
-                        is_cancelled: false,
-                    });
+                    self.model.bookings.push(ModelBooking::new(id, quantities));
                     if let Some(key) = key {
                         self.model.keys.insert((customer, key), (quantities, id));
                     }
@@ -223,11 +228,8 @@ impl Run<'_> {
             HoldIs::Held if self.model.is_off => Err(ErrorCode::EventCancelled),
             HoldIs::Held => {
                 self.model.holds[index].state = HoldIs::Confirmed;
-                self.model.bookings.push(ModelBooking {
-                    id: hold.id.booking(),
-                    quantities: hold.quantities,
-                    is_cancelled: false,
-                });
+                let booking = ModelBooking::new(hold.id.booking(), hold.quantities);
+                self.model.bookings.push(booking);
                 Ok(hold.id.booking())
             }
         };
@@ -292,9 +294,44 @@ impl Run<'_> {
             Ok(BookingStatus::Cancelled)
         );
         // With the event off, its counters stay as they were.
-        if !self.model.is_off {
-            self.model.bookings[index].is_cancelled = true;
+        let booking = &mut self.model.bookings[index];
+        if !self.model.is_off && !booking.is_cancelled {
+            booking.give_back(booking.quantities);
         }
+        Ok(())
+    }
+
+    async fn cancel_some(
+        &mut self,
+        index: usize,
+        quantities: [u32; 2],
+    ) -> Result<(), TestCaseError> {
+        let Some(index) = index.checked_rem(self.model.bookings.len()) else {
+            return Ok(());
+        };
+        let booking = self.model.bookings[index].clone();
+        let command = CancelTickets {
+            lines: Some(self.lines(quantities)),
+            ..CancelTickets::all(booking.id)
+        };
+        let bookings = self.world.engine().bookings();
+        let cancelled = bookings
+            .cancel_tickets(&self.world.organizer, command)
+            .await;
+        let cancelled = cancelled
+            .map(|booking| booking.refund_minor())
+            .map_err(|error| error.code());
+        let too_many = (0..2).any(|kind| quantities[kind] > booking.quantities[kind]);
+        let expected = if self.model.is_off || booking.is_cancelled {
+            Err(ErrorCode::BookingCancelled)
+        } else if too_many {
+            Err(ErrorCode::FieldInvalid)
+        } else {
+            let booking = &mut self.model.bookings[index];
+            booking.give_back(quantities);
+            Ok(u64::from(booking.given_back) * 100)
+        };
+        prop_assert_eq!(cancelled, expected);
         Ok(())
     }
 
@@ -319,6 +356,7 @@ impl Run<'_> {
             status: boxoffice_engine::EventStatus::Published,
             ticket_types: ticket_types.collect(),
             total_tickets: wanted,
+            cancellation_terms: Default::default(),
             notify_customers: Some(false),
         };
         let resized = events.update(&self.world.organizer, command).await;
@@ -368,10 +406,26 @@ impl Run<'_> {
         let counters = (seen.total_tickets, seen.tickets_sold, seen.tickets_held);
         prop_assert_eq!(counters, (self.model.total, total(sold), total(held)));
         prop_assert!(total(sold) + total(held) <= seen.total_tickets);
-        Ok(())
+        self.verify().await.map(drop)
     }
 
-    /// Compares the list of bookings with the model, and recomputes the event's counters.
+    /// Recomputes the event's counters from its books. Answers the cursor behind it.
+    async fn verify(&self) -> Result<Option<String>, TestCaseError> {
+        let page = PageRequest {
+            cursor: self.world.verified.clone(),
+            limit: 100,
+        };
+        let operators = self.world.engine().operators();
+        let verified = operators.verify(&Caller::operator(), page).await;
+        let mut behind = None;
+        for verdict in verified.expect("verdicts").items {
+            prop_assert_eq!(verdict.difference, None, "event {}", verdict.event);
+            behind = Some(format!("{}/{}", verdict.tenant, verdict.event));
+        }
+        Ok(behind)
+    }
+
+    /// Compares the list of bookings with the model.
     async fn close(&mut self) -> Result<(), TestCaseError> {
         let engine = self.world.engine().clone();
         let page = PageRequest {
@@ -386,25 +440,23 @@ impl Run<'_> {
             .expect("a list")
             .items
             .into_iter()
-            .map(|booking| (booking.id, booking.status == BookingStatus::Cancelled))
+            .map(|booking| {
+                let is_cancelled = booking.status == BookingStatus::Cancelled;
+                (booking.id, is_cancelled, booking.tickets())
+            })
             .collect();
         let off = self.model.is_off;
         let known = self.model.bookings.iter();
         let mut known: Vec<_> = known
-            .map(|booking| (booking.id, booking.is_cancelled || off))
+            .map(|booking| {
+                let is_cancelled = booking.is_cancelled || off;
+                (booking.id, is_cancelled, total(booking.quantities))
+            })
             .collect();
         listed.sort();
         known.sort();
         prop_assert_eq!(listed, known);
-        let page = PageRequest {
-            cursor: self.world.verified.clone(),
-            limit: 100,
-        };
-        let verified = engine.operators().verify(&Caller::operator(), page).await;
-        for verdict in verified.expect("verdicts").items {
-            prop_assert_eq!(verdict.difference, None, "event {}", verdict.event);
-            self.world.verified = Some(format!("{}/{}", verdict.tenant, verdict.event));
-        }
+        self.world.verified = self.verify().await?;
         Ok(())
     }
 }

@@ -18,6 +18,32 @@ pub(super) struct ModelBooking {
     pub(super) id: BookingId,
     pub(super) quantities: [u32; 2],
     pub(super) is_cancelled: bool,
+    /// Tickets that were given back.
+    pub(super) given_back: u32,
+}
+
+impl ModelBooking {
+    pub(super) fn new(id: BookingId, quantities: [u32; 2]) -> Self {
+        Self {
+            id,
+            quantities,
+            is_cancelled: false,
+            given_back: 0,
+        }
+    }
+
+    /// Takes tickets back; one of which nothing is left is cancelled, and keeps what it had last.
+    pub(super) fn give_back(&mut self, quantities: [u32; 2]) {
+        self.given_back += total(quantities);
+        if self.quantities == quantities {
+            self.is_cancelled = true;
+        } else {
+            self.quantities = [
+                self.quantities[0] - quantities[0],
+                self.quantities[1] - quantities[1],
+            ];
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

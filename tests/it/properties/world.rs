@@ -76,6 +76,7 @@ impl World {
                 .map(|(capacity, name)| ticket_type(name, *capacity))
                 .collect(),
             total_tickets: Some(model.total),
+            cancellation_terms: Default::default(),
         };
         let events = self.engine().events();
         events

@@ -303,7 +303,7 @@ const ROWS: &[Row] = &[
         "/api/bookings/{id}/cancel",
         Door::Customer(404),
         Thing::Booking,
-        None,
+        Some(|_| json!({})),
         200,
     ),
     row(

@@ -36,6 +36,8 @@ pub(super) struct Scene {
     unsubscribed: HashSet<UserId>,
     pub(super) users: HashMap<UserId, User>,
     pub(super) bookings: HashMap<UserId, Vec<Booking>>,
+    /// Customers to whom a cancellation left tickets of the event.
+    pub(super) with_tickets_left: HashSet<UserId>,
     /// What older versions of the event said, as far as these blocks need them.
     pub(super) versions: HashMap<u64, EventDetails>,
 }
@@ -124,8 +126,28 @@ impl Queues {
                 _ => Ok(None),
             }
         };
+        let with_tickets_left = async {
+            match block.kind {
+                NotificationKind::BookingCancelled => {
+                    let notifications = &modules.notifications;
+                    notifications
+                        .with_active_bookings(tenant, block.event, &customers)
+                        .await
+                }
+                _ => Ok(HashSet::new()),
+            }
+        };
         let subscriptions = &modules.subscriptions;
-        let (of_tenant, event, users, bookings, notification, announcement, unsubscribed) = tokio::try_join!(
+        let (
+            of_tenant,
+            event,
+            users,
+            bookings,
+            notification,
+            announcement,
+            unsubscribed,
+            with_tickets_left,
+        ) = tokio::try_join!(
             modules.tenants.get(tenant),
             modules.events.find(tenant, block.event),
             modules.users.find_many(tenant, &customers),
@@ -133,6 +155,7 @@ impl Queues {
             notification,
             announcement,
             subscriptions.unsubscribed(tenant, block.kind, &customers),
+            with_tickets_left,
         )?;
         let mut scene = Scene {
             words: super::words::TenantWords::of(&self.0, tenant).await,
@@ -144,6 +167,7 @@ impl Queues {
             unsubscribed,
             users: users.into_iter().map(|user| (user.id, user)).collect(),
             bookings,
+            with_tickets_left,
             versions: HashMap::new(),
         };
         if block.kind == NotificationKind::EventUpdated {

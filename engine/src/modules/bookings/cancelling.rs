@@ -1,114 +1,349 @@
-//! Giving tickets back.
+//! Giving tickets back: all or some of a booking's, by its customer under the event's terms or by the organizer.
 //!
-//! Called by the bookings module. Calls the bookings repository.
+//! Called by the bookings module. Calls the bookings and events repositories.
 
-use jiff::Timestamp;
+use std::time::Duration;
 
-use super::{ATTEMPTS_MAX, CancelDecision, Rules, counters::taken_back, placing::mails_about};
+use jiff::{Span, Timestamp};
+
+use super::{
+    ATTEMPTS_MAX, CancelDecision, Rules,
+    counters::taken_back,
+    placing::{key_reused, mails_about},
+};
 use crate::{
-    Error, Result,
+    Error, ErrorCode, ErrorKind, Result,
     modules::repositories::{
-        GroupQuestion, INVENTORY_MOVED, InventoryChange, POLICIES_MOVED, StepError,
-        pause_after_conflict,
+        CancelStep, GroupQuestion, GroupSnapshot, INVENTORY_MOVED, InventoryChange, POLICIES_MOVED,
+        RecordedRequest, StepError, pause_after_conflict,
     },
     types::{
-        Booking, BookingId, BookingStatus, CancelCause, CapacityCause, EventStatus, NotificationId,
-        NotificationKind, TenantId,
+        BookLine, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
+        CancellationTerms, CapacityCause, EventStatus, Inventory, NotificationId, NotificationKind,
+        RequestKey, TenantId, chosen, closed, share_of, total_of, without,
     },
 };
 
+/// A cancellation on its way to the transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestedCancellation {
+    pub(crate) booking: BookingId,
+    /// What is to be cancelled; none for all that is left.
+    pub(crate) lines: Option<Vec<BookLine>>,
+    pub(crate) cause: CancelCause,
+    /// Its Idempotency-Key with the hash of the request it stands for.
+    pub(crate) idempotency: Option<(RequestKey, String)>,
+}
+
+/// What is to be known before policies are asked about a cancellation.
+pub(crate) enum BeforeCancelling {
+    /// There is nothing to decide: it was done before.
+    Answered(Booking),
+    Open {
+        booking: Booking,
+        /// What is to be cancelled, at the prices that were booked.
+        lines: Vec<BookingLine>,
+        /// Tickets of the event that the customer booked or holds.
+        tickets_in_event: u32,
+    },
+}
+
+/// What a cancellation is decided on.
+struct Sight {
+    snapshot: GroupSnapshot,
+    inventory: Inventory,
+    booking: Booking,
+    /// When the event began in the version that was booked, and its terms then, if it was another one.
+    booked_terms: Option<(Timestamp, CancellationTerms)>,
+}
+
+/// What comes of a request.
+enum Verdict {
+    Answered(Booking),
+    Cancel {
+        lines: Vec<BookingLine>,
+        refund_minor: u64,
+    },
+}
+
 impl Rules {
-    /// Cancels a booking in its turn among the event's bookings.
+    /// What a customer's cancellation would cancel, or its answer if it was done before.
+    pub(super) async fn before_cancelling(
+        &self,
+        tenant: &TenantId,
+        request: &RequestedCancellation,
+    ) -> Result<BeforeCancelling> {
+        let sight = self.cancel_sight(tenant, request).await?;
+        Ok(match sight.judge(request, None, self.surroundings.now())? {
+            Verdict::Answered(booking) => BeforeCancelling::Answered(booking),
+            Verdict::Cancel { lines, .. } => BeforeCancelling::Open {
+                tickets_in_event: sight.tickets_in_event(),
+                booking: sight.booking,
+                lines,
+            },
+        })
+    }
+
+    /// Cancels tickets of a booking in its turn among the event's bookings; none if what the policies decided on has
+    /// moved.
     pub(super) async fn cancel(
         &self,
         tenant: &TenantId,
-        id: BookingId,
-        cause: CancelCause,
+        request: &RequestedCancellation,
         decision: Option<CancelDecision>,
     ) -> Result<Option<Booking>> {
         let change = self.surroundings.next_id();
         let notification = NotificationId::from_ulid(self.surroundings.next_id());
+        let mut is_open = false;
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
                 pause_after_conflict(attempt).await;
             }
-            // The inventory is read first: whatever happens to the booking after that moves it.
-            let question = GroupQuestion {
-                customers: vec![id.customer()],
-                ..GroupQuestion::default()
+            let sight = match self.cancel_sight(tenant, request).await {
+                // Only the booking itself can tell what became of an attempt whose answer was lost.
+                Err(error) if is_open && error.kind() == ErrorKind::Unavailable => continue,
+                sight => sight?,
             };
-            let snapshot = self
-                .repository
-                .read_group(tenant, id.event(), &question)
-                .await?;
-            let tickets = snapshot.tickets.get(&id.customer()).copied().unwrap_or(0);
-            let (Some(inventory), Some(booking)) =
-                (snapshot.inventory, self.repository.find(tenant, id).await?)
-            else {
-                return Err(Error::not_found("booking", id));
+            let now = self.surroundings.now();
+            let (lines, refund_minor) = match sight.judge(request, Some(notification), now)? {
+                Verdict::Answered(booking) => {
+                    // Perhaps it is our own, whose answer was lost.
+                    self.surroundings.owed.notify_one();
+                    return Ok(Some(booking));
+                }
+                Verdict::Cancel {
+                    lines,
+                    refund_minor,
+                } => (lines, refund_minor),
             };
-            if booking.status == BookingStatus::Cancelled
-                || inventory.status == EventStatus::Cancelled
-            {
-                return Ok(Some(read_with_event(
-                    booking,
-                    inventory.status,
-                    self.surroundings.now(),
-                )));
-            }
-            if let Some(decision) = decision
-                && (decision.policy_version != snapshot.policy_version
-                    || decision
-                        .seen
-                        .is_some_and(|seen| seen != (inventory.event_version, tickets)))
-            {
+            if decision.is_some_and(|decision| sight.has_moved(decision)) {
                 return Ok(None);
             }
-            let now = self.surroundings.now();
-            let cancelled = Booking {
-                status: BookingStatus::Cancelled,
-                cancelled: Some((cause, now)),
-                ..booking.clone()
+            let (event_inventory, booking) = (sight.inventory, sight.booking);
+            let cancellation = Cancellation {
+                notification,
+                cause: request.cause,
+                at: now,
+                lines,
+                refund_minor,
             };
             let change = InventoryChange {
-                inventory: taken_back(inventory.clone(), &booking.lines),
-                before: inventory,
+                inventory: taken_back(event_inventory.clone(), &cancellation.lines),
+                before: event_inventory,
                 change,
                 attempt,
-                cause: CapacityCause::Cancelled,
+                cause: match without(&booking.lines, &cancellation.lines).is_empty() {
+                    true => CapacityCause::Cancelled,
+                    false => CapacityCause::CancelledInPart,
+                },
                 at: now,
             };
-            let mails = mails_about(
-                tenant,
-                notification,
-                NotificationKind::BookingCancelled,
-                &[id],
-                now,
-            );
-            match self
-                .repository
-                .cancel(
-                    tenant,
-                    &cancelled,
-                    &change,
-                    &mails,
-                    decision.map(|decision| decision.policy_version),
-                )
-                .await
-            {
+            let after = cancelled(booking, cancellation);
+            let kind = NotificationKind::BookingCancelled;
+            let recorded = request.idempotency.as_ref().map(|(key, hash)| {
+                let recorded = RecordedRequest {
+                    request_hash: hash.clone(),
+                    booking: after.id,
+                    cancellations: after.cancellations.len(),
+                };
+                (key.clone(), recorded)
+            });
+            let step = CancelStep {
+                change,
+                mails: mails_about(tenant, notification, kind, &[after.id], now),
+                policy_version: decision.map(|decision| decision.policy_version),
+                recorded,
+                recorded_until: now
+                    .checked_add(Span::new().hours(24))
+                    .unwrap_or(Timestamp::MAX),
+                booking: after,
+            };
+            match self.repository.cancel(tenant, &step).await {
                 Ok(()) => {
                     self.surroundings.owed.notify_one();
-                    return Ok(Some(cancelled));
+                    return Ok(Some(step.booking));
                 }
-                // A lost answer is settled by reading again: a booking that is cancelled now is answered as it is.
-                Err(StepError::Conflict | StepError::Lost(_)) => {}
+                // Settled by reading again: the booking says whether it has this cancellation.
+                Err(StepError::Lost(_)) => is_open = true,
+                // The same key at the same time elsewhere: its answer is found there.
+                Err(StepError::Conflict | StepError::Exists(_)) => {}
                 Err(error) if error.is_guard(INVENTORY_MOVED) || error.is_guard(POLICIES_MOVED) => {
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(StepError::Conflict.into())
+        match is_open {
+            true => Err(Error::new(
+                ErrorCode::OutcomeUnknown,
+                "The database went away while the cancellation was written. Look at the booking, or send the request \
+                 again with the same Idempotency-Key.",
+            )
+            .retry_after(Duration::from_secs(5))),
+            false => Err(StepError::Conflict.into()),
+        }
     }
+
+    /// Reads what a cancellation is decided on.
+    async fn cancel_sight(
+        &self,
+        tenant: &TenantId,
+        request: &RequestedCancellation,
+    ) -> Result<Sight> {
+        let id = request.booking;
+        let key = request.idempotency.as_ref().map(|(key, _)| key.clone());
+        // The inventory is read first: whatever happens to the booking after that moves it.
+        let question = GroupQuestion {
+            keys: key.into_iter().collect(),
+            customers: vec![id.customer()],
+            ..GroupQuestion::default()
+        };
+        let mut snapshot = self
+            .repository
+            .read_group(tenant, id.event(), &question)
+            .await?;
+        let (Some(inventory), Some(booking)) = (
+            snapshot.inventory.take(),
+            self.repository.find(tenant, id).await?,
+        ) else {
+            return Err(Error::not_found("booking", id));
+        };
+        let is_older = booking.event_version != inventory.event_version;
+        let booked_terms = match is_older && request.cause == CancelCause::Customer {
+            true => {
+                let version = booking.event_version;
+                self.events.old_terms(tenant, id.event(), version).await?
+            }
+            false => None,
+        };
+        Ok(Sight {
+            snapshot,
+            inventory,
+            booking,
+            booked_terms,
+        })
+    }
+}
+
+impl Sight {
+    fn tickets_in_event(&self) -> u32 {
+        let customer = self.booking.customer;
+        self.snapshot.tickets.get(&customer).copied().unwrap_or(0)
+    }
+
+    /// Whether what the policies decided on is no longer so.
+    fn has_moved(&self, decision: CancelDecision) -> bool {
+        let now = (self.inventory.event_version, self.tickets_in_event());
+        decision.policy_version != self.snapshot.policy_version
+            || decision.seen.is_some_and(|seen| seen != now)
+    }
+
+    /// Decides about a request; `own` names the cancellation that it would be, or was if its answer was lost.
+    fn judge(
+        &self,
+        request: &RequestedCancellation,
+        own: Option<NotificationId>,
+        now: Timestamp,
+    ) -> Result<Verdict> {
+        let booking = &self.booking;
+        if let Some((key, hash)) = &request.idempotency
+            && let Some(recorded) = self.snapshot.recorded.get(key)
+        {
+            return match recorded.request_hash == *hash {
+                true => Ok(Verdict::Answered(booking.as_of(recorded.cancellations))),
+                false => Err(key_reused()),
+            };
+        }
+        let mut done = booking.cancellations.iter();
+        if let Some(index) = done.position(|one| Some(one.notification) == own) {
+            return Ok(Verdict::Answered(booking.as_of(index + 1)));
+        }
+        let is_off = self.inventory.status == EventStatus::Cancelled;
+        if is_off || booking.status == BookingStatus::Cancelled {
+            return match request.lines {
+                None => Ok(Verdict::Answered(read_with_event(
+                    booking.clone(),
+                    self.inventory.status,
+                    now,
+                ))),
+                Some(_) => Err(Error::new(
+                    ErrorCode::BookingCancelled,
+                    "This booking is cancelled already, and holds no tickets that could be.",
+                )),
+            };
+        }
+        let lines = match &request.lines {
+            None => booking.lines.clone(),
+            Some(wanted) => chosen(&booking.lines, wanted)?,
+        };
+        let left = without(&booking.lines, &lines);
+        if !left.is_empty() && booking.cancellations.len() + 1 >= Cancellation::PER_BOOKING_MAX {
+            return Err(Error::field(
+                "lines",
+                "A booking is cancelled in part 99 times at most; cancel the rest at once, without lines.",
+            ));
+        }
+        let percent = match request.cause {
+            CancelCause::Customer => {
+                self.leaves_enough(request, &left)?;
+                self.percent_back(now)?
+            }
+            CancelCause::Organizer | CancelCause::Event => 100,
+        };
+        Ok(Verdict::Cancel {
+            refund_minor: share_of(total_of(&lines), percent)?,
+            lines,
+        })
+    }
+
+    /// Refuses what would leave fewer tickets of a type than one booking may have; none at all are fine.
+    fn leaves_enough(&self, request: &RequestedCancellation, left: &[BookingLine]) -> Result<()> {
+        let wanted = request.lines.iter().flatten().enumerate();
+        for (index, wanted) in wanted {
+            let same = |line: &&BookingLine| match &wanted.ticket_type {
+                Some(id) => line.ticket_type == *id,
+                None => true,
+            };
+            let Some(line) = left.iter().find(same) else {
+                continue;
+            };
+            let mut types = self.inventory.ticket_types.iter();
+            let fewest = types
+                .find(|kind| kind.id == line.ticket_type)
+                .map_or(1, |kind| kind.min_per_booking);
+            if line.quantity < fewest {
+                return Err(Error::field(
+                    format!("lines[{index}].quantity"),
+                    format!("Keep at least {fewest} of these tickets, or none."),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The share that a customer gets back: under the event's terms, or those that were booked if they are better.
+    fn percent_back(&self, now: Timestamp) -> Result<u32> {
+        let (terms, starts_at) = (&self.inventory.cancellation_terms, self.inventory.starts_at);
+        let booked = self.booked_terms.as_ref().filter(|_| now <= starts_at);
+        let booked = booked.and_then(|(began_at, terms)| terms.refund_percent(*began_at, now));
+        let percent = terms.refund_percent(starts_at, now).max(booked);
+        percent.ok_or_else(|| closed(terms))
+    }
+}
+
+/// A booking after a cancellation.
+fn cancelled(booking: Booking, cancellation: Cancellation) -> Booking {
+    let mut after = booking;
+    let left = without(&after.lines, &cancellation.lines);
+    if left.is_empty() {
+        after.status = BookingStatus::Cancelled;
+        after.cancelled = Some((cancellation.cause, cancellation.at));
+    } else {
+        after.total_minor = total_of(&left);
+        let before = std::mem::replace(&mut after.lines, left);
+        after.booked_lines.get_or_insert(before);
+    }
+    after.cancellations.push(cancellation);
+    after
 }
 
 /// A booking as its event's status makes it read: with the event called off, so is the booking, whether that is written

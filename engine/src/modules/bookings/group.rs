@@ -24,8 +24,7 @@ use crate::{
         },
     },
     types::{
-        Booking, BookingId, BookingStatus, EventId, Hold, HoldId, HoldStatus, NotificationId,
-        TenantId, UserId,
+        Booking, BookingId, EventId, Hold, HoldId, HoldStatus, NotificationId, TenantId, UserId,
     },
 };
 
@@ -221,11 +220,7 @@ impl Rules {
     async fn made_booking(&self, tenant: &TenantId, id: BookingId) -> Result<Booking> {
         let booking = self.repository.find(tenant, id).await?;
         let booking = booking.ok_or_else(|| Error::internal("a recorded booking is gone"))?;
-        Ok(Booking {
-            status: BookingStatus::Confirmed,
-            cancelled: None,
-            ..booking
-        })
+        Ok(booking.as_of(0))
     }
 }
 

@@ -12,19 +12,19 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-pub(crate) use cancelling::read_with_event;
+pub(crate) use cancelling::{BeforeCancelling, RequestedCancellation, read_with_event};
 use holds::ExpiryFloor;
 
 use super::{
     Surroundings,
     lanes::{Lanes, Waiting},
-    repositories::{BookingsRepository, GroupQuestion, HoldsRepository},
+    repositories::{BookingsRepository, EventsRepository, GroupQuestion, HoldsRepository},
 };
 use crate::{
     Error, Result,
     types::{
-        BookLine, Booking, BookingId, CancelCause, DecisionRecord, EventId, Hold, HoldId,
-        IdempotencyKey, Inventory, Page, PageRequest, RequestKey, RequestRoute, TenantId, UserId,
+        BookLine, Booking, BookingId, DecisionRecord, EventId, Hold, HoldId, IdempotencyKey,
+        Inventory, Page, PageRequest, RequestKey, RequestRoute, TenantId, UserId,
     },
 };
 
@@ -127,6 +127,7 @@ pub(crate) struct BookingsModule {
 struct Rules {
     repository: Arc<BookingsRepository>,
     holds: HoldsRepository,
+    events: Arc<EventsRepository>,
     lanes: Arc<Lanes>,
     expiry_floor: ExpiryFloor,
     surroundings: Surroundings,
@@ -136,6 +137,7 @@ impl BookingsModule {
     pub(super) fn new(
         repository: Arc<BookingsRepository>,
         holds: HoldsRepository,
+        events: Arc<EventsRepository>,
         lanes: Arc<Lanes>,
         surroundings: Surroundings,
     ) -> Self {
@@ -143,6 +145,7 @@ impl BookingsModule {
             rules: Arc::new(Rules {
                 repository,
                 holds,
+                events,
                 lanes,
                 expiry_floor: ExpiryFloor::default(),
                 surroundings,
@@ -222,22 +225,6 @@ impl BookingsModule {
         self.rules.expire_holds().await
     }
 
-    /// Tickets of an event that a customer booked or holds.
-    pub(crate) async fn tickets_of(
-        &self,
-        tenant: &TenantId,
-        event: EventId,
-        customer: UserId,
-    ) -> Result<u32> {
-        let question = GroupQuestion {
-            customers: vec![customer],
-            ..GroupQuestion::default()
-        };
-        let repository = &self.rules.repository;
-        let snapshot = repository.read_group(tenant, event, &question).await?;
-        Ok(snapshot.tickets.get(&customer).copied().unwrap_or(0))
-    }
-
     pub(crate) async fn find(
         &self,
         tenant: &TenantId,
@@ -279,18 +266,26 @@ impl BookingsModule {
         Ok(page.cut(rows, |booking| booking.id.to_string()))
     }
 
-    /// Cancels a booking and gives its tickets back; one that is cancelled already is answered as it is. None if what the
-    /// policies decided on has moved: ask them again.
+    /// What policies must see of a customer's cancellation, or its answer if it was done before.
+    pub(crate) async fn before_cancelling(
+        &self,
+        tenant: &TenantId,
+        request: &RequestedCancellation,
+    ) -> Result<BeforeCancelling> {
+        self.rules.before_cancelling(tenant, request).await
+    }
+
+    /// Cancels tickets of a booking, which are free then. A booking that is cancelled already is answered as it is, if all
+    /// of it was to be. None if what the policies decided on has moved: ask them again.
     pub(crate) async fn cancel(
         &self,
         tenant: &TenantId,
-        id: BookingId,
-        cause: CancelCause,
+        request: &RequestedCancellation,
         decision: Option<CancelDecision>,
     ) -> Result<Option<Booking>> {
-        let key = (tenant.clone(), id.event());
+        let key = (tenant.clone(), request.booking.event());
         let turn = self.rules.lanes.turn(&key).await;
-        let outcome = self.rules.cancel(tenant, id, cause, decision).await;
+        let outcome = self.rules.cancel(tenant, request, decision).await;
         self.rules.lanes.done(&key, turn);
         outcome
     }

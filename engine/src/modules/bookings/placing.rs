@@ -124,6 +124,7 @@ fn recorded(
     let recorded = RecordedRequest {
         request_hash,
         booking,
+        cancellations: 0,
     };
     Some((key, recorded))
 }
@@ -185,6 +186,8 @@ impl Draft<'_> {
             status: BookingStatus::Confirmed,
             cancelled: None,
             lines: order.lines,
+            booked_lines: None,
+            cancellations: Vec::new(),
             total_minor: order.total_minor,
             currency: self.left.currency.clone(),
             event_version: self.left.event_version,
@@ -248,6 +251,8 @@ impl Draft<'_> {
             status: BookingStatus::Confirmed,
             cancelled: None,
             lines: hold.lines.clone(),
+            booked_lines: None,
+            cancellations: Vec::new(),
             total_minor: hold.total_minor,
             currency: hold.currency.clone(),
             event_version: hold.event_version,

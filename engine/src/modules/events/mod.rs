@@ -90,6 +90,7 @@ impl EventsModule {
             waiting: 0,
             bookings: 0,
             ticket_types,
+            cancellation_terms: command.cancellation_terms.clone(),
         };
         let change = InventoryChange {
             inventory: inventory.clone(),
@@ -226,6 +227,7 @@ impl EventsModule {
                         starts_at: details.starts_at,
                         total,
                         ticket_types,
+                        cancellation_terms: command.cancellation_terms.clone(),
                         ..inventory.clone()
                     },
                     cause: CapacityCause::EventChanged,

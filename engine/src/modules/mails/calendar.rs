@@ -23,12 +23,16 @@ pub(super) struct CalendarFile {
 /// Writes the event for the recipient's calendar.
 ///
 /// The UID names the event alone, whatever the sender's address, and SEQUENCE is the event's version: a
-/// calendar that has the event changes its entry and adds no second one. An announcement has nothing for it.
+/// calendar that has the event changes its entry and adds no second one, however many bookings there are. An announcement
+/// has nothing for it, and neither has a cancellation that leaves its reader with tickets.
 pub(super) fn render(context: &MailContext<'_>) -> Option<CalendarFile> {
-    if context.kind == NotificationKind::EventAnnouncement {
-        return None;
-    }
     let (event, details) = (context.event, &context.event.details);
+    let stays = context.keeps_entry && event.status != EventStatus::Cancelled;
+    match context.kind {
+        NotificationKind::EventAnnouncement => return None,
+        NotificationKind::BookingCancelled if stays => return None,
+        _ => {}
+    }
     let ends_entry = matches!(
         context.kind,
         NotificationKind::BookingCancelled | NotificationKind::EventCancelled

@@ -39,6 +39,8 @@ pub(crate) struct MailContext<'a> {
     pub(crate) recipient: &'a User,
     /// The recipient's active bookings of the event, or the one booking the mail is about; at least one.
     pub(crate) bookings: &'a [Booking],
+    /// Whether the recipient has tickets of the event left, so that a cancellation leaves it in their calendar.
+    pub(crate) keeps_entry: bool,
     /// The installation's own address: the sender's, unless the tenant has one. Message-IDs end with its domain.
     pub(crate) mail_from: &'a EmailAddress,
     /// Names the delivery; the Message-ID is made of it.

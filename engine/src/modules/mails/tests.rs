@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use mail_parser::{Message, MessageParser, MimeHeaders as _};
 use serde_json::Value;
 
-use scene::{Scene, booking, label, time};
+use scene::{Scene, booking, cancellation, label, time};
 
 use super::*;
 use crate::{
@@ -278,6 +278,41 @@ async fn a_cancelled_booking_says_who_ended_it() {
 }
 
 #[tokio::test]
+async fn a_cancellation_says_what_went_what_stays_and_what_comes_back() {
+    let mut scene = Scene::new(NotificationKind::BookingCancelled);
+    let booking = &mut scene.bookings[0];
+    let mut later = cancellation(1);
+    later.notification = NotificationId::from_ulid(ulid::Ulid::from_parts(1, 10));
+    booking.booked_lines = Some(booking.lines.clone());
+    booking.cancellations = vec![cancellation(1), later];
+    booking.status = BookingStatus::Cancelled;
+    booking.cancelled = Some((CancelCause::Customer, Timestamp::UNIX_EPOCH));
+    // All of it is gone by now; this mail tells of the first ticket.
+    let composed = scene.compose().await;
+    let message = parse(&composed);
+    assert_eq!(message.subject(), Some("Tickets cancelled: Jazz Night"));
+    for part in [message.body_text(0).unwrap(), message.body_html(0).unwrap()] {
+        for words in [
+            "You cancelled",
+            "1 ticket",
+            "You get 6.25 EUR back.",
+            "What is left of your booking stands below.",
+            "Total: 12.50 EUR",
+        ] {
+            assert_holds(&part, words);
+        }
+    }
+    assert!(has_line(&calendar(&message), "STATUS:CANCELLED"));
+    scene.keeps_entry = true;
+    let composed = scene.compose().await;
+    assert_eq!(parse(&composed).attachment_count(), 0);
+    // A called-off event leaves every calendar.
+    scene.event.status = EventStatus::Cancelled;
+    let composed = scene.compose().await;
+    assert!(has_line(&calendar(&parse(&composed)), "METHOD:CANCEL"));
+}
+
+#[tokio::test]
 async fn a_late_confirmation_does_not_put_a_cancelled_event_back() {
     let mut scene = Scene::new(NotificationKind::BookingConfirmed);
     scene.event.status = EventStatus::Cancelled;
@@ -444,6 +479,7 @@ async fn the_data_has_one_shape() {
         [
             "announcement",
             "bookings",
+            "cancellation",
             "changes",
             "event",
             "kind",

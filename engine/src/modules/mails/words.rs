@@ -13,7 +13,10 @@ use super::MailContext;
 use crate::{
     Error, Result,
     ports::{RenderFailure, Rendered, Templates},
-    types::{Booking, BookingLine, CancelCause, Event, EventDetails, Label, NotificationKind},
+    types::{
+        Booking, BookingLine, BookingStatus, CancelCause, Cancellation, Event, EventDetails, Label,
+        NotificationKind,
+    },
 };
 
 /// Largest text or HTML part. Anchor: clients cut mails from about 100 KB on; this bounds what one plugin call
@@ -150,11 +153,17 @@ fn shortened(subject: &str) -> String {
 /// What templates see of a mail. The same shape for every mail: what is not known is `null`, lists may be empty.
 pub(super) fn data(context: &MailContext<'_>) -> Value {
     let (event, details) = (context.event, &context.event.details);
-    let bookings: Vec<Value> = context
-        .bookings
-        .iter()
-        .map(|booking| booking_data(event, booking))
-        .collect();
+    let cancellation = cancellation(context);
+    let bookings: Vec<Value> = match &cancellation {
+        // As this cancellation left it, whatever came after: that has a mail of its own.
+        Some((booking, _)) => vec![booking_data(event, booking)],
+        None => {
+            let bookings = context.bookings.iter();
+            bookings
+                .map(|booking| booking_data(event, booking))
+                .collect()
+        }
+    };
     let zone = details.time_zone.as_str();
     json!({
         "kind": context.kind,
@@ -172,6 +181,15 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
             "location": details.location,
         },
         "bookings": bookings,
+        "cancellation": cancellation.map(|(booking, one)| json!({
+            "cancelledBy": one.cause,
+            "isWhole": booking.status == BookingStatus::Cancelled,
+            "numTickets": one.tickets(),
+            "lines": lines_data(event, &one.lines, &booking.currency),
+            "refundMinor": one.refund_minor,
+            "refund": money(one.refund_minor, &booking.currency),
+            "hasTicketsLeft": context.keeps_entry,
+        })),
         "announcement": context.announcement.map(|announcement| json!({
             "subject": announcement.subject,
             "message": announcement.message.as_str().replace("\r\n", "\n").trim(),
@@ -181,7 +199,18 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
     })
 }
 
-fn booking_data(event: &Event, booking: &Booking) -> Value {
+/// What a mail about a cancellation is about, and the booking as that left it.
+fn cancellation(context: &MailContext<'_>) -> Option<(Booking, Cancellation)> {
+    if context.kind != NotificationKind::BookingCancelled {
+        return None;
+    }
+    let booking = context.bookings.first()?;
+    let mut all = booking.cancellations.iter().enumerate();
+    let (index, one) = all.find(|(_, one)| one.notification == context.notification)?;
+    Some((booking.as_of(index + 1), one.clone()))
+}
+
+fn lines_data(event: &Event, lines: &[BookingLine], currency: &str) -> Vec<Value> {
     let line = |line: &BookingLine| {
         let known = event
             .ticket_types
@@ -192,9 +221,13 @@ fn booking_data(event: &Event, booking: &Booking) -> Value {
             "name": known.map_or(line.ticket_type.as_str(), |known| known.name.as_str()),
             "quantity": line.quantity,
             "unitPriceMinor": line.unit_price_minor,
-            "unitPrice": money(u64::from(line.unit_price_minor), &booking.currency),
+            "unitPrice": money(u64::from(line.unit_price_minor), currency),
         })
     };
+    lines.iter().map(line).collect()
+}
+
+fn booking_data(event: &Event, booking: &Booking) -> Value {
     json!({
         "id": booking.id.to_string(),
         "status": booking.status,
@@ -203,7 +236,7 @@ fn booking_data(event: &Event, booking: &Booking) -> Value {
         "totalMinor": booking.total_minor,
         "total": money(booking.total_minor, &booking.currency),
         "currency": booking.currency,
-        "lines": booking.lines.iter().map(line).collect::<Vec<_>>(),
+        "lines": lines_data(event, &booking.lines, &booking.currency),
     })
 }
 

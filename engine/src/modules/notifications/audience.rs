@@ -2,13 +2,13 @@
 //!
 //! Called by the worker's use cases. Calls the bookings repository.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{NotificationsModule, deliveries::ClaimedBlock, fan_out::WALK_PAGE};
 use crate::{
     Result,
     types::{
-        Block, Booking, BookingId, BookingStatus, CancelCause, DeliveryState, EventStatus,
+        Block, Booking, BookingId, BookingStatus, CancelCause, DeliveryState, EventId, EventStatus,
         NotificationKind, TenantId, UserId,
     },
 };
@@ -43,6 +43,16 @@ impl NotificationsModule {
                 .await?;
         }
         Ok(by_customer)
+    }
+
+    /// Those of some blocks' customers who have a booking of the event that stands.
+    pub(crate) async fn with_active_bookings(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customers: &[UserId],
+    ) -> Result<HashSet<UserId>> {
+        self.bookings.with_active(tenant, event, customers).await
     }
 
     /// Bulk deliveries stand in customer order, so that one range of keys holds all of a block's bookings.

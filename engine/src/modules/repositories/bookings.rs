@@ -1,6 +1,6 @@
 //! Storage steps of bookings. Called by the bookings and notifications modules; calls models.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue};
@@ -31,6 +31,8 @@ pub(in crate::modules) struct RecordedRequest {
     pub(in crate::modules) request_hash: String,
     /// Its booking, or the booking that its hold would become.
     pub(in crate::modules) booking: BookingId,
+    /// How many cancellations that had in the answer.
+    pub(in crate::modules) cancellations: usize,
 }
 
 /// What a group needs to know; each list is at most as long as the group.
@@ -81,6 +83,20 @@ pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) policy_version: u64,
     /// What the policies saw and said, by the serial of the booking or hold.
     pub(in crate::modules) decisions: Vec<(Ulid, DecisionRecord)>,
+}
+
+/// What a cancellation writes: at most 7 rows.
+pub(in crate::modules) struct CancelStep {
+    /// The booking as it shall be.
+    pub(in crate::modules) booking: Booking,
+    pub(in crate::modules) change: InventoryChange,
+    pub(in crate::modules) mails: NewMails,
+    /// The version of the tenant's set of plugins that it was decided under, if any was asked.
+    pub(in crate::modules) policy_version: Option<u64>,
+    /// The request's Idempotency-Key, if it has one.
+    pub(in crate::modules) recorded: Option<(RequestKey, RecordedRequest)>,
+    /// Until when that is kept.
+    pub(in crate::modules) recorded_until: Timestamp,
 }
 
 pub(in crate::modules) struct BookingsRepository {
@@ -147,39 +163,29 @@ impl BookingsRepository {
             script.push(format!("INSERT INTO customer_booking {rows} RETURN NONE"));
         }
         add_holds(&mut script, tenant, &plan.holds);
-        if !plan.recorded.is_empty() {
-            let row = |(key, recorded): &(RequestKey, RecordedRequest)| IdempotencyRow {
-                id: IdempotencyRow::key(tenant, key),
-                request_hash: recorded.request_hash.clone(),
-                booking: BookingRow::key(tenant, recorded.booking),
-                expires_at: millisecond(plan.recorded_until),
-            };
-            let rows = script.bind(plan.recorded.iter().map(row).collect::<Vec<_>>());
-            script.push(format!("INSERT INTO idempotency {rows} RETURN NONE"));
-        }
+        add_recorded(&mut script, tenant, &plan.recorded, plan.recorded_until)?;
         add_decisions(&mut script, tenant, &plan.decisions)?;
         add_mails(&mut script, tenant, &plan.mails)?;
         self.db.run(&script).await.map(drop)
     }
 
-    /// Writes a booking as cancelled and its tickets as free, if the inventory is still as it was seen: at most 6 rows.
+    /// Writes a booking with what was cancelled of it, and its tickets as free, if the inventory is still as it was seen.
     pub(in crate::modules) async fn cancel(
         &self,
         tenant: &TenantId,
-        booking: &Booking,
-        change: &InventoryChange,
-        mails: &NewMails,
-        policy_version: Option<u64>,
+        step: &CancelStep,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
-        if let Some(version) = policy_version {
+        if let Some(version) = step.policy_version {
             add_policy_guard(&mut script, tenant, version);
         }
-        add_change(&mut script, tenant, change);
-        let key = script.bind(BookingRow::key(tenant, booking.id));
-        let row = script.bind(BookingRow::of(tenant, booking));
+        add_change(&mut script, tenant, &step.change);
+        let key = script.bind(BookingRow::key(tenant, step.booking.id));
+        let row = script.bind(BookingRow::of(tenant, &step.booking));
         script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
-        add_mails_about(&mut script, tenant, mails)?;
+        let recorded = step.recorded.as_slice();
+        add_recorded(&mut script, tenant, recorded, step.recorded_until)?;
+        add_mails_about(&mut script, tenant, &step.mails)?;
         self.db.run(&script).await.map(drop)
     }
 
@@ -210,6 +216,37 @@ impl BookingsRepository {
         let index = script.push(format!("SELECT * FROM {keys}"));
         let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(BookingRow::into_type).collect()
+    }
+
+    /// Those of some customers, at most as many as some blocks hold, who have a booking of an event that stands.
+    pub(in crate::modules) async fn with_active(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customers: &[UserId],
+    ) -> Result<HashSet<UserId>> {
+        let mut script = Script::of(tenant);
+        let event = script.bind(event.ulid().to_string());
+        let mut places = Vec::with_capacity(customers.len());
+        for customer in customers {
+            let key = script.bind(customer.ulid().to_string());
+            let index = script.push(format!(
+                "SELECT id FROM type::record('booking', [$tenant, {event}, {key}]..[$tenant, {event}, {key}, ..]) \
+                 WHERE cancelled_by = NONE LIMIT 1"
+            ));
+            places.push((*customer, index));
+        }
+        if places.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut answers = self.db.run_retrying(&script).await?;
+        let mut found = HashSet::new();
+        for (customer, index) in places {
+            if !answers.rows::<IdRow>(index)?.is_empty() {
+                found.insert(customer);
+            }
+        }
+        Ok(found)
     }
 
     /// A customer's bookings made before one of them, newest first; one more than the page holds, if there are more.
@@ -341,6 +378,33 @@ impl BookingsRepository {
     }
 }
 
+/// Adds requests that succeeded under their Idempotency-Keys: a row each.
+fn add_recorded(
+    script: &mut Script,
+    tenant: &TenantId,
+    recorded: &[(RequestKey, RecordedRequest)],
+    until: Timestamp,
+) -> Result<(), StepError> {
+    if recorded.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Vec::with_capacity(recorded.len());
+    for (key, recorded) in recorded {
+        let cancellations = u32::try_from(recorded.cancellations)
+            .map_err(|error| StepError::Other(error.into()))?;
+        rows.push(IdempotencyRow {
+            id: IdempotencyRow::key(tenant, key),
+            request_hash: recorded.request_hash.clone(),
+            booking: BookingRow::key(tenant, recorded.booking),
+            cancellations: (cancellations > 0).then_some(cancellations),
+            expires_at: millisecond(until),
+        });
+    }
+    let rows = script.bind(rows);
+    script.push(format!("INSERT INTO idempotency {rows} RETURN NONE"));
+    Ok(())
+}
+
 /// Writes down what a group asks for.
 fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQuestion) -> Places {
     let record = script.bind(InventoryRow::key(tenant, event));
@@ -412,6 +476,7 @@ fn snapshot(
             let answer = RecordedRequest {
                 request_hash: row.request_hash.clone(),
                 booking: booking_id(&row.booking)?,
+                cancellations: row.cancellations.unwrap_or(0) as usize,
             };
             recorded.insert(key.clone(), answer);
         }

@@ -5,12 +5,15 @@ use surrealdb::types::SurrealValue;
 use super::{
     db::{Db, Script, StepError},
     inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, add_change},
-    models::{EventRow, EventVersionRow, InventoryRow, NotificationRow},
+    models::{EventRow, EventVersionRow, InventoryRow, NotificationRow, OldTermsRow},
     notifications::{add_notification, add_owed, remove_notification, remove_owed},
 };
 use crate::{
     Result,
-    types::{EventDetails, EventId, Inventory, Owed, StoredEvent, StoredNotification, TenantId},
+    types::{
+        CancellationTerms, EventDetails, EventId, Inventory, Owed, StoredEvent, StoredNotification,
+        TenantId,
+    },
 };
 
 /// An organizer's change: at most 12 rows in one transaction.
@@ -121,6 +124,22 @@ impl EventsRepository {
             .map(|row| row.event.into_type())
             .transpose()?
             .map(|event| event.details))
+    }
+
+    /// When an event began in an older version, and until when that let customers cancel. Such rows never change.
+    pub(in crate::modules) async fn old_terms(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        version: u64,
+    ) -> Result<Option<(jiff::Timestamp, CancellationTerms)>> {
+        let mut script = Script::of(tenant);
+        let old = script.bind(EventVersionRow::key(tenant, event, version));
+        let old = script.push(format!(
+            "SELECT event.starts_at AS starts_at, cancellation_terms FROM ONLY {old}"
+        ));
+        let row: Option<OldTermsRow> = self.db.run_retrying(&script).await?.row(old)?;
+        row.map(OldTermsRow::into_type).transpose()
     }
 
     /// Up to `limit` events after one of them, in the order they were made, with their inventories.

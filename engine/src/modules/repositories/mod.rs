@@ -25,7 +25,7 @@ pub(in crate::modules) use announcements::{
     Announced, AnnouncementsRepository, NewAnnouncement, QUOTA_USED,
 };
 pub(in crate::modules) use bookings::{
-    BookingsRepository, GroupPlan, GroupQuestion, GroupSnapshot, RecordedRequest,
+    BookingsRepository, CancelStep, GroupPlan, GroupQuestion, GroupSnapshot, RecordedRequest,
 };
 pub(in crate::modules) use db::{CONFLICTS_MAX, Db, StepError, SystemScope, pause_after_conflict};
 pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};

@@ -8,11 +8,11 @@ use surrealdb::types::SurrealValue;
 
 use super::{
     db::{Db, Script, StepError, SystemScope},
-    models::{BookingLineRow, CapacityLedgerRow, IdRow, InventoryRow},
+    models::{BookingLineRow, BookingRow, CapacityLedgerRow, IdRow, InventoryRow},
 };
 use crate::{
     Result,
-    types::{CapacityEntry, EventId, Inventory, TenantId, TicketTypeId},
+    types::{Booking, BookingId, CapacityEntry, EventId, Inventory, TenantId, TicketTypeId},
 };
 
 /// Longest read of one event: all its bookings are counted in it, some 100,000 a second.
@@ -124,6 +124,34 @@ impl VerificationRepository {
             ),
             held: by_type(held),
         }))
+    }
+
+    /// Up to `max` of an event's bookings of which something was cancelled, after one of them.
+    pub(in crate::modules) async fn with_cancellations(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        after: Option<BookingId>,
+        max: u32,
+    ) -> Result<Vec<Booking>> {
+        let mut script = Script::of(tenant);
+        let event = script.bind(event.ulid().to_string());
+        let start = match after {
+            None => format!("[$tenant, {event}]"),
+            Some(after) => {
+                let customer = script.bind(after.customer().ulid().to_string());
+                let serial = script.bind(after.serial().to_string());
+                format!("[$tenant, {event}, {customer}, {serial}]>")
+            }
+        };
+        let max = script.bind(i64::from(max));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('booking', {start}..[$tenant, {event}, ..]) \
+             WHERE cancellations != NONE LIMIT {max}"
+        ));
+        let mut answers = self.db.run_within(&script, READ_TIMEOUT).await?;
+        let rows: Vec<BookingRow> = answers.rows(index)?;
+        rows.into_iter().map(BookingRow::into_type).collect()
     }
 
     /// Up to `max` rows of an event's capacity ledger, from behind one revision and up to another.

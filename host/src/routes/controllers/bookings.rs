@@ -1,9 +1,9 @@
-//! Booking tickets, and seeing and cancelling bookings.
+//! Booking tickets, seeing bookings, and cancelling tickets.
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
-    BookLine, BookTickets, Booking, BookingId, BookingLine, Engine, Error, EventId, IdempotencyKey,
-    Result,
+    BookLine, BookTickets, Booking, BookingId, BookingLine, CancelTickets, Cancellation, Engine,
+    Error, EventId, IdempotencyKey, Result,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{Answer, PageResponse, created, numbers::whole};
 use crate::routes::extract::{
-    AsCaller, AtPage, Id, IdempotencyKeyHeader, Json, PageParams, Prefix,
+    AsCaller, AtPage, Id, IdempotencyKeyHeader, Json, OptionalJson, PageParams, Prefix,
 };
 
 /// Where the engine finds the fault in a booking of the short form.
@@ -45,6 +45,31 @@ pub(in crate::routes) struct BookLineRequest {
     quantity: Number,
 }
 
+/// What to cancel of a booking; without `lines` all that is left.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct CancelBookingRequest {
+    /// How many tickets of which of its types, each once.
+    lines: Option<Vec<BookLineRequest>>,
+}
+
+/// Tickets of a booking that were cancelled together.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct CancellationResponse {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    cancelled_at: Timestamp,
+    /// `customer` or `organizer`.
+    cancelled_by: &'static str,
+    /// Tickets in all its lines.
+    num_tickets: u32,
+    /// What was cancelled.
+    lines: Vec<BookingLineResponse>,
+    /// What is due to the customer for it, in minor units.
+    refund_minor: u64,
+}
+
 /// Some tickets of one type at one price.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -72,10 +97,14 @@ pub(in crate::routes) struct BookingResponse {
     status: &'static str,
     /// Tickets in all lines.
     num_tickets: u32,
-    /// What was booked.
+    /// What it holds, or held before it was cancelled.
     lines: Vec<BookingLineResponse>,
     /// Sum over the lines, in minor units.
     total_minor: u64,
+    /// What is due to the customer for all that was cancelled, in minor units. Paying it is left to whoever took the money.
+    refund_minor: u64,
+    /// What was cancelled of it, in order; an event that was called off is none of it.
+    cancellations: Vec<CancellationResponse>,
     /// ISO 4217 code of the prices.
     currency: String,
     /// The version of the event that was booked.
@@ -100,9 +129,27 @@ impl From<&BookingLine> for BookingLineResponse {
     }
 }
 
+impl From<&Cancellation> for CancellationResponse {
+    fn from(one: &Cancellation) -> Self {
+        Self {
+            cancelled_at: one.at,
+            cancelled_by: one.cause.as_str(),
+            num_tickets: one.tickets(),
+            lines: one.lines.iter().map(BookingLineResponse::from).collect(),
+            refund_minor: one.refund_minor,
+        }
+    }
+}
+
 impl From<Booking> for BookingResponse {
     fn from(booking: Booking) -> Self {
         Self {
+            refund_minor: booking.refund_minor(),
+            cancellations: booking
+                .cancellations
+                .iter()
+                .map(CancellationResponse::from)
+                .collect(),
             id: booking.id.to_string(),
             event_id: booking.event.to_string(),
             customer_id: booking.customer.to_string(),
@@ -162,6 +209,24 @@ impl CreateBookingRequest {
     }
 }
 
+impl CancelBookingRequest {
+    fn command(
+        &self,
+        booking: BookingId,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> Result<CancelTickets> {
+        let lines = self.lines.as_ref().map(|lines| {
+            let lines = lines.iter().enumerate();
+            lines.map(|(index, line)| line.command(index)).collect()
+        });
+        Ok(CancelTickets {
+            booking,
+            lines: lines.transpose()?,
+            idempotency_key,
+        })
+    }
+}
+
 impl BookLineRequest {
     fn command(&self, index: usize) -> Result<BookLine> {
         let ticket_type = self.ticket_type.as_deref().map(str::parse).transpose();
@@ -175,10 +240,7 @@ impl BookLineRequest {
 
 fn at_least_one(number: &Number, field: &str) -> Result<u32> {
     match whole(number, field)? {
-        0 => Err(Error::field(
-            field.to_owned(),
-            "At least 1 ticket is booked.",
-        )),
+        0 => Err(Error::field(field.to_owned(), "At least 1 ticket.")),
         quantity => Ok(quantity),
     }
 }
@@ -255,21 +317,29 @@ pub(in crate::routes) async fn show(
     ))
 }
 
-/// Cancels a booking; its tickets go back on sale at once
+/// Cancels a booking, or some of its tickets; they go back on sale at once
 ///
-/// A booking that is cancelled already is answered as it is.
-#[utoipa::path(post, path = "/api/bookings/{id}/cancel", tag = "bookings",
-    params(("id" = String, Path, description = "Which booking")),
+/// Customers cancel under the event's `cancellationTerms` (or those that they booked under, where they are better) and as
+/// the tenant's policies let them; organizers at any time, and the whole price comes back. `refundMinor` says what is due.
+/// A booking that is cancelled already is answered as it is, unless `lines` ask for a part of it. With an
+/// `Idempotency-Key` the request can be sent again for 24 hours without cancelling more.
+#[utoipa::path(post, path = "/api/bookings/{id}/cancel", tag = "bookings", request_body = Option<CancelBookingRequest>,
+    params(("id" = String, Path, description = "Which booking"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key cancels once")),
     responses((status = 200, body = BookingResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again", "outcome-unknown"]))))]
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "booking-cancelled", "cancellation-closed", "policy-rejected", "policy-unavailable",
+        "idempotency-key-reused", "conflict-try-again", "outcome-unknown"]))))]
 pub(in crate::routes) async fn cancel(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(booking): Id<BookingId>,
+    IdempotencyKeyHeader(key): IdempotencyKeyHeader,
+    OptionalJson(request): OptionalJson<CancelBookingRequest>,
 ) -> Answer<JsonAnswer<BookingResponse>> {
-    Ok(JsonAnswer(
-        engine.bookings().cancel(&caller, booking).await?.into(),
-    ))
+    let command = request.command(booking, key)?;
+    let cancelled = engine.bookings().cancel_tickets(&caller, command).await?;
+    Ok(JsonAnswer(cancelled.into()))
 }
 
 #[cfg(test)]

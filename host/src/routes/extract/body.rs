@@ -34,6 +34,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// A JSON object read into `T`, or nothing: where the request has neither a body nor a type for one.
+#[derive(Debug)]
+pub(in crate::routes) struct OptionalJson<T>(pub(in crate::routes) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        let bytes = bytes_of(request, state).await?;
+        if bytes.is_empty() && !headers.contains_key(CONTENT_TYPE) {
+            return Ok(Self(T::default()));
+        }
+        require_type(&headers, &[JSON])?;
+        Ok(Self(read_object(&bytes)?))
+    }
+}
+
 /// A merge patch (RFC 7396): an object of which nothing is known yet.
 #[derive(Debug)]
 pub(in crate::routes) struct MergePatch(pub(in crate::routes) Map<String, Value>);

@@ -8,7 +8,7 @@ mod headers;
 mod path;
 mod query;
 
-pub(super) use body::{Json, MergePatch, read_value};
+pub(super) use body::{Json, MergePatch, OptionalJson, read_value};
 pub(super) use caller::{AsCaller, AsOperator, ClientAddress, Door, NamedTenant, Visitor};
 pub(super) use headers::{ExpectedVersion, IdempotencyKeyHeader, OptionalVersion};
 pub(super) use path::{Id, Prefix};

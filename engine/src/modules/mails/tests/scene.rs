@@ -6,10 +6,10 @@ use ulid::Ulid;
 use crate::{
     modules::mails::{ComposedMail, MailContext, compose},
     types::{
-        Announcement, Booking, BookingId, BookingLine, BookingStatus, EmailAddress, Event,
-        EventDetails, EventId, EventStatus, Label, NotificationId, NotificationKind, Prose,
-        Reminder, Tenant, TenantId, TenantSettings, TicketType, TicketTypeId, User, UserId,
-        UserRole,
+        Announcement, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
+        CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Label,
+        NotificationId, NotificationKind, Prose, Reminder, Tenant, TenantId, TenantSettings,
+        TicketType, TicketTypeId, User, UserId, UserRole,
     },
 };
 
@@ -23,6 +23,7 @@ pub(super) struct Scene {
     pub(super) unsubscribe_url: Option<String>,
     pub(super) recipient: User,
     pub(super) bookings: Vec<Booking>,
+    pub(super) keeps_entry: bool,
     pub(super) mail_from: EmailAddress,
 }
 
@@ -64,6 +65,7 @@ impl Scene {
                 created_at: Timestamp::UNIX_EPOCH,
             },
             bookings: vec![booking(&event, 7)],
+            keeps_entry: false,
             event,
             mail_from: address("tickets@boxoffice.example"),
         }
@@ -72,7 +74,7 @@ impl Scene {
     pub(super) fn context(&self) -> MailContext<'_> {
         MailContext {
             kind: self.kind,
-            notification: NotificationId::from_ulid(Ulid::from_parts(1, 9)),
+            notification: notification(),
             tenant: &self.tenant,
             event: &self.event,
             previous: self.previous.as_ref(),
@@ -80,6 +82,7 @@ impl Scene {
             unsubscribe_url: self.unsubscribe_url.as_deref(),
             recipient: &self.recipient,
             bookings: &self.bookings,
+            keeps_entry: self.keeps_entry,
             mail_from: &self.mail_from,
             delivery_key: "key.1-a_b",
             now: time("2026-05-01T08:00:00Z"),
@@ -101,6 +104,25 @@ pub(super) fn address(text: &str) -> EmailAddress {
 
 pub(super) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+fn notification() -> NotificationId {
+    NotificationId::from_ulid(Ulid::from_parts(1, 9))
+}
+
+/// What the mail tells of: so many tickets of a booking are cancelled.
+pub(super) fn cancellation(quantity: u32) -> Cancellation {
+    Cancellation {
+        notification: notification(),
+        cause: CancelCause::Customer,
+        at: Timestamp::UNIX_EPOCH,
+        lines: vec![BookingLine {
+            ticket_type: TicketTypeId::new("t1"),
+            quantity,
+            unit_price_minor: 1_250,
+        }],
+        refund_minor: u64::from(quantity) * 625,
+    }
 }
 
 fn customer() -> UserId {
@@ -139,6 +161,7 @@ fn event() -> Event {
             max_per_booking: 10,
             ever_taken: true,
         }],
+        cancellation_terms: CancellationTerms::default(),
         currency: "EUR".to_owned(),
         reminder: None,
         created_at: Timestamp::UNIX_EPOCH,
@@ -158,6 +181,8 @@ pub(super) fn booking(event: &Event, serial: u128) -> Booking {
             quantity: 2,
             unit_price_minor: 1_250,
         }],
+        booked_lines: None,
+        cancellations: Vec::new(),
         total_minor: 2_500,
         currency: "EUR".to_owned(),
         event_version: 3,

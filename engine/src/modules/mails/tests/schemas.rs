@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Map, Value, json};
 
-use super::{Scene, label};
+use super::{Scene, cancellation, label};
 use crate::{
     modules::mails::words,
     types::{BookingStatus, CancelCause, NotificationKind, Prose},
@@ -87,6 +87,9 @@ fn schema(kind: NotificationKind) -> Value {
         let mut scene = Scene::new(kind);
         if is_known && !kind.is_transactional() {
             scene.unsubscribe_url = Some("https://tickets.example/unsubscribe".to_owned());
+        }
+        if is_known && kind == NotificationKind::BookingCancelled {
+            scene.bookings[0].cancellations = vec![cancellation(2)];
         }
         if !is_known {
             scene.event.details.description = Prose::default();

@@ -3,12 +3,12 @@
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
-use super::keys::{at_millisecond, key_ulid, millisecond, record, ulid_key};
+use super::keys::{at_millisecond, key_ulid, millisecond, record, stored_ulid, ulid_key};
 use crate::{
     Result,
     types::{
-        Booking, BookingId, BookingLine, BookingStatus, DeliveryId, EventId, RequestKey, TenantId,
-        TicketTypeId, UserId,
+        Booking, BookingId, BookingLine, BookingStatus, Cancellation, DeliveryId, EventId,
+        NotificationId, RequestKey, TenantId, TicketTypeId, UserId,
     },
 };
 
@@ -22,6 +22,46 @@ pub(in crate::modules::repositories) struct BookingRow {
     created_at: i64,
     cancelled_by: Option<String>,
     cancelled_at: Option<i64>,
+    /// The lines as they were booked, once some of them were cancelled.
+    booked_lines: Option<Vec<BookingLineRow>>,
+    /// None while nothing was cancelled by customer or organizer.
+    cancellations: Option<Vec<CancellationRow>>,
+}
+
+/// Tickets of a booking that were cancelled together.
+#[derive(Debug, Clone, SurrealValue)]
+struct CancellationRow {
+    notification: String,
+    cause: String,
+    at: i64,
+    lines: Vec<BookingLineRow>,
+    refund_minor: u64,
+}
+
+impl CancellationRow {
+    fn of(one: &Cancellation) -> Self {
+        Self {
+            notification: one.notification.ulid().to_string(),
+            cause: one.cause.as_str().to_owned(),
+            at: millisecond(one.at),
+            lines: one.lines.iter().map(BookingLineRow::of).collect(),
+            refund_minor: one.refund_minor,
+        }
+    }
+
+    fn into_type(self) -> Result<Cancellation> {
+        Ok(Cancellation {
+            notification: NotificationId::from_ulid(stored_ulid(&self.notification)?),
+            cause: self.cause.parse()?,
+            at: at_millisecond(self.at)?,
+            lines: lines_of(self.lines),
+            refund_minor: self.refund_minor,
+        })
+    }
+}
+
+fn lines_of(rows: Vec<BookingLineRow>) -> Vec<BookingLine> {
+    rows.into_iter().map(BookingLineRow::into_type).collect()
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -74,6 +114,14 @@ impl BookingRow {
                 .cancelled
                 .map(|(cause, _)| cause.as_str().to_owned()),
             cancelled_at: booking.cancelled.map(|(_, at)| millisecond(at)),
+            booked_lines: booking
+                .booked_lines
+                .as_ref()
+                .map(|lines| lines.iter().map(BookingLineRow::of).collect()),
+            cancellations: (!booking.cancellations.is_empty()).then(|| {
+                let cancellations = booking.cancellations.iter();
+                cancellations.map(CancellationRow::of).collect()
+            }),
         }
     }
 
@@ -93,11 +141,14 @@ impl BookingRow {
                 BookingStatus::Confirmed
             },
             cancelled,
-            lines: self
-                .lines
+            lines: lines_of(self.lines),
+            booked_lines: self.booked_lines.map(lines_of),
+            cancellations: self
+                .cancellations
+                .unwrap_or_default()
                 .into_iter()
-                .map(BookingLineRow::into_type)
-                .collect(),
+                .map(CancellationRow::into_type)
+                .collect::<Result<_>>()?,
             total_minor: self.total_minor,
             currency: self.currency,
             event_version: self.event_version,
@@ -173,6 +224,8 @@ pub(in crate::modules::repositories) struct IdempotencyRow {
     pub(in crate::modules::repositories) request_hash: String,
     /// The booking, or the hold, which has the key that its booking will have.
     pub(in crate::modules::repositories) booking: RecordId,
+    /// How many cancellations the answer's booking had; none for one that was just made.
+    pub(in crate::modules::repositories) cancellations: Option<u32>,
     pub(in crate::modules::repositories) expires_at: i64,
 }
 

@@ -6,8 +6,9 @@ use super::keys::{at_millisecond, key_ulid, millisecond, record, stored_ulid, ul
 use crate::{
     Result,
     types::{
-        EventDetails, EventId, EventReminder, Inventory, Label, NotificationId, Prose, Reminder,
-        ReminderLead, StoredEvent, TenantId, TicketType, TicketTypeId, UserId,
+        CancellationStep, CancellationTerms, EventDetails, EventId, EventReminder, Inventory,
+        Label, NotificationId, Prose, Reminder, ReminderLead, StoredEvent, TenantId, TicketType,
+        TicketTypeId, UserId,
     },
 };
 
@@ -144,6 +145,51 @@ pub(in crate::modules::repositories) struct EventVersionRow {
     pub(in crate::modules::repositories) event: EventRow,
     status: String,
     ticket_types: Vec<TicketTypeRow>,
+    /// None stands for the terms that hold where nobody says any.
+    cancellation_terms: Option<Vec<CancellationStepRow>>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct CancellationStepRow {
+    until_hours_before: u32,
+    refund_percent: u32,
+}
+
+/// Terms as rows hold them: none for those that hold where nobody says any, so that most rows have nothing of it.
+fn terms_row(terms: &CancellationTerms) -> Option<Vec<CancellationStepRow>> {
+    let row = |step: &CancellationStep| CancellationStepRow {
+        until_hours_before: step.until_hours_before,
+        refund_percent: step.refund_percent,
+    };
+    (*terms != CancellationTerms::default()).then(|| terms.steps().iter().map(row).collect())
+}
+
+fn terms_of(rows: Option<Vec<CancellationStepRow>>) -> CancellationTerms {
+    let step = |row: CancellationStepRow| CancellationStep {
+        until_hours_before: row.until_hours_before,
+        refund_percent: row.refund_percent,
+    };
+    rows.map_or_else(CancellationTerms::default, |rows| {
+        CancellationTerms::stored(rows.into_iter().map(step).collect())
+    })
+}
+
+/// Until when an older version let customers cancel, and when it began.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct OldTermsRow {
+    starts_at: i64,
+    cancellation_terms: Option<Vec<CancellationStepRow>>,
+}
+
+impl OldTermsRow {
+    pub(in crate::modules::repositories) fn into_type(
+        self,
+    ) -> Result<(jiff::Timestamp, CancellationTerms)> {
+        Ok((
+            at_millisecond(self.starts_at)?,
+            terms_of(self.cancellation_terms),
+        ))
+    }
 }
 
 impl EventVersionRow {
@@ -177,6 +223,7 @@ impl EventVersionRow {
                 .iter()
                 .map(TicketTypeRow::of)
                 .collect(),
+            cancellation_terms: terms_row(&inventory.cancellation_terms),
         }
     }
 }
@@ -197,6 +244,7 @@ pub(in crate::modules::repositories) struct InventoryRow {
     waiting: u32,
     bookings: u64,
     ticket_types: Vec<TicketTypeRow>,
+    cancellation_terms: Option<Vec<CancellationStepRow>>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -277,6 +325,7 @@ impl InventoryRow {
                 .iter()
                 .map(TicketTypeRow::of)
                 .collect(),
+            cancellation_terms: terms_row(&inventory.cancellation_terms),
         }
     }
 
@@ -298,6 +347,7 @@ impl InventoryRow {
                 .into_iter()
                 .map(TicketTypeRow::into_type)
                 .collect::<Result<_>>()?,
+            cancellation_terms: terms_of(self.cancellation_terms),
         })
     }
 }

@@ -23,7 +23,9 @@ pub(in crate::modules::repositories) use bookings::{
     BookingLineRow, BookingRow, CustomerBookingRow, IdempotencyRow, booking_id,
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
-pub(in crate::modules::repositories) use events::{EventRow, EventVersionRow, InventoryRow};
+pub(in crate::modules::repositories) use events::{
+    EventRow, EventVersionRow, InventoryRow, OldTermsRow,
+};
 pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRow};
 pub(in crate::modules::repositories) use keys::{
     IdRow, at_millisecond, key_number, key_text, millisecond, record,

@@ -3,8 +3,9 @@
 //! Called by the events controller.
 
 use boxoffice_engine::{
-    CreateEvent, Error, ErrorCode, Event, EventDetails, EventId, EventStatus, Label, NewTicketType,
-    Prose, Reminder, ReminderLead, Result, TicketType, UpdateEvent,
+    CancellationStep, CancellationTerms, CreateEvent, Error, ErrorCode, Event, EventDetails,
+    EventId, EventStatus, Label, NewTicketType, Prose, Reminder, ReminderLead, Result, TicketType,
+    UpdateEvent,
 };
 use serde::Deserialize;
 use serde_json::{Map, Number, Value, json};
@@ -53,6 +54,9 @@ pub(in crate::routes) struct EventRequest {
     total_tickets: Option<Number>,
     /// What can be booked: 1 to 50 types. With PUT, a type that was ever booked must be among them, with its `id`.
     ticket_types: Option<Vec<TicketTypeRequest>>,
+    /// Until when customers may cancel, and what comes back: up to 10 steps, each nearer to the event and giving less than
+    /// the one before. Empty: only the organizer cancels. Without it everything comes back until the event begins.
+    cancellation_terms: Option<Vec<CancellationStepRequest>>,
     /// With PUT and PATCH: whether customers are told. Without it they are when title, time, zone or place change.
     notify_customers: Option<bool>,
     /// Whether the capacity came as a patch's `totalTickets`; errors then name that.
@@ -90,6 +94,28 @@ pub(in crate::routes) struct TicketTypeRequest {
     max_per_booking: Option<Number>,
 }
 
+/// Until so long before an event begins, so much of the price comes back.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct CancellationStepRequest {
+    /// Hours before the event begins.
+    #[schema(value_type = u32, minimum = 0, maximum = 8_760, example = 48)]
+    until_hours_before: Number,
+    /// Share of the price.
+    #[schema(value_type = u32, minimum = 0, maximum = 100, example = 50)]
+    refund_percent: Number,
+}
+
+impl CancellationStepRequest {
+    fn step(&self, index: usize) -> Result<CancellationStep> {
+        let at = |name: &str| format!("cancellationTerms[{index}].{name}");
+        Ok(CancellationStep {
+            until_hours_before: whole(&self.until_hours_before, at("untilHoursBefore"))?,
+            refund_percent: whole(&self.refund_percent, at("refundPercent"))?,
+        })
+    }
+}
+
 impl EventRequest {
     /// The command to make the event.
     pub(super) fn create_command(&self) -> Result<CreateEvent> {
@@ -102,6 +128,7 @@ impl EventRequest {
             status: self.status()?,
             ticket_types: self.ticket_types()?,
             total_tickets: self.total_of_several()?,
+            cancellation_terms: self.cancellation_terms()?,
         })
     }
 
@@ -118,6 +145,7 @@ impl EventRequest {
             status: self.status()?,
             ticket_types: self.ticket_types()?,
             total_tickets: self.total_of_several()?,
+            cancellation_terms: self.cancellation_terms()?,
             notify_customers: self.notify_customers,
         })
     }
@@ -208,6 +236,18 @@ impl EventRequest {
                 "Say what can be booked: totalTickets or ticketTypes.",
             )),
         }
+    }
+
+    fn cancellation_terms(&self) -> Result<CancellationTerms> {
+        let Some(steps) = &self.cancellation_terms else {
+            return Ok(CancellationTerms::default());
+        };
+        let steps = steps.iter().enumerate();
+        CancellationTerms::new(
+            steps
+                .map(|(index, step)| step.step(index))
+                .collect::<Result<_>>()?,
+        )
     }
 
     /// The event's total, where it was given beside the types.
@@ -307,6 +347,10 @@ fn put_representation(event: &Event) -> Map<String, Value> {
         ),
         ("status".to_owned(), json!(event.status)),
         ("ticketTypes".to_owned(), Value::Array(types)),
+        (
+            "cancellationTerms".to_owned(),
+            json!(event.cancellation_terms),
+        ),
     ]);
     // A total that follows from the types goes on following.
     if event.total_tickets != together {
@@ -355,6 +399,7 @@ mod tests {
                 max_per_booking: 4,
                 ever_taken: true,
             }],
+            cancellation_terms: CancellationTerms::default(),
             currency: "EUR".to_owned(),
             reminder: None,
             created_at: Timestamp::UNIX_EPOCH,

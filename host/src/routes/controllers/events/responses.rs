@@ -2,7 +2,7 @@
 //!
 //! Called by the events controller.
 
-use boxoffice_engine::{Event, EventChange, EventReminder, Reminder, TicketType};
+use boxoffice_engine::{CancellationStep, Event, EventChange, EventReminder, Reminder, TicketType};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -49,6 +49,8 @@ pub(in crate::routes) struct EventResponse {
     currency: String,
     /// What can be booked.
     ticket_types: Vec<TicketTypeResponse>,
+    /// Until when customers may cancel, and what comes back; the earliest step first. Empty: only the organizer cancels.
+    cancellation_terms: Vec<CancellationStepResponse>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -94,6 +96,25 @@ pub(in crate::routes) struct TicketTypeResponse {
     min_per_booking: u32,
     /// Most tickets of one booking.
     max_per_booking: u32,
+}
+
+/// Until so long before an event begins, so much of the price comes back.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct CancellationStepResponse {
+    /// Hours before the event begins.
+    until_hours_before: u32,
+    /// Share of the price.
+    refund_percent: u32,
+}
+
+impl From<&CancellationStep> for CancellationStepResponse {
+    fn from(step: &CancellationStep) -> Self {
+        Self {
+            until_hours_before: step.until_hours_before,
+            refund_percent: step.refund_percent,
+        }
+    }
 }
 
 /// An event after a change, and what its customers will hear of it.
@@ -147,6 +168,12 @@ impl From<Event> for EventResponse {
                 .ticket_types
                 .into_iter()
                 .map(TicketTypeResponse::from)
+                .collect(),
+            cancellation_terms: event
+                .cancellation_terms
+                .steps()
+                .iter()
+                .map(CancellationStepResponse::from)
                 .collect(),
             created_at: event.created_at,
             updated_at: event.updated_at,

@@ -1,0 +1,379 @@
+//! Cancelling tickets: an event's terms for it, the request, and what was cancelled of a booking.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{BookLine, BookingId, BookingLine, CancelCause, IdempotencyKey, NotificationId};
+use crate::{Error, ErrorCode, Result};
+
+/// Until when customers may cancel, and which share of the price comes back: steps, the earliest first.
+///
+/// Without a step customers cannot cancel. By default they can until the event begins, and everything comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct CancellationTerms(Vec<CancellationStep>);
+
+/// Until so long before an event begins, so much of the price comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancellationStep {
+    /// Hours before the event begins, 0 to 8,760.
+    pub until_hours_before: u32,
+    /// Share of the price, 0 to 100.
+    pub refund_percent: u32,
+}
+
+impl Default for CancellationTerms {
+    fn default() -> Self {
+        Self(vec![CancellationStep {
+            until_hours_before: 0,
+            refund_percent: 100,
+        }])
+    }
+}
+
+impl CancellationTerms {
+    /// Most steps; customers are to understand them.
+    pub const STEPS_MAX: usize = 10;
+    /// Longest time before an event, a year.
+    pub const HOURS_MAX: u32 = 8_760;
+
+    /// Checks steps: at most 10, each nearer to the event than the one before it and giving less back.
+    ///
+    /// # Errors
+    /// `field-invalid`, at `cancellationTerms` or the part of it that breaks the rule.
+    pub fn new(steps: Vec<CancellationStep>) -> Result<Self> {
+        let at = |index: usize, name: &str| format!("cancellationTerms[{index}].{name}");
+        if steps.len() > Self::STEPS_MAX {
+            return Err(Error::field(
+                "cancellationTerms",
+                "An event has at most 10 steps of cancellation terms.",
+            ));
+        }
+        for (index, step) in steps.iter().enumerate() {
+            if step.until_hours_before > Self::HOURS_MAX {
+                return Err(Error::field(
+                    at(index, "untilHoursBefore"),
+                    "A step ends 0 to 8,760 hours before the event begins.",
+                ));
+            }
+            if step.refund_percent > 100 {
+                return Err(Error::field(
+                    at(index, "refundPercent"),
+                    "0 to 100 percent of the price come back.",
+                ));
+            }
+            let Some(earlier) = index.checked_sub(1).map(|earlier| steps[earlier]) else {
+                continue;
+            };
+            if step.until_hours_before >= earlier.until_hours_before {
+                return Err(Error::field(
+                    at(index, "untilHoursBefore"),
+                    "Each step ends nearer to the event than the one before it.",
+                ));
+            }
+            if step.refund_percent >= earlier.refund_percent {
+                return Err(Error::field(
+                    at(index, "refundPercent"),
+                    "Each step gives less back than the one before it.",
+                ));
+            }
+        }
+        Ok(Self(steps))
+    }
+
+    /// Terms as they were stored.
+    pub(crate) fn stored(steps: Vec<CancellationStep>) -> Self {
+        Self(steps)
+    }
+
+    /// The steps, the earliest first.
+    pub fn steps(&self) -> &[CancellationStep] {
+        &self.0
+    }
+
+    /// Percent of the price that a customer gets back who cancels at `now`; none if that is not possible any more. The
+    /// last moment of a step belongs to it.
+    pub fn refund_percent(&self, starts_at: Timestamp, now: Timestamp) -> Option<u32> {
+        let is_open = |step: &&CancellationStep| {
+            let before = SignedDuration::from_hours(i64::from(step.until_hours_before));
+            let until = starts_at.checked_sub(before).unwrap_or(Timestamp::MIN);
+            now <= until
+        };
+        self.0.iter().find(is_open).map(|step| step.refund_percent)
+    }
+}
+
+/// Cancels tickets of a booking.
+#[derive(Debug, Clone)]
+pub struct CancelTickets {
+    /// Which booking.
+    pub booking: BookingId,
+    /// How many of which tickets, each type once; none cancels all that are left.
+    pub lines: Option<Vec<BookLine>>,
+    /// Makes the request safe to send again for 24 hours.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl CancelTickets {
+    /// Cancels a whole booking.
+    pub fn all(booking: BookingId) -> Self {
+        Self {
+            booking,
+            lines: None,
+            idempotency_key: None,
+        }
+    }
+}
+
+/// Tickets of a booking that were cancelled together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancellation {
+    /// Names the cancellation: the notification that tells the customer.
+    pub notification: NotificationId,
+    /// Who cancelled.
+    pub cause: CancelCause,
+    /// When, UTC.
+    pub at: Timestamp,
+    /// What was cancelled, at the prices it was booked at.
+    pub lines: Vec<BookingLine>,
+    /// What is due to the customer for it, in minor units of the booking's currency. Paying it is not Boxoffice's.
+    pub refund_minor: u64,
+}
+
+impl Cancellation {
+    /// Most cancellations of one booking; its row holds them all. The last one takes everything that is left.
+    pub const PER_BOOKING_MAX: usize = 100;
+
+    /// How many tickets were cancelled, over all lines.
+    pub fn tickets(&self) -> u32 {
+        self.lines.iter().map(|line| line.quantity).sum()
+    }
+}
+
+/// What some lines cost together, in minor units.
+pub(crate) fn total_of(lines: &[BookingLine]) -> u64 {
+    // Quantities are at most 10,000 each in 10 lines and prices u32, so that sums stay far within u64.
+    lines
+        .iter()
+        .map(|line| u64::from(line.unit_price_minor) * u64::from(line.quantity))
+        .sum()
+}
+
+/// A share of an amount, rounded down to whole minor units.
+///
+/// # Errors
+/// `internal` for an amount that no booking can have.
+pub(crate) fn share_of(amount_minor: u64, percent: u32) -> Result<u64> {
+    let hundredfold = amount_minor.checked_mul(u64::from(percent));
+    hundredfold
+        .map(|hundredfold| hundredfold / 100)
+        .ok_or_else(|| Error::internal("a refund is larger than any price"))
+}
+
+/// What is left of some lines without others; each type stands in one line. Lines of which nothing is left are gone.
+pub(crate) fn without(lines: &[BookingLine], cancelled: &[BookingLine]) -> Vec<BookingLine> {
+    let left = lines.iter().map(|line| {
+        let mut gone = cancelled
+            .iter()
+            .filter(|gone| gone.ticket_type == line.ticket_type);
+        let gone = gone.next().map_or(0, |gone| gone.quantity);
+        BookingLine {
+            quantity: line.quantity.saturating_sub(gone),
+            ..line.clone()
+        }
+    });
+    left.filter(|line| line.quantity > 0).collect()
+}
+
+/// The lines of a booking that a request wants cancelled, at their prices.
+///
+/// # Errors
+/// `field-invalid` for lines that the booking does not have.
+pub(crate) fn chosen(booked: &[BookingLine], wanted: &[BookLine]) -> Result<Vec<BookingLine>> {
+    if wanted.is_empty() || wanted.len() > booked.len() {
+        return Err(Error::field(
+            "lines",
+            "Name tickets of this booking, each type in one line.",
+        ));
+    }
+    let mut chosen: Vec<BookingLine> = Vec::with_capacity(wanted.len());
+    for (index, line) in wanted.iter().enumerate() {
+        let found = match (&line.ticket_type, booked) {
+            (Some(id), _) => booked.iter().find(|booked| booked.ticket_type == *id),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        let found = found.ok_or_else(|| {
+            let rule = "Name a ticket type of which the booking has tickets.";
+            Error::field(format!("lines[{index}].ticketType"), rule)
+        })?;
+        if chosen
+            .iter()
+            .any(|earlier| earlier.ticket_type == found.ticket_type)
+        {
+            return Err(Error::field(
+                format!("lines[{index}].ticketType"),
+                "Each ticket type stands in one line.",
+            ));
+        }
+        if line.quantity == 0 || line.quantity > found.quantity {
+            return Err(Error::field(
+                format!("lines[{index}].quantity"),
+                format!("1 to {} of these tickets can be cancelled.", found.quantity),
+            ));
+        }
+        chosen.push(BookingLine {
+            quantity: line.quantity,
+            ..found.clone()
+        });
+    }
+    Ok(chosen)
+}
+
+/// The refusal of a customer's cancellation that comes too late.
+pub(crate) fn closed(terms: &CancellationTerms) -> Error {
+    let detail = match terms.steps().last() {
+        None => {
+            "Tickets of this event cannot be cancelled by customers; ask the organizer.".to_owned()
+        }
+        Some(CancellationStep {
+            until_hours_before: 0,
+            ..
+        }) => {
+            "Tickets of this event could be cancelled until it began; ask the organizer.".to_owned()
+        }
+        Some(last) => format!(
+            "Tickets of this event could be cancelled until {} hours before it begins; ask the organizer.",
+            last.until_hours_before
+        ),
+    };
+    Error::new(ErrorCode::CancellationClosed, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::TicketTypeId;
+
+    fn steps(steps: &[(u32, u32)]) -> Result<CancellationTerms> {
+        let step = |(until_hours_before, refund_percent): &(u32, u32)| CancellationStep {
+            until_hours_before: *until_hours_before,
+            refund_percent: *refund_percent,
+        };
+        CancellationTerms::new(steps.iter().map(step).collect())
+    }
+
+    fn line(kind: &str, quantity: u32) -> BookingLine {
+        BookingLine {
+            ticket_type: TicketTypeId::new(kind),
+            quantity,
+            unit_price_minor: 250,
+        }
+    }
+
+    #[test]
+    fn each_step_holds_to_its_last_moment() {
+        let terms = steps(&[(168, 100), (24, 50), (0, 10)]).unwrap();
+        let starts_at: Timestamp = "2027-05-08T20:00:00Z".parse().unwrap();
+        for (now, percent) in [
+            ("2027-01-01T00:00:00Z", Some(100)),
+            ("2027-05-01T20:00:00Z", Some(100)),
+            ("2027-05-01T20:00:00.001Z", Some(50)),
+            ("2027-05-07T20:00:00Z", Some(50)),
+            ("2027-05-07T20:00:01Z", Some(10)),
+            ("2027-05-08T20:00:00Z", Some(10)),
+            ("2027-05-08T20:00:00.001Z", None),
+        ] {
+            let now = now.parse().unwrap();
+            assert_eq!(terms.refund_percent(starts_at, now), percent, "{now}");
+        }
+        let never = steps(&[]).unwrap();
+        assert_eq!(never.refund_percent(starts_at, Timestamp::UNIX_EPOCH), None);
+        assert_eq!(steps(&[(0, 100)]).unwrap(), CancellationTerms::default());
+    }
+
+    #[test]
+    fn steps_that_contradict_each_other_are_refused() {
+        for (bad, field) in [
+            (vec![(8_761, 100)], "cancellationTerms[0].untilHoursBefore"),
+            (vec![(1, 101)], "cancellationTerms[0].refundPercent"),
+            (
+                vec![(24, 100), (24, 50)],
+                "cancellationTerms[1].untilHoursBefore",
+            ),
+            (
+                vec![(24, 50), (48, 10)],
+                "cancellationTerms[1].untilHoursBefore",
+            ),
+            (
+                vec![(24, 50), (1, 50)],
+                "cancellationTerms[1].refundPercent",
+            ),
+            (
+                (0..11).rev().map(|step| (step, step)).collect(),
+                "cancellationTerms",
+            ),
+        ] {
+            assert_eq!(
+                steps(&bad).unwrap_err().field_name(),
+                Some(field),
+                "{bad:?}"
+            );
+        }
+        assert!(steps(&[(8_760, 100), (0, 0)]).is_ok());
+    }
+
+    #[test]
+    fn shares_are_rounded_down_and_never_overflow() {
+        assert_eq!(share_of(999, 50).unwrap(), 499);
+        assert_eq!(
+            share_of(u64::from(u32::MAX) * 100_000, 100).unwrap(),
+            u64::from(u32::MAX) * 100_000
+        );
+        assert!(share_of(u64::MAX, 2).is_err());
+    }
+
+    #[test]
+    fn what_is_chosen_must_be_booked() {
+        let booked = [line("a", 3), line("b", 1)];
+        let wanted = |kind: Option<&str>, quantity| BookLine {
+            ticket_type: kind.map(TicketTypeId::new),
+            quantity,
+        };
+        let some = chosen(&booked, &[wanted(Some("a"), 2)]).unwrap();
+        assert_eq!(without(&booked, &some), [line("a", 1), line("b", 1)]);
+        let all = chosen(&booked, &[wanted(Some("b"), 1), wanted(Some("a"), 3)]).unwrap();
+        assert!(without(&booked, &all).is_empty());
+        assert_eq!(total_of(&all), 1_000);
+        assert_eq!(
+            chosen(&booked[..1], &[wanted(None, 3)]).unwrap(),
+            [line("a", 3)]
+        );
+        for (bad, field) in [
+            (vec![], "lines"),
+            (vec![wanted(None, 1)], "lines[0].ticketType"),
+            (vec![wanted(Some("c"), 1)], "lines[0].ticketType"),
+            (vec![wanted(Some("a"), 4)], "lines[0].quantity"),
+            (vec![wanted(Some("a"), 0)], "lines[0].quantity"),
+            (
+                vec![wanted(Some("a"), 1), wanted(Some("a"), 1)],
+                "lines[1].ticketType",
+            ),
+            (
+                vec![
+                    wanted(Some("a"), 1),
+                    wanted(Some("b"), 1),
+                    wanted(Some("b"), 1),
+                ],
+                "lines",
+            ),
+        ] {
+            assert_eq!(
+                chosen(&booked, &bad).unwrap_err().field_name(),
+                Some(field),
+                "{bad:?}"
+            );
+        }
+    }
+}
