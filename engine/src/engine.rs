@@ -16,7 +16,7 @@ use crate::{
     Error, ErrorCode, Result,
     app_modules::{
         Bookings, Buckets, Events, Holds, Notifications, Operators, Plugins, Sessions,
-        Subscriptions, Tenants, Turns, Users,
+        Subscriptions, Tenants, Turns, Users, Waitlist,
     },
     modules::{Modules, Surroundings},
     ports::{
@@ -58,6 +58,10 @@ pub struct Settings {
     pub update_merge: Duration,
     /// How long a hold keeps its tickets, and how much more time it can be given, once.
     pub hold_lasts: Duration,
+    /// How long tickets are kept for a customer on a waiting list whom they were offered; never longer than they are sold.
+    pub offer_lasts: Duration,
+    /// Most customers on the waiting list of an event.
+    pub waitlist_entries_max: u32,
     /// Bookings that may wait for one event inside this process; beyond it `event-busy`.
     pub lane_waiting_max: usize,
     /// Passwords hashed at the same time; each takes 19 MiB.
@@ -94,6 +98,10 @@ impl Default for Settings {
             update_merge: Duration::from_secs(60),
             // Long enough to type a card number in, short enough that a full house is not held by ghosts.
             hold_lasts: Duration::from_secs(600),
+            // Long enough to see a mail of the evening in the morning.
+            offer_lasts: Duration::from_secs(12 * 3600),
+            // Where somebody stands is counted: 5,000 keys take some ten milliseconds.
+            waitlist_entries_max: 5_000,
             lane_waiting_max: 16_384,
             password_checks_max: 2,
             delivery_lease: Duration::from_secs(30),
@@ -165,6 +173,11 @@ impl Engine {
     /// Use cases around holds.
     pub fn holds(&self) -> Holds {
         Holds(self.0.clone())
+    }
+
+    /// Use cases around waiting lists.
+    pub fn waitlist(&self) -> Waitlist {
+        Waitlist(self.0.clone())
     }
 
     /// Use cases around events.

@@ -87,6 +87,9 @@ codes! {
     HoldExists, "hold-exists", Conflict, "You hold tickets of this event already";
     HoldEnded, "hold-ended", Conflict, "The hold has ended";
     HoldAlreadyExtended, "hold-already-extended", Conflict, "The hold was given more time already";
+    TicketsAvailable, "tickets-available", Conflict, "There are tickets; nobody need wait";
+    AlreadyWaiting, "already-waiting", Conflict, "You are on the waiting list already";
+    WaitlistFull, "waitlist-full", Conflict, "The waiting list is full";
     EmailTaken, "email-taken", Conflict, "The e-mail address is in use";
     TenantTaken, "tenant-taken", Conflict, "The tenant name is in use";
     PolicyRejected, "policy-rejected", Conflict, "The organizer's policy does not allow this";

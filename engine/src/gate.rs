@@ -66,7 +66,10 @@ impl Inner {
         let event = event.ok_or_else(none)?;
         let mut view = BookingView {
             tenant: tenant.clone(),
-            lines: list_prices(&event.ticket_types, request)?,
+            lines: match &seen.offered {
+                Some(hold) => line_views(&hold.lines),
+                None => list_prices(&event.ticket_types, request)?,
+            },
             customer: CustomerView {
                 pseudonym: pseudonym(tenant, request.customer),
                 tickets_in_event,
@@ -124,14 +127,7 @@ impl Inner {
             event: event_view(event),
             booking: booking.id,
             booked_at: booking.created_at,
-            lines: lines
-                .iter()
-                .map(|line| LineView {
-                    ticket_type: line.ticket_type.to_string(),
-                    quantity: line.quantity,
-                    unit_price_minor: line.unit_price_minor,
-                })
-                .collect(),
+            lines: line_views(lines),
             customer: CustomerView {
                 pseudonym: pseudonym(tenant, booking.customer),
                 tickets_in_event,
@@ -439,6 +435,15 @@ fn event_view(event: &Event) -> EventView {
             })
             .collect(),
     }
+}
+
+fn line_views(lines: &[BookingLine]) -> Vec<LineView> {
+    let line = |line: &BookingLine| LineView {
+        ticket_type: line.ticket_type.to_string(),
+        quantity: line.quantity,
+        unit_price_minor: line.unit_price_minor,
+    };
+    lines.iter().map(line).collect()
 }
 
 fn unit_prices(lines: &[LineView]) -> Vec<u32> {

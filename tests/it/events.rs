@@ -32,6 +32,7 @@ async fn an_event_is_answered_whole() {
         "totalTickets": 50,
         "ticketsSold": 0,
         "ticketsHeld": 0,
+        "waiting": 0,
         "currency": "EUR",
         "ticketTypes": [{
             "id": ticket_type,

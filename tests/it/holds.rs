@@ -76,6 +76,7 @@ async fn a_hold_keeps_tickets_and_price_and_becomes_a_booking_once() {
         "createdAt": "2026-12-01T12:00:00Z",
         "expiresAt": "2026-12-01T12:10:00Z",
         "extended": false,
+        "offered": false,
         "endedAt": null,
     });
     assert_eq!(held, expected);

@@ -19,8 +19,8 @@ use boxoffice_engine::{
     IdempotencyKey, Label, NewTicketType, PageRequest, Settings, Store, UpdateEvent,
 };
 use boxoffice_tests::{
-    SurrealServer, TestPlatform, create_event, email, ensure_customer, organizer_and_tenant,
-    quick_settings,
+    Patience, SurrealServer, TestPlatform, create_event, email, ensure_customer,
+    organizer_and_tenant, quick_settings, wait_for,
 };
 use futures::future::join_all;
 use tokio::{
@@ -191,6 +191,12 @@ async fn a_connection_cut_while_tickets_are_cancelled_cancels_each_once() {
     let (mut left, mut acknowledged) = (20, 0);
     // Reading who asks, what is decided on, and the transaction: somewhere among these is the COMMIT.
     for answers in 0..8 {
+        wait_for(
+            Patience::WORK,
+            "a connection that is there again",
+            || async { engine.bookings().show(&ann, booking.id).await.ok() },
+        )
+        .await;
         proxy.cut_after(answers);
         let cancelled = engine
             .bookings()

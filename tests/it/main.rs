@@ -37,3 +37,4 @@ mod tenants;
 mod ticket_types;
 mod unsubscribe;
 mod verify;
+mod waitlist;

@@ -3,6 +3,7 @@
 //! Called by hosts and platforms. Calls the bookings and events modules and the policy port.
 
 mod holds;
+mod waitlist;
 
 use std::{
     collections::{HashMap, hash_map},
@@ -30,6 +31,7 @@ use crate::{
 const DECISIONS_MAX: u32 = 3;
 
 pub use holds::Holds;
+pub use waitlist::Waitlist;
 
 /// Use cases around bookings.
 #[derive(Clone)]
@@ -176,24 +178,27 @@ impl Bookings {
     }
 
     /// The gate that every door into a booking leads through: policies, then the guarded transaction, and again if what
-    /// the policies saw has moved. A confirmation passes on the decision that its hold was made with.
+    /// the policies saw has moved. A confirmation passes on the decision that its hold was made with; an offer's hold was
+    /// made without one, and is decided about now.
     async fn pass_gate(
         &self,
         tenant: &TenantId,
         mut request: RequestedBooking,
     ) -> Result<Placement> {
-        let is_decided_here = !matches!(request.door, Door::Confirm(_));
         let plugins = &self.0.modules.plugins;
         let mut set = plugins.set(tenant).await?;
-        for _ in 0..DECISIONS_MAX {
+        // What turns out to be an offer has spent one try on that.
+        for _ in 0..DECISIONS_MAX + u32::from(matches!(request.door, Door::Confirm(_))) {
             request.policy_version = set.version;
             request.decision = None;
+            let is_decided_here = !matches!(request.door, Door::Confirm(_));
             let asks =
                 !self.0.policies.is_empty() || set.policies_of(request.event).next().is_some();
             if is_decided_here && asks {
-                match self.0.ask_about_booking(tenant, &request, &set).await? {
-                    Asked::Recorded(placement) => return Ok(placement),
-                    Asked::Decided(decision) => request.decision = Some(decision),
+                match self.0.ask_about_booking(tenant, &request, &set).await {
+                    Ok(Asked::Recorded(placement)) => return Ok(placement),
+                    Ok(Asked::Decided(decision)) => request.decision = Some(decision),
+                    Err(refusal) => return Err(self.rejected(tenant, &request, refusal).await),
                 }
             }
             match self
@@ -204,10 +209,31 @@ impl Bookings {
                 .await?
             {
                 Placement::DecideAgain => set = plugins.fresh_set(tenant).await?,
+                Placement::Offered(hold) => request.door = Door::Accept(hold.id),
                 placement => return Ok(placement),
             }
         }
         Err(kept_changing())
+    }
+
+    /// A refusal of the gate. Of an offer that a policy says no to, the tickets go to who is next.
+    async fn rejected(
+        &self,
+        tenant: &TenantId,
+        request: &RequestedBooking,
+        refusal: Error,
+    ) -> Error {
+        if let Door::Accept(hold) = request.door
+            && refusal.code() == ErrorCode::PolicyRejected
+        {
+            let bookings = &self.0.modules.bookings;
+            let given_back = bookings.reject_offer(tenant, hold, refusal.detail());
+            if let Err(error) = given_back.await {
+                // It ends at its time then.
+                tracing::warn!(%tenant, %hold, %error, "a rejected offer was not given back");
+            }
+        }
+        refusal
     }
 
     /// Cancels if the policies let the customer; what they decided on must still be so when it is written.

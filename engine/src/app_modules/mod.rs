@@ -20,7 +20,7 @@ mod subscriptions;
 mod tenants;
 mod users;
 
-pub use bookings::{Bookings, Holds};
+pub use bookings::{Bookings, Holds, Waitlist};
 pub use events::Events;
 pub use notifications::Notifications;
 pub use operators::Operators;

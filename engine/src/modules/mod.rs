@@ -17,6 +17,7 @@ mod layer_probe;
 mod leases;
 mod mails;
 mod notifications;
+mod offers;
 mod passwords;
 mod plugins;
 mod queue;
@@ -112,6 +113,10 @@ impl Modules {
         let notifications = Arc::new(repositories::NotificationsRepository::new(db.clone()));
         let bookings = Arc::new(repositories::BookingsRepository::new(db.clone()));
         let events = Arc::new(repositories::EventsRepository::new(db.clone()));
+        let offering = offers::Offering {
+            repository: Arc::new(repositories::WaitlistRepository::new(db.clone())),
+            surroundings: surroundings.clone(),
+        };
         Ok(Self {
             announcements: AnnouncementsModule::new(
                 repositories::AnnouncementsRepository::new(db.clone()),
@@ -120,6 +125,7 @@ impl Modules {
             ),
             bookings: BookingsModule::new(
                 bookings.clone(),
+                offering.clone(),
                 repositories::HoldsRepository::new(db.clone()),
                 events.clone(),
                 lanes.clone(),
@@ -129,6 +135,7 @@ impl Modules {
                 events.clone(),
                 bookings.clone(),
                 notifications.clone(),
+                offering,
                 lanes,
                 surroundings.clone(),
             ),
@@ -140,6 +147,7 @@ impl Modules {
             notifications: NotificationsModule::new(
                 notifications,
                 bookings,
+                repositories::HoldsRepository::new(db.clone()),
                 events,
                 surroundings.clone(),
             ),

@@ -316,6 +316,13 @@ fn counters_differ(sight: &EventSight) -> Option<String> {
             "{holds} holds are open, and {notes} notes say that a customer has one"
         ));
     }
+    if sight.waiting != (u64::from(inventory.waiting), u64::from(inventory.waiting)) {
+        let (entries, notes) = sight.waiting;
+        return Some(format!(
+            "the inventory says that {} customers wait; the waiting list has {entries}, and {notes} notes say that one has a place",
+            inventory.waiting
+        ));
+    }
     let known = |id: &TicketTypeId| inventory.ticket_types.iter().any(|kind| kind.id == *id);
     let mut all = sight.booked.iter().chain(&sight.held);
     let stray = all.find(|(id, _)| !known(id));

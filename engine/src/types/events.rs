@@ -74,6 +74,8 @@ pub struct Event {
     pub tickets_sold: u32,
     /// Tickets kept for somebody for a while.
     pub tickets_held: u32,
+    /// Customers on its waiting list.
+    pub waiting: u32,
     /// What can be booked; 1 to [`NewTicketType::PER_EVENT_MAX`].
     pub ticket_types: Vec<TicketType>,
     /// Until when customers may cancel, and what comes back.

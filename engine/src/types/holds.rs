@@ -72,6 +72,8 @@ pub struct Hold {
     pub expires_at: Timestamp,
     /// Whether it was given more time; that happens once.
     pub extended: bool,
+    /// The number of the waiting list's entry that it was offered to; none for others.
+    pub waitlist_number: Option<i64>,
     /// When it ended, if it did.
     pub ended_at: Option<Timestamp>,
 }

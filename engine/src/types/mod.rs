@@ -17,6 +17,7 @@ mod tenants;
 mod text;
 mod users;
 mod verification;
+mod waitlist;
 
 pub use announcements::Announce;
 pub use bookings::{
@@ -57,3 +58,4 @@ pub(crate) use stored::{
     TypeChange,
 };
 pub use verification::EventVerdict;
+pub use waitlist::{JoinWaitlist, WaitlistEntry, WaitlistPass, WaitlistPlace, WaitlistSkip};

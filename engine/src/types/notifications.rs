@@ -39,6 +39,8 @@ pub enum NotificationKind {
     BookingConfirmed,
     /// A booking was cancelled (transactional).
     BookingCancelled,
+    /// Somebody on a waiting list was offered tickets (transactional).
+    WaitingListOffer,
     /// An event changed in a way that its customers must know (bulk).
     EventUpdated,
     /// An event was called off (bulk).
@@ -54,6 +56,7 @@ impl NotificationKind {
     pub const ALL: &'static [Self] = &[
         Self::BookingConfirmed,
         Self::BookingCancelled,
+        Self::WaitingListOffer,
         Self::EventUpdated,
         Self::EventCancelled,
         Self::EventReminder,
@@ -73,6 +76,7 @@ impl NotificationKind {
         match self {
             Self::BookingConfirmed => "booking-confirmed",
             Self::BookingCancelled => "booking-cancelled",
+            Self::WaitingListOffer => "waiting-list-offer",
             Self::EventUpdated => "event-updated",
             Self::EventCancelled => "event-cancelled",
             Self::EventReminder => "event-reminder",
@@ -83,7 +87,10 @@ impl NotificationKind {
     /// Whether the mail answers something its reader did; such mails go first and are sent at least once.
     /// Bulk mails are sent at most once where SMTP leaves the outcome open.
     pub fn is_transactional(self) -> bool {
-        matches!(self, Self::BookingConfirmed | Self::BookingCancelled)
+        matches!(
+            self,
+            Self::BookingConfirmed | Self::BookingCancelled | Self::WaitingListOffer
+        )
     }
 }
 

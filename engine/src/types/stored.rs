@@ -26,8 +26,10 @@ pub(crate) struct Inventory {
     pub(crate) total: u32,
     pub(crate) sold: u32,
     pub(crate) held: u32,
-    /// Tickets that people on the waiting list ask for.
+    /// Entries on the waiting list.
     pub(crate) waiting: u32,
+    /// The number that the next of them gets.
+    pub(crate) waitlist_next: i64,
     /// Bookings ever made, cancelled ones included.
     pub(crate) bookings: u64,
     pub(crate) ticket_types: Vec<TicketType>,
@@ -73,6 +75,7 @@ impl StoredEvent {
             total_tickets: inventory.total,
             tickets_sold: inventory.sold,
             tickets_held: inventory.held,
+            waiting: inventory.waiting,
             ticket_types: inventory.ticket_types,
             cancellation_terms: inventory.cancellation_terms,
             currency: self.currency,
@@ -94,6 +97,10 @@ pub(crate) enum CapacityCause {
     HoldExtended,
     HoldReleased,
     HoldExpired,
+    /// A policy said no to somebody who was offered tickets.
+    OfferRejected,
+    WaitlistJoined,
+    WaitlistLeft,
     /// A group whose members came for different things.
     Several,
     EventCreated,
@@ -112,6 +119,9 @@ impl CapacityCause {
             Self::HoldExtended => "hold-extended",
             Self::HoldReleased => "hold-released",
             Self::HoldExpired => "hold-expired",
+            Self::OfferRejected => "offer-rejected",
+            Self::WaitlistJoined => "waitlist-joined",
+            Self::WaitlistLeft => "waitlist-left",
             Self::Several => "several",
             Self::EventCreated => "event-created",
             Self::EventChanged => "event-changed",
@@ -132,6 +142,9 @@ impl FromStr for CapacityCause {
             Self::HoldExtended,
             Self::HoldReleased,
             Self::HoldExpired,
+            Self::OfferRejected,
+            Self::WaitlistJoined,
+            Self::WaitlistLeft,
             Self::Several,
             Self::EventCreated,
             Self::EventChanged,

@@ -29,7 +29,7 @@ use controllers::{
     auth::{self, SignIn},
     bookings, events, health, holds, notifications, operators, plugins,
     problem::{METHOD_NOT_ALLOWED, Problem},
-    subscriptions, tenants,
+    subscriptions, tenants, waitlist,
 };
 use dev_mails::MailsFolder;
 use extract::Door;
@@ -122,6 +122,8 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
     let lists = Router::new() // These take ?cursor=…&limit=…, and say so themselves.
         .route("/api/events", get(events::list))
         .route("/api/events/{id}/bookings", get(bookings::list_of_event))
+        .route("/api/events/{id}/waitlist", get(waitlist::list))
+        .route("/api/events/{id}/waitlist/skips", get(waitlist::skips))
         .route("/api/bookings/me", get(bookings::list_mine))
         .route(
             "/api/notifications/{id}/deliveries",
@@ -171,6 +173,11 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route(
             "/api/events/{id}/announcements",
             post(announcements::create),
+        )
+        .route("/api/events/{id}/waitlist", post(waitlist::join))
+        .route(
+            "/api/events/{id}/waitlist/me",
+            get(waitlist::place).delete(waitlist::leave),
         )
         .route("/api/bookings", post(bookings::create))
         .route("/api/bookings/{id}", get(bookings::show))

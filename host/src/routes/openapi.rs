@@ -19,7 +19,7 @@ use utoipa::{
 use super::controllers::{
     announcements, auth, bookings, events, health, holds, notifications, operators, plugins,
     problem::{HOST_CODES, PROBLEM_JSON, ProblemResponse, UNSUPPORTED_MEDIA_TYPE, status_of},
-    subscriptions, tenants,
+    subscriptions, tenants, waitlist,
 };
 
 const ERROR_CODES: &str = "x-error-codes";
@@ -46,6 +46,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         events::create, events::list, events::show, events::replace, events::merge, events::cancel, events::delete,
         holds::create, holds::show, holds::extend, holds::confirm, holds::release,
         bookings::create, bookings::list_mine, bookings::list_of_event, bookings::show, bookings::cancel,
+        waitlist::join, waitlist::place, waitlist::leave, waitlist::list, waitlist::skips,
         announcements::create, notifications::show, notifications::deliveries,
         notifications::list_of_event, notifications::deliveries_of_booking, notifications::deliveries_of_user,
         plugins::in_use, plugins::upload, plugins::list_versions, plugins::show_version, plugins::dry_run,
@@ -62,6 +63,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         (name = "events", description = "What people attend"),
         (name = "bookings", description = "Tickets that customers booked"),
         (name = "holds", description = "Tickets that are kept for customers for a while"),
+        (name = "waitlist", description = "Customers who wait for tickets"),
         (name = "notifications", description = "What customers are told, and how far that has come"),
         (name = "plugins", description = "Policies and templates of the tenant's own"),
         (name = "tenant", description = "The tenant of the request"),

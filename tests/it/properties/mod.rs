@@ -1,8 +1,8 @@
 //! Goal: whatever is asked of the booking core in whatever order, its counters and answers are those of a model that fits
 //! a screen, and its books can be recomputed.
 //!
-//! Method: random sequences of bookings, duplicates, holds, confirmations, whole and partial cancellations, resizings, passing
-//! time and crashes (the engine is dropped and opened again on its folder), each on an event of its own, compared with the
+//! Method: random sequences of bookings, duplicates, holds, confirmations, whole and partial cancellations, waiting lists, resizings,
+//! passing time and crashes (the engine is dropped and opened again on its folder), each on an event of its own, compared with the
 //! model and verified after every step. A sequence that fails is shrunk, and its seed is
 //! kept in `failures.seeds` and tried first from then on.
 
@@ -13,7 +13,8 @@ use std::{sync::Mutex, time::Duration};
 
 use boxoffice_engine::{
     BookLine, BookTickets, BookingStatus, Caller, CancelTickets, ErrorCode, Event, HoldTickets,
-    IdempotencyKey, NewTicketType, PageRequest, UpdateEvent, ports::Clock as _,
+    IdempotencyKey, JoinWaitlist, NewTicketType, PageRequest, UpdateEvent, WaitlistPlace,
+    ports::Clock as _,
 };
 use boxoffice_tests::{Patience, is_long_run, wait_for};
 use proptest::{
@@ -22,10 +23,10 @@ use proptest::{
     test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner},
 };
 
-use model::{HoldIs, Model, ModelBooking, ModelHold, total};
+use model::{HoldIs, Model, ModelBooking, ModelEntry, ModelHold, total};
 use world::{HOLD_LASTS, World, ticket_type};
 
-const CUSTOMERS: usize = 3;
+const CUSTOMERS: usize = 5;
 
 /// Something that is asked of the engine and of the model.
 #[derive(Debug, Clone)]
@@ -48,6 +49,11 @@ enum Step {
         index: usize,
         quantities: [u32; 2],
     },
+    Join {
+        customer: usize,
+        quantities: [u32; 2],
+    },
+    Leave(usize),
     Resize {
         capacities: [u32; 2],
         total: Option<u32>,
@@ -70,6 +76,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => any::<usize>().prop_map(Step::Cancel),
         4 => (any::<usize>(), quantities())
             .prop_map(|(index, quantities)| Step::CancelSome { index, quantities }),
+        5 => (0..CUSTOMERS, quantities())
+            .prop_map(|(customer, quantities)| Step::Join { customer, quantities }),
+        1 => (0..CUSTOMERS).prop_map(Step::Leave),
         2 => ([1..9_u32, 1..7_u32], proptest::option::of(1..14_u32))
             .prop_map(|(capacities, total)| Step::Resize { capacities, total }),
         2 => (0..900_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
@@ -115,8 +124,13 @@ impl Run<'_> {
             Step::CancelSome { index, quantities } => {
                 self.cancel_some(index, at_least_one(quantities)).await?;
             }
+            Step::Join {
+                customer,
+                quantities,
+            } => self.join(customer, at_least_one(quantities)).await?,
+            Step::Leave(customer) => self.leave(customer).await?,
             Step::Resize { capacities, total } => self.resize(capacities, total).await?,
-            Step::Pass(time) => self.pass(time).await,
+            Step::Pass(time) => self.pass(time).await?,
             Step::CallOff => {
                 let events = self.world.engine().events();
                 let off = events
@@ -181,8 +195,7 @@ impl Run<'_> {
             .hold_tickets(&self.world.customers[customer], command)
             .await;
         let held = held.map_err(|error| error.code());
-        let open = |hold: &ModelHold| hold.customer == customer && hold.state == HoldIs::Held;
-        let expected = if self.model.holds.iter().any(open) {
+        let expected = if self.model.has_open_hold(customer) {
             Err(ErrorCode::HoldExists)
         } else {
             self.model.order(quantities)
@@ -195,6 +208,7 @@ impl Run<'_> {
                 quantities,
                 expires_at: hold.expires_at,
                 is_extended: false,
+                is_offer: false,
                 state: HoldIs::Held,
             });
         }
@@ -246,7 +260,9 @@ impl Run<'_> {
             .map(|hold| hold.expires_at)
             .map_err(|error| error.code());
         let expected = match hold.state {
-            HoldIs::Held if hold.is_extended => Err(ErrorCode::HoldAlreadyExtended),
+            HoldIs::Held if hold.is_extended || hold.is_offer => {
+                Err(ErrorCode::HoldAlreadyExtended)
+            }
             HoldIs::Held => {
                 let changed = &mut self.model.holds[index];
                 changed.is_extended = true;
@@ -278,6 +294,9 @@ impl Run<'_> {
             HoldIs::Released | HoldIs::Expired => Ok(()),
         };
         prop_assert_eq!(released.map(drop).map_err(|error| error.code()), expected);
+        if hold.state == HoldIs::Held {
+            self.offer().await?;
+        }
         Ok(())
     }
 
@@ -297,7 +316,96 @@ impl Run<'_> {
         let booking = &mut self.model.bookings[index];
         if !self.model.is_off && !booking.is_cancelled {
             booking.give_back(booking.quantities);
+            self.offer().await?;
         }
+        Ok(())
+    }
+
+    /// What became free is offered to who waits: in the model, and then the engine must have done the same.
+    async fn offer(&mut self) -> Result<(), TestCaseError> {
+        for offer in self.model.offers() {
+            let customer = &self.world.customers[offer.customer];
+            let waitlist = self.world.engine().waitlist();
+            let place = waitlist.place(customer, self.event.id).await;
+            let Ok(WaitlistPlace::Offered(hold)) = place else {
+                return Err(TestCaseError::fail(format!(
+                    "{offer:?} was to be offered: {place:?}"
+                )));
+            };
+            let quantity = |kind: &boxoffice_engine::TicketType| {
+                let mut lines = hold.lines.iter();
+                let line = lines.find(|line| line.ticket_type == kind.id);
+                line.map_or(0, |line| line.quantity)
+            };
+            let held: Vec<u32> = self.event.ticket_types.iter().map(quantity).collect();
+            prop_assert_eq!(held, offer.quantities);
+            self.model.holds.push(ModelHold {
+                id: hold.id,
+                customer: offer.customer,
+                quantities: offer.quantities,
+                expires_at: hold.expires_at,
+                is_extended: false,
+                is_offer: true,
+                state: HoldIs::Held,
+            });
+        }
+        Ok(())
+    }
+
+    async fn join(&mut self, customer: usize, quantities: [u32; 2]) -> Result<(), TestCaseError> {
+        let command = JoinWaitlist {
+            event: self.event.id,
+            lines: self.lines(quantities),
+        };
+        let waitlist = self.world.engine().waitlist();
+        let joined = waitlist
+            .join(&self.world.customers[customer], command)
+            .await;
+        let joined = match joined {
+            Ok(WaitlistPlace::Waiting { ahead, .. }) => Ok(ahead),
+            Ok(other) => return Err(TestCaseError::fail(format!("joined, and is {other:?}"))),
+            Err(error) => Err(error.code()),
+        };
+        let mut waiting = self.model.waiting.iter();
+        let expected = match waiting.position(|entry| entry.customer == customer) {
+            Some(place) if self.model.waiting[place].quantities == quantities => Ok(place as u64),
+            Some(_) => Err(ErrorCode::AlreadyWaiting),
+            None => {
+                let model = &self.model;
+                let in_vain = (0..2).any(|kind| quantities[kind] > model.capacities[kind])
+                    || total(quantities) > model.total;
+                match model.order(quantities) {
+                    Err(ErrorCode::NotEnoughTickets) if in_vain => Err(ErrorCode::FieldInvalid),
+                    Err(ErrorCode::NotEnoughTickets) => {
+                        let entry = ModelEntry {
+                            customer,
+                            quantities,
+                        };
+                        self.model.waiting.push(entry);
+                        Ok(self.model.waiting.len() as u64 - 1)
+                    }
+                    Err(code) => Err(code),
+                    Ok(()) => Err(ErrorCode::TicketsAvailable),
+                }
+            }
+        };
+        prop_assert_eq!(joined, expected);
+        Ok(())
+    }
+
+    async fn leave(&mut self, customer: usize) -> Result<(), TestCaseError> {
+        let waitlist = self.world.engine().waitlist();
+        let caller = &self.world.customers[customer];
+        let left = waitlist.leave(caller, self.event.id).await;
+        let mut waiting = self.model.waiting.iter();
+        let expected = match waiting.position(|entry| entry.customer == customer) {
+            Some(place) => {
+                self.model.waiting.remove(place);
+                Ok(())
+            }
+            None => Err(ErrorCode::NotFound),
+        };
+        prop_assert_eq!(left.map_err(|error| error.code()), expected);
         Ok(())
     }
 
@@ -331,7 +439,11 @@ impl Run<'_> {
             booking.give_back(quantities);
             Ok(u64::from(booking.given_back) * 100)
         };
+        let is_free = expected.is_ok();
         prop_assert_eq!(cancelled, expected);
+        if is_free {
+            self.offer().await?;
+        }
         Ok(())
     }
 
@@ -361,34 +473,54 @@ impl Run<'_> {
         };
         let resized = events.update(&self.world.organizer, command).await;
         let (taken, new_total) = (self.model.taken(), wanted.unwrap_or(total(capacities)));
+        let mut is_other = false;
         let short = (0..2).any(|kind| capacities[kind] < taken[kind]) || new_total < total(taken);
         let expected = if self.model.is_off {
             Err(ErrorCode::EventCancelled)
         } else if short {
             Err(ErrorCode::CapacityBelowSold)
         } else {
+            is_other = (self.model.capacities, self.model.total) != (capacities, new_total);
             (self.model.capacities, self.model.total) = (capacities, new_total);
             Ok(())
         };
         prop_assert_eq!(resized.map(drop).map_err(|error| error.code()), expected);
+        if is_other {
+            self.offer().await?;
+        }
         Ok(())
     }
 
     /// Lets time pass, and waits until every hold that is due then has ended.
-    async fn pass(&mut self, time: Duration) {
+    async fn pass(&mut self, time: Duration) -> Result<(), TestCaseError> {
         self.world.clock.advance(time);
         let now = self.world.clock.now();
+        let mut has_expired = false;
         for hold in &mut self.model.holds {
             if hold.state == HoldIs::Held && hold.expires_at <= now {
                 hold.state = HoldIs::Expired;
+                has_expired = true;
             }
         }
-        let (held, events) = (total(self.model.held()), self.world.engine().events());
+        if !has_expired {
+            return Ok(());
+        }
+        // All that are due end in one step; either less is held then, or fewer wait.
+        let mut after = self.model.clone();
+        let offered: u32 = after
+            .offers()
+            .iter()
+            .map(|offer| total(offer.quantities))
+            .sum();
+        let expected = (total(after.held()) + offered, after.waiting.len());
+        let events = self.world.engine().events();
         wait_for(Patience::WORK, "due holds to end", || async {
             let seen = events.show(&self.world.organizer, self.event.id).await;
-            (seen.expect("the event is there").tickets_held == held).then_some(())
+            let seen = seen.expect("the event is there");
+            ((seen.tickets_held, seen.waiting as usize) == expected).then_some(())
         })
         .await;
+        self.offer().await
     }
 
     /// Compares what the event says of itself with the model.
@@ -405,6 +537,7 @@ impl Run<'_> {
         prop_assert_eq!(of_types(|kind| kind.held), held);
         let counters = (seen.total_tickets, seen.tickets_sold, seen.tickets_held);
         prop_assert_eq!(counters, (self.model.total, total(sold), total(held)));
+        prop_assert_eq!(seen.waiting as usize, self.model.waiting.len());
         prop_assert!(total(sold) + total(held) <= seen.total_tickets);
         self.verify().await.map(drop)
     }

@@ -53,7 +53,15 @@ pub(super) struct ModelHold {
     pub(super) quantities: [u32; 2],
     pub(super) expires_at: Timestamp,
     pub(super) is_extended: bool,
+    pub(super) is_offer: bool,
     pub(super) state: HoldIs,
+}
+
+/// Somebody on the waiting list.
+#[derive(Debug, Clone)]
+pub(super) struct ModelEntry {
+    pub(super) customer: usize,
+    pub(super) quantities: [u32; 2],
 }
 
 /// What the event should be: no revisions, no groups, no store.
@@ -63,6 +71,7 @@ pub(super) struct Model {
     pub(super) total: u32,
     pub(super) bookings: Vec<ModelBooking>,
     pub(super) holds: Vec<ModelHold>,
+    pub(super) waiting: Vec<ModelEntry>,
     pub(super) keys: HashMap<(usize, u8), ([u32; 2], BookingId)>,
     pub(super) is_off: bool,
 }
@@ -80,6 +89,29 @@ impl Model {
 
     pub(super) fn taken(&self) -> [u32; 2] {
         sum([self.sold(), self.held()].into_iter())
+    }
+
+    pub(super) fn has_open_hold(&self, customer: usize) -> bool {
+        let open = |hold: &ModelHold| hold.customer == customer && hold.state == HoldIs::Held;
+        self.holds.iter().any(open)
+    }
+
+    /// Who is offered tickets after some became free, in the order of the list; they leave it.
+    pub(super) fn offers(&mut self) -> Vec<ModelEntry> {
+        let mut offers: Vec<ModelEntry> = Vec::new();
+        let mut left = Vec::new();
+        for entry in std::mem::take(&mut self.waiting) {
+            let offered = sum(offers.iter().map(|offer| offer.quantities));
+            let wanted = sum([offered, entry.quantities].into_iter());
+            let is_next =
+                !self.is_off && !self.has_open_hold(entry.customer) && self.order(wanted).is_ok();
+            match is_next {
+                true => offers.push(entry),
+                false => left.push(entry),
+            }
+        }
+        self.waiting = left;
+        offers
     }
 
     /// Whether these tickets could be had, and if not, why.

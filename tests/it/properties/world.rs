@@ -16,6 +16,9 @@ use super::model::Model;
 /// How long holds last here.
 pub(super) const HOLD_LASTS: Duration = Duration::from_secs(600);
 
+/// How long offers last here.
+pub(super) const OFFER_LASTS: Duration = Duration::from_secs(900);
+
 /// An engine on a folder, which can crash.
 pub(super) struct World {
     folder: TempFolder,
@@ -36,7 +39,7 @@ impl World {
         let running = open(&folder, &clock).await;
         let (tenant, organizer, _) = organizer_and_tenant(&running.0, "north").await;
         let mut customers = Vec::new();
-        for name in ["ann", "ben", "cal"] {
+        for name in ["ann", "ben", "cal", "dan", "eve"] {
             let address = email(name, &tenant);
             customers.push(ensure_customer(&running.0, &tenant, name, address).await);
         }
@@ -97,6 +100,7 @@ pub(super) fn ticket_type(name: &str, capacity: u32) -> NewTicketType {
 async fn open(folder: &TempFolder, clock: &Arc<FakeClock>) -> (Engine, WorkerHandle) {
     let settings = Settings {
         hold_lasts: HOLD_LASTS,
+        offer_lasts: OFFER_LASTS,
         // Looks for due holds every 50 ms.
         singleton_lease: Duration::from_millis(150),
         ..quick_settings()

@@ -28,6 +28,8 @@ pub(super) struct Side {
     pub(super) other_customer: Account,
     pub(super) event: String,
     pub(super) empty_event: String,
+    /// One of which nothing is left.
+    pub(super) full_event: String,
     pub(super) booking: String,
     pub(super) hold: String,
     pub(super) other_hold: String,
@@ -98,6 +100,18 @@ impl Side {
             .post("/api/bookings", book)
             .await
             .expect(201);
+        let single = event_body(json!({"totalTickets": 1}));
+        let full_event = organizer
+            .client
+            .post("/api/events", single)
+            .await
+            .expect(201);
+        let book = json!({"eventId": full_event["id"], "numTickets": 1});
+        customer
+            .client
+            .post("/api/bookings", book)
+            .await
+            .expect(201);
         let change = json!({"location": "New Hall"});
         let changed = organizer
             .client
@@ -116,6 +130,7 @@ impl Side {
         Self {
             event: id_of(&event),
             empty_event: id_of(&empty_event),
+            full_event: id_of(&full_event),
             booking: id_of(&booking),
             hold: id_of(&hold),
             other_hold: id_of(&other_hold),

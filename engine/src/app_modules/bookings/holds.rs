@@ -54,18 +54,36 @@ impl Holds {
     }
 
     /// Turns the acting user's hold into the booking that was decided on when it was made. The booking has the hold's
-    /// id; a hold that is confirmed already answers it again. An overdue hold can be confirmed until it has expired.
+    /// id; a hold that is confirmed already answers it again. An overdue hold can be confirmed until it has expired. About an
+    /// offer from the waiting list policies decide now: see [`Holds::accept`].
     ///
     /// # Errors
-    /// `not-found`, `hold-ended`, `event-cancelled`, `conflict-try-again`, `event-busy`, `outcome-unknown`.
+    /// `not-found`, `hold-ended`, `event-cancelled`, `conflict-try-again`, `event-busy`, `outcome-unknown`; for an offer
+    /// those of `accept`, too.
     pub async fn confirm(&self, caller: &Caller, hold: HoldId) -> Result<Booking> {
+        self.accept(caller, hold, None).await
+    }
+
+    /// Confirms a hold whose total may have changed, because it is an offer that policies decide about now: with
+    /// `expected_total_minor` it must be that, without it no more than what was offered. If a policy says no, the tickets
+    /// go to who is next on the waiting list.
+    ///
+    /// # Errors
+    /// Those of `confirm`, and `price-changed`, `policy-rejected`, `policy-unavailable`, `policy-busy`,
+    /// `policy-input-too-large`.
+    pub async fn accept(
+        &self,
+        caller: &Caller,
+        hold: HoldId,
+        expected_total_minor: Option<u64>,
+    ) -> Result<Booking> {
         let customer = own(caller, hold)?;
         let request = RequestedBooking {
             customer,
             event: hold.event(),
             door: Door::Confirm(hold),
             lines: Vec::new(),
-            expected_total_minor: None,
+            expected_total_minor,
             idempotency: None,
             policy_version: 0,
             decision: None,

@@ -328,6 +328,7 @@ impl Queues {
             unsubscribe_url: unsubscribe_url.as_deref(),
             recipient,
             bookings: &bookings,
+            offer: scene.offer(entry),
             keeps_entry: scene.with_tickets_left.contains(&entry.customer),
             mail_from: &self.0.surroundings.settings.mail_from,
             delivery_key: &letter.delivery_key,

@@ -14,8 +14,9 @@ use crate::{
     Error, Result,
     modules::{ClaimedBlock, still_wanted},
     types::{
-        Announcement, Booking, DeliveryState, Event, EventDetails, EventId, NotificationId,
-        NotificationKind, StoredNotification, Tenant, TenantId, User, UserId,
+        Announcement, Booking, BookingId, DeliveryState, Entry, Event, EventDetails, EventId,
+        EventStatus, Hold, HoldStatus, NotificationId, NotificationKind, StoredNotification,
+        Tenant, TenantId, User, UserId,
     },
 };
 
@@ -36,6 +37,8 @@ pub(super) struct Scene {
     unsubscribed: HashSet<UserId>,
     pub(super) users: HashMap<UserId, User>,
     pub(super) bookings: HashMap<UserId, Vec<Booking>>,
+    /// The holds that are offered to customers of a waiting list.
+    offers: HashMap<BookingId, Hold>,
     /// Customers to whom a cancellation left tickets of the event.
     pub(super) with_tickets_left: HashSet<UserId>,
     /// What older versions of the event said, as far as these blocks need them.
@@ -63,6 +66,13 @@ impl Common {
 impl Scene {
     pub(super) fn is_fresh(&self) -> bool {
         self.read_at.elapsed() < FRESH_FOR
+    }
+
+    /// The hold that a delivery offers, as long as it stands.
+    pub(super) fn offer(&self, entry: &Entry) -> Option<&Hold> {
+        let hold = self.offers.get(&entry.booking?)?;
+        let stands = hold.status == HoldStatus::Held && self.event.status == EventStatus::Published;
+        stands.then_some(hold)
     }
 
     /// Why a reminder comes too late for everybody, if it does.
@@ -137,6 +147,15 @@ impl Queues {
                 _ => Ok(HashSet::new()),
             }
         };
+        let offers = async {
+            match block.kind {
+                NotificationKind::WaitingListOffer => {
+                    let notifications = &modules.notifications;
+                    notifications.offers_of(tenant, block.event, blocks).await
+                }
+                _ => Ok(HashMap::new()),
+            }
+        };
         let subscriptions = &modules.subscriptions;
         let (
             of_tenant,
@@ -147,6 +166,7 @@ impl Queues {
             announcement,
             unsubscribed,
             with_tickets_left,
+            offers,
         ) = tokio::try_join!(
             modules.tenants.get(tenant),
             modules.events.find(tenant, block.event),
@@ -156,6 +176,7 @@ impl Queues {
             announcement,
             subscriptions.unsubscribed(tenant, block.kind, &customers),
             with_tickets_left,
+            offers,
         )?;
         let mut scene = Scene {
             words: super::words::TenantWords::of(&self.0, tenant).await,
@@ -168,6 +189,7 @@ impl Queues {
             users: users.into_iter().map(|user| (user.id, user)).collect(),
             bookings,
             with_tickets_left,
+            offers,
             versions: HashMap::new(),
         };
         if block.kind == NotificationKind::EventUpdated {
@@ -205,6 +227,11 @@ impl Queues {
             } else if scene.unsubscribed.contains(&entry.customer) {
                 let reason = "the customer has unsubscribed from mails of this kind";
                 notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
+            } else if kind == NotificationKind::WaitingListOffer {
+                if scene.offer(entry).is_none() {
+                    let reason = "the offer had ended before it was sent";
+                    notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
+                }
             } else if !bookings.is_some_and(|bookings| bookings.iter().any(wanted)) {
                 let reason = "its bookings were cancelled before it was sent";
                 notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);

@@ -1,4 +1,5 @@
-//! Giving tickets back: all or some of a booking's, by its customer under the event's terms or by the organizer.
+//! Giving tickets back: all or some of a booking's, by its customer under the event's terms or by the organizer. What is
+//! free by that is offered to those who wait.
 //!
 //! Called by the bookings module. Calls the bookings and events repositories.
 
@@ -127,7 +128,7 @@ impl Rules {
                 lines,
                 refund_minor,
             };
-            let change = InventoryChange {
+            let mut change = InventoryChange {
                 inventory: taken_back(event_inventory.clone(), &cancellation.lines),
                 before: event_inventory,
                 change,
@@ -148,8 +149,11 @@ impl Rules {
                 };
                 (key.clone(), recorded)
             });
+            let offering = &self.offering;
+            let offers = offering.offer(tenant, &mut change, &[], None).await?;
             let step = CancelStep {
                 change,
+                offers,
                 mails: mails_about(tenant, notification, kind, &[after.id], now),
                 policy_version: decision.map(|decision| decision.policy_version),
                 recorded,

@@ -17,7 +17,7 @@ pub(super) fn taken_back(inventory: Inventory, lines: &[BookingLine]) -> Invento
 }
 
 /// Tickets are kept for somebody.
-pub(super) fn held(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
+pub(in crate::modules) fn held(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |_, held, quantity| *held += quantity)
 }
 

@@ -184,7 +184,7 @@ impl Rules {
         request: &RequestedBooking,
         snapshot: &GroupSnapshot,
     ) -> Result<Option<Placement>> {
-        if let Door::Confirm(id) = request.door {
+        if let Door::Confirm(id) | Door::Accept(id) = request.door {
             let confirmed = |hold: &&Hold| hold.status == HoldStatus::Confirmed;
             return match snapshot.holds.get(&id).filter(confirmed) {
                 Some(_) => {
@@ -210,7 +210,7 @@ impl Rules {
                 let hold = hold.ok_or_else(|| Error::internal("a recorded hold is gone"))?;
                 Placement::Held(hold)
             }
-            Door::Book | Door::Confirm(_) => {
+            Door::Book | Door::Confirm(_) | Door::Accept(_) => {
                 Placement::Booked(self.made_booking(tenant, path).await?)
             }
         }))
@@ -240,7 +240,7 @@ fn question_of(requests: &[RequestedBooking], change: Ulid) -> GroupQuestion {
         match request.door {
             Door::Book => {}
             Door::Hold => note(&mut question.holders, request.customer),
-            Door::Confirm(hold) => question.holds.push(hold),
+            Door::Confirm(hold) | Door::Accept(hold) => question.holds.push(hold),
         }
         if request.decision.is_some() {
             note(&mut question.customers, request.customer);

@@ -1,4 +1,5 @@
-//! Holds after they were made: given more time, released, and expired when they are due. (They are made and confirmed in
+//! Holds after they were made: given more time, released, and expired when they are due. What is free by that is offered
+//! to those who wait. (They are made and confirmed in
 //! groups, among bookings.)
 //!
 //! Called by the bookings module. Calls the holds repository.
@@ -18,11 +19,11 @@ use crate::{
     modules::{
         lanes::GROUP_MAX,
         repositories::{
-            DueHold, HoldChange, INVENTORY_MOVED, InventoryChange, StepError, SystemScope,
+            DueHold, HoldChange, INVENTORY_MOVED, InventoryChange, Offers, StepError, SystemScope,
             pause_after_conflict,
         },
     },
-    types::{CapacityCause, EventId, Hold, HoldId, HoldStatus, Inventory, TenantId},
+    types::{CapacityCause, EventId, Hold, HoldId, HoldStatus, Inventory, TenantId, WaitlistSkip},
 };
 
 /// Due holds looked at in one pass, of all events.
@@ -57,8 +58,8 @@ impl ExpiryFloor {
     }
 }
 
-/// What is to become of a hold; none leaves it as it is.
-type Verdict = Option<(Hold, CapacityCause)>;
+/// What is to become of a hold, and whom a policy did not let have it; none leaves it as it is.
+type Verdict = Option<(Hold, CapacityCause, Option<WaitlistSkip>)>;
 
 impl Rules {
     /// Gives a hold more time, once.
@@ -72,6 +73,12 @@ impl Rules {
                     "A hold is given more time once, and this one was.",
                 ));
             }
+            if hold.waitlist_number.is_some() {
+                return Err(Error::new(
+                    ErrorCode::HoldAlreadyExtended,
+                    "An offer from the waiting list is given no more time: others wait.",
+                ));
+            }
             // From now, or from its end if that is later: nobody loses time by asking early.
             let later = hold.expires_at.max(now).checked_add(lasts);
             let extended = Hold {
@@ -79,7 +86,7 @@ impl Rules {
                 extended: true,
                 ..hold.clone()
             };
-            Ok(Some((extended, CapacityCause::HoldExtended)))
+            Ok(Some((extended, CapacityCause::HoldExtended, None)))
         })
         .await
     }
@@ -91,10 +98,35 @@ impl Rules {
             HoldStatus::Held | HoldStatus::Confirmed => {
                 open(hold)?;
                 let released = ended(hold, HoldStatus::Released, now);
-                Ok(Some((released, CapacityCause::HoldReleased)))
+                Ok(Some((released, CapacityCause::HoldReleased, None)))
             }
         })
         .await
+    }
+
+    /// Gives back what somebody was offered who may not have it.
+    pub(super) async fn reject_offer(
+        &self,
+        tenant: &TenantId,
+        id: HoldId,
+        reason: &str,
+    ) -> Result<()> {
+        let rejected = self.change_hold(tenant, id, |hold, now| {
+            let number = match (hold.status, hold.waitlist_number) {
+                (HoldStatus::Held, Some(number)) => number,
+                _ => return Ok(None),
+            };
+            let skip = WaitlistSkip {
+                number,
+                customer: hold.customer,
+                tickets: hold.tickets(),
+                reason: ErrorCode::PolicyRejected,
+                detail: reason.to_owned(),
+            };
+            let released = ended(hold, HoldStatus::Released, now);
+            Ok(Some((released, CapacityCause::OfferRejected, Some(skip))))
+        });
+        rejected.await.map(drop)
     }
 
     /// Changes a hold together with its event's inventory.
@@ -119,16 +151,26 @@ impl Rules {
                 return Ok(hold);
             }
             let now = self.surroundings.now();
-            let Some((after, cause)) = verdict(&hold, now)? else {
+            let Some((after, cause, rejected)) = verdict(&hold, now)? else {
                 return Ok(hold);
             };
             let holds = [HoldChange {
                 before: Some(hold),
                 after: after.clone(),
             }];
-            let change = change_of(inventory, &holds, (change, attempt), cause, now);
-            match self.holds.update(tenant, &change, &holds).await {
-                Ok(()) => return Ok(after),
+            let mut change = change_of(inventory, &holds, (change, attempt), cause, now);
+            let offers = match after.status {
+                HoldStatus::Held => Offers::default(),
+                _ => {
+                    let offering = &self.offering;
+                    offering.offer(tenant, &mut change, &[id], rejected).await?
+                }
+            };
+            match self.holds.update(tenant, &change, &holds, &offers).await {
+                Ok(()) => {
+                    self.surroundings.owed.notify_one();
+                    return Ok(after);
+                }
                 Err(StepError::Lost(_)) => sent = Some(after),
                 Err(StepError::Conflict) => {}
                 Err(error) if error.is_guard(INVENTORY_MOVED) => {}
@@ -211,9 +253,15 @@ impl Rules {
                 return Ok(());
             };
             let cause = CapacityCause::HoldExpired;
-            let change = change_of(inventory, &expired, (change, attempt), cause, now);
-            match self.holds.update(tenant, &change, &expired).await {
+            let mut change = change_of(inventory, &expired, (change, attempt), cause, now);
+            let ending: Vec<HoldId> = expired.iter().map(|hold| hold.after.id).collect();
+            let offers = self
+                .offering
+                .offer(tenant, &mut change, &ending, None)
+                .await?;
+            match self.holds.update(tenant, &change, &expired, &offers).await {
                 Ok(()) => {
+                    self.surroundings.owed.notify_one();
                     tracing::debug!(%event, count = expired.len(), "holds expired");
                     return Ok(());
                 }

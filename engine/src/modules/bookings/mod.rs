@@ -7,24 +7,29 @@ mod counters;
 mod group;
 mod holds;
 mod placing;
+mod waitlist;
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 pub(crate) use cancelling::{BeforeCancelling, RequestedCancellation, read_with_event};
+pub(super) use counters::held;
 use holds::ExpiryFloor;
+pub(super) use placing::{Wanted, mails_about, order};
 
 use super::{
     Surroundings,
     lanes::{Lanes, Waiting},
+    offers::Offering,
     repositories::{BookingsRepository, EventsRepository, GroupQuestion, HoldsRepository},
 };
 use crate::{
     Error, Result,
     types::{
-        BookLine, Booking, BookingId, DecisionRecord, EventId, Hold, HoldId, IdempotencyKey,
-        Inventory, Page, PageRequest, RequestKey, RequestRoute, TenantId, UserId,
+        BookLine, Booking, BookingId, DecisionRecord, EventId, Hold, HoldId, HoldStatus,
+        IdempotencyKey, Inventory, JoinWaitlist, Page, PageRequest, RequestKey, RequestRoute,
+        TenantId, UserId, WaitlistEntry, WaitlistPass, WaitlistPlace,
     },
 };
 
@@ -41,6 +46,8 @@ pub(crate) enum Door {
     Hold,
     /// The booking that a hold stands for, as it was decided when the hold was made.
     Confirm(HoldId),
+    /// The booking of a hold that was offered to somebody who waited: nothing was decided about it yet.
+    Accept(HoldId),
 }
 
 /// A booking request on its way to the transaction.
@@ -66,7 +73,7 @@ impl RequestedBooking {
         let route = match self.door {
             Door::Book => RequestRoute::Bookings,
             Door::Hold => RequestRoute::Holds,
-            Door::Confirm(_) => return None,
+            Door::Confirm(_) | Door::Accept(_) => return None,
         };
         let (key, _) = self.idempotency.as_ref()?;
         Some(RequestKey {
@@ -107,6 +114,8 @@ pub(crate) enum Placement {
     Booked(Booking),
     /// The hold is written, now or by the same request before.
     Held(Hold),
+    /// What was to be confirmed is an offer: decide about it, and accept it.
+    Offered(Hold),
     /// What the policies decided on has moved: ask them again.
     DecideAgain,
 }
@@ -114,8 +123,10 @@ pub(crate) enum Placement {
 /// What the policies see beside the event, and whether the request was answered before.
 pub(crate) struct BeforePolicies {
     pub(crate) inventory: Option<Inventory>,
-    /// Tickets of the event that the customer booked or holds.
+    /// Tickets of the event that the customer booked or holds; what is being accepted is not among them.
     pub(crate) tickets_in_event: u32,
+    /// The hold that is being accepted, if one is.
+    pub(crate) offered: Option<Hold>,
     pub(crate) recorded: Option<Placement>,
 }
 
@@ -128,6 +139,7 @@ struct Rules {
     repository: Arc<BookingsRepository>,
     holds: HoldsRepository,
     events: Arc<EventsRepository>,
+    offering: Offering,
     lanes: Arc<Lanes>,
     expiry_floor: ExpiryFloor,
     surroundings: Surroundings,
@@ -136,6 +148,7 @@ struct Rules {
 impl BookingsModule {
     pub(super) fn new(
         repository: Arc<BookingsRepository>,
+        offering: Offering,
         holds: HoldsRepository,
         events: Arc<EventsRepository>,
         lanes: Arc<Lanes>,
@@ -146,6 +159,7 @@ impl BookingsModule {
                 repository,
                 holds,
                 events,
+                offering,
                 lanes,
                 expiry_floor: ExpiryFloor::default(),
                 surroundings,
@@ -177,9 +191,14 @@ impl BookingsModule {
         tenant: &TenantId,
         request: &RequestedBooking,
     ) -> Result<BeforePolicies> {
+        let accepted = match request.door {
+            Door::Accept(hold) => Some(hold),
+            Door::Book | Door::Hold | Door::Confirm(_) => None,
+        };
         let question = GroupQuestion {
             keys: request.key().into_iter().collect(),
             customers: vec![request.customer],
+            holds: accepted.into_iter().collect(),
             ..GroupQuestion::default()
         };
         let snapshot = self
@@ -188,8 +207,10 @@ impl BookingsModule {
             .read_group(tenant, request.event, &question)
             .await?;
         let tickets = snapshot.tickets.get(&request.customer);
+        let offered = accepted.and_then(|hold| snapshot.holds.get(&hold).cloned());
         Ok(BeforePolicies {
-            tickets_in_event: tickets.copied().unwrap_or(0),
+            tickets_in_event: besides(tickets.copied().unwrap_or(0), offered.as_ref()),
+            offered,
             recorded: self
                 .rules
                 .recorded_answer(tenant, request, &snapshot)
@@ -218,6 +239,88 @@ impl BookingsModule {
         let outcome = self.rules.release_hold(tenant, hold).await;
         self.rules.lanes.done(&key, turn);
         outcome
+    }
+
+    /// Gives the tickets of an offer back that a policy did not let its customer have, and notes why.
+    pub(crate) async fn reject_offer(
+        &self,
+        tenant: &TenantId,
+        hold: HoldId,
+        reason: &str,
+    ) -> Result<()> {
+        let key = (tenant.clone(), hold.event());
+        let turn = self.rules.lanes.turn(&key).await;
+        let outcome = self.rules.reject_offer(tenant, hold, reason).await;
+        self.rules.lanes.done(&key, turn);
+        outcome
+    }
+
+    /// Puts a customer on an event's waiting list; who asks for the same again is answered where they stand.
+    pub(crate) async fn join_waitlist(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        command: &JoinWaitlist,
+    ) -> Result<WaitlistPlace> {
+        let key = (tenant.clone(), command.event);
+        let turn = self.rules.lanes.turn(&key).await;
+        let outcome = self.rules.join_waitlist(tenant, customer, command).await;
+        self.rules.lanes.done(&key, turn);
+        outcome
+    }
+
+    /// Takes a customer off an event's waiting list.
+    pub(crate) async fn leave_waitlist(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> Result<()> {
+        let key = (tenant.clone(), event);
+        let turn = self.rules.lanes.turn(&key).await;
+        let outcome = self.rules.leave_waitlist(tenant, event, customer).await;
+        self.rules.lanes.done(&key, turn);
+        outcome
+    }
+
+    /// Where a customer stands on an event's waiting list, or what they were offered.
+    pub(crate) async fn place_on_waitlist(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> Result<WaitlistPlace> {
+        let rules = &self.rules;
+        rules.place_on_waitlist(tenant, event, customer).await
+    }
+
+    /// A page of an event's waiting list, in its order.
+    pub(crate) async fn list_waitlist(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        page: &PageRequest,
+    ) -> Result<Page<WaitlistEntry>> {
+        let after = page.position::<i64>()?;
+        let repository = &self.rules.offering.repository;
+        let rows = repository
+            .list(tenant, event, after, page.limit + 1)
+            .await?;
+        Ok(page.cut(rows, |entry| entry.number.to_string()))
+    }
+
+    /// A page of the passes in which somebody on an event's waiting list was passed over, the newest first.
+    pub(crate) async fn list_waitlist_passes(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        page: &PageRequest,
+    ) -> Result<Page<WaitlistPass>> {
+        let before = page.position::<i64>()?.unwrap_or(i64::MAX);
+        let passes = self.rules.offering.repository.passes(tenant, event).await?;
+        let older = passes.into_iter().filter(|pass| pass.revision < before);
+        let rows = older.take(page.limit as usize + 1).collect();
+        Ok(page.cut(rows, |pass| pass.revision.to_string()))
     }
 
     /// Ends a batch of due holds, of all tenants. Answers whether there may be more.
@@ -289,4 +392,10 @@ impl BookingsModule {
         self.rules.lanes.done(&key, turn);
         outcome
     }
+}
+
+/// A customer's tickets besides those of an open hold that is being accepted.
+fn besides(tickets: u32, offered: Option<&Hold>) -> u32 {
+    let open = offered.filter(|hold| hold.status == HoldStatus::Held);
+    tickets.saturating_sub(open.map_or(0, Hold::tickets))
 }

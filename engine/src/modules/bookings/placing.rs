@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 use jiff::{Span, Timestamp};
 use ulid::Ulid;
 
-use super::{Door, Placement, RequestedBooking, counters, holds};
+use super::{Door, Placement, RequestedBooking, besides, counters, holds};
 use crate::{
     Error, ErrorCode, Result,
     modules::{
@@ -18,9 +18,10 @@ use crate::{
         to_millisecond,
     },
     types::{
-        Block, Booking, BookingId, BookingLine, BookingStatus, CapacityCause, DecisionRecord,
-        Entry, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory, Lane, NotificationId,
-        NotificationKind, Owed, OwedPart, RequestKey, TenantId, TicketType, UserId,
+        Block, BookLine, Booking, BookingId, BookingLine, BookingStatus, CapacityCause,
+        DecisionRecord, Entry, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory, Lane,
+        NotificationId, NotificationKind, Owed, OwedPart, RequestKey, TenantId, TicketType, UserId,
+        total_of,
     },
 };
 
@@ -119,7 +120,7 @@ fn recorded(
     let booking = match placement {
         Placement::Booked(booking) => booking.id,
         Placement::Held(hold) => hold.id.booking(),
-        Placement::DecideAgain => return None,
+        Placement::DecideAgain | Placement::Offered(_) => return None,
     };
     let recorded = RecordedRequest {
         request_hash,
@@ -147,9 +148,14 @@ impl Draft<'_> {
         let placement = match request.door {
             Door::Book => Placement::Booked(self.book(request, serial)?),
             Door::Hold => Placement::Held(self.hold(request, serial)?),
-            Door::Confirm(id) => Placement::Booked(self.confirm(id)?),
+            Door::Confirm(id) => self.confirm(id, None)?,
+            Door::Accept(id) => self.confirm(id, Some(request))?,
         };
         // A hold and the booking it becomes have one serial, and so one record.
+        let serial = match request.door {
+            Door::Accept(id) => id.booking().serial(),
+            Door::Book | Door::Hold | Door::Confirm(_) => serial,
+        };
         let record = request
             .decision
             .as_ref()
@@ -171,6 +177,11 @@ impl Draft<'_> {
             return true;
         }
         let tickets = self.tickets.get(&request.customer).copied().unwrap_or(0);
+        let offered = match request.door {
+            Door::Accept(id) => self.holds.get(&id),
+            Door::Book | Door::Hold | Door::Confirm(_) => None,
+        };
+        let tickets = besides(tickets, offered);
         request.decision.as_ref().is_some_and(|decision| {
             decision.event_version != self.left.event_version
                 || decision.tickets_in_event != tickets
@@ -178,7 +189,7 @@ impl Draft<'_> {
     }
 
     fn book(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Booking> {
-        let order = order(&self.left, request, self.now)?;
+        let order = order(&self.left, &Wanted::of(request), self.now)?;
         let booking = Booking {
             id: BookingId::new(self.left.event, request.customer, serial),
             event: self.left.event,
@@ -208,7 +219,7 @@ impl Draft<'_> {
                 ),
             ));
         }
-        let order = order(&self.left, request, self.now)?;
+        let order = order(&self.left, &Wanted::of(request), self.now)?;
         let expires_at = self.now.checked_add(self.hold_lasts);
         let hold = Hold {
             id: HoldId::new(self.left.event, request.customer, serial),
@@ -222,6 +233,7 @@ impl Draft<'_> {
             created_at: self.now,
             expires_at: to_millisecond(expires_at.map_err(Error::internal)?),
             extended: false,
+            waitlist_number: None,
             ended_at: None,
         };
         self.left = counters::held(self.left.clone(), &hold.lines);
@@ -234,26 +246,34 @@ impl Draft<'_> {
         Ok(hold)
     }
 
-    /// Turns an open hold, overdue or not, into the booking that was decided on when it was made.
-    fn confirm(&mut self, id: HoldId) -> Result<Booking> {
+    /// Turns an open hold, overdue or not, into the booking that was decided on when it was made. One that was offered to
+    /// somebody who waited is decided about now, by the request that accepts it.
+    fn confirm(&mut self, id: HoldId, accepting: Option<&RequestedBooking>) -> Result<Placement> {
         let made = self.bookings.iter().find(|made| made.id == id.booking());
         if let Some(booking) = made {
-            return Ok(booking.clone());
+            return Ok(Placement::Booked(booking.clone()));
         }
         let hold = self.holds.get(&id);
         let hold = hold.ok_or_else(|| Error::not_found("hold", id))?;
         holds::open(hold)?;
         on_sale(&self.left)?;
+        if hold.waitlist_number.is_some() && accepting.is_none() {
+            return Ok(Placement::Offered(hold.clone()));
+        }
+        let lines = match accepting {
+            Some(request) => accepted(hold, request)?,
+            None => hold.lines.clone(),
+        };
         let booking = Booking {
             id: id.booking(),
             event: hold.event,
             customer: hold.customer,
             status: BookingStatus::Confirmed,
             cancelled: None,
-            lines: hold.lines.clone(),
+            total_minor: total_of(&lines),
+            lines,
             booked_lines: None,
             cancellations: Vec::new(),
-            total_minor: hold.total_minor,
             currency: hold.currency.clone(),
             event_version: hold.event_version,
             created_at: self.now,
@@ -266,7 +286,7 @@ impl Draft<'_> {
             after: holds::ended(hold, HoldStatus::Confirmed, self.now),
         });
         self.bookings.push(booking.clone());
-        Ok(booking)
+        Ok(Placement::Booked(booking))
     }
 
     /// Why the counters change, for the ledger.
@@ -283,10 +303,58 @@ impl Draft<'_> {
     }
 }
 
+/// What is wanted of an event.
+pub(in crate::modules) struct Wanted<'a> {
+    pub(in crate::modules) lines: &'a [BookLine],
+    /// What policies made of the prices, for each line.
+    pub(in crate::modules) unit_prices_minor: Option<&'a [u32]>,
+    pub(in crate::modules) expected_total_minor: Option<u64>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(request: &'a RequestedBooking) -> Self {
+        let decision = request.decision.as_ref();
+        Self {
+            lines: &request.lines,
+            unit_prices_minor: decision.map(|decision| decision.unit_prices_minor.as_slice()),
+            expected_total_minor: request.expected_total_minor,
+        }
+    }
+}
+
 /// What a request gets, and at which price.
-struct Order {
-    lines: Vec<BookingLine>,
-    total_minor: u64,
+pub(in crate::modules) struct Order {
+    pub(in crate::modules) lines: Vec<BookingLine>,
+    pub(in crate::modules) total_minor: u64,
+    /// Until when all of it is sold.
+    pub(in crate::modules) sales_close_at: Timestamp,
+}
+
+/// What an offer becomes, at the prices that policies made of its own. They may be lower; if they are higher, only who says
+/// so gets them.
+fn accepted(hold: &Hold, request: &RequestedBooking) -> Result<Vec<BookingLine>> {
+    let mut lines = hold.lines.clone();
+    if let Some(decision) = &request.decision {
+        for (line, price) in lines.iter_mut().zip(&decision.unit_prices_minor) {
+            line.unit_price_minor = *price;
+        }
+    }
+    let total_minor = total_of(&lines);
+    let is_expected = match request.expected_total_minor {
+        Some(expected) => expected == total_minor,
+        None => total_minor <= hold.total_minor,
+    };
+    match is_expected {
+        true => Ok(lines),
+        false => Err(price_changed(total_minor, &hold.currency)),
+    }
+}
+
+fn price_changed(total_minor: u64, currency: &str) -> Error {
+    Error::new(
+        ErrorCode::PriceChanged,
+        format!("The total is {total_minor} in minor units of {currency} now."),
+    )
 }
 
 /// Refuses unless the event can be booked.
@@ -305,8 +373,13 @@ fn on_sale(inventory: &Inventory) -> Result<()> {
 }
 
 /// Decides about one request on a sight of the inventory: what it gets, or why not.
-fn order(inventory: &Inventory, request: &RequestedBooking, now: Timestamp) -> Result<Order> {
+pub(in crate::modules) fn order(
+    inventory: &Inventory,
+    request: &Wanted<'_>,
+    now: Timestamp,
+) -> Result<Order> {
     on_sale(inventory)?;
+    let mut sales_close_at = Timestamp::MAX;
     let mut lines = Vec::with_capacity(request.lines.len());
     let mut wanted: u32 = 0;
     let mut total_minor: u64 = 0;
@@ -325,7 +398,9 @@ fn order(inventory: &Inventory, request: &RequestedBooking, now: Timestamp) -> R
         if kind.sales_open_at.is_some_and(|open| now < open) {
             return Err(Error::new(ErrorCode::SalesNotOpen, "Sales have not begun."));
         }
-        if now >= kind.sales_close_at.unwrap_or(inventory.starts_at) {
+        let closes_at = kind.sales_close_at.unwrap_or(inventory.starts_at);
+        sales_close_at = sales_close_at.min(closes_at);
+        if now >= closes_at {
             return Err(Error::new(ErrorCode::SalesClosed, "Sales are over."));
         }
         if line.quantity < kind.min_per_booking || line.quantity > kind.max_per_booking {
@@ -348,9 +423,8 @@ fn order(inventory: &Inventory, request: &RequestedBooking, now: Timestamp) -> R
         // Quantities are at most 10,000 each in 10 lines and prices u32, so that sums stay far within u64.
         wanted = wanted.saturating_add(line.quantity);
         let unit_price_minor = request
-            .decision
-            .as_ref()
-            .and_then(|decision| decision.unit_prices_minor.get(index).copied())
+            .unit_prices_minor
+            .and_then(|prices| prices.get(index).copied())
             .unwrap_or(kind.price_minor);
         total_minor += u64::from(unit_price_minor) * u64::from(line.quantity);
         lines.push(BookingLine {
@@ -366,19 +440,17 @@ fn order(inventory: &Inventory, request: &RequestedBooking, now: Timestamp) -> R
         .expected_total_minor
         .is_some_and(|expected| expected != total_minor)
     {
-        return Err(Error::new(
-            ErrorCode::PriceChanged,
-            format!(
-                "The total is {total_minor} in minor units of {} now.",
-                inventory.currency
-            ),
-        ));
+        return Err(price_changed(total_minor, &inventory.currency));
     }
-    Ok(Order { lines, total_minor })
+    Ok(Order {
+        lines,
+        total_minor,
+        sales_close_at,
+    })
 }
 
 /// The mails that a step about some bookings owes: one for each booking, in blocks, due now.
-pub(super) fn mails_about(
+pub(in crate::modules) fn mails_about(
     tenant: &TenantId,
     notification: NotificationId,
     kind: NotificationKind,

@@ -7,7 +7,7 @@ use super::{
         audience::count_customers,
         reminders,
         repositories::{
-            EventStep, INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, ReminderStep,
+            EventStep, INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, Offers, ReminderStep,
             StepError, pause_after_conflict,
         },
         to_millisecond,
@@ -65,10 +65,10 @@ impl EventsModule {
                 .await?
                 .ok_or_else(|| Error::not_found("event", event))?;
             expect_version(stored.version, Some(expected_version))?;
-            if inventory.bookings > 0 || inventory.held > 0 {
+            if inventory.bookings > 0 || inventory.held > 0 || inventory.waiting > 0 {
                 return Err(Error::new(
                     ErrorCode::EventHasBookings,
-                    "An event that was ever booked is cancelled, not deleted: POST …/cancel.",
+                    "An event that was ever booked, or that somebody waits for, is cancelled, not deleted: POST …/cancel.",
                 ));
             }
             let reminder = stored
@@ -166,6 +166,10 @@ impl EventsModule {
                 )
                 .await?;
             self.plan_reminder(tenant, &mut step, lead).await?;
+            if offers_more(&step) {
+                let offering = &self.offering;
+                step.offers = offering.offer(tenant, &mut step.change, &[], None).await?;
+            }
             let answer = EventChange {
                 event: step.after.clone().with(step.change.inventory.clone()),
                 notification: summary,
@@ -326,9 +330,16 @@ impl EventsModule {
             new_notification,
             changed_notification,
             reminder: ReminderStep::default(),
+            offers: Offers::default(),
         };
         Ok((step, summary))
     }
+}
+
+/// Whether a change may let somebody have tickets who waits for them.
+fn offers_more(step: &EventStep) -> bool {
+    let (before, after) = (&step.inventory_before, &step.change.inventory);
+    before.total != after.total || before.ticket_types != after.ticket_types
 }
 
 fn expect_version(current: u64, expected: Option<u64>) -> Result<()> {

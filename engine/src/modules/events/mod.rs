@@ -14,6 +14,7 @@ use ticket_types::{check_room, total_of};
 use super::{
     Surroundings,
     lanes::Lanes,
+    offers::Offering,
     reminders,
     repositories::{
         BookingsRepository, EventsRepository, InventoryChange, NotificationsRepository,
@@ -33,6 +34,7 @@ pub(crate) struct EventsModule {
     repository: Arc<EventsRepository>,
     bookings: Arc<BookingsRepository>,
     notifications: Arc<NotificationsRepository>,
+    offering: Offering,
     lanes: Arc<Lanes>,
     surroundings: Surroundings,
 }
@@ -42,6 +44,7 @@ impl EventsModule {
         repository: Arc<EventsRepository>,
         bookings: Arc<BookingsRepository>,
         notifications: Arc<NotificationsRepository>,
+        offering: Offering,
         lanes: Arc<Lanes>,
         surroundings: Surroundings,
     ) -> Self {
@@ -49,6 +52,7 @@ impl EventsModule {
             repository,
             bookings,
             notifications,
+            offering,
             lanes,
             surroundings,
         }
@@ -88,6 +92,7 @@ impl EventsModule {
             sold: 0,
             held: 0,
             waiting: 0,
+            waitlist_next: 0,
             bookings: 0,
             ticket_types,
             cancellation_terms: command.cancellation_terms.clone(),

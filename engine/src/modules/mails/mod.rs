@@ -14,8 +14,8 @@ use crate::{
     Result,
     ports::{OutgoingMail, Templates},
     types::{
-        Announcement, Booking, EmailAddress, Event, EventDetails, NotificationId, NotificationKind,
-        Tenant, User, message_id,
+        Announcement, Booking, EmailAddress, Event, EventDetails, Hold, NotificationId,
+        NotificationKind, Tenant, User, message_id,
     },
 };
 
@@ -37,8 +37,10 @@ pub(crate) struct MailContext<'a> {
     pub(crate) unsubscribe_url: Option<&'a str>,
     /// Who gets it.
     pub(crate) recipient: &'a User,
-    /// The recipient's active bookings of the event, or the one booking the mail is about; at least one.
+    /// The recipient's active bookings of the event, or the one booking the mail is about; none for an offer.
     pub(crate) bookings: &'a [Booking],
+    /// What the recipient is offered, for `WaitingListOffer`.
+    pub(crate) offer: Option<&'a Hold>,
     /// Whether the recipient has tickets of the event left, so that a cancellation leaves it in their calendar.
     pub(crate) keeps_entry: bool,
     /// The installation's own address: the sender's, unless the tenant has one. Message-IDs end with its domain.

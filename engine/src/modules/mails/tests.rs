@@ -313,6 +313,29 @@ async fn a_cancellation_says_what_went_what_stays_and_what_comes_back() {
 }
 
 #[tokio::test]
+async fn an_offer_says_what_is_kept_and_until_when() {
+    let composed = Scene::new(NotificationKind::WaitingListOffer)
+        .compose()
+        .await;
+    let message = parse(&composed);
+    assert_eq!(message.subject(), Some("Tickets for you: Jazz Night"));
+    assert_eq!(message.attachment_count(), 0);
+    let html = message.body_html(0).unwrap().replace("&times;", "x");
+    for part in [message.body_text(0).unwrap().into_owned(), html] {
+        for words in [
+            "the tickets you wait for are kept for you until",
+            "Friday, 1 May 2026, 22:00 (Europe",
+            "2 x Balcony at 12.50 EUR",
+            "Total: 25.00 EUR",
+            "Offer number: ",
+        ] {
+            assert_holds(&part, words);
+        }
+        assert!(!part.contains("Your booking"), "{part}");
+    }
+}
+
+#[tokio::test]
 async fn a_late_confirmation_does_not_put_a_cancelled_event_back() {
     let mut scene = Scene::new(NotificationKind::BookingConfirmed);
     scene.event.status = EventStatus::Cancelled;
@@ -401,6 +424,10 @@ async fn check_hostile(scene: &Scene, hostile: &str) {
     let plain = !hostile.contains(['<', '"', '&', '/', '\'', '\\']);
     assert!(!plain || html.contains(hostile), "{html}");
 
+    if scene.kind == NotificationKind::WaitingListOffer {
+        assert_eq!(message.attachment_count(), 0);
+        return;
+    }
     let calendar = calendar(&message);
     let escaped = hostile
         .replace('\\', r"\\")
@@ -483,6 +510,7 @@ async fn the_data_has_one_shape() {
             "changes",
             "event",
             "kind",
+            "offer",
             "recipient",
             "tenant",
             "unsubscribeUrl"

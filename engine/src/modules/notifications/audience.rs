@@ -9,7 +9,7 @@ use crate::{
     Result,
     types::{
         Block, Booking, BookingId, BookingStatus, CancelCause, DeliveryState, EventId, EventStatus,
-        NotificationKind, TenantId, UserId,
+        Hold, HoldId, NotificationKind, TenantId, UserId,
     },
 };
 
@@ -27,6 +27,11 @@ impl NotificationsModule {
         let is_transactional = blocks
             .first()
             .is_some_and(|claimed| claimed.block.kind.is_transactional());
+        let is_offer =
+            |claimed: &&ClaimedBlock| claimed.block.kind == NotificationKind::WaitingListOffer;
+        if blocks.first().is_some_and(is_offer) {
+            return Ok(by_customer);
+        }
         if is_transactional {
             let open = blocks
                 .iter()
@@ -43,6 +48,24 @@ impl NotificationsModule {
                 .await?;
         }
         Ok(by_customer)
+    }
+
+    /// The holds that the unfinished deliveries of some blocks of one event offer.
+    pub(crate) async fn offers_of(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        blocks: &[&ClaimedBlock],
+    ) -> Result<HashMap<BookingId, Hold>> {
+        let open = blocks
+            .iter()
+            .flat_map(|claimed| open_entries(&claimed.block));
+        let ids: Vec<HoldId> = open
+            .filter_map(|(_, path)| path.map(HoldId::of_path))
+            .collect();
+        let (_, holds) = self.holds.read(tenant, event, &ids).await?;
+        let holds = holds.into_iter();
+        Ok(holds.map(|hold| (hold.id.booking(), hold)).collect())
     }
 
     /// Those of some blocks' customers who have a booking of the event that stands.
@@ -109,6 +132,8 @@ pub(crate) fn still_wanted(kind: NotificationKind, booking: &Booking, event: Eve
             booking.status == BookingStatus::Confirmed && event != EventStatus::Cancelled
         }
         NotificationKind::BookingCancelled => true,
+        // It is about a hold.
+        NotificationKind::WaitingListOffer => false,
         // What an organizer began to say is said to all, also when the event is called off meanwhile.
         NotificationKind::EventCancelled | NotificationKind::EventAnnouncement => {
             booking.status == BookingStatus::Confirmed || by_event

@@ -25,7 +25,9 @@ use jiff::Timestamp;
 
 use super::{
     Surroundings,
-    repositories::{BookingsRepository, EventsRepository, NotificationsRepository},
+    repositories::{
+        BookingsRepository, EventsRepository, HoldsRepository, NotificationsRepository,
+    },
 };
 use crate::{
     Result,
@@ -41,6 +43,7 @@ type BlockKey = (TenantId, NotificationId, u32);
 pub(crate) struct NotificationsModule {
     repository: Arc<NotificationsRepository>,
     bookings: Arc<BookingsRepository>,
+    holds: HoldsRepository,
     events: Arc<EventsRepository>,
     surroundings: Surroundings,
     ledger: Arc<Ledger>,
@@ -53,6 +56,7 @@ impl NotificationsModule {
     pub(super) fn new(
         repository: Arc<NotificationsRepository>,
         bookings: Arc<BookingsRepository>,
+        holds: HoldsRepository,
         events: Arc<EventsRepository>,
         surroundings: Surroundings,
     ) -> Self {
@@ -60,6 +64,7 @@ impl NotificationsModule {
             ledger: Ledger::new(repository.clone(), surroundings.clone()),
             repository,
             bookings,
+            holds,
             events,
             surroundings,
             watched: Mutex::default(),

@@ -16,6 +16,7 @@ use super::{
     },
     notifications::{NewMails, add_mails, add_mails_about},
     plugins::{add_decisions, add_policy_guard, add_policy_version},
+    waitlist::{Offers, add_offers},
 };
 use crate::{
     Result,
@@ -85,12 +86,13 @@ pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) decisions: Vec<(Ulid, DecisionRecord)>,
 }
 
-/// What a cancellation writes: at most 7 rows.
+/// What a cancellation writes: at most 7 rows, and what the free tickets are offered to.
 pub(in crate::modules) struct CancelStep {
     /// The booking as it shall be.
     pub(in crate::modules) booking: Booking,
     pub(in crate::modules) change: InventoryChange,
     pub(in crate::modules) mails: NewMails,
+    pub(in crate::modules) offers: Offers,
     /// The version of the tenant's set of plugins that it was decided under, if any was asked.
     pub(in crate::modules) policy_version: Option<u64>,
     /// The request's Idempotency-Key, if it has one.
@@ -186,6 +188,7 @@ impl BookingsRepository {
         let recorded = step.recorded.as_slice();
         add_recorded(&mut script, tenant, recorded, step.recorded_until)?;
         add_mails_about(&mut script, tenant, &step.mails)?;
+        add_offers(&mut script, tenant, step.booking.event, &step.offers)?;
         self.db.run(&script).await.map(drop)
     }
 

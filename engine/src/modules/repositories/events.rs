@@ -7,6 +7,7 @@ use super::{
     inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, add_change},
     models::{EventRow, EventVersionRow, InventoryRow, NotificationRow, OldTermsRow},
     notifications::{add_notification, add_owed, remove_notification, remove_owed},
+    waitlist::{Offers, add_offers},
 };
 use crate::{
     Result,
@@ -16,7 +17,7 @@ use crate::{
     },
 };
 
-/// An organizer's change: at most 12 rows in one transaction.
+/// An organizer's change: at most 12 rows in one transaction, and what tickets that are free by it are offered to.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct EventStep {
     /// The event as it was seen; kept as an old version.
@@ -35,6 +36,8 @@ pub(in crate::modules) struct EventStep {
     pub(in crate::modules) reminder: ReminderStep,
     /// Whether the event's bookings are to be written as cancelled.
     pub(in crate::modules) sweep_bookings: bool,
+    /// What the tickets are offered to that are more than before.
+    pub(in crate::modules) offers: Offers,
 }
 
 /// What a change writes about an event's reminder: at most 4 rows.
@@ -202,6 +205,7 @@ impl EventsRepository {
             add_owed(&mut script, std::slice::from_ref(owed));
         }
         add_reminder(&mut script, tenant, &step.reminder);
+        add_offers(&mut script, tenant, step.after.id, &step.offers)?;
         if step.sweep_bookings {
             let event = script.bind(step.after.id.ulid().to_string());
             script.push(format!("INSERT IGNORE INTO cancelled_event {{ id: cancelled_event:[$tenant, {event}] }} RETURN NONE"));
@@ -236,9 +240,12 @@ impl EventsRepository {
         script.push(format!(
             "DELETE event_version:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
         ));
-        script.push(format!(
-            "DELETE hold:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
-        ));
+        // Nobody waits, but somebody may have.
+        for table in ["hold", "waitlist_pass"] {
+            script.push(format!(
+                "DELETE {table}:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
+            ));
+        }
         self.db.run(&script).await.map(drop)
     }
 }

@@ -7,6 +7,7 @@ use super::{
     db::{Db, Script, StepError, SystemScope},
     inventory::{InventoryChange, add_change},
     models::{HoldDueRow, HoldRow, InventoryRow, OpenHoldRow, millisecond},
+    waitlist::{Offers, add_offers},
 };
 use crate::{
     Result,
@@ -76,17 +77,20 @@ impl HoldsRepository {
         ))
     }
 
-    /// Writes holds of one event as they shall be, if its inventory is still as it was seen: at most 4 rows for
-    /// each and 2 more.
+    /// Writes holds of one event as they shall be, and what tickets that are free by that are offered to, if its inventory is
+    /// still as it was seen: at most 4 rows for each, 2 more, and the offers'.
     pub(in crate::modules) async fn update(
         &self,
         tenant: &TenantId,
         change: &InventoryChange,
         holds: &[HoldChange],
+        offers: &Offers,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
         add_change(&mut script, tenant, change);
+        // What ends goes first: who gives a hold back may be the next to be offered tickets.
         add_holds(&mut script, tenant, holds);
+        add_offers(&mut script, tenant, change.inventory.event, offers)?;
         self.db.run(&script).await.map(drop)
     }
 

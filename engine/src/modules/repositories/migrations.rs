@@ -39,6 +39,12 @@ const MIGRATIONS: &[Migration] = &[
         oldest_program: 4,
         statements: include_str!("schema/0004_plugins.surql"),
     },
+    Migration {
+        number: 5,
+        // An older program would free seats without offering them, and take the kind of their mails for damage.
+        oldest_program: 5,
+        statements: include_str!("schema/0005_waitlist.surql"),
+    },
 ];
 
 #[derive(Debug, SurrealValue)]

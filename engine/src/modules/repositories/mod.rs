@@ -20,6 +20,7 @@ mod subscriptions;
 mod tenants;
 mod users;
 mod verification;
+mod waitlist;
 
 pub(in crate::modules) use announcements::{
     Announced, AnnouncementsRepository, NewAnnouncement, QUOTA_USED,
@@ -41,3 +42,4 @@ pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;
 pub(in crate::modules) use users::UsersRepository;
 pub(in crate::modules) use verification::{EventSight, VerificationRepository};
+pub(in crate::modules) use waitlist::{Offers, Waiter, WaitlistRepository, WaitlistSight};

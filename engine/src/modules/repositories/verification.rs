@@ -30,6 +30,8 @@ pub(in crate::modules) struct EventSight {
     pub(in crate::modules) open_holds: (u64, u64),
     /// Tickets in open holds, by type.
     pub(in crate::modules) held: Vec<(TicketTypeId, u64)>,
+    /// Entries on the waiting list, and notes that a customer has one.
+    pub(in crate::modules) waiting: (u64, u64),
 }
 
 pub(in crate::modules) struct VerificationRepository {
@@ -103,6 +105,8 @@ impl VerificationRepository {
             "SELECT count() FROM {} GROUP ALL",
             range("booking")
         ));
+        let waiting = ["waitlist_entry", "waiting"]
+            .map(|table| script.push(format!("SELECT count() FROM {} GROUP ALL", range(table))));
         let mut answers = self
             .db
             .run_within(&script, READ_TIMEOUT)
@@ -113,6 +117,8 @@ impl VerificationRepository {
         };
         let counts: Vec<Count> = answers.rows(count)?;
         let notes: Vec<Count> = answers.rows(notes)?;
+        let entries: Vec<Count> = answers.rows(waiting[0])?;
+        let places: Vec<Count> = answers.rows(waiting[1])?;
         let held: Vec<SameLines> = answers.rows(held)?;
         Ok(Some(EventSight {
             inventory: inventory.into_type()?,
@@ -123,6 +129,10 @@ impl VerificationRepository {
                 notes.first().map_or(0, |row| row.count),
             ),
             held: by_type(held),
+            waiting: (
+                entries.first().map_or(0, |row| row.count),
+                places.first().map_or(0, |row| row.count),
+            ),
         }))
     }
 

@@ -16,7 +16,7 @@ use crate::routes::extract::{
 };
 
 /// Where the engine finds the fault in a booking of the short form.
-const FIRST_QUANTITY: &str = "lines[0].quantity";
+pub(super) const FIRST_QUANTITY: &str = "lines[0].quantity";
 
 /// What to book, or to hold: `numTickets` of the event's only ticket type, or `lines`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -172,21 +172,7 @@ impl From<Booking> for BookingResponse {
 
 impl CreateBookingRequest {
     pub(super) fn command(&self, idempotency_key: Option<IdempotencyKey>) -> Result<BookTickets> {
-        let lines = match (&self.num_tickets, &self.lines) {
-            (Some(count), None) => vec![BookLine {
-                ticket_type: None,
-                quantity: at_least_one(count, "numTickets")?,
-            }],
-            (None, Some(lines)) => lines
-                .iter()
-                .enumerate()
-                .map(|(index, line)| line.command(index))
-                .collect::<Result<_>>()?,
-            (Some(_), Some(_)) => {
-                return Err(Error::field("lines", "Send numTickets or lines, not both."));
-            }
-            (None, None) => return Err(Error::field("numTickets", "Send numTickets or lines.")),
-        };
+        let lines = wanted_lines(self.num_tickets.as_ref(), self.lines.as_deref())?;
         Ok(BookTickets {
             event: self.event_id.parse()?,
             lines,
@@ -235,6 +221,25 @@ impl BookLineRequest {
                 .map_err(|error: Error| error.at_field(format!("lines[{index}].ticketType")))?,
             quantity: at_least_one(&self.quantity, &format!("lines[{index}].quantity"))?,
         })
+    }
+}
+
+/// The lines that a request means which has them in either form.
+pub(super) fn wanted_lines(
+    num_tickets: Option<&Number>,
+    lines: Option<&[BookLineRequest]>,
+) -> Result<Vec<BookLine>> {
+    match (num_tickets, lines) {
+        (Some(count), None) => Ok(vec![BookLine {
+            ticket_type: None,
+            quantity: at_least_one(count, "numTickets")?,
+        }]),
+        (None, Some(lines)) => {
+            let lines = lines.iter().enumerate();
+            lines.map(|(index, line)| line.command(index)).collect()
+        }
+        (Some(_), Some(_)) => Err(Error::field("lines", "Send numTickets or lines, not both.")),
+        (None, None) => Err(Error::field("numTickets", "Send numTickets or lines.")),
     }
 }
 

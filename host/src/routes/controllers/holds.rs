@@ -3,15 +3,17 @@
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{Engine, Hold, HoldId};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::{
     Answer,
     bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest},
     created,
+    numbers::whole,
 };
-use crate::routes::extract::{AsCaller, Id, IdempotencyKeyHeader, Json, Prefix};
+use crate::routes::extract::{AsCaller, Id, IdempotencyKeyHeader, Json, OptionalJson, Prefix};
 
 /// Tickets that are kept for a customer, at prices that were settled when they were taken.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,6 +46,8 @@ pub(in crate::routes) struct HoldResponse {
     expires_at: Timestamp,
     /// Whether it was given more time; that happens once.
     extended: bool,
+    /// Whether it was offered to somebody on the waiting list. Policies then decide when it is confirmed.
+    offered: bool,
     /// When it ended, if it did.
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
@@ -64,9 +68,20 @@ impl From<Hold> for HoldResponse {
             created_at: hold.created_at,
             expires_at: hold.expires_at,
             extended: hold.extended,
+            offered: hold.waitlist_number.is_some(),
             ended_at: hold.ended_at,
         }
     }
+}
+
+/// What the caller expects of a confirmation.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct ConfirmHoldRequest {
+    /// Refuses to confirm an offer (`price-changed`) whose total would differ; in minor units. Without it the total may be
+    /// lower than offered, but not higher.
+    #[schema(value_type = Option<u64>)]
+    expected_total_minor: Option<Number>,
 }
 
 /// Keeps tickets for the caller for a while
@@ -124,20 +139,26 @@ pub(in crate::routes) async fn extend(
 
 /// Turns the caller's hold into a booking
 ///
-/// The booking has the hold's id, its prices are those of the hold. Confirming again answers the same booking.
-#[utoipa::path(post, path = "/api/holds/{id}/confirm", tag = "holds",
+/// The booking has the hold's id, its prices are those of the hold. Confirming again answers the same booking. About an
+/// offer from the waiting list policies decide now, and if one says no, its tickets go to who is next.
+#[utoipa::path(post, path = "/api/holds/{id}/confirm", tag = "holds", request_body = Option<ConfirmHoldRequest>,
     params(("id" = String, Path, description = "Which hold")),
     responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "hold-ended", "event-cancelled", "conflict-try-again", "event-busy",
-        "outcome-unknown"]))))]
+        "forbidden", "not-found", "hold-ended", "event-cancelled", "price-changed", "policy-rejected",
+        "policy-unavailable", "conflict-try-again", "event-busy", "outcome-unknown"]))))]
 pub(in crate::routes) async fn confirm(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Prefix(prefix): Prefix,
     Id(hold): Id<HoldId>,
+    OptionalJson(request): OptionalJson<ConfirmHoldRequest>,
 ) -> Answer<Response> {
-    let booking = BookingResponse::from(engine.holds().confirm(&caller, hold).await?);
+    let expected = request.expected_total_minor.as_ref();
+    let expected = expected.map(|total| whole(total, "expectedTotalMinor"));
+    let holds = engine.holds();
+    let booking = holds.accept(&caller, hold, expected.transpose()?).await?;
+    let booking = BookingResponse::from(booking);
     Ok(created(
         &format!("{prefix}/api/bookings/{}", booking.id),
         &booking,

@@ -16,6 +16,7 @@ pub(super) mod plugins;
 pub(super) mod problem;
 pub(super) mod subscriptions;
 pub(super) mod tenants;
+pub(super) mod waitlist;
 
 use axum::{
     http::{

@@ -7,9 +7,9 @@ use crate::{
     modules::mails::{ComposedMail, MailContext, compose},
     types::{
         Announcement, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
-        CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Label,
-        NotificationId, NotificationKind, Prose, Reminder, Tenant, TenantId, TenantSettings,
-        TicketType, TicketTypeId, User, UserId, UserRole,
+        CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Hold, HoldId,
+        HoldStatus, Label, NotificationId, NotificationKind, Prose, Reminder, Tenant, TenantId,
+        TenantSettings, TicketType, TicketTypeId, User, UserId, UserRole,
     },
 };
 
@@ -23,6 +23,7 @@ pub(super) struct Scene {
     pub(super) unsubscribe_url: Option<String>,
     pub(super) recipient: User,
     pub(super) bookings: Vec<Booking>,
+    pub(super) offer: Option<Hold>,
     pub(super) keeps_entry: bool,
     pub(super) mail_from: EmailAddress,
 }
@@ -64,7 +65,11 @@ impl Scene {
                 external_id: None,
                 created_at: Timestamp::UNIX_EPOCH,
             },
-            bookings: vec![booking(&event, 7)],
+            bookings: match kind {
+                NotificationKind::WaitingListOffer => Vec::new(),
+                _ => vec![booking(&event, 7)],
+            },
+            offer: (kind == NotificationKind::WaitingListOffer).then(|| offer(&event)),
             keeps_entry: false,
             event,
             mail_from: address("tickets@boxoffice.example"),
@@ -82,6 +87,7 @@ impl Scene {
             unsubscribe_url: self.unsubscribe_url.as_deref(),
             recipient: &self.recipient,
             bookings: &self.bookings,
+            offer: self.offer.as_ref(),
             keeps_entry: self.keeps_entry,
             mail_from: &self.mail_from,
             delivery_key: "key.1-a_b",
@@ -148,6 +154,7 @@ fn event() -> Event {
         total_tickets: 100,
         tickets_sold: 2,
         tickets_held: 0,
+        waiting: 0,
         ticket_types: vec![TicketType {
             id: TicketTypeId::new("t1"),
             name: label("Balcony"),
@@ -166,6 +173,25 @@ fn event() -> Event {
         reminder: None,
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn offer(event: &Event) -> Hold {
+    let booking = booking(event, 8);
+    Hold {
+        id: HoldId::of_path(booking.id),
+        event: event.id,
+        customer: booking.customer,
+        status: HoldStatus::Held,
+        lines: booking.lines,
+        total_minor: booking.total_minor,
+        currency: booking.currency,
+        event_version: 3,
+        created_at: Timestamp::UNIX_EPOCH,
+        expires_at: time("2026-05-01T20:00:00Z"),
+        extended: false,
+        waitlist_number: Some(4),
+        ended_at: None,
     }
 }
 

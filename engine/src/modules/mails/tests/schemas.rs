@@ -95,8 +95,11 @@ fn schema(kind: NotificationKind) -> Value {
             scene.event.details.description = Prose::default();
             scene.event.details.ends_at = None;
             scene.event.details.location = None;
-            scene.bookings[0].status = BookingStatus::Cancelled;
-            scene.bookings[0].cancelled = Some((CancelCause::Customer, scene.context().now));
+            let now = scene.context().now;
+            if let Some(booking) = scene.bookings.first_mut() {
+                booking.status = BookingStatus::Cancelled;
+                booking.cancelled = Some((CancelCause::Customer, now));
+            }
         }
         if let (true, Some(previous)) = (is_known, scene.previous.as_mut()) {
             previous.title = label("Blues Night");

@@ -242,6 +242,8 @@ pub(in crate::modules::repositories) struct InventoryRow {
     sold: u32,
     held: u32,
     waiting: u32,
+    /// Since schema 5.
+    waitlist_next: Option<i64>,
     bookings: u64,
     ticket_types: Vec<TicketTypeRow>,
     cancellation_terms: Option<Vec<CancellationStepRow>>,
@@ -319,6 +321,7 @@ impl InventoryRow {
             sold: inventory.sold,
             held: inventory.held,
             waiting: inventory.waiting,
+            waitlist_next: (inventory.waitlist_next > 0).then_some(inventory.waitlist_next),
             bookings: inventory.bookings,
             ticket_types: inventory
                 .ticket_types
@@ -341,6 +344,7 @@ impl InventoryRow {
             sold: self.sold,
             held: self.held,
             waiting: self.waiting,
+            waitlist_next: self.waitlist_next.unwrap_or(0),
             bookings: self.bookings,
             ticket_types: self
                 .ticket_types

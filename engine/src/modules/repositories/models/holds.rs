@@ -26,6 +26,7 @@ pub(in crate::modules::repositories) struct HoldRow {
     expires_at: i64,
     extended: bool,
     ended_at: Option<i64>,
+    waitlist_number: Option<i64>,
 }
 
 impl HoldRow {
@@ -55,6 +56,7 @@ impl HoldRow {
             expires_at: millisecond(hold.expires_at),
             extended: hold.extended,
             ended_at: hold.ended_at.map(millisecond),
+            waitlist_number: hold.waitlist_number,
         }
     }
 
@@ -76,6 +78,7 @@ impl HoldRow {
             created_at: at_millisecond(self.created_at)?,
             expires_at: at_millisecond(self.expires_at)?,
             extended: self.extended,
+            waitlist_number: self.waitlist_number,
             ended_at: self.ended_at.map(at_millisecond).transpose()?,
         })
     }

@@ -12,6 +12,7 @@ mod plugins;
 mod subscriptions;
 mod tenants;
 mod users;
+mod waitlist;
 
 pub(in crate::modules::repositories) use announcements::{
     AnnouncedRow, AnnouncementRow, announcement_count_key,
@@ -39,3 +40,6 @@ pub(in crate::modules::repositories) use plugins::{
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use users::{LoginRow, OperatorRow, SessionRow, UserRow};
+pub(in crate::modules::repositories) use waitlist::{
+    WaitingRow, WaitlistEntryRow, WaitlistPassRow,
+};

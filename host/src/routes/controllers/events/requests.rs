@@ -386,6 +386,7 @@ mod tests {
             total_tickets: 10,
             tickets_sold: 2,
             tickets_held: 0,
+            waiting: 0,
             ticket_types: vec![TicketType {
                 id: "t1".parse().unwrap(),
                 name: Label::parse("name", "General").unwrap(),

@@ -45,6 +45,8 @@ pub(in crate::routes) struct EventResponse {
     tickets_sold: u32,
     /// Tickets kept for somebody for a while.
     tickets_held: u32,
+    /// Customers on the waiting list.
+    waiting: u32,
     /// ISO 4217 code of the prices.
     currency: String,
     /// What can be booked.
@@ -163,6 +165,7 @@ impl From<Event> for EventResponse {
             total_tickets: event.total_tickets,
             tickets_sold: event.tickets_sold,
             tickets_held: event.tickets_held,
+            waiting: event.waiting,
             currency: event.currency,
             ticket_types: event
                 .ticket_types

@@ -1,0 +1,100 @@
+//! Waiting for tickets: joining and leaving an event's list, and looking at it. Who is offered tickets confirms or releases
+//! the hold that they are kept by.
+//!
+//! Called by hosts and platforms. Calls the bookings and events modules.
+
+use std::sync::Arc;
+
+use crate::{
+    Error, Result,
+    engine::Inner,
+    types::{
+        Caller, EventId, JoinWaitlist, Page, PageRequest, WaitlistEntry, WaitlistPass,
+        WaitlistPlace,
+    },
+};
+
+/// Use cases around waiting lists.
+#[derive(Clone)]
+pub struct Waitlist(pub(crate) Arc<Inner>);
+
+impl Waitlist {
+    /// Puts the acting user on an event's waiting list, which has no more than so many tickets left. Who asks for the same
+    /// again is answered where they stand.
+    ///
+    /// # Errors
+    /// `field-invalid`, `not-found`, `event-not-published`, `event-cancelled`, `sales-not-open`, `sales-closed`,
+    /// `tickets-available`, `already-waiting`, `waitlist-full`, `conflict-try-again`.
+    pub async fn join(&self, caller: &Caller, command: JoinWaitlist) -> Result<WaitlistPlace> {
+        let customer = caller.acting_user()?;
+        command.validate()?;
+        let bookings = &self.0.modules.bookings;
+        bookings
+            .join_waitlist(caller.tenant()?, customer, &command)
+            .await
+    }
+
+    /// Takes the acting user off an event's waiting list. An offer that they have is theirs until they release it.
+    ///
+    /// # Errors
+    /// `not-found` for who does not wait, `conflict-try-again`.
+    pub async fn leave(&self, caller: &Caller, event: EventId) -> Result<()> {
+        let customer = caller.acting_user()?;
+        let bookings = &self.0.modules.bookings;
+        bookings
+            .leave_waitlist(caller.tenant()?, event, customer)
+            .await
+    }
+
+    /// Where the acting user stands, or what they were offered.
+    ///
+    /// # Errors
+    /// `not-found` for who does not wait.
+    pub async fn place(&self, caller: &Caller, event: EventId) -> Result<WaitlistPlace> {
+        let customer = caller.acting_user()?;
+        let bookings = &self.0.modules.bookings;
+        bookings
+            .place_on_waitlist(caller.tenant()?, event, customer)
+            .await
+    }
+
+    /// Lists who waits, in their order, for the event's organizer, the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        page: PageRequest,
+    ) -> Result<Page<WaitlistEntry>> {
+        self.require_manager_or_staff(caller, event).await?;
+        let bookings = &self.0.modules.bookings;
+        bookings.list_waitlist(caller.tenant()?, event, &page).await
+    }
+
+    /// Lists in which passes over the list somebody was passed over and why, the newest first; the last 200 are kept. For
+    /// the event's organizer, the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
+    pub async fn list_passes(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        page: PageRequest,
+    ) -> Result<Page<WaitlistPass>> {
+        self.require_manager_or_staff(caller, event).await?;
+        let bookings = &self.0.modules.bookings;
+        bookings
+            .list_waitlist_passes(caller.tenant()?, event, &page)
+            .await
+    }
+
+    async fn require_manager_or_staff(&self, caller: &Caller, event: EventId) -> Result<()> {
+        caller.require_signed_in()?;
+        let found = self.0.modules.events.find(caller.tenant()?, event).await?;
+        let found = found.ok_or_else(|| Error::not_found("event", event))?;
+        caller.require_manager_or_staff(found.organizer)
+    }
+}

@@ -1,0 +1,226 @@
+//! Joining and leaving an event's waiting list, and where somebody stands. (Offers are made within the steps that free
+//! seats.)
+//!
+//! Called by the bookings module. Calls the waitlist repository.
+
+use jiff::Timestamp;
+
+use super::{
+    ATTEMPTS_MAX, Rules,
+    placing::{Wanted, order},
+};
+use crate::{
+    Error, ErrorCode, Result,
+    modules::repositories::{
+        INVENTORY_MOVED, InventoryChange, StepError, WaitlistSight, pause_after_conflict,
+    },
+    types::{
+        BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, TenantId, UserId,
+        WaitlistEntry, WaitlistPlace,
+    },
+};
+
+impl Rules {
+    /// Puts a customer on an event's list; who asks for the same again is answered where they stand.
+    pub(super) async fn join_waitlist(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        command: &JoinWaitlist,
+    ) -> Result<WaitlistPlace> {
+        let event = command.event;
+        self.change_waitlist(tenant, event, customer, |sight, inventory, now| {
+            let lines = named(&command.lines, inventory)?;
+            if let Some(entry) = &sight.entry {
+                return match entry.lines == lines {
+                    true => Ok(None),
+                    false => Err(Error::new(
+                        ErrorCode::AlreadyWaiting,
+                        "You wait for other tickets of this event; leave its waiting list first.",
+                    )),
+                };
+            }
+            can_wait(inventory, &lines, now)?;
+            if inventory.waiting >= self.surroundings.settings.waitlist_entries_max {
+                return Err(Error::new(
+                    ErrorCode::WaitlistFull,
+                    "The waiting list of this event is full.",
+                ));
+            }
+            let entry = WaitlistEntry {
+                event,
+                number: inventory.waitlist_next,
+                customer,
+                lines,
+                joined_at: now,
+            };
+            let after = Inventory {
+                waiting: inventory.waiting + 1,
+                waitlist_next: inventory.waitlist_next + 1,
+                ..inventory.clone()
+            };
+            Ok(Some((entry, after, CapacityCause::WaitlistJoined)))
+        })
+        .await?;
+        self.place_on_waitlist(tenant, event, customer).await
+    }
+
+    /// Takes a customer off an event's list.
+    pub(super) async fn leave_waitlist(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> Result<()> {
+        self.change_waitlist(tenant, event, customer, |sight, inventory, _| {
+            let entry = sight.entry.clone().ok_or_else(|| not_waiting(event))?;
+            let after = Inventory {
+                waiting: inventory.waiting.saturating_sub(1),
+                ..inventory.clone()
+            };
+            Ok(Some((entry, after, CapacityCause::WaitlistLeft)))
+        })
+        .await
+    }
+
+    /// Where a customer stands: on the list, or offered tickets.
+    pub(super) async fn place_on_waitlist(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> Result<WaitlistPlace> {
+        let repository = &self.offering.repository;
+        let sight = repository.sight(tenant, event, customer).await?;
+        let offer = sight
+            .open_hold
+            .filter(|hold| hold.waitlist_number.is_some());
+        match (sight.entry, offer) {
+            (Some(entry), _) => Ok(WaitlistPlace::Waiting {
+                entry,
+                ahead: sight.ahead,
+            }),
+            (None, Some(hold)) => Ok(WaitlistPlace::Offered(hold)),
+            (None, None) => Err(not_waiting(event)),
+        }
+    }
+
+    /// Writes what `decide` makes of a list, together with the event's inventory; nothing if it finds nothing to do.
+    async fn change_waitlist(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+        decide: impl Fn(
+            &WaitlistSight,
+            &Inventory,
+            Timestamp,
+        ) -> Result<Option<(WaitlistEntry, Inventory, CapacityCause)>>,
+    ) -> Result<()> {
+        let change = self.surroundings.next_id();
+        let repository = &self.offering.repository;
+        let mut sent: Option<(bool, WaitlistEntry)> = None;
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            let sight = repository.sight(tenant, event, customer).await?;
+            let Some(inventory) = &sight.inventory else {
+                return Err(Error::not_found("event", event));
+            };
+            if let Some((joins, entry)) = &sent {
+                // The answer was lost, the change was not: numbers are given once.
+                let is_there = sight.entry.as_ref().map(|there| there.number) == Some(entry.number);
+                let was_offered = sight
+                    .open_hold
+                    .as_ref()
+                    .and_then(|hold| hold.waitlist_number)
+                    == Some(entry.number);
+                if *joins == (is_there || was_offered) {
+                    return Ok(());
+                }
+            }
+            let now = self.surroundings.now();
+            let Some((entry, after, cause)) = decide(&sight, inventory, now)? else {
+                return Ok(());
+            };
+            let change = InventoryChange {
+                before: inventory.clone(),
+                inventory: after,
+                change,
+                attempt,
+                cause,
+                at: now,
+            };
+            let joins = cause == CapacityCause::WaitlistJoined;
+            let written = match joins {
+                true => repository.join(tenant, &change, &entry).await,
+                false => repository.leave(tenant, &change, &entry).await,
+            };
+            match written {
+                Ok(()) => return Ok(()),
+                Err(StepError::Lost(_)) => sent = Some((joins, entry)),
+                Err(StepError::Conflict) => {}
+                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
+    }
+}
+
+/// The lines with their types named, so that they mean the same whatever types the event gets.
+fn named(lines: &[BookLine], inventory: &Inventory) -> Result<Vec<BookLine>> {
+    let line = |(index, line): (usize, &BookLine)| {
+        let kind = line.ticket_type_of(index, &inventory.ticket_types)?;
+        Ok(BookLine {
+            ticket_type: Some(kind.id.clone()),
+            quantity: line.quantity,
+        })
+    };
+    lines.iter().enumerate().map(line).collect()
+}
+
+/// Refuses who need not wait, and who would wait in vain.
+fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result<()> {
+    // A called-off event refuses before anything about its tickets is said.
+    if inventory.status == EventStatus::Published {
+        let types = &inventory.ticket_types;
+        for (index, line) in lines.iter().enumerate() {
+            let kind = line.ticket_type_of(index, types)?;
+            if line.quantity > kind.capacity.min(inventory.total) {
+                return Err(Error::field(
+                    format!("lines[{index}].quantity"),
+                    "There are not that many tickets at all, so that waiting is in vain.",
+                ));
+            }
+        }
+        let wanted: u32 = lines.iter().map(|line| line.quantity).sum();
+        if wanted > inventory.total {
+            return Err(Error::field(
+                "lines",
+                "There are not that many tickets at all, so that waiting is in vain.",
+            ));
+        }
+    }
+    let wanted = Wanted {
+        lines,
+        unit_prices_minor: None,
+        expected_total_minor: None,
+    };
+    match order(inventory, &wanted, now) {
+        Ok(_) => Err(Error::new(
+            ErrorCode::TicketsAvailable,
+            "There are enough tickets: book or hold them.",
+        )),
+        Err(error) if error.code() == ErrorCode::NotEnoughTickets => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn not_waiting(event: EventId) -> Error {
+    Error::new(
+        ErrorCode::NotFound,
+        format!("You are not on the waiting list of event `{event}`."),
+    )
+}

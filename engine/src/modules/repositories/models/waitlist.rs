@@ -1,0 +1,169 @@
+//! The rows of waiting lists.
+
+use surrealdb::types::{RecordId, SurrealValue, Value};
+
+use super::keys::{
+    at_millisecond, key_number, key_ulid, millisecond, record, stored_ulid, ulid_key,
+};
+use crate::{
+    Result,
+    types::{
+        BookLine, EventId, TenantId, TicketTypeId, UserId, WaitlistEntry, WaitlistPass,
+        WaitlistSkip,
+    },
+};
+
+/// Somebody who waits; the key is the order of the list.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct WaitlistEntryRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    customer: String,
+    lines: Vec<WantedLineRow>,
+    joined_at: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct WantedLineRow {
+    ticket_type: Option<String>,
+    quantity: u32,
+}
+
+impl WaitlistEntryRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        event: EventId,
+        number: i64,
+    ) -> RecordId {
+        record(
+            "waitlist_entry",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(event.ulid()),
+                Value::from_t(number),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, entry: &WaitlistEntry) -> Self {
+        let line = |line: &BookLine| WantedLineRow {
+            ticket_type: line.ticket_type.as_ref().map(|id| id.as_str().to_owned()),
+            quantity: line.quantity,
+        };
+        Self {
+            id: Self::key(tenant, entry.event, entry.number),
+            customer: entry.customer.ulid().to_string(),
+            lines: entry.lines.iter().map(line).collect(),
+            joined_at: millisecond(entry.joined_at),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<WaitlistEntry> {
+        let line = |row: WantedLineRow| BookLine {
+            ticket_type: row.ticket_type.map(TicketTypeId::new),
+            quantity: row.quantity,
+        };
+        Ok(WaitlistEntry {
+            event: EventId::from_ulid(key_ulid(&self.id, 1)?),
+            number: key_number(&self.id, 2)?,
+            customer: UserId::from_ulid(stored_ulid(&self.customer)?),
+            lines: self.lines.into_iter().map(line).collect(),
+            joined_at: at_millisecond(self.joined_at)?,
+        })
+    }
+}
+
+/// Where a customer stands on a list: there is one entry of each at most, which the key sees to.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct WaitingRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    pub(in crate::modules::repositories) number: i64,
+}
+
+impl WaitingRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> RecordId {
+        record(
+            "waiting",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(event.ulid()),
+                ulid_key(customer.ulid()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, entry: &WaitlistEntry) -> Self {
+        Self {
+            id: Self::key(tenant, entry.event, entry.customer),
+            number: entry.number,
+        }
+    }
+}
+
+/// Who was passed over in one pass. Slots are used again, so that an event has a bounded number of them.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct WaitlistPassRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    revision: i64,
+    at: i64,
+    skips: Vec<WaitlistSkipRow>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct WaitlistSkipRow {
+    number: i64,
+    customer: String,
+    tickets: u32,
+    reason: String,
+    detail: String,
+}
+
+impl WaitlistPassRow {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        event: EventId,
+        pass: &WaitlistPass,
+    ) -> Self {
+        let skip = |skip: &WaitlistSkip| WaitlistSkipRow {
+            number: skip.number,
+            customer: skip.customer.ulid().to_string(),
+            tickets: skip.tickets,
+            reason: skip.reason.as_str().to_owned(),
+            detail: skip.detail.clone(),
+        };
+        let slot = pass.revision.rem_euclid(WaitlistPass::KEPT_MAX);
+        Self {
+            id: record(
+                "waitlist_pass",
+                [
+                    Value::String(tenant.as_str().to_owned()),
+                    ulid_key(event.ulid()),
+                    Value::from_t(slot),
+                ],
+            ),
+            revision: pass.revision,
+            at: millisecond(pass.at),
+            skips: pass.skips.iter().map(skip).collect(),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<WaitlistPass> {
+        let skip = |row: WaitlistSkipRow| {
+            Ok(WaitlistSkip {
+                number: row.number,
+                customer: UserId::from_ulid(stored_ulid(&row.customer)?),
+                tickets: row.tickets,
+                reason: row.reason.parse()?,
+                detail: row.detail,
+            })
+        };
+        Ok(WaitlistPass {
+            revision: self.revision,
+            at: at_millisecond(self.at)?,
+            skips: self.skips.into_iter().map(skip).collect::<Result<_>>()?,
+        })
+    }
+}

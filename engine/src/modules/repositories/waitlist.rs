@@ -1,0 +1,247 @@
+//! Storage steps of waiting lists. Called by the bookings and events modules; calls models.
+
+use std::collections::HashMap;
+
+use surrealdb::types::SurrealValue;
+
+use super::{
+    db::{Db, Script, StepError},
+    holds::{HoldChange, add_holds},
+    inventory::{InventoryChange, add_change},
+    models::{HoldRow, InventoryRow, OpenHoldRow, WaitingRow, WaitlistEntryRow, WaitlistPassRow},
+    notifications::{NewMails, add_mails},
+};
+use crate::{
+    Result,
+    types::{EventId, Hold, HoldId, Inventory, TenantId, UserId, WaitlistEntry, WaitlistPass},
+};
+
+/// Somebody who waits, and the hold that they have open.
+#[derive(Debug, Clone)]
+pub(in crate::modules) struct Waiter {
+    pub(in crate::modules) entry: WaitlistEntry,
+    pub(in crate::modules) open_hold: Option<HoldId>,
+}
+
+/// What seats that became free are offered to: at most 6 rows for each of 50 offers, a pass, and 4 of mails.
+#[derive(Debug, Clone, Default)]
+pub(in crate::modules) struct Offers {
+    /// The holds that are made.
+    pub(in crate::modules) holds: Vec<HoldChange>,
+    /// The entries that they are made for, which leave the list.
+    pub(in crate::modules) taken: Vec<WaitlistEntry>,
+    /// Who was passed over, if anybody was.
+    pub(in crate::modules) pass: Option<WaitlistPass>,
+    pub(in crate::modules) mails: NewMails,
+}
+
+/// Where a customer stands, and at which inventory.
+pub(in crate::modules) struct WaitlistSight {
+    pub(in crate::modules) inventory: Option<Inventory>,
+    pub(in crate::modules) entry: Option<WaitlistEntry>,
+    /// How many stand before it.
+    pub(in crate::modules) ahead: u64,
+    /// The hold that the customer has open.
+    pub(in crate::modules) open_hold: Option<Hold>,
+}
+
+#[derive(SurrealValue)]
+struct Count {
+    count: u64,
+}
+
+pub(in crate::modules) struct WaitlistRepository {
+    db: Db,
+}
+
+impl WaitlistRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// The first of an event's list, at most `max`. Who reads them for a step is guarded by the event's inventory: every
+    /// change of a list, and of an open hold, writes it.
+    pub(in crate::modules) async fn first(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        max: usize,
+    ) -> Result<Vec<Waiter>> {
+        let entries = self.list(tenant, event, None, max as u32).await?;
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut script = Script::of(tenant);
+        let keys = entries.iter();
+        let keys: Vec<_> = keys
+            .map(|entry| OpenHoldRow::key(tenant, event, entry.customer))
+            .collect();
+        let keys = script.bind(keys);
+        let index = script.push(format!("SELECT * FROM {keys}"));
+        let rows: Vec<OpenHoldRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let mut open: HashMap<UserId, HoldId> = HashMap::new();
+        for row in rows {
+            let hold = row.hold()?;
+            open.insert(hold.customer(), hold);
+        }
+        Ok(entries
+            .into_iter()
+            .map(|entry| Waiter {
+                open_hold: open.get(&entry.customer).copied(),
+                entry,
+            })
+            .collect())
+    }
+
+    /// Up to `max` entries of an event behind one of them, in their order.
+    pub(in crate::modules) async fn list(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        after: Option<i64>,
+        max: u32,
+    ) -> Result<Vec<WaitlistEntry>> {
+        let mut script = Script::of(tenant);
+        let event = script.bind(event.ulid().to_string());
+        let start = match after {
+            None => format!("[$tenant, {event}]"),
+            Some(number) => {
+                let number = script.bind(number);
+                format!("[$tenant, {event}, {number}]>")
+            }
+        };
+        let max = script.bind(i64::from(max));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('waitlist_entry', {start}..[$tenant, {event}, ..]) LIMIT {max}"
+        ));
+        let rows: Vec<WaitlistEntryRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(WaitlistEntryRow::into_type).collect()
+    }
+
+    /// Where a customer stands on an event's list, in one consistent read of at most as many keys as a list has.
+    pub(in crate::modules) async fn sight(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> Result<WaitlistSight> {
+        let mut script = Script::transaction(tenant);
+        let record = script.bind(InventoryRow::key(tenant, event));
+        let waiting = script.bind(WaitingRow::key(tenant, event, customer));
+        let open = script.bind(OpenHoldRow::key(tenant, event, customer));
+        let event_key = script.bind(event.ulid().to_string());
+        let customer_key = script.bind(customer.ulid().to_string());
+        let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
+        script.push(format!(
+            "LET $number = (SELECT VALUE number FROM ONLY {waiting})"
+        ));
+        let entry = script.push(format!(
+            "SELECT * FROM waitlist_entry:[$tenant, {event_key}, $number]"
+        ));
+        let ahead = script.push(format!(
+            "SELECT count() FROM waitlist_entry:[$tenant, {event_key}]..[$tenant, {event_key}, $number ?? 0] GROUP ALL"
+        ));
+        script.push(format!(
+            "LET $serial = (SELECT VALUE serial FROM ONLY {open})"
+        ));
+        let hold = script.push(format!(
+            "SELECT * FROM hold:[$tenant, {event_key}, {customer_key}, $serial]"
+        ));
+        let mut answers = self.db.run_retrying(&script).await?;
+        let entries: Vec<WaitlistEntryRow> = answers.rows(entry)?;
+        let counts: Vec<Count> = answers.rows(ahead)?;
+        let holds: Vec<HoldRow> = answers.rows(hold)?;
+        let inventory = answers.row::<InventoryRow>(inventory)?;
+        let first = |entries: Vec<WaitlistEntryRow>| entries.into_iter().next();
+        Ok(WaitlistSight {
+            inventory: inventory.map(InventoryRow::into_type).transpose()?,
+            entry: first(entries)
+                .map(WaitlistEntryRow::into_type)
+                .transpose()?,
+            ahead: counts.first().map_or(0, |row| row.count),
+            open_hold: holds
+                .into_iter()
+                .next()
+                .map(HoldRow::into_type)
+                .transpose()?,
+        })
+    }
+
+    /// The passes over an event's list that are kept, the newest first.
+    pub(in crate::modules) async fn passes(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+    ) -> Result<Vec<WaitlistPass>> {
+        let mut script = Script::of(tenant);
+        let event = script.bind(event.ulid().to_string());
+        let index = script.push(format!(
+            "SELECT * FROM waitlist_pass:[$tenant, {event}]..[$tenant, {event}, ..]"
+        ));
+        let rows: Vec<WaitlistPassRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let passes = rows.into_iter().map(WaitlistPassRow::into_type);
+        let mut passes = passes.collect::<Result<Vec<_>>>()?;
+        passes.sort_by_key(|pass| std::cmp::Reverse(pass.revision));
+        Ok(passes)
+    }
+
+    /// Puts somebody on a list, if the event's inventory is still as it was seen: 4 rows.
+    pub(in crate::modules) async fn join(
+        &self,
+        tenant: &TenantId,
+        change: &InventoryChange,
+        entry: &WaitlistEntry,
+    ) -> Result<(), StepError> {
+        let mut script = Script::transaction(tenant);
+        add_change(&mut script, tenant, change);
+        let row = script.bind(WaitlistEntryRow::of(tenant, entry));
+        script.push(format!("INSERT INTO waitlist_entry {row} RETURN NONE"));
+        let row = script.bind(WaitingRow::of(tenant, entry));
+        script.push(format!("INSERT INTO waiting {row} RETURN NONE"));
+        self.db.run(&script).await.map(drop)
+    }
+
+    /// Takes somebody off a list, if the event's inventory is still as it was seen: 4 rows.
+    pub(in crate::modules) async fn leave(
+        &self,
+        tenant: &TenantId,
+        change: &InventoryChange,
+        entry: &WaitlistEntry,
+    ) -> Result<(), StepError> {
+        let mut script = Script::transaction(tenant);
+        add_change(&mut script, tenant, change);
+        remove(&mut script, tenant, std::slice::from_ref(entry));
+        self.db.run(&script).await.map(drop)
+    }
+}
+
+/// Adds the offers of a step that frees seats; see [`Offers`].
+pub(in crate::modules::repositories) fn add_offers(
+    script: &mut Script,
+    tenant: &TenantId,
+    event: EventId,
+    offers: &Offers,
+) -> Result<(), StepError> {
+    add_holds(script, tenant, &offers.holds);
+    remove(script, tenant, &offers.taken);
+    if let Some(pass) = &offers.pass {
+        let row = WaitlistPassRow::of(tenant, event, pass);
+        let (key, row) = (script.bind(row.id.clone()), script.bind(row));
+        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
+    }
+    add_mails(script, tenant, &offers.mails)
+}
+
+fn remove(script: &mut Script, tenant: &TenantId, entries: &[WaitlistEntry]) {
+    if entries.is_empty() {
+        return;
+    }
+    let keys = entries.iter().flat_map(|entry| {
+        [
+            WaitlistEntryRow::key(tenant, entry.event, entry.number),
+            WaitingRow::key(tenant, entry.event, entry.customer),
+        ]
+    });
+    let keys = script.bind(keys.collect::<Vec<_>>());
+    script.push(format!("DELETE {keys} RETURN NONE"));
+}

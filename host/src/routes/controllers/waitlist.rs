@@ -1,0 +1,274 @@
+//! Waiting for tickets of an event: joining and leaving its list, one's own place, and the list for those who manage it.
+
+use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
+use boxoffice_engine::{
+    BookLine, Engine, Error, EventId, JoinWaitlist, Result, WaitlistEntry, WaitlistPass,
+    WaitlistPlace, WaitlistSkip,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use utoipa::ToSchema;
+
+use super::{
+    Answer, PageResponse,
+    bookings::{BookLineRequest, FIRST_QUANTITY, wanted_lines},
+    created,
+    holds::HoldResponse,
+};
+use crate::routes::extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix};
+
+/// What to wait for: `numTickets` of the event's only ticket type, or `lines`; all of it together.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct JoinWaitlistRequest {
+    /// How many tickets of the only type; instead of `lines`.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
+    num_tickets: Option<Number>,
+    /// How many tickets of which types; instead of `numTickets`. 1 to 10 lines, each type once.
+    lines: Option<Vec<BookLineRequest>>,
+}
+
+/// How many tickets of which type somebody waits for.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct WantedLineResponse {
+    /// Which type.
+    ticket_type: Option<String>,
+    /// How many.
+    quantity: u32,
+}
+
+/// Where the caller stands on a waiting list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct WaitlistPlaceResponse {
+    /// `waiting`, or `offered`: tickets are kept by `hold`, to be confirmed or released.
+    #[schema(example = "waiting")]
+    status: &'static str,
+    /// Of which event.
+    event_id: String,
+    /// Tickets that the caller waits for, or was offered.
+    num_tickets: u32,
+    /// The place, from 1; null once offered.
+    position: Option<u64>,
+    /// Which tickets the caller waits for; null once offered.
+    lines: Option<Vec<WantedLineResponse>>,
+    /// When the caller joined; null once offered.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    joined_at: Option<Timestamp>,
+    /// What is offered; null while waiting.
+    hold: Option<HoldResponse>,
+}
+
+/// Somebody on a waiting list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct WaitlistEntryResponse {
+    /// Grows with every entry of the event; who joined first has the lowest.
+    number: i64,
+    /// Who waits.
+    customer_id: String,
+    /// Tickets in all lines.
+    num_tickets: u32,
+    /// What they wait for, all of it together.
+    lines: Vec<WantedLineResponse>,
+    /// When they joined.
+    #[schema(value_type = String, format = DateTime)]
+    joined_at: Timestamp,
+}
+
+/// One pass over a waiting list in which somebody was passed over.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct WaitlistPassResponse {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// Who, in the order of the list.
+    skips: Vec<WaitlistSkipResponse>,
+}
+
+/// Why somebody was passed over.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct WaitlistSkipResponse {
+    /// Which entry.
+    number: i64,
+    /// Whose.
+    customer_id: String,
+    /// How many tickets they want.
+    num_tickets: u32,
+    /// The error code that a booking of theirs would have been refused with. After `policy-rejected` they no longer wait.
+    #[schema(example = "not-enough-tickets")]
+    reason: &'static str,
+    /// The sentence that goes with it.
+    detail: String,
+}
+
+impl From<&BookLine> for WantedLineResponse {
+    fn from(line: &BookLine) -> Self {
+        Self {
+            ticket_type: line.ticket_type.as_ref().map(ToString::to_string),
+            quantity: line.quantity,
+        }
+    }
+}
+
+impl From<WaitlistPlace> for WaitlistPlaceResponse {
+    fn from(place: WaitlistPlace) -> Self {
+        match place {
+            WaitlistPlace::Waiting { entry, ahead } => Self {
+                status: "waiting",
+                event_id: entry.event.to_string(),
+                num_tickets: entry.tickets(),
+                position: Some(ahead + 1),
+                lines: Some(entry.lines.iter().map(WantedLineResponse::from).collect()),
+                joined_at: Some(entry.joined_at),
+                hold: None,
+            },
+            WaitlistPlace::Offered(hold) => Self {
+                status: "offered",
+                event_id: hold.event.to_string(),
+                num_tickets: hold.tickets(),
+                position: None,
+                lines: None,
+                joined_at: None,
+                hold: Some(hold.into()),
+            },
+        }
+    }
+}
+
+impl From<WaitlistEntry> for WaitlistEntryResponse {
+    fn from(entry: WaitlistEntry) -> Self {
+        Self {
+            number: entry.number,
+            customer_id: entry.customer.to_string(),
+            num_tickets: entry.tickets(),
+            lines: entry.lines.iter().map(WantedLineResponse::from).collect(),
+            joined_at: entry.joined_at,
+        }
+    }
+}
+
+impl From<WaitlistPass> for WaitlistPassResponse {
+    fn from(pass: WaitlistPass) -> Self {
+        Self {
+            at: pass.at,
+            skips: pass.skips.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<WaitlistSkip> for WaitlistSkipResponse {
+    fn from(skip: WaitlistSkip) -> Self {
+        Self {
+            number: skip.number,
+            customer_id: skip.customer.to_string(),
+            num_tickets: skip.tickets,
+            reason: skip.reason.as_str(),
+            detail: skip.detail,
+        }
+    }
+}
+
+impl JoinWaitlistRequest {
+    fn command(&self, event: EventId) -> Result<JoinWaitlist> {
+        Ok(JoinWaitlist {
+            event,
+            lines: wanted_lines(self.num_tickets.as_ref(), self.lines.as_deref())?,
+        })
+    }
+
+    /// The same error, at the field that this request has.
+    fn at_own_field(&self, error: Error) -> Error {
+        match self.num_tickets.is_some() && error.field_name() == Some(FIRST_QUANTITY) {
+            true => error.at_field("numTickets"),
+            false => error,
+        }
+    }
+}
+
+/// Puts the caller on an event's waiting list
+///
+/// Possible while fewer tickets are left than the caller wants. When enough become free, the first on the list whom they
+/// are enough for are offered them: a hold, which the caller confirms or releases, and a mail that says so. Asking for the
+/// same again answers the place that the caller has.
+#[utoipa::path(post, path = "/api/events/{id}/waitlist", tag = "waitlist", request_body = JoinWaitlistRequest,
+    params(("id" = String, Path, description = "Which event")),
+    responses((status = 201, body = WaitlistPlaceResponse, headers(("Location" = String)))),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "event-not-published", "event-cancelled", "sales-not-open", "sales-closed",
+        "tickets-available", "already-waiting", "waitlist-full", "conflict-try-again"]))))]
+pub(in crate::routes) async fn join(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Prefix(prefix): Prefix,
+    Id(event): Id<EventId>,
+    Json(request): Json<JoinWaitlistRequest>,
+) -> Answer<Response> {
+    let command = request.command(event)?;
+    let place = engine.waitlist().join(&caller, command).await;
+    let place = place.map_err(|error| request.at_own_field(error))?;
+    let location = format!("{prefix}/api/events/{event}/waitlist/me");
+    Ok(created(&location, WaitlistPlaceResponse::from(place)))
+}
+
+/// Shows where the caller stands on an event's waiting list, or what they were offered
+#[utoipa::path(get, path = "/api/events/{id}/waitlist/me", tag = "waitlist",
+    params(("id" = String, Path, description = "Which event")),
+    responses((status = 200, body = WaitlistPlaceResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn place(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+) -> Answer<JsonAnswer<WaitlistPlaceResponse>> {
+    let place = engine.waitlist().place(&caller, event).await?;
+    Ok(JsonAnswer(place.into()))
+}
+
+/// Takes the caller off an event's waiting list
+#[utoipa::path(delete, path = "/api/events/{id}/waitlist/me", tag = "waitlist",
+    params(("id" = String, Path, description = "Which event")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again"]))))]
+pub(in crate::routes) async fn leave(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+) -> Answer<StatusCode> {
+    engine.waitlist().leave(&caller, event).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists who waits for tickets of an event, in their order, for its organizer, the tenant's owner and staff
+#[utoipa::path(get, path = "/api/events/{id}/waitlist", tag = "waitlist",
+    params(("id" = String, Path, description = "Which event"), PageParams),
+    responses((status = 200, body = PageResponse<WaitlistEntryResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn list(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<WaitlistEntryResponse>>> {
+    let page = engine.waitlist().list(&caller, event, page).await?;
+    Ok(PageResponse::of(page, WaitlistEntryResponse::from))
+}
+
+/// Lists who was passed over when tickets became free and why, the newest first; the last 200 passes are kept
+#[utoipa::path(get, path = "/api/events/{id}/waitlist/skips", tag = "waitlist",
+    params(("id" = String, Path, description = "Which event"), PageParams),
+    responses((status = 200, body = PageResponse<WaitlistPassResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn skips(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<WaitlistPassResponse>>> {
+    let page = engine.waitlist().list_passes(&caller, event, page).await?;
+    Ok(PageResponse::of(page, WaitlistPassResponse::from))
+}
