@@ -7,9 +7,8 @@ use ulid::Ulid;
 
 use super::{
     Attempt, BookingId, CancellationTerms, DeliveryId, DeliveryState, Event, EventDetails, EventId,
-    EventReminder,
-    EventStatus, IdempotencyKey, Label, Lane, NotificationId, NotificationKind, NotificationStatus,
-    Prose, TenantId, TicketType, TicketTypeId, UserId,
+    EventReminder, EventStatus, IdempotencyKey, Label, Lane, NotificationId, NotificationKind,
+    NotificationStatus, Prose, TenantId, TicketType, TicketTypeId, UserId,
 };
 use crate::{Error, Result};
 
