@@ -34,7 +34,7 @@ YAML = "PyYAML==6.0.3"
 FETCH_TRIES = 4
 # Every cargo command names the whole workspace: any other choice would resolve other features of the dependencies and
 # compile SurrealDB again. `--tests` and not `--all-targets`, which links a test binary for every program too.
-BUILD = ["cargo", "build", "--workspace", "--bins", "--tests", "--locked"]
+BUILD = ["cargo", "build", "--workspace", "--bins", "--examples", "--tests", "--locked"]
 
 # What each layer probe of the engine must fail with; the control must compile. A probe that fails with any other
 # error proves nothing about privacy (the thing it names may have been renamed) and is reported.
@@ -89,6 +89,7 @@ def run_stages(arguments):
         ("layer probes", whole, lambda: run_probes(cache)),
         ("deploy files", whole, lambda: check_deploy(built, cache)),
         ("unit tests", whole, lambda: run_unit_tests(built)),
+        ("examples", whole, lambda: run_examples(built)),
         ("doc tests", whole, lambda: run(["cargo", "test", "--workspace", "--doc", "--locked"], minutes=15)),
         ("integration tests", True, lambda: run_integration_tests(built, cache, guests, arguments)),
         ("clippy", whole and arguments.long, run_clippy),
@@ -255,6 +256,15 @@ def run_unit_tests(built):
     for _, name, executable, folder in units:
         print(f"-- {name}", flush=True)
         run([executable], minutes=10, folder=folder)
+
+
+def run_examples(built):
+    sys.dont_write_bytecode = True
+    import examples
+
+    wrong = examples.wrong(built.programs)
+    if wrong:
+        raise Failed("\n".join(wrong))
 
 
 def run_integration_tests(built, cache, guests, arguments):

@@ -5,8 +5,7 @@
 //!
 //! ```
 //! use boxoffice_engine::{
-//!     BookTickets, Caller, CancellationTerms, CreateEvent, CreateTenant, EmailAddress, Engine, EnsureUser, EventDetails,
-//!     EventStatus, Label, NewTicketType, Prose, Reminder, TenantId, TenantSettings,
+//!     BookTickets, Caller, CreateEvent, CreateTenant, EmailAddress, Engine, EnsureUser, Label, TenantId,
 //! };
 //! # use boxoffice_engine::{Result, Store};
 //!
@@ -16,30 +15,12 @@
 //! let engine = Engine::builder().embedded(&folder).build().await?; // migrates; no global state
 //! let worker = engine.worker().spawn(); // sends the mails that bookings owe, into `mails/` by default
 //!
-//! let tenant = CreateTenant {
-//!     id: TenantId::parse("acme")?,
-//!     name: Label::parse("name", "Acme Concerts")?,
-//!     currency: "EUR".to_owned(),
-//!     settings: TenantSettings::default(),
-//! };
-//! engine.tenants().ensure(&Caller::operator(), tenant).await?;
+//! let acme = CreateTenant::new(TenantId::parse("acme")?, Label::parse("name", "Acme Concerts")?, "EUR");
+//! engine.tenants().ensure(&Caller::operator(), acme).await?;
 //!
 //! let caller = Caller::platform("acme"); // trusted code: all rights in this tenant
-//! let event = CreateEvent {
-//!     details: EventDetails {
-//!         title: Label::parse("title", "Jazz night")?,
-//!         description: Prose::default(),
-//!         starts_at: jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24),
-//!         ends_at: None,
-//!         time_zone: "Europe/Berlin".to_owned(),
-//!         location: None,
-//!         reminder: Reminder::AsTenant,
-//!     },
-//!     status: EventStatus::Published,
-//!     ticket_types: vec![NewTicketType::general(100)],
-//!     total_tickets: None,
-//!     cancellation_terms: CancellationTerms::default(),
-//! };
+//! let tomorrow = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+//! let event = CreateEvent::general(Label::parse("title", "Jazz night")?, tomorrow, 100);
 //! let event = engine.events().create(&caller, event).await?;
 //!
 //! let user = EnsureUser {

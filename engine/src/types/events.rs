@@ -260,6 +260,25 @@ pub struct CreateEvent {
 }
 
 impl CreateEvent {
+    /// A published event in UTC with free tickets of one type; its fields say the rest.
+    pub fn general(title: Label, starts_at: Timestamp, tickets: u32) -> Self {
+        Self {
+            details: EventDetails {
+                title,
+                description: Prose::default(),
+                starts_at,
+                ends_at: None,
+                time_zone: "UTC".to_owned(),
+                location: None,
+                reminder: Reminder::AsTenant,
+            },
+            status: EventStatus::Published,
+            ticket_types: vec![NewTicketType::general(tickets)],
+            total_tickets: None,
+            cancellation_terms: CancellationTerms::default(),
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
         if self.status == EventStatus::Cancelled {
             return Err(Error::field("status", "A new event is draft or published."));

@@ -72,6 +72,16 @@ pub struct CreateTenant {
 }
 
 impl CreateTenant {
+    /// A tenant that leaves its settings as they come; `currency` is an ISO 4217 code such as `EUR`.
+    pub fn new(id: TenantId, name: Label, currency: &str) -> Self {
+        Self {
+            id,
+            name,
+            currency: currency.to_owned(),
+            settings: TenantSettings::default(),
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
         if self.currency.len() == 3 && self.currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
             Ok(())
