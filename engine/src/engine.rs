@@ -15,13 +15,13 @@ use tokio::sync::{Notify, Semaphore};
 use crate::{
     Error, ErrorCode, Result,
     app_modules::{
-        Bookings, Buckets, Events, Holds, Notifications, Operators, Plugins, Sessions,
+        Bookings, Buckets, CheckIns, Events, Holds, Notifications, Operators, Plugins, Sessions,
         Subscriptions, Tenants, Turns, Users, Waitlist,
     },
     modules::{Modules, Surroundings},
     ports::{
         Clock, FolderMailer, IdSource, Links, Mailer, PluginRef, PluginRuntime, Policy, Queue,
-        SystemClock, Templates, UlidIds,
+        SystemClock, Templates, TicketCodes, UlidIds,
     },
     types::EmailAddress,
     worker::Worker,
@@ -132,6 +132,7 @@ pub(crate) struct Inner {
     pub(crate) preparing: Mutex<HashSet<PluginRef>>,
     pub(crate) templates: Option<Arc<dyn Templates>>,
     pub(crate) links: Option<Arc<dyn Links>>,
+    pub(crate) ticket_codes: Option<Arc<dyn TicketCodes>>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) queue: Arc<dyn Queue>,
     /// As many permits as the mailer sends mails at once; who marks a delivery as `sending` holds one.
@@ -159,6 +160,7 @@ impl Engine {
             plugins: None,
             templates: None,
             links: None,
+            ticket_codes: None,
             queue: None,
             clock: None,
             ids: None,
@@ -178,6 +180,11 @@ impl Engine {
     /// Use cases around waiting lists.
     pub fn waitlist(&self) -> Waitlist {
         Waitlist(self.0.clone())
+    }
+
+    /// Use cases around tickets at the door.
+    pub fn check_ins(&self) -> CheckIns {
+        CheckIns(self.0.clone())
     }
 
     /// Use cases around events.
@@ -249,6 +256,7 @@ pub struct EngineBuilder {
     plugins: Option<Arc<dyn PluginRuntime>>,
     templates: Option<Arc<dyn Templates>>,
     links: Option<Arc<dyn Links>>,
+    ticket_codes: Option<Arc<dyn TicketCodes>>,
     queue: Option<Arc<dyn Queue>>,
     clock: Option<Arc<dyn Clock>>,
     ids: Option<Arc<dyn IdSource>>,
@@ -310,6 +318,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Makes and reads the codes of tickets this way; without it tickets have none.
+    #[must_use]
+    pub fn ticket_codes(mut self, codes: impl TicketCodes) -> Self {
+        self.ticket_codes = Some(Arc::new(codes));
+        self
+    }
+
     /// Hurries work through this queue instead of the embedded one.
     #[must_use]
     pub fn queue(mut self, queue: Arc<dyn Queue>) -> Self {
@@ -361,6 +376,7 @@ impl EngineBuilder {
             preparing: Mutex::default(),
             templates: self.templates,
             links: self.links,
+            ticket_codes: self.ticket_codes,
             mailer,
             queue,
             sending,

@@ -84,6 +84,11 @@ codes! {
     CapacityBelowSold, "capacity-below-sold", Conflict, "More tickets are sold or held than that";
     CancellationClosed, "cancellation-closed", Conflict, "Cancelling is not possible any more";
     BookingCancelled, "booking-cancelled", Conflict, "The booking was cancelled";
+    AlreadyCheckedIn, "already-checked-in", Conflict, "Somebody came in with this ticket already";
+    TicketCancelled, "ticket-cancelled", Conflict, "The ticket was cancelled";
+    TicketOfOtherEvent, "ticket-of-other-event", Conflict, "The ticket is for another event";
+    TicketCodeInvalid, "ticket-code-invalid", Invalid, "This is no ticket code of ours";
+    TicketCodesOff, "ticket-codes-off", Unavailable, "This host reads no ticket codes";
     HoldExists, "hold-exists", Conflict, "You hold tickets of this event already";
     HoldEnded, "hold-ended", Conflict, "The hold has ended";
     HoldAlreadyExtended, "hold-already-extended", Conflict, "The hold was given more time already";

@@ -72,6 +72,10 @@ pub(crate) async fn engine(config: &Config, mails: Mails) -> Result<Engine, Asse
         Some(links) => builder.links(links.clone()),
         None => builder,
     };
+    let builder = match &config.ticket_codes {
+        Some(codes) => builder.ticket_codes(codes.clone()),
+        None => builder,
+    };
     Ok(builder.build().await?)
 }
 

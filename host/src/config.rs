@@ -14,7 +14,7 @@ use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions};
 use figment::Figment;
 
 use crate::{
-    auth::{TokenKey, TokenKeys, UnsubscribeLinks},
+    auth::{SealedTicketCodes, TokenKey, TokenKeys, UnsubscribeLinks},
     mail::{SmtpSettings, SmtpTls},
 };
 use reader::Reader;
@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) keys: Option<TokenKeys>,
     /// Makes the links in mails, if an address and keys are configured.
     pub(crate) links: Option<UnsubscribeLinks>,
+    /// Seals the codes of tickets, if keys are configured.
+    pub(crate) ticket_codes: Option<SealedTicketCodes>,
     /// How requests are taken.
     pub(crate) http: HttpConfig,
     /// How mails leave.
@@ -135,6 +137,7 @@ impl Config {
             store: store(&reader)?,
             keys: keys(&reader)?,
             links: links(&reader)?,
+            ticket_codes: ticket_codes(&reader)?,
             http: HttpConfig {
                 // Below 1 KiB not even a sign-in fits; above 100 MiB one request can exhaust a small host.
                 body_bytes_max: reader.number("http.body_bytes_max", 1_024..=104_857_600)?,
@@ -225,6 +228,17 @@ fn links(reader: &Reader) -> Result<Option<UnsubscribeLinks>, ConfigError> {
                 ConfigError::new(at, "(secrets)", format_args!("right: {reason}"))
             }),
     }
+}
+
+fn ticket_codes(reader: &Reader) -> Result<Option<SealedTicketCodes>, ConfigError> {
+    let keys = key_list(reader, "tickets.keys")?;
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let codes = SealedTicketCodes::new(keys);
+    codes.map(Some).map_err(|reason| {
+        ConfigError::new("tickets.keys", "(secrets)", format_args!("right: {reason}"))
+    })
 }
 
 fn keys(reader: &Reader) -> Result<Option<TokenKeys>, ConfigError> {

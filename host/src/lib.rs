@@ -33,7 +33,7 @@ mod routes;
 #[cfg(feature = "program")]
 mod telemetry;
 
-pub use auth::{Authenticate, TokenKey, TokenKeys, UnsubscribeLinks};
+pub use auth::{Authenticate, SealedTicketCodes, TokenKey, TokenKeys, UnsubscribeLinks};
 #[cfg(feature = "nats")]
 pub use boxoffice_nats::{JetStreamOptions, JetStreamQueue};
 #[cfg(feature = "smtp")]

@@ -9,6 +9,8 @@ mod architecture;
 mod bookings;
 mod calendar;
 mod cancellations;
+mod check_ins;
+mod clock;
 mod config;
 mod crash;
 mod customer_mails;

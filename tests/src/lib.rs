@@ -30,7 +30,7 @@ pub use mails::{EnvelopedMail, ReceivedMail, count_mails, read_mails};
 pub use nats_keys::NatsOperator;
 pub use platform::{
     FakeClock, TestPlatform, booked_event, create_event, email, ensure_customer, move_event,
-    organizer_and_tenant, quick_settings, same_shard_as,
+    organizer_and_tenant, quick_settings, same_shard_as, ticket_codes,
 };
 pub use processes::Process;
 pub use programs::{Finished, Program};

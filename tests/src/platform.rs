@@ -15,6 +15,7 @@ use boxoffice_engine::{
     UserRole, WorkerHandle,
     ports::{Clock, FolderMailer, SeededIds, shard_of},
 };
+use boxoffice_host::{SealedTicketCodes, TokenKey};
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
@@ -46,10 +47,33 @@ impl FakeClock {
     }
 }
 
+impl FakeClock {
+    /// Is set back, as a machine's clock may be.
+    ///
+    /// # Panics
+    /// When that leaves the calendar.
+    pub fn set_back(&self, by: Duration) {
+        let mut now = self.0.lock().expect("no holder panics");
+        *now = now.checked_sub(by).expect("tests stay within the calendar");
+    }
+}
+
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
         *self.0.lock().expect("no holder panics")
     }
+}
+
+/// Codes of tickets under a key that is the same for all tests.
+///
+/// # Panics
+/// Never: the key is long enough.
+pub fn ticket_codes() -> SealedTicketCodes {
+    let key = TokenKey {
+        id: "tests".to_owned(),
+        secret: vec![11; 32],
+    };
+    SealedTicketCodes::new(vec![key]).expect("a key that is long enough")
 }
 
 /// Leases and pauses short enough for tests, and long enough for a busy machine; updates do not wait for others.

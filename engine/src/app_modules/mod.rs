@@ -3,6 +3,7 @@
 //! Called by hosts, platforms and the worker. Calls modules and ports; knows no record and no query.
 
 mod bookings;
+mod check_ins;
 mod events;
 #[cfg(any(
     layer_probe = "control",
@@ -21,6 +22,7 @@ mod tenants;
 mod users;
 
 pub use bookings::{Bookings, Holds, Waitlist};
+pub use check_ins::CheckIns;
 pub use events::Events;
 pub use notifications::Notifications;
 pub use operators::Operators;

@@ -24,11 +24,8 @@ impl HousekeepingModule {
 
     /// Deletes a batch of what has expired. Answers whether there may be more.
     pub(crate) async fn delete_expired(&self) -> Result<bool> {
-        let gone = self
-            .repository
-            .delete_expired(SystemScope::new(), self.surroundings.now(), BATCH)
-            .await?;
-        Ok(gone >= BATCH as usize)
+        let (scope, now) = (SystemScope::new(), self.surroundings.now());
+        self.repository.delete_expired(scope, now, BATCH).await
     }
 
     /// Writes a batch of cancelled events' bookings as cancelled. Answers whether there may be more.

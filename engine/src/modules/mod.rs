@@ -5,6 +5,7 @@
 mod announcements;
 mod audience;
 mod bookings;
+mod check_ins;
 mod events;
 mod housekeeping;
 mod lanes;
@@ -41,10 +42,11 @@ pub(crate) use bookings::{
     BeforeCancelling, BookingsModule, CancelDecision, Door, Placement, PolicyDecision,
     RequestedBooking, RequestedCancellation, read_with_event,
 };
+pub(crate) use check_ins::{Admission, CheckInsModule};
 pub(crate) use events::EventsModule;
 pub(crate) use housekeeping::HousekeepingModule;
 pub(crate) use leases::LeasesModule;
-pub(crate) use mails::{MailContext, compose};
+pub(crate) use mails::{MailContext, MailTicket, compose};
 pub(crate) use notifications::{
     BlockTask, ClaimedBlock, Listing, NotificationsModule, Sight, Then, still_wanted,
 };
@@ -91,6 +93,7 @@ pub(crate) fn to_millisecond(moment: Timestamp) -> Timestamp {
 pub(crate) struct Modules {
     pub(crate) announcements: AnnouncementsModule,
     pub(crate) bookings: BookingsModule,
+    pub(crate) check_ins: CheckInsModule,
     pub(crate) events: EventsModule,
     pub(crate) housekeeping: HousekeepingModule,
     pub(crate) leases: LeasesModule,
@@ -129,6 +132,11 @@ impl Modules {
                 repositories::HoldsRepository::new(db.clone()),
                 events.clone(),
                 lanes.clone(),
+                surroundings.clone(),
+            ),
+            check_ins: CheckInsModule::new(
+                repositories::CheckInsRepository::new(db.clone()),
+                bookings.clone(),
                 surroundings.clone(),
             ),
             events: EventsModule::new(

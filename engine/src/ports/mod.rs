@@ -10,6 +10,7 @@ mod plugins;
 mod policy;
 mod queue;
 mod templates;
+mod ticket_codes;
 
 pub use crate::types::Lane;
 pub use clock::{Clock, SystemClock};
@@ -27,3 +28,4 @@ pub use policy::{
 };
 pub use queue::{LaneStats, Leased, Queue, Receipt, SHARDS, Settlement, Task, TaskKind, shard_of};
 pub use templates::{RenderFailure, Rendered, Templates};
+pub use ticket_codes::TicketCodes;

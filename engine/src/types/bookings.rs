@@ -92,6 +92,8 @@ pub struct Booking {
     pub event_version: u64,
     /// When it was booked, UTC.
     pub created_at: Timestamp,
+    /// The numbers of the tickets that somebody came in with, in order.
+    pub checked_in: Vec<u32>,
 }
 
 impl Booking {

@@ -4,6 +4,7 @@ mod announcements;
 mod bookings;
 mod caller;
 mod cancellations;
+mod check_ins;
 mod events;
 mod holds;
 mod ids;
@@ -25,6 +26,7 @@ pub use bookings::{
 };
 pub use caller::{Caller, Role};
 pub use cancellations::{CancelTickets, Cancellation, CancellationStep, CancellationTerms};
+pub use check_ins::{CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
 pub use events::{
     CreateEvent, Event, EventChange, EventDetails, EventStatus, NewTicketType, TicketType,
     UpdateEvent,

@@ -4,6 +4,7 @@
 
 mod links;
 mod throttle;
+mod ticket_codes;
 mod tokens;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use boxoffice_engine::{Caller, Error, ErrorCode, Result};
 pub use links::UnsubscribeLinks;
 pub(crate) use links::Unsubscription;
 pub(crate) use throttle::{LoginThrottle, client_address};
+pub use ticket_codes::SealedTicketCodes;
 pub(crate) use tokens::{ACCESS_TOKEN_LIFE, RefreshToken};
 pub use tokens::{TokenKey, TokenKeys};
 

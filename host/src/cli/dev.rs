@@ -12,7 +12,7 @@ use super::{StoreArgs, demo, serve};
 use crate::{
     RouterOptions,
     assembly::{self, Mails},
-    auth::{TokenKey, TokenKeys, UnsubscribeLinks},
+    auth::{SealedTicketCodes, TokenKey, TokenKeys, UnsubscribeLinks},
     config::{Config, ConfigError, data_folder::DevSecrets},
     telemetry,
 };
@@ -73,6 +73,9 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
     if config.links.is_none() {
         config.links = Some(links(&secrets, config.listen)?);
     }
+    if config.ticket_codes.is_none() {
+        config.ticket_codes = Some(ticket_codes(&secrets)?);
+    }
     let options = RouterOptions {
         mails_folder: assembly::mails_folder(&config),
         ..assembly::router_options(&config)?
@@ -94,16 +97,22 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
 /// Links that lead to this machine: enough to try them. With port 0 nobody knows the port before it is taken, and the
 /// links lead nowhere.
 fn links(secrets: &DevSecrets, listen: std::net::SocketAddr) -> anyhow::Result<UnsubscribeLinks> {
-    let key = TokenKey {
-        id: secrets.key_id.clone(),
-        secret: secrets
-            .links_secret
-            .clone()
-            .context("opening the secrets makes what is missing")?
-            .into_bytes(),
-    };
+    let key = key_of(secrets, secrets.links_secret.as_ref())?;
     UnsubscribeLinks::new(&format!("http://{listen}"), vec![key])
         .map_err(|reason| anyhow::anyhow!("secrets.toml: {reason}"))
+}
+
+fn ticket_codes(secrets: &DevSecrets) -> anyhow::Result<SealedTicketCodes> {
+    let key = key_of(secrets, secrets.tickets_secret.as_ref())?;
+    SealedTicketCodes::new(vec![key]).map_err(|reason| anyhow::anyhow!("secrets.toml: {reason}"))
+}
+
+fn key_of(secrets: &DevSecrets, secret: Option<&String>) -> anyhow::Result<TokenKey> {
+    let secret = secret.context("opening the secrets makes what is missing")?;
+    Ok(TokenKey {
+        id: secrets.key_id.clone(),
+        secret: secret.clone().into_bytes(),
+    })
 }
 
 fn keys(secrets: &DevSecrets) -> anyhow::Result<TokenKeys> {

@@ -107,6 +107,9 @@ pub(crate) struct DevSecrets {
     /// Signs the links in mails. Folders of older programs have none.
     #[serde(default)]
     pub(crate) links_secret: Option<String>,
+    /// Seals the codes of tickets. Folders of older programs have none.
+    #[serde(default)]
+    pub(crate) tickets_secret: Option<String>,
     /// Password of the operator.
     pub(crate) operator_password: String,
     /// Password of the demo tenant's owner.
@@ -127,8 +130,10 @@ impl DevSecrets {
         match fs::read_to_string(&path) {
             Ok(text) => {
                 let mut secrets = Self::parse(&text).map_err(|error| damaged(&path, &error))?;
-                if secrets.links_secret.is_none() {
-                    secrets.links_secret = Some(random_text(43));
+                if secrets.links_secret.is_none() || secrets.tickets_secret.is_none() {
+                    for secret in [&mut secrets.links_secret, &mut secrets.tickets_secret] {
+                        secret.get_or_insert_with(|| random_text(43));
+                    }
                     write_private(&path, &secrets.to_text())?;
                 }
                 Ok((secrets, false))
@@ -149,6 +154,7 @@ impl DevSecrets {
             // 43 letters and digits hold 256 bits, as many as HS256 uses.
             key_secret: random_text(43),
             links_secret: Some(random_text(43)),
+            tickets_secret: Some(random_text(43)),
             operator_password: generated_password(),
             owner_password: generated_password(),
             organizer_password: generated_password(),
@@ -168,11 +174,12 @@ impl DevSecrets {
         format!(
             "# Made by `boxoffice dev` for this folder only. Without this file the next start makes new secrets,\n\
              # and the demo accounts keep passwords that nobody knows.\n\
-             key_id = \"{}\"\nkey_secret = \"{}\"\nlinks_secret = \"{}\"\noperator_password = \"{}\"\nowner_password = \"{}\"\n\
+             key_id = \"{}\"\nkey_secret = \"{}\"\nlinks_secret = \"{}\"\ntickets_secret = \"{}\"\noperator_password = \"{}\"\nowner_password = \"{}\"\n\
              organizer_password = \"{}\"\ncustomer_password = \"{}\"\n",
             self.key_id,
             self.key_secret,
             self.links_secret.as_deref().unwrap_or_default(),
+            self.tickets_secret.as_deref().unwrap_or_default(),
             self.operator_password,
             self.owner_password,
             self.organizer_password,

@@ -27,7 +27,7 @@ use crate::auth::{Authenticate, BearerAuthentication, LoginThrottle, TokenKeys, 
 use controllers::{
     announcements,
     auth::{self, SignIn},
-    bookings, events, health, holds, notifications, operators, plugins,
+    bookings, check_ins, events, health, holds, notifications, operators, plugins,
     problem::{METHOD_NOT_ALLOWED, Problem},
     subscriptions, tenants, waitlist,
 };
@@ -124,7 +124,9 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/api/events/{id}/bookings", get(bookings::list_of_event))
         .route("/api/events/{id}/waitlist", get(waitlist::list))
         .route("/api/events/{id}/waitlist/skips", get(waitlist::skips))
+        .route("/api/events/{id}/check-ins", get(check_ins::list))
         .route("/api/bookings/me", get(bookings::list_mine))
+        .route("/api/bookings/{id}/tickets", get(check_ins::tickets))
         .route(
             "/api/notifications/{id}/deliveries",
             get(notifications::deliveries),
@@ -179,6 +181,9 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             "/api/events/{id}/waitlist/me",
             get(waitlist::place).delete(waitlist::leave),
         )
+        .route("/api/events/{id}/check-ins", post(check_ins::create))
+        .route("/api/events/{id}/check-ins.csv", get(check_ins::export))
+        .route("/api/events/{id}/check-ins/undo", post(check_ins::undo))
         .route("/api/bookings", post(bookings::create))
         .route("/api/bookings/{id}", get(bookings::show))
         .route("/api/bookings/{id}/cancel", post(bookings::cancel))

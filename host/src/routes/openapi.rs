@@ -17,7 +17,8 @@ use utoipa::{
 };
 
 use super::controllers::{
-    announcements, auth, bookings, events, health, holds, notifications, operators, plugins,
+    announcements, auth, bookings, check_ins, events, health, holds, notifications, operators,
+    plugins,
     problem::{HOST_CODES, PROBLEM_JSON, ProblemResponse, UNSUPPORTED_MEDIA_TYPE, status_of},
     subscriptions, tenants, waitlist,
 };
@@ -47,6 +48,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         holds::create, holds::show, holds::extend, holds::confirm, holds::release,
         bookings::create, bookings::list_mine, bookings::list_of_event, bookings::show, bookings::cancel,
         waitlist::join, waitlist::place, waitlist::leave, waitlist::list, waitlist::skips,
+        check_ins::create, check_ins::undo, check_ins::list, check_ins::export, check_ins::tickets,
         announcements::create, notifications::show, notifications::deliveries,
         notifications::list_of_event, notifications::deliveries_of_booking, notifications::deliveries_of_user,
         plugins::in_use, plugins::upload, plugins::list_versions, plugins::show_version, plugins::dry_run,
@@ -62,6 +64,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         (name = "auth", description = "Signing up, in and out"),
         (name = "events", description = "What people attend"),
         (name = "bookings", description = "Tickets that customers booked"),
+        (name = "check-ins", description = "Tickets at the door"),
         (name = "holds", description = "Tickets that are kept for customers for a while"),
         (name = "waitlist", description = "Customers who wait for tickets"),
         (name = "notifications", description = "What customers are told, and how far that has come"),

@@ -5,6 +5,7 @@
 use boxoffice_engine::{AddOperator, Caller, EmailAddress, Label, UserRole};
 use boxoffice_tests::{
     Account, Client, Component, Hosted, TestPlatform, plugin_host, plugin_settings, put_into_use,
+    ticket_codes,
 };
 use serde_json::{Value, json};
 
@@ -31,6 +32,8 @@ pub(super) struct Side {
     /// One of which nothing is left.
     pub(super) full_event: String,
     pub(super) booking: String,
+    /// The code of its first ticket.
+    pub(super) ticket_code: String,
     pub(super) hold: String,
     pub(super) other_hold: String,
     pub(super) notification: String,
@@ -41,7 +44,9 @@ pub(super) struct Side {
 impl World {
     pub(super) async fn make() -> Self {
         let runtime = plugin_host(plugin_settings());
-        let platform = TestPlatform::with(|builder| builder.plugins(runtime)).await;
+        let platform =
+            TestPlatform::with(|builder| builder.plugins(runtime).ticket_codes(ticket_codes()))
+                .await;
         platform.may_owe();
         let operator = AddOperator {
             email: EmailAddress::parse("email", "op@boxoffice.test").expect("an address"),
@@ -100,6 +105,8 @@ impl Side {
             .post("/api/bookings", book)
             .await
             .expect(201);
+        let tickets = format!("/api/bookings/{}/tickets", text(&booking["id"]));
+        let tickets = customer.client.get(&tickets).await.expect(200);
         let single = event_body(json!({"totalTickets": 1}));
         let full_event = organizer
             .client
@@ -132,6 +139,7 @@ impl Side {
             empty_event: id_of(&empty_event),
             full_event: id_of(&full_event),
             booking: id_of(&booking),
+            ticket_code: text(&tickets["items"][0]["code"]).to_owned(),
             hold: id_of(&hold),
             other_hold: id_of(&other_hold),
             notification: id_of(&changed["notification"]),

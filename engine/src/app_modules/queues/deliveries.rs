@@ -14,9 +14,14 @@ use super::{
 };
 use crate::{
     Error, Result,
-    modules::{BlockTask, ClaimedBlock, MailContext, Sight, Then, compose, still_wanted},
+    modules::{
+        BlockTask, ClaimedBlock, MailContext, MailTicket, Sight, Then, compose, still_wanted,
+    },
     ports::{Lane, MailOutcome, Settlement, Templates},
-    types::{Booking, Entry, NotificationId, NotificationKind, NotificationStatus, TenantId},
+    types::{
+        Booking, Entry, NotificationId, NotificationKind, NotificationStatus, TenantId,
+        TicketStatus,
+    },
 };
 
 /// How long the outcome of a mail may wait for others to be written with it. A worker that dies meanwhile leaves a
@@ -296,6 +301,34 @@ impl Queues {
         })
     }
 
+    /// The tickets whose codes a mail shows: the first ones of what it confirms.
+    fn tickets_of(
+        &self,
+        scene: &Scene,
+        kind: NotificationKind,
+        bookings: &[Booking],
+    ) -> Vec<MailTicket> {
+        let (Some(codes), NotificationKind::BookingConfirmed) = (&self.0.ticket_codes, kind) else {
+            return Vec::new();
+        };
+        let tickets = bookings.iter().flat_map(|booking| {
+            (1..=booking.numbers()).filter_map(|number| booking.ticket(number))
+        });
+        let admitting = tickets.filter(|ticket| ticket.status != TicketStatus::Cancelled);
+        let shown = admitting.take(MailContext::TICKETS_MAX).map(|ticket| {
+            let mut types = scene.event.ticket_types.iter();
+            let known = types.find(|kind| kind.id == ticket.ticket_type);
+            MailTicket {
+                number: ticket.id.number,
+                name: known
+                    .map_or(ticket.ticket_type.as_str(), |kind| kind.name.as_str())
+                    .to_owned(),
+                code: codes.code(&scene.tenant.id, ticket.id),
+            }
+        });
+        shown.collect()
+    }
+
     async fn send_one(&self, scene: &Scene, letter: &Letter) -> MailOutcome {
         let entry = &letter.entry;
         let refused = |reply: String| MailOutcome::Refused { reply };
@@ -318,6 +351,7 @@ impl Queues {
             .as_ref()
             .filter(|_| !letter.kind.is_transactional())
             .map(|links| links.unsubscribe(&scene.tenant.id, entry.customer, letter.kind));
+        let tickets = self.tickets_of(scene, letter.kind, &bookings);
         let context = MailContext {
             kind: letter.kind,
             notification: letter.notification,
@@ -330,6 +364,7 @@ impl Queues {
             bookings: &bookings,
             offer: scene.offer(entry),
             keeps_entry: scene.with_tickets_left.contains(&entry.customer),
+            tickets: &tickets,
             mail_from: &self.0.surroundings.settings.mail_from,
             delivery_key: &letter.delivery_key,
             // The same moment at every attempt, so that a mail sent twice is the same mail.

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     Error, ErrorCode, ErrorKind, Result,
     modules::repositories::{
-        CancelStep, GroupQuestion, GroupSnapshot, INVENTORY_MOVED, InventoryChange, POLICIES_MOVED,
-        RecordedRequest, StepError, pause_after_conflict,
+        BOOKING_MOVED, CancelStep, GroupQuestion, GroupSnapshot, INVENTORY_MOVED, InventoryChange,
+        POLICIES_MOVED, RecordedRequest, StepError, pause_after_conflict,
     },
     types::{
         BookLine, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
@@ -171,8 +171,10 @@ impl Rules {
                 Err(StepError::Lost(_)) => is_open = true,
                 // The same key at the same time elsewhere: its answer is found there.
                 Err(StepError::Conflict | StepError::Exists(_)) => {}
-                Err(error) if error.is_guard(INVENTORY_MOVED) || error.is_guard(POLICIES_MOVED) => {
-                }
+                Err(error)
+                    if [INVENTORY_MOVED, POLICIES_MOVED, BOOKING_MOVED]
+                        .iter()
+                        .any(|word| error.is_guard(word)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -288,6 +290,7 @@ impl Sight {
         }
         let percent = match request.cause {
             CancelCause::Customer => {
+                came_in_stay(booking, &left)?;
                 self.leaves_enough(request, &left)?;
                 self.percent_back(now)?
             }
@@ -332,6 +335,21 @@ impl Sight {
         let percent = terms.refund_percent(starts_at, now).max(booked);
         percent.ok_or_else(|| closed(terms))
     }
+}
+
+/// Refuses what would leave fewer tickets of a type than people came in with.
+fn came_in_stay(booking: &Booking, left: &[BookingLine]) -> Result<()> {
+    for line in &booking.lines {
+        let same = |kept: &&BookingLine| kept.ticket_type == line.ticket_type;
+        let kept = left.iter().find(same).map_or(0, |kept| kept.quantity);
+        if booking.came_in(&line.ticket_type) > kept {
+            return Err(Error::new(
+                ErrorCode::AlreadyCheckedIn,
+                "Somebody came in with these tickets, so that only the organizer can cancel them.",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A booking after a cancellation.

@@ -38,10 +38,12 @@ const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(600);
 pub(super) struct ExpiryFloor(Mutex<Option<(Timestamp, Instant)>>);
 
 impl ExpiryFloor {
-    fn begin(&self) -> Timestamp {
+    fn begin(&self, now: Timestamp) -> Timestamp {
         let floor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let back = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
         match *floor {
-            Some((from, whole_at)) if whole_at.elapsed() < WHOLE_LOOK_EVERY => from,
+            // Of a clock that was set back meanwhile nobody knows where it will go.
+            Some((from, whole_at)) if whole_at.elapsed() < WHOLE_LOOK_EVERY && from <= back => from,
             _ => Timestamp::UNIX_EPOCH,
         }
     }
@@ -182,7 +184,8 @@ impl Rules {
 
     /// Ends a batch of due holds. Answers whether there may be more.
     pub(super) async fn expire_holds(&self) -> Result<bool> {
-        let (from, now) = (self.expiry_floor.begin(), self.surroundings.now());
+        let now = self.surroundings.now();
+        let from = self.expiry_floor.begin(now);
         let due = self
             .holds
             .due(SystemScope::new(), (from, now), DUE_MAX)

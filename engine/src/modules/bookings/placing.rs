@@ -203,6 +203,7 @@ impl Draft<'_> {
             currency: self.left.currency.clone(),
             event_version: self.left.event_version,
             created_at: self.now,
+            checked_in: Vec::new(),
         };
         self.left = counters::sold(self.left.clone(), &booking.lines);
         *self.tickets.entry(request.customer).or_default() += booking.tickets();
@@ -277,6 +278,7 @@ impl Draft<'_> {
             currency: hold.currency.clone(),
             event_version: hold.event_version,
             created_at: self.now,
+            checked_in: Vec::new(),
         };
         let let_go = counters::let_go(self.left.clone(), &hold.lines);
         self.left = counters::sold(let_go, &hold.lines);

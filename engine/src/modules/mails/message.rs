@@ -12,7 +12,7 @@ use mail_builder::{
     mime::MimePart,
 };
 
-use super::{MailContext, calendar::CalendarFile};
+use super::{MailContext, calendar::CalendarFile, qr_code};
 use crate::{Error, Result, ports::Rendered, types::EmailAddress};
 
 /// Longest line of the header (RFC 2047, 2; RFC 5322 recommends 78).
@@ -24,6 +24,7 @@ const WORD_FRAME_BYTES: usize = 12;
 
 // Quoted-printable and base64 never hold `=_`, so no text can end a part early (RFC 2045, 6.7).
 const PARTS_BOUNDARY: &str = "=_boxoffice_parts";
+const PICTURES_BOUNDARY: &str = "=_boxoffice_pictures";
 const WORDS_BOUNDARY: &str = "=_boxoffice_words";
 
 /// Puts header, words and calendar together.
@@ -68,18 +69,29 @@ pub(super) fn build(
         &[context.notification.to_string()],
     )?;
     field(&mut mail, "MIME-Version", &["1.0".to_owned()])?;
-    parts(words, calendar)
+    let pictures = pictures(context)?;
+    parts(words, pictures, calendar)
         .and_then(|parts| parts.write_part(&mut mail))
         .map_err(Error::internal)?;
     Ok(mail)
 }
 
-/// Text and HTML as alternatives, and the calendar, if there is one, as a file.
-fn parts(words: &Rendered, calendar: Option<&CalendarFile>) -> std::io::Result<MimePart<'static>> {
-    let alternatives = vec![
-        text_part("text/plain", &words.text)?,
-        text_part("text/html", &words.html)?,
-    ];
+/// Text and HTML, with its pictures, as alternatives, and the calendar, if there is one, as a file.
+fn parts(
+    words: &Rendered,
+    pictures: Vec<MimePart<'static>>,
+    calendar: Option<&CalendarFile>,
+) -> std::io::Result<MimePart<'static>> {
+    let mut html = text_part("text/html", &words.html)?;
+    if !pictures.is_empty() {
+        // RFC 2387: what the HTML shows goes with it.
+        let related = ContentType::new("multipart/related")
+            .attribute("boundary", PICTURES_BOUNDARY)
+            .attribute("type", "text/html");
+        let together: Vec<_> = std::iter::once(html).chain(pictures).collect();
+        html = MimePart::new(related, together);
+    }
+    let alternatives = vec![text_part("text/plain", &words.text)?, html];
     let alternatives = MimePart::new(
         ContentType::new("multipart/alternative").attribute("boundary", WORDS_BOUNDARY),
         alternatives,
@@ -103,6 +115,20 @@ fn parts(words: &Rendered, calendar: Option<&CalendarFile>) -> std::io::Result<M
                 .attachment("event.ics"),
         ],
     ))
+}
+
+/// The QR codes of tickets.
+fn pictures(context: &MailContext<'_>) -> Result<Vec<MimePart<'static>>> {
+    let picture = |ticket: &super::MailTicket| {
+        let mut encoded = Vec::new();
+        let picture = qr_code::png(&ticket.code)?;
+        base64_encode_mime(&picture, &mut encoded, false).map_err(Error::internal)?;
+        let name = format!("ticket-{}.png", ticket.number);
+        let media_type = ContentType::new("image/png").attribute("name", name);
+        let part = MimePart::new(media_type, encoded).transfer_encoding("base64");
+        Ok(part.inline().cid(ticket.image_id()))
+    };
+    context.tickets.iter().map(picture).collect()
 }
 
 fn text_part(media_type: &'static str, text: &str) -> std::io::Result<MimePart<'static>> {

@@ -4,6 +4,7 @@
 
 mod calendar;
 mod message;
+mod qr_code;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -43,6 +44,8 @@ pub(crate) struct MailContext<'a> {
     pub(crate) offer: Option<&'a Hold>,
     /// Whether the recipient has tickets of the event left, so that a cancellation leaves it in their calendar.
     pub(crate) keeps_entry: bool,
+    /// Those of the bookings' tickets whose codes the mail shows, [`MailContext::TICKETS_MAX`] at most.
+    pub(crate) tickets: &'a [MailTicket],
     /// The installation's own address: the sender's, unless the tenant has one. Message-IDs end with its domain.
     pub(crate) mail_from: &'a EmailAddress,
     /// Names the delivery; the Message-ID is made of it.
@@ -51,7 +54,29 @@ pub(crate) struct MailContext<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// A ticket with its code, in a mail.
+#[derive(Debug, Clone)]
+pub(crate) struct MailTicket {
+    /// Its number in its booking.
+    pub(crate) number: u32,
+    /// What its type is called.
+    pub(crate) name: String,
+    /// What is shown at the door.
+    pub(crate) code: String,
+}
+
+impl MailTicket {
+    /// The Content-ID of its QR code's picture (RFC 2392), without angle brackets.
+    fn image_id(&self) -> String {
+        format!("ticket-{}@boxoffice", self.number)
+    }
+}
+
 impl MailContext<'_> {
+    /// Most tickets whose codes a mail shows: with a picture of 1 KB each it stays far below what clients cut. Larger
+    /// bookings find theirs in the API.
+    pub(crate) const TICKETS_MAX: usize = 10;
+
     /// The sender's address, in the envelope and in `From`.
     fn sender(&self) -> &EmailAddress {
         self.tenant.mail_from.as_ref().unwrap_or(self.mail_from)

@@ -6,7 +6,7 @@ mod schemas;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use mail_parser::{Message, MessageParser, MimeHeaders as _};
+use mail_parser::{Message, MessageParser, MessagePart, MimeHeaders as _};
 use serde_json::Value;
 
 use scene::{Scene, booking, cancellation, label, time};
@@ -34,8 +34,15 @@ fn parse(composed: &ComposedMail) -> Message<'_> {
 }
 
 fn calendar(message: &Message<'_>) -> String {
-    assert_eq!(message.attachment_count(), 1);
-    let file = message.attachment(0).unwrap();
+    let is_picture = |part: &&MessagePart<'_>| {
+        part.content_type()
+            .is_some_and(|kind| kind.ctype() == "image")
+    };
+    let (pictures, files): (Vec<_>, Vec<_>) = message.attachments().partition(is_picture);
+    assert!(pictures.iter().all(|part| part.content_id().is_some()));
+    let [file] = files[..] else {
+        panic!("not one file: {files:?}");
+    };
     assert_eq!(file.attachment_name(), Some("event.ics"));
     let content_type = file.content_type().unwrap();
     assert_eq!(
@@ -513,6 +520,7 @@ async fn the_data_has_one_shape() {
             "offer",
             "recipient",
             "tenant",
+            "tickets",
             "unsubscribeUrl"
         ]
     );

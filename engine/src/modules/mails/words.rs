@@ -193,6 +193,12 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
             "refund": money(one.refund_minor, &booking.currency),
             "hasTicketsLeft": context.keeps_entry,
         })),
+        "tickets": context.tickets.iter().map(|ticket| json!({
+            "number": ticket.number,
+            "name": ticket.name,
+            "code": ticket.code,
+            "imageId": ticket.image_id(),
+        })).collect::<Vec<_>>(),
         "announcement": context.announcement.map(|announcement| json!({
             "subject": announcement.subject,
             "message": announcement.message.as_str().replace("\r\n", "\n").trim(),

@@ -258,7 +258,9 @@ impl NotificationsModule {
         let mut window = self.window();
         let is_over =
             |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
-        if is_over(window.full_at, FULL_LOOK_EVERY) {
+        // A clock that was set back: what was written since may be due before any look of late began.
+        let is_back = now < window.hot_from;
+        if is_back || is_over(window.full_at, FULL_LOOK_EVERY) {
             window.full_at = Some(Instant::now());
             window.hot_from = Timestamp::UNIX_EPOCH;
         } else if is_over(window.wide_at, WIDE_LOOK_EVERY) {

@@ -5,6 +5,7 @@ use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError},
+    idempotency::add_key_expiry,
     models::{AnnouncedRow, AnnouncementRow, announcement_count_key, millisecond},
     notifications::{add_notification, add_owed},
 };
@@ -74,7 +75,7 @@ impl AnnouncementsRepository {
         .transpose()
     }
 
-    /// Writes an announcement with what it owes, and counts it: at most 7 rows.
+    /// Writes an announcement with what it owes, and counts it: at most 8 rows.
     ///
     /// Fails with the guard [`QUOTA_USED`] if the day has no more, and as existing if its key was used meanwhile.
     pub(in crate::modules) async fn insert(
@@ -92,6 +93,9 @@ impl AnnouncementsRepository {
                 expires_at: millisecond(*until),
             });
             script.push(format!("INSERT INTO idempotency {row} RETURN NONE"));
+            let keys = vec![AnnouncedRow::key(tenant, *user, key)];
+            let change = new.notification.id.ulid();
+            add_key_expiry(&mut script, tenant, change, *until, keys);
         }
         let count = script.bind(announcement_count_key(tenant, new.day));
         let max = script.bind(i64::from(new.per_day_max));

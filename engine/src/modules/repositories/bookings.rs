@@ -7,12 +7,14 @@ use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
 
 use super::{
+    check_ins::BOOKING_MOVED,
     db::{Answers, Db, Script, StepError},
     holds::{HoldChange, add_holds},
+    idempotency::add_key_expiry,
     inventory::{InventoryChange, add_change},
     models::{
         BookingRow, CapacityLedgerRow, CustomerBookingRow, HoldRow, IdRow, IdempotencyRow,
-        InventoryRow, OpenHoldRow, booking_id, millisecond,
+        InventoryRow, OpenHoldRow, booking_id, millisecond, newest_first_key,
     },
     notifications::{NewMails, add_mails, add_mails_about},
     plugins::{add_decisions, add_policy_guard, add_policy_version},
@@ -69,7 +71,7 @@ pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) committed: Option<u32>,
 }
 
-/// What a group writes together: for n bookings at most 4n + n/32 * 2 + 2 rows, and for each hold 4 more.
+/// What a group writes together: for n bookings at most 4n + n/32 * 2 + 3 rows, and for each hold 4 more.
 pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) change: InventoryChange,
     pub(in crate::modules) bookings: Vec<Booking>,
@@ -165,7 +167,8 @@ impl BookingsRepository {
             script.push(format!("INSERT INTO customer_booking {rows} RETURN NONE"));
         }
         add_holds(&mut script, tenant, &plan.holds);
-        add_recorded(&mut script, tenant, &plan.recorded, plan.recorded_until)?;
+        let (change, until) = (plan.change.change, plan.recorded_until);
+        add_recorded(&mut script, tenant, change, &plan.recorded, until)?;
         add_decisions(&mut script, tenant, &plan.decisions)?;
         add_mails(&mut script, tenant, &plan.mails)?;
         self.db.run(&script).await.map(drop)
@@ -184,9 +187,17 @@ impl BookingsRepository {
         add_change(&mut script, tenant, &step.change);
         let key = script.bind(BookingRow::key(tenant, step.booking.id));
         let row = script.bind(BookingRow::of(tenant, &step.booking));
-        script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
+        let came_in = script.bind(BookingRow::numbers(&step.booking.checked_in));
+        // Coming in writes the booking without its event's inventory, and so has a guard of its own.
+        script.push(format!(
+            "LET $cancelled = (UPDATE {key} CONTENT {row} WHERE checked_in = {came_in} RETURN VALUE id)"
+        ));
+        script.push(format!(
+            "IF array::len($cancelled) = 0 {{ THROW '{BOOKING_MOVED}' }}"
+        ));
         let recorded = step.recorded.as_slice();
-        add_recorded(&mut script, tenant, recorded, step.recorded_until)?;
+        let (change, until) = (step.change.change, step.recorded_until);
+        add_recorded(&mut script, tenant, change, recorded, until)?;
         add_mails_about(&mut script, tenant, &step.mails)?;
         add_offers(&mut script, tenant, step.booking.event, &step.offers)?;
         self.db.run(&script).await.map(drop)
@@ -283,12 +294,15 @@ impl BookingsRepository {
         let mut script = Script::of(tenant);
         let customer = script.bind(customer.ulid().to_string());
         let limit = script.bind(i64::from(limit));
-        let end = match before {
-            Some(serial) => script.bind(serial.to_string()),
-            None => "..".to_owned(),
+        let start = match before {
+            Some(serial) => {
+                let serial = script.bind(newest_first_key(serial));
+                format!("[$tenant, {customer}, {serial}]>")
+            }
+            None => format!("[$tenant, {customer}]"),
         };
         let index = script.push(format!(
-            "SELECT * FROM customer_booking:[$tenant, {customer}]..[$tenant, {customer}, {end}] ORDER BY id DESC LIMIT {limit}"
+            "SELECT * FROM type::record('customer_booking', {start}..[$tenant, {customer}, ..]) LIMIT {limit}"
         ));
         Ok(self.db.run_retrying(&script).await?.rows(index)?)
     }
@@ -381,10 +395,11 @@ impl BookingsRepository {
     }
 }
 
-/// Adds requests that succeeded under their Idempotency-Keys: a row each.
+/// Adds requests that succeeded under their Idempotency-Keys, and until when these are kept: a row each, and one.
 fn add_recorded(
     script: &mut Script,
     tenant: &TenantId,
+    change: Ulid,
     recorded: &[(RequestKey, RecordedRequest)],
     until: Timestamp,
 ) -> Result<(), StepError> {
@@ -403,8 +418,10 @@ fn add_recorded(
             expires_at: millisecond(until),
         });
     }
+    let keys = rows.iter().map(|row| row.id.clone()).collect();
     let rows = script.bind(rows);
     script.push(format!("INSERT INTO idempotency {rows} RETURN NONE"));
+    add_key_expiry(script, tenant, change, until, keys);
     Ok(())
 }
 

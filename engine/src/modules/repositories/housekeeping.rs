@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{
     db::{Db, Script, SystemScope},
-    models::{IdRow, millisecond},
+    idempotency::{DUE_MAX, add_due_keys, forgetting},
+    models::{IdRow, IdempotencyDueRow, millisecond},
 };
 use crate::{
     Result,
@@ -22,27 +23,33 @@ impl HousekeepingRepository {
         Self { db }
     }
 
-    /// Deletes idempotency records, sessions and counts of announcements whose time is over: at most `max` rows of
-    /// each. Answers how many went.
+    /// Deletes Idempotency-Keys, sessions and counts of announcements whose time is over: at most `max` rows of each.
+    /// Answers whether there may be more.
     pub(in crate::modules) async fn delete_expired(
         &self,
         scope: SystemScope,
         now: Timestamp,
         max: u32,
-    ) -> Result<usize> {
+    ) -> Result<bool> {
         let mut script = Script::across_tenants(scope);
-        let (now, max) = (script.bind(millisecond(now)), script.bind(i64::from(max)));
-        let statements = ["idempotency", "session", "announcement_count"].map(|table| {
+        let due = add_due_keys(&mut script, now);
+        let (now, most) = (script.bind(millisecond(now)), script.bind(i64::from(max)));
+        // These tables are read whole: there are few of their rows beside bookings.
+        let statements = ["session", "announcement_count"].map(|table| {
             script.push(format!(
-                "DELETE (SELECT VALUE id FROM {table} WHERE expires_at <= {now} LIMIT {max}) RETURN BEFORE"
+                "DELETE (SELECT VALUE id FROM {table} WHERE expires_at <= {now} LIMIT {most}) RETURN BEFORE"
             ))
         });
         let mut answers = self.db.run_retrying(&script).await?;
-        let mut gone = 0;
+        let due: Vec<IdempotencyDueRow> = answers.rows(due)?;
+        let mut more = due.len() >= DUE_MAX;
         for index in statements {
-            gone += answers.rows::<IdRow>(index)?.len();
+            more |= answers.rows::<IdRow>(index)?.len() >= max as usize;
         }
-        Ok(gone)
+        if !due.is_empty() {
+            self.db.run_retrying(&forgetting(scope, due)).await?;
+        }
+        Ok(more)
     }
 
     /// Cancelled events whose bookings are still to be written as cancelled; at most `max`.

@@ -45,6 +45,12 @@ const MIGRATIONS: &[Migration] = &[
         oldest_program: 5,
         statements: include_str!("schema/0005_waitlist.surql"),
     },
+    Migration {
+        number: 6,
+        // An older program would write bookings anew without their check-ins.
+        oldest_program: 6,
+        statements: include_str!("schema/0006_check_ins.surql"),
+    },
 ];
 
 #[derive(Debug, SurrealValue)]

@@ -5,10 +5,12 @@
 
 mod announcements;
 mod bookings;
+mod check_ins;
 mod db;
 mod events;
 mod holds;
 mod housekeeping;
+mod idempotency;
 mod inventory;
 mod leases;
 mod migrations;
@@ -28,6 +30,7 @@ pub(in crate::modules) use announcements::{
 pub(in crate::modules) use bookings::{
     BookingsRepository, CancelStep, GroupPlan, GroupQuestion, GroupSnapshot, RecordedRequest,
 };
+pub(in crate::modules) use check_ins::{BOOKING_MOVED, CheckInsRepository};
 pub(in crate::modules) use db::{CONFLICTS_MAX, Db, StepError, SystemScope, pause_after_conflict};
 pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
 pub(in crate::modules) use holds::{DueHold, HoldChange, HoldsRepository};

@@ -240,7 +240,7 @@ impl PluginsRepository {
         let mut script = Script::of(tenant);
         let limit = script.bind(i64::from(limit));
         let index = script.push(format!(
-            "SELECT * FROM plugin_decision:[$tenant]..[$tenant, ..] ORDER BY id DESC LIMIT {limit}"
+            "SELECT * FROM type::record('plugin_decision', [$tenant]..[$tenant, ..]) LIMIT {limit}"
         ));
         self.notes(&script, index).await
     }

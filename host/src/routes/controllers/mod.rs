@@ -5,6 +5,8 @@
 pub(super) mod announcements;
 pub(super) mod auth;
 pub(super) mod bookings;
+pub(super) mod check_ins;
+mod csv;
 pub(super) mod events;
 pub(super) mod health;
 pub(super) mod holds;

@@ -94,6 +94,7 @@ struct BookingRow {
     created_at: i64,
     cancelled_by: Option<String>,
     cancelled_at: Option<i64>,
+    checked_in: Option<Vec<u32>>,
 }
 
 #[derive(SurrealValue)]
@@ -170,6 +171,7 @@ impl Group {
             created_at: now,
             cancelled_by: None,
             cancelled_at: None,
+            checked_in: None,
         };
         let list = |(customer, serial): &(String, String)| ListRow {
             id: record("customer_booking", [text(customer), text(serial)]),

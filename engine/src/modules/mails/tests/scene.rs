@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use crate::{
-    modules::mails::{ComposedMail, MailContext, compose},
+    modules::mails::{ComposedMail, MailContext, MailTicket, compose},
     types::{
         Announcement, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
         CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Hold, HoldId,
@@ -25,6 +25,7 @@ pub(super) struct Scene {
     pub(super) bookings: Vec<Booking>,
     pub(super) offer: Option<Hold>,
     pub(super) keeps_entry: bool,
+    pub(super) tickets: Vec<MailTicket>,
     pub(super) mail_from: EmailAddress,
 }
 
@@ -71,6 +72,10 @@ impl Scene {
             },
             offer: (kind == NotificationKind::WaitingListOffer).then(|| offer(&event)),
             keeps_entry: false,
+            tickets: match kind {
+                NotificationKind::BookingConfirmed => vec![ticket(1), ticket(2)],
+                _ => Vec::new(),
+            },
             event,
             mail_from: address("tickets@boxoffice.example"),
         }
@@ -89,6 +94,7 @@ impl Scene {
             bookings: &self.bookings,
             offer: self.offer.as_ref(),
             keeps_entry: self.keeps_entry,
+            tickets: &self.tickets,
             mail_from: &self.mail_from,
             delivery_key: "key.1-a_b",
             now: time("2026-05-01T08:00:00Z"),
@@ -195,6 +201,14 @@ fn offer(event: &Event) -> Hold {
     }
 }
 
+fn ticket(number: u32) -> MailTicket {
+    MailTicket {
+        number,
+        name: "Balcony".to_owned(),
+        code: format!("CODE.{number}.abc-_"),
+    }
+}
+
 pub(super) fn booking(event: &Event, serial: u128) -> Booking {
     Booking {
         id: BookingId::new(event.id, customer(), Ulid::from_parts(2, serial)),
@@ -213,5 +227,6 @@ pub(super) fn booking(event: &Event, serial: u128) -> Booking {
         currency: "EUR".to_owned(),
         event_version: 3,
         created_at: Timestamp::UNIX_EPOCH,
+        checked_in: Vec::new(),
     }
 }

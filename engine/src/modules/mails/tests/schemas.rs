@@ -95,6 +95,7 @@ fn schema(kind: NotificationKind) -> Value {
             scene.event.details.description = Prose::default();
             scene.event.details.ends_at = None;
             scene.event.details.location = None;
+            scene.tickets.clear();
             let now = scene.context().now;
             if let Some(booking) = scene.bookings.first_mut() {
                 booking.status = BookingStatus::Cancelled;

@@ -1,9 +1,13 @@
 //! The rows of bookings, their customers' lists and idempotency records.
 
+use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
-use super::keys::{at_millisecond, key_ulid, millisecond, record, stored_ulid, ulid_key};
+use super::keys::{
+    at_millisecond, key_newest_first, key_ulid, millisecond, newest_first_key, record, stored_ulid,
+    ulid_key,
+};
 use crate::{
     Result,
     types::{
@@ -26,6 +30,8 @@ pub(in crate::modules::repositories) struct BookingRow {
     booked_lines: Option<Vec<BookingLineRow>>,
     /// None while nothing was cancelled by customer or organizer.
     cancellations: Option<Vec<CancellationRow>>,
+    /// Numbers of the tickets that somebody came in with; none if nobody did.
+    checked_in: Option<Vec<u32>>,
 }
 
 /// Tickets of a booking that were cancelled together.
@@ -122,7 +128,13 @@ impl BookingRow {
                 let cancellations = booking.cancellations.iter();
                 cancellations.map(CancellationRow::of).collect()
             }),
+            checked_in: Self::numbers(&booking.checked_in),
         }
+    }
+
+    /// Numbers of tickets as rows hold them.
+    pub(in crate::modules::repositories) fn numbers(numbers: &[u32]) -> Option<Vec<u32>> {
+        (!numbers.is_empty()).then(|| numbers.to_vec())
     }
 
     pub(in crate::modules::repositories) fn into_type(self) -> Result<Booking> {
@@ -153,6 +165,7 @@ impl BookingRow {
             currency: self.currency,
             event_version: self.event_version,
             created_at: at_millisecond(self.created_at)?,
+            checked_in: self.checked_in.unwrap_or_default(),
         })
     }
 }
@@ -166,7 +179,7 @@ pub(in crate::modules::repositories) fn booking_id(id: &RecordId) -> Result<Book
     ))
 }
 
-/// One line of a customer's own list of bookings, in the order they were made.
+/// One line of a customer's own list of bookings, the newest first.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct CustomerBookingRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -182,7 +195,7 @@ impl CustomerBookingRow {
             [
                 Value::String(tenant.as_str().to_owned()),
                 ulid_key(booking.customer().ulid()),
-                ulid_key(booking.serial()),
+                newest_first_key(booking.serial()),
             ],
         )
     }
@@ -212,7 +225,7 @@ impl CustomerBookingRow {
         Ok(BookingId::new(
             EventId::from_ulid(event),
             UserId::from_ulid(key_ulid(&self.id, 1)?),
-            key_ulid(&self.id, 2)?,
+            key_newest_first(&self.id, 2)?,
         ))
     }
 }
@@ -243,5 +256,31 @@ impl IdempotencyRow {
                 Value::String(request.key.as_str().to_owned()),
             ],
         )
+    }
+}
+
+/// Says until when the keys of a step are kept; in order of time.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct IdempotencyDueRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    pub(in crate::modules::repositories) keys: Vec<RecordId>,
+}
+
+impl IdempotencyDueRow {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        change: Ulid,
+        until: Timestamp,
+        keys: Vec<RecordId>,
+    ) -> Self {
+        let id = record(
+            "idempotency_due",
+            [
+                Value::from_t(millisecond(until)),
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(change),
+            ],
+        );
+        Self { id, keys }
     }
 }

@@ -42,6 +42,11 @@ pub(in crate::modules::repositories) fn ulid_key(ulid: Ulid) -> Value {
     Value::String(ulid.to_string())
 }
 
+/// A ULID as a key part that sorts the newest first, so that a page of the newest is a page of a range.
+pub(in crate::modules::repositories) fn newest_first_key(ulid: Ulid) -> Value {
+    ulid_key(Ulid(!ulid.0))
+}
+
 /// A text part of an array key.
 pub(in crate::modules::repositories) fn key_text(id: &RecordId, index: usize) -> Result<&str> {
     match key_part(id, index)? {
@@ -53,6 +58,14 @@ pub(in crate::modules::repositories) fn key_text(id: &RecordId, index: usize) ->
 /// A ULID part of an array key.
 pub(in crate::modules::repositories) fn key_ulid(id: &RecordId, index: usize) -> Result<Ulid> {
     Ulid::from_string(key_text(id, index)?).map_err(|_| odd_key(id))
+}
+
+/// A ULID part of an array key that sorts the newest first.
+pub(in crate::modules::repositories) fn key_newest_first(
+    id: &RecordId,
+    index: usize,
+) -> Result<Ulid> {
+    Ok(Ulid(!key_ulid(id, index)?.0))
 }
 
 /// A ULID from a row's text.

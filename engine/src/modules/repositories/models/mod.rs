@@ -4,6 +4,7 @@ mod announcements;
 mod blocks;
 mod bookings;
 mod capacity_ledger;
+mod check_ins;
 mod events;
 mod holds;
 mod keys;
@@ -21,15 +22,16 @@ pub(in crate::modules::repositories) use blocks::{
     BlockProgress, BlockRow, FirstRecipientRow, is_open,
 };
 pub(in crate::modules::repositories) use bookings::{
-    BookingLineRow, BookingRow, CustomerBookingRow, IdempotencyRow, booking_id,
+    BookingLineRow, BookingRow, CustomerBookingRow, IdempotencyDueRow, IdempotencyRow, booking_id,
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
+pub(in crate::modules::repositories) use check_ins::CheckInRow;
 pub(in crate::modules::repositories) use events::{
     EventRow, EventVersionRow, InventoryRow, OldTermsRow,
 };
 pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRow};
 pub(in crate::modules::repositories) use keys::{
-    IdRow, at_millisecond, key_number, key_text, millisecond, record,
+    IdRow, at_millisecond, key_number, key_text, millisecond, newest_first_key, record,
 };
 pub(in crate::modules::repositories) use notifications::{
     NotificationListRow, NotificationRow, OutboxRow,

@@ -3,7 +3,7 @@
 use surrealdb::types::{Bytes, RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
-use super::keys::{at_millisecond, key_text, millisecond, record, stored_ulid, ulid_key};
+use super::keys::{at_millisecond, key_text, millisecond, newest_first_key, record, stored_ulid};
 use crate::{
     Error, Result,
     types::{
@@ -151,7 +151,10 @@ impl PluginNoteRow {
         serial: Ulid,
         body: String,
     ) -> Self {
-        let id = record("plugin_decision", [text(tenant.as_str()), ulid_key(serial)]);
+        let id = record(
+            "plugin_decision",
+            [text(tenant.as_str()), newest_first_key(serial)],
+        );
         Self { id, body }
     }
 

@@ -1,0 +1,201 @@
+//! Tickets at the door: whose they are, who lets people in, and who sees who came.
+//!
+//! Called by hosts and platforms. Calls the check-ins, bookings, events and users modules, and the ticket codes port.
+
+use std::{collections::HashMap, sync::Arc};
+
+use jiff::tz::TimeZone;
+
+use crate::{
+    Error, ErrorCode, Result,
+    engine::Inner,
+    modules::{Admission, read_with_event},
+    types::{
+        BookingId, Caller, CheckIn, Event, EventId, Label, ListedCheckIn, Page, PageRequest, Role,
+        Ticket, TicketId, UserId,
+    },
+};
+
+/// Use cases around tickets at the door.
+#[derive(Clone)]
+pub struct CheckIns(pub(crate) Arc<Inner>);
+
+impl CheckIns {
+    /// Lets somebody in with a ticket's code; once only. For the event's organizer, the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `ticket-code-invalid`, `ticket-of-other-event`, `ticket-cancelled`,
+    /// `already-checked-in`, which says when and by whom, `ticket-codes-off`, `conflict-try-again`.
+    pub async fn check_in(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        code: &str,
+    ) -> Result<ListedCheckIn> {
+        let event = self.at_the_door_of(caller, event).await?;
+        let tenant = caller.tenant()?;
+        let codes = self.0.ticket_codes.as_ref();
+        let codes = codes.ok_or_else(|| {
+            Error::new(
+                ErrorCode::TicketCodesOff,
+                "No keys for ticket codes are configured here.",
+            )
+        })?;
+        let id = codes.read(tenant, code.trim());
+        let id = id.ok_or_else(no_code)?;
+        if id.booking.event() != event.id {
+            return Err(Error::new(
+                ErrorCode::TicketOfOtherEvent,
+                "This ticket is good, but for another event.",
+            ));
+        }
+        let check_ins = &self.0.modules.check_ins;
+        match check_ins
+            .check_in(tenant, &event, id, caller.user_id())
+            .await?
+        {
+            Admission::In(check_in) => self.named_one(caller, check_in).await,
+            Admission::InBefore(before) => {
+                let before = self.named_one(caller, before).await?;
+                Err(in_before(&event, &before))
+            }
+            Admission::Cancelled => Err(Error::new(
+                ErrorCode::TicketCancelled,
+                "This ticket was cancelled and admits nobody.",
+            )),
+            // Sealed by one of our keys, and of a booking that is not here: another installation's with the same keys.
+            Admission::Unknown => Err(no_code()),
+        }
+    }
+
+    /// Takes a check-in back, so that the ticket admits somebody again; answers the ticket as it is then. For the event's
+    /// organizer, the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found`, also if nobody came in with this ticket; `forbidden`, `conflict-try-again`.
+    pub async fn undo(&self, caller: &Caller, event: EventId, ticket: TicketId) -> Result<Ticket> {
+        let event = self.at_the_door_of(caller, event).await?;
+        let none = || Error::not_found("check-in", ticket);
+        if ticket.booking.event() != event.id {
+            return Err(none());
+        }
+        let check_ins = &self.0.modules.check_ins;
+        let undone = check_ins.undo(caller.tenant()?, &event, ticket).await?;
+        undone.ok_or_else(none)
+    }
+
+    /// Lists who came to an event, in the order of customers, bookings and tickets. For its organizer, the tenant's
+    /// owner and staff.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        page: PageRequest,
+    ) -> Result<Page<ListedCheckIn>> {
+        let event = self.at_the_door_of(caller, event).await?;
+        let check_ins = &self.0.modules.check_ins;
+        let page = check_ins.list(caller.tenant()?, event.id, &page).await?;
+        let names = self.names(caller, &page.items).await?;
+        Ok(page.map(|check_in| named(&names, check_in)))
+    }
+
+    /// Lists a booking's tickets by number, to those who may see the booking. Their codes are for its customer and the
+    /// tenant's own program alone.
+    ///
+    /// # Errors
+    /// `not-found`, `field-invalid` for a broken cursor.
+    pub async fn tickets(
+        &self,
+        caller: &Caller,
+        booking: BookingId,
+        page: PageRequest,
+    ) -> Result<Page<Ticket>> {
+        caller.require_signed_in()?;
+        let tenant = caller.tenant()?;
+        let none = || Error::not_found("booking", booking);
+        let modules = &self.0.modules;
+        let found = modules.bookings.find(tenant, booking).await?;
+        let event = modules.events.find(tenant, booking.event()).await?;
+        let (found, event) = found.zip(event).ok_or_else(none)?;
+        let own = caller.user_id() == Some(found.customer) && caller.role() != Role::Anonymous;
+        if !own && caller.require_manager_or_staff(event.organizer).is_err() {
+            return Err(none());
+        }
+        let found = read_with_event(found, event.status, event.updated_at);
+        let after: Option<TicketId> = page.position()?;
+        if after.is_some_and(|after| after.booking != booking) {
+            return Err(PageRequest::not_a_cursor());
+        }
+        let codes = self.0.ticket_codes.as_ref();
+        let codes = codes.filter(|_| own || caller.role() == Role::Platform);
+        let first = after.map_or(0, |after| after.number).saturating_add(1);
+        let tickets = (first..=found.numbers()).filter_map(|number| found.ticket(number));
+        let tickets = tickets.take(page.limit as usize + 1).map(|ticket| Ticket {
+            code: codes.map(|codes| codes.code(tenant, ticket.id)),
+            ..ticket
+        });
+        Ok(page.cut(tickets.collect(), |ticket| ticket.id.to_string()))
+    }
+
+    /// The event, for those who stand at its door.
+    async fn at_the_door_of(&self, caller: &Caller, event: EventId) -> Result<Event> {
+        caller.require_signed_in()?;
+        let found = self.0.modules.events.find(caller.tenant()?, event).await?;
+        let found = found.ok_or_else(|| Error::not_found("event", event))?;
+        caller.require_manager_or_staff(found.organizer)?;
+        Ok(found)
+    }
+
+    async fn named_one(&self, caller: &Caller, check_in: CheckIn) -> Result<ListedCheckIn> {
+        let names = self.names(caller, std::slice::from_ref(&check_in)).await?;
+        Ok(named(&names, check_in))
+    }
+
+    async fn names(
+        &self,
+        caller: &Caller,
+        check_ins: &[CheckIn],
+    ) -> Result<HashMap<UserId, Label>> {
+        let customers = check_ins.iter().map(CheckIn::customer);
+        let staff = check_ins.iter().filter_map(|check_in| check_in.by);
+        let mut people: Vec<UserId> = customers.chain(staff).collect();
+        people.sort_unstable();
+        people.dedup();
+        let users = &self.0.modules.users;
+        let users = users.find_many(caller.tenant()?, &people).await?;
+        Ok(users.into_iter().map(|user| (user.id, user.name)).collect())
+    }
+}
+
+fn named(names: &HashMap<UserId, Label>, check_in: CheckIn) -> ListedCheckIn {
+    ListedCheckIn {
+        customer_name: names.get(&check_in.customer()).cloned(),
+        by_name: check_in.by.and_then(|by| names.get(&by).cloned()),
+        check_in,
+    }
+}
+
+fn no_code() -> Error {
+    let rule = "This is no ticket code of ours: scan the code again, or look the booking up by its customer.";
+    Error::new(ErrorCode::TicketCodeInvalid, rule).at_field("code")
+}
+
+/// Says when, in the event's zone, and by whom somebody was let in before.
+fn in_before(event: &Event, before: &ListedCheckIn) -> Error {
+    let zone = event.details.time_zone.as_str();
+    let (zone, time_zone) = match TimeZone::get(zone) {
+        Ok(time_zone) => (zone, time_zone),
+        // Zones are checked when they enter; one that has gone since still leaves a time.
+        Err(_) => ("UTC", TimeZone::UTC),
+    };
+    let at = before.check_in.at.to_zoned(time_zone);
+    let at = at.strftime("%Y-%m-%d %H:%M:%S");
+    let by = before.by_name.as_ref().map_or("a program", Label::as_str);
+    Error::new(
+        ErrorCode::AlreadyCheckedIn,
+        format!("Somebody came in with this ticket at {at} ({zone}), let in by {by}."),
+    )
+}

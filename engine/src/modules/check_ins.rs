@@ -1,0 +1,171 @@
+//! Letting people in: each ticket once, as long as it is not cancelled.
+//!
+//! Called by app_modules. Calls the check-ins and bookings repositories.
+
+use std::sync::Arc;
+
+use super::{
+    Surroundings,
+    bookings::read_with_event,
+    repositories::{
+        BOOKING_MOVED, BookingsRepository, CheckInsRepository, StepError, pause_after_conflict,
+    },
+};
+use crate::{
+    Result,
+    types::{
+        Booking, CheckIn, Event, EventId, Page, PageRequest, TenantId, Ticket, TicketId,
+        TicketStatus, UserId,
+    },
+};
+
+/// Tries of one check-in: only others at the same booking make more than one.
+const ATTEMPTS_MAX: u32 = 16;
+
+/// What became of somebody at the door.
+pub(crate) enum Admission {
+    /// They are in.
+    In(CheckIn),
+    /// Somebody came in with this ticket before.
+    InBefore(CheckIn),
+    /// The ticket was cancelled.
+    Cancelled,
+    /// There is no such ticket.
+    Unknown,
+}
+
+pub(crate) struct CheckInsModule {
+    repository: CheckInsRepository,
+    bookings: Arc<BookingsRepository>,
+    surroundings: Surroundings,
+}
+
+impl CheckInsModule {
+    pub(super) fn new(
+        repository: CheckInsRepository,
+        bookings: Arc<BookingsRepository>,
+        surroundings: Surroundings,
+    ) -> Self {
+        Self {
+            repository,
+            bookings,
+            surroundings,
+        }
+    }
+
+    /// Lets somebody in with a ticket of an event.
+    pub(crate) async fn check_in(
+        &self,
+        tenant: &TenantId,
+        event: &Event,
+        id: TicketId,
+        by: Option<UserId>,
+    ) -> Result<Admission> {
+        let mut sent: Option<CheckIn> = None;
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            let Some((booking, ticket)) = self.find(tenant, event, id).await? else {
+                return Ok(Admission::Unknown);
+            };
+            match ticket.status {
+                TicketStatus::Cancelled => return Ok(Admission::Cancelled),
+                TicketStatus::CheckedIn => {
+                    match self.repository.find(tenant, id).await? {
+                        // Our own, whose answer was lost.
+                        Some(before) if sent.as_ref() == Some(&before) => {
+                            return Ok(Admission::In(before));
+                        }
+                        Some(before) => return Ok(Admission::InBefore(before)),
+                        // Taken back between the two reads.
+                        None => continue,
+                    }
+                }
+                TicketStatus::Valid => {}
+            }
+            let check_in = CheckIn {
+                ticket: id,
+                ticket_type: ticket.ticket_type,
+                at: self.surroundings.now(),
+                by,
+            };
+            match self.repository.insert(tenant, &booking, &check_in).await {
+                Ok(()) => return Ok(Admission::In(check_in)),
+                Err(StepError::Lost(_)) => sent = Some(check_in),
+                Err(StepError::Conflict) => {}
+                Err(error) if error.is_guard(BOOKING_MOVED) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
+    }
+
+    /// Takes a check-in back; none if nobody came in with this ticket.
+    pub(crate) async fn undo(
+        &self,
+        tenant: &TenantId,
+        event: &Event,
+        id: TicketId,
+    ) -> Result<Option<Ticket>> {
+        let mut was_sent = false;
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            let Some((booking, ticket)) = self.find(tenant, event, id).await? else {
+                return Ok(None);
+            };
+            if ticket.status != TicketStatus::CheckedIn {
+                // Ours, whose answer was lost, or there was none.
+                return Ok(was_sent.then_some(ticket));
+            }
+            match self.repository.delete(tenant, &booking, id).await {
+                Ok(()) => {
+                    let left = booking.checked_in.iter().copied();
+                    let left = left.filter(|number| *number != id.number);
+                    let after = Booking {
+                        checked_in: left.collect(),
+                        ..booking
+                    };
+                    return Ok(after.ticket(id.number));
+                }
+                Err(StepError::Lost(_)) => was_sent = true,
+                Err(StepError::Conflict) => {}
+                Err(error) if error.is_guard(BOOKING_MOVED) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
+    }
+
+    /// Up to `limit` of an event's check-ins after one of them, in the order of customers, bookings and tickets.
+    pub(crate) async fn list(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        page: &PageRequest,
+    ) -> Result<Page<CheckIn>> {
+        let after = page.position()?;
+        let rows = self
+            .repository
+            .list_of_event(tenant, event, after, page.limit + 1)
+            .await?;
+        Ok(page.cut(rows, |check_in| check_in.ticket.to_string()))
+    }
+
+    async fn find(
+        &self,
+        tenant: &TenantId,
+        event: &Event,
+        id: TicketId,
+    ) -> Result<Option<(Booking, Ticket)>> {
+        let booking = self.bookings.find(tenant, id.booking).await?;
+        let booking =
+            booking.map(|booking| read_with_event(booking, event.status, event.updated_at));
+        Ok(booking.and_then(|booking| {
+            let ticket = booking.ticket(id.number)?;
+            Some((booking, ticket))
+        }))
+    }
+}

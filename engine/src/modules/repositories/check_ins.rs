@@ -1,0 +1,116 @@
+//! Storage steps of check-ins. Called by the check-ins module; calls models.
+
+use super::{
+    db::{Db, Script, StepError},
+    models::{BookingLineRow, BookingRow, CheckInRow},
+};
+use crate::{
+    Result,
+    types::{Booking, CheckIn, EventId, TenantId, TicketId},
+};
+
+/// The word a transaction stops with when the booking is no longer what the step was decided on.
+pub(in crate::modules) const BOOKING_MOVED: &str = "booking-moved";
+
+pub(in crate::modules) struct CheckInsRepository {
+    db: Db,
+}
+
+impl CheckInsRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Writes that somebody came in, if the booking is still as it was seen: 2 rows.
+    pub(in crate::modules) async fn insert(
+        &self,
+        tenant: &TenantId,
+        seen: &Booking,
+        check_in: &CheckIn,
+    ) -> Result<(), StepError> {
+        let mut numbers = seen.checked_in.clone();
+        numbers.push(check_in.ticket.number);
+        numbers.sort_unstable();
+        let mut script = Script::transaction(tenant);
+        add_booking_change(&mut script, tenant, seen, numbers);
+        let row = script.bind(CheckInRow::of(tenant, check_in));
+        script.push(format!("INSERT INTO check_in {row} RETURN NONE"));
+        self.db.run(&script).await.map(drop)
+    }
+
+    /// Takes a check-in back, if the booking is still as it was seen: 2 rows.
+    pub(in crate::modules) async fn delete(
+        &self,
+        tenant: &TenantId,
+        seen: &Booking,
+        ticket: TicketId,
+    ) -> Result<(), StepError> {
+        let mut numbers = seen.checked_in.clone();
+        numbers.retain(|number| *number != ticket.number);
+        let mut script = Script::transaction(tenant);
+        add_booking_change(&mut script, tenant, seen, numbers);
+        let key = script.bind(CheckInRow::key(tenant, ticket));
+        script.push(format!("DELETE {key} RETURN NONE"));
+        self.db.run(&script).await.map(drop)
+    }
+
+    pub(in crate::modules) async fn find(
+        &self,
+        tenant: &TenantId,
+        ticket: TicketId,
+    ) -> Result<Option<CheckIn>> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(CheckInRow::key(tenant, ticket));
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<CheckInRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(CheckInRow::into_type).transpose()
+    }
+
+    /// Up to `limit` of an event's check-ins after one of them, in the order of customers, bookings and tickets.
+    pub(in crate::modules) async fn list_of_event(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        after: Option<TicketId>,
+        limit: u32,
+    ) -> Result<Vec<CheckIn>> {
+        let mut script = Script::of(tenant);
+        let event = script.bind(event.ulid().to_string());
+        let start = match after {
+            None => format!("[$tenant, {event}]"),
+            Some(ticket) => {
+                let customer = script.bind(ticket.booking.customer().ulid().to_string());
+                let serial = script.bind(ticket.booking.serial().to_string());
+                let number = script.bind(i64::from(ticket.number));
+                format!("[$tenant, {event}, {customer}, {serial}, {number}]>")
+            }
+        };
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('check_in', {start}..[$tenant, {event}, ..]) LIMIT {limit}"
+        ));
+        let rows: Vec<CheckInRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(CheckInRow::into_type).collect()
+    }
+}
+
+/// Adds the guard of a check-in: it writes the booking, as every cancellation does, so that of those at the same time
+/// one sees the other.
+fn add_booking_change(script: &mut Script, tenant: &TenantId, seen: &Booking, numbers: Vec<u32>) {
+    let key = script.bind(BookingRow::key(tenant, seen.id));
+    let lines = script.bind(
+        seen.lines
+            .iter()
+            .map(BookingLineRow::of)
+            .collect::<Vec<_>>(),
+    );
+    let before = script.bind(BookingRow::numbers(&seen.checked_in));
+    let after = script.bind(BookingRow::numbers(&numbers));
+    script.push(format!(
+        "LET $moved = (UPDATE {key} SET checked_in = {after} \
+         WHERE checked_in = {before} AND lines = {lines} AND cancelled_by = NONE RETURN VALUE id)"
+    ));
+    script.push(format!(
+        "IF array::len($moved) = 0 {{ THROW '{BOOKING_MOVED}' }}"
+    ));
+}

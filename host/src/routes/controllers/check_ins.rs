@@ -1,0 +1,253 @@
+//! Tickets at the door: letting people in, and who came, as JSON and as CSV.
+
+use axum::{
+    Json as JsonAnswer,
+    body::Body,
+    extract::State,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+    },
+    response::{IntoResponse as _, Response},
+};
+use boxoffice_engine::{
+    BookingId, Caller, Engine, EventId, ListedCheckIn, Page, PageRequest, Result, Ticket, TicketId,
+};
+use futures::stream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Answer, PageResponse, csv};
+use crate::routes::extract::{AsCaller, AtPage, Id, Json, PageParams};
+
+/// What was shown at the door.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct CheckInRequest {
+    /// The text of the ticket's QR code.
+    code: String,
+}
+
+/// Which check-in.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct UndoRequest {
+    /// The ticket that was checked in.
+    ticket_id: String,
+}
+
+/// Somebody came in.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct CheckInResponse {
+    /// With which ticket.
+    ticket_id: String,
+    /// The booking that it belongs to.
+    booking_id: String,
+    /// Its number there, from 1.
+    number: u32,
+    /// Of which type.
+    ticket_type: String,
+    /// Who booked.
+    customer_id: String,
+    /// What they are called; null if their account is gone.
+    customer_name: Option<String>,
+    /// When somebody came in with it.
+    #[schema(value_type = String, format = DateTime)]
+    checked_in_at: Timestamp,
+    /// Who let them in; null if a program did.
+    checked_in_by: Option<String>,
+    /// What they are called.
+    checked_in_by_name: Option<String>,
+}
+
+/// One admission.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct TicketResponse {
+    /// Which ticket.
+    id: String,
+    /// Its number in its booking, from 1.
+    number: u32,
+    /// Of which type.
+    ticket_type: String,
+    /// `valid`, `checked-in` or `cancelled`.
+    #[schema(example = "valid")]
+    status: &'static str,
+    /// What is shown at the door; for its customer only, else null, and where the host has no keys for codes.
+    code: Option<String>,
+}
+
+impl From<ListedCheckIn> for CheckInResponse {
+    fn from(listed: ListedCheckIn) -> Self {
+        let check_in = listed.check_in;
+        Self {
+            ticket_id: check_in.ticket.to_string(),
+            booking_id: check_in.ticket.booking.to_string(),
+            number: check_in.ticket.number,
+            ticket_type: check_in.ticket_type.to_string(),
+            customer_id: check_in.customer().to_string(),
+            customer_name: listed.customer_name.map(|name| name.to_string()),
+            checked_in_at: check_in.at,
+            checked_in_by: check_in.by.map(|by| by.to_string()),
+            checked_in_by_name: listed.by_name.map(|name| name.to_string()),
+        }
+    }
+}
+
+impl From<Ticket> for TicketResponse {
+    fn from(ticket: Ticket) -> Self {
+        Self {
+            id: ticket.id.to_string(),
+            number: ticket.id.number,
+            ticket_type: ticket.ticket_type.to_string(),
+            status: ticket.status.as_str(),
+            code: ticket.code,
+        }
+    }
+}
+
+/// Lists a booking's tickets, with their codes for its customer
+#[utoipa::path(get, path = "/api/bookings/{id}/tickets", tag = "check-ins",
+    params(("id" = String, Path, description = "Which booking"), PageParams),
+    responses((status = 200, body = PageResponse<TicketResponse>)),
+    extensions(("x-error-codes" = json!(["not-found"]))))]
+pub(in crate::routes) async fn tickets(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(booking): Id<BookingId>,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<TicketResponse>>> {
+    let page = engine.check_ins().tickets(&caller, booking, page).await?;
+    Ok(PageResponse::of(page, TicketResponse::from))
+}
+
+/// Lets somebody in with a ticket's code, once
+///
+/// For the event's organizer, the tenant's owner and staff. Of two who scan one ticket at once, one gets 201.
+#[utoipa::path(post, path = "/api/events/{id}/check-ins", tag = "check-ins", request_body = CheckInRequest,
+    params(("id" = String, Path, description = "Which event")),
+    responses((status = 201, body = CheckInResponse)),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "ticket-code-invalid", "ticket-of-other-event", "ticket-cancelled",
+        "already-checked-in", "ticket-codes-off", "conflict-try-again", "outcome-unknown"]))))]
+pub(in crate::routes) async fn create(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    Json(request): Json<CheckInRequest>,
+) -> Answer<(StatusCode, JsonAnswer<CheckInResponse>)> {
+    let check_ins = engine.check_ins();
+    let check_in = check_ins.check_in(&caller, event, &request.code).await?;
+    Ok((StatusCode::CREATED, JsonAnswer(check_in.into())))
+}
+
+/// Takes a check-in back, so that the ticket admits somebody again
+#[utoipa::path(post, path = "/api/events/{id}/check-ins/undo", tag = "check-ins", request_body = UndoRequest,
+    params(("id" = String, Path, description = "Which event")),
+    responses((status = 200, body = TicketResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again", "outcome-unknown"]))))]
+pub(in crate::routes) async fn undo(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    Json(request): Json<UndoRequest>,
+) -> Answer<JsonAnswer<TicketResponse>> {
+    let ticket: TicketId = request.ticket_id.parse()?;
+    let ticket = engine.check_ins().undo(&caller, event, ticket).await?;
+    Ok(JsonAnswer(ticket.into()))
+}
+
+/// Lists who came, for the event's organizer, the tenant's owner and staff
+#[utoipa::path(get, path = "/api/events/{id}/check-ins", tag = "check-ins",
+    params(("id" = String, Path, description = "Which event"), PageParams),
+    responses((status = 200, body = PageResponse<CheckInResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn list(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<CheckInResponse>>> {
+    let page = engine.check_ins().list(&caller, event, page).await?;
+    Ok(PageResponse::of(page, CheckInResponse::from))
+}
+
+/// Lists everybody who came, as CSV (RFC 4180)
+///
+/// Cells that a spreadsheet would take for a formula begin with an apostrophe.
+#[utoipa::path(get, path = "/api/events/{id}/check-ins.csv", tag = "check-ins",
+    params(("id" = String, Path, description = "Which event")),
+    responses((status = 200, body = String, content_type = "text/csv")),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn export(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+) -> Answer<Response> {
+    // Before the answer begins, so that a refusal is one.
+    let first = page_of(&engine, &caller, event, None).await?;
+    let names = [
+        "ticketId",
+        "bookingId",
+        "number",
+        "ticketType",
+        "customerId",
+        "customerName",
+        "checkedInAt",
+        "checkedInBy",
+        "checkedInByName",
+    ];
+    let head = csv::line(names.map(str::to_owned));
+    let pages = stream::try_unfold(Some((head, first)), move |state| {
+        let (engine, caller) = (engine.clone(), caller.clone());
+        async move {
+            let Some((mut text, page)) = state else {
+                return Ok::<_, boxoffice_engine::Error>(None);
+            };
+            let next = match page.next {
+                // A client that takes it slowly is waited for: one page is in memory at a time, and the next.
+                Some(cursor) => Some(page_of(&engine, &caller, event, Some(cursor)).await?),
+                None => None,
+            };
+            text.extend(page.items.into_iter().map(csv_line));
+            Ok(Some((text, next.map(|next| (String::new(), next)))))
+        }
+    });
+    let mut response = Body::from_stream(pages).into_response();
+    let headers = response.headers_mut();
+    let media_type = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+    headers.insert(CONTENT_TYPE, media_type);
+    let file = HeaderValue::from_static("attachment; filename=\"check-ins.csv\"");
+    headers.insert(CONTENT_DISPOSITION, file);
+    Ok(response)
+}
+
+async fn page_of(
+    engine: &Engine,
+    caller: &Caller,
+    event: EventId,
+    cursor: Option<String>,
+) -> Result<Page<ListedCheckIn>> {
+    let page = PageRequest {
+        cursor,
+        limit: PageRequest::LIMIT_MAX,
+    };
+    engine.check_ins().list(caller, event, page).await
+}
+
+fn csv_line(listed: ListedCheckIn) -> String {
+    let row = CheckInResponse::from(listed);
+    csv::line([
+        row.ticket_id,
+        row.booking_id,
+        row.number.to_string(),
+        row.ticket_type,
+        row.customer_id,
+        row.customer_name.unwrap_or_default(),
+        row.checked_in_at.to_string(),
+        row.checked_in_by.unwrap_or_default(),
+        row.checked_in_by_name.unwrap_or_default(),
+    ])
+}
