@@ -114,7 +114,7 @@ def run_stages(arguments):
             not_run.append(f"everything after {name}, which failed")
             break
     if not arguments.long:
-        not_run.append("--long: 40 instead of 5 crash rounds, 20 instead of 2 on a SurrealDB server")
+        not_run.append("--long: 100 instead of 5 crash rounds, 20 instead of 2 on a SurrealDB server")
         not_run.append("--long: 10,000 instead of 300 customers while things are killed, 3 rounds of each kind, storms")
         not_run.append("--long: 2,000 instead of 100 customers while a NATS cluster loses a node, 3 rounds")
     return report(results, not_run)

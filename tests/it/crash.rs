@@ -41,7 +41,7 @@ async fn what_was_acknowledged_survives_a_kill() {
     let seed: u64 = rand::rng().random();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let rounds = if is_long_run() { 40 } else { 5 };
+    let rounds = if is_long_run() { 100 } else { 5 };
 
     let data = TempFolder::new("crash");
     let mut program = Program::dev(data.path()).await;
