@@ -15,8 +15,8 @@ use tokio::sync::{Notify, Semaphore};
 use crate::{
     Error, ErrorCode, Result,
     app_modules::{
-        Bookings, Buckets, CheckIns, Events, Holds, Notifications, Operators, Plugins, Sessions,
-        Subscriptions, Tenants, Turns, Users, Waitlist,
+        Bookings, Brought, Buckets, CheckIns, Events, Holds, Notifications, Operators, Plugins,
+        Sessions, Subscriptions, Tenants, Turns, Users, Waitlist,
     },
     modules::{Modules, Surroundings},
     ports::{
@@ -87,6 +87,8 @@ pub struct Settings {
     pub retry_pause_max: Duration,
     /// Tries of a delivery before it is dead.
     pub attempts_max: u32,
+    /// Versions of plugins that a tenant may have, those of before included. With 4 MiB each they are 4 GB at most.
+    pub plugin_versions_max: u32,
     /// Announcements that a tenant may allow itself in a day; each is a mail to every customer of an event.
     pub announcements_per_day_max: u32,
 }
@@ -113,6 +115,8 @@ impl Default for Settings {
             retry_pause: Duration::from_secs(30),
             retry_pause_max: Duration::from_secs(4 * 3600),
             attempts_max: 40,
+            // Ten to go back to for each of 64 plugins in use, and as many again to try.
+            plugin_versions_max: 1_000,
             announcements_per_day_max: 100,
         }
     }
@@ -130,6 +134,8 @@ pub(crate) struct Inner {
     pub(crate) plugins: Option<Arc<dyn PluginRuntime>>,
     /// Plugins that this process is compiling.
     pub(crate) preparing: Mutex<HashSet<PluginRef>>,
+    /// Which plugins in use have been brought to this process.
+    pub(crate) brought: tokio::sync::Mutex<Brought>,
     pub(crate) templates: Option<Arc<dyn Templates>>,
     pub(crate) links: Option<Arc<dyn Links>>,
     pub(crate) ticket_codes: Option<Arc<dyn TicketCodes>>,
@@ -238,12 +244,32 @@ impl Engine {
         Worker(self.0.clone())
     }
 
+    /// Lets an embedded store close, and waits until it has: then its folder can be opened again, or copied. Without this a
+    /// dropped engine's store closes a moment later, and not at all if the process ends first; what was acknowledged is
+    /// safe all the same. Answers false if that took longer than `limit`: something else still has a handle, such as
+    /// another clone of the engine or a worker that was not drained. Other stores have nothing to wait for.
+    pub async fn close(self, limit: Duration) -> bool {
+        let closing = self.0.modules.closing();
+        drop(self);
+        closing.wait(limit).await
+    }
+
     /// Asks the store a trivial question, for readiness checks; gives up after 2 seconds.
     ///
     /// # Errors
     /// `unavailable`.
     pub async fn ping(&self) -> Result<()> {
         self.0.modules.ping().await
+    }
+
+    /// Asks whether this process can serve: the store answers, and every plugin that tenants have in use was brought here.
+    /// What is missing is brought behind the answer, so that asking again makes it ready.
+    ///
+    /// # Errors
+    /// `unavailable` says what is missing.
+    pub async fn ready(&self) -> Result<()> {
+        self.ping().await?;
+        self.0.has_all_plugins().await
     }
 }
 
@@ -374,6 +400,7 @@ impl EngineBuilder {
             policies: self.policies,
             plugins: self.plugins,
             preparing: Mutex::default(),
+            brought: tokio::sync::Mutex::default(),
             templates: self.templates,
             links: self.links,
             ticket_codes: self.ticket_codes,

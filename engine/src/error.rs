@@ -111,6 +111,8 @@ codes! {
     Unavailable, "unavailable", Unavailable, "Not available right now";
     PolicyInputTooLarge, "policy-input-too-large", TooLarge, "The request is too large for the organizer's policy";
     PluginTaken, "plugin-taken", Conflict, "The component was uploaded under another name";
+    PluginInUse, "plugin-in-use", Conflict, "The plugin version is in use";
+    TooManyPlugins, "too-many-plugins", Conflict, "The tenant has as many plugin versions as it may";
     PluginNotReady, "plugin-not-ready", Conflict, "The plugin version cannot be used";
     PluginRejected, "plugin-rejected", Invalid, "The component is no plugin of ours";
     PluginsOff, "plugins-off", Unavailable, "This host runs no plugins";

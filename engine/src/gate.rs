@@ -61,8 +61,11 @@ impl Inner {
         }
         let tickets_in_event = seen.tickets_in_event;
         let none = || Error::not_found("event", request.event);
-        let inventory = seen.inventory.ok_or_else(none)?;
-        let event = modules.events.find(tenant, request.event).await?;
+        let event_version = seen.event_version.ok_or_else(none)?;
+        let event = modules
+            .events
+            .at_version(tenant, request.event, event_version)
+            .await?;
         let event = event.ok_or_else(none)?;
         let mut view = BookingView {
             tenant: tenant.clone(),
@@ -106,7 +109,7 @@ impl Inner {
             }
         }
         Ok(Asked::Decided(PolicyDecision {
-            event_version: inventory.event_version,
+            event_version,
             tickets_in_event,
             unit_prices_minor: unit_prices(&view.lines),
             record: (!record.steps.is_empty()).then_some(record),
@@ -225,6 +228,7 @@ impl Inner {
                 let call = PluginCall {
                     plugin: loaded,
                     config: plugin.config.as_str().into(),
+                    limits: plugin.limits,
                     urgent: true,
                 };
                 runtime.call(&call, question).await
@@ -255,8 +259,10 @@ impl Inner {
         }
     }
 
-    /// Keeps what a call said and how it failed for the tenant's eyes.
+    /// Counts a call and keeps what it said and how it failed for the tenant's eyes.
     pub(crate) fn note(&self, tenant: &TenantId, plugin: &ActivePlugin, outcome: &PluginOutcome) {
+        let plugins = &self.modules.plugins;
+        plugins.count(tenant, &plugin.name, outcome);
         let failure = outcome.answer.as_ref().err().map(ToString::to_string);
         if failure.is_none() && outcome.logs.is_empty() {
             return;
@@ -267,7 +273,7 @@ impl Inner {
             failure,
             lines: outcome.logs.clone(),
         };
-        self.modules.plugins.note_log(tenant, &plugin.name, &entry);
+        plugins.note_log(tenant, &plugin.name, &entry);
     }
 
     async fn failed(

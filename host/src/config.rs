@@ -405,6 +405,7 @@ fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
         retry_pause: reader.seconds("worker.retry_pause_seconds", pause.clone())?,
         retry_pause_max: reader.seconds("worker.retry_pause_max_seconds", pause)?,
         attempts_max: reader.number("worker.attempts_max", 1..=1_000)?,
+        plugin_versions_max: reader.number("plugins.tenant_versions_max", 1..=100_000)?,
         announcements_per_day_max: reader.number("mail.announcements_per_day_max", 0..=100_000)?,
         ..Settings::default()
     };

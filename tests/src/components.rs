@@ -83,6 +83,7 @@ pub fn using(name: &str, version: PluginHash) -> ActivatePlugin {
         config: None,
         when_not_loaded: None,
         sees_identity: None,
+        limits: None,
         enabled: None,
         position: None,
     }

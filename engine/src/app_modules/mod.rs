@@ -26,6 +26,7 @@ pub use check_ins::CheckIns;
 pub use events::Events;
 pub use notifications::Notifications;
 pub use operators::Operators;
+pub(crate) use plugins::Brought;
 pub use plugins::{Plugins, ReplayDifference, ReplayReport};
 pub(crate) use queues::{Buckets, Queues, Turns};
 pub use sessions::Sessions;

@@ -2,6 +2,9 @@
 //!
 //! Called by hosts and platforms. Calls the plugins module and the plugin runtime port.
 
+mod readiness;
+mod trials;
+
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,42 +14,20 @@ use crate::{
     engine::Inner,
     gate::unavailable,
     modules::PluginLogEntry,
-    ports::{LoadFailure, PluginCall, PluginOutcome, PluginRef, PluginRequest, PluginRuntime},
+    ports::{LoadFailure, PluginRef, PluginRuntime},
     types::{
-        ActivatePlugin, BookingId, Caller, DecisionRecord, DecisionStep, EventId, Page,
-        PageRequest, PluginHash, PluginName, PluginSet, PluginState, PluginVersion, Role, TenantId,
-        UploadPlugin,
+        ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, Page, PageRequest,
+        PluginCounters, PluginHash, PluginMetrics, PluginName, PluginSet, PluginState,
+        PluginVersion, Role, TenantId, UploadPlugin,
     },
 };
 
-/// Most decisions of one replay, and as many sampled refusals.
-const REPLAY_MAX: u32 = 200;
+pub(crate) use readiness::Brought;
+pub use trials::{ReplayDifference, ReplayReport};
 
 /// Use cases around plugins.
 #[derive(Clone)]
 pub struct Plugins(pub(crate) Arc<Inner>);
-
-/// What a replay found.
-#[derive(Debug, Clone)]
-pub struct ReplayReport {
-    /// Decisions that were made again.
-    pub replayed: usize,
-    /// Decisions whose request was not kept, or that this plugin had no part in.
-    pub not_replayable: usize,
-    /// Those that would differ.
-    pub differing: Vec<ReplayDifference>,
-}
-
-/// A decision that would differ.
-#[derive(Debug, Clone)]
-pub struct ReplayDifference {
-    /// What was asked then.
-    pub request: Value,
-    /// What was answered then.
-    pub then: Value,
-    /// What this version answers.
-    pub now: Value,
-}
 
 impl Plugins {
     /// The largest plugin that is taken from this caller, in bytes.
@@ -62,7 +43,8 @@ impl Plugins {
     /// same version.
     ///
     /// # Errors
-    /// `forbidden`, `plugins-off`, `plugin-rejected` says what is wrong with the component, `plugin-taken`.
+    /// `forbidden`, `plugins-off`, `plugin-rejected` says what is wrong with the component, `plugin-taken`,
+    /// `too-many-plugins`.
     pub async fn upload(&self, caller: &Caller, command: UploadPlugin) -> Result<PluginVersion> {
         let tenant = self.owned_tenant(caller).await?;
         let runtime = self.runtime()?;
@@ -107,6 +89,18 @@ impl Plugins {
         Ok(version)
     }
 
+    /// Deletes a version that is not in use, and its bytes. What was decided with it stays recorded.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `plugin-in-use`, `conflict-try-again`.
+    pub async fn delete(&self, caller: &Caller, hash: PluginHash) -> Result<()> {
+        let tenant = self.owned_tenant(caller).await?;
+        let version = self.find(&tenant, hash).await?;
+        self.0.modules.plugins.delete(&tenant, hash).await?;
+        audit(caller, &tenant, "delete", &version.name, &hash.to_string());
+        Ok(())
+    }
+
     /// Lists all versions, by their hash.
     ///
     /// # Errors
@@ -137,6 +131,9 @@ impl Plugins {
             require_object(config)?;
         }
         let modules = &self.0.modules;
+        if let Some(limits) = &command.limits {
+            limits.check_below(&self.runtime()?.ceilings().largest())?;
+        }
         if let Some(event) = command.event {
             let found = modules.events.find(&tenant, event).await?;
             found.ok_or_else(|| Error::not_found("event", event))?;
@@ -215,6 +212,38 @@ impl Plugins {
         plugins.logs(&tenant, name).await
     }
 
+    /// Shows how a plugin in use fares: whether it is in quarantine, and what the process that is asked counted of its calls.
+    /// Every process counts its own, since its start.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found` for a plugin that is not in use.
+    pub async fn metrics(&self, caller: &Caller, name: &PluginName) -> Result<PluginMetrics> {
+        let tenant = self.owned_tenant(caller).await?;
+        let plugins = &self.0.modules.plugins;
+        let set = plugins.fresh_set(&tenant).await?;
+        let uses = set.plugins.iter().filter(|plugin| plugin.name == *name);
+        let uses: Vec<_> = uses.cloned().collect();
+        if uses.is_empty() {
+            return Err(Error::not_found("plugin in use", name));
+        }
+        Ok(PluginMetrics {
+            uses,
+            here: plugins.counters(&tenant, name),
+        })
+    }
+
+    /// What this process counted of the plugins of all tenants, in no order; at most 8,192. For operators' metrics.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn counted_here(
+        &self,
+        caller: &Caller,
+    ) -> Result<Vec<(TenantId, PluginName, PluginCounters)>> {
+        caller.require_operator()?;
+        Ok(self.0.modules.plugins.all_counters())
+    }
+
     /// Shows what a booking was decided on; none if no plugin was asked.
     ///
     /// # Errors
@@ -229,92 +258,6 @@ impl Plugins {
         let found = modules.bookings.find(&tenant, booking).await?;
         found.ok_or_else(|| Error::not_found("booking", booking))?;
         modules.plugins.decision(&tenant, booking).await
-    }
-
-    /// Asks any ready version a question, without any effect.
-    ///
-    /// # Errors
-    /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid` for a configuration that is no object.
-    pub async fn dry_run(
-        &self,
-        caller: &Caller,
-        hash: PluginHash,
-        request: PluginRequest,
-        config: Option<String>,
-    ) -> Result<PluginOutcome> {
-        let tenant = self.owned_tenant(caller).await?;
-        let config = config.unwrap_or_else(|| "{}".to_owned());
-        require_object(&config)?;
-        let (runtime, plugin) = self.loaded(&tenant, hash).await?;
-        audit(caller, &tenant, "dry-run", &hash, "");
-        let call = PluginCall {
-            plugin,
-            config: config.into(),
-            urgent: false,
-        };
-        Ok(runtime.call(&call, &request).await)
-    }
-
-    /// Asks a version again what its plugin was asked at the last `last` decisions and in the refusals that were kept, and
-    /// lists the answers that differ. With a configuration, under that instead of the one in force then.
-    ///
-    /// # Errors
-    /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid`.
-    pub async fn replay(
-        &self,
-        caller: &Caller,
-        hash: PluginHash,
-        last: u32,
-        config: Option<String>,
-    ) -> Result<ReplayReport> {
-        let tenant = self.owned_tenant(caller).await?;
-        if !(1..=REPLAY_MAX).contains(&last) {
-            return Err(Error::field(
-                "last",
-                format!("A replay makes 1 to {REPLAY_MAX} decisions again."),
-            ));
-        }
-        if let Some(config) = &config {
-            require_object(config)?;
-        }
-        let version = self.find(&tenant, hash).await?;
-        let (runtime, plugin) = self.loaded(&tenant, hash).await?;
-        audit(caller, &tenant, "replay", &hash, "");
-        let (decisions, refusals) = self.0.modules.plugins.recorded(&tenant, last).await?;
-        let mut report = ReplayReport {
-            replayed: 0,
-            not_replayable: 0,
-            differing: Vec::new(),
-        };
-        for record in decisions.iter().chain(&refusals) {
-            let own = |step: &&DecisionStep| step.plugin == version.name.as_str();
-            let step = record.steps.iter().find(own);
-            let question = step
-                .and_then(|step| step.request.clone())
-                .and_then(|request| serde_json::from_value::<PluginRequest>(request).ok());
-            let (Some(step), Some(question)) = (step, question) else {
-                report.not_replayable += 1;
-                continue;
-            };
-            let call = PluginCall {
-                plugin: plugin.clone(),
-                config: config.clone().unwrap_or_else(|| step.config.clone()).into(),
-                urgent: false,
-            };
-            let now = match runtime.call(&call, &question).await.answer {
-                Ok(answer) => serde_json::to_value(answer).map_err(Error::internal)?,
-                Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
-            };
-            report.replayed += 1;
-            if now != step.answer {
-                report.differing.push(ReplayDifference {
-                    request: step.request.clone().unwrap_or_default(),
-                    then: step.answer.clone(),
-                    now,
-                });
-            }
-        }
-        Ok(report)
     }
 
     async fn owned_tenant(&self, caller: &Caller) -> Result<TenantId> {

@@ -4,7 +4,7 @@ use super::{
     Surroundings,
     repositories::{HousekeepingRepository, SystemScope},
 };
-use crate::Result;
+use crate::{Result, types::TenantId};
 
 /// Rows deleted or written in one step; keeps each transaction short.
 const BATCH: u32 = 500;
@@ -24,13 +24,24 @@ impl HousekeepingModule {
 
     /// Deletes a batch of what has expired. Answers whether there may be more.
     pub(crate) async fn delete_expired(&self) -> Result<bool> {
-        let (scope, now) = (SystemScope::new(), self.surroundings.now());
+        let (scope, now) = (of_all_tenants(), self.surroundings.now());
         self.repository.delete_expired(scope, now, BATCH).await
+    }
+
+    /// Which tenants have plugins in use, after this one in the order of names, and the version of each set. Answers none
+    /// behind the last.
+    pub(crate) async fn plugin_sets(
+        &self,
+        after: Option<&TenantId>,
+    ) -> Result<Vec<(TenantId, u64)>> {
+        self.repository
+            .plugin_sets(of_all_tenants(), after, BATCH)
+            .await
     }
 
     /// Writes a batch of cancelled events' bookings as cancelled. Answers whether there may be more.
     pub(crate) async fn sweep_cancelled(&self) -> Result<bool> {
-        let scope = SystemScope::new();
+        let scope = of_all_tenants();
         let events = self.repository.cancelled_events(scope, 16).await?;
         for (tenant, event) in &events {
             self.repository
@@ -39,4 +50,9 @@ impl HousekeepingModule {
         }
         Ok(!events.is_empty())
     }
+}
+
+/// What this module does, it does for all tenants.
+fn of_all_tenants() -> SystemScope {
+    SystemScope::new()
 }

@@ -22,6 +22,7 @@ mod offers;
 mod passwords;
 mod plugins;
 mod queue;
+mod recent;
 mod reminders;
 mod repositories;
 mod subscriptions;
@@ -53,6 +54,7 @@ pub(crate) use notifications::{
 pub use plugins::PluginLogEntry;
 pub(crate) use plugins::PluginsModule;
 pub(crate) use queue::EmbeddedQueue;
+pub(crate) use repositories::Closing;
 pub(crate) use subscriptions::SubscriptionsModule;
 pub(crate) use tenants::TenantsModule;
 pub(crate) use users::UsersModule;
@@ -184,6 +186,11 @@ impl Modules {
             )),
             db,
         })
+    }
+
+    /// What is left to wait for once nobody has a module any more.
+    pub(crate) fn closing(&self) -> Closing {
+        self.db.closing()
     }
 
     /// Asks the store a trivial question.

@@ -2,65 +2,60 @@
 //!
 //! Called by app_modules. Calls the plugins repository.
 
+mod notes;
+
 use std::{
-    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use rand::Rng as _;
-use serde::{Deserialize, Serialize};
+use jiff::SignedDuration;
 
 use super::{
     Surroundings,
-    repositories::{CONFLICTS_MAX, PluginsRepository, pause_after_conflict},
+    recent::Recent,
+    repositories::{
+        CONFLICTS_MAX, PluginsRepository, VERSION_GONE, VERSIONS_FULL, pause_after_conflict,
+    },
 };
 use crate::{
     Error, ErrorCode, Result,
-    ports::PluginLogLine,
     types::{
         ActivatePlugin, ActivePlugin, BookingId, DecisionRecord, EventId, Page, PageRequest,
-        PluginHash, PluginName, PluginSet, PluginState, PluginVersion, TenantId, UserId,
+        PluginCounters, PluginHash, PluginLimits, PluginName, PluginSet, PluginState,
+        PluginVersion, TenantId, UserId,
     },
 };
 
-/// Slots that sampled refusals of a tenant rotate through.
-const REFUSALS_MAX: u32 = 200;
-/// Slots that what a plugin logged rotates through, one for each call that said something.
-const LOGS_MAX: u32 = 200;
-/// Notes of a tenant that are written per second at most: they must not slow what they tell of.
-const NOTES_PER_SECOND_MAX: u32 = 10;
 /// Different customers whose calls must fail before a plugin is set aside: one alone can't close a sale.
 const FAILED_CUSTOMERS_MAX: usize = 5;
 /// How long a failed call counts.
-const FAILURES_COUNT_FOR: Duration = Duration::from_secs(600);
+const FAILURES_COUNT_FOR: SignedDuration = SignedDuration::from_mins(10);
+/// How long a customer's failure need not be noted again by the same process: who tries in a loop writes nothing.
+const FAILURE_NOTED_FOR: Duration = Duration::from_secs(5);
+/// Failures that this process remembers to have noted.
+const FAILURES_KEPT_MAX: usize = 4_096;
+/// How long an upload may take; what is left of older ones is taken away when the tenant uploads again.
+const UPLOAD_LASTS_MAX: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a call logged, as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PluginLogEntry {
-    /// When, UTC.
-    pub at: jiff::Timestamp,
-    /// By which version.
-    pub version: PluginHash,
-    /// How the call failed, if it did.
-    pub failure: Option<String>,
-    /// What it said.
-    pub lines: Vec<PluginLogLine>,
-}
+/// Tenants of whom this process remembers the set of plugins and what it noted in this second. A set has some KB, most
+/// tenants book seldom, and one that was forgotten costs a read.
+const TENANTS_KEPT_MAX: usize = 4_096;
+/// Plugins that this process counts the calls of: some 400 bytes each. Of those beyond, the ones that were not called
+/// for longest begin anew.
+const COUNTERS_KEPT_MAX: usize = 8_192;
+
+pub use notes::PluginLogEntry;
 
 pub(crate) struct PluginsModule {
     repository: Arc<PluginsRepository>,
     surroundings: Surroundings,
     /// What this process saw last of each tenant's set. Only a hint: every booking checks its version when it is written.
-    sets: Mutex<HashMap<TenantId, Arc<PluginSet>>>,
-    notes: Mutex<HashMap<TenantId, (Instant, u32)>>,
-    failures: Mutex<HashMap<(TenantId, PluginHash), Failures>>,
-}
-
-/// Who a plugin failed for lately.
-struct Failures {
-    since: Instant,
-    customers: HashSet<UserId>,
+    sets: Mutex<Recent<TenantId, Arc<PluginSet>>>,
+    notes: Mutex<Recent<TenantId, (Instant, u32)>>,
+    counters: Mutex<Recent<(TenantId, PluginName), PluginCounters>>,
+    /// Whose failures were noted lately.
+    failures: Mutex<Recent<(TenantId, PluginHash, UserId), Instant>>,
 }
 
 impl PluginsModule {
@@ -68,9 +63,10 @@ impl PluginsModule {
         Self {
             repository: Arc::new(repository),
             surroundings,
-            sets: Mutex::default(),
-            notes: Mutex::default(),
-            failures: Mutex::default(),
+            sets: Mutex::new(Recent::new(TENANTS_KEPT_MAX)),
+            notes: Mutex::new(Recent::new(TENANTS_KEPT_MAX)),
+            counters: Mutex::new(Recent::new(COUNTERS_KEPT_MAX)),
+            failures: Mutex::new(Recent::new(FAILURES_KEPT_MAX)),
         }
     }
 
@@ -88,11 +84,27 @@ impl PluginsModule {
         if let Some(known) = self.known(tenant, &version).await? {
             return Ok(known);
         }
+        let now = self.surroundings.now();
+        let before = now
+            .saturating_sub(UPLOAD_LASTS_MAX)
+            .map_err(Error::internal)?;
+        self.repository.sweep_uploads(tenant, before).await?;
         self.repository
-            .write_bytes(tenant, version.hash, bytes)
+            .write_bytes(tenant, version.hash, bytes, now)
             .await?;
-        if self.repository.insert(tenant, &version).await? {
-            return Ok(version);
+        let most = self.surroundings.settings.plugin_versions_max;
+        match self.repository.insert(tenant, &version, most).await {
+            Ok(true) => return Ok(version),
+            Ok(false) => {}
+            Err(error) if error.is_guard(VERSIONS_FULL) => {
+                return Err(Error::new(
+                    ErrorCode::TooManyPlugins,
+                    format!(
+                        "This tenant has {most} versions of plugins, as many as it may. Delete some that are not in use."
+                    ),
+                ));
+            }
+            Err(error) => return Err(error.into()),
         }
         let known = self.known(tenant, &version).await?;
         known.ok_or_else(|| Error::internal("a plugin version came and went"))
@@ -142,6 +154,32 @@ impl PluginsModule {
             .await
     }
 
+    /// Deletes a version that is not in use and that nothing goes back to.
+    ///
+    /// # Errors
+    /// `plugin-in-use`, `conflict-try-again`.
+    pub(crate) async fn delete(&self, tenant: &TenantId, hash: PluginHash) -> Result<()> {
+        for attempt in 0..CONFLICTS_MAX {
+            let set = self.repository.set(tenant).await?;
+            let needs =
+                |plugin: &&ActivePlugin| plugin.version == hash || plugin.previous.contains(&hash);
+            if let Some(plugin) = set.plugins.iter().find(needs) {
+                return Err(Error::new(
+                    ErrorCode::PluginInUse,
+                    format!(
+                        "`{}` uses this version, or would go back to it. Take the plugin out of use first.",
+                        plugin.name
+                    ),
+                ));
+            }
+            if self.repository.delete(tenant, hash, set.version).await? {
+                return Ok(());
+            }
+            pause_after_conflict(attempt).await;
+        }
+        Err(others_change())
+    }
+
     pub(crate) async fn list(
         &self,
         tenant: &TenantId,
@@ -154,7 +192,7 @@ impl PluginsModule {
 
     /// What is in use, as this process saw it last; read if it never did.
     pub(crate) async fn set(&self, tenant: &TenantId) -> Result<Arc<PluginSet>> {
-        let known = locked(&self.sets).get(tenant).cloned();
+        let known = locked(&self.sets).get(tenant).map(|set| set.clone());
         match known {
             Some(set) => Ok(set),
             None => self.fresh_set(tenant).await,
@@ -164,7 +202,6 @@ impl PluginsModule {
     /// What is in use now.
     pub(crate) async fn fresh_set(&self, tenant: &TenantId) -> Result<Arc<PluginSet>> {
         let set = Arc::new(self.repository.set(tenant).await?);
-        // One entry for each tenant that books here; its set is kept in memory anyway while it is asked.
         locked(&self.sets).insert(tenant.clone(), set.clone());
         Ok(set)
     }
@@ -217,8 +254,8 @@ impl PluginsModule {
         .await
     }
 
-    /// Notes that a plugin failed for a customer. Once it failed for five, it is set aside: not asked any more, and what it
-    /// would decide about is refused. Answers whether that happened now.
+    /// Notes that a plugin failed for a customer. Once it failed for five within ten minutes, at whichever hosts, it is set
+    /// aside: not asked any more, and what it would decide about is refused. Answers whether that happened now.
     pub(crate) async fn note_failure(
         &self,
         tenant: &TenantId,
@@ -226,22 +263,28 @@ impl PluginsModule {
         customer: UserId,
         reason: &str,
     ) -> Result<bool> {
-        let key = (tenant.clone(), plugin.version);
-        let is_enough = {
+        let version = plugin.version;
+        {
             let mut failures = locked(&self.failures);
-            failures.retain(|_, failures| failures.since.elapsed() < FAILURES_COUNT_FOR);
-            let failures = failures.entry(key.clone()).or_insert_with(|| Failures {
-                since: Instant::now(),
-                customers: HashSet::new(),
-            });
-            failures.customers.insert(customer);
-            failures.customers.len() >= FAILED_CUSTOMERS_MAX
-        };
-        if !is_enough {
-            return Ok(false);
+            let key = (tenant.clone(), version, customer);
+            if let Some(noted) = failures.get(&key)
+                && noted.elapsed() < FAILURE_NOTED_FOR
+            {
+                return Ok(false);
+            }
+            failures.insert(key, Instant::now());
         }
         let at = self.surroundings.now();
-        let version = plugin.version;
+        let since = at
+            .saturating_sub(FAILURES_COUNT_FOR)
+            .map_err(Error::internal)?;
+        let customers = self
+            .repository
+            .note_failure(tenant, version, customer, at, since, FAILED_CUSTOMERS_MAX)
+            .await?;
+        if customers < FAILED_CUSTOMERS_MAX {
+            return Ok(false);
+        }
         self.change(tenant, |plugins| {
             for plugin in plugins.iter_mut().filter(|own| own.version == version) {
                 plugin.quarantined.get_or_insert((at, reason.to_owned()));
@@ -249,7 +292,8 @@ impl PluginsModule {
             Ok(())
         })
         .await?;
-        locked(&self.failures).remove(&key);
+        // Whoever puts it into use again begins anew.
+        self.repository.forget_failures(tenant, version).await?;
         Ok(true)
     }
 
@@ -275,22 +319,32 @@ impl PluginsModule {
                 version: seen.version + 1,
                 plugins,
             };
-            if self
+            let versions = set.plugins.iter().map(|plugin| plugin.version);
+            let is_new = |hash: &PluginHash| {
+                let mut known = seen.plugins.iter();
+                !known.any(|plugin| plugin.version == *hash)
+            };
+            let new: Vec<PluginHash> = versions.filter(is_new).collect();
+            let written = self
                 .repository
-                .replace_set(tenant, seen.version, &set)
-                .await?
-            {
-                let set = Arc::new(set);
-                locked(&self.sets).insert(tenant.clone(), set.clone());
-                return Ok(set);
+                .replace_set(tenant, seen.version, &set, &new)
+                .await;
+            match written {
+                Ok(true) => {
+                    let set = Arc::new(set);
+                    locked(&self.sets).insert(tenant.clone(), set.clone());
+                    return Ok(set);
+                }
+                Ok(false) => {}
+                Err(error) if error.is_guard(VERSION_GONE) => {
+                    let gone = new.first().map(ToString::to_string);
+                    return Err(Error::not_found("plugin version", gone.unwrap_or_default()));
+                }
+                Err(error) => return Err(error.into()),
             }
             pause_after_conflict(attempt).await;
         }
-        Err(Error::new(
-            ErrorCode::ConflictTryAgain,
-            "Others change the plugins in use at the same time; send the request again.",
-        )
-        .retry_after(Duration::from_secs(1)))
+        Err(others_change())
     }
 
     pub(crate) async fn decision(
@@ -313,60 +367,14 @@ impl PluginsModule {
         let refusals = self.repository.refusals(tenant, limit).await?;
         Ok((decisions, refusals))
     }
+}
 
-    /// Keeps a refusal for replays, if this second has room for it. Nobody waits for it.
-    pub(crate) fn sample_refusal(&self, tenant: &TenantId, record: DecisionRecord) {
-        if !self.may_note(tenant) {
-            return;
-        }
-        let slot = rand::rng().random_range(0..REFUSALS_MAX);
-        let (repository, tenant) = (self.repository.clone(), tenant.clone());
-        tokio::spawn(async move {
-            if let Err(error) = repository.keep_refusal(&tenant, slot, &record).await {
-                tracing::debug!(?error, "a refusal was not kept");
-            }
-        });
-    }
-
-    /// Keeps what a call logged, if this second has room for it. Nobody waits for it.
-    pub(crate) fn note_log(&self, tenant: &TenantId, plugin: &PluginName, entry: &PluginLogEntry) {
-        if !self.may_note(tenant) {
-            return;
-        }
-        let Ok(body) = serde_json::to_string(entry) else {
-            return;
-        };
-        let slot = rand::rng().random_range(0..LOGS_MAX);
-        let (repository, tenant, plugin) =
-            (self.repository.clone(), tenant.clone(), plugin.clone());
-        tokio::spawn(async move {
-            if let Err(error) = repository.keep_log(&tenant, &plugin, slot, body).await {
-                tracing::debug!(?error, "a plugin's log was not kept");
-            }
-        });
-    }
-
-    /// What was kept of a plugin's log, newest first.
-    pub(crate) async fn logs(
-        &self,
-        tenant: &TenantId,
-        plugin: &PluginName,
-    ) -> Result<Vec<PluginLogEntry>> {
-        let mut entries: Vec<PluginLogEntry> = self.repository.logs(tenant, plugin).await?;
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
-        Ok(entries)
-    }
-
-    fn may_note(&self, tenant: &TenantId) -> bool {
-        let mut notes = locked(&self.notes);
-        let now = Instant::now();
-        let (since, count) = notes.entry(tenant.clone()).or_insert((now, 0));
-        if now.saturating_duration_since(*since) >= Duration::from_secs(1) {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        *count <= NOTES_PER_SECOND_MAX
-    }
+fn others_change() -> Error {
+    Error::new(
+        ErrorCode::ConflictTryAgain,
+        "Others change the plugins in use at the same time; send the request again.",
+    )
+    .retry_after(Duration::from_secs(1))
 }
 
 fn activated(
@@ -386,6 +394,7 @@ fn activated(
             config: "{}".to_owned(),
             when_not_loaded: Default::default(),
             sees_identity: false,
+            limits: PluginLimits::default(),
             enabled: true,
             decides: version.facts.decides,
             words: version.facts.words,
@@ -408,6 +417,7 @@ fn activated(
     }
     plugin.when_not_loaded = command.when_not_loaded.unwrap_or(plugin.when_not_loaded);
     plugin.sees_identity = command.sees_identity.unwrap_or(plugin.sees_identity);
+    plugin.limits = command.limits.unwrap_or(plugin.limits);
     plugin.enabled = command.enabled.unwrap_or(plugin.enabled);
     if let Some(position) = command.position {
         let is_it =

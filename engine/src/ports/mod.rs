@@ -18,9 +18,10 @@ pub use ids::{IdSource, SeededIds, UlidIds};
 pub use links::Links;
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
 pub use plugins::{
-    BookingRequest, CancellationRequest, LoadFailure, PluginAnswer, PluginCall, PluginLogLine,
-    PluginOutcome, PluginRef, PluginRefusal, PluginRequest, PluginRuntime, PluginUsage,
-    RenderRequest, RequestCustomer, RequestEvent, RequestLine, RequestMoment, RequestTicketType,
+    BookingRequest, CancellationRequest, LoadFailure, PluginAnswer, PluginCall, PluginCeilings,
+    PluginLogLine, PluginOutcome, PluginRef, PluginRefusal, PluginRequest, PluginRuntime,
+    PluginUsage, RenderRequest, RequestCustomer, RequestEvent, RequestLine, RequestMoment,
+    RequestTicketType,
 };
 pub use policy::{
     BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,

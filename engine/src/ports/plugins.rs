@@ -14,7 +14,7 @@ use super::{
     BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,
     Rendered,
 };
-use crate::types::{PluginFacts, PluginHash, TenantId};
+use crate::types::{PluginFacts, PluginHash, PluginLimits, TenantId};
 
 /// Runs plugins. Without one an engine has native policies and the built-in words only, and refuses bookings of
 /// tenants who have plugins active.
@@ -22,6 +22,9 @@ use crate::types::{PluginFacts, PluginHash, TenantId};
 pub trait PluginRuntime: Send + Sync + 'static {
     /// The largest plugin that is taken, in bytes.
     fn upload_bytes_max(&self) -> usize;
+
+    /// The limits of a call that decides about a booking, and of one that words a mail: what tenants can only lower.
+    fn ceilings(&self) -> PluginCeilings;
 
     /// Looks at an upload without running any of it.
     ///
@@ -58,8 +61,34 @@ pub struct PluginCall {
     pub plugin: PluginRef,
     /// The tenant's configuration for it: a JSON object.
     pub config: Arc<str>,
+    /// Limits below the runtime's own.
+    pub limits: PluginLimits,
     /// Whether somebody waits for it; trials and replays give way to those.
     pub urgent: bool,
+}
+
+/// What calls may use at most, every limit given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PluginCeilings {
+    /// Of calls that decide.
+    pub policy: PluginLimits,
+    /// Of calls that word mails.
+    pub template: PluginLimits,
+}
+
+impl PluginCeilings {
+    /// The larger of each two.
+    pub fn largest(&self) -> PluginLimits {
+        let (one, other) = (&self.policy, &self.template);
+        PluginLimits {
+            time_ms: one.time_ms.max(other.time_ms),
+            fuel: one.fuel.max(other.fuel),
+            memory_bytes: one.memory_bytes.max(other.memory_bytes),
+            input_bytes: one.input_bytes.max(other.input_bytes),
+            output_bytes: one.output_bytes.max(other.output_bytes),
+            log_bytes: one.log_bytes.max(other.log_bytes),
+        }
+    }
 }
 
 /// Why an upload is refused: a sentence for the tenant.

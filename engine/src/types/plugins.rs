@@ -188,6 +188,104 @@ pub enum WhenNotLoaded {
     Skip,
 }
 
+/// Bounds of a plugin's calls. At activation: those that its tenant chose below the server's, none being the server's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PluginLimits {
+    /// Time on a thread, in milliseconds; 1 or more.
+    pub time_ms: Option<u64>,
+    /// Fuel: instructions, roughly; 1 or more.
+    pub fuel: Option<u64>,
+    /// Memory, tables included; 64 KiB or more.
+    pub memory_bytes: Option<u64>,
+    /// What it is asked.
+    pub input_bytes: Option<u64>,
+    /// What it answers.
+    pub output_bytes: Option<u64>,
+    /// What is kept of its log; the rest is cut.
+    pub log_bytes: Option<u64>,
+}
+
+impl PluginLimits {
+    /// Each limit with its name in requests and the least it can be.
+    pub(crate) fn each(&self) -> [(&'static str, u64, Option<u64>); 6] {
+        [
+            ("timeMs", 1, self.time_ms),
+            ("fuel", 1, self.fuel),
+            ("memoryBytes", 64 * 1024, self.memory_bytes),
+            ("inputBytes", 0, self.input_bytes),
+            ("outputBytes", 0, self.output_bytes),
+            ("logBytes", 0, self.log_bytes),
+        ]
+    }
+
+    /// Refuses what is no limit or above the server's.
+    pub(crate) fn check_below(&self, ceilings: &Self) -> Result<()> {
+        for ((name, least, own), (_, _, most)) in self.each().into_iter().zip(ceilings.each()) {
+            let most = most.unwrap_or(u64::MAX);
+            if own.is_some_and(|own| !(least..=most).contains(&own)) {
+                return Err(Error::field(
+                    format!("limits.{name}"),
+                    format!(
+                        "This limit is {least} to {most}: a plugin's limits only go below the server's."
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What one process counted of a plugin's calls since it began to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PluginCounters {
+    /// Since when, UTC: the first call here, or the first after this process had to forget what it counted.
+    pub since: Option<Timestamp>,
+    /// Calls that were made and answered.
+    pub answered: u64,
+    /// Calls that were made and failed: trapped, over a limit, or an answer that cannot be meant.
+    pub failed: u64,
+    /// Calls that were not made, because the question was over the input limit.
+    pub too_large: u64,
+    /// Calls that were not made, because the tenant was over its share.
+    pub busy: u64,
+    /// Calls that were not made, because the plugin could not be loaded.
+    pub not_loaded: u64,
+    /// Fuel of all calls that were made.
+    pub fuel: u64,
+    /// Most fuel of one call.
+    pub fuel_max: u64,
+    /// Time on threads of all calls that were made.
+    pub microseconds: u64,
+    /// Longest time of one call.
+    pub microseconds_max: u64,
+    /// Largest memory of one call.
+    pub memory_bytes_max: u64,
+    /// When a call failed last, and how.
+    pub last_failure: Option<(Timestamp, String)>,
+}
+
+impl PluginCounters {
+    /// Calls that were made.
+    pub fn made(&self) -> u64 {
+        self.answered + self.failed
+    }
+
+    /// Mean time of a call on its thread; none if none was made.
+    pub fn microseconds_mean(&self) -> Option<u64> {
+        self.microseconds.checked_div(self.made())
+    }
+}
+
+/// What is known of how a plugin in use fares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginMetrics {
+    /// The plugin in use: for all events, and for single ones.
+    pub uses: Vec<ActivePlugin>,
+    /// What the process that was asked counted. Others count their own.
+    pub here: PluginCounters,
+}
+
 /// Uploads a version of a plugin.
 #[derive(Debug, Clone)]
 pub struct UploadPlugin {
@@ -216,6 +314,9 @@ pub struct ActivePlugin {
     pub sees_identity: bool,
     /// Whether it is asked.
     pub enabled: bool,
+    /// Limits of its calls below the server's.
+    #[serde(default)]
+    pub limits: PluginLimits,
     /// Copied from the version: whether it decides about bookings.
     pub decides: bool,
     /// Copied from the version: whether it words mails.
@@ -265,6 +366,8 @@ pub struct ActivatePlugin {
     pub when_not_loaded: Option<WhenNotLoaded>,
     /// Whether it sees e-mail address and name of customers.
     pub sees_identity: Option<bool>,
+    /// Limits of its calls below the server's; all of them, in place of those it had.
+    pub limits: Option<PluginLimits>,
     /// Whether it is asked.
     pub enabled: Option<bool>,
     /// Its place among the plugins in use, from 0.

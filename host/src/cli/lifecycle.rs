@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{Router, extract::ConnectInfo, http::Request};
-use boxoffice_engine::WorkerHandle;
+use boxoffice_engine::{Engine, WorkerHandle};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -25,9 +25,11 @@ const CONNECTIONS_MAX: usize = 8_192;
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests in flight may take once the program stops.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the worker may take to finish or hand back what it holds. Together with the above well below the 90 s
-/// after which service managers usually kill.
+/// How long the worker may take to finish or hand back what it holds. Together with the above and below well below the
+/// 90 s after which service managers usually kill.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the store may take to write its log into its tables.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Told once the program is to stop.
 pub(super) struct Shutdown {
@@ -158,6 +160,13 @@ async fn answer(stream: TcpStream, peer: SocketAddr, app: Router, stop: Cancella
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Lets the store close, so that the next start finds it settled.
+pub(super) async fn close(engine: Engine) {
+    if !engine.close(CLOSING_TIMEOUT).await {
+        tracing::warn!("the store did not close in time; the next start settles its log first");
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) async fn run(
         .serve(router(opened.engine.clone(), options), &shutdown)
         .await;
     lifecycle::drain(worker).await;
-    drop(opened.engine);
+    lifecycle::close(opened.engine).await;
     drop(opened.note);
     served
 }

@@ -61,7 +61,7 @@ pub(super) async fn worker(args: WorkerArgs) -> anyhow::Result<()> {
     )
     .await;
     drop(health);
-    drop(opened.engine);
+    lifecycle::close(opened.engine).await;
     drop(opened.note);
     served
 }
@@ -109,9 +109,9 @@ impl Health {
 
 async fn ready(State(health): State<Health>) -> (StatusCode, Json<serde_json::Value>) {
     let reason = if !health.is_working() {
-        "a loop of the worker has not come round for a minute"
-    } else if health.engine.ping().await.is_err() {
-        "the store does not answer"
+        "a loop of the worker has not come round for a minute".to_owned()
+    } else if let Err(error) = health.engine.ready().await {
+        error.detail().to_owned()
     } else {
         return (StatusCode::OK, Json(json!({ "status": "ok" })));
     };

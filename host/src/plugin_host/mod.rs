@@ -28,8 +28,8 @@ use async_trait::async_trait;
 use boxoffice_engine::{
     PluginFacts, PluginHash, TenantId,
     ports::{
-        HookFailure, LoadFailure, PluginCall, PluginOutcome, PluginRef, PluginRefusal,
-        PluginRequest, PluginRuntime,
+        HookFailure, LoadFailure, PluginCall, PluginCeilings, PluginOutcome, PluginRef,
+        PluginRefusal, PluginRequest, PluginRuntime,
     },
 };
 use tokio::sync::Semaphore;
@@ -118,6 +118,13 @@ impl PluginRuntime for PluginHost {
         self.0.settings.upload_bytes_max
     }
 
+    fn ceilings(&self) -> PluginCeilings {
+        PluginCeilings {
+            policy: self.0.settings.policy.as_ceiling(),
+            template: self.0.settings.template.as_ceiling(),
+        }
+    }
+
     async fn inspect(&self, bytes: Arc<[u8]>) -> Result<PluginFacts, PluginRefusal> {
         let bytes_max = self.0.settings.upload_bytes_max;
         // Up to a tenth of a second for a large component: not on an async thread.
@@ -170,6 +177,7 @@ impl PluginRuntime for PluginHost {
             PluginRequest::Render(_) => self.0.settings.template,
             _ => self.0.settings.policy,
         };
+        let limits = limits.lowered(&call.limits);
         let (machine, request, config) =
             (self.0.machine.clone(), request.clone(), call.config.clone());
         let Some(threads) = &self.0.threads else {

@@ -4,6 +4,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use boxoffice_engine::PluginLimits;
+
 /// How plugins are run.
 #[derive(Debug, Clone)]
 pub struct PluginHostSettings {
@@ -52,6 +54,38 @@ pub struct CallLimits {
     pub output_bytes: usize,
     /// What is kept of its log; the rest is cut.
     pub log_bytes: usize,
+}
+
+impl CallLimits {
+    /// These limits, or lower ones.
+    pub(super) fn lowered(self, to: &PluginLimits) -> Self {
+        let lower = |own: usize, to: Option<u64>| {
+            to.map_or(own, |to| own.min(usize::try_from(to).unwrap_or(usize::MAX)))
+        };
+        Self {
+            time: to
+                .time_ms
+                .map_or(self.time, |to| self.time.min(Duration::from_millis(to))),
+            fuel: to.fuel.map_or(self.fuel, |to| self.fuel.min(to)),
+            memory_bytes: lower(self.memory_bytes, to.memory_bytes),
+            input_bytes: lower(self.input_bytes, to.input_bytes),
+            output_bytes: lower(self.output_bytes, to.output_bytes),
+            log_bytes: lower(self.log_bytes, to.log_bytes),
+        }
+    }
+
+    /// The same as the engine has it.
+    pub(super) fn as_ceiling(&self) -> PluginLimits {
+        let bytes = |bytes: usize| Some(bytes as u64);
+        PluginLimits {
+            time_ms: Some(u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX)),
+            fuel: Some(self.fuel),
+            memory_bytes: bytes(self.memory_bytes),
+            input_bytes: bytes(self.input_bytes),
+            output_bytes: bytes(self.output_bytes),
+            log_bytes: bytes(self.log_bytes),
+        }
+    }
 }
 
 /// How machine code is made. Compiling what strangers wrote is outside of what the compiler promises to survive.

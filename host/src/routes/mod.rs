@@ -200,7 +200,11 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/api/plugins/{id}/roll-back", post(plugins::roll_back))
         .route("/api/plugins/{id}/remove", post(plugins::remove))
         .route("/api/plugins/{id}/logs", get(plugins::logs))
-        .route("/api/plugins/versions/{id}", get(plugins::show_version))
+        .route("/api/plugins/{id}/metrics", get(plugins::metrics))
+        .route(
+            "/api/plugins/versions/{id}",
+            get(plugins::show_version).delete(plugins::delete_version),
+        )
         .route("/api/plugins/versions/{id}/dry-run", post(plugins::dry_run))
         .route("/api/plugins/versions/{id}/replay", post(plugins::replay))
         .route("/api/operator/tenants", post(operators::create_tenant))

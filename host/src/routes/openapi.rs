@@ -52,7 +52,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         announcements::create, notifications::show, notifications::deliveries,
         notifications::list_of_event, notifications::deliveries_of_booking, notifications::deliveries_of_user,
         plugins::in_use, plugins::upload, plugins::list_versions, plugins::show_version, plugins::dry_run,
-        plugins::replay, plugins::activate, plugins::roll_back, plugins::remove, plugins::logs, plugins::decision,
+        plugins::replay, plugins::activate, plugins::roll_back, plugins::remove, plugins::logs, plugins::metrics, plugins::delete_version, plugins::decision,
         tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,
         operators::login, operators::create_tenant, operators::list_tenants, operators::create_user,
         operators::list_users, operators::set_sender, operators::verify,

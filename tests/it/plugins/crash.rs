@@ -131,12 +131,8 @@ async fn make_tenant(data: &std::path::Path) {
     let engine = engine.build().await.expect("an engine on disk");
     let (tenant, _, _) = organizer_and_tenant(&engine, "north").await;
     owner_of(&engine, &tenant).await;
-    drop(engine);
-    // The store gives its lock back a moment after its last handle.
-    wait_for(Patience::WORK, "the store to be closed", || async {
-        let engine = Engine::builder().store(Store::Embedded(data.join("db")));
-        engine.build().await.ok().map(drop)
-    })
-    .await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(
+        engine.close(Duration::from_secs(30)).await,
+        "nobody else has a handle"
+    );
 }

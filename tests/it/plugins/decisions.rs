@@ -331,15 +331,12 @@ async fn an_engine_without_plugins_refuses_what_it_cannot_ask() {
         let email = boxoffice_tests::email("ann", &tenant);
         let customer = boxoffice_tests::ensure_customer(&engine, &tenant, "ann", email).await;
         boxoffice_tests::put_into_use(&engine, &owner, "any", &Component::accepting()).await;
+        let closed = engine.close(std::time::Duration::from_secs(30)).await;
+        assert!(closed, "nobody else has a handle");
         (tenant, event.id, customer)
     };
-    // The store gives its lock back a moment after its last handle.
-    let engine =
-        boxoffice_tests::wait_for(boxoffice_tests::Patience::WORK, "the store", || async {
-            let engine = boxoffice_engine::Engine::builder().store(store.clone());
-            engine.build().await.ok()
-        })
-        .await;
+    let engine = boxoffice_engine::Engine::builder().store(store.clone());
+    let engine = engine.build().await.expect("the store was closed");
     let command = boxoffice_engine::BookTickets::general(event, 1);
     let outcome = engine.bookings().book_tickets(&customer, command).await;
     assert_eq!(code(outcome), "policy-unavailable");

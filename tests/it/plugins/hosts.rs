@@ -1,5 +1,6 @@
 //! Goal: with several hosts on one database, a decision is valid only for what it saw: two tickets each are two tickets
-//! each, and a policy that was acknowledged is in force for everything acknowledged later.
+//! each, and a policy that was acknowledged is in force for everything acknowledged later. A host is ready once it has what is
+//! in use, and what fails at several hosts is counted together.
 //!
 //! Method: two engines with plugin hosts of their own on one SurrealDB server; fifty requests of one customer at once, half
 //! at each; and bookings that wait at both while a policy is switched on and off. What the store says right after the
@@ -7,8 +8,9 @@
 
 use boxoffice_engine::{BookTickets, Engine, Store};
 use boxoffice_tests::{
-    Component, SurrealServer, create_event, email, ensure_customer, organizer_and_tenant, owner_of,
-    plugin_host, plugin_settings, put_into_use, quick_settings, upload, using,
+    Component, Patience, SurrealServer, create_event, email, ensure_customer, organizer_and_tenant,
+    owner_of, plugin_host, plugin_settings, put_into_use, quick_settings, upload, using,
+    wait_until,
 };
 use futures::future::join_all;
 
@@ -132,6 +134,73 @@ async fn nothing_is_booked_on_a_decision_of_before_a_policys_change() {
         );
         booked_in_all = at_once;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_lacks_a_plugin_in_use_is_not_ready_until_it_has_it() {
+    let server = SurrealServer::start().await;
+    let first = engine_on(&server).await;
+    let (tenant, organizer, _) = organizer_and_tenant(&first, "north").await;
+    let owner = owner_of(&first, &tenant).await;
+    let now = jiff::Timestamp::now();
+    let event = create_event(&first, &organizer, now, 100).await.id;
+    let ann = ensure_customer(&first, &tenant, "ann", email("ann", &tenant)).await;
+    assert!(first.ready().await.is_ok(), "nothing is in use");
+    let set = put_into_use(&first, &owner, "any", &Component::accepting()).await;
+    let version = set.plugins[0].version;
+
+    let second = engine_on(&server).await;
+    let error = second.ready().await.expect_err("it was not brought here");
+    assert_eq!(error.code().as_str(), "unavailable");
+    let name = &version.to_string()[..12];
+    assert!(error.detail().contains(name), "{}", error.detail());
+    assert!(!error.detail().contains("north"), "{}", error.detail());
+    wait_until(Patience::WORK, "the plugin to be brought over", || async {
+        second.ready().await.is_ok()
+    })
+    .await;
+    let command = BookTickets::general(event, 1);
+    let booked = second.bookings().book_tickets(&ann, command).await;
+    assert!(booked.is_ok(), "{booked:?}");
+
+    // What is put into use at the other host later is noticed, too.
+    let other = upload(&first, &owner, "other", &Component::priced(3)).await;
+    let activated = first
+        .plugins()
+        .activate(&owner, using("other", other))
+        .await;
+    activated.expect("a version that can be used");
+    wait_until(Patience::WORK, "the change to be noticed", || async {
+        second.ready().await.is_err()
+    })
+    .await;
+    wait_until(Patience::WORK, "the plugin to be brought over", || async {
+        second.ready().await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_at_two_hosts_quarantine_together() {
+    let server = SurrealServer::start().await;
+    let engines = [engine_on(&server).await, engine_on(&server).await];
+    let (tenant, organizer, _) = organizer_and_tenant(&engines[0], "north").await;
+    let owner = owner_of(&engines[0], &tenant).await;
+    let now = jiff::Timestamp::now();
+    let event = create_event(&engines[0], &organizer, now, 100).await.id;
+    put_into_use(&engines[0], &owner, "ill", &Component::trapping()).await;
+    for number in 0..5 {
+        let in_use = engines[1].plugins().in_use(&owner).await.expect("a set");
+        assert_eq!(in_use.plugins[0].quarantined, None, "after {number}");
+        let name = format!("c{number}");
+        let customer = ensure_customer(&engines[0], &tenant, &name, email(&name, &tenant)).await;
+        let command = BookTickets::general(event, 1);
+        let outcome = engines[number % 2].bookings();
+        let outcome = outcome.book_tickets(&customer, command).await;
+        assert_eq!(code(outcome), "policy-unavailable");
+    }
+    let in_use = engines[1].plugins().in_use(&owner).await.expect("a set");
+    assert!(in_use.plugins[0].quarantined.is_some(), "{in_use:?}");
 }
 
 /// An engine with a plugin host of its own on the server.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use boxoffice_engine::{
-    PluginHash, TenantId,
+    PluginHash, PluginLimits, TenantId,
     ports::{
         Decision, HookFailure, LoadFailure, PluginAnswer, PluginCall, PluginOutcome, PluginRef,
         PluginRequest, PluginRuntime as _,
@@ -251,6 +251,7 @@ pub(super) fn call(plugin: PluginRef, config: &str) -> PluginCall {
     PluginCall {
         plugin,
         config: config.into(),
+        limits: PluginLimits::default(),
         urgent: true,
     }
 }

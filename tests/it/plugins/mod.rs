@@ -6,6 +6,7 @@ mod examples;
 mod hostile;
 mod hosts;
 mod limits;
+mod lowered;
 mod uploads;
 
 use boxoffice_engine::{

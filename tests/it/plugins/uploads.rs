@@ -3,9 +3,12 @@
 //!
 //! Method: each kind of wrong upload, with a word that its refusal must hold; the same bytes twice; another name.
 
-use boxoffice_engine::{PluginName, PluginState, UploadPlugin, ports::PluginRuntime as _};
+use boxoffice_engine::{
+    PluginName, PluginState, Settings, UploadPlugin, ports::PluginRuntime as _,
+};
 use boxoffice_tests::{
-    Component, TempFolder, plugin_host, plugin_settings, upload, upload_any, using,
+    Component, TempFolder, TestPlatform, owner_of, plugin_host, plugin_settings, put_into_use,
+    quick_settings, upload, upload_any, using,
 };
 
 use super::{Scene, code};
@@ -169,4 +172,66 @@ async fn compiled_plugins_come_back_from_the_cache_only_as_they_were_written() {
     }
     assert!(refused(other_key).await, "sealed with another key");
     assert!(!refused(without_compiler).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_has_so_many_versions_and_may_delete_what_is_not_in_use() {
+    let runtime = plugin_host(plugin_settings());
+    let platform = TestPlatform::with(|builder| {
+        builder.plugins(runtime).settings(Settings {
+            plugin_versions_max: 2,
+            ..quick_settings()
+        })
+    })
+    .await;
+    let tenant = platform.tenant("north").await;
+    let owner = owner_of(&platform.engine, &tenant).await;
+    let plugins = platform.engine.plugins();
+    let engine = &platform.engine;
+    let used = put_into_use(engine, &owner, "one", &Component::at_most(1)).await;
+    let used = used.plugins[0].version;
+    let spare = upload(engine, &owner, "two", &Component::at_most(2)).await;
+    let third = || UploadPlugin {
+        name: PluginName::parse("name", "three").expect("a name"),
+        bytes: Component::at_most(3).into(),
+    };
+    assert_eq!(
+        code(plugins.upload(&owner, third()).await),
+        "too-many-plugins"
+    );
+    // The same bytes again are no further version.
+    upload(engine, &owner, "two", &Component::at_most(2)).await;
+    // Another tenant has its own.
+    let south = platform.tenant("south").await;
+    let neighbour = owner_of(engine, &south).await;
+    upload(engine, &neighbour, "three", &Component::at_most(3)).await;
+
+    assert_eq!(code(plugins.delete(&owner, used).await), "plugin-in-use");
+    plugins.delete(&owner, spare).await.expect("nobody uses it");
+    assert_eq!(code(plugins.show(&owner, spare).await), "not-found");
+    assert_eq!(code(plugins.delete(&owner, spare).await), "not-found");
+    let activated = plugins.activate(&owner, using("two", spare)).await;
+    assert_eq!(code(activated), "not-found");
+    let version = plugins
+        .upload(&owner, third())
+        .await
+        .expect("there is room");
+    assert_eq!(
+        code(
+            plugins
+                .upload(
+                    &owner,
+                    UploadPlugin {
+                        name: PluginName::parse("name", "four").expect("a name"),
+                        bytes: Component::at_most(4).into(),
+                    }
+                )
+                .await
+        ),
+        "too-many-plugins"
+    );
+    plugins
+        .delete(&owner, version.hash)
+        .await
+        .expect("nobody uses it");
 }

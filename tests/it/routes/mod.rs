@@ -462,6 +462,15 @@ const ROWS: &[Row] = &[
         None,
         200,
     ),
+    // It is in use: the right caller is told so.
+    row(
+        "DELETE",
+        "/api/plugins/versions/{id}",
+        Door::Owner,
+        Thing::PluginVersion,
+        None,
+        409,
+    ),
     row(
         "POST",
         "/api/plugins/versions/{id}/dry-run",
@@ -493,6 +502,14 @@ const ROWS: &[Row] = &[
     row(
         "GET",
         "/api/plugins/{id}/logs",
+        Door::Owner,
+        Thing::Plugin,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/plugins/{id}/metrics",
         Door::Owner,
         Thing::Plugin,
         None,

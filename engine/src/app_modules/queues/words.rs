@@ -79,6 +79,7 @@ impl Templates for TenantWords {
             let call = PluginCall {
                 plugin: loaded,
                 config: plugin.config.as_str().into(),
+                limits: plugin.limits,
                 urgent: true,
             };
             let outcome = runtime.call(&call, &request).await;

@@ -250,7 +250,7 @@ fn question_of(requests: &[RequestedBooking], change: Ulid) -> GroupQuestion {
 }
 
 /// The same refusal for each member of a group that could not be written.
-fn same_refusal(error: &Error) -> Error {
+pub(super) fn same_refusal(error: &Error) -> Error {
     let copy = Error::new(error.code(), error.detail().to_owned());
     match error.retry_after_hint() {
         Some(after) => copy.retry_after(after),

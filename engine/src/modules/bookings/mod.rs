@@ -7,6 +7,7 @@ mod counters;
 mod group;
 mod holds;
 mod placing;
+mod sights;
 mod waitlist;
 
 use std::sync::Arc;
@@ -17,19 +18,20 @@ pub(crate) use cancelling::{BeforeCancelling, RequestedCancellation, read_with_e
 pub(super) use counters::held;
 use holds::ExpiryFloor;
 pub(super) use placing::{Wanted, mails_about, order};
+use sights::{Sight, Sights};
 
 use super::{
     Surroundings,
     lanes::{Lanes, Waiting},
     offers::Offering,
-    repositories::{BookingsRepository, EventsRepository, GroupQuestion, HoldsRepository},
+    repositories::{BookingsRepository, EventsRepository, HoldsRepository},
 };
 use crate::{
     Error, Result,
     types::{
         BookLine, Booking, BookingId, DecisionRecord, EventId, Hold, HoldId, HoldStatus,
-        IdempotencyKey, Inventory, JoinWaitlist, Page, PageRequest, RequestKey, RequestRoute,
-        TenantId, UserId, WaitlistEntry, WaitlistPass, WaitlistPlace,
+        IdempotencyKey, JoinWaitlist, Page, PageRequest, RequestKey, RequestRoute, TenantId,
+        UserId, WaitlistEntry, WaitlistPass, WaitlistPlace,
     },
 };
 
@@ -122,7 +124,8 @@ pub(crate) enum Placement {
 
 /// What the policies see beside the event, and whether the request was answered before.
 pub(crate) struct BeforePolicies {
-    pub(crate) inventory: Option<Inventory>,
+    /// The version of the event; none if there is none.
+    pub(crate) event_version: Option<u64>,
     /// Tickets of the event that the customer booked or holds; what is being accepted is not among them.
     pub(crate) tickets_in_event: u32,
     /// The hold that is being accepted, if one is.
@@ -142,6 +145,7 @@ struct Rules {
     offering: Offering,
     lanes: Arc<Lanes>,
     expiry_floor: ExpiryFloor,
+    sights: Arc<Sights>,
     surroundings: Surroundings,
 }
 
@@ -162,6 +166,7 @@ impl BookingsModule {
                 offering,
                 lanes,
                 expiry_floor: ExpiryFloor::default(),
+                sights: Arc::default(),
                 surroundings,
             }),
         }
@@ -195,16 +200,17 @@ impl BookingsModule {
             Door::Accept(hold) => Some(hold),
             Door::Book | Door::Hold | Door::Confirm(_) => None,
         };
-        let question = GroupQuestion {
-            keys: request.key().into_iter().collect(),
-            customers: vec![request.customer],
-            holds: accepted.into_iter().collect(),
-            ..GroupQuestion::default()
+        let rules = &self.rules;
+        let sight = Sight {
+            customer: request.customer,
+            key: request.key(),
+            hold: accepted,
         };
-        let snapshot = self
-            .rules
-            .repository
-            .read_group(tenant, request.event, &question)
+        let at = (tenant.clone(), request.event);
+        let waiting_max = rules.surroundings.settings.lane_waiting_max;
+        let snapshot = rules
+            .sights
+            .read(&rules.repository, at, sight, waiting_max)
             .await?;
         let tickets = snapshot.tickets.get(&request.customer);
         let offered = accepted.and_then(|hold| snapshot.holds.get(&hold).cloned());
@@ -215,7 +221,10 @@ impl BookingsModule {
                 .rules
                 .recorded_answer(tenant, request, &snapshot)
                 .await?,
-            inventory: snapshot.inventory,
+            event_version: snapshot
+                .inventory
+                .as_ref()
+                .map(|inventory| inventory.event_version),
         })
     }
 

@@ -6,7 +6,7 @@
 mod changing;
 mod ticket_types;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use changing::Changed;
 use ticket_types::{check_room, total_of};
@@ -15,6 +15,7 @@ use super::{
     Surroundings,
     lanes::Lanes,
     offers::Offering,
+    recent::Recent,
     reminders,
     repositories::{
         BookingsRepository, EventsRepository, InventoryChange, NotificationsRepository,
@@ -30,6 +31,10 @@ use crate::{
     },
 };
 
+/// Events that are kept in memory as one of their versions says: those that policies are asked about. With a long
+/// description, one has some 10 KB.
+const VERSIONS_KEPT_MAX: usize = 1_000;
+
 pub(crate) struct EventsModule {
     repository: Arc<EventsRepository>,
     bookings: Arc<BookingsRepository>,
@@ -37,6 +42,8 @@ pub(crate) struct EventsModule {
     offering: Offering,
     lanes: Arc<Lanes>,
     surroundings: Surroundings,
+    /// What versions of events say never changes; their counters here are of some moment.
+    versions: Mutex<Recent<(TenantId, EventId), Arc<Event>>>,
 }
 
 impl EventsModule {
@@ -55,6 +62,7 @@ impl EventsModule {
             offering,
             lanes,
             surroundings,
+            versions: Mutex::new(Recent::new(VERSIONS_KEPT_MAX)),
         }
     }
 
@@ -131,6 +139,28 @@ impl EventsModule {
             .find(tenant, event)
             .await?
             .map(|(event, inventory)| event.with(inventory)))
+    }
+
+    /// An event as this version says, or as a newer one does, if it changed just now; read only if it is not known. Its
+    /// counters are of some moment before.
+    pub(crate) async fn at_version(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        version: u64,
+    ) -> Result<Option<Arc<Event>>> {
+        let key = (tenant.clone(), event);
+        let kept = || self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept().get(&key)
+            && known.version == version
+        {
+            return Ok(Some(known.clone()));
+        }
+        let found = self.find(tenant, event).await?.map(Arc::new);
+        if let Some(found) = &found {
+            kept().insert(key, found.clone());
+        }
+        Ok(found)
     }
 
     /// What an event said in an older version, if that version is known.

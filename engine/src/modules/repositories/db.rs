@@ -6,7 +6,10 @@
 //! because `table:[a]..[b]` is read to its end before LIMIT counts (surrealdb#7474); but never with ORDER BY, because there
 //! LIMIT counts before the rows are ordered, and the wrong ones come.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rand::Rng as _;
 use surrealdb::{
@@ -34,6 +37,8 @@ impl SystemScope {
 pub(in crate::modules) struct Db {
     client: Surreal<Any>,
     remote: bool,
+    /// The file that an embedded store holds locked while it is open.
+    lock: Option<PathBuf>,
 }
 
 impl Db {
@@ -83,7 +88,20 @@ impl Db {
             .use_db(database)
             .await
             .map_err(|error| cannot_open("the database", error))?;
-        Ok(Self { client, remote })
+        let lock = match store {
+            Store::Embedded(folder) => Some(folder.join(LOCK_FILE)),
+            Store::Memory | Store::Remote { .. } => None,
+        };
+        Ok(Self {
+            client,
+            remote,
+            lock,
+        })
+    }
+
+    /// What is left to wait for once nobody has a handle any more.
+    pub(in crate::modules) fn closing(&self) -> Closing {
+        Closing(self.lock.clone())
     }
 
     /// Asks a trivial question; gives up after 2 seconds.
@@ -387,6 +405,26 @@ async fn open_after_settling(url: &str) -> Result<Surreal<Any>> {
         ErrorCode::Unavailable,
         "The store was not closed properly last time, and settling its log took longer than two minutes.",
     ))
+}
+
+/// surrealkv's name for the file that it locks; it gives the lock back last, when everything is in its tables.
+const LOCK_FILE: &str = "LOCK";
+
+/// A store that closes behind our back once its last handle is gone.
+pub(crate) struct Closing(Option<PathBuf>);
+
+impl Closing {
+    /// Waits until the store has closed, at most so long. Answers whether it has.
+    pub(crate) async fn wait(self, limit: Duration) -> bool {
+        let Some(lock) = self.0 else { return true };
+        let is_free = || std::fs::File::open(&lock).map_or(true, |file| file.try_lock().is_ok());
+        let closed = async {
+            while !is_free() {
+                tokio::time::sleep(CLOSING_PAUSE).await;
+            }
+        };
+        tokio::time::timeout(limit, closed).await.is_ok()
+    }
 }
 
 /// Between two looks whether the store has closed; a gigabyte of log takes seconds.

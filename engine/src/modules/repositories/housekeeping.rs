@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     db::{Db, Script, SystemScope},
     idempotency::{DUE_MAX, add_due_keys, forgetting},
-    models::{IdRow, IdempotencyDueRow, millisecond},
+    models::{IdRow, IdempotencyDueRow, PluginSetVersionRow, millisecond},
 };
 use crate::{
     Result,
@@ -63,6 +63,24 @@ impl HousekeepingRepository {
         let index = script.push(format!("SELECT id FROM cancelled_event LIMIT {max}"));
         let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.iter().map(IdRow::tenant_and_event).collect()
+    }
+
+    /// Which tenants have plugins in use, and the version of each set, in the order of their names: at most `max` of those
+    /// after this one.
+    pub(in crate::modules) async fn plugin_sets(
+        &self,
+        scope: SystemScope,
+        after: Option<&TenantId>,
+        max: u32,
+    ) -> Result<Vec<(TenantId, u64)>> {
+        let mut script = Script::across_tenants(scope);
+        let limit = script.bind(i64::from(max));
+        let after = script.bind(after.map_or("", TenantId::as_str).to_owned());
+        let index = script.push(format!(
+            "SELECT id, version FROM type::record('plugin_set', [{after}]>..) LIMIT {limit}"
+        ));
+        let rows: Vec<PluginSetVersionRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.iter().map(PluginSetVersionRow::into_type).collect()
     }
 
     /// Writes up to `max` of a cancelled event's bookings as cancelled; answers how many. When none is left, the event

@@ -31,6 +31,7 @@ pub(in crate::modules) use bookings::{
     BookingsRepository, CancelStep, GroupPlan, GroupQuestion, GroupSnapshot, RecordedRequest,
 };
 pub(in crate::modules) use check_ins::{BOOKING_MOVED, CheckInsRepository};
+pub(crate) use db::Closing;
 pub(in crate::modules) use db::{CONFLICTS_MAX, Db, StepError, SystemScope, pause_after_conflict};
 pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
 pub(in crate::modules) use holds::{DueHold, HoldChange, HoldsRepository};
@@ -39,7 +40,9 @@ pub(in crate::modules) use inventory::{INVENTORY_MOVED, InventoryChange, NOTIFIC
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::migrate;
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
-pub(in crate::modules) use plugins::{POLICIES_MOVED, PluginsRepository};
+pub(in crate::modules) use plugins::{
+    POLICIES_MOVED, PluginsRepository, VERSION_GONE, VERSIONS_FULL,
+};
 pub(in crate::modules) use queue::QueueRepository;
 pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;

@@ -1,21 +1,35 @@
 //! Storage steps of plugins. Called by the plugins module; calls models.
 
+use jiff::Timestamp;
 use surrealdb::types::SurrealValue;
 use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError},
-    models::{PluginChunkRow, PluginNoteRow, PluginRow, PluginSetRow},
+    models::{
+        PluginChunkRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow, millisecond,
+        plugin_count_key,
+    },
 };
 use crate::{
     Result,
     types::{
         DecisionRecord, PageRequest, PluginHash, PluginName, PluginSet, PluginVersion, TenantId,
+        UserId,
     },
 };
 
 /// The word a transaction stops with when what is in use is no longer what the step was decided on.
 pub(in crate::modules) const POLICIES_MOVED: &str = "policies-moved";
+
+/// The word a transaction stops with when a tenant has as many versions as it may.
+pub(in crate::modules) const VERSIONS_FULL: &str = "plugin-versions-full";
+
+/// The word a transaction stops with when the version that it would put into use is gone.
+pub(in crate::modules) const VERSION_GONE: &str = "plugin-version-gone";
+
+/// Uploads that broke off which one step looks at.
+const BROKEN_UPLOADS_MAX: u32 = 8;
 
 /// Bytes of a chunk: well below what a message to a server may have.
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -77,14 +91,21 @@ impl PluginsRepository {
         Self { db }
     }
 
-    /// Writes a plugin's bytes, a transaction for each 512 KiB. Until its version is written nobody sees them, and
-    /// writing them again changes nothing.
+    /// Writes a plugin's bytes, a transaction for each 512 KiB, after a note that they are being written. Until its version
+    /// is written nobody sees them, and writing them again changes nothing.
     pub(in crate::modules) async fn write_bytes(
         &self,
         tenant: &TenantId,
         hash: PluginHash,
         bytes: &[u8],
+        now: Timestamp,
     ) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let row = PluginMomentRow::upload(tenant, hash, now);
+        let key = script.bind(row.id.clone());
+        let row = script.bind(row);
+        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
+        self.db.run_retrying(&script).await?;
         for (number, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
             let mut script = Script::transaction(tenant);
             let key = script.bind(PluginChunkRow::key(tenant, hash, number));
@@ -115,20 +136,139 @@ impl PluginsRepository {
         Ok(bytes)
     }
 
-    /// Writes a new version: 1 row. Answers false if it is there.
+    /// Takes away what uploads left that broke off before `before`: at most 8 of them, each with its chunks. What was
+    /// uploaded again meanwhile stays.
+    pub(in crate::modules) async fn sweep_uploads(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+    ) -> Result<usize> {
+        let mut script = Script::of(tenant);
+        let before = millisecond(before);
+        let (limit, at) = (script.bind(BROKEN_UPLOADS_MAX), script.bind(before));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('plugin_upload', [$tenant]..[$tenant, ..]) WHERE at < {at} LIMIT {limit}"
+        ));
+        let broken: Vec<PluginMomentRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        for row in &broken {
+            let hash = row.hash()?;
+            let mut script = Script::transaction(tenant);
+            let (key, at) = (script.bind(row.id.clone()), script.bind(before));
+            let version = script.bind(PluginRow::key(tenant, hash));
+            let name = script.bind(hash.to_string());
+            script.push(format!(
+                "LET $gone = (DELETE {key} WHERE at < {at} RETURN BEFORE)"
+            ));
+            script.push(format!(
+                "LET $version = (SELECT VALUE name FROM ONLY {version} FOR UPDATE)"
+            ));
+            script.push(format!(
+                "IF array::len($gone) > 0 AND $version = NONE {{ \
+                 DELETE plugin_chunk:[$tenant, {name}]..[$tenant, {name}, ..] RETURN NONE }}"
+            ));
+            self.db.run_retrying(&script).await?;
+        }
+        Ok(broken.len())
+    }
+
+    /// Writes a new version: 3 rows. Answers false if it is there.
+    ///
+    /// # Errors
+    /// The guard's word [`VERSIONS_FULL`] if the tenant has `versions_max` already.
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
         version: &PluginVersion,
-    ) -> Result<bool> {
+        versions_max: u32,
+    ) -> Result<bool, StepError> {
         let mut script = Script::transaction(tenant);
+        let count = script.bind(plugin_count_key(tenant));
+        let most = script.bind(i64::from(versions_max));
+        script.push(format!(
+            "LET $count = (SELECT VALUE versions FROM ONLY {count}) ?? 0"
+        ));
+        script.push(format!("IF $count >= {most} {{ THROW '{VERSIONS_FULL}' }}"));
+        script.push(format!(
+            "UPSERT {count} SET versions = $count + 1 RETURN NONE"
+        ));
         let row = script.bind(PluginRow::of(tenant, version));
         script.push(format!("INSERT INTO plugin {row} RETURN NONE"));
+        let upload = script.bind(PluginMomentRow::upload_key(tenant, version.hash));
+        script.push(format!("DELETE {upload} RETURN NONE"));
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),
             Err(StepError::Exists(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a version and its bytes, if what is in use still is at the version that was seen. Answers whether it was.
+    pub(in crate::modules) async fn delete(
+        &self,
+        tenant: &TenantId,
+        hash: PluginHash,
+        seen: u64,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        add_policy_guard(&mut script, tenant, seen);
+        let key = script.bind(PluginRow::key(tenant, hash));
+        let count = script.bind(plugin_count_key(tenant));
+        let name = script.bind(hash.to_string());
+        script.push(format!("LET $gone = (DELETE {key} RETURN BEFORE)"));
+        script.push(format!(
+            "IF array::len($gone) > 0 {{ UPDATE {count} SET versions -= 1 RETURN NONE }}"
+        ));
+        script.push(format!(
+            "DELETE plugin_chunk:[$tenant, {name}]..[$tenant, {name}, ..] RETURN NONE"
+        ));
+        match self.db.run_retrying(&script).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_guard(POLICIES_MOVED) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Notes that a version failed for a customer: 1 row; those of before `since` go. Answers for how many it failed since
+    /// then, as far as up to `most`.
+    pub(in crate::modules) async fn note_failure(
+        &self,
+        tenant: &TenantId,
+        hash: PluginHash,
+        customer: UserId,
+        at: Timestamp,
+        since: Timestamp,
+        most: usize,
+    ) -> Result<usize> {
+        let mut script = Script::transaction(tenant);
+        let row = PluginMomentRow::failure(tenant, hash, customer, at);
+        let key = script.bind(row.id.clone());
+        let row = script.bind(row);
+        let name = script.bind(hash.to_string());
+        let (since, most) = (script.bind(millisecond(since)), script.bind(most as i64));
+        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
+        script.push(format!(
+            "DELETE plugin_failure:[$tenant, {name}]..[$tenant, {name}, ..] WHERE at < {since} RETURN NONE"
+        ));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('plugin_failure', [$tenant, {name}]..[$tenant, {name}, ..]) LIMIT {most}"
+        ));
+        let rows: Vec<PluginMomentRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        Ok(rows.len())
+    }
+
+    /// Forgets for whom a version failed.
+    pub(in crate::modules) async fn forget_failures(
+        &self,
+        tenant: &TenantId,
+        hash: PluginHash,
+    ) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let name = script.bind(hash.to_string());
+        script.push(format!(
+            "DELETE plugin_failure:[$tenant, {name}]..[$tenant, {name}, ..] RETURN NONE"
+        ));
+        self.db.run_retrying(&script).await?;
+        Ok(())
     }
 
     /// Writes how far a version has come: 1 row.
@@ -189,14 +329,22 @@ impl PluginsRepository {
             .unwrap_or_default())
     }
 
-    /// Writes what is in use if it still is at the version that was seen: 1 row. Answers whether it was.
+    /// Writes what is in use if it still is at the version that was seen, and every version that is new in it is there: 1
+    /// row. Answers whether it was.
     pub(in crate::modules) async fn replace_set(
         &self,
         tenant: &TenantId,
         seen: u64,
         set: &PluginSet,
-    ) -> Result<bool> {
+        new: &[PluginHash],
+    ) -> Result<bool, StepError> {
         let mut script = Script::transaction(tenant);
+        for hash in new {
+            let key = script.bind(PluginRow::key(tenant, *hash));
+            script.push(format!(
+                "IF (SELECT VALUE name FROM ONLY {key} FOR UPDATE) = NONE {{ THROW '{VERSION_GONE}' }}"
+            ));
+        }
         let key = script.bind(PluginSetRow::key(tenant));
         let row = script.bind(PluginSetRow::of(tenant, set));
         if seen == 0 {
@@ -214,7 +362,7 @@ impl PluginsRepository {
             Ok(_) => Ok(true),
             Err(StepError::Conflict | StepError::Exists(_)) => Ok(false),
             Err(error) if error.is_guard(POLICIES_MOVED) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 

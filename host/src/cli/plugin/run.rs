@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use boxoffice_engine::ports::{PluginAnswer, PluginCall, PluginRequest, PluginRuntime as _};
+use boxoffice_engine::{
+    PluginLimits,
+    ports::{PluginAnswer, PluginCall, PluginRequest, PluginRuntime as _},
+};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -50,6 +53,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let call = PluginCall {
         plugin: local.plugin.clone(),
         config: Value::Object(fixture.config).to_string().into(),
+        limits: PluginLimits::default(),
         urgent: true,
     };
     let outcome = local.host.call(&call, &fixture.request).await;

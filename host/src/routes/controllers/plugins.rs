@@ -26,8 +26,8 @@ pub(in crate::routes) use requests::{
 };
 use requests::{config_text, event_of};
 pub(in crate::routes) use responses::{
-    DecisionResponse, DryRunResponse, PluginLogResponse, PluginSetResponse, PluginVersionResponse,
-    ReplayResponse,
+    DecisionResponse, DryRunResponse, PluginLogResponse, PluginMetricsResponse, PluginSetResponse,
+    PluginVersionResponse, ReplayResponse,
 };
 
 const WASM: &str = "application/wasm";
@@ -42,7 +42,7 @@ static UPLOADS: Semaphore = Semaphore::const_new(4);
     params(("id" = String, Path, description = "The plugin's name: 1 to 64 of a-z, 0-9 and -")),
     request_body(content_type = "application/wasm", content = Vec<u8>),
     responses((status = 202, body = PluginVersionResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "body-too-large", "plugin-rejected", "plugin-taken", "plugins-off", "unsupported-media-type"]))))]
+    extensions(("x-error-codes" = json!(["forbidden", "body-too-large", "plugin-rejected", "plugin-taken", "too-many-plugins", "plugins-off", "unsupported-media-type"]))))]
 pub(in crate::routes) async fn upload(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -105,6 +105,20 @@ pub(in crate::routes) async fn show_version(
 ) -> Answer<JsonAnswer<PluginVersionResponse>> {
     let version = engine.plugins().show(&caller, hash).await?;
     Ok(JsonAnswer(version.into()))
+}
+
+/// Deletes a version that is not in use
+#[utoipa::path(delete, path = "/api/plugins/versions/{id}", tag = "plugins",
+    params(("id" = String, Path, description = "SHA-256 of the component")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "plugin-in-use", "conflict-try-again"]))))]
+pub(in crate::routes) async fn delete_version(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(hash): Id<PluginHash>,
+) -> Answer<StatusCode> {
+    engine.plugins().delete(&caller, hash).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Asks a version a question, without any effect
@@ -224,6 +238,20 @@ pub(in crate::routes) async fn logs(
     Ok(JsonAnswer(PluginLogResponse {
         items: entries.into_iter().map(Into::into).collect(),
     }))
+}
+
+/// Shows how a plugin in use fares: quarantine, and calls as this host process counted them
+#[utoipa::path(get, path = "/api/plugins/{id}/metrics", tag = "plugins",
+    params(("id" = String, Path, description = "The plugin's name")),
+    responses((status = 200, body = PluginMetricsResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn metrics(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(name): Id<PluginName>,
+) -> Answer<JsonAnswer<PluginMetricsResponse>> {
+    let metrics = engine.plugins().metrics(&caller, &name).await?;
+    Ok(JsonAnswer(metrics.into()))
 }
 
 /// Shows which plugins decided about a booking, on which inputs

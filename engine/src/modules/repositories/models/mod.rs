@@ -37,7 +37,8 @@ pub(in crate::modules::repositories) use notifications::{
     NotificationListRow, NotificationRow, OutboxRow,
 };
 pub(in crate::modules::repositories) use plugins::{
-    PluginChunkRow, PluginNoteRow, PluginRow, PluginSetRow,
+    PluginChunkRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow, PluginSetVersionRow,
+    plugin_count_key,
 };
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;

@@ -1,9 +1,12 @@
 //! The rows of plugins: versions, their bytes, what is in use, decisions, and logs.
 
+use jiff::Timestamp;
 use surrealdb::types::{Bytes, RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
-use super::keys::{at_millisecond, key_text, millisecond, newest_first_key, record, stored_ulid};
+use super::keys::{
+    at_millisecond, key_text, millisecond, newest_first_key, record, stored_ulid, ulid_key,
+};
 use crate::{
     Error, Result,
     types::{
@@ -106,6 +109,56 @@ impl PluginChunkRow {
     }
 }
 
+/// A moment under a key: when an upload began, or when a plugin failed for a customer.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct PluginMomentRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    at: i64,
+}
+
+impl PluginMomentRow {
+    pub(in crate::modules::repositories) fn upload(
+        tenant: &TenantId,
+        hash: PluginHash,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id: Self::upload_key(tenant, hash),
+            at: millisecond(at),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn upload_key(
+        tenant: &TenantId,
+        hash: PluginHash,
+    ) -> RecordId {
+        record("plugin_upload", [text(tenant.as_str()), text(hash)])
+    }
+
+    pub(in crate::modules::repositories) fn failure(
+        tenant: &TenantId,
+        hash: PluginHash,
+        customer: UserId,
+        at: Timestamp,
+    ) -> Self {
+        let path = [text(tenant.as_str()), text(hash), ulid_key(customer.ulid())];
+        Self {
+            id: record("plugin_failure", path),
+            at: millisecond(at),
+        }
+    }
+
+    /// Which version it is about.
+    pub(in crate::modules::repositories) fn hash(&self) -> Result<PluginHash> {
+        key_text(&self.id, 1)?.parse()
+    }
+}
+
+/// The key of a tenant's count of versions.
+pub(in crate::modules::repositories) fn plugin_count_key(tenant: &TenantId) -> RecordId {
+    record("plugin_count", [text(tenant.as_str())])
+}
+
 /// What is in use at a tenant.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginSetRow {
@@ -135,6 +188,19 @@ impl PluginSetRow {
             version: self.version,
             plugins,
         })
+    }
+}
+
+/// Which tenant's set, and its version.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct PluginSetVersionRow {
+    id: RecordId,
+    version: u64,
+}
+
+impl PluginSetVersionRow {
+    pub(in crate::modules::repositories) fn into_type(&self) -> Result<(TenantId, u64)> {
+        Ok((TenantId::trusted(key_text(&self.id, 0)?), self.version))
     }
 }
 

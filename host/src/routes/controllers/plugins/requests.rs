@@ -2,8 +2,8 @@
 //!
 //! Called by the plugins controller.
 
-use boxoffice_engine::{ActivatePlugin, Error, EventId, PluginName, WhenNotLoaded};
-use serde::Deserialize;
+use boxoffice_engine::{ActivatePlugin, Error, EventId, PluginLimits, PluginName, WhenNotLoaded};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -23,6 +23,8 @@ pub(in crate::routes) struct ActivatePluginRequest {
     pub(super) when_not_loaded: Option<String>,
     /// Whether it sees e-mail address and name of customers.
     pub(super) sees_identity: Option<bool>,
+    /// Limits of its calls below the server's, in place of those it had; what is left out is the server's own.
+    pub(super) limits: Option<PluginLimitsBody>,
     /// Whether it is asked.
     pub(super) enabled: Option<bool>,
     /// Its place in the order, from 0.
@@ -50,11 +52,56 @@ impl ActivatePluginRequest {
             config: config_text(self.config),
             when_not_loaded,
             sees_identity: self.sees_identity,
+            limits: self.limits.map(Into::into),
             enabled: self.enabled,
             position: self
                 .position
                 .map(|position| usize::try_from(position).unwrap_or(usize::MAX)),
         })
+    }
+}
+
+/// Limits of a plugin's calls.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(in crate::routes) struct PluginLimitsBody {
+    /// Time on a thread, in milliseconds.
+    time_ms: Option<u64>,
+    /// Instructions, roughly.
+    fuel: Option<u64>,
+    /// Memory.
+    memory_bytes: Option<u64>,
+    /// What it is asked.
+    input_bytes: Option<u64>,
+    /// What it answers.
+    output_bytes: Option<u64>,
+    /// What is kept of its log.
+    log_bytes: Option<u64>,
+}
+
+impl From<PluginLimitsBody> for PluginLimits {
+    fn from(body: PluginLimitsBody) -> Self {
+        Self {
+            time_ms: body.time_ms,
+            fuel: body.fuel,
+            memory_bytes: body.memory_bytes,
+            input_bytes: body.input_bytes,
+            output_bytes: body.output_bytes,
+            log_bytes: body.log_bytes,
+        }
+    }
+}
+
+impl From<PluginLimits> for PluginLimitsBody {
+    fn from(limits: PluginLimits) -> Self {
+        Self {
+            time_ms: limits.time_ms,
+            fuel: limits.fuel,
+            memory_bytes: limits.memory_bytes,
+            input_bytes: limits.input_bytes,
+            output_bytes: limits.output_bytes,
+            log_bytes: limits.log_bytes,
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! Called by the plugins controller.
 
 use boxoffice_engine::{
-    ActivePlugin, DecisionRecord, PluginLogEntry, PluginSet, PluginState, PluginVersion,
-    WhenNotLoaded,
+    ActivePlugin, DecisionRecord, PluginLogEntry, PluginMetrics, PluginSet, PluginState,
+    PluginVersion, WhenNotLoaded,
     app_modules::ReplayReport,
     ports::{PluginLogLine, PluginOutcome},
 };
@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+
+use super::requests::PluginLimitsBody;
 
 /// A version of a plugin.
 #[derive(Debug, Serialize, ToSchema)]
@@ -96,6 +98,8 @@ pub(in crate::routes) struct ActivePluginResponse {
     when_not_loaded: &'static str,
     /// Whether it sees e-mail address and name of customers.
     sees_identity: bool,
+    /// Limits of its calls below the server's; null for the server's own.
+    limits: PluginLimitsBody,
     /// Whether it is asked.
     enabled: bool,
     /// Why it is in quarantine, if it is: it failed for several customers, and bookings it would decide about are refused
@@ -125,8 +129,88 @@ impl From<ActivePlugin> for ActivePluginResponse {
                 WhenNotLoaded::Skip => "skip",
             },
             sees_identity: plugin.sees_identity,
+            limits: plugin.limits.into(),
             enabled: plugin.enabled,
             quarantine_reason: plugin.quarantined.map(|(_, reason)| reason),
+        }
+    }
+}
+
+/// How a plugin fares.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct PluginMetricsResponse {
+    /// How it is used: for all events, and for single ones; whether it is in quarantine.
+    uses: Vec<ActivePluginResponse>,
+    /// What the host process that answers has counted. Every process counts its own, and begins anew with every start.
+    this_process: PluginCountersResponse,
+}
+
+/// What one host process counted of a plugin's calls.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct PluginCountersResponse {
+    /// Since when; null if it was not called here.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Calls that were made, answered or not.
+    calls: u64,
+    /// How many had no answer, by kind.
+    failures: PluginFailuresResponse,
+    /// Time on a thread: mean of the calls that were made.
+    microseconds_mean: Option<u64>,
+    /// Time on a thread: the longest call.
+    microseconds_max: u64,
+    /// Fuel: mean of the calls that were made.
+    fuel_mean: Option<u64>,
+    /// Fuel: the most of one call.
+    fuel_max: u64,
+    /// Largest memory of one call.
+    memory_bytes_max: u64,
+    /// When one had no answer last.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_failure_at: Option<Timestamp>,
+    /// Why. Text, never markup.
+    last_failure: Option<String>,
+}
+
+/// Calls without an answer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct PluginFailuresResponse {
+    /// Trapped, ran over a limit, or answered what cannot be meant.
+    failed: u64,
+    /// Not made: the question was over the input limit.
+    input_too_large: u64,
+    /// Not made: the tenant was over its share of calls.
+    busy: u64,
+    /// Not made: it could not be loaded.
+    not_loaded: u64,
+}
+
+impl From<PluginMetrics> for PluginMetricsResponse {
+    fn from(metrics: PluginMetrics) -> Self {
+        let here = metrics.here;
+        let (last_failure_at, last_failure) = here.last_failure.clone().unzip();
+        Self {
+            uses: metrics.uses.into_iter().map(Into::into).collect(),
+            this_process: PluginCountersResponse {
+                since: here.since,
+                calls: here.made(),
+                failures: PluginFailuresResponse {
+                    failed: here.failed,
+                    input_too_large: here.too_large,
+                    busy: here.busy,
+                    not_loaded: here.not_loaded,
+                },
+                microseconds_mean: here.microseconds_mean(),
+                microseconds_max: here.microseconds_max,
+                fuel_mean: here.fuel.checked_div(here.made()),
+                fuel_max: here.fuel_max,
+                memory_bytes_max: here.memory_bytes_max,
+                last_failure_at,
+                last_failure,
+            },
         }
     }
 }

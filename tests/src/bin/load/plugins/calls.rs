@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use boxoffice_engine::{
-    PluginHash, TenantId,
+    PluginHash, PluginLimits, TenantId,
     ports::{
         BookingView, CustomerView, EventView, LineView, PluginCall, PluginRef, PluginRequest,
         PluginRuntime as _, Policy as _, TicketTypeView,
@@ -71,6 +71,7 @@ impl Measured {
             calls.push(PluginCall {
                 plugin,
                 config: example.config.as_str().into(),
+                limits: PluginLimits::default(),
                 urgent: true,
             });
         }

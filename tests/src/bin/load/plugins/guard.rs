@@ -22,15 +22,17 @@ IF ($policies ?? 0) != 1 { THROW 'policies-moved' };
 const SIZES: [usize; 3] = [1, 16, 64];
 
 pub(super) async fn run(arguments: &PluginsArguments) -> anyhow::Result<Value> {
-    let folder = TempFolder::new("guard");
-    let db = ceiling::open(&folder).await?;
-    let set = "DEFINE TABLE plugin_set SCHEMALESS; CREATE plugin_set:['north'] SET version = 1;";
-    db.query(set).await?.check()?;
     let guarded = TRANSACTION.replacen("BEGIN;\n", &format!("BEGIN;\n{GUARD}"), 1);
     anyhow::ensure!(guarded != TRANSACTION, "the transaction begins with BEGIN");
     let mut report = Vec::new();
-    for (number, size) in SIZES.into_iter().enumerate() {
-        let event = name('e', number);
+    for size in SIZES {
+        // A store for each: the rows of one size would be in the way of the next one's.
+        let folder = TempFolder::new("guard");
+        let db = ceiling::open(&folder).await?;
+        let set =
+            "DEFINE TABLE plugin_set SCHEMALESS; CREATE plugin_set:['north'] SET version = 1;";
+        db.query(set).await?.check()?;
+        let event = name('e', 0);
         let row = InventoryRow::of(&event, 0, 0).into_value();
         let made = db.query("INSERT INTO inventory $row").bind(("row", row));
         made.await?.check()?;

@@ -1,0 +1,128 @@
+//! Trying a version out: on a given request, and on what was decided before. Without any effect, under the server's limits,
+//! and behind everybody who waits for an answer.
+//!
+//! Called by hosts and platforms. Calls the plugins module and the plugin runtime port.
+
+use serde_json::Value;
+
+use super::{Plugins, audit, require_object};
+use crate::{
+    Error, Result,
+    ports::{PluginCall, PluginOutcome, PluginRequest},
+    types::{Caller, DecisionStep, PluginHash, PluginLimits},
+};
+
+/// Most decisions of one replay, and as many sampled refusals.
+const REPLAY_MAX: u32 = 200;
+
+/// What a replay found.
+#[derive(Debug, Clone)]
+pub struct ReplayReport {
+    /// Decisions that were made again.
+    pub replayed: usize,
+    /// Decisions whose request was not kept, or that this plugin had no part in.
+    pub not_replayable: usize,
+    /// Those that would differ.
+    pub differing: Vec<ReplayDifference>,
+}
+
+/// A decision that would differ.
+#[derive(Debug, Clone)]
+pub struct ReplayDifference {
+    /// What was asked then.
+    pub request: Value,
+    /// What was answered then.
+    pub then: Value,
+    /// What this version answers.
+    pub now: Value,
+}
+
+impl Plugins {
+    /// Asks any ready version a question, without any effect.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid` for a configuration that is no object.
+    pub async fn dry_run(
+        &self,
+        caller: &Caller,
+        hash: PluginHash,
+        request: PluginRequest,
+        config: Option<String>,
+    ) -> Result<PluginOutcome> {
+        let tenant = self.owned_tenant(caller).await?;
+        let config = config.unwrap_or_else(|| "{}".to_owned());
+        require_object(&config)?;
+        let (runtime, plugin) = self.loaded(&tenant, hash).await?;
+        audit(caller, &tenant, "dry-run", &hash, "");
+        let call = PluginCall {
+            plugin,
+            config: config.into(),
+            limits: PluginLimits::default(),
+            urgent: false,
+        };
+        Ok(runtime.call(&call, &request).await)
+    }
+
+    /// Asks a version again what its plugin was asked at the last `last` decisions and in the refusals that were kept, and
+    /// lists the answers that differ. With a configuration, under that instead of the one in force then.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid`.
+    pub async fn replay(
+        &self,
+        caller: &Caller,
+        hash: PluginHash,
+        last: u32,
+        config: Option<String>,
+    ) -> Result<ReplayReport> {
+        let tenant = self.owned_tenant(caller).await?;
+        if !(1..=REPLAY_MAX).contains(&last) {
+            return Err(Error::field(
+                "last",
+                format!("A replay makes 1 to {REPLAY_MAX} decisions again."),
+            ));
+        }
+        if let Some(config) = &config {
+            require_object(config)?;
+        }
+        let version = self.find(&tenant, hash).await?;
+        let (runtime, plugin) = self.loaded(&tenant, hash).await?;
+        audit(caller, &tenant, "replay", &hash, "");
+        let (decisions, refusals) = self.0.modules.plugins.recorded(&tenant, last).await?;
+        let mut report = ReplayReport {
+            replayed: 0,
+            not_replayable: 0,
+            differing: Vec::new(),
+        };
+        for record in decisions.iter().chain(&refusals) {
+            let own = |step: &&DecisionStep| step.plugin == version.name.as_str();
+            let step = record.steps.iter().find(own);
+            let question = step
+                .and_then(|step| step.request.clone())
+                .and_then(|request| serde_json::from_value::<PluginRequest>(request).ok());
+            let (Some(step), Some(question)) = (step, question) else {
+                report.not_replayable += 1;
+                continue;
+            };
+            let call = PluginCall {
+                plugin: plugin.clone(),
+                config: config.clone().unwrap_or_else(|| step.config.clone()).into(),
+                limits: PluginLimits::default(),
+                urgent: false,
+            };
+            let now = match runtime.call(&call, &question).await.answer {
+                Ok(answer) => serde_json::to_value(answer).map_err(Error::internal)?,
+                Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
+            };
+            report.replayed += 1;
+            if now != step.answer {
+                report.differing.push(ReplayDifference {
+                    request: step.request.clone().unwrap_or_default(),
+                    then: step.answer.clone(),
+                    now,
+                });
+            }
+        }
+        Ok(report)
+    }
+}

@@ -1,0 +1,129 @@
+//! Sights: what policies see of an event and their customer, read for many requests in one query.
+//!
+//! An optimisation only: a sight is read after its request came, and what was decided on it must still be so in the
+//! booking's transaction. Called by the bookings module. Calls the bookings repository.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::group::same_refusal;
+use crate::{
+    Error, ErrorCode, Result,
+    modules::{
+        lanes::GROUP_MAX,
+        repositories::{BookingsRepository, GroupQuestion, GroupSnapshot},
+    },
+    types::{EventId, HoldId, RequestKey, TenantId, UserId},
+};
+
+type Key = (TenantId, EventId);
+
+/// The sights that are asked for now.
+#[derive(Default)]
+pub(super) struct Sights {
+    /// One entry for each event that a query is under way for.
+    waiting: Mutex<HashMap<Key, Vec<Wanted>>>,
+}
+
+/// What one request wants to see.
+pub(super) struct Sight {
+    pub(super) customer: UserId,
+    /// The key that may have been used before.
+    pub(super) key: Option<RequestKey>,
+    /// The hold that is being accepted.
+    pub(super) hold: Option<HoldId>,
+}
+
+struct Wanted {
+    sight: Sight,
+    answer: oneshot::Sender<Result<Arc<GroupSnapshot>>>,
+}
+
+impl Sights {
+    /// Reads what a request wants to see, and what others want meanwhile.
+    ///
+    /// # Errors
+    /// `event-busy` when more than `waiting_max` wait, `unavailable`.
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        repository: &Arc<BookingsRepository>,
+        at: Key,
+        sight: Sight,
+        waiting_max: usize,
+    ) -> Result<Arc<GroupSnapshot>> {
+        let (answer, answered) = oneshot::channel();
+        let wanted = Wanted { sight, answer };
+        let is_first = {
+            let mut waiting = self.locked();
+            let line = waiting.get_mut(&at);
+            if line.as_ref().is_some_and(|line| line.len() >= waiting_max) {
+                return Err(Error::new(
+                    ErrorCode::EventBusy,
+                    "Very many people are booking this event right now; try again in a moment.",
+                )
+                .retry_after(Duration::from_secs(2)));
+            }
+            match line {
+                Some(line) => {
+                    line.push(wanted);
+                    false
+                }
+                None => {
+                    waiting.insert(at.clone(), vec![wanted]);
+                    true
+                }
+            }
+        };
+        if is_first {
+            // A task of its own: a client that hangs up must not take the others' sight along.
+            let (sights, repository) = (self.clone(), repository.clone());
+            tokio::spawn(async move { sights.work_off(&repository, &at).await });
+        }
+        answered
+            .await
+            .map_err(|_| Error::internal("a sight ended without an answer"))?
+    }
+
+    /// Reads for all that wait, again and again, until nobody does.
+    async fn work_off(&self, repository: &BookingsRepository, at: &Key) {
+        while let Some(group) = self.next_group(at) {
+            let mut question = GroupQuestion::default();
+            for Wanted { sight, .. } in &group {
+                if !question.customers.contains(&sight.customer) {
+                    question.customers.push(sight.customer);
+                }
+                question.keys.extend(sight.key.clone());
+                question.holds.extend(sight.hold);
+            }
+            let read = repository.read_group(&at.0, at.1, &question).await;
+            let read = read.map(Arc::new).map_err(Error::from);
+            for wanted in group {
+                let own = read.as_ref().map(Arc::clone).map_err(same_refusal);
+                // Whoever hung up meanwhile wants no answer.
+                let _ = wanted.answer.send(own);
+            }
+        }
+    }
+
+    fn next_group(&self, at: &Key) -> Option<Vec<Wanted>> {
+        let mut waiting = self.locked();
+        let line = waiting.get_mut(at)?;
+        line.retain(|wanted| !wanted.answer.is_closed());
+        if line.is_empty() {
+            waiting.remove(at);
+            return None;
+        }
+        let count = line.len().min(GROUP_MAX);
+        Some(line.drain(..count).collect())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<Key, Vec<Wanted>>> {
+        // No code panics while holding the lock in a way that leaves the map half changed.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
