@@ -19,6 +19,8 @@
 #![deny(unsafe_code)]
 
 #[cfg(feature = "program")]
+mod allocator;
+#[cfg(feature = "program")]
 mod assembly;
 mod auth;
 #[cfg(feature = "program")]
@@ -33,6 +35,8 @@ mod routes;
 #[cfg(feature = "program")]
 mod telemetry;
 
+#[cfg(feature = "program")]
+pub use allocator::Allocator;
 pub use auth::{Authenticate, SealedTicketCodes, TokenKey, TokenKeys, UnsubscribeLinks};
 #[cfg(feature = "nats")]
 pub use boxoffice_nats::{JetStreamOptions, JetStreamQueue};

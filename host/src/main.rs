@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Bookings and mails are many short-lived strings and maps; ARCHITECTURE.md, "Figures", has the difference.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: boxoffice_host::Allocator = boxoffice_host::Allocator;
 
 fn main() -> ExitCode {
     boxoffice_host::cli::main()

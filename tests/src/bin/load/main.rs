@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 
 /// The same as the program's: `mails` measures the engine inside this process.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: boxoffice_host::Allocator = boxoffice_host::Allocator;
 
 #[derive(Parser)]
 #[command(about = "Measures a running boxoffice")]
