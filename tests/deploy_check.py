@@ -30,6 +30,7 @@ def check(yaml_folder, boxoffice, nats_server):
     wrong += check_configurations(compose, boxoffice)
     wrong += check_nats(nats_server)
     wrong += check_units(constants)
+    wrong += check_alerts(yaml.safe_load((DEPLOY / "alerts.yaml").read_text()))
     if shutil.which("systemd-analyze"):
         wrong += verify_units()
     else:
@@ -39,6 +40,16 @@ def check(yaml_folder, boxoffice, nats_server):
     else:
         not_tried.append("docker compose config (there is no docker with compose here)")
     return wrong, not_tried
+
+
+def check_alerts(alerts):
+    """Each rule says what to do; that its metrics exist is for `metrics` among the integration tests."""
+    wrong = []
+    for rule in [rule for group in alerts["groups"] for rule in group["rules"]]:
+        missing = [name for name in ("summary", "action") if not rule.get("annotations", {}).get(name)]
+        if missing or not rule.get("expr") or rule.get("labels", {}).get("severity") not in ("warning", "critical"):
+            wrong.append(f"deploy/alerts.yaml: {rule.get('alert')} lacks expr, severity, summary or action")
+    return wrong
 
 
 def read_constants():

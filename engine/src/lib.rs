@@ -44,6 +44,7 @@
 //! ```
 
 pub mod app_modules;
+mod counters;
 mod engine;
 mod error;
 mod gate;
@@ -52,6 +53,8 @@ pub mod ports;
 pub mod types;
 mod worker;
 
+pub use app_modules::Found;
+pub use counters::{Counts, DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts};
 pub use engine::{Engine, EngineBuilder, Settings, Store};
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use modules::PluginLogEntry;

@@ -29,6 +29,7 @@ pub mod cli;
 mod config;
 #[cfg(feature = "smtp")]
 pub mod mail;
+mod metrics;
 #[cfg(feature = "plugins")]
 pub mod plugin_host;
 mod routes;

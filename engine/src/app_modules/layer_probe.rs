@@ -26,5 +26,7 @@ pub(crate) async fn reached(inner: &crate::engine::Inner) {
 /// An AppModule that opens the store itself (E0603, E0624).
 #[cfg(layer_probe = "app_module_opens_store")]
 pub(crate) async fn opened() {
-    let _ = crate::modules::repositories::Db::open(&crate::Store::Memory).await;
+    let _ =
+        crate::modules::repositories::Db::open(&crate::Store::Memory, std::sync::Arc::default())
+            .await;
 }

@@ -4,6 +4,7 @@
 
 mod bookings;
 mod check_ins;
+mod dispatch;
 mod events;
 #[cfg(any(
     layer_probe = "control",
@@ -23,6 +24,7 @@ mod users;
 
 pub use bookings::{Bookings, Holds, Waitlist};
 pub use check_ins::CheckIns;
+pub use dispatch::{Dispatch, Found};
 pub use events::Events;
 pub use notifications::Notifications;
 pub use operators::Operators;

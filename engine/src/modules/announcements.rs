@@ -161,6 +161,8 @@ impl AnnouncementsModule {
             cursor: None,
             created_at: now,
             due_at: now,
+            is_paused: false,
+            reopened: 0,
         };
         let owed = Owed {
             due_at: now,

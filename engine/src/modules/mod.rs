@@ -6,6 +6,7 @@ mod announcements;
 mod audience;
 mod bookings;
 mod check_ins;
+mod dispatch;
 mod events;
 mod housekeeping;
 mod lanes;
@@ -44,6 +45,7 @@ pub(crate) use bookings::{
     RequestedBooking, RequestedCancellation, read_with_event,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
+pub(crate) use dispatch::{DispatchModule, Steering, Wanted, events_of, group_reasons};
 pub(crate) use events::EventsModule;
 pub(crate) use housekeeping::HousekeepingModule;
 pub(crate) use leases::LeasesModule;
@@ -62,6 +64,7 @@ pub(crate) use verification::VerificationModule;
 
 use crate::{
     Result, Settings, Store,
+    counters::Counters,
     ports::{Clock, IdSource},
 };
 
@@ -73,6 +76,8 @@ pub(crate) struct Surroundings {
     pub(crate) settings: Arc<Settings>,
     /// Rung when something was committed that the relay should look at.
     pub(crate) owed: Arc<Notify>,
+    /// What this process did.
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Surroundings {
@@ -96,6 +101,7 @@ pub(crate) struct Modules {
     pub(crate) announcements: AnnouncementsModule,
     pub(crate) bookings: BookingsModule,
     pub(crate) check_ins: CheckInsModule,
+    pub(crate) dispatch: DispatchModule,
     pub(crate) events: EventsModule,
     pub(crate) housekeeping: HousekeepingModule,
     pub(crate) leases: LeasesModule,
@@ -112,7 +118,7 @@ pub(crate) struct Modules {
 impl Modules {
     /// Opens the store and brings its schema up to date.
     pub(crate) async fn open(store: &Store, surroundings: &Surroundings) -> Result<Self> {
-        let db = repositories::Db::open(store).await?;
+        let db = repositories::Db::open(store, surroundings.counters.clone()).await?;
         repositories::migrate(&db).await?;
         let lanes = Arc::new(lanes::Lanes::new(surroundings.settings.lane_waiting_max));
         let notifications = Arc::new(repositories::NotificationsRepository::new(db.clone()));
@@ -139,6 +145,11 @@ impl Modules {
             check_ins: CheckInsModule::new(
                 repositories::CheckInsRepository::new(db.clone()),
                 bookings.clone(),
+                surroundings.clone(),
+            ),
+            dispatch: DispatchModule::new(
+                repositories::DispatchRepository::new(db.clone()),
+                notifications.clone(),
                 surroundings.clone(),
             ),
             events: EventsModule::new(

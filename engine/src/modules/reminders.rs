@@ -166,6 +166,8 @@ fn notification(wanted: &Wanted, reminder: &EventReminder, now: Timestamp) -> St
         cursor: None,
         created_at: now,
         due_at: reminder.due_at,
+        is_paused: false,
+        reopened: 0,
     }
 }
 

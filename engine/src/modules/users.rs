@@ -109,6 +109,15 @@ impl UsersModule {
     }
 
     /// Those of some users that are there; at most as many as a block has deliveries.
+    pub(crate) async fn find_by_email(
+        &self,
+        tenant: &TenantId,
+        email: &crate::types::EmailAddress,
+    ) -> Result<Option<User>> {
+        let found = self.repository.find_by_email(tenant, email).await?;
+        Ok(found.map(|(user, _)| user))
+    }
+
     pub(crate) async fn find_many(&self, tenant: &TenantId, users: &[UserId]) -> Result<Vec<User>> {
         self.repository.find_many(tenant, users).await
     }

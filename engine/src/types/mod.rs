@@ -5,6 +5,7 @@ mod bookings;
 mod caller;
 mod cancellations;
 mod check_ins;
+mod dispatch;
 mod events;
 mod holds;
 mod ids;
@@ -27,6 +28,10 @@ pub use bookings::{
 pub use caller::{Caller, Role};
 pub use cancellations::{CancelTickets, Cancellation, CancellationStep, CancellationTerms};
 pub use check_ins::{CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
+pub use dispatch::{
+    AuditEntry, DispatchSight, LaneSight, MailCounts, ReasonGroup, ReasonGroups, Retried,
+    RetryDeliveries, RetryScope, WorkerSight,
+};
 pub use events::{
     CreateEvent, Event, EventChange, EventDetails, EventStatus, NewTicketType, TicketType,
     UpdateEvent,
@@ -54,6 +59,7 @@ pub use users::{
 };
 
 pub(crate) use cancellations::{chosen, closed, share_of, total_of, without};
+pub(crate) use dispatch::Tally;
 pub(crate) use notifications::message_id;
 pub(crate) use stored::{
     Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,

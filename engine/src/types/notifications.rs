@@ -123,6 +123,8 @@ pub enum NotificationStatus {
     FannedOut,
     /// Something newer made it pointless before it was done.
     Superseded,
+    /// Somebody stopped it for good; what had not gone out is suppressed.
+    Cancelled,
 }
 
 impl NotificationStatus {
@@ -133,6 +135,7 @@ impl NotificationStatus {
             Self::FanningOut => "fanning-out",
             Self::FannedOut => "fanned-out",
             Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -145,6 +148,7 @@ impl FromStr for NotificationStatus {
             "fanning-out" => Ok(Self::FanningOut),
             "fanned-out" => Ok(Self::FannedOut),
             "superseded" => Ok(Self::Superseded),
+            "cancelled" => Ok(Self::Cancelled),
             other => Err(Error::internal(format!(
                 "unknown notification status {other}"
             ))),
@@ -180,6 +184,8 @@ pub struct Notification {
     pub created_at: Timestamp,
     /// When it goes out, UTC.
     pub due_at: Timestamp,
+    /// Whether nothing more of it goes out until it is resumed.
+    pub is_paused: bool,
 }
 
 /// What a notification's record says of it, without the sum of its deliveries.
@@ -199,6 +205,8 @@ pub struct NotificationHead {
     pub created_at: Timestamp,
     /// When it goes out, UTC.
     pub due_at: Timestamp,
+    /// Whether nothing more of it goes out until it is resumed.
+    pub is_paused: bool,
 }
 
 /// What became of one notification for one customer.

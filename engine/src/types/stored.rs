@@ -241,6 +241,10 @@ pub(crate) struct StoredNotification {
     pub(crate) cursor: Option<UserId>,
     pub(crate) created_at: Timestamp,
     pub(crate) due_at: Timestamp,
+    /// Whether nothing more of it goes out for now.
+    pub(crate) is_paused: bool,
+    /// How often failed deliveries of it were set waiting again.
+    pub(crate) reopened: u64,
 }
 
 /// Up to [`Block::ENTRIES_MAX`] deliveries of one notification that are claimed and settled together.
@@ -310,19 +314,26 @@ impl Entry {
 
     /// Writes down what came of it, and when, and keeps what had come of it before.
     pub(crate) fn came_to(&mut self, state: DeliveryState, reason: String, at: Timestamp) {
-        if let (Some(at), Some(reason)) = (self.at, self.reason.take()) {
-            self.earlier.push(Attempt {
-                at,
-                state: self.state_before_sending(),
-                reply: reason.chars().take(Self::EARLIER_REPLY_MAX).collect(),
-            });
-            if self.earlier.len() > Self::EARLIER_MAX {
-                self.earlier.remove(1);
-            }
+        if let (Some(at), Some(reply)) = (self.at, self.reason.take()) {
+            let state = self.state_before_sending();
+            self.remember(Attempt { at, state, reply });
         }
         self.state = state;
         self.reason = Some(reason);
         self.at = Some(at);
+    }
+
+    /// Keeps what an attempt came to.
+    pub(crate) fn remember(&mut self, attempt: Attempt) {
+        self.earlier.push(Attempt {
+            reply: (attempt.reply.chars())
+                .take(Self::EARLIER_REPLY_MAX)
+                .collect(),
+            ..attempt
+        });
+        if self.earlier.len() > Self::EARLIER_MAX {
+            self.earlier.remove(1);
+        }
     }
 
     /// While a mail is on the wire its row says `sending`; what it was before is what may be tried again.

@@ -3,6 +3,7 @@
 //! Relay and housekeeping are leased singletons that any process may hold; fan-out and delivery run where a worker
 //! runs. Calls the `queues` use cases.
 
+mod heartbeat;
 mod housekeeping;
 mod relay;
 mod runner;
@@ -32,6 +33,7 @@ impl Worker {
                 &self.0,
             );
         }
+        handle.run(heartbeat::run, &self.0);
         handle
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Called by routes. Calls nothing of ours but the engine's types.
 
+pub(crate) mod cookies;
 mod links;
 mod throttle;
 mod ticket_codes;
@@ -32,7 +33,8 @@ pub trait Authenticate: Send + Sync + 'static {
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Caller>>;
 }
 
-/// Our own way: `Authorization: Bearer` with an access token that [`TokenKeys`] signed.
+/// Our own way: `Authorization: Bearer` with an access token that [`TokenKeys`] signed, or such a token in the cookie of a
+/// page of ours.
 #[derive(Debug, Clone)]
 pub(crate) struct BearerAuthentication {
     keys: TokenKeys,
@@ -50,7 +52,10 @@ impl Authenticate for BearerAuthentication {
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Caller>> {
         match bearer_token(headers)? {
             Some(token) => self.keys.verify_access(token).map(Some),
-            None => Ok(None),
+            None => match cookies::access_token(headers, &self.keys)? {
+                Some(token) => self.keys.verify_access(token).map(Some),
+                None => Ok(None),
+            },
         }
     }
 }

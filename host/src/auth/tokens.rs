@@ -167,6 +167,22 @@ impl TokenKeys {
         })
     }
 
+    /// What a page of ours sends along with its session's cookie, to show that it is one.
+    pub(crate) fn csrf_of(&self, access_token: &str) -> String {
+        let mac = self.0[0].refresh_mac(&format!("csrf {access_token}"));
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+    }
+
+    /// Whether a page showed that it is one of ours; compared in constant time.
+    pub(crate) fn is_csrf_of(&self, access_token: &str, csrf: &str) -> bool {
+        let Ok(mac) = URL_SAFE_NO_PAD.decode(csrf) else {
+            return false;
+        };
+        let body = format!("csrf {access_token}");
+        let mut keys = self.0.iter();
+        keys.any(|key| key.refresh_mac(&body).verify_slice(&mac).is_ok())
+    }
+
     fn read_refresh(&self, token: &str) -> Option<RefreshToken> {
         if token.len() > REFRESH_TOKEN_BYTES_MAX {
             return None;

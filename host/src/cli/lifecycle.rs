@@ -56,6 +56,11 @@ impl Shutdown {
         });
         Ok(Self { token, watcher })
     }
+
+    /// Cancelled once the program is to stop.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
 }
 
 impl Drop for Shutdown {

@@ -61,6 +61,10 @@ pub(super) async fn run(
     prepare: impl AsyncFnOnce(&Engine, &str) -> anyhow::Result<String>,
 ) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
+    let options = RouterOptions {
+        stopping: shutdown.token(),
+        ..options
+    };
     // First, so that a taken port is said before anything is written.
     let door = Door::open(config.listen).await?;
     let opened = store::open(config, mails, command, Some(&door.url)).await?;

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use boxoffice_engine::{Engine, WorkerHandle};
 use clap::Args;
 use figment::value::Value;
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     assembly::Mails,
     config::{Config, ConfigError, StoreConfig},
+    metrics::Metrics,
     telemetry,
 };
 
@@ -27,7 +28,7 @@ use crate::{
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// Answers /health/live and /health/ready here; port 0 takes a free one.
+    /// Answers /health/live, /health/ready and /metrics here; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 }
@@ -72,6 +73,7 @@ struct Health {
     engine: Engine,
     /// None once it is being drained.
     worker: Arc<Mutex<Option<WorkerHandle>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Health {
@@ -81,6 +83,7 @@ impl Health {
         Self {
             engine,
             worker: Arc::new(Mutex::new(Some(worker))),
+            metrics: Metrics::new(),
         }
     }
 
@@ -91,6 +94,7 @@ impl Health {
                 get(async || Json(json!({ "status": "ok" }))),
             )
             .route("/health/ready", get(ready))
+            .route("/metrics", get(scrape))
             .with_state(self.clone())
     }
 
@@ -105,6 +109,10 @@ impl Health {
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
         worker.as_ref().is_some_and(WorkerHandle::is_healthy)
     }
+}
+
+async fn scrape(State(health): State<Health>) -> Response {
+    health.metrics.scrape(&health.engine).await
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, Json<serde_json::Value>) {

@@ -21,13 +21,19 @@ use axum::{
     routing::{get, post, put},
 };
 use boxoffice_engine::{Engine, Error, ErrorCode};
+use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
-use crate::auth::{Authenticate, BearerAuthentication, LoginThrottle, TokenKeys, UnsubscribeLinks};
+use crate::{
+    auth::{Authenticate, BearerAuthentication, LoginThrottle, TokenKeys, UnsubscribeLinks},
+    metrics::{self, Metrics},
+};
 use controllers::{
     announcements,
     auth::{self, SignIn},
-    bookings, check_ins, events, health, holds, notifications, operators, plugins,
+    bookings, check_ins, desk, dispatch, events, health, holds,
+    live::{self, Live},
+    notifications, operators, plugins,
     problem::{METHOD_NOT_ALLOWED, Problem},
     subscriptions, tenants, waitlist,
 };
@@ -57,6 +63,8 @@ pub struct RouterOptions {
     pub base_domain: Option<String>,
     /// Shows the mails in this folder under `/dev/mails`, to anybody. Only for development.
     pub mails_folder: Option<PathBuf>,
+    /// Cancelled when the program is to stop: what is shown live ends then, so that it holds nothing up.
+    pub stopping: CancellationToken,
     /// How long a request may take; beyond it `unavailable`, or `outcome-unknown` for one that changes things.
     pub request_timeout: Duration,
 }
@@ -73,6 +81,7 @@ impl Default for RouterOptions {
             trusted_proxies: Vec::new(),
             base_domain: None,
             mails_folder: None,
+            stopping: CancellationToken::new(),
             // Longer than any bound inside the engine, shorter than what proxies wait.
             request_timeout: Duration::from_secs(30),
         }
@@ -86,6 +95,7 @@ impl Default for RouterOptions {
 pub fn router(engine: Engine, options: RouterOptions) -> Router {
     let own_tokens = options.authenticate.is_none();
     let shared = Shared::new(engine, &options);
+    let metrics = shared.metrics.clone();
     table(own_tokens, options.mails_folder.is_some())
         .fallback(async || {
             Problem::from(Error::new(
@@ -107,6 +117,7 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
             answers::within_time,
         ))
         .layer(CatchPanicLayer::custom(answers::panicked))
+        .layer(from_fn_with_state(metrics, metrics::count))
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(answers::span)
@@ -217,6 +228,42 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             post(operators::create_user),
         );
 
+    let admin_lists = Router::new() // These take ?cursor=…&limit=…, too.
+        .route("/api/admin/notifications", get(dispatch::notifications))
+        .route(
+            "/api/admin/notifications/{id}/failed",
+            get(dispatch::failed_of_notification),
+        )
+        .route("/api/admin/failed", get(dispatch::failed))
+        .route("/api/admin/audit", get(dispatch::audit));
+
+    let admin = Router::new()
+        .route("/api/admin/sight", get(dispatch::sight))
+        .route("/api/admin/live", get(live::stream))
+        .route("/api/admin/notifications/{id}/pause", post(dispatch::pause))
+        .route(
+            "/api/admin/notifications/{id}/resume",
+            post(dispatch::resume),
+        )
+        .route(
+            "/api/admin/notifications/{id}/cancel",
+            post(dispatch::cancel),
+        )
+        .route("/api/admin/reasons", get(dispatch::reasons))
+        .route("/api/admin/retries", post(dispatch::retry))
+        .route("/api/admin/deliveries/{id}", get(dispatch::delivery))
+        .route("/api/admin/searches", post(dispatch::search));
+
+    let desk = Router::new() // The dashboard signs in with cookies of ours.
+        .route("/admin/queues", get(pages::queues))
+        .route("/admin/queues/queues.js", get(pages::queues_script))
+        .route("/admin/queues/queues.css", get(pages::queues_style))
+        .route(
+            "/admin/session",
+            get(desk::show).post(desk::open).delete(desk::end),
+        )
+        .route("/admin/session/refresh", post(desk::refresh));
+
     let sign_in = Router::new() // Only with tokens of our own.
         .route("/api/auth/register", post(auth::register))
         .route("/api/auth/login", post(auth::login))
@@ -227,6 +274,7 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
     let pages = Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/metrics", get(pages::metrics))
         .route(
             "/openapi.json",
             get(async move |request: Request| pages::openapi(own_tokens, &request)),
@@ -252,13 +300,14 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/dev/mails/{name}", get(dev_mails::mail_page))
         .route("/dev/mails/{name}/raw", get(dev_mails::raw));
 
-    let mut api = things;
+    let mut api = things.merge(admin);
     if own_tokens {
-        api = api.merge(sign_in);
+        api = api.merge(sign_in).merge(desk);
     }
     let mut all = api
         .route_layer(from_fn(extract::refuse_query))
         .merge(lists)
+        .merge(admin_lists)
         .merge(pages)
         .merge(links);
     if dev {
@@ -275,6 +324,8 @@ struct Shared {
     sign_in: Arc<SignIn>,
     links: Option<UnsubscribeLinks>,
     mails: MailsFolder,
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
 }
 
 impl Shared {
@@ -293,6 +344,8 @@ impl Shared {
         };
         let mails = MailsFolder::new(options.mails_folder.clone().unwrap_or_default());
         Self {
+            live: Live::new(engine.clone(), options.stopping.clone()),
+            metrics: Metrics::new(),
             engine,
             door: Arc::new(door),
             sign_in: Arc::new(sign_in),
@@ -323,6 +376,18 @@ impl FromRef<Shared> for Arc<SignIn> {
 impl FromRef<Shared> for Option<UnsubscribeLinks> {
     fn from_ref(shared: &Shared) -> Self {
         shared.links.clone()
+    }
+}
+
+impl FromRef<Shared> for Arc<Metrics> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.metrics.clone()
+    }
+}
+
+impl FromRef<Shared> for Arc<Live> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.live.clone()
     }
 }
 

@@ -17,8 +17,8 @@ use utoipa::{
 };
 
 use super::controllers::{
-    announcements, auth, bookings, check_ins, events, health, holds, notifications, operators,
-    plugins,
+    announcements, auth, bookings, check_ins, dispatch, events, health, holds, notifications,
+    operators, plugins,
     problem::{HOST_CODES, PROBLEM_JSON, ProblemResponse, UNSUPPORTED_MEDIA_TYPE, status_of},
     subscriptions, tenants, waitlist,
 };
@@ -53,6 +53,9 @@ const SIGN_IN_PATHS: [&str; 5] = [
         notifications::list_of_event, notifications::deliveries_of_booking, notifications::deliveries_of_user,
         plugins::in_use, plugins::upload, plugins::list_versions, plugins::show_version, plugins::dry_run,
         plugins::replay, plugins::activate, plugins::roll_back, plugins::remove, plugins::logs, plugins::metrics, plugins::delete_version, plugins::decision,
+        dispatch::sight, dispatch::notifications, dispatch::pause, dispatch::resume, dispatch::cancel,
+        dispatch::failed, dispatch::failed_of_notification, dispatch::reasons, dispatch::retry, dispatch::delivery,
+        dispatch::search, dispatch::audit,
         tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,
         operators::login, operators::create_tenant, operators::list_tenants, operators::create_user,
         operators::list_users, operators::set_sender, operators::verify,
@@ -68,6 +71,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         (name = "holds", description = "Tickets that are kept for customers for a while"),
         (name = "waitlist", description = "Customers who wait for tickets"),
         (name = "notifications", description = "What customers are told, and how far that has come"),
+        (name = "dispatch", description = "Looking after what goes out: stopping it, what failed, trying again"),
         (name = "plugins", description = "Policies and templates of the tenant's own"),
         (name = "tenant", description = "The tenant of the request"),
         (name = "operator", description = "For those who run the installation"),

@@ -2,8 +2,13 @@
 //!
 //! Everything is compiled in; nothing is loaded from elsewhere. Links are relative, so that any prefix works.
 
-use axum::{extract::Request, response::Response};
-use boxoffice_engine::{Error, ErrorCode};
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use boxoffice_engine::{Engine, Error, ErrorCode};
 
 use super::{
     answers,
@@ -11,6 +16,7 @@ use super::{
     extract::Id,
     html, openapi,
 };
+use crate::metrics::Metrics;
 
 /// What data and assets may do when they are opened by themselves.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -62,6 +68,39 @@ pub(super) async fn style() -> Response {
         "text/css; charset=utf-8",
         NOTHING,
         include_str!("../../assets/pages.css"),
+    )
+}
+
+/// What Prometheus reads.
+pub(super) async fn metrics(
+    State(engine): State<Engine>,
+    State(metrics): State<Arc<Metrics>>,
+) -> Response {
+    metrics.scrape(&engine).await
+}
+
+/// The dashboard of what goes out; it asks the interface like any other client.
+pub(super) async fn queues() -> Response {
+    html::content(
+        "text/html; charset=utf-8",
+        html::OWN_POLICY,
+        include_str!("../../assets/queues.html"),
+    )
+}
+
+pub(super) async fn queues_script() -> Response {
+    html::content(
+        "text/javascript; charset=utf-8",
+        NOTHING,
+        include_str!("../../assets/queues.js"),
+    )
+}
+
+pub(super) async fn queues_style() -> Response {
+    html::content(
+        "text/css; charset=utf-8",
+        NOTHING,
+        include_str!("../../assets/queues.css"),
     )
 }
 

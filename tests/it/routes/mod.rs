@@ -17,7 +17,7 @@ use crate::api::event_body;
 use world::World;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 18] = [
     "/openapi.json",
     "/docs",
     "/docs/docs.js",
@@ -26,6 +26,15 @@ const PAGES: [&str; 11] = [
     // What these refuse is tried in `unsubscribe`.
     "/unsubscribe/{token}",
     "/unsubscribe/{token}/undo",
+    // Tried in `metrics`.
+    "/metrics",
+    // What these refuse is tried in `dashboard`.
+    "/admin/queues",
+    "/admin/queues/queues.js",
+    "/admin/queues/queues.css",
+    "/admin/session",
+    "/admin/session/refresh",
+    "/api/admin/live",
     "/dev/mails",
     "/dev/mails.json",
     "/dev/mails/{name}",
@@ -82,11 +91,109 @@ enum Thing {
     PluginVersion,
     Tenant,
     User,
+    Delivery,
 }
 
 const ROWS: &[Row] = &[
     row("GET", "/health/live", Door::Open, Thing::None, None, 200),
     row("GET", "/health/ready", Door::Open, Thing::None, None, 200),
+    // First: rows below call events off, and with them their notifications.
+    row(
+        "GET",
+        "/api/admin/sight",
+        Door::Manager,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/admin/notifications",
+        Door::Manager,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/admin/notifications/{id}/failed",
+        Door::Organizer(403),
+        Thing::Notification,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/admin/failed",
+        Door::Manager,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/admin/reasons",
+        Door::Manager,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/admin/deliveries/{id}",
+        Door::Organizer(403),
+        Thing::Delivery,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/admin/searches",
+        Door::Manager,
+        Thing::None,
+        Some(|_| json!({"text": "ann@north.test"})),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/admin/retries",
+        Door::Manager,
+        Thing::None,
+        Some(|_| json!({"state": "dead", "reason": "550", "dryRun": true, "why": "a test"})),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/admin/notifications/{id}/pause",
+        Door::Organizer(403),
+        Thing::Notification,
+        Some(|_| json!({"why": "a test"})),
+        204,
+    ),
+    row(
+        "POST",
+        "/api/admin/notifications/{id}/resume",
+        Door::Organizer(403),
+        Thing::Notification,
+        Some(|_| json!({"why": "a test"})),
+        204,
+    ),
+    row(
+        "POST",
+        "/api/admin/notifications/{id}/cancel",
+        Door::Organizer(403),
+        Thing::Notification,
+        Some(|_| json!({"why": "a test"})),
+        204,
+    ),
+    row(
+        "GET",
+        "/api/admin/audit",
+        Door::Owner,
+        Thing::None,
+        None,
+        200,
+    ),
     row(
         "POST",
         "/api/auth/register",
@@ -787,6 +894,7 @@ async fn ids_that_nobody_has_are_not_found() {
                 &["AZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ"]
             }
             Thing::Tenant => &["nowhere"],
+            Thing::Delivery => &["01jzzzzzzzzzzzzzzzzzzzzzzz.0-0"],
             Thing::Plugin => &["unknown"],
             Thing::PluginVersion => {
                 &["00000000000000000000000000000000000000000000000000000000000000aa"]
@@ -894,6 +1002,7 @@ impl World {
             Thing::PluginVersion => self.north.plugin.clone(),
             Thing::Tenant => "north".to_owned(),
             Thing::User => self.north.customer.id.clone(),
+            Thing::Delivery => self.north.delivery.clone(),
         }
     }
 }

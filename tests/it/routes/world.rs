@@ -37,6 +37,8 @@ pub(super) struct Side {
     pub(super) hold: String,
     pub(super) other_hold: String,
     pub(super) notification: String,
+    /// The mail that confirms the booking.
+    pub(super) delivery: String,
     /// The version of the plugin `plugin-TENANT` that is in use, which says yes.
     pub(super) plugin: String,
 }
@@ -133,6 +135,8 @@ impl Side {
             customer.client.post("/api/holds", body).await.expect(201)
         };
         let (hold, other_hold) = (hold().await, hold().await);
+        let mails = format!("/api/bookings/{}/deliveries", text(&booking["id"]));
+        let mails = customer.client.get(&mails).await.expect(200);
         let id_of = |value: &Value| text(&value["id"]).to_owned();
         Self {
             event: id_of(&event),
@@ -143,6 +147,7 @@ impl Side {
             hold: id_of(&hold),
             other_hold: id_of(&other_hold),
             notification: id_of(&changed["notification"]),
+            delivery: id_of(&mails["items"][0]),
             plugin,
             door,
             owner,

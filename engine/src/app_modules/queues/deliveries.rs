@@ -2,7 +2,10 @@
 //!
 //! Called by `queues`. Calls the notifications and mails modules and the mailer port.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::SemaphorePermit, task::JoinHandle, time::timeout};
@@ -30,6 +33,9 @@ const SETTLE_WITHIN: Duration = Duration::from_millis(5);
 /// After the delivery of so many parts of a window a fan-out may go on: often enough that workers don't wait for it, and
 /// that the last ones of a window find it open; seldom enough that looking costs little beside eight blocks of mails.
 const WINDOW_PARTS: u32 = 8;
+
+/// When a paused notification's blocks are looked at again: within seconds of being resumed, for one read of each group.
+const PAUSED_LOOK: Duration = Duration::from_secs(3);
 
 /// A block on its way, with the place of its task.
 struct OnItsWay {
@@ -108,6 +114,10 @@ impl Queues {
                 return group.into_iter().map(again).collect();
             }
         };
+        if scene.is_paused() {
+            let later = |(index, _)| (index, Settlement::Release(PAUSED_LOOK));
+            return group.into_iter().map(later).collect();
+        }
         let mut on_their_way = Vec::with_capacity(group.len());
         for (index, claimed) in group {
             let (queues, scene, stop) = (self.clone(), scene.clone(), stop.clone());
@@ -204,7 +214,8 @@ impl Queues {
                 scene = self.looked_anew(&claimed, scene).await;
                 self.set_aside_unwanted(&mut claimed, &scene);
             }
-            let goes_on = !stop.is_cancelled() && wants_more(&claimed);
+            let is_paused = scene.is_paused();
+            let goes_on = !stop.is_cancelled() && !is_paused && wants_more(&claimed);
             while goes_on && permits.len() < most {
                 let Some(permit) = self.permit_at_once(lane) else {
                     break;
@@ -224,7 +235,10 @@ impl Queues {
                 true => Then::Ends,
             };
             // At once to another worker if this one stops; later if there are no tokens.
-            let handed_back = Ok(Settlement::Release(taken.wait));
+            let handed_back = Ok(Settlement::Release(match is_paused {
+                true => PAUSED_LOOK,
+                false => taken.wait,
+            }));
             if then == Then::Waits && !claimed.is_written {
                 return handed_back;
             }
@@ -373,7 +387,10 @@ impl Queues {
         let words = scene.words.as_ref().map(|words| words as &dyn Templates);
         match compose(words, &context).await {
             Ok(composed) => {
+                let begun = Instant::now();
                 let outcome = self.0.mailer.send(&composed.mail).await;
+                let counters = &self.0.surroundings.counters;
+                counters.mail(lane_of(letter.kind), &outcome, begun.elapsed());
                 tracing::debug!(
                     message_id = composed.message_id,
                     ?outcome,

@@ -44,6 +44,17 @@ impl Queues {
             .await
     }
 
+    /// Shows that this worker lives.
+    pub(crate) async fn beat(&self) -> Result<()> {
+        let mails = self.0.surroundings.counters.mails();
+        self.0.modules.dispatch.beat(&self.0.holder, mails).await
+    }
+
+    /// Says that this worker has ended.
+    pub(crate) async fn ended(&self) -> Result<()> {
+        self.0.modules.dispatch.ended(&self.0.holder).await
+    }
+
     /// Publishes what is due. Answers whether there may be more at once.
     pub(crate) async fn relay(&self) -> Result<bool> {
         let notifications = &self.0.modules.notifications;
@@ -98,7 +109,9 @@ impl Queues {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Leased>> {
-        self.0.queue.fetch(lane, max, wait).await
+        let tasks = self.0.queue.fetch(lane, max, wait).await?;
+        self.0.surroundings.counters.fetched(lane, tasks.len());
+        Ok(tasks)
     }
 
     /// Starts tasks' leases anew.

@@ -15,8 +15,8 @@ use crate::{
     modules::{ClaimedBlock, still_wanted},
     types::{
         Announcement, Booking, BookingId, DeliveryState, Entry, Event, EventDetails, EventId,
-        EventStatus, Hold, HoldStatus, NotificationId, NotificationKind, StoredNotification,
-        Tenant, TenantId, User, UserId,
+        EventStatus, Hold, HoldStatus, NotificationId, NotificationKind, NotificationStatus,
+        StoredNotification, Tenant, TenantId, User, UserId,
     },
 };
 
@@ -73,6 +73,17 @@ impl Scene {
         let hold = self.offers.get(&entry.booking?)?;
         let stands = hold.status == HoldStatus::Held && self.event.status == EventStatus::Published;
         stands.then_some(hold)
+    }
+
+    /// Whether nothing of it goes out for now.
+    pub(super) fn is_paused(&self) -> bool {
+        let notification = self.notification.as_ref();
+        notification.is_some_and(|notification| notification.is_paused)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        let notification = self.notification.as_ref();
+        notification.is_some_and(|one| one.status == NotificationStatus::Cancelled)
     }
 
     /// Why a reminder comes too late for everybody, if it does.
@@ -222,7 +233,10 @@ impl Queues {
                     && still_wanted(kind, booking, scene.event.status)
             };
             let bookings = scene.bookings.get(&entry.customer);
-            if let Some(reason) = scene.overtaken(claimed, now) {
+            if scene.is_cancelled() {
+                let reason = "the notification was cancelled before it was sent";
+                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
+            } else if let Some(reason) = scene.overtaken(claimed, now) {
                 notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
             } else if scene.unsubscribed.contains(&entry.customer) {
                 let reason = "the customer has unsubscribed from mails of this kind";

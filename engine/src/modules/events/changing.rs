@@ -294,6 +294,8 @@ impl EventsModule {
                     cursor: None,
                     created_at: now,
                     due_at,
+                    is_paused: false,
+                    reopened: 0,
                 };
                 let owed = Owed {
                     due_at,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{NotificationsModule, lane_of, task_of};
 use crate::{
     Error, Result,
+    counters::count,
     modules::to_millisecond,
     ports::Task,
     types::{
@@ -48,9 +49,14 @@ impl NotificationsModule {
         };
         if matches!(
             notification.status,
-            NotificationStatus::FannedOut | NotificationStatus::Superseded
+            NotificationStatus::FannedOut
+                | NotificationStatus::Superseded
+                | NotificationStatus::Cancelled
         ) {
             return Ok(Listing::Over);
+        }
+        if notification.is_paused {
+            return Ok(Listing::Enough);
         }
         let now = self.surroundings.now();
         if now < notification.due_at {
@@ -129,6 +135,12 @@ impl NotificationsModule {
         }
         // Another worker was faster: what it stored, it publishes.
         let stored = self.repository.insert_chunk(tenant, &chunk).await?;
+        if stored {
+            count(
+                &self.surroundings.counters.recipients_listed,
+                customers.len() as u64,
+            );
+        }
         Ok(Listing::Stored(if stored { tasks } else { Vec::new() }))
     }
 

@@ -174,6 +174,24 @@ impl NotificationsModule {
         })
     }
 
+    /// What a notification's record says; transactional kinds have none.
+    pub(crate) async fn head_of(
+        &self,
+        tenant: &TenantId,
+        id: NotificationId,
+    ) -> Result<Option<NotificationHead>> {
+        let stored = self.repository.find(tenant, id).await?;
+        Ok(stored.as_ref().map(head))
+    }
+
+    /// The deliveries of a block, in its order.
+    pub(crate) fn deliveries_in(&self, tenant: &TenantId, block: &Block) -> Vec<Delivery> {
+        let entries = block.entries.iter().enumerate();
+        entries
+            .map(|(index, entry)| self.delivery(tenant, block, index, entry))
+            .collect()
+    }
+
     /// Adds what is about a booking, and what went to all customers of its event, newest first, until the budget is
     /// used up. Answers before which notification to go on, if there may be more.
     #[expect(
@@ -317,9 +335,12 @@ pub(super) fn head(stored: &StoredNotification) -> NotificationHead {
             NotificationStatus::Scheduled | NotificationStatus::FanningOut => {
                 stored.estimated_recipients.max(stored.recipients)
             }
-            NotificationStatus::FannedOut | NotificationStatus::Superseded => stored.recipients,
+            NotificationStatus::FannedOut
+            | NotificationStatus::Superseded
+            | NotificationStatus::Cancelled => stored.recipients,
         },
         created_at: stored.created_at,
         due_at: stored.due_at,
+        is_paused: stored.is_paused,
     }
 }

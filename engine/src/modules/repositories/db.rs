@@ -8,6 +8,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,7 +20,11 @@ use surrealdb::{
     types::{Object, QueryError, SurrealValue, Value},
 };
 
-use crate::{Error, ErrorCode, Result, Store, types::TenantId};
+use crate::{
+    Error, ErrorCode, Result, Store,
+    counters::{Counters, count},
+    types::TenantId,
+};
 
 /// Leave to read and write across tenants. Made only where DESIGN lists it: worker, migrations, operators.
 #[derive(Debug, Clone, Copy)]
@@ -39,11 +44,12 @@ pub(in crate::modules) struct Db {
     remote: bool,
     /// The file that an embedded store holds locked while it is open.
     lock: Option<PathBuf>,
+    counters: Arc<Counters>,
 }
 
 impl Db {
     /// Opens a store and selects its database. Migrations are a step of their own.
-    pub(in crate::modules) async fn open(store: &Store) -> Result<Self> {
+    pub(in crate::modules) async fn open(store: &Store, counters: Arc<Counters>) -> Result<Self> {
         let (client, namespace, database, remote) = match store {
             Store::Memory => (
                 open_local("mem://".to_owned()).await?,
@@ -95,6 +101,7 @@ impl Db {
         Ok(Self {
             client,
             remote,
+            counters,
             lock,
         })
     }
@@ -142,13 +149,18 @@ impl Db {
             query.await
         };
         let mut results = answered.map_err(|error| self.sort_out(error))?;
+        count(&self.counters.store_scripts, 1);
         let errors = results.take_errors();
         if errors.is_empty() {
             return Ok(Answers(results));
         }
-        Err(worst_of(
-            errors.into_values().map(|error| self.sort_out(error)),
-        ))
+        let worst = worst_of(errors.into_values().map(|error| self.sort_out(error)));
+        match &worst {
+            StepError::Conflict => count(&self.counters.store_conflicts, 1),
+            StepError::Lost(_) => count(&self.counters.store_lost, 1),
+            _ => {}
+        }
+        Err(worst)
     }
 
     /// Runs a script until it meets no conflict, at most [`CONFLICTS_MAX`] times with jittered pauses.
@@ -160,6 +172,7 @@ impl Db {
         loop {
             match self.run(script).await {
                 Err(StepError::Conflict) if conflicts < CONFLICTS_MAX => {
+                    count(&self.counters.store_retries, 1);
                     pause_after_conflict(conflicts).await;
                     conflicts += 1;
                 }

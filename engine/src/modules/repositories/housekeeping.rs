@@ -23,7 +23,7 @@ impl HousekeepingRepository {
         Self { db }
     }
 
-    /// Deletes Idempotency-Keys, sessions and counts of announcements whose time is over: at most `max` rows of each.
+    /// Deletes Idempotency-Keys, sessions, counts of announcements and silent workers whose time is over: at most `max` rows of each.
     /// Answers whether there may be more.
     pub(in crate::modules) async fn delete_expired(
         &self,
@@ -35,7 +35,7 @@ impl HousekeepingRepository {
         let due = add_due_keys(&mut script, now);
         let (now, most) = (script.bind(millisecond(now)), script.bind(i64::from(max)));
         // These tables are read whole: there are few of their rows beside bookings.
-        let statements = ["session", "announcement_count"].map(|table| {
+        let statements = ["session", "announcement_count", "worker_process"].map(|table| {
             script.push(format!(
                 "DELETE (SELECT VALUE id FROM {table} WHERE expires_at <= {now} LIMIT {most}) RETURN BEFORE"
             ))

@@ -7,6 +7,7 @@ mod announcements;
 mod bookings;
 mod check_ins;
 mod db;
+mod dispatch;
 mod events;
 mod holds;
 mod housekeeping;
@@ -33,6 +34,7 @@ pub(in crate::modules) use bookings::{
 pub(in crate::modules) use check_ins::{BOOKING_MOVED, CheckInsRepository};
 pub(crate) use db::Closing;
 pub(in crate::modules) use db::{CONFLICTS_MAX, Db, StepError, SystemScope, pause_after_conflict};
+pub(in crate::modules) use dispatch::{DispatchRepository, Trouble};
 pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
 pub(in crate::modules) use holds::{DueHold, HoldChange, HoldsRepository};
 pub(in crate::modules) use housekeeping::HousekeepingRepository;

@@ -9,7 +9,7 @@ use super::{
     inventory::NOTIFICATION_MOVED,
     models::{
         BlockProgress, BlockRow, CustomerBookingRow, FirstRecipientRow, IdRow, NotificationListRow,
-        NotificationRow, OutboxRow, is_open,
+        NotificationRow, OutboxRow, TroubleRow, is_open,
     },
 };
 use crate::{
@@ -337,7 +337,7 @@ impl NotificationsRepository {
     }
 
     /// Writes steps of several blocks' deliveries in one transaction, each only if its block is still as it was seen:
-    /// at most 3 rows each. Answers for each whether it was; one that was not leaves the others alone.
+    /// at most 4 rows each. Answers for each whether it was; one that was not leaves the others alone.
     ///
     /// Fails with a conflict if anybody wrote one of the rows in the same moment; nothing is written then.
     pub(in crate::modules) async fn write_blocks(
@@ -369,6 +369,11 @@ impl NotificationsRepository {
             if let Some(owed) = &write.owed {
                 let row = script.bind(OutboxRow::of(owed));
                 then.push_str(&format!("INSERT IGNORE INTO outbox {row} RETURN NONE; "));
+            }
+            if let Some(row) = TroubleRow::of(&write.tenant, block) {
+                let key = script.bind(row.id.clone());
+                let row = script.bind(row);
+                then.push_str(&format!("UPSERT {key} CONTENT {row} RETURN NONE; "));
             }
             if !then.is_empty() {
                 script.push(format!("IF array::len($written{index}) > 0 {{ {then}}}"));

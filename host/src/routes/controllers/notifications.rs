@@ -41,7 +41,7 @@ pub(in crate::routes) struct NotificationResponse {
     kind: &'static str,
     /// The event it is about.
     event_id: String,
-    /// `scheduled`, `fanning-out`, `fanned-out` or `superseded`.
+    /// `scheduled`, `fanning-out`, `fanned-out`, `superseded` or `cancelled`.
     #[schema(example = "fanned-out")]
     status: &'static str,
     /// How many customers it reaches: an estimate until it is fanned out.
@@ -54,6 +54,8 @@ pub(in crate::routes) struct NotificationResponse {
     /// When it goes out.
     #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
+    /// Whether nothing more of it goes out until it is resumed.
+    is_paused: bool,
 }
 
 /// How many deliveries stand how.
@@ -104,6 +106,7 @@ impl From<Notification> for NotificationResponse {
             deliveries: notification.deliveries.into(),
             created_at: notification.created_at,
             due_at: notification.due_at,
+            is_paused: notification.is_paused,
         }
     }
 }
@@ -119,7 +122,7 @@ pub(in crate::routes) struct NotificationHeadResponse {
     kind: &'static str,
     /// The event it is about.
     event_id: String,
-    /// `scheduled`, `fanning-out`, `fanned-out` or `superseded`.
+    /// `scheduled`, `fanning-out`, `fanned-out`, `superseded` or `cancelled`.
     #[schema(example = "fanned-out")]
     status: &'static str,
     /// How many customers it reaches: an estimate until it is fanned out.
@@ -130,6 +133,8 @@ pub(in crate::routes) struct NotificationHeadResponse {
     /// When it goes out.
     #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
+    /// Whether nothing more of it goes out until it is resumed.
+    is_paused: bool,
 }
 
 impl From<NotificationHead> for NotificationHeadResponse {
@@ -142,6 +147,7 @@ impl From<NotificationHead> for NotificationHeadResponse {
             recipients: head.recipients,
             created_at: head.created_at,
             due_at: head.due_at,
+            is_paused: head.is_paused,
         }
     }
 }

@@ -9,7 +9,9 @@ mod path;
 mod query;
 
 pub(super) use body::{Json, MergePatch, OptionalJson, read_value};
-pub(super) use caller::{AsCaller, AsOperator, ClientAddress, Door, NamedTenant, Visitor};
+pub(super) use caller::{
+    AsCaller, AsOperator, AsWatcher, ClientAddress, Door, NamedTenant, Visitor,
+};
 pub(super) use headers::{ExpectedVersion, IdempotencyKeyHeader, OptionalVersion};
 pub(super) use path::{Id, Prefix};
 pub(super) use query::{AtPage, PageParams, refuse_query};

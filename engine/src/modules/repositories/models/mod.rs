@@ -5,6 +5,7 @@ mod blocks;
 mod bookings;
 mod capacity_ledger;
 mod check_ins;
+mod dispatch;
 mod events;
 mod holds;
 mod keys;
@@ -26,6 +27,7 @@ pub(in crate::modules::repositories) use bookings::{
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use check_ins::CheckInRow;
+pub(in crate::modules::repositories) use dispatch::{AuditRow, TroubleRow, WorkerRow};
 pub(in crate::modules::repositories) use events::{
     EventRow, EventVersionRow, InventoryRow, OldTermsRow,
 };

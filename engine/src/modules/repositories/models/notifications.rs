@@ -28,6 +28,10 @@ pub(in crate::modules::repositories) struct NotificationRow {
     cursor: Option<String>,
     created_at: i64,
     due_at: i64,
+    /// Whether nothing more of it goes out for now.
+    paused: Option<bool>,
+    /// How often failed deliveries of it were set waiting again.
+    reopened: Option<u64>,
 }
 
 impl NotificationRow {
@@ -64,6 +68,8 @@ impl NotificationRow {
                 .map(|customer| customer.ulid().to_string()),
             created_at: millisecond(notification.created_at),
             due_at: millisecond(notification.due_at),
+            paused: notification.is_paused.then_some(true),
+            reopened: (notification.reopened > 0).then_some(notification.reopened),
         }
     }
 
@@ -87,6 +93,8 @@ impl NotificationRow {
                 .map(UserId::from_ulid),
             created_at: at_millisecond(self.created_at)?,
             due_at: at_millisecond(self.due_at)?,
+            is_paused: self.paused.unwrap_or(false),
+            reopened: self.reopened.unwrap_or(0),
         })
     }
 }

@@ -1,0 +1,480 @@
+//! Looking after what goes out: how it stands, what failed, stopping it, trying again. What a dashboard shows and does.
+//!
+//! Called by hosts and platforms. Calls the dispatch, notifications, events and users modules and the queue port.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    Error, ErrorCode, Result,
+    engine::Inner,
+    modules::{Steering, Wanted, events_of, group_reasons},
+    types::{
+        AuditEntry, Caller, Delivery, DeliveryId, DeliveryState, DispatchSight, EmailAddress,
+        EventId, Label, NotificationHead, NotificationId, NotificationStatus, Page, PageRequest,
+        ReasonGroups, Retried, RetryDeliveries, RetryScope, Role, TenantId, User,
+    },
+};
+
+/// Notifications looked at for those that are not done with.
+const ACTIVE_LOOKED_AT: u32 = 20;
+
+/// What a search found.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// A customer; ask for their deliveries.
+    User(User),
+    /// An event; ask for its notifications.
+    Event(EventId),
+    /// A notification.
+    Notification(NotificationHead),
+    /// A delivery, by its id or its mail's Message-ID.
+    Delivery(Box<Delivery>),
+}
+
+/// Use cases around what goes out.
+#[derive(Clone)]
+pub struct Dispatch(pub(crate) Arc<Inner>);
+
+impl Dispatch {
+    /// Refuses those who have nothing to look at here; for whoever shows [`sight`](Self::sight) again and again.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-authenticated`.
+    pub fn require_may_look(&self, caller: &Caller) -> Result<()> {
+        require_desk(caller)
+    }
+
+    /// Shows how everything stands: for operators (outside a tenant: all of it), owners, organizers and staff.
+    ///
+    /// # Errors
+    /// `forbidden`, `unavailable`.
+    pub async fn sight(&self, caller: &Caller) -> Result<DispatchSight> {
+        require_desk(caller)?;
+        let modules = &self.0.modules;
+        let tenant = caller.tenant().ok();
+        let lanes = match caller.role() {
+            Role::Operator => {
+                let mut lanes = modules.dispatch.owed().await?;
+                for lane in &mut lanes {
+                    // A queue that is away must not hide the rest.
+                    let stats = self.0.queue.stats(lane.lane).await.ok();
+                    lane.waiting = stats.map(|stats| stats.waiting);
+                    lane.in_flight = stats.map(|stats| stats.leased);
+                }
+                Some(lanes)
+            }
+            _ => None,
+        };
+        let workers = modules.dispatch.workers().await?;
+        let (dead, unknown, is_cut) = modules.dispatch.failed(tenant).await?;
+        let mut active = Vec::new();
+        if let Some(tenant) = tenant {
+            let page = PageRequest {
+                cursor: None,
+                limit: ACTIVE_LOOKED_AT,
+            };
+            let heads = self.visible_heads(caller, tenant, page).await?;
+            for head in heads.items {
+                if matches!(
+                    head.status,
+                    NotificationStatus::Superseded | NotificationStatus::Cancelled
+                ) {
+                    continue;
+                }
+                let Some(shown) = modules.notifications.find(tenant, head.id).await? else {
+                    continue;
+                };
+                let counts = &shown.deliveries;
+                let open = counts.queued + counts.sending + counts.deferred;
+                if open > 0 || shown.status != NotificationStatus::FannedOut {
+                    active.push(shown);
+                }
+            }
+        }
+        Ok(DispatchSight {
+            at: self.0.surroundings.now(),
+            lanes,
+            workers,
+            dead,
+            unknown,
+            is_cut,
+            active,
+        })
+    }
+
+    /// Lists the tenant's notifications, newest first; an organizer sees those of events of their own, and a page may
+    /// then hold fewer than it might.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found` for an operator who named no tenant, `field-invalid` for a broken cursor.
+    pub async fn notifications(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+    ) -> Result<Page<NotificationHead>> {
+        require_desk(caller)?;
+        self.visible_heads(caller, caller.tenant()?, page).await
+    }
+
+    /// Stops a bulk notification for a while: nothing more of it goes out until it is resumed. Mails on a connection
+    /// go out.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `notification-over`, `conflict-try-again`.
+    pub async fn pause(&self, caller: &Caller, id: NotificationId, why: Label) -> Result<()> {
+        self.steer(caller, id, Steering::Pause, why).await
+    }
+
+    /// Lets a paused notification go on.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause).
+    pub async fn resume(&self, caller: &Caller, id: NotificationId, why: Label) -> Result<()> {
+        self.steer(caller, id, Steering::Resume, why).await
+    }
+
+    /// Stops a bulk notification for good: what has not gone out becomes `suppressed`.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause).
+    pub async fn cancel(&self, caller: &Caller, id: NotificationId, why: Label) -> Result<()> {
+        self.steer(caller, id, Steering::Cancel, why).await
+    }
+
+    /// Shows a delivery with all its attempts.
+    ///
+    /// # Errors
+    /// `not-found`, also for what the caller may not see.
+    pub async fn delivery(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery> {
+        require_desk(caller)?;
+        let tenant = caller.tenant()?;
+        let none = || Error::not_found("delivery", id);
+        let found = self
+            .0
+            .modules
+            .notifications
+            .find_delivery(tenant, id)
+            .await?;
+        let found = found.ok_or_else(none)?;
+        let sees = self.sees(caller, tenant, found.event).await?;
+        sees.then_some(found).ok_or_else(none)
+    }
+
+    /// Lists failed deliveries, dead or perhaps sent: newest notification first, of one or of all.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `field-invalid` for a broken cursor.
+    pub async fn failed(
+        &self,
+        caller: &Caller,
+        of: Option<NotificationId>,
+        page: PageRequest,
+    ) -> Result<Page<Delivery>> {
+        require_desk(caller)?;
+        let tenant = caller.tenant()?;
+        let from = page.position::<DeliveryId>()?;
+        let modules = &self.0.modules;
+        let (blocks, _) = modules.dispatch.troubles(tenant, of, from).await?;
+        let visible = self.visible(caller, tenant, &events_of(&blocks)).await?;
+        let mut items = Vec::new();
+        for block in blocks.iter().filter(|block| visible[&block.event]) {
+            for delivery in modules.notifications.deliveries_in(tenant, block) {
+                let failed = matches!(delivery.state, DeliveryState::Dead | DeliveryState::Unknown);
+                if !failed || from.is_some_and(|from| is_before(delivery.id, from)) {
+                    continue;
+                }
+                if items.len() == page.limit as usize {
+                    let next = Some(delivery.id.to_string());
+                    return Ok(Page { items, next });
+                }
+                items.push(delivery);
+            }
+        }
+        // All that one look takes in; what lies behind it is reached by mending or by notification.
+        Ok(Page { items, next: None })
+    }
+
+    /// Groups the newest failed deliveries by what was said of them.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn reasons(&self, caller: &Caller) -> Result<ReasonGroups> {
+        require_desk(caller)?;
+        let tenant = caller.tenant()?;
+        let (blocks, is_cut) = self.0.modules.dispatch.troubles(tenant, None, None).await?;
+        let visible = self.visible(caller, tenant, &events_of(&blocks)).await?;
+        let mut groups = Vec::new();
+        for block in blocks.iter().filter(|block| visible[&block.event]) {
+            group_reasons(&mut groups, block);
+        }
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        Ok(ReasonGroups { groups, is_cut })
+    }
+
+    /// Tries failed deliveries again, or counts them. Each begins anew, with all its tries before it; what its earlier
+    /// attempts came to stays readable.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `field-invalid` for a state that is not tried again.
+    pub async fn retry(&self, caller: &Caller, command: RetryDeliveries) -> Result<Retried> {
+        require_acting(caller)?;
+        let tenant = caller.tenant()?;
+        if !matches!(command.state, DeliveryState::Dead | DeliveryState::Unknown) {
+            return Err(Error::field(
+                "state",
+                "Only `dead` and `unknown` deliveries are tried again by hand.",
+            ));
+        }
+        let dispatch = &self.0.modules.dispatch;
+        let (blocks, is_cut, only) = match command.scope {
+            RetryScope::Delivery(id) => {
+                let none = || Error::not_found("delivery", id);
+                let block = dispatch.block_of(tenant, id).await?.ok_or_else(none)?;
+                if !self.manages(caller, tenant, block.event).await? {
+                    return Err(none());
+                }
+                (vec![block], false, Some(id))
+            }
+            RetryScope::Notification(id) => {
+                let (blocks, is_cut) = dispatch.troubles(tenant, Some(id), None).await?;
+                (blocks, is_cut, None)
+            }
+            RetryScope::Tenant => {
+                let (blocks, is_cut) = dispatch.troubles(tenant, None, None).await?;
+                (blocks, is_cut, None)
+            }
+        };
+        let mut own = HashMap::new();
+        for event in events_of(&blocks) {
+            own.insert(event, self.manages(caller, tenant, event).await?);
+        }
+        let wanted = Wanted {
+            state: command.state,
+            only,
+            reason: command.reason.clone(),
+        };
+        let meant = |dry: &mut Retried| {
+            dry.is_cut = is_cut;
+        };
+        let mut sum = Retried::default();
+        meant(&mut sum);
+        for block in blocks.iter().filter(|block| own[&block.event]) {
+            dispatch
+                .retry(tenant, block, &wanted, true, &mut sum)
+                .await?;
+        }
+        if command.dry_run || sum.matched == 0 {
+            return Ok(sum);
+        }
+        // Written before it is done: nothing is ever done that is not in the audit.
+        let subject = match command.scope {
+            RetryScope::Delivery(id) => format!("delivery {id}"),
+            RetryScope::Notification(id) => format!("notification {id}"),
+            RetryScope::Tenant => match &command.reason {
+                Some(reason) => format!("all {} because of: {reason}", command.state.as_str()),
+                None => format!("all {}", command.state.as_str()),
+            },
+        };
+        let audit = self
+            .audit_entry(caller, "retry", subject, command.why, Some(sum.matched))
+            .await?;
+        dispatch.note(tenant, &audit).await?;
+        let mut sum = Retried::default();
+        meant(&mut sum);
+        for block in blocks.iter().filter(|block| own[&block.event]) {
+            dispatch
+                .retry(tenant, block, &wanted, false, &mut sum)
+                .await?;
+        }
+        Ok(sum)
+    }
+
+    /// Finds by what a text names: a customer's address or id, an event's, notification's or delivery's id, or a mail's
+    /// Message-ID. Each is a look-up by key; nothing is searched through.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn search(&self, caller: &Caller, text: &str) -> Result<Found> {
+        require_desk(caller)?;
+        let tenant = caller.tenant()?;
+        let none = || {
+            Error::new(
+                ErrorCode::NotFound,
+                "Nothing here has this address, id or Message-ID.",
+            )
+        };
+        let modules = &self.0.modules;
+        let text = text.trim();
+        // `<TENANT.NOTIFICATION.BLOCK-INDEX@DOMAIN>`
+        let bare = text.trim_matches(['<', '>']);
+        let of_mail = bare
+            .split_once('@')
+            .and_then(|(key, _)| key.strip_prefix(&format!("{tenant}.")));
+        if let Ok(id) = of_mail.unwrap_or(bare).parse::<DeliveryId>() {
+            let found = self.delivery(caller, id).await?;
+            return Ok(Found::Delivery(Box::new(found)));
+        }
+        if text.contains('@') {
+            let email = EmailAddress::parse("text", text)?;
+            let found = modules.users.find_by_email(tenant, &email).await?;
+            return found.map(Found::User).ok_or_else(none);
+        }
+        if let Ok(id) = text.parse::<NotificationId>()
+            && let Some(head) = modules.notifications.head_of(tenant, id).await?
+        {
+            let sees = self.sees(caller, tenant, head.event).await?;
+            return sees.then_some(Found::Notification(head)).ok_or_else(none);
+        }
+        if let Ok(id) = text.parse::<EventId>()
+            && modules.events.find(tenant, id).await?.is_some()
+        {
+            let sees = self.sees(caller, tenant, id).await?;
+            return sees.then_some(Found::Event(id)).ok_or_else(none);
+        }
+        if let Ok(id) = text.parse()
+            && let Some(user) = modules.users.find(tenant, id).await?
+        {
+            return Ok(Found::User(user));
+        }
+        Err(none())
+    }
+
+    /// Lists what people did about what goes out, newest first, for owners and operators.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found` for an operator who named no tenant, `field-invalid` for a broken cursor.
+    pub async fn audit(&self, caller: &Caller, page: PageRequest) -> Result<Page<AuditEntry>> {
+        caller.require_any(&[Role::Owner], "Only the tenant's owners may read this.")?;
+        self.0.modules.dispatch.audit(caller.tenant()?, &page).await
+    }
+
+    async fn steer(
+        &self,
+        caller: &Caller,
+        id: NotificationId,
+        steering: Steering,
+        why: Label,
+    ) -> Result<()> {
+        require_acting(caller)?;
+        let tenant = caller.tenant()?;
+        let none = || Error::not_found("notification", id);
+        let head = self.0.modules.notifications.head_of(tenant, id).await?;
+        let head = head.ok_or_else(none)?;
+        if !self.manages(caller, tenant, head.event).await? {
+            return Err(Error::forbidden(
+                "Only the event's organizer and the tenant's owners may do this.",
+            ));
+        }
+        let subject = format!("notification {id}");
+        let audit = self
+            .audit_entry(caller, steering.as_str(), subject, why, None)
+            .await?;
+        self.0
+            .modules
+            .dispatch
+            .steer(tenant, id, steering, &audit)
+            .await?;
+        Ok(())
+    }
+
+    async fn audit_entry(
+        &self,
+        caller: &Caller,
+        action: &str,
+        subject: String,
+        why: Label,
+        count: Option<u64>,
+    ) -> Result<AuditEntry> {
+        let who = match (caller.role(), caller.user_id()) {
+            (Role::Operator, _) => "an operator".to_owned(),
+            (_, Some(user)) => {
+                let user = self.0.modules.users.find(caller.tenant()?, user).await?;
+                user.map_or_else(
+                    || "an account that is gone".to_owned(),
+                    |user| format!("{} {}", user.role, user.email),
+                )
+            }
+            _ => "the platform".to_owned(),
+        };
+        Ok(AuditEntry {
+            at: self.0.surroundings.now(),
+            who,
+            action: action.to_owned(),
+            subject,
+            why: why.to_string(),
+            count,
+        })
+    }
+
+    async fn visible_heads(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        page: PageRequest,
+    ) -> Result<Page<NotificationHead>> {
+        let mut heads = self
+            .0
+            .modules
+            .notifications
+            .list(tenant, None, &page)
+            .await?;
+        let mut events: Vec<EventId> = heads.items.iter().map(|head| head.event).collect();
+        events.sort_unstable();
+        events.dedup();
+        let visible = self.visible(caller, tenant, &events).await?;
+        heads.items.retain(|head| visible[&head.event]);
+        Ok(heads)
+    }
+
+    /// Which of some events a caller sees the mails of.
+    async fn visible(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        events: &[EventId],
+    ) -> Result<HashMap<EventId, bool>> {
+        let mut visible = HashMap::new();
+        for event in events {
+            visible.insert(*event, self.sees(caller, tenant, *event).await?);
+        }
+        Ok(visible)
+    }
+
+    async fn sees(&self, caller: &Caller, tenant: &TenantId, event: EventId) -> Result<bool> {
+        if caller.role() == Role::Staff {
+            return Ok(true);
+        }
+        self.manages(caller, tenant, event).await
+    }
+
+    /// Whether a caller manages an event. Reads the event only where that depends on it.
+    async fn manages(&self, caller: &Caller, tenant: &TenantId, event: EventId) -> Result<bool> {
+        if caller.role() != Role::Organizer {
+            return Ok(caller.require_manager(None).is_ok());
+        }
+        let found = self.0.modules.events.find(tenant, event).await?;
+        Ok(found.is_some_and(|event| caller.require_manager(event.organizer).is_ok()))
+    }
+}
+
+/// Refuses all but those who look after what goes out.
+fn require_desk(caller: &Caller) -> Result<()> {
+    caller.require_any(
+        &[Role::Owner, Role::Organizer, Role::Staff],
+        "Only those who run events here may see this.",
+    )
+}
+
+/// Refuses all but those who may do something about it: staff only look.
+fn require_acting(caller: &Caller) -> Result<()> {
+    caller.require_any(
+        &[Role::Owner, Role::Organizer],
+        "Only those who run events here may do this.",
+    )
+}
+
+/// Whether a delivery stands before another in the same block.
+fn is_before(id: DeliveryId, other: DeliveryId) -> bool {
+    (id.notification(), id.block()) == (other.notification(), other.block())
+        && id.index() < other.index()
+}

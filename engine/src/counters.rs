@@ -1,0 +1,185 @@
+//! What this process did since it started, counted where it happens: for whoever shows or exports it.
+//!
+//! Called by the database handle and the worker's use cases. Relaxed atomics: a count never decides anything.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::{
+    ports::{Lane, MailOutcome},
+    types::MailCounts,
+};
+
+/// Upper bounds of the classes of durations, in milliseconds: from a mail on loopback to a server that is waited for.
+pub const DURATION_BOUNDS_MILLISECONDS: [u64; 12] =
+    [1, 2, 5, 10, 25, 50, 100, 250, 1_000, 5_000, 15_000, 60_000];
+
+/// Durations by class.
+#[derive(Debug, Default)]
+struct Durations {
+    classes: [AtomicU64; DURATION_BOUNDS_MILLISECONDS.len() + 1],
+    sum_microseconds: AtomicU64,
+}
+
+/// Durations as they were counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DurationCounts {
+    /// How many ended within each of [`DURATION_BOUNDS_MILLISECONDS`] and not within the one before; the last is for all above.
+    pub classes: Vec<u64>,
+    /// Their sum.
+    pub sum_microseconds: u64,
+}
+
+impl Durations {
+    fn add(&self, duration: Duration) {
+        let milliseconds = duration.as_millis();
+        let class = DURATION_BOUNDS_MILLISECONDS
+            .iter()
+            .position(|bound| milliseconds <= u128::from(*bound))
+            .unwrap_or(DURATION_BOUNDS_MILLISECONDS.len());
+        self.classes[class].fetch_add(1, Ordering::Relaxed);
+        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.sum_microseconds
+            .fetch_add(microseconds, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> DurationCounts {
+        DurationCounts {
+            classes: self.classes.iter().map(load).collect(),
+            sum_microseconds: load(&self.sum_microseconds),
+        }
+    }
+}
+
+/// The counters of a lane.
+#[derive(Debug, Default)]
+struct LaneCounters {
+    sent: AtomicU64,
+    refused: AtomicU64,
+    deferred: AtomicU64,
+    unknown: AtomicU64,
+    sending: Durations,
+    fetched: AtomicU64,
+}
+
+/// A lane's counts since the process started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneCounts {
+    /// Which lane.
+    pub lane: Lane,
+    /// How mails ended.
+    pub mails: MailCounts,
+    /// How long handing a mail over took.
+    pub sending: DurationCounts,
+    /// Tasks fetched from the queue.
+    pub fetched: u64,
+}
+
+/// What a process did since it started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// By lane.
+    pub lanes: Vec<LaneCounts>,
+    /// Recipients that fan-outs listed.
+    pub recipients_listed: u64,
+    /// Transactions that met somebody else's write.
+    pub store_conflicts: u64,
+    /// Of those, how many were tried again by the store's own step.
+    pub store_retries: u64,
+    /// Scripts whose answer was lost.
+    pub store_lost: u64,
+    /// Scripts run.
+    pub store_scripts: u64,
+}
+
+/// The counters of a process.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    transactional: LaneCounters,
+    bulk: LaneCounters,
+    pub(crate) recipients_listed: AtomicU64,
+    pub(crate) store_conflicts: AtomicU64,
+    pub(crate) store_retries: AtomicU64,
+    pub(crate) store_lost: AtomicU64,
+    pub(crate) store_scripts: AtomicU64,
+}
+
+impl Counters {
+    /// Counts a mail that was handed over, or not.
+    pub(crate) fn mail(&self, lane: Lane, outcome: &MailOutcome, took: Duration) {
+        let lane = self.lane(lane);
+        let counter = match outcome {
+            MailOutcome::Sent { .. } => &lane.sent,
+            MailOutcome::Refused { .. } => &lane.refused,
+            MailOutcome::Deferred { .. } => &lane.deferred,
+            MailOutcome::Unknown { .. } => &lane.unknown,
+        };
+        count(counter, 1);
+        lane.sending.add(took);
+    }
+
+    /// Counts tasks that were fetched.
+    pub(crate) fn fetched(&self, lane: Lane, tasks: usize) {
+        count(&self.lane(lane).fetched, tasks as u64);
+    }
+
+    /// How the mails of both lanes ended.
+    pub(crate) fn mails(&self) -> MailCounts {
+        let [first, second] = Lane::ALL.map(|lane| self.lane(lane).mails());
+        MailCounts {
+            sent: first.sent + second.sent,
+            refused: first.refused + second.refused,
+            deferred: first.deferred + second.deferred,
+            unknown: first.unknown + second.unknown,
+        }
+    }
+
+    pub(crate) fn read(&self) -> Counts {
+        let lanes = Lane::ALL.map(|lane| {
+            let counters = self.lane(lane);
+            LaneCounts {
+                lane,
+                mails: counters.mails(),
+                sending: counters.sending.read(),
+                fetched: load(&counters.fetched),
+            }
+        });
+        Counts {
+            lanes: lanes.to_vec(),
+            recipients_listed: load(&self.recipients_listed),
+            store_conflicts: load(&self.store_conflicts),
+            store_retries: load(&self.store_retries),
+            store_lost: load(&self.store_lost),
+            store_scripts: load(&self.store_scripts),
+        }
+    }
+
+    fn lane(&self, lane: Lane) -> &LaneCounters {
+        match lane {
+            Lane::Transactional => &self.transactional,
+            Lane::Bulk => &self.bulk,
+        }
+    }
+}
+
+impl LaneCounters {
+    fn mails(&self) -> MailCounts {
+        MailCounts {
+            sent: load(&self.sent),
+            refused: load(&self.refused),
+            deferred: load(&self.deferred),
+            unknown: load(&self.unknown),
+        }
+    }
+}
+
+/// Adds to a counter.
+pub(crate) fn count(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

@@ -1,0 +1,449 @@
+//! The rules of looking after what goes out: pausing, cancelling, trying again, and how everything stands.
+//!
+//! Called by app_modules and the worker's use cases. Calls the dispatch and notifications repositories.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use super::{
+    Surroundings,
+    repositories::{
+        DispatchRepository, NotificationsRepository, SystemScope, Trouble, pause_after_conflict,
+    },
+};
+use crate::{
+    Error, ErrorCode, Result,
+    types::{
+        Attempt, AuditEntry, Block, DeliveryId, DeliveryState, EventId, Lane, LaneSight,
+        MailCounts, NotificationId, NotificationStatus, Owed, OwedPart, Page, PageRequest,
+        ReasonGroup, Retried, StoredNotification, TenantId, WorkerSight,
+    },
+};
+
+/// Tries to write a notification that others write too: a fan-out does with every chunk.
+const ATTEMPTS_MAX: u32 = 16;
+/// Pieces of owed work that are counted for a look; what is beyond is said to be there.
+const OWED_COUNTED_MAX: u32 = 1_000;
+/// Blocks with failed deliveries that one call looks at: 16,000 deliveries.
+pub(crate) const TROUBLES_MAX: u32 = 500;
+/// Blocks read at once.
+const BLOCKS_READ: usize = 50;
+/// Worker processes that are shown.
+const WORKERS_MAX: u32 = 200;
+/// Without a sign of life for this long a worker is taken for dead; it gives one every five seconds. By wall clocks,
+/// because it only colours a page: no lease depends on it.
+const ALIVE_WITHIN: Duration = Duration::from_secs(20);
+/// A worker that is silent for this long is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+/// Groups of reasons that are told apart; others are counted with the last.
+const GROUPS_MAX: usize = 100;
+
+/// What becomes of a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steering {
+    Pause,
+    Resume,
+    Cancel,
+}
+
+impl Steering {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// Which deliveries of the blocks that are looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) state: DeliveryState,
+    pub(crate) only: Option<DeliveryId>,
+    pub(crate) reason: Option<String>,
+}
+
+impl Wanted {
+    fn matches(&self, block: &Block, index: usize) -> bool {
+        let entry = &block.entries[index];
+        let reason = entry.reason.as_deref().unwrap_or_default();
+        entry.state == self.state
+            && self
+                .only
+                .is_none_or(|only| only == block.delivery_id(index))
+            && self
+                .reason
+                .as_ref()
+                .is_none_or(|wanted| *wanted == reason_class(reason))
+    }
+}
+
+pub(crate) struct DispatchModule {
+    repository: DispatchRepository,
+    notifications: Arc<NotificationsRepository>,
+    surroundings: Surroundings,
+    started_at: Timestamp,
+}
+
+impl DispatchModule {
+    pub(super) fn new(
+        repository: DispatchRepository,
+        notifications: Arc<NotificationsRepository>,
+        surroundings: Surroundings,
+    ) -> Self {
+        Self {
+            repository,
+            notifications,
+            started_at: surroundings.now(),
+            surroundings,
+        }
+    }
+
+    /// Pauses, resumes or cancels a bulk notification. What is so already stays so.
+    pub(crate) async fn steer(
+        &self,
+        tenant: &TenantId,
+        id: NotificationId,
+        steering: Steering,
+        audit: &AuditEntry,
+    ) -> Result<StoredNotification> {
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            let found = self.notifications.find(tenant, id).await?;
+            let before = found.ok_or_else(|| Error::not_found("notification", id))?;
+            let mut after = before.clone();
+            match steering {
+                Steering::Pause => after.is_paused = true,
+                Steering::Resume => after.is_paused = false,
+                Steering::Cancel => {
+                    after.status = NotificationStatus::Cancelled;
+                    // What waits is to find out that it is not wanted.
+                    after.is_paused = false;
+                }
+            }
+            if before.status == NotificationStatus::Superseded {
+                return Err(Error::new(
+                    ErrorCode::NotificationOver,
+                    "Something newer has overtaken this notification.",
+                ));
+            }
+            if before.status == NotificationStatus::Cancelled && steering != Steering::Cancel {
+                return Err(Error::new(
+                    ErrorCode::NotificationOver,
+                    "This notification was cancelled.",
+                ));
+            }
+            if after == before {
+                return Ok(before);
+            }
+            let listing = matches!(
+                after.status,
+                NotificationStatus::Scheduled | NotificationStatus::FanningOut
+            );
+            let owed = (steering == Steering::Resume && listing).then(|| Owed {
+                due_at: self.surroundings.now().max(after.due_at),
+                tenant: tenant.clone(),
+                notification: id,
+                part: OwedPart::FanOut,
+                lane: Lane::Bulk,
+                published: false,
+            });
+            let audited = (self.surroundings.next_id(), audit);
+            let written = self
+                .repository
+                .replace_notification(tenant, &after, owed.as_ref(), audited)
+                .await?;
+            if written {
+                self.surroundings.owed.notify_one();
+                return Ok(after);
+            }
+        }
+        Err(Error::new(
+            ErrorCode::ConflictTryAgain,
+            "The notification kept changing; send the request again.",
+        )
+        .retry_after(Duration::from_secs(1)))
+    }
+
+    /// Blocks with failed deliveries, newest notification first: up to [`TROUBLES_MAX`], and whether there are more.
+    pub(crate) async fn troubles(
+        &self,
+        tenant: &TenantId,
+        of: Option<NotificationId>,
+        from: Option<DeliveryId>,
+    ) -> Result<(Vec<Block>, bool)> {
+        let from = from.map(|id| (id.notification(), id.block()));
+        let mut found = self
+            .repository
+            .troubles(tenant, of, from, TROUBLES_MAX + 1)
+            .await?;
+        let is_cut = found.len() > TROUBLES_MAX as usize;
+        found.truncate(TROUBLES_MAX as usize);
+        let places: Vec<_> = found
+            .iter()
+            .map(|one| (one.notification, one.block))
+            .collect();
+        Ok((self.blocks(tenant, &places).await?, is_cut))
+    }
+
+    /// Some blocks, in the order they are named; any number of them, read a few at a time.
+    async fn blocks(
+        &self,
+        tenant: &TenantId,
+        places: &[(NotificationId, u32)],
+    ) -> Result<Vec<Block>> {
+        let mut blocks = Vec::with_capacity(places.len());
+        for places in places.chunks(BLOCKS_READ) {
+            let found = self.notifications.find_blocks(tenant, places).await?;
+            let mut found: HashMap<_, Block> = found
+                .into_iter()
+                .map(|block| ((block.notification, block.number), block))
+                .collect();
+            blocks.extend(places.iter().filter_map(|place| found.remove(place)));
+        }
+        Ok(blocks)
+    }
+
+    /// The block of one delivery.
+    pub(crate) async fn block_of(
+        &self,
+        tenant: &TenantId,
+        id: DeliveryId,
+    ) -> Result<Option<Block>> {
+        let places = [(id.notification(), id.block())];
+        Ok(self.blocks(tenant, &places).await?.pop())
+    }
+
+    /// Sets failed deliveries of a block waiting again, with all their tries before them; or, `dry_run`, counts them.
+    pub(crate) async fn retry(
+        &self,
+        tenant: &TenantId,
+        block: &Block,
+        wanted: &Wanted,
+        dry_run: bool,
+        sum: &mut Retried,
+    ) -> Result<()> {
+        let mut after = block.clone();
+        let mut matched = 0;
+        for index in 0..block.entries.len() {
+            if !wanted.matches(block, index) {
+                continue;
+            }
+            matched += 1;
+            let entry = &mut after.entries[index];
+            if let (Some(at), Some(reply)) = (entry.at.take(), entry.reason.take()) {
+                entry.remember(Attempt {
+                    at,
+                    state: entry.state,
+                    reply,
+                });
+            }
+            entry.state = DeliveryState::Queued;
+            entry.reason = Some("to be tried again, by hand".to_owned());
+            (entry.attempts, entry.lost, entry.next_at) = (0, 0, None);
+        }
+        sum.matched += matched;
+        if matched == 0 || dry_run {
+            return Ok(());
+        }
+        after.claims = 0;
+        let owed = Owed {
+            due_at: self.surroundings.now(),
+            tenant: tenant.clone(),
+            notification: block.notification,
+            part: OwedPart::Block(block.number),
+            lane: match block.kind.is_transactional() {
+                true => Lane::Transactional,
+                false => Lane::Bulk,
+            },
+            published: false,
+        };
+        let is_free = block.claim.is_none();
+        if is_free && self.repository.retry_block(tenant, &after, &owed).await? {
+            sum.retried += matched;
+            self.surroundings.owed.notify_one();
+        } else {
+            sum.busy += matched;
+        }
+        Ok(())
+    }
+
+    /// Writes down what somebody is about to do.
+    pub(crate) async fn note(&self, tenant: &TenantId, audit: &AuditEntry) -> Result<()> {
+        let serial = self.surroundings.next_id();
+        self.repository.insert_audit(tenant, serial, audit).await
+    }
+
+    /// What people did, newest first.
+    pub(crate) async fn audit(
+        &self,
+        tenant: &TenantId,
+        page: &PageRequest,
+    ) -> Result<Page<AuditEntry>> {
+        let before = page.position::<Ulid>()?;
+        let rows = self
+            .repository
+            .audit(tenant, before, page.limit + 1)
+            .await?;
+        let rows = page.cut(rows, |(serial, _)| serial.to_string());
+        Ok(rows.map(|(_, entry)| entry))
+    }
+
+    /// How many failed deliveries a tenant has, or, for none, all have: dead, perhaps sent, and whether there are more.
+    pub(crate) async fn failed(&self, tenant: Option<&TenantId>) -> Result<(u64, u64, bool)> {
+        let limit = TROUBLES_MAX + 1;
+        let found = match tenant {
+            Some(tenant) => self.repository.troubles(tenant, None, None, limit).await?,
+            None => self.repository.troubles_of_all(scope(), limit).await?,
+        };
+        let sum = |count: fn(&Trouble) -> u32| found.iter().map(|one| u64::from(count(one))).sum();
+        Ok((
+            sum(|one| one.dead),
+            sum(|one| one.unknown),
+            found.len() > TROUBLES_MAX as usize,
+        ))
+    }
+
+    /// How much is owed in each lane, and since when.
+    pub(crate) async fn owed(&self) -> Result<Vec<LaneSight>> {
+        let rows = self.repository.owed(scope(), OWED_COUNTED_MAX).await?;
+        let now = self.surroundings.now();
+        let is_cut = rows.len() >= OWED_COUNTED_MAX as usize;
+        Ok(Lane::ALL
+            .into_iter()
+            .map(|lane| {
+                let of_lane: Vec<&Owed> = rows.iter().filter(|owed| owed.lane == lane).collect();
+                let is_later = |owed: &&&Owed| owed.due_at > now;
+                // A reminder is owed months ahead; what its blocks say, or what is due, has waited.
+                let waits = |owed: &&&Owed| owed.part != OwedPart::FanOut || owed.due_at <= now;
+                let oldest = of_lane.iter().filter(waits).map(|owed| owed.notification);
+                LaneSight {
+                    lane,
+                    waiting: None,
+                    in_flight: None,
+                    owed: of_lane.len() as u64,
+                    later: of_lane.iter().filter(is_later).count() as u64,
+                    is_cut,
+                    oldest_at: oldest.min().map(super::notifications::caused_at),
+                }
+            })
+            .collect())
+    }
+
+    /// Writes this worker's sign of life.
+    pub(crate) async fn beat(&self, worker: &str, mails: MailCounts) -> Result<()> {
+        let now = self.surroundings.now();
+        let sight = WorkerSight {
+            id: worker.to_owned(),
+            started_at: self.started_at,
+            at: now,
+            is_alive: true,
+            mails,
+        };
+        let expires_at = now.checked_add(FORGOTTEN_AFTER).map_err(Error::internal)?;
+        self.repository
+            .write_worker(scope(), &sight, expires_at)
+            .await
+    }
+
+    /// Says that this worker has ended.
+    pub(crate) async fn ended(&self, worker: &str) -> Result<()> {
+        self.repository.remove_worker(scope(), worker).await
+    }
+
+    /// Worker processes, the newest first.
+    pub(crate) async fn workers(&self) -> Result<Vec<WorkerSight>> {
+        let now = self.surroundings.now();
+        let mut workers = self.repository.workers(scope(), WORKERS_MAX).await?;
+        for worker in &mut workers {
+            let silent = Duration::try_from(now.duration_since(worker.at)).unwrap_or_default();
+            worker.is_alive = silent < ALIVE_WITHIN;
+        }
+        workers.sort_by_key(|worker| std::cmp::Reverse(worker.started_at));
+        Ok(workers)
+    }
+}
+
+/// For operators, who look across tenants, and for worker processes, which belong to none.
+fn scope() -> SystemScope {
+    SystemScope::new()
+}
+
+/// Adds a block's failed deliveries to groups by reason.
+pub(crate) fn group_reasons(groups: &mut Vec<ReasonGroup>, block: &Block) {
+    for (index, entry) in block.entries.iter().enumerate() {
+        if !matches!(entry.state, DeliveryState::Dead | DeliveryState::Unknown) {
+            continue;
+        }
+        let said = entry.reason.clone().unwrap_or_default();
+        let reason = reason_class(&said);
+        let is_full = groups.len() >= GROUPS_MAX;
+        let known = groups
+            .iter_mut()
+            .find(|group| group.reason == reason && group.state == entry.state);
+        match known {
+            Some(group) => group.count += 1,
+            None if is_full => {
+                if let Some(last) = groups.last_mut() {
+                    last.count += 1;
+                }
+            }
+            None => groups.push(ReasonGroup {
+                reason,
+                state: entry.state,
+                count: 1,
+                example: block.delivery_id(index),
+                example_reason: said,
+            }),
+        }
+    }
+}
+
+/// The events that some blocks are about, each once.
+pub(crate) fn events_of(blocks: &[Block]) -> Vec<EventId> {
+    let mut events: Vec<EventId> = blocks.iter().map(|block| block.event).collect();
+    events.sort_unstable();
+    events.dedup();
+    events
+}
+
+/// A reply without what differs between mails: reply code and class of a mail server stay, words with an address or a
+/// number in them do not. At most 120 characters.
+fn reason_class(reply: &str) -> String {
+    let mut class = String::new();
+    for (index, word) in reply.split_whitespace().take(16).enumerate() {
+        let differs = word.contains('@') || word.bytes().any(|byte| byte.is_ascii_digit());
+        let is_code = index < 2
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if !class.is_empty() {
+            class.push(' ');
+        }
+        class.push_str(if differs && !is_code { "…" } else { word });
+    }
+    class.chars().take(120).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_the_same_for_different_people_and_keep_their_codes() {
+        let said = [
+            "550 5.1.1 <ann@north.test> no mailbox here by that name",
+            "550 5.1.1 <ben@north.test> no mailbox here by that name",
+        ];
+        let classes = said.map(reason_class);
+        assert_eq!(classes[0], "550 5.1.1 … no mailbox here by that name");
+        assert_eq!(classes[0], classes[1]);
+        assert_ne!(classes[0], reason_class("552 5.2.2 <ann@north.test> full"));
+        assert_eq!(reason_class(""), "");
+    }
+}

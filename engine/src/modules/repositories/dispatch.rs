@@ -1,0 +1,254 @@
+//! Storage steps of looking after what goes out: what failed, trying it again, what people did, worker processes.
+//!
+//! Called by the dispatch module; calls models.
+
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use super::{
+    db::{Db, Script, StepError, SystemScope},
+    events::add_notification_change,
+    inventory::NOTIFICATION_MOVED,
+    models::{
+        AuditRow, BlockProgress, BlockRow, NotificationRow, OutboxRow, TroubleRow, WorkerRow,
+        millisecond,
+    },
+    notifications::add_owed,
+};
+use crate::{
+    Error, Result,
+    types::{AuditEntry, Block, NotificationId, Owed, StoredNotification, TenantId, WorkerSight},
+};
+
+/// The word a transaction stops with when a block is no longer what the step was decided on, or in a worker's hand.
+const BLOCK_MOVED: &str = "block-moved";
+
+pub(in crate::modules) struct DispatchRepository {
+    db: Db,
+}
+
+/// A block with failed deliveries, and how many.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::modules) struct Trouble {
+    pub(in crate::modules) notification: NotificationId,
+    pub(in crate::modules) block: u32,
+    pub(in crate::modules) dead: u32,
+    pub(in crate::modules) unknown: u32,
+}
+
+impl DispatchRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Up to `limit` blocks of a tenant with failed deliveries, newest notification first, from one of them on, or all of one
+    /// notification.
+    pub(in crate::modules) async fn troubles(
+        &self,
+        tenant: &TenantId,
+        of: Option<NotificationId>,
+        from: Option<(NotificationId, u32)>,
+        limit: u32,
+    ) -> Result<Vec<Trouble>> {
+        let mut script = Script::of(tenant);
+        let limit = script.bind(i64::from(limit));
+        let of = of.map(|of| script.bind(TroubleRow::place(of)));
+        let start = match (from, &of) {
+            (Some((notification, block)), _) => {
+                let notification = script.bind(TroubleRow::place(notification));
+                let block = script.bind(i64::from(block));
+                format!("[$tenant, {notification}, {block}]")
+            }
+            (None, Some(of)) => format!("[$tenant, {of}]"),
+            (None, None) => "[$tenant]".to_owned(),
+        };
+        let end = match &of {
+            Some(of) => format!("[$tenant, {of}, ..]"),
+            None => "[$tenant, ..]".to_owned(),
+        };
+        let index = script.push(format!(
+            "SELECT * FROM type::record('trouble', {start}..{end}) LIMIT {limit}"
+        ));
+        read_troubles(self.db.run_retrying(&script).await?.rows(index)?)
+    }
+
+    /// Up to `limit` blocks of all tenants with failed deliveries.
+    pub(in crate::modules) async fn troubles_of_all(
+        &self,
+        scope: SystemScope,
+        limit: u32,
+    ) -> Result<Vec<Trouble>> {
+        let mut script = Script::across_tenants(scope);
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!("SELECT * FROM trouble LIMIT {limit}"));
+        read_troubles(self.db.run_retrying(&script).await?.rows(index)?)
+    }
+
+    /// Up to `limit` pieces of work that are owed, in the order they are due, of all tenants.
+    pub(in crate::modules) async fn owed(
+        &self,
+        scope: SystemScope,
+        limit: u32,
+    ) -> Result<Vec<Owed>> {
+        let mut script = Script::across_tenants(scope);
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!("SELECT * FROM outbox LIMIT {limit}"));
+        let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(OutboxRow::into_type).collect()
+    }
+
+    /// Writes a notification if it is still as it was seen, what it owes from now on, and who did it: 3 rows. Answers
+    /// whether it was.
+    pub(in crate::modules) async fn replace_notification(
+        &self,
+        tenant: &TenantId,
+        notification: &StoredNotification,
+        owed: Option<&Owed>,
+        (serial, audit): (Ulid, &AuditEntry),
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        add_notification_change(&mut script, tenant, notification);
+        add_owed(&mut script, owed.map_or(&[], std::slice::from_ref));
+        add_audit(&mut script, tenant, serial, audit);
+        match self.db.run(&script).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_guard(NOTIFICATION_MOVED) => Ok(false),
+            Err(StepError::Conflict) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes a block whose failed deliveries wait again, if it is still as it was seen and in nobody's hand, and owes
+    /// it: at most 4 rows. Answers whether it was. Whoever remembers the sum of its notification's deliveries counts anew.
+    pub(in crate::modules) async fn retry_block(
+        &self,
+        tenant: &TenantId,
+        block: &Block,
+        owed: &Owed,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        let key = script.bind(BlockRow::key(tenant, block.notification, block.number));
+        let progress = script.bind(BlockProgress::of(block, block.revision + 1)?);
+        let seen = script.bind(block.revision);
+        script.push(format!(
+            "LET $written = (UPDATE {key} MERGE {progress} WHERE revision = {seen} AND claim = NONE RETURN VALUE revision)"
+        ));
+        script.push(format!(
+            "IF array::len($written) = 0 {{ THROW '{BLOCK_MOVED}' }}"
+        ));
+        let trouble = script.bind(TroubleRow::key(tenant, block.notification, block.number));
+        match TroubleRow::of(tenant, block) {
+            Some(row) => {
+                let row = script.bind(row);
+                script.push(format!("UPSERT {trouble} CONTENT {row} RETURN NONE"))
+            }
+            None => script.push(format!("DELETE {trouble} RETURN NONE")),
+        };
+        let notification = script.bind(NotificationRow::key(tenant, block.notification));
+        script.push(format!(
+            "UPDATE {notification} SET revision += 1, reopened = (reopened ?? 0) + 1 RETURN NONE"
+        ));
+        add_owed(&mut script, std::slice::from_ref(owed));
+        match self.db.run_retrying(&script).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_guard(BLOCK_MOVED) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes down what somebody is about to do: 1 row.
+    pub(in crate::modules) async fn insert_audit(
+        &self,
+        tenant: &TenantId,
+        serial: Ulid,
+        audit: &AuditEntry,
+    ) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        add_audit(&mut script, tenant, serial, audit);
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// Up to `limit` of what people did before one entry, newest first.
+    pub(in crate::modules) async fn audit(
+        &self,
+        tenant: &TenantId,
+        before: Option<Ulid>,
+        limit: u32,
+    ) -> Result<Vec<(Ulid, AuditEntry)>> {
+        let mut script = Script::of(tenant);
+        let start = match before {
+            Some(before) => {
+                let before = script.bind(AuditRow::place(before));
+                format!("[$tenant, {before}]>")
+            }
+            None => "[$tenant]".to_owned(),
+        };
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('audit', {start}..[$tenant, ..]) LIMIT {limit}"
+        ));
+        let rows: Vec<AuditRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(AuditRow::into_type).collect()
+    }
+
+    /// Writes a worker's sign of life: 1 row.
+    pub(in crate::modules) async fn write_worker(
+        &self,
+        scope: SystemScope,
+        worker: &WorkerSight,
+        expires_at: Timestamp,
+    ) -> Result<()> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let key = script.bind(WorkerRow::key(&worker.id));
+        let row = script.bind(WorkerRow::of(worker, millisecond(expires_at)));
+        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// Forgets a worker that ended: 1 row.
+    pub(in crate::modules) async fn remove_worker(
+        &self,
+        scope: SystemScope,
+        worker: &str,
+    ) -> Result<()> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let key = script.bind(WorkerRow::key(worker));
+        script.push(format!("DELETE {key} RETURN NONE"));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// Up to `limit` worker processes that did not end properly or live.
+    pub(in crate::modules) async fn workers(
+        &self,
+        scope: SystemScope,
+        limit: u32,
+    ) -> Result<Vec<WorkerSight>> {
+        let mut script = Script::across_tenants(scope);
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!("SELECT * FROM worker_process LIMIT {limit}"));
+        let rows: Vec<WorkerRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(WorkerRow::into_type).collect()
+    }
+}
+
+/// Adds what somebody did: 1 row.
+fn add_audit(script: &mut Script, tenant: &TenantId, serial: Ulid, audit: &AuditEntry) {
+    let row = script.bind(AuditRow::of(tenant, serial, audit));
+    script.push(format!("INSERT INTO audit {row} RETURN NONE"));
+}
+
+fn read_troubles(rows: Vec<TroubleRow>) -> Result<Vec<Trouble>> {
+    let read = |row: TroubleRow| {
+        let (notification, block) = row.block()?;
+        Ok::<_, Error>(Trouble {
+            notification,
+            block,
+            dead: row.dead,
+            unknown: row.unknown,
+        })
+    };
+    rows.into_iter().map(read).collect()
+}

@@ -1,0 +1,26 @@
+//! A worker's sign of life: one small row, written anew every few seconds, so that a lane without workers is seen.
+//!
+//! Nothing depends on it but what people are shown.
+
+use std::time::Duration;
+
+use super::LoopContext;
+use crate::app_modules::Queues;
+
+/// Four signs fit into the time after which a worker is shown as gone.
+const EVERY: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(queues: Queues, context: LoopContext) {
+    loop {
+        context.pulse.beat();
+        if let Err(error) = queues.beat().await {
+            tracing::warn!(error = ?error, "a worker's sign of life was not written");
+        }
+        if !context.pause(EVERY).await {
+            break;
+        }
+    }
+    if let Err(error) = queues.ended().await {
+        tracing::warn!(error = ?error, "a worker's end was not written; it is forgotten in minutes");
+    }
+}

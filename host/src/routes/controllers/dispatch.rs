@@ -1,0 +1,277 @@
+//! Looking after what goes out: how it stands, what failed, stopping it and trying again.
+
+mod responses;
+
+use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
+use boxoffice_engine::{
+    Caller, DeliveryId, DeliveryState, Engine, Error, Label, NotificationId, RetryDeliveries,
+    RetryScope,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+pub(super) use responses::SightResponse;
+use responses::{AuditEntryResponse, FoundResponse, ReasonGroupsResponse, RetriedResponse};
+
+use super::{
+    Answer, PageResponse,
+    notifications::{DeliveryResponse, NotificationHeadResponse},
+};
+use crate::routes::extract::{AsCaller, AsWatcher, AtPage, Id, Json, PageParams};
+
+/// Does something to a notification.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct SteerRequest {
+    /// Why; kept in the audit. One line.
+    #[schema(example = "wrong date in it")]
+    why: String,
+}
+
+/// Tries failed deliveries again, or counts them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct RetryRequest {
+    /// `dead`, or `unknown`: a mail that was perhaps sent may then come twice.
+    #[schema(example = "dead")]
+    state: String,
+    /// Only this one.
+    delivery_id: Option<String>,
+    /// Only those of this notification.
+    notification_id: Option<String>,
+    /// Only those of this group of reasons, as `GET /api/admin/reasons` names it.
+    reason: Option<String>,
+    /// Only count what would be tried again.
+    #[serde(default)]
+    dry_run: bool,
+    /// Why; kept in the audit. One line.
+    #[schema(example = "mailbox is back")]
+    why: String,
+}
+
+impl RetryRequest {
+    fn command(self) -> Result<RetryDeliveries, Error> {
+        let at = |field: &'static str| {
+            move |error: Error| Error::field(field, error.detail().to_owned())
+        };
+        let scope = match (self.delivery_id, self.notification_id) {
+            (Some(_), Some(_)) => {
+                return Err(Error::field(
+                    "deliveryId",
+                    "Name a delivery or a notification, not both.",
+                ));
+            }
+            (Some(id), None) => RetryScope::Delivery(id.parse().map_err(at("deliveryId"))?),
+            (None, Some(id)) => RetryScope::Notification(id.parse().map_err(at("notificationId"))?),
+            (None, None) => RetryScope::Tenant,
+        };
+        let state: DeliveryState = self
+            .state
+            .parse()
+            .map_err(|_| Error::field("state", "It is `dead` or `unknown`."))?;
+        Ok(RetryDeliveries {
+            scope,
+            state,
+            reason: self.reason,
+            dry_run: self.dry_run,
+            why: Label::parse("why", &self.why)?,
+        })
+    }
+}
+
+/// Finds something by what names it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct SearchRequest {
+    /// A customer's address or id, an event's, notification's or delivery's id, or a mail's Message-ID.
+    #[schema(example = "ann@example.org")]
+    text: String,
+}
+
+/// Shows how everything stands
+///
+/// Lanes are told to operators. Without a tenant an operator sees the failures of all.
+#[utoipa::path(get, path = "/api/admin/sight", tag = "dispatch",
+    responses((status = 200, body = SightResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn sight(
+    State(engine): State<Engine>,
+    AsWatcher(caller): AsWatcher,
+) -> Answer<JsonAnswer<SightResponse>> {
+    Ok(JsonAnswer(engine.dispatch().sight(&caller).await?.into()))
+}
+
+/// Lists the tenant's notifications, newest first
+///
+/// Organizers see those of their own events; a page may hold fewer than its limit and still have a next one.
+#[utoipa::path(get, path = "/api/admin/notifications", tag = "dispatch", params(PageParams),
+    responses((status = 200, body = PageResponse<NotificationHeadResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn notifications(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<NotificationHeadResponse>>> {
+    let page = engine.dispatch().notifications(&caller, page).await?;
+    Ok(PageResponse::of(page, NotificationHeadResponse::from))
+}
+
+/// Stops a notification for a while
+///
+/// Nothing more of it goes out until it is resumed, but what is on a connection at that moment.
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/pause", tag = "dispatch", request_body = SteerRequest,
+    params(("id" = String, Path, description = "Which notification")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
+pub(in crate::routes) async fn pause(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(id): Id<NotificationId>,
+    Json(request): Json<SteerRequest>,
+) -> Answer<StatusCode> {
+    let why = Label::parse("why", &request.why)?;
+    engine.dispatch().pause(&caller, id, why).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets a paused notification go on
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/resume", tag = "dispatch", request_body = SteerRequest,
+    params(("id" = String, Path, description = "Which notification")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
+pub(in crate::routes) async fn resume(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(id): Id<NotificationId>,
+    Json(request): Json<SteerRequest>,
+) -> Answer<StatusCode> {
+    let why = Label::parse("why", &request.why)?;
+    engine.dispatch().resume(&caller, id, why).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Stops a notification for good
+///
+/// What has not gone out becomes `suppressed`.
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/cancel", tag = "dispatch", request_body = SteerRequest,
+    params(("id" = String, Path, description = "Which notification")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
+pub(in crate::routes) async fn cancel(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(id): Id<NotificationId>,
+    Json(request): Json<SteerRequest>,
+) -> Answer<StatusCode> {
+    let why = Label::parse("why", &request.why)?;
+    engine.dispatch().cancel(&caller, id, why).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists failed deliveries, newest notification first
+#[utoipa::path(get, path = "/api/admin/failed", tag = "dispatch", params(PageParams),
+    responses((status = 200, body = PageResponse<DeliveryResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn failed(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<DeliveryResponse>>> {
+    failed_of(&engine, &caller, None, page).await
+}
+
+/// Lists a notification's failed deliveries
+#[utoipa::path(get, path = "/api/admin/notifications/{id}/failed", tag = "dispatch",
+    params(("id" = String, Path, description = "Which notification"), PageParams),
+    responses((status = 200, body = PageResponse<DeliveryResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn failed_of_notification(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(id): Id<NotificationId>,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<DeliveryResponse>>> {
+    // Somebody who may not see the notification is told so; an empty list would say that all is well.
+    engine.notifications().show(&caller, id).await?;
+    failed_of(&engine, &caller, Some(id), page).await
+}
+
+/// Groups failed deliveries by what was said of them
+#[utoipa::path(get, path = "/api/admin/reasons", tag = "dispatch",
+    responses((status = 200, body = ReasonGroupsResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn reasons(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+) -> Answer<JsonAnswer<ReasonGroupsResponse>> {
+    Ok(JsonAnswer(engine.dispatch().reasons(&caller).await?.into()))
+}
+
+/// Tries failed deliveries again, or counts them
+///
+/// Without a delivery or notification: those of the tenant, as far as one call looks. Each begins anew, with all its tries
+/// before it.
+#[utoipa::path(post, path = "/api/admin/retries", tag = "dispatch", request_body = RetryRequest,
+    responses((status = 200, body = RetriedResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn retry(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Json(request): Json<RetryRequest>,
+) -> Answer<JsonAnswer<RetriedResponse>> {
+    let retried = engine.dispatch().retry(&caller, request.command()?).await?;
+    Ok(JsonAnswer(retried.into()))
+}
+
+/// Shows a delivery with what its attempts came to
+#[utoipa::path(get, path = "/api/admin/deliveries/{id}", tag = "dispatch",
+    params(("id" = String, Path, description = "Which delivery")),
+    responses((status = 200, body = DeliveryResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn delivery(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(id): Id<DeliveryId>,
+) -> Answer<JsonAnswer<DeliveryResponse>> {
+    Ok(JsonAnswer(
+        engine.dispatch().delivery(&caller, id).await?.into(),
+    ))
+}
+
+/// Finds something by what names it
+///
+/// By key: an address, an id or a Message-ID, whole. Nothing is searched through.
+#[utoipa::path(post, path = "/api/admin/searches", tag = "dispatch", request_body = SearchRequest,
+    responses((status = 200, body = FoundResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn search(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Json(request): Json<SearchRequest>,
+) -> Answer<JsonAnswer<FoundResponse>> {
+    let found = engine.dispatch().search(&caller, &request.text).await?;
+    Ok(JsonAnswer(found.into()))
+}
+
+/// Lists what people did about what goes out, newest first
+#[utoipa::path(get, path = "/api/admin/audit", tag = "dispatch", params(PageParams),
+    responses((status = 200, body = PageResponse<AuditEntryResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn audit(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<AuditEntryResponse>>> {
+    let page = engine.dispatch().audit(&caller, page).await?;
+    Ok(PageResponse::of(page, AuditEntryResponse::from))
+}
+
+async fn failed_of(
+    engine: &Engine,
+    caller: &Caller,
+    of: Option<NotificationId>,
+    page: boxoffice_engine::PageRequest,
+) -> Answer<JsonAnswer<PageResponse<DeliveryResponse>>> {
+    let page = engine.dispatch().failed(caller, of, page).await?;
+    Ok(PageResponse::of(page, DeliveryResponse::from))
+}

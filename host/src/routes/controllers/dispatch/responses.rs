@@ -1,0 +1,265 @@
+//! The JSON of what goes out.
+
+use boxoffice_engine::{
+    AuditEntry, DispatchSight, Found, LaneSight, ReasonGroup, ReasonGroups, Retried, WorkerSight,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::notifications::{
+    DeliveryResponse, NotificationHeadResponse, NotificationResponse,
+};
+
+/// How a lane stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct LaneResponse {
+    /// `transactional` or `bulk`.
+    lane: &'static str,
+    /// Tasks that nobody has fetched; null if the queue gives no answer.
+    waiting: Option<u64>,
+    /// Tasks that a worker has; null if the queue gives no answer.
+    in_flight: Option<u64>,
+    /// Pieces of work that are owed: blocks of up to 32 mails, and recipients to be listed.
+    owed: u64,
+    /// Those of them that are owed at a later time.
+    later: u64,
+    /// Whether there is more than was counted.
+    is_cut: bool,
+    /// When the oldest of what is owed and due was caused.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    oldest_at: Option<Timestamp>,
+}
+
+impl From<LaneSight> for LaneResponse {
+    fn from(lane: LaneSight) -> Self {
+        Self {
+            lane: lane.lane.as_str(),
+            waiting: lane.waiting,
+            in_flight: lane.in_flight,
+            owed: lane.owed,
+            later: lane.later,
+            is_cut: lane.is_cut,
+            oldest_at: lane.oldest_at,
+        }
+    }
+}
+
+/// A worker process, as it last said.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct WorkerResponse {
+    /// Names the process, anew at every start.
+    id: String,
+    /// When it started.
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    /// When it last showed that it lives, by its own clock.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// Whether that was a moment ago.
+    is_alive: bool,
+    /// Mails that mail servers took over from it since it started.
+    sent: u64,
+    /// Refused for good.
+    refused: u64,
+    /// Failed for now.
+    deferred: u64,
+    /// Perhaps sent.
+    unknown: u64,
+}
+
+impl From<WorkerSight> for WorkerResponse {
+    fn from(worker: WorkerSight) -> Self {
+        Self {
+            id: worker.id,
+            started_at: worker.started_at,
+            at: worker.at,
+            is_alive: worker.is_alive,
+            sent: worker.mails.sent,
+            refused: worker.mails.refused,
+            deferred: worker.mails.deferred,
+            unknown: worker.mails.unknown,
+        }
+    }
+}
+
+/// How everything stands that the caller may see.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct SightResponse {
+    /// When this was seen.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The lanes, which all tenants share; null for those who are no operators.
+    lanes: Option<Vec<LaneResponse>>,
+    /// Worker processes, the newest first.
+    workers: Vec<WorkerResponse>,
+    /// Deliveries that were given up.
+    dead: u64,
+    /// Deliveries that were perhaps sent.
+    unknown: u64,
+    /// Whether there are more of both than were counted.
+    is_cut: bool,
+    /// The tenant's newest notifications that are not done with.
+    active: Vec<NotificationResponse>,
+}
+
+impl From<DispatchSight> for SightResponse {
+    fn from(sight: DispatchSight) -> Self {
+        Self {
+            at: sight.at,
+            lanes: sight
+                .lanes
+                .map(|lanes| lanes.into_iter().map(Into::into).collect()),
+            workers: sight.workers.into_iter().map(Into::into).collect(),
+            dead: sight.dead,
+            unknown: sight.unknown,
+            is_cut: sight.is_cut,
+            active: sight.active.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// Deliveries that failed for the same reason, as far as its words say.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct ReasonGroupResponse {
+    /// The reason without what differs between mails.
+    reason: String,
+    /// `dead` or `unknown`.
+    #[schema(example = "dead")]
+    state: &'static str,
+    /// How many.
+    count: u64,
+    /// One of them.
+    example_id: String,
+    /// What was said of that one. Text, never markup.
+    example_reason: String,
+}
+
+/// The reasons of the newest failed deliveries.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct ReasonGroupsResponse {
+    /// The groups, the largest first.
+    groups: Vec<ReasonGroupResponse>,
+    /// Whether there are failed deliveries that were not looked at.
+    is_cut: bool,
+}
+
+impl From<ReasonGroups> for ReasonGroupsResponse {
+    fn from(reasons: ReasonGroups) -> Self {
+        let group = |group: ReasonGroup| ReasonGroupResponse {
+            reason: group.reason,
+            state: group.state.as_str(),
+            count: group.count,
+            example_id: group.example.to_string(),
+            example_reason: group.example_reason,
+        };
+        Self {
+            groups: reasons.groups.into_iter().map(group).collect(),
+            is_cut: reasons.is_cut,
+        }
+    }
+}
+
+/// What came of trying again.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct RetriedResponse {
+    /// Deliveries that were meant.
+    matched: u64,
+    /// Those that wait for a worker now.
+    retried: u64,
+    /// Those in a worker's hand at that moment; try again.
+    busy: u64,
+    /// Whether there are more than one call looks at.
+    is_cut: bool,
+}
+
+impl From<Retried> for RetriedResponse {
+    fn from(retried: Retried) -> Self {
+        Self {
+            matched: retried.matched,
+            retried: retried.retried,
+            busy: retried.busy,
+            is_cut: retried.is_cut,
+        }
+    }
+}
+
+/// What a search found: one of these is there.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct FoundResponse {
+    /// A customer; ask for `/api/users/{id}/deliveries`.
+    user_id: Option<String>,
+    /// The customer's name.
+    user_name: Option<String>,
+    /// An event; ask for `/api/events/{id}/notifications`.
+    event_id: Option<String>,
+    /// A notification.
+    notification: Option<NotificationHeadResponse>,
+    /// A delivery.
+    delivery: Option<DeliveryResponse>,
+}
+
+impl From<Found> for FoundResponse {
+    fn from(found: Found) -> Self {
+        let none = Self::default();
+        match found {
+            Found::User(user) => Self {
+                user_id: Some(user.id.to_string()),
+                user_name: Some(user.name.to_string()),
+                ..none
+            },
+            Found::Event(event) => Self {
+                event_id: Some(event.to_string()),
+                ..none
+            },
+            Found::Notification(head) => Self {
+                notification: Some(head.into()),
+                ..none
+            },
+            Found::Delivery(delivery) => Self {
+                delivery: Some((*delivery).into()),
+                ..none
+            },
+        }
+    }
+}
+
+/// What somebody did.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct AuditEntryResponse {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// In which capacity, and who.
+    who: String,
+    /// `pause`, `resume`, `cancel` or `retry`.
+    #[schema(example = "retry")]
+    action: String,
+    /// What it was done to.
+    subject: String,
+    /// Why, in their words.
+    why: String,
+    /// Deliveries that were meant, where that is known.
+    count: Option<u64>,
+}
+
+impl From<AuditEntry> for AuditEntryResponse {
+    fn from(entry: AuditEntry) -> Self {
+        Self {
+            at: entry.at,
+            who: entry.who,
+            action: entry.action,
+            subject: entry.subject,
+            why: entry.why,
+            count: entry.count,
+        }
+    }
+}

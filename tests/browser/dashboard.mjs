@@ -1,0 +1,285 @@
+// Tries the dashboard in a real browser, against a real host with a real SMTP server.
+//
+// Goal: who looks after what goes out signs in by keyboard, watches mails go out, opens a delivery that failed, tries it again
+// and sees it sent; another tenant sees nothing of it; nothing is written to the console as an error; and axe-core finds no
+// serious fault, in light and dark, on a desk and on a phone.
+//
+// Method: `boxoffice dev` with mails to tests/smtp_server.py, which is slow, and refuses recipients whose name ends in 7 until it
+// is told otherwise. Run by tests/run.py, which sets BOXOFFICE_BIN, BOXOFFICE_PYTHON, BOXOFFICE_AIOSMTPD, BOXOFFICE_CHROMIUM and
+// BOXOFFICE_BROWSER (a folder with playwright-core and axe-core). BOXOFFICE_SCREENS=DIR writes a picture of each view.
+
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const tests = dirname(dirname(fileURLToPath(import.meta.url)));
+const required = (name) => {
+  assert(process.env[name], `${name} is not set: run this with \`python3 tests/run.py\``);
+  return process.env[name];
+};
+const packages = createRequire(join(required("BOXOFFICE_BROWSER"), "package.json"));
+const { chromium } = packages("playwright-core");
+const axe = readFileSync(packages.resolve("axe-core/axe.min.js"), "utf8");
+const PASSWORD = "correct horse battery";
+const CUSTOMERS = 40;
+// A debug build on a busy machine.
+const PATIENCE = 240_000;
+
+// The program takes every BOXOFFICE_… for an option of its own.
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("BOXOFFICE_")));
+
+const folder = mkdtempSync(join(tmpdir(), "boxoffice-browser-"));
+const started = [];
+let url = "";
+
+function start(name, command, parameters, options, ready) {
+  const child = spawn(command, parameters, { ...options, stdio: ["pipe", "pipe", "inherit"] });
+  started.push(child);
+  return new Promise((found, failed) => {
+    let text = "";
+    child.stdout.on("data", (data) => {
+      text += data;
+      const match = text.match(ready);
+      if (match) found(match[1]);
+    });
+    child.on("exit", (code) => failed(new Error(`${name} ended with ${code}: ${text}`)));
+  });
+}
+
+async function until(what, condition) {
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    assert(Date.now() < end, `not within ${PATIENCE / 1000} s: ${what}`);
+    await new Promise((wake) => setTimeout(wake, 100));
+  }
+}
+
+async function ask(method, path, body, { token, tenant, etag } = {}) {
+  const headers = { "Content-Type": "application/json" };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (tenant) headers["X-Tenant"] = tenant;
+  if (etag) headers["If-Match"] = etag;
+  const answer = await fetch(url + path, { method, headers, body: body && JSON.stringify(body) });
+  const text = await answer.text();
+  assert(answer.ok, `${method} ${path} answered ${answer.status}: ${text}`);
+  return text ? JSON.parse(text) : null;
+}
+
+function control(faults) {
+  const part = join(folder, "control.part");
+  writeFileSync(part, JSON.stringify(faults));
+  // The server reads at any moment: it must never see half a file.
+  renameSync(part, join(folder, "control.json"));
+}
+
+/** Two tenants with owners, and in one an event that many have booked. */
+async function world() {
+  const added = spawnSync(required("BOXOFFICE_BIN"), ["operator", "add", "--data", join(folder, "data"), "--name", "Olivia",
+    "--email", "olivia@boxoffice.test", "--password-stdin"], { input: `${PASSWORD}\n`, encoding: "utf8", env: environment });
+  assert.equal(added.status, 0, added.stderr);
+  const smtp = await start("the SMTP server", required("BOXOFFICE_PYTHON"), [join(tests, "smtp_server.py"), "--folder", folder,
+    "--control", join(folder, "control.json"), "--host", "127.0.0.1", "--port", "0"],
+    { env: { ...environment, PYTHONPATH: required("BOXOFFICE_AIOSMTPD") } }, /listening (\S+)/);
+  const [host, port] = smtp.split(":");
+  const config = join(folder, "boxoffice.toml");
+  writeFileSync(config, `[mail]\nkind = "smtp"\n[mail.smtp]\nhost = "${host}"\nport = ${port}\ntls = "none"\nconnections_max = 2\n`);
+  url = await start("boxoffice dev", required("BOXOFFICE_BIN"), ["dev", "--data", join(folder, "data"), "--listen", "127.0.0.1:0", "--config", config],
+    { env: environment }, /listening on (\S+)/);
+  const { token } = await ask("POST", "/api/operator/login", { email: "olivia@boxoffice.test", password: PASSWORD });
+  for (const tenant of ["north", "south"]) {
+    await ask("POST", "/api/operator/tenants", { id: tenant, name: tenant, organizersMayRegister: true }, { token });
+    await ask("POST", `/api/operator/tenants/${tenant}/users`, { email: `owen@${tenant}.test`, name: "Owen", password: PASSWORD, role: "owner" }, { token });
+  }
+  const owner = await ask("POST", "/api/auth/login", { email: "owen@north.test", password: PASSWORD }, { tenant: "north" });
+  const event = await ask("POST", "/api/events", { title: "Jazz <b>Night</b>", startsAt: "2031-05-01T20:00:00Z", totalTickets: 100 }, { token: owner.token });
+  for (let number = 0; number < CUSTOMERS; number += 1) {
+    const body = { email: `c${number}@north.test`, name: `Customer ${number}`, password: PASSWORD, role: "customer" };
+    const customer = await ask("POST", "/api/auth/register", body, { tenant: "north" });
+    await ask("POST", "/api/bookings", { eventId: event.id, numTickets: 1 }, { token: customer.token });
+  }
+  return { owner, event };
+}
+
+const errors = [];
+const expected = [];
+
+async function open(browser, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 850 }, ...options });
+  context.setDefaultTimeout(PATIENCE);
+  const page = await context.newPage();
+  page.on("console", (message) => message.type() === "error" && errors.push(`${message.text()} ${message.location().url}`));
+  page.on("pageerror", (error) => errors.push(String(error)));
+  await page.goto(`${url}/admin/queues`);
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  return page;
+}
+
+/** Signs in with nothing but keys. */
+async function signIn(page, email, tenant) {
+  await page.getByLabel("E-mail address").focus();
+  await page.keyboard.type(email);
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(PASSWORD);
+  await page.keyboard.press("Tab");
+  if (tenant) await page.keyboard.type(tenant);
+  await page.keyboard.press("Tab");
+  if (!tenant) await page.keyboard.press("Space");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Lanes" }).waitFor();
+}
+
+const looked = new Set();
+
+/** Looks at a view with axe-core, in light and dark and on a phone, and pictures it if asked. */
+async function look(page, name) {
+  await page.evaluate(axe);
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    const { violations } = await page.evaluate(() => window.axe.run());
+    const serious = violations.filter((one) => ["serious", "critical"].includes(one.impact));
+    assert.deepEqual(serious.map((one) => `${name} (${colorScheme}): ${one.help}: ${one.nodes[0].html}`), []);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+  if (process.env.BOXOFFICE_SCREENS) await page.screenshot({ path: join(process.env.BOXOFFICE_SCREENS, `${name}.png`) });
+  const desk = page.viewportSize();
+  await page.setViewportSize({ width: 390, height: 800 });
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert(width <= 390, `${name} is ${width} pixels wide on a phone`);
+  if (process.env.BOXOFFICE_SCREENS && name === "lanes") await page.screenshot({ path: join(process.env.BOXOFFICE_SCREENS, "phone.png") });
+  await page.setViewportSize(desk);
+  await page.emulateMedia({ colorScheme: "light" });
+  looked.add(name);
+}
+
+async function run(browser) {
+  const { owner, event } = await world();
+  const page = await open(browser);
+  await look(page, "sign-in");
+  await signIn(page, "owen@north.test", "north");
+  await page.getByText("1 alive").waitFor();
+
+  // Mails go out, one after another, and the page moves by itself.
+  const refuse = "550 5.7.1 <b>not</b> today";
+  control({ delayMillis: 150, refuse, ending: "7" });
+  const path = `/api/events/${event.id}`;
+  const changed = await ask("PATCH", path, { location: "New Hall" }, { token: owner.token, etag: '"1"' });
+  const notification = changed.notification.id;
+  const link = page.locator(`a[href="#/notification/${notification}"]`);
+  await link.waitFor();
+  await look(page, "lanes");
+  await page.evaluate((id) => { location.hash = `#/notification/${id}`; }, notification);
+  await page.getByRole("heading", { name: "All deliveries" }).waitFor();
+  const bar = page.locator("main progress");
+  const seen = new Set();
+  await until("the fan-out to move and end", async () => {
+    const [value, max] = await bar.evaluate((element) => [element.value, element.max]);
+    seen.add(value);
+    // It was seen to move: the rest need not take long.
+    if (seen.size === 3) control({ refuse, ending: "7" });
+    return value === max && max === CUSTOMERS;
+  });
+  assert(seen.size >= 3, `it moved in steps: ${[...seen]}`);
+
+  // A failed delivery: its words are text, whatever a server says.
+  await page.goto(`${url}/admin/queues#/failed`);
+  await page.reload();
+  await page.getByRole("heading", { name: "By reason" }).waitFor();
+  await page.getByText("550 5.7.1 <b>not</b> today").first().waitFor();
+  await look(page, "failed");
+  await page.getByRole("link", { name: "one of them" }).click();
+  await page.getByRole("heading", { name: "What happened" }).waitFor();
+  const timeline = page.locator("ol.timeline");
+  assert.match(await timeline.innerText(), /550 5\.7\.1 <b>not<\/b> today/);
+  await look(page, "delivery");
+  control({});
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByLabel("Why").fill("their server is well again");
+  await look(page, "dialog");
+  await page.getByRole("dialog").getByRole("button", { name: "Try again" }).click();
+  await until("the delivery to be sent", async () => (await page.locator("#state").textContent()).startsWith("sent"));
+  assert.match(await timeline.innerText(), /dead[\s\S]*not[\s\S]*sent[\s\S]*250/);
+
+  // The rest of them at once, counted first.
+  await page.getByRole("link", { name: "Failed" }).click();
+  await page.getByRole("button", { name: "Try all again" }).click();
+  await page.getByText("3 deliveries would be tried again.").waitFor();
+  await page.getByLabel("Why").fill("all of them");
+  await page.getByRole("dialog").getByRole("button", { name: "Try again" }).click();
+  await page.getByText("3 wait for a worker.").waitFor();
+  await until("nothing to have failed", async () => {
+    await page.reload();
+    await page.getByRole("heading", { name: "By reason" }).waitFor();
+    return (await page.getByText("Nothing has failed.").count()) > 0;
+  });
+
+  // Found by what names it, and written down who did what.
+  await page.getByRole("link", { name: "Search" }).click();
+  await page.getByLabel("Address, id or Message-ID").fill("c17@north.test");
+  await look(page, "search");
+  await page.getByRole("button", { name: "Find" }).click();
+  await page.getByRole("heading", { name: "Mails of a customer" }).waitFor();
+  await page.getByRole("link", { name: "booking-confirmed" }).waitFor();
+  await look(page, "customer");
+  await page.getByRole("link", { name: "Notifications" }).click();
+  await page.getByRole("link", { name: "event-updated" }).waitFor();
+  await look(page, "notifications");
+  await page.getByRole("link", { name: "event-updated" }).click();
+  await page.getByRole("heading", { name: "All deliveries" }).waitFor();
+  await look(page, "notification");
+  await page.getByRole("link", { name: "Plugins" }).click();
+  await page.getByText("No plugins are in use.").waitFor();
+  await look(page, "plugins");
+  await page.getByRole("link", { name: "Audit" }).click();
+  await page.getByText("their server is well again").waitFor();
+  await look(page, "audit");
+
+  // Another tenant's owner has nothing of it.
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await signIn(page, "owen@south.test", "south");
+  assert.deepEqual(errors, [], "no errors on the console until here");
+  await page.evaluate((id) => { location.hash = `#/notification/${id}`; }, notification);
+  await page.getByRole("heading", { name: "That did not work" }).waitFor();
+  await page.getByRole("link", { name: "Audit" }).click();
+  await page.getByText("Nobody has done anything yet.").waitFor();
+  // A browser writes every refused request to the console: this one was to be refused.
+  expected.push(...errors.splice(0));
+  assert(expected.every((error) => error.includes("404") && error.includes(notification)), expected.join("\n"));
+  await page.context().close();
+
+  // An operator sees the lanes, and any tenant by name.
+  const operator = await open(browser);
+  await signIn(operator, "olivia@boxoffice.test");
+  await operator.getByRole("heading", { name: "bulk" }).waitFor();
+  await operator.getByLabel("Tenant").fill("north");
+  await operator.keyboard.press("Enter");
+  await operator.getByRole("link", { name: "Notifications" }).click();
+  await operator.getByRole("link", { name: "event-updated" }).waitFor();
+  await operator.getByRole("link", { name: "Lanes" }).click();
+  await operator.getByRole("heading", { name: "bulk" }).waitFor();
+  await look(operator, "operator");
+  assert.deepEqual(errors, []);
+  await operator.context().close();
+}
+
+let browser;
+try {
+  browser = await chromium.launch({ executablePath: required("BOXOFFICE_CHROMIUM"), args: ["--no-sandbox"] });
+  await run(browser);
+  console.log(`the dashboard does what it should; axe-core looked at: ${[...looked].join(", ")}`);
+} finally {
+  await browser?.close();
+  for (const child of started.reverse()) {
+    child.removeAllListeners("exit");
+    child.stdin.end();
+    child.kill("SIGTERM");
+  }
+  rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+}
+process.exit(0);
