@@ -85,11 +85,7 @@ class Guests:
         }
 
     def install_debian_rust(self, by_hand):
-        is_root = hasattr(os, "geteuid") and os.geteuid() == 0
-        if not (is_root and shutil.which("apt-get")):
-            raise self.tools.Failed(f"this Rust has no library for {TARGET}: {by_hand}")
-        self.tools.retried(["apt-get", "update", "-qq"])
-        self.tools.retried(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *DEBIAN_PACKAGES])
+        self.tools.install_for_debian(DEBIAN_PACKAGES, f"this Rust has no library for {TARGET}: {by_hand}")
         if not all(part.exists() for part in DEBIAN_PARTS):
             raise self.tools.Failed(f"{', '.join(DEBIAN_PACKAGES)} are not what this needs: {by_hand}")
 

@@ -80,7 +80,7 @@ def run_stages(arguments):
     target = target_folder()
     cache = Path(os.environ.get("BOXOFFICE_CACHE", target / "test-cache")).resolve()
     built = Built(target)
-    guests = Guests(ROOT, cache, SimpleNamespace(Failed=Failed, run=run, retried=retried, fetch_package=fetch_package))
+    guests = Guests(ROOT, cache, SimpleNamespace(Failed=Failed, run=run, retried=retried, fetch_package=fetch_package, install_for_debian=install_for_debian))
     whole = not arguments.filter
     # Tests of plugins need them; they would be most of the time of any other filter's first run.
     with_guests = whole or "plugin" in arguments.filter
@@ -221,6 +221,15 @@ def retried(command):
     raise Failed(f"{' '.join(command[:4])} … failed {FETCH_TRIES} times")
 
 
+def install_for_debian(packages, by_hand):
+    """Installs Debian packages as root; says what to type where that cannot be."""
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if not (is_root and shutil.which("apt-get")):
+        raise Failed(by_hand)
+    retried(["apt-get", "update", "-qq"])
+    retried(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])
+
+
 class Built:
     """What cargo built: programs and test binaries, by name."""
 
@@ -311,11 +320,18 @@ def run_integration_tests(built, cache, guests, arguments):
         raise Failed(f"no integration test has `{arguments.filter}` in its name")
 
 
+def installed_chromium():
+    return os.environ.get("BOXOFFICE_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 def run_browser(built, cache):
     """Tries the dashboard in a real browser."""
-    chromium = os.environ.get("BOXOFFICE_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    chromium = installed_chromium()
     if not chromium:
-        raise Failed("the test of the dashboard needs Chromium: sudo apt-get install -y --no-install-recommends chromium")
+        install_for_debian(["chromium"], "the test of the dashboard needs Chromium: type `sudo apt-get install -y chromium`")
+        chromium = installed_chromium()
+    if not chromium:
+        raise Failed(f"none of {', '.join(BROWSERS)} is in PATH after the installation")
     environment = {
         **os.environ,
         "BOXOFFICE_BIN": built.programs["boxoffice"],
