@@ -17,7 +17,7 @@ use boxoffice_wit::host::{
     template::exports::boxoffice::plugin::notification_template as template,
 };
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
     component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -122,8 +122,9 @@ impl Bare {
             .total_tables(64 * 16)
             .table_elements(10_000)
             .max_memory_size(32 * 1024 * 1024)
-            .linear_memory_keep_resident(64 * 1024)
-            .table_keep_resident(16 * 1024);
+            .linear_memory_keep_resident(2 * 1024 * 1024)
+            .table_keep_resident(16 * 1024)
+            .pagemap_scan(Enabled::Auto);
         let mut config = Config::new();
         config
             .consume_fuel(with_limits)
