@@ -93,6 +93,7 @@ def run_stages(arguments):
         ("deploy files", whole, lambda: check_deploy(built, cache)),
         ("unit tests", whole, lambda: run_unit_tests(built)),
         ("examples", whole, lambda: run_examples(built)),
+        ("documentation", whole, lambda: run_documentation(built)),
         ("doc tests", whole, lambda: run(["cargo", "test", "--workspace", "--doc", "--locked"], minutes=15)),
         ("integration tests", True, lambda: run_integration_tests(built, cache, guests, arguments)),
         ("browser", whole or "dashboard" in arguments.filter, lambda: run_browser(built, cache)),
@@ -292,6 +293,15 @@ def run_examples(built):
     import examples
 
     wrong = examples.wrong(built.programs)
+    if wrong:
+        raise Failed("\n".join(wrong))
+
+
+def run_documentation(built):
+    sys.dont_write_bytecode = True
+    import docs
+
+    wrong = docs.wrong(ROOT, built.programs["boxoffice"])
     if wrong:
         raise Failed("\n".join(wrong))
 

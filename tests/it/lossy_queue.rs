@@ -12,7 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_engine::{
-    BookTickets, Caller, Engine, Error, ErrorCode, NotificationStatus, Result, TenantId,
+    BookTickets, Caller, Engine, Error, ErrorCode, HoldStatus, HoldTickets, NotificationStatus,
+    Result, Settings, TenantId,
     ports::{
         Lane, LaneStats, Leased, MailOutcome, Mailer, OutgoingMail, Queue, Receipt, Settlement,
         Task,
@@ -79,6 +80,46 @@ async fn a_queue_that_loses_repeats_and_refuses_changes_nothing() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_published_before_a_worker_is_there_to_do_it() {
+    let (queue, mails) = (Arc::new(BadQueue::new(1)), KeptMails::default());
+    let builder = Engine::builder()
+        .settings(Settings {
+            hold_lasts: Duration::from_millis(100),
+            ..quick_settings()
+        })
+        .queue(queue.clone())
+        .mailer(mails.clone());
+    let engine = builder.build().await.expect("an engine in memory starts");
+    let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
+    let event = create_event(&engine, &organizer, Timestamp::now(), 10).await;
+    let host = engine.worker().spawn_singletons();
+    book(&engine, &tenant, 0, event.id).await;
+    // By the time that a hold was made and expired, a relay that had any reason to would have published.
+    let name = "holder";
+    let holder = ensure_customer(&engine, &tenant, name, email(name, &tenant)).await;
+    let hold = HoldTickets::general(event.id, 1);
+    let hold = engine
+        .holds()
+        .hold_tickets(&holder, hold)
+        .await
+        .expect("a hold");
+    wait_until(Patience::WORK, "the hold to expire", || async {
+        let shown = engine.holds().show(&holder, hold.id).await;
+        shown.expect("a hold").status == HoldStatus::Expired
+    })
+    .await;
+    assert_eq!((queue.asked(), mails.count()), (0, 0));
+
+    let worker = engine.worker().spawn();
+    wait_until(Patience::WORK, "the confirmation", || async {
+        mails.count() >= 1
+    })
+    .await;
+    assert!(queue.asked() >= 1);
+    assert!(worker.drain(Patience::START).await && host.drain(Patience::START).await);
+}
+
 async fn book(engine: &Engine, tenant: &TenantId, number: usize, event: boxoffice_engine::EventId) {
     let name = format!("c{number}");
     let customer: Caller = ensure_customer(engine, tenant, &name, email(&name, tenant)).await;
@@ -132,9 +173,15 @@ struct State {
     waiting: HashMap<Lane, Vec<(TenantId, Task)>>,
     leased: HashMap<Receipt, (Lane, TenantId, Task)>,
     receipts: u64,
+    asked: u64,
 }
 
 impl BadQueue {
+    /// How often it was asked to take tasks.
+    fn asked(&self) -> u64 {
+        self.0.lock().expect("no holder panics").asked
+    }
+
     fn new(seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
         Self(Mutex::new(State {
@@ -142,6 +189,7 @@ impl BadQueue {
             waiting: HashMap::new(),
             leased: HashMap::new(),
             receipts: 0,
+            asked: 0,
         }))
     }
 
@@ -181,6 +229,7 @@ impl BadQueue {
 impl Queue for BadQueue {
     async fn publish(&self, lane: Lane, tenant: &TenantId, tasks: &[Task]) -> Result<()> {
         let mut state = self.0.lock().expect("no holder panics");
+        state.asked += 1;
         if state.random.random_bool(0.2) {
             return Err(Error::new(ErrorCode::Unavailable, "The queue is full."));
         }

@@ -32,6 +32,7 @@ mod plugin_guests;
 mod plugin_projects;
 mod plugins;
 mod properties;
+mod public_api;
 mod queue;
 mod race;
 mod reminders;

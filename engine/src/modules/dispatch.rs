@@ -2,13 +2,21 @@
 //!
 //! Called by app_modules and the worker's use cases. Calls the dispatch and notifications repositories.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
     Surroundings,
+    attendance::Attendance,
     repositories::{
         DispatchRepository, NotificationsRepository, SystemScope, Trouble, pause_after_conflict,
     },
@@ -86,6 +94,9 @@ pub(crate) struct DispatchModule {
     notifications: Arc<NotificationsRepository>,
     surroundings: Surroundings,
     started_at: Timestamp,
+    attendance: Mutex<Attendance>,
+    /// Workers inside this process.
+    own_workers: AtomicUsize,
 }
 
 impl DispatchModule {
@@ -99,6 +110,8 @@ impl DispatchModule {
             notifications,
             started_at: surroundings.now(),
             surroundings,
+            attendance: Mutex::default(),
+            own_workers: AtomicUsize::new(0),
         }
     }
 
@@ -353,7 +366,26 @@ impl DispatchModule {
 
     /// Says that this worker has ended.
     pub(crate) async fn ended(&self, worker: &str) -> Result<()> {
+        self.own_workers.fetch_sub(1, Ordering::Relaxed);
         self.repository.remove_worker(scope(), worker).await
+    }
+
+    /// Counts a worker that begins inside this process; its end is told with [`ended`](Self::ended).
+    pub(crate) fn begun(&self) {
+        self.own_workers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a worker lives that would do what is published. What is owed waits in the outbox until one does.
+    pub(crate) async fn has_worker(&self) -> Result<bool> {
+        if self.own_workers.load(Ordering::Relaxed) > 0 {
+            return Ok(true);
+        }
+        let workers = self.repository.workers(scope(), WORKERS_MAX).await?;
+        let mut attendance = self
+            .attendance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(attendance.note(&workers, Instant::now()))
     }
 
     /// Worker processes, the newest first.

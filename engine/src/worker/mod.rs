@@ -26,6 +26,7 @@ pub struct Worker(pub(crate) Arc<Inner>);
 impl Worker {
     /// Starts everything: the singletons, fan-out and delivery.
     pub fn spawn(self) -> WorkerHandle {
+        Queues(self.0.clone()).begun();
         let mut handle = self.start();
         for lane in Lane::ALL {
             handle.run(

@@ -50,6 +50,16 @@ impl Queues {
         self.0.modules.dispatch.beat(&self.0.holder, mails).await
     }
 
+    /// Says that a worker begins inside this process, before anything of it runs.
+    pub(crate) fn begun(&self) {
+        self.0.modules.dispatch.begun();
+    }
+
+    /// Whether somebody is there to do what the relay would publish.
+    pub(crate) async fn has_worker(&self) -> Result<bool> {
+        self.0.modules.dispatch.has_worker().await
+    }
+
     /// Says that this worker has ended.
     pub(crate) async fn ended(&self) -> Result<()> {
         self.0.modules.dispatch.ended(&self.0.holder).await
