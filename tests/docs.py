@@ -125,7 +125,7 @@ def anchors(text):
 def wrong_lists(root):
     """Lists of the documentation that must have everything: error codes, and alerts."""
     found = []
-    codes = sorted((root / "engine/errors").glob("*.md"))
+    codes = sorted([*(root / "engine/errors").glob("*.md"), *(root / "host/errors").glob("*.md")], key=lambda page: page.name)
     alerts = re.findall(r"alert: (\w+)", (root / "deploy/alerts.yaml").read_text())
     compared = [
         ("docs/errors.md", r"^(\| \[.*)$", set(map(row_of_code, codes))),
@@ -141,4 +141,5 @@ def wrong_lists(root):
 def row_of_code(page):
     """The row that an error code's page has in the list."""
     status, _, title = page.read_text().splitlines()[2].partition(" · ")
-    return f"| [{page.stem}](../engine/errors/{page.name}) | {status} | {title.removesuffix('.')} |"
+    crate = page.parent.parent.name
+    return f"| [{page.stem}](../{crate}/errors/{page.name}) | {status} | {title.removesuffix('.')} |"

@@ -94,6 +94,7 @@ def run_stages(arguments):
         ("unit tests", whole, lambda: run_unit_tests(built)),
         ("examples", whole, lambda: run_examples(built)),
         ("documentation", whole, lambda: run_documentation(built)),
+        ("packages", whole, lambda: check_packages(built, arguments.long)),
         ("doc tests", whole, lambda: run(["cargo", "test", "--workspace", "--doc", "--locked"], minutes=15)),
         ("integration tests", True, lambda: run_integration_tests(built, cache, guests, arguments)),
         ("browser", whole or "dashboard" in arguments.filter, lambda: run_browser(built, cache)),
@@ -237,6 +238,7 @@ class Built:
     def __init__(self, target):
         self.target = target
         self.programs = {}
+        self.libraries = {}
         self.tests = []
 
     def build(self):
@@ -244,9 +246,14 @@ class Built:
         output = run([*BUILD, "--message-format=json-render-diagnostics"], minutes=50, capture=True)
         for line in output.splitlines():
             message = json.loads(line) if line.startswith("{") else {}
-            if message.get("reason") != "compiler-artifact" or not message["executable"]:
+            if message.get("reason") != "compiler-artifact":
                 continue
             name, kind = message["target"]["name"], message["target"]["kind"][0]
+            if kind == "lib" and not message["profile"]["test"]:
+                # The file in deps/, which has the list of what was read beside it.
+                self.libraries[name.replace("_", "-")] = message["filenames"][-1]
+            if not message["executable"]:
+                continue
             if message["profile"]["test"]:
                 self.tests.append((kind, name, message["executable"], Path(message["manifest_path"]).parent))
             else:
@@ -304,6 +311,18 @@ def run_documentation(built):
     wrong = docs.wrong(ROOT, built.programs["boxoffice"])
     if wrong:
         raise Failed("\n".join(wrong))
+
+
+def check_packages(built, and_build):
+    sys.dont_write_bytecode = True
+    import packages
+
+    wrong = packages.wrong(ROOT, built.libraries)
+    if wrong:
+        raise Failed("\n".join(wrong))
+    if not and_build:
+        return "packages are listed, not built (--long)"
+    packages.build_packages(ROOT, run)
 
 
 def run_integration_tests(built, cache, guests, arguments):
