@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::{
+    io::AsyncBufRead,
+    sync::{Notify, Semaphore},
+};
 
 use crate::{
     Error, ErrorCode, Result,
@@ -19,12 +22,12 @@ use crate::{
         Plugins, Sessions, Subscriptions, Tenants, Turns, Users, Waitlist,
     },
     counters::Counts,
-    modules::{Modules, Surroundings},
+    modules::{self, Modules, Surroundings, restore, to_millisecond},
     ports::{
         Clock, FolderMailer, IdSource, Links, Mailer, PluginRef, PluginRuntime, Policy, Queue,
         SystemClock, Templates, TicketCodes, UlidIds,
     },
-    types::EmailAddress,
+    types::{BackupFacts, EmailAddress},
     worker::Worker,
 };
 
@@ -383,10 +386,24 @@ impl EngineBuilder {
         self
     }
 
+    /// Restores a backup ([`Operators::back_up`]) into this store instead of building an engine; the store must be empty.
+    ///
+    /// Everything is there then but sessions and leases. Deliveries that were not over are marked `unknown`, because they may
+    /// have been sent since the backup was taken, and nothing is mailed before [`Operators::release`]. Whether the backup is
+    /// whole is known at its end: read it with [`check_backup`] before. A restore that was broken off leaves a store that
+    /// every program refuses.
+    ///
+    /// # Errors
+    /// `backup-invalid`, `store-not-empty`, `store-in-use`, `store-too-new`, `unavailable`.
+    pub async fn restore(self, backup: impl AsyncBufRead + Unpin) -> Result<BackupFacts> {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        restore(&self.store, to_millisecond(clock.now()), backup).await
+    }
+
     /// Opens the store, brings its schema up to date, and answers the engine.
     ///
     /// # Errors
-    /// `store-in-use` if another process holds the folder, `store-too-new`, `unavailable`.
+    /// `store-in-use` if another process holds the folder, `store-too-new`, `store-incomplete`, `unavailable`.
     pub async fn build(self) -> Result<Engine> {
         let surroundings = Surroundings {
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
@@ -426,6 +443,14 @@ impl EngineBuilder {
             holder,
         })))
     }
+}
+
+/// Reads a backup to its end, and says what it is.
+///
+/// # Errors
+/// `backup-invalid` for what is none, was cut off or changed; `store-too-new`.
+pub async fn check_backup(backup: impl AsyncBufRead + Unpin) -> Result<BackupFacts> {
+    modules::check_backup(backup).await
 }
 
 /// Writes mails beside an embedded store, into its folder `mails`, or for other stores into `boxoffice-mails` of the

@@ -123,6 +123,9 @@ codes! {
     PolicyUnavailable, "policy-unavailable", Unavailable, "The organizer's policy could not be asked";
     StoreInUse, "store-in-use", Unavailable, "Another process holds the data folder";
     StoreTooNew, "store-too-new", Unavailable, "The store was written by a newer program";
+    StoreIncomplete, "store-incomplete", Unavailable, "A backup was restored into the store halfway";
+    StoreNotEmpty, "store-not-empty", Conflict, "The store is not empty";
+    BackupInvalid, "backup-invalid", Invalid, "This is no whole backup";
 }
 
 impl fmt::Display for ErrorCode {

@@ -55,8 +55,8 @@ mod worker;
 
 pub use app_modules::Found;
 pub use counters::{Counts, DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts};
-pub use engine::{Engine, EngineBuilder, Settings, Store};
+pub use engine::{Engine, EngineBuilder, Settings, Store, check_backup};
 pub use error::{Error, ErrorCode, ErrorKind, Result};
-pub use modules::PluginLogEntry;
+pub use modules::{Backup, PluginLogEntry};
 pub use types::*;
 pub use worker::{Worker, WorkerHandle};

@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use boxoffice_engine::{
-    Engine, EngineBuilder, Store,
+    BackupFacts, Engine, EngineBuilder, Store,
     ports::{FolderMailer, MailOutcome, Mailer, OutgoingMail},
 };
 use boxoffice_nats::{ConnectError, JetStreamOptions, JetStreamQueue, SignIn};
@@ -79,6 +79,18 @@ pub(crate) async fn engine(config: &Config, mails: Mails) -> Result<Engine, Asse
     Ok(builder.build().await?)
 }
 
+/// Restores a backup into the configured store, which must be empty.
+///
+/// # Errors
+/// [`AssemblyError`].
+pub(crate) async fn restore(
+    config: &Config,
+    backup: impl tokio::io::AsyncBufRead + Unpin,
+) -> Result<BackupFacts, AssemblyError> {
+    let builder = Engine::builder().store(store(&config.store));
+    Ok(builder.restore(backup).await?)
+}
+
 /// What the router is told.
 ///
 /// # Errors
@@ -96,6 +108,9 @@ pub(crate) fn router_options(config: &Config) -> Result<RouterOptions, ConfigErr
         links: config.links.clone(),
         body_bytes_max: config.http.body_bytes_max,
         throttle_logins: config.http.throttle_logins,
+        client_requests_per_minute: config.http.client_requests_per_minute,
+        tenant_requests_per_minute: config.http.tenant_requests_per_minute,
+        cors_origins: config.http.cors_origins.clone(),
         trusted_proxies: config.http.trusted_proxies.clone(),
         base_domain: config.http.base_domain.clone(),
         request_timeout: config.http.request_timeout,

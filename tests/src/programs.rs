@@ -22,7 +22,7 @@ impl Program {
     /// # Panics
     /// When it does not become ready.
     pub async fn dev(data: &Path) -> Self {
-        Self::start("dev", "--data", data, &[]).await
+        Self::start(&["dev"], "--data", data, &[]).await
     }
 
     /// Starts `boxoffice dev` on a folder with these environment variables and waits until it is ready.
@@ -30,7 +30,7 @@ impl Program {
     /// # Panics
     /// When it does not become ready.
     pub async fn dev_with(data: &Path, variables: &[(&str, &str)]) -> Self {
-        Self::start("dev", "--data", data, variables).await
+        Self::start(&["dev"], "--data", data, variables).await
     }
 
     /// Starts `boxoffice serve` with a configuration file and waits until it is ready.
@@ -38,7 +38,15 @@ impl Program {
     /// # Panics
     /// When it does not become ready.
     pub async fn serve(config: &Path) -> Self {
-        Self::start("serve", "--config", config, &[]).await
+        Self::start(&["serve"], "--config", config, &[]).await
+    }
+
+    /// Starts `boxoffice serve --worker`, API and worker in one process, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn serve_with_worker(config: &Path) -> Self {
+        Self::start(&["serve", "--worker"], "--config", config, &[]).await
     }
 
     /// Starts `boxoffice worker` with a configuration file and waits until it is ready.
@@ -46,22 +54,23 @@ impl Program {
     /// # Panics
     /// When it does not become ready.
     pub async fn worker(config: &Path) -> Self {
-        Self::start("worker", "--config", config, &[]).await
+        Self::start(&["worker"], "--config", config, &[]).await
     }
 
     async fn start(
-        subcommand: &str,
+        subcommand: &[&str],
         option: &str,
         path: &Path,
         variables: &[(&str, &str)],
     ) -> Self {
         let mut command = boxoffice();
         command
-            .arg(subcommand)
+            .args(subcommand)
             .arg(option)
             .arg(path)
             .args(["--listen", "127.0.0.1:0"])
             .envs(variables.iter().copied());
+        let subcommand = subcommand.join(" ");
         let mut process = Process::spawn(&format!("boxoffice {subcommand}"), command);
         let address = process
             .wait_for_line(Patience::START, "listening on http://")

@@ -1,13 +1,13 @@
 //! Operators of the installation: accounts outside every tenant.
 //!
-//! Called by the host's program. Calls the users and verification modules.
+//! Called by the host's program. Calls the users, verification and backups modules.
 
 use std::sync::Arc;
 
 use crate::{
-    Result,
+    Backup, Result,
     engine::Inner,
-    types::{AddOperator, Caller, EventVerdict, Login, Operator, Page, PageRequest},
+    types::{AddOperator, Caller, EventVerdict, Login, Operator, Page, PageRequest, Restoration},
 };
 
 /// Use cases around operators.
@@ -49,5 +49,33 @@ impl Operators {
     pub async fn verify(&self, caller: &Caller, page: PageRequest) -> Result<Page<EventVerdict>> {
         caller.require_operator()?;
         self.0.modules.verification.verify(&page).await
+    }
+
+    /// Begins a backup of the whole store, as it is at this moment, while it is used. What it holds and how it is brought back
+    /// stands at [`EngineBuilder::restore`](crate::EngineBuilder::restore).
+    ///
+    /// # Errors
+    /// `forbidden`, `unavailable` while this process takes another one.
+    pub async fn back_up(&self, caller: &Caller) -> Result<Backup> {
+        caller.require_operator()?;
+        self.0.modules.backups.back_up().await
+    }
+
+    /// From which backup this store came, if it did, and whether its mails go out.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub async fn restoration(&self, caller: &Caller) -> Result<Option<Restoration>> {
+        caller.require_operator()?;
+        self.0.modules.backups.restoration().await
+    }
+
+    /// Lets the mails of a restored store out. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found` if the store did not come from a backup, `conflict-try-again`.
+    pub async fn release(&self, caller: &Caller) -> Result<Restoration> {
+        caller.require_operator()?;
+        self.0.modules.backups.release().await
     }
 }

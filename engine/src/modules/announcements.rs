@@ -163,6 +163,7 @@ impl AnnouncementsModule {
             due_at: now,
             is_paused: false,
             reopened: 0,
+            is_doubtful: false,
         };
         let owed = Owed {
             due_at: now,

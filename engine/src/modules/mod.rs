@@ -5,6 +5,7 @@
 mod announcements;
 mod attendance;
 mod audience;
+mod backups;
 mod bookings;
 mod check_ins;
 mod dispatch;
@@ -41,6 +42,8 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 pub(crate) use announcements::AnnouncementsModule;
+pub use backups::Backup;
+pub(crate) use backups::{BackupsModule, check as check_backup, restore};
 pub(crate) use bookings::{
     BeforeCancelling, BookingsModule, CancelDecision, Door, Placement, PolicyDecision,
     RequestedBooking, RequestedCancellation, read_with_event,
@@ -100,6 +103,7 @@ pub(crate) fn to_millisecond(moment: Timestamp) -> Timestamp {
 /// All modules over one store.
 pub(crate) struct Modules {
     pub(crate) announcements: AnnouncementsModule,
+    pub(crate) backups: BackupsModule,
     pub(crate) bookings: BookingsModule,
     pub(crate) check_ins: CheckInsModule,
     pub(crate) dispatch: DispatchModule,
@@ -133,6 +137,11 @@ impl Modules {
             announcements: AnnouncementsModule::new(
                 repositories::AnnouncementsRepository::new(db.clone()),
                 bookings.clone(),
+                surroundings.clone(),
+            ),
+            backups: BackupsModule::new(
+                repositories::BackupsRepository::new(db.clone()),
+                notifications.clone(),
                 surroundings.clone(),
             ),
             bookings: BookingsModule::new(

@@ -168,6 +168,7 @@ fn notification(wanted: &Wanted, reminder: &EventReminder, now: Timestamp) -> St
         due_at: reminder.due_at,
         is_paused: false,
         reopened: 0,
+        is_doubtful: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The domain's words as plain types. Every layer speaks in them; they know no store and no transport.
 
 mod announcements;
+mod backups;
 mod bookings;
 mod caller;
 mod cancellations;
@@ -22,6 +23,7 @@ mod verification;
 mod waitlist;
 
 pub use announcements::Announce;
+pub use backups::{BackupFacts, Restoration};
 pub use bookings::{
     BookLine, BookTickets, Booking, BookingLine, BookingStatus, CancelCause, IdempotencyKey,
 };

@@ -245,6 +245,8 @@ pub(crate) struct StoredNotification {
     pub(crate) is_paused: bool,
     /// How often failed deliveries of it were set waiting again.
     pub(crate) reopened: u64,
+    /// Whether its recipients may have been told by a store that this one is a backup of.
+    pub(crate) is_doubtful: bool,
 }
 
 /// Up to [`Block::ENTRIES_MAX`] deliveries of one notification that are claimed and settled together.

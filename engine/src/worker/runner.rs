@@ -17,10 +17,13 @@ const IN_FLIGHT_MAX: usize = 4;
 /// Tasks fetched at once, 256 mails: what they have in common is read once for all. Small enough that tenants, whose
 /// shards are visited in turn, do not wait long for theirs.
 const FETCH_MAX: usize = 8;
+/// Between two looks whether an operator has released a restored store.
+const RELEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two extensions of a task's lease; three fit into the embedded queue's 30 s.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(queues: Queues, context: LoopContext, lane: Lane) {
+    wait_for_release(&queues, &context, lane).await;
     let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     while !context.stop.is_cancelled() {
         context.pulse.beat();
@@ -50,6 +53,30 @@ pub(super) async fn run(queues: Queues, context: LoopContext, lane: Lane) {
                 context.pause(Duration::from_secs(1)).await;
             }
         }
+    }
+}
+
+/// Takes nothing up while the mails of a restored store are held. A store is restored before anything uses it, so that this is
+/// asked only until the answer is no.
+async fn wait_for_release(queues: &Queues, context: &LoopContext, lane: Lane) {
+    let mut is_told = false;
+    while !context.stop.is_cancelled() {
+        context.pulse.beat();
+        match queues.are_held().await {
+            Ok(false) => return,
+            Ok(true) if !is_told => {
+                is_told = true;
+                tracing::warn!(
+                    lane = lane.as_str(),
+                    "this store came from a backup: no mail goes out before `boxoffice operator release`"
+                );
+            }
+            Ok(true) => {}
+            Err(error) => {
+                tracing::warn!(error = ?error, "asking whether mails are held failed; trying again");
+            }
+        }
+        context.pause(RELEASE_LOOK_EVERY).await;
     }
 }
 

@@ -109,6 +109,11 @@ pub(super) enum OperatorCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
+    /// Lets the mails of a restored store out.
+    Release {
+        #[command(flatten)]
+        place: Place,
+    },
     /// Signs in at a running host with the password from stdin, and prints the token that --token takes.
     Login {
         /// The host.
@@ -323,6 +328,23 @@ pub(super) async fn operator(command: OperatorCommand) -> anyhow::Result<()> {
             operators
                 .iter()
                 .try_for_each(|operator| print(&format!("{}\t{}", operator.email, operator.name)))
+        }
+        OperatorCommand::Release { place } => {
+            let released_at = match place.remote.remote()? {
+                Some(remote) => {
+                    let path = "/api/operator/restoration/release";
+                    let answer = remote.call(Method::POST, path, None).await?;
+                    text(&answer, "releasedAt").to_owned()
+                }
+                None => {
+                    let opened = open(&place.store, "operator release").await?;
+                    let operators = opened.engine.operators();
+                    let restoration = operators.release(&Caller::operator()).await?;
+                    let released_at = restoration.released_at;
+                    released_at.map(|at| at.to_string()).unwrap_or_default()
+                }
+            };
+            print(&released_at)
         }
         OperatorCommand::Login { url, email } => {
             let body = json!({ "email": email, "password": password_from_stdin()? });

@@ -4,6 +4,7 @@
 //! success, 2 a wrong command line or configuration (nothing was started), 1 any other failure.
 
 mod accounts;
+mod backup;
 mod demo;
 mod dev;
 mod lifecycle;
@@ -64,6 +65,10 @@ enum Command {
     Operator(accounts::OperatorCommand),
     /// Recomputes all events' counters from the capacity ledger and the bookings, and names what does not agree.
     Verify(verify::VerifyArgs),
+    /// Writes everything into a file, as it is at one moment, while the store is used.
+    Backup(backup::BackupArgs),
+    /// Brings a backup back into an empty store.
+    Restore(backup::RestoreArgs),
     /// Checks and runs plugins.
     #[cfg(feature = "plugins")]
     #[command(subcommand)]
@@ -139,6 +144,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::User(command) => block_on(accounts::user(command)),
         Command::Operator(command) => block_on(accounts::operator(command)),
         Command::Verify(args) => block_on(verify::verify(args)),
+        Command::Backup(args) => block_on(backup::backup(args)),
+        Command::Restore(args) => block_on(backup::restore(args)),
         #[cfg(feature = "plugins")]
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         #[cfg(feature = "plugins")]

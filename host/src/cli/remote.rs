@@ -1,6 +1,6 @@
 //! A small REST client for commands that ask a running host instead of opening the store.
 //!
-//! Called by accounts and verify. Speaks HTTP/1.1 without TLS: an HTTPS client would add certificates and their store to a
+//! Called by accounts, backup and verify. Speaks HTTP/1.1 without TLS: an HTTPS client would add certificates and their store to a
 //! program whose operators sit next to the host or can tunnel to it.
 
 use std::time::Duration;
@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use axum::{
     body::{Body, to_bytes},
-    http::{Method, Request, Uri, header},
+    http::{Method, Request, Response, Uri, header},
 };
 use clap::Args;
-use hyper::client::conn::http1;
+use futures::StreamExt as _;
+use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{fs::File, io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::config;
 
@@ -147,12 +148,46 @@ impl Remote {
         }
     }
 
+    /// Writes what a success holds to a file, as it comes.
+    ///
+    /// # Errors
+    /// As those of [`Self::call`], and if it breaks off, or nothing comes for a while.
+    pub(super) async fn download(&self, path: &str, file: &mut File) -> anyhow::Result<()> {
+        let slow = || anyhow::anyhow!("{} sent nothing for a while", self.authority);
+        let asked = self.ask(Method::GET, path, None);
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, asked).await;
+        let answer = answer.map_err(|_| slow())??;
+        if !answer.status().is_success() {
+            return self.read(answer).await.map(drop);
+        }
+        let mut pieces = Body::new(answer.into_body()).into_data_stream();
+        while let Some(piece) = tokio::time::timeout(ANSWER_TIMEOUT, pieces.next())
+            .await
+            .map_err(|_| slow())?
+        {
+            let piece = piece.context("the host broke off")?;
+            file.write_all(&piece).await.context("writing the answer")?;
+        }
+        Ok(())
+    }
+
     async fn send_untimed(
         &self,
         method: Method,
         path: &str,
         body: Option<(&'static str, Body)>,
     ) -> anyhow::Result<Value> {
+        let answer = self.ask(method, path, body).await?;
+        self.read(answer).await
+    }
+
+    /// Sends a request and answers the head of what comes back.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, Body)>,
+    ) -> anyhow::Result<Response<Incoming>> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.prefix))
@@ -182,10 +217,14 @@ impl Remote {
             .await
             .with_context(|| format!("talking to {address}"))?;
         tokio::spawn(connection);
-        let answer = sender
+        sender
             .send_request(request)
             .await
-            .with_context(|| format!("talking to {address}"))?;
+            .with_context(|| format!("talking to {address}"))
+    }
+
+    /// Reads the JSON of a success, or what went wrong.
+    async fn read(&self, answer: Response<Incoming>) -> anyhow::Result<Value> {
         let status = answer.status();
         let bytes = to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX)
             .await
@@ -206,7 +245,10 @@ impl Remote {
                     text(&problem, "detail")
                 )
             }
-            _ => bail!("{address} answered {status}; is it a Boxoffice host?"),
+            _ => bail!(
+                "{} answered {status}; is it a Boxoffice host?",
+                self.authority
+            ),
         }
     }
 }

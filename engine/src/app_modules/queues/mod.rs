@@ -44,6 +44,12 @@ impl Queues {
             .await
     }
 
+    /// Whether mails are held because the store came from a backup that no operator has released yet.
+    pub(crate) async fn are_held(&self) -> Result<bool> {
+        let restoration = self.0.modules.backups.restoration().await?;
+        Ok(restoration.is_some_and(|restoration| restoration.released_at.is_none()))
+    }
+
     /// Shows that this worker lives.
     pub(crate) async fn beat(&self) -> Result<()> {
         let mails = self.0.surroundings.counters.mails();

@@ -296,6 +296,7 @@ impl EventsModule {
                     due_at,
                     is_paused: false,
                     reopened: 0,
+                    is_doubtful: false,
                 };
                 let owed = Owed {
                     due_at,

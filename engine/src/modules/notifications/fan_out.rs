@@ -11,8 +11,9 @@ use crate::{
     modules::to_millisecond,
     ports::Task,
     types::{
-        Block, Booking, BookingStatus, CancelCause, Chunk, Entry, EventStatus, NotificationId,
-        NotificationKind, NotificationStatus, Owed, OwedPart, StoredNotification, TenantId, UserId,
+        Block, Booking, BookingStatus, CancelCause, Chunk, DeliveryState, Entry, EventStatus,
+        NotificationId, NotificationKind, NotificationStatus, Owed, OwedPart, StoredNotification,
+        TenantId, UserId,
     },
 };
 
@@ -99,12 +100,16 @@ impl NotificationsModule {
                 event: chunk.notification.event,
                 entries: customers
                     .iter()
-                    .map(|customer| Entry::queued(*customer, None))
+                    .map(|customer| listed(&chunk.notification, *customer, now))
                     .collect(),
                 claim: None,
                 claims: 0,
                 created_at: now,
             });
+            // What nobody knows about is not sent: it stays listed as unknown.
+            if chunk.notification.is_doubtful {
+                continue;
+            }
             let owed = Owed {
                 due_at: to_millisecond(due_at),
                 tenant: tenant.clone(),
@@ -220,6 +225,17 @@ impl NotificationsModule {
             _ => is_cancelled,
         })
     }
+}
+
+/// A recipient as it is listed: waiting for a first try, or in doubt from the beginning.
+fn listed(notification: &StoredNotification, customer: UserId, now: Timestamp) -> Entry {
+    let mut entry = Entry::queued(customer, None);
+    if notification.is_doubtful {
+        let reason = "restored from a backup: it may have been sent before";
+        entry.came_to(DeliveryState::Unknown, reason.to_owned(), now);
+        entry.ever_unknown = true;
+    }
+    entry
 }
 
 /// Whether a booking's customer belongs to a notification's audience.

@@ -16,6 +16,7 @@ use rand::Rng as _;
 use surrealdb::{
     IndexedResults, Surreal,
     engine::any::{Any, connect},
+    method::{Query, Transaction},
     opt::auth::Root,
     types::{Object, QueryError, SurrealValue, Value},
 };
@@ -134,10 +135,29 @@ impl Db {
         script: &Script,
         limit: Duration,
     ) -> Result<Answers, StepError> {
-        let query = self
-            .client
-            .query(script.finished())
-            .bind(Value::Object(script.variables.clone()));
+        let query = self.client.query(script.finished());
+        self.answered(query, script, limit).await
+    }
+
+    /// Begins to see the store as it is now, and no later.
+    pub(in crate::modules::repositories) async fn snapshot(
+        &self,
+        _: SystemScope,
+    ) -> Result<Snapshot> {
+        let transaction = self.client.clone().begin().await.map_err(unavailable)?;
+        Ok(Snapshot {
+            transaction,
+            db: self.clone(),
+        })
+    }
+
+    async fn answered(
+        &self,
+        query: Query<'_, Any>,
+        script: &Script,
+        limit: Duration,
+    ) -> Result<Answers, StepError> {
+        let query = query.bind(Value::Object(script.variables.clone()));
         // A server that went away must not hold a request for ever; embedded, a commit takes milliseconds.
         let answered = if self.remote {
             tokio::time::timeout(limit, query.into_future())
@@ -198,6 +218,33 @@ impl Db {
         } else {
             StepError::Other(error.into())
         }
+    }
+}
+
+/// The store as it was at one moment, for as many reads as follow: a transaction that only reads. It has to be ended, or the
+/// store keeps what was deleted since for as long as the connection lives.
+pub(in crate::modules::repositories) struct Snapshot {
+    transaction: Transaction<Any>,
+    db: Db,
+}
+
+impl Snapshot {
+    /// Reads.
+    pub(in crate::modules::repositories) async fn run(
+        &self,
+        script: &Script,
+    ) -> Result<Answers, StepError> {
+        let query = self.transaction.query(script.finished());
+        self.db.answered(query, script, ANSWER_TIMEOUT).await
+    }
+
+    /// Ends it.
+    pub(in crate::modules::repositories) async fn end(self) -> Result<()> {
+        self.transaction
+            .cancel()
+            .await
+            .map(drop)
+            .map_err(unavailable)
     }
 }
 

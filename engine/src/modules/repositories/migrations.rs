@@ -59,14 +59,62 @@ struct SchemaRow {
     oldest_program: i64,
 }
 
+/// Stands among the steps while a backup is being restored. No program runs then, older ones included: to them it is a step
+/// that only a much newer one knows.
+const RESTORING: i64 = 0;
+
+/// The newest step that this program knows.
+pub(in crate::modules) fn newest_schema() -> i64 {
+    MIGRATIONS.last().map_or(0, |migration| migration.number)
+}
+
 /// Runs what is missing.
 ///
 /// # Errors
-/// `store-too-new` if a newer program left word that this one may not run.
+/// `store-too-new` if a newer program left word that this one may not run, `store-incomplete` while or after a backup was
+/// restored halfway.
 pub(in crate::modules) async fn migrate(db: &Db) -> Result<()> {
-    let newest_known = MIGRATIONS.last().map_or(0, |migration| migration.number);
+    if applied(db).await?.iter().any(|row| row.number == RESTORING) {
+        return Err(Error::new(
+            ErrorCode::StoreIncomplete,
+            "A backup is being restored into this store, or that was broken off. Take an empty store and restore it again.",
+        ));
+    }
+    migrate_to(db, newest_schema()).await
+}
+
+/// Says that a backup is being restored: 1 row. Answers false if somebody said so before.
+pub(in crate::modules::repositories) async fn begin_restoring(
+    db: &Db,
+    scope: SystemScope,
+) -> Result<bool> {
+    // Makes the table.
+    applied(db).await?;
+    let mut script = Script::transaction_across_tenants(scope);
+    script.bind_as("number", RESTORING);
+    script.bind_as("oldest_program", i64::MAX);
+    script.push("CREATE type::record('schema', $number) SET number = $number, oldest_program = $oldest_program");
+    match db.run(&script).await {
+        Ok(_) => Ok(true),
+        Err(StepError::Exists(_) | StepError::Conflict) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Adds that nothing is being restored any more: 1 row.
+pub(in crate::modules::repositories) fn add_restored(script: &mut Script) {
+    let number = script.bind(RESTORING);
+    script.push(format!(
+        "DELETE type::record('schema', {number}) RETURN NONE"
+    ));
+}
+
+/// Runs what is missing up to a step.
+pub(in crate::modules::repositories) async fn migrate_to(db: &Db, newest: i64) -> Result<()> {
+    let newest_known = newest_schema();
     for _ in 0..=CONFLICTS_MAX {
-        let done = applied(db).await?;
+        let mut done = applied(db).await?;
+        done.retain(|row| row.number != RESTORING);
         if let Some(row) = done.iter().find(|row| row.oldest_program > newest_known) {
             return Err(Error::new(
                 ErrorCode::StoreTooNew,
@@ -78,6 +126,7 @@ pub(in crate::modules) async fn migrate(db: &Db) -> Result<()> {
         }
         let missing = MIGRATIONS
             .iter()
+            .filter(|migration| migration.number <= newest)
             .find(|migration| !done.iter().any(|row| row.number == migration.number));
         let Some(migration) = missing else {
             return Ok(());

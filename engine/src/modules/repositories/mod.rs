@@ -4,6 +4,7 @@
 //! atomic is one method here and one transaction there.
 
 mod announcements;
+mod backups;
 mod bookings;
 mod check_ins;
 mod db;
@@ -28,6 +29,7 @@ mod waitlist;
 pub(in crate::modules) use announcements::{
     Announced, AnnouncementsRepository, NewAnnouncement, QUOTA_USED,
 };
+pub(in crate::modules) use backups::{BackupsRepository, StoreSnapshot};
 pub(in crate::modules) use bookings::{
     BookingsRepository, CancelStep, GroupPlan, GroupQuestion, GroupSnapshot, RecordedRequest,
 };
@@ -40,7 +42,7 @@ pub(in crate::modules) use holds::{DueHold, HoldChange, HoldsRepository};
 pub(in crate::modules) use housekeeping::HousekeepingRepository;
 pub(in crate::modules) use inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED};
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
-pub(in crate::modules) use migrations::migrate;
+pub(in crate::modules) use migrations::{migrate, newest_schema};
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
 pub(in crate::modules) use plugins::{
     POLICIES_MOVED, PluginsRepository, VERSION_GONE, VERSIONS_FULL,

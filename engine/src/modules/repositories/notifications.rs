@@ -299,7 +299,8 @@ impl NotificationsRepository {
         written(self.db.run_retrying(&script).await)
     }
 
-    /// Stores a chunk of a fan-out if its notification is still as it was seen: at most 66 rows. Answers whether it was.
+    /// Stores a chunk of a fan-out if its notification is still as it was seen: at most 66 rows, and as
+    /// many as it has blocks where these are in doubt from the beginning. Answers whether it was.
     pub(in crate::modules) async fn insert_chunk(
         &self,
         tenant: &TenantId,
@@ -312,6 +313,13 @@ impl NotificationsRepository {
             owed: chunk.owed.clone(),
         };
         add_mails(&mut script, tenant, &mails)?;
+        let troubles: Vec<_> = (mails.blocks.iter())
+            .filter_map(|block| TroubleRow::of(tenant, block))
+            .collect();
+        if !troubles.is_empty() {
+            let rows = script.bind(troubles);
+            script.push(format!("INSERT INTO trouble {rows} RETURN NONE"));
+        }
         if let Some(done) = &chunk.done {
             let done = script.bind(OutboxRow::key(done));
             script.push(format!("DELETE {done} RETURN NONE"));

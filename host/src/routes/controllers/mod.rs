@@ -4,6 +4,7 @@
 
 pub(super) mod announcements;
 pub(super) mod auth;
+pub(super) mod backups;
 pub(super) mod bookings;
 pub(super) mod check_ins;
 mod csv;

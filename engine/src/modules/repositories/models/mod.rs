@@ -14,6 +14,7 @@ mod plugins;
 mod subscriptions;
 mod tenants;
 mod users;
+mod values;
 mod waitlist;
 
 pub(in crate::modules::repositories) use announcements::{
@@ -45,6 +46,7 @@ pub(in crate::modules::repositories) use plugins::{
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use users::{LoginRow, OperatorRow, SessionRow, UserRow};
+pub(in crate::modules::repositories) use values::{from_json, to_json};
 pub(in crate::modules::repositories) use waitlist::{
     WaitingRow, WaitlistEntryRow, WaitlistPassRow,
 };

@@ -32,6 +32,8 @@ pub(in crate::modules::repositories) struct NotificationRow {
     paused: Option<bool>,
     /// How often failed deliveries of it were set waiting again.
     reopened: Option<u64>,
+    /// Whether its recipients may have been told before the store was restored.
+    doubtful: Option<bool>,
 }
 
 impl NotificationRow {
@@ -70,6 +72,7 @@ impl NotificationRow {
             due_at: millisecond(notification.due_at),
             paused: notification.is_paused.then_some(true),
             reopened: (notification.reopened > 0).then_some(notification.reopened),
+            doubtful: notification.is_doubtful.then_some(true),
         }
     }
 
@@ -95,6 +98,7 @@ impl NotificationRow {
             due_at: at_millisecond(self.due_at)?,
             is_paused: self.paused.unwrap_or(false),
             reopened: self.reopened.unwrap_or(0),
+            is_doubtful: self.doubtful.unwrap_or(false),
         })
     }
 }

@@ -1,0 +1,363 @@
+//! Storage steps of backups: reading every table as of one moment, writing rows as they were, and what is known of a store
+//! that came from a backup.
+//!
+//! Called by the backups module; calls models. Rows travel as JSON (`models/values.rs`), whatever they are.
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
+
+use super::{
+    db::{Db, Script, Snapshot, StepError, SystemScope},
+    events::add_notification_change,
+    inventory::NOTIFICATION_MOVED,
+    migrations::{add_restored, begin_restoring, migrate_to},
+    models::{
+        BlockRow, OutboxRow, TroubleRow, at_millisecond, from_json, millisecond, record, to_json,
+    },
+};
+use crate::{
+    Error, ErrorCode, Result,
+    types::{Block, Owed, OwedPart, Restoration, StoredNotification, TenantId},
+};
+
+/// What no backup holds. Refresh tokens end with a restore; tasks only hurry what the outbox owes; leases and signs of life
+/// belong to processes; troubles follow from deliveries; the schema is the backup's first line.
+const LEFT_OUT: [&str; 7] = [
+    "lease",
+    "queue_task",
+    "restoration",
+    "schema",
+    "session",
+    "trouble",
+    "worker_process",
+];
+/// Rows read at a time; an event with all its prose has some 60 KB.
+const PAGE: i64 = 200;
+/// The same where one row has half a megabyte.
+const PAGE_OF_CHUNKS: i64 = 8;
+
+pub(in crate::modules) struct BackupsRepository {
+    db: Db,
+}
+
+#[derive(Debug, SurrealValue)]
+struct RestorationRow {
+    id: RecordId,
+    taken_at: i64,
+    restored_at: i64,
+    released_at: Option<i64>,
+}
+
+/// The store as it was at one moment. It has to be ended.
+pub(in crate::modules) struct StoreSnapshot {
+    snapshot: Snapshot,
+    tables: Vec<String>,
+}
+
+/// The last row of a page.
+#[derive(Debug, Clone)]
+pub(in crate::modules) struct Place(Value);
+
+impl StoreSnapshot {
+    /// The tables that a backup holds.
+    pub(in crate::modules) fn tables(&self) -> &[String] {
+        &self.tables
+    }
+
+    /// Rows of a table behind a place, in the order of their keys, and the place of the last one; none behind the last.
+    pub(in crate::modules) async fn page(
+        &self,
+        scope: SystemScope,
+        table: &str,
+        after: Option<&Place>,
+    ) -> Result<(Vec<Json>, Option<Place>)> {
+        let mut script = Script::across_tenants(scope);
+        script.bind_as("table", table.to_owned());
+        let page = match table {
+            "plugin_chunk" => PAGE_OF_CHUNKS,
+            _ => PAGE,
+        };
+        let from = match after {
+            Some(Place(key)) => {
+                script.bind_as("after", key.clone());
+                "type::record($table, $after>..)"
+            }
+            None => "type::table($table)",
+        };
+        let index = script.push(format!("SELECT * FROM {from} LIMIT {page}"));
+        let rows: Vec<Value> = self.snapshot.run(&script).await?.rows(index)?;
+        let is_last = rows.len() < usize::try_from(page).unwrap_or_default();
+        let place = match rows.last() {
+            Some(row) if !is_last => Some(Place(key_of(row)?)),
+            _ => None,
+        };
+        let rows = rows.into_iter().map(to_json).collect::<Result<Vec<_>>>()?;
+        Ok((rows, place))
+    }
+
+    /// Lets the store forget what was deleted since.
+    pub(in crate::modules) async fn end(self) -> Result<()> {
+        self.snapshot.end().await
+    }
+}
+
+impl BackupsRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Begins to see the store as it is now.
+    pub(in crate::modules) async fn snapshot(&self, scope: SystemScope) -> Result<StoreSnapshot> {
+        let snapshot = self.db.snapshot(scope).await?;
+        let mut script = Script::across_tenants(scope);
+        let index = script.push("INFO FOR DB");
+        let tables = match snapshot.run(&script).await {
+            Ok(mut answers) => tables_of(answers.row(index)?),
+            Err(error) => Err(error.into()),
+        };
+        match tables {
+            Ok(mut tables) => {
+                tables.retain(|table| !LEFT_OUT.contains(&table.as_str()));
+                Ok(StoreSnapshot { snapshot, tables })
+            }
+            Err(error) => {
+                let _ = snapshot.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes an empty store for a restore, and brings it to the backup's schema: until [`Self::finish`] nobody serves it.
+    /// Answers the tables that there are then.
+    ///
+    /// # Errors
+    /// `store-not-empty`.
+    pub(in crate::modules) async fn begin(
+        &self,
+        scope: SystemScope,
+        schema: i64,
+    ) -> Result<Vec<String>> {
+        let not_empty = || {
+            Error::new(
+                ErrorCode::StoreNotEmpty,
+                "A backup is restored into an empty store only: name a new folder, or a new database.",
+            )
+        };
+        if !self.tables(scope).await?.is_empty() {
+            return Err(not_empty());
+        }
+        // Of two at once one is first.
+        if !begin_restoring(&self.db, scope).await? {
+            return Err(not_empty());
+        }
+        migrate_to(&self.db, schema).await?;
+        self.tables(scope).await
+    }
+
+    async fn tables(&self, scope: SystemScope) -> Result<Vec<String>> {
+        let mut script = Script::across_tenants(scope);
+        let index = script.push("INFO FOR DB");
+        tables_of(self.db.run_retrying(&script).await?.row(index)?)
+    }
+
+    /// Writes rows of a backup: as many as are given, twice as many for blocks with failed deliveries. `doubt` is asked about
+    /// every block of deliveries; of what is owed only what lists recipients is kept.
+    ///
+    /// # Errors
+    /// `backup-invalid` for rows that belong to another table.
+    pub(in crate::modules) async fn insert(
+        &self,
+        scope: SystemScope,
+        table: &str,
+        rows: Vec<Json>,
+        doubt: impl Fn(&mut Block),
+    ) -> Result<()> {
+        let mut values = Vec::with_capacity(rows.len());
+        let mut troubles = Vec::new();
+        for row in rows {
+            let row = from_json(row)?;
+            if id_of(&row).is_none_or(|id| id.table.as_str() != table) {
+                return Err(foreign(table));
+            }
+            match table {
+                "delivery_block" => {
+                    let row = BlockRow::from_value(row).map_err(|_| foreign(table))?;
+                    let tenant = row.tenant()?;
+                    let mut block = row.into_type()?;
+                    doubt(&mut block);
+                    troubles.extend(TroubleRow::of(&tenant, &block));
+                    values.push(BlockRow::of(&tenant, &block)?.into_value());
+                }
+                "outbox" => {
+                    let row = OutboxRow::from_value(row).map_err(|_| foreign(table))?;
+                    let owed = row.into_type()?;
+                    if owed.part == OwedPart::FanOut {
+                        let owed = Owed {
+                            published: false,
+                            ..owed
+                        };
+                        values.push(OutboxRow::of(&owed).into_value());
+                    }
+                }
+                _ => values.push(row),
+            }
+        }
+        let mut script = Script::transaction_across_tenants(scope);
+        if !values.is_empty() {
+            let rows = script.bind(Value::Array(Array::from(values)));
+            // The name is one of this store's own tables.
+            script.push(format!("INSERT INTO {table} {rows} RETURN NONE"));
+        }
+        if !troubles.is_empty() {
+            let rows = script.bind(troubles);
+            script.push(format!("INSERT INTO trouble {rows} RETURN NONE"));
+        }
+        match self.db.run_retrying(&script).await {
+            Ok(_) => Ok(()),
+            Err(StepError::Exists(_)) => Err(Error::new(
+                ErrorCode::BackupInvalid,
+                "The backup holds a row twice.",
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Says that everything is there: 2 rows. From then on the store is served, and its mails are held.
+    pub(in crate::modules) async fn finish(
+        &self,
+        scope: SystemScope,
+        restoration: &Restoration,
+    ) -> Result<()> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let row = script.bind(RestorationRow {
+            id: key(),
+            taken_at: millisecond(restoration.taken_at),
+            restored_at: millisecond(restoration.restored_at),
+            released_at: restoration.released_at.map(millisecond),
+        });
+        script.push(format!("INSERT INTO restoration {row} RETURN NONE"));
+        add_restored(&mut script);
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// From which backup this store came, if it did.
+    pub(in crate::modules) async fn restoration(
+        &self,
+        scope: SystemScope,
+    ) -> Result<Option<Restoration>> {
+        let mut script = Script::across_tenants(scope);
+        let id = script.bind(key());
+        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let row: Option<RestorationRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(|row| {
+            Ok(Restoration {
+                taken_at: at_millisecond(row.taken_at)?,
+                restored_at: at_millisecond(row.restored_at)?,
+                released_at: row.released_at.map(at_millisecond).transpose()?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Up to `limit` of what is owed behind one of it, in its order.
+    pub(in crate::modules) async fn owed(
+        &self,
+        scope: SystemScope,
+        after: Option<&Owed>,
+        limit: u32,
+    ) -> Result<Vec<Owed>> {
+        let mut script = Script::across_tenants(scope);
+        let limit = script.bind(i64::from(limit));
+        let from = match after {
+            Some(after) => {
+                let row = OutboxRow::key(after);
+                let after = script.bind(key_value(row.key)?);
+                format!("type::record('outbox', {after}>..)")
+            }
+            None => "outbox".to_owned(),
+        };
+        let index = script.push(format!("SELECT * FROM {from} LIMIT {limit}"));
+        let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(OutboxRow::into_type).collect()
+    }
+
+    /// Writes a notification if it is still as it was seen: 1 row. Answers whether it was.
+    pub(in crate::modules) async fn replace_notification(
+        &self,
+        tenant: &TenantId,
+        notification: &StoredNotification,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        add_notification_change(&mut script, tenant, notification);
+        match self.db.run(&script).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_guard(NOTIFICATION_MOVED) => Ok(false),
+            Err(StepError::Conflict) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets the store's mails out, if they are held: 1 row.
+    pub(in crate::modules) async fn release(
+        &self,
+        scope: SystemScope,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let id = script.bind(key());
+        let now = script.bind(millisecond(now));
+        script.push(format!(
+            "UPDATE {id} SET released_at = {now} WHERE released_at = NONE RETURN NONE"
+        ));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+}
+
+fn key() -> RecordId {
+    record("restoration", [Value::String("whole".to_owned())])
+}
+
+fn id_of(row: &Value) -> Option<&RecordId> {
+    match row {
+        Value::Object(members) => match members.get("id") {
+            Some(Value::RecordId(id)) => Some(id),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn key_of(row: &Value) -> Result<Value> {
+    let id = id_of(row).ok_or_else(|| Error::internal("a row without an id"))?;
+    key_value(id.key.clone())
+}
+
+fn key_value(key: RecordIdKey) -> Result<Value> {
+    match key {
+        RecordIdKey::Array(parts) => Ok(Value::Array(parts)),
+        RecordIdKey::String(text) => Ok(Value::String(text)),
+        RecordIdKey::Number(number) => Ok(number.into_value()),
+        _ => Err(Error::internal("a key of a kind that no row of ours has")),
+    }
+}
+
+fn foreign(table: &str) -> Error {
+    Error::new(
+        ErrorCode::BackupInvalid,
+        format!("The backup holds a row that does not belong to the table {table}."),
+    )
+}
+
+/// The names in what `INFO FOR DB` answers.
+fn tables_of(info: Option<Value>) -> Result<Vec<String>> {
+    let Some(Value::Object(mut info)) = info else {
+        return Err(Error::internal("the store did not list its tables"));
+    };
+    match info.remove("tables") {
+        Some(Value::Object(tables)) => Ok(tables.into_inner().into_keys().collect()),
+        _ => Err(Error::internal("the store did not list its tables")),
+    }
+}

@@ -1,0 +1,149 @@
+//! `boxoffice backup` and `boxoffice restore`: a whole store in a file, and back into an empty one.
+//!
+//! Called by the program. Calls the engine's use case as an operator, or the same over REST; and the engine's restore.
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use boxoffice_engine::{Caller, check_backup};
+use clap::Args;
+use tokio::{
+    fs::{File, OpenOptions},
+    io::{AsyncWriteExt as _, BufReader},
+};
+
+use super::{
+    StoreArgs,
+    accounts::{Place, open},
+    print,
+};
+use crate::{assembly, config::Config, telemetry};
+
+/// Bytes of a file read at a time.
+const READ_BYTES: usize = 256 * 1024;
+
+/// `boxoffice backup`.
+#[derive(Debug, Args)]
+pub(super) struct BackupArgs {
+    /// Writes the backup to this file, which must not exist. It holds personal data and hashes of passwords, and can be read
+    /// by its owner alone.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// `boxoffice restore`.
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// The backup.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// Takes a backup, and answers for it only once it is whole and on disk.
+pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
+    let BackupArgs { out, place } = args;
+    if out.exists() {
+        bail!("{} exists; a backup overwrites nothing", out.display());
+    }
+    let part = part_of(&out);
+    let mut file = create(&part)
+        .await
+        .with_context(|| format!("making {}", part.display()))?;
+    let written = match place.remote.remote()? {
+        Some(remote) => remote.download("/api/operator/backup", &mut file).await,
+        None => at_store(&place, &mut file).await,
+    };
+    match finish(written, file, &part, &out).await {
+        Ok(said) => print(&said),
+        Err(error) => {
+            // What is no whole backup must not lie there like one.
+            let _ = tokio::fs::remove_file(&part).await;
+            Err(error)
+        }
+    }
+}
+
+/// Brings a backup back into an empty store.
+pub(super) async fn restore(RestoreArgs { file, store }: RestoreArgs) -> anyhow::Result<()> {
+    let config = Config::load(&store.flags())?;
+    telemetry::start(&config.logs.level, config.logs.json);
+    let shown = file.display();
+    let read = async || {
+        let file = File::open(&file).await;
+        let file = file.with_context(|| format!("opening {shown}"))?;
+        Ok::<_, anyhow::Error>(BufReader::with_capacity(READ_BYTES, file))
+    };
+    // Whether it is whole is known at its end: nothing is written before that.
+    check_backup(read().await?)
+        .await
+        .with_context(|| format!("reading {shown}"))?;
+    let facts = assembly::restore(&config, read().await?).await?;
+    print(&format!(
+        "restored {} rows, as of {}",
+        facts.rows, facts.taken_at
+    ))?;
+    say_what_is_next();
+    Ok(())
+}
+
+fn say_what_is_next() {
+    let _ = writeln!(
+        io::stderr(),
+        "No mail goes out yet. Look at the store (`boxoffice verify`, /admin/queues), then let mails out: \
+         `boxoffice operator release`. Everybody has to sign in again."
+    );
+}
+
+async fn at_store(place: &Place, file: &mut File) -> anyhow::Result<()> {
+    let opened = open(&place.store, "backup").await?;
+    let mut backup = opened
+        .engine
+        .operators()
+        .back_up(&Caller::operator())
+        .await?;
+    while let Some(piece) = backup.next().await {
+        file.write_all(&piece?)
+            .await
+            .context("writing the backup")?;
+    }
+    Ok(())
+}
+
+/// Sees that the backup is whole, on disk, and gives it its name.
+async fn finish(
+    written: anyhow::Result<()>,
+    mut file: File,
+    part: &Path,
+    out: &Path,
+) -> anyhow::Result<String> {
+    written?;
+    file.flush().await.context("writing the backup")?;
+    file.sync_all().await.context("writing the backup")?;
+    drop(file);
+    let file = File::open(part).await.context("reading the backup")?;
+    let facts = check_backup(BufReader::with_capacity(READ_BYTES, file)).await?;
+    tokio::fs::rename(part, out)
+        .await
+        .with_context(|| format!("giving the backup its name {}", out.display()))?;
+    Ok(format!("{} rows, as of {}", facts.rows, facts.taken_at))
+}
+
+/// Makes a new file that only its owner reads.
+async fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(path).await
+}
+
+fn part_of(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    out.with_file_name(name)
+}

@@ -1,0 +1,105 @@
+//! Backups of the whole store, and letting the mails of a restored one out.
+
+use axum::{
+    Json as JsonAnswer,
+    body::{Body, Bytes},
+    extract::State,
+    http::{
+        HeaderValue,
+        header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+use boxoffice_engine::{Backup, Engine, Restoration};
+use futures::stream;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Answer;
+use crate::routes::extract::AsOperator;
+
+/// Lines of JSON (https://github.com/ndjson/ndjson-spec).
+const LINES_OF_JSON: &str = "application/x-ndjson";
+
+/// From which backup this installation's store came.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct RestorationResponse {
+    /// When the backup was taken; null if the store did not come from one.
+    taken_at: Option<String>,
+    /// When it was restored.
+    restored_at: Option<String>,
+    /// Since when its mails go out; null while they are held.
+    released_at: Option<String>,
+    /// Whether mails wait for an operator.
+    mails_are_held: bool,
+}
+
+impl From<Option<Restoration>> for RestorationResponse {
+    fn from(restoration: Option<Restoration>) -> Self {
+        let held = |restoration: &Restoration| restoration.released_at.is_none();
+        Self {
+            mails_are_held: restoration.as_ref().is_some_and(held),
+            taken_at: restoration.as_ref().map(|one| one.taken_at.to_string()),
+            restored_at: restoration.as_ref().map(|one| one.restored_at.to_string()),
+            released_at: restoration
+                .and_then(|one| one.released_at)
+                .map(|at| at.to_string()),
+        }
+    }
+}
+
+/// Takes a backup of everything, as it is at this moment
+///
+/// Lines of JSON, the last with the number of rows and the SHA-256 of all before it; one that lacks it was cut off. It holds
+/// personal data and the hashes of passwords, and no session. `boxoffice restore` brings it back.
+#[utoipa::path(get, path = "/api/operator/backup", tag = "operator",
+    responses((status = 200, content_type = "application/x-ndjson", body = String, headers(("Content-Disposition" = String)))),
+    extensions(("x-error-codes" = json!(["forbidden"]))))]
+pub(in crate::routes) async fn backup(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+) -> Answer<Response> {
+    let backup = engine.operators().back_up(&caller).await?;
+    let pieces = stream::unfold(backup, async |mut backup: Backup| {
+        let piece = backup.next().await?;
+        // An error cuts the answer off before its last line, so that nobody takes it for whole.
+        let piece = piece.map(Bytes::from).inspect_err(|error| {
+            tracing::warn!(error = ?error, "a backup ended early");
+        });
+        Some((piece, backup))
+    });
+    let mut response = Body::from_stream(pieces).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(LINES_OF_JSON));
+    let name = HeaderValue::from_static("attachment; filename=\"boxoffice-backup.jsonl\"");
+    headers.insert(CONTENT_DISPOSITION, name);
+    Ok(response)
+}
+
+/// Says from which backup the store came, if it did
+#[utoipa::path(get, path = "/api/operator/restoration", tag = "operator",
+    responses((status = 200, body = RestorationResponse)),
+    extensions(("x-error-codes" = json!(["forbidden"]))))]
+pub(in crate::routes) async fn restoration(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+) -> Answer<JsonAnswer<RestorationResponse>> {
+    let restoration = engine.operators().restoration(&caller).await?;
+    Ok(JsonAnswer(restoration.into()))
+}
+
+/// Lets the mails of a restored store out
+///
+/// What may have been sent since the backup was taken stays `unknown`, and is sent only by trying it again. Doing this again
+/// changes nothing.
+#[utoipa::path(post, path = "/api/operator/restoration/release", tag = "operator",
+    responses((status = 200, body = RestorationResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again"]))))]
+pub(in crate::routes) async fn release(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+) -> Answer<JsonAnswer<RestorationResponse>> {
+    let restoration = engine.operators().release(&caller).await?;
+    Ok(JsonAnswer(Some(restoration).into()))
+}
