@@ -9,6 +9,7 @@ mod reader;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
+use axum::http::HeaderValue;
 use boxoffice_engine::{Settings, types::EmailAddress};
 use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions};
 use figment::Figment;
@@ -84,6 +85,9 @@ impl fmt::Debug for StoreConfig {
 pub(crate) struct HttpConfig {
     pub(crate) body_bytes_max: usize,
     pub(crate) throttle_logins: bool,
+    pub(crate) client_requests_per_minute: Option<NonZeroU32>,
+    pub(crate) tenant_requests_per_minute: Option<NonZeroU32>,
+    pub(crate) cors_origins: Vec<HeaderValue>,
     pub(crate) trusted_proxies: Vec<std::net::IpAddr>,
     pub(crate) base_domain: Option<String>,
     pub(crate) request_timeout: Duration,
@@ -142,6 +146,13 @@ impl Config {
                 // Below 1 KiB not even a sign-in fits; above 100 MiB one request can exhaust a small host.
                 body_bytes_max: reader.number("http.body_bytes_max", 1_024..=104_857_600)?,
                 throttle_logins: reader.yes_or_no("http.throttle_logins")?,
+                client_requests_per_minute: NonZeroU32::new(
+                    reader.number("http.client_requests_per_minute", 0..=1_000_000_000)?,
+                ),
+                tenant_requests_per_minute: NonZeroU32::new(
+                    reader.number("http.tenant_requests_per_minute", 0..=1_000_000_000)?,
+                ),
+                cors_origins: reader.origins("http.cors_origins")?,
                 trusted_proxies: reader.ip_addresses("http.trusted_proxies")?,
                 base_domain: reader.domain("http.base_domain")?,
                 request_timeout: reader.seconds("http.request_timeout_seconds", 0.1..=3_600.0)?,
@@ -461,6 +472,18 @@ mod tests {
                 "mail.kind",
                 "pigeon",
                 "folder or smtp",
+            ),
+            (
+                "[http]\ncors_origins = [\"*\"]",
+                "http.cors_origins",
+                "*",
+                "https://shop.example",
+            ),
+            (
+                "[http]\nclient_requests_per_minute = -1",
+                "http.client_requests_per_minute",
+                "-1",
+                "0 to 1000000000",
             ),
             ("[mail]\nfrom = \"x\"", "mail.from", "x", "e-mail address"),
             (

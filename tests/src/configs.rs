@@ -35,7 +35,7 @@ impl Config {
         )
     }
 
-    /// Leases and pauses short enough for tests, and long enough for a busy machine.
+    /// Leases and pauses short enough for tests, and long enough for a busy machine; as many requests as come.
     #[must_use]
     pub fn quick(self) -> Self {
         self.raw("worker", "delivery_lease_seconds", "3")
@@ -44,6 +44,8 @@ impl Config {
             .raw("worker", "retry_pause_seconds", "1")
             .raw("worker", "retry_pause_max_seconds", "2")
             .raw("worker", "update_merge_seconds", "0")
+            .raw("http", "client_requests_per_minute", "0")
+            .raw("http", "tenant_requests_per_minute", "0")
     }
 
     /// Mails go to this server, in plain text, over a few connections.

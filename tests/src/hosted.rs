@@ -16,7 +16,7 @@ pub struct Hosted {
 }
 
 impl Hosted {
-    /// Serves an engine with the default options, keys that are the same for all, sign-ins not throttled.
+    /// Serves an engine with the default options, keys that are the same for all, nobody throttled.
     ///
     /// # Panics
     /// When no port is free.
@@ -30,6 +30,8 @@ impl Hosted {
             RouterOptions {
                 keys: TokenKeys::new(vec![key]).expect("a key that is long enough"),
                 throttle_logins: false,
+                client_requests_per_minute: None,
+                tenant_requests_per_minute: None,
                 ..RouterOptions::default()
             },
         )

@@ -1,8 +1,9 @@
-//! Who is asking: tokens and how they become a [`Caller`], and how often a sign-in may be tried.
+//! Who is asking: tokens and how they become a [`Caller`], how often a sign-in may be tried, and how often anybody may ask.
 //!
 //! Called by routes. Calls nothing of ours but the engine's types.
 
 pub(crate) mod cookies;
+mod limits;
 mod links;
 mod throttle;
 mod ticket_codes;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use boxoffice_engine::{Caller, Error, ErrorCode, Result};
 
+pub(crate) use limits::{RequestLimits, Standing};
 pub use links::UnsubscribeLinks;
 pub(crate) use links::Unsubscription;
 pub(crate) use throttle::{LoginThrottle, client_address};

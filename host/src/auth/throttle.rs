@@ -79,7 +79,7 @@ fn take(limiter: &DefaultKeyedRateLimiter<u32>, bucket: u32) -> Result<()> {
 }
 
 /// What one customer of an internet provider holds: a whole IPv4 address, or a /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         address => address,

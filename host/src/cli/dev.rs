@@ -47,6 +47,12 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
     flags
         .presets
         .push(("http.throttle_logins", Value::from(false)));
+    for limit in [
+        "http.client_requests_per_minute",
+        "http.tenant_requests_per_minute",
+    ] {
+        flags.presets.push((limit, Value::from(0)));
+    }
     flags
         .presets
         .push(("worker.update_merge_seconds", Value::from(0)));

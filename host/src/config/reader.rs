@@ -9,12 +9,14 @@ use std::{
     time::Duration,
 };
 
+use axum::http::HeaderValue;
 use figment::{
     Figment,
     value::{Dict, Value},
 };
 
 use super::layers;
+use crate::routes::cors::is_origin;
 
 /// An option that is unknown or has a value that is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +182,22 @@ impl Reader {
                     .collect()
             })
             .ok_or_else(|| self.refused(key, "a list of IP addresses such as [\"10.0.0.1\"]"))
+    }
+
+    /// A list of origins as browsers send them.
+    pub(super) fn origins(&self, key: &str) -> Result<Vec<HeaderValue>, ConfigError> {
+        let items = self.value(key).and_then(Value::as_array);
+        let origin = |item: &Value| {
+            let text = item.as_str().filter(|text| is_origin(text))?;
+            HeaderValue::from_str(text).ok()
+        };
+        items
+            .and_then(|items| items.iter().map(origin).collect())
+            .ok_or_else(|| {
+                let allowed = "a list of origins such as [\"https://shop.example\"]: scheme, host in lower case, port if \
+                               it is not the scheme's own, and nothing behind it";
+                self.refused(key, allowed)
+            })
     }
 
     /// A domain in lower case; none if it is empty.

@@ -23,8 +23,12 @@ use rand::Rng as _;
 use tracing::Span;
 
 use super::controllers::problem::{PROBLEM_JSON, Problem, ProblemDetails};
+use crate::auth::Standing;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How many requests are left, and what is allowed (draft-ietf-httpapi-ratelimit-headers-11).
+pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// Longest request id taken over from a client; UUIDs and trace ids fit.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
@@ -79,6 +83,22 @@ pub(super) async fn within_time(
         ))
         .into_response(),
     }
+}
+
+/// Tells how the client stands with its limit, if the door counted the request.
+pub(super) async fn tell_limits(
+    State(policies): State<HeaderValue>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let standing = Arc::new(Standing::default());
+    request.extensions_mut().insert(standing.clone());
+    let mut response = next.run(request).await;
+    if let Some(standing) = standing.header() {
+        response.headers_mut().insert(RATE_LIMIT, standing);
+        response.headers_mut().insert(RATE_LIMIT_POLICY, policies);
+    }
+    response
 }
 
 /// Answers for a handler that panicked. The panic's own text went to stderr; it is not repeated here, as it may

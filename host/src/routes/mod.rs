@@ -4,7 +4,9 @@
 //! engine's AppModules.
 
 mod answers;
+mod compression;
 mod controllers;
+pub(crate) mod cors;
 mod dev_mails;
 mod extract;
 mod html;
@@ -12,11 +14,12 @@ mod openapi;
 mod pages;
 mod unsubscribe;
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRef, Request},
+    http::HeaderValue,
     middleware::{from_fn, from_fn_with_state},
     routing::{get, post, put},
 };
@@ -25,13 +28,16 @@ use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 use crate::{
-    auth::{Authenticate, BearerAuthentication, LoginThrottle, TokenKeys, UnsubscribeLinks},
+    auth::{
+        Authenticate, BearerAuthentication, LoginThrottle, RequestLimits, TokenKeys,
+        UnsubscribeLinks,
+    },
     metrics::{self, Metrics},
 };
 use controllers::{
     announcements,
     auth::{self, SignIn},
-    bookings, check_ins, desk, dispatch, events, health, holds,
+    backups, bookings, check_ins, desk, dispatch, events, health, holds,
     live::{self, Live},
     notifications, operators, plugins,
     problem::{METHOD_NOT_ALLOWED, Problem},
@@ -57,6 +63,13 @@ pub struct RouterOptions {
     pub body_bytes_max: usize,
     /// Whether tries to sign in are counted, per account and per client address.
     pub throttle_logins: bool,
+    /// Requests a minute of one user, or of one network address where nobody signed in; beyond it `too-many-requests`.
+    /// Each process counts by itself. None for as many as come.
+    pub client_requests_per_minute: Option<NonZeroU32>,
+    /// The same for all that is asked of one tenant.
+    pub tenant_requests_per_minute: Option<NonZeroU32>,
+    /// Origins whose pages may ask from a browser, each as browsers send it: `https://shop.example`. Never with cookies.
+    pub cors_origins: Vec<HeaderValue>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
     /// Where `tenant.BASE` is a tenant's own address.
@@ -78,6 +91,11 @@ impl Default for RouterOptions {
             // The largest useful request, an event with 10,000 characters of prose, is a tenth of it.
             body_bytes_max: 1024 * 1024,
             throttle_logins: true,
+            // Twenty a second, all day: no person clicks that often, and one program is not the whole host.
+            client_requests_per_minute: NonZeroU32::new(1_200),
+            // 5,000 a second: about what two cores answer, so that it bounds who is alone least of all.
+            tenant_requests_per_minute: NonZeroU32::new(300_000),
+            cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             base_domain: None,
             mails_folder: None,
@@ -96,7 +114,9 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
     let own_tokens = options.authenticate.is_none();
     let shared = Shared::new(engine, &options);
     let metrics = shared.metrics.clone();
-    table(own_tokens, options.mails_folder.is_some())
+    let policies = shared.door.limits.as_ref().map(|limits| limits.policies());
+    let cors = cors::layer(&options.cors_origins);
+    let mut app = table(own_tokens, options.mails_folder.is_some())
         .fallback(async || {
             Problem::from(Error::new(
                 ErrorCode::NotFound,
@@ -116,7 +136,11 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
             options.request_timeout,
             answers::within_time,
         ))
-        .layer(CatchPanicLayer::custom(answers::panicked))
+        .layer(CatchPanicLayer::custom(answers::panicked));
+    if let Some(policies) = policies {
+        app = app.layer(from_fn_with_state(policies, answers::tell_limits));
+    }
+    app = app
         .layer(from_fn_with_state(metrics, metrics::count))
         .layer(
             TraceLayer::new_for_http()
@@ -124,8 +148,12 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
                 .on_request(())
                 .on_response(answers::answered)
                 .on_failure(()),
-        )
-        .layer(from_fn(answers::complete))
+        );
+    if let Some(cors) = cors {
+        app = app.layer(cors);
+    }
+    app.layer(from_fn(answers::complete))
+        .layer(compression::layer())
 }
 
 /// Every URL there is.
@@ -137,7 +165,10 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/api/events/{id}/waitlist/skips", get(waitlist::skips))
         .route("/api/events/{id}/check-ins", get(check_ins::list))
         .route("/api/bookings/me", get(bookings::list_mine))
-        .route("/api/bookings/{id}/tickets", get(check_ins::tickets))
+        .route(
+            "/api/bookings/{id}/tickets",
+            get(check_ins::tickets).layer(from_fn(compression::keep_plain)),
+        )
         .route(
             "/api/notifications/{id}/deliveries",
             get(notifications::deliveries),
@@ -226,7 +257,13 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route(
             "/api/operator/tenants/{tenant}/users",
             post(operators::create_user),
-        );
+        )
+        .route(
+            "/api/operator/backup",
+            get(backups::backup).layer(from_fn(compression::keep_plain)),
+        )
+        .route("/api/operator/restoration", get(backups::restoration))
+        .route("/api/operator/restoration/release", post(backups::release));
 
     let admin_lists = Router::new() // These take ?cursor=…&limit=…, too.
         .route("/api/admin/notifications", get(dispatch::notifications))
@@ -254,22 +291,26 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/api/admin/deliveries/{id}", get(dispatch::delivery))
         .route("/api/admin/searches", post(dispatch::search));
 
-    let desk = Router::new() // The dashboard signs in with cookies of ours.
+    let dashboard = Router::new()
         .route("/admin/queues", get(pages::queues))
         .route("/admin/queues/queues.js", get(pages::queues_script))
-        .route("/admin/queues/queues.css", get(pages::queues_style))
+        .route("/admin/queues/queues.css", get(pages::queues_style));
+
+    let desk = Router::new() // The dashboard signs in with cookies of ours.
         .route(
             "/admin/session",
             get(desk::show).post(desk::open).delete(desk::end),
         )
-        .route("/admin/session/refresh", post(desk::refresh));
+        .route("/admin/session/refresh", post(desk::refresh))
+        .route_layer(from_fn(compression::keep_plain));
 
     let sign_in = Router::new() // Only with tokens of our own.
         .route("/api/auth/register", post(auth::register))
         .route("/api/auth/login", post(auth::login))
         .route("/api/auth/refresh", post(auth::refresh))
         .route("/api/auth/logout", post(auth::logout))
-        .route("/api/operator/login", post(operators::login));
+        .route("/api/operator/login", post(operators::login))
+        .route_layer(from_fn(compression::keep_plain));
 
     let pages = Router::new()
         .route("/health/live", get(health::live))
@@ -292,7 +333,8 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route(
             "/unsubscribe/{token}/undo",
             post(unsubscribe::subscribe_again),
-        );
+        )
+        .route_layer(from_fn(compression::keep_plain));
 
     let mails = Router::new() // Only in development.
         .route("/dev/mails", get(dev_mails::list_page))
@@ -302,7 +344,7 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
 
     let mut api = things.merge(admin);
     if own_tokens {
-        api = api.merge(sign_in).merge(desk);
+        api = api.merge(sign_in).merge(desk).merge(dashboard);
     }
     let mut all = api
         .route_layer(from_fn(extract::refuse_query))
@@ -332,8 +374,13 @@ impl Shared {
     fn new(engine: Engine, options: &RouterOptions) -> Self {
         let own =
             || Arc::new(BearerAuthentication::new(options.keys.clone())) as Arc<dyn Authenticate>;
+        let limits = RequestLimits::new(
+            options.client_requests_per_minute,
+            options.tenant_requests_per_minute,
+        );
         let door = Door {
             engine: engine.clone(),
+            limits: limits.map(Arc::new),
             authenticate: options.authenticate.clone().unwrap_or_else(own),
             base_domain: options.base_domain.clone(),
             trusted_proxies: options.trusted_proxies.clone(),

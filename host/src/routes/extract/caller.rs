@@ -14,7 +14,7 @@ use axum::{
 use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result, Role, TenantId};
 
 use crate::{
-    auth::{Authenticate, client_address, not_authenticated},
+    auth::{Authenticate, RequestLimits, Standing, client_address, not_authenticated},
     routes::controllers::problem::Problem,
 };
 
@@ -31,13 +31,15 @@ pub(in crate::routes) struct Door {
     pub(in crate::routes) base_domain: Option<String>,
     /// Whose `X-Forwarded-For` is believed.
     pub(in crate::routes) trusted_proxies: Vec<IpAddr>,
+    /// How often clients and tenants may ask, if that is limited.
+    pub(in crate::routes) limits: Option<Arc<RequestLimits>>,
 }
 
 impl Door {
     /// The caller of a request in its tenant.
     async fn caller(&self, parts: &Parts) -> Result<Caller> {
         let named = self.named_tenant(parts)?;
-        let Some(caller) = self.authenticate.authenticate(&parts.headers).await? else {
+        let Some(caller) = self.recognised(parts, named.as_ref()).await? else {
             return Ok(Caller::anonymous(self.or_implied(named).await?));
         };
         match (caller.tenant(), named) {
@@ -47,6 +49,49 @@ impl Door {
             (Ok(_), _) => Ok(caller),
             (Err(_), named) => Ok(caller.within(self.or_implied(named).await?)),
         }
+    }
+
+    /// Whom the request's credentials name, once the request was counted as theirs; wrong ones count as the address's.
+    async fn recognised(&self, parts: &Parts, named: Option<&TenantId>) -> Result<Option<Caller>> {
+        let recognised = self.authenticate.authenticate(&parts.headers).await;
+        let caller = recognised.as_ref().ok().and_then(Option::as_ref);
+        let own = caller.and_then(|caller| caller.tenant().ok());
+        self.count(parts, caller, own.or(named))?;
+        recognised
+    }
+
+    /// Counts a request against its client's limit, and its tenant's.
+    fn count(
+        &self,
+        parts: &Parts,
+        caller: Option<&Caller>,
+        tenant: Option<&TenantId>,
+    ) -> Result<()> {
+        let Some(limits) = &self.limits else {
+            return Ok(());
+        };
+        let standing = parts.extensions.get::<Arc<Standing>>();
+        limits.count(
+            caller,
+            self.client_address(parts),
+            tenant,
+            standing.map(AsRef::as_ref),
+        )
+    }
+
+    /// The address of who asks, as far as that can be believed.
+    fn client_address(&self, parts: &Parts) -> Option<IpAddr> {
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip());
+        // A value that is not text ends the chain of those who can be believed.
+        let values = parts
+            .headers
+            .get_all(X_FORWARDED_FOR)
+            .iter()
+            .map(|value| value.to_str().unwrap_or("?"));
+        client_address(peer, values, &self.trusted_proxies)
     }
 
     /// The tenant that a request names itself.
@@ -112,9 +157,10 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let door = Arc::<Door>::from_ref(state);
         if door.named_tenant(parts)?.is_none()
-            && let Some(caller) = door.authenticate.authenticate(&parts.headers).await?
+            && let Ok(Some(caller)) = door.authenticate.authenticate(&parts.headers).await
             && caller.role() == Role::Operator
         {
+            door.count(parts, Some(&caller), None)?;
             return Ok(Self(caller));
         }
         Ok(Self(door.caller(parts).await?))
@@ -136,6 +182,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let door = Arc::<Door>::from_ref(state);
         let named = door.named_tenant(parts)?;
+        door.count(parts, None, named.as_ref())?;
         Ok(Self(Caller::anonymous(door.or_implied(named).await?)))
     }
 }
@@ -152,7 +199,10 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Ok(Self(Arc::<Door>::from_ref(state).named_tenant(parts)?))
+        let door = Arc::<Door>::from_ref(state);
+        let named = door.named_tenant(parts)?;
+        door.count(parts, None, named.as_ref())?;
+        Ok(Self(named))
     }
 }
 
@@ -172,7 +222,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let door = Arc::<Door>::from_ref(state);
-        match door.authenticate.authenticate(&parts.headers).await? {
+        match door.recognised(parts, None).await? {
             Some(caller) if caller.role() == Role::Operator => Ok(Self(Caller::operator())),
             Some(_) => {
                 Err(Error::forbidden("Only an operator of this installation may do this.").into())
@@ -197,18 +247,7 @@ where
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let door = Arc::<Door>::from_ref(state);
-        let peer = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|info| info.0.ip());
-        // A value that is not text ends the chain of those who can be believed.
-        let values = parts
-            .headers
-            .get_all(X_FORWARDED_FOR)
-            .iter()
-            .map(|value| value.to_str().unwrap_or("?"));
-        Ok(Self(client_address(peer, values, &door.trusted_proxies)))
+        Ok(Self(Arc::<Door>::from_ref(state).client_address(parts)))
     }
 }
 

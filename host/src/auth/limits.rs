@@ -1,0 +1,354 @@
+//! How often one client, and one tenant, may ask: token buckets in front of everything that names a caller.
+//!
+//! Called by the door of the routes, once it knows who asks. One request takes one token of its client (a signed-in user, or
+//! the network address of anybody else) and one of its tenant, so that a tenant over its limit is refused alone.
+//!
+//! No lock is held while anything waits: a bucket is one number (GCRA) that is moved by compare-and-set, found under the read
+//! side of one of some dozens of small maps, and only a client's first request in a while writes to such a map.
+
+use std::{
+    fmt,
+    hash::{BuildHasher as _, Hash, RandomState},
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::http::HeaderValue;
+use boxoffice_engine::{Caller, Error, ErrorCode, Result, TenantId};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    middleware::StateInformationMiddleware,
+    state::keyed::DefaultKeyedStateStore,
+};
+
+use super::throttle::network;
+
+/// A limit is so many requests at once, and as many again evenly over a minute.
+const WINDOW_SECONDS: u64 = 60;
+/// Buckets that full again are forgotten after every so many requests; a sweep over all of them takes some milliseconds.
+const REQUESTS_BETWEEN_SWEEPS: u32 = 1 << 16;
+/// More buckets in use than this, and whoever is new shares one of [`SHARED_BUCKETS`]: memory stays below some 30 MiB
+/// (this, what comes between two sweeps, and the shared ones, at about 100 bytes each), whatever names strangers invent.
+const BUCKETS_MAX: usize = 1 << 17;
+const SHARED_BUCKETS: u64 = 1 << 16;
+
+/// The limits of clients and of tenants, those that there are.
+#[derive(Debug)]
+pub(crate) struct RequestLimits<C: Clock = DefaultClock> {
+    clients: Option<Buckets<C>>,
+    tenants: Option<Buckets<C>>,
+}
+
+/// How a request's client stands, for the headers of its answer. The door fills it in.
+#[derive(Debug, Default)]
+pub(crate) struct Standing(Mutex<Option<Remaining>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Remaining {
+    policy: &'static str,
+    requests: u32,
+    seconds: u64,
+}
+
+impl RequestLimits {
+    /// Limits to so many requests a minute; none where there is no number.
+    pub(crate) fn new(
+        client_per_minute: Option<NonZeroU32>,
+        tenant_per_minute: Option<NonZeroU32>,
+    ) -> Option<Self> {
+        Self::with_clock(
+            client_per_minute,
+            tenant_per_minute,
+            &DefaultClock::default(),
+        )
+    }
+}
+
+impl<C: Clock + Clone> RequestLimits<C> {
+    fn with_clock(
+        client_per_minute: Option<NonZeroU32>,
+        tenant_per_minute: Option<NonZeroU32>,
+        clock: &C,
+    ) -> Option<Self> {
+        let buckets = |policy, limit: Option<NonZeroU32>| {
+            limit.map(|limit| Buckets::new(policy, limit, clock.clone()))
+        };
+        let limits = Self {
+            clients: buckets("client", client_per_minute),
+            tenants: buckets("tenant", tenant_per_minute),
+        };
+        (limits.clients.is_some() || limits.tenants.is_some()).then_some(limits)
+    }
+
+    /// Counts a request: of `caller` if somebody signed in, else of `address`, and of `tenant`. What is not known is not
+    /// counted. Writes down how the client stands.
+    ///
+    /// # Errors
+    /// `too-many-requests`, with the time after which the next one is let through.
+    pub(crate) fn count(
+        &self,
+        caller: Option<&Caller>,
+        address: Option<IpAddr>,
+        tenant: Option<&TenantId>,
+        standing: Option<&Standing>,
+    ) -> Result<()> {
+        let user = caller.and_then(|caller| Some((caller.tenant().ok()?, caller.user_id()?)));
+        if let Some(clients) = &self.clients {
+            match (user, address) {
+                (Some((own, user)), _) => clients.take((own.as_str(), user), standing)?,
+                (None, Some(address)) => clients.take(network(address), standing)?,
+                // A server that does not say whom it talks to.
+                (None, None) => {}
+            }
+        }
+        match (&self.tenants, tenant) {
+            // How much is left of a tenant's is not its clients' business: it tells how much is sold there.
+            (Some(tenants), Some(tenant)) => {
+                tenants.take(tenant.as_str(), None).inspect_err(|_| {
+                    if let Some(standing) = standing {
+                        standing.set(Remaining {
+                            policy: tenants.policy,
+                            requests: 0,
+                            seconds: WINDOW_SECONDS,
+                        });
+                    }
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What `RateLimit-Policy` says: the same in every answer.
+    pub(crate) fn policies(&self) -> HeaderValue {
+        let all = [&self.clients, &self.tenants].into_iter().flatten();
+        let texts: Vec<String> = all
+            .map(|buckets| {
+                format!(
+                    "\"{}\";q={};w={WINDOW_SECONDS}",
+                    buckets.policy, buckets.limit
+                )
+            })
+            .collect();
+        HeaderValue::from_str(&texts.join(", ")).expect("words and numbers are a header value")
+    }
+}
+
+impl Standing {
+    /// What `RateLimit` says of the request's client; none if nobody counted it.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        let Remaining {
+            policy,
+            requests,
+            seconds,
+        } = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        HeaderValue::from_str(&format!("\"{policy}\";r={requests};t={seconds}")).ok()
+    }
+
+    fn set(&self, remaining: Remaining) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(remaining);
+    }
+}
+
+type Limiter<C> = RateLimiter<u64, DefaultKeyedStateStore<u64>, C, StateInformationMiddleware>;
+
+/// One bucket for each name of a kind.
+struct Buckets<C: Clock> {
+    policy: &'static str,
+    limit: NonZeroU32,
+    limiter: Limiter<C>,
+    // Random per process, so that nobody can aim at somebody else's bucket.
+    hasher: RandomState,
+    requests: AtomicU32,
+    is_crowded: AtomicBool,
+}
+
+impl<C: Clock> fmt::Debug for Buckets<C> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Buckets")
+            .field("policy", &self.policy)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Clock> Buckets<C> {
+    fn new(policy: &'static str, limit: NonZeroU32, clock: C) -> Self {
+        let quota = Quota::per_minute(limit);
+        Self {
+            policy,
+            limit,
+            limiter: RateLimiter::dashmap_with_clock(quota, clock)
+                .with_middleware::<StateInformationMiddleware>(),
+            hasher: RandomState::new(),
+            requests: AtomicU32::new(0),
+            is_crowded: AtomicBool::new(false),
+        }
+    }
+
+    fn take(&self, name: impl Hash, standing: Option<&Standing>) -> Result<()> {
+        if self.requests.fetch_add(1, Ordering::Relaxed) % REQUESTS_BETWEEN_SWEEPS
+            == REQUESTS_BETWEEN_SWEEPS - 1
+        {
+            self.sweep();
+        }
+        let (left, outcome) = match self.limiter.check_key(&self.bucket(name)) {
+            Ok(state) => (state.remaining_burst_capacity(), Ok(())),
+            Err(denied) => {
+                let wait = denied.wait_time_from(self.limiter.clock().now());
+                (0, Err(self.refusal(wait)))
+            }
+        };
+        if let Some(standing) = standing {
+            let used = u64::from(self.limit.get().saturating_sub(left));
+            standing.set(Remaining {
+                policy: self.policy,
+                requests: left,
+                // When as much is there as ever.
+                seconds: (used * WINDOW_SECONDS).div_ceil(u64::from(self.limit.get())),
+            });
+        }
+        outcome
+    }
+
+    fn refusal(&self, wait: Duration) -> Error {
+        let detail = match self.policy {
+            "tenant" => "This tenant's clients ask too often together; wait a little.",
+            _ => "You ask too often; wait a little.",
+        };
+        Error::new(ErrorCode::TooManyRequests, detail).retry_after(wait.max(Duration::from_secs(1)))
+    }
+
+    fn bucket(&self, name: impl Hash) -> u64 {
+        let hash = self.hasher.hash_one(name);
+        if self.is_crowded.load(Ordering::Relaxed) {
+            hash % SHARED_BUCKETS
+        } else {
+            hash
+        }
+    }
+
+    /// Forgets full buckets: whoever comes back starts with a full one.
+    fn sweep(&self) {
+        self.limiter.retain_recent();
+        let crowded = self.limiter.len() > BUCKETS_MAX;
+        self.is_crowded.store(crowded, Ordering::Relaxed);
+        if !crowded {
+            self.limiter.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_engine::{UserId, UserRole};
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    fn limits(client: u32, tenant: u32) -> (RequestLimits<FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        let limits =
+            RequestLimits::with_clock(NonZeroU32::new(client), NonZeroU32::new(tenant), &clock);
+        (limits.unwrap(), clock)
+    }
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::parse(name).unwrap()
+    }
+
+    fn user(name: &str, id: &str) -> Caller {
+        let id: UserId = id.parse().unwrap();
+        Caller::user(tenant(name), id, UserRole::Customer)
+    }
+
+    const ANN: &str = "01jaaaaaaaaaaaaaaaaaaaaaaa";
+    const BEN: &str = "01jbbbbbbbbbbbbbbbbbbbbbbb";
+
+    #[test]
+    fn a_client_over_its_limit_waits_and_others_do_not() {
+        let (limits, clock) = limits(3, 0);
+        let north = tenant("north");
+        let ask = |caller: &Caller, address: Option<&str>, standing: &Standing| {
+            let address = address.map(|address| address.parse().unwrap());
+            limits.count(Some(caller), address, Some(&north), Some(standing))
+        };
+        let ann = user("north", ANN);
+        for left in [2, 1, 0] {
+            let standing = Standing::default();
+            ask(&ann, Some("192.0.2.1"), &standing).unwrap();
+            let header = standing.header().unwrap();
+            let seconds = 20 * (3 - left);
+            assert_eq!(header, format!("\"client\";r={left};t={seconds}").as_str());
+        }
+        let standing = Standing::default();
+        let denied = ask(&ann, None, &standing).unwrap_err();
+        assert_eq!(denied.code(), ErrorCode::TooManyRequests);
+        assert_eq!(denied.retry_after_hint().unwrap().as_secs(), 20);
+        assert_eq!(standing.header().unwrap(), "\"client\";r=0;t=60");
+
+        // Somebody else, the same address without a sign-in, and the same id elsewhere.
+        ask(&user("north", BEN), Some("192.0.2.1"), &Standing::default()).unwrap();
+        let stranger = Caller::anonymous(north.clone());
+        ask(&stranger, Some("192.0.2.1"), &Standing::default()).unwrap();
+        ask(&user("south", ANN), None, &Standing::default()).unwrap();
+
+        clock.advance(Duration::from_secs(20));
+        ask(&ann, None, &Standing::default()).unwrap();
+        ask(&ann, None, &Standing::default()).unwrap_err();
+    }
+
+    #[test]
+    fn a_tenant_over_its_limit_hurts_only_itself() {
+        let (limits, _) = limits(1_000, 2);
+        for id in [ANN, BEN] {
+            let caller = user("north", id);
+            limits
+                .count(Some(&caller), None, Some(&tenant("north")), None)
+                .unwrap();
+        }
+        let late = user("north", "01jccccccccccccccccccccccc");
+        let denied = limits
+            .count(Some(&late), None, Some(&tenant("north")), None)
+            .unwrap_err();
+        assert_eq!(denied.code(), ErrorCode::TooManyRequests);
+        let south = user("south", ANN);
+        limits
+            .count(Some(&south), None, Some(&tenant("south")), None)
+            .unwrap();
+    }
+
+    #[test]
+    fn without_limits_there_is_nothing_to_count() {
+        assert!(RequestLimits::new(None, None).is_none());
+        let (limits, _) = limits(100, 7);
+        assert_eq!(
+            limits.policies(),
+            "\"client\";q=100;w=60, \"tenant\";q=7;w=60"
+        );
+    }
+
+    #[test]
+    fn names_that_strangers_invent_are_forgotten_or_share_buckets() {
+        let (limits, clock) = limits(10, 0);
+        let clients = limits.clients.as_ref().unwrap();
+        let most = BUCKETS_MAX + 4 * REQUESTS_BETWEEN_SWEEPS as usize;
+        for name in 0..most {
+            clients.take(name, None).unwrap();
+        }
+        assert!(clients.is_crowded.load(Ordering::Relaxed));
+        let bound = BUCKETS_MAX + REQUESTS_BETWEEN_SWEEPS as usize + SHARED_BUCKETS as usize;
+        assert!(clients.limiter.len() <= bound, "{}", clients.limiter.len());
+        // A minute later all are full again.
+        clock.advance(Duration::from_secs(61));
+        clients.sweep();
+        assert_eq!(clients.limiter.len(), 0);
+        assert!(!clients.is_crowded.load(Ordering::Relaxed));
+    }
+}
