@@ -6,6 +6,7 @@
 mod announcements;
 mod api;
 mod architecture;
+mod backups;
 mod bookings;
 mod calendar;
 mod cancellations;
@@ -20,6 +21,7 @@ mod events;
 mod fairness;
 mod flow;
 mod holds;
+mod http;
 mod kills;
 mod lossy_queue;
 mod lost_answers;

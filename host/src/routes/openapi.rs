@@ -7,18 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use boxoffice_engine::ErrorCode;
+use serde_json::{Map, Value};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Content, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder,
-        path::Operation,
+        AllOfBuilder, Content, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
+        path::{Operation, ParameterBuilder, ParameterIn},
+        schema::Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
 use super::controllers::{
-    announcements, auth, bookings, check_ins, dispatch, events, health, holds, notifications,
-    operators, plugins,
+    announcements, auth, backups, bookings, check_ins, dispatch, events, health, holds,
+    notifications, operators, plugins,
     problem::{HOST_CODES, PROBLEM_JSON, ProblemResponse, UNSUPPORTED_MEDIA_TYPE, status_of},
     subscriptions, tenants, waitlist,
 };
@@ -59,6 +61,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,
         operators::login, operators::create_tenant, operators::list_tenants, operators::create_user,
         operators::list_users, operators::set_sender, operators::verify,
+        backups::backup, backups::restoration, backups::release,
         health::live, health::ready,
     ),
     components(schemas(ProblemResponse)),
@@ -77,7 +80,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         (name = "operator", description = "For those who run the installation"),
         (name = "health", description = "For load balancers and supervisors"),
     ),
-    modifiers(&OperationNames, &Bearer, &TenantHeader, &Errors)
+    modifiers(&OperationNames, &Bearer, &TenantHeader, &Errors, &Examples)
 )]
 struct Description;
 
@@ -136,11 +139,8 @@ struct TenantHeader;
 
 impl Modify for TenantHeader {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::{
-            ObjectBuilder, Required,
-            path::{ParameterBuilder, ParameterIn},
-            schema::Type,
-        };
+        use utoipa::openapi::Required;
+
         let header = ParameterBuilder::new()
             .name("X-Tenant")
             .parameter_in(ParameterIn::Header)
@@ -184,6 +184,47 @@ impl Modify for Errors {
     }
 }
 
+/// Shows what each operation is asked and answers: requests and answers of the tests (`tests/it/routes/description.rs` writes
+/// them), so that they are real.
+struct Examples;
+
+impl Modify for Examples {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let examples: Map<String, Value> = serde_json::from_str(include_str!("examples.json"))
+            .expect("the file is written by a test");
+        for (method, path, operation) in operations_by_method(openapi) {
+            let Some(example) = examples.get(&format!("{method} {path}")) else {
+                continue;
+            };
+            let shown = |what: &str| example.get(what).cloned();
+            for parameter in operation.parameters.iter_mut().flatten() {
+                if parameter.parameter_in == ParameterIn::Path {
+                    let thing = shown("path").unwrap_or_else(|| "new".into());
+                    *parameter = ParameterBuilder::from(parameter.clone())
+                        .example(Some(thing))
+                        .build();
+                }
+            }
+            for (media, content) in operation
+                .request_body
+                .iter_mut()
+                .flat_map(|body| &mut body.content)
+            {
+                if media.contains("json") {
+                    content.example = shown("request");
+                }
+            }
+            for (status, response) in &mut operation.responses.responses {
+                if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
+                    for content in response.content.values_mut() {
+                        content.example = shown("response");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The codes of an operation: its own, and those of every operation like it.
 fn codes_by_status(
     path: &str,
@@ -204,6 +245,7 @@ fn codes_by_status(
         add(&[
             ErrorCode::FieldInvalid,
             ErrorCode::UnknownField,
+            ErrorCode::TooManyRequests,
             ErrorCode::Unavailable,
             ErrorCode::Internal,
         ]);
@@ -237,13 +279,16 @@ fn status_of_code(code: &str) -> Option<StatusCode> {
 }
 
 fn problem(status: StatusCode, codes: &BTreeSet<String>) -> Response {
-    let codes: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
+    let named: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
+    let code = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(codes.iter().cloned()));
+    let schema = AllOfBuilder::new()
+        .item(Ref::from_schema_name("Problem"))
+        .item(ObjectBuilder::new().property("code", code));
     let mut response = ResponseBuilder::new()
-        .description(codes.join(", "))
-        .content(
-            PROBLEM_JSON,
-            Content::new(Some(Ref::from_schema_name("Problem"))),
-        );
+        .description(named.join(", "))
+        .content(PROBLEM_JSON, Content::new(Some(schema)));
     if status == StatusCode::UNAUTHORIZED {
         response = response.header("WWW-Authenticate", HeaderBuilder::new().build());
     }
@@ -256,17 +301,22 @@ fn problem(status: StatusCode, codes: &BTreeSet<String>) -> Response {
 fn operations(
     openapi: &mut utoipa::openapi::OpenApi,
 ) -> impl Iterator<Item = (&str, &mut Operation)> {
+    operations_by_method(openapi).map(|(_, path, operation)| (path, operation))
+}
+
+fn operations_by_method(
+    openapi: &mut utoipa::openapi::OpenApi,
+) -> impl Iterator<Item = (&'static str, &str, &mut Operation)> {
     openapi.paths.paths.iter_mut().flat_map(|(path, item)| {
         let all = [
-            &mut item.get,
-            &mut item.post,
-            &mut item.put,
-            &mut item.patch,
-            &mut item.delete,
+            ("GET", &mut item.get),
+            ("POST", &mut item.post),
+            ("PUT", &mut item.put),
+            ("PATCH", &mut item.patch),
+            ("DELETE", &mut item.delete),
         ];
         all.into_iter()
-            .flatten()
-            .map(|operation| (path.as_str(), operation))
+            .filter_map(|(method, operation)| Some((method, path.as_str(), operation.as_mut()?)))
     })
 }
 

@@ -66,7 +66,8 @@ impl TenantsRepository {
         page: &PageRequest,
     ) -> Result<Page<Tenant>> {
         let mut script = Script::across_tenants(scope);
-        let after = script.bind(page.cursor.clone().unwrap_or_default());
+        let after = page.position::<TenantId>()?;
+        let after = script.bind(after.map(|after| after.to_string()).unwrap_or_default());
         let count = script.bind(i64::from(page.limit) + 1);
         let index = script.push(format!(
             "SELECT * FROM type::record('tenant', [{after}]>..) LIMIT {count}"

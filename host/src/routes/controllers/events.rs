@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{Caller, Engine, EventChange, EventId};
+use utoipa::IntoParams;
 
 use super::{Answer, PageResponse, created, with_etag};
 use crate::routes::extract::{
@@ -19,6 +20,28 @@ use crate::routes::extract::{
 };
 pub(in crate::routes) use requests::EventRequest;
 pub(in crate::routes) use responses::{EventChangeResponse, EventResponse};
+
+/// What replacing and changing an event may be refused with.
+const CHANGE_ERRORS: [&str; 8] = [
+    "forbidden",
+    "not-found",
+    "event-cancelled",
+    "capacity-below-sold",
+    "conflict-try-again",
+    "version-mismatch",
+    "precondition-required",
+    "outcome-unknown",
+];
+
+/// What a change says of the version that it changes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes what the extractor reads")]
+struct SeenVersion {
+    /// The ETag of the version that the caller saw.
+    #[param(rename = "If-Match")]
+    if_match: String,
+}
 
 /// Makes an event; the caller owns it
 ///
@@ -74,12 +97,9 @@ pub(in crate::routes) async fn show(
 /// Optional fields that are left out go back to their defaults. Customers are told when title, time, zone or place
 /// change, unless `notifyCustomers` says otherwise.
 #[utoipa::path(put, path = "/api/events/{id}", tag = "events", request_body = EventRequest,
-    params(("id" = String, Path, description = "Which event"),
-        ("If-Match" = String, Header, description = "The ETag of the version that the caller saw")),
+    params(("id" = String, Path, description = "Which event"), SeenVersion),
     responses((status = 200, body = EventChangeResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "event-cancelled", "capacity-below-sold", "conflict-try-again", "version-mismatch",
-        "precondition-required", "outcome-unknown"]))))]
+    extensions(("x-error-codes" = json!(CHANGE_ERRORS))))]
 pub(in crate::routes) async fn replace(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -98,12 +118,9 @@ pub(in crate::routes) async fn replace(
 #[utoipa::path(patch, path = "/api/events/{id}", tag = "events",
     request_body(content((EventRequest = "application/merge-patch+json"), (EventRequest = "application/json")),
         description = "Any of the fields of PUT"),
-    params(("id" = String, Path, description = "Which event"),
-        ("If-Match" = String, Header, description = "The ETag of the version that the caller saw")),
+    params(("id" = String, Path, description = "Which event"), SeenVersion),
     responses((status = 200, body = EventChangeResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "event-cancelled", "capacity-below-sold", "conflict-try-again", "version-mismatch",
-        "precondition-required", "outcome-unknown"]))))]
+    extensions(("x-error-codes" = json!(CHANGE_ERRORS))))]
 pub(in crate::routes) async fn merge(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -143,8 +160,7 @@ pub(in crate::routes) async fn cancel(
 
 /// Deletes an event that nobody ever booked
 #[utoipa::path(delete, path = "/api/events/{id}", tag = "events",
-    params(("id" = String, Path, description = "Which event"),
-        ("If-Match" = String, Header, description = "The ETag of the version that the caller saw")),
+    params(("id" = String, Path, description = "Which event"), SeenVersion),
     responses((status = 204)),
     extensions(("x-error-codes" = json!([
         "forbidden", "not-found", "event-has-bookings", "conflict-try-again", "version-mismatch",

@@ -1,0 +1,211 @@
+//! Goal: `/openapi.json` says everything that a client needs: what each operation is for, what it takes and answers with
+//! examples, which errors it has by code, and who may.
+//!
+//! Method: the document is walked, and whatever is missing is named. The examples are what the API really answered to the
+//! rows of the table: `BOXOFFICE_UPDATE_EXAMPLES=1` with this test writes them anew, and otherwise their shapes must still be
+//! those of the answers.
+
+use std::collections::BTreeMap;
+
+use boxoffice_tests::workspace_root;
+use serde_json::{Map, Value, json};
+
+use super::{
+    lists::operation,
+    rows::{Door, Row, Thing, rows},
+    world::World,
+};
+
+const EXAMPLES: &str = "host/src/routes/examples.json";
+/// Members whose values would be taken for secrets, or are as long as one.
+const SECRETS: [(&str, &str); 5] = [
+    ("token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMWo…"),
+    ("refreshToken", "bm9ydGg6MDFq…"),
+    ("password", "correct horse battery"),
+    ("code", "AYxk0…"),
+    ("idempotencyKey", "order-4711"),
+];
+
+#[tokio::test]
+async fn every_operation_is_described_to_its_end() {
+    let world = World::make().await;
+    let document = world.north.door.get("/openapi.json").await.expect(200);
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut missing = Vec::new();
+    for row in rows() {
+        let operation = operation(&document, row);
+        let mut lacks = |what: String| missing.push(format!("{} {}: {what}", row.method, row.path));
+        for member in ["summary", "operationId"] {
+            if operation[member].as_str().is_none_or(str::is_empty) {
+                lacks(member.to_owned());
+            }
+        }
+        if operation["tags"].as_array().is_none_or(Vec::is_empty) {
+            lacks("tags".to_owned());
+        }
+        // Who may: an empty requirement stands for nobody signed in.
+        let security = operation.get("security").unwrap_or(&document["security"]);
+        let opens = |one: &Value| security.as_array().is_some_and(|all| all.contains(one));
+        let (open, bearer) = (opens(&json!({})), opens(&json!({"bearer": []})));
+        let expected = match row.door {
+            Door::Open => (true, false),
+            Door::Public => (true, true),
+            _ => (false, true),
+        };
+        if (open, bearer) != expected {
+            lacks(format!("security {expected:?}, and not {security}"));
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            if parameter["description"].as_str().is_none_or(str::is_empty) {
+                lacks(format!("the description of {}", parameter["name"]));
+            }
+            if parameter["in"] == "path" && parameter.get("example").is_none() {
+                lacks(format!("an example of {}", parameter["name"]));
+            }
+        }
+        for (media, content) in members(&operation["requestBody"]["content"]) {
+            if media.contains("json") && content.get("example").is_none() {
+                lacks(format!("an example of its {media} request"));
+            }
+        }
+        let responses = members(&operation["responses"]);
+        for (status, response) in &responses {
+            let content = members(&response["content"]);
+            if status.as_str() < "400" {
+                for (media, content) in content {
+                    if media == "application/json" && content.get("example").is_none() {
+                        lacks(format!("an example of its answer {status}"));
+                    }
+                }
+                continue;
+            }
+            let problem = &response["content"]["application/problem+json"]["schema"];
+            let codes = problem.pointer("/allOf/1/properties/code/enum");
+            if codes.and_then(Value::as_array).is_none_or(Vec::is_empty) {
+                lacks(format!("the codes of {status}"));
+            }
+            if ["429", "503"].contains(&status.as_str())
+                && response["headers"].get("Retry-After").is_none()
+            {
+                lacks(format!("Retry-After of {status}"));
+            }
+        }
+        if !responses.iter().any(|(status, _)| status.starts_with('2')) {
+            lacks("an answer of success".to_owned());
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "{} are missing:\n{}",
+        missing.len(),
+        missing.join("\n")
+    );
+}
+
+#[tokio::test]
+async fn examples_are_what_the_api_answers() {
+    let world = World::make().await;
+    let document = world.north.door.get("/openapi.json").await.expect(200);
+    let mut seen = BTreeMap::new();
+    for row in rows() {
+        let example = example_of(row, &world).await;
+        seen.insert(format!("{} {}", row.method, row.path), example);
+    }
+    // The table cannot send a component; what its upload answers is the version that can be shown later.
+    let version = seen["GET /api/plugins/versions/{id}"]["response"].clone();
+    if let Some(upload) = seen.get_mut("POST /api/plugins/{id}/versions") {
+        upload["response"] = version;
+    }
+    if std::env::var_os("BOXOFFICE_UPDATE_EXAMPLES").is_some() {
+        let text = serde_json::to_string_pretty(&seen).expect("JSON");
+        std::fs::write(workspace_root().join(EXAMPLES), text + "\n")
+            .expect("the file can be written");
+        return;
+    }
+    for row in rows() {
+        let (operation, key) = (
+            operation(&document, row),
+            format!("{} {}", row.method, row.path),
+        );
+        let shown = |content: &Value| {
+            let content = members(content).into_iter();
+            content
+                .filter_map(|(_, content)| content.get("example").cloned())
+                .next()
+        };
+        let request = shown(&operation["requestBody"]["content"]);
+        let ok = members(&operation["responses"]).into_iter();
+        let response = ok
+            .filter(|(status, _)| status.starts_with('2'))
+            .find_map(|(_, response)| shown(&response["content"]));
+        for (what, shown) in [("request", request), ("response", response)] {
+            let Some(shown) = shown else { continue };
+            let real = &seen[&key][what];
+            assert!(
+                same_shape(&shown, real),
+                "{key}: the example of its {what} is not like it any more; \
+                 BOXOFFICE_UPDATE_EXAMPLES=1 writes it anew:\n{shown:#}\n{real:#}"
+            );
+        }
+    }
+}
+
+async fn example_of(row: &Row, world: &World) -> Value {
+    let thing = world.thing(row.thing);
+    let answer = row.send(world, world.rightful(row), &thing).await;
+    let mut example = Map::new();
+    if row.thing != Thing::None {
+        example.insert("path".to_owned(), json!(thing));
+    }
+    if let Some(body) = row.body {
+        example.insert("request".to_owned(), without_secrets(body(world)));
+    }
+    let is_json = answer.header("content-type") == "application/json";
+    if is_json && answer.status < 300 {
+        example.insert("response".to_owned(), without_secrets(answer.json()));
+    }
+    Value::Object(example)
+}
+
+fn without_secrets(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| {
+                let secret = SECRETS.iter().find(|(secret, _)| *secret == name);
+                let value = match (secret, &value) {
+                    (Some((_, shown)), Value::String(_)) => json!(shown),
+                    _ => without_secrets(value),
+                };
+                (name, value)
+            })
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_secrets).collect(),
+        value => value,
+    }
+}
+
+/// Whether two values have the same members of the same kinds; null may be anything that is not there yet.
+fn same_shape(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Null, _) | (_, Value::Null) => true,
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(name, value)| {
+                    other
+                        .get(name)
+                        .is_some_and(|other| same_shape(value, other))
+                })
+        }
+        (Value::Array(one), Value::Array(other)) => match (one.first(), other.first()) {
+            (Some(one), Some(other)) => same_shape(one, other),
+            _ => true,
+        },
+        (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+    }
+}
+
+fn members(value: &Value) -> Vec<(String, &Value)> {
+    let members = value.as_object().into_iter().flatten();
+    members.map(|(name, value)| (name.clone(), value)).collect()
+}

@@ -1,0 +1,169 @@
+//! The table of routes: what each demands of whom, and a request that is right.
+//!
+//! The rows stand in the order in which rightful requests are sent: what calls off comes after what looks.
+
+mod dispatch;
+mod events;
+mod operators;
+mod people;
+mod plugins;
+
+use boxoffice_tests::{Answer, Client};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::world::World;
+
+/// Every route of the API.
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
+    [
+        dispatch::ROWS,
+        people::ROWS,
+        events::ROWS,
+        plugins::ROWS,
+        operators::ROWS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// One route and what it must do.
+pub(super) struct Row {
+    pub(super) method: &'static str,
+    /// As `/openapi.json` has it.
+    pub(super) path: &'static str,
+    pub(super) door: Door,
+    /// The thing that the path names.
+    pub(super) thing: Thing,
+    /// A body that is good, as JSON; its members are then spoilt one by one.
+    pub(super) body: Option<fn(&World) -> Value>,
+    /// The status of the rightful request.
+    pub(super) succeeds: u16,
+}
+
+/// Who may pass.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Door {
+    /// Everybody; a token is not even looked at.
+    Open,
+    /// Everybody at the tenant's door; a token that is sent must be good.
+    Public,
+    /// Whoever is signed in.
+    SignedIn,
+    /// Organizers; a customer gets this status.
+    Organizer(u16),
+    /// Owners and organizers; a customer is refused.
+    Manager,
+    /// Owners; an organizer is refused.
+    Owner,
+    /// The customer of the thing; another one gets this status.
+    Customer(u16),
+    /// Operators.
+    Operator,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Thing {
+    None,
+    Event,
+    EmptyEvent,
+    /// Sold out.
+    FullEvent,
+    Booking,
+    Hold,
+    OtherHold,
+    Notification,
+    Plugin,
+    PluginVersion,
+    Tenant,
+    User,
+    Delivery,
+}
+
+const fn row(
+    method: &'static str,
+    path: &'static str,
+    door: Door,
+    thing: Thing,
+    body: Option<fn(&World) -> Value>,
+    succeeds: u16,
+) -> Row {
+    Row {
+        method,
+        path,
+        door,
+        thing,
+        body,
+        succeeds,
+    }
+}
+
+impl Row {
+    /// The path to a thing. Where something is made under a name of the caller's, any name does.
+    pub(super) fn path_to(&self, thing: &str) -> String {
+        let thing = if thing.is_empty() { "new" } else { thing };
+        self.path.replace("{id}", thing).replace("{tenant}", thing)
+    }
+
+    pub(super) fn request(&self, client: &Client, thing: &str) -> reqwest::RequestBuilder {
+        let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
+        let request = client.request(method, &self.path_to(thing));
+        match self.method {
+            // Settings have a version of their own.
+            _ if self.path == "/api/tenant/settings" => request.header("If-Match", "\"1\""),
+            // The events of the table are changed at most twice, in the order of the table.
+            "PUT" => request.header("If-Match", "\"1\""),
+            "PATCH" => request.header("If-Match", "\"2\""),
+            "DELETE" => request.header("If-Match", "\"3\""),
+            _ => request,
+        }
+    }
+
+    pub(super) async fn send(&self, world: &World, client: &Client, thing: &str) -> Answer {
+        let request = self.request(client, thing);
+        let body = self.body.map(|body| body(world));
+        Answer::of(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
+    }
+
+    pub(super) fn named(&self, answer: &Answer) -> String {
+        format!(
+            "{} {} answered {}: {}",
+            self.method, self.path, answer.status, answer.text
+        )
+    }
+}
+
+impl World {
+    /// Who may do it.
+    pub(in crate::routes) fn rightful(&self, row: &Row) -> &Client {
+        match row.door {
+            Door::Open | Door::Public => &self.north.door,
+            Door::SignedIn | Door::Customer(_) => &self.north.customer.client,
+            Door::Organizer(_) | Door::Manager => &self.north.organizer.client,
+            Door::Owner => &self.north.owner.client,
+            Door::Operator => &self.operator,
+        }
+    }
+
+    pub(in crate::routes) fn thing(&self, thing: Thing) -> String {
+        match thing {
+            Thing::None => String::new(),
+            Thing::Event => self.north.event.clone(),
+            Thing::EmptyEvent => self.north.empty_event.clone(),
+            Thing::FullEvent => self.north.full_event.clone(),
+            Thing::Booking => self.north.booking.clone(),
+            Thing::Hold => self.north.hold.clone(),
+            Thing::OtherHold => self.north.other_hold.clone(),
+            Thing::Notification => self.north.notification.clone(),
+            Thing::Plugin => "plugin-north".to_owned(),
+            Thing::PluginVersion => self.north.plugin.clone(),
+            Thing::Tenant => "north".to_owned(),
+            Thing::User => self.north.customer.id.clone(),
+            Thing::Delivery => self.north.delivery.clone(),
+        }
+    }
+}
