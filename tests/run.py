@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import contract
 from guests import Guests
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,7 +97,8 @@ def run_stages(arguments):
         ("documentation", whole, lambda: run_documentation(built)),
         ("packages", whole, lambda: check_packages(built, arguments.long)),
         ("doc tests", whole, lambda: run(["cargo", "test", "--workspace", "--doc", "--locked"], minutes=15)),
-        ("integration tests", True, lambda: run_integration_tests(built, cache, guests, arguments)),
+        ("integration tests", arguments.filter != "contract", lambda: run_integration_tests(built, cache, guests, arguments)),
+        ("contract", whole or "contract" in arguments.filter, lambda: run_contract(built, cache, arguments.long)),
         ("browser", whole or "dashboard" in arguments.filter, lambda: run_browser(built, cache)),
         ("clippy", whole and arguments.long, run_clippy),
     ]
@@ -149,6 +151,7 @@ def fetch(cache):
     fetch_package(cache, "python", AIOSMTPD, imports_aiosmtpd)
     fetch_package(cache, "nats", NATS_SERVER, runs_nats_server)
     fetch_package(cache, "yaml", YAML, imports_yaml)
+    fetch_package(cache, "contract", contract.PACKAGE, contract.works)
     fetch_browser_packages(cache)
 
 
@@ -347,6 +350,12 @@ def run_integration_tests(built, cache, guests, arguments):
     output = run(command, minutes=180 if arguments.long else 25, environment=environment, folder=binaries[0][3], tee=True)
     if re.search(r"^running 0 tests", output, re.MULTILINE):
         raise Failed(f"no integration test has `{arguments.filter}` in its name")
+
+
+def run_contract(built, cache, is_long):
+    wrong = contract.wrong(built.programs["boxoffice"], cache / "contract", is_long, sys.executable)
+    if wrong:
+        raise Failed("\n".join(wrong))
 
 
 def installed_chromium():
