@@ -476,7 +476,7 @@ mod tests {
             (
                 "[http]\ncors_origins = [\"*\"]",
                 "http.cors_origins",
-                "*",
+                "(a list)",
                 "https://shop.example",
             ),
             (

@@ -454,7 +454,14 @@ async fn a_restore_that_is_killed_leaves_a_store_that_nobody_serves() {
         .expect("mkfifo is there");
     assert!(made.success());
     symlink(&pipes[0], &link).expect("the folder is ours");
-    let mut restore = Command::new(required_variable("BOXOFFICE_BIN"))
+    let mut restore = Command::new(required_variable("BOXOFFICE_BIN"));
+    // The test command's own settings are none of the program's.
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOXOFFICE_"))
+    {
+        restore.env_remove(name);
+    }
+    let mut restore = restore
         .arg("restore")
         .arg(&link)
         .arg("--data")

@@ -340,13 +340,14 @@ mod tests {
         let clients = limits.clients.as_ref().unwrap();
         let most = BUCKETS_MAX + 4 * REQUESTS_BETWEEN_SWEEPS as usize;
         for name in 0..most {
-            clients.take(name, None).unwrap();
+            // Those that share a bucket may well be over its limit.
+            let _ = clients.take(name, None);
         }
         assert!(clients.is_crowded.load(Ordering::Relaxed));
         let bound = BUCKETS_MAX + REQUESTS_BETWEEN_SWEEPS as usize + SHARED_BUCKETS as usize;
         assert!(clients.limiter.len() <= bound, "{}", clients.limiter.len());
-        // A minute later all are full again.
-        clock.advance(Duration::from_secs(61));
+        // Some minutes later all are full again, whatever was asked meanwhile.
+        clock.advance(Duration::from_secs(180));
         clients.sweep();
         assert_eq!(clients.limiter.len(), 0);
         assert!(!clients.is_crowded.load(Ordering::Relaxed));
