@@ -250,6 +250,10 @@ fn codes_by_status(
             ErrorCode::Internal,
         ]);
     }
+    // The tenant that a request names, or does not.
+    if path.starts_with("/api/") && !path.starts_with("/api/operator/") {
+        add(&[ErrorCode::NotFound]);
+    }
     if needs_token {
         add(&[ErrorCode::NotAuthenticated]);
     }
