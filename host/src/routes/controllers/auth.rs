@@ -228,7 +228,8 @@ pub(in crate::routes) async fn logout(
 
 /// Shows the caller
 #[utoipa::path(get, path = "/api/auth/me", tag = "auth",
-    responses((status = 200, body = UserResponse)))]
+    responses((status = 200, body = UserResponse)),
+    extensions(("x-error-codes" = json!(["forbidden"]))))]
 pub(in crate::routes) async fn me(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

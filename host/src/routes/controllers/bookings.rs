@@ -279,7 +279,8 @@ pub(in crate::routes) async fn create(
 
 /// Lists the caller's own bookings, newest first
 #[utoipa::path(get, path = "/api/bookings/me", tag = "bookings", params(PageParams),
-    responses((status = 200, body = PageResponse<BookingResponse>)))]
+    responses((status = 200, body = PageResponse<BookingResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden"]))))]
 pub(in crate::routes) async fn list_mine(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
