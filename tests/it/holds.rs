@@ -254,6 +254,44 @@ async fn an_overdue_hold_is_confirmed_until_it_has_expired() {
     assert!(worker.drain(Duration::from_secs(10)).await);
 }
 
+#[tokio::test]
+async fn ended_holds_are_forgotten_after_two_days() {
+    let api = Api::start().await;
+    let event = api.event(json!({})).await;
+    let (one, other) = (
+        hold(&api.customer, &event, 2).await.expect(201),
+        async {
+            let other = api.door.register("ben@north.test", "customer").await;
+            let held = hold(&other, &event, 3).await.expect(201);
+            act(&other, &held, "release").await.expect(200);
+            (other, held)
+        }
+        .await,
+    );
+    let booking = act(&api.customer, &one, "confirm").await.expect(201);
+    let worker = singletons(&api.platform.engine);
+    api.platform.clock.advance(Duration::from_secs(47 * 3600));
+    assert_eq!(shown(&api.customer, &one).await["status"], "confirmed");
+    assert_eq!(shown(&other.0, &other.1).await["status"], "released");
+    api.platform.clock.advance(Duration::from_secs(2 * 3600));
+    for (customer, held) in [(&api.customer, &one), (&other.0, &other.1)] {
+        let path = format!("/api/holds/{}", text(&held["id"]));
+        wait_for(Patience::WORK, "an ended hold to be gone", || async {
+            let answer = customer.client.get(&path).await;
+            (answer.status == 404).then_some(())
+        })
+        .await;
+    }
+    let path = format!("/api/bookings/{}", text(&booking["id"]));
+    assert_eq!(
+        api.customer.client.get(&path).await.expect(200)["status"],
+        "confirmed"
+    );
+    assert_eq!(counters(&api.seen(&event).await), (2, 0));
+    assert_verified(&api.platform.engine).await;
+    assert!(worker.drain(Duration::from_secs(5)).await);
+}
+
 /// Customers confirm at the moment at which two hosts end the same holds: each hold ends in exactly one way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn confirmations_race_with_two_hosts_that_expire() {

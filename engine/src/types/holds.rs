@@ -1,6 +1,6 @@
 //! Holds: tickets that are kept for a customer for a while.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -79,6 +79,19 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// How long a hold can be seen after it ended: twice as long as an Idempotency-Key answers it.
+    pub const KEPT_AFTER_END: Duration = Duration::from_secs(48 * 3600);
+
+    /// When the hold is to be looked at: when it is due or, once it has ended, when it may be forgotten.
+    pub(crate) fn noted_at(&self) -> Timestamp {
+        match self.ended_at {
+            None => self.expires_at,
+            Some(ended_at) => ended_at
+                .checked_add(Self::KEPT_AFTER_END)
+                .unwrap_or(Timestamp::MAX),
+        }
+    }
+
     /// How many tickets are held, over all lines.
     pub fn tickets(&self) -> u32 {
         self.lines.iter().map(|line| line.quantity).sum()

@@ -167,7 +167,12 @@ impl Rules {
             answers.push(
                 match self.recorded_answer(tenant, request, snapshot).await {
                     Ok(recorded) => recorded.map(Ok),
-                    Err(error) if error.code() == ErrorCode::IdempotencyKeyReused => {
+                    Err(error)
+                        if matches!(
+                            error.code(),
+                            ErrorCode::IdempotencyKeyReused | ErrorCode::HoldEnded
+                        ) =>
+                    {
                         Some(Err(error))
                     }
                     Err(error) => return Err(error),
@@ -207,7 +212,13 @@ impl Rules {
         Ok(Some(match request.door {
             Door::Hold => {
                 let hold = self.holds.find(tenant, HoldId::of_path(path)).await?;
-                let hold = hold.ok_or_else(|| Error::internal("a recorded hold is gone"))?;
+                // Keys are forgotten a day before holds are, unless the clock leapt over both.
+                let hold = hold.ok_or_else(|| {
+                    Error::new(
+                        ErrorCode::HoldEnded,
+                        "The hold that this key was sent for ended days ago.",
+                    )
+                })?;
                 Placement::Held(hold)
             }
             Door::Book | Door::Confirm(_) | Door::Accept(_) => {

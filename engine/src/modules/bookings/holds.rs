@@ -219,7 +219,7 @@ impl Rules {
         }
     }
 
-    /// Ends those of an event's holds that are open and due, and forgets notes that no open hold stands behind.
+    /// Ends those of an event's holds that are open and due, and forgets those that ended long ago.
     async fn expire_group(&self, tenant: &TenantId, event: EventId, due: &[DueHold]) -> Result<()> {
         let change = self.surroundings.next_id();
         let ids: Vec<HoldId> = due.iter().map(|due| due.hold).collect();
@@ -242,7 +242,13 @@ impl Rules {
                 .cloned()
                 .collect();
             if !stale.is_empty() {
-                self.holds.forget_due(tenant, &stale).await?;
+                let is_over = |hold: &&Hold| {
+                    let mut notes = stale.iter();
+                    hold.status != HoldStatus::Held
+                        && notes.any(|due| due.hold == hold.id && due.due_at == hold.noted_at())
+                };
+                let over: Vec<HoldId> = holds.iter().filter(is_over).map(|hold| hold.id).collect();
+                self.holds.forget(tenant, &stale, &over).await?;
             }
             let expired: Vec<HoldChange> = holds
                 .into_iter()

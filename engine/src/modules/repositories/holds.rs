@@ -122,25 +122,28 @@ impl HoldsRepository {
             .collect()
     }
 
-    /// Deletes notes that no hold stands behind any more: as many rows.
-    pub(in crate::modules) async fn forget_due(
+    /// Deletes notes that no open hold stands behind, and holds that ended long ago: as many rows. What has ended does not
+    /// change any more, so that no guard is needed.
+    pub(in crate::modules) async fn forget(
         &self,
         tenant: &TenantId,
         due: &[DueHold],
+        ended: &[HoldId],
     ) -> Result<()> {
         let mut script = Script::transaction(tenant);
         let notes = due
             .iter()
             .map(|due| HoldDueRow::of(tenant, due.hold, due.due_at).id);
-        let notes = script.bind(notes.collect::<Vec<_>>());
-        script.push(format!("DELETE {notes} RETURN NONE"));
+        let ended = ended.iter().map(|hold| HoldRow::key(tenant, *hold));
+        let rows = script.bind(notes.chain(ended).collect::<Vec<_>>());
+        script.push(format!("DELETE {rows} RETURN NONE"));
         self.db.run_retrying(&script).await?;
         Ok(())
     }
 }
 
-/// Adds holds as they shall be, whose they are, and when they are due: at most 4 rows for each. The inventory's guard
-/// covers them, because every change of a hold goes with one of its event's inventory.
+/// Adds holds as they shall be, whose they are, and when they are to be looked at: at most 4 rows for each. The
+/// inventory's guard covers them, because every change of a hold goes with one of its event's inventory.
 pub(in crate::modules::repositories) fn add_holds(
     script: &mut Script,
     tenant: &TenantId,
@@ -153,10 +156,11 @@ pub(in crate::modules::repositories) fn add_holds(
         let row = HoldRow::of(tenant, &change.after);
         let before = change.before.as_ref().filter(is_open);
         let after = Some(&change.after).filter(is_open);
-        let due_row = |hold: &Hold| HoldDueRow::of(tenant, hold.id, hold.expires_at);
-        if before.map(|hold| hold.expires_at) != after.map(|hold| hold.expires_at) {
-            gone.extend(before.map(|hold| due_row(hold).id));
-            due.extend(after.map(due_row));
+        let due_row = |hold: &Hold| HoldDueRow::of(tenant, hold.id, hold.noted_at());
+        let noted = change.before.as_ref();
+        if noted.map(Hold::noted_at) != Some(change.after.noted_at()) {
+            gone.extend(noted.map(|hold| due_row(hold).id));
+            due.push(due_row(&change.after));
         }
         match (before, after) {
             (None, Some(after)) => opened.push(OpenHoldRow::of(tenant, after)),

@@ -108,7 +108,7 @@ pub(in crate::routes) async fn create(
     Ok(created(&format!("{prefix}/api/holds/{}", hold.id), &hold))
 }
 
-/// Shows a hold
+/// Shows a hold; for two days after it ended
 #[utoipa::path(get, path = "/api/holds/{id}", tag = "holds",
     params(("id" = String, Path, description = "Which hold")),
     responses((status = 200, body = HoldResponse)),
