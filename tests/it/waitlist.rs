@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -523,9 +523,15 @@ async fn two_hosts_offer_each_ticket_once() {
         let (host, ann) = (hosts[index % 2].clone(), ann.clone());
         async move { host.bookings().cancel(&ann, booking.id).await }
     }));
+    let all_cancelled = AtomicBool::new(false);
+    let cancelled = async {
+        let outcomes = cancelled.await;
+        all_cancelled.store(true, Ordering::SeqCst);
+        outcomes
+    };
     // Each who waits confirms, releases, or lets the offer end; some exactly when it is due.
     let accepted = join_all(people.iter().enumerate().map(|(index, person)| {
-        let host = hosts[index % 2].clone();
+        let (host, all_cancelled) = (hosts[index % 2].clone(), &all_cancelled);
         async move {
             let found = wait_for(Patience::WORK, "an offer, or nobody to wait", || async {
                 if let Some(hold) = offered(&host, person, event).await {
@@ -534,10 +540,10 @@ async fn two_hosts_offer_each_ticket_once() {
                 match host.waitlist().place(person, event).await {
                     Err(error) if error.code() == ErrorCode::NotFound => Some(None),
                     _ => {
-                        // With nobody held and seats too few for the next group, nothing will come any more.
+                        // With nothing left to be cancelled and nothing held, nothing will become free any more.
+                        let is_over = all_cancelled.load(Ordering::SeqCst);
                         let seen = host.events().show(person, event).await.expect("the event");
-                        let idle = seen.tickets_held == 0 && seen.tickets_sold < TICKETS;
-                        idle.then_some(None)
+                        (is_over && seen.tickets_held == 0).then_some(None)
                     }
                 }
             });
