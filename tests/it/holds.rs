@@ -5,11 +5,14 @@
 //! by themselves; engines on one SurrealDB server and killed programs for what concerns several. After each scenario all
 //! counters are recomputed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use boxoffice_engine::{Engine, HoldTickets, WorkerHandle};
+use boxoffice_engine::{
+    Engine, EngineBuilder, HoldStatus, HoldTickets, WorkerHandle, ports::Clock,
+};
 use boxoffice_tests::{Account, Answer, Patience, Program, SurrealServer, TempFolder, wait_for};
 use futures::future::join_all;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
@@ -303,7 +306,7 @@ async fn confirmations_race_with_two_hosts_that_expire() {
     ];
     let engine = server.engine().await;
     let (tenant, organizer, _) = boxoffice_tests::organizer_and_tenant(&engine, "north").await;
-    let now = jiff::Timestamp::now();
+    let now = Timestamp::now();
     let event = boxoffice_tests::create_event(&engine, &organizer, now, HOLDS as u32 * 2).await;
     let mut people = Vec::new();
     for number in 0..HOLDS {
@@ -325,7 +328,7 @@ async fn confirmations_race_with_two_hosts_that_expire() {
     let workers: Vec<_> = hosts.iter().map(singletons).collect();
     let until_due = last
         .expect("there are holds")
-        .duration_since(jiff::Timestamp::now());
+        .duration_since(Timestamp::now());
     tokio::time::sleep(until_due.unsigned_abs()).await;
     let confirmed = join_all(holds.iter().zip(&people).enumerate().map(
         |(index, (hold, person))| {
@@ -369,20 +372,73 @@ async fn confirmations_race_with_two_hosts_that_expire() {
     }
 }
 
+/// A host's clock that is ahead of everybody else's.
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp::now() + self.0
+    }
+}
+
+/// Of two hosts one has a clock that is an hour ahead, and it is the one that ends holds: it ends those that are due by
+/// the store's time, and no others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_whose_clock_is_ahead_ends_no_hold_early() {
+    let server = SurrealServer::start().await;
+    let long = on(&server, HOLD_LASTS, |builder| builder).await;
+    let short = with_short_holds(&server).await;
+    let ahead = Ahead(Duration::from_secs(3600));
+    let ahead = on(&server, HOLD_LASTS, |builder| builder.clock(Arc::new(ahead))).await;
+    let (tenant, organizer, _) = boxoffice_tests::organizer_and_tenant(&long, "north").await;
+    let event = boxoffice_tests::create_event(&long, &organizer, Timestamp::now(), 10).await;
+    let customer = async |name: &str| {
+        let address = boxoffice_tests::email(name, &tenant);
+        boxoffice_tests::ensure_customer(&long, &tenant, name, address).await
+    };
+    let (ann, ben) = (customer("ann").await, customer("ben").await);
+    let command = HoldTickets::general(event.id, 2);
+    let of_ann = long.holds().hold_tickets(&ann, command.clone()).await;
+    let of_ann = of_ann.expect("a hold");
+    let of_ben = short.holds().hold_tickets(&ben, command).await;
+    let of_ben = of_ben.expect("a hold");
+    let worker = singletons(&ahead);
+    wait_for(Patience::WORK, "the short hold to expire", || async {
+        let seen = long.holds().show(&ben, of_ben.id).await.expect("Ben's");
+        (seen.status == HoldStatus::Expired).then_some(())
+    })
+    .await;
+    assert!(Timestamp::now() >= of_ben.expires_at);
+    // Ann's was due by that host's clock all the while.
+    let booking = long.holds().confirm(&ann, of_ann.id).await;
+    assert_eq!(booking.expect("a booking").tickets(), 2);
+    assert_verified(&long).await;
+    assert!(worker.drain(Duration::from_secs(10)).await);
+}
+
 /// An engine whose holds last three seconds.
 async fn with_short_holds(server: &SurrealServer) -> Engine {
+    on(server, Duration::from_secs(3), |builder| builder).await
+}
+
+/// An engine on the server, described further by `describe`.
+async fn on(
+    server: &SurrealServer,
+    hold_lasts: Duration,
+    describe: impl FnOnce(EngineBuilder) -> EngineBuilder,
+) -> Engine {
     let store = boxoffice_engine::Store::Remote {
         url: server.url(),
-        namespace: "tests".to_owned(),
-        database: "tests".to_owned(),
+        namespace: SurrealServer::NAMESPACE.to_owned(),
+        database: SurrealServer::NAMESPACE.to_owned(),
         username: SurrealServer::USERNAME.to_owned(),
         password: SurrealServer::PASSWORD.to_owned(),
     };
     let settings = boxoffice_engine::Settings {
-        hold_lasts: Duration::from_secs(3),
+        hold_lasts,
         ..boxoffice_tests::quick_settings()
     };
-    let engine = Engine::builder().store(store).settings(settings);
+    let engine = describe(Engine::builder().store(store).settings(settings));
     engine
         .build()
         .await

@@ -186,7 +186,7 @@ impl Rules {
     pub(super) async fn expire_holds(&self) -> Result<bool> {
         let now = self.surroundings.now();
         let from = self.expiry_floor.begin(now);
-        let due = self
+        let (now, due) = self
             .holds
             .due(SystemScope::new(), (from, now), DUE_MAX)
             .await?;
@@ -200,7 +200,7 @@ impl Rules {
         for (key, due) in by_event {
             for group in due.chunks(GROUP_MAX) {
                 let turn = self.lanes.turn(&key).await;
-                let outcome = self.expire_group(&key.0, key.1, group).await;
+                let outcome = self.expire_group(&key.0, key.1, group, now).await;
                 self.lanes.done(&key, turn);
                 // One event that cannot be written now must not keep the others from theirs.
                 if let Err(error) = outcome {
@@ -219,8 +219,14 @@ impl Rules {
         }
     }
 
-    /// Ends those of an event's holds that are open and due, and forgets those that ended long ago.
-    async fn expire_group(&self, tenant: &TenantId, event: EventId, due: &[DueHold]) -> Result<()> {
+    /// Ends those of an event's holds that are open and due at this time, and forgets those that ended long ago.
+    async fn expire_group(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        due: &[DueHold],
+        now: Timestamp,
+    ) -> Result<()> {
         let change = self.surroundings.next_id();
         let ids: Vec<HoldId> = due.iter().map(|due| due.hold).collect();
         for attempt in 0..ATTEMPTS_MAX {
@@ -228,7 +234,6 @@ impl Rules {
                 pause_after_conflict(attempt).await;
             }
             let (inventory, holds) = self.holds.read(tenant, event, &ids).await?;
-            let now = self.surroundings.now();
             let is_due = |hold: &Hold| hold.status == HoldStatus::Held && hold.expires_at <= now;
             let stale: Vec<DueHold> = due
                 .iter()

@@ -112,6 +112,11 @@ impl Db {
         Closing(self.lock.clone())
     }
 
+    /// Whether the store's time is that of a server, which several hosts share; an embedded store has its host's.
+    pub(in crate::modules::repositories) fn has_own_clock(&self) -> bool {
+        self.remote
+    }
+
     /// Asks a trivial question; gives up after 2 seconds.
     pub(in crate::modules) async fn ping(&self) -> Result<()> {
         match tokio::time::timeout(Duration::from_secs(2), self.client.query("RETURN 1")).await {

@@ -6,11 +6,11 @@ use surrealdb::types::SurrealValue;
 use super::{
     db::{Db, Script, StepError, SystemScope},
     inventory::{InventoryChange, add_change},
-    models::{HoldDueRow, HoldRow, InventoryRow, OpenHoldRow, millisecond},
+    models::{HoldDueRow, HoldRow, InventoryRow, OpenHoldRow, at_millisecond, millisecond},
     waitlist::{Offers, add_offers},
 };
 use crate::{
-    Result,
+    Error, Result,
     types::{EventId, Hold, HoldId, HoldStatus, Inventory, TenantId},
 };
 
@@ -94,32 +94,39 @@ impl HoldsRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// Up to `max` holds that are due, of all tenants, the longest overdue first. Not from the very beginning: a store
-    /// of sorted logs reads over everything that was ever deleted there.
+    /// Up to `max` holds that are due, of all tenants, the longest overdue first, and at what time they are. Not from the
+    /// very beginning: a store of sorted logs reads over everything that was ever deleted there. And not beyond what a
+    /// server's own clock says: hosts share it, so that none of them ends holds early because its own is ahead.
     pub(in crate::modules) async fn due(
         &self,
         scope: SystemScope,
         (from, until): (Timestamp, Timestamp),
         max: u32,
-    ) -> Result<Vec<DueHold>> {
+    ) -> Result<(Timestamp, Vec<DueHold>)> {
         let mut script = Script::across_tenants(scope);
         let from = script.bind(millisecond(from));
-        let until = script.bind(millisecond(until));
+        let own = script.bind(millisecond(until));
         let max = script.bind(i64::from(max));
+        script.push(match self.db.has_own_clock() {
+            true => format!("LET $until = math::min([{own}, time::millis(time::now())])"),
+            false => format!("LET $until = {own}"),
+        });
         let index = script.push(format!(
-            "SELECT id FROM type::record('hold_due', [{from}]..[{until}, ..]) LIMIT {max}"
+            "SELECT id FROM type::record('hold_due', [{from}]..[$until, ..]) LIMIT {max}"
         ));
-        let rows: Vec<HoldDueRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.into_iter()
-            .map(|row| {
-                let (due_at, tenant, hold) = row.into_parts()?;
-                Ok(DueHold {
-                    due_at,
-                    tenant,
-                    hold,
-                })
+        let at = script.push("RETURN [$until]");
+        let mut answers = self.db.run_retrying(&script).await?;
+        let at = answers.rows::<i64>(at)?.pop();
+        let at = at.ok_or_else(|| Error::internal("the store did not say what time it took"))?;
+        let due = answers.rows::<HoldDueRow>(index)?.into_iter().map(|row| {
+            let (due_at, tenant, hold) = row.into_parts()?;
+            Ok(DueHold {
+                due_at,
+                tenant,
+                hold,
             })
-            .collect()
+        });
+        Ok((at_millisecond(at)?, due.collect::<Result<_>>()?))
     }
 
     /// Deletes notes that no open hold stands behind, and holds that ended long ago: as many rows. What has ended does not
