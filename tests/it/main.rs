@@ -45,3 +45,4 @@ mod ticket_types;
 mod unsubscribe;
 mod verify;
 mod waitlist;
+mod waitlist_mails;

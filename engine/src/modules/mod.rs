@@ -129,8 +129,9 @@ impl Modules {
         let notifications = Arc::new(repositories::NotificationsRepository::new(db.clone()));
         let bookings = Arc::new(repositories::BookingsRepository::new(db.clone()));
         let events = Arc::new(repositories::EventsRepository::new(db.clone()));
+        let waitlist = Arc::new(repositories::WaitlistRepository::new(db.clone()));
         let offering = offers::Offering {
-            repository: Arc::new(repositories::WaitlistRepository::new(db.clone())),
+            repository: waitlist.clone(),
             surroundings: surroundings.clone(),
         };
         Ok(Self {
@@ -179,6 +180,7 @@ impl Modules {
                 notifications,
                 bookings,
                 repositories::HoldsRepository::new(db.clone()),
+                waitlist,
                 events,
                 surroundings.clone(),
             ),

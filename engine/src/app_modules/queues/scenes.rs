@@ -3,7 +3,7 @@
 //! Called by the delivery of blocks. Calls the notifications, users, events and tenants modules.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -39,6 +39,8 @@ pub(super) struct Scene {
     pub(super) bookings: HashMap<UserId, Vec<Booking>>,
     /// The holds that are offered to customers of a waiting list.
     offers: HashMap<BookingId, Hold>,
+    /// Customers without a booking whom a called-off event concerns, because they wait for its tickets.
+    waiting: BTreeSet<UserId>,
     /// Customers to whom a cancellation left tickets of the event.
     pub(super) with_tickets_left: HashSet<UserId>,
     /// What older versions of the event said, as far as these blocks need them.
@@ -201,8 +203,21 @@ impl Queues {
             bookings,
             with_tickets_left,
             offers,
+            waiting: BTreeSet::new(),
             versions: HashMap::new(),
         };
+        if block.kind == NotificationKind::EventCancelled {
+            let others = customers.iter().copied();
+            let others: Vec<UserId> = others
+                .filter(|customer| scene.bookings.get(customer).is_none_or(Vec::is_empty))
+                .collect();
+            if !others.is_empty() {
+                let notifications = &modules.notifications;
+                scene.waiting = notifications
+                    .waiting_among(tenant, block.event, &others)
+                    .await?;
+            }
+        }
         if block.kind == NotificationKind::EventUpdated {
             let versions: HashSet<u64> = customers
                 .iter()
@@ -246,7 +261,9 @@ impl Queues {
                     let reason = "the offer had ended before it was sent";
                     notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
                 }
-            } else if !bookings.is_some_and(|bookings| bookings.iter().any(wanted)) {
+            } else if !bookings.is_some_and(|bookings| bookings.iter().any(wanted))
+                && !scene.waiting.contains(&entry.customer)
+            {
                 let reason = "its bookings were cancelled before it was sent";
                 notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
             } else if !scene.users.contains_key(&entry.customer) {

@@ -4,7 +4,7 @@
 
 use super::{
     super::{
-        audience::count_customers,
+        audience::{count_customers, count_customers_and_waiting},
         reminders,
         repositories::{
             EventStep, INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, Offers, ReminderStep,
@@ -111,6 +111,10 @@ impl EventsModule {
             Some(changed) => {
                 expect_version(before.version, expected_version)?;
                 match changed.tell {
+                    Some(NotificationKind::EventCancelled) => {
+                        let waitlist = &self.offering.repository;
+                        count_customers_and_waiting(&self.bookings, waitlist, tenant, event).await?
+                    }
                     Some(_) => count_customers(&self.bookings, tenant, event).await?,
                     None => 0,
                 }
@@ -247,8 +251,11 @@ impl EventsModule {
             ..changed.inventory
         };
         let cancelling = changed.cause == CapacityCause::EventCancelled;
-        // A change that nobody could have booked under need not be told.
-        let tell = changed.tell.filter(|_| inventory_before.sold > 0);
+        // A change that nobody could have booked under need not be told; who waits hears of the end of it, too.
+        let is_waited_for = cancelling && (inventory_before.waiting > 0 || recipients > 0);
+        let tell = changed
+            .tell
+            .filter(|_| inventory_before.sold > 0 || is_waited_for);
         let open = match before.update_notification {
             Some(id) => self.notifications.find(tenant, id).await?,
             None => None,

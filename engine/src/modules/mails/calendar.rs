@@ -24,13 +24,15 @@ pub(super) struct CalendarFile {
 ///
 /// The UID names the event alone, whatever the sender's address, and SEQUENCE is the event's version: a
 /// calendar that has the event changes its entry and adds no second one, however many bookings there are. An announcement
-/// and an offer have nothing for it, and neither has a cancellation that leaves its reader with tickets.
+/// and an offer have nothing for it, and neither has a cancellation that leaves its reader with tickets, nor one for who
+/// only waited.
 pub(super) fn render(context: &MailContext<'_>) -> Option<CalendarFile> {
     let (event, details) = (context.event, &context.event.details);
     let stays = context.keeps_entry && event.status != EventStatus::Cancelled;
     match context.kind {
         NotificationKind::EventAnnouncement | NotificationKind::WaitingListOffer => return None,
         NotificationKind::BookingCancelled if stays => return None,
+        NotificationKind::EventCancelled if context.bookings.is_empty() => return None,
         _ => {}
     }
     let ends_entry = matches!(

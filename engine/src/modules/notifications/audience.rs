@@ -1,8 +1,8 @@
 //! Whom a delivery concerns: the bookings behind it, and whether its mail is still wanted.
 //!
-//! Called by the worker's use cases. Calls the bookings repository.
+//! Called by the worker's use cases. Calls the bookings, holds and waitlist repositories.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{NotificationsModule, deliveries::ClaimedBlock, fan_out::WALK_PAGE};
 use crate::{
@@ -66,6 +66,16 @@ impl NotificationsModule {
         let (_, holds) = self.holds.read(tenant, event, &ids).await?;
         let holds = holds.into_iter();
         Ok(holds.map(|hold| (hold.id.booking(), hold)).collect())
+    }
+
+    /// Those of some blocks' customers who wait for tickets of the event or are offered some.
+    pub(crate) async fn waiting_among(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customers: &[UserId],
+    ) -> Result<BTreeSet<UserId>> {
+        self.waitlist.those_of(tenant, event, customers).await
     }
 
     /// Those of some blocks' customers who have a booking of the event that stands.

@@ -1,6 +1,6 @@
 //! Fan-out's rules: who hears of a notification, in chunks that are stored before anything of them is published.
 //!
-//! Called by the worker's use cases. Calls the notifications, bookings and events repositories.
+//! Called by the worker's use cases. Calls the notifications, bookings, waitlist and events repositories.
 
 use jiff::Timestamp;
 
@@ -149,9 +149,26 @@ impl NotificationsModule {
         Ok(Listing::Stored(if stored { tasks } else { Vec::new() }))
     }
 
-    /// Lists the next recipients in customer order, and whether they are the last. A customer is listed only once all
-    /// of their bookings have been seen, so that no border splits one.
+    /// Lists the next recipients in customer order, and whether they are the last.
     async fn walk(
+        &self,
+        tenant: &TenantId,
+        notification: &StoredNotification,
+    ) -> Result<(Vec<UserId>, bool)> {
+        let booked = self.walk_bookings(tenant, notification).await?;
+        if notification.kind != NotificationKind::EventCancelled {
+            return Ok(booked);
+        }
+        // Who waits for tickets of what is called off waits in vain.
+        let most = self.chunk_blocks() as usize * Block::ENTRIES_MAX;
+        let (event, after) = (notification.event, notification.cursor);
+        let waiting = self.waitlist.customers(tenant, event, after, most as u32);
+        Ok(merged(booked, waiting.await?, most))
+    }
+
+    /// Lists the next of those whose bookings concern them. A customer is listed only once all of their bookings have been
+    /// seen, so that no border splits one.
+    async fn walk_bookings(
         &self,
         tenant: &TenantId,
         notification: &StoredNotification,
@@ -238,6 +255,22 @@ fn listed(notification: &StoredNotification, customer: UserId, now: Timestamp) -
     entry
 }
 
+/// The first `most` of two lists of customers, in their order and each once, and whether that is all. Each list has its
+/// own first `most`, and the first says whether it is all.
+fn merged(
+    (mut customers, is_all): (Vec<UserId>, bool),
+    others: Vec<UserId>,
+    most: usize,
+) -> (Vec<UserId>, bool) {
+    let is_all = is_all && others.len() < most;
+    customers.extend(others);
+    customers.sort_unstable();
+    customers.dedup();
+    let fits = customers.len() <= most;
+    customers.truncate(most);
+    (customers, is_all && fits)
+}
+
 /// Whether a booking's customer belongs to a notification's audience.
 fn concerns(notification: &StoredNotification, booking: &Booking) -> bool {
     let by_event = matches!(booking.cancelled, Some((CancelCause::Event, _)));
@@ -252,6 +285,35 @@ fn concerns(notification: &StoredNotification, booking: &Booking) -> bool {
         _ => {
             booking.status == BookingStatus::Confirmed
                 && booking.event_version < notification.to_version
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ulid::Ulid;
+
+    use super::*;
+
+    #[test]
+    fn two_lists_become_one_in_order_and_nobody_is_left_out() {
+        let ids = |numbers: &[u128]| -> Vec<UserId> {
+            let numbers = numbers.iter();
+            numbers.map(|one| UserId::from_ulid(Ulid(*one))).collect()
+        };
+        for (booked, waiting, expected) in [
+            ((&[1, 3][..], true), &[2, 3][..], (&[1, 2, 3][..], true)),
+            ((&[1, 3], true), &[], (&[1, 3], true)),
+            ((&[], true), &[2], (&[2], true)),
+            ((&[], true), &[], (&[], true)),
+            // There may be more of either, and what is behind the last one is for the next time.
+            ((&[1, 2, 3, 4], false), &[5], (&[1, 2, 3, 4], false)),
+            ((&[9], true), &[1, 2, 3, 4], (&[1, 2, 3, 4], false)),
+            ((&[1, 4, 5], true), &[2, 3], (&[1, 2, 3, 4], false)),
+            ((&[1, 4], true), &[2, 3], (&[1, 2, 3, 4], true)),
+        ] {
+            let merged = merged((ids(booked.0), booked.1), ids(waiting), 4);
+            assert_eq!(merged, (ids(expected.0), expected.1), "{booked:?} {waiting:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What happened to one customer's mail: from a booking, a customer or a delivery's id to the ledger's entries, by keys
 //! and binary search over blocks that lie in customer order. Nothing here walks a notification.
 //!
-//! Called by app_modules. Calls the notifications and bookings repositories.
+//! Called by app_modules. Calls the notifications, bookings and waitlist repositories.
 
 use std::{cmp::Reverse, fmt, str::FromStr};
 
@@ -21,15 +21,19 @@ const PROBES: u32 = 15;
 /// Notifications searched for one page: an event that told its customers more than this has further pages.
 const SEARCHED_MAX: usize = 100;
 
-/// Where a list of a customer's deliveries goes on: within which booking, and before which notification.
+/// Mails of offers looked at for a booking: as many blocks as one read takes.
+const OFFERS_MAX: usize = 64;
+
+/// Where a list of a customer's deliveries goes on: at which of the places that they are found by, and before which
+/// notification.
 struct Position {
-    booking: Ulid,
+    place: Ulid,
     before: Option<NotificationId>,
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.booking)?;
+        write!(formatter, "{}", self.place)?;
         self.before
             .map_or(Ok(()), |before| write!(formatter, ".{before}"))
     }
@@ -39,14 +43,44 @@ impl FromStr for Position {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let (booking, before) = match text.split_once('.') {
-            Some((booking, before)) => (booking, Some(before.parse()?)),
+        let (place, before) = match text.split_once('.') {
+            Some((place, before)) => (place, Some(before.parse()?)),
             None => (text, None),
         };
         Ok(Self {
-            booking: Ulid::from_string(booking).map_err(|_| PageRequest::not_a_cursor())?,
+            place: Ulid::from_string(place).map_err(|_| PageRequest::not_a_cursor())?,
             before,
         })
+    }
+}
+
+/// What a customer's mails are found by: a booking, or an event whose waiting list they were on.
+struct Place {
+    /// Places are listed by it, the largest first: the booking's serial, or the event.
+    key: Ulid,
+    event: EventId,
+    booking: Option<BookingId>,
+    /// Where the mails lie that are about this alone.
+    own: Vec<DeliveryId>,
+}
+
+impl Place {
+    fn of_booking((booking, own): (BookingId, Vec<DeliveryId>)) -> Self {
+        Self {
+            key: booking.serial(),
+            event: booking.event(),
+            booking: Some(booking),
+            own,
+        }
+    }
+
+    fn of_waitlist((event, own): (EventId, Vec<DeliveryId>)) -> Self {
+        Self {
+            key: event.ulid(),
+            event,
+            booking: None,
+            own,
+        }
     }
 }
 
@@ -79,7 +113,8 @@ impl NotificationsModule {
         page: &PageRequest,
     ) -> Result<Page<Delivery>> {
         let before = page.position::<NotificationId>()?;
-        let own = self.bookings.mails_of(tenant, booking).await?;
+        let mut own = self.bookings.mails_of(tenant, booking).await?;
+        own.extend(self.offers_before(tenant, booking).await?);
         let mut budget = Budget {
             items: page.limit as usize,
             searches: SEARCHED_MAX,
@@ -88,7 +123,7 @@ impl NotificationsModule {
         let next = self
             .collect(
                 tenant,
-                booking,
+                booking.customer(),
                 own,
                 Some(booking.event()),
                 before,
@@ -102,8 +137,32 @@ impl NotificationsModule {
         })
     }
 
+    /// Where the mails stand that offered a customer the tickets that became this booking.
+    async fn offers_before(
+        &self,
+        tenant: &TenantId,
+        booking: BookingId,
+    ) -> Result<Vec<DeliveryId>> {
+        let (event, customer) = (booking.event(), booking.customer());
+        let mails = self.waitlist.mails_of(tenant, event, customer).await?;
+        let newest = mails.iter().rev().take(OFFERS_MAX);
+        let places: Vec<_> = newest.map(|id| (id.notification(), id.block())).collect();
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let blocks = self.repository.find_blocks(tenant, &places).await?;
+        let about = blocks.iter().flat_map(|block| {
+            let entries = block.entries.iter().enumerate();
+            let own = entries.filter(|(_, entry)| entry.booking == Some(booking));
+            own.map(|(index, _)| block.delivery_id(index))
+        });
+        Ok(about.collect())
+    }
+
     /// What a customer was mailed: newest booking first, and for each what is about it; what went to all customers of
-    /// an event stands with the newest booking of it. A page may hold fewer than it might where much was searched.
+    /// an event stands with the newest booking of it. Among them, as if booked when the event was made, stand the events
+    /// whose waiting lists they were on, with what they were offered, and without a booking with what the event's
+    /// customers were told. A page may hold fewer than it might where much was searched.
     pub(crate) async fn deliveries_of_customer(
         &self,
         tenant: &TenantId,
@@ -112,37 +171,53 @@ impl NotificationsModule {
     ) -> Result<Page<Delivery>> {
         let position = page.position::<Position>()?;
         let from = position.as_ref().map(|position| {
-            // The list is read before a booking: the one to go on with is the first of it.
-            position.booking.increment().unwrap_or(position.booking)
+            // The lists are read before a place: the one to go on with is the first of them.
+            position.place.increment().unwrap_or(position.place)
         });
-        let bookings = self
-            .bookings
-            .mails_of_customer(tenant, customer, from, page.limit + 1)
-            .await?;
+        let limit = page.limit + 1;
+        let (bookings, lists) = tokio::try_join!(
+            self.bookings
+                .mails_of_customer(tenant, customer, from, limit),
+            self.waitlist
+                .mails_of_customer(tenant, customer, from, limit),
+        )?;
+        let bookings = bookings.into_iter().map(Place::of_booking);
+        let lists = lists.into_iter().map(Place::of_waitlist);
+        let mut places: Vec<Place> = bookings.chain(lists).collect();
+        places.sort_by_key(|place| Reverse(place.key));
+        places.truncate(limit as usize);
         let mut budget = Budget {
             items: page.limit as usize,
             searches: SEARCHED_MAX,
         };
         let mut items = Vec::new();
-        for (count, (booking, own)) in bookings.into_iter().enumerate() {
+        for (count, place) in places.into_iter().enumerate() {
             let full = budget.items == 0 || budget.searches == 0 || count == page.limit as usize;
             let here = |before| Position {
-                booking: booking.serial(),
+                place: place.key,
                 before,
             };
             if full {
                 let next = Some(here(None).to_string());
                 return Ok(Page { items, next });
             }
-            let event = booking.event();
+            let event = place.event;
             let newest = self.bookings.newest_of(tenant, event, customer).await?;
-            let event = (newest == Some(booking)).then_some(event);
+            let event = (newest == place.booking).then_some(event);
             let before = position
                 .as_ref()
-                .filter(|position| position.booking == booking.serial())
+                .filter(|position| position.place == place.key)
                 .and_then(|position| position.before);
             let next = self
-                .collect(tenant, booking, own, event, before, &mut budget, &mut items)
+                .collect(
+                    tenant,
+                    customer,
+                    place.own,
+                    event,
+                    before,
+                    &mut budget,
+                    &mut items,
+                )
                 .await?;
             if let Some(before) = next {
                 let next = Some(here(Some(before)).to_string());
@@ -192,8 +267,8 @@ impl NotificationsModule {
             .collect()
     }
 
-    /// Adds what is about a booking, and what went to all customers of its event, newest first, until the budget is
-    /// used up. Answers before which notification to go on, if there may be more.
+    /// Adds what is about a customer's place alone, and what went to all customers of its event, newest first, until the
+    /// budget is used up. Answers before which notification to go on, if there may be more.
     #[expect(
         clippy::too_many_arguments,
         reason = "one step of two lists, used twice"
@@ -201,7 +276,7 @@ impl NotificationsModule {
     async fn collect(
         &self,
         tenant: &TenantId,
-        booking: BookingId,
+        customer: UserId,
         own: Vec<DeliveryId>,
         event: Option<EventId>,
         before: Option<NotificationId>,
@@ -230,8 +305,7 @@ impl NotificationsModule {
                 Some(id) => self.find_delivery(tenant, id).await?,
                 None => {
                     budget.searches -= 1;
-                    self.find_by_customer(tenant, id, booking.customer())
-                        .await?
+                    self.find_by_customer(tenant, id, customer).await?
                 }
             };
             if let Some(found) = found {

@@ -1,6 +1,7 @@
 //! The rules of telling customers: what is owed, who hears of it, and what became of each delivery.
 //!
-//! Called by app_modules and the worker's use cases. Calls the notifications, bookings and events repositories.
+//! Called by app_modules and the worker's use cases. Calls the notifications, bookings, holds, waitlist and events
+//! repositories.
 
 mod audience;
 mod deliveries;
@@ -27,6 +28,7 @@ use super::{
     Surroundings,
     repositories::{
         BookingsRepository, EventsRepository, HoldsRepository, NotificationsRepository,
+        WaitlistRepository,
     },
 };
 use crate::{
@@ -47,6 +49,7 @@ pub(crate) struct NotificationsModule {
     repository: Arc<NotificationsRepository>,
     bookings: Arc<BookingsRepository>,
     holds: HoldsRepository,
+    waitlist: Arc<WaitlistRepository>,
     events: Arc<EventsRepository>,
     surroundings: Surroundings,
     ledger: Arc<Ledger>,
@@ -62,6 +65,7 @@ impl NotificationsModule {
         repository: Arc<NotificationsRepository>,
         bookings: Arc<BookingsRepository>,
         holds: HoldsRepository,
+        waitlist: Arc<WaitlistRepository>,
         events: Arc<EventsRepository>,
         surroundings: Surroundings,
     ) -> Self {
@@ -70,6 +74,7 @@ impl NotificationsModule {
             repository,
             bookings,
             holds,
+            waitlist,
             events,
             surroundings,
             watched: Mutex::default(),

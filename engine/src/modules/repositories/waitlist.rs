@@ -1,19 +1,25 @@
 //! Storage steps of waiting lists. Called by the bookings and events modules; calls models.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use surrealdb::types::SurrealValue;
+use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError},
     holds::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
-    models::{HoldRow, InventoryRow, OpenHoldRow, WaitingRow, WaitlistEntryRow, WaitlistPassRow},
+    models::{
+        CustomerWaitlistRow, HoldRow, IdRow, InventoryRow, OpenHoldRow, WaitingRow,
+        WaitlistEntryRow, WaitlistPassRow, key_ulid, newest_first_key,
+    },
     notifications::{NewMails, add_mails},
 };
 use crate::{
     Result,
-    types::{EventId, Hold, HoldId, Inventory, TenantId, UserId, WaitlistEntry, WaitlistPass},
+    types::{
+        DeliveryId, EventId, Hold, HoldId, Inventory, TenantId, UserId, WaitlistEntry, WaitlistPass,
+    },
 };
 
 /// Somebody who waits, and the hold that they have open.
@@ -23,7 +29,7 @@ pub(in crate::modules) struct Waiter {
     pub(in crate::modules) open_hold: Option<HoldId>,
 }
 
-/// What seats that became free are offered to: at most 6 rows for each of 50 offers, a pass, and 4 of mails.
+/// What seats that became free are offered to: at most 7 rows for each of 50 offers, a pass, and 4 of mails.
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct Offers {
     /// The holds that are made.
@@ -167,6 +173,114 @@ impl WaitlistRepository {
         })
     }
 
+    /// Who waits for tickets of an event or is offered some, in customer order: the first `max` behind one of them.
+    pub(in crate::modules) async fn customers(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        after: Option<UserId>,
+        max: u32,
+    ) -> Result<Vec<UserId>> {
+        let mut script = Script::of(tenant);
+        let event = script.bind(event.ulid().to_string());
+        let start = match after {
+            None => format!("[$tenant, {event}]"),
+            Some(customer) => {
+                let customer = script.bind(customer.ulid().to_string());
+                format!("[$tenant, {event}, {customer}]>")
+            }
+        };
+        let limit = script.bind(i64::from(max));
+        let places = [("waiting", ""), ("open_hold", "WHERE offered = true")].map(
+            |(table, only)| {
+                script.push(format!(
+                    "SELECT id FROM type::record('{table}', {start}..[$tenant, {event}, ..]) {only} LIMIT {limit}"
+                ))
+            },
+        );
+        let mut customers = self.customers_at(&script, places).await?;
+        while customers.len() > max as usize {
+            customers.pop_last();
+        }
+        Ok(customers.into_iter().collect())
+    }
+
+    /// Those of some customers, at most as many as some blocks hold, who wait for tickets of an event or are offered some.
+    pub(in crate::modules) async fn those_of(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customers: &[UserId],
+    ) -> Result<BTreeSet<UserId>> {
+        let mut script = Script::of(tenant);
+        let keys = customers.iter();
+        let waiting = script.bind(
+            keys.clone()
+                .map(|customer| WaitingRow::key(tenant, event, *customer))
+                .collect::<Vec<_>>(),
+        );
+        let open = script.bind(
+            keys.map(|customer| OpenHoldRow::key(tenant, event, *customer))
+                .collect::<Vec<_>>(),
+        );
+        let places = [(waiting, ""), (open, "WHERE offered = true")]
+            .map(|(keys, only)| script.push(format!("SELECT id FROM {keys} {only}")));
+        self.customers_at(&script, places).await
+    }
+
+    async fn customers_at(&self, script: &Script, places: [usize; 2]) -> Result<BTreeSet<UserId>> {
+        let mut answers = self.db.run_retrying(script).await?;
+        let mut customers = BTreeSet::new();
+        for place in places {
+            for row in answers.rows::<IdRow>(place)? {
+                customers.insert(UserId::from_ulid(key_ulid(row.id(), 2)?));
+            }
+        }
+        Ok(customers)
+    }
+
+    /// On which events' lists a customer was, and where the mails stand in the ledger that offered them tickets: up to
+    /// `limit` events made before one of them, newest first.
+    pub(in crate::modules) async fn mails_of_customer(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        before: Option<Ulid>,
+        limit: u32,
+    ) -> Result<Vec<(EventId, Vec<DeliveryId>)>> {
+        let mut script = Script::of(tenant);
+        let customer = script.bind(customer.ulid().to_string());
+        let limit = script.bind(i64::from(limit));
+        let start = match before {
+            Some(event) => {
+                let event = script.bind(newest_first_key(event));
+                format!("[$tenant, {customer}, {event}]>")
+            }
+            None => format!("[$tenant, {customer}]"),
+        };
+        let index = script.push(format!(
+            "SELECT * FROM type::record('customer_waitlist', {start}..[$tenant, {customer}, ..]) LIMIT {limit}"
+        ));
+        let rows: Vec<CustomerWaitlistRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.iter()
+            .map(|row| Ok((row.event()?, row.mails()?)))
+            .collect()
+    }
+
+    /// Where the mails stand in the ledger that offered a customer tickets of an event.
+    pub(in crate::modules) async fn mails_of(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> Result<Vec<DeliveryId>> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(CustomerWaitlistRow::key(tenant, event, customer));
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<CustomerWaitlistRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map_or_else(|| Ok(Vec::new()), |row| row.mails())
+    }
+
     /// The passes over an event's list that are kept, the newest first.
     pub(in crate::modules) async fn passes(
         &self,
@@ -185,7 +299,7 @@ impl WaitlistRepository {
         Ok(passes)
     }
 
-    /// Puts somebody on a list, if the event's inventory is still as it was seen: 4 rows.
+    /// Puts somebody on a list, if the event's inventory is still as it was seen: at most 5 rows.
     pub(in crate::modules) async fn join(
         &self,
         tenant: &TenantId,
@@ -198,6 +312,10 @@ impl WaitlistRepository {
         script.push(format!("INSERT INTO waitlist_entry {row} RETURN NONE"));
         let row = script.bind(WaitingRow::of(tenant, entry));
         script.push(format!("INSERT INTO waiting {row} RETURN NONE"));
+        let row = script.bind(CustomerWaitlistRow::of(tenant, entry));
+        script.push(format!(
+            "INSERT IGNORE INTO customer_waitlist {row} RETURN NONE"
+        ));
         self.db.run(&script).await.map(drop)
     }
 
@@ -228,6 +346,14 @@ pub(in crate::modules::repositories) fn add_offers(
         let row = WaitlistPassRow::of(tenant, event, pass);
         let (key, row) = (script.bind(row.id.clone()), script.bind(row));
         script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
+    }
+    for (hold, place) in offers.mails.places() {
+        let key = script.bind(CustomerWaitlistRow::key(tenant, event, hold.customer()));
+        let place = script.bind(place.to_string());
+        let most = CustomerWaitlistRow::MAILS_MAX;
+        script.push(format!(
+            "UPDATE {key} SET mails = array::append(mails, {place}) WHERE array::len(mails) < {most} RETURN NONE"
+        ));
     }
     add_mails(script, tenant, &offers.mails)
 }

@@ -91,6 +91,8 @@ pub(in crate::modules::repositories) struct OpenHoldRow {
     pub(in crate::modules::repositories) id: RecordId,
     serial: String,
     pub(in crate::modules::repositories) tickets: u32,
+    /// Whether it is an offer from the waiting list.
+    pub(in crate::modules::repositories) offered: bool,
 }
 
 impl OpenHoldRow {
@@ -114,6 +116,7 @@ impl OpenHoldRow {
             id: Self::key(tenant, hold.event, hold.customer),
             serial: hold.id.booking().serial().to_string(),
             tickets: hold.tickets(),
+            offered: hold.waitlist_number.is_some(),
         }
     }
 

@@ -34,7 +34,7 @@ pub(in crate::modules::repositories) use events::{
 };
 pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRow};
 pub(in crate::modules::repositories) use keys::{
-    IdRow, at_millisecond, key_number, key_text, millisecond, newest_first_key, record,
+    IdRow, at_millisecond, key_number, key_text, key_ulid, millisecond, newest_first_key, record,
 };
 pub(in crate::modules::repositories) use notifications::{
     NotificationListRow, NotificationRow, OutboxRow,
@@ -48,5 +48,5 @@ pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use users::{LoginRow, OperatorRow, SessionRow, UserRow};
 pub(in crate::modules::repositories) use values::{from_json, to_json};
 pub(in crate::modules::repositories) use waitlist::{
-    WaitingRow, WaitlistEntryRow, WaitlistPassRow,
+    CustomerWaitlistRow, WaitingRow, WaitlistEntryRow, WaitlistPassRow,
 };

@@ -3,12 +3,13 @@
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::keys::{
-    at_millisecond, key_number, key_ulid, millisecond, record, stored_ulid, ulid_key,
+    at_millisecond, key_newest_first, key_number, key_ulid, millisecond, newest_first_key, record,
+    stored_ulid, ulid_key,
 };
 use crate::{
     Result,
     types::{
-        BookLine, EventId, TenantId, TicketTypeId, UserId, WaitlistEntry, WaitlistPass,
+        BookLine, DeliveryId, EventId, TenantId, TicketTypeId, UserId, WaitlistEntry, WaitlistPass,
         WaitlistSkip,
     },
 };
@@ -100,6 +101,49 @@ impl WaitingRow {
             id: Self::key(tenant, entry.event, entry.customer),
             number: entry.number,
         }
+    }
+}
+
+/// Says that a customer was on an event's waiting list once, and where the mails lie that offered them tickets: what
+/// they were mailed is found by it, however they left the list.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct CustomerWaitlistRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    mails: Vec<String>,
+}
+
+impl CustomerWaitlistRow {
+    /// Mails of offers that are noted; who was offered tickets of one event more often finds the first ones.
+    pub(in crate::modules::repositories) const MAILS_MAX: i64 = 100;
+
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> RecordId {
+        record(
+            "customer_waitlist",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(customer.ulid()),
+                newest_first_key(event.ulid()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, entry: &WaitlistEntry) -> Self {
+        Self {
+            id: Self::key(tenant, entry.event, entry.customer),
+            mails: Vec::new(),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn event(&self) -> Result<EventId> {
+        Ok(EventId::from_ulid(key_newest_first(&self.id, 2)?))
+    }
+
+    pub(in crate::modules::repositories) fn mails(&self) -> Result<Vec<DeliveryId>> {
+        self.mails.iter().map(|mail| mail.parse()).collect()
     }
 }
 
