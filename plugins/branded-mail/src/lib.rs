@@ -28,9 +28,15 @@ impl Template for BrandedMail {
         let (subject, sentence) = match kind {
             "booking-confirmed" => (
                 format!("You're in: {title}"),
-                "your seats are waiting for you.",
+                "your seats are waiting for you.".to_owned(),
             ),
-            "booking-cancelled" => (format!("Cancelled: {title}"), "your booking is cancelled."),
+            "booking-cancelled" if is_partial(data) => {
+                (format!("Fewer tickets: {title}"), partial(data))
+            }
+            "booking-cancelled" => (
+                format!("Cancelled: {title}"),
+                "your booking is cancelled.".to_owned(),
+            ),
             _ => return None,
         };
         let greeting = format!("{}, {sentence}", data.text("recipient.name"));
@@ -68,6 +74,27 @@ impl BrandedMail {
         );
         html
     }
+}
+
+/// Whether a cancellation leaves something of the booking.
+fn is_partial(data: &Data) -> bool {
+    data.at("cancellation.isWhole") == false
+}
+
+/// What was cancelled of a booking; the facts say what is left of it.
+fn partial(data: &Data) -> String {
+    let gone: Vec<String> = data
+        .items("cancellation.lines")
+        .map(|line| format!("{} x {}", line.at("quantity"), line.text("name")))
+        .collect();
+    let back = match data.at("cancellation.refundMinor").as_u64() {
+        Some(1..) => format!(", and you get {} back", data.text("cancellation.refund")),
+        _ => String::new(),
+    };
+    format!(
+        "{} of your booking is cancelled{back}. This is left:",
+        gone.join(", ")
+    )
 }
 
 /// What the reader needs to know, a line each.

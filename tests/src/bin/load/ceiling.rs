@@ -28,6 +28,9 @@ use crate::{
     rows::{Group, InventoryRow, TRANSACTION, name},
 };
 
+/// Events whose bookings get different serials; see `rows`.
+const EVENTS_MAX: usize = 10_000;
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Through {
     /// Straight into SurrealDB.
@@ -56,6 +59,10 @@ pub(crate) async fn run(arguments: CeilingArguments) -> anyhow::Result<serde_jso
     anyhow::ensure!(
         arguments.clients > 0 && arguments.events > 0,
         "there is at least one client and one event"
+    );
+    anyhow::ensure!(
+        arguments.events <= EVENTS_MAX,
+        "at most {EVENTS_MAX} events: their serials begin with four digits of the event's number"
     );
     let folder = TempFolder::new("ceiling");
     let watch;

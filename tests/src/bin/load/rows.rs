@@ -156,7 +156,7 @@ impl Group {
             at: now,
         };
         let paths: Vec<(String, String)> = (0..size)
-            .map(|member| (name('u', member), name('s', before + member)))
+            .map(|member| (name('u', member), serial(event, before + member)))
             .collect();
         let booking = |(customer, serial): &(String, String)| BookingRow {
             id: record("booking", [text(event), text(customer), text(serial)]),
@@ -263,6 +263,11 @@ impl InventoryRow {
 /// A name as long as a ULID's text, in the order of the numbers.
 pub(crate) fn name(kind: char, number: usize) -> String {
     format!("01{kind}{number:023}")
+}
+
+/// The serial of an event's booking: the same customers book all events, and no two of their bookings may have the same.
+fn serial(event: &str, number: usize) -> String {
+    format!("01s{}{number:019}", &event[22..])
 }
 
 fn recipients(paths: &[(String, String)]) -> String {
