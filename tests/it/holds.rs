@@ -389,7 +389,10 @@ async fn a_host_whose_clock_is_ahead_ends_no_hold_early() {
     let long = on(&server, HOLD_LASTS, |builder| builder).await;
     let short = with_short_holds(&server).await;
     let ahead = Ahead(Duration::from_secs(3600));
-    let ahead = on(&server, HOLD_LASTS, |builder| builder.clock(Arc::new(ahead))).await;
+    let ahead = on(&server, HOLD_LASTS, |builder| {
+        builder.clock(Arc::new(ahead))
+    })
+    .await;
     let (tenant, organizer, _) = boxoffice_tests::organizer_and_tenant(&long, "north").await;
     let event = boxoffice_tests::create_event(&long, &organizer, Timestamp::now(), 10).await;
     let customer = async |name: &str| {

@@ -312,7 +312,11 @@ impl DispatchModule {
         let limit = TROUBLES_MAX + 1;
         let found = match tenant {
             Some(tenant) => self.repository.troubles(tenant, None, None, limit).await?,
-            None => self.repository.troubles_of_all(scope(), limit).await?,
+            None => {
+                self.repository
+                    .troubles_of_all(SystemScope::new(), limit)
+                    .await?
+            }
         };
         let sum = |count: fn(&Trouble) -> u32| found.iter().map(|one| u64::from(count(one))).sum();
         Ok((
@@ -324,7 +328,10 @@ impl DispatchModule {
 
     /// How much is owed in each lane, and since when.
     pub(crate) async fn owed(&self) -> Result<Vec<LaneSight>> {
-        let rows = self.repository.owed(scope(), OWED_COUNTED_MAX).await?;
+        let rows = self
+            .repository
+            .owed(SystemScope::new(), OWED_COUNTED_MAX)
+            .await?;
         let now = self.surroundings.now();
         let is_cut = rows.len() >= OWED_COUNTED_MAX as usize;
         Ok(Lane::ALL
@@ -360,14 +367,16 @@ impl DispatchModule {
         };
         let expires_at = now.checked_add(FORGOTTEN_AFTER).map_err(Error::internal)?;
         self.repository
-            .write_worker(scope(), &sight, expires_at)
+            .write_worker(SystemScope::new(), &sight, expires_at)
             .await
     }
 
     /// Says that this worker has ended.
     pub(crate) async fn ended(&self, worker: &str) -> Result<()> {
         self.own_workers.fetch_sub(1, Ordering::Relaxed);
-        self.repository.remove_worker(scope(), worker).await
+        self.repository
+            .remove_worker(SystemScope::new(), worker)
+            .await
     }
 
     /// Counts a worker that begins inside this process; its end is told with [`ended`](Self::ended).
@@ -380,7 +389,10 @@ impl DispatchModule {
         if self.own_workers.load(Ordering::Relaxed) > 0 {
             return Ok(true);
         }
-        let workers = self.repository.workers(scope(), WORKERS_MAX).await?;
+        let workers = self
+            .repository
+            .workers(SystemScope::new(), WORKERS_MAX)
+            .await?;
         let mut attendance = self
             .attendance
             .lock()
@@ -391,7 +403,10 @@ impl DispatchModule {
     /// Worker processes, the newest first.
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerSight>> {
         let now = self.surroundings.now();
-        let mut workers = self.repository.workers(scope(), WORKERS_MAX).await?;
+        let mut workers = self
+            .repository
+            .workers(SystemScope::new(), WORKERS_MAX)
+            .await?;
         for worker in &mut workers {
             let silent = Duration::try_from(now.duration_since(worker.at)).unwrap_or_default();
             worker.is_alive = silent < ALIVE_WITHIN;
@@ -399,11 +414,6 @@ impl DispatchModule {
         workers.sort_by_key(|worker| std::cmp::Reverse(worker.started_at));
         Ok(workers)
     }
-}
-
-/// For operators, who look across tenants, and for worker processes, which belong to none.
-fn scope() -> SystemScope {
-    SystemScope::new()
 }
 
 /// Adds a block's failed deliveries to groups by reason.

@@ -24,8 +24,10 @@ impl HousekeepingModule {
 
     /// Deletes a batch of what has expired. Answers whether there may be more.
     pub(crate) async fn delete_expired(&self) -> Result<bool> {
-        let (scope, now) = (of_all_tenants(), self.surroundings.now());
-        self.repository.delete_expired(scope, now, BATCH).await
+        let now = self.surroundings.now();
+        self.repository
+            .delete_expired(SystemScope::new(), now, BATCH)
+            .await
     }
 
     /// Which tenants have plugins in use, after this one in the order of names, and the version of each set. Answers none
@@ -35,24 +37,19 @@ impl HousekeepingModule {
         after: Option<&TenantId>,
     ) -> Result<Vec<(TenantId, u64)>> {
         self.repository
-            .plugin_sets(of_all_tenants(), after, BATCH)
+            .plugin_sets(SystemScope::new(), after, BATCH)
             .await
     }
 
     /// Writes a batch of cancelled events' bookings as cancelled. Answers whether there may be more.
     pub(crate) async fn sweep_cancelled(&self) -> Result<bool> {
-        let scope = of_all_tenants();
+        let scope = SystemScope::new();
         let events = self.repository.cancelled_events(scope, 16).await?;
         for (tenant, event) in &events {
             self.repository
-                .sweep_cancelled(scope, tenant, *event, self.surroundings.now(), BATCH)
+                .sweep_cancelled(tenant, *event, self.surroundings.now(), BATCH)
                 .await?;
         }
         Ok(!events.is_empty())
     }
-}
-
-/// What this module does, it does for all tenants.
-fn of_all_tenants() -> SystemScope {
-    SystemScope::new()
 }

@@ -32,7 +32,7 @@ impl TenantsModule {
             settings: command.settings,
             created_at: self.surroundings.now(),
         };
-        if self.repository.insert(SystemScope::new(), &tenant).await? {
+        if self.repository.insert(&tenant).await? {
             Ok(tenant)
         } else {
             Err(Error::new(

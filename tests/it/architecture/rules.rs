@@ -201,8 +201,10 @@ pub(super) const RULES: &[Rule] = &[
         lines: |file| {
             let listed = SYSTEM_SCOPES.iter().find(|(path, _)| *path == file.path);
             let allowed = listed.map_or(0, |(_, count)| *count);
-            let made = system_scopes(file);
-            made.into_iter().skip(allowed).collect()
+            let made = system_scopes(file).into_iter().skip(allowed);
+            // A function that hands them out would be counted once, however often it is called.
+            let hidden = file.lines_where(|line| line.contains("-> SystemScope"));
+            made.chain(hidden).collect()
         },
     },
     Rule {
@@ -245,15 +247,15 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/backups/mod.rs", 1),
     ("engine/src/modules/bookings/holds.rs", 1),
     // Operators look across tenants; worker processes belong to none.
-    ("engine/src/modules/dispatch.rs", 1),
-    ("engine/src/modules/housekeeping.rs", 1),
+    ("engine/src/modules/dispatch.rs", 6),
+    ("engine/src/modules/housekeeping.rs", 3),
     ("engine/src/modules/leases.rs", 1),
     // One commit for the blocks of all tenants that a worker has in hand.
     ("engine/src/modules/notifications/ledger.rs", 1),
     ("engine/src/modules/notifications/relay.rs", 3),
     ("engine/src/modules/queue.rs", 4),
     ("engine/src/modules/repositories/migrations.rs", 2),
-    ("engine/src/modules/tenants.rs", 2),
+    ("engine/src/modules/tenants.rs", 1),
     ("engine/src/modules/users.rs", 3),
     ("engine/src/modules/verification.rs", 1),
 ];

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rand::Rng as _;
 use surrealdb::{
     IndexedResults, Surreal,
@@ -112,9 +113,18 @@ impl Db {
         Closing(self.lock.clone())
     }
 
-    /// Whether the store's time is that of a server, which several hosts share; an embedded store has its host's.
-    pub(in crate::modules::repositories) fn has_own_clock(&self) -> bool {
-        self.remote
+    /// The present in milliseconds, as an expression: no later than a server's clock says. Hosts share that, so that what
+    /// is asked for as due or over is not so early because one host's clock is ahead. An embedded store has its host's.
+    pub(in crate::modules::repositories) fn present(
+        &self,
+        script: &mut Script,
+        own: Timestamp,
+    ) -> String {
+        let own = script.bind(own.as_millisecond());
+        match self.remote {
+            true => format!("math::min([{own}, time::millis(time::now())])"),
+            false => own,
+        }
     }
 
     /// Asks a trivial question; gives up after 2 seconds.

@@ -95,8 +95,8 @@ impl HoldsRepository {
     }
 
     /// Up to `max` holds that are due, of all tenants, the longest overdue first, and at what time they are. Not from the
-    /// very beginning: a store of sorted logs reads over everything that was ever deleted there. And not beyond what a
-    /// server's own clock says: hosts share it, so that none of them ends holds early because its own is ahead.
+    /// very beginning: a store of sorted logs reads over everything that was ever deleted there. Not later than the store's
+    /// own clock says, either.
     pub(in crate::modules) async fn due(
         &self,
         scope: SystemScope,
@@ -105,12 +105,9 @@ impl HoldsRepository {
     ) -> Result<(Timestamp, Vec<DueHold>)> {
         let mut script = Script::across_tenants(scope);
         let from = script.bind(millisecond(from));
-        let own = script.bind(millisecond(until));
+        let until = self.db.present(&mut script, until);
         let max = script.bind(i64::from(max));
-        script.push(match self.db.has_own_clock() {
-            true => format!("LET $until = math::min([{own}, time::millis(time::now())])"),
-            false => format!("LET $until = {own}"),
-        });
+        script.push(format!("LET $until = {until}"));
         let index = script.push(format!(
             "SELECT id FROM type::record('hold_due', [{from}]..[$until, ..]) LIMIT {max}"
         ));

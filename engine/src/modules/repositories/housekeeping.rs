@@ -32,12 +32,14 @@ impl HousekeepingRepository {
         max: u32,
     ) -> Result<bool> {
         let mut script = Script::across_tenants(scope);
-        let due = add_due_keys(&mut script, now);
-        let (now, most) = (script.bind(millisecond(now)), script.bind(i64::from(max)));
+        let now = self.db.present(&mut script, now);
+        script.push(format!("LET $now = {now}"));
+        let due = add_due_keys(&mut script, "$now");
+        let most = script.bind(i64::from(max));
         // These tables are read whole: there are few of their rows beside bookings.
         let statements = ["session", "announcement_count", "worker_process"].map(|table| {
             script.push(format!(
-                "DELETE (SELECT VALUE id FROM {table} WHERE expires_at <= {now} LIMIT {most}) RETURN BEFORE"
+                "DELETE (SELECT VALUE id FROM {table} WHERE expires_at <= $now LIMIT {most}) RETURN BEFORE"
             ))
         });
         let mut answers = self.db.run_retrying(&script).await?;
@@ -87,7 +89,6 @@ impl HousekeepingRepository {
     /// is taken off the list: at most `max` + 1 rows.
     pub(in crate::modules) async fn sweep_cancelled(
         &self,
-        _: SystemScope,
         tenant: &TenantId,
         event: EventId,
         now: Timestamp,

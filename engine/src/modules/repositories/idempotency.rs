@@ -28,9 +28,8 @@ pub(super) fn add_key_expiry(
     script.push(format!("INSERT INTO idempotency_due {row} RETURN NONE"));
 }
 
-/// Adds the question which notes are due, and answers where its result will be.
-pub(super) fn add_due_keys(script: &mut Script, now: Timestamp) -> usize {
-    let now = script.bind(now.as_millisecond());
+/// Adds the question which notes are due at a time, an expression, and answers where its result will be.
+pub(super) fn add_due_keys(script: &mut Script, now: &str) -> usize {
     script.push(format!(
         "SELECT * FROM type::record('idempotency_due', [0]..[{now}, ..]) LIMIT {DUE_MAX}"
     ))

@@ -19,7 +19,7 @@ impl TenantsRepository {
     }
 
     /// Writes a new tenant: 1 row. Answers false if the name is taken.
-    pub(in crate::modules) async fn insert(&self, _: SystemScope, tenant: &Tenant) -> Result<bool> {
+    pub(in crate::modules) async fn insert(&self, tenant: &Tenant) -> Result<bool> {
         let mut script = Script::transaction(&tenant.id);
         let row = script.bind(TenantRow::of(tenant));
         script.push(format!("INSERT INTO tenant {row} RETURN NONE"));
