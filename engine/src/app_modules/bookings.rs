@@ -23,7 +23,7 @@ use crate::{
     },
     types::{
         BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, Event, EventId, Page,
-        PageRequest, RequestKey, RequestRoute, Role, TenantId, UserId,
+        PageRequest, PluginSet, RequestKey, RequestRoute, Role, TenantId, UserId,
     },
 };
 
@@ -198,7 +198,13 @@ impl Bookings {
                 match self.0.ask_about_booking(tenant, &request, &set).await {
                     Ok(Asked::Recorded(placement)) => return Ok(placement),
                     Ok(Asked::Decided(decision)) => request.decision = Some(decision),
-                    Err(refusal) => return Err(self.rejected(tenant, &request, refusal).await),
+                    Err(refusal) => match self.moved(tenant, &set, &refusal).await {
+                        Some(moved) => {
+                            set = moved;
+                            continue;
+                        }
+                        None => return Err(self.rejected(tenant, &request, refusal).await),
+                    },
                 }
             }
             match self
@@ -214,6 +220,27 @@ impl Bookings {
             }
         }
         Err(kept_changing())
+    }
+
+    /// What is in use now, if that is no longer what policies refused under: only a refusal under the present set counts. An
+    /// acceptance is held to it by the transaction; a refusal writes nothing, and a host that never sells would never hear
+    /// that another one took the policy away.
+    async fn moved(
+        &self,
+        tenant: &TenantId,
+        seen: &PluginSet,
+        refusal: &Error,
+    ) -> Option<Arc<PluginSet>> {
+        let is_a_policys = matches!(
+            refusal.code(),
+            ErrorCode::PolicyRejected | ErrorCode::PolicyUnavailable
+        );
+        // Without plugins it was the platform's own policy that refused.
+        if !is_a_policys || seen.plugins.is_empty() {
+            return None;
+        }
+        let present = self.0.modules.plugins.fresh_set(tenant).await.ok()?;
+        (present.version != seen.version).then_some(present)
     }
 
     /// A refusal of the gate. Of an offer that a policy says no to, the tickets go to who is next.
@@ -261,9 +288,17 @@ impl Bookings {
                     };
                 let event = modules.events.find(tenant, event).await?;
                 let event = event.ok_or_else(|| Error::not_found("event", booking.event))?;
-                self.0
-                    .ask_about_cancellation(tenant, (&booking, &lines), &event, tickets, &set)
-                    .await?;
+                let asked = self.0.ask_about_cancellation(
+                    tenant,
+                    (&booking, &lines),
+                    &event,
+                    tickets,
+                    &set,
+                );
+                if let Err(refusal) = asked.await {
+                    set = self.moved(tenant, &set, &refusal).await.ok_or(refusal)?;
+                    continue;
+                }
                 decision.seen = Some((event.version, tickets));
             }
             let cancelled = modules.bookings.cancel(tenant, &request, Some(decision));
