@@ -11,7 +11,10 @@ use boxoffice_tests::{
 };
 use serde_json::{Value, json};
 
-/// Enough for the Python one; the others fit the limit that hosts have by default.
+/// The JavaScript example in the engine of componentize-js; built in the long form.
+const STARLINGMONKEY: &str = "group-discount-starlingmonkey";
+
+/// Enough for that and for the Python one; the others fit the limit that hosts have by default.
 const LARGE_UPLOAD_BYTES: &str = "33554432";
 
 /// Time of a call: an unoptimised host on a busy machine may need the 50 ms of a policy for what takes Python one; what each
@@ -52,6 +55,18 @@ async fn plugin_examples_decide_as_their_fixtures_say() {
                 );
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugin_javascript_decides_the_same_in_starlingmonkey() {
+    if !is_long_run() {
+        return;
+    }
+    for fixture in fixtures("group-discount") {
+        let answer = run(STARLINGMONKEY, &component(STARLINGMONKEY), &fixture).await;
+        let answer: Value = serde_json::from_str(&answer.expect_success()).expect("it is JSON");
+        assert_eq!(answer["asExpected"], true, "{answer}");
     }
 }
 
@@ -149,7 +164,7 @@ async fn run(name: &str, component: &Path, fixture: &Path) -> Finished {
 /// What the commands need besides for an example that is larger than hosts take by default.
 fn option_for(name: &str) -> Vec<String> {
     match name {
-        "weekday-pricing" => vec![
+        "weekday-pricing" | STARLINGMONKEY => vec![
             "--upload-bytes-max".to_owned(),
             LARGE_UPLOAD_BYTES.to_owned(),
         ],

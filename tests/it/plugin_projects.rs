@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use boxoffice_tests::{Program, TempFolder, required_variable, workspace_root};
+use boxoffice_tests::{Program, TempFolder, is_long_run, required_variable, workspace_root};
 use serde_json::{Value, json};
 
 /// A first build compiles the bindings' generator; a machine with other work may be slow at it.
@@ -26,6 +26,23 @@ async fn plugin_projects_in_javascript_build_as_their_readme_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugin_projects_in_rust_build_as_their_readme_says() {
     follows_its_readme("rust", "template").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugin_projects_in_c_build_as_their_readme_says() {
+    for kind in ["policy", "template"] {
+        follows_its_readme("c", kind).await;
+    }
+}
+
+/// Only in the long form: its compiler takes a quarter of a minute, and is fetched for each project.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugin_projects_in_python_build_as_their_readme_says() {
+    if is_long_run() {
+        for kind in ["policy", "template"] {
+            follows_its_readme("python", kind).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -227,7 +244,7 @@ fn commands(readme: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The variables with which cargo builds for the guests' target here.
+/// The variables with which guests are built here: cargo's for their target, and where Python finds C's compiler.
 fn toolchain() -> BTreeMap<String, String> {
     let path = required_variable("BOXOFFICE_GUEST_TOOLCHAIN");
     let text = std::fs::read_to_string(path)
