@@ -395,7 +395,7 @@ async function delivery(id) {
         }) }, "Try again") : null;
     box.replaceChildren(h("div", { class: "card" }, h("dl", {}, h("dt", {}, "State"), h("dd", { id: "state" }, stateOf(one.state), one.everUnknown && one.state !== "unknown" ? " (was unknown)" : ""),
       h("dt", {}, "Customer"), h("dd", {}, h("a", { href: `#/user/${one.customerId}` }, one.customerId)),
-      h("dt", {}, "Event"), h("dd", {}, h("a", { href: `#/event/${one.eventId}` }, one.eventId)),
+      h("dt", {}, "Event"), h("dd", {}, one.eventId ? h("a", { href: `#/event/${one.eventId}` }, one.eventId) : "none"),
       h("dt", {}, "Tries"), h("dd", {}, number(one.attempts)), h("dt", {}, "Workers lost"), h("dd", {}, number(one.lost)),
       h("dt", {}, "Next try"), h("dd", {}, moment(one.nextAt)), h("dt", {}, "Message-ID"), h("dd", {}, one.messageId))),
       h("div", { class: "buttons" }, retry), h("h2", {}, "What happened"),

@@ -66,6 +66,8 @@ async fn who_waits_hears_that_an_event_is_called_off_and_each_mail_is_found() {
     let one = platform.book(ann, event, 1).await;
     let other = platform.book(ann, event, 1).await;
     platform.book(ann, event, 1).await;
+    // A confirmation of what is cancelled by then would be sent to nobody.
+    platform.settle().await;
     for person in [ben, cal, ann, dan, eve] {
         join(engine, person, event).await;
     }
@@ -174,8 +176,12 @@ async fn a_long_waiting_list_hears_once_each_in_many_chunks() {
     }
     platform.settle().await;
     let hears = booked.len() + others.len();
-    let change = platform.engine.events().cancel(&organizer, event, None);
-    let told = change.await.expect("it is off").notification;
+    let change = platform
+        .engine
+        .events()
+        .cancel(&organizer, event, None)
+        .await;
+    let told = change.expect("it is off").notification;
     assert_eq!(told.expect("they hear").recipients as usize, hears);
     platform.owes(hears);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();

@@ -322,13 +322,13 @@ impl Dispatch {
         if let Ok(id) = text.parse::<NotificationId>()
             && let Some(head) = modules.notifications.head_of(tenant, id).await?
         {
-            let sees = self.sees(caller, tenant, head.event).await?;
+            let sees = self.sees(caller, tenant, Some(head.event)).await?;
             return sees.then_some(Found::Notification(head)).ok_or_else(none);
         }
         if let Ok(id) = text.parse::<EventId>()
             && modules.events.find(tenant, id).await?.is_some()
         {
-            let sees = self.sees(caller, tenant, id).await?;
+            let sees = self.sees(caller, tenant, Some(id)).await?;
             return sees.then_some(Found::Event(id)).ok_or_else(none);
         }
         if let Ok(id) = text.parse()
@@ -360,7 +360,7 @@ impl Dispatch {
         let none = || Error::not_found("notification", id);
         let head = self.0.modules.notifications.head_of(tenant, id).await?;
         let head = head.ok_or_else(none)?;
-        if !self.manages(caller, tenant, head.event).await? {
+        if !self.manages(caller, tenant, Some(head.event)).await? {
             return Err(Error::forbidden(
                 "Only the event's organizer and the tenant's owners may do this.",
             ));
@@ -418,11 +418,12 @@ impl Dispatch {
             .notifications
             .list(tenant, None, &page)
             .await?;
-        let mut events: Vec<EventId> = heads.items.iter().map(|head| head.event).collect();
+        let events = heads.items.iter().map(|head| Some(head.event));
+        let mut events: Vec<_> = events.collect();
         events.sort_unstable();
         events.dedup();
         let visible = self.visible(caller, tenant, &events).await?;
-        heads.items.retain(|head| visible[&head.event]);
+        heads.items.retain(|head| visible[&Some(head.event)]);
         Ok(heads)
     }
 
@@ -431,8 +432,8 @@ impl Dispatch {
         &self,
         caller: &Caller,
         tenant: &TenantId,
-        events: &[EventId],
-    ) -> Result<HashMap<EventId, bool>> {
+        events: &[Option<EventId>],
+    ) -> Result<HashMap<Option<EventId>, bool>> {
         let mut visible = HashMap::new();
         for event in events {
             visible.insert(*event, self.sees(caller, tenant, *event).await?);
@@ -440,18 +441,31 @@ impl Dispatch {
         Ok(visible)
     }
 
-    async fn sees(&self, caller: &Caller, tenant: &TenantId, event: EventId) -> Result<bool> {
+    async fn sees(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        event: Option<EventId>,
+    ) -> Result<bool> {
         if caller.role() == Role::Staff {
             return Ok(true);
         }
         self.manages(caller, tenant, event).await
     }
 
-    /// Whether a caller manages an event. Reads the event only where that depends on it.
-    async fn manages(&self, caller: &Caller, tenant: &TenantId, event: EventId) -> Result<bool> {
+    /// Whether a caller manages an event; what is about none is the owners'. Reads the event only where that depends on it.
+    async fn manages(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        event: Option<EventId>,
+    ) -> Result<bool> {
         if caller.role() != Role::Organizer {
             return Ok(caller.require_manager(None).is_ok());
         }
+        let Some(event) = event else {
+            return Ok(false);
+        };
         let found = self.0.modules.events.find(tenant, event).await?;
         Ok(found.is_some_and(|event| caller.require_manager(event.organizer).is_ok()))
     }

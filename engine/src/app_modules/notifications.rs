@@ -179,10 +179,13 @@ impl Notifications {
             .deliveries_of_customer(tenant, user, &page)
             .await?;
         if !own && caller.role() == Role::Organizer {
-            let mut managed: HashMap<EventId, bool> = HashMap::new();
+            let mut managed: HashMap<Option<EventId>, bool> = HashMap::new();
             for delivery in &list.items {
                 if !managed.contains_key(&delivery.event) {
-                    let event = modules.events.find(tenant, delivery.event).await?;
+                    let event = match delivery.event {
+                        Some(event) => modules.events.find(tenant, event).await?,
+                        None => None,
+                    };
                     let is_own =
                         event.is_some_and(|event| caller.require_manager(event.organizer).is_ok());
                     managed.insert(delivery.event, is_own);

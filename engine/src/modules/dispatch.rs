@@ -446,9 +446,9 @@ pub(crate) fn group_reasons(groups: &mut Vec<ReasonGroup>, block: &Block) {
     }
 }
 
-/// The events that some blocks are about, each once.
-pub(crate) fn events_of(blocks: &[Block]) -> Vec<EventId> {
-    let mut events: Vec<EventId> = blocks.iter().map(|block| block.event).collect();
+/// The events that some blocks are about, each once; none for those that are about no event.
+pub(crate) fn events_of(blocks: &[Block]) -> Vec<Option<EventId>> {
+    let mut events: Vec<_> = blocks.iter().map(|block| block.event).collect();
     events.sort_unstable();
     events.dedup();
     events

@@ -1,8 +1,10 @@
 //! The rules of plugins: immutable versions, what is in use, what is kept of decisions and logs. Bytes are opaque here.
+//! (When one is set aside is in `quarantine`.)
 //!
 //! Called by app_modules. Calls the plugins repository.
 
 mod notes;
+mod quarantine;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,7 +17,8 @@ use super::{
     Surroundings,
     recent::Recent,
     repositories::{
-        CONFLICTS_MAX, PluginsRepository, VERSION_GONE, VERSIONS_FULL, pause_after_conflict,
+        CONFLICTS_MAX, PluginsRepository, QuarantineNotice, VERSION_GONE, VERSIONS_FULL,
+        pause_after_conflict,
     },
 };
 use crate::{
@@ -27,12 +30,6 @@ use crate::{
     },
 };
 
-/// Different customers whose calls must fail before a plugin is set aside: one alone can't close a sale.
-const FAILED_CUSTOMERS_MAX: usize = 5;
-/// How long a failed call counts.
-const FAILURES_COUNT_FOR: SignedDuration = SignedDuration::from_mins(10);
-/// How long a customer's failure need not be noted again by the same process: who tries in a loop writes nothing.
-const FAILURE_NOTED_FOR: Duration = Duration::from_secs(5);
 /// Failures that this process remembers to have noted.
 const FAILURES_KEPT_MAX: usize = 4_096;
 /// How long an upload may take; what is left of older ones is taken away when the tenant uploads again.
@@ -254,52 +251,19 @@ impl PluginsModule {
         .await
     }
 
-    /// Notes that a plugin failed for a customer. Once it failed for five within ten minutes, at whichever hosts, it is set
-    /// aside: not asked any more, and what it would decide about is refused. Answers whether that happened now.
-    pub(crate) async fn note_failure(
-        &self,
-        tenant: &TenantId,
-        plugin: &ActivePlugin,
-        customer: UserId,
-        reason: &str,
-    ) -> Result<bool> {
-        let version = plugin.version;
-        {
-            let mut failures = locked(&self.failures);
-            let key = (tenant.clone(), version, customer);
-            if let Some(noted) = failures.get(&key)
-                && noted.elapsed() < FAILURE_NOTED_FOR
-            {
-                return Ok(false);
-            }
-            failures.insert(key, Instant::now());
-        }
-        let at = self.surroundings.now();
-        let since = at
-            .saturating_sub(FAILURES_COUNT_FOR)
-            .map_err(Error::internal)?;
-        let customers = self
-            .repository
-            .note_failure(tenant, version, customer, at, since, FAILED_CUSTOMERS_MAX)
-            .await?;
-        if customers < FAILED_CUSTOMERS_MAX {
-            return Ok(false);
-        }
-        self.change(tenant, |plugins| {
-            for plugin in plugins.iter_mut().filter(|own| own.version == version) {
-                plugin.quarantined.get_or_insert((at, reason.to_owned()));
-            }
-            Ok(())
-        })
-        .await?;
-        // Whoever puts it into use again begins anew.
-        self.repository.forget_failures(tenant, version).await?;
-        Ok(true)
-    }
-
     async fn change(
         &self,
         tenant: &TenantId,
+        change: impl Fn(&mut Vec<ActivePlugin>) -> Result<()>,
+    ) -> Result<Arc<PluginSet>> {
+        self.change_telling(tenant, None, change).await
+    }
+
+    /// Changes what is in use, and tells the owners with the same write; nobody is told of what changes nothing.
+    async fn change_telling(
+        &self,
+        tenant: &TenantId,
+        notice: Option<&QuarantineNotice>,
         change: impl Fn(&mut Vec<ActivePlugin>) -> Result<()>,
     ) -> Result<Arc<PluginSet>> {
         for attempt in 0..CONFLICTS_MAX {
@@ -327,7 +291,7 @@ impl PluginsModule {
             let new: Vec<PluginHash> = versions.filter(is_new).collect();
             let written = self
                 .repository
-                .replace_set(tenant, seen.version, &set, &new)
+                .replace_set(tenant, seen.version, &set, &new, notice)
                 .await;
             match written {
                 Ok(true) => {

@@ -63,6 +63,7 @@ pub use users::{
 pub(crate) use cancellations::{chosen, closed, share_of, total_of, without};
 pub(crate) use dispatch::Tally;
 pub(crate) use notifications::message_id;
+pub(crate) use plugins::PluginQuarantine;
 pub(crate) use stored::{
     Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,
     Owed, OwedPart, RequestKey, RequestRoute, SessionRecord, StoredEvent, StoredNotification,

@@ -49,6 +49,9 @@ pub enum NotificationKind {
     EventReminder,
     /// The organizer has something to say to everybody who booked (bulk).
     EventAnnouncement,
+    /// A plugin failed for several customers and is not asked any more (transactional, to the tenant's owners). About no
+    /// event, and always in the built-in words: the plugin that failed may be the one that words mails.
+    PluginQuarantined,
 }
 
 impl NotificationKind {
@@ -61,6 +64,7 @@ impl NotificationKind {
         Self::EventCancelled,
         Self::EventReminder,
         Self::EventAnnouncement,
+        Self::PluginQuarantined,
     ];
 
     /// The kinds that go to many: those that a customer may do without.
@@ -81,16 +85,25 @@ impl NotificationKind {
             Self::EventCancelled => "event-cancelled",
             Self::EventReminder => "event-reminder",
             Self::EventAnnouncement => "event-announcement",
+            Self::PluginQuarantined => "plugin-quarantined",
         }
     }
 
-    /// Whether the mail answers something its reader did; such mails go first and are sent at least once.
+    /// Whether the mail answers something its reader did, or is for one reader only; such mails go first and are sent at least once.
     /// Bulk mails are sent at most once where SMTP leaves the outcome open.
     pub fn is_transactional(self) -> bool {
         matches!(
             self,
-            Self::BookingConfirmed | Self::BookingCancelled | Self::WaitingListOffer
+            Self::BookingConfirmed
+                | Self::BookingCancelled
+                | Self::WaitingListOffer
+                | Self::PluginQuarantined
         )
+    }
+
+    /// Whether a tenant or a platform may word it.
+    pub fn has_templates(self) -> bool {
+        self != Self::PluginQuarantined
     }
 }
 
@@ -413,8 +426,8 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// What it tells.
     pub kind: NotificationKind,
-    /// The event it is about.
-    pub event: EventId,
+    /// The event it is about, for kinds that are about one.
+    pub event: Option<EventId>,
     /// The customer it goes to.
     pub customer: UserId,
     /// The booking it is about, for kinds that are about one.

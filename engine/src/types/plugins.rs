@@ -326,6 +326,16 @@ pub struct ActivePlugin {
     pub quarantined: Option<(Timestamp, String)>,
 }
 
+/// What a tenant's owners are told of a plugin that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PluginQuarantine {
+    pub(crate) plugin: PluginName,
+    pub(crate) version: PluginHash,
+    /// How its last call failed.
+    pub(crate) reason: String,
+    pub(crate) at: Timestamp,
+}
+
 /// What is in use at a tenant, in the order in which policies are asked.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PluginSet {

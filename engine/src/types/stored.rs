@@ -256,7 +256,8 @@ pub(crate) struct Block {
     pub(crate) number: u32,
     pub(crate) revision: i64,
     pub(crate) kind: NotificationKind,
-    pub(crate) event: EventId,
+    /// The event that it is about, for kinds that are about one.
+    pub(crate) event: Option<EventId>,
     pub(crate) entries: Vec<Entry>,
     /// The worker that has it now, if one does.
     pub(crate) claim: Option<Claim>,

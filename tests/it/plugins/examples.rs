@@ -24,6 +24,32 @@ pub(super) fn example(name: &str) -> Vec<u8> {
     })
 }
 
+/// Uploads an example, waits until it is compiled, and puts it into use.
+pub(super) async fn put_into_use(owner: &Client, name: &str, settings: Value) {
+    let path = format!("/api/plugins/{name}/versions");
+    let upload = owner
+        .request(Method::POST, &path)
+        .header("Content-Type", "application/wasm")
+        .body(example(name));
+    let version = Answer::of(upload).await.expect(202)["version"].clone();
+    let path = format!("/api/plugins/versions/{}", text(&version));
+    let state = wait_for(Patience::WORK, "an example to be compiled", || async {
+        let seen = owner.get(&path).await.expect(200);
+        (seen["state"] != "compiling").then_some(seen)
+    })
+    .await;
+    assert_eq!(state["state"], "ready", "{name}: {state}");
+    change(owner, name, version, settings).await;
+}
+
+/// Changes how a version is used.
+async fn change(owner: &Client, name: &str, version: Value, mut settings: Value) {
+    settings["version"] = version;
+    let path = format!("/api/plugins/{name}/activate");
+    let set = owner.post(&path, settings).await.expect(200);
+    assert_eq!(set["items"][0]["name"], name, "{set}");
+}
+
 /// A tenant whose owner and customers use the API.
 struct Stage {
     platform: TestPlatform,
@@ -51,31 +77,12 @@ impl Stage {
         }
     }
 
-    /// Uploads an example, waits until it is compiled, and puts it into use.
     async fn put_into_use(&self, name: &str, settings: Value) {
-        let path = format!("/api/plugins/{name}/versions");
-        let upload = self
-            .owner
-            .request(Method::POST, &path)
-            .header("Content-Type", "application/wasm")
-            .body(example(name));
-        let version = Answer::of(upload).await.expect(202)["version"].clone();
-        let path = format!("/api/plugins/versions/{}", text(&version));
-        let state = wait_for(Patience::WORK, "an example to be compiled", || async {
-            let seen = self.owner.get(&path).await.expect(200);
-            (seen["state"] != "compiling").then_some(seen)
-        })
-        .await;
-        assert_eq!(state["state"], "ready", "{name}: {state}");
-        self.change(name, version, settings).await;
+        put_into_use(&self.owner, name, settings).await;
     }
 
-    /// Changes how a version is used.
-    async fn change(&self, name: &str, version: Value, mut settings: Value) {
-        settings["version"] = version;
-        let path = format!("/api/plugins/{name}/activate");
-        let set = self.owner.post(&path, settings).await.expect(200);
-        assert_eq!(set["items"][0]["name"], name, "{set}");
+    async fn change(&self, name: &str, version: Value, settings: Value) {
+        change(&self.owner, name, version, settings).await;
     }
 
     async fn event(&self, starts_at: &str) -> Value {

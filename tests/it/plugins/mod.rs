@@ -1,5 +1,6 @@
 //! What tenants upload, and what it can and cannot do. The subjects are in the modules; here is what they share.
 
+mod broken_uploads;
 mod crash;
 mod decisions;
 mod examples;
@@ -7,6 +8,7 @@ mod hostile;
 mod hosts;
 mod limits;
 mod lowered;
+mod mails;
 mod uploads;
 
 use boxoffice_engine::{

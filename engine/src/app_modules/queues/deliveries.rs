@@ -330,7 +330,7 @@ impl Queues {
         });
         let admitting = tickets.filter(|ticket| ticket.status != TicketStatus::Cancelled);
         let shown = admitting.take(MailContext::TICKETS_MAX).map(|ticket| {
-            let mut types = scene.event.ticket_types.iter();
+            let mut types = scene.event.iter().flat_map(|event| &event.ticket_types);
             let known = types.find(|kind| kind.id == ticket.ticket_type);
             MailTicket {
                 number: ticket.id.number,
@@ -355,7 +355,7 @@ impl Queues {
             .into_iter()
             .flatten()
             .filter(|booking| entry.booking.is_none_or(|own| own == booking.id))
-            .filter(|booking| still_wanted(letter.kind, booking, scene.event.status))
+            .filter(|booking| still_wanted(letter.kind, booking, scene.status()))
             .cloned()
             .collect();
         let known = scene.known_version(entry.customer);
@@ -370,9 +370,10 @@ impl Queues {
             kind: letter.kind,
             notification: letter.notification,
             tenant: &scene.tenant,
-            event: &scene.event,
+            event: scene.event.as_ref(),
             previous: known.and_then(|version| scene.versions.get(&version)),
             announcement: scene.announcement.as_ref(),
+            quarantine: scene.quarantine.as_ref(),
             unsubscribe_url: unsubscribe_url.as_deref(),
             recipient,
             bookings: &bookings,

@@ -1,6 +1,6 @@
 //! What the mails of some blocks are made of, read once for all of them, and who still wants one.
 //!
-//! Called by the delivery of blocks. Calls the notifications, users, events and tenants modules.
+//! Called by the delivery of blocks. Calls the notifications, users, events, plugins and tenants modules.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -16,7 +16,7 @@ use crate::{
     types::{
         Announcement, Booking, BookingId, DeliveryState, Entry, Event, EventDetails, EventId,
         EventStatus, Hold, HoldStatus, NotificationId, NotificationKind, NotificationStatus,
-        StoredNotification, Tenant, TenantId, User, UserId,
+        PluginQuarantine, StoredNotification, Tenant, TenantId, User, UserId,
     },
 };
 
@@ -24,15 +24,17 @@ use crate::{
 /// the same; a moment like this cannot be told from one in which the mail had just left.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 
-/// Everything that the mails of some blocks of one notification, or about one event, are made of.
+/// Everything that the mails of some blocks of one notification, or of one kind about one event, are made of.
 pub(super) struct Scene {
     read_at: Instant,
     pub(super) tenant: Tenant,
     /// The tenant's own words, or the platform's; none for the built-in ones.
     pub(super) words: Option<super::words::TenantWords>,
-    pub(super) event: Event,
+    /// What the mails are about, for kinds that are about an event.
+    pub(super) event: Option<Event>,
     pub(super) notification: Option<StoredNotification>,
     pub(super) announcement: Option<Announcement>,
+    pub(super) quarantine: Option<PluginQuarantine>,
     /// Customers who do without mails of this kind.
     unsubscribed: HashSet<UserId>,
     pub(super) users: HashMap<UserId, User>,
@@ -57,10 +59,9 @@ pub(super) enum Common {
 impl Common {
     pub(super) fn of(claimed: &ClaimedBlock) -> Self {
         let block = &claimed.block;
-        if block.kind.is_transactional() {
-            Self::Event(block.event, block.kind)
-        } else {
-            Self::Notification(block.notification)
+        match block.event {
+            Some(event) if block.kind.is_transactional() => Self::Event(event, block.kind),
+            _ => Self::Notification(block.notification),
         }
     }
 }
@@ -73,8 +74,14 @@ impl Scene {
     /// The hold that a delivery offers, as long as it stands.
     pub(super) fn offer(&self, entry: &Entry) -> Option<&Hold> {
         let hold = self.offers.get(&entry.booking?)?;
-        let stands = hold.status == HoldStatus::Held && self.event.status == EventStatus::Published;
+        let stands = hold.status == HoldStatus::Held && self.status() == EventStatus::Published;
         stands.then_some(hold)
+    }
+
+    /// Whether the event still takes place; nothing is called off of what is about none.
+    pub(super) fn status(&self) -> EventStatus {
+        let event = self.event.as_ref();
+        event.map_or(EventStatus::Published, |event| event.status)
     }
 
     /// Whether nothing of it goes out for now.
@@ -93,10 +100,11 @@ impl Scene {
         if claimed.block.kind != NotificationKind::EventReminder {
             return None;
         }
-        let newest = self.event.reminder.map(|reminder| reminder.notification);
+        let event = self.event.as_ref()?;
+        let newest = event.reminder.map(|reminder| reminder.notification);
         if newest != Some(claimed.block.notification) {
             Some("the event was moved, and another reminder follows")
-        } else if self.event.details.starts_at <= now {
+        } else if event.details.starts_at <= now {
             Some("the event had begun before it was sent")
         } else {
             None
@@ -149,24 +157,42 @@ impl Queues {
                 _ => Ok(None),
             }
         };
-        let with_tickets_left = async {
+        let quarantine = async {
             match block.kind {
-                NotificationKind::BookingCancelled => {
+                NotificationKind::PluginQuarantined => {
+                    modules.plugins.quarantine(tenant, block.notification).await
+                }
+                _ => Ok(None),
+            }
+        };
+        let with_tickets_left = async {
+            match (block.kind, block.event) {
+                (NotificationKind::BookingCancelled, Some(event)) => {
                     let notifications = &modules.notifications;
                     notifications
-                        .with_active_bookings(tenant, block.event, &customers)
+                        .with_active_bookings(tenant, event, &customers)
                         .await
                 }
                 _ => Ok(HashSet::new()),
             }
         };
         let offers = async {
-            match block.kind {
-                NotificationKind::WaitingListOffer => {
+            match (block.kind, block.event) {
+                (NotificationKind::WaitingListOffer, Some(event)) => {
                     let notifications = &modules.notifications;
-                    notifications.offers_of(tenant, block.event, blocks).await
+                    notifications.offers_of(tenant, event, blocks).await
                 }
                 _ => Ok(HashMap::new()),
+            }
+        };
+        let event = async {
+            match block.event {
+                Some(event) => {
+                    let found = modules.events.find(tenant, event).await?;
+                    let gone = || Error::internal("the event of a delivery is gone");
+                    found.map(Some).ok_or_else(gone)
+                }
+                None => Ok(None),
             }
         };
         let subscriptions = &modules.subscriptions;
@@ -177,27 +203,33 @@ impl Queues {
             bookings,
             notification,
             announcement,
+            quarantine,
             unsubscribed,
             with_tickets_left,
             offers,
         ) = tokio::try_join!(
             modules.tenants.get(tenant),
-            modules.events.find(tenant, block.event),
+            event,
             modules.users.find_many(tenant, &customers),
             modules.notifications.bookings_of(tenant, blocks),
             notification,
             announcement,
+            quarantine,
             subscriptions.unsubscribed(tenant, block.kind, &customers),
             with_tickets_left,
             offers,
         )?;
         let mut scene = Scene {
-            words: super::words::TenantWords::of(&self.0, tenant).await,
+            words: match block.kind.has_templates() {
+                true => super::words::TenantWords::of(&self.0, tenant).await,
+                false => None,
+            },
             read_at,
             tenant: of_tenant,
-            event: event.ok_or_else(|| Error::internal("the event of a delivery is gone"))?,
+            event,
             notification,
             announcement,
+            quarantine,
             unsubscribed,
             users: users.into_iter().map(|user| (user.id, user)).collect(),
             bookings,
@@ -206,25 +238,23 @@ impl Queues {
             waiting: BTreeSet::new(),
             versions: HashMap::new(),
         };
-        if block.kind == NotificationKind::EventCancelled {
+        if let (NotificationKind::EventCancelled, Some(event)) = (block.kind, block.event) {
             let others = customers.iter().copied();
             let others: Vec<UserId> = others
                 .filter(|customer| scene.bookings.get(customer).is_none_or(Vec::is_empty))
                 .collect();
             if !others.is_empty() {
                 let notifications = &modules.notifications;
-                scene.waiting = notifications
-                    .waiting_among(tenant, block.event, &others)
-                    .await?;
+                scene.waiting = notifications.waiting_among(tenant, event, &others).await?;
             }
         }
-        if block.kind == NotificationKind::EventUpdated {
+        if let (NotificationKind::EventUpdated, Some(event)) = (block.kind, block.event) {
             let versions: HashSet<u64> = customers
                 .iter()
                 .filter_map(|customer| scene.known_version(*customer))
                 .collect();
             for version in versions {
-                let details = modules.events.find_version(tenant, block.event, version);
+                let details = modules.events.find_version(tenant, event, version);
                 if let Some(details) = details.await? {
                     scene.versions.insert(version, details);
                 }
@@ -245,7 +275,7 @@ impl Queues {
             let kind = claimed.block.kind;
             let wanted = |booking: &Booking| {
                 entry.booking.is_none_or(|own| own == booking.id)
-                    && still_wanted(kind, booking, scene.event.status)
+                    && still_wanted(kind, booking, scene.status())
             };
             let bookings = scene.bookings.get(&entry.customer);
             if scene.is_cancelled() {
@@ -261,7 +291,8 @@ impl Queues {
                     let reason = "the offer had ended before it was sent";
                     notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
                 }
-            } else if !bookings.is_some_and(|bookings| bookings.iter().any(wanted))
+            } else if kind != NotificationKind::PluginQuarantined
+                && !bookings.is_some_and(|bookings| bookings.iter().any(wanted))
                 && !scene.waiting.contains(&entry.customer)
             {
                 let reason = "its bookings were cancelled before it was sent";

@@ -469,7 +469,7 @@ pub(in crate::modules) fn mails_about(
             number,
             revision: 0,
             kind,
-            event: first.event(),
+            event: Some(first.event()),
             entries: bookings
                 .iter()
                 .map(|id| Entry::queued(id.customer(), Some(*id)))

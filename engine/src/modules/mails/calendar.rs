@@ -27,7 +27,8 @@ pub(super) struct CalendarFile {
 /// and an offer have nothing for it, and neither has a cancellation that leaves its reader with tickets, nor one for who
 /// only waited.
 pub(super) fn render(context: &MailContext<'_>) -> Option<CalendarFile> {
-    let (event, details) = (context.event, &context.event.details);
+    let event = context.event?;
+    let details = &event.details;
     let stays = context.keeps_entry && event.status != EventStatus::Cancelled;
     match context.kind {
         NotificationKind::EventAnnouncement | NotificationKind::WaitingListOffer => return None,

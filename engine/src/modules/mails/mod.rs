@@ -16,7 +16,7 @@ use crate::{
     ports::{OutgoingMail, Templates},
     types::{
         Announcement, Booking, EmailAddress, Event, EventDetails, Hold, NotificationId,
-        NotificationKind, Tenant, User, message_id,
+        NotificationKind, PluginQuarantine, Tenant, User, message_id,
     },
 };
 
@@ -28,12 +28,14 @@ pub(crate) struct MailContext<'a> {
     pub(crate) notification: NotificationId,
     /// In whose name it is sent.
     pub(crate) tenant: &'a Tenant,
-    /// The event as it is now.
-    pub(crate) event: &'a Event,
+    /// The event as it is now, for kinds that are about one.
+    pub(crate) event: Option<&'a Event>,
     /// What the customer knew of the event before, for `EventUpdated`.
     pub(crate) previous: Option<&'a EventDetails>,
     /// What the organizer says, for `EventAnnouncement`.
     pub(crate) announcement: Option<&'a Announcement>,
+    /// Which plugin failed, for `PluginQuarantined`.
+    pub(crate) quarantine: Option<&'a PluginQuarantine>,
     /// Where the recipient unsubscribes from mails of this kind; bulk kinds only.
     pub(crate) unsubscribe_url: Option<&'a str>,
     /// Who gets it.

@@ -110,6 +110,9 @@ static BUILT_IN: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "event-announcement/subject.txt",
         "event-announcement/body.txt",
         "event-announcement/body.html",
+        "plugin-quarantined/subject.txt",
+        "plugin-quarantined/body.txt",
+        "plugin-quarantined/body.html",
     ] {
         environment
             .add_template(name, source)
@@ -155,7 +158,7 @@ fn shortened(subject: &str) -> String {
 
 /// What templates see of a mail. The same shape for every mail: what is not known is `null`, lists may be empty.
 pub(super) fn data(context: &MailContext<'_>) -> Value {
-    let (event, details) = (context.event, &context.event.details);
+    let event = context.event;
     let cancellation = cancellation(context);
     let bookings: Vec<Value> = match &cancellation {
         // As this cancellation left it, whatever came after: that has a mail of its own.
@@ -167,22 +170,12 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
                 .collect()
         }
     };
-    let zone = details.time_zone.as_str();
-    json!({
+    let zone = event.map_or("UTC", |event| event.details.time_zone.as_str());
+    let mut data = json!({
         "kind": context.kind,
         "tenant": { "name": context.tenant.name },
         "recipient": { "name": context.recipient.name },
-        "event": {
-            "id": event.id,
-            "title": details.title,
-            "description": details.description,
-            "startsAt": details.starts_at,
-            "startsAtLocal": local(details.starts_at, zone),
-            "endsAt": details.ends_at,
-            "endsAtLocal": details.ends_at.map(|ends_at| local(ends_at, zone)),
-            "timeZone": zone,
-            "location": details.location,
-        },
+        "event": event.map(event_data),
         "bookings": bookings,
         "cancellation": cancellation.map(|(booking, one)| json!({
             "cancelledBy": one.cause,
@@ -214,7 +207,36 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
             "currency": hold.currency,
         })),
         "unsubscribeUrl": context.unsubscribe_url,
-        "changes": context.previous.map_or_else(Vec::new, |previous| changes(previous, details)),
+        "changes": match (context.previous, event) {
+            (Some(previous), Some(event)) => changes(previous, &event.details),
+            _ => Vec::new(),
+        },
+    });
+    // Templates never see this: the kind has none.
+    if let Some(quarantine) = context.quarantine {
+        data["plugin"] = json!({
+            "name": quarantine.plugin.as_str(),
+            "version": quarantine.version.to_string(),
+            "reason": quarantine.reason,
+            "atLocal": local(quarantine.at, zone),
+        });
+    }
+    data
+}
+
+fn event_data(event: &Event) -> Value {
+    let details = &event.details;
+    let zone = details.time_zone.as_str();
+    json!({
+        "id": event.id,
+        "title": details.title,
+        "description": details.description,
+        "startsAt": details.starts_at,
+        "startsAtLocal": local(details.starts_at, zone),
+        "endsAt": details.ends_at,
+        "endsAtLocal": details.ends_at.map(|ends_at| local(ends_at, zone)),
+        "timeZone": zone,
+        "location": details.location,
     })
 }
 
@@ -229,12 +251,10 @@ fn cancellation(context: &MailContext<'_>) -> Option<(Booking, Cancellation)> {
     Some((booking.as_of(index + 1), one.clone()))
 }
 
-fn lines_data(event: &Event, lines: &[BookingLine], currency: &str) -> Vec<Value> {
+fn lines_data(event: Option<&Event>, lines: &[BookingLine], currency: &str) -> Vec<Value> {
     let line = |line: &BookingLine| {
-        let known = event
-            .ticket_types
-            .iter()
-            .find(|known| known.id == line.ticket_type);
+        let mut types = event.into_iter().flat_map(|event| &event.ticket_types);
+        let known = types.find(|known| known.id == line.ticket_type);
         json!({
             "ticketType": line.ticket_type,
             "name": known.map_or(line.ticket_type.as_str(), |known| known.name.as_str()),
@@ -246,7 +266,7 @@ fn lines_data(event: &Event, lines: &[BookingLine], currency: &str) -> Vec<Value
     lines.iter().map(line).collect()
 }
 
-fn booking_data(event: &Event, booking: &Booking) -> Value {
+fn booking_data(event: Option<&Event>, booking: &Booking) -> Value {
     json!({
         "id": booking.id.to_string(),
         "status": booking.status,

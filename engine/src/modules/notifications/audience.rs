@@ -27,9 +27,13 @@ impl NotificationsModule {
         let is_transactional = blocks
             .first()
             .is_some_and(|claimed| claimed.block.kind.is_transactional());
-        let is_offer =
-            |claimed: &&ClaimedBlock| claimed.block.kind == NotificationKind::WaitingListOffer;
-        if blocks.first().is_some_and(is_offer) {
+        let is_about_none = |claimed: &&ClaimedBlock| {
+            matches!(
+                claimed.block.kind,
+                NotificationKind::WaitingListOffer | NotificationKind::PluginQuarantined
+            )
+        };
+        if blocks.first().is_some_and(is_about_none) {
             return Ok(by_customer);
         }
         if is_transactional {
@@ -96,14 +100,16 @@ impl NotificationsModule {
         by_customer: &mut HashMap<UserId, Vec<Booking>>,
     ) -> Result<()> {
         let customers = || open_entries(block).map(|(customer, _)| customer);
-        let (Some(first), Some(last)) = (customers().min(), customers().max()) else {
+        let (Some(event), Some(first), Some(last)) =
+            (block.event, customers().min(), customers().max())
+        else {
             return Ok(());
         };
         let mut after = Some((first, Some(ulid::Ulid::nil())));
         loop {
             let page = self
                 .bookings
-                .list_of_event(tenant, block.event, after, Some(last), WALK_PAGE)
+                .list_of_event(tenant, event, after, Some(last), WALK_PAGE)
                 .await?;
             let more = page.len() == WALK_PAGE as usize;
             after = page
@@ -142,8 +148,8 @@ pub(crate) fn still_wanted(kind: NotificationKind, booking: &Booking, event: Eve
             booking.status == BookingStatus::Confirmed && event != EventStatus::Cancelled
         }
         NotificationKind::BookingCancelled => true,
-        // It is about a hold.
-        NotificationKind::WaitingListOffer => false,
+        // About a hold, and about a plugin.
+        NotificationKind::WaitingListOffer | NotificationKind::PluginQuarantined => false,
         // What an organizer began to say is said to all, also when the event is called off meanwhile.
         NotificationKind::EventCancelled | NotificationKind::EventAnnouncement => {
             booking.status == BookingStatus::Confirmed || by_event

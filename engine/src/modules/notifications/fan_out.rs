@@ -97,7 +97,7 @@ impl NotificationsModule {
                 number,
                 revision: 0,
                 kind: chunk.notification.kind,
-                event: chunk.notification.event,
+                event: Some(chunk.notification.event),
                 entries: customers
                     .iter()
                     .map(|customer| listed(&chunk.notification, *customer, now))
@@ -313,7 +313,11 @@ mod tests {
             ((&[1, 4], true), &[2, 3], (&[1, 2, 3, 4], true)),
         ] {
             let merged = merged((ids(booked.0), booked.1), ids(waiting), 4);
-            assert_eq!(merged, (ids(expected.0), expected.1), "{booked:?} {waiting:?}");
+            assert_eq!(
+                merged,
+                (ids(expected.0), expected.1),
+                "{booked:?} {waiting:?}"
+            );
         }
     }
 }

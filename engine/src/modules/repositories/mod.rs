@@ -45,7 +45,7 @@ pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::{migrate, newest_schema};
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
 pub(in crate::modules) use plugins::{
-    POLICIES_MOVED, PluginsRepository, VERSION_GONE, VERSIONS_FULL,
+    POLICIES_MOVED, PluginsRepository, QuarantineNotice, VERSION_GONE, VERSIONS_FULL,
 };
 pub(in crate::modules) use queue::QueueRepository;
 pub(in crate::modules) use subscriptions::SubscriptionsRepository;

@@ -7,15 +7,16 @@ use ulid::Ulid;
 use super::{
     db::{Db, Script, StepError},
     models::{
-        PluginChunkRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow, millisecond,
-        plugin_count_key,
+        OwnerRow, PluginChunkRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow,
+        millisecond, plugin_count_key,
     },
+    notifications::{NewMails, add_mails},
 };
 use crate::{
     Result,
     types::{
-        DecisionRecord, PageRequest, PluginHash, PluginName, PluginSet, PluginVersion, TenantId,
-        UserId,
+        DecisionRecord, NotificationId, PageRequest, PluginHash, PluginName, PluginQuarantine,
+        PluginSet, PluginVersion, TenantId, UserId,
     },
 };
 
@@ -27,6 +28,14 @@ pub(in crate::modules) const VERSIONS_FULL: &str = "plugin-versions-full";
 
 /// The word a transaction stops with when the version that it would put into use is gone.
 pub(in crate::modules) const VERSION_GONE: &str = "plugin-version-gone";
+
+/// What owners are told when a plugin is set aside, and their mails.
+#[derive(Debug, Clone)]
+pub(in crate::modules) struct QuarantineNotice {
+    pub(in crate::modules) notification: NotificationId,
+    pub(in crate::modules) quarantine: PluginQuarantine,
+    pub(in crate::modules) mails: NewMails,
+}
 
 /// Uploads that broke off which one step looks at.
 const BROKEN_UPLOADS_MAX: u32 = 8;
@@ -329,14 +338,44 @@ impl PluginsRepository {
             .unwrap_or_default())
     }
 
-    /// Writes what is in use if it still is at the version that was seen, and every version that is new in it is there: 1
-    /// row. Answers whether it was.
+    /// The first `max` of a tenant's owners.
+    pub(in crate::modules) async fn owners(
+        &self,
+        tenant: &TenantId,
+        max: usize,
+    ) -> Result<Vec<UserId>> {
+        let mut script = Script::of(tenant);
+        let max = script.bind(max as i64);
+        let index = script.push(format!(
+            "SELECT * FROM type::record('owner', [$tenant]..[$tenant, ..]) LIMIT {max}"
+        ));
+        let rows: Vec<OwnerRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.iter().map(OwnerRow::user).collect()
+    }
+
+    /// What owners are told by a notification of this kind.
+    pub(in crate::modules) async fn find_quarantine(
+        &self,
+        tenant: &TenantId,
+        notification: NotificationId,
+    ) -> Result<Option<PluginQuarantine>> {
+        let mut script = Script::of(tenant);
+        let key = PluginNoteRow::quarantine(tenant, notification, String::new()).id;
+        let key = script.bind(key);
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<PluginNoteRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(|row| parsed(&row)).transpose()
+    }
+
+    /// Writes what is in use if it still is at the version that was seen, and every version that is new in it is there, and
+    /// what owners are told of it: 1 row, and 3 more with mails. Answers whether it was.
     pub(in crate::modules) async fn replace_set(
         &self,
         tenant: &TenantId,
         seen: u64,
         set: &PluginSet,
         new: &[PluginHash],
+        notice: Option<&QuarantineNotice>,
     ) -> Result<bool, StepError> {
         let mut script = Script::transaction(tenant);
         for hash in new {
@@ -357,6 +396,14 @@ impl PluginsRepository {
             script.push(format!(
                 "IF array::len($moved) = 0 {{ THROW '{POLICIES_MOVED}' }}"
             ));
+        }
+        if let Some(notice) = notice {
+            let body = serde_json::to_string(&notice.quarantine)
+                .map_err(|error| StepError::Other(error.into()))?;
+            let row = PluginNoteRow::quarantine(tenant, notice.notification, body);
+            let row = script.bind(row);
+            script.push(format!("INSERT INTO plugin_quarantine {row} RETURN NONE"));
+            add_mails(&mut script, tenant, &notice.mails)?;
         }
         match self.db.run(&script).await {
             Ok(_) => Ok(true),

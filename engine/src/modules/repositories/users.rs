@@ -4,12 +4,13 @@ use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError, SystemScope},
-    models::{LoginRow, OperatorRow, SessionRow, UserRow, at_millisecond, millisecond},
+    models::{LoginRow, OperatorRow, OwnerRow, SessionRow, UserRow, at_millisecond, millisecond},
 };
 use crate::{
     Error, Result,
     types::{
-        EmailAddress, Operator, Page, PageRequest, SessionId, SessionRecord, TenantId, User, UserId,
+        EmailAddress, Operator, Page, PageRequest, SessionId, SessionRecord, TenantId, User,
+        UserId, UserRole,
     },
 };
 
@@ -22,7 +23,7 @@ impl UsersRepository {
         Self { db }
     }
 
-    /// Writes a new user with their logins: at most 3 rows. Answers false if a login is taken.
+    /// Writes a new user with their logins: at most 4 rows. Answers false if a login is taken.
     pub(in crate::modules) async fn insert(
         &self,
         user: &User,
@@ -40,6 +41,10 @@ impl UsersRepository {
                 user.id,
             ));
             script.push(format!("INSERT INTO external_login {login} RETURN NONE"));
+        }
+        if user.role == UserRole::Owner {
+            let row = script.bind(OwnerRow::of(&user.tenant, user.id));
+            script.push(format!("INSERT INTO owner {row} RETURN NONE"));
         }
         let row = script.bind(UserRow::of(user, password_hash));
         script.push(format!("INSERT INTO user {row} RETURN NONE"));

@@ -184,11 +184,11 @@ pub(in crate::routes) struct DeliveryResponse {
     id: String,
     /// What it is one delivery of. Mails about one booking have no notification of their own to ask for.
     notification_id: String,
-    /// `booking-confirmed`, `booking-cancelled`, or a notification's kind.
+    /// `booking-confirmed`, `booking-cancelled`, `waiting-list-offer`, `plugin-quarantined`, or a notification's kind.
     #[schema(example = "event-updated")]
     kind: &'static str,
-    /// The event it is about.
-    event_id: String,
+    /// The event it is about, for kinds that are about one.
+    event_id: Option<String>,
     /// The customer it goes to.
     customer_id: String,
     /// The booking it is about, for kinds that are about one.
@@ -225,7 +225,7 @@ impl From<Delivery> for DeliveryResponse {
             id: delivery.id.to_string(),
             notification_id: delivery.id.notification().to_string(),
             kind: delivery.kind.as_str(),
-            event_id: delivery.event.to_string(),
+            event_id: delivery.event.map(|event| event.to_string()),
             customer_id: delivery.customer.to_string(),
             booking_id: delivery.booking.map(|booking| booking.to_string()),
             state: delivery.state.as_str(),

@@ -8,8 +8,9 @@ use crate::{
     types::{
         Announcement, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
         CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Hold, HoldId,
-        HoldStatus, Label, NotificationId, NotificationKind, Prose, Reminder, Tenant, TenantId,
-        TenantSettings, TicketType, TicketTypeId, User, UserId, UserRole,
+        HoldStatus, Label, NotificationId, NotificationKind, PluginHash, PluginName,
+        PluginQuarantine, Prose, Reminder, Tenant, TenantId, TenantSettings, TicketType,
+        TicketTypeId, User, UserId, UserRole,
     },
 };
 
@@ -20,6 +21,7 @@ pub(super) struct Scene {
     pub(super) event: Event,
     pub(super) previous: Option<EventDetails>,
     pub(super) announcement: Option<Announcement>,
+    pub(super) quarantine: Option<PluginQuarantine>,
     pub(super) unsubscribe_url: Option<String>,
     pub(super) recipient: User,
     pub(super) bookings: Vec<Booking>,
@@ -56,6 +58,12 @@ impl Scene {
                 subject: label("Doors open early"),
                 message: Prose::parse("message", "We open at six.\r\n\r\nSee you!").unwrap(),
             }),
+            quarantine: (kind == NotificationKind::PluginQuarantined).then(|| PluginQuarantine {
+                plugin: PluginName::stored("members-only".to_owned()),
+                version: PluginHash::of(b"bytes"),
+                reason: "it trapped: <unreachable>".to_owned(),
+                at: Timestamp::UNIX_EPOCH,
+            }),
             unsubscribe_url: None,
             recipient: User {
                 id: customer(),
@@ -67,7 +75,9 @@ impl Scene {
                 created_at: Timestamp::UNIX_EPOCH,
             },
             bookings: match kind {
-                NotificationKind::WaitingListOffer => Vec::new(),
+                NotificationKind::WaitingListOffer | NotificationKind::PluginQuarantined => {
+                    Vec::new()
+                }
                 _ => vec![booking(&event, 7)],
             },
             offer: (kind == NotificationKind::WaitingListOffer).then(|| offer(&event)),
@@ -86,9 +96,10 @@ impl Scene {
             kind: self.kind,
             notification: notification(),
             tenant: &self.tenant,
-            event: &self.event,
+            event: self.kind.has_templates().then_some(&self.event),
             previous: self.previous.as_ref(),
             announcement: self.announcement.as_ref(),
+            quarantine: self.quarantine.as_ref(),
             unsubscribe_url: self.unsubscribe_url.as_deref(),
             recipient: &self.recipient,
             bookings: &self.bookings,

@@ -26,9 +26,11 @@ fn schemas_are_what_mails_are_made_of() {
         "PACKAGE is the contract's"
     );
     let updates = std::env::var_os("BOXOFFICE_UPDATE_SCHEMAS").is_some();
-    for kind in NotificationKind::ALL {
+    let kinds = NotificationKind::ALL.iter();
+    let kinds: Vec<_> = kinds.filter(|kind| kind.has_templates()).collect();
+    for kind in &kinds {
         let path = folder.join(format!("{kind}.schema.json"));
-        let wanted = format!("{:#}\n", schema(*kind));
+        let wanted = format!("{:#}\n", schema(**kind));
         if updates {
             fs::create_dir_all(&folder).unwrap();
             fs::write(&path, &wanted).unwrap();
@@ -41,11 +43,7 @@ fn schemas_are_what_mails_are_made_of() {
         );
     }
     let files = fs::read_dir(&folder).unwrap().count();
-    assert_eq!(
-        files,
-        NotificationKind::ALL.len(),
-        "a schema without a kind is left over"
-    );
+    assert_eq!(files, kinds.len(), "a schema without a kind is left over");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::{
 pub(in crate::modules::repositories) struct BlockRow {
     pub(in crate::modules::repositories) id: RecordId,
     kind: String,
-    event: String,
+    event: Option<String>,
     created_at: i64,
     /// For each delivery its customer, or `CUSTOMER.SERIAL` of the booking it is about; blanks between.
     recipients: String,
@@ -109,7 +109,7 @@ impl BlockRow {
         Ok(Self {
             id: Self::key(tenant, block.notification, block.number),
             kind: block.kind.as_str().to_owned(),
-            event: block.event.ulid().to_string(),
+            event: block.event.map(|event| event.ulid().to_string()),
             created_at: millisecond(block.created_at),
             recipients: recipients.join(" "),
             revision: progress.revision,
@@ -125,7 +125,8 @@ impl BlockRow {
     }
 
     pub(in crate::modules::repositories) fn into_type(self) -> Result<Block> {
-        let event = EventId::from_ulid(stored_ulid(&self.event)?);
+        let event = self.event.as_deref().map(stored_ulid).transpose()?;
+        let event = event.map(EventId::from_ulid);
         let recipients = self.recipients.split(' ').filter(|text| !text.is_empty());
         let mut entries = recipients
             .zip(self.states.chars())
@@ -231,13 +232,14 @@ pub(in crate::modules::repositories) fn is_open(states: &str) -> bool {
     states.contains(open)
 }
 
-fn entry(event: EventId, recipient: &str, state: char) -> Result<Entry> {
+fn entry(event: Option<EventId>, recipient: &str, state: char) -> Result<Entry> {
     let (customer, serial) = match recipient.split_once('.') {
         Some((customer, serial)) => (customer, Some(stored_ulid(serial)?)),
         None => (recipient, None),
     };
     let customer = UserId::from_ulid(stored_ulid(customer)?);
-    let booking = serial.map(|serial| BookingId::new(event, customer, serial));
+    let path = event.zip(serial);
+    let booking = path.map(|(event, serial)| BookingId::new(event, customer, serial));
     Ok(Entry {
         state: state_of(state)?,
         ..Entry::queued(customer, booking)
@@ -286,7 +288,7 @@ mod tests {
             number: 3,
             revision: 5,
             kind: NotificationKind::EventUpdated,
-            event: EventId::from_ulid(Ulid::from(8)),
+            event: Some(EventId::from_ulid(Ulid::from(8))),
             entries,
             claim: None,
             claims: 0,

@@ -45,7 +45,9 @@ pub(in crate::modules::repositories) use plugins::{
 };
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
-pub(in crate::modules::repositories) use users::{LoginRow, OperatorRow, SessionRow, UserRow};
+pub(in crate::modules::repositories) use users::{
+    LoginRow, OperatorRow, OwnerRow, SessionRow, UserRow,
+};
 pub(in crate::modules::repositories) use values::{from_json, to_json};
 pub(in crate::modules::repositories) use waitlist::{
     CustomerWaitlistRow, WaitingRow, WaitlistEntryRow, WaitlistPassRow,

@@ -10,8 +10,8 @@ use super::keys::{
 use crate::{
     Error, Result,
     types::{
-        ActivePlugin, PluginFacts, PluginHash, PluginName, PluginSet, PluginState, PluginVersion,
-        TenantId, UserId,
+        ActivePlugin, NotificationId, PluginFacts, PluginHash, PluginName, PluginSet, PluginState,
+        PluginVersion, TenantId, UserId,
     },
 };
 
@@ -204,7 +204,7 @@ impl PluginSetVersionRow {
     }
 }
 
-/// Something kept as JSON under a key: a decision, a sampled refusal, a log line.
+/// Something kept as JSON under a key: a decision, a sampled refusal, a log line, what owners are told.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginNoteRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -231,6 +231,16 @@ impl PluginNoteRow {
     ) -> Self {
         let slot = i64::from(slot).into_value();
         let id = record("plugin_refusal", [text(tenant.as_str()), slot]);
+        Self { id, body }
+    }
+
+    pub(in crate::modules::repositories) fn quarantine(
+        tenant: &TenantId,
+        notification: NotificationId,
+        body: String,
+    ) -> Self {
+        let path = [text(tenant.as_str()), ulid_key(notification.ulid())];
+        let id = record("plugin_quarantine", path);
         Self { id, body }
     }
 

@@ -55,6 +55,29 @@ impl UserRow {
     }
 }
 
+/// Says that a user is one of the tenant's owners: what concerns all of it finds them without a walk over its users.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct OwnerRow {
+    pub(in crate::modules::repositories) id: RecordId,
+}
+
+impl OwnerRow {
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, user: UserId) -> Self {
+        let id = record(
+            "owner",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(user.ulid()),
+            ],
+        );
+        Self { id }
+    }
+
+    pub(in crate::modules::repositories) fn user(&self) -> Result<UserId> {
+        Ok(UserId::from_ulid(key_ulid(&self.id, 1)?))
+    }
+}
+
 /// Points from a login (an address, or a platform's id) to its user; its id makes the login unique.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct LoginRow {

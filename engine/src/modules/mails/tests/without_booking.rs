@@ -1,0 +1,43 @@
+//! Mails to readers who have no booking: who only waited for an event that is called off, and a tenant's owners.
+
+use super::{parse, scene::Scene};
+use crate::types::NotificationKind;
+
+#[tokio::test]
+async fn who_only_waited_is_told_so_and_has_nothing_in_the_calendar() {
+    let mut scene = Scene::new(NotificationKind::EventCancelled);
+    scene.bookings.clear();
+    scene.unsubscribe_url = Some("https://tickets.example/unsubscribe".to_owned());
+    let composed = scene.compose().await;
+    let message = parse(&composed);
+    assert_eq!(message.subject(), Some("Event cancelled: Jazz Night"));
+    let (text, html) = (message.body_text(0).unwrap(), message.body_html(0).unwrap());
+    for part in [&text, &html] {
+        assert!(part.contains("waiting list ended"), "{part}");
+        assert!(part.contains("because you waited for tickets"), "{part}");
+        for word in ["booking", "calendar"] {
+            assert!(!part.to_lowercase().contains(word), "{word} in {part}");
+        }
+    }
+    assert_eq!(message.attachment_count(), 0);
+}
+
+#[tokio::test]
+async fn owners_read_which_plugin_failed_and_how() {
+    let scene = Scene::new(NotificationKind::PluginQuarantined);
+    let composed = scene.compose().await;
+    let message = parse(&composed);
+    assert_eq!(message.subject(), Some("Plugin set aside: members-only"));
+    let text = message.body_text(0).unwrap().replace("\r\n", "\n");
+    let version = scene.quarantine.as_ref().unwrap().version.to_string();
+    assert!(text.contains(&format!("  Version: {version}\n")), "{text}");
+    assert!(text.contains("  Its last failure: it trapped: <unreachable>\n"));
+    assert!(
+        text.ends_with("out of use.\n\nKind regards\nNorth Stage\n")
+            || text.ends_with("North Stage")
+    );
+    let html = message.body_html(0).unwrap();
+    assert!(html.contains("it trapped: &lt;unreachable&gt;"), "{html}");
+    assert!(!html.contains("<h1"), "there is no event: {html}");
+    assert_eq!(message.attachment_count(), 0);
+}
