@@ -341,12 +341,6 @@ pub(super) const ALL: &[Snippet] = &[
         2,
         "//! Head.\nlet scope = SystemScope::new();\n",
     ),
-    breaks(
-        "system-scope-places",
-        "engine/src/modules/leases.rs",
-        2,
-        "//! Head.\nfn scope() -> SystemScope {\n",
-    ),
     passes(
         "system-scope-places",
         "engine/src/modules/leases.rs",
