@@ -9,27 +9,14 @@ use std::{
 
 use crate::{
     ports::{Lane, MailOutcome},
-    types::MailCounts,
+    types::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts, MailCounts},
 };
-
-/// Upper bounds of the classes of durations, in milliseconds: from a mail on loopback to a server that is waited for.
-pub const DURATION_BOUNDS_MILLISECONDS: [u64; 12] =
-    [1, 2, 5, 10, 25, 50, 100, 250, 1_000, 5_000, 15_000, 60_000];
 
 /// Durations by class.
 #[derive(Debug, Default)]
 struct Durations {
     classes: [AtomicU64; DURATION_BOUNDS_MILLISECONDS.len() + 1],
     sum_microseconds: AtomicU64,
-}
-
-/// Durations as they were counted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DurationCounts {
-    /// How many ended within each of [`DURATION_BOUNDS_MILLISECONDS`] and not within the one before; the last is for all above.
-    pub classes: Vec<u64>,
-    /// Their sum.
-    pub sum_microseconds: u64,
 }
 
 impl Durations {
@@ -60,21 +47,9 @@ struct LaneCounters {
     refused: AtomicU64,
     deferred: AtomicU64,
     unknown: AtomicU64,
+    waiting: Durations,
     sending: Durations,
     fetched: AtomicU64,
-}
-
-/// A lane's counts since the process started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneCounts {
-    /// Which lane.
-    pub lane: Lane,
-    /// How mails ended.
-    pub mails: MailCounts,
-    /// How long handing a mail over took.
-    pub sending: DurationCounts,
-    /// Tasks fetched from the queue.
-    pub fetched: u64,
 }
 
 /// What a process did since it started.
@@ -120,34 +95,34 @@ impl Counters {
         lane.sending.add(took);
     }
 
+    /// Counts how long a mail waited for its first attempt.
+    pub(crate) fn waited(&self, lane: Lane, took: Duration) {
+        self.lane(lane).waiting.add(took);
+    }
+
     /// Counts tasks that were fetched.
     pub(crate) fn fetched(&self, lane: Lane, tasks: usize) {
         count(&self.lane(lane).fetched, tasks as u64);
     }
 
-    /// How the mails of both lanes ended.
-    pub(crate) fn mails(&self) -> MailCounts {
-        let [first, second] = Lane::ALL.map(|lane| self.lane(lane).mails());
-        MailCounts {
-            sent: first.sent + second.sent,
-            refused: first.refused + second.refused,
-            deferred: first.deferred + second.deferred,
-            unknown: first.unknown + second.unknown,
-        }
-    }
-
-    pub(crate) fn read(&self) -> Counts {
+    /// What happened to the mails of each lane.
+    pub(crate) fn lanes(&self) -> Vec<LaneCounts> {
         let lanes = Lane::ALL.map(|lane| {
             let counters = self.lane(lane);
             LaneCounts {
                 lane,
                 mails: counters.mails(),
+                waiting: counters.waiting.read(),
                 sending: counters.sending.read(),
                 fetched: load(&counters.fetched),
             }
         });
+        lanes.to_vec()
+    }
+
+    pub(crate) fn read(&self) -> Counts {
         Counts {
-            lanes: lanes.to_vec(),
+            lanes: self.lanes(),
             recipients_listed: load(&self.recipients_listed),
             store_conflicts: load(&self.store_conflicts),
             store_retries: load(&self.store_retries),

@@ -18,14 +18,14 @@ use tokio::{
 use crate::{
     Error, ErrorCode, Result,
     app_modules::{
-        Bookings, Brought, Buckets, CheckIns, Dispatch, Events, Holds, Notifications, Operators,
-        Plugins, Sessions, Subscriptions, Tenants, Turns, Users, Waitlist,
+        Bookings, Brought, Buckets, CheckIns, Dispatch, Events, Holds, LanePauses, Notifications,
+        Operators, Plugins, Sessions, Subscriptions, Tenants, Turns, Users, Waitlist,
     },
     counters::Counts,
     modules::{self, Modules, Surroundings, restore, to_millisecond},
     ports::{
         Clock, FolderMailer, IdSource, Links, Mailer, PluginRef, PluginRuntime, Policy, Queue,
-        SystemClock, Templates, TicketCodes, UlidIds,
+        SystemClock, Templates, TicketCodes, Traces, UlidIds,
     },
     types::{BackupFacts, EmailAddress},
     worker::Worker,
@@ -153,6 +153,8 @@ pub(crate) struct Inner {
     pub(crate) turns: Turns,
     /// How many mails a second may go.
     pub(crate) buckets: Buckets,
+    /// Which lanes an operator has stopped.
+    pub(crate) lane_pauses: LanePauses,
     /// Held by whoever lists a notification's recipients.
     pub(crate) listing: tokio::sync::Mutex<()>,
     /// Names this engine among all that share the store, anew at every start.
@@ -174,6 +176,7 @@ impl Engine {
             queue: None,
             clock: None,
             ids: None,
+            traces: None,
         }
     }
 
@@ -300,6 +303,7 @@ pub struct EngineBuilder {
     queue: Option<Arc<dyn Queue>>,
     clock: Option<Arc<dyn Clock>>,
     ids: Option<Arc<dyn IdSource>>,
+    traces: Option<Arc<dyn Traces>>,
 }
 
 impl EngineBuilder {
@@ -400,6 +404,13 @@ impl EngineBuilder {
         restore(&self.store, to_millisecond(clock.now()), backup).await
     }
 
+    /// Keeps traces of requests together with what they owe; without it nothing is kept of them.
+    #[must_use]
+    pub fn traces(mut self, traces: impl Traces) -> Self {
+        self.traces = Some(Arc::new(traces));
+        self
+    }
+
     /// Opens the store, brings its schema up to date, and answers the engine.
     ///
     /// # Errors
@@ -411,6 +422,7 @@ impl EngineBuilder {
             settings: Arc::new(self.settings),
             owed: Arc::new(Notify::new()),
             counters: Arc::default(),
+            traces: self.traces,
         };
         let modules = Modules::open(&self.store, &surroundings).await?;
         let mailer = match self.mailer {
@@ -439,6 +451,7 @@ impl EngineBuilder {
             sending_bulk,
             turns: Turns::default(),
             buckets,
+            lane_pauses: LanePauses::default(),
             listing: tokio::sync::Mutex::default(),
             holder,
         })))

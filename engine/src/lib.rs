@@ -54,7 +54,7 @@ pub mod types;
 mod worker;
 
 pub use app_modules::Found;
-pub use counters::{Counts, DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts};
+pub use counters::Counts;
 pub use engine::{Engine, EngineBuilder, Settings, Store, check_backup};
 pub use error::{Error, ErrorCode, ErrorKind, Result};
 pub use modules::{Backup, PluginLogEntry};

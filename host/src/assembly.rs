@@ -15,6 +15,7 @@ use crate::{
     RouterOptions,
     config::{Config, ConfigError, MailConfig, StoreConfig, data_folder},
     mail::SmtpMailer,
+    traces::Exporting,
 };
 
 /// Why nothing could be assembled.
@@ -55,7 +56,11 @@ pub(crate) enum Mails {
 ///
 /// # Errors
 /// [`AssemblyError`].
-pub(crate) async fn engine(config: &Config, mails: Mails) -> Result<Engine, AssemblyError> {
+pub(crate) async fn engine(
+    config: &Config,
+    mails: Mails,
+    exporting: Option<&Exporting>,
+) -> Result<Engine, AssemblyError> {
     let builder = Engine::builder()
         .store(store(&config.store))
         .settings(config.engine.clone());
@@ -74,6 +79,10 @@ pub(crate) async fn engine(config: &Config, mails: Mails) -> Result<Engine, Asse
     };
     let builder = match &config.ticket_codes {
         Some(codes) => builder.ticket_codes(codes.clone()),
+        None => builder,
+    };
+    let builder = match exporting {
+        Some(exporting) => builder.traces(exporting.traces()),
         None => builder,
     };
     Ok(builder.build().await?)

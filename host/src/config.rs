@@ -17,6 +17,7 @@ use figment::Figment;
 use crate::{
     auth::{SealedTicketCodes, TokenKey, TokenKeys, UnsubscribeLinks},
     mail::{SmtpSettings, SmtpTls},
+    traces::TracesConfig,
 };
 use reader::Reader;
 
@@ -50,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) engine: Settings,
     /// What is logged, and how.
     pub(crate) logs: LogsConfig,
+    /// Where traces go, if they go anywhere.
+    pub(crate) traces: Option<TracesConfig>,
 }
 
 /// Where everything is kept.
@@ -168,6 +171,7 @@ impl Config {
                     crate::telemetry::is_level(level).then(|| level.to_owned())
                 })?,
             },
+            traces: traces(&reader)?,
         })
     }
 
@@ -178,6 +182,30 @@ impl Config {
             _ => None,
         }
     }
+}
+
+fn traces(reader: &Reader) -> Result<Option<TracesConfig>, ConfigError> {
+    let allowed = "http://HOST:PORT or https://HOST:PORT of a collector (OTLP over gRPC), or empty";
+    let endpoint = reader.checked("telemetry.otlp_endpoint", allowed, |text| {
+        let rest = text
+            .strip_prefix("http://")
+            .or_else(|| text.strip_prefix("https://"));
+        let is_url = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        (text.is_empty() || is_url).then(|| text.to_owned())
+    })?;
+    let config = TracesConfig {
+        service_name: reader.checked(
+            "telemetry.service_name",
+            "1 to 100 visible characters",
+            |text| {
+                let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+                ((1..=100).contains(&text.len()) && is_plain).then(|| text.to_owned())
+            },
+        )?,
+        sample_ratio: reader.share("telemetry.sample_ratio")?,
+        endpoint,
+    };
+    Ok((!config.endpoint.is_empty()).then_some(config))
 }
 
 fn store(reader: &Reader) -> Result<StoreConfig, ConfigError> {

@@ -1,7 +1,8 @@
 //! **Boxoffice host**: the engine's HTTP side, to mount in a program of your own, and the program `boxoffice`.
 //!
 //! [`router`] is the whole REST interface as an [`axum::Router`] that nests under any prefix. The features
-//! `program` (command line, configuration, logs), `smtp` and `nats` are on by default and can be left out.
+//! `program` (command line, configuration, logs), `smtp`, `nats` and `otlp` (traces to a collector) are on by default and
+//! can be left out.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,6 +36,8 @@ pub mod plugin_host;
 mod routes;
 #[cfg(feature = "program")]
 mod telemetry;
+#[cfg(feature = "otlp")]
+mod traces;
 
 #[cfg(feature = "program")]
 pub use allocator::Allocator;

@@ -1,9 +1,17 @@
 //! What a process tells Prometheus: requests by route, and what the engine counted and sees when it is asked.
 //!
 //! Called by the routes and by the worker's own door. Labels are methods, route patterns, statuses, lanes and outcomes:
-//! their number is that of the program's own words, whatever clients send. No label names a tenant or a person.
+//! their number is that of the program's own words, whatever clients send. No label names a person. Tenants are named
+//! with their plugins alone, the first 100 plugins that a process calls; what it counts of others stands under `other`.
 
-use std::{fmt, sync::Arc, time::Duration};
+mod seen;
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -11,23 +19,23 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use boxoffice_engine::{
-    Caller, Counts, DURATION_BOUNDS_MILLISECONDS, DispatchSight, DurationCounts, Engine,
-};
+use boxoffice_engine::{Caller, Engine, PluginCounters, PluginName, TenantId};
 use prometheus_client::{
-    collector::Collector,
-    encoding::{
-        DescriptorEncoder,
-        text::{encode_eof, encode_registry},
-    },
-    metrics::{MetricType, counter::Counter, family::Family, histogram::Histogram},
+    encoding::text::{encode_eof, encode_registry},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
 use tokio::time::Instant;
 
+use seen::{PluginSeen, Seen};
+
 /// Seconds; from a cached read to the longest that a request may take.
 const REQUEST_BOUNDS_SECONDS: [f64; 10] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0];
+/// Plugins with labels of their own: times ten series each, a scrape stays below 100 KB.
+const PLUGINS_MAX: usize = 100;
+/// Whom the others' counts stand under.
+const OTHERS: &str = "other";
 /// What the text format calls itself (OpenMetrics 1.0).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -38,6 +46,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Labels, Counter>,
     durations: Family<Labels, Histogram>,
+    /// Plugins with labels of their own. They keep them, so that no series falls.
+    plugins: Mutex<HashSet<(TenantId, PluginName)>>,
 }
 
 impl fmt::Debug for Metrics {
@@ -67,7 +77,29 @@ impl Metrics {
             registry,
             requests,
             durations,
+            plugins: Mutex::default(),
         })
+    }
+
+    /// What this process counted of plugins, under labels whose number is bounded.
+    fn plugins(&self, counted: Vec<(TenantId, PluginName, PluginCounters)>) -> Vec<PluginSeen> {
+        let mut named = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = Vec::new();
+        // Always there, so that nobody takes a family without a call for one that does not exist.
+        let mut others = PluginSeen::of(OTHERS, OTHERS, &PluginCounters::default());
+        for (tenant, plugin, counters) in counted {
+            let key = (tenant, plugin);
+            if named.len() < PLUGINS_MAX {
+                named.insert(key.clone());
+            }
+            if named.contains(&key) {
+                seen.push(PluginSeen::of(key.0.as_str(), key.1.as_str(), &counters));
+            } else {
+                others = others.plus(PluginSeen::of(OTHERS, OTHERS, &counters));
+            }
+        }
+        seen.push(others);
+        seen
     }
 
     fn answered(&self, method: &Method, route: &str, status: u16, took: Duration) {
@@ -89,9 +121,17 @@ impl Metrics {
         if let Err(error) = &sight {
             tracing::warn!(error = ?error, "metrics: how the lanes stand could not be read");
         }
+        let health = match &sight {
+            Ok(sight) => sight.health,
+            // The lanes could not be read: which part is to blame?
+            Err(_) => engine.dispatch().health(&Caller::operator()).await.ok(),
+        };
+        let counted = engine.plugins().counted_here(&Caller::operator());
         let mut seen = Registry::with_prefix("boxoffice");
         seen.register_collector(Box::new(Seen {
             counts: engine.counts(),
+            plugins: self.plugins(counted.unwrap_or_default()),
+            health,
             sight: sight.ok(),
         }));
         let mut text = String::new();
@@ -128,209 +168,6 @@ pub(crate) async fn count(
     response
 }
 
-/// What the engine counted and saw at one moment.
-#[derive(Debug)]
-struct Seen {
-    counts: Counts,
-    sight: Option<DispatchSight>,
-}
-
-impl Collector for Seen {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut out = Out(encoder);
-        let counts = &self.counts;
-        let mails = counts.lanes.iter().flat_map(|lane| {
-            [
-                ("sent", lane.mails.sent),
-                ("refused", lane.mails.refused),
-                ("deferred", lane.mails.deferred),
-                ("unknown", lane.mails.unknown),
-            ]
-            .map(|(outcome, count)| {
-                (
-                    vec![("lane", lane.lane.as_str()), ("outcome", outcome)],
-                    count,
-                )
-            })
-        });
-        out.counters(
-            "mails",
-            "Mails handed over by this process, by outcome",
-            mails.collect(),
-        )?;
-        let sending = counts.lanes.iter();
-        let sending = sending.map(|lane| (vec![("lane", lane.lane.as_str())], &lane.sending));
-        out.histograms(
-            "mail_seconds",
-            "How long handing a mail over took",
-            sending.collect(),
-        )?;
-        let fetched = counts.lanes.iter();
-        let fetched = fetched.map(|lane| (vec![("lane", lane.lane.as_str())], lane.fetched));
-        out.counters(
-            "tasks_fetched",
-            "Tasks fetched from the queue",
-            fetched.collect(),
-        )?;
-        for (name, help, count) in [
-            (
-                "recipients_listed",
-                "Recipients that fan-outs listed",
-                counts.recipients_listed,
-            ),
-            (
-                "store_scripts",
-                "Scripts run on the store",
-                counts.store_scripts,
-            ),
-            (
-                "store_conflicts",
-                "Transactions that met somebody else's write",
-                counts.store_conflicts,
-            ),
-            (
-                "store_retries",
-                "Conflicts after which a step was tried again",
-                counts.store_retries,
-            ),
-            (
-                "store_lost",
-                "Scripts whose answer was lost",
-                counts.store_lost,
-            ),
-        ] {
-            out.counters(name, help, vec![(Vec::new(), count)])?;
-        }
-        out.gauges(
-            "sight_ok",
-            "Whether lanes and workers could be read just now",
-            vec![(Vec::new(), f64::from(u8::from(self.sight.is_some())))],
-        )?;
-        match &self.sight {
-            Some(sight) => encode_sight(&mut out, sight),
-            None => Ok(()),
-        }
-    }
-}
-
-fn encode_sight(out: &mut Out<'_>, sight: &DispatchSight) -> Result<(), fmt::Error> {
-    let lanes = sight.lanes.as_deref().unwrap_or_default();
-    let gauge = |value: &dyn Fn(&boxoffice_engine::LaneSight) -> Option<f64>| {
-        let known = lanes.iter().filter_map(|lane| Some((lane, value(lane)?)));
-        known
-            .map(|(lane, value)| (vec![("lane", lane.lane.as_str())], value))
-            .collect::<Vec<_>>()
-    };
-    let number = |value: u64| value as f64;
-    out.gauges(
-        "queue_waiting",
-        "Tasks that no worker has fetched",
-        gauge(&|lane| lane.waiting.map(number)),
-    )?;
-    out.gauges(
-        "queue_in_flight",
-        "Tasks that a worker has",
-        gauge(&|lane| lane.in_flight.map(number)),
-    )?;
-    out.gauges(
-        "owed",
-        "Pieces of work that are owed, at most a thousand counted",
-        gauge(&|lane| Some(number(lane.owed))),
-    )?;
-    out.gauges(
-        "owed_oldest_seconds",
-        "Since when the oldest of what is owed and due waits; 0 if nothing does",
-        gauge(&|lane| {
-            let waits = lane.oldest_at.map(|oldest| sight.at.duration_since(oldest));
-            Some(waits.map_or(0.0, |waits| waits.as_secs_f64().max(0.0)))
-        }),
-    )?;
-    let alive = sight.workers.iter().filter(|worker| worker.is_alive);
-    out.gauges(
-        "workers_alive",
-        "Worker processes that showed a sign of life a moment ago",
-        vec![(Vec::new(), number(alive.count() as u64))],
-    )?;
-    out.gauges(
-        "deliveries_failed",
-        "Deliveries that are dead or unknown, at most 500 blocks counted",
-        vec![
-            (vec![("state", "dead")], number(sight.dead)),
-            (vec![("state", "unknown")], number(sight.unknown)),
-        ],
-    )
-}
-
-type Label = (&'static str, &'static str);
-
-/// Writes families of values that are known already.
-struct Out<'a>(DescriptorEncoder<'a>);
-
-impl Out<'_> {
-    fn counters(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: Vec<(Vec<Label>, u64)>,
-    ) -> Result<(), fmt::Error> {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in values {
-            let labels = labels.as_slice();
-            if labels.is_empty() {
-                metric.encode_counter::<[Label; 0], u64, f64>(&value, None)?;
-            } else {
-                let mut one = metric.encode_family(&labels)?;
-                one.encode_counter::<[Label; 0], u64, f64>(&value, None)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn gauges(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: Vec<(Vec<Label>, f64)>,
-    ) -> Result<(), fmt::Error> {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in values {
-            let labels = labels.as_slice();
-            if labels.is_empty() {
-                metric.encode_gauge(&value)?;
-            } else {
-                metric.encode_family(&labels)?.encode_gauge(&value)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn histograms(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: Vec<(Vec<Label>, &DurationCounts)>,
-    ) -> Result<(), fmt::Error> {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (labels, durations) in values {
-            let bounds = DURATION_BOUNDS_MILLISECONDS.iter();
-            let bounds = bounds.map(|bound| *bound as f64 / 1e3).chain([f64::MAX]);
-            let classes: Vec<(f64, u64)> = bounds.zip(durations.classes.iter().copied()).collect();
-            let count = durations.classes.iter().sum();
-            let sum = durations.sum_microseconds as f64 / 1e6;
-            let labels = labels.as_slice();
-            let mut one = metric.encode_family(&labels)?;
-            one.encode_histogram::<[Label; 0]>(sum, count, &classes, None)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -351,6 +188,9 @@ mod tests {
             "boxoffice_workers_alive 0.0",
             "boxoffice_queue_waiting{lane=\"bulk\"} 0.0",
             "boxoffice_sight_ok 1.0",
+            "boxoffice_part_answers{part=\"database\"} 1.0",
+            "boxoffice_part_answers{part=\"queue\"} 1.0",
+            "boxoffice_mail_wait_seconds_count{lane=\"bulk\"} 0",
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
@@ -363,5 +203,33 @@ mod tests {
         once.sort_unstable();
         once.dedup();
         assert_eq!(once.len(), types.len(), "each family once");
+    }
+
+    #[test]
+    fn plugins_of_any_number_have_a_bounded_number_of_labels() {
+        let counted = |plugins: std::ops::Range<u32>, answered: u64| {
+            let one = |number| {
+                let tenant = TenantId::parse(&format!("tenant-{number}")).unwrap();
+                let plugin = PluginName::parse("name", "policy").unwrap();
+                let counters = PluginCounters {
+                    answered,
+                    ..PluginCounters::default()
+                };
+                (tenant, plugin, counters)
+            };
+            plugins.map(one).collect::<Vec<_>>()
+        };
+        let metrics = Metrics::new();
+        let few = metrics.plugins(counted(0..3, 1));
+        assert_eq!(few.len(), 3 + 1);
+        let many = metrics.plugins(counted(0..1_000, 2));
+        assert_eq!(many.len(), PLUGINS_MAX + 1);
+        assert!(
+            few.iter()
+                .all(|one| many.iter().any(|other| other.is_same(one)))
+        );
+        let others = many.last().unwrap();
+        assert!(others.is_same(&PluginSeen::of(OTHERS, OTHERS, &PluginCounters::default())));
+        assert_eq!(others.answered, 2 * (1_000 - PLUGINS_MAX as u64));
     }
 }

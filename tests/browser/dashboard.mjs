@@ -1,8 +1,9 @@
 // Tries the dashboard in a real browser, against a real host with a real SMTP server.
 //
 // Goal: who looks after what goes out signs in by keyboard, watches mails go out, opens a delivery that failed, tries it again
-// and sees it sent; another tenant sees nothing of it; nothing is written to the console as an error; and axe-core finds no
-// serious fault, in light and dark, on a desk and on a phone.
+// and sees it sent; another tenant sees nothing of it; a reminder is moved and cancelled; an operator stops a lane, which all see,
+// and lets it go on; nothing is written to the console as an error; and axe-core finds no serious fault, in light and dark, on
+// a desk and on a phone.
 //
 // Method: `boxoffice dev` with mails to tests/smtp_server.py, which is slow, and refuses recipients whose name ends in 7 until it
 // is told otherwise. Run by tests/run.py, which sets BOXOFFICE_BIN, BOXOFFICE_PYTHON, BOXOFFICE_AIOSMTPD, BOXOFFICE_CHROMIUM and
@@ -104,6 +105,9 @@ async function world() {
     const customer = await ask("POST", "/api/auth/register", body, { tenant: "north" });
     await ask("POST", "/api/bookings", { eventId: event.id, numTickets: 1 }, { token: customer.token });
   }
+  // One that reminds its customers, in years.
+  const later = { title: "Late Night", startsAt: "2031-06-01T20:00:00Z", totalTickets: 10, reminderMinutes: 1440 };
+  await ask("POST", "/api/events", later, { token: owner.token });
   return { owner, event };
 }
 
@@ -193,6 +197,12 @@ async function run(browser) {
   await page.getByRole("heading", { name: "By reason" }).waitFor();
   await page.getByText("550 5.7.1 <b>not</b> today").first().waitFor();
   await look(page, "failed");
+  await page.getByRole("link", { name: "Search" }).click();
+  await page.getByLabel("Address, id, Message-ID or reply code").fill("5.7.1");
+  await page.getByRole("button", { name: "Find" }).click();
+  await page.getByRole("heading", { name: "Failed with 5.7.1" }).waitFor();
+  assert.equal(await page.locator("main tbody tr").count(), 4);
+  await page.getByRole("link", { name: "All that failed" }).click();
   await page.getByRole("link", { name: "one of them" }).click();
   await page.getByRole("heading", { name: "What happened" }).waitFor();
   const timeline = page.locator("ol.timeline");
@@ -221,7 +231,7 @@ async function run(browser) {
 
   // Found by what names it, and written down who did what.
   await page.getByRole("link", { name: "Search" }).click();
-  await page.getByLabel("Address, id or Message-ID").fill("c17@north.test");
+  await page.getByLabel("Address, id, Message-ID or reply code").fill("c17@north.test");
   await look(page, "search");
   await page.getByRole("button", { name: "Find" }).click();
   await page.getByRole("heading", { name: "Mails of a customer" }).waitFor();
@@ -232,7 +242,27 @@ async function run(browser) {
   await look(page, "notifications");
   await page.getByRole("link", { name: "event-updated" }).click();
   await page.getByRole("heading", { name: "All deliveries" }).waitFor();
+  await page.getByLabel("State").selectOption("suppressed");
+  await page.getByText("None.", { exact: true }).waitFor();
+  await page.getByLabel("State").selectOption("sent");
+  await page.getByRole("link", { name: "event-updated" }).first().waitFor();
   await look(page, "notification");
+
+  // What is due later is moved, and cancelled.
+  await page.getByRole("link", { name: "Schedules" }).click();
+  await page.getByRole("link", { name: "event-reminder" }).waitFor();
+  await look(page, "schedules");
+  await page.getByRole("button", { name: "Move" }).click();
+  const soon = new Date(Date.now() + 7 * 24 * 3600 * 1000).toISOString().slice(0, 16);
+  await page.getByLabel("Goes out at").fill(soon);
+  await page.getByLabel("Why").fill("earlier is better");
+  await look(page, "move");
+  await page.getByRole("dialog").getByRole("button", { name: "Move" }).click();
+  await page.getByText("Moved.").waitFor();
+  await page.getByRole("button", { name: "Cancel for good" }).click();
+  await page.getByLabel("Why").fill("it says it all by itself");
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel for good" }).click();
+  await page.getByText("Nothing is scheduled.").waitFor();
   await page.getByRole("link", { name: "Plugins" }).click();
   await page.getByText("No plugins are in use.").waitFor();
   await look(page, "plugins");
@@ -266,7 +296,23 @@ async function run(browser) {
   await operator.getByRole("link", { name: "event-updated" }).waitFor();
   await operator.getByRole("link", { name: "Lanes" }).click();
   await operator.getByRole("heading", { name: "bulk" }).waitFor();
+  await operator.getByText("answers in").first().waitFor();
   await look(operator, "operator");
+
+  // A lane that stands still is nothing to overlook, whoever looks.
+  await operator.getByRole("button", { name: "Stop the lane: bulk" }).click();
+  await operator.getByLabel("Why").fill("the provider asked us to");
+  await operator.getByRole("dialog").getByRole("button", { name: "Stop the lane" }).click();
+  await operator.getByRole("alert").getByText("The lane bulk is stopped by operator olivia@boxoffice.test").waitFor();
+  await look(operator, "stopped");
+  await operator.getByRole("button", { name: "Let it go on: bulk" }).click();
+  await operator.getByLabel("Why").fill("they are content");
+  await operator.getByRole("dialog").getByRole("button", { name: "Let it go on" }).click();
+  await until("the alarm to end", async () => (await operator.locator("#alarm").textContent()) === "");
+  await operator.getByLabel("Tenant").fill("");
+  await operator.getByLabel("Tenant").press("Enter");
+  await operator.getByRole("link", { name: "Audit" }).click();
+  await operator.getByText("the provider asked us to").waitFor();
   assert.deepEqual(errors, []);
   await operator.context().close();
 }

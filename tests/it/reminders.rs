@@ -6,25 +6,25 @@
 use std::time::Duration;
 
 use boxoffice_engine::{
-    Caller, CreateEvent, Event, EventStatus, NewTicketType, Notification, NotificationId,
-    NotificationStatus, PageRequest, Reminder, ReminderLead, TenantId, TenantSettings, UpdateEvent,
-    UpdateTenant, UserRole,
+    Caller, CreateEvent, Event, EventDetails, EventStatus, Label, NewTicketType, Notification,
+    NotificationId, NotificationStatus, PageRequest, Prose, Reminder, ReminderLead, TenantId,
+    TenantSettings, UpdateEvent, UpdateTenant, UserRole,
 };
 use boxoffice_tests::{Patience, TestPlatform, wait_for};
 use jiff::{SignedDuration, Timestamp};
 
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(24 * 3_600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-struct House {
-    platform: TestPlatform,
-    tenant: TenantId,
-    organizer: Caller,
+pub(crate) struct House {
+    pub(crate) platform: TestPlatform,
+    pub(crate) tenant: TenantId,
+    pub(crate) organizer: Caller,
 }
 
 impl House {
     /// A tenant whose reminders go out a day before.
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let platform = TestPlatform::new().await;
         let tenant = platform.tenant("north").await;
         let organizer = platform.user(&tenant, "olga", UserRole::Organizer).await;
@@ -54,10 +54,17 @@ impl House {
     }
 
     /// An event that begins so long from now.
-    async fn event_in(&self, wait: Duration) -> Event {
-        let template = self.platform.event(&self.organizer, 10).await;
-        let mut details = template.details;
-        details.starts_at = self.from_now(wait);
+    pub(crate) async fn event_in(&self, wait: Duration) -> Event {
+        let line = |text: &str| Label::parse("text", text).expect("one line");
+        let details = EventDetails {
+            title: line("Jazz Night"),
+            description: Prose::parse("description", "A long evening.").expect("prose"),
+            starts_at: self.from_now(wait),
+            ends_at: None,
+            time_zone: "Europe/Berlin".to_owned(),
+            location: Some(line("Old Hall")),
+            reminder: Reminder::AsTenant,
+        };
         let command = CreateEvent {
             details,
             status: EventStatus::Published,
@@ -72,13 +79,17 @@ impl House {
             .expect("an event")
     }
 
-    fn from_now(&self, wait: Duration) -> Timestamp {
+    pub(crate) fn from_now(&self, wait: Duration) -> Timestamp {
         use boxoffice_engine::ports::Clock as _;
         self.platform.clock.now() + SignedDuration::try_from(wait).expect("days")
     }
 
     /// Changes an event; its customers are not told of the change itself.
-    async fn change(&self, event: &Event, apply: impl FnOnce(&mut UpdateEvent)) -> Event {
+    pub(crate) async fn change(
+        &self,
+        event: &Event,
+        apply: impl FnOnce(&mut UpdateEvent),
+    ) -> Event {
         let events = self.platform.engine.events();
         let present = events
             .show(&self.organizer, event.id)
@@ -106,14 +117,14 @@ impl House {
             .event
     }
 
-    async fn move_by(&self, event: &Event, by: SignedDuration) -> Event {
+    pub(crate) async fn move_by(&self, event: &Event, by: SignedDuration) -> Event {
         self.change(event, |command| {
             command.details.starts_at = command.details.starts_at + by;
         })
         .await
     }
 
-    async fn shown(&self, id: NotificationId) -> Notification {
+    pub(crate) async fn shown(&self, id: NotificationId) -> Notification {
         let notifications = self.platform.engine.notifications();
         notifications
             .show(&self.organizer, id)
@@ -122,7 +133,7 @@ impl House {
     }
 
     /// A notification once nothing more happens to it.
-    async fn finished(&self, id: NotificationId) -> Notification {
+    pub(crate) async fn finished(&self, id: NotificationId) -> Notification {
         wait_for(Patience::WORK, "a reminder to be finished", || async {
             let seen = self.shown(id).await;
             let is_listed = matches!(
@@ -135,12 +146,12 @@ impl House {
         .await
     }
 
-    async fn customer(&self, name: &str) -> Caller {
+    pub(crate) async fn customer(&self, name: &str) -> Caller {
         self.platform.customer(&self.tenant, name).await
     }
 }
 
-fn reminder(event: &Event) -> NotificationId {
+pub(crate) fn reminder(event: &Event) -> NotificationId {
     event.reminder.expect("a reminder is owed").notification
 }
 

@@ -34,7 +34,10 @@ pub use platform::{
 };
 pub use processes::Process;
 pub use programs::{Finished, Program};
-pub use servers::{LoggedMail, NatsCluster, NatsServer, SmtpLog, SmtpServer, SurrealServer};
+pub use servers::{
+    CollectedSpan, LoggedMail, NatsCluster, NatsServer, SmtpLog, SmtpServer, SurrealServer,
+    TraceCollector,
+};
 pub use wait::{Patience, wait_for, wait_until};
 
 /// Whether the long form of the tests was asked for (`BOXOFFICE_LONG=1`, set by `tests/run.py --long`).

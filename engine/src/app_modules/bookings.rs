@@ -358,6 +358,7 @@ fn requested(customer: UserId, command: BookTickets, door: Door) -> RequestedBoo
             .map(|key| (key, request_hash(&canonical))),
         policy_version: 0,
         decision: None,
+        trace: None,
     }
 }
 

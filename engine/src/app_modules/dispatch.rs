@@ -2,34 +2,28 @@
 //!
 //! Called by hosts and platforms. Calls the dispatch, notifications, events and users modules and the queue port.
 
+mod finding;
+mod health;
+mod lanes;
+mod schedules;
+
 use std::{collections::HashMap, sync::Arc};
 
+pub use finding::Found;
+
 use crate::{
-    Error, ErrorCode, Result,
+    Error, Result,
     engine::Inner,
     modules::{Steering, Wanted, events_of, group_reasons},
     types::{
-        AuditEntry, Caller, Delivery, DeliveryId, DeliveryState, DispatchSight, EmailAddress,
-        EventId, Label, NotificationHead, NotificationId, NotificationStatus, Page, PageRequest,
-        ReasonGroups, Retried, RetryDeliveries, RetryScope, Role, TenantId, User,
+        AuditEntry, Caller, Delivery, DeliveryId, DeliveryState, DispatchSight, EventId,
+        FailedFilter, NotificationHead, NotificationId, NotificationStatus, Page, PageRequest,
+        Reason, ReasonGroups, Retried, RetryDeliveries, RetryScope, Role, TenantId,
     },
 };
 
 /// Notifications looked at for those that are not done with.
 const ACTIVE_LOOKED_AT: u32 = 20;
-
-/// What a search found.
-#[derive(Debug, Clone)]
-pub enum Found {
-    /// A customer; ask for their deliveries.
-    User(User),
-    /// An event; ask for its notifications.
-    Event(EventId),
-    /// A notification.
-    Notification(NotificationHead),
-    /// A delivery, by its id or its mail's Message-ID.
-    Delivery(Box<Delivery>),
-}
 
 /// Use cases around what goes out.
 #[derive(Clone)]
@@ -52,19 +46,21 @@ impl Dispatch {
         require_desk(caller)?;
         let modules = &self.0.modules;
         let tenant = caller.tenant().ok();
-        let lanes = match caller.role() {
+        let (lanes, health) = match caller.role() {
             Role::Operator => {
                 let mut lanes = modules.dispatch.owed().await?;
-                for lane in &mut lanes {
-                    // A queue that is away must not hide the rest.
-                    let stats = self.0.queue.stats(lane.lane).await.ok();
-                    lane.waiting = stats.map(|stats| stats.waiting);
-                    lane.in_flight = stats.map(|stats| stats.leased);
-                }
-                Some(lanes)
+                let health = self.look_at_parts(&mut lanes).await;
+                (Some(lanes), Some(health))
             }
-            _ => None,
+            _ => (None, None),
         };
+        let mut paused_lanes = modules.dispatch.paused_lanes().await?;
+        if caller.role() != Role::Operator {
+            // That a lane stands still is for all to know; an operator's words are for operators.
+            for pause in &mut paused_lanes {
+                (pause.who, pause.why) = (None, None);
+            }
+        }
         let workers = modules.dispatch.workers().await?;
         let (dead, unknown, is_cut) = modules.dispatch.failed(tenant).await?;
         let mut active = Vec::new();
@@ -94,6 +90,8 @@ impl Dispatch {
         Ok(DispatchSight {
             at: self.0.surroundings.now(),
             lanes,
+            health,
+            paused_lanes,
             workers,
             dead,
             unknown,
@@ -121,7 +119,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `notification-over`, `conflict-try-again`.
-    pub async fn pause(&self, caller: &Caller, id: NotificationId, why: Label) -> Result<()> {
+    pub async fn pause(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
         self.steer(caller, id, Steering::Pause, why).await
     }
 
@@ -129,7 +127,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// As [`pause`](Self::pause).
-    pub async fn resume(&self, caller: &Caller, id: NotificationId, why: Label) -> Result<()> {
+    pub async fn resume(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
         self.steer(caller, id, Steering::Resume, why).await
     }
 
@@ -137,7 +135,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// As [`pause`](Self::pause).
-    pub async fn cancel(&self, caller: &Caller, id: NotificationId, why: Label) -> Result<()> {
+    pub async fn cancel(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
         self.steer(caller, id, Steering::Cancel, why).await
     }
 
@@ -160,27 +158,30 @@ impl Dispatch {
         sees.then_some(found).ok_or_else(none)
     }
 
-    /// Lists failed deliveries, dead or perhaps sent: newest notification first, of one or of all.
+    /// Lists failed deliveries, dead or perhaps sent: newest notification first. What one call looks at is bounded
+    /// (16,000 deliveries), whatever is filtered out of it.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `field-invalid` for a broken cursor.
     pub async fn failed(
         &self,
         caller: &Caller,
-        of: Option<NotificationId>,
+        filter: FailedFilter,
         page: PageRequest,
     ) -> Result<Page<Delivery>> {
         require_desk(caller)?;
         let tenant = caller.tenant()?;
         let from = page.position::<DeliveryId>()?;
         let modules = &self.0.modules;
+        let of = filter.notification;
         let (blocks, _) = modules.dispatch.troubles(tenant, of, from).await?;
         let visible = self.visible(caller, tenant, &events_of(&blocks)).await?;
         let mut items = Vec::new();
         for block in blocks.iter().filter(|block| visible[&block.event]) {
             for delivery in modules.notifications.deliveries_in(tenant, block) {
-                let failed = matches!(delivery.state, DeliveryState::Dead | DeliveryState::Unknown);
-                if !failed || from.is_some_and(|from| is_before(delivery.id, from)) {
+                if !filter.matches(delivery.state, delivery.reason.as_deref())
+                    || from.is_some_and(|from| is_before(delivery.id, from))
+                {
                     continue;
                 }
                 if items.len() == page.limit as usize {
@@ -289,63 +290,15 @@ impl Dispatch {
         Ok(sum)
     }
 
-    /// Finds by what a text names: a customer's address or id, an event's, notification's or delivery's id, or a mail's
-    /// Message-ID. Each is a look-up by key; nothing is searched through.
+    /// Lists what people did about what goes out, newest first, for owners and operators; outside tenants what operators
+    /// did to the lanes.
     ///
     /// # Errors
-    /// `forbidden`, `not-found`.
-    pub async fn search(&self, caller: &Caller, text: &str) -> Result<Found> {
-        require_desk(caller)?;
-        let tenant = caller.tenant()?;
-        let none = || {
-            Error::new(
-                ErrorCode::NotFound,
-                "Nothing here has this address, id or Message-ID.",
-            )
-        };
-        let modules = &self.0.modules;
-        let text = text.trim();
-        // `<TENANT.NOTIFICATION.BLOCK-INDEX@DOMAIN>`
-        let bare = text.trim_matches(['<', '>']);
-        let of_mail = bare
-            .split_once('@')
-            .and_then(|(key, _)| key.strip_prefix(&format!("{tenant}.")));
-        if let Ok(id) = of_mail.unwrap_or(bare).parse::<DeliveryId>() {
-            let found = self.delivery(caller, id).await?;
-            return Ok(Found::Delivery(Box::new(found)));
-        }
-        if text.contains('@') {
-            let email = EmailAddress::parse("text", text)?;
-            let found = modules.users.find_by_email(tenant, &email).await?;
-            return found.map(Found::User).ok_or_else(none);
-        }
-        if let Ok(id) = text.parse::<NotificationId>()
-            && let Some(head) = modules.notifications.head_of(tenant, id).await?
-        {
-            let sees = self.sees(caller, tenant, Some(head.event)).await?;
-            return sees.then_some(Found::Notification(head)).ok_or_else(none);
-        }
-        if let Ok(id) = text.parse::<EventId>()
-            && modules.events.find(tenant, id).await?.is_some()
-        {
-            let sees = self.sees(caller, tenant, Some(id)).await?;
-            return sees.then_some(Found::Event(id)).ok_or_else(none);
-        }
-        if let Ok(id) = text.parse()
-            && let Some(user) = modules.users.find(tenant, id).await?
-        {
-            return Ok(Found::User(user));
-        }
-        Err(none())
-    }
-
-    /// Lists what people did about what goes out, newest first, for owners and operators.
-    ///
-    /// # Errors
-    /// `forbidden`, `not-found` for an operator who named no tenant, `field-invalid` for a broken cursor.
+    /// `forbidden`, `field-invalid` for a broken cursor.
     pub async fn audit(&self, caller: &Caller, page: PageRequest) -> Result<Page<AuditEntry>> {
         caller.require_any(&[Role::Owner], "Only the tenant's owners may read this.")?;
-        self.0.modules.dispatch.audit(caller.tenant()?, &page).await
+        let tenant = caller.tenant().ok();
+        self.0.modules.dispatch.audit(tenant, &page).await
     }
 
     async fn steer(
@@ -353,7 +306,7 @@ impl Dispatch {
         caller: &Caller,
         id: NotificationId,
         steering: Steering,
-        why: Label,
+        why: Reason,
     ) -> Result<()> {
         require_acting(caller)?;
         let tenant = caller.tenant()?;
@@ -365,7 +318,13 @@ impl Dispatch {
                 "Only the event's organizer and the tenant's owners may do this.",
             ));
         }
-        let subject = format!("notification {id}");
+        self.check_time(caller, &head, steering).await?;
+        let subject = match steering {
+            Steering::Move(due_at) => {
+                format!("notification {id}, from {} to {due_at}", head.due_at)
+            }
+            _ => format!("notification {id}"),
+        };
         let audit = self
             .audit_entry(caller, steering.as_str(), subject, why, None)
             .await?;
@@ -382,11 +341,14 @@ impl Dispatch {
         caller: &Caller,
         action: &str,
         subject: String,
-        why: Label,
+        why: Reason,
         count: Option<u64>,
     ) -> Result<AuditEntry> {
         let who = match (caller.role(), caller.user_id()) {
-            (Role::Operator, _) => "an operator".to_owned(),
+            (Role::Operator, _) => match caller.operator_email() {
+                Some(email) => format!("operator {email}"),
+                None => "an operator".to_owned(),
+            },
             (_, Some(user)) => {
                 let user = self.0.modules.users.find(caller.tenant()?, user).await?;
                 user.map_or_else(
@@ -401,7 +363,7 @@ impl Dispatch {
             who,
             action: action.to_owned(),
             subject,
-            why: why.to_string(),
+            why: why.as_str().to_owned(),
             count,
         })
     }
@@ -412,12 +374,17 @@ impl Dispatch {
         tenant: &TenantId,
         page: PageRequest,
     ) -> Result<Page<NotificationHead>> {
-        let mut heads = self
-            .0
-            .modules
-            .notifications
-            .list(tenant, None, &page)
-            .await?;
+        let heads = self.0.modules.notifications.list(tenant, None, &page);
+        self.only_visible(caller, tenant, heads.await?).await
+    }
+
+    /// Those that a caller may see.
+    async fn only_visible(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        mut heads: Page<NotificationHead>,
+    ) -> Result<Page<NotificationHead>> {
         let events = heads.items.iter().map(|head| Some(head.event));
         let mut events: Vec<_> = events.collect();
         events.sort_unstable();

@@ -30,7 +30,7 @@ pub use notifications::Notifications;
 pub use operators::Operators;
 pub(crate) use plugins::Brought;
 pub use plugins::{Plugins, ReplayDifference, ReplayReport};
-pub(crate) use queues::{Buckets, Queues, Turns};
+pub(crate) use queues::{Buckets, LanePauses, Queues, Turns};
 pub use sessions::Sessions;
 pub use subscriptions::Subscriptions;
 pub use tenants::Tenants;

@@ -232,6 +232,27 @@ impl Plugins {
         })
     }
 
+    /// Shows how all plugins in use fare, by name; see [`metrics`](Self::metrics).
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub async fn overview(&self, caller: &Caller) -> Result<Vec<PluginMetrics>> {
+        let tenant = self.owned_tenant(caller).await?;
+        let plugins = &self.0.modules.plugins;
+        let set = plugins.fresh_set(&tenant).await?;
+        let mut by_name = std::collections::BTreeMap::<&str, PluginMetrics>::new();
+        for plugin in &set.plugins {
+            let own = by_name
+                .entry(plugin.name.as_str())
+                .or_insert_with(|| PluginMetrics {
+                    uses: Vec::new(),
+                    here: plugins.counters(&tenant, &plugin.name),
+                });
+            own.uses.push(plugin.clone());
+        }
+        Ok(by_name.into_values().collect())
+    }
+
     /// What this process counted of the plugins of all tenants, in no order; at most 8,192. For operators' metrics.
     ///
     /// # Errors

@@ -164,6 +164,7 @@ impl AnnouncementsModule {
             is_paused: false,
             reopened: 0,
             is_doubtful: false,
+            trace: self.surroundings.trace(),
         };
         let owed = Owed {
             due_at: now,

@@ -52,6 +52,7 @@ mod tests {
             at,
             is_alive: false,
             mails: MailCounts::default(),
+            lanes: Vec::new(),
         }
     }
 

@@ -2,13 +2,13 @@
 //!
 //! Called by app_modules and the worker's use cases. Calls the dispatch and notifications repositories.
 
+mod lanes;
+mod workers;
+
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, atomic::AtomicUsize},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -20,13 +20,14 @@ use super::{
     repositories::{
         DispatchRepository, NotificationsRepository, SystemScope, Trouble, pause_after_conflict,
     },
+    to_millisecond,
 };
 use crate::{
     Error, ErrorCode, Result,
     types::{
         Attempt, AuditEntry, Block, DeliveryId, DeliveryState, EventId, Lane, LaneSight,
-        MailCounts, NotificationId, NotificationStatus, Owed, OwedPart, Page, PageRequest,
-        ReasonGroup, Retried, StoredNotification, TenantId, WorkerSight,
+        NotificationId, NotificationStatus, Owed, OwedPart, Page, PageRequest, ReasonGroup,
+        Retried, StoredNotification, TenantId,
     },
 };
 
@@ -38,13 +39,6 @@ const OWED_COUNTED_MAX: u32 = 1_000;
 pub(crate) const TROUBLES_MAX: u32 = 500;
 /// Blocks read at once.
 const BLOCKS_READ: usize = 50;
-/// Worker processes that are shown.
-const WORKERS_MAX: u32 = 200;
-/// Without a sign of life for this long a worker is taken for dead; it gives one every five seconds. By wall clocks,
-/// because it only colours a page: no lease depends on it.
-const ALIVE_WITHIN: Duration = Duration::from_secs(20);
-/// A worker that is silent for this long is forgotten.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// Groups of reasons that are told apart; others are counted with the last.
 const GROUPS_MAX: usize = 100;
 
@@ -54,6 +48,10 @@ pub(crate) enum Steering {
     Pause,
     Resume,
     Cancel,
+    /// What has not begun to go out goes now.
+    Promote,
+    /// What has not begun to go out goes at another time.
+    Move(Timestamp),
 }
 
 impl Steering {
@@ -62,6 +60,8 @@ impl Steering {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Cancel => "cancel",
+            Self::Promote => "promote",
+            Self::Move(_) => "move",
         }
     }
 }
@@ -115,7 +115,7 @@ impl DispatchModule {
         }
     }
 
-    /// Pauses, resumes or cancels a bulk notification. What is so already stays so.
+    /// Pauses, resumes, cancels or moves a bulk notification. What is so already stays so.
     pub(crate) async fn steer(
         &self,
         tenant: &TenantId,
@@ -130,7 +130,10 @@ impl DispatchModule {
             let found = self.notifications.find(tenant, id).await?;
             let before = found.ok_or_else(|| Error::not_found("notification", id))?;
             let mut after = before.clone();
+            let now = self.surroundings.now();
             match steering {
+                Steering::Promote => after.due_at = after.due_at.min(now),
+                Steering::Move(due_at) => after.due_at = to_millisecond(due_at),
                 Steering::Pause => after.is_paused = true,
                 Steering::Resume => after.is_paused = false,
                 Steering::Cancel => {
@@ -151,6 +154,13 @@ impl DispatchModule {
                     "This notification was cancelled.",
                 ));
             }
+            let moves = matches!(steering, Steering::Promote | Steering::Move(_));
+            if moves && before.status != NotificationStatus::Scheduled {
+                return Err(Error::new(
+                    ErrorCode::NotificationOver,
+                    "This notification goes out already, or has; it can be paused or cancelled.",
+                ));
+            }
             if after == before {
                 return Ok(before);
             }
@@ -158,18 +168,31 @@ impl DispatchModule {
                 after.status,
                 NotificationStatus::Scheduled | NotificationStatus::FanningOut
             );
-            let owed = (steering == Steering::Resume && listing).then(|| Owed {
-                due_at: self.surroundings.now().max(after.due_at),
+            let at = |due_at| Owed {
+                due_at,
                 tenant: tenant.clone(),
                 notification: id,
                 part: OwedPart::FanOut,
                 lane: Lane::Bulk,
                 published: false,
-            });
+            };
+            let owed = match steering {
+                Steering::Promote | Steering::Move(_) => Some(at(after.due_at)),
+                Steering::Resume if listing => Some(at(now.max(after.due_at))),
+                _ => None,
+            };
+            // One that the relay has put elsewhere meanwhile finds out by its notification that it is early.
+            let no_longer_owed = moves.then(|| at(before.due_at));
             let audited = (self.surroundings.next_id(), audit);
             let written = self
                 .repository
-                .replace_notification(tenant, &after, owed.as_ref(), audited)
+                .replace_notification(
+                    tenant,
+                    &after,
+                    owed.as_slice(),
+                    no_longer_owed.as_slice(),
+                    audited,
+                )
                 .await?;
             if written {
                 self.surroundings.owed.notify_one();
@@ -292,17 +315,22 @@ impl DispatchModule {
         self.repository.insert_audit(tenant, serial, audit).await
     }
 
-    /// What people did, newest first.
+    /// What people did in a tenant, or outside all, newest first.
     pub(crate) async fn audit(
         &self,
-        tenant: &TenantId,
+        tenant: Option<&TenantId>,
         page: &PageRequest,
     ) -> Result<Page<AuditEntry>> {
         let before = page.position::<Ulid>()?;
-        let rows = self
-            .repository
-            .audit(tenant, before, page.limit + 1)
-            .await?;
+        let limit = page.limit + 1;
+        let rows = match tenant {
+            Some(tenant) => self.repository.audit(tenant, before, limit).await?,
+            None => {
+                self.repository
+                    .audit_outside(SystemScope::new(), before, limit)
+                    .await?
+            }
+        };
         let rows = page.cut(rows, |(serial, _)| serial.to_string());
         Ok(rows.map(|(_, entry)| entry))
     }
@@ -353,66 +381,6 @@ impl DispatchModule {
                 }
             })
             .collect())
-    }
-
-    /// Writes this worker's sign of life.
-    pub(crate) async fn beat(&self, worker: &str, mails: MailCounts) -> Result<()> {
-        let now = self.surroundings.now();
-        let sight = WorkerSight {
-            id: worker.to_owned(),
-            started_at: self.started_at,
-            at: now,
-            is_alive: true,
-            mails,
-        };
-        let expires_at = now.checked_add(FORGOTTEN_AFTER).map_err(Error::internal)?;
-        self.repository
-            .write_worker(SystemScope::new(), &sight, expires_at)
-            .await
-    }
-
-    /// Says that this worker has ended.
-    pub(crate) async fn ended(&self, worker: &str) -> Result<()> {
-        self.own_workers.fetch_sub(1, Ordering::Relaxed);
-        self.repository
-            .remove_worker(SystemScope::new(), worker)
-            .await
-    }
-
-    /// Counts a worker that begins inside this process; its end is told with [`ended`](Self::ended).
-    pub(crate) fn begun(&self) {
-        self.own_workers.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether a worker lives that would do what is published. What is owed waits in the outbox until one does.
-    pub(crate) async fn has_worker(&self) -> Result<bool> {
-        if self.own_workers.load(Ordering::Relaxed) > 0 {
-            return Ok(true);
-        }
-        let workers = self
-            .repository
-            .workers(SystemScope::new(), WORKERS_MAX)
-            .await?;
-        let mut attendance = self
-            .attendance
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Ok(attendance.note(&workers, Instant::now()))
-    }
-
-    /// Worker processes, the newest first.
-    pub(crate) async fn workers(&self) -> Result<Vec<WorkerSight>> {
-        let now = self.surroundings.now();
-        let mut workers = self
-            .repository
-            .workers(SystemScope::new(), WORKERS_MAX)
-            .await?;
-        for worker in &mut workers {
-            let silent = Duration::try_from(now.duration_since(worker.at)).unwrap_or_default();
-            worker.is_alive = silent < ALIVE_WITHIN;
-        }
-        workers.sort_by_key(|worker| std::cmp::Reverse(worker.started_at));
-        Ok(workers)
     }
 }
 

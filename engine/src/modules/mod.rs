@@ -69,7 +69,8 @@ pub(crate) use verification::VerificationModule;
 use crate::{
     Result, Settings, Store,
     counters::Counters,
-    ports::{Clock, IdSource},
+    ports::{Clock, IdSource, Traces},
+    types::TraceParent,
 };
 
 /// What every module needs besides its repository.
@@ -82,6 +83,8 @@ pub(crate) struct Surroundings {
     pub(crate) owed: Arc<Notify>,
     /// What this process did.
     pub(crate) counters: Arc<Counters>,
+    /// Keeps traces together, if there are any.
+    pub(crate) traces: Option<Arc<dyn Traces>>,
 }
 
 impl Surroundings {
@@ -92,6 +95,11 @@ impl Surroundings {
 
     pub(crate) fn next_id(&self) -> Ulid {
         self.ids.next()
+    }
+
+    /// Where the trace of the current request is, if it is recorded.
+    pub(crate) fn trace(&self) -> Option<TraceParent> {
+        self.traces.as_ref()?.current()
     }
 }
 

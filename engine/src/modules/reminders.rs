@@ -169,6 +169,8 @@ fn notification(wanted: &Wanted, reminder: &EventReminder, now: Timestamp) -> St
         is_paused: false,
         reopened: 0,
         is_doubtful: false,
+        // Months later nobody looks for the request that made the event.
+        trace: None,
     }
 }
 

@@ -44,6 +44,18 @@ pub enum MailOutcome {
     },
 }
 
+impl MailOutcome {
+    /// How it ended, in one word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sent { .. } => "sent",
+            Self::Refused { .. } => "refused",
+            Self::Deferred { .. } => "deferred",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+}
+
 /// Hands finished mails on.
 #[async_trait]
 pub trait Mailer: Send + Sync + 'static {

@@ -11,6 +11,7 @@ mod policy;
 mod queue;
 mod templates;
 mod ticket_codes;
+mod traces;
 
 pub use crate::types::Lane;
 pub use clock::{Clock, SystemClock};
@@ -30,3 +31,4 @@ pub use policy::{
 pub use queue::{LaneStats, Leased, Queue, Receipt, SHARDS, Settlement, Task, TaskKind, shard_of};
 pub use templates::{RenderFailure, Rendered, Templates};
 pub use ticket_codes::TicketCodes;
+pub use traces::Traces;

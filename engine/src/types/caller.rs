@@ -1,6 +1,6 @@
 //! Who asks: the first argument of every use case.
 
-use super::{TenantId, UserId, UserRole};
+use super::{EmailAddress, TenantId, UserId, UserRole};
 use crate::{Error, Result};
 
 /// In which capacity somebody asks.
@@ -39,6 +39,8 @@ pub struct Caller {
     tenant: Option<TenantId>,
     user: Option<UserId>,
     role: Role,
+    /// Who the operator is, where that is known.
+    operator: Option<EmailAddress>,
 }
 
 impl Caller {
@@ -48,6 +50,7 @@ impl Caller {
             tenant: Some(tenant),
             user: Some(user),
             role: role.into(),
+            operator: None,
         }
     }
 
@@ -57,6 +60,7 @@ impl Caller {
             tenant: Some(tenant),
             user: None,
             role: Role::Anonymous,
+            operator: None,
         }
     }
 
@@ -68,6 +72,7 @@ impl Caller {
             tenant: Some(TenantId::trusted(tenant)),
             user: None,
             role: Role::Platform,
+            operator: None,
         }
     }
 
@@ -77,6 +82,32 @@ impl Caller {
             tenant: None,
             user: None,
             role: Role::Operator,
+            operator: None,
+        }
+    }
+
+    /// The same, by the address of their account, which the audit names.
+    pub fn operator_named(email: EmailAddress) -> Self {
+        Self {
+            operator: Some(email),
+            ..Self::operator()
+        }
+    }
+
+    /// The operator's address, where it is known.
+    pub fn operator_email(&self) -> Option<&EmailAddress> {
+        self.operator.as_ref()
+    }
+
+    /// The operator outside tenants again. Nobody else can leave their tenant: they stay where they are.
+    #[must_use]
+    pub fn outside_tenants(&self) -> Self {
+        match self.role {
+            Role::Operator => Self {
+                tenant: None,
+                ..self.clone()
+            },
+            _ => self.clone(),
         }
     }
 

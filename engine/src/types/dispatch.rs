@@ -1,8 +1,14 @@
 //! What goes out, how it stands, and what people do about it: for those who look after it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-use super::{DeliveryCounts, DeliveryId, DeliveryState, Label, Lane, Notification, NotificationId};
+use super::{
+    DeliveryCounts, DeliveryId, DeliveryState, Lane, LaneCounts, Notification, NotificationId,
+    Reason,
+};
+use crate::{Error, Result};
 
 /// How a lane stands, in the queue and in what is owed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +42,19 @@ pub struct MailCounts {
     pub unknown: u64,
 }
 
+impl MailCounts {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            refused: self.refused + other.refused,
+            deferred: self.deferred + other.deferred,
+            unknown: self.unknown + other.unknown,
+        }
+    }
+}
+
 /// A worker process, as it last said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSight {
@@ -49,6 +68,39 @@ pub struct WorkerSight {
     pub is_alive: bool,
     /// What it has sent.
     pub mails: MailCounts,
+    /// The same by lane, with how long it took; empty for a process of another version that counts otherwise.
+    pub lanes: Vec<LaneCounts>,
+}
+
+/// Whether something that everything rests on answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartHealth {
+    /// Whether it answered, without an error and in time.
+    pub answers: bool,
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// Whether the installation's own parts answer this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SystemHealth {
+    /// The database.
+    pub database: PartHealth,
+    /// What tasks go through on their way to the workers: the embedded queue, or a broker.
+    pub queue: PartHealth,
+}
+
+/// A lane that an operator has stopped, for all tenants: no worker takes anything of it. What it owes stays owed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LanePause {
+    /// Which lane.
+    pub lane: Lane,
+    /// Since when, UTC.
+    pub at: Timestamp,
+    /// Who stopped it: for operators.
+    pub who: Option<String>,
+    /// Why, in their words: for operators.
+    pub why: Option<String>,
 }
 
 /// How everything stands that a caller may see.
@@ -58,6 +110,10 @@ pub struct DispatchSight {
     pub at: Timestamp,
     /// The lanes, which all tenants share: for operators.
     pub lanes: Option<Vec<LaneSight>>,
+    /// Whether database and queue answer: for operators.
+    pub health: Option<SystemHealth>,
+    /// Lanes that an operator has stopped.
+    pub paused_lanes: Vec<LanePause>,
     /// Worker processes.
     pub workers: Vec<WorkerSight>,
     /// Deliveries that were given up; in the tenant, or for an operator outside one in all.
@@ -94,6 +150,79 @@ pub struct ReasonGroups {
     pub is_cut: bool,
 }
 
+/// The code that a mail server's reply begins with, or the beginning of one: `5`, `550`, `5.1.1` (RFC 5321, RFC 3463).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyCode(String);
+
+impl ReplyCode {
+    /// Reads a code that came in as `field`.
+    ///
+    /// # Errors
+    /// `field-invalid` for anything else than 1 to 3 digits of which the first is 2, 4 or 5, or such a digit with two
+    /// numbers behind full stops.
+    pub fn parse(field: &'static str, text: &str) -> Result<Self> {
+        let text = text.trim();
+        let is_number = |part: &str| {
+            (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let parts: Vec<&str> = text.split('.').collect();
+        let has_shape = match parts.as_slice() {
+            [code] => is_number(code),
+            [class, subject, detail] => {
+                class.len() == 1 && [class, subject, detail].iter().all(|part| is_number(part))
+            }
+            _ => false,
+        };
+        if has_shape && text.starts_with(['2', '4', '5']) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::field(
+                field,
+                "A reply's code is such as 550 or 5.1.1, or begins so: 5, 55.",
+            ))
+        }
+    }
+
+    /// Whether a reply has this code.
+    pub fn is_of(&self, reply: &str) -> bool {
+        let mut words = reply.split_whitespace().take(2);
+        if self.0.contains('.') {
+            words.any(|word| word == self.0)
+        } else {
+            let is_code =
+                |word: &str| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+            words
+                .next()
+                .is_some_and(|word| is_code(word) && word.starts_with(&self.0))
+        }
+    }
+
+    /// The code as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which failed deliveries are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedFilter {
+    /// Those of one notification.
+    pub notification: Option<NotificationId>,
+    /// `Dead` or `Unknown`; none for both.
+    pub state: Option<DeliveryState>,
+    /// Those that a mail server refused with this code.
+    pub code: Option<ReplyCode>,
+}
+
+impl FailedFilter {
+    /// Whether a delivery in this state, for this reason, failed and is wanted.
+    pub(crate) fn matches(&self, state: DeliveryState, reason: Option<&str>) -> bool {
+        matches!(state, DeliveryState::Dead | DeliveryState::Unknown)
+            && self.state.is_none_or(|wanted| wanted == state)
+            && (self.code.as_ref()).is_none_or(|code| code.is_of(reason.unwrap_or_default()))
+    }
+}
+
 /// Which failed deliveries are tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryScope {
@@ -117,7 +246,7 @@ pub struct RetryDeliveries {
     /// Only count them.
     pub dry_run: bool,
     /// Why; kept in the audit.
-    pub why: Label,
+    pub why: Reason,
 }
 
 /// What came of trying again.
@@ -140,7 +269,7 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// In which capacity, and who.
     pub who: String,
-    /// What: `pause`, `resume`, `cancel`, `retry`.
+    /// What: `pause`, `resume`, `cancel`, `promote`, `move`, `retry`, `pause-lane`, `resume-lane`.
     pub action: String,
     /// What it was done to.
     pub subject: String,
@@ -152,3 +281,25 @@ pub struct AuditEntry {
 
 /// What a notification has delivered, for whoever counts further.
 pub(crate) type Tally = (u32, DeliveryCounts);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_found_by_its_code_and_by_what_that_begins_with() {
+        let code = |text: &str| ReplyCode::parse("code", text).unwrap();
+        let reply = "550 5.1.1 <ann@north.test> no mailbox here by that name";
+        for one in ["5", "55", "550", "5.1.1"] {
+            assert!(code(one).is_of(reply), "{one}");
+        }
+        for other in ["4", "552", "5.1.10", "5.2.1"] {
+            assert!(!code(other).is_of(reply), "{other}");
+        }
+        assert!(!code("5").is_of("5 of 7 were refused"));
+        assert!(!code("5").is_of(""));
+        for odd in ["", "1", "5500", "5.1", "a", "5.1.1.1", "550 5.1.1", "5..1"] {
+            assert!(ReplyCode::parse("code", odd).is_err(), "{odd}");
+        }
+    }
+}

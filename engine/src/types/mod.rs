@@ -6,6 +6,7 @@ mod bookings;
 mod caller;
 mod cancellations;
 mod check_ins;
+mod counts;
 mod dispatch;
 mod events;
 mod holds;
@@ -18,6 +19,7 @@ mod stored;
 mod subscriptions;
 mod tenants;
 mod text;
+mod traces;
 mod users;
 mod verification;
 mod waitlist;
@@ -30,9 +32,11 @@ pub use bookings::{
 pub use caller::{Caller, Role};
 pub use cancellations::{CancelTickets, Cancellation, CancellationStep, CancellationTerms};
 pub use check_ins::{CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
+pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts};
 pub use dispatch::{
-    AuditEntry, DispatchSight, LaneSight, MailCounts, ReasonGroup, ReasonGroups, Retried,
-    RetryDeliveries, RetryScope, WorkerSight,
+    AuditEntry, DispatchSight, FailedFilter, LanePause, LaneSight, MailCounts, PartHealth,
+    ReasonGroup, ReasonGroups, ReplyCode, Retried, RetryDeliveries, RetryScope, SystemHealth,
+    WorkerSight,
 };
 pub use events::{
     CreateEvent, Event, EventChange, EventDetails, EventStatus, NewTicketType, TicketType,
@@ -55,7 +59,8 @@ pub use plugins::{
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use subscriptions::{Suppression, SuppressionSource};
 pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};
-pub use text::{EmailAddress, Label, Prose};
+pub use text::{EmailAddress, Label, Prose, Reason};
+pub use traces::TraceParent;
 pub use users::{
     AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,
 };

@@ -31,6 +31,20 @@ impl Lane {
     }
 }
 
+impl FromStr for Lane {
+    type Err = Error;
+
+    /// Reads a lane's name; any other text is `not-found`.
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|lane| lane.as_str() == text);
+        let shown: String = (text.chars())
+            .filter(|one| !one.is_control())
+            .take(80)
+            .collect();
+        found.ok_or_else(|| Error::not_found("lane", shown))
+    }
+}
+
 /// What a notification is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]

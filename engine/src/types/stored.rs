@@ -8,7 +8,7 @@ use ulid::Ulid;
 use super::{
     Attempt, BookingId, CancellationTerms, DeliveryId, DeliveryState, Event, EventDetails, EventId,
     EventReminder, EventStatus, IdempotencyKey, Label, Lane, NotificationId, NotificationKind,
-    NotificationStatus, Prose, TenantId, TicketType, TicketTypeId, UserId,
+    NotificationStatus, Prose, TenantId, TicketType, TicketTypeId, TraceParent, UserId,
 };
 use crate::{Error, Result};
 
@@ -247,6 +247,8 @@ pub(crate) struct StoredNotification {
     pub(crate) reopened: u64,
     /// Whether its recipients may have been told by a store that this one is a backup of.
     pub(crate) is_doubtful: bool,
+    /// Where the trace of the request is that caused it, if it is recorded.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 /// Up to [`Block::ENTRIES_MAX`] deliveries of one notification that are claimed and settled together.
@@ -306,6 +308,8 @@ pub(crate) struct Entry {
     pub(crate) at: Option<Timestamp>,
     /// What attempts before the last came to, oldest first.
     pub(crate) earlier: Vec<Attempt>,
+    /// Where the trace of the request is that caused it, if it is recorded.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 impl Entry {
@@ -360,6 +364,7 @@ impl Entry {
             lost: 0,
             at: None,
             earlier: Vec::new(),
+            trace: None,
         }
     }
 }

@@ -50,6 +50,39 @@ impl fmt::Display for Label {
     }
 }
 
+/// Why somebody did something, in their words: one line, trimmed, 1 to 500 characters, no control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Reason(String);
+
+impl Reason {
+    /// Longest reason, in characters: a few sentences, and the number of a ticket.
+    pub const CHARACTERS_MAX: usize = 500;
+
+    /// Checks a reason that came in as `field`.
+    ///
+    /// # Errors
+    /// `field-invalid` if it is empty, too long, or holds a control character such as a line break.
+    pub fn parse(field: &'static str, text: &str) -> Result<Self> {
+        let text = text.trim();
+        let rule = |rule: &'static str| Err(Error::field(field, rule));
+        if text.is_empty() {
+            rule("Say why: this is kept in the audit.")
+        } else if text.chars().count() > Self::CHARACTERS_MAX {
+            rule("A reason may have at most 500 characters.")
+        } else if text.chars().any(is_forbidden) {
+            rule("A reason must be one line without control characters.")
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Running text of several lines: at most 10,000 characters, no control characters but line breaks and tabs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]

@@ -5,6 +5,7 @@
 
 mod heartbeat;
 mod housekeeping;
+mod lanes;
 mod relay;
 mod runner;
 
@@ -35,6 +36,7 @@ impl Worker {
             );
         }
         handle.run(heartbeat::run, &self.0);
+        handle.run(lanes::run, &self.0);
         handle
     }
 

@@ -19,11 +19,21 @@ const IN_FLIGHT_MAX: usize = 4;
 const FETCH_MAX: usize = 8;
 /// Between two looks whether an operator has released a restored store.
 const RELEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at a lane that is stopped.
+const PAUSED_LOOK: Duration = Duration::from_millis(500);
 /// Between two extensions of a task's lease; three fit into the embedded queue's 30 s.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(queues: Queues, context: LoopContext, lane: Lane) {
     wait_for_release(&queues, &context, lane).await;
+    // A worker that starts while its lane is stopped takes nothing.
+    while let Err(error) = queues.look_at_lanes().await {
+        tracing::warn!(error = ?error, lane = lane.as_str(), "which lanes are stopped could not be read; trying again");
+        context.pulse.beat();
+        if !context.pause(Duration::from_secs(1)).await {
+            return;
+        }
+    }
     let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     while !context.stop.is_cancelled() {
         context.pulse.beat();
@@ -34,6 +44,11 @@ pub(super) async fn run(queues: Queues, context: LoopContext, lane: Lane) {
             () = tokio::time::sleep(Duration::from_secs(5)) => continue,
         };
         let Ok(slot) = slot else { return };
+        if queues.is_lane_paused(lane) {
+            drop(slot);
+            context.pause(PAUSED_LOOK).await;
+            continue;
+        }
         // Not cancelled half-way: a fetch that is dropped would leave its tasks leased to nobody.
         match queues.fetch(lane, FETCH_MAX, Duration::from_secs(1)).await {
             Ok(tasks) if tasks.is_empty() => {}

@@ -11,7 +11,8 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_engine::{
-    Caller, Error, ErrorCode, Result, Session, SessionId, TenantId, User, UserId, UserRole,
+    Caller, EmailAddress, Error, ErrorCode, Result, Session, SessionId, TenantId, User, UserId,
+    UserRole,
 };
 use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -109,12 +110,13 @@ impl TokenKeys {
         )
     }
 
-    /// Signs an access token for an operator; it names no person, as nothing needs it.
+    /// Signs an access token for an operator; by their address the audit knows them.
     ///
     /// # Errors
     /// `internal`.
-    pub(crate) fn sign_operator(&self) -> Result<String> {
-        self.sign(OPERATOR.to_owned(), None, OPERATOR, now_seconds())
+    pub(crate) fn sign_operator(&self, email: Option<&EmailAddress>) -> Result<String> {
+        let sub = email.map_or(OPERATOR, EmailAddress::as_str);
+        self.sign(sub.to_owned(), None, OPERATOR, now_seconds())
     }
 
     /// Checks an access token and names its bearer.
@@ -278,7 +280,12 @@ struct Claims {
 impl Claims {
     fn caller(self) -> Option<Caller> {
         match self.tenant {
-            None => (self.role == OPERATOR).then(Caller::operator),
+            None if self.role != OPERATOR => None,
+            // Tokens of before name no person.
+            None => Some(match EmailAddress::parse("sub", &self.sub) {
+                Ok(email) => Caller::operator_named(email),
+                Err(_) => Caller::operator(),
+            }),
             Some(tenant) => Some(Caller::user(
                 tenant,
                 self.sub.parse().ok()?,
@@ -326,7 +333,7 @@ fn now_seconds() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_engine::{EmailAddress, Label, Role};
+    use boxoffice_engine::{Label, Role};
     use jiff::Timestamp;
 
     use super::*;
@@ -372,8 +379,13 @@ mod tests {
             caller,
             Caller::user(user().tenant, user().id, UserRole::Organizer)
         );
-        let operator = keys.verify_access(&keys.sign_operator().unwrap()).unwrap();
+        let email = EmailAddress::parse("email", "op@boxoffice.test").unwrap();
+        let token = keys.sign_operator(Some(&email)).unwrap();
+        let operator = keys.verify_access(&token).unwrap();
         assert_eq!(operator.role(), Role::Operator);
+        assert_eq!(operator.operator_email(), Some(&email));
+        let nameless = keys.sign_operator(None).unwrap();
+        assert_eq!(keys.verify_access(&nameless).unwrap(), Caller::operator());
         assert!(operator.tenant().is_err());
     }
 

@@ -360,8 +360,8 @@ pub(super) async fn operator(command: OperatorCommand) -> anyhow::Result<()> {
 pub(super) async fn open(store: &StoreArgs, command: &str) -> anyhow::Result<Opened> {
     let config = Config::load(&store.flags())?;
     // A short command says only what goes wrong; the configured level is for hosts.
-    telemetry::start("warn,surrealkv=error", config.logs.json);
-    store::open(&config, Mails::LeftToOthers, command, None).await
+    telemetry::start_lines("warn,surrealkv=error", config.logs.json);
+    store::open(&config, Mails::LeftToOthers, command, None, None).await
 }
 
 async fn each_page<T>(

@@ -73,7 +73,7 @@ pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
 /// Brings a backup back into an empty store.
 pub(super) async fn restore(RestoreArgs { file, store }: RestoreArgs) -> anyhow::Result<()> {
     let config = Config::load(&store.flags())?;
-    telemetry::start(&config.logs.level, config.logs.json);
+    telemetry::start_lines(&config.logs.level, config.logs.json);
     let shown = file.display();
     let read = async || {
         let file = File::open(&file).await;

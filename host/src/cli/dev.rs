@@ -65,7 +65,7 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
         )
         .into());
     };
-    telemetry::start(&config.logs.level, config.logs.json);
+    let telemetry = telemetry::start(&config)?;
 
     let (secrets, are_new) = DevSecrets::open(&folder).with_context(|| {
         format!(
@@ -91,13 +91,15 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
         mails: options.mails_folder.clone(),
         secrets_are_new: are_new,
     };
-    serve::run(&config, options, Mails::Sent, "dev", async |engine, url| {
+    let welcome = async |engine: &boxoffice_engine::Engine, url: &str| {
         let demo = demo::ensure(engine, &secrets)
             .await
             .context("preparing the demo tenant")?;
         Ok(demo::welcome(&demo, &secrets, &place, url))
-    })
-    .await
+    };
+    let ended = serve::run(&config, options, Mails::Sent, "dev", &telemetry, welcome).await;
+    telemetry.end().await;
+    ended
 }
 
 /// Links that lead to this machine: enough to try them. With port 0 nobody knows the port before it is taken, and the

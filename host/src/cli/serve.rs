@@ -15,7 +15,8 @@ use crate::{
     RouterOptions,
     assembly::{self, Mails},
     config::Config,
-    router, telemetry,
+    router,
+    telemetry::{self, Telemetry},
 };
 
 /// `boxoffice serve`.
@@ -40,16 +41,23 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     );
     let config = Config::load(&flags)?;
     let options = assembly::router_options(&config)?;
-    telemetry::start(&config.logs.level, config.logs.json);
+    let telemetry = telemetry::start(&config)?;
     let mails = if args.worker {
         Mails::Sent
     } else {
         Mails::LeftToOthers
     };
-    run(&config, options, mails, "serve", async |_, _| {
-        Ok(String::new())
-    })
-    .await
+    let ended = run(
+        &config,
+        options,
+        mails,
+        "serve",
+        &telemetry,
+        async |_, _| Ok(String::new()),
+    )
+    .await;
+    telemetry.end().await;
+    ended
 }
 
 /// Opens everything, prints where it listens and what `prepare` has to say, serves, and stops in order.
@@ -58,6 +66,7 @@ pub(super) async fn run(
     options: RouterOptions,
     mails: Mails,
     command: &str,
+    telemetry: &Telemetry,
     prepare: impl AsyncFnOnce(&Engine, &str) -> anyhow::Result<String>,
 ) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
@@ -67,7 +76,7 @@ pub(super) async fn run(
     };
     // First, so that a taken port is said before anything is written.
     let door = Door::open(config.listen).await?;
-    let opened = store::open(config, mails, command, Some(&door.url)).await?;
+    let opened = store::open(config, mails, command, Some(&door.url), Some(telemetry)).await?;
     let said = prepare(&opened.engine, &door.url).await?;
     let worker = match mails {
         Mails::Sent => opened.engine.worker().spawn(),

@@ -11,6 +11,7 @@ use crate::{
         Config,
         data_folder::{self, HolderNote},
     },
+    telemetry::Telemetry,
 };
 
 /// An engine, and the note that this process holds its data folder. Drop the note after the engine.
@@ -28,8 +29,10 @@ pub(super) async fn open(
     mails: Mails,
     command: &str,
     url: Option<&str>,
+    telemetry: Option<&Telemetry>,
 ) -> anyhow::Result<Opened> {
-    let engine = match assembly::engine(config, mails).await {
+    let exporting = telemetry.and_then(Telemetry::exporting);
+    let engine = match assembly::engine(config, mails, exporting).await {
         Ok(engine) => engine,
         Err(AssemblyError::Engine(error)) if error.code() == ErrorCode::StoreInUse => {
             return Err(anyhow::anyhow!("{error}{}", what_to_do(config)));

@@ -20,7 +20,7 @@ use crate::{
     assembly::Mails,
     config::{Config, ConfigError, StoreConfig},
     metrics::Metrics,
-    telemetry,
+    telemetry::{self, Telemetry},
 };
 
 /// `boxoffice worker`.
@@ -46,11 +46,23 @@ pub(super) async fn worker(args: WorkerArgs) -> anyhow::Result<()> {
             "a store that others write to: ws://HOST:PORT, or a folder that nobody else holds";
         return Err(ConfigError::new("store.url", "mem://", allowed).into());
     }
-    telemetry::start(&config.logs.level, config.logs.json);
+    let telemetry = telemetry::start(&config)?;
+    let ended = work(&config, &telemetry).await;
+    telemetry.end().await;
+    ended
+}
 
+async fn work(config: &Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let door = Door::open(config.worker_listen).await?;
-    let opened = store::open(&config, Mails::Sent, "worker", Some(&door.url)).await?;
+    let opened = store::open(
+        config,
+        Mails::Sent,
+        "worker",
+        Some(&door.url),
+        Some(telemetry),
+    )
+    .await?;
     let health = Health::new(opened.engine.clone());
     print(&format!("listening on {}", door.url))?;
 

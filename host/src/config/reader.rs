@@ -143,13 +143,7 @@ impl Reader {
         key: &str,
         range: RangeInclusive<f64>,
     ) -> Result<Duration, ConfigError> {
-        let number = self.value(key).and_then(|value| match value {
-            Value::Num(_, number) => number
-                .to_f64()
-                .or_else(|| whole(value).map(|number| number as f64)),
-            _ => None,
-        });
-        number
+        self.fraction(key)
             .filter(|number| range.contains(number))
             .map(Duration::from_secs_f64)
             .ok_or_else(|| {
@@ -162,6 +156,23 @@ impl Reader {
                     ),
                 )
             })
+    }
+
+    /// A share, from 0 to 1.
+    pub(super) fn share(&self, key: &str) -> Result<f64, ConfigError> {
+        self.fraction(key)
+            .filter(|number| (0.0..=1.0).contains(number))
+            .ok_or_else(|| self.refused(key, "a number from 0 to 1"))
+    }
+
+    /// A number, whole or not.
+    fn fraction(&self, key: &str) -> Option<f64> {
+        match self.value(key)? {
+            value @ Value::Num(_, number) => number
+                .to_f64()
+                .or_else(|| whole(value).map(|number| number as f64)),
+            _ => None,
+        }
     }
 
     /// An address to listen at.

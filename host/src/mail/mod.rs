@@ -16,6 +16,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use boxoffice_engine::ports::{MailOutcome, Mailer, OutgoingMail};
+use tracing::{Instrument as _, Span, field::Empty};
 
 pub use settings::{SmtpSettings, SmtpSettingsError, SmtpTls};
 
@@ -99,11 +100,36 @@ impl SmtpMailer {
 #[async_trait]
 impl Mailer for SmtpMailer {
     async fn send(&self, mail: &OutgoingMail) -> MailOutcome {
-        let mut lease = self.pool.lease().await;
-        self.send_over(&mut lease, mail).await
+        // Only within a trace: a span for each of many mails that nobody looks at would be dear.
+        let span = match Span::current().is_none() {
+            true => Span::none(),
+            false => tracing::info_span!("smtp send", reply_code = Empty),
+        };
+        let sending = async {
+            let mut lease = self.pool.lease().await;
+            self.send_over(&mut lease, mail).await
+        };
+        let outcome = sending.instrument(span.clone()).await;
+        if let Some(code) = reply_code(&outcome) {
+            span.record("reply_code", code);
+        }
+        outcome
     }
 
     fn concurrency(&self) -> usize {
         self.settings.connections_max
     }
+}
+
+/// The code of a server's reply, without its words: those may name people.
+fn reply_code(outcome: &MailOutcome) -> Option<&str> {
+    let (MailOutcome::Sent { reply }
+    | MailOutcome::Refused { reply }
+    | MailOutcome::Deferred { reply }) = outcome
+    else {
+        return None;
+    };
+    let code = reply.split([' ', '-']).next()?;
+    let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+    is_code.then_some(code)
 }

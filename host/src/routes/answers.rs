@@ -117,12 +117,15 @@ pub(super) fn span(request: &Request) -> Span {
         .extensions()
         .get::<RequestId>()
         .map_or("", |id| &id.0);
-    tracing::info_span!(
+    let span = tracing::info_span!(
         "request",
         method = method_text(request.method()),
         route,
         request_id = id
-    )
+    );
+    #[cfg(feature = "otlp")]
+    crate::traces::take_in(&span, request.headers());
+    span
 }
 
 /// Logs how a request ended.

@@ -271,6 +271,7 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             "/api/admin/notifications/{id}/failed",
             get(dispatch::failed_of_notification),
         )
+        .route("/api/admin/schedules", get(dispatch::schedules))
         .route("/api/admin/failed", get(dispatch::failed))
         .route("/api/admin/audit", get(dispatch::audit));
 
@@ -286,6 +287,17 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             "/api/admin/notifications/{id}/cancel",
             post(dispatch::cancel),
         )
+        .route(
+            "/api/admin/notifications/{id}/promote",
+            post(dispatch::promote),
+        )
+        .route(
+            "/api/admin/notifications/{id}/move",
+            post(dispatch::move_to),
+        )
+        .route("/api/admin/lanes/{id}/pause", post(dispatch::pause_lane))
+        .route("/api/admin/lanes/{id}/resume", post(dispatch::resume_lane))
+        .route("/api/admin/plugins", get(plugins::overview))
         .route("/api/admin/reasons", get(dispatch::reasons))
         .route("/api/admin/retries", post(dispatch::retry))
         .route("/api/admin/deliveries/{id}", get(dispatch::delivery))
@@ -294,6 +306,8 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
     let dashboard = Router::new()
         .route("/admin/queues", get(pages::queues))
         .route("/admin/queues/queues.js", get(pages::queues_script))
+        .route("/admin/queues/views.js", get(pages::queues_views))
+        .route("/admin/queues/page.js", get(pages::queues_page))
         .route("/admin/queues/queues.css", get(pages::queues_style));
 
     let desk = Router::new() // The dashboard signs in with cookies of ours.

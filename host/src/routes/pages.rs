@@ -84,23 +84,31 @@ pub(super) async fn queues() -> Response {
     html::content(
         "text/html; charset=utf-8",
         html::OWN_POLICY,
-        include_str!("../../assets/queues.html"),
+        include_str!("../../assets/queues/queues.html"),
     )
 }
 
 pub(super) async fn queues_script() -> Response {
-    html::content(
-        "text/javascript; charset=utf-8",
-        NOTHING,
-        include_str!("../../assets/queues.js"),
-    )
+    script(include_str!("../../assets/queues/queues.js"))
+}
+
+pub(super) async fn queues_views() -> Response {
+    script(include_str!("../../assets/queues/views.js"))
+}
+
+pub(super) async fn queues_page() -> Response {
+    script(include_str!("../../assets/queues/page.js"))
+}
+
+fn script(text: &'static str) -> Response {
+    html::content("text/javascript; charset=utf-8", NOTHING, text)
 }
 
 pub(super) async fn queues_style() -> Response {
     html::content(
         "text/css; charset=utf-8",
         NOTHING,
-        include_str!("../../assets/queues.css"),
+        include_str!("../../assets/queues/queues.css"),
     )
 }
 

@@ -19,7 +19,7 @@ use rows::{Door, Thing, rows};
 use world::World;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 20] = [
     "/openapi.json",
     "/docs",
     "/docs/docs.js",
@@ -33,6 +33,8 @@ const PAGES: [&str; 18] = [
     // What these refuse is tried in `dashboard`.
     "/admin/queues",
     "/admin/queues/queues.js",
+    "/admin/queues/views.js",
+    "/admin/queues/page.js",
     "/admin/queues/queues.css",
     "/admin/session",
     "/admin/session/refresh",
@@ -211,7 +213,7 @@ async fn ids_that_nobody_has_are_not_found() {
             }
             Thing::Tenant => &["nowhere"],
             Thing::Delivery => &["01jzzzzzzzzzzzzzzzzzzzzzzz.0-0"],
-            Thing::Plugin => &["unknown"],
+            Thing::Plugin | Thing::Lane => &["unknown"],
             Thing::PluginVersion => {
                 &["00000000000000000000000000000000000000000000000000000000000000aa"]
             }

@@ -1,8 +1,10 @@
-//! The servers that tests run against: SurrealDB, NATS and SMTP, real ones, started and stopped here.
+//! The servers that tests run against: SurrealDB, NATS and SMTP, real ones, started and stopped here, and a collector of
+//! traces.
 //!
 //! Each listens on a loopback address of its own (127.x.y.1), so that a port stays free while its server is down:
 //! no outgoing connection of this machine ever takes a port there.
 
+mod collector;
 mod nats;
 mod smtp;
 mod surreal;
@@ -12,6 +14,7 @@ use std::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
+pub use collector::{CollectedSpan, TraceCollector};
 pub use nats::{NatsCluster, NatsServer};
 pub use smtp::{LoggedMail, SmtpLog, SmtpServer};
 pub use surreal::SurrealServer;

@@ -87,6 +87,7 @@ impl Holds {
             idempotency: None,
             policy_version: 0,
             decision: None,
+            trace: None,
         };
         let gate = Bookings(self.0.clone());
         match gate.pass_gate(caller.tenant()?, request).await? {

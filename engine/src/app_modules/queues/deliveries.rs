@@ -10,6 +10,7 @@ use std::{
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{sync::SemaphorePermit, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     PAUSE, Queues,
@@ -34,7 +35,7 @@ const SETTLE_WITHIN: Duration = Duration::from_millis(5);
 /// that the last ones of a window find it open; seldom enough that looking costs little beside eight blocks of mails.
 const WINDOW_PARTS: u32 = 8;
 
-/// When a paused notification's blocks are looked at again: within seconds of being resumed, for one read of each group.
+/// When blocks of a paused notification or lane are looked at again: within seconds of being resumed, for one read of each group.
 const PAUSED_LOOK: Duration = Duration::from_secs(3);
 
 /// A block on its way, with the place of its task.
@@ -114,7 +115,10 @@ impl Queues {
                 return group.into_iter().map(again).collect();
             }
         };
-        if scene.is_paused() {
+        let is_stopped = group
+            .first()
+            .is_some_and(|(_, claimed)| self.is_lane_paused(lane_of(claimed.block.kind)));
+        if scene.is_paused() || is_stopped {
             let later = |(index, _)| (index, Settlement::Release(PAUSED_LOOK));
             return group.into_iter().map(later).collect();
         }
@@ -156,7 +160,8 @@ impl Queues {
                 NotificationStatus::Scheduled | NotificationStatus::FanningOut
             )
         });
-        if let Some(notification) = unlisted.filter(|_| list_on && !stop.is_cancelled()) {
+        let goes_on = list_on && !stop.is_cancelled() && !self.is_lane_paused(Lane::Bulk);
+        if let Some(notification) = unlisted.filter(|_| goes_on) {
             // Should this fail, or this worker die, the relay finds the fan-out unfinished.
             if let Err(error) = self.fan_out(tenant, notification.id, None, stop).await {
                 tracing::warn!(error = ?error, "listing more recipients failed; the relay sees to it");
@@ -214,7 +219,7 @@ impl Queues {
                 scene = self.looked_anew(&claimed, scene).await;
                 self.set_aside_unwanted(&mut claimed, &scene);
             }
-            let is_paused = scene.is_paused();
+            let is_paused = scene.is_paused() || self.is_lane_paused(lane);
             let goes_on = !stop.is_cancelled() && !is_paused && wants_more(&claimed);
             while goes_on && permits.len() < most {
                 let Some(permit) = self.permit_at_once(lane) else {
@@ -343,7 +348,34 @@ impl Queues {
         shown.collect()
     }
 
+    /// Sends a mail, and tells of it in the trace of the request that caused it, if that is recorded.
     async fn send_one(&self, scene: &Scene, letter: &Letter) -> MailOutcome {
+        let traces = self.0.surroundings.traces.as_ref();
+        let Some((traces, parent)) = traces.zip(letter.entry.trace.as_ref()) else {
+            return self.send(scene, letter).await;
+        };
+        if letter.is_first() {
+            // In the outbox, in the queue, and for its turn at a worker.
+            traces.waited(
+                parent,
+                "queue",
+                letter.written_at,
+                self.0.surroundings.now(),
+            );
+        }
+        let span = tracing::info_span!(
+            "deliver",
+            kind = letter.kind.as_str(),
+            attempt = letter.entry.attempts + 1,
+            outcome = tracing::field::Empty
+        );
+        traces.go_on(&span, parent);
+        let outcome = self.send(scene, letter).instrument(span.clone()).await;
+        span.record("outcome", outcome.as_str());
+        outcome
+    }
+
+    async fn send(&self, scene: &Scene, letter: &Letter) -> MailOutcome {
         let entry = &letter.entry;
         let refused = |reply: String| MailOutcome::Refused { reply };
         let Some(recipient) = scene.users.get(&entry.customer) else {
@@ -388,9 +420,14 @@ impl Queues {
         let words = scene.words.as_ref().map(|words| words as &dyn Templates);
         match compose(words, &context).await {
             Ok(composed) => {
+                let counters = &self.0.surroundings.counters;
+                if letter.is_first() {
+                    let waited = self.0.surroundings.now().duration_since(letter.written_at);
+                    let waited = Duration::try_from(waited).unwrap_or_default();
+                    counters.waited(lane_of(letter.kind), waited);
+                }
                 let begun = Instant::now();
                 let outcome = self.0.mailer.send(&composed.mail).await;
-                let counters = &self.0.surroundings.counters;
                 counters.mail(lane_of(letter.kind), &outcome, begun.elapsed());
                 tracing::debug!(
                     message_id = composed.message_id,
@@ -440,5 +477,10 @@ impl Letter {
             notification: claimed.block.notification,
             written_at: claimed.block.created_at,
         }
+    }
+
+    /// Whether nobody has tried to send it before.
+    fn is_first(&self) -> bool {
+        self.entry.at.is_none() && self.entry.attempts == 0 && self.entry.lost == 0
     }
 }

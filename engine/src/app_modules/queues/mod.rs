@@ -4,6 +4,7 @@
 
 mod buckets;
 mod deliveries;
+mod pauses;
 mod scenes;
 mod turns;
 mod words;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use buckets::Buckets;
+pub(crate) use pauses::LanePauses;
 pub(crate) use turns::Turns;
 
 use crate::{
@@ -52,8 +54,8 @@ impl Queues {
 
     /// Shows that this worker lives.
     pub(crate) async fn beat(&self) -> Result<()> {
-        let mails = self.0.surroundings.counters.mails();
-        self.0.modules.dispatch.beat(&self.0.holder, mails).await
+        let lanes = self.0.surroundings.counters.lanes();
+        self.0.modules.dispatch.beat(&self.0.holder, lanes).await
     }
 
     /// Says that a worker begins inside this process, before anything of it runs.
@@ -200,7 +202,7 @@ impl Queues {
                 Listing::Stored(tasks) => self.publish_chunk(tenant, &tasks).await?,
                 Listing::Enough | Listing::Over => return Ok(Settlement::Done),
             }
-            if stop.is_cancelled() {
+            if stop.is_cancelled() || self.is_lane_paused(Lane::Bulk) {
                 return Ok(Settlement::Release(Duration::ZERO));
             }
         }

@@ -154,7 +154,8 @@ impl Rules {
             let step = CancelStep {
                 change,
                 offers,
-                mails: mails_about(tenant, notification, kind, &[after.id], now),
+                mails: mails_about(tenant, notification, kind, &[after.id], now)
+                    .traced(|_| self.surroundings.trace()),
                 policy_version: decision.map(|decision| decision.policy_version),
                 recorded,
                 recorded_until: now

@@ -31,7 +31,7 @@ use crate::{
     types::{
         BookLine, Booking, BookingId, DecisionRecord, EventId, Hold, HoldId, HoldStatus,
         IdempotencyKey, JoinWaitlist, Page, PageRequest, RequestKey, RequestRoute, TenantId,
-        UserId, WaitlistEntry, WaitlistPass, WaitlistPlace,
+        TraceParent, UserId, WaitlistEntry, WaitlistPass, WaitlistPlace,
     },
 };
 
@@ -67,6 +67,8 @@ pub(crate) struct RequestedBooking {
     pub(crate) policy_version: u64,
     /// What the policies decided, and on which sight; none if no policy is to be asked.
     pub(crate) decision: Option<PolicyDecision>,
+    /// Where the request's trace is; known once it stands in its lane.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 impl RequestedBooking {
@@ -176,8 +178,10 @@ impl BookingsModule {
     pub(crate) async fn place(
         &self,
         tenant: &TenantId,
-        request: RequestedBooking,
+        mut request: RequestedBooking,
     ) -> Result<Placement> {
+        // Here, because the lane's task has no part in the request's span.
+        request.trace = self.rules.surroundings.trace();
         let key = (tenant.clone(), request.event);
         let (answer, answered) = oneshot::channel();
         if self.rules.lanes.enter(&key, Waiting { request, answer })? {

@@ -20,8 +20,8 @@ use crate::{
     types::{
         Block, BookLine, Booking, BookingId, BookingLine, BookingStatus, CapacityCause,
         DecisionRecord, Entry, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory, Lane,
-        NotificationId, NotificationKind, Owed, OwedPart, RequestKey, TenantId, TicketType, UserId,
-        total_of,
+        NotificationId, NotificationKind, Owed, OwedPart, RequestKey, TenantId, TicketType,
+        TraceParent, UserId, total_of,
     },
 };
 
@@ -51,6 +51,8 @@ struct Draft<'a> {
     /// What the policies saw and said about what is booked or held, by its serial.
     decisions: Vec<(Ulid, DecisionRecord)>,
     hold_changes: Vec<HoldChange>,
+    /// Where the traces of what is booked are.
+    traces: HashMap<BookingId, TraceParent>,
 }
 
 impl Seen<'_> {
@@ -80,6 +82,7 @@ impl Seen<'_> {
             policy_version: self.snapshot.policy_version,
             decisions: Vec::new(),
             hold_changes: Vec::new(),
+            traces: HashMap::new(),
         };
         let mut answers = Vec::with_capacity(requests.len());
         for ((request, serial), recorded) in requests.iter().zip(serials).zip(self.recorded) {
@@ -101,7 +104,8 @@ impl Seen<'_> {
                 attempt,
                 at: self.now,
             },
-            mails: mails_about(self.tenant, notification, kind, &ids, self.now),
+            mails: mails_about(self.tenant, notification, kind, &ids, self.now)
+                .traced(|booking| draft.traces.get(&booking).cloned()),
             bookings: draft.bookings,
             policy_version: draft.policy_version,
             decisions: draft.decisions,
@@ -162,6 +166,9 @@ impl Draft<'_> {
             .and_then(|own| own.record.as_ref());
         self.decisions
             .extend(record.map(|record| (serial, record.clone())));
+        if let (Placement::Booked(booking), Some(trace)) = (&placement, &request.trace) {
+            self.traces.insert(booking.id, trace.clone());
+        }
         if let Some((key, hash)) = key.zip(request.hash()) {
             self.fresh.insert(key, (hash.to_owned(), placement.clone()));
         }

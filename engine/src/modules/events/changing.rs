@@ -304,6 +304,7 @@ impl EventsModule {
                     is_paused: false,
                     reopened: 0,
                     is_doubtful: false,
+                    trace: self.surroundings.trace(),
                 };
                 let owed = Owed {
                     due_at,

@@ -247,6 +247,7 @@ impl NotificationsModule {
 /// A recipient as it is listed: waiting for a first try, or in doubt from the beginning.
 fn listed(notification: &StoredNotification, customer: UserId, now: Timestamp) -> Entry {
     let mut entry = Entry::queued(customer, None);
+    entry.trace.clone_from(&notification.trace);
     if notification.is_doubtful {
         let reason = "restored from a backup: it may have been sent before";
         entry.came_to(DeliveryState::Unknown, reason.to_owned(), now);

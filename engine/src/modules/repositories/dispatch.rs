@@ -10,14 +10,17 @@ use super::{
     events::add_notification_change,
     inventory::NOTIFICATION_MOVED,
     models::{
-        AuditRow, BlockProgress, BlockRow, NotificationRow, OutboxRow, TroubleRow, WorkerRow,
-        millisecond,
+        AuditRow, BlockProgress, BlockRow, LanePauseRow, NotificationRow, OutboxRow, TroubleRow,
+        WorkerRow, millisecond,
     },
-    notifications::add_owed,
+    notifications::{add_owed, remove_owed},
 };
 use crate::{
     Error, Result,
-    types::{AuditEntry, Block, NotificationId, Owed, StoredNotification, TenantId, WorkerSight},
+    types::{
+        AuditEntry, Block, Lane, LanePause, NotificationId, Owed, StoredNotification, TenantId,
+        WorkerSight,
+    },
 };
 
 /// The word a transaction stops with when a block is no longer what the step was decided on, or in a worker's hand.
@@ -97,19 +100,21 @@ impl DispatchRepository {
         rows.into_iter().map(OutboxRow::into_type).collect()
     }
 
-    /// Writes a notification if it is still as it was seen, what it owes from now on, and who did it: 3 rows. Answers
-    /// whether it was.
+    /// Writes a notification if it is still as it was seen, what it owes from now on and what no longer, and who did it:
+    /// 6 rows. Answers whether it was.
     pub(in crate::modules) async fn replace_notification(
         &self,
         tenant: &TenantId,
         notification: &StoredNotification,
-        owed: Option<&Owed>,
+        owed: &[Owed],
+        no_longer_owed: &[Owed],
         (serial, audit): (Ulid, &AuditEntry),
     ) -> Result<bool> {
         let mut script = Script::transaction(tenant);
         add_notification_change(&mut script, tenant, notification);
-        add_owed(&mut script, owed.map_or(&[], std::slice::from_ref));
-        add_audit(&mut script, tenant, serial, audit);
+        remove_owed(&mut script, no_longer_owed);
+        add_owed(&mut script, owed);
+        add_audit(&mut script, Some(tenant), serial, audit);
         match self.db.run(&script).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_guard(NOTIFICATION_MOVED) => Ok(false),
@@ -164,7 +169,7 @@ impl DispatchRepository {
         audit: &AuditEntry,
     ) -> Result<()> {
         let mut script = Script::transaction(tenant);
-        add_audit(&mut script, tenant, serial, audit);
+        add_audit(&mut script, Some(tenant), serial, audit);
         self.db.run_retrying(&script).await?;
         Ok(())
     }
@@ -176,7 +181,27 @@ impl DispatchRepository {
         before: Option<Ulid>,
         limit: u32,
     ) -> Result<Vec<(Ulid, AuditEntry)>> {
-        let mut script = Script::of(tenant);
+        self.read_audit(Script::of(tenant), before, limit).await
+    }
+
+    /// The same of what was done outside tenants.
+    pub(in crate::modules) async fn audit_outside(
+        &self,
+        scope: SystemScope,
+        before: Option<Ulid>,
+        limit: u32,
+    ) -> Result<Vec<(Ulid, AuditEntry)>> {
+        let mut script = Script::across_tenants(scope);
+        script.bind_as("tenant", AuditRow::OUTSIDE.to_owned());
+        self.read_audit(script, before, limit).await
+    }
+
+    async fn read_audit(
+        &self,
+        mut script: Script,
+        before: Option<Ulid>,
+        limit: u32,
+    ) -> Result<Vec<(Ulid, AuditEntry)>> {
         let start = match before {
             Some(before) => {
                 let before = script.bind(AuditRow::place(before));
@@ -192,6 +217,49 @@ impl DispatchRepository {
         rows.into_iter().map(AuditRow::into_type).collect()
     }
 
+    /// Writes that a lane is stopped, and who did it: 2 rows.
+    pub(in crate::modules) async fn write_lane_pause(
+        &self,
+        scope: SystemScope,
+        pause: &LanePause,
+        (serial, audit): (Ulid, &AuditEntry),
+    ) -> Result<()> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let key = script.bind(LanePauseRow::key(pause.lane));
+        let row = script.bind(LanePauseRow::of(pause));
+        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
+        add_audit(&mut script, None, serial, audit);
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// Writes that a lane goes on, and who did it: 2 rows.
+    pub(in crate::modules) async fn delete_lane_pause(
+        &self,
+        scope: SystemScope,
+        lane: Lane,
+        (serial, audit): (Ulid, &AuditEntry),
+    ) -> Result<()> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let key = script.bind(LanePauseRow::key(lane));
+        script.push(format!("DELETE {key} RETURN NONE"));
+        add_audit(&mut script, None, serial, audit);
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// The lanes that are stopped: two rows at most, by their keys.
+    pub(in crate::modules) async fn lane_pauses(
+        &self,
+        scope: SystemScope,
+    ) -> Result<Vec<LanePause>> {
+        let mut script = Script::across_tenants(scope);
+        let keys = script.bind(Lane::ALL.map(LanePauseRow::key).to_vec());
+        let index = script.push(format!("SELECT * FROM {keys}"));
+        let rows: Vec<LanePauseRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(LanePauseRow::into_type).collect()
+    }
+
     /// Writes a worker's sign of life: 1 row.
     pub(in crate::modules) async fn write_worker(
         &self,
@@ -201,7 +269,7 @@ impl DispatchRepository {
     ) -> Result<()> {
         let mut script = Script::transaction_across_tenants(scope);
         let key = script.bind(WorkerRow::key(&worker.id));
-        let row = script.bind(WorkerRow::of(worker, millisecond(expires_at)));
+        let row = script.bind(WorkerRow::of(worker, millisecond(expires_at))?);
         script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
         self.db.run_retrying(&script).await?;
         Ok(())
@@ -235,7 +303,7 @@ impl DispatchRepository {
 }
 
 /// Adds what somebody did: 1 row.
-fn add_audit(script: &mut Script, tenant: &TenantId, serial: Ulid, audit: &AuditEntry) {
+fn add_audit(script: &mut Script, tenant: Option<&TenantId>, serial: Ulid, audit: &AuditEntry) {
     let row = script.bind(AuditRow::of(tenant, serial, audit));
     script.push(format!("INSERT INTO audit {row} RETURN NONE"));
 }

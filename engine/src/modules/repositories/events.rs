@@ -6,7 +6,9 @@ use super::{
     db::{Db, Script, StepError},
     inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, add_change},
     models::{EventRow, EventVersionRow, InventoryRow, NotificationRow, OldTermsRow},
-    notifications::{add_notification, add_owed, remove_notification, remove_owed},
+    notifications::{
+        add_notification, add_owed, add_schedule_change, remove_notification, remove_owed,
+    },
     waitlist::{Offers, add_offers},
 };
 use crate::{
@@ -262,7 +264,7 @@ fn add_reminder(script: &mut Script, tenant: &TenantId, step: &ReminderStep) {
     add_owed(script, step.owed.as_slice());
 }
 
-/// Adds a notification's change, guarded by the revision that was seen: 1 row.
+/// Adds a notification's change, guarded by the revision that was seen: 1 row, and at most 2 of its schedule.
 pub(in crate::modules::repositories) fn add_notification_change(
     script: &mut Script,
     tenant: &TenantId,
@@ -276,9 +278,10 @@ pub(in crate::modules::repositories) fn add_notification_change(
     let key = script.bind(NotificationRow::key(tenant, notification.id));
     let row = script.bind(NotificationRow::of(tenant, &next));
     script.push(format!(
-        "LET $told = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision)"
+        "LET $told = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN BEFORE)"
     ));
     script.push(format!(
         "IF array::len($told) = 0 {{ THROW '{NOTIFICATION_MOVED}' }}"
     ));
+    add_schedule_change(script, tenant, &next);
 }

@@ -9,14 +9,14 @@ use super::{
     inventory::NOTIFICATION_MOVED,
     models::{
         BlockProgress, BlockRow, CustomerBookingRow, FirstRecipientRow, IdRow, NotificationListRow,
-        NotificationRow, OutboxRow, TroubleRow, is_open,
+        NotificationRow, OutboxRow, ScheduleRow, TroubleRow, is_open,
     },
 };
 use crate::{
     Result,
     types::{
-        Block, BlockWrite, BookingId, Chunk, DeliveryId, EventId, NotificationId, Owed, OwedPart,
-        StoredNotification, TenantId, UserId,
+        Block, BlockWrite, BookingId, Chunk, DeliveryId, EventId, NotificationId,
+        NotificationStatus, Owed, OwedPart, StoredNotification, TenantId, TraceParent, UserId,
     },
 };
 
@@ -32,6 +32,19 @@ pub(in crate::modules) struct NotificationsRepository {
 }
 
 impl NewMails {
+    /// The same mails, each going on with the trace of what it is about.
+    pub(in crate::modules) fn traced(
+        mut self,
+        trace_of: impl Fn(BookingId) -> Option<TraceParent>,
+    ) -> Self {
+        for block in &mut self.blocks {
+            for entry in &mut block.entries {
+                entry.trace = entry.booking.and_then(&trace_of);
+            }
+        }
+        self
+    }
+
     /// Which of these mails is about which booking.
     pub(in crate::modules::repositories) fn places(
         &self,
@@ -63,7 +76,7 @@ pub(in crate::modules::repositories) fn add_mails_about(
     add_mails(script, tenant, mails)
 }
 
-/// Adds a notification and its places in the lists of its event and tenant: 3 rows.
+/// Adds a notification, its places in the lists of its event and tenant, and its schedule: 4 rows.
 pub(in crate::modules::repositories) fn add_notification(
     script: &mut Script,
     tenant: &TenantId,
@@ -75,15 +88,50 @@ pub(in crate::modules::repositories) fn add_notification(
     let listed = [event, None].map(|event| NotificationListRow::of(tenant, event, notification.id));
     let rows = script.bind(listed.to_vec());
     script.push(format!("INSERT INTO notification_list {rows} RETURN NONE"));
+    add_schedule(script, tenant, notification);
 }
 
-/// Takes a notification away that nobody was told of: 3 rows.
+/// Adds a notification's place among what has not begun to go out, if it has not: 1 row.
+fn add_schedule(script: &mut Script, tenant: &TenantId, notification: &StoredNotification) {
+    if notification.status == NotificationStatus::Scheduled {
+        let row = script.bind(ScheduleRow::of(tenant, notification));
+        script.push(format!("INSERT IGNORE INTO scheduled {row} RETURN NONE"));
+    }
+}
+
+/// Moves or takes away a notification's place among what has not begun to go out, after a statement that left the row as
+/// it was before in `$told`: 2 rows.
+pub(in crate::modules::repositories) fn add_schedule_change(
+    script: &mut Script,
+    tenant: &TenantId,
+    notification: &StoredNotification,
+) {
+    let id = script.bind(notification.id.ulid().to_string());
+    let due = script.bind(notification.due_at.as_millisecond());
+    let is_scheduled = notification.status == NotificationStatus::Scheduled;
+    let left = script.bind(!is_scheduled);
+    let scheduled = script.bind(NotificationStatus::Scheduled.as_str().to_owned());
+    // Taken away only when it is there: a fan-out changes its notification with every chunk.
+    script.push(format!(
+        "IF $told[0].status = {scheduled} AND ({left} OR $told[0].due_at != {due}) {{ \
+         DELETE type::record('scheduled', [$tenant, $told[0].due_at, {id}]) RETURN NONE }}"
+    ));
+    add_schedule(script, tenant, notification);
+}
+
+/// Takes a notification away that nobody was told of: 4 rows.
 pub(in crate::modules::repositories) fn remove_notification(
     script: &mut Script,
     tenant: &TenantId,
     event: EventId,
     notification: NotificationId,
 ) {
+    let key = script.bind(NotificationRow::key(tenant, notification));
+    let id = script.bind(notification.ulid().to_string());
+    script.push(format!("LET $gone = (SELECT VALUE due_at FROM ONLY {key})"));
+    script.push(format!(
+        "IF $gone != NONE {{ DELETE type::record('scheduled', [$tenant, $gone, {id}]) RETURN NONE }}"
+    ));
     let keys = script.bind(vec![
         NotificationRow::key(tenant, notification),
         NotificationListRow::key(tenant, Some(event), notification),
@@ -221,6 +269,30 @@ impl NotificationsRepository {
         ));
         let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.iter().map(NotificationListRow::notification).collect()
+    }
+
+    /// Notifications that have not begun to go out, the one due first before the others: up to `limit` behind one of them.
+    pub(in crate::modules) async fn list_scheduled(
+        &self,
+        tenant: &TenantId,
+        behind: Option<(Timestamp, NotificationId)>,
+        limit: u32,
+    ) -> Result<Vec<(Timestamp, NotificationId)>> {
+        let mut script = Script::of(tenant);
+        let start = match behind {
+            Some((due_at, id)) => {
+                let due_at = script.bind(due_at.as_millisecond());
+                let id = script.bind(id.ulid().to_string());
+                format!("[$tenant, {due_at}, {id}]>")
+            }
+            None => "[$tenant]".to_owned(),
+        };
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!(
+            "SELECT id FROM type::record('scheduled', {start}..[$tenant, ..]) LIMIT {limit}"
+        ));
+        let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.iter().map(ScheduleRow::place).collect()
     }
 
     /// Those of some notifications that are there, in no order; at most 101.

@@ -67,8 +67,8 @@ pub(in crate::routes) async fn open(
     };
     if request.operator {
         sign_in.count_try((None::<&TenantId>, email.as_str()), address)?;
-        engine.operators().login(login).await?;
-        let access = sign_in.keys.sign_operator()?;
+        let operator = engine.operators().login(login).await?;
+        let access = sign_in.keys.sign_operator(Some(&operator.email))?;
         return answer(&engine, &sign_in, &headers, &access, None).await;
     }
     let tenant = match request.tenant.as_deref().map(str::trim) {
@@ -137,7 +137,7 @@ pub(in crate::routes) async fn refresh(
     if caller.role() != Role::Operator {
         return Err(signed_out().into());
     }
-    let access = sign_in.keys.sign_operator()?;
+    let access = sign_in.keys.sign_operator(caller.operator_email())?;
     answer(&engine, &sign_in, &headers, &access, None).await
 }
 
@@ -179,7 +179,10 @@ async fn answer(
 async fn session_of(engine: &Engine, sign_in: &SignIn, access: &str) -> Result<SessionResponse> {
     let caller = sign_in.keys.verify_access(access)?;
     let (role, name) = match caller.role() {
-        Role::Operator => ("operator", None),
+        Role::Operator => (
+            "operator",
+            caller.operator_email().map(EmailAddress::to_string),
+        ),
         _ => {
             let user = engine.users().me(&caller).await?;
             (user.role.as_str(), Some(user.name.to_string()))

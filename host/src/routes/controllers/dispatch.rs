@@ -2,10 +2,12 @@
 
 mod responses;
 
+use std::sync::Arc;
+
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
 use boxoffice_engine::{
-    Caller, DeliveryId, DeliveryState, Engine, Error, Label, NotificationId, RetryDeliveries,
-    RetryScope,
+    Caller, DeliveryId, DeliveryState, Engine, Error, FailedFilter, Lane, NotificationId, Reason,
+    RetryDeliveries, RetryScope,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -15,16 +17,31 @@ use responses::{AuditEntryResponse, FoundResponse, ReasonGroupsResponse, Retried
 
 use super::{
     Answer, PageResponse,
+    live::Live,
     notifications::{DeliveryResponse, NotificationHeadResponse},
 };
-use crate::routes::extract::{AsCaller, AsWatcher, AtPage, Id, Json, PageParams};
+use crate::routes::extract::{
+    AsCaller, AsOperator, AsWatcher, AtFailedPage, AtPage, FailedParams, Id, Json, PageParams,
+};
 
 /// Does something to a notification.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct SteerRequest {
-    /// Why; kept in the audit. One line.
+    /// Why; kept in the audit. One line, at most 500 characters.
     #[schema(example = "wrong date in it")]
+    why: String,
+}
+
+/// Moves a notification to another time.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct MoveRequest {
+    /// When it goes out from now on (RFC 3339): at most 366 days ahead; a reminder before its event begins.
+    #[schema(format = DateTime, example = "2026-12-01T08:00:00Z")]
+    due_at: String,
+    /// Why; kept in the audit. One line, at most 500 characters.
+    #[schema(example = "earlier than the holidays")]
     why: String,
 }
 
@@ -44,7 +61,7 @@ pub(in crate::routes) struct RetryRequest {
     /// Only count what would be tried again.
     #[serde(default)]
     dry_run: bool,
-    /// Why; kept in the audit. One line.
+    /// Why; kept in the audit. One line, at most 500 characters.
     #[schema(example = "mailbox is back")]
     why: String,
 }
@@ -74,7 +91,7 @@ impl RetryRequest {
             state,
             reason: self.reason,
             dry_run: self.dry_run,
-            why: Label::parse("why", &self.why)?,
+            why: Reason::parse("why", &self.why)?,
         })
     }
 }
@@ -83,7 +100,8 @@ impl RetryRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct SearchRequest {
-    /// A customer's address or id, an event's, notification's or delivery's id, or a mail's Message-ID.
+    /// A customer's address or id, an event's, notification's or delivery's id, a mail's Message-ID, or what mail
+    /// servers' replies to failed deliveries begin with, such as `550` or `5.1.1`.
     #[schema(example = "ann@example.org")]
     text: String,
 }
@@ -96,9 +114,12 @@ pub(in crate::routes) struct SearchRequest {
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn sight(
     State(engine): State<Engine>,
+    State(live): State<Arc<Live>>,
     AsWatcher(caller): AsWatcher,
 ) -> Answer<JsonAnswer<SightResponse>> {
-    Ok(JsonAnswer(engine.dispatch().sight(&caller).await?.into()))
+    let sight = engine.dispatch().sight(&caller).await?;
+    let paces = live.newest_paces(&caller);
+    Ok(JsonAnswer(SightResponse::of(sight, paces)))
 }
 
 /// Lists the tenant's notifications, newest first
@@ -129,7 +150,7 @@ pub(in crate::routes) async fn pause(
     Id(id): Id<NotificationId>,
     Json(request): Json<SteerRequest>,
 ) -> Answer<StatusCode> {
-    let why = Label::parse("why", &request.why)?;
+    let why = Reason::parse("why", &request.why)?;
     engine.dispatch().pause(&caller, id, why).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -145,7 +166,7 @@ pub(in crate::routes) async fn resume(
     Id(id): Id<NotificationId>,
     Json(request): Json<SteerRequest>,
 ) -> Answer<StatusCode> {
-    let why = Label::parse("why", &request.why)?;
+    let why = Reason::parse("why", &request.why)?;
     engine.dispatch().resume(&caller, id, why).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -163,37 +184,134 @@ pub(in crate::routes) async fn cancel(
     Id(id): Id<NotificationId>,
     Json(request): Json<SteerRequest>,
 ) -> Answer<StatusCode> {
-    let why = Label::parse("why", &request.why)?;
+    let why = Reason::parse("why", &request.why)?;
     engine.dispatch().cancel(&caller, id, why).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Lists notifications that have not begun to go out, the one due first before the others
+///
+/// Reminders above all. Organizers see those of their own events; a page may hold fewer than its limit and still have a
+/// next one.
+#[utoipa::path(get, path = "/api/admin/schedules", tag = "dispatch", params(PageParams),
+    responses((status = 200, body = PageResponse<NotificationHeadResponse>)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn schedules(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<NotificationHeadResponse>>> {
+    let page = engine.dispatch().schedules(&caller, page).await?;
+    Ok(PageResponse::of(page, NotificationHeadResponse::from))
+}
+
+/// Sends a notification now that has not begun to go out
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/promote", tag = "dispatch", request_body = SteerRequest,
+    params(("id" = String, Path, description = "Which notification")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
+pub(in crate::routes) async fn promote(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(id): Id<NotificationId>,
+    Json(request): Json<SteerRequest>,
+) -> Answer<StatusCode> {
+    let why = Reason::parse("why", &request.why)?;
+    engine.dispatch().promote(&caller, id, why).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Moves a notification that has not begun to go out
+///
+/// It stays there until the event itself is moved.
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/move", tag = "dispatch", request_body = MoveRequest,
+    operation_id = "move",
+    params(("id" = String, Path, description = "Which notification")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
+pub(in crate::routes) async fn move_to(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(id): Id<NotificationId>,
+    Json(request): Json<MoveRequest>,
+) -> Answer<StatusCode> {
+    let why = Reason::parse("why", &request.why)?;
+    let due_at = request.due_at.parse().map_err(|_| {
+        Error::field(
+            "dueAt",
+            "Write the time as RFC 3339 has it, such as 2026-12-01T08:00:00Z.",
+        )
+    })?;
+    engine.dispatch().move_to(&caller, id, due_at, why).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Stops a lane for all tenants, by an operator
+///
+/// Within seconds no worker takes or sends anything more of it, but what is on a connection. What it owes stays owed.
+#[utoipa::path(post, path = "/api/admin/lanes/{id}/pause", tag = "dispatch", request_body = SteerRequest,
+    operation_id = "pause_lane",
+    params(("id" = String, Path, description = "`transactional` or `bulk`")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn pause_lane(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    Id(lane): Id<Lane>,
+    Json(request): Json<SteerRequest>,
+) -> Answer<StatusCode> {
+    let why = Reason::parse("why", &request.why)?;
+    engine.dispatch().pause_lane(&caller, lane, why).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets a lane go on, by an operator
+#[utoipa::path(post, path = "/api/admin/lanes/{id}/resume", tag = "dispatch", request_body = SteerRequest,
+    operation_id = "resume_lane",
+    params(("id" = String, Path, description = "`transactional` or `bulk`")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn resume_lane(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    Id(lane): Id<Lane>,
+    Json(request): Json<SteerRequest>,
+) -> Answer<StatusCode> {
+    let why = Reason::parse("why", &request.why)?;
+    engine.dispatch().resume_lane(&caller, lane, why).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Lists failed deliveries, newest notification first
-#[utoipa::path(get, path = "/api/admin/failed", tag = "dispatch", params(PageParams),
+#[utoipa::path(get, path = "/api/admin/failed", tag = "dispatch", params(PageParams, FailedParams),
     responses((status = 200, body = PageResponse<DeliveryResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn failed(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
-    AtPage(page): AtPage,
+    AtFailedPage(page, filter): AtFailedPage,
 ) -> Answer<JsonAnswer<PageResponse<DeliveryResponse>>> {
-    failed_of(&engine, &caller, None, page).await
+    failed_of(&engine, &caller, filter, page).await
 }
 
 /// Lists a notification's failed deliveries
 #[utoipa::path(get, path = "/api/admin/notifications/{id}/failed", tag = "dispatch",
-    params(("id" = String, Path, description = "Which notification"), PageParams),
+    params(("id" = String, Path, description = "Which notification"), PageParams, FailedParams),
     responses((status = 200, body = PageResponse<DeliveryResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn failed_of_notification(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(id): Id<NotificationId>,
-    AtPage(page): AtPage,
+    AtFailedPage(page, filter): AtFailedPage,
 ) -> Answer<JsonAnswer<PageResponse<DeliveryResponse>>> {
     // Somebody who may not see the notification is told so; an empty list would say that all is well.
     engine.notifications().show(&caller, id).await?;
-    failed_of(&engine, &caller, Some(id), page).await
+    let filter = FailedFilter {
+        notification: Some(id),
+        ..filter
+    };
+    failed_of(&engine, &caller, filter, page).await
 }
 
 /// Groups failed deliveries by what was said of them
@@ -240,7 +358,8 @@ pub(in crate::routes) async fn delivery(
 
 /// Finds something by what names it
 ///
-/// By key: an address, an id or a Message-ID, whole. Nothing is searched through.
+/// By key: an address, an id or a Message-ID, whole; or a reply's code, among the newest deliveries that failed. Nothing
+/// else is searched through.
 #[utoipa::path(post, path = "/api/admin/searches", tag = "dispatch", request_body = SearchRequest,
     responses((status = 200, body = FoundResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
@@ -254,12 +373,14 @@ pub(in crate::routes) async fn search(
 }
 
 /// Lists what people did about what goes out, newest first
+///
+/// An operator who names no tenant sees what operators did to the lanes.
 #[utoipa::path(get, path = "/api/admin/audit", tag = "dispatch", params(PageParams),
     responses((status = 200, body = PageResponse<AuditEntryResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn audit(
     State(engine): State<Engine>,
-    AsCaller(caller): AsCaller,
+    AsWatcher(caller): AsWatcher,
     AtPage(page): AtPage,
 ) -> Answer<JsonAnswer<PageResponse<AuditEntryResponse>>> {
     let page = engine.dispatch().audit(&caller, page).await?;
@@ -269,9 +390,9 @@ pub(in crate::routes) async fn audit(
 async fn failed_of(
     engine: &Engine,
     caller: &Caller,
-    of: Option<NotificationId>,
+    filter: FailedFilter,
     page: boxoffice_engine::PageRequest,
 ) -> Answer<JsonAnswer<PageResponse<DeliveryResponse>>> {
-    let page = engine.dispatch().failed(caller, of, page).await?;
+    let page = engine.dispatch().failed(caller, filter, page).await?;
     Ok(PageResponse::of(page, DeliveryResponse::from))
 }

@@ -1,11 +1,15 @@
 //! What is shown live: how everything stands, sampled once for all who watch the same.
 //!
 //! One task per process samples while anybody watches. Each who watches has a place for one sample, the newest: a slow
-//! reader misses some and holds up nobody.
+//! reader misses some and holds up nobody. A sample that fails, panics or takes too long is told as that, and the next one
+//! is taken all the same.
+
+mod pace;
 
 use std::{
     collections::HashMap,
     convert::Infallible,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,19 +18,27 @@ use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
-use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Role, TenantId, UserId};
-use futures::{Stream, stream};
+use boxoffice_engine::{
+    Caller, DispatchSight, Engine, Error, ErrorCode, Result, Role, TenantId, UserId,
+};
+use futures::{FutureExt as _, Stream, future::BoxFuture, stream};
+use serde_json::json;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
+pub(in crate::routes) use pace::PacesResponse;
+
 use super::{Answer, dispatch::SightResponse};
 use crate::routes::extract::AsWatcher;
+use pace::Paces;
 
 /// Between two samples.
 const EVERY: Duration = Duration::from_secs(1);
+/// How long a sample may take before it is given up: longer than a store that is busy, shorter than patience.
+const TAKES_MAX: Duration = Duration::from_secs(10);
 /// Pages that watch at the same time in one process.
 const WATCHERS_MAX: usize = 200;
 /// Different sights that are sampled at the same time, each a handful of reads a second.
@@ -45,29 +57,64 @@ struct Scope {
 
 struct Watched {
     caller: Caller,
-    newest: watch::Sender<Arc<str>>,
+    newest: watch::Sender<Option<Told>>,
 }
+
+/// What a stream says: an event of this name, or of none for a sample.
+#[derive(Debug, Clone, PartialEq)]
+struct Told {
+    event: Option<&'static str>,
+    data: Arc<str>,
+}
+
+/// Takes a sample for somebody.
+type Look = dyn Fn(Caller) -> BoxFuture<'static, Result<DispatchSight>> + Send + Sync;
 
 /// The sampler.
 pub(in crate::routes) struct Live {
-    engine: Engine,
+    look: Box<Look>,
+    every: Duration,
+    takes_max: Duration,
     stopping: CancellationToken,
     places: Arc<Semaphore>,
     watched: Mutex<HashMap<Scope, Watched>>,
+    paces: Mutex<Paces>,
 }
 
 impl Live {
     pub(in crate::routes) fn new(engine: Engine, stopping: CancellationToken) -> Arc<Self> {
-        Arc::new(Self {
-            engine,
+        let look = move |caller: Caller| {
+            let engine = engine.clone();
+            async move { engine.dispatch().sight(&caller).await }.boxed()
+        };
+        Arc::new(Self::looking(Box::new(look), EVERY, TAKES_MAX, stopping))
+    }
+
+    fn looking(
+        look: Box<Look>,
+        every: Duration,
+        takes_max: Duration,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            look,
+            every,
+            takes_max,
             stopping,
             places: Arc::new(Semaphore::new(WATCHERS_MAX)),
             watched: Mutex::default(),
-        })
+            paces: Mutex::default(),
+        }
+    }
+
+    /// How fast the lanes were just now, for operators; none while nobody watches.
+    pub(super) fn newest_paces(&self, caller: &Caller) -> Option<PacesResponse> {
+        let is_operator = caller.role() == Role::Operator;
+        is_operator.then(|| self.paces().newest().cloned())?
     }
 
     /// Lets somebody watch; starts sampling if nobody did.
-    fn watch(self: &Arc<Self>, caller: Caller) -> Result<Watcher, Error> {
+    fn watch(self: &Arc<Self>, caller: Caller) -> Result<Watcher> {
         let full = || {
             Error::new(
                 ErrorCode::Unavailable,
@@ -87,6 +134,7 @@ impl Live {
                 .user_id()
                 .filter(|_| caller.role() == Role::Organizer),
         };
+        let before = self.before(&caller);
         let mut watched = self.watched();
         if !watched.contains_key(&scope) && watched.len() >= SCOPES_MAX {
             return Err(full());
@@ -94,7 +142,7 @@ impl Live {
         let idle = watched.is_empty();
         let one = watched.entry(scope).or_insert_with(|| Watched {
             caller,
-            newest: watch::Sender::new("".into()),
+            newest: watch::Sender::new(None),
         });
         let mut newest = one.newest.subscribe();
         // What was sampled before is news to this one.
@@ -104,6 +152,7 @@ impl Live {
             tokio::spawn(async move { live.sample().await });
         }
         Ok(Watcher {
+            before,
             newest,
             stopping: self.stopping.clone(),
             until: Instant::now() + LASTS,
@@ -111,8 +160,21 @@ impl Live {
         })
     }
 
+    /// How fast the lanes were in the last minutes, for those who may know: what a chart begins with.
+    fn before(&self, caller: &Caller) -> Option<Told> {
+        if caller.role() != Role::Operator {
+            return None;
+        }
+        let data = serde_json::to_string(self.paces().all()).ok()?;
+        Some(Told {
+            event: Some("paces"),
+            data: data.into(),
+        })
+    }
+
     /// Samples until nobody watches.
     async fn sample(&self) {
+        let _ended = Ended(self);
         while !self.stopping.is_cancelled() {
             let callers: Vec<(Scope, Caller)> = {
                 let mut watched = self.watched();
@@ -125,59 +187,107 @@ impl Live {
                     .collect()
             };
             for (scope, caller) in callers {
-                let sight = self.engine.dispatch().sight(&caller).await;
-                let text =
-                    match sight.map(|sight| serde_json::to_string(&SightResponse::from(sight))) {
-                        Ok(Ok(text)) => text,
-                        Ok(Err(error)) => {
-                            tracing::error!(%error, "a sample could not be written as JSON");
-                            continue;
-                        }
-                        Err(error) => {
-                            tracing::warn!(error = ?error, "sampling failed; trying again");
-                            continue;
-                        }
-                    };
+                let told = self.take(caller).await;
                 if let Some(one) = self.watched().get(&scope) {
-                    one.newest.send_replace(text.into());
+                    one.newest.send_replace(Some(told));
                 }
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(self.every).await;
         }
         self.watched().clear();
+    }
+
+    /// Takes one sample, whatever comes of it.
+    async fn take(&self, caller: Caller) -> Told {
+        let is_operator = caller.role() == Role::Operator;
+        // Within the guard also what is done before the first wait.
+        let taken = AssertUnwindSafe(async { (self.look)(caller).await }).catch_unwind();
+        let detail = match tokio::time::timeout(self.takes_max, taken).await {
+            Ok(Ok(Ok(sight))) => {
+                self.paces().take(sight.at, &sight.workers);
+                let paces = is_operator.then(|| self.paces().newest().cloned());
+                match serde_json::to_string(&SightResponse::of(sight, paces.flatten())) {
+                    Ok(text) => {
+                        return Told {
+                            event: None,
+                            data: text.into(),
+                        };
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "a sample could not be written as JSON");
+                        "A sample could not be written.".to_owned()
+                    }
+                }
+            }
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(error = ?error, "sampling failed; trying again");
+                error.detail().to_owned()
+            }
+            Ok(Err(_panic)) => {
+                tracing::error!("sampling panicked; going on");
+                "Looking at it failed inside the server; its log says more.".to_owned()
+            }
+            Err(_) => {
+                tracing::warn!("sampling took too long; trying again");
+                "The database does not answer in time.".to_owned()
+            }
+        };
+        Told {
+            event: Some("failing"),
+            data: json!({ "detail": detail }).to_string().into(),
+        }
     }
 
     fn watched(&self) -> MutexGuard<'_, HashMap<Scope, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn paces(&self) -> MutexGuard<'_, Paces> {
+        self.paces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the streams of a sampler that panicked between samples: their pages ask again, and that starts another.
+struct Ended<'a>(&'a Live);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.watched().clear();
+        }
+    }
 }
 
 /// Somebody who watches.
 struct Watcher {
-    newest: watch::Receiver<Arc<str>>,
+    before: Option<Told>,
+    newest: watch::Receiver<Option<Told>>,
     stopping: CancellationToken,
     until: Instant,
     _place: OwnedSemaphorePermit,
 }
 
 impl Watcher {
-    /// The next sample; none when it is over.
-    async fn next(&mut self) -> Option<Arc<str>> {
+    /// What is told next; none when it is over.
+    async fn next(&mut self) -> Option<Told> {
+        if let Some(before) = self.before.take() {
+            return Some(before);
+        }
         loop {
             tokio::select! {
                 () = self.stopping.cancelled() => return None,
                 () = tokio::time::sleep_until(self.until) => return None,
                 changed = self.newest.changed() => changed.ok()?,
             }
-            let newest = self.newest.borrow_and_update().clone();
-            if !newest.is_empty() {
+            if let Some(newest) = self.newest.borrow_and_update().clone() {
                 return Some(newest);
             }
         }
     }
 }
 
-/// Streams samples (text/event-stream): each `data` is what `GET /api/admin/sight` answers.
+/// Streams samples (text/event-stream): each `data` is what `GET /api/admin/sight` answers. An event `paces` comes first
+/// for operators, with how fast the lanes were in the last minutes; `failing` says why there is no sample just now.
 pub(in crate::routes) async fn stream(
     State(live): State<Arc<Live>>,
     AsWatcher(caller): AsWatcher,
@@ -187,8 +297,121 @@ pub(in crate::routes) async fn stream(
     engine.dispatch().require_may_look(&caller)?;
     let watcher = live.watch(caller)?;
     let samples = stream::unfold(watcher, async |mut watcher| {
-        let sample = watcher.next().await?;
-        Some((Ok(Event::default().data(&*sample)), watcher))
+        let told = watcher.next().await?;
+        let event = Event::default().data(&*told.data);
+        let event = match told.event {
+            Some(name) => event.event(name),
+            None => event,
+        };
+        Some((Ok(event), watcher))
     });
     Ok(Sse::new(samples).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn sight() -> DispatchSight {
+        DispatchSight {
+            at: jiff::Timestamp::now(),
+            lanes: None,
+            health: None,
+            workers: Vec::new(),
+            paused_lanes: Vec::new(),
+            dead: 7,
+            unknown: 0,
+            is_cut: false,
+            active: Vec::new(),
+        }
+    }
+
+    /// A sampler whose looks go one wrong way after the other before they go right.
+    fn troubled() -> (Arc<Live>, Arc<AtomicU32>) {
+        let looks = Arc::new(AtomicU32::new(0));
+        let counted = looks.clone();
+        let look = move |_: Caller| {
+            let look = counted.fetch_add(1, Ordering::SeqCst);
+            assert!(look != 0, "a panic before the first wait");
+            async move {
+                match look {
+                    1 => panic!("a panic while looking"),
+                    2 => Err(Error::new(ErrorCode::Unavailable, "The database is away.")),
+                    3 => std::future::pending().await,
+                    _ => Ok(sight()),
+                }
+            }
+            .boxed()
+        };
+        let (every, takes_max) = (Duration::from_millis(20), Duration::from_millis(200));
+        let stopping = CancellationToken::new();
+        let live = Live::looking(Box::new(look), every, takes_max, stopping);
+        (Arc::new(live), looks)
+    }
+
+    #[tokio::test]
+    async fn a_sampler_outlives_its_samples_and_ends_with_its_watchers() {
+        let (live, looks) = troubled();
+        let mut watcher = live.watch(Caller::operator()).unwrap();
+        let mut told = Vec::new();
+        let watching = async {
+            loop {
+                let one = watcher.next().await.expect("the stream goes on");
+                let is_sample = one.event.is_none();
+                told.push(one);
+                if is_sample {
+                    return;
+                }
+            }
+        };
+        let patience = Duration::from_secs(30);
+        tokio::time::timeout(patience, watching).await.unwrap();
+        assert_eq!(told[0].event, Some("paces"));
+        let failures: Vec<&str> = told
+            .iter()
+            .filter(|one| one.event == Some("failing"))
+            .map(|one| &*one.data)
+            .collect();
+        assert!(
+            failures
+                .iter()
+                .any(|data| data.contains("The database is away.")),
+            "{failures:?}"
+        );
+        assert!(
+            failures.iter().all(|data| !data.contains("a panic")),
+            "{failures:?}"
+        );
+        let sample: serde_json::Value = serde_json::from_str(&told.last().unwrap().data).unwrap();
+        assert_eq!(sample["dead"], 7);
+        assert!(sample["paces"]["lanes"].is_array(), "{sample}");
+
+        // A second one sees the newest at once, and keeps it going; then nobody looks.
+        let mut second = live.watch(Caller::operator()).unwrap();
+        drop(watcher);
+        assert_eq!(second.next().await.unwrap().event, Some("paces"));
+        assert_eq!(second.next().await.unwrap().event, None);
+        drop(second);
+        let ended = async {
+            while !live.watched().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(patience, ended).await.unwrap();
+        let looked = looks.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(
+            looks.load(Ordering::SeqCst),
+            looked,
+            "nobody watches, nobody looks"
+        );
+
+        // And starts again with the next one.
+        let mut third = live.watch(Caller::operator()).unwrap();
+        third.next().await.unwrap();
+        let sample = tokio::time::timeout(patience, third.next()).await.unwrap();
+        assert_eq!(sample.unwrap().event, None);
+    }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Answer, PageResponse};
-use crate::routes::extract::{AsCaller, AtPage, Id, PageParams};
+use crate::routes::extract::{AsCaller, AtPage, AtStatePage, Id, PageParams, StateParams};
 
 /// The notification that a change caused.
 #[derive(Debug, Serialize, ToSchema)]
@@ -263,19 +263,28 @@ pub(in crate::routes) async fn show(
 
 /// Lists a notification's deliveries in customer order
 #[utoipa::path(get, path = "/api/notifications/{id}/deliveries", tag = "notifications",
-    params(("id" = String, Path, description = "Which notification"), PageParams),
+    params(("id" = String, Path, description = "Which notification"), PageParams, StateParams),
     responses((status = 200, body = PageResponse<DeliveryResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn deliveries(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(notification): Id<NotificationId>,
-    AtPage(page): AtPage,
+    AtStatePage(page, state): AtStatePage,
 ) -> Answer<Json<PageResponse<DeliveryResponse>>> {
-    let page = engine
-        .notifications()
-        .deliveries(&caller, notification, page)
-        .await?;
+    let notifications = engine.notifications();
+    let page = match state {
+        Some(state) => {
+            notifications
+                .deliveries_in_state(&caller, notification, state, page)
+                .await?
+        }
+        None => {
+            notifications
+                .deliveries(&caller, notification, page)
+                .await?
+        }
+    };
     Ok(PageResponse::of(page, DeliveryResponse::from))
 }
 

@@ -114,8 +114,8 @@ pub(in crate::routes) async fn login(
 ) -> Answer<JsonAnswer<OperatorTokenResponse>> {
     let command: Login = request.command()?;
     sign_in.count_try((None::<&str>, command.email.as_str()), address)?;
-    engine.operators().login(command).await?;
-    let token = sign_in.keys.sign_operator()?;
+    let operator = engine.operators().login(command).await?;
+    let token = sign_in.keys.sign_operator(Some(&operator.email))?;
     Ok(JsonAnswer(OperatorTokenResponse {
         token,
         expires_in_seconds: ACCESS_TOKEN_LIFE.as_secs(),

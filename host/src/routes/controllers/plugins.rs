@@ -26,8 +26,8 @@ pub(in crate::routes) use requests::{
 };
 use requests::{config_text, event_of};
 pub(in crate::routes) use responses::{
-    DecisionResponse, DryRunResponse, PluginLogResponse, PluginMetricsResponse, PluginSetResponse,
-    PluginVersionResponse, ReplayResponse,
+    DecisionResponse, DryRunResponse, PluginLogResponse, PluginMetricsResponse,
+    PluginOverviewResponse, PluginSetResponse, PluginVersionResponse, ReplayResponse,
 };
 
 const WASM: &str = "application/wasm";
@@ -238,6 +238,20 @@ pub(in crate::routes) async fn logs(
     Ok(JsonAnswer(PluginLogResponse {
         items: entries.into_iter().map(Into::into).collect(),
     }))
+}
+
+/// Lists how all plugins in use fare, by name
+///
+/// For the dashboard: what `GET /api/plugins/{id}/metrics` says of each.
+#[utoipa::path(get, path = "/api/admin/plugins", tag = "plugins",
+    responses((status = 200, body = PluginOverviewResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn overview(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+) -> Answer<JsonAnswer<PluginOverviewResponse>> {
+    let overview = engine.plugins().overview(&caller).await?;
+    Ok(JsonAnswer(overview.into()))
 }
 
 /// Shows how a plugin in use fares: quarantine, and calls as this host process counted them

@@ -223,7 +223,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let door = Arc::<Door>::from_ref(state);
         match door.recognised(parts, None).await? {
-            Some(caller) if caller.role() == Role::Operator => Ok(Self(Caller::operator())),
+            Some(caller) if caller.role() == Role::Operator => Ok(Self(caller.outside_tenants())),
             Some(_) => {
                 Err(Error::forbidden("Only an operator of this installation may do this.").into())
             }

@@ -6,7 +6,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use boxoffice_engine::{Error, ErrorCode, PageRequest, Result};
+use boxoffice_engine::{
+    DeliveryState, Error, ErrorCode, FailedFilter, PageRequest, ReplyCode, Result,
+};
 use utoipa::IntoParams;
 
 use crate::routes::controllers::problem::Problem;
@@ -37,6 +39,76 @@ impl<S: Send + Sync> FromRequestParts<S> for AtPage {
     }
 }
 
+/// The parameters of a list of failed deliveries.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what is read by name")]
+pub(in crate::routes) struct FailedParams {
+    /// `dead` or `unknown`; both without it.
+    state: Option<String>,
+    /// What the mail server's reply begins with, such as `550`, `5` or `5.1.1`.
+    code: Option<String>,
+}
+
+/// The parameter of a list of deliveries.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what is read by name")]
+pub(in crate::routes) struct StateParams {
+    /// Only those in this state: `queued`, `sending`, `sent`, `deferred`, `dead`, `suppressed` or `unknown`. A page may
+    /// then hold fewer than its limit, or none, and still have a next one.
+    state: Option<String>,
+}
+
+/// Which page of failed deliveries is asked for, and which of them.
+#[derive(Debug)]
+pub(in crate::routes) struct AtFailedPage(
+    pub(in crate::routes) PageRequest,
+    pub(in crate::routes) FailedFilter,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for AtFailedPage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (page, [state, code]) = page_with(&parts.uri, ["state", "code"])?;
+        let filter = FailedFilter {
+            notification: None,
+            state: state
+                .map(|state| match state.parse() {
+                    Ok(state @ (DeliveryState::Dead | DeliveryState::Unknown)) => Ok(state),
+                    _ => Err(Error::field("state", "It is `dead` or `unknown`.")),
+                })
+                .transpose()?,
+            code: code
+                .map(|code| ReplyCode::parse("code", &code))
+                .transpose()?,
+        };
+        Ok(Self(page, filter))
+    }
+}
+
+/// Which page of deliveries is asked for, and in which state.
+#[derive(Debug)]
+pub(in crate::routes) struct AtStatePage(
+    pub(in crate::routes) PageRequest,
+    pub(in crate::routes) Option<DeliveryState>,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for AtStatePage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (page, [state]) = page_with(&parts.uri, ["state"])?;
+        let known = |state: String| {
+            let rule =
+                "It is `queued`, `sending`, `sent`, `deferred`, `dead`, `suppressed` or `unknown`.";
+            state.parse().map_err(|_| Error::field("state", rule))
+        };
+        Ok(Self(page, state.map(known).transpose()?))
+    }
+}
+
 /// Refuses any query, for routes that take none: a parameter without effect misleads.
 pub(in crate::routes) async fn refuse_query(request: Request, next: Next) -> Response {
     match pairs_of(request.uri()) {
@@ -49,7 +121,17 @@ pub(in crate::routes) async fn refuse_query(request: Request, next: Next) -> Res
 }
 
 fn page_of(uri: &Uri) -> Result<PageRequest> {
+    let (page, []) = page_with(uri, [])?;
+    Ok(page)
+}
+
+/// A page, and the values of parameters that its list takes besides.
+fn page_with<const N: usize>(
+    uri: &Uri,
+    names: [&str; N],
+) -> Result<(PageRequest, [Option<String>; N])> {
     let mut params = PageParams::default();
+    let mut others = [const { None }; N];
     for (name, value) in pairs_of(uri)? {
         let twice = match name.as_str() {
             "cursor" if value.len() > CURSOR_BYTES_MAX => {
@@ -65,13 +147,16 @@ fn page_of(uri: &Uri) -> Result<PageRequest> {
                     .map_err(|_| Error::field("limit", "A page holds 1 to 100 items."))?;
                 params.limit.replace(limit).is_some()
             }
-            other => return Err(unknown(other)),
+            other => match names.iter().position(|known| *known == other) {
+                Some(index) => others[index].replace(value).is_some(),
+                None => return Err(unknown(other)),
+            },
         };
         if twice {
             return Err(Error::field(name, "Send this parameter once."));
         }
     }
-    PageRequest::parse(params.cursor, params.limit)
+    Ok((PageRequest::parse(params.cursor, params.limit)?, others))
 }
 
 fn pairs_of(uri: &Uri) -> Result<Vec<(String, String)>> {

@@ -78,6 +78,7 @@ pub(super) enum Thing {
     Tenant,
     User,
     Delivery,
+    Lane,
 }
 
 const fn row(
@@ -164,6 +165,7 @@ impl World {
             Thing::Tenant => "north".to_owned(),
             Thing::User => self.north.customer.id.clone(),
             Thing::Delivery => self.north.delivery.clone(),
+            Thing::Lane => "bulk".to_owned(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The load program: figures that anybody can measure again, against any URL.
 //!
 //! Over HTTP: `bookings` books hot events, `race` lets a crowd run for the last tickets, `route` asks for next to
-//! nothing, `fanout` changes an event that many booked and waits until all were told. They need a host where organizers
+//! nothing, `fanout` changes an event that many booked and waits until all were told, `dashboards` looks on. They need a host where organizers
 //! may register, as with `boxoffice dev`. In this process: `ceiling` books without HTTP, `mails` fans out with or without
 //! words and SMTP, `plugins` calls components and books with policies. `smtp-sink` is a mail server that takes everything and keeps nothing. Each prints one JSON object to
 //! stdout. Rates per second depend on the machine and on what else runs there; successes per CPU-second of the server
@@ -13,6 +13,7 @@
 mod bookings;
 mod ceiling;
 mod cpu;
+mod dashboards;
 mod drive;
 mod fanout;
 mod mails;
@@ -52,6 +53,8 @@ enum Mode {
     Fanout(fanout::FanoutArguments),
     /// Fans out in this process, with as many parts as asked for.
     Mails(mails::MailsArguments),
+    /// Opens dashboards, and asks what they cost while something else goes on.
+    Dashboards(dashboards::DashboardsArguments),
     /// Calls plugins, and books with policies, in this process.
     Plugins(plugins::PluginsArguments),
     /// Takes every mail and forgets it.
@@ -81,6 +84,7 @@ async fn main() -> anyhow::Result<()> {
         Mode::Ceiling(arguments) => ceiling::run(arguments).await?,
         Mode::Fanout(arguments) => fanout::run(arguments).await?,
         Mode::Mails(arguments) => mails::run(arguments).await?,
+        Mode::Dashboards(arguments) => dashboards::run(arguments).await?,
         Mode::Plugins(arguments) => plugins::run(arguments).await?,
         Mode::SmtpSink(arguments) => sink::run(arguments).await?,
     };

@@ -14,7 +14,7 @@ use crate::{
     Error, Result,
     types::{
         Attempt, Block, BookingId, Claim, DeliveryState, Entry, EventId, NotificationId, TenantId,
-        UserId,
+        TraceParent, UserId,
     },
 };
 
@@ -26,6 +26,8 @@ pub(in crate::modules::repositories) struct BlockRow {
     created_at: i64,
     /// For each delivery its customer, or `CUSTOMER.SERIAL` of the booking it is about; blanks between.
     recipients: String,
+    /// For each delivery where its trace is, or `-`, blanks between; one for all if it is the same; none without any.
+    traces: Option<String>,
     revision: i64,
     states: String,
     notes: Option<String>,
@@ -112,6 +114,7 @@ impl BlockRow {
             event: block.event.map(|event| event.ulid().to_string()),
             created_at: millisecond(block.created_at),
             recipients: recipients.join(" "),
+            traces: traces_text(&block.entries),
             revision: progress.revision,
             states: progress.states,
             notes: progress.notes,
@@ -132,6 +135,9 @@ impl BlockRow {
             .zip(self.states.chars())
             .map(|(recipient, state)| entry(event, recipient, state))
             .collect::<Result<Vec<_>>>()?;
+        if let Some(traces) = &self.traces {
+            read_traces(traces, &mut entries);
+        }
         if let Some(notes) = &self.notes {
             let notes: Vec<Note> = serde_json::from_str(notes).map_err(Error::internal)?;
             for Note(index, attempts, lost, ever_unknown, next_at, reason, at, earlier) in notes {
@@ -172,6 +178,7 @@ impl BlockProgress {
                 let plain = Entry::queued(entry.customer, entry.booking);
                 let plain = Entry {
                     state: entry.state,
+                    trace: entry.trace.clone(),
                     ..plain
                 };
                 plain != **entry
@@ -205,6 +212,37 @@ impl BlockProgress {
             claim: block.claim.as_ref().map(|claim| claim.holder.clone()),
             claims: block.claims,
         })
+    }
+}
+
+/// What a row says of its deliveries' traces.
+fn traces_text(entries: &[Entry]) -> Option<String> {
+    let first = entries.first()?.trace.as_ref();
+    if entries.iter().all(|entry| entry.trace.as_ref() == first) {
+        return first.map(TraceParent::to_string);
+    }
+    let each = entries.iter().map(|entry| match &entry.trace {
+        Some(trace) => trace.as_str(),
+        None => "-",
+    });
+    Some(each.collect::<Vec<_>>().join(" "))
+}
+
+fn read_traces(text: &str, entries: &mut [Entry]) {
+    // What cannot be read is a trace less, and no damage.
+    let mut traces = text.split(' ').map(|one| one.parse::<TraceParent>().ok());
+    match text.contains(' ') {
+        true => {
+            for (entry, trace) in entries.iter_mut().zip(traces) {
+                entry.trace = trace;
+            }
+        }
+        false => {
+            let all = traces.next().flatten();
+            entries
+                .iter_mut()
+                .for_each(|entry| entry.trace.clone_from(&all));
+        }
     }
 }
 
@@ -333,6 +371,31 @@ mod tests {
         let row = BlockRow::of(&tenant, &block).unwrap();
         assert_eq!(row.states, "qdUq");
         assert_eq!(row.into_type().unwrap(), block);
+    }
+
+    #[test]
+    fn traces_come_back_whether_all_have_one_or_each_its_own() {
+        let tenant = TenantId::parse("north").unwrap();
+        let trace = |number: u32| -> Option<TraceParent> {
+            format!("00-{number:032x}-{number:016x}-01").parse().ok()
+        };
+        for traces in [
+            [trace(1), trace(1), trace(1)],
+            [trace(1), None, trace(3)],
+            [None, None, trace(3)],
+            [None, None, None],
+        ] {
+            let entry = |(number, trace): (u128, Option<TraceParent>)| Entry {
+                trace,
+                ..Entry::queued(UserId::from_ulid(Ulid::from(number)), None)
+            };
+            let block = block((1..).zip(traces.clone()).map(entry).collect());
+            let row = BlockRow::of(&tenant, &block).unwrap();
+            assert_eq!(row.notes, None, "a trace is nothing that changes");
+            let is_short = row.traces.as_ref().is_none_or(|text| text.len() < 3 * 56);
+            assert!(is_short, "{:?}", row.traces);
+            assert_eq!(row.into_type().unwrap(), block);
+        }
     }
 
     #[test]

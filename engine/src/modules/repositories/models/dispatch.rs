@@ -1,12 +1,16 @@
 //! The rows of what failed, of what people did about it, and of worker processes.
 
+use serde::{Deserialize, Serialize};
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
 use super::keys::{at_millisecond, key_number, key_text, key_ulid, millisecond, record};
 use crate::{
     Error, Result,
-    types::{AuditEntry, Block, DeliveryState, MailCounts, NotificationId, TenantId, WorkerSight},
+    types::{
+        AuditEntry, Block, DeliveryState, DurationCounts, Lane, LaneCounts, LanePause, MailCounts,
+        NotificationId, TenantId, WorkerSight,
+    },
 };
 
 /// A block with deliveries that failed: dead, or perhaps sent. Newest notification first.
@@ -72,8 +76,11 @@ pub(in crate::modules::repositories) struct AuditRow {
 }
 
 impl AuditRow {
+    /// Stands for the tenant where something was done outside all of them; no tenant has an empty name.
+    pub(in crate::modules::repositories) const OUTSIDE: &str = "";
+
     pub(in crate::modules::repositories) fn of(
-        tenant: &TenantId,
+        tenant: Option<&TenantId>,
         serial: Ulid,
         entry: &AuditEntry,
     ) -> Self {
@@ -81,7 +88,7 @@ impl AuditRow {
             id: record(
                 "audit",
                 [
-                    Value::String(tenant.as_str().to_owned()),
+                    Value::String(tenant.map_or(Self::OUTSIDE, TenantId::as_str).to_owned()),
                     Value::String(Self::place(serial)),
                 ],
             ),
@@ -112,6 +119,39 @@ impl AuditRow {
     }
 }
 
+/// A lane that is stopped.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct LanePauseRow {
+    id: RecordId,
+    at: i64,
+    who: String,
+    why: String,
+}
+
+impl LanePauseRow {
+    pub(in crate::modules::repositories) fn key(lane: Lane) -> RecordId {
+        record("lane_pause", [Value::String(lane.as_str().to_owned())])
+    }
+
+    pub(in crate::modules::repositories) fn of(pause: &LanePause) -> Self {
+        Self {
+            id: Self::key(pause.lane),
+            at: millisecond(pause.at),
+            who: pause.who.clone().unwrap_or_default(),
+            why: pause.why.clone().unwrap_or_default(),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<LanePause> {
+        Ok(LanePause {
+            lane: key_text(&self.id, 0)?.parse()?,
+            at: at_millisecond(self.at)?,
+            who: Some(self.who),
+            why: Some(self.why),
+        })
+    }
+}
+
 /// A worker process, as it last said.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct WorkerRow {
@@ -123,6 +163,8 @@ pub(in crate::modules::repositories) struct WorkerRow {
     refused: u64,
     deferred: u64,
     unknown: u64,
+    /// A JSON list of [`LaneText`]s.
+    lanes: Option<String>,
 }
 
 impl WorkerRow {
@@ -130,8 +172,12 @@ impl WorkerRow {
         record("worker_process", [Value::String(id.to_owned())])
     }
 
-    pub(in crate::modules::repositories) fn of(worker: &WorkerSight, expires_at: i64) -> Self {
-        Self {
+    pub(in crate::modules::repositories) fn of(
+        worker: &WorkerSight,
+        expires_at: i64,
+    ) -> Result<Self> {
+        let lanes: Vec<LaneText> = worker.lanes.iter().map(LaneText::of).collect();
+        Ok(Self {
             id: Self::key(&worker.id),
             started_at: millisecond(worker.started_at),
             at: millisecond(worker.at),
@@ -140,11 +186,17 @@ impl WorkerRow {
             refused: worker.mails.refused,
             deferred: worker.mails.deferred,
             unknown: worker.mails.unknown,
-        }
+            lanes: Some(serde_json::to_string(&lanes).map_err(Error::internal)?),
+        })
     }
 
     pub(in crate::modules::repositories) fn into_type(self) -> Result<WorkerSight> {
+        let lanes = self.lanes.as_deref().unwrap_or("[]");
+        // Another version's may look otherwise: it is shown without them.
+        let lanes: Vec<LaneText> = serde_json::from_str(lanes).unwrap_or_default();
+        let lanes = lanes.into_iter().map(LaneText::into_type);
         Ok(WorkerSight {
+            lanes: lanes.collect::<Option<_>>().unwrap_or_default(),
             id: key_text(&self.id, 0)?.to_owned(),
             started_at: at_millisecond(self.started_at)?,
             at: at_millisecond(self.at)?,
@@ -155,6 +207,61 @@ impl WorkerRow {
                 deferred: self.deferred,
                 unknown: self.unknown,
             },
+        })
+    }
+}
+
+/// What a worker counted of a lane: its name; mails sent, refused, deferred, unknown; tasks fetched; then by class, with
+/// their sums in microseconds, how long mails waited and how long sending them took.
+#[derive(Serialize, Deserialize)]
+struct LaneText(String, [u64; 4], u64, Vec<u64>, u64, Vec<u64>, u64);
+
+impl LaneText {
+    fn of(counts: &LaneCounts) -> Self {
+        let mails = &counts.mails;
+        Self(
+            counts.lane.as_str().to_owned(),
+            [mails.sent, mails.refused, mails.deferred, mails.unknown],
+            counts.fetched,
+            counts.waiting.classes.clone(),
+            counts.waiting.sum_microseconds,
+            counts.sending.classes.clone(),
+            counts.sending.sum_microseconds,
+        )
+    }
+
+    /// None if it was counted in other classes.
+    fn into_type(self) -> Option<LaneCounts> {
+        let Self(
+            lane,
+            [sent, refused, deferred, unknown],
+            fetched,
+            waiting,
+            waited,
+            sending,
+            sent_in,
+        ) = self;
+        let classes = DurationCounts::default().classes.len();
+        if waiting.len() != classes || sending.len() != classes {
+            return None;
+        }
+        Some(LaneCounts {
+            lane: Lane::ALL.into_iter().find(|own| own.as_str() == lane)?,
+            mails: MailCounts {
+                sent,
+                refused,
+                deferred,
+                unknown,
+            },
+            waiting: DurationCounts {
+                classes: waiting,
+                sum_microseconds: waited,
+            },
+            sending: DurationCounts {
+                classes: sending,
+                sum_microseconds: sent_in,
+            },
+            fetched,
         })
     }
 }

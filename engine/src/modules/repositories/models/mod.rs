@@ -28,7 +28,9 @@ pub(in crate::modules::repositories) use bookings::{
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use check_ins::CheckInRow;
-pub(in crate::modules::repositories) use dispatch::{AuditRow, TroubleRow, WorkerRow};
+pub(in crate::modules::repositories) use dispatch::{
+    AuditRow, LanePauseRow, TroubleRow, WorkerRow,
+};
 pub(in crate::modules::repositories) use events::{
     EventRow, EventVersionRow, InventoryRow, OldTermsRow,
 };
@@ -37,7 +39,7 @@ pub(in crate::modules::repositories) use keys::{
     IdRow, at_millisecond, key_number, key_text, key_ulid, millisecond, newest_first_key, record,
 };
 pub(in crate::modules::repositories) use notifications::{
-    NotificationListRow, NotificationRow, OutboxRow,
+    NotificationListRow, NotificationRow, OutboxRow, ScheduleRow,
 };
 pub(in crate::modules::repositories) use plugins::{
     PluginChunkRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow, PluginSetVersionRow,

@@ -1,5 +1,6 @@
 //! The rows of notifications and of the outbox.
 
+use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
@@ -34,6 +35,8 @@ pub(in crate::modules::repositories) struct NotificationRow {
     reopened: Option<u64>,
     /// Whether its recipients may have been told before the store was restored.
     doubtful: Option<bool>,
+    /// Where the trace of the request is that caused it.
+    trace: Option<String>,
 }
 
 impl NotificationRow {
@@ -73,6 +76,7 @@ impl NotificationRow {
             paused: notification.is_paused.then_some(true),
             reopened: (notification.reopened > 0).then_some(notification.reopened),
             doubtful: notification.is_doubtful.then_some(true),
+            trace: notification.trace.as_ref().map(ToString::to_string),
         }
     }
 
@@ -99,6 +103,7 @@ impl NotificationRow {
             is_paused: self.paused.unwrap_or(false),
             reopened: self.reopened.unwrap_or(0),
             is_doubtful: self.doubtful.unwrap_or(false),
+            trace: self.trace.and_then(|trace| trace.parse().ok()),
         })
     }
 }
@@ -151,6 +156,38 @@ impl NotificationListRow {
     pub(in crate::modules::repositories) fn notification(row: &IdRow) -> Result<NotificationId> {
         let Ulid(turned) = key_ulid(row.id(), 2)?;
         Ok(NotificationId::from_ulid(Ulid(!turned)))
+    }
+}
+
+/// A notification that has not begun to go out, under the time it is due.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct ScheduleRow {
+    id: RecordId,
+}
+
+impl ScheduleRow {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        notification: &StoredNotification,
+    ) -> Self {
+        Self {
+            id: record(
+                "scheduled",
+                [
+                    Value::String(tenant.as_str().to_owned()),
+                    Value::from_t(millisecond(notification.due_at)),
+                    ulid_key(notification.id.ulid()),
+                ],
+            ),
+        }
+    }
+
+    /// When it is due, and which.
+    pub(in crate::modules::repositories) fn place(
+        row: &IdRow,
+    ) -> Result<(Timestamp, NotificationId)> {
+        let due_at = at_millisecond(key_number(row.id(), 1)?)?;
+        Ok((due_at, NotificationId::from_ulid(key_ulid(row.id(), 2)?)))
     }
 }
 

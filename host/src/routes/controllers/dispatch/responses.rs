@@ -1,14 +1,16 @@
 //! The JSON of what goes out.
 
 use boxoffice_engine::{
-    AuditEntry, DispatchSight, Found, LaneSight, ReasonGroup, ReasonGroups, Retried, WorkerSight,
+    AuditEntry, DispatchSight, Found, LanePause, LaneSight, PartHealth, ReasonGroup, ReasonGroups,
+    Retried, SystemHealth, WorkerSight,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::notifications::{
-    DeliveryResponse, NotificationHeadResponse, NotificationResponse,
+use super::super::{
+    live::PacesResponse,
+    notifications::{DeliveryResponse, NotificationHeadResponse, NotificationResponse},
 };
 
 /// How a lane stands.
@@ -85,6 +87,71 @@ impl From<WorkerSight> for WorkerResponse {
     }
 }
 
+/// A lane that an operator has stopped, for all tenants.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct LanePauseResponse {
+    /// `transactional` or `bulk`.
+    #[schema(example = "bulk")]
+    lane: &'static str,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// Who stopped it; null for those who are no operators.
+    who: Option<String>,
+    /// Why, in their words; null for those who are no operators.
+    why: Option<String>,
+}
+
+impl From<LanePause> for LanePauseResponse {
+    fn from(pause: LanePause) -> Self {
+        Self {
+            lane: pause.lane.as_str(),
+            at: pause.at,
+            who: pause.who,
+            why: pause.why,
+        }
+    }
+}
+
+/// Whether something answers that everything rests on.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct PartHealthResponse {
+    /// Whether it answered in time.
+    answers: bool,
+    /// How long that took, in milliseconds.
+    took_millis: f64,
+}
+
+impl From<PartHealth> for PartHealthResponse {
+    fn from(health: PartHealth) -> Self {
+        Self {
+            answers: health.answers,
+            took_millis: health.took.as_secs_f64() * 1e3,
+        }
+    }
+}
+
+/// Whether the installation's own parts answer this host.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct SystemHealthResponse {
+    /// The database.
+    database: PartHealthResponse,
+    /// The queue: embedded, or a broker.
+    queue: PartHealthResponse,
+}
+
+impl From<SystemHealth> for SystemHealthResponse {
+    fn from(health: SystemHealth) -> Self {
+        Self {
+            database: health.database.into(),
+            queue: health.queue.into(),
+        }
+    }
+}
+
 /// How everything stands that the caller may see.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -94,6 +161,13 @@ pub(in crate::routes) struct SightResponse {
     at: Timestamp,
     /// The lanes, which all tenants share; null for those who are no operators.
     lanes: Option<Vec<LaneResponse>>,
+    /// Lanes that an operator has stopped.
+    paused_lanes: Vec<LanePauseResponse>,
+    /// Whether database and queue answer; null for those who are no operators.
+    health: Option<SystemHealthResponse>,
+    /// How fast the lanes were just now; null for those who are no operators, and while nobody watches this host's
+    /// dashboard.
+    paces: Option<PacesResponse>,
     /// Worker processes, the newest first.
     workers: Vec<WorkerResponse>,
     /// Deliveries that were given up.
@@ -106,13 +180,16 @@ pub(in crate::routes) struct SightResponse {
     active: Vec<NotificationResponse>,
 }
 
-impl From<DispatchSight> for SightResponse {
-    fn from(sight: DispatchSight) -> Self {
+impl SightResponse {
+    pub(in super::super) fn of(sight: DispatchSight, paces: Option<PacesResponse>) -> Self {
         Self {
             at: sight.at,
             lanes: sight
                 .lanes
                 .map(|lanes| lanes.into_iter().map(Into::into).collect()),
+            paused_lanes: sight.paused_lanes.into_iter().map(Into::into).collect(),
+            health: sight.health.map(Into::into),
+            paces,
             workers: sight.workers.into_iter().map(Into::into).collect(),
             dead: sight.dead,
             unknown: sight.unknown,
@@ -204,6 +281,10 @@ pub(in crate::routes) struct FoundResponse {
     notification: Option<NotificationHeadResponse>,
     /// A delivery.
     delivery: Option<DeliveryResponse>,
+    /// The code of replies to failed deliveries; ask for `/api/admin/failed?code=…`.
+    failed_code: Option<String>,
+    /// How many of the newest ones have it.
+    failed_count: Option<u64>,
 }
 
 impl From<Found> for FoundResponse {
@@ -223,6 +304,11 @@ impl From<Found> for FoundResponse {
                 notification: Some(head.into()),
                 ..none
             },
+            Found::Failed { code, count } => Self {
+                failed_code: Some(code.as_str().to_owned()),
+                failed_count: Some(count),
+                ..none
+            },
             Found::Delivery(delivery) => Self {
                 delivery: Some((*delivery).into()),
                 ..none
@@ -240,7 +326,7 @@ pub(in crate::routes) struct AuditEntryResponse {
     at: Timestamp,
     /// In which capacity, and who.
     who: String,
-    /// `pause`, `resume`, `cancel` or `retry`.
+    /// `pause`, `resume`, `cancel`, `promote`, `move`, `retry`, `pause-lane` or `resume-lane`.
     #[schema(example = "retry")]
     action: String,
     /// What it was done to.

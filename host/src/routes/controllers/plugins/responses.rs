@@ -146,6 +146,21 @@ pub(in crate::routes) struct PluginMetricsResponse {
     this_process: PluginCountersResponse,
 }
 
+/// How all plugins in use fare.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct PluginOverviewResponse {
+    /// Each of them, by name; at most 64.
+    items: Vec<PluginMetricsResponse>,
+}
+
+impl From<Vec<PluginMetrics>> for PluginOverviewResponse {
+    fn from(metrics: Vec<PluginMetrics>) -> Self {
+        Self {
+            items: metrics.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
 /// What one host process counted of a plugin's calls.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

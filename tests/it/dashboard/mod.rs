@@ -4,18 +4,19 @@
 //! Method: an engine of this process with the host's SMTP mailer against a real SMTP server that is told to refuse
 //! everybody, asked over HTTP as the dashboard asks. The dashboard itself is tried in a browser by `tests/browser`.
 
+mod desk;
+mod looking;
+
 use std::time::Duration;
 
-use boxoffice_engine::{Engine, WorkerHandle};
-use boxoffice_host::{SmtpMailer, SmtpSettings, mail::SmtpTls};
 use boxoffice_tests::{
-    Account, Answer, Client, Hosted, Patience, SmtpServer, organizer_and_tenant, quick_settings,
-    wait_for, wait_until,
+    Account, Answer, Patience, SmtpServer, organizer_and_tenant, wait_for, wait_until,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::api::{event_body, path_of, text};
+use crate::api::text;
+use desk::{Desk, close, items};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_failed_is_found_by_reason_tried_again_and_sent() {
@@ -213,6 +214,8 @@ async fn a_pages_cookies_count_from_our_own_page_only() {
     for (path, kind) in [
         ("/admin/queues", "text/html"),
         ("/admin/queues/queues.js", "text/javascript"),
+        ("/admin/queues/views.js", "text/javascript"),
+        ("/admin/queues/page.js", "text/javascript"),
         ("/admin/queues/queues.css", "text/css"),
     ] {
         let page = door.get(path).await;
@@ -343,6 +346,13 @@ async fn what_moves_is_streamed_to_those_who_may_look() {
 
 /// The next sample of a stream.
 async fn next_sample(stream: &mut reqwest::Response) -> Value {
+    let (name, sample) = next_event(stream).await;
+    assert_eq!(name, "", "a sample has no name: {sample}");
+    sample
+}
+
+/// What a stream says next: the name of the event, if it has one, and its data.
+async fn next_event(stream: &mut reqwest::Response) -> (String, Value) {
     let mut text = String::new();
     loop {
         let chunk = stream
@@ -352,8 +362,11 @@ async fn next_sample(stream: &mut reqwest::Response) -> Value {
             .expect("the stream goes on");
         text.push_str(&String::from_utf8_lossy(&chunk));
         if let Some(end) = text.find("\n\n") {
-            if let Some(data) = text[..end].strip_prefix("data: ") {
-                return serde_json::from_str(data).expect("a sample is JSON");
+            let lines = || text[..end].lines();
+            let named = lines().find_map(|line| line.strip_prefix("event: "));
+            if let Some(data) = lines().find_map(|line| line.strip_prefix("data: ")) {
+                let name = named.unwrap_or_default().to_owned();
+                return (name, serde_json::from_str(data).expect("an event is JSON"));
             }
             text.drain(..end + 2);
         }
@@ -382,102 +395,4 @@ impl Cookies {
         let sent = pairs.join("; ");
         Self { set, sent }
     }
-}
-
-/// A tenant with an owner and an organizer, over HTTP, whose mails go to an SMTP server.
-struct Desk {
-    engine: Engine,
-    hosted: Hosted,
-    door: Client,
-    owner: Account,
-    organizer: Account,
-}
-
-impl Desk {
-    async fn open(server: &SmtpServer) -> Self {
-        let settings = SmtpSettings {
-            tls: SmtpTls::None,
-            ..SmtpSettings::new(server.host(), server.port())
-        };
-        let mailer = SmtpMailer::new(settings).expect("settings that go together");
-        let engine = Engine::builder()
-            .settings(quick_settings())
-            .mailer(mailer)
-            .build()
-            .await;
-        let engine = engine.expect("an engine in memory starts");
-        let (tenant, _, organizer) = organizer_and_tenant(&engine, "north").await;
-        let owner = boxoffice_engine::CreateUser {
-            email: boxoffice_tests::email("owner", &tenant),
-            name: boxoffice_engine::Label::parse("name", "Owen").expect("one line"),
-            password: Some(Account::PASSWORD.to_owned()),
-            role: boxoffice_engine::UserRole::Owner,
-        };
-        let platform = boxoffice_engine::Caller::platform("north");
-        engine
-            .users()
-            .create(&platform, owner)
-            .await
-            .expect("an owner");
-        let hosted = Hosted::start(engine.clone()).await;
-        let door = hosted.client().tenant("north");
-        Self {
-            owner: door.login("owner@north.test").await,
-            organizer: door.login(organizer.as_str()).await,
-            engine,
-            hosted,
-            door,
-        }
-    }
-
-    /// An event that a new customer has booked.
-    async fn booked(&self, name: &str) -> (Account, Value) {
-        let event = self
-            .organizer
-            .client
-            .post("/api/events", event_body(json!({})))
-            .await;
-        let event = event.expect(201);
-        let customer = self
-            .door
-            .register(&format!("{name}@north.test"), "customer")
-            .await;
-        let body = json!({"eventId": event["id"], "numTickets": 1});
-        customer
-            .client
-            .post("/api/bookings", body)
-            .await
-            .expect(201);
-        (customer, event)
-    }
-
-    /// Moves an event; answers the notification.
-    async fn told(&self, event: &Value) -> String {
-        self.moved(event, "\"1\"", "New Hall").await
-    }
-
-    async fn told_again(&self, event: &Value) -> String {
-        self.moved(event, "\"2\"", "Third Hall").await
-    }
-
-    async fn moved(&self, event: &Value, version: &str, place: &str) -> String {
-        let change = json!({"location": place});
-        let changed = self
-            .organizer
-            .client
-            .patch(&path_of(event), version, change)
-            .await;
-        text(&changed.expect(200)["notification"]["id"]).to_owned()
-    }
-}
-
-fn items(page: &Value) -> &Vec<Value> {
-    page["items"].as_array().expect("a list")
-}
-
-async fn close(worker: WorkerHandle) {
-    assert!(
-        worker.drain(Patience::START).await,
-        "the worker ends in time"
-    );
 }

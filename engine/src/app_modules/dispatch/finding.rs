@@ -1,0 +1,102 @@
+//! Finding what a text names, by keys.
+//!
+//! Called by hosts and platforms. Calls the notifications, users and events modules.
+
+use super::{Dispatch, require_desk};
+use crate::{
+    Error, ErrorCode, Result,
+    modules::events_of,
+    types::{
+        Caller, Delivery, DeliveryId, EmailAddress, EventId, FailedFilter, NotificationHead,
+        NotificationId, ReplyCode, User,
+    },
+};
+
+/// What a search found.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// A customer; ask for their deliveries.
+    User(User),
+    /// An event; ask for its notifications.
+    Event(EventId),
+    /// A notification.
+    Notification(NotificationHead),
+    /// A delivery, by its id or its mail's Message-ID.
+    Delivery(Box<Delivery>),
+    /// Failed deliveries that a mail server refused with a code; ask for them with a [`FailedFilter`](crate::FailedFilter).
+    Failed {
+        /// The code.
+        code: ReplyCode,
+        /// How many, of the newest that were looked at.
+        count: u64,
+    },
+}
+
+impl Dispatch {
+    /// Finds by what a text names: a customer's address or id, an event's, notification's or delivery's id, or a mail's
+    /// Message-ID: each is a look-up by key. Or by the code of a mail server's reply, among the newest deliveries that failed,
+    /// which are listed for that. Nothing else is searched through.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn search(&self, caller: &Caller, text: &str) -> Result<Found> {
+        require_desk(caller)?;
+        let tenant = caller.tenant()?;
+        let none = || {
+            Error::new(
+                ErrorCode::NotFound,
+                "Nothing here has this address, id, Message-ID or reply code.",
+            )
+        };
+        let modules = &self.0.modules;
+        let text = text.trim();
+        // `<TENANT.NOTIFICATION.BLOCK-INDEX@DOMAIN>`
+        let bare = text.trim_matches(['<', '>']);
+        let of_mail = bare
+            .split_once('@')
+            .and_then(|(key, _)| key.strip_prefix(&format!("{tenant}.")));
+        if let Ok(id) = of_mail.unwrap_or(bare).parse::<DeliveryId>() {
+            let found = self.delivery(caller, id).await?;
+            return Ok(Found::Delivery(Box::new(found)));
+        }
+        if let Ok(code) = ReplyCode::parse("text", text) {
+            let (blocks, _) = modules.dispatch.troubles(tenant, None, None).await?;
+            let visible = self.visible(caller, tenant, &events_of(&blocks)).await?;
+            let filter = FailedFilter {
+                code: Some(code.clone()),
+                ..FailedFilter::default()
+            };
+            let blocks = blocks.iter().filter(|block| visible[&block.event]);
+            let entries = blocks.flat_map(|block| &block.entries);
+            let matching =
+                entries.filter(|entry| filter.matches(entry.state, entry.reason.as_deref()));
+            return match matching.count() as u64 {
+                0 => Err(none()),
+                count => Ok(Found::Failed { code, count }),
+            };
+        }
+        if text.contains('@') {
+            let email = EmailAddress::parse("text", text)?;
+            let found = modules.users.find_by_email(tenant, &email).await?;
+            return found.map(Found::User).ok_or_else(none);
+        }
+        if let Ok(id) = text.parse::<NotificationId>()
+            && let Some(head) = modules.notifications.head_of(tenant, id).await?
+        {
+            let sees = self.sees(caller, tenant, Some(head.event)).await?;
+            return sees.then_some(Found::Notification(head)).ok_or_else(none);
+        }
+        if let Ok(id) = text.parse::<EventId>()
+            && modules.events.find(tenant, id).await?.is_some()
+        {
+            let sees = self.sees(caller, tenant, Some(id)).await?;
+            return sees.then_some(Found::Event(id)).ok_or_else(none);
+        }
+        if let Ok(id) = text.parse()
+            && let Some(user) = modules.users.find(tenant, id).await?
+        {
+            return Ok(Found::User(user));
+        }
+        Err(none())
+    }
+}

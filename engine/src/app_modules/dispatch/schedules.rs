@@ -1,0 +1,100 @@
+//! What has not begun to go out, reminders above all: listing it, sending it at once, and moving it. Cancelling is the same
+//! as for what goes out already.
+//!
+//! Called by hosts and platforms. Calls the dispatch, notifications and events modules.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Dispatch, require_desk};
+use crate::{
+    Error, Result,
+    modules::Steering,
+    types::{
+        Caller, NotificationHead, NotificationId, NotificationKind, Page, PageRequest, Reason,
+    },
+};
+
+/// Farthest time to move something to: a season's events are announced a year ahead, and a slip of the pen is not.
+const AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+impl Dispatch {
+    /// Lists the tenant's notifications that have not begun to go out, the one that is due first before the others; an
+    /// organizer sees those of events of their own, and a page may then hold fewer than it might.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found` for an operator who named no tenant, `field-invalid` for a broken cursor.
+    pub async fn schedules(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+    ) -> Result<Page<NotificationHead>> {
+        require_desk(caller)?;
+        let tenant = caller.tenant()?;
+        let heads = self
+            .0
+            .modules
+            .notifications
+            .scheduled(tenant, &page)
+            .await?;
+        self.only_visible(caller, tenant, heads).await
+    }
+
+    /// Sends a notification now that has not begun to go out.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `notification-over` if it goes out already, `conflict-try-again`.
+    pub async fn promote(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
+        self.steer(caller, id, Steering::Promote, why).await
+    }
+
+    /// Moves a notification that has not begun to go out to another time, at most 366 days ahead and, for a reminder,
+    /// before its event begins. It stays there until the event itself is moved.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `field-invalid`, `notification-over` if it goes out already, `conflict-try-again`.
+    pub async fn move_to(
+        &self,
+        caller: &Caller,
+        id: NotificationId,
+        due_at: Timestamp,
+        why: Reason,
+    ) -> Result<()> {
+        let now = self.0.surroundings.now();
+        let ahead = Duration::try_from(due_at.duration_since(now));
+        if !ahead.is_ok_and(|ahead| !ahead.is_zero() && ahead <= AHEAD_MAX) {
+            return Err(Error::field(
+                "dueAt",
+                "Name a time to come, at most 366 days ahead; what is to go out now is promoted.",
+            ));
+        }
+        self.steer(caller, id, Steering::Move(due_at), why).await
+    }
+
+    /// Refuses to move a reminder behind the beginning of its event: nobody would get it.
+    pub(super) async fn check_time(
+        &self,
+        caller: &Caller,
+        head: &NotificationHead,
+        steering: Steering,
+    ) -> Result<()> {
+        let (Steering::Move(due_at), NotificationKind::EventReminder) = (steering, head.kind)
+        else {
+            return Ok(());
+        };
+        let event = self
+            .0
+            .modules
+            .events
+            .find(caller.tenant()?, head.event)
+            .await?;
+        match event {
+            Some(event) if due_at >= event.details.starts_at => Err(Error::field(
+                "dueAt",
+                "A reminder goes out before its event begins.",
+            )),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Which lanes an operator has stopped, as this process saw it last.
+//!
+//! Written by a loop of the worker that looks once a second; read by whoever would take or send something.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Queues;
+use crate::{Result, ports::Lane};
+
+/// What was seen last, in the order of [`Lane::ALL`].
+#[derive(Debug, Default)]
+pub(crate) struct LanePauses([AtomicBool; 2]);
+
+impl Queues {
+    /// Looks which lanes are stopped.
+    pub(crate) async fn look_at_lanes(&self) -> Result<()> {
+        let paused = self.0.modules.dispatch.paused_lanes().await?;
+        for (lane, known) in Lane::ALL.into_iter().zip(&self.0.lane_pauses.0) {
+            let is_paused = paused.iter().any(|pause| pause.lane == lane);
+            if known.swap(is_paused, Ordering::Relaxed) != is_paused {
+                tracing::warn!(
+                    lane = lane.as_str(),
+                    is_paused,
+                    "an operator has stopped a lane, or let it go on"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing of a lane is to be taken or sent, as far as is known.
+    pub(crate) fn is_lane_paused(&self, lane: Lane) -> bool {
+        let mut known = Lane::ALL.into_iter().zip(&self.0.lane_pauses.0);
+        known.any(|(own, is_paused)| own == lane && is_paused.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,87 @@
+//! Which workers there are, as they say themselves.
+//!
+//! Called by app_modules and the worker's use cases. Calls the dispatch repository.
+
+use std::{
+    sync::{PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use super::DispatchModule;
+use crate::{
+    Error, Result,
+    modules::repositories::SystemScope,
+    types::{LaneCounts, MailCounts, WorkerSight},
+};
+
+/// Worker processes that are shown.
+const WORKERS_MAX: u32 = 200;
+/// Without a sign of life for this long a worker is taken for dead; it gives one every five seconds. By wall clocks,
+/// because it only colours a page: no lease depends on it.
+const ALIVE_WITHIN: Duration = Duration::from_secs(20);
+/// A worker that is silent for this long is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+impl DispatchModule {
+    /// Writes this worker's sign of life.
+    pub(crate) async fn beat(&self, worker: &str, lanes: Vec<LaneCounts>) -> Result<()> {
+        let now = self.surroundings.now();
+        let sight = WorkerSight {
+            id: worker.to_owned(),
+            started_at: self.started_at,
+            at: now,
+            is_alive: true,
+            mails: lanes
+                .iter()
+                .fold(MailCounts::default(), |sum, lane| sum.plus(lane.mails)),
+            lanes,
+        };
+        let expires_at = now.checked_add(FORGOTTEN_AFTER).map_err(Error::internal)?;
+        self.repository
+            .write_worker(SystemScope::new(), &sight, expires_at)
+            .await
+    }
+
+    /// Says that this worker has ended.
+    pub(crate) async fn ended(&self, worker: &str) -> Result<()> {
+        self.own_workers.fetch_sub(1, Ordering::Relaxed);
+        self.repository
+            .remove_worker(SystemScope::new(), worker)
+            .await
+    }
+
+    /// Counts a worker that begins inside this process; its end is told with [`ended`](Self::ended).
+    pub(crate) fn begun(&self) {
+        self.own_workers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a worker lives that would do what is published. What is owed waits in the outbox until one does.
+    pub(crate) async fn has_worker(&self) -> Result<bool> {
+        if self.own_workers.load(Ordering::Relaxed) > 0 {
+            return Ok(true);
+        }
+        let workers = self
+            .repository
+            .workers(SystemScope::new(), WORKERS_MAX)
+            .await?;
+        let mut attendance = self
+            .attendance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(attendance.note(&workers, Instant::now()))
+    }
+
+    /// Worker processes, the newest first.
+    pub(crate) async fn workers(&self) -> Result<Vec<WorkerSight>> {
+        let now = self.surroundings.now();
+        let mut workers = self
+            .repository
+            .workers(SystemScope::new(), WORKERS_MAX)
+            .await?;
+        for worker in &mut workers {
+            let silent = Duration::try_from(now.duration_since(worker.at)).unwrap_or_default();
+            worker.is_alive = silent < ALIVE_WITHIN;
+        }
+        workers.sort_by_key(|worker| std::cmp::Reverse(worker.started_at));
+        Ok(workers)
+    }
+}

@@ -1,0 +1,136 @@
+//! What processes count of the mails they send: by lane, and by how long it took.
+
+use super::{Lane, MailCounts};
+
+/// Upper bounds of the classes of durations, in milliseconds: from a mail on loopback to one that a fan-out of hours, or
+/// a lane that was paused overnight, kept waiting.
+pub const DURATION_BOUNDS_MILLISECONDS: [u64; 17] = [
+    1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 15_000, 60_000, 300_000, 1_800_000,
+    14_400_000,
+];
+
+/// Classes of durations: the last is for all above the bounds.
+const CLASSES: usize = DURATION_BOUNDS_MILLISECONDS.len() + 1;
+
+/// Durations as they were counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurationCounts {
+    /// How many ended within each of [`DURATION_BOUNDS_MILLISECONDS`] and not within the one before; the last is for all above.
+    pub classes: Vec<u64>,
+    /// Their sum.
+    pub sum_microseconds: u64,
+}
+
+impl Default for DurationCounts {
+    fn default() -> Self {
+        Self {
+            classes: vec![0; CLASSES],
+            sum_microseconds: 0,
+        }
+    }
+}
+
+impl DurationCounts {
+    /// How many were counted.
+    pub fn count(&self) -> u64 {
+        self.classes.iter().sum()
+    }
+
+    /// Adds what somebody else counted.
+    pub fn add(&mut self, other: &Self) {
+        for (own, others) in self.classes.iter_mut().zip(&other.classes) {
+            *own += others;
+        }
+        self.sum_microseconds += other.sum_microseconds;
+    }
+
+    /// What was counted since `earlier`, by the same process.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let classes = self.classes.iter().zip(&earlier.classes);
+        Self {
+            classes: classes
+                .map(|(now, then)| now.saturating_sub(*then))
+                .collect(),
+            sum_microseconds: self
+                .sum_microseconds
+                .saturating_sub(earlier.sum_microseconds),
+        }
+    }
+
+    /// The duration that this share (0 to 1) of what was counted stayed within, in milliseconds: evenly spread inside
+    /// its class, and the greatest bound for all above it. None if nothing was counted.
+    pub fn quantile_milliseconds(&self, share: f64) -> Option<f64> {
+        let count = self.count();
+        if count == 0 {
+            return None;
+        }
+        let wanted = share.clamp(0.0, 1.0) * count as f64;
+        let mut below = 0;
+        for (index, within) in self.classes.iter().enumerate() {
+            let reached = below + within;
+            if *within > 0 && reached as f64 >= wanted {
+                let bounds = &DURATION_BOUNDS_MILLISECONDS;
+                let begins = index.checked_sub(1).map_or(0, |before| bounds[before]) as f64;
+                let Some(ends) = bounds.get(index) else {
+                    return Some(begins);
+                };
+                let part = (wanted - below as f64) / *within as f64;
+                return Some(begins + (*ends as f64 - begins) * part.clamp(0.0, 1.0));
+            }
+            below = reached;
+        }
+        None
+    }
+}
+
+/// A lane's counts since the process started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneCounts {
+    /// Which lane.
+    pub lane: Lane,
+    /// How mails ended.
+    pub mails: MailCounts,
+    /// How long mails waited, from being listed to their first attempt.
+    pub waiting: DurationCounts,
+    /// How long handing a mail over took.
+    pub sending: DurationCounts,
+    /// Tasks fetched from the queue.
+    pub fetched: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(classes: &[(usize, u64)]) -> DurationCounts {
+        let mut counts = DurationCounts::default();
+        for (class, count) in classes {
+            counts.classes[*class] = *count;
+        }
+        counts
+    }
+
+    #[test]
+    fn quantiles_lie_in_the_class_that_holds_them() {
+        assert_eq!(counted(&[]).quantile_milliseconds(0.5), None);
+        // 90 within 1 to 2 ms, 10 within 50 to 100 ms.
+        let counts = counted(&[(1, 90), (6, 10)]);
+        let median = counts.quantile_milliseconds(0.5).unwrap();
+        assert!((1.0..=2.0).contains(&median), "{median}");
+        let late = counts.quantile_milliseconds(0.95).unwrap();
+        assert!((50.0..=100.0).contains(&late), "{late}");
+        let beyond = counted(&[(CLASSES - 1, 1)]);
+        assert_eq!(beyond.quantile_milliseconds(0.95), Some(14_400_000.0));
+    }
+
+    #[test]
+    fn what_was_added_is_what_came_since() {
+        let before = counted(&[(1, 90)]);
+        let added = counted(&[(2, 5)]);
+        let mut after = before.clone();
+        after.add(&added);
+        assert_eq!(after.since(&before), added);
+        assert_eq!(after.count(), 95);
+    }
+}

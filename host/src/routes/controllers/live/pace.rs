@@ -1,0 +1,259 @@
+//! How fast mails went lately, lane by lane: from the signs of life of all workers, for whoever watches.
+//!
+//! Called by the sampler. Workers count since their start; here stands what they added, for the last ten minutes.
+
+use std::collections::{HashMap, VecDeque};
+
+use boxoffice_engine::{DurationCounts, Lane, LaneCounts, WorkerSight};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Between two points: as often as workers show that they live.
+const EVERY: SignedDuration = SignedDuration::from_secs(5);
+/// Points that are kept: ten minutes.
+const POINTS_MAX: usize = 120;
+/// Points that quantiles look back over, a minute: so that a quiet lane says something, and a busy one what it does now.
+const LOOKS_BACK: usize = 12;
+/// Workers whose last sign is remembered: as many as a sight has.
+const WORKERS_MAX: usize = 200;
+
+/// How fast a lane was at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct PaceResponse {
+    /// `transactional` or `bulk`.
+    #[schema(example = "bulk")]
+    lane: &'static str,
+    /// Mails a second that mail servers took over just then.
+    sent_per_second: f64,
+    /// Half of the mails of the last minute waited no longer, from being listed to their first attempt, in milliseconds;
+    /// null if none went.
+    wait_p50_millis: Option<f64>,
+    /// 95 of 100 waited no longer.
+    wait_p95_millis: Option<f64>,
+    /// Half of the mails of the last minute took no longer to hand over, in milliseconds.
+    send_p50_millis: Option<f64>,
+    /// 95 of 100 took no longer.
+    send_p95_millis: Option<f64>,
+}
+
+/// How fast the lanes were at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct PacesResponse {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// Each lane.
+    lanes: Vec<PaceResponse>,
+}
+
+/// What a worker said last.
+struct Known {
+    at: Timestamp,
+    lanes: Vec<LaneCounts>,
+    /// Mails a second that it sent between its last two signs, by lane.
+    rates: [f64; 2],
+}
+
+/// What was added between two points, by lane: waits and sends.
+type Added = [(DurationCounts, DurationCounts); 2];
+
+/// The last ten minutes.
+#[derive(Default)]
+pub(super) struct Paces {
+    known: HashMap<String, Known>,
+    added: VecDeque<Added>,
+    points: VecDeque<PacesResponse>,
+    open: Added,
+}
+
+impl Paces {
+    /// Takes in what all workers say now; makes a point of it every five seconds.
+    pub(super) fn take(&mut self, at: Timestamp, workers: &[WorkerSight]) {
+        self.forget(at, workers);
+        for worker in workers.iter().take(WORKERS_MAX) {
+            if worker.lanes.is_empty() {
+                continue;
+            }
+            let known = self.known.get(&worker.id);
+            if known.is_some_and(|known| known.at == worker.at) {
+                continue;
+            }
+            let mut rates = [0.0; 2];
+            if let Some(known) = known {
+                let seconds = worker.at.duration_since(known.at).as_secs_f64();
+                for (index, now) in worker.lanes.iter().enumerate().take(rates.len()) {
+                    let Some(then) = known.lanes.get(index) else {
+                        continue;
+                    };
+                    let sent = now.mails.sent.saturating_sub(then.mails.sent);
+                    if seconds > 0.0 {
+                        rates[index] = sent as f64 / seconds;
+                    }
+                    self.open[index].0.add(&now.waiting.since(&then.waiting));
+                    self.open[index].1.add(&now.sending.since(&then.sending));
+                }
+            }
+            let known = Known {
+                at: worker.at,
+                lanes: worker.lanes.clone(),
+                rates,
+            };
+            self.known.insert(worker.id.clone(), known);
+        }
+        let last = self.points.back().map(|point| point.at);
+        if last.is_none_or(|last| at.duration_since(last) >= EVERY) {
+            self.close(at);
+        }
+    }
+
+    /// The newest point.
+    pub(super) fn newest(&self) -> Option<&PacesResponse> {
+        self.points.back()
+    }
+
+    /// All points, the oldest first.
+    pub(super) fn all(&self) -> &VecDeque<PacesResponse> {
+        &self.points
+    }
+
+    fn forget(&mut self, at: Timestamp, workers: &[WorkerSight]) {
+        let alive = |id: &String| workers.iter().any(|one| one.is_alive && one.id == *id);
+        self.known.retain(|id, _| alive(id));
+        // Nobody watched for a while: what was before that is another time.
+        let lasts = EVERY * i32::try_from(POINTS_MAX).unwrap_or(i32::MAX);
+        while self
+            .points
+            .front()
+            .is_some_and(|first| at.duration_since(first.at) > lasts)
+        {
+            self.points.pop_front();
+        }
+        if self.points.is_empty() {
+            self.added.clear();
+        }
+    }
+
+    fn close(&mut self, at: Timestamp) {
+        self.added.push_back(std::mem::take(&mut self.open));
+        if self.added.len() > LOOKS_BACK {
+            self.added.pop_front();
+        }
+        let lanes = Lane::ALL.into_iter().enumerate().map(|(index, lane)| {
+            let (mut waits, mut sends) = (DurationCounts::default(), DurationCounts::default());
+            for added in &self.added {
+                waits.add(&added[index].0);
+                sends.add(&added[index].1);
+            }
+            PaceResponse {
+                lane: lane.as_str(),
+                sent_per_second: self.known.values().map(|known| known.rates[index]).sum(),
+                wait_p50_millis: waits.quantile_milliseconds(0.5),
+                wait_p95_millis: waits.quantile_milliseconds(0.95),
+                send_p50_millis: sends.quantile_milliseconds(0.5),
+                send_p95_millis: sends.quantile_milliseconds(0.95),
+            }
+        });
+        let point = PacesResponse {
+            at,
+            lanes: lanes.collect(),
+        };
+        self.points.push_back(point);
+        if self.points.len() > POINTS_MAX {
+            self.points.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_engine::MailCounts;
+
+    use super::*;
+
+    fn moment(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// A worker that has sent so many bulk mails by then, each after 80 to 100 ms, in 3 to 5 ms.
+    fn worker(id: &str, second: i64, sent: u64) -> WorkerSight {
+        let counted = |class: usize| {
+            let mut counts = DurationCounts::default();
+            counts.classes[class] = sent;
+            counts
+        };
+        let counts = |lane, sent, waiting, sending| LaneCounts {
+            lane,
+            mails: MailCounts {
+                sent,
+                ..MailCounts::default()
+            },
+            waiting,
+            sending,
+            fetched: 0,
+        };
+        let none = DurationCounts::default;
+        WorkerSight {
+            id: id.to_owned(),
+            started_at: moment(0),
+            at: moment(second),
+            is_alive: true,
+            mails: MailCounts::default(),
+            lanes: vec![
+                counts(Lane::Transactional, 0, none(), none()),
+                counts(Lane::Bulk, sent, counted(6), counted(2)),
+            ],
+        }
+    }
+
+    #[test]
+    fn rates_and_quantiles_are_of_what_was_added() {
+        let mut paces = Paces::default();
+        paces.take(moment(5), &[worker("a", 5, 1_000), worker("b", 5, 0)]);
+        let first = paces.newest().unwrap();
+        assert_eq!(
+            first.lanes[1].sent_per_second, 0.0,
+            "what was sent before is no rate"
+        );
+        assert_eq!(first.lanes[1].wait_p50_millis, None);
+        // In between the same signs are seen again.
+        paces.take(moment(7), &[worker("a", 5, 1_000), worker("b", 5, 0)]);
+        assert_eq!(paces.all().len(), 1);
+        paces.take(moment(10), &[worker("a", 10, 1_100), worker("b", 10, 50)]);
+        let second = &paces.newest().unwrap().lanes[1];
+        assert!((second.sent_per_second - 30.0).abs() < 1e-9, "{second:?}");
+        assert!(
+            (50.0..=100.0).contains(&second.wait_p95_millis.unwrap()),
+            "{second:?}"
+        );
+        assert!(
+            (2.0..=5.0).contains(&second.send_p50_millis.unwrap()),
+            "{second:?}"
+        );
+        // One of them is gone: its rate goes with it.
+        paces.take(moment(15), &[worker("a", 15, 1_100)]);
+        assert_eq!(paces.newest().unwrap().lanes[1].sent_per_second, 0.0);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut paces = Paces::default();
+        for step in 0..1_000 {
+            paces.take(moment(step * 5), &[worker("a", step * 5, step as u64 * 10)]);
+        }
+        assert_eq!(
+            (paces.all().len(), paces.added.len()),
+            (POINTS_MAX, LOOKS_BACK)
+        );
+        for number in 0..1_000 {
+            let other = format!("worker-{number}");
+            paces.take(moment(6_000 + number), &[worker(&other, 6_000 + number, 1)]);
+        }
+        assert_eq!(paces.known.len(), 1, "who is gone is forgotten");
+        // Nobody watched for an hour.
+        paces.take(moment(20_000), &[worker("a", 20_000, 5)]);
+        assert_eq!(paces.all().len(), 1);
+    }
+}

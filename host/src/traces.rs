@@ -1,0 +1,254 @@
+//! Traces for an OpenTelemetry collector: which requests are traced, where what they owe goes on, and how spans leave.
+//!
+//! Chosen by `assembly` and `telemetry`; the routes take in where a caller's trace is. Exporting has a thread of its own and a
+//! bounded line: a collector that is slow or away costs spans, never a request.
+
+#![cfg_attr(
+    not(feature = "program"),
+    allow(
+        dead_code,
+        reason = "only the program exports; a router takes in where traces are"
+    )
+)]
+
+use std::time::{Duration, SystemTime};
+
+use axum::http::HeaderMap;
+use boxoffice_engine::{TraceParent, ports::Traces};
+use jiff::Timestamp;
+use opentelemetry::{
+    Context, KeyValue, SpanId, TraceFlags, TraceId,
+    trace::{
+        Link, SamplingResult, SpanContext, SpanKind, TraceContextExt as _, TraceState, Tracer as _,
+        TracerProvider as _,
+    },
+};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{
+        BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, ShouldSample,
+    },
+};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// Who our spans say made them.
+const SCOPE: &str = "boxoffice";
+/// Spans that wait to be exported; what comes beyond is dropped. A request and its mail make about five.
+const WAITING_MAX: usize = 4_096;
+/// Spans of one export.
+const BATCH_MAX: usize = 512;
+/// Between two exports.
+const EXPORT_EVERY: Duration = Duration::from_secs(1);
+/// Longest export. The ones behind it wait meanwhile, within their bound.
+const EXPORT_LASTS_MAX: Duration = Duration::from_secs(10);
+
+/// Where traces go, and which.
+#[derive(Debug, Clone)]
+pub(crate) struct TracesConfig {
+    /// The collector (OTLP over gRPC), http:// or https://.
+    pub(crate) endpoint: String,
+    /// Who we are there.
+    pub(crate) service_name: String,
+    /// Which share of requests is traced, 0 to 1.
+    pub(crate) sample_ratio: f64,
+}
+
+/// Exports spans until it is shut down.
+#[derive(Debug, Clone)]
+pub(crate) struct Exporting(SdkTracerProvider);
+
+impl Exporting {
+    /// Prepares the way to the collector; connects later, so that a host starts while it is away. Must be called on a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// What is wrong with the endpoint, as a sentence.
+    pub(crate) fn start(config: &TracesConfig) -> Result<Self, String> {
+        let exporter = SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(&config.endpoint)
+            .with_timeout(EXPORT_LASTS_MAX)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let line = BatchConfigBuilder::default()
+            .with_max_queue_size(WAITING_MAX)
+            .with_max_export_batch_size(BATCH_MAX)
+            .with_scheduled_delay(EXPORT_EVERY)
+            .build();
+        let processor = BatchSpanProcessor::builder(exporter)
+            .with_batch_config(line)
+            .build();
+        let resource = Resource::builder_empty()
+            .with_service_name(config.service_name.clone())
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(processor)
+            .with_sampler(Head::new(config.sample_ratio))
+            .with_resource(resource)
+            .build();
+        Ok(Self(provider))
+    }
+
+    /// What turns spans of `tracing` into spans of ours.
+    pub(crate) fn tracer(&self) -> SdkTracer {
+        self.0.tracer(SCOPE)
+    }
+
+    /// What the engine keeps traces together with.
+    pub(crate) fn traces(&self) -> StoredTraces {
+        StoredTraces(self.tracer())
+    }
+
+    /// Exports what waits, and ends, within this time.
+    pub(crate) async fn shut_down(self, limit: Duration) {
+        // It blocks its thread until the exporting one is done.
+        let ended = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(limit)).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::warn!("some spans did not reach the collector");
+        }
+    }
+}
+
+/// Decides at a trace's beginning, by its id: the same everywhere with the same share.
+///
+/// A caller's word counts one way only: what it does not record we do not, but nobody outside can make us record more than
+/// our share. What we began and stored goes on as it began.
+#[derive(Debug, Clone)]
+struct Head {
+    share: Sampler,
+}
+
+impl Head {
+    fn new(ratio: f64) -> Self {
+        Self {
+            share: Sampler::TraceIdRatioBased(ratio),
+        }
+    }
+}
+
+impl ShouldSample for Head {
+    fn should_sample(
+        &self,
+        parent_context: Option<&Context>,
+        trace_id: TraceId,
+        name: &str,
+        span_kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let parent = parent_context.filter(|context| context.has_active_span());
+        let parent = parent.map(|context| context.span().span_context().clone());
+        let choice = match parent {
+            Some(parent) if !parent.is_sampled() => &Sampler::AlwaysOff,
+            Some(parent) if !parent.is_remote() => &Sampler::AlwaysOn,
+            _ => &self.share,
+        };
+        choice.should_sample(parent_context, trace_id, name, span_kind, attributes, links)
+    }
+}
+
+/// Traces beside what is owed.
+pub(crate) struct StoredTraces(SdkTracer);
+
+impl Traces for StoredTraces {
+    fn current(&self) -> Option<TraceParent> {
+        let context = Span::current().context();
+        let span = context.span();
+        let place = span.span_context();
+        if !place.is_valid() || !place.is_sampled() {
+            return None;
+        }
+        let text = format!("00-{}-{}-01", place.trace_id(), place.span_id());
+        text.parse().ok()
+    }
+
+    fn go_on(&self, span: &Span, parent: &TraceParent) {
+        if let Some(context) = context_of(parent, false) {
+            // A span that is filtered out has nothing to go on.
+            let _ = span.set_parent(context);
+        }
+    }
+
+    fn waited(&self, parent: &TraceParent, name: &'static str, from: Timestamp, to: Timestamp) {
+        use opentelemetry::trace::Span as _;
+
+        let Some(context) = context_of(parent, false) else {
+            return;
+        };
+        // Of clocks that differ the later one may be behind.
+        let (from, to) = (SystemTime::from(from), SystemTime::from(to.max(from)));
+        let span = self.0.span_builder(name).with_start_time(from);
+        let mut span = self.0.build_with_context(span, &context);
+        span.end_with_timestamp(to);
+    }
+}
+
+/// Makes a request's span part of the caller's trace, if the caller says in which it is (W3C Trace Context).
+pub(crate) fn take_in(span: &Span, headers: &HeaderMap) {
+    let mut values = headers.get_all("traceparent").iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return;
+    };
+    let parent = value.to_str().ok().and_then(|text| text.parse().ok());
+    if let Some(context) = parent.and_then(|parent| context_of(&parent, true)) {
+        let _ = span.set_parent(context);
+    }
+}
+
+fn context_of(parent: &TraceParent, is_remote: bool) -> Option<Context> {
+    let flags = match parent.is_sampled() {
+        true => TraceFlags::SAMPLED,
+        false => TraceFlags::default(),
+    };
+    let place = SpanContext::new(
+        TraceId::from_hex(parent.trace_id()).ok()?,
+        SpanId::from_hex(parent.span_id()).ok()?,
+        flags,
+        is_remote,
+        TraceState::default(),
+    );
+    Some(Context::new().with_remote_span_context(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::SamplingDecision;
+
+    use super::*;
+
+    fn decides(ratio: f64, parent: Option<(bool, bool)>) -> bool {
+        let trace_id = TraceId::from_hex("0af7651916cd43dd8448eb211c80319c").unwrap();
+        let context = parent.map(|(sampled, remote)| {
+            let text = format!("00-{trace_id}-b7ad6b7169203331-0{}", u8::from(sampled));
+            context_of(&text.parse().unwrap(), remote).unwrap()
+        });
+        let result = Head::new(ratio).should_sample(
+            context.as_ref(),
+            trace_id,
+            "request",
+            &SpanKind::Server,
+            &[],
+            &[],
+        );
+        result.decision == SamplingDecision::RecordAndSample
+    }
+
+    #[test]
+    fn nobody_outside_makes_us_record_more_than_our_share() {
+        let (none, sampled, unsampled) = (None, Some((true, true)), Some((false, true)));
+        let stored = Some((true, false));
+        for (ratio, parent, wanted) in [
+            (1.0, none, true),
+            (0.0, none, false),
+            (1.0, sampled, true),
+            (0.0, sampled, false),
+            (1.0, unsampled, false),
+            (0.0, stored, true),
+        ] {
+            assert_eq!(decides(ratio, parent), wanted, "{ratio} {parent:?}");
+        }
+    }
+}
