@@ -2,9 +2,13 @@
 //!
 //! Called by cli once per process. Spans and events come from engine and host; the subscriber is chosen only here.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, BufWriter},
+    time::Duration,
+};
 
 use tracing::{Metadata, level_filters::LevelFilter};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::FilterFn, fmt, layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
@@ -18,6 +22,10 @@ use crate::{
 /// What a level may look like, for messages about a wrong one.
 pub(crate) const LEVEL_RULE: &str =
     "a level (error, warn, info, debug, trace), or TARGET=LEVEL pairs with commas";
+/// Lines that wait for whoever reads stderr; beyond it, who has something to say waits. Some megabytes.
+const LINES_MAX: usize = 10_000;
+/// Bytes written at once when lines come faster than that.
+const WRITTEN_BYTES: usize = 64 * 1024;
 /// How long a process that ends waits for its last spans to leave.
 const SHUT_DOWN_LASTS_MAX: Duration = Duration::from_secs(3);
 
@@ -30,6 +38,8 @@ pub(crate) fn is_level(text: &str) -> bool {
 #[must_use]
 pub(crate) struct Telemetry {
     exporting: Option<Exporting>,
+    /// Writes what waits when it is dropped.
+    _lines: WorkerGuard,
 }
 
 impl Telemetry {
@@ -65,10 +75,13 @@ pub(crate) fn start(config: &Config) -> Result<Telemetry, ConfigError> {
             .with_filter(FilterFn::new(is_ours).with_max_level_hint(LevelFilter::INFO))
     });
     let registry = tracing_subscriber::registry().with(spans);
-    let (level, lines) = (
-        filter(&config.logs.level),
-        fmt::layer().with_writer(io::stderr),
-    );
+    // Each request leaves a line: writing it is not the request's business, and lines that come together are written at once.
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(false)
+        .buffered_lines_limit(LINES_MAX)
+        .thread_name("log")
+        .finish(BufWriter::with_capacity(WRITTEN_BYTES, io::stderr()));
+    let (level, lines) = (filter(&config.logs.level), fmt::layer().with_writer(writer));
     // `Err` means that a subscriber is there already.
     let _ = if config.logs.json {
         registry
@@ -80,7 +93,10 @@ pub(crate) fn start(config: &Config) -> Result<Telemetry, ConfigError> {
             .with(lines.with_ansi(is_terminal).with_filter(level))
             .try_init()
     };
-    Ok(Telemetry { exporting })
+    Ok(Telemetry {
+        exporting,
+        _lines: guard,
+    })
 }
 
 /// Starts logging for a command that ends by itself: without traces.
