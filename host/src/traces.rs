@@ -11,7 +11,10 @@
     )
 )]
 
-use std::time::{Duration, SystemTime};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::{Duration, SystemTime},
+};
 
 use axum::http::HeaderMap;
 use boxoffice_engine::{TraceParent, ports::Traces};
@@ -112,20 +115,35 @@ impl Exporting {
     }
 }
 
-/// Decides at a trace's beginning, by its id: the same everywhere with the same share.
+/// Decides at a trace's beginning, by its id.
 ///
 /// A caller's word counts one way only: what it does not record we do not, but nobody outside can make us record more than
-/// our share. What we began and stored goes on as it began.
+/// our share: what a caller's own id comes to, only this process knows. What we began and stored goes on as it began.
 #[derive(Debug, Clone)]
 struct Head {
     share: Sampler,
+    ratio: f64,
+    lots: RandomState,
 }
 
 impl Head {
     fn new(ratio: f64) -> Self {
         Self {
             share: Sampler::TraceIdRatioBased(ratio),
+            ratio,
+            lots: RandomState::new(),
         }
+    }
+}
+
+impl Head {
+    /// Whether a trace that somebody else began is among our share.
+    fn draws(&self, trace_id: TraceId) -> bool {
+        let lot = self.lots.hash_one(trace_id.to_bytes());
+        // As far along the whole range as the share is of one; the rounding of floats does not matter to a share.
+        #[allow(clippy::cast_precision_loss)]
+        let place = lot as f64 / u64::MAX as f64;
+        place < self.ratio
     }
 }
 
@@ -144,7 +162,9 @@ impl ShouldSample for Head {
         let choice = match parent {
             Some(parent) if !parent.is_sampled() => &Sampler::AlwaysOff,
             Some(parent) if !parent.is_remote() => &Sampler::AlwaysOn,
-            _ => &self.share,
+            Some(_) if self.draws(trace_id) => &Sampler::AlwaysOn,
+            Some(_) => &Sampler::AlwaysOff,
+            None => &self.share,
         };
         choice.should_sample(parent_context, trace_id, name, span_kind, attributes, links)
     }
@@ -250,5 +270,8 @@ mod tests {
         ] {
             assert_eq!(decides(ratio, parent), wanted, "{ratio} {parent:?}");
         }
+        // Nor by choosing ids: each is drawn for anew in each process.
+        let drawn = (0..1_000).filter(|_| decides(0.1, sampled)).count();
+        assert!((30..300).contains(&drawn), "{drawn} of 1,000");
     }
 }

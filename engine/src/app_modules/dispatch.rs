@@ -25,6 +25,11 @@ use crate::{
 /// Notifications looked at for those that are not done with.
 const ACTIVE_LOOKED_AT: u32 = 20;
 
+/// What the audit calls an operator whose address is known, before the address.
+const BY_OPERATOR: &str = "operator ";
+/// And one whose address is not known, or not for who reads.
+const AN_OPERATOR: &str = "an operator";
+
 /// Use cases around what goes out.
 #[derive(Clone)]
 pub struct Dispatch(pub(crate) Arc<Inner>);
@@ -298,7 +303,15 @@ impl Dispatch {
     pub async fn audit(&self, caller: &Caller, page: PageRequest) -> Result<Page<AuditEntry>> {
         caller.require_any(&[Role::Owner], "Only the tenant's owners may read this.")?;
         let tenant = caller.tenant().ok();
-        self.0.modules.dispatch.audit(tenant, &page).await
+        let mut page = self.0.modules.dispatch.audit(tenant, &page).await?;
+        if caller.role() != Role::Operator {
+            // Whom of the operators it was is for operators: their address is what they sign in with.
+            let theirs = page.items.iter_mut();
+            for entry in theirs.filter(|entry| entry.who.starts_with(BY_OPERATOR)) {
+                AN_OPERATOR.clone_into(&mut entry.who);
+            }
+        }
+        Ok(page)
     }
 
     async fn steer(
@@ -346,8 +359,8 @@ impl Dispatch {
     ) -> Result<AuditEntry> {
         let who = match (caller.role(), caller.user_id()) {
             (Role::Operator, _) => match caller.operator_email() {
-                Some(email) => format!("operator {email}"),
-                None => "an operator".to_owned(),
+                Some(email) => format!("{BY_OPERATOR}{email}"),
+                None => AN_OPERATOR.to_owned(),
             },
             (_, Some(user)) => {
                 let user = self.0.modules.users.find(caller.tenant()?, user).await?;

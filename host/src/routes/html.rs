@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use axum::{
+    body::Body,
     http::{
         HeaderName, HeaderValue,
         header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE},
@@ -20,7 +21,7 @@ pub(super) const OWN_POLICY: &str = "default-src 'none'; script-src 'self'; styl
 pub(super) fn content(
     content_type: &'static str,
     policy: &'static str,
-    body: impl Into<String>,
+    body: impl Into<Body>,
 ) -> Response {
     let headers: [(HeaderName, HeaderValue); 2] = [
         (CONTENT_TYPE, HeaderValue::from_static(content_type)),

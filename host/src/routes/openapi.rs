@@ -3,9 +3,12 @@
 //! Controllers name the error codes of each operation in `x-error-codes`; here they become answers, together with
 //! those that every operation of its kind has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
 
-use axum::http::StatusCode;
+use axum::{body::Bytes, http::StatusCode};
 use boxoffice_engine::ErrorCode;
 use serde_json::{Map, Value};
 use utoipa::{
@@ -90,8 +93,27 @@ pub fn openapi_json() -> String {
     json(true, "")
 }
 
+/// Descriptions that are kept: one for each place where routers are mounted. A prefix may hold what a client sent, so there
+/// is an end to it.
+const KEPT_MAX: usize = 16;
+
+/// The description for a router at `prefix`, made once: it takes milliseconds, and anybody may ask for it.
+pub(super) fn kept_json(own_tokens: bool, prefix: &str) -> Bytes {
+    static KEPT: Mutex<BTreeMap<(bool, String), Bytes>> = Mutex::new(BTreeMap::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = (own_tokens, prefix.to_owned());
+    if let Some(known) = kept.get(&at) {
+        return known.clone();
+    }
+    let made = Bytes::from(json(own_tokens, prefix));
+    if kept.len() < KEPT_MAX {
+        kept.insert(at, made.clone());
+    }
+    made
+}
+
 /// Writes the description for a router at `prefix`, with or without the sign-ins of our own.
-pub(super) fn json(own_tokens: bool, prefix: &str) -> String {
+fn json(own_tokens: bool, prefix: &str) -> String {
     let mut description = Description::openapi();
     if !own_tokens {
         description

@@ -43,7 +43,7 @@ pub(super) fn openapi(own_tokens: bool, request: &Request) -> Response {
     html::content(
         "application/json",
         NOTHING,
-        openapi::json(own_tokens, &answers::prefix_of(request)),
+        openapi::kept_json(own_tokens, &answers::prefix_of(request)),
     )
 }
 

@@ -100,7 +100,7 @@ async fn an_operator_is_named_in_the_audit_with_their_reason() {
     let [entry] = items(&audit).as_slice() else {
         panic!("one action: {audit}")
     };
-    assert_eq!(entry["who"], format!("operator {}", Desk::OPERATOR));
+    assert_eq!(entry["who"], "an operator", "which one is for operators");
     assert_eq!(entry["why"], "é".repeat(500));
 
     // What is for all tenants stands outside them.
@@ -141,6 +141,10 @@ async fn an_operator_is_named_in_the_audit_with_their_reason() {
     );
     let of_tenant = operator.get("/api/admin/audit").await.expect(200);
     assert_eq!(items(&of_tenant).len(), 1, "{of_tenant}");
+    assert_eq!(
+        items(&of_tenant)[0]["who"],
+        format!("operator {}", Desk::OPERATOR)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

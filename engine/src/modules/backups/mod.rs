@@ -11,11 +11,10 @@ mod restoring;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
     Surroundings,
-    notifications::caused_at,
     repositories::{
         BackupsRepository, NotificationsRepository, StoreSnapshot, SystemScope, newest_schema,
     },
@@ -48,13 +47,22 @@ pub(crate) struct BackupsModule {
 /// A backup on its way, piece by piece. Dropping it breaks it off.
 #[derive(Debug)]
 pub struct Backup {
-    pieces: mpsc::Receiver<Result<Vec<u8>>>,
+    pieces: mpsc::Receiver<Vec<u8>>,
+    /// How it ended; apart from the pieces, so that a reader who is too slow for them hears of it all the same.
+    outcome: Option<oneshot::Receiver<Result<()>>>,
 }
 
 impl Backup {
     /// The next piece; none behind the last. A backup is whole only if no piece is an error.
     pub async fn next(&mut self) -> Option<Result<Vec<u8>>> {
-        self.pieces.recv().await
+        if let Some(piece) = self.pieces.recv().await {
+            return Some(Ok(piece));
+        }
+        match self.outcome.take()?.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Err(error)),
+            Err(_) => Some(Err(Error::internal("a backup ended without an outcome"))),
+        }
     }
 }
 
@@ -89,8 +97,18 @@ impl BackupsModule {
         let snapshot = self.repository.snapshot(of_all_tenants()).await?;
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
         // A task of its own: a reader that goes away must not leave the snapshot behind.
-        tokio::spawn(write(snapshot, taken_at, sender, turn));
-        Ok(Backup { pieces })
+        let (tell, outcome) = oneshot::channel();
+        tokio::spawn(async move {
+            let ended = write(snapshot, taken_at, sender).await;
+            // The turn is over before the reader hears of it, so that the next one can begin at once.
+            drop(turn);
+            // Whoever broke it off wants no outcome.
+            let _ = tell.send(ended);
+        });
+        Ok(Backup {
+            pieces,
+            outcome: Some(outcome),
+        })
     }
 
     /// From which backup this store came, if it did.
@@ -98,8 +116,8 @@ impl BackupsModule {
         self.repository.restoration(of_all_tenants()).await
     }
 
-    /// Lets the mails of a restored store out. Before that, what was to be listed by now is marked: its recipients may
-    /// have been told by the store that the backup was taken of.
+    /// Lets the mails of a restored store out. Before that, what was to be listed by the restore is marked: its recipients
+    /// may have been told by the store that the backup was taken of. What was caused or became due since cannot.
     ///
     /// # Errors
     /// `not-found` if the store did not come from a backup.
@@ -123,9 +141,9 @@ impl BackupsModule {
                 .owed(scope, after.as_ref(), OWED_PAGE)
                 .await?;
             for one in &owed {
-                let is_old = caused_at(one.notification) <= restoration.restored_at;
-                if one.part == OwedPart::FanOut && is_old {
-                    self.mark(&one.tenant, one.notification, now).await?;
+                if one.part == OwedPart::FanOut {
+                    self.mark(&one.tenant, one.notification, restoration.restored_at)
+                        .await?;
                 }
             }
             if owed.len() < OWED_PAGE as usize {
@@ -137,23 +155,25 @@ impl BackupsModule {
         self.restoration().await?.ok_or_else(nothing)
     }
 
-    /// Marks a notification whose recipients may have been told, unless it is over or its time is still to come.
+    /// Marks a notification whose recipients may have been told, unless it is over, or what it tells of or its time came
+    /// after the restore.
     async fn mark(
         &self,
         tenant: &crate::types::TenantId,
         id: crate::types::NotificationId,
-        now: Timestamp,
+        restored_at: Timestamp,
     ) -> Result<()> {
         for _ in 0..TRIES_MAX {
             let Some(mut notification) = self.notifications.find(tenant, id).await? else {
                 return Ok(());
             };
             let may_be_told = match notification.status {
-                NotificationStatus::Scheduled => notification.due_at <= now,
+                NotificationStatus::Scheduled => notification.due_at <= restored_at,
                 NotificationStatus::FanningOut => true,
                 _ => false,
             };
-            if !may_be_told || notification.is_doubtful {
+            let is_new = notification.created_at > restored_at;
+            if !may_be_told || is_new || notification.is_doubtful {
                 return Ok(());
             }
             notification.is_doubtful = true;
@@ -176,27 +196,23 @@ impl BackupsModule {
 async fn write(
     snapshot: StoreSnapshot,
     taken_at: Timestamp,
-    pieces: mpsc::Sender<Result<Vec<u8>>>,
-    turn: OwnedSemaphorePermit,
-) {
+    pieces: mpsc::Sender<Vec<u8>>,
+) -> Result<()> {
     let outcome = write_all(&snapshot, taken_at, &pieces).await;
     if let Err(error) = snapshot.end().await {
         tracing::warn!(error = ?error, "the snapshot of a backup could not be ended");
     }
-    match outcome {
+    match &outcome {
         Ok(rows) => tracing::info!(rows, "a backup was taken"),
-        Err(error) => {
-            tracing::warn!(error = ?error, "a backup was broken off");
-            let _ = pieces.try_send(Err(error));
-        }
+        Err(error) => tracing::warn!(error = ?error, "a backup was broken off"),
     }
-    drop(turn);
+    outcome.map(drop)
 }
 
 async fn write_all(
     snapshot: &StoreSnapshot,
     taken_at: Timestamp,
-    pieces: &mpsc::Sender<Result<Vec<u8>>>,
+    pieces: &mpsc::Sender<Vec<u8>>,
 ) -> Result<u64> {
     let scope = of_all_tenants();
     let (mut writer, head) = Writer::begin(newest_schema(), taken_at)?;
@@ -218,12 +234,12 @@ async fn write_all(
     Ok(rows)
 }
 
-async fn hand_over(pieces: &mpsc::Sender<Result<Vec<u8>>>, piece: Vec<u8>) -> Result<()> {
+async fn hand_over(pieces: &mpsc::Sender<Vec<u8>>, piece: Vec<u8>) -> Result<()> {
     if piece.is_empty() {
         return Ok(());
     }
     let gone = |what: &'static str| Error::new(ErrorCode::Unavailable, what);
-    match tokio::time::timeout(READER_PATIENCE, pieces.send(Ok(piece))).await {
+    match tokio::time::timeout(READER_PATIENCE, pieces.send(piece)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(gone("Whoever read the backup has gone.")),
         Err(_) => Err(gone("Whoever reads the backup takes too long.")),

@@ -272,6 +272,9 @@ impl EventsModule {
                 changed_notification = Some(StoredNotification {
                     to_version: version,
                     estimated_recipients: recipients,
+                    // This change nobody can have been told of yet.
+                    created_at: now,
+                    is_doubtful: false,
                     ..open
                 });
             }

@@ -43,6 +43,9 @@ const TAKES_MAX: Duration = Duration::from_secs(10);
 const WATCHERS_MAX: usize = 200;
 /// Different sights that are sampled at the same time, each a handful of reads a second.
 const SCOPES_MAX: usize = 32;
+/// How many of both one tenant may take, so that none closes the page for the others and for operators.
+const TENANT_WATCHERS_MAX: usize = 100;
+const TENANT_SCOPES_MAX: usize = 16;
 /// A stream ends after this long, and its page asks again: a role that was taken away shows nothing for longer.
 const LASTS: Duration = Duration::from_secs(600);
 
@@ -136,8 +139,17 @@ impl Live {
         };
         let before = self.before(&caller);
         let mut watched = self.watched();
-        if !watched.contains_key(&scope) && watched.len() >= SCOPES_MAX {
+        let is_new = !watched.contains_key(&scope);
+        if is_new && watched.len() >= SCOPES_MAX {
             return Err(full());
+        }
+        if scope.tenant.is_some() {
+            let own = || watched.iter().filter(|(of, _)| of.tenant == scope.tenant);
+            let watchers: usize = own().map(|(_, one)| one.newest.receiver_count()).sum();
+            let scopes = own().count() + usize::from(is_new);
+            if watchers >= TENANT_WATCHERS_MAX || scopes > TENANT_SCOPES_MAX {
+                return Err(full());
+            }
         }
         let idle = watched.is_empty();
         let one = watched.entry(scope).or_insert_with(|| Watched {
