@@ -8,8 +8,8 @@ use crate::{
     Error, Result,
     engine::Inner,
     types::{
-        Caller, CreateEvent, Event, EventChange, EventId, EventStatus, Page, PageRequest, Role,
-        UpdateEvent, UserId,
+        Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, Page,
+        PageRequest, Role, UpdateEvent, UserId,
     },
 };
 
@@ -47,14 +47,20 @@ impl Events {
             .ok_or_else(|| Error::not_found("event", event))
     }
 
-    /// Lists the events that the caller may see, in the order they were made.
+    /// Lists those of the events that the caller may see which a filter lets through.
     ///
     /// # Errors
-    /// `not-found` for an unknown tenant, `field-invalid` for a broken cursor.
-    pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<Event>> {
+    /// `not-found` for an unknown tenant, `field-invalid` for a broken cursor and for an order that does not go with a time.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        filter: EventFilter,
+        page: PageRequest,
+    ) -> Result<Page<Event>> {
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?.id;
         let sees = |status, organizer| sees(caller, status, organizer);
-        self.0.modules.events.list(&tenant, &page, sees).await
+        let events = &self.0.modules.events;
+        events.list(&tenant, &filter, &page, sees).await
     }
 
     /// Replaces what an event says and offers; tells customers if that concerns them.

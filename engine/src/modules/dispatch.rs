@@ -7,16 +7,18 @@ mod workers;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, atomic::AtomicUsize},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
     Surroundings,
     attendance::Attendance,
+    looks::WholeLooks,
     repositories::{
         DispatchRepository, NotificationsRepository, SystemScope, Trouble, pause_after_conflict,
     },
@@ -35,6 +37,10 @@ use crate::{
 const ATTEMPTS_MAX: u32 = 16;
 /// Pieces of owed work that are counted for a look; what is beyond is said to be there.
 const OWED_COUNTED_MAX: u32 = 1_000;
+/// Between two looks at all that is owed, at most; for rows of hosts whose clocks are behind.
+const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(30);
+/// With nothing owed, looks in between begin so long ago.
+const LOOK_BACK: SignedDuration = SignedDuration::from_secs(60);
 /// Blocks with failed deliveries that one call looks at: 16,000 deliveries.
 pub(crate) const TROUBLES_MAX: u32 = 500;
 /// Blocks read at once.
@@ -89,12 +95,19 @@ impl Wanted {
     }
 }
 
+/// From when on what is owed is looked at. Saves work and nothing else.
+struct OwedFloor {
+    from: Timestamp,
+    whole_looks: WholeLooks,
+}
+
 pub(crate) struct DispatchModule {
     repository: DispatchRepository,
     notifications: Arc<NotificationsRepository>,
     surroundings: Surroundings,
     started_at: Timestamp,
     attendance: Mutex<Attendance>,
+    owed: Mutex<OwedFloor>,
     /// Workers inside this process.
     own_workers: AtomicUsize,
 }
@@ -111,6 +124,10 @@ impl DispatchModule {
             started_at: surroundings.now(),
             surroundings,
             attendance: Mutex::default(),
+            owed: Mutex::new(OwedFloor {
+                from: Timestamp::UNIX_EPOCH,
+                whole_looks: WholeLooks::new(WHOLE_LOOK_EVERY),
+            }),
             own_workers: AtomicUsize::new(0),
         }
     }
@@ -354,13 +371,35 @@ impl DispatchModule {
         ))
     }
 
+    async fn owed_rows(&self, now: Timestamp) -> Result<Vec<Owed>> {
+        let floor = || self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = Instant::now();
+        let (from, is_whole) = {
+            let mut floor = floor();
+            let is_whole = floor.whole_looks.begin();
+            let from = if is_whole {
+                Timestamp::UNIX_EPOCH
+            } else {
+                floor.from
+            };
+            (from, is_whole)
+        };
+        let scope = SystemScope::new();
+        let rows = self.repository.owed(scope, from, OWED_COUNTED_MAX).await?;
+        let mut floor = floor();
+        if is_whole {
+            floor.whole_looks.ended(begun);
+        }
+        let back = now.saturating_sub(LOOK_BACK).unwrap_or(now);
+        floor.from = rows.first().map_or(back, |owed| back.min(owed.due_at));
+        drop(floor);
+        Ok(rows)
+    }
+
     /// How much is owed in each lane, and since when.
     pub(crate) async fn owed(&self) -> Result<Vec<LaneSight>> {
-        let rows = self
-            .repository
-            .owed(SystemScope::new(), OWED_COUNTED_MAX)
-            .await?;
         let now = self.surroundings.now();
+        let rows = self.owed_rows(now).await?;
         let is_cut = rows.len() >= OWED_COUNTED_MAX as usize;
         Ok(Lane::ALL
             .into_iter()

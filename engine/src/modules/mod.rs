@@ -19,6 +19,7 @@ mod lanes;
 ))]
 mod layer_probe;
 mod leases;
+mod looks;
 mod mails;
 mod notifications;
 mod offers;

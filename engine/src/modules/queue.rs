@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     Surroundings,
+    looks::WholeLooks,
     repositories::{QueueRepository, SystemScope},
 };
 use crate::{
@@ -30,8 +31,10 @@ use crate::{
 const LEASE_MILLISECONDS: i64 = 30_000;
 /// Tasks of one publication, and of one settlement.
 const TASKS_MAX: usize = 1_000;
-/// Between two looks from the very beginning of each shard.
-const FULL_LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Between two looks from the very beginning of each shard, at most.
+const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(30);
+/// In an empty shard, looks begin so long before now: another host's clock may be behind, and its commit on its way.
+const LOOK_BACK_MILLISECONDS: i64 = 60_000;
 /// Between two looks at an empty queue: another process may publish, and tells nobody here.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -62,9 +65,7 @@ impl EmbeddedQueue {
     /// Visits every shard that holds tasks once, from the next in turn on, until something is found.
     async fn visit(&self, lane: Lane, max: usize) -> Result<Vec<Leased>> {
         let scope = SystemScope::new();
-        let (floors, publications) = self.floors.of(lane);
-        let firsts = self.repository.first_tasks(scope, lane, &floors).await?;
-        self.floors.raise(lane, publications, &firsts);
+        let firsts = self.first_tasks(scope, lane).await?;
         let turn = self.turns[index_of(lane)].fetch_add(1, Ordering::Relaxed) % SHARDS;
         for shard in (0..SHARDS).map(|step| (turn + step) % SHARDS) {
             let Some((_, first)) = firsts.iter().find(|(found, _)| *found == shard) else {
@@ -82,18 +83,27 @@ impl EmbeddedQueue {
         }
         Ok(Vec::new())
     }
+
+    /// The first task of each shard that holds any.
+    async fn first_tasks(&self, scope: SystemScope, lane: Lane) -> Result<Vec<(u32, String)>> {
+        let begun = Instant::now();
+        let look = self.floors.begin(lane);
+        let firsts = self.repository.first_tasks(scope, lane, &look.floors);
+        let firsts = firsts.await?;
+        let empty_from = format!("{:014}", (self.now() - LOOK_BACK_MILLISECONDS).max(0));
+        self.floors.ended(lane, &look, begun, &firsts, &empty_from);
+        Ok(firsts)
+    }
 }
 
 fn index_of(lane: Lane) -> usize {
     usize::from(lane == Lane::Bulk)
 }
 
-/// From which id on each shard is looked at. A store reads over every row that was deleted before the first one it
-/// finds, so that looking from the start again and again costs more the more was ever done.
+/// From which id on each shard is looked at.
 ///
 /// Floors only save work: ids are in the order their work was caused, so that new ones lie behind; publishing here lowers
-/// a floor again, and every [`FULL_LOOK_EVERY`] the look starts at the very beginning, for what other processes published
-/// late.
+/// a floor again, and whole looks find what other processes published late.
 struct Floors {
     lanes: [Mutex<LaneFloors>; 2],
 }
@@ -102,7 +112,15 @@ struct LaneFloors {
     floors: Vec<String>,
     /// Grows before and after each publication here.
     publications: u64,
-    full_look_at: Option<Instant>,
+    whole_looks: WholeLooks,
+}
+
+/// A look from the floors as they were when it began.
+struct Look {
+    floors: Vec<String>,
+    /// Which publications the floors know.
+    publications: u64,
+    is_whole: bool,
 }
 
 impl Floors {
@@ -111,7 +129,7 @@ impl Floors {
             Mutex::new(LaneFloors {
                 floors: vec![String::new(); SHARDS as usize],
                 publications: 0,
-                full_look_at: None,
+                whole_looks: WholeLooks::new(WHOLE_LOOK_EVERY),
             })
         };
         Self {
@@ -125,29 +143,40 @@ impl Floors {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The floors to look from now, and which publications they know.
-    fn of(&self, lane: Lane) -> (Vec<String>, u64) {
+    fn begin(&self, lane: Lane) -> Look {
         let mut lane = self.locked(lane);
-        if lane
-            .full_look_at
-            .is_none_or(|at| at.elapsed() >= FULL_LOOK_EVERY)
-        {
-            lane.full_look_at = Some(Instant::now());
+        let is_whole = lane.whole_looks.begin();
+        if is_whole {
             lane.floors.fill(String::new());
         }
-        (lane.floors.clone(), lane.publications)
+        Look {
+            floors: lane.floors.clone(),
+            publications: lane.publications,
+            is_whole,
+        }
     }
 
-    /// Raises floors to the first tasks found, unless something was published meanwhile.
-    fn raise(&self, lane: Lane, publications: u64, firsts: &[(u32, String)]) {
+    /// Raises floors to the first tasks found, those of empty shards to `empty_from`, unless something was published
+    /// meanwhile.
+    fn ended(
+        &self,
+        lane: Lane,
+        look: &Look,
+        begun: Instant,
+        firsts: &[(u32, String)],
+        empty_from: &str,
+    ) {
         let mut lane = self.locked(lane);
-        if lane.publications != publications {
+        if look.is_whole {
+            lane.whole_looks.ended(begun);
+        }
+        if lane.publications != look.publications {
             return;
         }
-        for (shard, first) in firsts {
-            if let Some(floor) = lane.floors.get_mut(*shard as usize) {
-                floor.clone_from(first);
-            }
+        for (shard, floor) in (0..).zip(&mut lane.floors) {
+            let first = firsts.iter().find(|(found, _)| *found == shard);
+            let first = first.map_or(empty_from, |(_, first)| first);
+            first.clone_into(floor);
         }
     }
 
@@ -219,8 +248,10 @@ impl Queue for EmbeddedQueue {
     }
 
     async fn stats(&self, lane: Lane) -> Result<LaneStats> {
+        let scope = SystemScope::new();
+        let firsts = self.first_tasks(scope, lane).await?;
         self.repository
-            .stats(SystemScope::new(), lane, self.now())
+            .stats(scope, lane, &firsts, self.now())
             .await
     }
 }

@@ -55,6 +55,58 @@ impl FromStr for EventStatus {
     }
 }
 
+/// In which order events are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventSort {
+    /// As they were made.
+    CreatedAt,
+    /// As they begin, those of one moment as they were made.
+    StartsAt,
+}
+
+impl FromStr for EventSort {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "createdAt" => Ok(Self::CreatedAt),
+            "startsAt" => Ok(Self::StartsAt),
+            _ => Err(Error::field("sort", "It is `createdAt` or `startsAt`.")),
+        }
+    }
+}
+
+/// Which of a tenant's events are listed, and in which order; without anything all of them, as they were made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only those in this state.
+    pub status: Option<EventStatus>,
+    /// Only those that begin then or later.
+    pub starts_from: Option<Timestamp>,
+    /// Only those that begin before.
+    pub starts_before: Option<Timestamp>,
+    /// As they were made, unless a time is asked for: then as they begin.
+    pub sort: Option<EventSort>,
+}
+
+impl EventFilter {
+    /// The order that is asked for or follows from what is.
+    ///
+    /// # Errors
+    /// `field-invalid` at `sort` for the order of making together with a time.
+    pub(crate) fn order(&self) -> Result<EventSort> {
+        let by_time = self.starts_from.is_some() || self.starts_before.is_some();
+        match (self.sort, by_time) {
+            (None, false) => Ok(EventSort::CreatedAt),
+            (None, true) => Ok(EventSort::StartsAt),
+            (Some(EventSort::CreatedAt), true) => Err(Error::field(
+                "sort",
+                "With startsFrom or startsBefore, events are listed by startsAt.",
+            )),
+            (Some(sort), _) => Ok(sort),
+        }
+    }
+}
+
 /// What people attend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {

@@ -39,8 +39,8 @@ pub use dispatch::{
     WorkerSight,
 };
 pub use events::{
-    CreateEvent, Event, EventChange, EventDetails, EventStatus, NewTicketType, TicketType,
-    UpdateEvent,
+    CreateEvent, Event, EventChange, EventDetails, EventFilter, EventSort, EventStatus,
+    NewTicketType, TicketType, UpdateEvent,
 };
 pub use holds::{Hold, HoldStatus, HoldTickets};
 pub use ids::{

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use boxoffice_engine::{
     AddOperator, Caller, CancellationTerms, CreateEvent, CreateTenant, CreateUser, EmailAddress,
-    Engine, Event, EventDetails, EventStatus, Label, NewTicketType, PageRequest, Prose, Reminder,
-    Result, TenantId, TenantSettings, User, UserRole,
+    Engine, Event, EventDetails, EventFilter, EventStatus, Label, NewTicketType, PageRequest,
+    Prose, Reminder, Result, TenantId, TenantSettings, User, UserRole,
 };
 use jiff::{Span, Timestamp};
 
@@ -204,17 +204,18 @@ async fn ensure_event(engine: &Engine, tenant: &TenantId, organizer: &User) -> R
     let is_fit = |event: &Event| {
         event.details.title.as_str() == EVENT_TITLE
             && event.organizer == Some(organizer.id)
-            && event.status == EventStatus::Published
-            && event.details.starts_at > soon
             && event.tickets_sold + event.tickets_held + 2 <= event.total_tickets
+    };
+    let filter = EventFilter {
+        status: Some(EventStatus::Published),
+        starts_from: Some(soon),
+        ..EventFilter::default()
     };
     let mut cursor = None;
     // Ten pages are enough for a folder to try things in; beyond them another demo event does no harm.
     for _ in 0..10 {
-        let page = engine
-            .events()
-            .list(&caller, PageRequest::parse(cursor, Some(100))?)
-            .await?;
+        let page = PageRequest::parse(cursor, Some(100))?;
+        let page = engine.events().list(&caller, filter.clone(), page).await?;
         if let Some(event) = page.items.into_iter().find(is_fit) {
             return Ok(event);
         }

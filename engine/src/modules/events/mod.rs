@@ -1,9 +1,10 @@
 //! The rules of events: making and reading them, and what an organizer may change.
 //!
 //! Called by app_modules and the notifications module. `changing` writes a change in its turn among the event's bookings and
-//! says who is told; `ticket_types` decides what can be sold. Calls the events, bookings and notifications repositories.
+//! says who is told; `ticket_types` decides what can be sold; `listing` walks a tenant's events. Calls the events, bookings and notifications repositories.
 
 mod changing;
+mod listing;
 mod ticket_types;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,8 +27,8 @@ use crate::{
     Error, ErrorCode, Result,
     types::{
         CapacityCause, CreateEvent, Event, EventChange, EventDetails, EventId, EventStatus,
-        Inventory, NotificationId, NotificationKind, Page, PageRequest, StoredEvent, Tenant,
-        TenantId, UpdateEvent, UserId,
+        Inventory, NotificationId, NotificationKind, StoredEvent, Tenant, TenantId, UpdateEvent,
+        UserId,
     },
 };
 
@@ -171,44 +172,6 @@ impl EventsModule {
         version: u64,
     ) -> Result<Option<EventDetails>> {
         self.repository.find_version(tenant, event, version).await
-    }
-
-    /// A page of the events that `sees` lets through. Looks at 1,000 events at most; a page may then be short.
-    pub(crate) async fn list(
-        &self,
-        tenant: &TenantId,
-        page: &PageRequest,
-        sees: impl Fn(EventStatus, Option<UserId>) -> bool,
-    ) -> Result<Page<Event>> {
-        let limit = page.limit as usize;
-        let mut after = page.position::<EventId>()?;
-        let mut items: Vec<Event> = Vec::new();
-        for _ in 0..10 {
-            let rows = self
-                .repository
-                .page(tenant, after, PageRequest::LIMIT_MAX)
-                .await?;
-            let ended = rows.len() < PageRequest::LIMIT_MAX as usize;
-            for (event, inventory) in rows {
-                if items.len() == limit {
-                    return Ok(Page {
-                        items,
-                        next: after.map(|event| event.to_string()),
-                    });
-                }
-                after = Some(event.id);
-                if sees(inventory.status, event.organizer) {
-                    items.push(event.with(inventory));
-                }
-            }
-            if ended {
-                return Ok(Page { items, next: None });
-            }
-        }
-        Ok(Page {
-            items,
-            next: after.map(|event| event.to_string()),
-        })
     }
 
     pub(crate) async fn update(

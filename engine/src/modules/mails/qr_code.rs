@@ -42,6 +42,9 @@ pub(super) fn png(text: &str) -> Result<Vec<u8>> {
     let mut encoder = png::Encoder::new(&mut picture, edge, edge);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_depth(png::BitDepth::One);
+    // Rows repeat, which this filter makes zeros of; a quick compression is enough for those, and takes no large tables.
+    encoder.set_filter(png::Filter::Up);
+    encoder.set_compression(png::Compression::Fast);
     let mut writer = encoder.write_header().map_err(Error::internal)?;
     writer.write_image_data(&pixels).map_err(Error::internal)?;
     writer.finish().map_err(Error::internal)?;

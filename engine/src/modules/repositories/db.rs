@@ -28,6 +28,12 @@ use crate::{
     types::TenantId,
 };
 
+/// What `SELECT count() … GROUP ALL` answers; no row stands for nothing.
+#[derive(SurrealValue)]
+pub(super) struct Count {
+    pub(super) count: u64,
+}
+
 /// Leave to read and write across tenants. Made only where DESIGN lists it: worker, migrations, operators.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::modules) struct SystemScope(());

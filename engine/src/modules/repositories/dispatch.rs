@@ -87,15 +87,21 @@ impl DispatchRepository {
         read_troubles(self.db.run_retrying(&script).await?.rows(index)?)
     }
 
-    /// Up to `limit` pieces of work that are owed, in the order they are due, of all tenants.
+    /// Up to `limit` pieces of work that are owed since a moment, in the order they are due, of all tenants.
     pub(in crate::modules) async fn owed(
         &self,
         scope: SystemScope,
+        from: Timestamp,
         limit: u32,
     ) -> Result<Vec<Owed>> {
         let mut script = Script::across_tenants(scope);
-        let limit = script.bind(i64::from(limit));
-        let index = script.push(format!("SELECT * FROM outbox LIMIT {limit}"));
+        let (from, limit) = (
+            script.bind(millisecond(from)),
+            script.bind(i64::from(limit)),
+        );
+        let index = script.push(format!(
+            "SELECT * FROM type::record('outbox', [{from}]..) LIMIT {limit}"
+        ));
         let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(OutboxRow::into_type).collect()
     }

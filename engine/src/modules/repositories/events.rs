@@ -1,11 +1,15 @@
 //! Storage steps of events. Called by the events module; calls models.
 
+use jiff::Timestamp;
 use surrealdb::types::SurrealValue;
 
 use super::{
     db::{Db, Script, StepError},
     inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, add_change},
-    models::{EventRow, EventVersionRow, InventoryRow, NotificationRow, OldTermsRow},
+    models::{
+        EventRow, EventStartRow, EventVersionRow, InventoryRow, NotificationRow, OldTermsRow,
+        millisecond,
+    },
     notifications::{
         add_notification, add_owed, add_schedule_change, remove_notification, remove_owed,
     },
@@ -19,7 +23,7 @@ use crate::{
     },
 };
 
-/// An organizer's change: at most 12 rows in one transaction, and what tickets that are free by it are offered to.
+/// An organizer's change: at most 14 rows in one transaction, and what tickets that are free by it are offered to.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct EventStep {
     /// The event as it was seen; kept as an old version.
@@ -69,7 +73,7 @@ impl EventsRepository {
         Self { db }
     }
 
-    /// Writes a new event with its inventory, and the reminder it owes: at most 7 rows.
+    /// Writes a new event with its inventory, and the reminder it owes: at most 8 rows.
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
@@ -80,6 +84,8 @@ impl EventsRepository {
         let mut script = Script::transaction(tenant);
         let row = script.bind(EventRow::of(tenant, event));
         script.push(format!("INSERT INTO event {row} RETURN NONE"));
+        let row = script.bind(EventStartRow::of(tenant, event));
+        script.push(format!("INSERT INTO event_start {row} RETURN NONE"));
         let row = script.bind(InventoryRow::of(tenant, &change.inventory));
         script.push(format!("INSERT INTO inventory {row} RETURN NONE"));
         add_change(&mut script, tenant, change);
@@ -137,7 +143,7 @@ impl EventsRepository {
         tenant: &TenantId,
         event: EventId,
         version: u64,
-    ) -> Result<Option<(jiff::Timestamp, CancellationTerms)>> {
+    ) -> Result<Option<(Timestamp, CancellationTerms)>> {
         let mut script = Script::of(tenant);
         let old = script.bind(EventVersionRow::key(tenant, event, version));
         let old = script.push(format!(
@@ -167,12 +173,51 @@ impl EventsRepository {
             )
         };
         let (events, inventories) = (range("event"), range("inventory"));
-        let events = script.push(events);
-        let inventories = script.push(inventories);
-        let mut answers = self.db.run_retrying(&script).await?;
+        let (events, inventories) = (script.push(events), script.push(inventories));
+        // Both are made and deleted in one transaction, so the same range of keys holds the same events.
+        self.pairs(&script, events, inventories).await
+    }
+
+    /// Up to `limit` events in the order they begin, with their inventories: those that begin at `from` or later (behind an
+    /// event of that moment), and before `until`.
+    pub(in crate::modules) async fn page_by_start(
+        &self,
+        tenant: &TenantId,
+        from: (Timestamp, Option<EventId>),
+        until: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<(StoredEvent, Inventory)>> {
+        let mut script = Script::transaction(tenant);
+        let start = script.bind(millisecond(from.0));
+        let start = match from.1 {
+            None => format!("[$tenant, {start}]"),
+            Some(event) => {
+                let event = script.bind(event.ulid().to_string());
+                format!("[$tenant, {start}, {event}]>")
+            }
+        };
+        let end = match until {
+            None => "..".to_owned(),
+            Some(until) => script.bind(millisecond(until)),
+        };
+        let limit = script.bind(i64::from(limit));
+        script.push(format!(
+            "LET $starts = (SELECT event, inventory FROM type::record('event_start', {start}..[$tenant, {end}]) LIMIT {limit})"
+        ));
+        let events = script.push("SELECT * FROM $starts.event");
+        let inventories = script.push("SELECT * FROM $starts.inventory");
+        self.pairs(&script, events, inventories).await
+    }
+
+    async fn pairs(
+        &self,
+        script: &Script,
+        events: usize,
+        inventories: usize,
+    ) -> Result<Vec<(StoredEvent, Inventory)>> {
+        let mut answers = self.db.run_retrying(script).await?;
         let events = answers.rows::<EventRow>(events)?;
         let inventories = answers.rows::<InventoryRow>(inventories)?;
-        // Both are made and deleted in one transaction, so the same range of keys holds the same events.
         events
             .into_iter()
             .zip(inventories)
@@ -199,6 +244,13 @@ impl EventsRepository {
         let key = script.bind(EventRow::key(tenant, step.after.id));
         let row = script.bind(EventRow::of(tenant, &step.after));
         script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
+        let (before, after) = (&step.before.details, &step.after.details);
+        if before.starts_at != after.starts_at {
+            let old = script.bind(EventStartRow::key(tenant, before.starts_at, step.after.id));
+            script.push(format!("DELETE {old} RETURN NONE"));
+            let new = script.bind(EventStartRow::of(tenant, &step.after));
+            script.push(format!("INSERT INTO event_start {new} RETURN NONE"));
+        }
         if let Some(notification) = &step.changed_notification {
             add_notification_change(&mut script, tenant, notification);
         }
@@ -215,7 +267,7 @@ impl EventsRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// Deletes an event that is still as it was seen: at most 6 rows, its old versions, of which there are few before
+    /// Deletes an event that is still as it was seen: at most 7 rows, its old versions, of which there are few before
     /// any booking, and holds that ended without one. `reminder` is what its reminder owes.
     pub(in crate::modules) async fn delete(
         &self,
@@ -235,6 +287,12 @@ impl EventsRepository {
             "IF array::len($gone) = 0 {{ THROW '{INVENTORY_MOVED}' }}"
         ));
         script.push(format!("DELETE {event} RETURN NONE"));
+        let start = script.bind(EventStartRow::key(
+            tenant,
+            inventory.starts_at,
+            inventory.event,
+        ));
+        script.push(format!("DELETE {start} RETURN NONE"));
         if let Some(owed) = reminder {
             remove_owed(&mut script, std::slice::from_ref(owed));
             remove_notification(&mut script, tenant, inventory.event, owed.notification);

@@ -51,6 +51,12 @@ const MIGRATIONS: &[Migration] = &[
         oldest_program: 6,
         statements: include_str!("schema/0006_check_ins.surql"),
     },
+    Migration {
+        number: 7,
+        // An older program would make and move events without writing when they begin.
+        oldest_program: 7,
+        statements: include_str!("schema/0007_event_starts.surql"),
+    },
 ];
 
 #[derive(Debug, SurrealValue)]

@@ -3,7 +3,7 @@
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::{
-    db::{Db, Script, StepError, SystemScope},
+    db::{Count, Db, Script, StepError, SystemScope},
     models::{key_number, key_text, record},
 };
 use crate::{
@@ -161,21 +161,37 @@ impl QueueRepository {
         Ok(())
     }
 
+    /// How many tasks of a lane wait and are leased, from the first one of each shard on.
     pub(in crate::modules) async fn stats(
         &self,
         scope: SystemScope,
         lane: Lane,
+        firsts: &[(u32, String)],
         now: i64,
     ) -> Result<LaneStats> {
         let mut script = Script::across_tenants(scope);
         let (lane, now) = (script.bind(lane.as_str().to_owned()), script.bind(now));
-        let all = script.push(format!("SELECT VALUE count FROM (SELECT count() FROM queue_task:[{lane}]..[{lane}, ..] GROUP ALL)"));
-        let leased = script.push(format!(
-            "SELECT VALUE count FROM (SELECT count() FROM queue_task:[{lane}]..[{lane}, ..] WHERE leased_until > {now} GROUP ALL)"
-        ));
+        let (mut all, mut leased) = (Vec::new(), Vec::new());
+        for (shard, first) in firsts {
+            let (shard, first) = (script.bind(i64::from(*shard)), script.bind(first.clone()));
+            let tasks = format!(
+                "SELECT count() FROM queue_task:[{lane}, {shard}, {first}]..[{lane}, {shard}, ..]"
+            );
+            all.push(script.push(format!("{tasks} GROUP ALL")));
+            leased.push(script.push(format!("{tasks} WHERE leased_until > {now} GROUP ALL")));
+        }
         let mut answers = self.db.run_retrying(&script).await?;
-        let all = answers.rows::<u64>(all)?.first().copied().unwrap_or(0);
-        let leased = answers.rows::<u64>(leased)?.first().copied().unwrap_or(0);
+        let mut sum = |indexes: Vec<usize>| -> Result<u64> {
+            let mut sum = 0;
+            for index in indexes {
+                sum += answers
+                    .rows::<Count>(index)?
+                    .first()
+                    .map_or(0, |row| row.count);
+            }
+            Ok(sum)
+        };
+        let (all, leased) = (sum(all)?, sum(leased)?);
         Ok(LaneStats {
             waiting: all.saturating_sub(leased),
             leased,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use surrealdb::types::SurrealValue;
 
 use super::{
-    db::{Db, Script, StepError, SystemScope},
+    db::{Count, Db, Script, StepError, SystemScope},
     models::{BookingLineRow, BookingRow, CapacityLedgerRow, IdRow, InventoryRow},
 };
 use crate::{
@@ -43,11 +43,6 @@ pub(in crate::modules) struct VerificationRepository {
 struct SameLines {
     lines: Vec<BookingLineRow>,
     bookings: u64,
-}
-
-#[derive(Debug, SurrealValue)]
-struct Count {
-    count: u64,
 }
 
 impl VerificationRepository {

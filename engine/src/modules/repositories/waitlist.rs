@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use surrealdb::types::SurrealValue;
 use ulid::Ulid;
 
 use super::{
-    db::{Db, Script, StepError},
+    db::{Count, Db, Script, StepError},
     holds::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
@@ -49,11 +48,6 @@ pub(in crate::modules) struct WaitlistSight {
     pub(in crate::modules) ahead: u64,
     /// The hold that the customer has open.
     pub(in crate::modules) open_hold: Option<Hold>,
-}
-
-#[derive(SurrealValue)]
-struct Count {
-    count: u64,
 }
 
 pub(in crate::modules) struct WaitlistRepository {

@@ -15,11 +15,12 @@ use utoipa::IntoParams;
 
 use super::{Answer, PageResponse, created, with_etag};
 use crate::routes::extract::{
-    AsCaller, AtPage, ExpectedVersion, Id, Json, MergePatch, OptionalVersion, PageParams, Prefix,
-    read_value,
+    AsCaller, AtEventPage, EventParams, ExpectedVersion, Id, Json, MergePatch, OptionalVersion,
+    PageParams, Prefix, read_value,
 };
 pub(in crate::routes) use requests::EventRequest;
 pub(in crate::routes) use responses::{EventChangeResponse, EventResponse};
+pub(in crate::routes) use times::instant;
 
 /// What replacing and changing an event may be refused with.
 const CHANGE_ERRORS: [&str; 8] = [
@@ -62,15 +63,18 @@ pub(in crate::routes) async fn create(
     Ok(with_etag(event.version, response))
 }
 
-/// Lists the events that the caller may see, in the order they were made
-#[utoipa::path(get, path = "/api/events", tag = "events", params(PageParams), security((), ("bearer" = [])),
+/// Lists the events that the caller may see
+///
+/// As they were made; with `startsFrom`, `startsBefore` or `sort=startsAt` as they begin. A page may hold fewer than its
+/// limit, or none, and still have a next one.
+#[utoipa::path(get, path = "/api/events", tag = "events", params(PageParams, EventParams), security((), ("bearer" = [])),
     responses((status = 200, body = PageResponse<EventResponse>)))]
 pub(in crate::routes) async fn list(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
-    AtPage(page): AtPage,
+    AtEventPage(page, filter): AtEventPage,
 ) -> Answer<JsonAnswer<PageResponse<EventResponse>>> {
-    let page = engine.events().list(&caller, page).await?;
+    let page = engine.events().list(&caller, filter, page).await?;
     Ok(PageResponse::of(page, EventResponse::from))
 }
 

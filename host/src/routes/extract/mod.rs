@@ -15,5 +15,6 @@ pub(super) use caller::{
 pub(super) use headers::{ExpectedVersion, IdempotencyKeyHeader, OptionalVersion};
 pub(super) use path::{Id, Prefix};
 pub(super) use query::{
-    AtFailedPage, AtPage, AtStatePage, FailedParams, PageParams, StateParams, refuse_query,
+    AtEventPage, AtFailedPage, AtPage, AtStatePage, EventParams, FailedParams, PageParams,
+    StateParams, refuse_query,
 };

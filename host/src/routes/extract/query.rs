@@ -7,11 +7,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{
-    DeliveryState, Error, ErrorCode, FailedFilter, PageRequest, ReplyCode, Result,
+    DeliveryState, Error, ErrorCode, EventFilter, FailedFilter, PageRequest, ReplyCode, Result,
 };
+use jiff::Timestamp;
 use utoipa::IntoParams;
 
-use crate::routes::controllers::problem::Problem;
+use crate::routes::controllers::{events::instant, problem::Problem};
 
 /// Longest cursor that is looked at; ours are far shorter.
 const CURSOR_BYTES_MAX: usize = 512;
@@ -37,6 +38,54 @@ impl<S: Send + Sync> FromRequestParts<S> for AtPage {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         Ok(Self(page_of(&parts.uri)?))
     }
+}
+
+/// The parameters of a list of events.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what is read by name")]
+pub(in crate::routes) struct EventParams {
+    /// Only those in this state: `draft`, `published` or `cancelled`.
+    #[param(pattern = "^(draft|published|cancelled)$")]
+    status: Option<String>,
+    /// Only those that begin at this moment (RFC 3339) or later.
+    #[param(format = DateTime, rename = "startsFrom")]
+    starts_from: Option<String>,
+    /// Only those that begin before this moment (RFC 3339).
+    #[param(format = DateTime, rename = "startsBefore")]
+    starts_before: Option<String>,
+    /// By what they are sorted, upwards: `createdAt` or `startsAt`. Without it by `startsAt` if one of the times is given,
+    /// else by `createdAt`.
+    #[param(pattern = "^(createdAt|startsAt)$")]
+    sort: Option<String>,
+}
+
+/// Which page of events is asked for, and which of them.
+#[derive(Debug)]
+pub(in crate::routes) struct AtEventPage(
+    pub(in crate::routes) PageRequest,
+    pub(in crate::routes) EventFilter,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for AtEventPage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let names = ["status", "startsFrom", "startsBefore", "sort"];
+        let (page, [status, from, before, sort]) = page_with(&parts.uri, names)?;
+        let filter = EventFilter {
+            status: status.map(|status| status.parse()).transpose()?,
+            starts_from: from.map(|at| moment(&at, "startsFrom")).transpose()?,
+            starts_before: before.map(|at| moment(&at, "startsBefore")).transpose()?,
+            sort: sort.map(|sort| sort.parse()).transpose()?,
+        };
+        Ok(Self(page, filter))
+    }
+}
+
+/// Reads an instant. The plus of an offset that a client sent as it is arrives as a space.
+fn moment(text: &str, field: &str) -> Result<Timestamp> {
+    instant(text, field).or_else(|error| instant(&text.replace(' ', "+"), field).map_err(|_| error))
 }
 
 /// The parameters of a list of failed deliveries.

@@ -1,5 +1,6 @@
 //! The rows of events, their old versions, and the inventory record that every booking is decided on.
 
+use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::keys::{at_millisecond, key_ulid, millisecond, record, stored_ulid, ulid_key};
@@ -184,11 +185,44 @@ pub(in crate::modules::repositories) struct OldTermsRow {
 impl OldTermsRow {
     pub(in crate::modules::repositories) fn into_type(
         self,
-    ) -> Result<(jiff::Timestamp, CancellationTerms)> {
+    ) -> Result<(Timestamp, CancellationTerms)> {
         Ok((
             at_millisecond(self.starts_at)?,
             terms_of(self.cancellation_terms),
         ))
+    }
+}
+
+/// When an event begins, as the key that lists are read by.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct EventStartRow {
+    id: RecordId,
+    event: RecordId,
+    inventory: RecordId,
+}
+
+impl EventStartRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        starts_at: Timestamp,
+        event: EventId,
+    ) -> RecordId {
+        record(
+            "event_start",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                Value::from_t(millisecond(starts_at)),
+                ulid_key(event.ulid()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, event: &StoredEvent) -> Self {
+        Self {
+            id: Self::key(tenant, event.details.starts_at, event.id),
+            event: EventRow::key(tenant, event.id),
+            inventory: InventoryRow::key(tenant, event.id),
+        }
     }
 }
 

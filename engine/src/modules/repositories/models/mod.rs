@@ -32,7 +32,7 @@ pub(in crate::modules::repositories) use dispatch::{
     AuditRow, LanePauseRow, TroubleRow, WorkerRow,
 };
 pub(in crate::modules::repositories) use events::{
-    EventRow, EventVersionRow, InventoryRow, OldTermsRow,
+    EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,
 };
 pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRow};
 pub(in crate::modules::repositories) use keys::{

@@ -31,7 +31,7 @@ pub(super) fn zone(name: &str) -> Result<TimeZone> {
 ///
 /// # Errors
 /// `field-invalid` at `field`.
-pub(super) fn instant(text: &str, field: impl Into<String>) -> Result<Timestamp> {
+pub(in crate::routes) fn instant(text: &str, field: impl Into<String>) -> Result<Timestamp> {
     bounded(text)
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| {

@@ -1,0 +1,137 @@
+//! Lists of a tenant's events: as they were made, or as they begin.
+//!
+//! Called by app_modules. Calls the events repository.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+
+use super::EventsModule;
+use crate::{
+    Error, Result,
+    types::{
+        Event, EventFilter, EventId, EventSort, EventStatus, Inventory, Page, PageRequest,
+        StoredEvent, TenantId, UserId,
+    },
+};
+
+/// Reads of one page at most: who sees few of many events gets a short page rather than a long wait.
+const READS_MAX: usize = 10;
+
+/// Where a list goes on.
+enum Place {
+    /// Behind an event in the order they were made.
+    Made(Option<EventId>),
+    /// Behind an event in the order they begin, or from a moment on.
+    Start(Timestamp, Option<EventId>),
+}
+
+/// The last event of a page of those that begin, as its cursor says.
+struct StartCursor(Timestamp, EventId);
+
+impl EventsModule {
+    /// A page of the events that a filter and `sees` let through. Looks at 1,000 events at most; a page may then be short.
+    pub(crate) async fn list(
+        &self,
+        tenant: &TenantId,
+        filter: &EventFilter,
+        page: &PageRequest,
+        sees: impl Fn(EventStatus, Option<UserId>) -> bool,
+    ) -> Result<Page<Event>> {
+        let limit = page.limit as usize;
+        let mut place = Place::of(filter, page)?;
+        let mut items: Vec<Event> = Vec::new();
+        for _ in 0..READS_MAX {
+            let rows = self.rows_at(tenant, filter, &place).await?;
+            let ended = rows.len() < PageRequest::LIMIT_MAX as usize;
+            for (event, inventory) in rows {
+                if items.len() == limit {
+                    let next = place.cursor();
+                    return Ok(Page { items, next });
+                }
+                place.pass(&event);
+                let wanted = filter
+                    .status
+                    .is_none_or(|status| status == inventory.status);
+                if wanted && sees(inventory.status, event.organizer) {
+                    items.push(event.with(inventory));
+                }
+            }
+            if ended {
+                return Ok(Page { items, next: None });
+            }
+        }
+        let next = place.cursor();
+        Ok(Page { items, next })
+    }
+
+    async fn rows_at(
+        &self,
+        tenant: &TenantId,
+        filter: &EventFilter,
+        place: &Place,
+    ) -> Result<Vec<(StoredEvent, Inventory)>> {
+        let limit = PageRequest::LIMIT_MAX;
+        match *place {
+            Place::Made(after) => self.repository.page(tenant, after, limit).await,
+            Place::Start(from, after) => {
+                let until = filter.starts_before;
+                self.repository
+                    .page_by_start(tenant, (from, after), until, limit)
+                    .await
+            }
+        }
+    }
+}
+
+impl Place {
+    fn of(filter: &EventFilter, page: &PageRequest) -> Result<Self> {
+        if filter.order()? == EventSort::CreatedAt {
+            return Ok(Self::Made(page.position()?));
+        }
+        let from = filter.starts_from.unwrap_or(Timestamp::MIN);
+        Ok(match page.position()? {
+            // A cursor leads on within what is asked for, whatever it says.
+            Some(StartCursor(at, event)) if at >= from => Self::Start(at, Some(event)),
+            Some(_) => return Err(PageRequest::not_a_cursor()),
+            None => Self::Start(from, None),
+        })
+    }
+
+    fn pass(&mut self, event: &StoredEvent) {
+        *self = match self {
+            Self::Made(_) => Self::Made(Some(event.id)),
+            Self::Start(..) => Self::Start(event.details.starts_at, Some(event.id)),
+        };
+    }
+
+    fn cursor(&self) -> Option<String> {
+        match *self {
+            Self::Made(after) => after.map(|event| event.to_string()),
+            Self::Start(at, after) => after.map(|event| StartCursor(at, event).to_string()),
+        }
+    }
+}
+
+impl fmt::Display for StartCursor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.0.as_millisecond(), self.1)
+    }
+}
+
+impl FromStr for StartCursor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = text.split_once('.');
+        let (at, event) = parts.ok_or_else(PageRequest::not_a_cursor)?;
+        let at = at
+            .parse()
+            .ok()
+            .and_then(|at| Timestamp::from_millisecond(at).ok());
+        Ok(Self(
+            at.ok_or_else(PageRequest::not_a_cursor)?,
+            event.parse()?,
+        ))
+    }
+}
