@@ -3,6 +3,7 @@
 //! Called through the port; calls the queue repository.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -33,6 +34,8 @@ const LEASE_MILLISECONDS: i64 = 30_000;
 const TASKS_MAX: usize = 1_000;
 /// Between two looks from the very beginning of each shard, at most.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Publications remembered for looks that are under way; a look that misses more raises no floor.
+const PUBLICATIONS_KEPT: usize = 256;
 /// In an empty shard, looks begin so long before now: another host's clock may be behind, and its commit on its way.
 const LOOK_BACK_MILLISECONDS: i64 = 60_000;
 /// Between two looks at an empty queue: another process may publish, and tells nobody here.
@@ -112,6 +115,8 @@ struct LaneFloors {
     floors: Vec<String>,
     /// Grows before and after each publication here.
     publications: u64,
+    /// The last of them, the newest in front, by shard and first task: looks that were under way may have missed these.
+    last: VecDeque<(u32, String)>,
     whole_looks: WholeLooks,
 }
 
@@ -129,6 +134,7 @@ impl Floors {
             Mutex::new(LaneFloors {
                 floors: vec![String::new(); SHARDS as usize],
                 publications: 0,
+                last: VecDeque::new(),
                 whole_looks: WholeLooks::new(WHOLE_LOOK_EVERY),
             })
         };
@@ -156,8 +162,7 @@ impl Floors {
         }
     }
 
-    /// Raises floors to the first tasks found, those of empty shards to `empty_from`, unless something was published
-    /// meanwhile.
+    /// Raises floors to the first tasks found or published meanwhile, those of empty shards to `empty_from`.
     fn ended(
         &self,
         lane: Lane,
@@ -170,23 +175,33 @@ impl Floors {
         if look.is_whole {
             lane.whole_looks.ended(begun);
         }
-        if lane.publications != look.publications {
+        let lane = &mut *lane;
+        let missed = usize::try_from(lane.publications - look.publications);
+        let Some(missed) = missed.ok().filter(|missed| *missed <= lane.last.len()) else {
             return;
-        }
-        for (shard, floor) in (0..).zip(&mut lane.floors) {
-            let first = firsts.iter().find(|(found, _)| *found == shard);
-            let first = first.map_or(empty_from, |(_, first)| first);
-            first.clone_into(floor);
+        };
+        let missed = || lane.last.iter().take(missed);
+        for (shard, floor) in (0_u32..).zip(&mut lane.floors) {
+            let of_shard = |(of, first): &'_ (u32, String)| (*of == shard).then(|| first.clone());
+            let found = firsts.iter().find_map(of_shard);
+            let published = missed().filter_map(of_shard).min();
+            let found = found.unwrap_or_else(|| empty_from.to_owned());
+            *floor = match published {
+                Some(published) => published.min(found),
+                None => found,
+            };
         }
     }
 
     /// Lowers a floor to tasks that are about to be published, or were.
     fn lower(&self, lane: Lane, shard: u32, tasks: &[Task]) {
-        let mut lane = self.locked(lane);
-        lane.publications += 1;
         let Some(first) = tasks.iter().map(|task| &task.id).min() else {
             return;
         };
+        let mut lane = self.locked(lane);
+        lane.publications += 1;
+        lane.last.truncate(PUBLICATIONS_KEPT - 1);
+        lane.last.push_front((shard, first.clone()));
         if let Some(floor) = lane.floors.get_mut(shard as usize)
             && first < floor
         {
