@@ -177,9 +177,9 @@ impl Program {
         // A program that ends without reading closes the pipe, which is its right.
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
-        let output = tokio::time::timeout(Patience::START, child.wait_with_output())
+        let output = tokio::time::timeout(Patience::RUN, child.wait_with_output())
             .await
-            .unwrap_or_else(|_| panic!("{shown} did not end within {:?}", Patience::START))
+            .unwrap_or_else(|_| panic!("{shown} did not end within {:?}", Patience::RUN))
             .expect("the program's output can be read");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Finished {

@@ -13,6 +13,9 @@ pub struct Patience;
 impl Patience {
     /// For one answer or one start of a program.
     pub const START: Duration = Duration::from_secs(60);
+    /// For a program that ends by itself: compiling a component with a whole language in it takes an unoptimised one most of
+    /// a minute, and more beside others.
+    pub const RUN: Duration = Duration::from_secs(300);
     /// For work that other processes do, mails above all.
     pub const WORK: Duration = Duration::from_secs(120);
 }
