@@ -15,7 +15,7 @@ use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions};
 use figment::Figment;
 
 use crate::{
-    auth::{SealedTicketCodes, TokenKey, TokenKeys, UnsubscribeLinks},
+    auth::{MailLinks, SealedTicketCodes, TokenKey, TokenKeys},
     mail::{SmtpSettings, SmtpTls},
     traces::TracesConfig,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Config {
     /// Keys for tokens, if some are configured.
     pub(crate) keys: Option<TokenKeys>,
     /// Makes the links in mails, if an address and keys are configured.
-    pub(crate) links: Option<UnsubscribeLinks>,
+    pub(crate) links: Option<MailLinks>,
     /// Seals the codes of tickets, if keys are configured.
     pub(crate) ticket_codes: Option<SealedTicketCodes>,
     /// How requests are taken.
@@ -247,7 +247,7 @@ fn key_list(reader: &Reader, option: &str) -> Result<Vec<TokenKey>, ConfigError>
     Ok(tables.into_iter().map(key).collect())
 }
 
-fn links(reader: &Reader) -> Result<Option<UnsubscribeLinks>, ConfigError> {
+fn links(reader: &Reader) -> Result<Option<MailLinks>, ConfigError> {
     let public_url = reader.text("links.public_url")?;
     let keys = key_list(reader, "links.keys")?;
     match (public_url.is_empty(), keys.is_empty()) {
@@ -260,7 +260,7 @@ fn links(reader: &Reader) -> Result<Option<UnsubscribeLinks>, ConfigError> {
             "links.keys",
             "there is a links.public_url, so links need a key: keys = [{ id = \"…\", secret = \"…\" }] under [links]",
         )),
-        (false, false) => UnsubscribeLinks::new(&public_url, keys)
+        (false, false) => MailLinks::new(&public_url, keys)
             .map(Some)
             .map_err(|reason| {
                 let at = "links.public_url and links.keys";

@@ -41,7 +41,7 @@ mod traces;
 
 #[cfg(feature = "program")]
 pub use allocator::Allocator;
-pub use auth::{Authenticate, SealedTicketCodes, TokenKey, TokenKeys, UnsubscribeLinks};
+pub use auth::{Authenticate, MailLinks, SealedTicketCodes, TokenKey, TokenKeys};
 #[cfg(feature = "nats")]
 pub use boxoffice_nats::{JetStreamOptions, JetStreamQueue};
 #[cfg(feature = "smtp")]

@@ -46,6 +46,7 @@ mod tenants;
 mod ticket_types;
 mod traces;
 mod unsubscribe;
+mod verification;
 mod verify;
 mod waitlist;
 mod waitlist_mails;

@@ -19,7 +19,7 @@ async fn who_signs_up_is_signed_in() {
     let session = api.door.post("/api/auth/register", body).await.expect(201);
     let user = json!({
         "id": session["user"]["id"],
-        "email": "ben@north.test",
+        "email": "ben@north.test", "emailVerified": true,
         "name": "Ben",
         "role": "customer",
         "tenant": "north",

@@ -5,7 +5,7 @@
 //! (RFC 8058). The address in it is the test's own name for the door; path and signature are used as they are.
 
 use boxoffice_engine::{Engine, EngineBuilder};
-use boxoffice_host::{RouterOptions, TokenKey, TokenKeys, UnsubscribeLinks};
+use boxoffice_host::{MailLinks, RouterOptions, TokenKey, TokenKeys};
 use boxoffice_tests::{
     Account, Answer, Client, Hosted, Patience, ReceivedMail, TestPlatform, wait_for,
 };
@@ -16,15 +16,15 @@ use crate::api::{event_body, path_of, text};
 
 const PUBLIC_URL: &str = "https://tickets.example.org";
 
-fn links(byte: u8) -> UnsubscribeLinks {
+fn links(byte: u8) -> MailLinks {
     let key = TokenKey {
         id: "links".to_owned(),
         secret: vec![byte; 32],
     };
-    UnsubscribeLinks::new(PUBLIC_URL, vec![key]).expect("an address and a key")
+    MailLinks::new(PUBLIC_URL, vec![key]).expect("an address and a key")
 }
 
-async fn hosted(engine: Engine, links: Option<UnsubscribeLinks>) -> Hosted {
+async fn hosted(engine: Engine, links: Option<MailLinks>) -> Hosted {
     let options = RouterOptions {
         keys: TokenKeys::generate(),
         links,

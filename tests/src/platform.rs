@@ -149,6 +149,8 @@ impl TestPlatform {
             currency: "EUR".to_owned(),
             settings: TenantSettings {
                 organizers_may_register: true,
+                // Tests about it have tenants of their own.
+                bulk_to_verified_only: false,
                 ..TenantSettings::default()
             },
         };
@@ -279,6 +281,7 @@ pub async fn organizer_and_tenant(
         currency: "EUR".to_owned(),
         settings: TenantSettings {
             organizers_may_register: true,
+            bulk_to_verified_only: false,
             ..TenantSettings::default()
         },
     };

@@ -8,7 +8,8 @@ use crate::{
     Error, Result,
     engine::Inner,
     types::{
-        Caller, CreateUser, EnsureUser, Login, Page, PageRequest, Register, Role, User, UserRole,
+        Caller, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest, Register, Role,
+        Tenant, User, UserRole,
     },
 };
 
@@ -43,19 +44,44 @@ impl Users {
             password,
             role,
         } = command;
-        self.0
-            .modules
-            .users
-            .create(
-                &tenant.id,
-                CreateUser {
-                    email,
-                    name,
-                    password: Some(password),
-                    role,
-                },
-            )
-            .await
+        let command = CreateUser {
+            email,
+            name,
+            password: Some(password),
+            role,
+        };
+        self.make(&tenant, command).await
+    }
+
+    async fn make(&self, tenant: &Tenant, command: CreateUser) -> Result<User> {
+        // Only customers get mails to many, and without links nobody could answer.
+        let asks = tenant.settings.bulk_to_verified_only
+            && command.role == UserRole::Customer
+            && self.0.links.is_some();
+        let users = &self.0.modules.users;
+        users.create(&tenant.id, command, asks).await
+    }
+
+    /// Mails the acting user once more to confirm their address; nothing happens if it is confirmed.
+    ///
+    /// # Errors
+    /// `not-authenticated`, `not-found`; `too-many-requests` less than a minute after the last such mail, and after five.
+    pub async fn ask_to_verify(&self, caller: &Caller) -> Result<()> {
+        let user = self.me(caller).await?;
+        self.0.modules.users.ask_again(&user).await
+    }
+
+    /// Writes that an address is the acting user's; for links that prove it. Saying it again changes nothing.
+    ///
+    /// # Errors
+    /// `not-authenticated`, `not-found` if it is theirs no more.
+    pub async fn verify(&self, caller: &Caller, email: &EmailAddress) -> Result<()> {
+        let user = caller.acting_user()?;
+        let users = &self.0.modules.users;
+        match users.verify(caller.tenant()?, user, email).await? {
+            true => Ok(()),
+            false => Err(Error::not_found("user", user)),
+        }
     }
 
     /// Checks an address and a password.
@@ -91,7 +117,7 @@ impl Users {
             "Only an owner of this tenant may make users.",
         )?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
-        self.0.modules.users.create(&tenant.id, command).await
+        self.make(&tenant, command).await
     }
 
     /// Finds or makes the customer that the platform knows under `external_id`, and brings name and address up to date.

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{
     Surroundings,
     passwords::Passwords,
-    repositories::{SystemScope, UsersRepository},
+    repositories::{NewMails, SystemScope, UsersRepository},
 };
 use crate::{
     Error, ErrorCode, Result,
     types::{
-        AddOperator, CreateUser, EnsureUser, Login, Operator, Page, PageRequest, Session,
+        AddOperator, Asked, Block, CreateUser, EmailAddress, EnsureUser, Entry, Label, Lane, Login,
+        NotificationId, NotificationKind, Operator, Owed, OwedPart, Page, PageRequest, Session,
         SessionId, SessionRecord, TenantId, User, UserId, UserRole,
     },
 };
@@ -19,6 +22,11 @@ use crate::{
 const SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the generation before is still accepted, once: an answer may have been lost on its way.
 const REPEAT_WITHIN: Duration = Duration::from_secs(30);
+
+/// Between two mails that ask the same address: nobody fills a stranger's mailbox with them.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Mails that ask one address in all.
+const QUESTIONS_MAX: u32 = 5;
 
 pub(crate) struct UsersModule {
     repository: UsersRepository,
@@ -36,7 +44,13 @@ impl UsersModule {
         }
     }
 
-    pub(crate) async fn create(&self, tenant: &TenantId, command: CreateUser) -> Result<User> {
+    /// Makes a user; one who is asked whether the address is theirs gets a mail.
+    pub(crate) async fn create(
+        &self,
+        tenant: &TenantId,
+        command: CreateUser,
+        asks: bool,
+    ) -> Result<User> {
         let hash = match command.password {
             Some(password) => {
                 Passwords::check(&password)?;
@@ -44,11 +58,94 @@ impl UsersModule {
             }
             None => None,
         };
-        let user = self.new_user(tenant, command.email, command.name, command.role, None);
-        if self.repository.insert(&user, hash).await? {
-            Ok(user)
-        } else {
-            Err(email_taken())
+        let mut user = self.new_user(tenant, command.email, command.name, command.role, None);
+        user.email_verified = !asks;
+        let (asked, mails) = (
+            Asked {
+                at: user.created_at,
+                mails: 1,
+            },
+            self.question(&user, user.created_at),
+        );
+        let asked = asks.then_some((&asked, &mails));
+        if !self.repository.insert(&user, hash, asked).await? {
+            return Err(email_taken());
+        }
+        if asks {
+            self.surroundings.owed.notify_one();
+        }
+        Ok(user)
+    }
+
+    /// Asks once more whether an address is its user's; nothing happens if it is known to be.
+    pub(crate) async fn ask_again(&self, user: &User) -> Result<()> {
+        let (tenant, id) = (&user.tenant, user.id);
+        let Some(seen) = self.repository.asked(tenant, id).await? else {
+            return Ok(());
+        };
+        let now = self.surroundings.now();
+        let waited = Duration::try_from(now.duration_since(seen.at)).unwrap_or_default();
+        let too_many = |detail: &'static str, wait: Duration| {
+            Err(Error::new(ErrorCode::TooManyRequests, detail).retry_after(wait))
+        };
+        if seen.mails >= QUESTIONS_MAX {
+            let detail =
+                "This address was asked often enough; look for the mails, or ask the organizer.";
+            return too_many(detail, Duration::from_secs(24 * 3600));
+        }
+        if waited < ASKED_AGAIN_AFTER {
+            let wait = ASKED_AGAIN_AFTER - waited;
+            return too_many("A mail is on its way; wait for it.", wait);
+        }
+        let next = Asked {
+            at: now,
+            mails: seen.mails + 1,
+        };
+        let mails = self.question(user, now);
+        // Who was faster has asked.
+        if self
+            .repository
+            .ask_again(tenant, id, (&seen, &next), &mails)
+            .await?
+        {
+            self.surroundings.owed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Writes that an address is its user's.
+    pub(crate) async fn verify(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        email: &EmailAddress,
+    ) -> Result<bool> {
+        self.repository.verify(tenant, user, email).await
+    }
+
+    /// The mail that asks a user whether the address is theirs.
+    fn question(&self, user: &User, now: Timestamp) -> NewMails {
+        let notification = NotificationId::from_ulid(self.surroundings.next_id());
+        NewMails {
+            blocks: vec![Block {
+                notification,
+                number: 0,
+                revision: 0,
+                kind: NotificationKind::EmailVerification,
+                event: None,
+                entries: vec![Entry::queued(user.id, None)],
+                claim: None,
+                claims: 0,
+                created_at: now,
+            }],
+            owed: vec![Owed {
+                due_at: now,
+                tenant: user.tenant.clone(),
+                notification,
+                part: OwedPart::Block(0),
+                lane: Lane::Transactional,
+                published: false,
+            }],
         }
     }
 
@@ -82,7 +179,7 @@ impl UsersModule {
             let external_id = Some(command.external_id.clone());
             let (email, name) = (command.email.clone(), command.name.clone());
             let user = self.new_user(tenant, email, name, UserRole::Customer, external_id);
-            if self.repository.insert(&user, None).await? {
+            if self.repository.insert(&user, None, None).await? {
                 return Ok(user);
             }
         }
@@ -112,7 +209,7 @@ impl UsersModule {
     pub(crate) async fn find_by_email(
         &self,
         tenant: &TenantId,
-        email: &crate::types::EmailAddress,
+        email: &EmailAddress,
     ) -> Result<Option<User>> {
         let found = self.repository.find_by_email(tenant, email).await?;
         Ok(found.map(|(user, _)| user))
@@ -282,8 +379,8 @@ impl UsersModule {
     fn new_user(
         &self,
         tenant: &TenantId,
-        email: crate::types::EmailAddress,
-        name: crate::types::Label,
+        email: EmailAddress,
+        name: Label,
         role: UserRole,
         external_id: Option<String>,
     ) -> User {
@@ -291,6 +388,7 @@ impl UsersModule {
             id: UserId::from_ulid(self.surroundings.next_id()),
             tenant: tenant.clone(),
             email,
+            email_verified: true,
             name,
             role,
             external_id,

@@ -1,6 +1,6 @@
 //! Links in mails that lead back to the platform: the port. There is no default, and mails do without them.
 
-use crate::types::{NotificationKind, TenantId, UserId};
+use crate::types::{EmailAddress, NotificationKind, TenantId, UserId};
 
 /// Makes links that whoever holds them may use without signing in.
 pub trait Links: Send + Sync + 'static {
@@ -11,4 +11,8 @@ pub trait Links: Send + Sync + 'static {
     /// keep the key. It names no address, since links end in logs. What it is used for ends at
     /// [`Subscriptions::set`](crate::app_modules::Subscriptions::set).
     fn unsubscribe(&self, tenant: &TenantId, customer: UserId, kind: NotificationKind) -> String;
+
+    /// Where a customer confirms that an address is theirs, as above: a GET only shows how. It names no address either, but
+    /// holds for this one only. What it is used for ends at [`Users::verify`](crate::app_modules::Users::verify).
+    fn verify(&self, tenant: &TenantId, customer: UserId, email: &EmailAddress) -> String;
 }

@@ -74,5 +74,6 @@ pub(crate) use stored::{
     Owed, OwedPart, RequestKey, RequestRoute, SessionRecord, StoredEvent, StoredNotification,
     TypeChange,
 };
+pub(crate) use users::Asked;
 pub use verification::EventVerdict;
 pub use waitlist::{JoinWaitlist, WaitlistEntry, WaitlistPass, WaitlistPlace, WaitlistSkip};

@@ -66,6 +66,9 @@ pub enum NotificationKind {
     /// A plugin failed for several customers and is not asked any more (transactional, to the tenant's owners). About no
     /// event, and always in the built-in words: the plugin that failed may be the one that words mails.
     PluginQuarantined,
+    /// Somebody signed up and is asked whether the address is theirs (transactional). About no event, and in the built-in
+    /// words.
+    EmailVerification,
 }
 
 impl NotificationKind {
@@ -79,6 +82,7 @@ impl NotificationKind {
         Self::EventReminder,
         Self::EventAnnouncement,
         Self::PluginQuarantined,
+        Self::EmailVerification,
     ];
 
     /// The kinds that go to many: those that a customer may do without.
@@ -100,6 +104,7 @@ impl NotificationKind {
             Self::EventReminder => "event-reminder",
             Self::EventAnnouncement => "event-announcement",
             Self::PluginQuarantined => "plugin-quarantined",
+            Self::EmailVerification => "email-verification",
         }
     }
 
@@ -112,12 +117,18 @@ impl NotificationKind {
                 | Self::BookingCancelled
                 | Self::WaitingListOffer
                 | Self::PluginQuarantined
+                | Self::EmailVerification
         )
+    }
+
+    /// Whether it tells of an event.
+    pub(crate) fn is_about_event(self) -> bool {
+        !matches!(self, Self::PluginQuarantined | Self::EmailVerification)
     }
 
     /// Whether a tenant or a platform may word it.
     pub fn has_templates(self) -> bool {
-        self != Self::PluginQuarantined
+        self.is_about_event()
     }
 }
 

@@ -39,6 +39,9 @@ pub struct TenantSettings {
     pub reminder_lead: Option<ReminderLead>,
     /// Announcements that all organizers together may make in a day (UTC); at most as many as the installation allows.
     pub announcements_per_day: u32,
+    /// Whether customers who sign up are asked to confirm their address, and get mails about their own bookings only, none of
+    /// those to many, until they do. Needs [`EngineBuilder::links`](crate::EngineBuilder::links); nobody is asked without.
+    pub bulk_to_verified_only: bool,
 }
 
 impl Default for TenantSettings {
@@ -49,6 +52,7 @@ impl Default for TenantSettings {
             reply_to: None,
             reminder_lead: None,
             announcements_per_day: Self::ANNOUNCEMENTS_PER_DAY_DEFAULT,
+            bulk_to_verified_only: true,
         }
     }
 }

@@ -65,6 +65,9 @@ pub struct User {
     pub tenant: TenantId,
     /// The address their mails go to, and their login.
     pub email: EmailAddress,
+    /// Whether the address counts as theirs: they followed the link in a mail, their platform brought it, or nobody asked.
+    /// See [`TenantSettings::bulk_to_verified_only`](super::TenantSettings::bulk_to_verified_only).
+    pub email_verified: bool,
     /// What to call them.
     pub name: Label,
     /// What they are in the tenant.
@@ -73,6 +76,15 @@ pub struct User {
     pub external_id: Option<String>,
     /// When the record was made, UTC.
     pub created_at: Timestamp,
+}
+
+/// How somebody was asked to confirm their address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// When last, UTC.
+    pub(crate) at: Timestamp,
+    /// How many mails asked.
+    pub(crate) mails: u32,
 }
 
 /// Signs somebody up with a password.

@@ -1,12 +1,13 @@
-//! Links with which customers unsubscribe from a kind of mail, signed so that nobody can make one up.
+//! Links with which customers unsubscribe from a kind of mail or confirm their address, signed so that nobody can make one
+//! up.
 //!
-//! Called by the engine, which puts them into mails, and by the pages behind them. A link names tenant, customer and
-//! kind, and no address: links end in logs. It does not expire, as mails are read whenever; what it can do is little.
+//! Called by the engine, which puts them into mails, and by the pages behind them. A link names tenant and customer, and no
+//! address: links end in logs. It does not expire, as mails are read whenever; what it can do is little.
 
 use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use boxoffice_engine::{NotificationKind, TenantId, UserId, ports::Links};
+use boxoffice_engine::{EmailAddress, NotificationKind, TenantId, UserId, ports::Links};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -21,17 +22,23 @@ const TOKEN_BYTES_MAX: usize = 256;
 /// answers ([`RouterOptions::links`](crate::RouterOptions::links)) must have the same keys. The first signs, all of them
 /// verify: an old key is kept as long as the mails that were sent under it shall be good for unsubscribing.
 #[derive(Clone)]
-pub struct UnsubscribeLinks {
+pub struct MailLinks {
     /// Where the router is reached, without a slash at the end.
     public_url: Arc<str>,
-    keys: Arc<[Hmac<Sha256>]>,
+    keys: Arc<[Keys]>,
 }
 
-impl fmt::Debug for UnsubscribeLinks {
+/// What one key signs with: a secret for each purpose, so that a link is good for nothing else.
+struct Keys {
+    unsubscribe: Hmac<Sha256>,
+    verify: Hmac<Sha256>,
+}
+
+impl fmt::Debug for MailLinks {
     /// Leaves the keys out.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_tuple("UnsubscribeLinks")
+            .debug_tuple("MailLinks")
             .field(&self.public_url)
             .finish()
     }
@@ -48,7 +55,7 @@ pub(crate) struct Unsubscription {
     pub(crate) kind: NotificationKind,
 }
 
-impl UnsubscribeLinks {
+impl MailLinks {
     /// Takes the address that the router is reached at from outside, its prefix included, and the keys.
     ///
     /// # Errors
@@ -71,9 +78,17 @@ impl UnsubscribeLinks {
         }
         check_keys(&keys)?;
         // Secrets of their own, so that a key that also signs something else gives nothing away.
-        let derived = |key: TokenKey| {
-            let secret = hmac(&key.secret).chain_update(b"boxoffice unsubscribe links 1");
-            hmac(&secret.finalize().into_bytes())
+        let for_use = |key: &TokenKey, purpose: &[u8]| {
+            hmac(
+                &hmac(&key.secret)
+                    .chain_update(purpose)
+                    .finalize()
+                    .into_bytes(),
+            )
+        };
+        let derived = |key: TokenKey| Keys {
+            unsubscribe: for_use(&key, b"boxoffice unsubscribe links 1"),
+            verify: for_use(&key, b"boxoffice verification links 1"),
         };
         Ok(Self {
             public_url: public_url.trim_end_matches('/').into(),
@@ -83,15 +98,11 @@ impl UnsubscribeLinks {
 
     /// Reads what stands behind `/unsubscribe/`, if one of the keys signed it.
     pub(crate) fn read(&self, token: &str) -> Option<Unsubscription> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return None;
-        }
-        let (body, mac) = token.rsplit_once('.')?;
-        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
+        let (body, mac) = parts_of(token)?;
         // Compared in constant time.
         self.keys
             .iter()
-            .find(|key| mac_of(key, body).verify_slice(&mac).is_ok())?;
+            .find(|key| mac_of(&key.unsubscribe, body).verify_slice(&mac).is_ok())?;
         let mut parts = body.split('.');
         let link = Unsubscription {
             tenant: TenantId::parse(parts.next()?).ok()?,
@@ -100,16 +111,61 @@ impl UnsubscribeLinks {
         };
         (parts.next().is_none() && !link.kind.is_transactional()).then_some(link)
     }
+
+    /// Reads whose address stands behind `/verify/`. Whether the link is good shows only with the address: see
+    /// [`MailLinks::proves`].
+    pub(crate) fn claimed(token: &str) -> Option<(TenantId, UserId)> {
+        let (body, _) = parts_of(token)?;
+        let (tenant, customer) = body.split_once('.')?;
+        Some((TenantId::parse(tenant).ok()?, customer.parse().ok()?))
+    }
+
+    /// Whether what stands behind `/verify/` was mailed to this address of the user that it names.
+    pub(crate) fn proves(&self, token: &str, email: &EmailAddress) -> bool {
+        parts_of(token).is_some_and(|(body, mac)| {
+            let proof = proof_of(body, email);
+            let mut keys = self.keys.iter();
+            // Compared in constant time.
+            keys.any(|key| mac_of(&key.verify, &proof).verify_slice(&mac).is_ok())
+        })
+    }
+
+    fn url(&self, page: &str, body: &str, mac: Hmac<Sha256>) -> String {
+        let mac = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+        format!("{}/{page}/{body}.{mac}", self.public_url)
+    }
 }
 
-impl Links for UnsubscribeLinks {
+impl Links for MailLinks {
     fn unsubscribe(&self, tenant: &TenantId, customer: UserId, kind: NotificationKind) -> String {
         let body = format!("{tenant}.{customer}.{kind}");
         // `new` sees to it that there is a first key.
-        let mac = mac_of(&self.keys[0], &body).finalize().into_bytes();
-        let mac = URL_SAFE_NO_PAD.encode(mac);
-        format!("{}/unsubscribe/{body}.{mac}", self.public_url)
+        self.url(
+            "unsubscribe",
+            &body,
+            mac_of(&self.keys[0].unsubscribe, &body),
+        )
     }
+
+    fn verify(&self, tenant: &TenantId, customer: UserId, email: &EmailAddress) -> String {
+        let body = format!("{tenant}.{customer}");
+        let mac = mac_of(&self.keys[0].verify, &proof_of(&body, email));
+        self.url("verify", &body, mac)
+    }
+}
+
+/// What a token says, and its signature.
+fn parts_of(token: &str) -> Option<(&str, Vec<u8>)> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return None;
+    }
+    let (body, mac) = token.rsplit_once('.')?;
+    Some((body, URL_SAFE_NO_PAD.decode(mac).ok()?))
+}
+
+/// What the signature of a verification says: the body has no line break, so that it ends where the address begins.
+fn proof_of(body: &str, email: &EmailAddress) -> String {
+    format!("{body}\n{}", email.as_str())
 }
 
 fn mac_of(key: &Hmac<Sha256>, body: &str) -> Hmac<Sha256> {
@@ -127,9 +183,9 @@ mod tests {
         }
     }
 
-    fn links(keys: &[u8]) -> UnsubscribeLinks {
+    fn links(keys: &[u8]) -> MailLinks {
         let keys = keys.iter().copied().map(key).collect();
-        UnsubscribeLinks::new("https://tickets.example.org/shop/", keys).unwrap()
+        MailLinks::new("https://tickets.example.org/shop/", keys).unwrap()
     }
 
     fn link() -> Unsubscription {
@@ -140,7 +196,7 @@ mod tests {
         }
     }
 
-    fn token(links: &UnsubscribeLinks, link: &Unsubscription) -> String {
+    fn token(links: &MailLinks, link: &Unsubscription) -> String {
         let url = links.unsubscribe(&link.tenant, link.customer, link.kind);
         let prefix = "https://tickets.example.org/shop/unsubscribe/";
         url.strip_prefix(prefix).expect(&url).to_owned()
@@ -186,6 +242,29 @@ mod tests {
     }
 
     #[test]
+    fn a_verification_is_good_for_its_address_and_nothing_else() {
+        let (old, new) = (links(&[1]), links(&[2, 1]));
+        let email = |text| EmailAddress::parse("email", text).unwrap();
+        let (ann, other) = (email("ann@example.org"), email("ann@example.com"));
+        let (tenant, customer) = (link().tenant, link().customer);
+        let url = old.verify(&tenant, customer, &ann);
+        let prefix = "https://tickets.example.org/shop/verify/";
+        let good = url.strip_prefix(prefix).expect(&url);
+        assert_eq!(MailLinks::claimed(good), Some((tenant.clone(), customer)));
+        assert!(old.proves(good, &ann) && new.proves(good, &ann));
+        assert!(!old.proves(good, &other) && !links(&[2]).proves(good, &ann));
+        assert!(!good.contains('@'));
+        for index in 0..good.len() {
+            let mut bytes = good.as_bytes().to_vec();
+            bytes[index] = if bytes[index] == b'a' { b'b' } else { b'a' };
+            let bad = String::from_utf8(bytes).unwrap();
+            assert!(!old.proves(&bad, &ann), "{bad}");
+        }
+        assert_eq!(old.read(good), None, "it unsubscribes nobody");
+        assert!(!old.proves(&token(&old, &link()), &ann));
+    }
+
+    #[test]
     fn addresses_and_keys_are_checked() {
         for bad in [
             "",
@@ -197,13 +276,13 @@ mod tests {
             "https://x?y",
             "https://ü",
         ] {
-            assert!(UnsubscribeLinks::new(bad, vec![key(1)]).is_err(), "{bad}");
+            assert!(MailLinks::new(bad, vec![key(1)]).is_err(), "{bad}");
         }
         let short = TokenKey {
             id: "a".to_owned(),
             secret: vec![1; 31],
         };
-        assert!(UnsubscribeLinks::new("https://x", vec![short]).is_err());
-        assert!(UnsubscribeLinks::new("https://x", Vec::new()).is_err());
+        assert!(MailLinks::new("https://x", vec![short]).is_err());
+        assert!(MailLinks::new("https://x", Vec::new()).is_err());
     }
 }

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use boxoffice_engine::{Caller, Error, ErrorCode, Result};
 
 pub(crate) use limits::{RequestLimits, Standing};
-pub use links::UnsubscribeLinks;
+pub use links::MailLinks;
 pub(crate) use links::Unsubscription;
 pub(crate) use throttle::{LoginThrottle, client_address};
 pub use ticket_codes::SealedTicketCodes;

@@ -346,6 +346,7 @@ mod tests {
             id: USER.parse().unwrap(),
             tenant: TenantId::parse("acme-2").unwrap(),
             email: EmailAddress::parse("email", "ann@example.org").unwrap(),
+            email_verified: true,
             name: Label::parse("name", "Ann").unwrap(),
             role: UserRole::Organizer,
             external_id: None,

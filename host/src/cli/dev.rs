@@ -12,7 +12,7 @@ use super::{StoreArgs, demo, serve};
 use crate::{
     RouterOptions,
     assembly::{self, Mails},
-    auth::{SealedTicketCodes, TokenKey, TokenKeys, UnsubscribeLinks},
+    auth::{MailLinks, SealedTicketCodes, TokenKey, TokenKeys},
     config::{Config, ConfigError, data_folder::DevSecrets},
     telemetry,
 };
@@ -104,9 +104,9 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
 
 /// Links that lead to this machine: enough to try them. With port 0 nobody knows the port before it is taken, and the
 /// links lead nowhere.
-fn links(secrets: &DevSecrets, listen: std::net::SocketAddr) -> anyhow::Result<UnsubscribeLinks> {
+fn links(secrets: &DevSecrets, listen: std::net::SocketAddr) -> anyhow::Result<MailLinks> {
     let key = key_of(secrets, secrets.links_secret.as_ref())?;
-    UnsubscribeLinks::new(&format!("http://{listen}"), vec![key])
+    MailLinks::new(&format!("http://{listen}"), vec![key])
         .map_err(|reason| anyhow::anyhow!("secrets.toml: {reason}"))
 }
 

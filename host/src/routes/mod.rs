@@ -13,6 +13,7 @@ mod html;
 mod openapi;
 mod pages;
 mod unsubscribe;
+mod verify;
 
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
@@ -29,8 +30,7 @@ use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 use crate::{
     auth::{
-        Authenticate, BearerAuthentication, LoginThrottle, RequestLimits, TokenKeys,
-        UnsubscribeLinks,
+        Authenticate, BearerAuthentication, LoginThrottle, MailLinks, RequestLimits, TokenKeys,
     },
     metrics::{self, Metrics},
 };
@@ -56,9 +56,9 @@ pub struct RouterOptions {
     pub authenticate: Option<Arc<dyn Authenticate>>,
     /// Sign our tokens. Generated ones end with the process, and every session with them.
     pub keys: TokenKeys,
-    /// Signed the links with which customers unsubscribe; the same that the engine was built with
+    /// Signed the links with which customers unsubscribe and confirm their address; the same that the engine was built with
     /// ([`EngineBuilder::links`](boxoffice_engine::EngineBuilder::links)). Without it no such link is any good.
-    pub links: Option<UnsubscribeLinks>,
+    pub links: Option<MailLinks>,
     /// Largest request body, in bytes; beyond it `body-too-large`.
     pub body_bytes_max: usize,
     /// Whether tries to sign in are counted, per account and per client address.
@@ -201,6 +201,7 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             get(tenants::settings).patch(tenants::merge_settings),
         )
         .route("/api/auth/me", get(auth::me))
+        .route("/api/auth/me/verification", post(auth::ask_to_verify))
         .route(
             "/api/auth/me/subscriptions",
             get(subscriptions::show).put(subscriptions::replace),
@@ -348,6 +349,7 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             "/unsubscribe/{token}/undo",
             post(unsubscribe::subscribe_again),
         )
+        .route("/verify/{token}", get(verify::show).post(verify::confirm))
         .route_layer(from_fn(compression::keep_plain));
 
     let mails = Router::new() // Only in development.
@@ -378,7 +380,7 @@ struct Shared {
     engine: Engine,
     door: Arc<Door>,
     sign_in: Arc<SignIn>,
-    links: Option<UnsubscribeLinks>,
+    links: Option<MailLinks>,
     mails: MailsFolder,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
@@ -434,7 +436,7 @@ impl FromRef<Shared> for Arc<SignIn> {
     }
 }
 
-impl FromRef<Shared> for Option<UnsubscribeLinks> {
+impl FromRef<Shared> for Option<MailLinks> {
     fn from_ref(shared: &Shared) -> Self {
         shared.links.clone()
     }

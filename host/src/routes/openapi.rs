@@ -47,7 +47,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
             name. Errors are application/problem+json with a stable `code`."
     ),
     paths(
-        auth::register, auth::login, auth::refresh, auth::logout, auth::me,
+        auth::register, auth::login, auth::refresh, auth::logout, auth::me, auth::ask_to_verify,
         subscriptions::show, subscriptions::replace,
         events::create, events::list, events::show, events::replace, events::merge, events::cancel, events::delete,
         holds::create, holds::show, holds::extend, holds::confirm, holds::release,

@@ -8,16 +8,16 @@ use axum::{extract::State, response::Response};
 use boxoffice_engine::{Caller, Engine, Error, NotificationKind, SuppressionSource};
 
 use super::{controllers::problem::Problem, extract::Id, html};
-use crate::auth::{UnsubscribeLinks, Unsubscription};
+use crate::auth::{MailLinks, Unsubscription};
 
 /// A page whose only button sends a form back to where it came from.
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; \
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'";
 
 /// Shows what the link is for, with a button for it or, once that is done, for the way back. Changes nothing.
 pub(super) async fn show(
     State(engine): State<Engine>,
-    State(links): State<Option<UnsubscribeLinks>>,
+    State(links): State<Option<MailLinks>>,
     Id(Token(token)): Id<Token>,
 ) -> Result<Response, Problem> {
     let link = read(links.as_ref(), &token)?;
@@ -32,7 +32,7 @@ pub(super) async fn show(
 /// Unsubscribes. Again is as good as once.
 pub(super) async fn unsubscribe(
     State(engine): State<Engine>,
-    State(links): State<Option<UnsubscribeLinks>>,
+    State(links): State<Option<MailLinks>>,
     Id(Token(token)): Id<Token>,
 ) -> Result<Response, Problem> {
     let link = read(links.as_ref(), &token)?;
@@ -43,7 +43,7 @@ pub(super) async fn unsubscribe(
 /// Takes it back.
 pub(super) async fn subscribe_again(
     State(engine): State<Engine>,
-    State(links): State<Option<UnsubscribeLinks>>,
+    State(links): State<Option<MailLinks>>,
     Id(Token(token)): Id<Token>,
 ) -> Result<Response, Problem> {
     let link = read(links.as_ref(), &token)?;
@@ -52,7 +52,7 @@ pub(super) async fn subscribe_again(
 }
 
 /// What stands between `/unsubscribe/` and the next slash, whatever it is.
-pub(super) struct Token(String);
+pub(super) struct Token(pub(super) String);
 
 impl std::str::FromStr for Token {
     type Err = Error;
@@ -61,7 +61,7 @@ impl std::str::FromStr for Token {
     }
 }
 
-fn read(links: Option<&UnsubscribeLinks>, token: &str) -> Result<Unsubscription, Error> {
+fn read(links: Option<&MailLinks>, token: &str) -> Result<Unsubscription, Error> {
     links.and_then(|links| links.read(token)).ok_or_else(|| {
         Error::new(
             boxoffice_engine::ErrorCode::NotFound,

@@ -19,7 +19,7 @@ use rows::{Door, Thing, rows};
 use world::World;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "/openapi.json",
     "/docs",
     "/docs/docs.js",
@@ -28,6 +28,8 @@ const PAGES: [&str; 20] = [
     // What these refuse is tried in `unsubscribe`.
     "/unsubscribe/{token}",
     "/unsubscribe/{token}/undo",
+    // And what this one does, in `verification`.
+    "/verify/{token}",
     // Tried in `metrics`.
     "/metrics",
     // What these refuse is tried in `dashboard`.

@@ -397,6 +397,15 @@ impl Queues {
             .as_ref()
             .filter(|_| !letter.kind.is_transactional())
             .map(|links| links.unsubscribe(&scene.tenant.id, entry.customer, letter.kind));
+        let verify_url = self
+            .0
+            .links
+            .as_ref()
+            .filter(|_| letter.kind == NotificationKind::EmailVerification)
+            .map(|links| links.verify(&scene.tenant.id, entry.customer, &recipient.email));
+        if letter.kind == NotificationKind::EmailVerification && verify_url.is_none() {
+            return refused("this worker makes no links: give it `public_url` and keys".to_owned());
+        }
         let tickets = self.tickets_of(scene, letter.kind, &bookings);
         let context = MailContext {
             kind: letter.kind,
@@ -407,6 +416,7 @@ impl Queues {
             announcement: scene.announcement.as_ref(),
             quarantine: scene.quarantine.as_ref(),
             unsubscribe_url: unsubscribe_url.as_deref(),
+            verify_url: verify_url.as_deref(),
             recipient,
             bookings: &bookings,
             offer: scene.offer(entry),

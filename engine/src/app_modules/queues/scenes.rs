@@ -95,6 +95,19 @@ impl Scene {
         notification.is_some_and(|one| one.status == NotificationStatus::Cancelled)
     }
 
+    fn is_verified(&self, customer: UserId) -> bool {
+        let user = self.users.get(&customer);
+        user.is_some_and(|user| user.email_verified)
+    }
+
+    /// Whether a mail to many is none for a customer who has not confirmed the address.
+    fn does_without_unverified(&self, kind: NotificationKind, customer: UserId) -> bool {
+        let user = self.users.get(&customer);
+        !kind.is_transactional()
+            && self.tenant.settings.bulk_to_verified_only
+            && user.is_some_and(|user| !user.email_verified)
+    }
+
     /// Why a reminder comes too late for everybody, if it does.
     fn overtaken(&self, claimed: &ClaimedBlock, now: Timestamp) -> Option<&'static str> {
         if claimed.block.kind != NotificationKind::EventReminder {
@@ -286,12 +299,20 @@ impl Queues {
             } else if scene.unsubscribed.contains(&entry.customer) {
                 let reason = "the customer has unsubscribed from mails of this kind";
                 notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
+            } else if scene.does_without_unverified(kind, entry.customer) {
+                let reason = "the customer has not confirmed the address, and mails to many go to confirmed ones only";
+                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
+            } else if kind == NotificationKind::EmailVerification
+                && scene.is_verified(entry.customer)
+            {
+                let reason = "the address was confirmed before it was sent";
+                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
             } else if kind == NotificationKind::WaitingListOffer {
                 if scene.offer(entry).is_none() {
                     let reason = "the offer had ended before it was sent";
                     notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
                 }
-            } else if kind != NotificationKind::PluginQuarantined
+            } else if kind.is_about_event()
                 && !bookings.is_some_and(|bookings| bookings.iter().any(wanted))
                 && !scene.waiting.contains(&entry.customer)
             {

@@ -113,6 +113,9 @@ static BUILT_IN: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "plugin-quarantined/subject.txt",
         "plugin-quarantined/body.txt",
         "plugin-quarantined/body.html",
+        "email-verification/subject.txt",
+        "email-verification/body.txt",
+        "email-verification/body.html",
     ] {
         environment
             .add_template(name, source)
@@ -212,7 +215,10 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
             _ => Vec::new(),
         },
     });
-    // Templates never see this: the kind has none.
+    // Templates never see these: the kinds have none.
+    if let Some(url) = context.verify_url {
+        data["verifyUrl"] = json!(url);
+    }
     if let Some(quarantine) = context.quarantine {
         data["plugin"] = json!({
             "name": quarantine.plugin.as_str(),

@@ -28,10 +28,8 @@ impl NotificationsModule {
             .first()
             .is_some_and(|claimed| claimed.block.kind.is_transactional());
         let is_about_none = |claimed: &&ClaimedBlock| {
-            matches!(
-                claimed.block.kind,
-                NotificationKind::WaitingListOffer | NotificationKind::PluginQuarantined
-            )
+            let kind = claimed.block.kind;
+            kind == NotificationKind::WaitingListOffer || !kind.is_about_event()
         };
         if blocks.first().is_some_and(is_about_none) {
             return Ok(by_customer);
@@ -148,8 +146,10 @@ pub(crate) fn still_wanted(kind: NotificationKind, booking: &Booking, event: Eve
             booking.status == BookingStatus::Confirmed && event != EventStatus::Cancelled
         }
         NotificationKind::BookingCancelled => true,
-        // About a hold, and about a plugin.
-        NotificationKind::WaitingListOffer | NotificationKind::PluginQuarantined => false,
+        // About a hold, a plugin, an account.
+        NotificationKind::WaitingListOffer
+        | NotificationKind::PluginQuarantined
+        | NotificationKind::EmailVerification => false,
         // What an organizer began to say is said to all, also when the event is called off meanwhile.
         NotificationKind::EventCancelled | NotificationKind::EventAnnouncement => {
             booking.status == BookingStatus::Confirmed || by_event

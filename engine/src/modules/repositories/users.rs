@@ -4,15 +4,22 @@ use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError, SystemScope},
-    models::{LoginRow, OperatorRow, OwnerRow, SessionRow, UserRow, at_millisecond, millisecond},
+    models::{
+        IdRow, LoginRow, OperatorRow, OwnerRow, SessionRow, UnverifiedRow, UserRow, at_millisecond,
+        millisecond,
+    },
+    notifications::{NewMails, add_mails},
 };
 use crate::{
     Error, Result,
     types::{
-        EmailAddress, Operator, Page, PageRequest, SessionId, SessionRecord, TenantId, User,
+        Asked, EmailAddress, Operator, Page, PageRequest, SessionId, SessionRecord, TenantId, User,
         UserId, UserRole,
     },
 };
+
+/// The word a transaction stops with when somebody was asked meanwhile, or has confirmed.
+const ASKED_MEANWHILE: &str = "asked-meanwhile";
 
 pub(in crate::modules) struct UsersRepository {
     db: Db,
@@ -23,11 +30,13 @@ impl UsersRepository {
         Self { db }
     }
 
-    /// Writes a new user with their logins: at most 4 rows. Answers false if a login is taken.
+    /// Writes a new user with their logins, and the mail that asks whether the address is theirs: at most 6 rows. Answers
+    /// false if a login is taken.
     pub(in crate::modules) async fn insert(
         &self,
         user: &User,
         password_hash: Option<String>,
+        asked: Option<(&Asked, &NewMails)>,
     ) -> Result<bool> {
         let mut script = Script::transaction(&user.tenant);
         let login = script.bind(LoginRow::new(
@@ -46,8 +55,15 @@ impl UsersRepository {
             let row = script.bind(OwnerRow::of(&user.tenant, user.id));
             script.push(format!("INSERT INTO owner {row} RETURN NONE"));
         }
-        let row = script.bind(UserRow::of(user, password_hash));
+        let row = script.bind(UserRow::of(
+            user,
+            password_hash,
+            asked.map(|(asked, _)| asked),
+        ));
         script.push(format!("INSERT INTO user {row} RETURN NONE"));
+        if let Some((_, mails)) = asked {
+            add_mails(&mut script, &user.tenant, mails)?;
+        }
         written_or_taken(self.db.run_retrying(&script).await)
     }
 
@@ -67,9 +83,67 @@ impl UsersRepository {
         let name = script.bind(after.name.as_str().to_owned());
         let email = script.bind(after.email.as_str().to_owned());
         script.push(format!(
-            "UPDATE {record} SET name = {name}, email = {email} RETURN NONE"
+            "UPDATE {record} SET name = {name}, email = {email}, unverified = NONE RETURN NONE"
         ));
         written_or_taken(self.db.run_retrying(&script).await)
+    }
+
+    /// How a user was asked to confirm their address, if they still are.
+    pub(in crate::modules) async fn asked(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+    ) -> Result<Option<Asked>> {
+        let mut script = Script::of(tenant);
+        let id = script.bind(UserRow::key(tenant, user));
+        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let row: Option<UserRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map_or(Ok(None), |row| row.asked())
+    }
+
+    /// Asks a user again, if they were asked as often as was seen: 3 rows. Answers whether they were.
+    pub(in crate::modules) async fn ask_again(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        (seen, next): (&Asked, &Asked),
+        mails: &NewMails,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        let id = script.bind(UserRow::key(tenant, user));
+        let (seen, next) = (
+            script.bind(seen.mails),
+            script.bind(UnverifiedRow::of(next)),
+        );
+        script.push(format!(
+            "LET $asked = (UPDATE {id} SET unverified = {next} WHERE unverified.mails = {seen} RETURN VALUE id)"
+        ));
+        script.push(format!(
+            "IF array::len($asked) = 0 {{ THROW '{ASKED_MEANWHILE}' }}"
+        ));
+        add_mails(&mut script, tenant, mails)?;
+        match self.db.run_retrying(&script).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_guard(ASKED_MEANWHILE) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes that an address is its user's, if it still is: 1 row. Answers whether it is.
+    pub(in crate::modules) async fn verify(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        email: &EmailAddress,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        let id = script.bind(UserRow::key(tenant, user));
+        let email = script.bind(email.as_str().to_owned());
+        let index = script.push(format!(
+            "UPDATE {id} SET unverified = NONE WHERE email = {email} RETURN id"
+        ));
+        let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        Ok(!rows.is_empty())
     }
 
     pub(in crate::modules) async fn find(

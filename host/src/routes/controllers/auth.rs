@@ -110,6 +110,8 @@ pub(in crate::routes) struct UserResponse {
     id: String,
     /// Their address and login.
     email: String,
+    /// Whether the address counts as theirs; mails to many may go to such addresses only.
+    email_verified: bool,
     /// What to call them.
     name: String,
     /// `owner`, `organizer`, `staff` or `customer`.
@@ -127,6 +129,7 @@ impl From<User> for UserResponse {
         Self {
             id: user.id.to_string(),
             email: user.email.to_string(),
+            email_verified: user.email_verified,
             name: user.name.to_string(),
             role: user.role.as_str(),
             tenant: user.tenant.to_string(),
@@ -235,6 +238,20 @@ pub(in crate::routes) async fn me(
     AsCaller(caller): AsCaller,
 ) -> Answer<JsonAnswer<UserResponse>> {
     Ok(JsonAnswer(engine.users().me(&caller).await?.into()))
+}
+
+/// Mails the caller once more to confirm their address
+///
+/// Nothing is sent if it is confirmed. At most one mail a minute, and five in all.
+#[utoipa::path(post, path = "/api/auth/me/verification", tag = "auth", operation_id = "ask_to_verify",
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden"]))))]
+pub(in crate::routes) async fn ask_to_verify(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+) -> Answer<StatusCode> {
+    engine.users().ask_to_verify(&caller).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn signed_in(user: &User) -> Caller {

@@ -61,6 +61,9 @@ pub(in crate::routes) struct TenantSettingsResponse {
     organizers_may_register: bool,
     /// Announcements that all organizers together may make in a day (UTC).
     announcements_per_day: u32,
+    /// Whether customers who sign up are asked to confirm their address, and get no mails to many until they do. Nobody is
+    /// asked where the installation makes no links (`public_url` and `keys` under `[links]`).
+    bulk_to_verified_only: bool,
 }
 
 impl From<Tenant> for TenantSettingsResponse {
@@ -76,6 +79,7 @@ impl From<Tenant> for TenantSettingsResponse {
             reminder_minutes: settings.reminder_lead.map(ReminderLead::minutes),
             organizers_may_register: settings.organizers_may_register,
             announcements_per_day: settings.announcements_per_day,
+            bulk_to_verified_only: settings.bulk_to_verified_only,
         }
     }
 }
@@ -108,6 +112,9 @@ pub(in crate::routes) struct TenantSettingsRequest {
     /// Announcements that all organizers together may make in a day (UTC).
     #[schema(value_type = Option<u32>, default = 10)]
     announcements_per_day: Option<Number>,
+    /// Whether customers who sign up are asked to confirm their address, and get no mails to many until they do.
+    #[schema(default = true)]
+    bulk_to_verified_only: Option<bool>,
 }
 
 impl TenantSettingsRequest {
@@ -140,6 +147,7 @@ impl TenantSettingsRequest {
                     Some(number) => whole(number, "announcementsPerDay")?,
                     None => TenantSettings::ANNOUNCEMENTS_PER_DAY_DEFAULT,
                 },
+                bulk_to_verified_only: self.bulk_to_verified_only.unwrap_or(true),
             },
         })
     }
@@ -254,6 +262,10 @@ fn merged(tenant: &Tenant, patch: Map<String, Value>) -> Value {
         (
             "announcementsPerDay".to_owned(),
             json!(settings.announcements_per_day),
+        ),
+        (
+            "bulkToVerifiedOnly".to_owned(),
+            json!(settings.bulk_to_verified_only),
         ),
     ]);
     merge_patch::merge(&mut target, patch);

@@ -49,6 +49,14 @@ pub(super) const ROWS: &[Row] = &[
         200,
     ),
     row(
+        "POST",
+        "/api/auth/me/verification",
+        Door::SignedIn,
+        Thing::None,
+        None,
+        204,
+    ),
+    row(
         "GET",
         "/api/auth/me/subscriptions",
         Door::SignedIn,
@@ -81,7 +89,7 @@ pub(super) const ROWS: &[Row] = &[
         Some(|_| {
             json!({
                 "name": "North", "senderName": "North Hall", "replyTo": "help@north.test", "reminderMinutes": 60,
-                "organizersMayRegister": true, "announcementsPerDay": 5,
+                "organizersMayRegister": true, "announcementsPerDay": 5, "bulkToVerifiedOnly": false,
             })
         }),
         200,

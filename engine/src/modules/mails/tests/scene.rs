@@ -23,6 +23,7 @@ pub(super) struct Scene {
     pub(super) announcement: Option<Announcement>,
     pub(super) quarantine: Option<PluginQuarantine>,
     pub(super) unsubscribe_url: Option<String>,
+    pub(super) verify_url: Option<String>,
     pub(super) recipient: User,
     pub(super) bookings: Vec<Booking>,
     pub(super) offer: Option<Hold>,
@@ -65,19 +66,22 @@ impl Scene {
                 at: Timestamp::UNIX_EPOCH,
             }),
             unsubscribe_url: None,
+            verify_url: (kind == NotificationKind::EmailVerification)
+                .then(|| "https://tickets.example/verify/a<b".to_owned()),
             recipient: User {
                 id: customer(),
                 tenant: TenantId::parse("north").unwrap(),
                 email: address("ann@example.org"),
+                email_verified: kind != NotificationKind::EmailVerification,
                 name: label("Ann Example"),
                 role: UserRole::Customer,
                 external_id: None,
                 created_at: Timestamp::UNIX_EPOCH,
             },
             bookings: match kind {
-                NotificationKind::WaitingListOffer | NotificationKind::PluginQuarantined => {
-                    Vec::new()
-                }
+                NotificationKind::WaitingListOffer
+                | NotificationKind::PluginQuarantined
+                | NotificationKind::EmailVerification => Vec::new(),
                 _ => vec![booking(&event, 7)],
             },
             offer: (kind == NotificationKind::WaitingListOffer).then(|| offer(&event)),
@@ -101,6 +105,7 @@ impl Scene {
             announcement: self.announcement.as_ref(),
             quarantine: self.quarantine.as_ref(),
             unsubscribe_url: self.unsubscribe_url.as_deref(),
+            verify_url: self.verify_url.as_deref(),
             recipient: &self.recipient,
             bookings: &self.bookings,
             offer: self.offer.as_ref(),

@@ -41,3 +41,21 @@ async fn owners_read_which_plugin_failed_and_how() {
     assert!(!html.contains("<h1"), "there is no event: {html}");
     assert_eq!(message.attachment_count(), 0);
 }
+
+#[tokio::test]
+async fn who_signs_up_reads_where_to_confirm_the_address() {
+    let scene = Scene::new(NotificationKind::EmailVerification);
+    let composed = scene.compose().await;
+    let message = parse(&composed);
+    assert_eq!(message.subject(), Some("Confirm your address"));
+    let text = message.body_text(0).unwrap().replace("\r\n", "\n");
+    assert!(
+        text.contains("\nhttps://tickets.example/verify/a<b\n"),
+        "{text}"
+    );
+    let html = message.body_html(0).unwrap();
+    let link = "<a href=\"https://tickets.example/verify/a&lt;b\">";
+    assert!(html.replace("&#x2f;", "/").contains(link), "{html}");
+    assert!(!html.contains("<h1"), "there is no event: {html}");
+    assert_eq!(message.attachment_count(), 0);
+}

@@ -48,7 +48,7 @@ pub(in crate::modules::repositories) use plugins::{
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use users::{
-    LoginRow, OperatorRow, OwnerRow, SessionRow, UserRow,
+    LoginRow, OperatorRow, OwnerRow, SessionRow, UnverifiedRow, UserRow,
 };
 pub(in crate::modules::repositories) use values::{from_json, to_json};
 pub(in crate::modules::repositories) use waitlist::{

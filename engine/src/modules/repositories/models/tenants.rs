@@ -22,6 +22,8 @@ pub(in crate::modules::repositories) struct TenantRow {
     mail_from: Option<String>,
     reminder_minutes: Option<u32>,
     announcements_per_day: Option<u32>,
+    // Since schema 7.
+    bulk_to_verified_only: Option<bool>,
 }
 
 impl TenantRow {
@@ -53,6 +55,7 @@ impl TenantRow {
                 .map(|address| address.as_str().to_owned()),
             reminder_minutes: tenant.settings.reminder_lead.map(ReminderLead::minutes),
             announcements_per_day: Some(tenant.settings.announcements_per_day),
+            bulk_to_verified_only: Some(tenant.settings.bulk_to_verified_only),
         }
     }
 
@@ -70,6 +73,7 @@ impl TenantRow {
                 announcements_per_day: self
                     .announcements_per_day
                     .unwrap_or(TenantSettings::ANNOUNCEMENTS_PER_DAY_DEFAULT),
+                bulk_to_verified_only: self.bulk_to_verified_only.unwrap_or(true),
             },
             mail_from: self.mail_from.map(EmailAddress::stored),
             created_at: at_millisecond(self.created_at)?,

@@ -5,7 +5,7 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 use super::keys::{at_millisecond, key_text, key_ulid, millisecond, record, ulid_key};
 use crate::{
     Result,
-    types::{EmailAddress, Label, Operator, SessionId, TenantId, User, UserId},
+    types::{Asked, EmailAddress, Label, Operator, SessionId, TenantId, User, UserId},
 };
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -17,6 +17,24 @@ pub(in crate::modules::repositories) struct UserRow {
     external_id: Option<String>,
     pub(in crate::modules::repositories) password_hash: Option<String>,
     created_at: i64,
+    // Since schema 7.
+    /// How they were asked to confirm their address; nothing once they did, and where nobody asks.
+    unverified: Option<UnverifiedRow>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct UnverifiedRow {
+    asked_at: i64,
+    mails: u32,
+}
+
+impl UnverifiedRow {
+    pub(in crate::modules::repositories) fn of(asked: &Asked) -> Self {
+        Self {
+            asked_at: millisecond(asked.at),
+            mails: asked.mails,
+        }
+    }
 }
 
 impl UserRow {
@@ -30,7 +48,11 @@ impl UserRow {
         )
     }
 
-    pub(in crate::modules::repositories) fn of(user: &User, password_hash: Option<String>) -> Self {
+    pub(in crate::modules::repositories) fn of(
+        user: &User,
+        password_hash: Option<String>,
+        asked: Option<&Asked>,
+    ) -> Self {
         Self {
             id: Self::key(&user.tenant, user.id),
             email: user.email.as_str().to_owned(),
@@ -39,7 +61,19 @@ impl UserRow {
             external_id: user.external_id.clone(),
             password_hash,
             created_at: millisecond(user.created_at),
+            unverified: asked.map(UnverifiedRow::of),
         }
+    }
+
+    /// How they were asked to confirm their address, if they still are.
+    pub(in crate::modules::repositories) fn asked(&self) -> Result<Option<Asked>> {
+        let asked = self.unverified.as_ref().map(|row| {
+            Ok(Asked {
+                at: at_millisecond(row.asked_at)?,
+                mails: row.mails,
+            })
+        });
+        asked.transpose()
     }
 
     pub(in crate::modules::repositories) fn into_type(self) -> Result<User> {
@@ -47,6 +81,7 @@ impl UserRow {
             id: UserId::from_ulid(key_ulid(&self.id, 1)?),
             tenant: TenantId::trusted(key_text(&self.id, 0)?),
             email: EmailAddress::stored(self.email),
+            email_verified: self.unverified.is_none(),
             name: Label::stored(self.name),
             role: self.role.parse()?,
             external_id: self.external_id,
