@@ -12,9 +12,9 @@ use super::{
 use crate::{
     Error, ErrorCode, Result,
     types::{
-        AddOperator, Asked, Block, CreateUser, EmailAddress, EnsureUser, Entry, Label, Lane, Login,
-        NotificationId, NotificationKind, Operator, Owed, OwedPart, Page, PageRequest, Session,
-        SessionId, SessionRecord, TenantId, User, UserId, UserRole,
+        AddOperator, Asked, CreateUser, EmailAddress, EnsureUser, Label, Login, NotificationId,
+        NotificationKind, Operator, Page, PageRequest, Session, SessionId, SessionRecord, TenantId,
+        User, UserId, UserRole,
     },
 };
 
@@ -126,27 +126,8 @@ impl UsersModule {
     /// The mail that asks a user whether the address is theirs.
     fn question(&self, user: &User, now: Timestamp) -> NewMails {
         let notification = NotificationId::from_ulid(self.surroundings.next_id());
-        NewMails {
-            blocks: vec![Block {
-                notification,
-                number: 0,
-                revision: 0,
-                kind: NotificationKind::EmailVerification,
-                event: None,
-                entries: vec![Entry::queued(user.id, None)],
-                claim: None,
-                claims: 0,
-                created_at: now,
-            }],
-            owed: vec![Owed {
-                due_at: now,
-                tenant: user.tenant.clone(),
-                notification,
-                part: OwedPart::Block(0),
-                lane: Lane::Transactional,
-                published: false,
-            }],
-        }
+        let what = (notification, NotificationKind::EmailVerification);
+        NewMails::to_users(&user.tenant, what, &[user.id], now)
     }
 
     /// Finds or makes the customer behind a platform's own id.

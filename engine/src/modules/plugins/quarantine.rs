@@ -4,15 +4,14 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{PluginsModule, locked};
 use crate::{
     Result,
     modules::repositories::{NewMails, QuarantineNotice},
     types::{
-        ActivePlugin, Block, Entry, Lane, NotificationId, NotificationKind, Owed, OwedPart,
-        PluginQuarantine, TenantId, UserId,
+        ActivePlugin, Block, NotificationId, NotificationKind, PluginQuarantine, TenantId, UserId,
     },
 };
 
@@ -95,43 +94,11 @@ impl PluginsModule {
     ) -> Result<QuarantineNotice> {
         let owners = self.repository.owners(tenant, Block::ENTRIES_MAX).await?;
         let notification = NotificationId::from_ulid(self.surroundings.next_id());
+        let what = (notification, NotificationKind::PluginQuarantined);
         Ok(QuarantineNotice {
             notification,
-            mails: mails(tenant, notification, &owners, quarantine.at),
+            mails: NewMails::to_users(tenant, what, &owners, quarantine.at),
             quarantine,
         })
-    }
-}
-
-fn mails(
-    tenant: &TenantId,
-    notification: NotificationId,
-    owners: &[UserId],
-    now: Timestamp,
-) -> NewMails {
-    if owners.is_empty() {
-        return NewMails::default();
-    }
-    let entries = owners.iter().map(|owner| Entry::queued(*owner, None));
-    NewMails {
-        blocks: vec![Block {
-            notification,
-            number: 0,
-            revision: 0,
-            kind: NotificationKind::PluginQuarantined,
-            event: None,
-            entries: entries.collect(),
-            claim: None,
-            claims: 0,
-            created_at: now,
-        }],
-        owed: vec![Owed {
-            due_at: now,
-            tenant: tenant.clone(),
-            notification,
-            part: OwedPart::Block(0),
-            lane: Lane::Transactional,
-            published: false,
-        }],
     }
 }

@@ -15,8 +15,9 @@ use super::{
 use crate::{
     Result,
     types::{
-        Block, BlockWrite, BookingId, Chunk, DeliveryId, EventId, NotificationId,
-        NotificationStatus, Owed, OwedPart, StoredNotification, TenantId, TraceParent, UserId,
+        Block, BlockWrite, BookingId, Chunk, DeliveryId, Entry, EventId, Lane, NotificationId,
+        NotificationKind, NotificationStatus, Owed, OwedPart, StoredNotification, TenantId,
+        TraceParent, UserId,
     },
 };
 
@@ -25,6 +26,42 @@ use crate::{
 pub(in crate::modules) struct NewMails {
     pub(in crate::modules) blocks: Vec<Block>,
     pub(in crate::modules) owed: Vec<Owed>,
+}
+
+impl NewMails {
+    /// A mail to each of some users, as many as one block holds, that is about no event and due at once.
+    pub(in crate::modules) fn to_users(
+        tenant: &TenantId,
+        (notification, kind): (NotificationId, NotificationKind),
+        users: &[UserId],
+        now: Timestamp,
+    ) -> Self {
+        if users.is_empty() {
+            return Self::default();
+        }
+        let entries = users.iter().map(|user| Entry::queued(*user, None));
+        Self {
+            blocks: vec![Block {
+                notification,
+                number: 0,
+                revision: 0,
+                kind,
+                event: None,
+                entries: entries.collect(),
+                claim: None,
+                claims: 0,
+                created_at: now,
+            }],
+            owed: vec![Owed {
+                due_at: now,
+                tenant: tenant.clone(),
+                notification,
+                part: OwedPart::Block(0),
+                lane: Lane::Transactional,
+                published: false,
+            }],
+        }
+    }
 }
 
 pub(in crate::modules) struct NotificationsRepository {
