@@ -95,6 +95,8 @@ pub struct Settings {
     pub plugin_versions_max: u32,
     /// Announcements that a tenant may allow itself in a day; each is a mail to every customer of an event.
     pub announcements_per_day_max: u32,
+    /// Whether customers are asked to confirm their address where their tenant wants that. Off for trying things out.
+    pub asks_to_verify: bool,
 }
 
 impl Default for Settings {
@@ -122,6 +124,7 @@ impl Default for Settings {
             // Ten to go back to for each of 64 plugins in use, and as many again to try.
             plugin_versions_max: 1_000,
             announcements_per_day_max: 100,
+            asks_to_verify: true,
         }
     }
 }

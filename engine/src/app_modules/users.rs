@@ -57,6 +57,7 @@ impl Users {
         // Only customers get mails to many, and without links nobody could answer.
         let asks = tenant.settings.bulk_to_verified_only
             && command.role == UserRole::Customer
+            && self.0.surroundings.settings.asks_to_verify
             && self.0.links.is_some();
         let users = &self.0.modules.users;
         users.create(&tenant.id, command, asks).await

@@ -48,7 +48,6 @@ pub(super) async fn ensure(engine: &Engine, secrets: &DevSecrets) -> Result<Demo
         currency: "EUR".to_owned(),
         settings: TenantSettings {
             organizers_may_register: true,
-            bulk_to_verified_only: false,
             ..TenantSettings::default()
         },
     };

@@ -62,7 +62,7 @@ pub(in crate::routes) struct TenantSettingsResponse {
     /// Announcements that all organizers together may make in a day (UTC).
     announcements_per_day: u32,
     /// Whether customers who sign up are asked to confirm their address, and get no mails to many until they do. Nobody is
-    /// asked where the installation makes no links (`public_url` and `keys` under `[links]`).
+    /// asked where the installation makes no links (`public_url` and `keys` under `[links]`), and by `boxoffice dev`.
     bulk_to_verified_only: bool,
 }
 
