@@ -284,7 +284,7 @@ fn signature(made: &syn::Signature) -> String {
     } else {
         ""
     };
-    let inputs: Vec<_> = made.inputs.iter().map(|input| tidy(input)).collect();
+    let inputs: Vec<_> = made.inputs.iter().map(tidy).collect();
     format!(
         "{}: {is_async}fn{}({}){}",
         made.ident,

@@ -59,7 +59,7 @@ impl House {
         let details = EventDetails {
             title: line("Jazz Night"),
             description: Prose::parse("description", "A long evening.").expect("prose"),
-            starts_at: self.from_now(wait),
+            starts_at: self.in_time(wait),
             ends_at: None,
             time_zone: "Europe/Berlin".to_owned(),
             location: Some(line("Old Hall")),
@@ -79,7 +79,7 @@ impl House {
             .expect("an event")
     }
 
-    pub(crate) fn from_now(&self, wait: Duration) -> Timestamp {
+    pub(crate) fn in_time(&self, wait: Duration) -> Timestamp {
         use boxoffice_engine::ports::Clock as _;
         self.platform.clock.now() + SignedDuration::try_from(wait).expect("days")
     }
@@ -119,7 +119,7 @@ impl House {
 
     pub(crate) async fn move_by(&self, event: &Event, by: SignedDuration) -> Event {
         self.change(event, |command| {
-            command.details.starts_at = command.details.starts_at + by;
+            command.details.starts_at += by;
         })
         .await
     }
@@ -160,7 +160,7 @@ async fn each_customer_with_a_booking_is_reminded_once_at_its_time() {
     let house = House::open().await;
     let event = house.event_in(3 * DAY).await;
     let due_at = event.reminder.expect("a reminder is owed").due_at;
-    assert_eq!(due_at, house.from_now(2 * DAY));
+    assert_eq!(due_at, house.in_time(2 * DAY));
     let (ann, ben, cyd) = (
         house.customer("ann").await,
         house.customer("ben").await,
@@ -227,7 +227,7 @@ async fn a_reminder_moves_with_its_event() {
     assert_eq!(reminder(&moved), reminder(&event));
     assert_eq!(
         moved.reminder.map(|one| one.due_at),
-        Some(house.from_now(4 * DAY))
+        Some(house.in_time(4 * DAY))
     );
 
     // At its old time nothing happens; a mail of another kind shows that the worker has been there.
@@ -368,7 +368,7 @@ async fn an_events_own_time_goes_before_the_tenants_and_settings_hold_from_the_n
     let changed = house.change(&event, |_| {}).await;
     assert_eq!(
         changed.reminder.map(|one| one.due_at),
-        Some(house.from_now(10 * DAY - HOUR))
+        Some(house.in_time(10 * DAY - HOUR))
     );
     let own = house
         .change(&event, |command| {
@@ -378,7 +378,7 @@ async fn an_events_own_time_goes_before_the_tenants_and_settings_hold_from_the_n
         .await;
     assert_eq!(
         own.reminder.map(|one| one.due_at),
-        Some(house.from_now(10 * DAY - 2 * HOUR))
+        Some(house.in_time(10 * DAY - 2 * HOUR))
     );
     let off = |command: &mut UpdateEvent| command.details.reminder = Reminder::Off;
     assert!(house.change(&event, off).await.reminder.is_none());

@@ -37,7 +37,7 @@ async fn reminders_are_listed_moved_promoted_and_cancelled() {
         [promoted, moved, cancelled]
     );
 
-    let soon = house.from_now(HOUR);
+    let soon = house.in_time(HOUR);
     house.move_to(moved, soon).await.expect("moved");
     assert_eq!(
         house.listed(&house.organizer).await,
@@ -103,7 +103,7 @@ async fn what_is_moved_by_hand_stays_until_its_event_moves() {
     let ann = house.customer("ann").await;
     house.platform.book(&ann, event.id, 1).await;
     house.platform.settle().await;
-    let by_hand = house.from_now(2 * DAY);
+    let by_hand = house.in_time(2 * DAY);
     house.move_to(id, by_hand).await.expect("moved");
     let renamed = house
         .change(&event, |command| {
@@ -115,7 +115,7 @@ async fn what_is_moved_by_hand_stays_until_its_event_moves() {
         (id, by_hand)
     );
     let later = house.move_by(&event, SignedDuration::from_hours(48)).await;
-    let planned = house.from_now(11 * DAY);
+    let planned = house.in_time(11 * DAY);
     assert_eq!(
         (reminder(&later), house.shown(id).await.due_at),
         (id, planned)
@@ -155,16 +155,16 @@ async fn nobody_moves_what_is_not_theirs_or_nowhere() {
         let promoted = dispatch.promote(caller, id, why()).await;
         assert_eq!(code_of(promoted), ErrorCode::Forbidden);
         let moved = dispatch
-            .move_to(caller, id, house.from_now(HOUR), why())
+            .move_to(caller, id, house.in_time(HOUR), why())
             .await;
         assert_eq!(code_of(moved), ErrorCode::Forbidden);
     }
     let seen = dispatch.schedules(&ann, PageRequest::default()).await;
     assert_eq!(seen.expect_err("a customer").code(), ErrorCode::Forbidden);
     for nowhere in [
-        house.from_now(Duration::ZERO),
-        house.from_now(3 * DAY),
-        house.from_now(400 * DAY),
+        house.in_time(Duration::ZERO),
+        house.in_time(3 * DAY),
+        house.in_time(400 * DAY),
     ] {
         let moved = house.move_to(id, nowhere).await;
         assert_eq!(code_of(moved), ErrorCode::FieldInvalid, "{nowhere}");
@@ -180,7 +180,7 @@ async fn nobody_moves_what_is_not_theirs_or_nowhere() {
     house.finished(id).await;
     let again = dispatch.promote(&house.organizer, id, why()).await;
     assert_eq!(code_of(again), ErrorCode::NotificationOver);
-    let moved = house.move_to(id, house.from_now(HOUR)).await;
+    let moved = house.move_to(id, house.in_time(HOUR)).await;
     assert_eq!(code_of(moved), ErrorCode::NotificationOver);
 }
 

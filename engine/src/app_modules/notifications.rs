@@ -2,7 +2,10 @@
 //!
 //! Called by hosts and platforms. Calls the announcements, notifications and events modules.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map},
+    sync::Arc,
+};
 
 use serde_json::json;
 
@@ -200,14 +203,14 @@ impl Notifications {
         if !own && caller.role() == Role::Organizer {
             let mut managed: HashMap<Option<EventId>, bool> = HashMap::new();
             for delivery in &list.items {
-                if !managed.contains_key(&delivery.event) {
+                if let hash_map::Entry::Vacant(vacant) = managed.entry(delivery.event) {
                     let event = match delivery.event {
                         Some(event) => modules.events.find(tenant, event).await?,
                         None => None,
                     };
                     let is_own =
                         event.is_some_and(|event| caller.require_manager(event.organizer).is_ok());
-                    managed.insert(delivery.event, is_own);
+                    vacant.insert(is_own);
                 }
             }
             list.items

@@ -170,8 +170,11 @@ impl Collector for Seen {
     }
 }
 
+/// How calls of a plugin ended, as a label, and their number.
+type Outcome = (&'static str, fn(&PluginSeen) -> u64);
+
 fn encode_plugins(out: &mut Out<'_>, plugins: &[PluginSeen]) -> Result<(), fmt::Error> {
-    let outcomes: [(&str, fn(&PluginSeen) -> u64); 5] = [
+    let outcomes: [Outcome; 5] = [
         ("answered", |one| one.answered),
         ("failed", |one| one.failed),
         ("input-too-large", |one| one.too_large),

@@ -142,7 +142,7 @@ impl PluginRuntime for PluginHost {
                 "the stored bytes are not those that were uploaded".to_owned(),
             ));
         }
-        if let Some(loaded) = self.from_cache(plugin).await {
+        if let Some(loaded) = self.cached(plugin).await {
             self.keep(plugin, loaded);
             return Ok(());
         }
@@ -197,7 +197,7 @@ impl PluginRuntime for PluginHost {
 }
 
 impl PluginHost {
-    async fn from_cache(&self, plugin: &PluginRef) -> Option<Arc<Loaded>> {
+    async fn cached(&self, plugin: &PluginRef) -> Option<Arc<Loaded>> {
         let cache = self.0.settings.cache.clone()?;
         let (machine, reference) = (self.0.machine.clone(), plugin.clone());
         let code =

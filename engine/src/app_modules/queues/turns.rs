@@ -14,7 +14,9 @@ use crate::types::{Lane, TenantId};
 
 /// The turns of all tenants that have a block in hand.
 #[derive(Default)]
-pub(crate) struct Turns(Mutex<HashMap<(TenantId, Lane), Arc<Turn<()>>>>);
+pub(crate) struct Turns(Mutex<HashMap<Key, Arc<Turn<()>>>>);
+
+type Key = (TenantId, Lane);
 
 impl Turns {
     /// Waits for the turn, in order of arrival; dropping the answer ends it.

@@ -60,7 +60,7 @@ struct Sight {
 
 /// What comes of a request.
 enum Verdict {
-    Answered(Booking),
+    Answered(Box<Booking>),
     Cancel {
         lines: Vec<BookingLine>,
         refund_minor: u64,
@@ -76,7 +76,7 @@ impl Rules {
     ) -> Result<BeforeCancelling> {
         let sight = self.cancel_sight(tenant, request).await?;
         Ok(match sight.judge(request, None, self.surroundings.now())? {
-            Verdict::Answered(booking) => BeforeCancelling::Answered(booking),
+            Verdict::Answered(booking) => BeforeCancelling::Answered(*booking),
             Verdict::Cancel { lines, .. } => BeforeCancelling::Open {
                 tickets_in_event: sight.tickets_in_event(),
                 booking: sight.booking,
@@ -110,7 +110,7 @@ impl Rules {
                 Verdict::Answered(booking) => {
                     // Perhaps it is our own, whose answer was lost.
                     self.surroundings.owed.notify_one();
-                    return Ok(Some(booking));
+                    return Ok(Some(*booking));
                 }
                 Verdict::Cancel {
                     lines,
@@ -256,22 +256,24 @@ impl Sight {
             && let Some(recorded) = self.snapshot.recorded.get(key)
         {
             return match recorded.request_hash == *hash {
-                true => Ok(Verdict::Answered(booking.as_of(recorded.cancellations))),
+                true => Ok(Verdict::Answered(Box::new(
+                    booking.as_of(recorded.cancellations),
+                ))),
                 false => Err(key_reused()),
             };
         }
         let mut done = booking.cancellations.iter();
         if let Some(index) = done.position(|one| Some(one.notification) == own) {
-            return Ok(Verdict::Answered(booking.as_of(index + 1)));
+            return Ok(Verdict::Answered(Box::new(booking.as_of(index + 1))));
         }
         let is_off = self.inventory.status == EventStatus::Cancelled;
         if is_off || booking.status == BookingStatus::Cancelled {
             return match request.lines {
-                None => Ok(Verdict::Answered(read_with_event(
+                None => Ok(Verdict::Answered(Box::new(read_with_event(
                     booking.clone(),
                     self.inventory.status,
                     now,
-                ))),
+                )))),
                 Some(_) => Err(Error::new(
                     ErrorCode::BookingCancelled,
                     "This booking is cancelled already, and holds no tickets that could be.",

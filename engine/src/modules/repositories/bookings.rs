@@ -304,7 +304,7 @@ impl BookingsRepository {
         let index = script.push(format!(
             "SELECT * FROM type::record('customer_booking', {start}..[$tenant, {customer}, ..]) LIMIT {limit}"
         ));
-        Ok(self.db.run_retrying(&script).await?.rows(index)?)
+        self.db.run_retrying(&script).await?.rows(index)
     }
 
     /// Where the mails about a booking stand in the ledger; those to all customers of its event are not among them.

@@ -82,7 +82,9 @@ impl HousekeepingRepository {
             "SELECT id, version FROM type::record('plugin_set', [{after}]>..) LIMIT {limit}"
         ));
         let rows: Vec<PluginSetVersionRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.iter().map(PluginSetVersionRow::into_type).collect()
+        rows.into_iter()
+            .map(PluginSetVersionRow::into_type)
+            .collect()
     }
 
     /// Writes up to `max` of a cancelled event's bookings as cancelled; answers how many. When none is left, the event

@@ -367,7 +367,7 @@ impl NotificationsRepository {
             FirstRecipientRow::FIELDS
         ));
         let rows: Vec<FirstRecipientRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.iter().map(FirstRecipientRow::into_type).collect()
+        rows.into_iter().map(FirstRecipientRow::into_type).collect()
     }
 
     /// The blocks that some outbox rows are about, those that are there; at most 1,000.

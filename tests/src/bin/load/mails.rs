@@ -347,7 +347,7 @@ impl Crowd {
         count: usize,
         bound: Instant,
     ) -> anyhow::Result<()> {
-        let notification = self.announced.lock().expect("no holder panics");
+        let notification = *self.announced.lock().expect("no holder panics");
         let notification = notification.context("it was announced")?;
         loop {
             let notifications = engine.notifications();

@@ -258,7 +258,7 @@ impl FirstRecipientRow {
     pub(in crate::modules::repositories) const FIELDS: &str =
         "string::slice(recipients, 0, 26) AS first";
 
-    pub(in crate::modules::repositories) fn into_type(&self) -> Result<(u32, UserId)> {
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<(u32, UserId)> {
         let number = u32::try_from(key_number(&self.id, 2)?).map_err(Error::internal)?;
         Ok((number, UserId::from_ulid(stored_ulid(&self.first)?)))
     }

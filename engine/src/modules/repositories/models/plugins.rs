@@ -199,7 +199,7 @@ pub(in crate::modules::repositories) struct PluginSetVersionRow {
 }
 
 impl PluginSetVersionRow {
-    pub(in crate::modules::repositories) fn into_type(&self) -> Result<(TenantId, u64)> {
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<(TenantId, u64)> {
         Ok((TenantId::trusted(key_text(&self.id, 0)?), self.version))
     }
 }

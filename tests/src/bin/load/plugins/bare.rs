@@ -40,7 +40,7 @@ pub(super) struct Callable {
 }
 
 enum Question {
-    Booking(policy::BookingRequest, String),
+    Booking(Box<policy::BookingRequest>, String),
     Render(template::RenderRequest, String),
 }
 
@@ -80,7 +80,7 @@ impl Bare {
             PluginRequest::ValidateBooking(request) => (
                 "booking-policy",
                 "validate-booking",
-                Question::Booking(booking(request), config),
+                Question::Booking(Box::new(booking(request)), config),
             ),
             PluginRequest::Render(request) => (
                 "notification-template",
