@@ -50,26 +50,28 @@ impl Users {
             password: Some(password),
             role,
         };
-        self.make(&tenant, command).await
+        let asks = self.asks(&tenant);
+        self.0.modules.users.create(&tenant.id, command, asks).await
     }
 
-    async fn make(&self, tenant: &Tenant, command: CreateUser) -> Result<User> {
-        // Only customers get mails to many, and without links nobody could answer.
-        let asks = tenant.settings.bulk_to_verified_only
-            && command.role == UserRole::Customer
-            && self.0.surroundings.settings.asks_to_verify
-            && self.0.links.is_some();
-        let users = &self.0.modules.users;
-        users.create(&tenant.id, command, asks).await
+    /// Whether people of a tenant are asked to confirm their address. Without links nobody could answer.
+    fn asks(&self, tenant: &Tenant) -> bool {
+        let is_wanted = self.0.surroundings.settings.asks_to_verify;
+        is_wanted && tenant.settings.bulk_to_verified_only && self.0.links.is_some()
     }
 
-    /// Mails the acting user once more to confirm their address; nothing happens if it is confirmed.
+    /// Mails the acting user once more to confirm their address; nothing happens if it is confirmed, or nobody is asked.
     ///
     /// # Errors
-    /// `not-authenticated`, `not-found`; `too-many-requests` less than a minute after the last such mail, and after five.
+    /// `not-authenticated`, `not-found`; `too-many-requests` less than a minute after the last such mail, and for a day
+    /// after five.
     pub async fn ask_to_verify(&self, caller: &Caller) -> Result<()> {
         let user = self.me(caller).await?;
-        self.0.modules.users.ask_again(&user).await
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
+        match self.asks(&tenant) {
+            true => self.0.modules.users.ask_again(&user).await,
+            false => Ok(()),
+        }
     }
 
     /// Writes that an address is the acting user's; for links that prove it. Saying it again changes nothing.
@@ -118,7 +120,9 @@ impl Users {
             "Only an owner of this tenant may make users.",
         )?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
-        self.make(&tenant, command).await
+        // Whom an owner makes to run events gets no mails to many.
+        let asks = command.role == UserRole::Customer && self.asks(&tenant);
+        self.0.modules.users.create(&tenant.id, command, asks).await
     }
 
     /// Finds or makes the customer that the platform knows under `external_id`, and brings name and address up to date.

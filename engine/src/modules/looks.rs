@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Looks from the beginning take at most this part of the time: one in fifty.
+/// Looks of one kind from the beginning take at most this part of the time, until one takes more than a fiftieth of the longest pause: one in fifty.
 const SHARE: u32 = 50;
 
 /// Decides which look is a whole one: the cheaper they are, the more of them.

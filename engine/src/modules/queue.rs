@@ -35,9 +35,10 @@ const TASKS_MAX: usize = 1_000;
 /// Between two looks from the very beginning of each shard, at most.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Publications remembered for looks that are under way; a look that misses more raises no floor.
-const PUBLICATIONS_KEPT: usize = 256;
-/// In an empty shard, looks begin so long before now: another host's clock may be behind, and its commit on its way.
-const LOOK_BACK_MILLISECONDS: i64 = 60_000;
+const PUBLICATIONS_KEPT: usize = 1_024;
+/// In an empty shard, looks begin so long before now: another host's clock may be behind, its commit on its way, or its work
+/// caused a while before it was due. What was caused still earlier, a whole look finds.
+const LOOK_BACK_MILLISECONDS: i64 = 120_000;
 /// Between two looks at an empty queue: another process may publish, and tells nobody here.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -118,6 +119,7 @@ struct LaneFloors {
     /// The last of them, the newest in front, by shard and first task: looks that were under way may have missed these.
     last: VecDeque<(u32, String)>,
     whole_looks: WholeLooks,
+    whole_looks_ended: u64,
 }
 
 /// A look from the floors as they were when it began.
@@ -125,6 +127,8 @@ struct Look {
     floors: Vec<String>,
     /// Which publications the floors know.
     publications: u64,
+    /// How many whole looks had ended.
+    whole_looks: u64,
     is_whole: bool,
 }
 
@@ -136,6 +140,7 @@ impl Floors {
                 publications: 0,
                 last: VecDeque::new(),
                 whole_looks: WholeLooks::new(WHOLE_LOOK_EVERY),
+                whole_looks_ended: 0,
             })
         };
         Self {
@@ -152,12 +157,13 @@ impl Floors {
     fn begin(&self, lane: Lane) -> Look {
         let mut lane = self.locked(lane);
         let is_whole = lane.whole_looks.begin();
-        if is_whole {
-            lane.floors.fill(String::new());
-        }
         Look {
-            floors: lane.floors.clone(),
+            floors: match is_whole {
+                true => vec![String::new(); SHARDS as usize],
+                false => lane.floors.clone(),
+            },
             publications: lane.publications,
+            whole_looks: lane.whole_looks_ended,
             is_whole,
         }
     }
@@ -172,8 +178,11 @@ impl Floors {
         empty_from: &str,
     ) {
         let mut lane = self.locked(lane);
+        // What a whole look found since this one began may lie below what this one knows.
+        let is_outdated = lane.whole_looks_ended != look.whole_looks;
         if look.is_whole {
             lane.whole_looks.ended(begun);
+            lane.whole_looks_ended += 1;
         }
         let lane = &mut *lane;
         let missed = usize::try_from(lane.publications - look.publications);
@@ -186,10 +195,12 @@ impl Floors {
             let found = firsts.iter().find_map(of_shard);
             let published = missed().filter_map(of_shard).min();
             let found = found.unwrap_or_else(|| empty_from.to_owned());
-            *floor = match published {
-                Some(published) => published.min(found),
-                None => found,
-            };
+            let kept = is_outdated.then(|| floor.clone());
+            *floor = [Some(found), published, kept]
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or_default();
         }
     }
 

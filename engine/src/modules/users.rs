@@ -25,8 +25,9 @@ const REPEAT_WITHIN: Duration = Duration::from_secs(30);
 
 /// Between two mails that ask the same address: nobody fills a stranger's mailbox with them.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// Mails that ask one address in all.
+/// Mails that ask one address before a longer pause, and that pause.
 const QUESTIONS_MAX: u32 = 5;
+const QUESTIONS_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) struct UsersModule {
     repository: UsersRepository,
@@ -88,10 +89,10 @@ impl UsersModule {
         let too_many = |detail: &'static str, wait: Duration| {
             Err(Error::new(ErrorCode::TooManyRequests, detail).retry_after(wait))
         };
-        if seen.mails >= QUESTIONS_MAX {
-            let detail =
-                "This address was asked often enough; look for the mails, or ask the organizer.";
-            return too_many(detail, Duration::from_secs(24 * 3600));
+        let is_over = waited >= QUESTIONS_PAUSE;
+        if seen.mails >= QUESTIONS_MAX && !is_over {
+            let detail = "This address was asked often enough for today; look for the mails.";
+            return too_many(detail, QUESTIONS_PAUSE - waited);
         }
         if waited < ASKED_AGAIN_AFTER {
             let wait = ASKED_AGAIN_AFTER - waited;
@@ -99,7 +100,7 @@ impl UsersModule {
         }
         let next = Asked {
             at: now,
-            mails: seen.mails + 1,
+            mails: if is_over { 1 } else { seen.mails + 1 },
         };
         let mails = self.question(user, now);
         // Who was faster has asked.

@@ -404,7 +404,8 @@ impl Queues {
             .filter(|_| letter.kind == NotificationKind::EmailVerification)
             .map(|links| links.verify(&scene.tenant.id, entry.customer, &recipient.email));
         if letter.kind == NotificationKind::EmailVerification && verify_url.is_none() {
-            return refused("this worker makes no links: give it `public_url` and keys".to_owned());
+            let reply = "this worker makes no links: give it `public_url` and keys".to_owned();
+            return MailOutcome::Deferred { reply };
         }
         let tickets = self.tickets_of(scene, letter.kind, &bookings);
         let context = MailContext {

@@ -35,6 +35,8 @@ pub(super) struct Scene {
     pub(super) notification: Option<StoredNotification>,
     pub(super) announcement: Option<Announcement>,
     pub(super) quarantine: Option<PluginQuarantine>,
+    /// Whether mails to many are for those only who have confirmed their address.
+    asks_to_verify: bool,
     /// Customers who do without mails of this kind.
     unsubscribed: HashSet<UserId>,
     pub(super) users: HashMap<UserId, User>,
@@ -104,7 +106,7 @@ impl Scene {
     fn does_without_unverified(&self, kind: NotificationKind, customer: UserId) -> bool {
         let user = self.users.get(&customer);
         !kind.is_transactional()
-            && self.tenant.settings.bulk_to_verified_only
+            && self.asks_to_verify
             && user.is_some_and(|user| !user.email_verified)
     }
 
@@ -238,6 +240,8 @@ impl Queues {
                 false => None,
             },
             read_at,
+            // Without links nobody could confirm.
+            asks_to_verify: of_tenant.settings.bulk_to_verified_only && self.0.links.is_some(),
             tenant: of_tenant,
             event,
             notification,

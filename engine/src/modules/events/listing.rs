@@ -4,9 +4,9 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::EventsModule;
+use super::{EventsModule, to_millisecond};
 use crate::{
     Error, Result,
     types::{
@@ -42,8 +42,7 @@ impl EventsModule {
         let mut place = Place::of(filter, page)?;
         let mut items: Vec<Event> = Vec::new();
         for _ in 0..READS_MAX {
-            let rows = self.rows_at(tenant, filter, &place).await?;
-            let ended = rows.len() < PageRequest::LIMIT_MAX as usize;
+            let (rows, behind) = self.rows_at(tenant, filter, &place).await?;
             for (event, inventory) in rows {
                 if items.len() == limit {
                     let next = place.cursor();
@@ -57,28 +56,37 @@ impl EventsModule {
                     items.push(event.with(inventory));
                 }
             }
-            if ended {
-                return Ok(Page { items, next: None });
+            match behind {
+                Some(behind) => place = behind,
+                None => return Ok(Page { items, next: None }),
             }
         }
         let next = place.cursor();
         Ok(Page { items, next })
     }
 
+    /// Events from a place on, and where they end, if there may be more.
     async fn rows_at(
         &self,
         tenant: &TenantId,
         filter: &EventFilter,
         place: &Place,
-    ) -> Result<Vec<(StoredEvent, Inventory)>> {
+    ) -> Result<(Vec<(StoredEvent, Inventory)>, Option<Place>)> {
         let limit = PageRequest::LIMIT_MAX;
         match *place {
-            Place::Made(after) => self.repository.page(tenant, after, limit).await,
+            Place::Made(after) => {
+                let rows = self.repository.page(tenant, after, limit).await?;
+                let last = rows.last().filter(|_| rows.len() == limit as usize);
+                let behind = last.map(|(event, _)| Place::Made(Some(event.id)));
+                Ok((rows, behind))
+            }
             Place::Start(from, after) => {
-                let until = filter.starts_before;
-                self.repository
-                    .page_by_start(tenant, (from, after), until, limit)
-                    .await
+                let until = filter.starts_before.map(up_to_millisecond);
+                let page = self
+                    .repository
+                    .page_by_start(tenant, (from, after), until, limit);
+                let (rows, last) = page.await?;
+                Ok((rows, last.map(|(at, event)| Place::Start(at, Some(event)))))
             }
         }
     }
@@ -89,7 +97,7 @@ impl Place {
         if filter.order()? == EventSort::CreatedAt {
             return Ok(Self::Made(page.position()?));
         }
-        let from = filter.starts_from.unwrap_or(Timestamp::MIN);
+        let from = filter.starts_from.map_or(Timestamp::MIN, up_to_millisecond);
         Ok(match page.position()? {
             // A cursor leads on within what is asked for, whatever it says.
             Some(StartCursor(at, event)) if at >= from => Self::Start(at, Some(event)),
@@ -110,6 +118,17 @@ impl Place {
             Self::Made(after) => after.map(|event| event.to_string()),
             Self::Start(at, after) => after.map(|event| StartCursor(at, event).to_string()),
         }
+    }
+}
+
+/// The first whole millisecond from a moment on: events begin at whole ones.
+fn up_to_millisecond(moment: Timestamp) -> Timestamp {
+    let whole = to_millisecond(moment);
+    match whole < moment {
+        true => whole
+            .saturating_add(SignedDuration::from_millis(1))
+            .unwrap_or(whole),
+        false => whole,
     }
 }
 

@@ -13,7 +13,11 @@ use mail_builder::{
 };
 
 use super::{MailContext, calendar::CalendarFile, qr_code};
-use crate::{Error, Result, ports::Rendered, types::EmailAddress};
+use crate::{
+    Error, Result,
+    ports::Rendered,
+    types::{EmailAddress, NotificationKind},
+};
 
 /// Longest line of the header (RFC 2047, 2; RFC 5322 recommends 78).
 const LINE_BYTES_MAX: usize = 76;
@@ -50,7 +54,11 @@ pub(super) fn build(
     field(
         &mut mail,
         "To",
-        &mailbox(recipient.name.as_str(), &recipient.email),
+        // Whoever typed a stranger's address typed this name, too: it is no way to tell them something.
+        &match context.kind {
+            NotificationKind::EmailVerification => vec![format!("<{}>", recipient.email)],
+            _ => mailbox(recipient.name.as_str(), &recipient.email),
+        },
     )?;
     field(&mut mail, "Subject", &unstructured(&words.subject))?;
     field(&mut mail, "Date", &[date])?;

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use surrealdb::types::SurrealValue;
 
 use super::{
-    db::{Db, Script, StepError},
+    db::{Answers, Db, Script, StepError},
     inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, add_change},
     models::{
-        EventRow, EventStartRow, EventVersionRow, InventoryRow, NotificationRow, OldTermsRow,
-        millisecond,
+        EventRow, EventStartRow, EventVersionRow, IdRow, InventoryRow, NotificationRow,
+        OldTermsRow, at_millisecond, key_number, key_ulid, millisecond,
     },
     notifications::{
         add_notification, add_owed, add_schedule_change, remove_notification, remove_owed,
@@ -174,19 +174,19 @@ impl EventsRepository {
         };
         let (events, inventories) = (range("event"), range("inventory"));
         let (events, inventories) = (script.push(events), script.push(inventories));
-        // Both are made and deleted in one transaction, so the same range of keys holds the same events.
-        self.pairs(&script, events, inventories).await
+        let mut answers = self.db.run_retrying(&script).await?;
+        pairs(&mut answers, events, inventories)
     }
 
     /// Up to `limit` events in the order they begin, with their inventories: those that begin at `from` or later (behind an
-    /// event of that moment), and before `until`.
+    /// event of that moment), and before `until`. With the last place that was read, if there may be more behind it.
     pub(in crate::modules) async fn page_by_start(
         &self,
         tenant: &TenantId,
         from: (Timestamp, Option<EventId>),
         until: Option<Timestamp>,
         limit: u32,
-    ) -> Result<Vec<(StoredEvent, Inventory)>> {
+    ) -> Result<(Vec<(StoredEvent, Inventory)>, Option<(Timestamp, EventId)>)> {
         let mut script = Script::transaction(tenant);
         let start = script.bind(millisecond(from.0));
         let start = match from.1 {
@@ -200,29 +200,23 @@ impl EventsRepository {
             None => "..".to_owned(),
             Some(until) => script.bind(millisecond(until)),
         };
-        let limit = script.bind(i64::from(limit));
+        let most = script.bind(i64::from(limit));
         script.push(format!(
-            "LET $starts = (SELECT event, inventory FROM type::record('event_start', {start}..[$tenant, {end}]) LIMIT {limit})"
+            "LET $starts = (SELECT * FROM type::record('event_start', {start}..[$tenant, {end}]) LIMIT {most})"
         ));
+        let places = script.push("SELECT id FROM $starts");
         let events = script.push("SELECT * FROM $starts.event");
         let inventories = script.push("SELECT * FROM $starts.inventory");
-        self.pairs(&script, events, inventories).await
-    }
-
-    async fn pairs(
-        &self,
-        script: &Script,
-        events: usize,
-        inventories: usize,
-    ) -> Result<Vec<(StoredEvent, Inventory)>> {
-        let mut answers = self.db.run_retrying(script).await?;
-        let events = answers.rows::<EventRow>(events)?;
-        let inventories = answers.rows::<InventoryRow>(inventories)?;
-        events
-            .into_iter()
-            .zip(inventories)
-            .map(|(event, inventory)| Ok((event.into_type()?, inventory.into_type()?)))
-            .collect()
+        let mut answers = self.db.run_retrying(&script).await?;
+        let places = answers.rows::<IdRow>(places)?;
+        let last = places.last().filter(|_| places.len() == limit as usize);
+        let place_of = |place: &IdRow| -> Result<(Timestamp, EventId)> {
+            let at = at_millisecond(key_number(place.id(), 1)?)?;
+            Ok((at, EventId::from_ulid(key_ulid(place.id(), 2)?)))
+        };
+        let last = last.map(place_of).transpose()?;
+        let pairs = pairs(&mut answers, events, inventories)?;
+        Ok((pairs, last))
     }
 
     /// Writes an organizer's change, decided on what was seen; see [`EventStep`].
@@ -249,7 +243,7 @@ impl EventsRepository {
             let old = script.bind(EventStartRow::key(tenant, before.starts_at, step.after.id));
             script.push(format!("DELETE {old} RETURN NONE"));
             let new = script.bind(EventStartRow::of(tenant, &step.after));
-            script.push(format!("INSERT INTO event_start {new} RETURN NONE"));
+            script.push(format!("INSERT IGNORE INTO event_start {new} RETURN NONE"));
         }
         if let Some(notification) = &step.changed_notification {
             add_notification_change(&mut script, tenant, notification);
@@ -308,6 +302,21 @@ impl EventsRepository {
         }
         self.db.run(&script).await.map(drop)
     }
+}
+
+/// Events with their inventories. Both are made and deleted in one transaction, so the same keys hold the same events.
+fn pairs(
+    answers: &mut Answers,
+    events: usize,
+    inventories: usize,
+) -> Result<Vec<(StoredEvent, Inventory)>> {
+    let events = answers.rows::<EventRow>(events)?;
+    let inventories = answers.rows::<InventoryRow>(inventories)?;
+    let pairs = events.into_iter().zip(inventories);
+    let pair = |(event, inventory): (EventRow, InventoryRow)| {
+        Ok((event.into_type()?, inventory.into_type()?))
+    };
+    pairs.map(pair).collect()
 }
 
 /// Adds what a change writes about a reminder.

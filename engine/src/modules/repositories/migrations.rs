@@ -2,6 +2,8 @@
 //!
 //! Called when an engine is built. The loser of a race between two hosts sees the record and goes on.
 
+use std::time::Duration;
+
 use surrealdb::types::SurrealValue;
 
 use super::db::{CONFLICTS_MAX, Db, Script, StepError, SystemScope, pause_after_conflict};
@@ -64,6 +66,9 @@ struct SchemaRow {
     number: i64,
     oldest_program: i64,
 }
+
+/// A step that writes a row for each that is there may take a large remote store this long.
+const TAKES_MAX: Duration = Duration::from_secs(600);
 
 /// Stands among the steps while a backup is being restored. No program runs then, older ones included: to them it is a step
 /// that only a much newer one knows.
@@ -162,5 +167,55 @@ async fn apply(db: &Db, migration: &Migration) -> Result<(), StepError> {
     script.bind_as("oldest_program", migration.oldest_program);
     script.push("CREATE type::record('schema', $number) SET number = $number, oldest_program = $oldest_program");
     script.push(migration.statements.trim_end().trim_end_matches(';'));
-    db.run(&script).await.map(drop)
+    db.run_within(&script, TAKES_MAX).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Store;
+
+    #[derive(SurrealValue)]
+    struct Start {
+        id: surrealdb::types::RecordId,
+        event: surrealdb::types::RecordId,
+        inventory: surrealdb::types::RecordId,
+    }
+
+    #[tokio::test]
+    async fn events_of_before_are_listed_as_they_begin() {
+        let db = Db::open(&Store::Memory, Default::default()).await.unwrap();
+        migrate_to(&db, 6).await.unwrap();
+        let mut script = Script::transaction_across_tenants(SystemScope::new());
+        script.push(
+            "INSERT INTO event [
+                { id: ['north', 'a'], starts_at: 20 }, { id: ['north', 'b'], starts_at: 10 },
+                { id: ['south', 'c'], starts_at: 10 },
+            ] RETURN NONE",
+        );
+        db.run(&script).await.unwrap();
+        migrate(&db).await.unwrap();
+        migrate(&db).await.unwrap();
+        let mut script = Script::across_tenants(SystemScope::new());
+        let index = script.push("SELECT * FROM event_start");
+        let rows: Vec<Start> = db.run(&script).await.unwrap().rows(index).unwrap();
+        let shown = |row: &Start| [&row.id, &row.event, &row.inventory].map(|id| format!("{id:?}"));
+        let shown: Vec<_> = rows.iter().map(shown).collect();
+        assert_eq!(shown.len(), 3, "{shown:?}");
+        for ([id, event, inventory], (tenant, at, name)) in
+            shown
+                .iter()
+                .zip([("north", 10, "b"), ("north", 20, "a"), ("south", 10, "c")])
+        {
+            let at = at.to_string();
+            assert!(id.contains(tenant) && id.contains(&at) && id.contains(&format!("\"{name}\"")));
+            for (row, table) in [(event, "event"), (inventory, "inventory")] {
+                assert!(
+                    row.contains(&format!("\"{table}\"")) && row.contains(tenant),
+                    "{row}"
+                );
+                assert!(row.contains(&format!("\"{name}\"")), "{row}");
+            }
+        }
+    }
 }

@@ -242,7 +242,7 @@ pub(in crate::routes) async fn me(
 
 /// Mails the caller once more to confirm their address
 ///
-/// Nothing is sent if it is confirmed. At most one mail a minute, and five in all.
+/// Nothing is sent if it is confirmed, or nobody is asked. At most one mail a minute, and after five none for a day.
 #[utoipa::path(post, path = "/api/auth/me/verification", tag = "auth", operation_id = "ask_to_verify",
     responses((status = 204)),
     extensions(("x-error-codes" = json!(["forbidden"]))))]
