@@ -61,14 +61,14 @@ impl UsersModule {
         };
         let mut user = self.new_user(tenant, command.email, command.name, command.role, None);
         user.email_verified = !asks;
-        let (asked, mails) = (
-            Asked {
+        let asked = asks.then(|| {
+            let asked = Asked {
                 at: user.created_at,
                 mails: 1,
-            },
-            self.question(&user, user.created_at),
-        );
-        let asked = asks.then_some((&asked, &mails));
+            };
+            (asked, self.question(&user, asked.at))
+        });
+        let asked = asked.as_ref().map(|(asked, mails)| (asked, mails));
         if !self.repository.insert(&user, hash, asked).await? {
             return Err(email_taken());
         }
