@@ -275,3 +275,66 @@ async fn nobody_is_asked_without_links_or_whom_a_platform_brought() {
     assert!(cara.expect("a new user").email_verified);
     house.platform.settle().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_booked_is_told_that_it_moved_or_is_off_also_unconfirmed() {
+    let house = House::open(true).await;
+    let ann = house.customer("ann").await;
+    let path = path_of(&house.event);
+    let client = &house.owner.client;
+    let moved = json!({"startsAt": "2026-07-05T18:00:00Z"});
+    let moved = client.patch(&path, "\"1\"", moved).await.expect(200);
+    assert_eq!(moved["notification"]["recipients"], 1);
+    house.platform.owes(1);
+    house.platform.settle().await;
+    let off = client.post_empty(&format!("{path}/cancel")).await;
+    assert_eq!(off.expect(200)["notification"]["recipients"], 1);
+    house.platform.owes(1);
+    let mails = house.platform.settle().await;
+    for subject in ["Event changed", "Event cancelled"] {
+        let mut told = mails.iter().filter(|mail| {
+            mail.subject.starts_with(subject) && mail.is_to(&ann.email)
+        });
+        let mail = told.next().expect(subject);
+        assert!(!mail.raw.contains("List-Unsubscribe"), "{}", mail.raw);
+        assert!(told.next().is_none(), "once");
+    }
+    assert!(!house.is_verified(&ann).await);
+    // Only what needs consent can be done without.
+    let seen = ann.client.get("/api/auth/me/subscriptions").await;
+    let kinds = seen.expect(200)["kinds"].clone();
+    assert_eq!(kinds, json!(["event-reminder", "event-announcement"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_spelling_or_name_of_the_same_is_no_change_to_tell() {
+    let house = House::open(true).await;
+    let client = &house.owner.client;
+    let body = event_body(json!({
+        "title": "Caf\u{e9}", "location": "Z\u{fc}rich", "timeZone": "Asia/Kolkata",
+    }));
+    let event = client.post("/api/events", body).await.expect(201);
+    let ann = house.door.register("ann@north.test", "customer").await;
+    house.platform.owes(1);
+    let body = json!({"eventId": event["id"], "numTickets": 1});
+    ann.client.post("/api/bookings", body).await.expect(201);
+    house.platform.owes(1);
+    let path = path_of(&event);
+    let mut version = 1;
+    let mut change = async |patch: Value| {
+        let answer = client.patch(&path, &format!("\"{version}\""), patch).await;
+        version += 1;
+        answer.expect(200)["notification"].clone()
+    };
+    for same in [
+        json!({"title": "Cafe\u{301}"}),
+        json!({"location": "Zu\u{308}rich"}),
+        json!({"timeZone": "Asia/Calcutta"}),
+    ] {
+        assert!(change(same.clone()).await.is_null(), "{same}");
+    }
+    let other = change(json!({"timeZone": "Asia/Colombo"})).await;
+    assert_eq!(other["recipients"], 1);
+    house.platform.owes(1);
+    house.platform.settle().await;
+}

@@ -15,7 +15,7 @@ use crate::{
 pub struct Subscriptions(pub(crate) Arc<Inner>);
 
 impl Subscriptions {
-    /// Shows which bulk kinds the acting user does without.
+    /// Shows which kinds that need consent the acting user does without.
     ///
     /// # Errors
     /// `not-authenticated`.
@@ -28,7 +28,7 @@ impl Subscriptions {
             .await
     }
 
-    /// Replaces which bulk kinds the acting user does without; every other kind comes again.
+    /// Replaces which kinds that need consent the acting user does without; every other kind comes again.
     ///
     /// # Errors
     /// `not-authenticated`, `field-invalid` for a kind that everybody gets.
@@ -49,7 +49,7 @@ impl Subscriptions {
         subscriptions.list_of_customer(tenant, customer).await
     }
 
-    /// Writes whether the acting user gets mails of one bulk kind; for links that prove who follows them. Saying it
+    /// Writes whether the acting user gets mails of one kind that needs consent; for links that prove who follows them. Saying it
     /// again changes nothing.
     ///
     /// # Errors
@@ -88,10 +88,10 @@ impl Subscriptions {
 }
 
 fn can_do_without(kind: NotificationKind) -> Result<()> {
-    if kind.is_transactional() {
+    if !kind.needs_consent() {
         Err(Error::field(
             "kind",
-            "Everybody gets mails of this kind: they answer what somebody did.",
+            "Everybody gets mails of this kind: they are about what somebody booked.",
         ))
     } else {
         Ok(())

@@ -24,14 +24,14 @@ impl SubscriptionsModule {
         }
     }
 
-    /// Those of a block's customers who do without mails of a kind. Transactional kinds go to everybody.
+    /// Those of a block's customers who do without mails of a kind. Kinds that need no consent go to everybody.
     pub(crate) async fn unsubscribed(
         &self,
         tenant: &TenantId,
         kind: NotificationKind,
         customers: &[UserId],
     ) -> Result<HashSet<UserId>> {
-        if kind.is_transactional() {
+        if !kind.needs_consent() {
             return Ok(HashSet::new());
         }
         let found = self.repository.find_many(tenant, kind, customers).await?;
@@ -74,7 +74,7 @@ impl SubscriptionsModule {
         kinds: &[NotificationKind],
     ) -> Result<()> {
         let (mut unwanted, mut wanted) = (Vec::new(), Vec::new());
-        for kind in NotificationKind::BULK {
+        for kind in NotificationKind::NEED_CONSENT {
             if kinds.contains(kind) {
                 unwanted.push(self.suppression(customer, *kind, SuppressionSource::Account));
             } else {

@@ -18,7 +18,7 @@ pub struct Announce {
 
 impl Announce {
     pub(crate) fn validate(&self) -> Result<()> {
-        if self.message.as_str().trim().is_empty() {
+        if self.message.is_blank() {
             Err(Error::field("message", "Say something: it is empty."))
         } else {
             Ok(())

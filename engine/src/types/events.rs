@@ -2,12 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
 use super::{
     CancellationTerms, EventId, EventReminder, Label, NotificationSummary, Prose, Reminder,
-    TicketTypeId, UserId,
+    TicketTypeId, UserId, is_same_text,
 };
 use crate::{Error, Result};
 
@@ -186,11 +186,35 @@ impl EventDetails {
 
     /// Whether customers must hear of the step from `self` to `new`.
     pub(crate) fn differs_for_customers(&self, new: &Self) -> bool {
-        self.title != new.title
+        self.has_other_title(new)
             || self.starts_at != new.starts_at
             || self.ends_at != new.ends_at
-            || self.time_zone != new.time_zone
-            || self.location != new.location
+            || self.has_other_zone(new)
+            || self.has_other_location(new)
+    }
+
+    /// Returns whether readers see another title. Another spelling of the same text (NFC) is the same.
+    pub(crate) fn has_other_title(&self, new: &Self) -> bool {
+        !is_same_text(self.title.as_str(), new.title.as_str())
+    }
+
+    /// Returns whether readers see another place. Another spelling of the same text (NFC) is the same.
+    pub(crate) fn has_other_location(&self, new: &Self) -> bool {
+        match (&self.location, &new.location) {
+            (Some(old), Some(new)) => !is_same_text(old.as_str(), new.as_str()),
+            (None, None) => false,
+            _ => true,
+        }
+    }
+
+    /// Returns whether it is in another time zone. Another name (link) of the same zone is the same.
+    pub(crate) fn has_other_zone(&self, new: &Self) -> bool {
+        let primary = |name: &str| {
+            let zone = TimeZone::get(name).ok()?;
+            zone.primary_iana_name().map(str::to_owned)
+        };
+        let (old, new) = (self.time_zone.as_str(), new.time_zone.as_str());
+        old != new && primary(old).is_none_or(|old| primary(new) != Some(old))
     }
 }
 

@@ -59,7 +59,8 @@ pub use plugins::{
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use subscriptions::{Suppression, SuppressionSource};
 pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};
-pub use text::{EmailAddress, Label, Prose, Reason};
+pub(crate) use text::is_same_text;
+pub use text::{EmailAddress, Label, LineFault, Prose, Reason, check_line};
 pub use traces::TraceParent;
 pub use users::{
     AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,

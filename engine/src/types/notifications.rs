@@ -85,13 +85,17 @@ impl NotificationKind {
         Self::EmailVerification,
     ];
 
-    /// The kinds that go to many: those that a customer may do without.
+    /// The kinds that go to many, by the bulk lane.
     pub const BULK: &'static [Self] = &[
         Self::EventUpdated,
         Self::EventCancelled,
         Self::EventReminder,
         Self::EventAnnouncement,
     ];
+
+    /// The kinds that need their reader's consent: a customer may do without them, and they go to confirmed addresses
+    /// only where the tenant wants that. Whoever booked must hear of everything else.
+    pub const NEED_CONSENT: &'static [Self] = &[Self::EventReminder, Self::EventAnnouncement];
 
     /// The kind as text, which is also the name of its template folder.
     pub fn as_str(self) -> &'static str {
@@ -109,7 +113,7 @@ impl NotificationKind {
     }
 
     /// Whether the mail answers something its reader did, or is for one reader only; such mails go first and are sent at least once.
-    /// Bulk mails are sent at most once where SMTP leaves the outcome open.
+    /// Bulk mails but `EventCancelled` are sent at most once where SMTP leaves the outcome open.
     pub fn is_transactional(self) -> bool {
         matches!(
             self,
@@ -119,6 +123,17 @@ impl NotificationKind {
                 | Self::PluginQuarantined
                 | Self::EmailVerification
         )
+    }
+
+    /// Whether a customer may do without it, and it needs a confirmed address where the tenant wants that.
+    pub fn needs_consent(self) -> bool {
+        Self::NEED_CONSENT.contains(&self)
+    }
+
+    /// Whether it is sent again, under the same Message-ID, where the outcome of a try is not known. A mail twice is a
+    /// nuisance; a customer who stands before closed doors is a loss.
+    pub(crate) fn is_sent_again(self) -> bool {
+        self.is_transactional() || self == Self::EventCancelled
     }
 
     /// Whether it tells of an event.

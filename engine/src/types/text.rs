@@ -3,10 +3,62 @@
 use std::fmt;
 
 use serde::Serialize;
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::{Error, Result};
 
-/// One line of text: trimmed, 1 to 200 characters, no control characters.
+/// What a line of text for people may not be; see [`check_line`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineFault {
+    /// It is empty, or none of its characters shows anything.
+    Blank,
+    /// It has more characters than it may have.
+    TooLong,
+    /// It breaks the line, controls something, or changes the direction of what stands around it.
+    Control,
+}
+
+impl fmt::Display for LineFault {
+    /// Completes a sentence that begins with what the text is.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Blank => "must show something: it is empty or has only invisible characters",
+            Self::TooLong => "has too many characters",
+            Self::Control => "must be one line without control characters",
+        })
+    }
+}
+
+/// Checks a line of text for people, by the rules of titles: it shows something, has at most `characters_max` characters,
+/// and no control, line separator or direction override.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn check_line(text: &str, characters_max: usize) -> Result<(), LineFault> {
+    // Bytes first: counting the characters of a huge text is work, too.
+    if text.len() > 4 * characters_max || text.chars().count() > characters_max {
+        Err(LineFault::TooLong)
+    } else if text.chars().any(is_forbidden) {
+        Err(LineFault::Control)
+    } else if shows_nothing(text) {
+        Err(LineFault::Blank)
+    } else {
+        Ok(())
+    }
+}
+
+/// Returns whether no character of a text shows anything: only spaces, fillers and characters that renderers ignore.
+pub(crate) fn shows_nothing(text: &str) -> bool {
+    text.chars()
+        .all(|character| character.is_whitespace() || is_invisible(character))
+}
+
+/// Returns whether two texts are the same for readers: equal after canonical composition (NFC, UAX 15).
+pub(crate) fn is_same_text(one: &str, other: &str) -> bool {
+    one == other || one.nfc().eq(other.nfc())
+}
+
+/// One line of text: trimmed, 1 to 200 characters of which one shows something, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Label(String);
@@ -18,18 +70,23 @@ impl Label {
     /// Checks a line of text that came in as `field`.
     ///
     /// # Errors
-    /// `field-invalid` if it is empty, too long, or holds a control character such as a line break.
+    /// `field-invalid` if it shows nothing, is too long, or holds a control character such as a line break.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let text = text.trim();
-        let rule = |rule: &'static str| Err(Error::field(field, rule));
-        if text.is_empty() {
-            rule("This text must not be empty.")
-        } else if text.chars().count() > Self::CHARACTERS_MAX {
-            rule("This text may have at most 200 characters.")
-        } else if text.chars().any(is_forbidden) {
-            rule("This text must be one line without control characters.")
-        } else {
-            Ok(Self(text.to_owned()))
+        match check_line(text, Self::CHARACTERS_MAX) {
+            Ok(()) => Ok(Self(text.to_owned())),
+            Err(LineFault::Blank) => Err(Error::field(
+                field,
+                "This text must not be empty, nor have only invisible characters.",
+            )),
+            Err(LineFault::TooLong) => Err(Error::field(
+                field,
+                "This text may have at most 200 characters.",
+            )),
+            Err(LineFault::Control) => Err(Error::field(
+                field,
+                "This text must be one line without control characters.",
+            )),
         }
     }
 
@@ -62,18 +119,15 @@ impl Reason {
     /// Checks a reason that came in as `field`.
     ///
     /// # Errors
-    /// `field-invalid` if it is empty, too long, or holds a control character such as a line break.
+    /// `field-invalid` if it shows nothing, is too long, or holds a control character such as a line break.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let text = text.trim();
         let rule = |rule: &'static str| Err(Error::field(field, rule));
-        if text.is_empty() {
-            rule("Say why: this is kept in the audit.")
-        } else if text.chars().count() > Self::CHARACTERS_MAX {
-            rule("A reason may have at most 500 characters.")
-        } else if text.chars().any(is_forbidden) {
-            rule("A reason must be one line without control characters.")
-        } else {
-            Ok(Self(text.to_owned()))
+        match check_line(text, Self::CHARACTERS_MAX) {
+            Ok(()) => Ok(Self(text.to_owned())),
+            Err(LineFault::Blank) => rule("Say why: this is kept in the audit."),
+            Err(LineFault::TooLong) => rule("A reason may have at most 500 characters."),
+            Err(LineFault::Control) => rule("A reason must be one line without control characters."),
         }
     }
 
@@ -122,6 +176,11 @@ impl Prose {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns whether it shows nothing.
+    pub(crate) fn is_blank(&self) -> bool {
+        shows_nothing(&self.0)
     }
 }
 
@@ -178,6 +237,32 @@ fn is_forbidden(character: char) -> bool {
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Characters that show nothing: those that renderers ignore (Default_Ignorable_Code_Point of DerivedCoreProperties.txt,
+/// Unicode 16: soft hyphen, zero width, fillers, variation selectors, tags), and the blank Braille pattern.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
 fn valid_local(local: &str) -> bool {
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+/=?^_`{|}~.-".contains(&byte);
@@ -232,6 +317,13 @@ mod tests {
     }
 
     #[test]
+    fn another_spelling_is_the_same_text() {
+        assert!(is_same_text("Caf\u{e9}", "Cafe\u{301}"));
+        assert!(!is_same_text("Caf\u{e9}", "Cafe"));
+        assert!(!is_same_text("\u{fb01}", "fi"), "compatibility is not sameness");
+    }
+
+    #[test]
     fn labels_are_one_line() {
         assert_eq!(Label::parse("title", "  Jazz  ").unwrap().as_str(), "Jazz");
         for bad in [
@@ -247,6 +339,26 @@ mod tests {
                 Label::parse("title", bad).is_err(),
                 "{bad:?} must be refused"
             );
+        }
+        for blank in [
+            "\u{200b}\u{200b}",
+            "\u{3164}",
+            "\u{2060}",
+            "\u{feff}",
+            "\u{ad}",
+            "\u{2800}",
+            "\u{180e}",
+            "\u{e0020}",
+            "\u{115f}",
+            " \u{200d}\u{a0} ",
+        ] {
+            assert!(Label::parse("title", blank).is_err(), "{blank:?} shows nothing");
+            assert!(Reason::parse("why", blank).is_err(), "{blank:?} shows nothing");
+            assert!(Prose(blank.to_owned()).is_blank(), "{blank:?} shows nothing");
+        }
+        // A joined emoji, a word with a soft hyphen, one combining mark.
+        for shown in ["\u{1f469}\u{200d}\u{1f680}", "Jazz\u{ad}abend", "\u{301}"] {
+            assert!(Label::parse("title", shown).is_ok(), "{shown:?}");
         }
         assert!(Label::parse("title", &"x".repeat(200)).is_ok());
         assert!(Label::parse("title", &"x".repeat(201)).is_err());

@@ -51,7 +51,7 @@ pub(crate) struct Unsubscription {
     pub(crate) tenant: TenantId,
     /// Who does without.
     pub(crate) customer: UserId,
-    /// Which kind of mail, a bulk one.
+    /// Which kind of mail, one that needs consent.
     pub(crate) kind: NotificationKind,
 }
 
@@ -109,7 +109,7 @@ impl MailLinks {
             customer: parts.next()?.parse().ok()?,
             kind: parts.next()?.parse().ok()?,
         };
-        (parts.next().is_none() && !link.kind.is_transactional()).then_some(link)
+        (parts.next().is_none() && link.kind.needs_consent()).then_some(link)
     }
 
     /// Reads whose address stands behind `/verify/`. Whether the link is good shows only with the address: see

@@ -2,9 +2,12 @@
 //!
 //! Called around each call. Pure.
 
-use boxoffice_engine::ports::{
-    BookingRequest, CancellationRequest, Decision, PluginAnswer, PluginRequest, RenderRequest,
-    Rendered, RequestCustomer, RequestEvent, RequestLine, RequestMoment,
+use boxoffice_engine::{
+    LineFault, check_line,
+    ports::{
+        BookingRequest, CancellationRequest, Decision, PluginAnswer, PluginRequest, RenderRequest,
+        Rendered, RequestCustomer, RequestEvent, RequestLine, RequestMoment,
+    },
 };
 use boxoffice_wit::host::{
     policy::{
@@ -186,14 +189,10 @@ fn rejected(rejection: policy::Rejection) -> Result<Decision, String> {
 
 /// One line that may be shown to people.
 fn sentence(what: &str, text: &str, characters_max: usize) -> Result<(), String> {
-    if text.chars().any(char::is_control) {
-        return Err(format!("{what} is one line without control characters"));
-    }
-    // Bytes first: counting the characters of a huge text is work, too.
-    if text.len() > 4 * characters_max || text.chars().count() > characters_max {
-        return Err(format!("{what} has up to {characters_max} characters"));
-    }
-    Ok(())
+    check_line(text, characters_max).map_err(|fault| match fault {
+        LineFault::TooLong => format!("{what} has up to {characters_max} characters"),
+        fault => format!("{what} {fault}"),
+    })
 }
 
 fn event(event: &RequestEvent) -> wit::Event {

@@ -112,7 +112,7 @@ async fn done(
     up: &str,
 ) -> Result<Response, Problem> {
     let text = format!(
-        "You no longer get {} from {}. Confirmations of what you book still come.",
+        "You no longer get {} from {}. Mails about what you booked still come.",
         words(link.kind),
         name(engine, link).await?
     );
@@ -142,8 +142,6 @@ async fn name(engine: &Engine, link: &Unsubscription) -> Result<String, Problem>
 /// What readers call a kind of mail.
 fn words(kind: NotificationKind) -> &'static str {
     match kind {
-        NotificationKind::EventUpdated => "mails about changes of events that you booked",
-        NotificationKind::EventCancelled => "mails about events that are called off",
         NotificationKind::EventReminder => "reminders of events that you booked",
         NotificationKind::EventAnnouncement => "announcements of organizers",
         _ => "these mails",

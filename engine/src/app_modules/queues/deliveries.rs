@@ -395,7 +395,7 @@ impl Queues {
             .0
             .links
             .as_ref()
-            .filter(|_| !letter.kind.is_transactional())
+            .filter(|_| letter.kind.needs_consent())
             .map(|links| links.unsubscribe(&scene.tenant.id, entry.customer, letter.kind));
         let verify_url = self
             .0

@@ -35,7 +35,7 @@ pub(super) struct Scene {
     pub(super) notification: Option<StoredNotification>,
     pub(super) announcement: Option<Announcement>,
     pub(super) quarantine: Option<PluginQuarantine>,
-    /// Whether mails to many are for those only who have confirmed their address.
+    /// Whether mails that need consent are for those only who have confirmed their address.
     asks_to_verify: bool,
     /// Customers who do without mails of this kind.
     unsubscribed: HashSet<UserId>,
@@ -102,10 +102,10 @@ impl Scene {
         user.is_some_and(|user| user.email_verified)
     }
 
-    /// Whether a mail to many is none for a customer who has not confirmed the address.
+    /// Whether a mail needs the consent of a customer who has not confirmed the address.
     fn does_without_unverified(&self, kind: NotificationKind, customer: UserId) -> bool {
         let user = self.users.get(&customer);
-        !kind.is_transactional()
+        kind.needs_consent()
             && self.asks_to_verify
             && user.is_some_and(|user| !user.email_verified)
     }
@@ -304,7 +304,7 @@ impl Queues {
                 let reason = "the customer has unsubscribed from mails of this kind";
                 notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
             } else if scene.does_without_unverified(kind, entry.customer) {
-                let reason = "the customer has not confirmed the address, and mails to many go to confirmed ones only";
+                let reason = "the customer has not confirmed the address, and announcements and reminders go to confirmed ones only";
                 notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
             } else if kind == NotificationKind::EmailVerification
                 && scene.is_verified(entry.customer)

@@ -307,7 +307,7 @@ fn changes(before: &EventDetails, after: &EventDetails) -> Vec<Value> {
         }
     };
     note(
-        before.title != after.title,
+        before.has_other_title(after),
         "title",
         "Title",
         before.title.to_string(),
@@ -328,14 +328,14 @@ fn changes(before: &EventDetails, after: &EventDetails) -> Vec<Value> {
         end(after),
     );
     note(
-        before.time_zone != after.time_zone,
+        before.has_other_zone(after),
         "timeZone",
         "Time zone",
         before.time_zone.clone(),
         after.time_zone.clone(),
     );
     note(
-        before.location != after.location,
+        before.has_other_location(after),
         "location",
         "Place",
         place(before),

@@ -243,8 +243,7 @@ impl NotificationsModule {
             MailOutcome::Deferred { reply } => (DeliveryState::Deferred, reply),
             MailOutcome::Unknown { reason } => {
                 entry.ever_unknown = true;
-                // A confirmation twice is a nuisance, none is a loss: sent again under the same Message-ID.
-                let again = kind.is_transactional()
+                let again = kind.is_sent_again()
                     && entry.attempts < self.surroundings.settings.attempts_max;
                 (
                     if again {
@@ -304,7 +303,7 @@ fn judge_lost(block: &mut Block, idempotent_mailer: bool, now: Timestamp) {
     for entry in &mut block.entries {
         if entry.state == DeliveryState::Sending {
             entry.lost += 1;
-            let may_repeat = idempotent_mailer || block.kind.is_transactional();
+            let may_repeat = idempotent_mailer || block.kind.is_sent_again();
             if !idempotent_mailer {
                 entry.ever_unknown = true;
             }

@@ -15,7 +15,7 @@ const ITEMS_MAX: usize = 16;
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct SubscriptionsResponse {
     /// The kinds of mail that one can do without.
-    #[schema(example = json!(["event-updated", "event-cancelled", "event-reminder", "event-announcement"]))]
+    #[schema(example = json!(["event-reminder", "event-announcement"]))]
     kinds: Vec<&'static str>,
     /// Those that the caller does without.
     #[schema(example = json!(["event-announcement"]))]
@@ -26,7 +26,7 @@ pub(in crate::routes) struct SubscriptionsResponse {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct SubscriptionsRequest {
-    /// The kinds of mail that the caller does without; all others come. Confirmations always come.
+    /// The kinds of mail that the caller does without; all others come. Mails about what the caller booked always come, changed or cancelled events included.
     #[schema(example = json!(["event-announcement"]))]
     unsubscribed: Vec<String>,
 }
@@ -37,11 +37,11 @@ impl SubscriptionsRequest {
             return Err(Error::field("unsubscribed", "Name each kind once."));
         }
         let read = |(index, text): (usize, &String)| {
-            let known = NotificationKind::BULK
+            let known = NotificationKind::NEED_CONSENT
                 .iter()
                 .find(|kind| kind.as_str() == text);
             known.copied().ok_or_else(|| {
-                let kinds: Vec<&str> = NotificationKind::BULK
+                let kinds: Vec<&str> = NotificationKind::NEED_CONSENT
                     .iter()
                     .map(|kind| kind.as_str())
                     .collect();
@@ -59,7 +59,7 @@ impl From<Vec<NotificationKind>> for SubscriptionsResponse {
     fn from(unsubscribed: Vec<NotificationKind>) -> Self {
         let texts = |kinds: &[NotificationKind]| kinds.iter().map(|kind| kind.as_str()).collect();
         Self {
-            kinds: texts(NotificationKind::BULK),
+            kinds: texts(NotificationKind::NEED_CONSENT),
             unsubscribed: texts(&unsubscribed),
         }
     }

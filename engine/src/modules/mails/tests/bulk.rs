@@ -11,7 +11,7 @@ const URL: &str = "https://tickets.example.org/shop/unsubscribe/north.01hzy00000
 
 #[tokio::test]
 async fn the_way_out_stands_in_the_header_and_in_both_parts() {
-    for kind in NotificationKind::BULK {
+    for kind in NotificationKind::NEED_CONSENT {
         let mut scene = Scene::new(*kind);
         scene.unsubscribe_url = Some(URL.to_owned());
         let composed = scene.compose().await;

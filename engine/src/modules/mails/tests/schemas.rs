@@ -83,7 +83,7 @@ fn schema(kind: NotificationKind) -> Value {
     let mut rendered = Vec::new();
     for is_known in [true, false] {
         let mut scene = Scene::new(kind);
-        if is_known && !kind.is_transactional() {
+        if is_known && kind.needs_consent() {
             scene.unsubscribe_url = Some("https://tickets.example/unsubscribe".to_owned());
         }
         if is_known && kind == NotificationKind::BookingCancelled {
