@@ -299,7 +299,10 @@ async fn customers_choose_signed_in_and_managers_see_it() {
     let chosen = choose(&house.ann, optional.clone()).await.expect(200);
     let mut unsubscribed = chosen["unsubscribed"].as_array().expect("a list").clone();
     unsubscribed.sort_by(|one, other| text(one).cmp(text(other)));
-    assert_eq!(json!(unsubscribed), json!(["event-announcement", "event-reminder"]));
+    assert_eq!(
+        json!(unsubscribed),
+        json!(["event-announcement", "event-reminder"])
+    );
     assert_eq!(chosen["kinds"], optional);
     choose(&house.ben, json!(["event-announcement"]))
         .await
@@ -308,7 +311,10 @@ async fn customers_choose_signed_in_and_managers_see_it() {
         (json!(["booking-confirmed"]), "unsubscribed[0]"),
         // Who booked must hear that it moves or is off.
         (json!(["event-updated"]), "unsubscribed[0]"),
-        (json!(["event-reminder", "event-cancelled"]), "unsubscribed[1]"),
+        (
+            json!(["event-reminder", "event-cancelled"]),
+            "unsubscribed[1]",
+        ),
         (json!(["event-reminder", "spam"]), "unsubscribed[1]"),
         (json!(vec!["event-reminder"; 17]), "unsubscribed"),
     ] {

@@ -292,9 +292,9 @@ async fn who_booked_is_told_that_it_moved_or_is_off_also_unconfirmed() {
     house.platform.owes(1);
     let mails = house.platform.settle().await;
     for subject in ["Event changed", "Event cancelled"] {
-        let mut told = mails.iter().filter(|mail| {
-            mail.subject.starts_with(subject) && mail.is_to(&ann.email)
-        });
+        let mut told = mails
+            .iter()
+            .filter(|mail| mail.subject.starts_with(subject) && mail.is_to(&ann.email));
         let mail = told.next().expect(subject);
         assert!(!mail.raw.contains("List-Unsubscribe"), "{}", mail.raw);
         assert!(told.next().is_none(), "once");

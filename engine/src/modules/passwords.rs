@@ -27,7 +27,9 @@ const NFC_GROWTH_MAX: usize = 3;
 /// and the whole is composed (NFC), so that every keyboard types the same.
 fn prepared(password: &str) -> String {
     let space = |character: char| match character {
-        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => ' ',
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
+            ' '
+        }
         other => other,
     };
     password.chars().map(space).nfc().collect()
@@ -152,7 +154,10 @@ mod tests {
             let verify = |text: &str| passwords.verify(text.to_owned(), Some(hash.clone()));
             assert!(verify(set).await.unwrap() && verify(other).await.unwrap());
             assert!(!verify("Grunkohl Cafe").await.unwrap());
-            assert!(!verify(&composed.to_uppercase()).await.unwrap(), "case counts");
+            assert!(
+                !verify(&composed.to_uppercase()).await.unwrap(),
+                "case counts"
+            );
         }
     }
 
@@ -163,20 +168,38 @@ mod tests {
         let old = Argon2::default().hash_password(typed.as_bytes(), &salt);
         let old = old.unwrap().to_string();
         let passwords = Passwords::new(2);
-        assert!(passwords.verify(typed.to_owned(), Some(old.clone())).await.unwrap());
-        assert!(!passwords.verify("Grunkohl".to_owned(), Some(old)).await.unwrap());
+        assert!(
+            passwords
+                .verify(typed.to_owned(), Some(old.clone()))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !passwords
+                .verify("Grunkohl".to_owned(), Some(old))
+                .await
+                .unwrap()
+        );
     }
 
     #[test]
     fn new_passwords_have_a_length_and_no_control_characters() {
         let composed = "\u{e9}".repeat(200);
         let decomposed = "e\u{301}".repeat(200);
-        for good in ["p\u{e4}ssword", &composed, &decomposed, "\u{1f600}\u{200d} emoji"] {
+        for good in [
+            "p\u{e4}ssword",
+            &composed,
+            &decomposed,
+            "\u{1f600}\u{200d} emoji",
+        ] {
             assert!(Passwords::check(good).is_ok(), "{good:?}");
         }
         for bad in ["short", &"x".repeat(201), "nul\0 password", "line\nbreak"] {
             assert!(Passwords::check(bad).is_err(), "{bad:?}");
         }
-        assert!(Passwords::check(&"e\u{301}".repeat(7)).is_err(), "seven letters");
+        assert!(
+            Passwords::check(&"e\u{301}".repeat(7)).is_err(),
+            "seven letters"
+        );
     }
 }

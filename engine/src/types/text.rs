@@ -127,7 +127,9 @@ impl Reason {
             Ok(()) => Ok(Self(text.to_owned())),
             Err(LineFault::Blank) => rule("Say why: this is kept in the audit."),
             Err(LineFault::TooLong) => rule("A reason may have at most 500 characters."),
-            Err(LineFault::Control) => rule("A reason must be one line without control characters."),
+            Err(LineFault::Control) => {
+                rule("A reason must be one line without control characters.")
+            }
         }
     }
 
@@ -320,7 +322,10 @@ mod tests {
     fn another_spelling_is_the_same_text() {
         assert!(is_same_text("Caf\u{e9}", "Cafe\u{301}"));
         assert!(!is_same_text("Caf\u{e9}", "Cafe"));
-        assert!(!is_same_text("\u{fb01}", "fi"), "compatibility is not sameness");
+        assert!(
+            !is_same_text("\u{fb01}", "fi"),
+            "compatibility is not sameness"
+        );
     }
 
     #[test]
@@ -352,9 +357,18 @@ mod tests {
             "\u{115f}",
             " \u{200d}\u{a0} ",
         ] {
-            assert!(Label::parse("title", blank).is_err(), "{blank:?} shows nothing");
-            assert!(Reason::parse("why", blank).is_err(), "{blank:?} shows nothing");
-            assert!(Prose(blank.to_owned()).is_blank(), "{blank:?} shows nothing");
+            assert!(
+                Label::parse("title", blank).is_err(),
+                "{blank:?} shows nothing"
+            );
+            assert!(
+                Reason::parse("why", blank).is_err(),
+                "{blank:?} shows nothing"
+            );
+            assert!(
+                Prose(blank.to_owned()).is_blank(),
+                "{blank:?} shows nothing"
+            );
         }
         // A joined emoji, a word with a soft hyphen, one combining mark.
         for shown in ["\u{1f469}\u{200d}\u{1f680}", "Jazz\u{ad}abend", "\u{301}"] {

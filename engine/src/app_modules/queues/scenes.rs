@@ -105,9 +105,7 @@ impl Scene {
     /// Whether a mail needs the consent of a customer who has not confirmed the address.
     fn does_without_unverified(&self, kind: NotificationKind, customer: UserId) -> bool {
         let user = self.users.get(&customer);
-        kind.needs_consent()
-            && self.asks_to_verify
-            && user.is_some_and(|user| !user.email_verified)
+        kind.needs_consent() && self.asks_to_verify && user.is_some_and(|user| !user.email_verified)
     }
 
     /// Why a reminder comes too late for everybody, if it does.
