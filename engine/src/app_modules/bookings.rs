@@ -153,7 +153,7 @@ impl Bookings {
             caller.require_manager(event.organizer)?;
         }
         let tenant = caller.tenant()?;
-        let canonical = json!([command.booking.to_string(), command.lines]);
+        let canonical = json!([command.booking.to_string(), command.lines, command.tickets]);
         // A platform's program is no user; its keys stand with the customer whose tickets they are about.
         let holder = caller.user_id().unwrap_or(found.customer);
         let key = |key| RequestKey {
@@ -164,6 +164,7 @@ impl Bookings {
         let request = RequestedCancellation {
             booking: command.booking,
             lines: command.lines,
+            tickets: command.tickets,
             cause,
             idempotency: command
                 .idempotency_key

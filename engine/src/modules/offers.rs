@@ -74,6 +74,7 @@ impl Offering {
             mails: mails_about(tenant, notification, kind, &paths, change.at),
             holds: round.holds,
             taken: round.taken,
+            look_again: look_again(&round.inventory, change.at),
             pass: (!round.skips.is_empty()).then_some(WaitlistPass {
                 revision: change.before.revision + 1,
                 at: change.at,
@@ -83,6 +84,17 @@ impl Offering {
         change.inventory = round.inventory;
         Ok(offers)
     }
+}
+
+/// When more can be offered without that anybody changes anything: with the next opening of a type's sale, as long as
+/// somebody waits and tickets are left.
+fn look_again(inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {
+    let is_pointless = inventory.status != EventStatus::Published
+        || inventory.waiting == 0
+        || inventory.available() == 0;
+    let opens = inventory.ticket_types.iter();
+    let opens = opens.filter_map(|kind| kind.sales_open_at);
+    opens.filter(|open| *open > now && !is_pointless).min()
 }
 
 /// One pass over the head of a list.

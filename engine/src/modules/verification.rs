@@ -3,14 +3,14 @@
 //!
 //! Called by app_modules. Calls the verification repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::repositories::{EventSight, SystemScope, VerificationRepository};
 use crate::{
     Result,
     types::{
         Booking, BookingId, BookingLine, CancelCause, CapacityCause, CapacityEntry, EventId,
-        EventVerdict, Inventory, Page, PageRequest, TenantId, TicketTypeId, total_of,
+        EventVerdict, Inventory, Page, PageRequest, TenantId, TicketTypeId, refund_of, total_of,
     },
 };
 
@@ -146,6 +146,9 @@ fn history_differs(booking: &Booking) -> Option<String> {
             total_of(&one.lines)
         ));
     }
+    if let Some(difference) = refunds_differ(booking).or_else(|| numbers_differ(booking)) {
+        return Some(difference);
+    }
     let again = booking.as_of(booking.cancellations.len());
     let by_event = matches!(booking.cancelled, Some((CancelCause::Event, _)));
     let same_end = booking.cancelled == again.cancelled || by_event && again.cancelled.is_none();
@@ -158,6 +161,53 @@ fn history_differs(booking: &Booking) -> Option<String> {
             again.tickets(),
             again.total_minor
         )
+    })
+}
+
+/// Which refund is not the share of what was cancelled until then.
+fn refunds_differ(booking: &Booking) -> Option<String> {
+    let all = &booking.cancellations;
+    all.iter().enumerate().find_map(|(index, one)| {
+        let due = refund_of(&all[..index], &one.lines, one.refund_percent);
+        (due != one.refund_minor).then(|| {
+            format!(
+                "booking {} gives {} back where {due} are due",
+                booking.id, one.refund_minor
+            )
+        })
+    })
+}
+
+/// Which cancellation names other tickets than it took: too many or few of a type, or one that was cancelled before.
+fn numbers_differ(booking: &Booking) -> Option<String> {
+    let booked = Booking {
+        cancellations: Vec::new(),
+        ..booking.clone()
+    };
+    let mut gone = HashSet::new();
+    booking.cancellations.iter().find_map(|one| {
+        let mut taken: BTreeMap<TicketTypeId, u32> = BTreeMap::new();
+        for number in &one.numbers {
+            let Some(ticket) = booked.ticket(*number).filter(|_| gone.insert(*number)) else {
+                return Some(format!(
+                    "booking {} had no ticket {number} to cancel",
+                    booking.id
+                ));
+            };
+            *taken.entry(ticket.ticket_type).or_default() += 1;
+        }
+        let lines = one.lines.iter();
+        let lines: BTreeMap<TicketTypeId, u32> = lines
+            .map(|line| (line.ticket_type.clone(), line.quantity))
+            .collect();
+        (lines != taken).then(|| {
+            format!(
+                "booking {} names {} tickets where {} were cancelled",
+                booking.id,
+                one.numbers.len(),
+                one.tickets()
+            )
+        })
     })
 }
 

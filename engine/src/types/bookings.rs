@@ -112,6 +112,22 @@ impl Booking {
         }
     }
 
+    /// What all its tickets cost when they were booked, cancelled ones included, in minor units of `currency`.
+    pub fn paid_minor(&self) -> u64 {
+        total_of(self.lines_as_booked())
+    }
+
+    /// What the tickets cost that were cancelled, in minor units of `currency`, whoever cancelled them: customer,
+    /// organizer, or the event.
+    pub fn cancelled_minor(&self) -> u64 {
+        let parts = self.cancellations.iter().map(|one| total_of(&one.lines));
+        let parts: u64 = parts.sum();
+        match self.cancelled {
+            Some((CancelCause::Event, _)) => parts.saturating_add(self.total_minor),
+            _ => parts,
+        }
+    }
+
     /// The booking as it was after its first `count` cancellations.
     pub(crate) fn as_of(&self, count: usize) -> Self {
         let mut lines = self.booked_lines.as_ref().unwrap_or(&self.lines).clone();

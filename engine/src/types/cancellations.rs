@@ -109,8 +109,11 @@ impl CancellationTerms {
 pub struct CancelTickets {
     /// Which booking.
     pub booking: BookingId,
-    /// How many of which tickets, each type once; none cancels all that are left.
+    /// How many of which tickets, each type once: the last ones of the type that nobody came in with. With neither
+    /// `lines` nor `tickets` all that are left are cancelled.
     pub lines: Option<Vec<BookLine>>,
+    /// Which tickets, by their numbers in the booking, each once; instead of `lines`.
+    pub tickets: Option<Vec<u32>>,
     /// Makes the request safe to send again for 24 hours.
     pub idempotency_key: Option<IdempotencyKey>,
 }
@@ -121,9 +124,15 @@ impl CancelTickets {
         Self {
             booking,
             lines: None,
+            tickets: None,
             idempotency_key: None,
         }
     }
+}
+
+impl CancelTickets {
+    /// Most tickets that one request names; more are cancelled by type.
+    pub const NAMED_MAX: usize = 1_000;
 }
 
 /// Tickets of a booking that were cancelled together.
@@ -137,6 +146,10 @@ pub struct Cancellation {
     pub at: Timestamp,
     /// What was cancelled, at the prices it was booked at.
     pub lines: Vec<BookingLine>,
+    /// Which tickets that were: their numbers in the booking, in order.
+    pub numbers: Vec<u32>,
+    /// The share of the price that comes back, 0 to 100.
+    pub refund_percent: u32,
     /// What is due to the customer for it, in minor units of the booking's currency. Paying it is not Boxoffice's.
     pub refund_minor: u64,
 }
@@ -160,15 +173,20 @@ pub(crate) fn total_of(lines: &[BookingLine]) -> u64 {
         .sum()
 }
 
-/// A share of an amount, rounded down to whole minor units.
-///
-/// # Errors
-/// `internal` for an amount that no booking can have.
-pub(crate) fn share_of(amount_minor: u64, percent: u32) -> Result<u64> {
-    let hundredfold = amount_minor.checked_mul(u64::from(percent));
-    hundredfold
-        .map(|hundredfold| hundredfold / 100)
-        .ok_or_else(|| Error::internal("a refund is larger than any price"))
+/// What is due for some lines of which so many percent come back, after what was cancelled before. The running total is
+/// rounded down, not each part: however a booking is cancelled, the parts add up to what the whole gives.
+pub(crate) fn refund_of(earlier: &[Cancellation], lines: &[BookingLine], percent: u32) -> u64 {
+    let share = |lines: &[BookingLine], percent: u32| {
+        u128::from(total_of(lines)) * u128::from(percent)
+    };
+    let before: u128 = earlier
+        .iter()
+        .map(|one| share(&one.lines, one.refund_percent))
+        .sum();
+    let refunded: u128 = earlier.iter().map(|one| u128::from(one.refund_minor)).sum();
+    let due = (before + share(lines, percent)) / 100;
+    // A booking's total fits u64, and so does a share of it.
+    u64::try_from(due.saturating_sub(refunded)).unwrap_or(u64::MAX)
 }
 
 /// What is left of some lines without others; each type stands in one line. Lines of which nothing is left are gone.
@@ -324,14 +342,58 @@ mod tests {
         assert!(steps(&[(8_760, 100), (0, 0)]).is_ok());
     }
 
+    fn cancelled(earlier: &[Cancellation], lines: Vec<BookingLine>, percent: u32) -> Cancellation {
+        Cancellation {
+            notification: NotificationId::from_ulid(ulid::Ulid::from_parts(1, 1)),
+            cause: CancelCause::Customer,
+            at: Timestamp::UNIX_EPOCH,
+            numbers: Vec::new(),
+            refund_percent: percent,
+            refund_minor: refund_of(earlier, &lines, percent),
+            lines,
+        }
+    }
+
     #[test]
-    fn shares_are_rounded_down_and_never_overflow() {
-        assert_eq!(share_of(999, 50).unwrap(), 499);
-        assert_eq!(
-            share_of(u64::from(u32::MAX) * 100_000, 100).unwrap(),
-            u64::from(u32::MAX) * 100_000
-        );
-        assert!(share_of(u64::MAX, 2).is_err());
+    fn parts_add_up_to_what_the_whole_gives() {
+        for price in [0, 1, 3, 33, 99, 1_250, u32::MAX] {
+            for percent in [0, 1, 33, 50, 67, 99, 100] {
+                let lines = |quantity| {
+                    vec![BookingLine {
+                        unit_price_minor: price,
+                        ..line("a", quantity)
+                    }]
+                };
+                let whole = refund_of(&[], &lines(10), percent);
+                assert_eq!(whole, u64::from(price) * 10 * u64::from(percent) / 100);
+                for parts in [vec![1; 10], vec![3, 3, 4], vec![9, 1]] {
+                    let mut done: Vec<Cancellation> = Vec::new();
+                    for quantity in parts {
+                        let next = cancelled(&done, lines(quantity), percent);
+                        assert!(next.refund_minor <= total_of(&next.lines));
+                        done.push(next);
+                    }
+                    let sum: u64 = done.iter().map(|one| one.refund_minor).sum();
+                    assert_eq!(sum, whole, "{price} at {percent} %");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn shares_of_several_steps_round_their_sum() {
+        let one = |price| {
+            vec![BookingLine {
+                unit_price_minor: price,
+                ..line("a", 1)
+            }]
+        };
+        let half = cancelled(&[], one(33), 50);
+        let tenth = cancelled(std::slice::from_ref(&half), one(35), 10);
+        // 16.5 and 3.5 make 20.
+        assert_eq!((half.refund_minor, tenth.refund_minor), (16, 4));
+        let rest = refund_of(&[half, tenth], &one(u32::MAX), 100);
+        assert_eq!(rest, u64::from(u32::MAX));
     }
 
     #[test]

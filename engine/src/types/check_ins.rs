@@ -1,10 +1,15 @@
 //! Tickets, each the admission of one person, and who came in with which.
 
-use std::{fmt, ops::Range, str::FromStr};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt, ops::Range, str::FromStr};
 
 use jiff::Timestamp;
 
-use super::{Booking, BookingId, BookingLine, BookingStatus, EventId, Label, TicketTypeId, UserId};
+use super::{
+    Booking, BookingId, BookingLine, BookingStatus, CancelTickets, EventId, Label, TicketTypeId,
+    UserId,
+};
 use crate::{Error, Result};
 
 /// Which ticket: a booking and the ticket's number in it, from 1. Numbers follow the lines as they were booked, and
@@ -123,35 +128,19 @@ impl Booking {
     }
 
     /// The lines as they were booked.
-    fn lines_as_booked(&self) -> &[BookingLine] {
+    pub(crate) fn lines_as_booked(&self) -> &[BookingLine] {
         self.booked_lines.as_deref().unwrap_or(&self.lines)
     }
 
     /// Type and status of the ticket of this number, if there is one.
-    ///
-    /// When some tickets of a type were cancelled, they are the last ones of that type that nobody came in with: so never
-    /// more come in than are left, whatever was cancelled before or after.
     pub(crate) fn ticket(&self, number: u32) -> Option<Ticket> {
-        let (line, numbers) = self.line_of(number)?;
-        let is_in = |number: &u32| self.checked_in.binary_search(number).is_ok();
-        let status = if self.status == BookingStatus::Cancelled {
+        let (line, _) = self.line_of(number)?;
+        let status = if self.status == BookingStatus::Cancelled || self.was_cancelled(number) {
             TicketStatus::Cancelled
-        } else if is_in(&number) {
+        } else if self.is_in(number) {
             TicketStatus::CheckedIn
         } else {
-            let left = self
-                .lines
-                .iter()
-                .find(|left| left.ticket_type == line.ticket_type);
-            let left = left.map_or(0, |left| left.quantity);
-            let came = numbers.clone().filter(is_in).count() as u32;
-            let before = numbers.take_while(|other| *other < number);
-            let before = before.filter(|other| !is_in(other)).count() as u32;
-            if before < left.saturating_sub(came) {
-                TicketStatus::Valid
-            } else {
-                TicketStatus::Cancelled
-            }
+            TicketStatus::Valid
         };
         Some(Ticket {
             id: TicketId {
@@ -162,6 +151,79 @@ impl Booking {
             status,
             code: None,
         })
+    }
+
+    /// Whether the ticket of this number was cancelled by customer or organizer.
+    fn was_cancelled(&self, number: u32) -> bool {
+        let mut cancelled = self.cancellations.iter();
+        cancelled.any(|one| one.numbers.binary_search(&number).is_ok())
+    }
+
+    /// Whether somebody came in with the ticket of this number.
+    pub(crate) fn is_in(&self, number: u32) -> bool {
+        self.checked_in.binary_search(&number).is_ok()
+    }
+
+    /// The numbers of the tickets that customer and organizer left, in order.
+    pub(crate) fn numbers_left(&self) -> Vec<u32> {
+        let gone = self.cancellations.iter().flat_map(|one| &one.numbers);
+        let gone: HashSet<u32> = gone.copied().collect();
+        let all = 1..=self.numbers();
+        all.filter(|number| !gone.contains(number)).collect()
+    }
+
+    /// Which tickets are cancelled when so many of some types are: of each type the last ones that nobody came in with,
+    /// and only then the last of the others. Their numbers, in order.
+    pub(crate) fn last_numbers(&self, lines: &[BookingLine]) -> Vec<u32> {
+        let mut chosen = Vec::new();
+        let left = self.numbers_left();
+        for wanted in lines {
+            let of_type = |number: &&u32| {
+                let line = self.line_of(**number);
+                line.is_some_and(|(line, _)| line.ticket_type == wanted.ticket_type)
+            };
+            let mut numbers: Vec<u32> = left.iter().rev().filter(of_type).copied().collect();
+            // Stable: within both kinds the last ones stay first.
+            numbers.sort_by_key(|number| self.is_in(*number));
+            chosen.extend(numbers.into_iter().take(wanted.quantity as usize));
+        }
+        chosen.sort_unstable();
+        chosen
+    }
+
+    /// Checks tickets that a request names: their numbers, in order, and the lines that they are of.
+    ///
+    /// # Errors
+    /// `field-invalid` for none or too many, for a number that is none of the booking's or named twice, and for a ticket
+    /// that was cancelled already.
+    pub(crate) fn named_tickets(&self, numbers: &[u32]) -> Result<(Vec<u32>, Vec<BookingLine>)> {
+        if numbers.is_empty() || numbers.len() > CancelTickets::NAMED_MAX {
+            let rule = "Name 1 to 1,000 tickets by their numbers.";
+            return Err(Error::field("ticketNumbers", rule));
+        }
+        let mut lines: Vec<BookingLine> = Vec::new();
+        let mut named = BTreeSet::new();
+        for (index, number) in numbers.iter().enumerate() {
+            let refused = |rule: &str| Err(Error::field(format!("ticketNumbers[{index}]"), rule));
+            let Some((line, _)) = self.line_of(*number) else {
+                return refused("This booking has no ticket of this number.");
+            };
+            if self.was_cancelled(*number) {
+                return refused("This ticket is cancelled already.");
+            }
+            if !named.insert(*number) {
+                return refused("Name each ticket once.");
+            }
+            let mut known = lines.iter_mut();
+            match known.find(|known| known.ticket_type == line.ticket_type) {
+                Some(known) => known.quantity += 1,
+                None => lines.push(BookingLine {
+                    quantity: 1,
+                    ..line.clone()
+                }),
+            }
+        }
+        Ok((named.into_iter().collect(), lines))
     }
 
     /// The line that a ticket was booked in, with the numbers of its tickets.
@@ -176,15 +238,6 @@ impl Booking {
         }
         None
     }
-
-    /// How many of a type's tickets somebody came in with.
-    pub(crate) fn came_in(&self, ticket_type: &TicketTypeId) -> u32 {
-        let of_type = |number: &&u32| {
-            let line = self.line_of(**number);
-            line.is_some_and(|(line, _)| line.ticket_type == *ticket_type)
-        };
-        self.checked_in.iter().filter(of_type).count() as u32
-    }
 }
 
 #[cfg(test)]
@@ -192,6 +245,7 @@ mod tests {
     use ulid::Ulid;
 
     use super::*;
+    use crate::types::{CancelCause, Cancellation, NotificationId};
 
     fn booking(lines: &[(&str, u32)], checked_in: &[u32]) -> Booking {
         let (event, customer) = (
@@ -220,6 +274,18 @@ mod tests {
         }
     }
 
+    fn cancellation(numbers: &[u32]) -> Cancellation {
+        Cancellation {
+            notification: NotificationId::from_ulid(Ulid::from_parts(1, 4)),
+            cause: CancelCause::Organizer,
+            at: Timestamp::UNIX_EPOCH,
+            lines: Vec::new(),
+            numbers: numbers.to_vec(),
+            refund_percent: 100,
+            refund_minor: 0,
+        }
+    }
+
     fn shown(booking: &Booking) -> Vec<(String, &'static str)> {
         (0..=booking.numbers() + 1)
             .filter_map(|number| booking.ticket(number))
@@ -236,25 +302,55 @@ mod tests {
     }
 
     #[test]
-    fn of_a_line_that_shrank_the_last_ones_are_void_that_nobody_came_in_with() {
-        let statuses = |checked_in: &[u32], left: &[(&str, u32)]| {
-            let mut booking = booking(&[("a", 3), ("b", 2)], checked_in);
-            booking.booked_lines = Some(booking.lines.clone());
-            booking.lines = self::booking(left, &[]).lines;
-            let shown = shown(&booking);
-            shown.iter().map(|(_, status)| *status).collect::<Vec<_>>()
+    fn the_last_ones_of_a_type_go_first_that_nobody_came_in_with() {
+        let of = |checked_in: &[u32], wanted: &[(&str, u32)]| {
+            let booked = booking(&[("a", 3), ("b", 2)], checked_in);
+            booked.last_numbers(&booking(wanted, &[]).lines)
+        };
+        assert_eq!(of(&[], &[("a", 1)]), [3]);
+        assert_eq!(of(&[], &[("b", 1), ("a", 2)]), [2, 3, 5]);
+        assert_eq!(of(&[3], &[("a", 1)]), [2]);
+        assert_eq!(of(&[1, 3], &[("a", 2)]), [2, 3]);
+        assert_eq!(of(&[1, 2, 3], &[("a", 3)]), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_cancelled_ticket_stays_the_one_that_was_cancelled() {
+        let mut booking = booking(&[("a", 3), ("b", 2)], &[3]);
+        booking.booked_lines = Some(booking.lines.clone());
+        booking.lines[0].quantity = 2;
+        booking.cancellations = vec![cancellation(&[2])];
+        let statuses = |booking: &Booking| {
+            let shown = shown(booking).into_iter();
+            shown.map(|(_, status)| status).collect::<Vec<_>>()
         };
         let (valid, came, void) = ("valid", "checked-in", "cancelled");
-        let all = [("a", 1), ("b", 2)];
-        assert_eq!(statuses(&[], &all), [valid, void, void, valid, valid]);
-        assert_eq!(statuses(&[3], &all), [void, void, came, valid, valid]);
-        let two = [("a", 2)];
-        assert_eq!(statuses(&[3], &two), [valid, void, came, void, void]);
-        assert_eq!(statuses(&[1, 3], &two), [came, void, came, void, void]);
-        assert_eq!(
-            booking(&[("a", 1), ("b", 2)], &[2, 3]).came_in(&TicketTypeId::new("b")),
-            2
-        );
+        assert_eq!(statuses(&booking), [valid, void, came, valid, valid]);
+        // A check-in that is taken back makes no other ticket void, and none valid.
+        booking.checked_in.clear();
+        assert_eq!(statuses(&booking), [valid, void, valid, valid, valid]);
+        assert_eq!(booking.numbers_left(), [1, 3, 4, 5]);
+        assert_eq!(booking.last_numbers(&[booking.lines[0].clone()]), [1, 3]);
+    }
+
+    #[test]
+    fn named_tickets_are_there_once_and_stand() {
+        let mut booking = booking(&[("a", 3), ("b", 2)], &[]);
+        let (numbers, lines) = booking.named_tickets(&[4, 1, 3]).unwrap();
+        assert_eq!(numbers, [1, 3, 4]);
+        let lines: Vec<_> = lines.iter().map(|line| line.quantity).collect();
+        assert_eq!(lines, [1, 2]);
+        booking.cancellations = vec![cancellation(&[2])];
+        for (bad, field) in [
+            (&[][..], "ticketNumbers"),
+            (&[0], "ticketNumbers[0]"),
+            (&[1, 6], "ticketNumbers[1]"),
+            (&[1, 1], "ticketNumbers[1]"),
+            (&[2], "ticketNumbers[0]"),
+        ] {
+            let error = booking.named_tickets(bad).unwrap_err();
+            assert_eq!(error.field_name(), Some(field), "{bad:?}");
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub use users::{
     AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,
 };
 
-pub(crate) use cancellations::{chosen, closed, share_of, total_of, without};
+pub(crate) use cancellations::{chosen, closed, refund_of, total_of, without};
 pub(crate) use dispatch::Tally;
 pub(crate) use notifications::message_id;
 pub(crate) use plugins::PluginQuarantine;

@@ -100,6 +100,8 @@ pub(crate) enum CapacityCause {
     OfferRejected,
     WaitlistJoined,
     WaitlistLeft,
+    /// The sale of a type opened that somebody waits for.
+    SalesOpened,
     /// A group whose members came for different things.
     Several,
     EventCreated,
@@ -121,6 +123,7 @@ impl CapacityCause {
             Self::OfferRejected => "offer-rejected",
             Self::WaitlistJoined => "waitlist-joined",
             Self::WaitlistLeft => "waitlist-left",
+            Self::SalesOpened => "sales-opened",
             Self::Several => "several",
             Self::EventCreated => "event-created",
             Self::EventChanged => "event-changed",
@@ -144,6 +147,7 @@ impl FromStr for CapacityCause {
             Self::OfferRejected,
             Self::WaitlistJoined,
             Self::WaitlistLeft,
+            Self::SalesOpened,
             Self::Several,
             Self::EventCreated,
             Self::EventChanged,

@@ -64,9 +64,10 @@ impl Holds {
         self.accept(caller, hold, None).await
     }
 
-    /// Confirms a hold whose total may have changed, because it is an offer that policies decide about now: with
-    /// `expected_total_minor` it must be that, without it no more than what was offered. If a policy says no, the tickets
-    /// go to who is next on the waiting list.
+    /// Confirms a hold at a total that the customer agreed to: with `expected_total_minor` the booking's total must be
+    /// that, also that of a booking that the hold became before. An offer's total may have changed, because policies decide
+    /// about it now: without `expected_total_minor` it is no more than what was offered. If a policy says no, the tickets go
+    /// to who is next on the waiting list.
     ///
     /// # Errors
     /// Those of `confirm`, and `price-changed`, `policy-rejected`, `policy-unavailable`, `policy-busy`,

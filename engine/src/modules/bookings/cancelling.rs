@@ -21,7 +21,7 @@ use crate::{
     types::{
         BookLine, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
         CancellationTerms, CapacityCause, EventStatus, Inventory, NotificationId, NotificationKind,
-        RequestKey, TenantId, chosen, closed, share_of, total_of, without,
+        RequestKey, TenantId, chosen, closed, refund_of, total_of, without,
     },
 };
 
@@ -29,8 +29,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct RequestedCancellation {
     pub(crate) booking: BookingId,
-    /// What is to be cancelled; none for all that is left.
+    /// What is to be cancelled, by type or by number; with neither, all that is left.
     pub(crate) lines: Option<Vec<BookLine>>,
+    pub(crate) tickets: Option<Vec<u32>>,
     pub(crate) cause: CancelCause,
     /// Its Idempotency-Key with the hash of the request it stands for.
     pub(crate) idempotency: Option<(RequestKey, String)>,
@@ -61,10 +62,15 @@ struct Sight {
 /// What comes of a request.
 enum Verdict {
     Answered(Box<Booking>),
-    Cancel {
-        lines: Vec<BookingLine>,
-        refund_minor: u64,
-    },
+    Cancel(Taken),
+}
+
+/// The tickets that a cancellation takes, and what comes back for them.
+struct Taken {
+    lines: Vec<BookingLine>,
+    numbers: Vec<u32>,
+    refund_percent: u32,
+    refund_minor: u64,
 }
 
 impl Rules {
@@ -77,10 +83,10 @@ impl Rules {
         let sight = self.cancel_sight(tenant, request).await?;
         Ok(match sight.judge(request, None, self.surroundings.now())? {
             Verdict::Answered(booking) => BeforeCancelling::Answered(*booking),
-            Verdict::Cancel { lines, .. } => BeforeCancelling::Open {
+            Verdict::Cancel(taken) => BeforeCancelling::Open {
                 tickets_in_event: sight.tickets_in_event(),
                 booking: sight.booking,
-                lines,
+                lines: taken.lines,
             },
         })
     }
@@ -106,16 +112,13 @@ impl Rules {
                 sight => sight?,
             };
             let now = self.surroundings.now();
-            let (lines, refund_minor) = match sight.judge(request, Some(notification), now)? {
+            let taken = match sight.judge(request, Some(notification), now)? {
                 Verdict::Answered(booking) => {
                     // Perhaps it is our own, whose answer was lost.
                     self.surroundings.owed.notify_one();
                     return Ok(Some(*booking));
                 }
-                Verdict::Cancel {
-                    lines,
-                    refund_minor,
-                } => (lines, refund_minor),
+                Verdict::Cancel(taken) => taken,
             };
             if decision.is_some_and(|decision| sight.has_moved(decision)) {
                 return Ok(None);
@@ -125,8 +128,10 @@ impl Rules {
                 notification,
                 cause: request.cause,
                 at: now,
-                lines,
-                refund_minor,
+                lines: taken.lines,
+                numbers: taken.numbers,
+                refund_percent: taken.refund_percent,
+                refund_minor: taken.refund_minor,
             };
             let mut change = InventoryChange {
                 inventory: taken_back(event_inventory.clone(), &cancellation.lines),
@@ -268,61 +273,79 @@ impl Sight {
         }
         let is_off = self.inventory.status == EventStatus::Cancelled;
         if is_off || booking.status == BookingStatus::Cancelled {
-            return match request.lines {
-                None => Ok(Verdict::Answered(Box::new(read_with_event(
+            return match request.lines.is_some() || request.tickets.is_some() {
+                false => Ok(Verdict::Answered(Box::new(read_with_event(
                     booking.clone(),
                     self.inventory.status,
                     now,
                 )))),
-                Some(_) => Err(Error::new(
+                true => Err(Error::new(
                     ErrorCode::BookingCancelled,
                     "This booking is cancelled already, and holds no tickets that could be.",
                 )),
             };
         }
-        let lines = match &request.lines {
-            None => booking.lines.clone(),
-            Some(wanted) => chosen(&booking.lines, wanted)?,
+        let (numbers, lines) = match (&request.lines, &request.tickets) {
+            (Some(wanted), None) => {
+                let lines = chosen(&booking.lines, wanted)?;
+                (booking.last_numbers(&lines), lines)
+            }
+            (None, Some(numbers)) => booking.named_tickets(numbers)?,
+            (None, None) => (booking.numbers_left(), booking.lines.clone()),
+            (Some(_), Some(_)) => {
+                let rule = "Send lines or ticketNumbers, not both.";
+                return Err(Error::field("ticketNumbers", rule));
+            }
         };
         let left = without(&booking.lines, &lines);
         if !left.is_empty() && booking.cancellations.len() + 1 >= Cancellation::PER_BOOKING_MAX {
+            let field = match request.tickets {
+                Some(_) => "ticketNumbers",
+                None => "lines",
+            };
             return Err(Error::field(
-                "lines",
-                "A booking is cancelled in part 99 times at most; cancel the rest at once, without lines.",
+                field,
+                "A booking is cancelled in part 99 times at most; cancel the rest at once, without naming any.",
             ));
         }
         let percent = match request.cause {
             CancelCause::Customer => {
-                came_in_stay(booking, &left)?;
+                came_in_stay(booking, &numbers)?;
                 self.leaves_enough(request, &left)?;
                 self.percent_back(now)?
             }
             CancelCause::Organizer | CancelCause::Event => 100,
         };
-        Ok(Verdict::Cancel {
-            refund_minor: share_of(total_of(&lines), percent)?,
+        Ok(Verdict::Cancel(Taken {
+            refund_minor: refund_of(&booking.cancellations, &lines, percent),
+            refund_percent: percent,
+            numbers,
             lines,
-        })
+        }))
     }
 
     /// Refuses what would leave fewer tickets of a type than one booking may have; none at all are fine.
     fn leaves_enough(&self, request: &RequestedCancellation, left: &[BookingLine]) -> Result<()> {
-        let wanted = request.lines.iter().flatten().enumerate();
-        for (index, wanted) in wanted {
-            let same = |line: &&BookingLine| match &wanted.ticket_type {
-                Some(id) => line.ticket_type == *id,
-                None => true,
-            };
-            let Some(line) = left.iter().find(same) else {
+        for before in &self.booking.lines {
+            let of_type = |line: &&BookingLine| line.ticket_type == before.ticket_type;
+            let Some(line) = left.iter().find(of_type) else {
                 continue;
             };
             let mut types = self.inventory.ticket_types.iter();
             let fewest = types
                 .find(|kind| kind.id == line.ticket_type)
                 .map_or(1, |kind| kind.min_per_booking);
-            if line.quantity < fewest {
+            if line.quantity < before.quantity && line.quantity < fewest {
+                let wanted = request.lines.iter().flatten();
+                let index = wanted.enumerate().find_map(|(index, wanted)| {
+                    let is_it = wanted.ticket_type.as_ref().is_none_or(|id| *id == line.ticket_type);
+                    is_it.then_some(index)
+                });
                 return Err(Error::field(
-                    format!("lines[{index}].quantity"),
+                    match index {
+                        Some(index) => format!("lines[{index}].quantity"),
+                        None => "ticketNumbers".to_owned(),
+                    },
                     format!("Keep at least {fewest} of these tickets, or none."),
                 ));
             }
@@ -340,19 +363,15 @@ impl Sight {
     }
 }
 
-/// Refuses what would leave fewer tickets of a type than people came in with.
-fn came_in_stay(booking: &Booking, left: &[BookingLine]) -> Result<()> {
-    for line in &booking.lines {
-        let same = |kept: &&BookingLine| kept.ticket_type == line.ticket_type;
-        let kept = left.iter().find(same).map_or(0, |kept| kept.quantity);
-        if booking.came_in(&line.ticket_type) > kept {
-            return Err(Error::new(
-                ErrorCode::AlreadyCheckedIn,
-                "Somebody came in with these tickets, so that only the organizer can cancel them.",
-            ));
-        }
+/// Refuses to cancel tickets that somebody came in with.
+fn came_in_stay(booking: &Booking, numbers: &[u32]) -> Result<()> {
+    match numbers.iter().any(|number| booking.is_in(*number)) {
+        true => Err(Error::new(
+            ErrorCode::AlreadyCheckedIn,
+            "Somebody came in with these tickets, so that only the organizer can cancel them.",
+        )),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// A booking after a cancellation.

@@ -12,7 +12,7 @@ use ulid::Ulid;
 
 use super::{
     ATTEMPTS_MAX, Door, Placement, RequestedBooking, Rules,
-    placing::{Seen, key_reused},
+    placing::{Seen, as_expected, key_reused},
 };
 use crate::{
     Error, ErrorCode, Result,
@@ -170,7 +170,9 @@ impl Rules {
                     Err(error)
                         if matches!(
                             error.code(),
-                            ErrorCode::IdempotencyKeyReused | ErrorCode::HoldEnded
+                            ErrorCode::IdempotencyKeyReused
+                                | ErrorCode::HoldEnded
+                                | ErrorCode::PriceChanged
                         ) =>
                     {
                         Some(Err(error))
@@ -194,6 +196,7 @@ impl Rules {
             return match snapshot.holds.get(&id).filter(confirmed) {
                 Some(_) => {
                     let booking = self.made_booking(tenant, id.booking()).await?;
+                    as_expected(request, booking.total_minor, &booking.currency)?;
                     Ok(Some(Placement::Booked(booking)))
                 }
                 None => Ok(None),

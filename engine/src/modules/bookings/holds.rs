@@ -182,7 +182,8 @@ impl Rules {
         Err(StepError::Conflict.into())
     }
 
-    /// Ends a batch of due holds. Answers whether there may be more.
+    /// Ends a batch of due holds, and makes the offers that are due because a sale opened. Answers whether there may be
+    /// more.
     pub(super) async fn expire_holds(&self) -> Result<bool> {
         let now = self.surroundings.now();
         let from = self.expiry_floor.begin(now);
@@ -190,7 +191,7 @@ impl Rules {
             .holds
             .due(SystemScope::new(), (from, now), DUE_MAX)
             .await?;
-        let more = due.len() == DUE_MAX as usize;
+        let mut more = due.len() == DUE_MAX as usize;
         let mut by_event: BTreeMap<(TenantId, EventId), Vec<DueHold>> = BTreeMap::new();
         for one in due {
             let key = (one.tenant.clone(), one.hold.event());
@@ -207,6 +208,11 @@ impl Rules {
                     failed = Some(error);
                 }
             }
+        }
+        // Behind the holds that end now: their tickets are offered, too.
+        match self.offer_due(SystemScope::new(), (from, now)).await {
+            Ok(again) => more |= again,
+            Err(error) => failed = Some(error),
         }
         match failed {
             Some(error) => Err(error),

@@ -336,7 +336,7 @@ impl BookingsModule {
         Ok(page.cut(rows, |pass| pass.revision.to_string()))
     }
 
-    /// Ends a batch of due holds, of all tenants. Answers whether there may be more.
+    /// Ends a batch of due holds and makes a batch of due offers, of all tenants. Answers whether there may be more.
     pub(crate) async fn expire_holds(&self) -> Result<bool> {
         self.rules.expire_holds().await
     }

@@ -152,8 +152,7 @@ impl Draft<'_> {
         let placement = match request.door {
             Door::Book => Placement::Booked(self.book(request, serial)?),
             Door::Hold => Placement::Held(self.hold(request, serial)?),
-            Door::Confirm(id) => self.confirm(id, None)?,
-            Door::Accept(id) => self.confirm(id, Some(request))?,
+            Door::Confirm(id) | Door::Accept(id) => self.confirm(id, request)?,
         };
         // A hold and the booking it becomes have one serial, and so one record.
         let serial = match request.door {
@@ -256,21 +255,26 @@ impl Draft<'_> {
 
     /// Turns an open hold, overdue or not, into the booking that was decided on when it was made. One that was offered to
     /// somebody who waited is decided about now, by the request that accepts it.
-    fn confirm(&mut self, id: HoldId, accepting: Option<&RequestedBooking>) -> Result<Placement> {
+    fn confirm(&mut self, id: HoldId, request: &RequestedBooking) -> Result<Placement> {
         let made = self.bookings.iter().find(|made| made.id == id.booking());
         if let Some(booking) = made {
+            as_expected(request, booking.total_minor, &booking.currency)?;
             return Ok(Placement::Booked(booking.clone()));
         }
         let hold = self.holds.get(&id);
         let hold = hold.ok_or_else(|| Error::not_found("hold", id))?;
         holds::open(hold)?;
         on_sale(&self.left)?;
-        if hold.waitlist_number.is_some() && accepting.is_none() {
+        let is_accepted = matches!(request.door, Door::Accept(_));
+        if hold.waitlist_number.is_some() && !is_accepted {
             return Ok(Placement::Offered(hold.clone()));
         }
-        let lines = match accepting {
-            Some(request) => accepted(hold, request)?,
-            None => hold.lines.clone(),
+        let lines = match is_accepted {
+            true => accepted(hold, request)?,
+            false => {
+                as_expected(request, hold.total_minor, &hold.currency)?;
+                hold.lines.clone()
+            }
         };
         let booking = Booking {
             id: id.booking(),
@@ -356,6 +360,18 @@ fn accepted(hold: &Hold, request: &RequestedBooking) -> Result<Vec<BookingLine>>
     match is_expected {
         true => Ok(lines),
         false => Err(price_changed(total_minor, &hold.currency)),
+    }
+}
+
+/// Refuses a total that is another than the request expects, if it says one.
+pub(super) fn as_expected(
+    request: &RequestedBooking,
+    total_minor: u64,
+    currency: &str,
+) -> Result<()> {
+    match request.expected_total_minor {
+        Some(expected) if expected != total_minor => Err(price_changed(total_minor, currency)),
+        _ => Ok(()),
     }
 }
 

@@ -12,13 +12,17 @@ use super::{
 use crate::{
     Error, ErrorCode, Result,
     modules::repositories::{
-        INVENTORY_MOVED, InventoryChange, StepError, WaitlistSight, pause_after_conflict,
+        DueOffer, INVENTORY_MOVED, InventoryChange, StepError, SystemScope, WaitlistSight,
+        pause_after_conflict,
     },
     types::{
         BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, TenantId, UserId,
         WaitlistEntry, WaitlistPlace,
     },
 };
+
+/// Due offers looked at in one pass; each is an event.
+const OFFERS_DUE_MAX: u32 = 100;
 
 impl Rules {
     /// Puts a customer on an event's list; who asks for the same again is answered where they stand.
@@ -103,6 +107,65 @@ impl Rules {
             (None, Some(hold)) => Ok(WaitlistPlace::Offered(hold)),
             (None, None) => Err(not_waiting(event)),
         }
+    }
+
+    /// Makes the offers that are due because the sale of a type opened, a batch of them. Answers whether there may be more.
+    pub(super) async fn offer_due(
+        &self,
+        scope: SystemScope,
+        reach: (Timestamp, Timestamp),
+    ) -> Result<bool> {
+        let repository = &self.offering.repository;
+        let due = repository.due(scope, reach, OFFERS_DUE_MAX).await?;
+        let more = due.len() == OFFERS_DUE_MAX as usize;
+        let mut failed = None;
+        for due in due {
+            let key = (due.tenant.clone(), due.event);
+            let turn = self.lanes.turn(&key).await;
+            let outcome = self.offer_opened(&due, reach.1).await;
+            self.lanes.done(&key, turn);
+            // One event that cannot be written now must not keep the others from theirs.
+            if let Err(error) = outcome {
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(more), Err)
+    }
+
+    /// Offers an event's tickets whose sale has opened.
+    async fn offer_opened(&self, due: &DueOffer, now: Timestamp) -> Result<()> {
+        let (tenant, change) = (&due.tenant, self.surroundings.next_id());
+        let repository = &self.offering.repository;
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+            }
+            let (inventory, _) = self.holds.read(tenant, due.event, &[]).await?;
+            let Some(inventory) = inventory.filter(|inventory| inventory.waiting > 0) else {
+                return repository.forget(due).await;
+            };
+            let mut change = InventoryChange {
+                inventory: inventory.clone(),
+                before: inventory,
+                change,
+                attempt,
+                cause: CapacityCause::SalesOpened,
+                at: now,
+            };
+            let offering = &self.offering;
+            let offers = offering.offer(tenant, &mut change, &[], None).await?;
+            match repository.offer(due, &change, &offers).await {
+                Ok(()) => {
+                    self.surroundings.owed.notify_one();
+                    return Ok(());
+                }
+                // A lost answer is settled by doing it again: who was offered tickets does not wait any more.
+                Err(StepError::Conflict | StepError::Lost(_)) => {}
+                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
     }
 
     /// Writes what `decide` makes of a list, together with the event's inventory; nothing if it finds nothing to do.

@@ -350,10 +350,18 @@ impl EventsModule {
     }
 }
 
-/// Whether a change may let somebody have tickets who waits for them.
+/// Whether a change may let somebody have tickets who waits for them: whether anything differs that a booking of theirs
+/// would be refused for. The start is one, because sales end with it.
 fn offers_more(step: &EventStep) -> bool {
-    let (before, after) = (&step.inventory_before, &step.change.inventory);
-    before.total != after.total || before.ticket_types != after.ticket_types
+    let sold = |inventory: &Inventory| {
+        (
+            inventory.status,
+            inventory.starts_at,
+            inventory.total,
+            inventory.ticket_types.clone(),
+        )
+    };
+    sold(&step.inventory_before) != sold(&step.change.inventory)
 }
 
 fn expect_version(current: u64, expected: Option<u64>) -> Result<()> {

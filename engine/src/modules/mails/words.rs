@@ -185,6 +185,8 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
             "isWhole": booking.status == BookingStatus::Cancelled,
             "numTickets": one.tickets(),
             "lines": lines_data(event, &one.lines, &booking.currency),
+            "ticketNumbers": one.numbers,
+            "ticketNumbersText": numbers_text(&one.numbers),
             "refundMinor": one.refund_minor,
             "refund": money(one.refund_minor, &booking.currency),
             "hasTicketsLeft": context.keeps_entry,
@@ -270,6 +272,22 @@ fn lines_data(event: Option<&Event>, lines: &[BookingLine], currency: &str) -> V
         })
     };
     lines.iter().map(line).collect()
+}
+
+/// Numbers of tickets for readers, in runs: `2, 5-7`.
+fn numbers_text(numbers: &[u32]) -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    let run = |(first, last): &(u32, u32)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    runs.iter().map(run).collect::<Vec<_>>().join(", ")
 }
 
 fn booking_data(event: Option<&Event>, booking: &Booking) -> Value {
@@ -462,6 +480,13 @@ mod tests {
         ] {
             assert_eq!(local(moment.parse().unwrap(), zone), text);
         }
+    }
+
+    #[test]
+    fn numbers_of_tickets_are_read_in_runs() {
+        assert_eq!(numbers_text(&[]), "");
+        assert_eq!(numbers_text(&[3]), "3");
+        assert_eq!(numbers_text(&[1, 2, 5, 7, 8, 9]), "1-2, 5, 7-9");
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
-    db::{Count, Db, Script, StepError},
+    db::{Count, Db, Script, StepError, SystemScope},
     holds::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
-        CustomerWaitlistRow, HoldRow, IdRow, InventoryRow, OpenHoldRow, WaitingRow,
-        WaitlistEntryRow, WaitlistPassRow, key_ulid, newest_first_key,
+        CustomerWaitlistRow, HoldRow, IdRow, InventoryRow, OfferDueRow, OpenHoldRow, WaitingRow,
+        WaitlistEntryRow, WaitlistPassRow, key_ulid, millisecond, newest_first_key,
     },
     notifications::{NewMails, add_mails},
 };
@@ -28,7 +29,8 @@ pub(in crate::modules) struct Waiter {
     pub(in crate::modules) open_hold: Option<HoldId>,
 }
 
-/// What seats that became free are offered to: at most 7 rows for each of 50 offers, a pass, and 4 of mails.
+/// What seats that became free are offered to: at most 7 rows for each of 50 offers, a pass, 4 of mails, and when to look
+/// again.
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct Offers {
     /// The holds that are made.
@@ -38,6 +40,16 @@ pub(in crate::modules) struct Offers {
     /// Who was passed over, if anybody was.
     pub(in crate::modules) pass: Option<WaitlistPass>,
     pub(in crate::modules) mails: NewMails,
+    /// When a type's sale opens that somebody may wait for.
+    pub(in crate::modules) look_again: Option<Timestamp>,
+}
+
+/// An event whose waiting list is to be looked at, because the sale of one of its types opens.
+#[derive(Debug, Clone)]
+pub(in crate::modules) struct DueOffer {
+    pub(in crate::modules) due_at: Timestamp,
+    pub(in crate::modules) tenant: TenantId,
+    pub(in crate::modules) event: EventId,
 }
 
 /// Where a customer stands, and at which inventory.
@@ -293,6 +305,61 @@ impl WaitlistRepository {
         Ok(passes)
     }
 
+    /// Makes offers of tickets that nobody freed, if the event's inventory is still as it was seen; and forgets that they
+    /// were due: 3 rows, and the offers'.
+    pub(in crate::modules) async fn offer(
+        &self,
+        due: &DueOffer,
+        change: &InventoryChange,
+        offers: &Offers,
+    ) -> Result<(), StepError> {
+        let tenant = &due.tenant;
+        let mut script = Script::transaction(tenant);
+        add_change(&mut script, tenant, change);
+        let note = script.bind(OfferDueRow::of(tenant, due.event, due.due_at).id);
+        script.push(format!("DELETE {note} RETURN NONE"));
+        add_offers(&mut script, tenant, due.event, offers)?;
+        self.db.run(&script).await.map(drop)
+    }
+
+    /// Forgets that offers were due: 1 row.
+    pub(in crate::modules) async fn forget(&self, due: &DueOffer) -> Result<()> {
+        let mut script = Script::of(&due.tenant);
+        let note = script.bind(OfferDueRow::of(&due.tenant, due.event, due.due_at).id);
+        script.push(format!("DELETE {note} RETURN NONE"));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// Up to `max` events whose waiting lists are to be looked at by a time, of all tenants, the longest due first. Not from
+    /// the very beginning, like due holds.
+    pub(in crate::modules) async fn due(
+        &self,
+        scope: SystemScope,
+        (from, until): (Timestamp, Timestamp),
+        max: u32,
+    ) -> Result<Vec<DueOffer>> {
+        let mut script = Script::across_tenants(scope);
+        let (from, until) = (
+            script.bind(millisecond(from)),
+            script.bind(millisecond(until)),
+        );
+        let max = script.bind(i64::from(max));
+        let index = script.push(format!(
+            "SELECT id FROM type::record('offer_due', [{from}]..[{until}, ..]) LIMIT {max}"
+        ));
+        let rows: Vec<OfferDueRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let due = rows.into_iter().map(|row| {
+            let (due_at, tenant, event) = row.into_parts()?;
+            Ok(DueOffer {
+                due_at,
+                tenant,
+                event,
+            })
+        });
+        due.collect()
+    }
+
     /// Puts somebody on a list, if the event's inventory is still as it was seen: at most 5 rows.
     pub(in crate::modules) async fn join(
         &self,
@@ -348,6 +415,10 @@ pub(in crate::modules::repositories) fn add_offers(
         script.push(format!(
             "UPDATE {key} SET mails = array::append(mails, {place}) WHERE array::len(mails) < {most} RETURN NONE"
         ));
+    }
+    if let Some(at) = offers.look_again {
+        let note = script.bind(OfferDueRow::of(tenant, event, at));
+        script.push(format!("INSERT IGNORE INTO offer_due {note} RETURN NONE"));
     }
     add_mails(script, tenant, &offers.mails)
 }

@@ -45,12 +45,15 @@ pub(in crate::routes) struct BookLineRequest {
     quantity: Number,
 }
 
-/// What to cancel of a booking; without `lines` all that is left.
+/// What to cancel of a booking: `lines` or `ticketNumbers`; with neither, all that is left.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct CancelBookingRequest {
-    /// How many tickets of which of its types, each once.
+    /// How many tickets of which of its types, each once: the last ones of the type that nobody came in with.
     lines: Option<Vec<BookLineRequest>>,
+    /// Which tickets, by their `number` in the booking; instead of `lines`.
+    #[schema(value_type = Option<Vec<u32>>, min_items = 1, max_items = 1_000)]
+    ticket_numbers: Option<Vec<Number>>,
 }
 
 /// Tickets of a booking that were cancelled together.
@@ -66,7 +69,11 @@ pub(in crate::routes) struct CancellationResponse {
     num_tickets: u32,
     /// What was cancelled.
     lines: Vec<BookingLineResponse>,
-    /// What is due to the customer for it, in minor units.
+    /// Which tickets: their numbers in the booking, in order.
+    ticket_numbers: Vec<u32>,
+    /// The share of the price that comes back.
+    refund_percent: u32,
+    /// What is due to the customer for it, in minor units. The running total of a booking is rounded down, not each part.
     refund_minor: u64,
 }
 
@@ -95,13 +102,19 @@ pub(in crate::routes) struct BookingResponse {
     /// `confirmed` or `cancelled`.
     #[schema(example = "confirmed")]
     status: &'static str,
-    /// Tickets in all lines.
+    /// Tickets in all `lines`.
     num_tickets: u32,
-    /// What it holds, or held before it was cancelled.
+    /// What it holds, or held at its end.
     lines: Vec<BookingLineResponse>,
-    /// Sum over the lines, in minor units.
+    /// Price of all `lines`, in minor units.
     total_minor: u64,
+    /// What all its tickets cost when they were booked, cancelled ones included, in minor units.
+    paid_minor: u64,
+    /// What its cancelled tickets cost, whoever cancelled them, in minor units.
+    cancelled_minor: u64,
     /// What is due to the customer for all that was cancelled, in minor units. Paying it is left to whoever took the money.
+    refund_due_minor: u64,
+    /// The same as `refundDueMinor`.
     refund_minor: u64,
     /// What was cancelled of it, in order; an event that was called off is none of it.
     cancellations: Vec<CancellationResponse>,
@@ -136,6 +149,8 @@ impl From<&Cancellation> for CancellationResponse {
             cancelled_by: one.cause.as_str(),
             num_tickets: one.tickets(),
             lines: one.lines.iter().map(BookingLineResponse::from).collect(),
+            ticket_numbers: one.numbers.clone(),
+            refund_percent: one.refund_percent,
             refund_minor: one.refund_minor,
         }
     }
@@ -144,6 +159,9 @@ impl From<&Cancellation> for CancellationResponse {
 impl From<Booking> for BookingResponse {
     fn from(booking: Booking) -> Self {
         Self {
+            paid_minor: booking.paid_minor(),
+            cancelled_minor: booking.cancelled_minor(),
+            refund_due_minor: booking.refund_minor(),
             refund_minor: booking.refund_minor(),
             cancellations: booking
                 .cancellations
@@ -205,9 +223,16 @@ impl CancelBookingRequest {
             let lines = lines.iter().enumerate();
             lines.map(|(index, line)| line.command(index)).collect()
         });
+        let tickets = self.ticket_numbers.as_ref().map(|numbers| {
+            let numbers = numbers.iter().enumerate();
+            numbers
+                .map(|(index, number)| whole(number, &format!("ticketNumbers[{index}]")))
+                .collect()
+        });
         Ok(CancelTickets {
             booking,
             lines: lines.transpose()?,
+            tickets: tickets.transpose()?,
             idempotency_key,
         })
     }
@@ -326,8 +351,9 @@ pub(in crate::routes) async fn show(
 /// Cancels a booking, or some of its tickets; they go back on sale at once
 ///
 /// Customers cancel under the event's `cancellationTerms` (or those that they booked under, where they are better) and as
-/// the tenant's policies let them; organizers at any time, and the whole price comes back. `refundMinor` says what is due.
-/// A booking that is cancelled already is answered as it is, unless `lines` ask for a part of it. With an
+/// the tenant's policies let them; organizers at any time, and the whole price comes back. `refundDueMinor` says what is
+/// due in all, `cancellations` which tickets were taken. A booking that is cancelled already is answered as it is, unless
+/// `lines` or `ticketNumbers` ask for a part of it. With an
 /// `Idempotency-Key` the request can be sent again for 24 hours without cancelling more.
 #[utoipa::path(post, path = "/api/bookings/{id}/cancel", tag = "bookings", request_body = Option<CancelBookingRequest>,
     params(("id" = String, Path, description = "Which booking"),

@@ -78,8 +78,8 @@ impl From<Hold> for HoldResponse {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct ConfirmHoldRequest {
-    /// Refuses to confirm an offer (`price-changed`) whose total would differ; in minor units. Without it the total may be
-    /// lower than offered, but not higher.
+    /// Refuses the booking (`price-changed`) if its total would differ, or does; in minor units. Without it the total of an
+    /// offer may be lower than offered, but not higher.
     #[schema(value_type = Option<u64>)]
     expected_total_minor: Option<Number>,
 }

@@ -149,6 +149,9 @@ pub(super) fn cancellation(quantity: u32) -> Cancellation {
             quantity,
             unit_price_minor: 1_250,
         }],
+        // The last ones, of two.
+        numbers: (3 - quantity..=2).collect(),
+        refund_percent: 50,
         refund_minor: u64::from(quantity) * 625,
     }
 }

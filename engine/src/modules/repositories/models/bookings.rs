@@ -41,6 +41,9 @@ struct CancellationRow {
     cause: String,
     at: i64,
     lines: Vec<BookingLineRow>,
+    /// Numbers of the tickets, as first and last of each run: a thousand in a row are two numbers.
+    tickets: Vec<u32>,
+    refund_percent: u32,
     refund_minor: u64,
 }
 
@@ -51,6 +54,8 @@ impl CancellationRow {
             cause: one.cause.as_str().to_owned(),
             at: millisecond(one.at),
             lines: one.lines.iter().map(BookingLineRow::of).collect(),
+            tickets: runs_of(&one.numbers),
+            refund_percent: one.refund_percent,
             refund_minor: one.refund_minor,
         }
     }
@@ -61,9 +66,28 @@ impl CancellationRow {
             cause: self.cause.parse()?,
             at: at_millisecond(self.at)?,
             lines: lines_of(self.lines),
+            numbers: numbers_of(&self.tickets),
+            refund_percent: self.refund_percent,
             refund_minor: self.refund_minor,
         })
     }
+}
+
+/// First and last of each run of numbers that follow each other.
+fn runs_of(numbers: &[u32]) -> Vec<u32> {
+    let mut runs: Vec<u32> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some(last) if *last + 1 == *number => *last = *number,
+            _ => runs.extend([*number, *number]),
+        }
+    }
+    runs
+}
+
+fn numbers_of(runs: &[u32]) -> Vec<u32> {
+    let run = |run: &[u32]| run[0]..=run[1];
+    runs.chunks_exact(2).flat_map(run).collect()
 }
 
 fn lines_of(rows: Vec<BookingLineRow>) -> Vec<BookingLine> {
@@ -282,5 +306,23 @@ impl IdempotencyDueRow {
             ],
         );
         Self { id, keys }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_hold_the_numbers_that_were_put_in() {
+        for (numbers, runs) in [
+            (vec![], vec![]),
+            (vec![4], vec![4, 4]),
+            (vec![1, 2, 3], vec![1, 3]),
+            (vec![1, 2, 5, 7, 8], vec![1, 2, 5, 5, 7, 8]),
+        ] {
+            assert_eq!(runs_of(&numbers), runs);
+            assert_eq!(numbers_of(&runs), numbers);
+        }
     }
 }

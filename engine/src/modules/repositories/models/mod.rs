@@ -52,5 +52,5 @@ pub(in crate::modules::repositories) use users::{
 };
 pub(in crate::modules::repositories) use values::{from_json, to_json};
 pub(in crate::modules::repositories) use waitlist::{
-    CustomerWaitlistRow, WaitingRow, WaitlistEntryRow, WaitlistPassRow,
+    CustomerWaitlistRow, OfferDueRow, WaitingRow, WaitlistEntryRow, WaitlistPassRow,
 };

@@ -1,10 +1,11 @@
 //! The rows of waiting lists.
 
+use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::keys::{
-    at_millisecond, key_newest_first, key_number, key_ulid, millisecond, newest_first_key, record,
-    stored_ulid, ulid_key,
+    at_millisecond, key_newest_first, key_number, key_text, key_ulid, millisecond,
+    newest_first_key, record, stored_ulid, ulid_key,
 };
 use crate::{
     Result,
@@ -209,5 +210,37 @@ impl WaitlistPassRow {
             at: at_millisecond(self.at)?,
             skips: self.skips.into_iter().map(skip).collect::<Result<_>>()?,
         })
+    }
+}
+
+/// Says that an event's list is to be looked at, because the sale of one of its types opens; the key is all of it.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct OfferDueRow {
+    pub(in crate::modules::repositories) id: RecordId,
+}
+
+impl OfferDueRow {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        event: EventId,
+        due_at: Timestamp,
+    ) -> Self {
+        let id = record(
+            "offer_due",
+            [
+                Value::from_t(millisecond(due_at)),
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(event.ulid()),
+            ],
+        );
+        Self { id }
+    }
+
+    pub(in crate::modules::repositories) fn into_parts(
+        self,
+    ) -> Result<(Timestamp, TenantId, EventId)> {
+        let due_at = at_millisecond(key_number(&self.id, 0)?)?;
+        let tenant = TenantId::trusted(key_text(&self.id, 1)?);
+        Ok((due_at, tenant, EventId::from_ulid(key_ulid(&self.id, 2)?)))
     }
 }
