@@ -72,6 +72,8 @@ async fn some_tickets_go_back_and_the_rest_stays() {
         "cancelledBy": "customer",
         "numTickets": 1,
         "lines": [{"ticketType": balcony, "quantity": 1, "unitPriceMinor": 495}],
+        "ticketNumbers": [7],
+        "refundPercent": 50,
         "refundMinor": 247,
     });
     assert_eq!(after["cancellations"], json!([cancellation]));
@@ -122,7 +124,7 @@ async fn some_tickets_go_back_and_the_rest_stays() {
         (
             &json!("cancelled"),
             &json!("customer"),
-            &json!(247 + 495 + 2000)
+            &json!(5485 / 2)
         )
     );
     assert_eq!(api.seen(&event).await["ticketsSold"], 0);
@@ -131,6 +133,133 @@ async fn some_tickets_go_back_and_the_rest_stays() {
     let refused = ann.post(&path, of_balcony(1)).await;
     refused.problem(409, "booking-cancelled");
     assert_verified(&api.platform.engine).await;
+}
+
+/// Tickets of a booking as the API lists them: number and status.
+async fn listed(client: &boxoffice_tests::Client, booking: &Value) -> Vec<(u64, String)> {
+    let path = format!("/api/bookings/{}/tickets", text(&booking["id"]));
+    let tickets = client.all(&path).await.into_iter();
+    let ticket = |ticket: Value| {
+        let number = ticket["number"].as_u64().expect("a number");
+        (number, text(&ticket["status"]).to_owned())
+    };
+    tickets.map(ticket).collect()
+}
+
+#[tokio::test]
+async fn parts_give_back_what_the_whole_gives() {
+    let api = Api::start().await;
+    let event = api
+        .event(json!({
+            "totalTickets": null,
+            "ticketTypes": [{"name": "Seat", "capacity": 50, "priceMinor": 33}],
+            "cancellationTerms": [{"untilHoursBefore": 0, "refundPercent": 50}],
+        }))
+        .await;
+    let ann = &api.customer.client;
+    let ten = json!({"eventId": event["id"], "numTickets": 10});
+    for parts in [&[10][..], &[1; 10], &[3, 3, 4], &[9, 1]] {
+        let booking = ann.post("/api/bookings", ten.clone()).await.expect(201);
+        let mut after = booking.clone();
+        for quantity in parts {
+            let body = json!({"lines": [{"quantity": quantity}]});
+            after = ann.post(&cancel_path(&booking), body).await.expect(200);
+        }
+        assert_eq!(after["refundDueMinor"], 165, "in parts of {parts:?}");
+        let each = after["cancellations"].as_array().expect("a list").iter();
+        let each: u64 = each
+            .map(|one| one["refundMinor"].as_u64().expect("an amount"))
+            .sum();
+        assert_eq!(each, 165);
+    }
+    assert_verified(&api.platform.engine).await;
+}
+
+#[tokio::test]
+async fn tickets_are_cancelled_by_number_and_stay_the_ones_that_were() {
+    let api = Api::start().await;
+    let event = sixty_hours_ahead(&api, json!(null)).await;
+    let (ann, olga) = (&api.customer.client, &api.organizer.client);
+    let booking = book(&api, &event, 3, 2).await;
+    let path = cancel_path(&booking);
+    let named = |numbers: Value| json!({"ticketNumbers": numbers});
+
+    let after = ann.post(&path, named(json!([4, 1]))).await.expect(200);
+    assert_eq!(after["cancellations"][0]["ticketNumbers"], json!([1, 4]));
+    assert_eq!(after["cancellations"][0]["numTickets"], 2);
+    assert_eq!(after["refundDueMinor"], 1000 + 495);
+    assert_eq!((&after["numTickets"], &after["totalMinor"]), (&json!(3), &json!(2495)));
+    let status = async || {
+        let tickets = listed(ann, &booking).await.into_iter();
+        tickets.map(|(_, status)| status).collect::<Vec<_>>()
+    };
+    let (valid, void) = ("valid", "cancelled");
+    assert_eq!(status().await, [void, valid, valid, void, valid]);
+
+    for (body, field) in [
+        (named(json!([])), "ticketNumbers"),
+        (named(json!([2, 6])), "ticketNumbers[1]"),
+        (named(json!([4])), "ticketNumbers[0]"),
+        (named(json!([5, 5])), "ticketNumbers[1]"),
+        (named(json!([-1])), "ticketNumbers[0]"),
+        // The hall is booked in pairs.
+        (named(json!([2])), "ticketNumbers"),
+        (
+            json!({"ticketNumbers": [5], "lines": [{"quantity": 1}]}),
+            "ticketNumbers",
+        ),
+    ] {
+        let refused = ann.post(&path, body).await;
+        refused.problem(422, "field-invalid").at_field(field);
+    }
+    // By type the last one of it goes; then what is left, without naming any.
+    let balcony = json!({"lines": [{"ticketType": event["ticketTypes"][1]["id"], "quantity": 1}]});
+    let after = olga.post(&path, balcony).await.expect(200);
+    assert_eq!(after["cancellations"][1]["ticketNumbers"], json!([5]));
+    let after = olga.post_empty(&path).await.expect(200);
+    assert_eq!(after["cancellations"][2]["ticketNumbers"], json!([2, 3]));
+    assert_eq!(status().await, [void; 5]);
+    let refused = ann.post(&path, named(json!([2]))).await;
+    refused.problem(409, "booking-cancelled");
+    assert_verified(&api.platform.engine).await;
+}
+
+#[tokio::test]
+async fn amounts_mean_the_same_whatever_was_cancelled() {
+    let api = Api::start().await;
+    let event =
+        sixty_hours_ahead(&api, json!([{"untilHoursBefore": 0, "refundPercent": 40}])).await;
+    let (ann, olga) = (&api.customer.client, &api.organizer.client);
+    let amounts = |booking: &Value| {
+        ["paidMinor", "cancelledMinor", "refundDueMinor"]
+            .map(|name| booking[name].as_u64().expect("an amount"))
+    };
+    let booking = book(&api, &event, 4, 2).await;
+    assert_eq!(amounts(&booking), [4990, 0, 0]);
+    let some = |index: usize, quantity: u32| json!({"lines": [{"ticketType": event["ticketTypes"][index]["id"], "quantity": quantity}]});
+    let path = cancel_path(&booking);
+    let after = ann.post(&path, some(1, 1)).await.expect(200);
+    assert_eq!(amounts(&after), [4990, 495, 198]);
+    let after = olga.post(&path, some(0, 2)).await.expect(200);
+    assert_eq!(amounts(&after), [4990, 2495, 2198]);
+    let whole = book(&api, &event, 0, 1).await;
+    let whole = ann.post_empty(&cancel_path(&whole)).await.expect(200);
+    assert_eq!(amounts(&whole), [495, 495, 198]);
+
+    // With the event off, all that was left is cancelled, and comes back.
+    let off = format!("{}/cancel", path_of(&event));
+    olga.post(&off, json!({})).await.expect(200);
+    let shown = async |booking: &Value| {
+        let path = format!("/api/bookings/{}", text(&booking["id"]));
+        ann.get(&path).await.expect(200)
+    };
+    let after = shown(&booking).await;
+    assert_eq!(after["cancelledBy"], "event");
+    assert_eq!(amounts(&after), [4990, 4990, 2198 + 2495]);
+    assert_eq!(amounts(&shown(&whole).await), [495, 495, 198]);
+    let list = ann.all("/api/bookings/me").await;
+    let same = list.iter().find(|one| one["id"] == booking["id"]);
+    assert_eq!(same, Some(&after));
 }
 
 #[tokio::test]
@@ -337,6 +466,7 @@ async fn the_mail_says_what_is_left_and_the_calendar_keeps_what_stays() {
     assert_eq!(mail.subject, "Tickets cancelled: Jazz Night");
     for words in [
         "You cancelled 1 ticket of your booking",
+        "Ticket 3 of the booking is no longer valid",
         "1 x General",
         "2 x General",
         "stays in your calendar",

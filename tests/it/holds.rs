@@ -105,7 +105,20 @@ async fn a_hold_keeps_tickets_and_price_and_becomes_a_booking_once() {
         .await
         .expect(200);
 
+    // At another total than is expected nothing is booked.
+    let confirm = format!("/api/holds/{}/confirm", text(&held["id"]));
+    let at_total = async |total: u32| {
+        let body = json!({"expectedTotalMinor": total});
+        api.customer.client.post(&confirm, body).await
+    };
+    at_total(2999).await.problem(409, "price-changed");
+    assert_eq!(shown(&api.customer, &held).await["status"], "held");
+
     let answer = act(&api.customer, &held, "confirm").await;
+    // Neither is it said to be, once it is.
+    at_total(2999).await.problem(409, "price-changed");
+    let again = at_total(3000).await.expect(201);
+    assert_eq!(again, answer.json());
     let booking_path = answer.header("location").to_owned();
     let booking = answer.expect(201);
     assert_eq!(

@@ -25,7 +25,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Api, path_of, text},
+    api::{Api, event_body, merge, path_of, text},
     verify::assert_verified,
 };
 
@@ -189,6 +189,120 @@ async fn free_tickets_are_offered_to_the_first_whom_they_are_enough_for() {
         .problem(404, "not-found");
     // Somebody waits no more, and the event was booked: it is cancelled, not deleted; nobody is offered anything then.
     assert_eq!(api.seen(&event).await["waiting"], 0);
+    assert_verified(&api.platform.engine).await;
+}
+
+/// Replaces what an event says by the usual with these members changed.
+async fn put(api: &Api, event: &Value, version: u64, changes: Value) {
+    let (path, etag) = (path_of(event), format!("\"{version}\""));
+    let olga = &api.organizer.client;
+    olga.put(&path, &etag, event_body(changes)).await.expect(200);
+}
+
+/// Two tickets of one type that is sold so.
+fn sold_so(terms: Value) -> Value {
+    let mut kind = json!({"name": "General", "capacity": 2, "priceMinor": 0});
+    merge(&mut kind, terms);
+    json!({"totalTickets": null, "ticketTypes": [kind]})
+}
+
+/// A sold-out event for both tickets of which somebody waits; they come back while it is `before`, so that nobody can have
+/// them. And who waits.
+async fn waited_for(api: &Api, email: &str, before: Value) -> (Value, Account) {
+    let event = api.event(sold_so(json!({}))).await;
+    let booking = book(&api.customer, &event, 2).await;
+    let ben = api.door.register(email, "customer").await;
+    join(&ben, &event, 2).await.expect(201);
+    put(api, &event, 1, before).await;
+    let path = format!("/api/bookings/{}/cancel", text(&booking["id"]));
+    let olga = &api.organizer.client;
+    olga.post_empty(&path).await.expect(200);
+    let place = ben.client.get(&mine(&event)).await.expect(200);
+    assert_eq!(place["status"], "waiting");
+    (event, ben)
+}
+
+#[tokio::test]
+async fn whatever_makes_tickets_sellable_again_offers_them() {
+    let api = Api::start().await;
+    let mut begun = sold_so(json!({}));
+    begun["startsAt"] = json!("2026-12-01T11:00:00Z");
+    let hour_ago = json!("2026-12-01T11:00:00Z");
+    for (index, before) in [
+        // The event has begun, and is postponed then.
+        begun,
+        // The sale was closed, and opens again; it was put off, and is not any more.
+        sold_so(json!({"salesCloseAt": hour_ago})),
+        sold_so(json!({"salesOpenAt": "2026-12-20T00:00:00Z"})),
+        // Fewer or more at once than are waited for.
+        sold_so(json!({"maxPerBooking": 1})),
+        sold_so(json!({"capacity": 3, "minPerBooking": 3})),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("ben{index}@north.test");
+        let (event, ben) = waited_for(&api, &email, before.clone()).await;
+        put(&api, &event, 2, sold_so(json!({}))).await;
+        let place = ben.client.get(&mine(&event)).await.expect(200);
+        assert_eq!(place["status"], "offered", "after {before}");
+        assert_eq!(
+            (&place["numTickets"], &place["lines"][0]["quantity"]),
+            (&json!(2), &json!(2))
+        );
+        let body = json!({"eventId": event["id"], "numTickets": 1});
+        let late = api.customer.client.post("/api/bookings", body).await;
+        late.problem(409, "not-enough-tickets");
+    }
+    assert_verified(&api.platform.engine).await;
+}
+
+#[tokio::test]
+async fn what_is_published_again_is_offered_and_mere_words_offer_nothing() {
+    let api = Api::start().await;
+    let event = api.event(sold_so(json!({}))).await;
+    let hold = json!({"eventId": event["id"], "numTickets": 2});
+    let hold = api.customer.client.post("/api/holds", hold).await;
+    let hold = hold.expect(201);
+    let dan = api.door.register("dan@north.test", "customer").await;
+    join(&dan, &event, 2).await.expect(201);
+    let closed = json!({"salesCloseAt": "2026-12-01T11:00:00Z"});
+    put(&api, &event, 1, sold_so(closed)).await;
+    let release = format!("/api/holds/{}/release", text(&hold["id"]));
+    api.customer.client.post_empty(&release).await.expect(200);
+    let mut draft = sold_so(json!({}));
+    draft["status"] = json!("draft");
+    put(&api, &event, 2, draft.clone()).await;
+    draft["description"] = json!("Other words.");
+    put(&api, &event, 3, draft).await;
+    let place = dan.client.get(&mine(&event)).await.expect(200);
+    assert_eq!(place["status"], "waiting");
+    let skips = format!("{}/skips", list_of(&event));
+    assert!(api.organizer.client.all(&skips).await.is_empty());
+    put(&api, &event, 4, sold_so(json!({}))).await;
+    let place = dan.client.get(&mine(&event)).await.expect(200);
+    assert_eq!(place["status"], "offered");
+    assert_verified(&api.platform.engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sale_that_opens_by_itself_offers_what_is_free() {
+    let api = Api::start().await;
+    let later = json!({"salesOpenAt": "2026-12-01T18:00:00Z"});
+    let (event, ben) = waited_for(&api, "ben@north.test", sold_so(later)).await;
+    let _worker = api.platform.engine.worker().spawn_singletons();
+    api.platform.clock.advance(Duration::from_secs(6 * 3600));
+    let place = wait_for(Patience::WORK, "an offer", || async {
+        let place = ben.client.get(&mine(&event)).await.expect(200);
+        (place["status"] == "offered").then_some(place)
+    })
+    .await;
+    assert_eq!(place["hold"]["numTickets"], 2);
+    let seen = api.seen(&event).await;
+    assert_eq!(
+        (&seen["ticketsHeld"], &seen["waiting"]),
+        (&json!(2), &json!(0))
+    );
     assert_verified(&api.platform.engine).await;
 }
 

@@ -23,7 +23,9 @@ use proptest::{
     test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner},
 };
 
-use model::{HoldIs, Model, ModelBooking, ModelEntry, ModelHold, total};
+use model::{
+    CUSTOMERS_SHARE, HoldIs, Model, ModelBooking, ModelEntry, ModelHold, PRICE, total,
+};
 use world::{HOLD_LASTS, World, ticket_type};
 
 const CUSTOMERS: usize = 5;
@@ -48,6 +50,7 @@ enum Step {
     CancelSome {
         index: usize,
         quantities: [u32; 2],
+        by_customer: bool,
     },
     Join {
         customer: usize,
@@ -74,8 +77,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<usize>().prop_map(Step::Extend),
         2 => any::<usize>().prop_map(Step::Release),
         3 => any::<usize>().prop_map(Step::Cancel),
-        4 => (any::<usize>(), quantities())
-            .prop_map(|(index, quantities)| Step::CancelSome { index, quantities }),
+        4 => (any::<usize>(), quantities(), any::<bool>()).prop_map(
+            |(index, quantities, by_customer)| Step::CancelSome { index, quantities, by_customer }
+        ),
         5 => (0..CUSTOMERS, quantities())
             .prop_map(|(customer, quantities)| Step::Join { customer, quantities }),
         1 => (0..CUSTOMERS).prop_map(Step::Leave),
@@ -121,8 +125,13 @@ impl Run<'_> {
             Step::Extend(index) => self.extend(index).await?,
             Step::Release(index) => self.release(index).await?,
             Step::Cancel(index) => self.cancel(index).await?,
-            Step::CancelSome { index, quantities } => {
-                self.cancel_some(index, at_least_one(quantities)).await?;
+            Step::CancelSome {
+                index,
+                quantities,
+                by_customer,
+            } => {
+                let quantities = at_least_one(quantities);
+                self.cancel_some(index, quantities, by_customer).await?;
             }
             Step::Join {
                 customer,
@@ -158,7 +167,7 @@ impl Run<'_> {
             event: self.event.id,
             lines: self.lines(quantities),
             idempotency_key,
-            expected_total_minor: Some(u64::from(total(quantities)) * 100),
+            expected_total_minor: Some(u64::from(total(quantities)) * PRICE),
         };
         let bookings = self.world.engine().bookings();
         let booked = bookings
@@ -315,7 +324,7 @@ impl Run<'_> {
         // With the event off, its counters stay as they were.
         let booking = &mut self.model.bookings[index];
         if !self.model.is_off && !booking.is_cancelled {
-            booking.give_back(booking.quantities);
+            booking.give_back(booking.quantities, 100);
             self.offer().await?;
         }
         Ok(())
@@ -413,19 +422,27 @@ impl Run<'_> {
         &mut self,
         index: usize,
         quantities: [u32; 2],
+        by_customer: bool,
     ) -> Result<(), TestCaseError> {
         let Some(index) = index.checked_rem(self.model.bookings.len()) else {
             return Ok(());
         };
         let booking = self.model.bookings[index].clone();
+        let customer = Some(booking.id.customer());
+        let mut customers = self.world.customers.iter();
+        let (caller, percent) = match by_customer {
+            true => {
+                let own = customers.find(|one| one.user_id() == customer);
+                (own.expect("one of them booked"), CUSTOMERS_SHARE)
+            }
+            false => (&self.world.organizer, 100),
+        };
         let command = CancelTickets {
             lines: Some(self.lines(quantities)),
             ..CancelTickets::all(booking.id)
         };
         let bookings = self.world.engine().bookings();
-        let cancelled = bookings
-            .cancel_tickets(&self.world.organizer, command)
-            .await;
+        let cancelled = bookings.cancel_tickets(caller, command).await;
         let cancelled = cancelled
             .map(|booking| booking.refund_minor())
             .map_err(|error| error.code());
@@ -436,8 +453,8 @@ impl Run<'_> {
             Err(ErrorCode::FieldInvalid)
         } else {
             let booking = &mut self.model.bookings[index];
-            booking.give_back(quantities);
-            Ok(u64::from(booking.given_back) * 100)
+            booking.give_back(quantities, percent);
+            Ok(booking.due())
         };
         let is_free = expected.is_ok();
         prop_assert_eq!(cancelled, expected);
@@ -468,7 +485,7 @@ impl Run<'_> {
             status: boxoffice_engine::EventStatus::Published,
             ticket_types: ticket_types.collect(),
             total_tickets: wanted,
-            cancellation_terms: Default::default(),
+            cancellation_terms: now.cancellation_terms,
             notify_customers: Some(false),
         };
         let resized = events.update(&self.world.organizer, command).await;
@@ -575,7 +592,12 @@ impl Run<'_> {
             .into_iter()
             .map(|booking| {
                 let is_cancelled = booking.status == BookingStatus::Cancelled;
-                (booking.id, is_cancelled, booking.tickets())
+                let amounts = [
+                    booking.paid_minor(),
+                    booking.cancelled_minor(),
+                    booking.refund_minor(),
+                ];
+                (booking.id, is_cancelled, booking.tickets(), amounts)
             })
             .collect();
         let off = self.model.is_off;
@@ -583,7 +605,8 @@ impl Run<'_> {
         let mut known: Vec<_> = known
             .map(|booking| {
                 let is_cancelled = booking.is_cancelled || off;
-                (booking.id, is_cancelled, total(booking.quantities))
+                let amounts = booking.amounts(off);
+                (booking.id, is_cancelled, total(booking.quantities), amounts)
             })
             .collect();
         listed.sort();

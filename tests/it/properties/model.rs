@@ -18,9 +18,18 @@ pub(super) struct ModelBooking {
     pub(super) id: BookingId,
     pub(super) quantities: [u32; 2],
     pub(super) is_cancelled: bool,
+    /// Tickets that were booked.
+    pub(super) booked: u32,
     /// Tickets that were given back.
     pub(super) given_back: u32,
+    /// What is due for them, in hundredths of a minor unit.
+    pub(super) due_hundredths: u64,
 }
+
+/// What a ticket costs, in minor units: half of it is no whole number.
+pub(super) const PRICE: u64 = 33;
+/// Percent that a customer gets back.
+pub(super) const CUSTOMERS_SHARE: u64 = 50;
 
 impl ModelBooking {
     pub(super) fn new(id: BookingId, quantities: [u32; 2]) -> Self {
@@ -28,13 +37,35 @@ impl ModelBooking {
             id,
             quantities,
             is_cancelled: false,
+            booked: total(quantities),
             given_back: 0,
+            due_hundredths: 0,
         }
     }
 
+    /// What is due for all that was given back, in minor units.
+    pub(super) fn due(&self) -> u64 {
+        self.due_hundredths / 100
+    }
+
+    /// What was paid, what of that was cancelled, and what is due, as the API would say it.
+    pub(super) fn amounts(&self, is_off: bool) -> [u64; 3] {
+        let left = match is_off && !self.is_cancelled {
+            true => u64::from(total(self.quantities)) * PRICE,
+            false => 0,
+        };
+        let cancelled = u64::from(self.given_back) * PRICE + left;
+        [
+            u64::from(self.booked) * PRICE,
+            cancelled,
+            self.due() + left,
+        ]
+    }
+
     /// Takes tickets back; one of which nothing is left is cancelled, and keeps what it had last.
-    pub(super) fn give_back(&mut self, quantities: [u32; 2]) {
+    pub(super) fn give_back(&mut self, quantities: [u32; 2], percent: u64) {
         self.given_back += total(quantities);
+        self.due_hundredths += u64::from(total(quantities)) * PRICE * percent;
         if self.quantities == quantities {
             self.is_cancelled = true;
         } else {

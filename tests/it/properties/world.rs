@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use boxoffice_engine::{
-    Caller, CreateEvent, Engine, ErrorCode, Event, EventDetails, EventStatus, Label, NewTicketType,
+    Caller, CancellationStep, CancellationTerms, CreateEvent, Engine, ErrorCode, Event, EventDetails, EventStatus, Label, NewTicketType,
     Prose, Reminder, Settings, WorkerHandle,
 };
 use boxoffice_tests::{
@@ -11,7 +11,7 @@ use boxoffice_tests::{
     wait_for,
 };
 
-use super::model::Model;
+use super::model::{CUSTOMERS_SHARE, Model, PRICE};
 
 /// How long holds last here.
 pub(super) const HOLD_LASTS: Duration = Duration::from_secs(600);
@@ -79,7 +79,11 @@ impl World {
                 .map(|(capacity, name)| ticket_type(name, *capacity))
                 .collect(),
             total_tickets: Some(model.total),
-            cancellation_terms: Default::default(),
+            cancellation_terms: CancellationTerms::new(vec![CancellationStep {
+                until_hours_before: 0,
+                refund_percent: CUSTOMERS_SHARE as u32,
+            }])
+            .expect("terms"),
         };
         let events = self.engine().events();
         events
@@ -92,7 +96,7 @@ impl World {
 pub(super) fn ticket_type(name: &str, capacity: u32) -> NewTicketType {
     NewTicketType {
         name: Label::parse("name", name).expect("one line"),
-        price_minor: 100,
+        price_minor: PRICE as u32,
         ..NewTicketType::general(capacity)
     }
 }

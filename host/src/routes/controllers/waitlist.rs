@@ -2,7 +2,7 @@
 
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{
-    BookLine, Engine, Error, EventId, JoinWaitlist, Result, WaitlistEntry, WaitlistPass,
+    BookLine, BookingLine, Engine, Error, EventId, JoinWaitlist, Result, WaitlistEntry, WaitlistPass,
     WaitlistPlace, WaitlistSkip,
 };
 use jiff::Timestamp;
@@ -48,12 +48,12 @@ pub(in crate::routes) struct WaitlistPlaceResponse {
     status: &'static str,
     /// Of which event.
     event_id: String,
-    /// Tickets that the caller waits for, or was offered.
+    /// Tickets in all `lines`.
     num_tickets: u32,
     /// The place, from 1; null once offered.
     position: Option<u64>,
-    /// Which tickets the caller waits for; null once offered.
-    lines: Option<Vec<WantedLineResponse>>,
+    /// Which tickets the caller waits for, or was offered.
+    lines: Vec<WantedLineResponse>,
     /// When the caller joined; null once offered.
     #[schema(value_type = Option<String>, format = DateTime)]
     joined_at: Option<Timestamp>,
@@ -115,6 +115,15 @@ impl From<&BookLine> for WantedLineResponse {
     }
 }
 
+impl From<&BookingLine> for WantedLineResponse {
+    fn from(line: &BookingLine) -> Self {
+        Self {
+            ticket_type: Some(line.ticket_type.to_string()),
+            quantity: line.quantity,
+        }
+    }
+}
+
 impl From<WaitlistPlace> for WaitlistPlaceResponse {
     fn from(place: WaitlistPlace) -> Self {
         match place {
@@ -123,7 +132,7 @@ impl From<WaitlistPlace> for WaitlistPlaceResponse {
                 event_id: entry.event.to_string(),
                 num_tickets: entry.tickets(),
                 position: Some(ahead + 1),
-                lines: Some(entry.lines.iter().map(WantedLineResponse::from).collect()),
+                lines: entry.lines.iter().map(WantedLineResponse::from).collect(),
                 joined_at: Some(entry.joined_at),
                 hold: None,
             },
@@ -132,7 +141,7 @@ impl From<WaitlistPlace> for WaitlistPlaceResponse {
                 event_id: hold.event.to_string(),
                 num_tickets: hold.tickets(),
                 position: None,
-                lines: None,
+                lines: hold.lines.iter().map(WantedLineResponse::from).collect(),
                 joined_at: None,
                 hold: Some(hold.into()),
             },
