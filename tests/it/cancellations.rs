@@ -121,11 +121,7 @@ async fn some_tickets_go_back_and_the_rest_stays() {
             &after["cancelledBy"],
             &after["refundMinor"]
         ),
-        (
-            &json!("cancelled"),
-            &json!("customer"),
-            &json!(5485 / 2)
-        )
+        (&json!("cancelled"), &json!("customer"), &json!(5485 / 2))
     );
     assert_eq!(api.seen(&event).await["ticketsSold"], 0);
     // Again, whole: as it is. In part: there is nothing left.
@@ -188,7 +184,10 @@ async fn tickets_are_cancelled_by_number_and_stay_the_ones_that_were() {
     assert_eq!(after["cancellations"][0]["ticketNumbers"], json!([1, 4]));
     assert_eq!(after["cancellations"][0]["numTickets"], 2);
     assert_eq!(after["refundDueMinor"], 1000 + 495);
-    assert_eq!((&after["numTickets"], &after["totalMinor"]), (&json!(3), &json!(2495)));
+    assert_eq!(
+        (&after["numTickets"], &after["totalMinor"]),
+        (&json!(3), &json!(2495))
+    );
     let status = async || {
         let tickets = listed(ann, &booking).await.into_iter();
         tickets.map(|(_, status)| status).collect::<Vec<_>>()

@@ -196,7 +196,9 @@ async fn free_tickets_are_offered_to_the_first_whom_they_are_enough_for() {
 async fn put(api: &Api, event: &Value, version: u64, changes: Value) {
     let (path, etag) = (path_of(event), format!("\"{version}\""));
     let olga = &api.organizer.client;
-    olga.put(&path, &etag, event_body(changes)).await.expect(200);
+    olga.put(&path, &etag, event_body(changes))
+        .await
+        .expect(200);
 }
 
 /// Two tickets of one type that is sold so.

@@ -176,9 +176,8 @@ pub(crate) fn total_of(lines: &[BookingLine]) -> u64 {
 /// What is due for some lines of which so many percent come back, after what was cancelled before. The running total is
 /// rounded down, not each part: however a booking is cancelled, the parts add up to what the whole gives.
 pub(crate) fn refund_of(earlier: &[Cancellation], lines: &[BookingLine], percent: u32) -> u64 {
-    let share = |lines: &[BookingLine], percent: u32| {
-        u128::from(total_of(lines)) * u128::from(percent)
-    };
+    let share =
+        |lines: &[BookingLine], percent: u32| u128::from(total_of(lines)) * u128::from(percent);
     let before: u128 = earlier
         .iter()
         .map(|one| share(&one.lines, one.refund_percent))

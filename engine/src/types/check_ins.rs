@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    fmt, ops::Range, str::FromStr};
+    fmt,
+    ops::Range,
+    str::FromStr,
+};
 
 use jiff::Timestamp;
 
@@ -204,7 +207,8 @@ impl Booking {
         let mut lines: Vec<BookingLine> = Vec::new();
         let mut named = BTreeSet::new();
         for (index, number) in numbers.iter().enumerate() {
-            let refused = |rule: &'static str| Err(Error::field(format!("ticketNumbers[{index}]"), rule));
+            let refused =
+                |rule: &'static str| Err(Error::field(format!("ticketNumbers[{index}]"), rule));
             let Some((line, _)) = self.line_of(*number) else {
                 return refused("This booking has no ticket of this number.");
             };

@@ -23,9 +23,7 @@ use proptest::{
     test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner},
 };
 
-use model::{
-    CUSTOMERS_SHARE, HoldIs, Model, ModelBooking, ModelEntry, ModelHold, PRICE, total,
-};
+use model::{CUSTOMERS_SHARE, HoldIs, Model, ModelBooking, ModelEntry, ModelHold, PRICE, total};
 use world::{HOLD_LASTS, World, ticket_type};
 
 const CUSTOMERS: usize = 5;

@@ -55,11 +55,7 @@ impl ModelBooking {
             false => 0,
         };
         let cancelled = u64::from(self.given_back) * PRICE + left;
-        [
-            u64::from(self.booked) * PRICE,
-            cancelled,
-            self.due() + left,
-        ]
+        [u64::from(self.booked) * PRICE, cancelled, self.due() + left]
     }
 
     /// Takes tickets back; one of which nothing is left is cancelled, and keeps what it had last.

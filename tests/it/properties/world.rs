@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use boxoffice_engine::{
-    Caller, CancellationStep, CancellationTerms, CreateEvent, Engine, ErrorCode, Event, EventDetails, EventStatus, Label, NewTicketType,
-    Prose, Reminder, Settings, WorkerHandle,
+    Caller, CancellationStep, CancellationTerms, CreateEvent, Engine, ErrorCode, Event,
+    EventDetails, EventStatus, Label, NewTicketType, Prose, Reminder, Settings, WorkerHandle,
 };
 use boxoffice_tests::{
     FakeClock, Patience, TempFolder, email, ensure_customer, organizer_and_tenant, quick_settings,

@@ -338,7 +338,10 @@ impl Sight {
             if line.quantity < before.quantity && line.quantity < fewest {
                 let wanted = request.lines.iter().flatten();
                 let index = wanted.enumerate().find_map(|(index, wanted)| {
-                    let is_it = wanted.ticket_type.as_ref().is_none_or(|id| *id == line.ticket_type);
+                    let is_it = wanted
+                        .ticket_type
+                        .as_ref()
+                        .is_none_or(|id| *id == line.ticket_type);
                     is_it.then_some(index)
                 });
                 return Err(Error::field(

@@ -52,4 +52,6 @@ pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;
 pub(in crate::modules) use users::UsersRepository;
 pub(in crate::modules) use verification::{EventSight, VerificationRepository};
-pub(in crate::modules) use waitlist::{DueOffer, Offers, Waiter, WaitlistRepository, WaitlistSight};
+pub(in crate::modules) use waitlist::{
+    DueOffer, Offers, Waiter, WaitlistRepository, WaitlistSight,
+};

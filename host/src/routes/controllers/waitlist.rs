@@ -2,8 +2,8 @@
 
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{
-    BookLine, BookingLine, Engine, Error, EventId, JoinWaitlist, Result, WaitlistEntry, WaitlistPass,
-    WaitlistPlace, WaitlistSkip,
+    BookLine, BookingLine, Engine, Error, EventId, JoinWaitlist, Result, WaitlistEntry,
+    WaitlistPass, WaitlistPlace, WaitlistSkip,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
