@@ -82,6 +82,7 @@ level = "warn,surrealkv=error"
 """
         )
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BOXOFFICE_")}
+        clean["BOXOFFICE_METRICS__LISTEN"] = ""
 
         def run(*words):
             ended = subprocess.run(

@@ -11,14 +11,14 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
-    modules::{Placement, PluginLogEntry, PolicyDecision, RequestedBooking},
+    modules::{Placement, PluginLogEntry, PolicyDecision, RequestedBooking, not_published},
     ports::{
         BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,
         PluginAnswer, PluginCall, PluginOutcome, PluginRef, PluginRequest, PluginRuntime,
         RequestCustomer, TicketTypeView, WhenNotLoaded,
     },
     types::{
-        ActivePlugin, Booking, BookingLine, DecisionRecord, DecisionStep, Event, PluginSet,
+        ActivePlugin, Booking, BookingLine, DecisionRecord, DecisionStep, Event, EventStatus, PluginSet,
         TenantId, TicketType, UserId,
     },
 };
@@ -67,6 +67,10 @@ impl Inner {
             .at_version(tenant, request.event, event_version)
             .await?;
         let event = event.ok_or_else(none)?;
+        // Nobody books a draft: its policies are not asked, and nothing of it is told.
+        if event.status == EventStatus::Draft {
+            return Err(not_published());
+        }
         let mut view = BookingView {
             tenant: tenant.clone(),
             lines: match &seen.offered {

@@ -13,7 +13,7 @@ use boxoffice_nats::{ConnectError, JetStreamOptions, JetStreamQueue, SignIn};
 
 use crate::{
     RouterOptions,
-    config::{Config, ConfigError, MailConfig, StoreConfig, data_folder},
+    config::{Config, ConfigError, MailConfig, MetricsListen, StoreConfig, data_folder},
     mail::SmtpMailer,
     traces::Exporting,
 };
@@ -123,6 +123,7 @@ pub(crate) fn router_options(config: &Config) -> Result<RouterOptions, ConfigErr
         trusted_proxies: config.http.trusted_proxies.clone(),
         base_domain: config.http.base_domain.clone(),
         request_timeout: config.http.request_timeout,
+        open_metrics: config.metrics_listen == MetricsListen::WithApi,
         ..RouterOptions::default()
     })
 }

@@ -47,12 +47,25 @@ pub(crate) struct Config {
     pub(crate) plugins: Option<PluginsConfig>,
     /// Where a worker process answers health checks.
     pub(crate) worker_listen: SocketAddr,
+    /// Where a host answers `/metrics`.
+    pub(crate) metrics_listen: MetricsListen,
     /// The engine's numbers.
     pub(crate) engine: Settings,
     /// What is logged, and how.
     pub(crate) logs: LogsConfig,
     /// Where traces go, if they go anywhere.
     pub(crate) traces: Option<TracesConfig>,
+}
+
+/// Where a host answers `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MetricsListen {
+    /// At a port apart.
+    At(SocketAddr),
+    /// Where the API is answered.
+    WithApi,
+    /// At none.
+    Nowhere,
 }
 
 /// Where everything is kept.
@@ -163,6 +176,7 @@ impl Config {
             mail: mail(&reader)?,
             queue: queue(&reader)?,
             plugins: plugins(&reader)?,
+            metrics_listen: reader.metrics_listen("metrics.listen")?,
             worker_listen: reader.address("worker.listen")?,
             engine: engine(&reader)?,
             logs: LogsConfig {

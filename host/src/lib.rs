@@ -46,6 +46,7 @@ pub use auth::{Authenticate, MailLinks, SealedTicketCodes, TokenKey, TokenKeys};
 pub use boxoffice_nats::{JetStreamOptions, JetStreamQueue};
 #[cfg(feature = "smtp")]
 pub use mail::{SmtpMailer, SmtpSettings};
+pub use metrics::{Metrics, metrics_router};
 #[cfg(feature = "plugins")]
 pub use plugin_host::{PluginHost, PluginHostSettings};
 pub use routes::{RouterOptions, error_codes, error_page, openapi_json, router};

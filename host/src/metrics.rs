@@ -1,6 +1,6 @@
 //! What a process tells Prometheus: requests by route, and what the engine counted and sees when it is asked.
 //!
-//! Called by the routes and by the worker's own door. Labels are methods, route patterns, statuses, lanes and outcomes:
+//! Called by the routes, which count, and by the listeners that answer `/metrics`: a port apart from the API's. Labels are methods, route patterns, statuses, lanes and outcomes:
 //! their number is that of the program's own words, whatever clients send. No label names a person. Tenants are named
 //! with their plugins alone, the first 100 plugins that a process calls; what it counts of others stands under `other`.
 
@@ -14,10 +14,12 @@ use std::{
 };
 
 use axum::{
+    Router,
     extract::{MatchedPath, Request, State},
     http::{Method, header::CONTENT_TYPE},
     middleware::Next,
     response::{IntoResponse, Response},
+    routing::get,
 };
 use boxoffice_engine::{Caller, Engine, PluginCounters, PluginName, TenantId};
 use prometheus_client::{
@@ -41,8 +43,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 type Labels = Vec<(&'static str, String)>;
 
-/// What one process tells.
-pub(crate) struct Metrics {
+/// What one process tells Prometheus. One for all routers of an engine; [`metrics_router`] answers with it.
+pub struct Metrics {
     registry: Registry,
     requests: Family<Labels, Counter>,
     durations: Family<Labels, Histogram>,
@@ -57,7 +59,8 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Arc<Self> {
+    /// Counts nothing yet.
+    pub fn new() -> Arc<Self> {
         let requests = Family::<Labels, Counter>::default();
         let durations = Family::<Labels, Histogram>::new_with_constructor(|| {
             Histogram::new(REQUEST_BOUNDS_SECONDS)
@@ -151,6 +154,12 @@ impl Metrics {
             }
         }
     }
+}
+
+/// A router with `/metrics` alone, for a listener that only Prometheus reaches: it asks nobody who they are.
+pub fn metrics_router(engine: Engine, metrics: Arc<Metrics>) -> Router {
+    let scrape = async move || metrics.scrape(&engine).await;
+    Router::new().route("/metrics", get(scrape))
 }
 
 /// Counts a request by its route's pattern, never by its path.

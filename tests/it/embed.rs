@@ -222,6 +222,7 @@ async fn the_router_nests_under_a_prefix_with_sign_ins_of_the_platform() {
     let book = |badge: &str| {
         let body = json!({"eventId": event.id.to_string(), "numTickets": 1}).to_string();
         Request::post("/tickets/api/bookings")
+            .header("Host", "tickets.example")
             .header("Badge", badge)
             .header("Content-Type", "application/json")
             .body(Body::from(body))
@@ -236,6 +237,7 @@ async fn the_router_nests_under_a_prefix_with_sign_ins_of_the_platform() {
         (StatusCode::UNAUTHORIZED, &json!("not-authenticated"))
     );
     let show = Request::get(format!("/tickets/api/events/{}", event.id))
+        .header("Host", "tickets.example")
         .body(Body::empty())
         .expect("a request");
     let (status, shown) = send(show).await;

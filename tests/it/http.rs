@@ -122,6 +122,11 @@ async fn answers_with_secrets_are_never_compressed_and_live_ones_neither() {
     let live = api.organizer.client.request(Method::GET, "/api/admin/live");
     let live = send(live.header("Accept-Encoding", "gzip")).await;
     assert_eq!(live.headers()["content-type"], "text/event-stream");
+    assert_eq!(live.headers()["x-accel-buffering"], "no");
+    let kept = live.headers()["cache-control"].to_str().expect("text");
+    for word in ["no-cache", "no-transform"] {
+        assert!(kept.split(", ").any(|one| one == word), "{kept}");
+    }
     assert!(live.headers().get("content-encoding").is_none());
 }
 
@@ -303,6 +308,21 @@ async fn a_client_that_asks_too_often_waits_alone() {
         let answer = from(&door, "/health/live", "192.0.2.2").await;
         answer.expect(200);
         assert_eq!(answer.header("ratelimit"), "");
+    }
+    // Pages, the description, links of mails and paths that are not there are counted: they cost time, too.
+    for path in [
+        "/openapi.json",
+        "/docs",
+        "/errors/not-found",
+        "/verify/nonsense",
+        "/unsubscribe/nonsense",
+        "/nowhere",
+    ] {
+        assert_ne!(from(&door, path, "192.0.2.9").await.status, 429, "{path}");
+    }
+    for path in ["/openapi.json", "/verify/nonsense", "/nowhere", "/admin/queues"] {
+        let refused = from(&door, path, "192.0.2.9").await;
+        refused.problem(429, "too-many-requests");
     }
     // An address is counted whatever it claims to be: without a token, and with a wrong one.
     let liar = door.token("nonsense");

@@ -51,6 +51,42 @@ async fn routes_are_counted_by_pattern_and_alerts_watch_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_tells_at_a_port_apart() {
+    let folder = TempFolder::new("host-metrics");
+    let data = folder.join("data");
+    let config = Config::default()
+        .text("store", "url", &data.display().to_string())
+        .with_key()
+        .quick()
+        .write(&folder, "boxoffice.toml");
+    let host = Program::serve(&config).await;
+    let client = host.client();
+    // Where the API is, there are none.
+    client.get("/metrics").await.problem(404, "not-found");
+    let line = "metrics are answered";
+    let is_told = || async { host.output().contains(line) };
+    wait_until(Patience::WORK, "the place of the metrics", is_told).await;
+    let said = host.output();
+    let place = said.split(line).nth(1).and_then(|rest| rest.split("http://").nth(1));
+    let place: String = place
+        .expect("an address")
+        .chars()
+        .take_while(|letter| letter.is_ascii_digit() || ".:".contains(*letter))
+        .collect();
+    let apart = Client::new(format!("http://{place}"));
+    let text = metrics(&apart).await;
+    assert!(text.contains("route=\"none\",status=\"404\"} 1"), "{text}");
+    // And nothing else.
+    assert_eq!(apart.get("/api/events").await.status, 404);
+    host.stop().await;
+
+    // `dev` is for one machine, where one port is simpler.
+    let dev = Program::dev(&folder.join("dev")).await;
+    metrics(&dev.client()).await;
+    dev.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_tells_at_its_own_door() {
     let server = SurrealServer::start().await;
     let folder = TempFolder::new("worker-metrics");

@@ -32,6 +32,7 @@ impl Hosted {
                 throttle_logins: false,
                 client_requests_per_minute: None,
                 tenant_requests_per_minute: None,
+                open_metrics: true,
                 ..RouterOptions::default()
             },
         )

@@ -70,6 +70,10 @@ impl Program {
             .arg(path)
             .args(["--listen", "127.0.0.1:0"])
             .envs(variables.iter().copied());
+        if subcommand == ["dev"] {
+            // It shows them where it listens.
+            command.env_remove("BOXOFFICE_METRICS__LISTEN");
+        }
         let subcommand = subcommand.join(" ");
         let mut process = Process::spawn(&format!("boxoffice {subcommand}"), command);
         let address = process
@@ -221,5 +225,7 @@ fn boxoffice() -> Command {
     {
         command.env_remove(name);
     }
+    // Many hosts run beside each other.
+    command.env("BOXOFFICE_METRICS__LISTEN", "127.0.0.1:0");
     command
 }

@@ -48,10 +48,12 @@ impl Bookings {
         let customer = caller.acting_user()?;
         let tenant = caller.tenant()?;
         command.validate()?;
+        let event = command.event;
         let request = requested(customer, command, Door::Book);
-        match self.pass_gate(tenant, request).await? {
-            Placement::Booked(booking) => Ok(booking),
-            other => Err(Error::internal(format!("a booking ended as {other:?}"))),
+        match self.pass_gate(tenant, request).await {
+            Ok(Placement::Booked(booking)) => Ok(booking),
+            Ok(other) => Err(Error::internal(format!("a booking ended as {other:?}"))),
+            Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
         }
     }
 
@@ -103,14 +105,7 @@ impl Bookings {
     ) -> Result<Page<Booking>> {
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
-        let none = || Error::not_found("event", event);
-        let found = self
-            .0
-            .modules
-            .events
-            .find(tenant, event)
-            .await?
-            .ok_or_else(none)?;
+        let found = self.0.visible_event(caller, event).await?;
         caller.require_manager_or_staff(found.organizer)?;
         let list = self
             .0

@@ -12,7 +12,7 @@ use crate::{
     modules::{Admission, read_with_event},
     types::{
         BookingId, Caller, CheckIn, Event, EventId, Label, ListedCheckIn, Page, PageRequest, Role,
-        Ticket, TicketId, UserId,
+        Ticket, TicketId, UserId, known_zone,
     },
 };
 
@@ -66,6 +66,18 @@ impl CheckIns {
             // Sealed by one of our keys, and of a booking that is not here: another installation's with the same keys.
             Admission::Unknown => Err(no_code()),
         }
+    }
+
+    /// Shows the check-in of a ticket, to the event's organizer, the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found`, also if nobody came in with this ticket, or it was taken back; `forbidden`.
+    pub async fn show(&self, caller: &Caller, ticket: TicketId) -> Result<ListedCheckIn> {
+        self.at_the_door_of(caller, ticket.booking.event()).await?;
+        let check_ins = &self.0.modules.check_ins;
+        let check_in = check_ins.show(caller.tenant()?, ticket).await?;
+        let check_in = check_in.ok_or_else(|| Error::not_found("check-in", ticket))?;
+        self.named_one(caller, check_in).await
     }
 
     /// Takes a check-in back, so that the ticket admits somebody again; answers the ticket as it is then. For the event's
@@ -143,8 +155,7 @@ impl CheckIns {
     /// The event, for those who stand at its door.
     async fn at_the_door_of(&self, caller: &Caller, event: EventId) -> Result<Event> {
         caller.require_signed_in()?;
-        let found = self.0.modules.events.find(caller.tenant()?, event).await?;
-        let found = found.ok_or_else(|| Error::not_found("event", event))?;
+        let found = self.0.visible_event(caller, event).await?;
         caller.require_manager_or_staff(found.organizer)?;
         Ok(found)
     }
@@ -186,10 +197,10 @@ fn no_code() -> Error {
 /// Says when, in the event's zone, and by whom somebody was let in before.
 fn in_before(event: &Event, before: &ListedCheckIn) -> Error {
     let zone = event.details.time_zone.as_str();
-    let (zone, time_zone) = match TimeZone::get(zone) {
-        Ok(time_zone) => (zone, time_zone),
+    let (zone, time_zone) = match known_zone(zone) {
+        Some(time_zone) => (zone, time_zone),
         // Zones are checked when they enter; one that has gone since still leaves a time.
-        Err(_) => ("UTC", TimeZone::UTC),
+        None => ("UTC", TimeZone::UTC),
     };
     let at = before.check_in.at.to_zoned(time_zone);
     let at = at.strftime("%Y-%m-%d %H:%M:%S");

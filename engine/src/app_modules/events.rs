@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result,
     engine::Inner,
     types::{
         Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, Page,
@@ -41,10 +41,18 @@ impl Events {
     /// # Errors
     /// `not-found`.
     pub async fn show(&self, caller: &Caller, event: EventId) -> Result<Event> {
-        let found = self.0.modules.events.find(caller.tenant()?, event).await?;
-        found
-            .filter(|found| sees(caller, found.status, found.organizer))
-            .ok_or_else(|| Error::not_found("event", event))
+        self.0.visible_event(caller, event).await
+    }
+
+    /// Shows an event to those who may change it: what a change is judged against before it is made.
+    ///
+    /// # Errors
+    /// `not-found`, also for a draft that the caller may not see; `forbidden`.
+    pub async fn show_to_manager(&self, caller: &Caller, event: EventId) -> Result<Event> {
+        caller.require_signed_in()?;
+        let found = self.show(caller, event).await?;
+        caller.require_manager(found.organizer)?;
+        Ok(found)
     }
 
     /// Lists those of the events that the caller may see which a filter lets through.
@@ -115,9 +123,34 @@ impl Events {
 
     /// Refuses callers who may not change this event; what they may not even see is not there.
     async fn require_manages(&self, caller: &Caller, event: EventId) -> Result<()> {
-        caller.require_signed_in()?;
-        let found = self.show(caller, event).await?;
-        caller.require_manager(found.organizer)
+        self.show_to_manager(caller, event).await.map(|_| ())
+    }
+}
+
+impl Inner {
+    /// An event that the caller may see. To everybody else a draft does not exist.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub(super) async fn visible_event(&self, caller: &Caller, event: EventId) -> Result<Event> {
+        let found = self.modules.events.find(caller.tenant()?, event).await?;
+        found
+            .filter(|found| sees(caller, found.status, found.organizer))
+            .ok_or_else(|| Error::not_found("event", event))
+    }
+
+    /// A refusal as this caller may read it: that there is a draft, and what is not in it, is only for those who see drafts.
+    pub(super) async fn hide_draft(&self, caller: &Caller, event: EventId, refusal: Error) -> Error {
+        if !matches!(
+            refusal.code(),
+            ErrorCode::EventNotPublished | ErrorCode::NotFound
+        ) {
+            return refusal;
+        }
+        match self.visible_event(caller, event).await {
+            Ok(_) => refusal,
+            Err(hidden) => hidden,
+        }
     }
 }
 

@@ -38,15 +38,8 @@ impl Notifications {
         caller.require_signed_in()?;
         let modules = &self.0.modules;
         let tenant = modules.tenants.get(caller.tenant()?).await?;
-        let none = || Error::not_found("event", command.event);
-        let event = modules.events.find(&tenant.id, command.event).await?;
-        let event = event.ok_or_else(none)?;
-        let manages = caller.require_manager(event.organizer);
-        match (event.status, manages) {
-            // What somebody may not even see is not there.
-            (EventStatus::Draft, Err(_)) => return Err(none()),
-            (_, manages) => manages?,
-        }
+        let event = self.0.visible_event(caller, command.event).await?;
+        caller.require_manager(event.organizer)?;
         command.validate()?;
         match event.status {
             EventStatus::Published => {}
@@ -138,11 +131,10 @@ impl Notifications {
     ) -> Result<Page<NotificationHead>> {
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
-        let modules = &self.0.modules;
-        let found = modules.events.find(tenant, event).await?;
-        let found = found.ok_or_else(|| Error::not_found("event", event))?;
+        let found = self.0.visible_event(caller, event).await?;
         caller.require_manager_or_staff(found.organizer)?;
-        modules.notifications.list(tenant, Some(event), &page).await
+        let notifications = &self.0.modules.notifications;
+        notifications.list(tenant, Some(event), &page).await
     }
 
     /// Lists what a booking's customer was mailed about it and about its event, newest first, for the customer, those who

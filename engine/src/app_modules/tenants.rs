@@ -12,6 +12,8 @@ use crate::{
     },
 };
 
+const OWNERS_ONLY: &str = "Only an owner of this tenant may change its settings.";
+
 /// Use cases around tenants.
 #[derive(Clone)]
 pub struct Tenants(pub(crate) Arc<Inner>);
@@ -63,15 +65,21 @@ impl Tenants {
         self.0.modules.tenants.get(caller.tenant()?).await
     }
 
+    /// Shows a tenant with its settings to those who may change them: what a change is judged against before it is made.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn settings_to_change(&self, caller: &Caller) -> Result<Tenant> {
+        caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
+        self.0.modules.tenants.get(caller.tenant()?).await
+    }
+
     /// Replaces what an owner may say about their tenant.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `field-invalid`, `version-mismatch`, `conflict-try-again`.
     pub async fn update(&self, caller: &Caller, command: UpdateTenant) -> Result<Tenant> {
-        caller.require_any(
-            &[Role::Owner],
-            "Only an owner of this tenant may change its settings.",
-        )?;
+        caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
         command.validate(self.0.surroundings.settings.announcements_per_day_max)?;
         self.0
             .modules

@@ -9,7 +9,7 @@ use crate::{
     engine::Inner,
     types::{
         Caller, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest, Register, Role,
-        Tenant, User, UserRole,
+        Tenant, User, UserId, UserRole,
     },
 };
 
@@ -108,6 +108,16 @@ impl Users {
             .find(caller.tenant()?, user)
             .await?
             .ok_or_else(|| Error::not_found("user", user))
+    }
+
+    /// Shows a user of the tenant, to its owners and operators.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn show(&self, caller: &Caller, user: UserId) -> Result<User> {
+        caller.require_any(&[Role::Owner], "Only an owner of this tenant may see its users.")?;
+        let found = self.0.modules.users.find(caller.tenant()?, user).await?;
+        found.ok_or_else(|| Error::not_found("user", user))
     }
 
     /// Makes a user with any role, by an owner or trusted code.

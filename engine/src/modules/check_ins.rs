@@ -101,6 +101,11 @@ impl CheckInsModule {
         Err(StepError::Conflict.into())
     }
 
+    /// Finds the check-in of a ticket.
+    pub(crate) async fn show(&self, tenant: &TenantId, id: TicketId) -> Result<Option<CheckIn>> {
+        self.repository.find(tenant, id).await
+    }
+
     /// Takes a check-in back; none if nobody came in with this ticket.
     pub(crate) async fn undo(
         &self,

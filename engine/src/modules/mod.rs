@@ -47,7 +47,7 @@ pub use backups::Backup;
 pub(crate) use backups::{BackupsModule, check as check_backup, restore};
 pub(crate) use bookings::{
     BeforeCancelling, BookingsModule, CancelDecision, Door, Placement, PolicyDecision,
-    RequestedBooking, RequestedCancellation, read_with_event,
+    RequestedBooking, RequestedCancellation, not_published, read_with_event,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
 pub(crate) use dispatch::{DispatchModule, Steering, Wanted, events_of, group_reasons};

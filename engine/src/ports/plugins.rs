@@ -14,7 +14,7 @@ use super::{
     BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,
     Rendered,
 };
-use crate::types::{PluginFacts, PluginHash, PluginLimits, TenantId};
+use crate::types::{PluginFacts, PluginHash, PluginLimits, TenantId, known_zone};
 
 /// Runs plugins. Without one an engine has native policies and the built-in words only, and refuses bookings of
 /// tenants who have plugins active.
@@ -363,7 +363,7 @@ impl From<&LineView> for RequestLine {
 impl RequestMoment {
     /// Writes a moment in UTC and in a zone; one that is not known is taken for UTC.
     pub fn at(moment: Timestamp, zone: &str) -> Self {
-        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+        let zone = known_zone(zone).unwrap_or(TimeZone::UTC);
         Self {
             utc: moment.to_string(),
             local: moment

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     CancellationTerms, EventId, EventReminder, Label, NotificationSummary, Prose, Reminder,
-    TicketTypeId, UserId, is_same_text,
+    TicketTypeId, UserId, is_same_text, require_year, time_zone,
 };
 use crate::{Error, Result};
 
@@ -163,18 +163,10 @@ pub struct EventDetails {
 
 impl EventDetails {
     pub(crate) fn validate(&self) -> Result<()> {
-        jiff::tz::TimeZone::get(&self.time_zone).map_err(|_| {
-            Error::field(
-                "timeZone",
-                "A time zone is an IANA name such as Europe/Berlin or UTC.",
-            )
-        })?;
-        let years = i64::from(self.starts_at.to_zoned(jiff::tz::TimeZone::UTC).year());
-        if !(1970..=9000).contains(&years) {
-            return Err(Error::field(
-                "startsAt",
-                "An event begins between the years 1970 and 9000.",
-            ));
+        time_zone(&self.time_zone)?;
+        require_year("startsAt", self.starts_at)?;
+        if let Some(ends_at) = self.ends_at {
+            require_year("endsAt", ends_at)?;
         }
         match self.ends_at {
             Some(ends_at) if ends_at <= self.starts_at => {
@@ -309,6 +301,14 @@ impl NewTicketType {
                 at("maxPerBooking"),
                 "One booking has at most 10,000 tickets.",
             ));
+        }
+        for (name, moment) in [
+            ("salesOpenAt", self.sales_open_at),
+            ("salesCloseAt", self.sales_close_at),
+        ] {
+            if let Some(moment) = moment {
+                require_year(at(name), moment)?;
+            }
         }
         match (self.sales_open_at, self.sales_close_at) {
             (Some(open), Some(close)) if close <= open => Err(Error::field(

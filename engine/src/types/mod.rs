@@ -19,6 +19,7 @@ mod stored;
 mod subscriptions;
 mod tenants;
 mod text;
+mod times;
 mod traces;
 mod users;
 mod verification;
@@ -61,6 +62,7 @@ pub use subscriptions::{Suppression, SuppressionSource};
 pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};
 pub(crate) use text::is_same_text;
 pub use text::{EmailAddress, Label, LineFault, Prose, Reason, check_line};
+pub use times::time_zone;
 pub use traces::TraceParent;
 pub use users::{
     AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,
@@ -75,6 +77,7 @@ pub(crate) use stored::{
     Owed, OwedPart, RequestKey, RequestRoute, SessionRecord, StoredEvent, StoredNotification,
     TypeChange,
 };
+pub(crate) use times::{known_zone, require_year};
 pub(crate) use users::Asked;
 pub use verification::EventVerdict;
 pub use waitlist::{JoinWaitlist, WaitlistEntry, WaitlistPass, WaitlistPlace, WaitlistSkip};

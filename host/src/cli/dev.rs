@@ -55,6 +55,9 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
     }
     flags
         .presets
+        .push(("metrics.listen", Value::from("with-api")));
+    flags
+        .presets
         .push(("worker.update_merge_seconds", Value::from(0)));
     let mut config = Config::load(&flags)?;
     let Some(folder) = config.data_folder().cloned() else {

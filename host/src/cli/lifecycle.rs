@@ -5,24 +5,21 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use axum::{Router, extract::ConnectInfo, http::Request};
+use axum::Router;
 use boxoffice_engine::{Engine, WorkerHandle};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::Semaphore,
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::Service as _;
+
+use super::connection;
 
 /// Connections at the same time; the next ones wait in the kernel's queue. Well above what one process answers, below
 /// what its memory holds. The limit of open files (`ulimit -n`) should be higher.
 const CONNECTIONS_MAX: usize = 8_192;
-/// How long a client may take to send the head of a request, or to send the next one.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests in flight may take once the program stops.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the worker may take to finish or hand back what it holds. Together with the above and below well below the
@@ -76,13 +73,17 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Listens; connections wait until they are served.
-    pub(super) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+    /// Listens where `option` says; connections wait until they are served.
+    pub(super) async fn open(address: SocketAddr, option: &str) -> anyhow::Result<Self> {
+        let flag = match option {
+            "metrics.listen" => "",
+            _ => " or --listen 127.0.0.1:PORT",
+        };
         let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => anyhow::anyhow!(
-                "{address} is taken by another program; choose another one: --listen 127.0.0.1:PORT (0 takes a free port)"
+                "{address} is taken by another program; choose another one: {option} = \"127.0.0.1:PORT\"{flag} (0 takes a free port)"
             ),
-            _ => anyhow::anyhow!("cannot listen at {address} (--listen): {error}"),
+            _ => anyhow::anyhow!("cannot listen at {address} ({option}{flag}): {error}"),
         })?;
         let mut reached = listener
             .local_addr()
@@ -120,7 +121,7 @@ impl Door {
                 Ok((stream, peer)) => {
                     let (app, stop) = (app.clone(), stop.clone());
                     open.spawn(async move {
-                        answer(stream, peer, app, stop).await;
+                        connection::answer(stream, peer, app, stop).await;
                         drop(place);
                     });
                 }
@@ -140,31 +141,6 @@ impl Door {
             tracing::warn!("requests still in flight were cut off");
         }
         Ok(())
-    }
-}
-
-/// Answers the requests of one connection, one after another.
-async fn answer(stream: TcpStream, peer: SocketAddr, app: Router, stop: CancellationToken) {
-    // Answers are small: waiting to fill a packet only makes them late.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        app.clone().call(request)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
     }
 }
 

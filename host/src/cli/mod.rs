@@ -5,12 +5,14 @@
 
 mod accounts;
 mod backup;
+mod connection;
 mod demo;
 mod dev;
 mod lifecycle;
 #[cfg(feature = "plugins")]
 mod plugin;
 mod remote;
+mod request_body;
 mod serve;
 mod store;
 mod verify;

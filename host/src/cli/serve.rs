@@ -14,8 +14,8 @@ use super::{
 use crate::{
     RouterOptions,
     assembly::{self, Mails},
-    config::Config,
-    router,
+    config::{Config, MetricsListen},
+    metrics_router, router,
     telemetry::{self, Telemetry},
 };
 
@@ -75,7 +75,11 @@ pub(super) async fn run(
         ..options
     };
     // First, so that a taken port is said before anything is written.
-    let door = Door::open(config.listen).await?;
+    let door = Door::open(config.listen, "listen").await?;
+    let metrics_door = match config.metrics_listen {
+        MetricsListen::At(address) => Some(Door::open(address, "metrics.listen").await?),
+        MetricsListen::WithApi | MetricsListen::Nowhere => None,
+    };
     let opened = store::open(config, mails, command, Some(&door.url), Some(telemetry)).await?;
     let said = prepare(&opened.engine, &door.url).await?;
     let worker = match mails {
@@ -84,9 +88,17 @@ pub(super) async fn run(
     };
     print(&format!("listening on {}{said}", door.url))?;
 
-    let served = door
-        .serve(router(opened.engine.clone(), options), &shutdown)
-        .await;
+    let metrics = options.metrics.clone();
+    let api = door.serve(router(opened.engine.clone(), options), &shutdown);
+    let served = match metrics_door {
+        None => api.await,
+        Some(metrics_door) => {
+            tracing::info!(url = metrics_door.url, "metrics are answered");
+            let app = metrics_router(opened.engine.clone(), metrics);
+            let (served, told) = tokio::join!(api, metrics_door.serve(app, &shutdown));
+            served.and(told)
+        }
+    };
     lifecycle::drain(worker).await;
     lifecycle::close(opened.engine).await;
     drop(opened.note);

@@ -15,7 +15,7 @@ use figment::{
     value::{Dict, Value},
 };
 
-use super::layers;
+use super::{MetricsListen, layers};
 use crate::routes::cors::is_origin;
 
 /// An option that is unknown or has a value that is not allowed.
@@ -179,6 +179,16 @@ impl Reader {
     pub(super) fn address(&self, key: &str) -> Result<SocketAddr, ConfigError> {
         self.checked(key, "ADDRESS:PORT such as 127.0.0.1:8080", |text| {
             text.parse().ok()
+        })
+    }
+
+    /// Where `/metrics` is answered.
+    pub(super) fn metrics_listen(&self, key: &str) -> Result<MetricsListen, ConfigError> {
+        let allowed = "ADDRESS:PORT such as 127.0.0.1:9464, \"with-api\" (open to whoever reaches the API), or \"\"";
+        self.checked(key, allowed, |text| match text {
+            "" => Some(MetricsListen::Nowhere),
+            "with-api" => Some(MetricsListen::WithApi),
+            address => address.parse().ok().map(MetricsListen::At),
         })
     }
 

@@ -29,6 +29,8 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// How many requests are left, and what is allowed (draft-ietf-httpapi-ratelimit-headers-11).
 pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// Tells nginx, and proxies that follow it, to pass an answer on as it comes.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Longest request id taken over from a client; UUIDs and trace ids fit.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
@@ -177,9 +179,18 @@ fn complete_headers(headers: &mut HeaderMap, id: &RequestId) {
         .or_insert(HeaderValue::from_static(
             "default-src 'none'; frame-ancestors 'none'",
         ));
+    if headers.get(CONTENT_TYPE).is_some_and(is_live) {
+        // A proxy that collects, compresses or keeps a live stream shows it late or never.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, no-transform"));
+        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    }
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
+}
+
+fn is_live(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"text/event-stream")
 }
 
 /// The method, if it is one of HTTP's own: others are text of the client's choice.

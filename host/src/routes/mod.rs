@@ -10,6 +10,7 @@ pub(crate) mod cors;
 mod dev_mails;
 mod extract;
 mod html;
+mod incoming;
 mod openapi;
 mod pages;
 mod unsubscribe;
@@ -22,7 +23,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRef, Request},
     http::HeaderValue,
     middleware::{from_fn, from_fn_with_state},
-    routing::{get, post, put},
+    routing::{any, get, post, put},
 };
 use boxoffice_engine::{Engine, Error, ErrorCode};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,7 @@ use controllers::{
 use dev_mails::MailsFolder;
 use extract::Door;
 
+pub(crate) use incoming::Misframed;
 pub use openapi::openapi_json;
 pub use pages::{error_codes, error_page};
 
@@ -76,6 +78,10 @@ pub struct RouterOptions {
     pub base_domain: Option<String>,
     /// Shows the mails in this folder under `/dev/mails`, to anybody. Only for development.
     pub mails_folder: Option<PathBuf>,
+    /// Counts requests. Tell it with [`metrics_router`](crate::metrics_router), where only Prometheus reaches it.
+    pub metrics: Arc<Metrics>,
+    /// Whether this router answers `/metrics` too, to anybody.
+    pub open_metrics: bool,
     /// Cancelled when the program is to stop: what is shown live ends then, so that it holds nothing up.
     pub stopping: CancellationToken,
     /// How long a request may take; beyond it `unavailable`, or `outcome-unknown` for one that changes things.
@@ -99,6 +105,8 @@ impl Default for RouterOptions {
             trusted_proxies: Vec::new(),
             base_domain: None,
             mails_folder: None,
+            metrics: Metrics::new(),
+            open_metrics: false,
             stopping: CancellationToken::new(),
             // Longer than any bound inside the engine, shorter than what proxies wait.
             request_timeout: Duration::from_secs(30),
@@ -116,13 +124,16 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
     let metrics = shared.metrics.clone();
     let policies = shared.door.limits.as_ref().map(|limits| limits.policies());
     let cors = cors::layer(&options.cors_origins);
-    let mut app = table(own_tokens, options.mails_folder.is_some())
-        .fallback(async || {
-            Problem::from(Error::new(
-                ErrorCode::NotFound,
-                "There is nothing at this path.",
-            ))
-        })
+    let parts = Parts {
+        own_tokens,
+        mails: options.mails_folder.is_some(),
+        metrics: options.open_metrics,
+    };
+    // Whoever tries paths that are not there is counted like everybody else.
+    let nothing = any(async || nothing_here())
+        .layer(from_fn_with_state(shared.door.clone(), extract::count_address));
+    let mut app = table(parts, &shared.door)
+        .fallback_service(nothing)
         .method_not_allowed_fallback(async || {
             Problem::host(
                 &METHOD_NOT_ALLOWED,
@@ -136,7 +147,8 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
             options.request_timeout,
             answers::within_time,
         ))
-        .layer(CatchPanicLayer::custom(answers::panicked));
+        .layer(CatchPanicLayer::custom(answers::panicked))
+        .layer(from_fn(incoming::check));
     if let Some(policies) = policies {
         app = app.layer(from_fn_with_state(policies, answers::tell_limits));
     }
@@ -156,8 +168,25 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
         .layer(compression::layer())
 }
 
+fn nothing_here() -> Problem {
+    Error::new(ErrorCode::NotFound, "There is nothing at this path.").into()
+}
+
+/// Which parts of the table a router has that not every router has.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    /// What signs in with tokens of ours.
+    own_tokens: bool,
+    /// The mails of a developer's machine.
+    mails: bool,
+    /// `/metrics`.
+    metrics: bool,
+}
+
 /// Every URL there is.
-fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
+fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
+    let own_tokens = parts.own_tokens;
+    let counted = from_fn_with_state(door.clone(), extract::count_address);
     let lists = Router::new() // These take ?cursor=…&limit=…, and say so themselves.
         .route("/api/events", get(events::list))
         .route("/api/events/{id}/bookings", get(bookings::list_of_event))
@@ -227,6 +256,7 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/api/events/{id}/check-ins", post(check_ins::create))
         .route("/api/events/{id}/check-ins.csv", get(check_ins::export))
         .route("/api/events/{id}/check-ins/undo", post(check_ins::undo))
+        .route("/api/check-ins/{id}", get(check_ins::show))
         .route("/api/bookings", post(bookings::create))
         .route("/api/bookings/{id}", get(bookings::show))
         .route("/api/bookings/{id}/cancel", post(bookings::cancel))
@@ -251,6 +281,8 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/api/plugins/versions/{id}/dry-run", post(plugins::dry_run))
         .route("/api/plugins/versions/{id}/replay", post(plugins::replay))
         .route("/api/operator/tenants", post(operators::create_tenant))
+        .route("/api/operator/tenants/{tenant}", get(operators::show_tenant))
+        .route("/api/users/{id}", get(operators::show_user))
         .route(
             "/api/operator/tenants/{tenant}/sender",
             put(operators::set_sender),
@@ -309,7 +341,8 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/admin/queues/queues.js", get(pages::queues_script))
         .route("/admin/queues/views.js", get(pages::queues_views))
         .route("/admin/queues/page.js", get(pages::queues_page))
-        .route("/admin/queues/queues.css", get(pages::queues_style));
+        .route("/admin/queues/queues.css", get(pages::queues_style))
+        .route_layer(counted.clone());
 
     let desk = Router::new() // The dashboard signs in with cookies of ours.
         .route(
@@ -327,10 +360,13 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/api/operator/login", post(operators::login))
         .route_layer(from_fn(compression::keep_plain));
 
-    let pages = Router::new()
+    let checks = Router::new() // For those who must always be answered: never counted.
         .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(pages::metrics))
+        .route("/health/ready", get(health::ready));
+
+    let metrics = Router::new().route("/metrics", get(pages::metrics));
+
+    let pages = Router::new()
         .route(
             "/openapi.json",
             get(async move |request: Request| pages::openapi(own_tokens, &request)),
@@ -338,7 +374,8 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route("/docs", get(pages::docs))
         .route("/docs/docs.js", get(pages::docs_script))
         .route("/docs/pages.css", get(pages::style))
-        .route("/errors/{code}", get(pages::error));
+        .route("/errors/{code}", get(pages::error))
+        .route_layer(counted.clone());
 
     let links = Router::new() // For whoever holds a link of a mail; nobody signs in here.
         .route(
@@ -350,7 +387,8 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
             post(unsubscribe::subscribe_again),
         )
         .route("/verify/{token}", get(verify::show).post(verify::confirm))
-        .route_layer(from_fn(compression::keep_plain));
+        .route_layer(from_fn(compression::keep_plain))
+        .route_layer(counted);
 
     let mails = Router::new() // Only in development.
         .route("/dev/mails", get(dev_mails::list_page))
@@ -366,10 +404,14 @@ fn table(own_tokens: bool, dev: bool) -> Router<Shared> {
         .route_layer(from_fn(extract::refuse_query))
         .merge(lists)
         .merge(admin_lists)
+        .merge(checks)
         .merge(pages)
         .merge(links);
-    if dev {
+    if parts.mails {
         all = all.merge(mails);
+    }
+    if parts.metrics {
+        all = all.merge(metrics);
     }
     all
 }
@@ -408,7 +450,7 @@ impl Shared {
         let mails = MailsFolder::new(options.mails_folder.clone().unwrap_or_default());
         Self {
             live: Live::new(engine.clone(), options.stopping.clone()),
-            metrics: Metrics::new(),
+            metrics: options.metrics.clone(),
             engine,
             door: Arc::new(door),
             sign_in: Arc::new(sign_in),
@@ -464,11 +506,18 @@ impl FromRef<Shared> for MailsFolder {
 mod tests {
     use super::*;
 
-    #[test]
-    fn no_two_routes_collide() {
+    #[tokio::test]
+    async fn no_two_routes_collide() {
+        let engine = Engine::builder().build().await.unwrap();
+        let shared = Shared::new(engine, &RouterOptions::default());
         // axum panics when they do.
         for (own_tokens, dev) in [(true, true), (true, false), (false, false)] {
-            let _ = table(own_tokens, dev);
+            let parts = Parts {
+                own_tokens,
+                mails: dev,
+                metrics: dev,
+            };
+            let _ = table(parts, &shared.door);
         }
     }
 }

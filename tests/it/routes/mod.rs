@@ -210,6 +210,7 @@ async fn ids_that_nobody_has_are_not_found() {
     for row in rows().filter(|row| row.thing != Thing::None) {
         let of_no_one: &[&str] = match row.thing {
             // Well-formed, and of nobody.
+            Thing::Ticket => &["AZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ.1"],
             Thing::Booking | Thing::Hold | Thing::OtherHold => {
                 &["AZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ"]
             }
@@ -257,5 +258,10 @@ async fn rightful_requests_pass() {
             "every answer carries a request id: {}",
             row.named(&answer)
         );
+        // What was made stands where the answer says.
+        if answer.status == 201 {
+            let location = answer.header("location");
+            assert!(!location.is_empty(), "{}", row.named(&answer));
+        }
     }
 }

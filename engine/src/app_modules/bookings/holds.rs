@@ -28,10 +28,12 @@ impl Holds {
         let tenant = caller.tenant()?;
         let command = BookTickets::from(command);
         command.validate()?;
+        let event = command.event;
         let request = requested(customer, command, Door::Hold);
-        match Bookings(self.0.clone()).pass_gate(tenant, request).await? {
-            Placement::Held(hold) => Ok(hold),
-            other => Err(Error::internal(format!("a hold ended as {other:?}"))),
+        match Bookings(self.0.clone()).pass_gate(tenant, request).await {
+            Ok(Placement::Held(hold)) => Ok(hold),
+            Ok(other) => Err(Error::internal(format!("a hold ended as {other:?}"))),
+            Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
         }
     }
 

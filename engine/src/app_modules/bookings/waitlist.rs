@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, Result,
+    Result,
     engine::Inner,
     types::{
         Caller, EventId, JoinWaitlist, Page, PageRequest, WaitlistEntry, WaitlistPass,
@@ -29,9 +29,11 @@ impl Waitlist {
         let customer = caller.acting_user()?;
         command.validate()?;
         let bookings = &self.0.modules.bookings;
-        bookings
-            .join_waitlist(caller.tenant()?, customer, &command)
-            .await
+        let joined = bookings.join_waitlist(caller.tenant()?, customer, &command);
+        match joined.await {
+            Ok(place) => Ok(place),
+            Err(refusal) => Err(self.0.hide_draft(caller, command.event, refusal).await),
+        }
     }
 
     /// Takes the acting user off an event's waiting list. An offer that they have is theirs until they release it.
@@ -41,9 +43,11 @@ impl Waitlist {
     pub async fn leave(&self, caller: &Caller, event: EventId) -> Result<()> {
         let customer = caller.acting_user()?;
         let bookings = &self.0.modules.bookings;
-        bookings
-            .leave_waitlist(caller.tenant()?, event, customer)
-            .await
+        let left = bookings.leave_waitlist(caller.tenant()?, event, customer);
+        match left.await {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
+        }
     }
 
     /// Where the acting user stands, or what they were offered.
@@ -53,9 +57,11 @@ impl Waitlist {
     pub async fn place(&self, caller: &Caller, event: EventId) -> Result<WaitlistPlace> {
         let customer = caller.acting_user()?;
         let bookings = &self.0.modules.bookings;
-        bookings
-            .place_on_waitlist(caller.tenant()?, event, customer)
-            .await
+        let place = bookings.place_on_waitlist(caller.tenant()?, event, customer);
+        match place.await {
+            Ok(place) => Ok(place),
+            Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
+        }
     }
 
     /// Lists who waits, in their order, for the event's organizer, the tenant's owner and staff.
@@ -93,8 +99,7 @@ impl Waitlist {
 
     async fn require_manager_or_staff(&self, caller: &Caller, event: EventId) -> Result<()> {
         caller.require_signed_in()?;
-        let found = self.0.modules.events.find(caller.tenant()?, event).await?;
-        let found = found.ok_or_else(|| Error::not_found("event", event))?;
+        let found = self.0.visible_event(caller, event).await?;
         caller.require_manager_or_staff(found.organizer)
     }
 }

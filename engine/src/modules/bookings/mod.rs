@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 pub(crate) use cancelling::{BeforeCancelling, RequestedCancellation, read_with_event};
 pub(super) use counters::held;
 use holds::ExpiryFloor;
+pub(crate) use placing::not_published;
 pub(super) use placing::{Wanted, mails_about, order};
 use sights::{Sight, Sights};
 

@@ -382,14 +382,19 @@ fn price_changed(total_minor: u64, currency: &str) -> Error {
     )
 }
 
+/// That a draft cannot be booked.
+pub(crate) fn not_published() -> Error {
+    Error::new(
+        ErrorCode::EventNotPublished,
+        "This event is not on sale yet.",
+    )
+}
+
 /// Refuses unless the event can be booked.
 fn on_sale(inventory: &Inventory) -> Result<()> {
     match inventory.status {
         EventStatus::Published => Ok(()),
-        EventStatus::Draft => Err(Error::new(
-            ErrorCode::EventNotPublished,
-            "This event is not on sale yet.",
-        )),
+        EventStatus::Draft => Err(not_published()),
         EventStatus::Cancelled => Err(Error::new(
             ErrorCode::EventCancelled,
             "This event was called off.",

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     ATTEMPTS_MAX, Rules,
-    placing::{Wanted, order},
+    placing::{Wanted, not_published, order},
 };
 use crate::{
     Error, ErrorCode, Result,
@@ -34,6 +34,10 @@ impl Rules {
     ) -> Result<WaitlistPlace> {
         let event = command.event;
         self.change_waitlist(tenant, event, customer, |sight, inventory, now| {
+            // Before anything is said of a draft's ticket types.
+            if inventory.status == EventStatus::Draft {
+                return Err(not_published());
+            }
             let lines = named(&command.lines, inventory)?;
             if let Some(entry) = &sight.entry {
                 return match entry.lines == lines {

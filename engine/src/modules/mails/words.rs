@@ -15,7 +15,7 @@ use crate::{
     ports::{RenderFailure, Rendered, Templates},
     types::{
         Booking, BookingLine, BookingStatus, CancelCause, Cancellation, Event, EventDetails, Label,
-        NotificationKind,
+        NotificationKind, known_zone,
     },
 };
 
@@ -366,10 +366,10 @@ fn changes(before: &EventDetails, after: &EventDetails) -> Vec<Value> {
 ///
 /// In the hour that a clock goes through twice, the offset says which one is meant.
 fn local(moment: Timestamp, zone: &str) -> String {
-    let (zone, time_zone) = match TimeZone::get(zone) {
-        Ok(time_zone) => (zone, time_zone),
+    let (zone, time_zone) = match known_zone(zone) {
+        Some(time_zone) => (zone, time_zone),
         // Zones are checked when they enter; one that has gone since is no reason to send no mail.
-        Err(_) => ("UTC", TimeZone::UTC),
+        None => ("UTC", TimeZone::UTC),
     };
     let zoned = moment.to_zoned(time_zone.clone());
     let twice = time_zone

@@ -2,7 +2,7 @@
 
 use std::{hash::Hash, net::IpAddr, sync::Arc};
 
-use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
+use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{
     Caller, EmailAddress, Engine, ErrorCode, Label, Login, Register, Result, Session, User,
     UserRole,
@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Answer;
+use super::{Answer, created};
 use crate::{
     auth::{ACCESS_TOKEN_LIFE, LoginThrottle, RefreshToken, TokenKeys, not_authenticated},
-    routes::extract::{AsCaller, ClientAddress, Json, NamedTenant, Visitor},
+    routes::extract::{AsCaller, ClientAddress, Json, NamedTenant, Prefix, Visitor},
 };
 
 /// What signing in needs: the keys of its tokens, and a count of tries.
@@ -140,15 +140,16 @@ impl From<User> for UserResponse {
 
 /// Signs somebody up, and in
 #[utoipa::path(post, path = "/api/auth/register", tag = "auth", request_body = RegisterRequest, security(()),
-    responses((status = 201, body = TokensResponse)),
+    responses((status = 201, body = TokensResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!(["forbidden", "not-found", "email-taken", "too-many-requests"]))))]
 pub(in crate::routes) async fn register(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
     Visitor(caller): Visitor,
     ClientAddress(address): ClientAddress,
+    Prefix(prefix): Prefix,
     Json(request): Json<RegisterRequest>,
-) -> Answer<(StatusCode, JsonAnswer<TokensResponse>)> {
+) -> Answer<Response> {
     let command = Register {
         email: EmailAddress::parse("email", &request.email)?,
         name: Label::parse("name", &request.name)?,
@@ -161,7 +162,8 @@ pub(in crate::routes) async fn register(
     sign_in.count_try((Some(caller.tenant()?), command.email.as_str()), address)?;
     let user = engine.users().register(&caller, command).await?;
     let session = engine.sessions().open(&signed_in(&user)).await?;
-    Ok((StatusCode::CREATED, JsonAnswer(sign_in.tokens(session)?)))
+    let location = format!("{prefix}/api/auth/me");
+    Ok(created(&location, sign_in.tokens(session)?))
 }
 
 /// Signs somebody in

@@ -5,7 +5,7 @@ use axum::{
     body::Body,
     extract::State,
     http::{
-        HeaderValue, StatusCode,
+        HeaderValue,
         header::{CONTENT_DISPOSITION, CONTENT_TYPE},
     },
     response::{IntoResponse as _, Response},
@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Answer, PageResponse, csv};
-use crate::routes::extract::{AsCaller, AtPage, Id, Json, PageParams};
+use super::{Answer, PageResponse, created, csv};
+use crate::routes::extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix};
 
 /// What was shown at the door.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -128,19 +128,38 @@ pub(in crate::routes) async fn tickets(
 /// For the event's organizer, the tenant's owner and staff. Of two who scan one ticket at once, one gets 201.
 #[utoipa::path(post, path = "/api/events/{id}/check-ins", tag = "check-ins", request_body = CheckInRequest,
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 201, body = CheckInResponse)),
+    responses((status = 201, body = CheckInResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
         "forbidden", "not-found", "ticket-code-invalid", "ticket-of-other-event", "ticket-cancelled",
         "already-checked-in", "ticket-codes-off", "conflict-try-again", "outcome-unknown"]))))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
+    Prefix(prefix): Prefix,
     Id(event): Id<EventId>,
     Json(request): Json<CheckInRequest>,
-) -> Answer<(StatusCode, JsonAnswer<CheckInResponse>)> {
+) -> Answer<Response> {
     let check_ins = engine.check_ins();
     let check_in = check_ins.check_in(&caller, event, &request.code).await?;
-    Ok((StatusCode::CREATED, JsonAnswer(check_in.into())))
+    let check_in = CheckInResponse::from(check_in);
+    let location = format!("{prefix}/api/check-ins/{}", check_in.ticket_id);
+    Ok(created(&location, check_in))
+}
+
+/// Shows who came in with a ticket
+///
+/// For the event's organizer, the tenant's owner and staff. There is none before the check-in, and after it was undone.
+#[utoipa::path(get, path = "/api/check-ins/{id}", tag = "check-ins",
+    operation_id = "show_check_in",
+    params(("id" = String, Path, description = "The ticket's id")),
+    responses((status = 200, body = CheckInResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn show(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(ticket): Id<TicketId>,
+) -> Answer<JsonAnswer<CheckInResponse>> {
+    Ok(JsonAnswer(engine.check_ins().show(&caller, ticket).await?.into()))
 }
 
 /// Takes a check-in back, so that the ticket admits somebody again

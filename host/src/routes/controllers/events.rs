@@ -10,13 +10,14 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use boxoffice_engine::{Caller, Engine, EventChange, EventId};
+use boxoffice_engine::{Caller, Engine, EventChange, EventId, EventStatus};
+use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::{Answer, PageResponse, created, with_etag};
 use crate::routes::extract::{
-    AsCaller, AtEventPage, EventParams, ExpectedVersion, Id, Json, MergePatch, OptionalVersion,
-    PageParams, Prefix, read_value,
+    AsCaller, AtEventPage, EventParams, Id, Json, JsonObject, MergePatch, OptionalVersions,
+    PageParams, Prefix, SeenVersions, Versions, read_value,
 };
 pub(in crate::routes) use requests::EventRequest;
 pub(in crate::routes) use responses::{EventChangeResponse, EventResponse};
@@ -39,7 +40,7 @@ const CHANGE_ERRORS: [&str; 8] = [
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes what the extractor reads")]
 struct SeenVersion {
-    /// The ETag of the version that the caller saw.
+    /// The ETag of the version that the caller saw; several, or `*` for whichever there is.
     #[param(rename = "If-Match")]
     if_match: String,
 }
@@ -108,10 +109,14 @@ pub(in crate::routes) async fn replace(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
-    ExpectedVersion(version): ExpectedVersion,
-    Json(request): Json<EventRequest>,
+    SeenVersions(seen): SeenVersions,
+    JsonObject(body): JsonObject,
 ) -> Answer<Response> {
-    update(&engine, &caller, event, version, &request).await
+    // The precondition goes before the body's rules (RFC 9110, 13.2.1).
+    let current = engine.events().show_to_manager(&caller, event).await?;
+    let version = seen.judge(current.version)?;
+    let request: EventRequest = read_value(Value::Object(body))?;
+    update(&engine, &caller, (event, version), &seen, &request).await
 }
 
 /// Changes some of what an event says and offers (RFC 7396)
@@ -129,17 +134,18 @@ pub(in crate::routes) async fn merge(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
-    ExpectedVersion(version): ExpectedVersion,
+    SeenVersions(seen): SeenVersions,
     MergePatch(patch): MergePatch,
 ) -> Answer<Response> {
     // If somebody changes the event in between, the version no longer matches and nothing is written.
-    let current = engine.events().show(&caller, event).await?;
+    let current = engine.events().show_to_manager(&caller, event).await?;
+    let version = seen.judge(current.version)?;
     let total_is_patched = current.ticket_types.len() == 1
         && patch.contains_key("totalTickets")
         && !patch.contains_key("ticketTypes");
     let mut request: EventRequest = read_value(requests::merged(&current, patch)?)?;
     request.total_is_patched = total_is_patched;
-    update(&engine, &caller, event, version, &request).await
+    update(&engine, &caller, (event, version), &seen, &request).await
 }
 
 /// Calls an event off: its bookings end, and its customers are told
@@ -155,8 +161,20 @@ pub(in crate::routes) async fn cancel(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
-    OptionalVersion(version): OptionalVersion,
+    OptionalVersions(seen): OptionalVersions,
 ) -> Answer<Response> {
+    let version = match seen {
+        // Whichever version there is may be cancelled anyway.
+        None | Some(Versions::Any) => None,
+        Some(seen) => {
+            let current = engine.events().show_to_manager(&caller, event).await?;
+            // What the request asks for has happened already, at whichever version (RFC 9110, 13.1.1).
+            match current.status {
+                EventStatus::Cancelled => None,
+                _ => Some(seen.judge(current.version)?),
+            }
+        }
+    };
     Ok(changed(
         engine.events().cancel(&caller, event, version).await?,
     ))
@@ -173,24 +191,27 @@ pub(in crate::routes) async fn delete(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
-    ExpectedVersion(version): ExpectedVersion,
+    SeenVersions(seen): SeenVersions,
 ) -> Answer<StatusCode> {
-    engine.events().delete(&caller, event, version).await?;
+    let current = engine.events().show_to_manager(&caller, event).await?;
+    let version = seen.judge(current.version)?;
+    let deleted = engine.events().delete(&caller, event, version).await;
+    deleted.map_err(|refusal| seen.refused(refusal))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn update(
     engine: &Engine,
     caller: &Caller,
-    event: EventId,
-    expected_version: u64,
+    (event, version): (EventId, u64),
+    seen: &Versions,
     request: &EventRequest,
 ) -> Answer<Response> {
-    let command = request.update_command(event, expected_version)?;
+    let command = request.update_command(event, version)?;
     let change = engine.events().update(caller, command).await;
-    Ok(changed(
-        change.map_err(|error| request.at_own_field(error))?,
-    ))
+    Ok(changed(change.map_err(|refusal| {
+        request.at_own_field(seen.refused(refusal))
+    })?))
 }
 
 fn changed(change: EventChange) -> Response {

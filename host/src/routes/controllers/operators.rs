@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
+use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
     CreateTenant, CreateUser, EmailAddress, Engine, Error, EventVerdict, Label, Login, TenantId,
-    TenantSettings,
+    TenantSettings, UserId,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,11 +13,12 @@ use utoipa::ToSchema;
 use super::{
     Answer, PageResponse,
     auth::{LoginRequest, SignIn, UserResponse},
+    created,
     tenants::{TenantResponse, TenantSettingsResponse},
 };
 use crate::{
     auth::ACCESS_TOKEN_LIFE,
-    routes::extract::{AsOperator, AtPage, ClientAddress, Id, Json, PageParams},
+    routes::extract::{AsCaller, AsOperator, AtPage, ClientAddress, Id, Json, PageParams, Prefix},
 };
 
 /// Makes a tenant.
@@ -124,13 +125,14 @@ pub(in crate::routes) async fn login(
 
 /// Makes a tenant
 #[utoipa::path(post, path = "/api/operator/tenants", tag = "operator", request_body = CreateTenantRequest,
-    responses((status = 201, body = TenantResponse)),
+    responses((status = 201, body = TenantResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!(["forbidden", "tenant-taken"]))))]
 pub(in crate::routes) async fn create_tenant(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
+    Prefix(prefix): Prefix,
     Json(request): Json<CreateTenantRequest>,
-) -> Answer<(StatusCode, JsonAnswer<TenantResponse>)> {
+) -> Answer<Response> {
     let command = CreateTenant {
         id: TenantId::parse(&request.id).map_err(|error| error.at_field("id"))?,
         name: Label::parse("name", &request.name)?,
@@ -140,8 +142,24 @@ pub(in crate::routes) async fn create_tenant(
             ..TenantSettings::default()
         },
     };
-    let tenant = TenantResponse::from(engine.tenants().create(&caller, command).await?);
-    Ok((StatusCode::CREATED, JsonAnswer(tenant)))
+    let tenant = engine.tenants().create(&caller, command).await?;
+    let location = format!("{prefix}/api/operator/tenants/{}", tenant.id);
+    Ok(created(&location, TenantResponse::from(tenant)))
+}
+
+/// Shows a tenant
+#[utoipa::path(get, path = "/api/operator/tenants/{tenant}", tag = "operator",
+    operation_id = "show_tenant",
+    params(("tenant" = String, Path, description = "Which tenant")),
+    responses((status = 200, body = TenantResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn show_tenant(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    Id(tenant): Id<TenantId>,
+) -> Answer<JsonAnswer<TenantResponse>> {
+    let tenant = engine.tenants().show(&caller.within(tenant)).await?;
+    Ok(JsonAnswer(tenant.into()))
 }
 
 /// Lists all tenants by name
@@ -184,14 +202,15 @@ pub(in crate::routes) async fn set_sender(
 /// Makes a user of a tenant, with any role
 #[utoipa::path(post, path = "/api/operator/tenants/{tenant}/users", tag = "operator", request_body = CreateUserRequest,
     params(("tenant" = String, Path, description = "Which tenant")),
-    responses((status = 201, body = UserResponse)),
+    responses((status = 201, body = UserResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!(["forbidden", "not-found", "email-taken"]))))]
 pub(in crate::routes) async fn create_user(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
+    Prefix(prefix): Prefix,
     Id(tenant): Id<TenantId>,
     Json(request): Json<CreateUserRequest>,
-) -> Answer<(StatusCode, JsonAnswer<UserResponse>)> {
+) -> Answer<Response> {
     let command = CreateUser {
         email: EmailAddress::parse("email", &request.email)?,
         name: Label::parse("name", &request.name)?,
@@ -201,13 +220,26 @@ pub(in crate::routes) async fn create_user(
             .parse()
             .map_err(|error: Error| error.at_field("role"))?,
     };
-    let user = UserResponse::from(
-        engine
-            .users()
-            .create(&caller.within(tenant), command)
-            .await?,
-    );
-    Ok((StatusCode::CREATED, JsonAnswer(user)))
+    let caller = caller.within(tenant);
+    let user = engine.users().create(&caller, command).await?;
+    let location = format!("{prefix}/api/users/{}", user.id);
+    Ok(created(&location, UserResponse::from(user)))
+}
+
+/// Shows a user of the tenant, to its owners
+///
+/// An operator names the tenant in the header `X-Tenant`.
+#[utoipa::path(get, path = "/api/users/{id}", tag = "tenant",
+    operation_id = "show_user",
+    params(("id" = String, Path, description = "Which user")),
+    responses((status = 200, body = UserResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn show_user(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(user): Id<UserId>,
+) -> Answer<JsonAnswer<UserResponse>> {
+    Ok(JsonAnswer(engine.users().show(&caller, user).await?.into()))
 }
 
 /// Lists a tenant's users in the order they were made

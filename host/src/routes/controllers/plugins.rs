@@ -7,7 +7,7 @@ use axum::{
     Json as JsonAnswer,
     body::to_bytes,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header::CONTENT_TYPE, header::LOCATION},
+    http::{HeaderValue, StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{
@@ -16,11 +16,10 @@ use boxoffice_engine::{
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{
-    Answer, PageResponse,
-    problem::{Problem, UNSUPPORTED_MEDIA_TYPE},
+use super::{Answer, PageResponse};
+use crate::routes::extract::{
+    AsCaller, AtPage, Id, Json, PageParams, Prefix, read_value, require_type,
 };
-use crate::routes::extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix, read_value};
 pub(in crate::routes) use requests::{
     ActivatePluginRequest, DryRunRequest, PluginUseRequest, ReplayRequest,
 };
@@ -52,11 +51,7 @@ pub(in crate::routes) async fn upload(
 ) -> Answer<Response> {
     // Before anything is read: the engine says who may, and how much it takes.
     let bytes_max = engine.plugins().upload_bytes_max(&caller).await?;
-    let given = request.headers().get(CONTENT_TYPE);
-    if given.and_then(|given| given.to_str().ok()) != Some(WASM) {
-        let detail = format!("Send the component itself with `Content-Type: {WASM}`.");
-        return Err(Problem::host(&UNSUPPORTED_MEDIA_TYPE, detail));
-    }
+    require_type(request.headers(), &[WASM])?;
     let _place = UPLOADS.acquire().await.map_err(Error::internal)?;
     let bytes = to_bytes(request.into_body(), bytes_max)
         .await

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{Answer, PageResponse, merge_patch, numbers::whole, with_etag};
 use crate::routes::extract::{
-    AsCaller, AtPage, ExpectedVersion, MergePatch, PageParams, read_value,
+    AsCaller, AtPage, MergePatch, PageParams, SeenVersions, read_value,
 };
 
 /// A tenant.
@@ -219,14 +219,16 @@ pub(in crate::routes) async fn settings(
 pub(in crate::routes) async fn merge_settings(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
-    ExpectedVersion(version): ExpectedVersion,
+    SeenVersions(seen): SeenVersions,
     MergePatch(patch): MergePatch,
 ) -> Answer<Response> {
     // If somebody changes the settings in between, the version no longer matches and nothing is written.
-    let current = engine.tenants().settings(&caller).await?;
+    let current = engine.tenants().settings_to_change(&caller).await?;
+    let version = seen.judge(current.version)?;
     let request: TenantSettingsRequest = read_value(merged(&current, patch))?;
     let command = request.command(version)?;
-    let tenant = engine.tenants().update(&caller, command).await?;
+    let changed = engine.tenants().update(&caller, command).await;
+    let tenant = changed.map_err(|refusal| seen.refused(refusal))?;
     Ok(TenantSettingsResponse::answer(tenant))
 }
 

@@ -1,4 +1,6 @@
-//! JSON bodies: of the right type, bounded, and with an error that names the field at fault.
+//! JSON bodies: of the right type, bounded, each field once, and with an error that names the field at fault.
+
+use std::{collections::HashSet, fmt};
 
 use axum::{
     body::Bytes,
@@ -9,7 +11,7 @@ use axum::{
     http::{HeaderMap, header::CONTENT_TYPE},
 };
 use boxoffice_engine::{Error, ErrorCode};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, error::Category};
 use serde_path_to_error::Path;
 
@@ -52,6 +54,20 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
     }
 }
 
+/// A JSON object that is read once something else was judged: see [`read_value`].
+#[derive(Debug)]
+pub(in crate::routes) struct JsonObject(pub(in crate::routes) Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for JsonObject {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        require_type(request.headers(), &[JSON])?;
+        let bytes = bytes_of(request, state).await?;
+        Ok(Self(read_object(&bytes)?))
+    }
+}
+
 /// A merge patch (RFC 7396): an object of which nothing is known yet.
 #[derive(Debug)]
 pub(in crate::routes) struct MergePatch(pub(in crate::routes) Map<String, Value>);
@@ -83,6 +99,11 @@ fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
             Err(error) => malformed(&error),
         });
     }
+    read_all::<UniqueFields>(bytes)?;
+    read_all(bytes)
+}
+
+fn read_all<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| refusal(error.path(), error.inner()))?;
@@ -90,7 +111,78 @@ fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     Ok(value)
 }
 
-fn require_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+/// Any JSON value in which no object names a field twice (RFC 8259, 4, and RFC 7493, 2.3).
+///
+/// Readers of maps keep the last of two, and another program may have judged the first. So every body passes here before
+/// it is read.
+struct UniqueFields;
+
+impl<'de> Deserialize<'de> for UniqueFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueFields {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            if seen.contains(&name) {
+                let name = quoted(&name);
+                return Err(serde::de::Error::custom(format_args!(
+                    "duplicate field `{name}`"
+                )));
+            }
+            seen.insert(name);
+            fields.next_value::<Self>()?;
+        }
+        Ok(self)
+    }
+}
+
+/// Refuses a body that is not of one of these media types, which are compared without case and parameters.
+///
+/// # Errors
+/// `unsupported-media-type`, naming the first of them.
+pub(in crate::routes) fn require_type(
+    headers: &HeaderMap,
+    accepted: &[&str],
+) -> Result<(), Problem> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let given = values.next().and_then(|value| value.to_str().ok());
     let essence = given
@@ -253,6 +345,11 @@ mod tests {
                 "field-invalid",
                 Some("title"),
             ),
+            (
+                r#"{"title":"x","lines":[{"size":true},{"size":true,"size":true}]}"#,
+                "field-invalid",
+                Some("lines[1].size"),
+            ),
             ("[]", "field-invalid", None),
             ("null", "field-invalid", None),
             ("7", "field-invalid", None),
@@ -272,6 +369,28 @@ mod tests {
         assert!(read_object::<Order>(br#" {"title":"x","howMany":1e30} "#).is_ok());
         assert!(read_object::<Order>(b"{\"title\":\"\xff\"}").is_err());
         assert!(read_object::<Map<String, Value>>("[".repeat(10_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn no_body_names_a_field_twice_at_any_depth() {
+        for (body, field) in [
+            (r#"{"a":1,"a":1}"#, "a"),
+            (r#"{"a":1,"\u0061":2}"#, "a"),
+            (r#"{"a":{"b":[{"c":1},{"c":1,"d":2,"c":3}]}}"#, "a.b[1].c"),
+        ] {
+            let error = read_object::<Map<String, Value>>(body.as_bytes()).unwrap_err();
+            assert_eq!(
+                (error.code().as_str(), error.field_name()),
+                ("field-invalid", Some(field)),
+                "{body}: {error}"
+            );
+        }
+        for body in [
+            r#"{"a":1,"A":2}"#,
+            r#"{"a":{"a":[{"a":1},{"a":null}]},"b":{"a":true}}"#,
+        ] {
+            assert!(read_object::<Map<String, Value>>(body.as_bytes()).is_ok(), "{body}");
+        }
     }
 
     #[test]

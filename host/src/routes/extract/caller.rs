@@ -8,8 +8,10 @@ use std::{
 };
 
 use axum::{
-    extract::{ConnectInfo, FromRef, FromRequestParts},
+    extract::{ConnectInfo, FromRef, FromRequestParts, Request, State},
     http::{HeaderMap, HeaderName, Uri, header::HOST, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
 };
 use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result, Role, TenantId};
 
@@ -203,6 +205,19 @@ where
         let named = door.named_tenant(parts)?;
         door.count(parts, None, named.as_ref())?;
         Ok(Self(named))
+    }
+}
+
+/// Counts a request as its network address's, for routes at which nobody signs in.
+pub(in crate::routes) async fn count_address(
+    State(door): State<Arc<Door>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    match door.count(&parts, None, None) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(error) => Problem::from(error).into_response(),
     }
 }
 

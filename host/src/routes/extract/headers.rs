@@ -1,4 +1,4 @@
-//! Conditional headers (RFC 9110, 13.1) over event versions, and the Idempotency-Key.
+//! Conditional headers (RFC 9110, 13.1) over versions, and the Idempotency-Key.
 
 use axum::{
     extract::FromRequestParts,
@@ -9,30 +9,84 @@ use boxoffice_engine::{Error, ErrorCode, IdempotencyKey, Result};
 use crate::routes::controllers::problem::Problem;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Entity tags that one `If-Match` may name. A client has seen one or a few.
+const TAGS_MAX: usize = 32;
 
-/// The version that `If-Match` names.
-#[derive(Debug)]
-pub(in crate::routes) struct ExpectedVersion(pub(in crate::routes) u64);
+/// The versions that an `If-Match` names (RFC 9110, 13.1.1).
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::routes) enum Versions {
+    /// `*`: whichever there is.
+    Any,
+    /// The tags that can be versions of ours. Others match nothing.
+    OneOf {
+        versions: Vec<u64>,
+        /// Whether a weak tag was among them, which never matches: `If-Match` compares strongly.
+        has_weak: bool,
+    },
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for ExpectedVersion {
-    type Rejection = Problem;
+impl Versions {
+    /// The version to change, if the client has seen the present one.
+    ///
+    /// # Errors
+    /// `version-mismatch`.
+    pub(in crate::routes) fn judge(&self, current: u64) -> Result<u64> {
+        let (versions, has_weak) = match self {
+            Self::Any => return Ok(current),
+            Self::OneOf { versions, has_weak } => (versions, has_weak),
+        };
+        if versions.contains(&current) {
+            return Ok(current);
+        }
+        let detail = match (&versions[..], has_weak) {
+            ([version], _) => {
+                format!("The version is {current} now; the change was made for version {version}.")
+            }
+            ([], true) => format!(
+                "If-Match names a weak ETag (W/\"…\"), which matches no version: something on the way, often a proxy \
+                 that compresses, changed the ETag. The version is {current} now: send If-Match: \"{current}\"."
+            ),
+            _ => format!("The version is {current} now, and If-Match names others."),
+        };
+        Err(Error::new(ErrorCode::VersionMismatch, detail))
+    }
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let version = if_match(&parts.headers)?.ok_or_else(|| {
-            Error::new(
-                ErrorCode::PreconditionRequired,
-                "Send the ETag of the event you saw as If-Match, so that nobody's change is lost.",
-            )
-        })?;
-        Ok(Self(version))
+    /// What the engine refused under a version that [`judge`](Self::judge) gave. Who takes any version is not told that it
+    /// was another one.
+    pub(in crate::routes) fn refused(&self, refusal: Error) -> Error {
+        if *self == Self::Any && refusal.code() == ErrorCode::VersionMismatch {
+            return Error::new(
+                ErrorCode::ConflictTryAgain,
+                "Somebody changed it at the same moment; send the request again.",
+            );
+        }
+        refusal
     }
 }
 
-/// The version that `If-Match` names, if it is sent.
+/// The versions that `If-Match` names; it must be sent.
 #[derive(Debug)]
-pub(in crate::routes) struct OptionalVersion(pub(in crate::routes) Option<u64>);
+pub(in crate::routes) struct SeenVersions(pub(in crate::routes) Versions);
 
-impl<S: Send + Sync> FromRequestParts<S> for OptionalVersion {
+impl<S: Send + Sync> FromRequestParts<S> for SeenVersions {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let versions = if_match(&parts.headers)?.ok_or_else(|| {
+            Error::new(
+                ErrorCode::PreconditionRequired,
+                "Send the ETag of what you saw as If-Match, so that nobody's change is lost.",
+            )
+        })?;
+        Ok(Self(versions))
+    }
+}
+
+/// The versions that `If-Match` names, if it is sent.
+#[derive(Debug)]
+pub(in crate::routes) struct OptionalVersions(pub(in crate::routes) Option<Versions>);
+
+impl<S: Send + Sync> FromRequestParts<S> for OptionalVersions {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
@@ -52,29 +106,60 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKeyHeader {
     }
 }
 
-fn if_match(headers: &HeaderMap) -> Result<Option<u64>> {
-    let mut values = headers.get_all(IF_MATCH).iter();
-    let Some(value) = values.next() else {
+fn if_match(headers: &HeaderMap) -> Result<Option<Versions>> {
+    let mut lines = headers.get_all(IF_MATCH).iter().peekable();
+    if lines.peek().is_none() {
         return Ok(None);
-    };
-    let rule = || {
-        Error::field(
-            "If-Match",
-            "Name the one version you saw, as its ETag: \"3\".",
-        )
-    };
-    let inner = value
-        .to_str()
-        .ok()
-        .map(str::trim)
-        .and_then(|text| text.strip_prefix('"')?.strip_suffix('"'))
-        .filter(|inner| values.next().is_none() && !inner.contains('"'))
-        .ok_or_else(rule)?;
-    // `+3` would parse too, and is no version that we ever gave out.
-    if inner.is_empty() || !inner.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(rule());
     }
-    inner.parse().map(Some).map_err(|_| rule())
+    let rule = || {
+        Error::new(
+            ErrorCode::MalformedRequest,
+            "If-Match is `*` or a list of ETags in double quotes: If-Match: \"3\".",
+        )
+        .at_field("If-Match")
+    };
+    // Several lines are one list (RFC 9110, 5.3).
+    let lines: Option<Vec<&str>> = lines.map(|line| line.to_str().ok()).collect();
+    let list = lines.ok_or_else(rule)?.join(",");
+    if list.trim() == "*" {
+        return Ok(Some(Versions::Any));
+    }
+    let tags = entity_tags(&list).ok_or_else(rule)?;
+    let has_weak = tags.iter().any(|(is_weak, _)| *is_weak);
+    let versions = tags.into_iter().filter(|(is_weak, _)| !is_weak);
+    // Only digits, and no leading zero: `+3` and `03` would parse too, and are no version that we ever gave out.
+    let versions = versions.filter_map(|(_, tag)| {
+        let version: u64 = tag.parse().ok()?;
+        (version.to_string() == tag).then_some(version)
+    });
+    Ok(Some(Versions::OneOf {
+        versions: versions.collect(),
+        has_weak,
+    }))
+}
+
+/// The entity tags of a list (RFC 9110, 8.8.3 and 5.6.1), each with whether it is weak; none if it is no such list.
+fn entity_tags(list: &str) -> Option<Vec<(bool, &str)>> {
+    let mut tags = Vec::new();
+    let mut rest = list;
+    loop {
+        // Empty elements are allowed, and stand for nothing.
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return (!tags.is_empty()).then_some(tags);
+        }
+        let (is_weak, opaque) = match rest.strip_prefix("W/") {
+            Some(opaque) => (true, opaque),
+            None => (false, rest),
+        };
+        let (tag, behind) = opaque.strip_prefix('"')?.split_once('"')?;
+        let is_tag = tag.bytes().all(|byte| byte == 0x21 || byte >= 0x23 && byte != 0x7f);
+        rest = behind.trim_start_matches([' ', '\t']);
+        if !is_tag || tags.len() == TAGS_MAX || !(rest.is_empty() || rest.starts_with(',')) {
+            return None;
+        }
+        tags.push((is_weak, tag));
+    }
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>> {
@@ -107,31 +192,60 @@ mod tests {
             .collect()
     }
 
+    fn read(lines: &[&str]) -> Result<Option<Versions>> {
+        if_match(&with(IF_MATCH, lines))
+    }
+
+    fn one_of(versions: &[u64], has_weak: bool) -> Versions {
+        Versions::OneOf {
+            versions: versions.to_vec(),
+            has_weak,
+        }
+    }
+
     #[test]
-    fn if_match_names_exactly_one_version() {
-        assert_eq!(if_match(&with(IF_MATCH, &[])).unwrap(), None);
-        assert_eq!(if_match(&with(IF_MATCH, &[" \"12\""])).unwrap(), Some(12));
-        for bad in [
-            "*",
-            "12",
-            "W/\"12\"",
-            "\"1\", \"2\"",
-            "\"a\"",
-            "\"\"",
-            "\"",
-            "\"+1\"",
-            "\"-1\"",
-            "",
-            "\"99999999999999999999\"",
+    fn if_match_is_a_star_or_a_list_of_tags() {
+        assert_eq!(read(&[]).unwrap(), None);
+        assert_eq!(read(&[" * "]).unwrap(), Some(Versions::Any));
+        for (lines, versions, has_weak) in [
+            (&[" \"12\""][..], &[12][..], false),
+            (&["\"1\", \"2\""], &[1, 2], false),
+            (&["\"1\"", "\"2\""], &[1, 2], false),
+            (&[",\"1\" ,, \"2\","], &[1, 2], false),
+            (&["W/\"12\""], &[], true),
+            (&["W/\"12\",\"12\""], &[12], true),
+            (&["\"a,b\", \"\", \"+1\", \"-1\", \"01\""], &[], false),
+            (&["\"99999999999999999999\""], &[], false),
         ] {
-            let error = if_match(&with(IF_MATCH, &[bad])).unwrap_err();
+            let read = read(lines).unwrap().unwrap();
+            assert_eq!(read, one_of(versions, has_weak), "{lines:?}");
+        }
+        for bad in ["", ",", "12", "\"", "\"1", "\"1\" \"2\"", "*, \"1\"", "w/\"1\"", "\"a b\""] {
+            let error = read(&[bad]).unwrap_err();
             assert_eq!(
                 (error.code(), error.field_name()),
-                (ErrorCode::FieldInvalid, Some("If-Match")),
+                (ErrorCode::MalformedRequest, Some("If-Match")),
                 "{bad}"
             );
         }
-        assert!(if_match(&with(IF_MATCH, &["\"1\"", "\"1\""])).is_err());
+        let many = "\"1\",".repeat(TAGS_MAX + 1);
+        assert!(read(&[&many]).is_err());
+    }
+
+    #[test]
+    fn only_the_present_version_matches() {
+        assert_eq!(Versions::Any.judge(3).unwrap(), 3);
+        assert_eq!(one_of(&[2, 3], true).judge(3).unwrap(), 3);
+        for (versions, says) in [
+            (one_of(&[2], false), "for version 2"),
+            (one_of(&[], true), "If-Match: \"3\""),
+            (one_of(&[1, 2], true), "names others"),
+            (one_of(&[], false), "names others"),
+        ] {
+            let error = versions.judge(3).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::VersionMismatch);
+            assert!(error.detail().contains(says), "{error}");
+        }
     }
 
     #[test]

@@ -8,11 +8,11 @@ mod headers;
 mod path;
 mod query;
 
-pub(super) use body::{Json, MergePatch, OptionalJson, read_value};
+pub(super) use body::{Json, JsonObject, MergePatch, OptionalJson, read_value, require_type};
 pub(super) use caller::{
-    AsCaller, AsOperator, AsWatcher, ClientAddress, Door, NamedTenant, Visitor,
+    AsCaller, AsOperator, AsWatcher, ClientAddress, Door, NamedTenant, Visitor, count_address,
 };
-pub(super) use headers::{ExpectedVersion, IdempotencyKeyHeader, OptionalVersion};
+pub(super) use headers::{IdempotencyKeyHeader, OptionalVersions, SeenVersions, Versions};
 pub(super) use path::{Id, Prefix};
 pub(super) use query::{
     AtEventPage, AtFailedPage, AtPage, AtStatePage, EventParams, FailedParams, PageParams,

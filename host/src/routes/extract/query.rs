@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{FromRequestParts, Query, Request},
-    http::{Uri, request::Parts},
+    http::{Method, Uri, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -16,6 +16,13 @@ use crate::routes::controllers::{events::instant, problem::Problem};
 
 /// Longest cursor that is looked at; ours are far shorter.
 const CURSOR_BYTES_MAX: usize = 512;
+
+/// What Google, Meta, Microsoft, TikTok, X, LinkedIn and Mailchimp add to links, and jQuery to requests that shall
+/// not come from a cache.
+const TRACKERS: [&str; 16] = [
+    "_", "_ga", "_gl", "dclid", "fbclid", "gad_source", "gbraid", "gclid", "igshid", "li_fat_id", "mc_cid", "mc_eid",
+    "msclkid", "ttclid", "twclid", "wbraid",
+];
 
 /// The parameters of a list.
 #[derive(Debug, Default, IntoParams)]
@@ -160,7 +167,11 @@ impl<S: Send + Sync> FromRequestParts<S> for AtStatePage {
 
 /// Refuses any query, for routes that take none: a parameter without effect misleads.
 pub(in crate::routes) async fn refuse_query(request: Request, next: Next) -> Response {
-    match pairs_of(request.uri()) {
+    let pairs = match *request.method() {
+        Method::GET | Method::HEAD => pairs_of(request.uri()),
+        _ => all_pairs_of(request.uri()),
+    };
+    match pairs {
         Ok(pairs) => match pairs.first() {
             Some((name, _)) => Problem::from(unknown(name)).into_response(),
             None => next.run(request).await,
@@ -208,7 +219,20 @@ fn page_with<const N: usize>(
     Ok((PageRequest::parse(params.cursor, params.limit)?, others))
 }
 
+/// The parameters of a request that reads, without those that are meant for somebody else.
 fn pairs_of(uri: &Uri) -> Result<Vec<(String, String)>> {
+    let mut pairs = all_pairs_of(uri)?;
+    pairs.retain(|(name, _)| !is_of_trackers(name));
+    Ok(pairs)
+}
+
+/// Whether advertising, mailing or caching adds this parameter to links and requests of others, so that whoever sends it
+/// did not choose it.
+fn is_of_trackers(name: &str) -> bool {
+    name.starts_with("utm_") || TRACKERS.contains(&name)
+}
+
+fn all_pairs_of(uri: &Uri) -> Result<Vec<(String, String)>> {
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
         .map_err(|_| Error::new(ErrorCode::MalformedRequest, "The query cannot be read."))?;
     Ok(pairs.0)
@@ -236,6 +260,8 @@ mod tests {
         let page = page_of(&"/x?limit=5&cursor=a%2Fb".parse().unwrap()).unwrap();
         assert_eq!((page.limit, page.cursor.as_deref()), (5, Some("a/b")));
         assert_eq!(page_of(&"/x".parse().unwrap()).unwrap().limit, 20);
+        let tracked = "/x?utm_source=news&limit=5&gclid=a&fbclid=b&_=1700000000000&utm_x=a&utm_x=b";
+        assert_eq!(page_of(&tracked.parse().unwrap()).unwrap().limit, 5);
         for (query, code, field) in [
             ("limit=0", "field-invalid", "limit"),
             ("limit=101", "field-invalid", "limit"),

@@ -70,6 +70,7 @@ pub(super) enum Thing {
     /// Sold out.
     FullEvent,
     Booking,
+    Ticket,
     Hold,
     OtherHold,
     Notification,
@@ -110,12 +111,8 @@ impl Row {
         let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
         let request = client.request(method, &self.path_to(thing));
         match self.method {
-            // Settings have a version of their own.
-            _ if self.path == "/api/tenant/settings" => request.header("If-Match", "\"1\""),
-            // The events of the table are changed at most twice, in the order of the table.
-            "PUT" => request.header("If-Match", "\"1\""),
-            "PATCH" => request.header("If-Match", "\"2\""),
-            "DELETE" => request.header("If-Match", "\"3\""),
+            // The things of the table are changed at most twice.
+            "PUT" | "PATCH" | "DELETE" => request.header("If-Match", "\"1\", \"2\", \"3\""),
             _ => request,
         }
     }
@@ -157,6 +154,7 @@ impl World {
             Thing::EmptyEvent => self.north.empty_event.clone(),
             Thing::FullEvent => self.north.full_event.clone(),
             Thing::Booking => self.north.booking.clone(),
+            Thing::Ticket => format!("{}.1", self.north.booking),
             Thing::Hold => self.north.hold.clone(),
             Thing::OtherHold => self.north.other_hold.clone(),
             Thing::Notification => self.north.notification.clone(),

@@ -34,6 +34,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "GET",
+        "/api/operator/tenants/{tenant}",
+        Door::Operator,
+        Thing::Tenant,
+        None,
+        200,
+    ),
+    row(
+        "GET",
         "/api/operator/verification",
         Door::Operator,
         Thing::None,

@@ -138,7 +138,11 @@ async fn scrapes(base: &Client) -> anyhow::Result<(usize, f64)> {
     for _ in 0..SCRAPES {
         let start = Instant::now();
         let answer = base.get("/metrics").await;
-        anyhow::ensure!(answer.status == 200, "/metrics answered {}", answer.status);
+        anyhow::ensure!(
+            answer.status == 200,
+            "/metrics answered {}; run the host with metrics.listen = \"with-api\"",
+            answer.status
+        );
         bytes = answer.text.len();
         took.push(start.elapsed().as_secs_f64() * 1e3);
     }

@@ -13,18 +13,15 @@ use jiff::{
 const TEXT_BYTES_MAX: usize = 40;
 /// Length of `2026-12-31`.
 const DATE_BYTES: usize = 10;
+/// The first moment that RFC 3339 can write in UTC: 0000-01-01T00:00:00Z.
+const FIRST: Timestamp = Timestamp::constant(-62_167_219_200, 0);
 
 /// Finds a zone by its IANA name.
 ///
 /// # Errors
 /// `field-invalid` at `timeZone`.
 pub(super) fn zone(name: &str) -> Result<TimeZone> {
-    TimeZone::get(name).map_err(|_| {
-        Error::field(
-            "timeZone",
-            "A time zone is an IANA name such as Europe/Berlin or UTC.",
-        )
-    })
+    boxoffice_engine::time_zone(name)
 }
 
 /// Reads an instant: RFC 3339 with its offset, such as `2026-12-31T20:00:00+01:00`.
@@ -32,14 +29,12 @@ pub(super) fn zone(name: &str) -> Result<TimeZone> {
 /// # Errors
 /// `field-invalid` at `field`.
 pub(in crate::routes) fn instant(text: &str, field: impl Into<String>) -> Result<Timestamp> {
-    bounded(text)
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| {
-            Error::field(
-                field.into(),
-                "Expected a time with its offset (RFC 3339), such as 2026-12-31T20:00:00Z.",
-            )
-        })
+    rfc_3339(text.trim()).ok_or_else(|| {
+        Error::field(
+            field.into(),
+            "Expected a time with its offset (RFC 3339), such as 2026-12-31T20:00:00Z.",
+        )
+    })
 }
 
 /// Reads an instant, a local time in `zone`, or a date alone, which means 00:00 there.
@@ -56,28 +51,72 @@ pub(super) fn date(text: &str, zone: &TimeZone) -> Result<Timestamp> {
             "Expected a date such as 2026-12-31, with a time if need be: 2026-12-31T20:00.",
         )
     };
-    let text = bounded(text).ok_or_else(rule)?;
-    if text.len() > DATE_BYTES
-        && let Ok(instant) = text.parse()
-    {
+    let text = text.trim();
+    if let Some(instant) = rfc_3339(text) {
         return Ok(instant);
     }
-    let local = if text.len() == DATE_BYTES {
-        text.parse::<Date>()
-            .map(|date| date.to_datetime(Time::midnight()))
-    } else {
-        text.parse::<DateTime>()
-    };
-    let local = local.map_err(|_| rule())?;
-    zone.to_ambiguous_timestamp(local)
-        .compatible()
-        .map_err(|_| rule())
+    let local = local(text).ok_or_else(rule)?;
+    let instant = zone.to_ambiguous_timestamp(local).compatible();
+    instant
+        .ok()
+        .filter(|instant| can_be_told(*instant))
+        .ok_or_else(rule)
 }
 
-/// A text that may be a time. Zones in brackets (RFC 9557) are refused: the event's own zone is what counts.
-fn bounded(text: &str) -> Option<&str> {
-    let text = text.trim();
-    (text.len() <= TEXT_BYTES_MAX && !text.contains('[')).then_some(text)
+/// A time as RFC 3339, 5.6, writes it, and nothing of what ISO 8601 allows beside: no signed or long years, no times without
+/// seconds or separators. Zones in brackets (RFC 9557) are refused: the event's own zone is what counts.
+fn rfc_3339(text: &str) -> Option<Timestamp> {
+    let (date_time, offset) = match text.strip_suffix(['Z', 'z']) {
+        Some(date_time) => (date_time, None),
+        None => {
+            let (date_time, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+            (date_time, Some(offset))
+        }
+    };
+    let is_offset = offset.is_none_or(|offset| {
+        offset.starts_with(['+', '-']) && has_shape(&offset[1..], "00:00") && &offset[1..3] < "24"
+    });
+    let is_time = text.len() <= TEXT_BYTES_MAX && is_offset && is_date_time(date_time, true);
+    let instant = is_time.then(|| text.parse().ok()).flatten()?;
+    can_be_told(instant).then_some(instant)
+}
+
+/// A date, or a date and time without an offset.
+fn local(text: &str) -> Option<DateTime> {
+    if text.len() == DATE_BYTES {
+        let date = has_shape(text, "0000-00-00").then(|| text.parse::<Date>().ok());
+        return Some(date.flatten()?.to_datetime(Time::midnight()));
+    }
+    let is_time = text.len() <= TEXT_BYTES_MAX && is_date_time(text, false);
+    is_time.then(|| text.parse().ok()).flatten()
+}
+
+/// Whether this is `2026-12-31T20:00:00`, with or without a fraction; the seconds may be missing if they need not be there.
+fn is_date_time(text: &str, needs_seconds: bool) -> bool {
+    let (whole, fraction) = match text.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (text, None),
+    };
+    let is_fraction = fraction.is_none_or(|digits| {
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let has_seconds = has_shape(whole, "0000-00-00T00:00:00");
+    is_fraction && has_seconds
+        || !needs_seconds && fraction.is_none() && has_shape(whole, "0000-00-00T00:00")
+}
+
+/// Whether a text has digits where `shape` has zeros, and the same characters elsewhere; `T` in any case.
+fn has_shape(text: &str, shape: &str) -> bool {
+    let alike = |(byte, wanted): (u8, u8)| match wanted {
+        b'0' => byte.is_ascii_digit(),
+        wanted => byte.eq_ignore_ascii_case(&wanted),
+    };
+    text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(alike)
+}
+
+/// Whether RFC 3339 can write this moment in UTC: not before the year 0000. The last one that can be read is of 9999.
+fn can_be_told(instant: Timestamp) -> bool {
+    instant >= FIRST
 }
 
 #[cfg(test)]
@@ -134,6 +173,11 @@ mod tests {
             "20:00",
             "2026-12-31T25:00",
             "2026-12-31T20:00[UTC]",
+            "2026-12-31 20:00",
+            "20261231",
+            "+2026-1231",
+            "-000044-03-15",
+            "2026-12-31T20",
             &long,
         ] {
             assert_eq!(
@@ -152,10 +196,36 @@ mod tests {
                 .to_string(),
             "2026-12-31T19:00:00Z"
         );
+        for (text, same) in [
+            ("2026-12-31t20:00:00z", "2026-12-31T20:00:00Z"),
+            ("2026-12-31T20:00:00.25-23:59", "2027-01-01T19:59:00.25Z"),
+            ("2026-12-31T20:00:00-00:00", "2026-12-31T20:00:00Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(instant(text, "startsAt").unwrap().to_string(), same, "{text}");
+        }
         for bad in [
             "2026-12-31",
             "2026-12-31T20:00:00",
             "2026-12-31T20:00:00[Europe/Berlin]",
+            "2026-12-31T20:00:00Z[UTC]",
+            "2026-12-31T20:00Z",
+            "2026-12-31 20:00:00Z",
+            "20261231T200000Z",
+            "2026-12-31T20Z",
+            "2026-12-31T20:00:00,5Z",
+            "2026-12-31T20:00:00.Z",
+            "2026-12-31T20:00:00+01",
+            "2026-12-31T20:00:00+0100",
+            "2026-12-31T20:00:00+24:00",
+            "2026-12-31T20:00:00+01:00:00",
+            "2026-12-31T20:00:00\u{2212}01:00",
+            "-000044-03-15T12:00:00Z",
+            "+002026-12-31T20:00:00Z",
+            "12026-12-31T20:00:00Z",
+            "0000-01-01T00:00:00+01:00",
+            "9999-12-31T23:59:59Z",
+            "Z",
             "",
             "1767225600",
         ] {

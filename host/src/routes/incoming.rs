@@ -1,0 +1,139 @@
+//! What every request must be before a route reads it: for one known host, and with a body that is not encoded.
+//!
+//! Wrapped around the URL table by [`router`](super::router()), inside of what completes answers.
+
+use axum::{
+    body::HttpBody as _,
+    extract::Request,
+    http::{
+        HeaderMap, HeaderValue, Uri, Version,
+        header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST},
+        uri::Authority,
+    },
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use boxoffice_engine::{Error, ErrorCode};
+
+use super::controllers::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
+
+/// That a request does not say in one way where it ends, and why. Put into its extensions by whoever reads the connection.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "program"), expect(dead_code, reason = "servers of platforms read their connections"))]
+pub(crate) struct Misframed(pub(crate) &'static str);
+
+/// Refuses a request that does not name its host as RFC 9112, 3.2, asks, and one whose body has a coding (RFC 9110, 8.4).
+///
+/// Two readers that take different hosts from one request are how caches are poisoned. A compressed body that is read as
+/// plain is at best an error about its JSON.
+pub(super) async fn check(request: Request, next: Next) -> Response {
+    if let Some(Misframed(reason)) = request.extensions().get() {
+        let error = Error::new(ErrorCode::MalformedRequest, *reason);
+        return Problem::from(error).into_response();
+    }
+    if !names_its_host(request.version(), request.uri(), request.headers()) {
+        let detail = "Send one Host header with the name of this host, and its port if it is not the usual one.";
+        let error = Error::new(ErrorCode::MalformedRequest, detail).at_field("Host");
+        return Problem::from(error).into_response();
+    }
+    if is_encoded(request.headers()) && !request.body().is_end_stream() {
+        let detail = "Send the body as it is, without Content-Encoding: no coding is read here.";
+        let mut response = Problem::host(&UNSUPPORTED_MEDIA_TYPE, detail).into_response();
+        let headers = response.headers_mut();
+        // What would be read (RFC 9110, 12.5.3).
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        return response;
+    }
+    next.run(request).await
+}
+
+fn names_its_host(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(HOST).iter();
+    match (values.next(), values.next()) {
+        (Some(host), None) => host.to_str().is_ok_and(is_host),
+        (Some(_), Some(_)) => false,
+        // HTTP/1.0 knows no Host, and HTTP/2 has it in the target.
+        (None, _) => version < Version::HTTP_11 || version > Version::HTTP_11 && uri.host().is_some(),
+    }
+}
+
+/// Whether this is a name or an address, with a port or without (RFC 9110, 7.2). A URI of the scheme `http` is never
+/// without one.
+fn is_host(text: &str) -> bool {
+    let Ok(authority) = text.parse::<Authority>() else {
+        return false;
+    };
+    let port = text
+        .strip_prefix(authority.host())
+        .and_then(|rest| rest.strip_prefix(':'));
+    let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok() && !port.contains('+');
+    !authority.host().is_empty() && !text.contains('@') && port.is_none_or(is_port)
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let plain = |value: &HeaderValue| {
+        let codings = value.to_str().unwrap_or("?").split(',').map(str::trim);
+        codings.into_iter().all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+    };
+    !headers.get_all(CONTENT_ENCODING).iter().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: axum::http::HeaderName, values: &[&str]) -> HeaderMap {
+        let values = values.iter().map(|value| (name.clone(), value.parse().unwrap()));
+        values.collect()
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let uri = Uri::from_static("/");
+        let names = |version, hosts: &[&str]| names_its_host(version, &uri, &with(HOST, hosts));
+        for good in [
+            "tickets.example",
+            "tickets.example:8080",
+            "tickets.example:",
+            "127.0.0.1:80",
+            "[::1]:8080",
+            "[::1]",
+            "acme_2.tickets.example",
+        ] {
+            assert!(names(Version::HTTP_11, &[good]), "{good}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "a,b",
+            "a/b",
+            "ann@tickets.example",
+            "a:b",
+            "a:99999",
+            "a:+80",
+            ":80",
+            "http://a",
+            "[::1",
+            "a:1:2",
+        ] {
+            assert!(!names(Version::HTTP_11, &[bad]), "{bad}");
+            assert!(!names(Version::HTTP_10, &[bad]), "{bad}");
+        }
+        assert!(!names(Version::HTTP_11, &[]));
+        assert!(!names(Version::HTTP_11, &["a", "a"]));
+        assert!(names(Version::HTTP_10, &[]));
+        let absolute = Uri::from_static("http://a.example/");
+        assert!(!names_its_host(Version::HTTP_11, &absolute, &HeaderMap::new()));
+        assert!(names_its_host(Version::HTTP_2, &absolute, &HeaderMap::new()));
+    }
+
+    #[test]
+    fn only_plain_bodies_are_read() {
+        for plain in [&[][..], &["identity"], &["Identity, identity"], &[""]] {
+            assert!(!is_encoded(&with(CONTENT_ENCODING, plain)), "{plain:?}");
+        }
+        for encoded in [&["gzip"][..], &["identity", "br"], &["identity, zstd"], &["x-unknown"]] {
+            assert!(is_encoded(&with(CONTENT_ENCODING, encoded)), "{encoded:?}");
+        }
+    }
+}
