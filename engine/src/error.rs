@@ -4,6 +4,8 @@
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
+use jiff::Timestamp;
+
 /// What sort of refusal an error is; a host maps it to its transport (HTTP statuses in brackets).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -155,6 +157,27 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug)]
 pub struct Error(Box<Parts>);
 
+/// A number, time or id that the public sentence names, for programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// How many tickets are left of what was asked for.
+    Left(u32),
+    /// When sales begin.
+    OpensAt(Timestamp),
+    /// When sales ended.
+    ClosedAt(Timestamp),
+    /// What it would cost now, in minor units.
+    TotalMinor(u64),
+    /// The caller's hold that is in the way.
+    HoldId(String),
+    /// The present version.
+    Version(u64),
+    /// How many tickets are sold or held.
+    Taken(u32),
+    /// When somebody came in with the ticket.
+    CheckedInAt(Timestamp),
+}
+
 #[derive(Debug)]
 struct Parts {
     code: ErrorCode,
@@ -162,10 +185,15 @@ struct Parts {
     field: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     policy_code: Option<String>,
+    facts: Vec<Fact>,
+    others: Vec<Error>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
+    /// Faults of one request that are told together: more than a form has fields that anybody fills in wrong.
+    const OTHERS_MAX: usize = 32;
+
     /// Makes an error with its public sentence: what is wrong and what to do, for the one who asked.
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Parts {
@@ -174,6 +202,8 @@ impl Error {
             field: None,
             retry_after: None,
             policy_code: None,
+            facts: Vec::new(),
+            others: Vec::new(),
             source: None,
         }))
     }
@@ -226,6 +256,26 @@ impl Error {
         self
     }
 
+    /// Adds a number, time or id of the sentence for programs.
+    #[must_use]
+    pub fn with(mut self, fact: Fact) -> Self {
+        self.0.facts.push(fact);
+        self
+    }
+
+    /// Adds what else is wrong with the same request, so that it can be corrected at once. The first error stays the one
+    /// that is answered.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        let mut other = other;
+        let more = std::mem::take(&mut other.0.others);
+        if self.0.others.len() + more.len() < Self::OTHERS_MAX {
+            self.0.others.push(other);
+            self.0.others.extend(more);
+        }
+        self
+    }
+
     /// Adds internal context for the log; it is never shown to the one who asked.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -258,6 +308,16 @@ impl Error {
         self.0.retry_after
     }
 
+    /// The numbers, times and ids of the sentence.
+    pub fn facts(&self) -> &[Fact] {
+        &self.0.facts
+    }
+
+    /// What else is wrong with the same request.
+    pub fn others(&self) -> &[Self] {
+        &self.0.others
+    }
+
     /// The rejecting policy's own code, if a policy rejected.
     pub fn policy_code_text(&self) -> Option<&str> {
         self.0.policy_code.as_deref()
@@ -271,6 +331,51 @@ impl fmt::Display for Error {
             Some(field) => write!(formatter, " (field {field})"),
             None => Ok(()),
         }
+    }
+}
+
+/// The faults of one request, gathered while it is read.
+///
+/// ```
+/// use boxoffice_engine::{EmailAddress, Faults, Label};
+///
+/// let mut faults = Faults::default();
+/// let name = faults.take(Label::parse("name", ""));
+/// let email = faults.take(EmailAddress::parse("email", "nowhere"));
+/// let error = faults.end().unwrap_err();
+/// assert_eq!(error.field_name(), Some("name"));
+/// assert_eq!(error.others()[0].field_name(), Some("email"));
+/// assert!(name.is_none() && email.is_none());
+/// ```
+#[derive(Debug, Default)]
+pub struct Faults(Option<Error>);
+
+impl Faults {
+    /// The value, or none once its fault is noted.
+    pub fn take<T>(&mut self, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.add(error);
+                None
+            }
+        }
+    }
+
+    /// Notes a fault.
+    pub fn add(&mut self, error: Error) {
+        self.0 = Some(match self.0.take() {
+            Some(first) => first.and(error),
+            None => error,
+        });
+    }
+
+    /// Nothing, if there was no fault.
+    ///
+    /// # Errors
+    /// The first fault, with the others in [`Error::others`].
+    pub fn end(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
     }
 }
 

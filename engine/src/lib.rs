@@ -56,7 +56,7 @@ mod worker;
 pub use app_modules::Found;
 pub use counters::Counts;
 pub use engine::{Engine, EngineBuilder, Settings, Store, check_backup};
-pub use error::{Error, ErrorCode, ErrorKind, Result};
+pub use error::{Error, ErrorCode, ErrorKind, Fact, Faults, Result};
 pub use modules::{Backup, PluginLogEntry};
 pub use types::*;
 pub use worker::{Worker, WorkerHandle};

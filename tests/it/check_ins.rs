@@ -97,7 +97,12 @@ async fn a_ticket_admits_once_and_again_after_undo() {
     );
 
     let (first, code) = (&mine[0], &mine[0]["code"]);
-    let came = check_in(&house.staff, &event, code).await.expect(201);
+    let answer = check_in(&house.staff, &event, code).await;
+    let came = answer.expect(201);
+    let place = answer.header("location");
+    assert_eq!(house.organizer.client.get(place).await.expect(200), came);
+    let shown = house.customer.client.get(place).await;
+    shown.problem(403, "forbidden");
     let expected = json!({
         "ticketId": first["id"],
         "bookingId": booking["id"],

@@ -128,16 +128,16 @@ async fn requests_on_one_connection_are_answered_in_turn() {
 async fn an_early_answer_lets_the_next_request_through_or_says_that_it_does_not() {
     let (program, _folder) = dev().await;
     let client = program.client();
-    let book = |headers: &str, bytes: usize| {
+    let refused = |headers: &str, bytes: usize| {
         format!(
-            "POST /api/bookings HTTP/1.1\r\nHost: a\r\nX-Tenant: demo\r\nContent-Type: application/json\r\n\
+            "POST /api/operator/tenants HTTP/1.1\r\nHost: a\r\nX-Tenant: demo\r\nContent-Type: application/json\r\n\
              {headers}Content-Length: {bytes}\r\n\r\n"
         )
     };
     // Short bodies are read on behind the refusal, also those that come a moment later.
     let mut stream = connect(&client).await;
     for _ in 0..3 {
-        stream.write_all(book("", 20).as_bytes()).await.expect("the host reads");
+        stream.write_all(refused("", 20).as_bytes()).await.expect("the host reads");
         stream.write_all(&[b' '; 20]).await.expect("the host reads");
         let (head, body) = one_answer(&mut stream).await;
         assert!(head.starts_with("http/1.1 401"), "{head}{body}");
@@ -149,7 +149,7 @@ async fn an_early_answer_lets_the_next_request_through_or_says_that_it_does_not(
     // What is long, what does not come, and what waits to be asked for: the connection ends, and the answer says so.
     for (headers, bytes) in [("", 10_000_000), ("", 20), ("Expect: 100-continue\r\n", 20)] {
         let mut stream = connect(&client).await;
-        let request = book(headers, bytes);
+        let request = refused(headers, bytes);
         stream.write_all(request.as_bytes()).await.expect("the host reads");
         let (head, body) = one_answer(&mut stream).await;
         assert!(head.starts_with("http/1.1 401"), "{bytes} {headers}: {head}{body}");
@@ -166,7 +166,8 @@ async fn who_sends_too_much_reads_the_refusal() {
     let (program, _folder) = dev().await;
     let client = program.client();
     for (path, status) in [
-        ("/api/bookings", 401),
+        ("/api/operator/tenants", 401),
+        ("/api/bookings", 413),
         ("/api/auth/login", 413),
         ("/api/none", 404),
         ("/api/plugins/x/versions", 401),

@@ -10,7 +10,7 @@ use ulid::Ulid;
 
 use super::{Door, Placement, RequestedBooking, besides, counters, holds};
 use crate::{
-    Error, ErrorCode, Result,
+    Error, ErrorCode, Fact, Result,
     modules::{
         repositories::{
             GroupPlan, GroupSnapshot, HoldChange, InventoryChange, NewMails, RecordedRequest,
@@ -224,7 +224,8 @@ impl Draft<'_> {
                 format!(
                     "You hold tickets of this event already (hold {open}): confirm or release them first."
                 ),
-            ));
+            )
+            .with(Fact::HoldId(open.to_string())));
         }
         let order = order(&self.left, &Wanted::of(request), self.now)?;
         let expires_at = self.now.checked_add(self.hold_lasts);
@@ -380,6 +381,7 @@ fn price_changed(total_minor: u64, currency: &str) -> Error {
         ErrorCode::PriceChanged,
         format!("The total is {total_minor} in minor units of {currency} now."),
     )
+    .with(Fact::TotalMinor(total_minor))
 }
 
 /// That a draft cannot be booked.
@@ -425,13 +427,15 @@ pub(in crate::modules) fn order(
                 "Each ticket type stands in one line.",
             ));
         }
-        if kind.sales_open_at.is_some_and(|open| now < open) {
-            return Err(Error::new(ErrorCode::SalesNotOpen, "Sales have not begun."));
+        if let Some(open) = kind.sales_open_at.filter(|open| now < *open) {
+            let detail = format!("Sales begin at {open}.");
+            return Err(Error::new(ErrorCode::SalesNotOpen, detail).with(Fact::OpensAt(open)));
         }
         let closes_at = kind.sales_close_at.unwrap_or(inventory.starts_at);
         sales_close_at = sales_close_at.min(closes_at);
         if now >= closes_at {
-            return Err(Error::new(ErrorCode::SalesClosed, "Sales are over."));
+            let detail = format!("Sales ended at {closes_at}.");
+            return Err(Error::new(ErrorCode::SalesClosed, detail).with(Fact::ClosedAt(closes_at)));
         }
         if line.quantity < kind.min_per_booking || line.quantity > kind.max_per_booking {
             return Err(Error::field(
@@ -528,7 +532,7 @@ fn not_enough_of(kind: &TicketType, inventory: &Inventory, left: u32) -> Error {
         1 => format!("Only 1 ticket of {} is left.", kind.name),
         left => format!("Only {left} tickets of {} are left.", kind.name),
     };
-    Error::new(ErrorCode::NotEnoughTickets, detail)
+    Error::new(ErrorCode::NotEnoughTickets, detail).with(Fact::Left(left))
 }
 
 fn not_enough(left: u32) -> Error {
@@ -537,7 +541,7 @@ fn not_enough(left: u32) -> Error {
         1 => "Only 1 ticket is left.".to_owned(),
         left => format!("Only {left} tickets are left."),
     };
-    Error::new(ErrorCode::NotEnoughTickets, detail)
+    Error::new(ErrorCode::NotEnoughTickets, detail).with(Fact::Left(left))
 }
 
 pub(super) fn key_reused() -> Error {
