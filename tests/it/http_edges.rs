@@ -259,7 +259,7 @@ async fn what_was_made_stands_where_the_answer_says() {
     let event = found(organizer, &event, "id").await;
     let wanted = json!({"eventId": event["id"], "numTickets": 2});
     let booking = customer.post("/api/bookings", wanted.clone()).await;
-    let booking = found(customer, &booking, "id").await;
+    found(customer, &booking, "id").await;
     let hold = customer.post("/api/holds", wanted).await;
     found(customer, &hold, "id").await;
     let words = json!({"subject": "Hi", "message": "There"});
