@@ -18,8 +18,8 @@ use crate::{
         RequestCustomer, TicketTypeView, WhenNotLoaded,
     },
     types::{
-        ActivePlugin, Booking, BookingLine, DecisionRecord, DecisionStep, Event, EventStatus, PluginSet,
-        TenantId, TicketType, UserId,
+        ActivePlugin, Booking, BookingLine, DecisionRecord, DecisionStep, Event, EventStatus,
+        PluginSet, TenantId, TicketType, UserId,
     },
 };
 

@@ -320,7 +320,12 @@ async fn a_client_that_asks_too_often_waits_alone() {
     ] {
         assert_ne!(from(&door, path, "192.0.2.9").await.status, 429, "{path}");
     }
-    for path in ["/openapi.json", "/verify/nonsense", "/nowhere", "/admin/queues"] {
+    for path in [
+        "/openapi.json",
+        "/verify/nonsense",
+        "/nowhere",
+        "/admin/queues",
+    ] {
         let refused = from(&door, path, "192.0.2.9").await;
         refused.problem(429, "too-many-requests");
     }

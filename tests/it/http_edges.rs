@@ -21,7 +21,10 @@ pub(crate) async fn spoken(client: &Client, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("the host listens");
     stream.write_all(bytes).await.expect("the host reads");
     let mut received = Vec::new();
-    stream.read_to_end(&mut received).await.expect("the host answers");
+    stream
+        .read_to_end(&mut received)
+        .await
+        .expect("the host answers");
     String::from_utf8_lossy(&received).into_owned()
 }
 
@@ -54,8 +57,9 @@ async fn a_request_names_one_host() {
         ("Host: [::1]\r\n", 200),
     ] {
         for path in ["/api/events", "/health/live", "/docs"] {
-            let request =
-                format!("GET {path} HTTP/1.1\r\n{host}X-Tenant: north\r\nConnection: close\r\n\r\n");
+            let request = format!(
+                "GET {path} HTTP/1.1\r\n{host}X-Tenant: north\r\nConnection: close\r\n\r\n"
+            );
             let received = spoken(&api.door, request.as_bytes()).await;
             assert_eq!(statuses(&received), [status], "{host:?} {path}: {received}");
             assert_eq!(
@@ -113,13 +117,21 @@ async fn media_types_are_compared_without_case_and_parameters() {
         answer.expect(201);
     }
     let owen = owner(&api).await;
-    for kind in ["application/wasm", "Application/WASM", "application/wasm; v=1"] {
+    for kind in [
+        "application/wasm",
+        "Application/WASM",
+        "application/wasm; v=1",
+    ] {
         let answer = send(&owen, "/api/plugins/x/versions", kind, "x").await;
         assert_ne!(answer.status, 415, "{kind}: {}", answer.text);
     }
     for kind in ["application/octet-stream", "application/wasmx"] {
         let answer = send(&owen, "/api/plugins/x/versions", kind, "x").await;
-        assert!([415, 503].contains(&answer.status), "{kind}: {}", answer.text);
+        assert!(
+            [415, 503].contains(&answer.status),
+            "{kind}: {}",
+            answer.text
+        );
     }
 }
 
@@ -135,7 +147,12 @@ async fn no_body_names_a_field_twice() {
     };
     let organizer = &api.organizer.client;
     for (method, path, body, field) in [
-        (Method::PATCH, &*path, r#"{"title":"B","title":"C"}"#, "title"),
+        (
+            Method::PATCH,
+            &*path,
+            r#"{"title":"B","title":"C"}"#,
+            "title",
+        ),
         (Method::PUT, &*path, r#"{"title":"B","title":"C"}"#, "title"),
         (
             Method::PATCH,
@@ -264,7 +281,9 @@ async fn what_was_made_stands_where_the_answer_says() {
     found(customer, &hold, "id").await;
     let words = json!({"subject": "Hi", "message": "There"});
     let path = path_of(&event);
-    let told = organizer.post(&format!("{path}/announcements"), words).await;
+    let told = organizer
+        .post(&format!("{path}/announcements"), words)
+        .await;
     found(organizer, &told, "id").await;
 
     let signed_up = json!({
@@ -289,7 +308,10 @@ async fn a_draft_does_not_exist_for_strangers() {
     let none = "01k9zq5d3n8m2r7w4x6y0a1b2c";
     let other = api.door.register("otto@north.test", "organizer").await;
     let ids = [text(&draft["id"]), none];
-    for (who, client) in [("a customer", &api.customer.client), ("an organizer", &other.client)] {
+    for (who, client) in [
+        ("a customer", &api.customer.client),
+        ("an organizer", &other.client),
+    ] {
         for (method, path, body) in [
             (Method::GET, "/api/events/ID", None),
             (Method::PUT, "/api/events/ID", Some(event_body(json!({})))),
@@ -304,21 +326,41 @@ async fn a_draft_does_not_exist_for_strangers() {
             (Method::GET, "/api/events/ID/check-ins", None),
             (Method::GET, "/api/events/ID/check-ins.csv", None),
             (Method::GET, "/api/events/ID/notifications", None),
-            (Method::POST, "/api/events/ID/check-ins", Some(json!({"code": "x"}))),
-            (Method::POST, "/api/events/ID/check-ins/undo", Some(json!({"ticketId": "x"}))),
+            (
+                Method::POST,
+                "/api/events/ID/check-ins",
+                Some(json!({"code": "x"})),
+            ),
+            (
+                Method::POST,
+                "/api/events/ID/check-ins/undo",
+                Some(json!({"ticketId": "x"})),
+            ),
             (
                 Method::POST,
                 "/api/events/ID/announcements",
                 Some(json!({"subject": "Hi", "message": "There"})),
             ),
-            (Method::POST, "/api/events/ID/waitlist", Some(json!({"numTickets": 1}))),
+            (
+                Method::POST,
+                "/api/events/ID/waitlist",
+                Some(json!({"numTickets": 1})),
+            ),
             (
                 Method::POST,
                 "/api/events/ID/waitlist",
                 Some(json!({"lines": [{"ticketType": "x", "quantity": 1}]})),
             ),
-            (Method::POST, "/api/bookings", Some(json!({"eventId": "ID", "numTickets": 1}))),
-            (Method::POST, "/api/bookings", Some(json!({"eventId": "ID", "numTickets": 9999}))),
+            (
+                Method::POST,
+                "/api/bookings",
+                Some(json!({"eventId": "ID", "numTickets": 1})),
+            ),
+            (
+                Method::POST,
+                "/api/bookings",
+                Some(json!({"eventId": "ID", "numTickets": 9999})),
+            ),
             (
                 Method::POST,
                 "/api/holds",
@@ -333,7 +375,9 @@ async fn a_draft_does_not_exist_for_strangers() {
                 let request = match &body {
                     Some(body) => {
                         let body = body.to_string().replace("ID", id);
-                        request.header("Content-Type", "application/json").body(body)
+                        request
+                            .header("Content-Type", "application/json")
+                            .body(body)
                     }
                     None => request,
                 };

@@ -67,7 +67,10 @@ async fn a_host_tells_at_a_port_apart() {
     let is_told = || async { host.output().contains(line) };
     wait_until(Patience::WORK, "the place of the metrics", is_told).await;
     let said = host.output();
-    let place = said.split(line).nth(1).and_then(|rest| rest.split("http://").nth(1));
+    let place = said
+        .split(line)
+        .nth(1)
+        .and_then(|rest| rest.split("http://").nth(1));
     let place: String = place
         .expect("an address")
         .chars()

@@ -140,7 +140,12 @@ impl Inner {
     }
 
     /// A refusal as this caller may read it: that there is a draft, and what is not in it, is only for those who see drafts.
-    pub(super) async fn hide_draft(&self, caller: &Caller, event: EventId, refusal: Error) -> Error {
+    pub(super) async fn hide_draft(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        refusal: Error,
+    ) -> Error {
         if !matches!(
             refusal.code(),
             ErrorCode::EventNotPublished | ErrorCode::NotFound

@@ -115,7 +115,10 @@ impl Users {
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn show(&self, caller: &Caller, user: UserId) -> Result<User> {
-        caller.require_any(&[Role::Owner], "Only an owner of this tenant may see its users.")?;
+        caller.require_any(
+            &[Role::Owner],
+            "Only an owner of this tenant may see its users.",
+        )?;
         let found = self.0.modules.users.find(caller.tenant()?, user).await?;
         found.ok_or_else(|| Error::not_found("user", user))
     }

@@ -51,7 +51,12 @@ const LINGER_IDLE_MAX: Duration = Duration::from_secs(5);
 const LINGER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Answers the requests of one connection, one after another.
-pub(super) async fn answer(stream: TcpStream, peer: SocketAddr, app: Router, stop: CancellationToken) {
+pub(super) async fn answer(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    stop: CancellationToken,
+) {
     // Answers are small: waiting to fill a packet only makes them late.
     let _ = stream.set_nodelay(true);
     let framings = Arc::new(Framings::default());
@@ -128,7 +133,9 @@ impl Framing {
             let is_chunked = coding.value.trim_ascii().eq_ignore_ascii_case(b"chunked");
             return match (lengths, is_chunked && codings.next().is_none()) {
                 (0, true) => Self::Chunked,
-                (0, false) => Self::Refused("The only Transfer-Encoding that is read is `chunked`."),
+                (0, false) => {
+                    Self::Refused("The only Transfer-Encoding that is read is `chunked`.")
+                }
                 _ => Self::Refused("Send Content-Length or Transfer-Encoding, not both."),
             };
         }
@@ -227,7 +234,9 @@ impl WatchedStream {
     fn find_head(&mut self) -> bool {
         // Empty lines before a request are nothing (RFC 9112, 2.2).
         let blank = self.received.iter();
-        let blank = blank.take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let blank = blank
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
         self.received.drain(..blank);
         self.searched = self.searched.saturating_sub(blank);
         let from = self.searched.saturating_sub(3);
@@ -409,7 +418,10 @@ impl AsyncWrite for WatchedStream {
                 return Poll::Ready(Ok(()));
             }
             lingering.bytes += piece.filled().len() as u64;
-            lingering.idle.as_mut().reset(Instant::now() + LINGER_IDLE_MAX);
+            lingering
+                .idle
+                .as_mut()
+                .reset(Instant::now() + LINGER_IDLE_MAX);
         }
     }
 }

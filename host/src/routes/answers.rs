@@ -181,7 +181,10 @@ fn complete_headers(headers: &mut HeaderMap, id: &RequestId) {
         ));
     if headers.get(CONTENT_TYPE).is_some_and(is_live) {
         // A proxy that collects, compresses or keeps a live stream shows it late or never.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, no-transform"));
+        headers.insert(
+            CACHE_CONTROL,
+            HeaderValue::from_static("no-cache, no-store, no-transform"),
+        );
         headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
     headers

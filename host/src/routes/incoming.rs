@@ -19,7 +19,10 @@ use super::controllers::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
 
 /// That a request does not say in one way where it ends, and why. Put into its extensions by whoever reads the connection.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "program"), expect(dead_code, reason = "servers of platforms read their connections"))]
+#[cfg_attr(
+    not(feature = "program"),
+    expect(dead_code, reason = "servers of platforms read their connections")
+)]
 pub(crate) struct Misframed(pub(crate) &'static str);
 
 /// Refuses a request that does not name its host as RFC 9112, 3.2, asks, and one whose body has a coding (RFC 9110, 8.4).
@@ -53,7 +56,9 @@ fn names_its_host(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
         (Some(host), None) => host.to_str().is_ok_and(is_host),
         (Some(_), Some(_)) => false,
         // HTTP/1.0 knows no Host, and HTTP/2 has it in the target.
-        (None, _) => version < Version::HTTP_11 || version > Version::HTTP_11 && uri.host().is_some(),
+        (None, _) => {
+            version < Version::HTTP_11 || version > Version::HTTP_11 && uri.host().is_some()
+        }
     }
 }
 
@@ -66,14 +71,17 @@ fn is_host(text: &str) -> bool {
     let port = text
         .strip_prefix(authority.host())
         .and_then(|rest| rest.strip_prefix(':'));
-    let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok() && !port.contains('+');
+    let is_port =
+        |port: &str| port.is_empty() || port.parse::<u16>().is_ok() && !port.contains('+');
     !authority.host().is_empty() && !text.contains('@') && port.is_none_or(is_port)
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {
     let plain = |value: &HeaderValue| {
         let codings = value.to_str().unwrap_or("?").split(',').map(str::trim);
-        codings.into_iter().all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+        codings
+            .into_iter()
+            .all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
     };
     !headers.get_all(CONTENT_ENCODING).iter().all(plain)
 }
@@ -83,7 +91,9 @@ mod tests {
     use super::*;
 
     fn with(name: axum::http::HeaderName, values: &[&str]) -> HeaderMap {
-        let values = values.iter().map(|value| (name.clone(), value.parse().unwrap()));
+        let values = values
+            .iter()
+            .map(|value| (name.clone(), value.parse().unwrap()));
         values.collect()
     }
 
@@ -123,8 +133,16 @@ mod tests {
         assert!(!names(Version::HTTP_11, &["a", "a"]));
         assert!(names(Version::HTTP_10, &[]));
         let absolute = Uri::from_static("http://a.example/");
-        assert!(!names_its_host(Version::HTTP_11, &absolute, &HeaderMap::new()));
-        assert!(names_its_host(Version::HTTP_2, &absolute, &HeaderMap::new()));
+        assert!(!names_its_host(
+            Version::HTTP_11,
+            &absolute,
+            &HeaderMap::new()
+        ));
+        assert!(names_its_host(
+            Version::HTTP_2,
+            &absolute,
+            &HeaderMap::new()
+        ));
     }
 
     #[test]
@@ -132,7 +150,12 @@ mod tests {
         for plain in [&[][..], &["identity"], &["Identity, identity"], &[""]] {
             assert!(!is_encoded(&with(CONTENT_ENCODING, plain)), "{plain:?}");
         }
-        for encoded in [&["gzip"][..], &["identity", "br"], &["identity, zstd"], &["x-unknown"]] {
+        for encoded in [
+            &["gzip"][..],
+            &["identity", "br"],
+            &["identity, zstd"],
+            &["x-unknown"],
+        ] {
             assert!(is_encoded(&with(CONTENT_ENCODING, encoded)), "{encoded:?}");
         }
     }

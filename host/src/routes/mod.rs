@@ -130,8 +130,10 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
         metrics: options.open_metrics,
     };
     // Whoever tries paths that are not there is counted like everybody else.
-    let nothing = any(async || nothing_here())
-        .layer(from_fn_with_state(shared.door.clone(), extract::count_address));
+    let nothing = any(async || nothing_here()).layer(from_fn_with_state(
+        shared.door.clone(),
+        extract::count_address,
+    ));
     let mut app = table(parts, &shared.door)
         .fallback_service(nothing)
         .method_not_allowed_fallback(async || {
@@ -281,7 +283,10 @@ fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
         .route("/api/plugins/versions/{id}/dry-run", post(plugins::dry_run))
         .route("/api/plugins/versions/{id}/replay", post(plugins::replay))
         .route("/api/operator/tenants", post(operators::create_tenant))
-        .route("/api/operator/tenants/{tenant}", get(operators::show_tenant))
+        .route(
+            "/api/operator/tenants/{tenant}",
+            get(operators::show_tenant),
+        )
         .route("/api/users/{id}", get(operators::show_user))
         .route(
             "/api/operator/tenants/{tenant}/sender",

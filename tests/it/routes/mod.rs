@@ -210,7 +210,9 @@ async fn ids_that_nobody_has_are_not_found() {
     for row in rows().filter(|row| row.thing != Thing::None) {
         let of_no_one: &[&str] = match row.thing {
             // Well-formed, and of nobody.
-            Thing::Ticket => &["AZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ.1"],
+            Thing::Ticket => {
+                &["AZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ.1"]
+            }
             Thing::Booking | Thing::Hold | Thing::OtherHold => {
                 &["AZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ"]
             }

@@ -159,7 +159,9 @@ pub(in crate::routes) async fn show(
     AsCaller(caller): AsCaller,
     Id(ticket): Id<TicketId>,
 ) -> Answer<JsonAnswer<CheckInResponse>> {
-    Ok(JsonAnswer(engine.check_ins().show(&caller, ticket).await?.into()))
+    Ok(JsonAnswer(
+        engine.check_ins().show(&caller, ticket).await?.into(),
+    ))
 }
 
 /// Takes a check-in back, so that the ticket admits somebody again

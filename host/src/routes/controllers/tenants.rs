@@ -11,9 +11,7 @@ use serde_json::{Map, Number, Value, json};
 use utoipa::ToSchema;
 
 use super::{Answer, PageResponse, merge_patch, numbers::whole, with_etag};
-use crate::routes::extract::{
-    AsCaller, AtPage, MergePatch, PageParams, SeenVersions, read_value,
-};
+use crate::routes::extract::{AsCaller, AtPage, MergePatch, PageParams, SeenVersions, read_value};
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]

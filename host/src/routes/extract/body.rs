@@ -11,7 +11,9 @@ use axum::{
     http::{HeaderMap, header::CONTENT_TYPE},
 };
 use boxoffice_engine::{Error, ErrorCode};
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Map, Value, error::Category};
 use serde_path_to_error::Path;
 
@@ -389,7 +391,10 @@ mod tests {
             r#"{"a":1,"A":2}"#,
             r#"{"a":{"a":[{"a":1},{"a":null}]},"b":{"a":true}}"#,
         ] {
-            assert!(read_object::<Map<String, Value>>(body.as_bytes()).is_ok(), "{body}");
+            assert!(
+                read_object::<Map<String, Value>>(body.as_bytes()).is_ok(),
+                "{body}"
+            );
         }
     }
 

@@ -153,7 +153,9 @@ fn entity_tags(list: &str) -> Option<Vec<(bool, &str)>> {
             None => (false, rest),
         };
         let (tag, behind) = opaque.strip_prefix('"')?.split_once('"')?;
-        let is_tag = tag.bytes().all(|byte| byte == 0x21 || byte >= 0x23 && byte != 0x7f);
+        let is_tag = tag
+            .bytes()
+            .all(|byte| byte == 0x21 || byte >= 0x23 && byte != 0x7f);
         rest = behind.trim_start_matches([' ', '\t']);
         if !is_tag || tags.len() == TAGS_MAX || !(rest.is_empty() || rest.starts_with(',')) {
             return None;
@@ -220,7 +222,17 @@ mod tests {
             let read = read(lines).unwrap().unwrap();
             assert_eq!(read, one_of(versions, has_weak), "{lines:?}");
         }
-        for bad in ["", ",", "12", "\"", "\"1", "\"1\" \"2\"", "*, \"1\"", "w/\"1\"", "\"a b\""] {
+        for bad in [
+            "",
+            ",",
+            "12",
+            "\"",
+            "\"1",
+            "\"1\" \"2\"",
+            "*, \"1\"",
+            "w/\"1\"",
+            "\"a b\"",
+        ] {
             let error = read(&[bad]).unwrap_err();
             assert_eq!(
                 (error.code(), error.field_name()),

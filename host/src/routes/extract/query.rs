@@ -20,8 +20,22 @@ const CURSOR_BYTES_MAX: usize = 512;
 /// What Google, Meta, Microsoft, TikTok, X, LinkedIn and Mailchimp add to links, and jQuery to requests that shall
 /// not come from a cache.
 const TRACKERS: [&str; 16] = [
-    "_", "_ga", "_gl", "dclid", "fbclid", "gad_source", "gbraid", "gclid", "igshid", "li_fat_id", "mc_cid", "mc_eid",
-    "msclkid", "ttclid", "twclid", "wbraid",
+    "_",
+    "_ga",
+    "_gl",
+    "dclid",
+    "fbclid",
+    "gad_source",
+    "gbraid",
+    "gclid",
+    "igshid",
+    "li_fat_id",
+    "mc_cid",
+    "mc_eid",
+    "msclkid",
+    "ttclid",
+    "twclid",
+    "wbraid",
 ];
 
 /// The parameters of a list.

@@ -202,7 +202,11 @@ mod tests {
             ("2026-12-31T20:00:00-00:00", "2026-12-31T20:00:00Z"),
             ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
         ] {
-            assert_eq!(instant(text, "startsAt").unwrap().to_string(), same, "{text}");
+            assert_eq!(
+                instant(text, "startsAt").unwrap().to_string(),
+                same,
+                "{text}"
+            );
         }
         for bad in [
             "2026-12-31",
