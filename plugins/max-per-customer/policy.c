@@ -6,9 +6,10 @@
 // Each call runs in a fresh instance, so nothing is freed here: the host drops the whole memory.
 
 #include <stdio.h>
-#include <string.h>
 
 #include "bindings/policy.h"
+// Beside the templates of `boxoffice plugin new --lang c`, which puts it into its projects.
+#include "settings.h"
 
 typedef exports_boxoffice_plugin_booking_policy_booking_request_t booking_request_t;
 typedef exports_boxoffice_plugin_booking_policy_cancellation_request_t cancellation_request_t;
@@ -23,30 +24,12 @@ static _Noreturn void fail(const char *reason) {
   __builtin_trap();
 }
 
-static size_t skip_spaces(const policy_string_t *text, size_t at) {
-  while (at < text->len && strchr(" \t\r\n", text->ptr[at]) && text->ptr[at]) at++;
-  return at;
-}
-
-// Reads the configuration, `{"max": 2}` and nothing else: a plugin this small brings no JSON library.
+// Reads {"max": 2}.
 static uint32_t read_max(const policy_string_t *config) {
-  static const char *const tokens[] = {"{", "\"max\"", ":"};
-  const char *const wrong = "the configuration does not fit: {\"max\": a whole number from 1 to 1000000} is wanted";
-  size_t at = 0;
-  for (size_t index = 0; index < sizeof tokens / sizeof *tokens; index++) {
-    size_t length = strlen(tokens[index]);
-    at = skip_spaces(config, at);
-    if (config->len - at < length || memcmp(config->ptr + at, tokens[index], length)) fail(wrong);
-    at += length;
-  }
-  uint32_t max = 0;
-  for (at = skip_spaces(config, at); at < config->len && config->ptr[at] >= '0' && config->ptr[at] <= '9'; at++) {
-    max = max * 10 + (config->ptr[at] - '0');
-    if (max > 1000000) fail(wrong);
-  }
-  at = skip_spaces(config, at);
-  if (max == 0 || at >= config->len || config->ptr[at] != '}' || skip_spaces(config, at + 1) != config->len) fail(wrong);
-  return max;
+  setting_t settings[] = { {.name = "max", .min = 1, .max = 1000000} };
+  const char *failure = read_settings(config->ptr, config->len, settings, 1);
+  if (failure) fail(failure);
+  return settings[0].value;
 }
 
 void exports_boxoffice_plugin_booking_policy_validate_booking(booking_request_t *request, policy_string_t *config,

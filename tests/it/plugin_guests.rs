@@ -30,6 +30,7 @@ async fn plugin_examples_decide_as_their_fixtures_say() {
             fixtures.len() >= 2,
             "{name} has fixtures for a yes and a no"
         );
+        let mut expects_failure = false;
         for fixture in fixtures {
             let text = std::fs::read_to_string(&fixture).expect("fixtures are text");
             let expected: Value = serde_json::from_str(&text).expect("fixtures are JSON");
@@ -40,6 +41,7 @@ async fn plugin_examples_decide_as_their_fixtures_say() {
                 "{} expects something",
                 fixture.display()
             );
+            expects_failure |= expected["expected"]["failure"].is_string();
             let answer = run(&name, &component, &fixture).await.expect_success();
             let answer: Value = serde_json::from_str(&answer).expect("the run prints JSON");
             assert_eq!(
@@ -55,6 +57,7 @@ async fn plugin_examples_decide_as_their_fixtures_say() {
                 );
             }
         }
+        assert!(expects_failure, "{name} has a fixture with a wrong configuration");
     }
 }
 
@@ -121,7 +124,7 @@ async fn plugin_examples_refuse_a_configuration_that_does_not_fit() {
             "max-per-customer",
             "within",
             json!({"max": 2, "min": 1}),
-            "max",
+            "min",
         ),
         (
             "branded-mail",

@@ -12,36 +12,84 @@ use std::{
     time::Duration,
 };
 
-use boxoffice_tests::{Program, TempFolder, is_long_run, required_variable, workspace_root};
+use boxoffice_tests::{
+    Patience, Program, TempFolder, is_long_run, required_variable, wait_until, workspace_root,
+};
 use serde_json::{Value, json};
+
+use crate::plugin_push::owners_token;
 
 /// A first build compiles the bindings' generator; a machine with other work may be slow at it.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugin_projects_in_javascript_build_as_their_readme_says() {
-    follows_its_readme("js", "template").await;
+    follow_their_readmes("js", &["template", "plugin"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugin_projects_in_typescript_build_as_their_readme_says() {
+    follow_their_readmes("ts", &["policy"]).await;
+}
+
+/// Each kind once in JavaScript or TypeScript, whose prices nothing but the library checks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugin_projects_in_javascript_hand_over_whole_prices_or_fail() {
+    let folder = TempFolder::new("prices");
+    let tools = tools(&folder);
+    shell("boxoffice plugin new night-club --lang js", folder.path(), &tools).await;
+    let project = folder.join("night-club");
+    std::fs::write(project.join("plugin.js"), PRICED).expect("the project is there");
+    shell("npm install\nnpm run build", &project, &tools).await;
+    let accepted = std::fs::read_to_string(project.join("fixtures/accepted.json"));
+    let mut fixture: Value =
+        serde_json::from_str(&accepted.expect("it is there")).expect("fixtures are JSON");
+    fixture["request"]["lines"][0]["unitPriceMinor"] = json!(4_294_967_295_u32);
+    for (price, expected) in [
+        ("price * (100 - undefined)", json!({"failure": "unitPricesMinor[0]: NaN is not a whole number from 0 to 4294967295"})),
+        ("12.5", json!({"failure": "unitPricesMinor[0]: 12.5 is not a whole number"})),
+        ("-1", json!({"failure": "unitPricesMinor[0]: -1 is not a whole number"})),
+        ("4294967296", json!({"failure": "unitPricesMinor[0]: 4294967296 is not a whole number"})),
+        ("'7'", json!({"failure": "unitPricesMinor[0]: \"7\" is not a whole number"})),
+        ("...new Uint32Array(2)", json!({"failure": "unitPricesMinor: 2 prices for 1 lines"})),
+        ("0", json!({"unitPricesMinor": [0]})),
+        ("price", json!({"unitPricesMinor": [4_294_967_295_u32]})),
+    ] {
+        fixture["config"] = json!({ "price": price });
+        fixture["expected"] = expected;
+        std::fs::write(project.join("priced.json"), fixture.to_string()).expect("it is ours");
+        let run = "boxoffice plugin run night-club.wasm --input priced.json";
+        shell(run, &project, &tools).await;
+    }
+}
+
+/// A policy whose price is an expression of its configuration.
+const PRICED: &str = r#"
+import { adjust, policy, text } from "./boxoffice-plugin/index.js";
+export const bookingPolicy = policy({
+  settings: { price: text() },
+  validateBooking(request, { price }) {
+    const prices = new Function("price", `return [${price}]`)(request.lines[0].unitPriceMinor);
+    return adjust(prices);
+  },
+});
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugin_projects_in_rust_build_as_their_readme_says() {
-    follows_its_readme("rust", "template").await;
+    follow_their_readmes("rust", &["template", "plugin"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugin_projects_in_c_build_as_their_readme_says() {
-    for kind in ["policy", "template"] {
-        follows_its_readme("c", kind).await;
-    }
+    follow_their_readmes("c", &["policy", "template", "plugin"]).await;
 }
 
 /// Only in the long form: its compiler takes a quarter of a minute, and is fetched for each project.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugin_projects_in_python_build_as_their_readme_says() {
     if is_long_run() {
-        for kind in ["policy", "template"] {
-            follows_its_readme("python", kind).await;
-        }
+        follow_their_readmes("python", &["policy", "template", "plugin"]).await;
     }
 }
 
@@ -88,38 +136,61 @@ async fn plugin_projects_overwrite_nothing_and_have_good_names() {
     assert_eq!(there, 1, "a refused project leaves nothing behind");
 }
 
-/// Writes a project and runs every command of its README but those that set a machine up.
-async fn follows_its_readme(language: &str, kind: &str) {
-    let folder = TempFolder::new(&format!("{language}-{kind}"));
+/// Writes projects of these kinds and runs every command of their READMEs but those that set a machine up, beside a demo host
+/// that they are uploaded to.
+async fn follow_their_readmes(language: &str, kinds: &[&str]) {
+    let folder = TempFolder::new(&format!("projects-{language}"));
     let tools = tools(&folder);
-    let new = format!("boxoffice plugin new night-club --lang {language} --kind {kind}");
-    shell(&new, folder.path(), &tools).await;
-    let project = folder.join("night-club");
-    let readme =
-        std::fs::read_to_string(project.join("README.md")).expect("a project has a README");
-    let commands = commands(&readme);
-    assert!(
-        commands
-            .iter()
-            .filter(|line| line.contains("plugin run"))
-            .count()
-            == 2
-            && commands.iter().any(|line| line.contains("plugin check")),
-        "the README shows what to do: {commands:?}"
-    );
-    for line in commands {
-        shell(line, &project, &tools).await;
+    let data = folder.join("data");
+    let host = Program::dev_with(&data, &HOST_SETTINGS).await;
+    let token = owners_token(&host, &data).await;
+    let url = host.client().base().to_owned();
+    for kind in kinds {
+        let new = format!("boxoffice plugin new {kind}-club --lang {language} --kind {kind}");
+        shell(&new, folder.path(), &tools).await;
+        let project = folder.join(&format!("{kind}-club"));
+        let readme =
+            std::fs::read_to_string(project.join("README.md")).expect("a project has a README");
+        let commands = commands(&readme);
+        let count = |part: &str| commands.iter().filter(|line| line.contains(part)).count();
+        let halves = if *kind == "plugin" { 2 } else { 1 };
+        assert_eq!(
+            (
+                count("plugin run"),
+                count("wrong-"),
+                count("plugin check"),
+                count("plugin push"),
+                count("/logs")
+            ),
+            (3 * halves, halves, 1, 1, 1),
+            "the README shows what to do: {commands:?}"
+        );
+        // One shell for all of them would hide which failed.
+        for line in &commands {
+            let line = format!("export URL={url} BOXOFFICE_TOKEN={token}\n{line}");
+            shell(&line, &project, &tools).await;
+        }
+        let owner = host.client().tenant("demo").token(&token);
+        let in_use = owner.get("/api/plugins").await.expect(200).to_string();
+        assert!(in_use.contains(&format!("{kind}-club")), "{in_use}");
     }
+    host.stop().await;
 }
+
+/// What a demo host for projects allows: more time, because what a busy machine needs to begin a call is no fault of the plugin,
+/// and components that hold Python.
+const HOST_SETTINGS: [(&str, &str); 3] = [
+    ("BOXOFFICE_PLUGINS__POLICY_TIME_SECONDS", "5"),
+    ("BOXOFFICE_PLUGINS__TEMPLATE_TIME_SECONDS", "5"),
+    ("BOXOFFICE_PLUGINS__UPLOAD_BYTES_MAX", "33554432"),
+];
 
 /// Runs the quick start of the guide in an empty folder beside a demo host: the blocks that build a project in this
 /// language, and the one that uploads it, puts it into use and books too many tickets.
 async fn follows_the_guide(language: &str) {
     let folder = TempFolder::new(&format!("guide-{language}"));
     let tools = tools(&folder);
-    // What a busy machine needs to begin a call is no fault of the plugin.
-    let patient = [("BOXOFFICE_PLUGINS__POLICY_TIME_SECONDS", "5")];
-    let host = Program::dev_with(&folder.join("boxoffice-data"), &patient).await;
+    let host = Program::dev_with(&folder.join("boxoffice-data"), &HOST_SETTINGS).await;
     let guide = std::fs::read_to_string(workspace_root().join("plugins/README.md"));
     let guide = guide.expect("the guide is text");
     let blocks: Vec<&str> = shell_blocks(&guide).take(3).collect();
@@ -134,10 +205,9 @@ async fn follows_the_guide(language: &str) {
             // As the guide says below the block.
             let named = "push target/wasm32-wasip2/release/plugin.wasm --name day-club ";
             assert!(guide.contains(named.trim_end()), "the guide names it");
-            format!(
-                "{in_rust}{}",
-                upload.replace("push night-club.wasm ", named)
-            )
+            let upload = upload.replace("push night-club.wasm --name night-club ", named);
+            let upload = upload.replace("/plugins/night-club/", "/plugins/day-club/");
+            format!("{in_rust}{upload}")
         }
     };
     assert!(script.starts_with("boxoffice plugin new ") && script.contains("--activate"));
@@ -150,16 +220,16 @@ async fn follows_the_guide(language: &str) {
     let readme = std::fs::read_to_string(folder.join(name).join("README.md"));
     let readme = readme.expect("a project has a README");
     let shown = commands(&readme);
-    assert!(shown.len() >= 4, "the README shows what to do: {shown:?}");
+    assert!(shown.len() >= 7, "the README shows what to do: {shown:?}");
     for line in shown {
         assert!(
             script.contains(line),
             "the guide does what the README says: {line}"
         );
     }
-    let refusal = printed.rfind("{\"type\"").map(|start| &printed[start..]);
-    let refusal: Value = serde_json::from_str(refusal.unwrap_or(&printed))
-        .unwrap_or_else(|error| panic!("the last answer is a problem: {error}: {printed}"));
+    let refusal = std::fs::read_to_string(folder.join(name).join("refused.json"));
+    let refusal: Value = serde_json::from_str(&refusal.expect("the guide keeps the answer"))
+        .unwrap_or_else(|error| panic!("the booking's answer is a problem: {error}: {printed}"));
     assert_eq!(
         (
             &refusal["status"],
@@ -175,6 +245,15 @@ async fn follows_the_guide(language: &str) {
         ),
         "{printed}"
     );
+    // Nobody waits for a line to be kept, so the guide's last command may have come too early for it.
+    let token = owners_token(&host, &folder.join("boxoffice-data")).await;
+    let owner = host.client().tenant("demo").token(&token);
+    let logs = format!("/api/plugins/{name}/logs");
+    wait_until(Patience::WORK, "the log to say why", || async {
+        let kept = owner.get(&logs).await.expect(200).to_string();
+        kept.contains("5 tickets are too many")
+    })
+    .await;
     host.stop().await;
 }
 

@@ -36,7 +36,7 @@ pub use processes::Process;
 pub use programs::{Finished, Program};
 pub use servers::{
     CollectedSpan, LoggedMail, NatsCluster, NatsServer, SmtpLog, SmtpServer, SurrealServer,
-    TraceCollector,
+    TlsFront, TraceCollector,
 };
 pub use wait::{Patience, wait_for, wait_until};
 

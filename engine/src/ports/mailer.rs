@@ -78,13 +78,16 @@ pub struct FolderMailer {
 }
 
 impl FolderMailer {
-    /// Opens the folder, making it if need be.
+    /// Opens the folder, making it if need be. What is made is its owner's alone: mails hold addresses and tickets.
     ///
     /// # Errors
     /// What the file system says.
     pub fn open(folder: impl Into<PathBuf>) -> std::io::Result<Self> {
         let folder = folder.into();
-        std::fs::create_dir_all(&folder)?;
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(&folder)?;
         Ok(Self { folder })
     }
 
@@ -97,7 +100,11 @@ impl FolderMailer {
         use std::io::Write as _;
 
         let part = self.folder.join(format!(".{}.part", mail.delivery_key));
-        let mut file = std::fs::File::create(&part)?;
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&part)?;
         file.write_all(&mail.bytes)?;
         file.sync_data()?;
         std::fs::rename(

@@ -66,7 +66,10 @@ impl<'de> Deserialize<'de> for PluginHash {
     }
 }
 
-/// What a tenant calls a plugin, over all its versions: 1 to 64 of `a-z`, `0-9` and inner `-`.
+/// The name that no plugin may have: the API lists the versions of all plugins under it.
+const RESERVED_NAME: &str = "versions";
+
+/// What a tenant calls a plugin, over all its versions: 1 to 64 of `a-z`, `0-9` and inner `-`, and not `versions`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PluginName(String);
@@ -77,6 +80,10 @@ impl PluginName {
     /// # Errors
     /// `field-invalid` for any other text.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
+        if text == RESERVED_NAME {
+            let rule = "The name `versions` is reserved: the API lists the versions of all plugins under it. Choose another name.";
+            return Err(Error::field(field, rule));
+        }
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if (1..=64).contains(&text.len())
             && text.bytes().all(allowed)

@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     StoreArgs,
     accounts::{Place, open},
-    print,
+    print, store,
 };
 use crate::{assembly, config::Config, telemetry};
 
@@ -84,6 +84,7 @@ pub(super) async fn restore(RestoreArgs { file, store }: RestoreArgs) -> anyhow:
     check_backup(read().await?)
         .await
         .with_context(|| format!("reading {shown}"))?;
+    store::close_to_others(&config);
     let facts = assembly::restore(&config, read().await?).await?;
     print(&format!(
         "restored {} rows, as of {}",

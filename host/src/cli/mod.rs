@@ -31,7 +31,7 @@ use figment::value::Value;
 
 use crate::{
     assembly::AssemblyError,
-    config::{ConfigError, Flags},
+    config::{ConfigError, Flags, private_files},
 };
 
 /// The command that makes this program a compiling child; see `plugin_host::Compiler`.
@@ -138,6 +138,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
+    if keeps_data(&command) {
+        private_files::mask_new_files();
+    }
     match command {
         Command::Serve(args) => block_on(serve::serve(args)),
         Command::Worker(args) => block_on(worker::worker(args)),
@@ -154,6 +157,16 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::PluginCompile => unreachable!("handled before a runtime is needed"),
         Command::Openapi => print(&crate::openapi_json()),
         Command::Explain { code } => explain(code.as_deref()),
+    }
+}
+
+/// Whether a command writes what belongs to customers. A plugin's project is its author's, and has their usual rights.
+fn keeps_data(command: &Command) -> bool {
+    match command {
+        #[cfg(feature = "plugins")]
+        Command::Plugin(_) | Command::PluginCompile => false,
+        Command::Openapi | Command::Explain { .. } => false,
+        _ => true,
     }
 }
 

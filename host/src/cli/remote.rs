@@ -1,21 +1,16 @@
 //! A small REST client for commands that ask a running host instead of opening the store.
 //!
-//! Called by accounts, backup and verify. Speaks HTTP/1.1 without TLS: an HTTPS client would add certificates and their store to a
-//! program whose operators sit next to the host or can tunnel to it.
+//! Called by accounts, backup, verify and plugin push. Speaks HTTP and HTTPS: certificates are checked against the machine's own
+//! authorities and Mozilla's.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use axum::{
-    body::{Body, to_bytes},
-    http::{Method, Request, Response, Uri, header},
-};
+use axum::http::{Method, header};
 use clap::Args;
-use futures::StreamExt as _;
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use reqwest::{Client, Response, Url, redirect::Policy};
 use serde_json::Value;
-use tokio::{fs::File, io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{fs::File, io::AsyncWriteExt as _, time::timeout};
 
 use crate::config;
 
@@ -23,11 +18,16 @@ use crate::config;
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest time for an answer, connecting included; the host's own limit is 30 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
+/// Longest time for an upload and its answer: 4 MiB, the largest component by default, at 20 KB a second.
+#[cfg(feature = "plugins")]
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(240);
+/// Longest time for a connection, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a running host is, and who asks.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct RemoteArgs {
-    /// Asks the host that runs here instead of opening the store.
+    /// Asks the host at this address, http:// or https://, instead of opening the store.
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "data", "store"])]
     url: Option<String>,
     /// An operator's token, as `boxoffice operator login` prints it; better in BOXOFFICE_TOKEN, where `ps` shows it not.
@@ -53,32 +53,47 @@ impl RemoteArgs {
 /// A running host.
 #[derive(Debug)]
 pub(super) struct Remote {
-    authority: String,
-    prefix: String,
+    client: Client,
+    /// Without a slash at its end.
+    base: String,
+    host: String,
     token: Option<String>,
 }
 
 impl Remote {
-    /// Reads the URL of a host: `http://HOST[:PORT][/PREFIX]`.
+    /// Reads the URL of a host: `http[s]://HOST[:PORT][/PREFIX]`. A token is any text that a header can carry.
     pub(super) fn new(url: &str, token: Option<String>) -> anyhow::Result<Self> {
-        let uri: Uri = url.parse().with_context(|| format!("--url {url}"))?;
-        let (scheme, authority) = (uri.scheme_str(), uri.authority());
-        let Some(authority) = authority.filter(|authority| !authority.as_str().contains('@'))
-        else {
-            bail!("--url {url} is not allowed; it must be http://HOST:PORT");
+        let allowed = "it must be https://HOST[:PORT] or http://HOST[:PORT]";
+        let Ok(parsed) = url.parse::<Url>() else {
+            // What stands before `@` may be a password.
+            let shown = if url.contains('@') { "" } else { url };
+            bail!("--url {shown} is not allowed; {allowed}");
         };
-        match scheme {
-            Some("http") => {}
-            Some("https") => bail!(
-                "--url {url}: these commands speak plain HTTP only. Run them on the host's own machine against the \
-                 address it listens at, or tunnel to it: ssh -L 8080:127.0.0.1:8080 HOST, then --url http://127.0.0.1:8080"
-            ),
-            _ => bail!("--url {url} is not allowed; it must be http://HOST:PORT"),
+        let host = parsed.host_str().unwrap_or_default().to_owned();
+        let has_user = !parsed.username().is_empty() || parsed.password().is_some();
+        let has_more = parsed.query().is_some() || parsed.fragment().is_some();
+        if !matches!(parsed.scheme(), "http" | "https") || host.is_empty() || has_user || has_more {
+            bail!("--url {} is not allowed; {allowed}", without_user(&parsed));
         }
+        if token.is_some() && parsed.scheme() == "http" && !is_loopback(&parsed) {
+            eprintln!(
+                "warning: {host} is asked without TLS, so the token can be read on the way; use https:// where you can"
+            );
+        }
+        let client = Client::builder()
+            .user_agent(concat!("boxoffice/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A redirect would repeat a command, or its token, somewhere else: people say where to.
+            .redirect(Policy::none());
+        let client = match is_loopback(&parsed) {
+            true => client.no_proxy(),
+            false => client,
+        };
         Ok(Self {
-            authority: authority.to_string(),
-            prefix: uri.path().trim_end_matches('/').to_owned(),
-            token,
+            client: client.build().context("preparing the HTTP client")?,
+            base: parsed.as_str().trim_end_matches('/').to_owned(),
+            host,
+            token: token.map(|token| token.trim().to_owned()),
         })
     }
 
@@ -92,8 +107,8 @@ impl Remote {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<Value> {
-        let body = body.map(|body| ("application/json", body.to_string().into()));
-        self.send(method, path, body).await
+        let body = body.map(|body| ("application/json", body.to_string().into_bytes()));
+        self.send(method, path, body, ANSWER_TIMEOUT).await
     }
 
     /// Sends a file and answers the JSON of a success.
@@ -107,25 +122,8 @@ impl Remote {
         content_type: &'static str,
         bytes: Vec<u8>,
     ) -> anyhow::Result<Value> {
-        let body = Some((content_type, Body::from(bytes)));
-        self.send(Method::POST, path, body).await
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<(&'static str, Body)>,
-    ) -> anyhow::Result<Value> {
-        tokio::time::timeout(ANSWER_TIMEOUT, self.send_untimed(method, path, body))
-            .await
-            .unwrap_or_else(|_| {
-                bail!(
-                    "{} did not answer within {} s",
-                    self.authority,
-                    ANSWER_TIMEOUT.as_secs()
-                )
-            })
+        let body = Some((content_type, bytes));
+        self.send(Method::POST, path, body, UPLOAD_TIMEOUT).await
     }
 
     /// All items of a list, page after page.
@@ -138,7 +136,7 @@ impl Remote {
                 Value::Array(more) => items.extend(more),
                 _ => bail!(
                     "{} sent a list without items; is it a Boxoffice host?",
-                    self.authority
+                    self.host
                 ),
             }
             let Some(cursor) = page["nextCursor"].as_str() else {
@@ -153,31 +151,31 @@ impl Remote {
     /// # Errors
     /// As those of [`Self::call`], and if it breaks off, or nothing comes for a while.
     pub(super) async fn download(&self, path: &str, file: &mut File) -> anyhow::Result<()> {
-        let slow = || anyhow::anyhow!("{} sent nothing for a while", self.authority);
-        let asked = self.ask(Method::GET, path, None);
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, asked).await;
-        let answer = answer.map_err(|_| slow())??;
+        // Limits for the head and for each piece, none for the whole: a backup takes as long as it takes, while it moves.
+        let slow = |_| anyhow::anyhow!("{} sent nothing for a while", self.host);
+        let asked = self.ask(Method::GET, path, None, None);
+        let mut answer = timeout(ANSWER_TIMEOUT, asked).await.map_err(slow)??;
         if !answer.status().is_success() {
             return self.read(answer).await.map(drop);
         }
-        let mut pieces = Body::new(answer.into_body()).into_data_stream();
-        while let Some(piece) = tokio::time::timeout(ANSWER_TIMEOUT, pieces.next())
+        while let Some(piece) = timeout(ANSWER_TIMEOUT, answer.chunk())
             .await
-            .map_err(|_| slow())?
+            .map_err(slow)?
+            .context("the host broke off")?
         {
-            let piece = piece.context("the host broke off")?;
             file.write_all(&piece).await.context("writing the answer")?;
         }
         Ok(())
     }
 
-    async fn send_untimed(
+    async fn send(
         &self,
         method: Method,
         path: &str,
-        body: Option<(&'static str, Body)>,
+        body: Option<(&'static str, Vec<u8>)>,
+        time_max: Duration,
     ) -> anyhow::Result<Value> {
-        let answer = self.ask(method, path, body).await?;
+        let answer = self.ask(method, path, body, Some(time_max)).await?;
         self.read(answer).await
     }
 
@@ -186,49 +184,65 @@ impl Remote {
         &self,
         method: Method,
         path: &str,
-        body: Option<(&'static str, Body)>,
-    ) -> anyhow::Result<Response<Incoming>> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.prefix))
-            .header(header::HOST, &self.authority)
+        body: Option<(&'static str, Vec<u8>)>,
+        time_max: Option<Duration>,
+    ) -> anyhow::Result<Response> {
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
             .header(header::ACCEPT, "application/json");
         if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            request = request.bearer_auth(token);
         }
-        let request = match body {
-            Some((content_type, body)) => request
+        if let Some((content_type, body)) = body {
+            request = request
                 .header(header::CONTENT_TYPE, content_type)
-                .body(body),
-            None => request.body(Body::empty()),
-        };
-        let request =
-            request.context("the token or URL holds characters that no request can carry")?;
+                .body(body);
+        }
+        if let Some(time_max) = time_max {
+            request = request.timeout(time_max);
+        }
+        let request = request
+            .build()
+            .context("the token or URL holds characters that no request can carry")?;
+        let answer = self.client.execute(request).await;
+        answer.map_err(|error| self.unreachable(error))
+    }
 
-        let address = if has_port(&self.authority) {
-            self.authority.clone()
-        } else {
-            format!("{}:80", self.authority)
+    /// Says why no answer came, and what to do about it.
+    fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
+        if error.is_timeout() {
+            return anyhow::anyhow!("{} did not answer in time", self.base);
+        }
+        let error = anyhow::Error::new(error.without_url());
+        // reqwest hides the TLS library's own error type.
+        let hint = match format!("{error:#}").contains("invalid peer certificate") {
+            true => {
+                " (this machine does not trust its certificate: add the authority to the system's, or name its file in \
+                 SSL_CERT_FILE)"
+            }
+            false => "",
         };
-        let stream = TcpStream::connect(&address)
-            .await
-            .with_context(|| format!("connecting to {address}"))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .with_context(|| format!("talking to {address}"))?;
-        tokio::spawn(connection);
-        sender
-            .send_request(request)
-            .await
-            .with_context(|| format!("talking to {address}"))
+        error.context(format!("talking to {}{hint}", self.base))
     }
 
     /// Reads the JSON of a success, or what went wrong.
-    async fn read(&self, answer: Response<Incoming>) -> anyhow::Result<Value> {
+    async fn read(&self, mut answer: Response) -> anyhow::Result<Value> {
         let status = answer.status();
-        let bytes = to_bytes(Body::new(answer.into_body()), ANSWER_BYTES_MAX)
-            .await
-            .context("reading the answer")?;
+        if let (true, Some(place)) = (
+            status.is_redirection(),
+            answer.headers().get(header::LOCATION),
+        ) {
+            let place = String::from_utf8_lossy(place.as_bytes()).into_owned();
+            bail!("{} answered {status} and names {place:?}: give --url the address that it moved to", self.host);
+        }
+        let mut bytes = Vec::new();
+        while let Some(piece) = answer.chunk().await.context("reading the answer")? {
+            if bytes.len() + piece.len() > ANSWER_BYTES_MAX {
+                bail!("{} sent more than {ANSWER_BYTES_MAX} bytes; is it a Boxoffice host?", self.host);
+            }
+            bytes.extend_from_slice(&piece);
+        }
         if status.is_success() {
             return serde_json::from_slice(&bytes)
                 .context("the answer is no JSON; is it a Boxoffice host?");
@@ -245,10 +259,7 @@ impl Remote {
                     text(&problem, "detail")
                 )
             }
-            _ => bail!(
-                "{} answered {status}; is it a Boxoffice host?",
-                self.authority
-            ),
+            _ => bail!("{} answered {status}; is it a Boxoffice host?", self.host),
         }
     }
 }
@@ -258,11 +269,21 @@ pub(super) fn text<'a>(answer: &'a Value, member: &str) -> &'a str {
     answer[member].as_str().unwrap_or_default()
 }
 
-fn has_port(authority: &str) -> bool {
-    let after_address = authority
-        .rsplit_once(']')
-        .map_or(authority, |(_, rest)| rest);
-    after_address.contains(':')
+/// Whether a URL leads to this machine, where no proxy and nobody else stands in between.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = |address: std::net::IpAddr| address.is_loopback();
+    host == "localhost" || address.parse().is_ok_and(is_loopback)
+}
+
+/// A URL for a message: what stands before `@` may be a password.
+fn without_user(url: &Url) -> String {
+    let mut shown = url.clone();
+    // Both fail only for URLs that cannot have them.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.to_string()
 }
 
 /// A text as a query parameter carries it.
@@ -282,26 +303,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_plain_http_with_a_host() {
-        let remote = Remote::new("http://127.0.0.1:8080/tickets/", None).unwrap();
-        assert_eq!(
-            (remote.authority.as_str(), remote.prefix.as_str()),
-            ("127.0.0.1:8080", "/tickets")
-        );
-        assert!(
-            Remote::new("https://x", None)
-                .unwrap_err()
-                .to_string()
-                .contains("plain HTTP")
-        );
-        for bad in ["127.0.0.1:8080", "/x", "http://ann:secret@x", "ftp://x", ""] {
+    fn urls_are_http_or_https_with_a_host() {
+        for (url, base, host) in [
+            (
+                "http://127.0.0.1:8080/tickets/",
+                "http://127.0.0.1:8080/tickets",
+                "127.0.0.1",
+            ),
+            (
+                "https://tickets.example",
+                "https://tickets.example",
+                "tickets.example",
+            ),
+        ] {
+            let remote = Remote::new(url, None).unwrap();
+            assert_eq!((remote.base.as_str(), remote.host.as_str()), (base, host));
+        }
+        for bad in [
+            "127.0.0.1:8080",
+            "/x",
+            "ftp://x",
+            "https://x?a=b",
+            "https://",
+            "",
+        ] {
             assert!(Remote::new(bad, None).is_err(), "{bad:?} must be refused");
         }
+        let refused = Remote::new("http://ann:secret@x", None).unwrap_err();
+        assert!(!format!("{refused:#}").contains("secret"), "{refused:#}");
     }
 
     #[test]
-    fn ports_are_found_behind_every_kind_of_host() {
-        assert!(has_port("x:1") && has_port("[::1]:1") && !has_port("x") && !has_port("[::1]"));
+    fn loopback_has_many_names() {
+        for (url, expected) in [
+            ("http://localhost:1", true),
+            ("http://127.0.0.2", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost.example", false),
+            ("http://192.0.2.1", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), expected, "{url}");
+        }
     }
 
     #[test]

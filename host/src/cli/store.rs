@@ -10,6 +10,7 @@ use crate::{
     config::{
         Config,
         data_folder::{self, HolderNote},
+        private_files::Correction,
     },
     telemetry::Telemetry,
 };
@@ -31,6 +32,7 @@ pub(super) async fn open(
     url: Option<&str>,
     telemetry: Option<&Telemetry>,
 ) -> anyhow::Result<Opened> {
+    close_to_others(config);
     let exporting = telemetry.and_then(Telemetry::exporting);
     let engine = match assembly::engine(config, mails, exporting).await {
         Ok(engine) => engine,
@@ -47,6 +49,35 @@ pub(super) async fn open(
         ),
     };
     Ok(Opened { engine, note })
+}
+
+/// Takes the rights of other users of this machine from what the configuration keeps in files, and says so.
+pub(super) fn close_to_others(config: &Config) {
+    let data = config.data_folder().map(|folder| {
+        let correction = Correction::of_data_folder(folder);
+        ("data folder", folder.clone(), correction)
+    });
+    let mails = assembly::mails_folder(config).map(|folder| {
+        let correction = Correction::of_mails(&folder);
+        ("mail folder", folder, correction)
+    });
+    for (what, folder, Correction { corrected, left }) in data.into_iter().chain(mails) {
+        let folder = folder.display();
+        if corrected > 0 {
+            tracing::warn!(
+                %folder,
+                corrected,
+                "other users of this machine could read the {what}; now only its owner can"
+            );
+        }
+        if let Some((path, reason)) = left {
+            tracing::warn!(
+                path = %path.display(),
+                reason,
+                "other users of this machine can read the {what}: take their rights away (chmod -R go= {folder})"
+            );
+        }
+    }
 }
 
 fn what_to_do(config: &Config) -> String {

@@ -13,6 +13,8 @@ use rand::{Rng as _, distr::Alphanumeric};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::private_files;
+
 /// The database's folder.
 pub(crate) fn database(folder: &Path) -> PathBuf {
     folder.join("db")
@@ -40,7 +42,7 @@ pub(crate) fn plugin_cache_key(folder: &Path) -> io::Result<[u8; 32]> {
         Some(text) if text.len() == 43 => text,
         // None yet, or damaged: what was sealed with another key is compiled again.
         _ => {
-            fs::create_dir_all(folder)?;
+            private_files::create_folder(folder)?;
             let text = random_text(43);
             write_private(&path, &text)?;
             text
@@ -139,7 +141,7 @@ impl DevSecrets {
                 Ok((secrets, false))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(folder)?;
+                private_files::create_folder(folder)?;
                 let secrets = Self::generate();
                 write_private(&path, &secrets.to_text())?;
                 Ok((secrets, true))

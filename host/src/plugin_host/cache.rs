@@ -8,7 +8,7 @@ use std::{
     fs,
     hash::{Hash as _, Hasher as _},
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::PathBuf,
 };
 
@@ -75,7 +75,8 @@ pub(super) fn write(cache: &PluginCache, engine: &Engine, plugin: &PluginRef, co
 }
 
 fn try_write(cache: &PluginCache, name: &str, code: &[u8]) -> std::io::Result<()> {
-    fs::create_dir_all(&cache.folder)?;
+    let mut folder = fs::DirBuilder::new();
+    folder.recursive(true).mode(0o700).create(&cache.folder)?;
     let part: PathBuf = cache
         .folder
         .join(format!("{name}.{:08x}.part", rand::random::<u32>()));

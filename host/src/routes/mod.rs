@@ -277,6 +277,10 @@ fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
         .route("/api/plugins/{id}/logs", get(plugins::logs))
         .route("/api/plugins/{id}/metrics", get(plugins::metrics))
         .route(
+            "/api/plugins/versions/versions",
+            post(plugins::upload_reserved),
+        )
+        .route(
             "/api/plugins/versions/{id}",
             get(plugins::show_version).delete(plugins::delete_version),
         )

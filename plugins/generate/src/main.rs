@@ -1,9 +1,11 @@
-//! Writes every file of this repository that is made of another one: the C bindings of the WIT, and the copies that
+//! Writes every file of this repository that is made of another one: C bindings and TypeScript types of the WIT, and the copies that
 //! projects of `boxoffice plugin new` carry. With `--check` it only says which are out of date.
 //!
 //! Run by hand after a change of the WIT or the SDK (`cargo run -p generate`), and by the test command with `--check`.
 //! The C bindings are committed, so that nobody needs Rust to write a plugin in C; the SDK is copied, so that every
 //! crate packages by itself.
+
+mod typescript;
 
 use std::{
     collections::BTreeMap,
@@ -19,11 +21,15 @@ use wit_parser::Resolve;
 const WIT: &str = "wit/boxoffice.wit";
 
 /// Which folder holds the C bindings of which world.
-const C_BINDINGS: [(&str, &str); 3] = [
+const C_BINDINGS: [(&str, &str); 4] = [
     ("policy", "plugins/max-per-customer/bindings"),
     ("policy", "host/templates/c/policy/bindings"),
     ("template", "host/templates/c/template/bindings"),
+    ("plugin", "host/templates/c/plugin/bindings"),
 ];
+
+/// The contract's types for JavaScript and TypeScript.
+const TYPESCRIPT: &str = "host/templates/js/boxoffice-plugin/contract.d.ts";
 
 /// Which file is a copy of which, with the example's name made the place of a name.
 const COPIES: [(&str, &str); 10] = [
@@ -74,6 +80,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             wanted.insert(Path::new(folder).join(name), bytes);
         }
     }
+    wanted.insert(PathBuf::from(TYPESCRIPT), typescript::types(&root.join(WIT))?);
     for (from, to) in COPIES {
         copies(&root, Path::new(from), Path::new(to), &mut wanted)?;
     }

@@ -19,7 +19,7 @@ use rows::{Door, Thing, rows};
 use world::World;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 22] = [
     "/openapi.json",
     "/docs",
     "/docs/docs.js",
@@ -30,6 +30,8 @@ const PAGES: [&str; 21] = [
     "/unsubscribe/{token}/undo",
     // And what this one does, in `verification`.
     "/verify/{token}",
+    // Tried in `plugin_push`.
+    "/api/plugins/versions/versions",
     // Tried in `metrics`.
     "/metrics",
     // What these refuse is tried in `dashboard`.

@@ -8,6 +8,7 @@ mod collector;
 mod nats;
 mod smtp;
 mod surreal;
+mod tls;
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -18,6 +19,7 @@ pub use collector::{CollectedSpan, TraceCollector};
 pub use nats::{NatsCluster, NatsServer};
 pub use smtp::{LoggedMail, SmtpLog, SmtpServer};
 pub use surreal::SurrealServer;
+pub use tls::TlsFront;
 
 fn own_address_with_port() -> String {
     with_port(own_address())

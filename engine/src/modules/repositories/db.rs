@@ -66,7 +66,7 @@ impl Db {
                 false,
             ),
             Store::Embedded(folder) => {
-                std::fs::create_dir_all(folder)
+                create_private(folder)
                     .map_err(|error| cannot_open(folder.display(), error))?;
                 // The default syncs every commit; named so that a changed default cannot lose bookings.
                 let url = format!("surrealkv://{}?sync=every", folder.display());
@@ -455,6 +455,14 @@ async fn open_local(url: String) -> Result<Surreal<Any>> {
             cannot_open("the store", error)
         }
     })
+}
+
+/// Makes a folder and those above it; new ones are their owner's alone, because rows hold hashes of passwords.
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// Whether the last process left without closing the store: its write-ahead log still holds something.

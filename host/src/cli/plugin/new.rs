@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use boxoffice_engine::PluginName;
 use clap::{Args, ValueEnum};
 
 use crate::cli::print;
@@ -39,6 +40,8 @@ enum Language {
     Rust,
     /// Needs Node.js.
     Js,
+    /// Needs Node.js; checked by `tsc` before it is built.
+    Ts,
     /// Needs Python; components of 18 MB, which a host's operator must allow.
     Python,
     /// Needs Python and Node.js, no C compiler.
@@ -52,6 +55,8 @@ enum Kind {
     Policy,
     /// Words mails.
     Template,
+    /// Does both, with one configuration.
+    Plugin,
 }
 
 impl Kind {
@@ -59,7 +64,16 @@ impl Kind {
         match self {
             Self::Policy => "policy",
             Self::Template => "template",
+            Self::Plugin => "plugin",
         }
+    }
+
+    fn decides(self) -> bool {
+        matches!(self, Self::Policy | Self::Plugin)
+    }
+
+    fn words(self) -> bool {
+        matches!(self, Self::Template | Self::Plugin)
     }
 }
 
@@ -106,7 +120,7 @@ fn files(args: &NewArgs) -> Vec<(&'static str, Vec<u8>)> {
         .collect();
     let wit = match args.lang {
         Language::Rust => "boxoffice-plugin/wit/boxoffice.wit",
-        Language::Js | Language::Python | Language::C => "wit/boxoffice.wit",
+        Language::Js | Language::Ts | Language::Python | Language::C => "wit/boxoffice.wit",
     };
     files.push((wit, boxoffice_wit::WIT.as_bytes().to_vec()));
     files
@@ -117,21 +131,43 @@ fn filled(content: &[u8], args: &NewArgs) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(content) else {
         return content.to_vec();
     };
-    text.replace("{{runs}}", &runs(args))
+    text.replace("{{next}}", projects::NEXT)
+        .replace("{{runs}}", &runs(args))
+        .replace("{{component}}", &component(args))
+        .replace("{{config}}", &config(args))
         .replace("{{name}}", &args.name)
         .replace("{{kind}}", args.kind.world())
         .into_bytes()
 }
 
+/// The component that a project builds.
+fn component(args: &NewArgs) -> String {
+    match args.lang {
+        Language::Rust => "target/wasm32-wasip2/release/plugin.wasm".to_owned(),
+        Language::Js | Language::Ts | Language::Python | Language::C => {
+            format!("{}.wasm", args.name)
+        }
+    }
+}
+
+/// A configuration that fits. The template in C has no settings: its words are fixed.
+fn config(args: &NewArgs) -> String {
+    let mut settings = Vec::new();
+    if args.kind.decides() {
+        settings.push(r#""ticketsMax": 4"#);
+    }
+    if args.kind.words() && args.lang != Language::C {
+        settings.push(r#""greeting": "Ahoy""#);
+    }
+    format!("{{{}}}", settings.join(", "))
+}
+
 /// The commands that try each fixture.
 fn runs(args: &NewArgs) -> String {
-    let component = match args.lang {
-        Language::Rust => "target/wasm32-wasip2/release/plugin.wasm".to_owned(),
-        Language::Js | Language::Python | Language::C => format!("{}.wasm", args.name),
-    };
+    let component = component(args);
     let option = match args.lang {
         Language::Python => " --upload-bytes-max 33554432",
-        Language::Rust | Language::Js | Language::C => "",
+        Language::Rust | Language::Js | Language::Ts | Language::C => "",
     };
     let run =
         |fixture: &&str| format!("boxoffice plugin run {component} --input {fixture}{option}");
@@ -152,6 +188,9 @@ fn parse_name(name: &str) -> Result<String, String> {
         || !name.chars().all(is_allowed)
     {
         return Err("expected a-z, 0-9 and -, beginning with a letter and not ending with -, such as members-only".to_owned());
+    }
+    if PluginName::parse("name", name).is_err() {
+        return Err(format!("`{name}` is no name that a host takes for a plugin; choose another"));
     }
     if name == "boxoffice-plugin" {
         return Err("the library in the project has this name; choose another".to_owned());
@@ -174,11 +213,18 @@ mod tests {
                 };
                 let files = files(&args);
                 let mut paths: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
-                for needed in ["README.md", ".gitignore"] {
+                for needed in ["README.md", ".gitignore", "config.json"] {
                     assert!(paths.contains(&needed), "{lang:?} {kind:?} lacks {needed}");
                 }
                 assert!(paths.iter().any(|path| path.ends_with("boxoffice.wit")));
                 assert!(paths.iter().any(|path| path.starts_with("fixtures/")));
+                for (path, content) in files.iter().filter(|(path, _)| path.ends_with(".json")) {
+                    let read: Result<serde_json::Value, _> = serde_json::from_slice(content);
+                    assert!(read.is_ok(), "{path} of {lang:?} {kind:?}: {read:?}");
+                }
+                let wrong = paths.iter().filter(|path| path.starts_with("fixtures/wrong-"));
+                let halves = usize::from(kind.decides()) + usize::from(kind.words());
+                assert_eq!(wrong.count(), halves, "{lang:?} {kind:?} tries a wrong configuration");
                 for (path, content) in &files {
                     let text = String::from_utf8_lossy(content);
                     assert!(
@@ -214,6 +260,7 @@ mod tests {
             "..",
             "a b",
             "boxoffice-plugin",
+            "versions",
             &"a".repeat(65),
         ] {
             assert!(parse_name(bad).is_err(), "{bad}");

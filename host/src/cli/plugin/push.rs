@@ -6,6 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail};
 use axum::http::Method;
+use boxoffice_engine::PluginName;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -28,10 +29,10 @@ const LOOK_PAUSE: Duration = Duration::from_millis(250);
 pub(in crate::cli) struct PushArgs {
     /// The component.
     file: PathBuf,
-    /// The host: http://HOST:PORT.
+    /// The host: https://HOST or http://HOST:PORT.
     #[arg(long, value_name = "URL")]
     url: String,
-    /// A token of one of the tenant's owners; better in BOXOFFICE_TOKEN, where `ps` shows it not.
+    /// A token of one of the tenant's owners; better in BOXOFFICE_TOKEN, where `ps` does not show it. It is sent as it is.
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// What the tenant calls the plugin; without it the file's name.
@@ -59,6 +60,8 @@ pub(super) async fn push(args: PushArgs) -> anyhow::Result<()> {
             .context("--name NAME is needed: the file's name is no text")?
             .replace('_', "-"),
     };
+    let name = PluginName::parse("--name", &name)?;
+    let name = name.as_str();
     // Read before anything is uploaded: a file that is wrong changes nothing.
     let config = args.config.as_deref().map(read_object).transpose()?;
     let bytes = std::fs::read(&args.file).with_context(|| args.file.display().to_string())?;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use boxoffice_engine::{
     PluginLimits,
-    ports::{PluginAnswer, PluginCall, PluginRequest, PluginRuntime as _},
+    ports::{PluginAnswer, PluginCall, PluginLogLine, PluginRequest, PluginRuntime as _},
 };
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -38,7 +38,7 @@ pub(in crate::cli) struct RunArgs {
     time_ms: Option<u64>,
 }
 
-/// Prints the answer and what it cost. A failure, or another answer than the fixture expects, is an error.
+/// Prints the answer and what it cost. A failure or an answer that the fixture does not expect is an error.
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut fixture = Fixture::read(&args.input)?;
     if let Some(path) = &args.config {
@@ -63,7 +63,9 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     };
     let as_expected = match (&fixture.expected, &outcome.answer) {
         (Some(expected), Ok(answer)) => Some(is_within(expected, answer)?),
-        (Some(_), Err(_)) => Some(false),
+        (Some(expected), Err(failure)) => {
+            Some(is_expected_failure(expected, &failure.to_string(), &outcome.logs))
+        }
         (None, _) => None,
     };
     if let Some(as_expected) = as_expected {
@@ -74,7 +76,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     printed["memoryBytes"] = outcome.usage.memory_bytes.into();
     printed["logs"] = json!(outcome.logs);
     print(&serde_json::to_string_pretty(&printed)?)?;
-    if outcome.answer.is_err() {
+    if outcome.answer.is_err() && as_expected != Some(true) {
         bail!("the call failed");
     }
     if as_expected == Some(false) {
@@ -132,6 +134,15 @@ pub(super) fn read_object(path: &Path) -> anyhow::Result<Map<String, Value>> {
         Value::Object(object) => Ok(object),
         _ => bail!("{}: expected a JSON object", path.display()),
     }
+}
+
+/// Whether a call failed as `{"failure": "text"}` expects it: the text is in the failure, or in a line of the log.
+fn is_expected_failure(expected: &Value, failure: &str, logs: &[PluginLogLine]) -> bool {
+    let Some(part) = expected["failure"].as_str() else {
+        return false;
+    };
+    let said = logs.iter().map(|line| line.message.as_str());
+    std::iter::once(failure).chain(said).any(|text| text.contains(part))
 }
 
 /// Whether every field that is expected is in the answer with the same value.

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::{Answer, PageResponse};
 use crate::routes::extract::{
-    AsCaller, AtPage, Id, Json, PageParams, Prefix, read_value, require_type,
+    AsCaller, AtPage, Id, Json, NewId, PageParams, Prefix, read_value, require_type,
 };
 pub(in crate::routes) use requests::{
     ActivatePluginRequest, DryRunRequest, PluginUseRequest, ReplayRequest,
@@ -46,7 +46,7 @@ pub(in crate::routes) async fn upload(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Prefix(prefix): Prefix,
-    Id(name): Id<PluginName>,
+    NewId(name): NewId<PluginName>,
     request: Request,
 ) -> Answer<Response> {
     // Before anything is read: the engine says who may, and how much it takes.
@@ -73,6 +73,14 @@ pub(in crate::routes) async fn upload(
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
+}
+
+/// Refuses an upload under the name that is an address of the API, with the rule instead of a wrong method.
+pub(in crate::routes) async fn upload_reserved(AsCaller(_): AsCaller) -> Answer<Response> {
+    Err(match PluginName::parse("name", "versions") {
+        Err(error) => error.into(),
+        Ok(_) => Error::internal("the name of an address is free").into(),
+    })
 }
 
 /// Lists all versions of all plugins

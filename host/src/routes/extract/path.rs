@@ -18,19 +18,37 @@ impl<S: Send + Sync, T: FromStr<Err = Error>> FromRequestParts<S> for Id<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let nothing = || Error::new(ErrorCode::NotFound, "There is no such thing here.");
-        let params = RawPathParams::from_request_parts(parts, state)
-            .await
-            .map_err(|_| nothing())?;
-        // The last one: the prefix this router is mounted under may have parameters of its own.
-        let (_, text) = params.iter().last().ok_or_else(nothing)?;
-        match text.parse() {
+        match last_param(parts, state).await?.parse() {
             Ok(id) => Ok(Self(id)),
             Err(error) if error.code() == ErrorCode::NotFound => Err(error.into()),
             // A name that breaks a rule belongs to nothing.
             Err(_) => Err(nothing().into()),
         }
     }
+}
+
+/// A name in the path for what is made by the request. One that breaks a rule is refused with the rule.
+#[derive(Debug)]
+pub(in crate::routes) struct NewId<T>(pub(in crate::routes) T);
+
+impl<S: Send + Sync, T: FromStr<Err = Error>> FromRequestParts<S> for NewId<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Ok(Self(last_param(parts, state).await?.parse()?))
+    }
+}
+
+/// The last parameter of the path: the prefix this router is mounted under may have parameters of its own.
+async fn last_param<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
+    let params = RawPathParams::from_request_parts(parts, state).await;
+    let params = params.map_err(|_| nothing())?;
+    let (_, text) = params.iter().last().ok_or_else(nothing)?;
+    Ok(text.to_owned())
+}
+
+fn nothing() -> Error {
+    Error::new(ErrorCode::NotFound, "There is no such thing here.")
 }
 
 /// The path this router is mounted under; empty at the root.

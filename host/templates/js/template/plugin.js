@@ -2,25 +2,22 @@
 //
 // Each call runs in a fresh instance: a variable kept here is gone the next time.
 
+import { escaped, template, text } from "./boxoffice-plugin/index.js";
+
 /** What the host calls: the interface notification-template of wit/boxoffice.wit, names in camelCase. */
-export const notificationTemplate = {
-  render({ kind, dataJson }, config) {
+export const notificationTemplate = template({
+  settings: { greeting: text() },
+
+  render({ kind, data }, { greeting }) {
     if (kind !== "booking-confirmed") {
-      // What is thrown here is the `err` of the WIT: a no, not a failure.
-      throw "not mine";
+      // Not mine: the built-in words stand.
+      return null;
     }
-    const { greeting } = JSON.parse(config);
-    const { event, recipient } = JSON.parse(dataJson);
-    const line = `${greeting} ${recipient.name}, you are in: ${event.title}.`;
+    const line = `${greeting} ${data.recipient.name}, you are in: ${data.event.title}.`;
     return {
-      subject: [...`Your tickets: ${event.title}`].slice(0, 200).join(""),
+      subject: [...`Your tickets: ${data.event.title}`].slice(0, 200).join(""),
       text: line,
       html: `<p>${escaped(line)}</p>`,
     };
   },
-};
-
-/** Makes text safe inside HTML elements and quoted attributes. */
-function escaped(text) {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
-}
+});

@@ -20,8 +20,7 @@ class BookingPolicy(exports.BookingPolicy):
     """What the host calls: the interface booking-policy, names in snake_case."""
 
     def validate_booking(self, request, config):
-        # What is raised ends the call, which refuses the booking.
-        tickets_max = json.loads(config)["ticketsMax"]
+        tickets_max = settings(config)["ticketsMax"]
         tickets = sum(line.quantity for line in request.lines)
         if tickets <= tickets_max:
             return Decision_Accept()
@@ -30,3 +29,19 @@ class BookingPolicy(exports.BookingPolicy):
 
     def validate_cancellation(self, request, config):
         return CancellationDecision_Accept()
+
+
+def settings(config):
+    """Reads the tenant's configuration. What does not fit ends the call, which refuses the booking, and the log says why."""
+    values = json.loads(config)
+    for name in values:
+        if name != "ticketsMax":
+            refuse(f"{name}: there is no such setting")
+    if type(values.get("ticketsMax")) is not int or values["ticketsMax"] < 1:
+        refuse("ticketsMax: a whole number from 1 on is wanted")
+    return values
+
+
+def refuse(reason):
+    log(LogLevel.ERROR, f"the configuration does not fit: {reason}")
+    raise ValueError(reason)

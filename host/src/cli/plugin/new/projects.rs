@@ -13,23 +13,31 @@ macro_rules! template {
     };
 }
 
+/// What a README goes on with once a project is built: uploading, configuring, logs and limits.
+pub(super) const NEXT: &str = include_str!("../../../../templates/next.md");
+
 /// The files of a project in a language, without the contract.
 pub(super) fn of(language: Language, kind: Kind) -> Vec<File> {
-    let mut files = vec![(".gitignore", template!("gitignore"))];
+    let mut files = vec![
+        (".gitignore", template!("gitignore")),
+        ("config.json", b"{{config}}\n".as_slice()),
+    ];
     files.extend(fixtures(kind));
     match language {
         Language::Rust => files.extend(rust(kind)),
         Language::Js => files.extend(js(kind)),
+        Language::Ts => files.extend(ts(kind)),
         Language::Python => files.extend(python(kind)),
         Language::C => files.extend(c(kind)),
     }
     files
 }
 
-/// Calls to try a plugin with, one for each way it may answer.
-pub(super) fn fixtures(kind: Kind) -> [File; 2] {
-    match kind {
-        Kind::Policy => [
+/// Calls to try a plugin with: one for each way it may answer, and one with a configuration that does not fit.
+pub(super) fn fixtures(kind: Kind) -> Vec<File> {
+    let mut files: Vec<File> = Vec::new();
+    if kind.decides() {
+        files.extend([
             (
                 "fixtures/accepted.json",
                 template!("fixtures/accepted.json"),
@@ -38,8 +46,14 @@ pub(super) fn fixtures(kind: Kind) -> [File; 2] {
                 "fixtures/rejected.json",
                 template!("fixtures/rejected.json"),
             ),
-        ],
-        Kind::Template => [
+            (
+                "fixtures/wrong-configuration.json",
+                template!("fixtures/wrong-configuration.json"),
+            ),
+        ]);
+    }
+    if kind.words() {
+        files.extend([
             (
                 "fixtures/confirmed.json",
                 template!("fixtures/confirmed.json"),
@@ -48,14 +62,20 @@ pub(super) fn fixtures(kind: Kind) -> [File; 2] {
                 "fixtures/not-mine.json",
                 template!("fixtures/not-mine.json"),
             ),
-        ],
+            (
+                "fixtures/wrong-words.json",
+                template!("fixtures/wrong-words.json"),
+            ),
+        ]);
     }
+    files
 }
 
 fn rust(kind: Kind) -> [File; 11] {
     let source = match kind {
         Kind::Policy => template!("rust/policy/lib.rs"),
         Kind::Template => template!("rust/template/lib.rs"),
+        Kind::Plugin => template!("rust/plugin/lib.rs"),
     };
     // Manifests have another name here, because cargo packages no folder that holds one.
     [
@@ -97,16 +117,57 @@ fn rust(kind: Kind) -> [File; 11] {
     ]
 }
 
-fn js(kind: Kind) -> [File; 4] {
-    let source = match kind {
-        Kind::Policy => template!("js/policy/plugin.js"),
-        Kind::Template => template!("js/template/plugin.js"),
-    };
-    [
+fn js(kind: Kind) -> Vec<File> {
+    let mut files = vec![
         ("package.json", template!("js/package.json")),
         ("package-lock.json", template!("js/package-lock.json")),
+        ("jsconfig.json", template!("js/jsconfig.json")),
         ("README.md", template!("js/README.md")),
-        ("plugin.js", source),
+        ("plugin.js", javascript(kind)),
+    ];
+    files.extend(javascript_library());
+    files
+}
+
+/// The same source as in JavaScript: it has no types of its own to write down, and `tsc` infers all of them.
+fn ts(kind: Kind) -> Vec<File> {
+    let mut files = vec![
+        ("package.json", template!("ts/package.json")),
+        ("package-lock.json", template!("ts/package-lock.json")),
+        ("tsconfig.json", template!("ts/tsconfig.json")),
+        ("README.md", template!("ts/README.md")),
+        ("plugin.ts", javascript(kind)),
+    ];
+    files.extend(javascript_library());
+    files
+}
+
+fn javascript(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::Policy => template!("js/policy/plugin.js"),
+        Kind::Template => template!("js/template/plugin.js"),
+        Kind::Plugin => template!("js/plugin/plugin.js"),
+    }
+}
+
+fn javascript_library() -> [File; 4] {
+    [
+        (
+            "boxoffice-plugin/package.json",
+            template!("js/boxoffice-plugin/package.json"),
+        ),
+        (
+            "boxoffice-plugin/index.js",
+            template!("js/boxoffice-plugin/index.js"),
+        ),
+        (
+            "boxoffice-plugin/index.d.ts",
+            template!("js/boxoffice-plugin/index.d.ts"),
+        ),
+        (
+            "boxoffice-plugin/contract.d.ts",
+            template!("js/boxoffice-plugin/contract.d.ts"),
+        ),
     ]
 }
 
@@ -114,6 +175,7 @@ fn python(kind: Kind) -> [File; 3] {
     let source = match kind {
         Kind::Policy => template!("python/policy/app.py"),
         Kind::Template => template!("python/template/app.py"),
+        Kind::Plugin => template!("python/plugin/app.py"),
     };
     [
         ("requirements.txt", template!("python/requirements.txt")),
@@ -122,7 +184,7 @@ fn python(kind: Kind) -> [File; 3] {
     ]
 }
 
-fn c(kind: Kind) -> [File; 10] {
+fn c(kind: Kind) -> [File; 11] {
     let (source, bindings): (_, [File; 3]) = match kind {
         Kind::Policy => (
             template!("c/policy/plugin.c"),
@@ -152,6 +214,17 @@ fn c(kind: Kind) -> [File; 10] {
                 ),
             ],
         ),
+        Kind::Plugin => (
+            template!("c/plugin/plugin.c"),
+            [
+                ("bindings/plugin.c", template!("c/plugin/bindings/plugin.c")),
+                ("bindings/plugin.h", template!("c/plugin/bindings/plugin.h")),
+                (
+                    "bindings/plugin_component_type.o",
+                    template!("c/plugin/bindings/plugin_component_type.o"),
+                ),
+            ],
+        ),
     };
     let [bindings_c, bindings_h, bindings_o] = bindings;
     [
@@ -161,6 +234,7 @@ fn c(kind: Kind) -> [File; 10] {
         ("README.md", template!("c/README.md")),
         ("build.sh", template!("c/build.sh")),
         ("wrap.mjs", template!("c/wrap.mjs")),
+        ("settings.h", template!("c/settings.h")),
         ("plugin.c", source),
         bindings_c,
         bindings_h,

@@ -22,6 +22,8 @@
 //! boxoffice_plugin::export_policy!(GroupLimit);
 //! ```
 //!
+//! A plugin that does both implements both traits on one type and calls both macros.
+//!
 //! The type is the plugin's configuration: the tenant's JSON is read into it before each call. The target is
 //! `wasm32-wasip2`; anywhere else the crate compiles too, so that a plugin's rules can be unit-tested natively.
 
