@@ -291,8 +291,8 @@ def check_dependencies(cache):
     databases = subprocess.run([program, "fetch", "db"], cwd=ROOT).returncode == 0
     checks = ["licenses", "bans", "sources", *(["advisories"] if databases else [])]
     for manifest in ("Cargo.toml", "plugins/Cargo.toml"):
-        options = ["--manifest-path", str(ROOT / manifest), "--locked"]
-        deny = ["check", "--config", str(ROOT / "deny.toml"), "--hide-inclusion-graph", *(["--disable-fetch"] if databases else [])]
+        options = ["--manifest-path", str(ROOT / manifest), "--config", str(ROOT / "deny.toml"), "--locked"]
+        deny = ["check", "--hide-inclusion-graph", *(["--disable-fetch"] if databases else [])]
         run([str(program), *options, *deny, *checks], minutes=10, folder=ROOT)
     return None if databases else "advisories of dependencies (their database could not be fetched)"
 

@@ -41,6 +41,10 @@ pub(super) async fn open(
         }
         Err(error) => return Err(error.into()),
     };
+    // surrealkv gives the group rights to the folder of its log, whatever the mask.
+    if let Some(folder) = config.data_folder() {
+        Correction::of_data_folder(folder);
+    }
     let note = match config.data_folder() {
         None => None,
         Some(folder) => Some(
