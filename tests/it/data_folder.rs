@@ -58,7 +58,11 @@ async fn book(door: &Client) {
     let events = door.get("/api/events").await.expect(200);
     let event = text(&events["items"][0]["id"]).to_owned();
     let body = json!({"eventId": event, "numTickets": 1});
-    customer.client.post("/api/bookings", body).await.expect(201);
+    customer
+        .client
+        .post("/api/bookings", body)
+        .await
+        .expect(201);
 }
 
 /// A folder and everything in it.

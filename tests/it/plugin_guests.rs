@@ -57,7 +57,10 @@ async fn plugin_examples_decide_as_their_fixtures_say() {
                 );
             }
         }
-        assert!(expects_failure, "{name} has a fixture with a wrong configuration");
+        assert!(
+            expects_failure,
+            "{name} has a fixture with a wrong configuration"
+        );
     }
 }
 

@@ -37,7 +37,12 @@ async fn plugin_projects_in_typescript_build_as_their_readme_says() {
 async fn plugin_projects_in_javascript_hand_over_whole_prices_or_fail() {
     let folder = TempFolder::new("prices");
     let tools = tools(&folder);
-    shell("boxoffice plugin new night-club --lang js", folder.path(), &tools).await;
+    shell(
+        "boxoffice plugin new night-club --lang js",
+        folder.path(),
+        &tools,
+    )
+    .await;
     let project = folder.join("night-club");
     std::fs::write(project.join("plugin.js"), PRICED).expect("the project is there");
     shell("npm install\nnpm run build", &project, &tools).await;
@@ -46,12 +51,30 @@ async fn plugin_projects_in_javascript_hand_over_whole_prices_or_fail() {
         serde_json::from_str(&accepted.expect("it is there")).expect("fixtures are JSON");
     fixture["request"]["lines"][0]["unitPriceMinor"] = json!(4_294_967_295_u32);
     for (price, expected) in [
-        ("price * (100 - undefined)", json!({"failure": "unitPricesMinor[0]: NaN is not a whole number from 0 to 4294967295"})),
-        ("12.5", json!({"failure": "unitPricesMinor[0]: 12.5 is not a whole number"})),
-        ("-1", json!({"failure": "unitPricesMinor[0]: -1 is not a whole number"})),
-        ("4294967296", json!({"failure": "unitPricesMinor[0]: 4294967296 is not a whole number"})),
-        ("'7'", json!({"failure": "unitPricesMinor[0]: \"7\" is not a whole number"})),
-        ("...new Uint32Array(2)", json!({"failure": "unitPricesMinor: 2 prices for 1 lines"})),
+        (
+            "price * (100 - undefined)",
+            json!({"failure": "unitPricesMinor[0]: NaN is not a whole number from 0 to 4294967295"}),
+        ),
+        (
+            "12.5",
+            json!({"failure": "unitPricesMinor[0]: 12.5 is not a whole number"}),
+        ),
+        (
+            "-1",
+            json!({"failure": "unitPricesMinor[0]: -1 is not a whole number"}),
+        ),
+        (
+            "4294967296",
+            json!({"failure": "unitPricesMinor[0]: 4294967296 is not a whole number"}),
+        ),
+        (
+            "'7'",
+            json!({"failure": "unitPricesMinor[0]: \"7\" is not a whole number"}),
+        ),
+        (
+            "...new Uint32Array(2)",
+            json!({"failure": "unitPricesMinor: 2 prices for 1 lines"}),
+        ),
         ("0", json!({"unitPricesMinor": [0]})),
         ("price", json!({"unitPricesMinor": [4_294_967_295_u32]})),
     ] {

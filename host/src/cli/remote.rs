@@ -234,12 +234,18 @@ impl Remote {
             answer.headers().get(header::LOCATION),
         ) {
             let place = String::from_utf8_lossy(place.as_bytes()).into_owned();
-            bail!("{} answered {status} and names {place:?}: give --url the address that it moved to", self.host);
+            bail!(
+                "{} answered {status} and names {place:?}: give --url the address that it moved to",
+                self.host
+            );
         }
         let mut bytes = Vec::new();
         while let Some(piece) = answer.chunk().await.context("reading the answer")? {
             if bytes.len() + piece.len() > ANSWER_BYTES_MAX {
-                bail!("{} sent more than {ANSWER_BYTES_MAX} bytes; is it a Boxoffice host?", self.host);
+                bail!(
+                    "{} sent more than {ANSWER_BYTES_MAX} bytes; is it a Boxoffice host?",
+                    self.host
+                );
             }
             bytes.extend_from_slice(&piece);
         }

@@ -134,7 +134,8 @@ mod tests {
     fn open_folder(label: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("{label}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("db/sstables")).expect("the temporary folder can be written to");
+        fs::create_dir_all(folder.join("db/sstables"))
+            .expect("the temporary folder can be written to");
         for file in ["db/sstables/1.sst", "secrets.toml", "notes.txt"] {
             fs::write(folder.join(file), "x").expect("the folder is there");
         }
@@ -171,7 +172,11 @@ mod tests {
         ] {
             assert_eq!(mode(&folder.join(path)), expected, "{path}");
         }
-        assert_eq!(mode(Path::new("/etc")) & 0o055, 0o055, "a link is not followed");
+        assert_eq!(
+            mode(Path::new("/etc")) & 0o055,
+            0o055,
+            "a link is not followed"
+        );
         assert_eq!(Correction::of_data_folder(&folder), Correction::default());
         fs::remove_dir_all(&folder).expect("it can be removed");
     }

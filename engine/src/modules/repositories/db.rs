@@ -66,8 +66,7 @@ impl Db {
                 false,
             ),
             Store::Embedded(folder) => {
-                create_private(folder)
-                    .map_err(|error| cannot_open(folder.display(), error))?;
+                create_private(folder).map_err(|error| cannot_open(folder.display(), error))?;
                 // The default syncs every commit; named so that a changed default cannot lose bookings.
                 let url = format!("surrealkv://{}?sync=every", folder.display());
                 let client = if has_log(folder) {

@@ -190,7 +190,9 @@ fn parse_name(name: &str) -> Result<String, String> {
         return Err("expected a-z, 0-9 and -, beginning with a letter and not ending with -, such as members-only".to_owned());
     }
     if PluginName::parse("name", name).is_err() {
-        return Err(format!("`{name}` is no name that a host takes for a plugin; choose another"));
+        return Err(format!(
+            "`{name}` is no name that a host takes for a plugin; choose another"
+        ));
     }
     if name == "boxoffice-plugin" {
         return Err("the library in the project has this name; choose another".to_owned());
@@ -222,9 +224,15 @@ mod tests {
                     let read: Result<serde_json::Value, _> = serde_json::from_slice(content);
                     assert!(read.is_ok(), "{path} of {lang:?} {kind:?}: {read:?}");
                 }
-                let wrong = paths.iter().filter(|path| path.starts_with("fixtures/wrong-"));
+                let wrong = paths
+                    .iter()
+                    .filter(|path| path.starts_with("fixtures/wrong-"));
                 let halves = usize::from(kind.decides()) + usize::from(kind.words());
-                assert_eq!(wrong.count(), halves, "{lang:?} {kind:?} tries a wrong configuration");
+                assert_eq!(
+                    wrong.count(),
+                    halves,
+                    "{lang:?} {kind:?} tries a wrong configuration"
+                );
                 for (path, content) in &files {
                     let text = String::from_utf8_lossy(content);
                     assert!(

@@ -63,9 +63,11 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     };
     let as_expected = match (&fixture.expected, &outcome.answer) {
         (Some(expected), Ok(answer)) => Some(is_within(expected, answer)?),
-        (Some(expected), Err(failure)) => {
-            Some(is_expected_failure(expected, &failure.to_string(), &outcome.logs))
-        }
+        (Some(expected), Err(failure)) => Some(is_expected_failure(
+            expected,
+            &failure.to_string(),
+            &outcome.logs,
+        )),
         (None, _) => None,
     };
     if let Some(as_expected) = as_expected {
@@ -142,7 +144,9 @@ fn is_expected_failure(expected: &Value, failure: &str, logs: &[PluginLogLine]) 
         return false;
     };
     let said = logs.iter().map(|line| line.message.as_str());
-    std::iter::once(failure).chain(said).any(|text| text.contains(part))
+    std::iter::once(failure)
+        .chain(said)
+        .any(|text| text.contains(part))
 }
 
 /// Whether every field that is expected is in the answer with the same value.
