@@ -136,6 +136,7 @@ level = "warn,surrealkv=error"
         me = self.call("GET", "/api/auth/me", customer)
         return {
             "events": event["id"],
+            "ticket-types": event["ticketTypes"][0]["id"],
             "bookings": booking["id"],
             "holds": hold["id"],
             "notifications": change["notification"]["id"],
@@ -148,10 +149,10 @@ level = "warn,surrealkv=error"
         """The document, its examples naming things that are there."""
         document = self.call("GET", "/openapi.json")
         for path, operations in document["paths"].items():
-            found = re.search(r"/(\w+)/\{", path)
-            thing = found and self.things.get(found.group(1))
             for operation in operations.values():
                 for parameter in operation.get("parameters", []):
+                    found = re.search(r"/([\w-]+)/\{" + parameter["name"] + r"\}", path)
+                    thing = found and self.things.get(found.group(1))
                     if thing and parameter["in"] == "path":
                         parameter["example"] = thing
         text = json.dumps(document)

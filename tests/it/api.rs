@@ -62,6 +62,17 @@ pub(crate) fn event_body(changes: Value) -> Value {
     body
 }
 
+/// A body that replaces the event of [`event_body`].
+pub(crate) fn replacement_body(changes: Value) -> Value {
+    let mut body = event_body(json!({
+        "totalTickets": null,
+        "status": "published",
+        "ticketTypes": [{"name": "General", "capacity": 50, "priceMinor": 0}],
+    }));
+    merge(&mut body, changes);
+    body
+}
+
 /// Changes members of an object; null takes one away.
 pub(crate) fn merge(body: &mut Value, changes: Value) {
     let members = body.as_object_mut().expect("bodies are objects");

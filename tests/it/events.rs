@@ -7,7 +7,7 @@ use boxoffice_tests::{Answer, Client};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::api::{Api, etag_of, event_body, path_of, text};
+use crate::api::{Api, etag_of, event_body, path_of, replacement_body, text};
 
 #[tokio::test]
 async fn an_event_is_answered_whole() {
@@ -165,12 +165,16 @@ async fn fields_and_parameters_that_nobody_knows_are_refused() {
     let event = api.event(json!({})).await;
     for counter in ["ticketsSold", "ticketsHeld", "version", "id", "organizer"] {
         let body = event_body(json!({counter: 3}));
-        let post = api.organizer.client.post("/api/events", body.clone()).await;
+        let post = api.organizer.client.post("/api/events", body).await;
         post.problem(422, "unknown-field").at_field(counter);
         let put = api
             .organizer
             .client
-            .put(&path_of(&event), "\"1\"", body)
+            .put(
+                &path_of(&event),
+                "\"1\"",
+                replacement_body(json!({counter: 3})),
+            )
             .await;
         put.problem(422, "unknown-field").at_field(counter);
         let patch = api
@@ -193,8 +197,11 @@ async fn a_change_names_the_version_it_saw() {
     let api = Api::start().await;
     let event = api.event(json!({})).await;
     let (path, client) = (path_of(&event), &api.organizer.client);
-    let body = event_body(json!({"location": "New Hall"}));
     for method in [Method::PUT, Method::PATCH, Method::DELETE] {
+        let body = match method {
+            Method::PUT => replacement_body(json!({"location": "New Hall"})),
+            _ => json!({"location": "New Hall"}),
+        };
         let request = || client.request(method.clone(), &path);
         let request = || {
             if method == Method::DELETE {
@@ -244,6 +251,7 @@ async fn a_change_names_the_version_it_saw() {
     }
     assert_eq!(api.seen(&event).await, event, "nothing was changed");
 
+    let body = replacement_body(json!({"location": "New Hall"}));
     let changed = client.put(&path, "\"7\", \"1\"", body.clone()).await;
     assert_eq!(changed.header("etag"), "\"2\"");
     assert_eq!(changed.expect(200)["location"], "New Hall");
@@ -512,7 +520,7 @@ async fn lists_are_filtered_by_state_and_walked_as_events_begin() {
     let deleted = api.event(made("deleted", 13)).await;
     api.event(made("last", 28)).await;
     let organizer = &api.organizer.client;
-    let body = event_body(made("late, moved to the first", 10));
+    let body = replacement_body(made("late, moved to the first", 10));
     let answer = organizer.put(&path_of(&moved), "\"1\"", body).await;
     answer.expect(200);
     let answer = organizer.delete(&path_of(&deleted), "\"1\"").await;

@@ -6,7 +6,7 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::api::{Api, etag_of, path_of};
+use crate::api::{Api, etag_of, path_of, replacement_body};
 
 /// An event of this total with a hall of 6 and a balcony of 4.
 async fn hall_and_balcony(api: &Api, total: Value) -> Value {
@@ -185,21 +185,20 @@ async fn a_change_keeps_counters_and_cannot_take_what_is_sold() {
     let id = |index: usize| event["ticketTypes"][index]["id"].clone();
     let hall = |capacity: u32| json!({"id": id(0), "name": "Hall", "capacity": capacity, "priceMinor": 900});
     let balcony = json!({"id": id(1), "name": "Upper", "capacity": 2, "priceMinor": 5});
-    let patch = async |version: &Value, types: Value| {
+    let put = async |version: &Value, types: Value| {
         let tag = etag_of(version);
-        organizer
-            .patch(&path, &tag, json!({"ticketTypes": types}))
-            .await
+        let body = replacement_body(json!({"ticketTypes": types}));
+        organizer.put(&path, &tag, body).await
     };
-    patch(&event, json!([balcony, hall(2)]))
+    put(&event, json!([balcony, hall(2)]))
         .await
         .problem(409, "capacity-below-sold")
         .at_field("ticketTypes[1].capacity");
-    patch(&event, json!([hall(6)]))
+    put(&event, json!([hall(6)]))
         .await
         .problem(409, "event-has-bookings")
         .at_field("ticketTypes");
-    patch(&event, json!([hall(6), balcony, balcony]))
+    put(&event, json!([hall(6), balcony, balcony]))
         .await
         .problem(422, "field-invalid")
         .at_field("ticketTypes[2].id");
@@ -210,8 +209,8 @@ async fn a_change_keeps_counters_and_cannot_take_what_is_sold() {
         .problem(409, "capacity-below-sold")
         .at_field("totalTickets");
     // Reordered, renamed, resized, and one more: the counters stay where they belong.
-    let standing = json!({"name": "Standing", "capacity": 7});
-    let changed = patch(&event, json!([balcony, standing, hall(3)]))
+    let standing = json!({"name": "Standing", "capacity": 7, "priceMinor": 0});
+    let changed = put(&event, json!([balcony, standing, hall(3)]))
         .await
         .expect(200);
     assert_eq!(counters(&changed), [12, 5, 2, 2, 7, 0, 3, 3]);
@@ -227,11 +226,7 @@ async fn a_change_keeps_counters_and_cannot_take_what_is_sold() {
         .post(&format!("{cancel}/cancel"), json!({}))
         .await
         .expect(200);
-    let tag = etag_of(&changed);
-    let only_new =
-        json!({"ticketTypes": [{"name": "Standing", "capacity": 7}], "totalTickets": null});
-    organizer
-        .patch(&path, &tag, only_new)
+    put(&changed, json!([standing]))
         .await
         .problem(409, "event-has-bookings");
 }
@@ -273,4 +268,132 @@ async fn bookings_of_several_types_at_once_fill_each_to_the_last_ticket() {
     let full = seen["ticketTypes"].as_array().expect("types").iter();
     let full = full.filter(|one| one["sold"] == one["capacity"]).count();
     assert!(left <= 1 || full >= 2, "{seen}");
+}
+
+#[tokio::test]
+async fn a_ticket_type_is_changed_alone() {
+    let api = Api::start().await;
+    let event = hall_and_balcony(&api, Value::Null).await;
+    let (path, organizer) = (path_of(&event), &api.organizer.client);
+    let type_path = |index: usize| {
+        let id = event["ticketTypes"][index]["id"].as_str().expect("an id");
+        format!("{path}/ticket-types/{id}")
+    };
+    let before = event["ticketTypes"].clone();
+    // The capacity of one type: its price, its window and the other type stay.
+    let changed = organizer
+        .patch(&type_path(0), &etag_of(&event), json!({"capacity": 12}))
+        .await;
+    assert_eq!(changed.header("etag"), "\"2\"");
+    let mut hall = before[0].clone();
+    hall["capacity"] = json!(12);
+    assert_eq!(changed.expect(200), hall);
+    let seen = api.seen(&event).await;
+    assert_eq!(seen["ticketTypes"], json!([hall, before[1]]));
+    assert_eq!(api.door.get(&type_path(0)).await.expect(200), hall);
+    // The event's own patch does not know types, and says where they are.
+    let refused = organizer
+        .patch(
+            &path,
+            &etag_of(&seen),
+            json!({"ticketTypes": [{"name": "A", "capacity": 1}]}),
+        )
+        .await;
+    let problem = refused
+        .problem(422, "unknown-field")
+        .at_field("ticketTypes");
+    let detail = problem.member("detail").as_str().unwrap_or_default();
+    assert!(detail.contains("/ticket-types"), "{detail}");
+    // Free only when it is said; wrong values name their field.
+    for (body, field) in [
+        (json!({"priceMinor": null}), "priceMinor"),
+        (json!({"capacity": 0}), "capacity"),
+        (json!({"name": before[1]["name"]}), "name"),
+        (
+            json!({"minPerBooking": 3, "maxPerBooking": 2}),
+            "minPerBooking",
+        ),
+        (json!({"salesOpenAt": "soon"}), "salesOpenAt"),
+    ] {
+        let answer = organizer.patch(&type_path(0), &etag_of(&seen), body).await;
+        answer.problem(422, "field-invalid").at_field(field);
+    }
+    organizer
+        .patch(&type_path(0), "\"1\"", json!({"priceMinor": 0}))
+        .await
+        .problem(412, "version-mismatch");
+    let free = organizer
+        .patch(&type_path(0), &etag_of(&seen), json!({"priceMinor": 0}))
+        .await
+        .expect(200);
+    assert_eq!(free["priceMinor"], 0);
+}
+
+#[tokio::test]
+async fn ticket_types_are_added_and_removed_one_by_one() {
+    let api = Api::start().await;
+    let event = hall_and_balcony(&api, Value::Null).await;
+    let (path, organizer) = (path_of(&event), &api.organizer.client);
+    let types = format!("{path}/ticket-types");
+    let added = organizer
+        .post(&types, json!({"name": "Standing", "capacity": 7}))
+        .await;
+    let location = added.header("location").to_owned();
+    assert_eq!(added.header("etag"), "\"2\"");
+    let standing = added.expect(201);
+    assert_eq!(api.door.get(&location).await.expect(200), standing);
+    let seen = api.seen(&event).await;
+    let total = |event: &Value| event["totalTickets"].as_u64().expect("a number");
+    assert_eq!(total(&seen), total(&event) + 7, "the total follows");
+    organizer
+        .post(&types, json!({"name": "Standing", "capacity": 7}))
+        .await
+        .problem(422, "field-invalid")
+        .at_field("name");
+    // What was booked stays; what was not goes when it is said, and the total with it.
+    let book =
+        json!({"eventId": event["id"], "lines": [{"ticketType": standing["id"], "quantity": 1}]});
+    api.customer
+        .client
+        .post("/api/bookings", book)
+        .await
+        .expect(201);
+    organizer
+        .delete(&location, &etag_of(&seen))
+        .await
+        .problem(409, "event-has-bookings");
+    let balcony = event["ticketTypes"][1]["id"].as_str().expect("an id");
+    let gone = format!("{types}/{balcony}");
+    assert_eq!(organizer.delete(&gone, &etag_of(&seen)).await.status, 204);
+    api.door.get(&gone).await.problem(404, "not-found");
+    let seen = api.seen(&event).await;
+    let left: Vec<&Value> = seen["ticketTypes"]
+        .as_array()
+        .expect("types")
+        .iter()
+        .collect();
+    assert_eq!(left.len(), 2);
+    assert_eq!(left[1]["id"], standing["id"]);
+    organizer
+        .delete(&format!("{types}/unknown"), &etag_of(&seen))
+        .await
+        .problem(404, "not-found");
+    // Twenty at once, none of which named a version: each is added once.
+    let adding = (0..20).map(|index| {
+        let body = json!({"name": format!("Row {index}"), "capacity": 1});
+        organizer.post(&types, body)
+    });
+    let answers = join_all(adding).await;
+    let made = answers.iter().filter(|answer| answer.status == 201).count();
+    let seen = api.seen(&event).await;
+    assert!(made > 0);
+    assert_eq!(
+        seen["ticketTypes"].as_array().expect("types").len(),
+        2 + made
+    );
+    assert!(
+        answers
+            .iter()
+            .all(|answer| [201, 409, 412].contains(&answer.status))
+    );
 }

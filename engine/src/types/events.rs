@@ -320,6 +320,22 @@ impl NewTicketType {
     }
 }
 
+impl From<&TicketType> for NewTicketType {
+    /// What leaves the type as it is.
+    fn from(kind: &TicketType) -> Self {
+        Self {
+            id: Some(kind.id.clone()),
+            name: kind.name.clone(),
+            capacity: kind.capacity,
+            price_minor: kind.price_minor,
+            sales_open_at: kind.sales_open_at,
+            sales_close_at: kind.sales_close_at,
+            min_per_booking: kind.min_per_booking,
+            max_per_booking: kind.max_per_booking,
+        }
+    }
+}
+
 /// Makes an event.
 #[derive(Debug, Clone)]
 pub struct CreateEvent {
@@ -385,6 +401,31 @@ pub struct UpdateEvent {
 }
 
 impl UpdateEvent {
+    /// The update that leaves `event` as it is. Change its fields to change only those:
+    ///
+    /// ```
+    /// # use boxoffice_engine::{Event, Label, UpdateEvent};
+    /// fn renamed(event: &Event, title: Label) -> UpdateEvent {
+    ///     let mut update = UpdateEvent::of(event);
+    ///     update.details.title = title;
+    ///     update
+    /// }
+    /// ```
+    pub fn of(event: &Event) -> Self {
+        let together: u32 = event.ticket_types.iter().map(|kind| kind.capacity).sum();
+        Self {
+            event: event.id,
+            expected_version: event.version,
+            details: event.details.clone(),
+            status: event.status,
+            ticket_types: event.ticket_types.iter().map(NewTicketType::from).collect(),
+            // A total that follows from the types goes on following.
+            total_tickets: (event.total_tickets != together).then_some(event.total_tickets),
+            cancellation_terms: event.cancellation_terms.clone(),
+            notify_customers: None,
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
         validate_parts(&self.details, &self.ticket_types, self.total_tickets)
     }

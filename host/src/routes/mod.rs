@@ -38,7 +38,9 @@ use crate::{
 use controllers::{
     announcements,
     auth::{self, SignIn},
-    backups, bookings, check_ins, desk, dispatch, events, health, holds,
+    backups, bookings, check_ins, desk, dispatch,
+    events::{self, ticket_types},
+    health, holds,
     live::{self, Live},
     notifications, operators, plugins,
     problem::{METHOD_NOT_ALLOWED, Problem},
@@ -246,6 +248,13 @@ fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
                 .delete(events::delete),
         )
         .route("/api/events/{id}/cancel", post(events::cancel))
+        .route("/api/events/{id}/ticket-types", post(ticket_types::create))
+        .route(
+            "/api/events/{id}/ticket-types/{type}",
+            get(ticket_types::show)
+                .patch(ticket_types::merge)
+                .delete(ticket_types::delete),
+        )
         .route(
             "/api/events/{id}/announcements",
             post(announcements::create),

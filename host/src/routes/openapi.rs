@@ -22,8 +22,9 @@ use utoipa::{
 };
 
 use super::controllers::{
-    announcements, auth, backups, bookings, check_ins, dispatch, events, health, holds,
-    notifications, operators, plugins,
+    announcements, auth, backups, bookings, check_ins, dispatch, events,
+    events::ticket_types,
+    health, holds, notifications, operators, plugins,
     problem::{HOST_CODES, PROBLEM_JSON, ProblemResponse, UNSUPPORTED_MEDIA_TYPE, status_of},
     subscriptions, tenants, waitlist,
 };
@@ -50,6 +51,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         auth::register, auth::login, auth::refresh, auth::logout, auth::me, auth::ask_to_verify,
         subscriptions::show, subscriptions::replace,
         events::create, events::list, events::show, events::replace, events::merge, events::cancel, events::delete,
+        ticket_types::show, ticket_types::create, ticket_types::merge, ticket_types::delete,
         holds::create, holds::show, holds::extend, holds::confirm, holds::release,
         bookings::create, bookings::list_mine, bookings::list_of_event, bookings::show, bookings::cancel,
         waitlist::join, waitlist::place, waitlist::leave, waitlist::list, waitlist::skips,
@@ -220,13 +222,14 @@ impl Modify for Examples {
                 continue;
             };
             let shown = |what: &str| example.get(what).cloned();
-            for parameter in operation.parameters.iter_mut().flatten() {
-                if parameter.parameter_in == ParameterIn::Path {
-                    let thing = shown("path").unwrap_or_else(|| "new".into());
-                    *parameter = ParameterBuilder::from(parameter.clone())
-                        .example(Some(thing))
-                        .build();
-                }
+            let path = shown("path").and_then(|path| path.as_str().map(str::to_owned));
+            let path = path.unwrap_or_else(|| "new".to_owned());
+            let parameters = operation.parameters.iter_mut().flatten();
+            let in_path = parameters.filter(|one| one.parameter_in == ParameterIn::Path);
+            for (parameter, thing) in in_path.zip(path.split('/')) {
+                *parameter = ParameterBuilder::from(parameter.clone())
+                    .example(Some(thing.into()))
+                    .build();
             }
             for (media, content) in operation
                 .request_body

@@ -31,6 +31,9 @@ pub(super) struct Side {
     pub(super) empty_event: String,
     /// One of which nothing is left.
     pub(super) full_event: String,
+    pub(super) typed_event: String,
+    /// The event and its second ticket type: `EVENT/TYPE`.
+    pub(super) ticket_type: String,
     pub(super) booking: String,
     /// The code of its first ticket.
     pub(super) ticket_code: String,
@@ -121,6 +124,13 @@ impl Side {
             .post("/api/bookings", book)
             .await
             .expect(201);
+        let kinds = json!([{"name": "Hall", "capacity": 5}, {"name": "Balcony", "capacity": 5}]);
+        let typed = event_body(json!({"totalTickets": null, "ticketTypes": kinds}));
+        let typed_event = organizer
+            .client
+            .post("/api/events", typed)
+            .await
+            .expect(201);
         let change = json!({"location": "New Hall"});
         let changed = organizer
             .client
@@ -142,6 +152,12 @@ impl Side {
             event: id_of(&event),
             empty_event: id_of(&empty_event),
             full_event: id_of(&full_event),
+            typed_event: id_of(&typed_event),
+            ticket_type: format!(
+                "{}/{}",
+                id_of(&typed_event),
+                id_of(&typed_event["ticketTypes"][1])
+            ),
             booking: id_of(&booking),
             ticket_code: text(&tickets["items"][0]["code"]).to_owned(),
             hold: id_of(&hold),

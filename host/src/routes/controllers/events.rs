@@ -1,7 +1,9 @@
 //! Making, seeing, changing and calling off events.
 
+mod patch;
 mod requests;
 mod responses;
+pub(in crate::routes) mod ticket_types;
 mod times;
 
 use axum::{
@@ -10,7 +12,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use boxoffice_engine::{Caller, Engine, EventChange, EventId, EventStatus};
+use boxoffice_engine::{Engine, EventChange, EventId, EventStatus};
 use serde_json::Value;
 use utoipa::IntoParams;
 
@@ -19,7 +21,8 @@ use crate::routes::extract::{
     AsCaller, AtEventPage, EventParams, Id, Json, JsonObject, MergePatch, OptionalVersions,
     PageParams, Prefix, SeenVersions, Versions, read_value,
 };
-pub(in crate::routes) use requests::EventRequest;
+pub(in crate::routes) use patch::EventPatchRequest;
+pub(in crate::routes) use requests::{CreateEventRequest, ReplaceEventRequest};
 pub(in crate::routes) use responses::{EventChangeResponse, EventResponse};
 pub(in crate::routes) use times::instant;
 
@@ -48,16 +51,16 @@ struct SeenVersion {
 /// Makes an event; the caller owns it
 ///
 /// Without `status` it is published at once.
-#[utoipa::path(post, path = "/api/events", tag = "events", request_body = EventRequest,
+#[utoipa::path(post, path = "/api/events", tag = "events", request_body = CreateEventRequest,
     responses((status = 201, body = EventResponse, headers(("Location" = String), ("ETag" = String)))),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Prefix(prefix): Prefix,
-    Json(request): Json<EventRequest>,
+    Json(request): Json<CreateEventRequest>,
 ) -> Answer<Response> {
-    let command = request.create_command()?;
+    let command = request.command()?;
     let event = engine.events().create(&caller, command).await;
     let event = EventResponse::from(event.map_err(|error| request.at_own_field(error))?);
     let response = created(&format!("{prefix}/api/events/{}", event.id), &event);
@@ -99,9 +102,10 @@ pub(in crate::routes) async fn show(
 
 /// Replaces what an event says and offers
 ///
-/// Optional fields that are left out go back to their defaults. Customers are told when title, time, zone or place
+/// What is left out is gone: send all that the event says, its ticket types with their ids included. PATCH changes only
+/// what it names. Customers are told when title, time, zone or place
 /// change, unless `notifyCustomers` says otherwise.
-#[utoipa::path(put, path = "/api/events/{id}", tag = "events", request_body = EventRequest,
+#[utoipa::path(put, path = "/api/events/{id}", tag = "events", request_body = ReplaceEventRequest,
     params(("id" = String, Path, description = "Which event"), SeenVersion),
     responses((status = 200, body = EventChangeResponse, headers(("ETag" = String)))),
     extensions(("x-error-codes" = json!(CHANGE_ERRORS))))]
@@ -115,18 +119,22 @@ pub(in crate::routes) async fn replace(
     // The precondition goes before the body's rules (RFC 9110, 13.2.1).
     let current = engine.events().show_to_manager(&caller, event).await?;
     let version = seen.judge(current.version)?;
-    let request: EventRequest = read_value(Value::Object(body))?;
-    update(&engine, &caller, (event, version), &seen, &request).await
+    let request: ReplaceEventRequest = read_value(Value::Object(body))?;
+    let has_date = request.has_date();
+    let command = request.command(event, version)?;
+    let change = engine.events().update(&caller, command).await;
+    let change = change.map_err(|refusal| match refusal.field_name() {
+        Some("startsAt") if has_date => refusal.at_field("date"),
+        _ => seen.refused(refusal),
+    })?;
+    Ok(changed(change))
 }
 
-/// Changes some of what an event says and offers (RFC 7396)
+/// Changes some of what an event says (RFC 7396)
 ///
-/// The patch is merged into what PUT would send for the event as it is; null resets an optional field.
-/// `ticketTypes` is replaced as a whole. `totalTickets` changes the capacity of the only type, or, with several, what
-/// can be sold of all of them together (null: what they hold together).
+/// What is left out stays; null resets an optional field. Ticket types have a resource of their own.
 #[utoipa::path(patch, path = "/api/events/{id}", tag = "events",
-    request_body(content((EventRequest = "application/merge-patch+json"), (EventRequest = "application/json")),
-        description = "Any of the fields of PUT"),
+    request_body(content((EventPatchRequest = "application/merge-patch+json"), (EventPatchRequest = "application/json"))),
     params(("id" = String, Path, description = "Which event"), SeenVersion),
     responses((status = 200, body = EventChangeResponse, headers(("ETag" = String)))),
     extensions(("x-error-codes" = json!(CHANGE_ERRORS))))]
@@ -140,12 +148,12 @@ pub(in crate::routes) async fn merge(
     // If somebody changes the event in between, the version no longer matches and nothing is written.
     let current = engine.events().show_to_manager(&caller, event).await?;
     let version = seen.judge(current.version)?;
-    let total_is_patched = current.ticket_types.len() == 1
-        && patch.contains_key("totalTickets")
-        && !patch.contains_key("ticketTypes");
-    let mut request: EventRequest = read_value(requests::merged(&current, patch)?)?;
-    request.total_is_patched = total_is_patched;
-    update(&engine, &caller, (event, version), &seen, &request).await
+    let patch: EventPatchRequest = read_value(Value::Object(patch))?;
+    let command = patch.command(&current, version)?;
+    let change = engine.events().update(&caller, command).await;
+    Ok(changed(change.map_err(|refusal| {
+        patch.at_own_field(seen.refused(refusal))
+    })?))
 }
 
 /// Calls an event off: its bookings end, and its customers are told
@@ -198,20 +206,6 @@ pub(in crate::routes) async fn delete(
     let deleted = engine.events().delete(&caller, event, version).await;
     deleted.map_err(|refusal| seen.refused(refusal))?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn update(
-    engine: &Engine,
-    caller: &Caller,
-    (event, version): (EventId, u64),
-    seen: &Versions,
-    request: &EventRequest,
-) -> Answer<Response> {
-    let command = request.update_command(event, version)?;
-    let change = engine.events().update(caller, command).await;
-    Ok(changed(change.map_err(|refusal| {
-        request.at_own_field(seen.refused(refusal))
-    })?))
 }
 
 fn changed(change: EventChange) -> Response {

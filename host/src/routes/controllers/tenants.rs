@@ -7,10 +7,10 @@ use boxoffice_engine::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Number, Value};
 use utoipa::ToSchema;
 
-use super::{Answer, PageResponse, merge_patch, numbers::whole, with_etag};
+use super::{Answer, PageResponse, numbers::whole, patched::Patched, with_etag};
 use crate::routes::extract::{AsCaller, AtPage, MergePatch, PageParams, SeenVersions, read_value};
 
 /// A tenant.
@@ -89,64 +89,81 @@ impl TenantSettingsResponse {
     }
 }
 
-/// What an owner may change of a tenant's settings.
+/// What to change of a tenant's settings. Whatever is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::routes) struct TenantSettingsRequest {
+pub(in crate::routes) struct TenantSettingsPatchRequest {
     /// What people call it: one line of 1 to 200 characters.
-    #[schema(example = "North Stage")]
-    name: String,
-    /// The sender's name of its mails; null stands for `name`.
-    sender_name: Option<String>,
-    /// Where answers to its mails go; null stands for the sender's address.
-    reply_to: Option<String>,
-    /// How long before an event its reminder goes out, in minutes (5 to 86,400); null or 0 for no reminders. Holds for
+    #[schema(value_type = String, required = false, example = "North Stage")]
+    #[serde(default)]
+    name: Patched<String>,
+    /// The sender's name of its mails. Null: the tenant's name.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    sender_name: Patched<String>,
+    /// Where answers to its mails go. Null: to the sender's address.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    reply_to: Patched<String>,
+    /// How long before an event its reminder goes out, in minutes (5 to 86,400). Null or 0: no reminders. Holds for
     /// events that are made or changed from then on; an event may have a time of its own.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
-    reminder_minutes: Option<Number>,
-    /// Whether anybody may register as an organizer.
     #[serde(default)]
-    organizers_may_register: bool,
-    /// Announcements that all organizers together may make in a day (UTC).
-    #[schema(value_type = Option<u32>, default = 10)]
-    announcements_per_day: Option<Number>,
+    reminder_minutes: Patched<Number>,
+    /// Whether anybody may register as an organizer.
+    #[schema(value_type = bool, required = false)]
+    #[serde(default)]
+    organizers_may_register: Patched<bool>,
+    /// Announcements that all organizers together may make in a day (UTC). Null: 10.
+    #[schema(value_type = Option<u32>)]
+    #[serde(default)]
+    announcements_per_day: Patched<Number>,
     /// Whether customers who sign up are asked to confirm their address, and get no mails to many until they do.
-    #[schema(default = true)]
-    bulk_to_verified_only: Option<bool>,
+    #[schema(value_type = bool, required = false)]
+    #[serde(default)]
+    bulk_to_verified_only: Patched<bool>,
 }
 
-impl TenantSettingsRequest {
-    fn command(&self, expected_version: u64) -> Result<UpdateTenant> {
-        let reminder_lead = match &self.reminder_minutes {
-            None => None,
-            Some(minutes) => match whole(minutes, "reminderMinutes")? {
-                0 => None,
-                minutes => Some(ReminderLead::parse("reminderMinutes", minutes)?),
-            },
-        };
-        let line = |field: &'static str, text: &Option<String>| {
-            text.as_deref()
-                .map(|text| Label::parse(field, text))
-                .transpose()
-        };
+impl TenantSettingsPatchRequest {
+    fn command(&self, tenant: &Tenant, expected_version: u64) -> Result<UpdateTenant> {
+        let mut name = tenant.name.clone();
+        if let Some(given) = self.name.value("name")? {
+            name = Label::parse("name", given)?;
+        }
+        let mut settings = tenant.settings.clone();
+        self.sender_name
+            .write(&mut settings.sender_name, None, |name| {
+                Label::parse("senderName", name).map(Some)
+            })?;
+        self.reply_to
+            .write(&mut settings.reply_to, None, |address| {
+                EmailAddress::parse("replyTo", address).map(Some)
+            })?;
+        self.reminder_minutes
+            .write(&mut settings.reminder_lead, None, |minutes| {
+                match whole(minutes, "reminderMinutes")? {
+                    0 => Ok(None),
+                    minutes => ReminderLead::parse("reminderMinutes", minutes).map(Some),
+                }
+            })?;
+        self.announcements_per_day.write(
+            &mut settings.announcements_per_day,
+            TenantSettings::ANNOUNCEMENTS_PER_DAY_DEFAULT,
+            |number| whole(number, "announcementsPerDay"),
+        )?;
+        if let Some(given) = self
+            .organizers_may_register
+            .value("organizersMayRegister")?
+        {
+            settings.organizers_may_register = *given;
+        }
+        if let Some(given) = self.bulk_to_verified_only.value("bulkToVerifiedOnly")? {
+            settings.bulk_to_verified_only = *given;
+        }
         Ok(UpdateTenant {
             expected_version,
-            name: Label::parse("name", &self.name)?,
-            settings: TenantSettings {
-                organizers_may_register: self.organizers_may_register,
-                sender_name: line("senderName", &self.sender_name)?,
-                reply_to: self
-                    .reply_to
-                    .as_deref()
-                    .map(|address| EmailAddress::parse("replyTo", address))
-                    .transpose()?,
-                reminder_lead,
-                announcements_per_day: match &self.announcements_per_day {
-                    Some(number) => whole(number, "announcementsPerDay")?,
-                    None => TenantSettings::ANNOUNCEMENTS_PER_DAY_DEFAULT,
-                },
-                bulk_to_verified_only: self.bulk_to_verified_only.unwrap_or(true),
-            },
+            name,
+            settings,
         })
     }
 }
@@ -205,11 +222,11 @@ pub(in crate::routes) async fn settings(
 
 /// Changes some of the tenant's settings (RFC 7396), by its owners
 ///
-/// null resets a setting to its default. The sender's address is for operators to set.
+/// What is left out stays; null resets a setting to its default. The sender's address is for operators to set.
 #[utoipa::path(patch, path = "/api/tenant/settings", tag = "tenant",
     operation_id = "change_settings",
-    request_body(content((TenantSettingsRequest = "application/merge-patch+json"),
-        (TenantSettingsRequest = "application/json")), description = "Any of the settings"),
+    request_body(content((TenantSettingsPatchRequest = "application/merge-patch+json"),
+        (TenantSettingsPatchRequest = "application/json"))),
     params(("If-Match" = String, Header, description = "The ETag of the version that the caller saw")),
     responses((status = 200, body = TenantSettingsResponse, headers(("ETag" = String)))),
     extensions(("x-error-codes" = json!([
@@ -223,8 +240,8 @@ pub(in crate::routes) async fn merge_settings(
     // If somebody changes the settings in between, the version no longer matches and nothing is written.
     let current = engine.tenants().settings_to_change(&caller).await?;
     let version = seen.judge(current.version)?;
-    let request: TenantSettingsRequest = read_value(merged(&current, patch))?;
-    let command = request.command(version)?;
+    let patch: TenantSettingsPatchRequest = read_value(Value::Object(patch))?;
+    let command = patch.command(&current, version)?;
     let changed = engine.tenants().update(&caller, command).await;
     let tenant = changed.map_err(|refusal| seen.refused(refusal))?;
     Ok(TenantSettingsResponse::answer(tenant))
@@ -242,32 +259,4 @@ pub(in crate::routes) async fn suppressions(
 ) -> Answer<JsonAnswer<PageResponse<SuppressionResponse>>> {
     let page = engine.subscriptions().list(&caller, page).await?;
     Ok(PageResponse::of(page, SuppressionResponse::from))
-}
-
-/// Merges a patch into what would leave the settings as they are.
-fn merged(tenant: &Tenant, patch: Map<String, Value>) -> Value {
-    let settings = &tenant.settings;
-    let mut target = Map::from_iter([
-        ("name".to_owned(), json!(tenant.name)),
-        ("senderName".to_owned(), json!(settings.sender_name)),
-        ("replyTo".to_owned(), json!(settings.reply_to)),
-        (
-            "reminderMinutes".to_owned(),
-            json!(settings.reminder_lead.map(ReminderLead::minutes)),
-        ),
-        (
-            "organizersMayRegister".to_owned(),
-            json!(settings.organizers_may_register),
-        ),
-        (
-            "announcementsPerDay".to_owned(),
-            json!(settings.announcements_per_day),
-        ),
-        (
-            "bulkToVerifiedOnly".to_owned(),
-            json!(settings.bulk_to_verified_only),
-        ),
-    ]);
-    merge_patch::merge(&mut target, patch);
-    Value::Object(target)
 }

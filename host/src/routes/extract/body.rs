@@ -70,7 +70,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     }
 }
 
-/// A merge patch (RFC 7396): an object of which nothing is known yet.
+/// A merge patch (RFC 7396): an object that is read once the version was judged; see [`read_value`].
 #[derive(Debug)]
 pub(in crate::routes) struct MergePatch(pub(in crate::routes) Map<String, Value>);
 

@@ -13,7 +13,7 @@ pub(super) use caller::{
     AsCaller, AsOperator, AsWatcher, ClientAddress, Door, NamedTenant, Visitor, count_address,
 };
 pub(super) use headers::{IdempotencyKeyHeader, OptionalVersions, SeenVersions, Versions};
-pub(super) use path::{Id, NewId, Prefix};
+pub(super) use path::{Id, Ids, NewId, Prefix};
 pub(super) use query::{
     AtEventPage, AtFailedPage, AtPage, AtStatePage, EventParams, FailedParams, PageParams,
     StateParams, refuse_query,

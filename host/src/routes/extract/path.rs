@@ -51,6 +51,34 @@ fn nothing() -> Error {
     Error::new(ErrorCode::NotFound, "There is no such thing here.")
 }
 
+/// The two ids that a path has: of a thing, and of one of its parts.
+#[derive(Debug)]
+pub(in crate::routes) struct Ids<T, U>(pub(in crate::routes) T, pub(in crate::routes) U);
+
+impl<S, T, U> FromRequestParts<S> for Ids<T, U>
+where
+    S: Send + Sync,
+    T: FromStr<Err = Error>,
+    U: FromStr<Err = Error>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| nothing())?;
+        // The last two: the prefix this router is mounted under may have parameters of its own.
+        let texts: Vec<&str> = params.iter().map(|(_, text)| text).collect();
+        let [.., thing, part] = texts.as_slice() else {
+            return Err(nothing().into());
+        };
+        match (thing.parse(), part.parse()) {
+            (Ok(thing), Ok(part)) => Ok(Self(thing, part)),
+            _ => Err(nothing().into()),
+        }
+    }
+}
+
 /// The path this router is mounted under; empty at the root.
 #[derive(Debug)]
 pub(in crate::routes) struct Prefix(pub(in crate::routes) String);

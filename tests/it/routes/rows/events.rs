@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Door, Row, Thing, row};
-use crate::api::event_body;
+use crate::api::{event_body, replacement_body};
 
 pub(super) const ROWS: &[Row] = &[
     row("GET", "/api/events", Door::Public, Thing::None, None, 200),
@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Row] = &[
         "/api/events/{id}",
         Door::Organizer(403),
         Thing::EmptyEvent,
-        Some(|_| event_body(json!({"notifyCustomers": false}))),
+        Some(|_| replacement_body(json!({"notifyCustomers": false}))),
         200,
     ),
     row(
@@ -44,6 +44,38 @@ pub(super) const ROWS: &[Row] = &[
         "/api/events/{id}",
         Door::Organizer(403),
         Thing::EmptyEvent,
+        None,
+        204,
+    ),
+    row(
+        "POST",
+        "/api/events/{id}/ticket-types",
+        Door::Organizer(403),
+        Thing::TypedEvent,
+        Some(|_| json!({"name": "Box", "capacity": 3, "priceMinor": 900})),
+        201,
+    ),
+    row(
+        "GET",
+        "/api/events/{id}/ticket-types/{type}",
+        Door::Public,
+        Thing::TicketType,
+        None,
+        200,
+    ),
+    row(
+        "PATCH",
+        "/api/events/{id}/ticket-types/{type}",
+        Door::Organizer(403),
+        Thing::TicketType,
+        Some(|_| json!({"capacity": 4})),
+        200,
+    ),
+    row(
+        "DELETE",
+        "/api/events/{id}/ticket-types/{type}",
+        Door::Organizer(403),
+        Thing::TicketType,
         None,
         204,
     ),

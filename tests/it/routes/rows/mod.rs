@@ -69,6 +69,10 @@ pub(super) enum Thing {
     EmptyEvent,
     /// Sold out.
     FullEvent,
+    /// With two ticket types.
+    TypedEvent,
+    /// The second type of that event: `EVENT/TYPE`.
+    TicketType,
     Booking,
     Ticket,
     Hold,
@@ -104,7 +108,11 @@ impl Row {
     /// The path to a thing. Where something is made under a name of the caller's, any name does.
     pub(super) fn path_to(&self, thing: &str) -> String {
         let thing = if thing.is_empty() { "new" } else { thing };
-        self.path.replace("{id}", thing).replace("{tenant}", thing)
+        let (thing, part) = thing.split_once('/').unwrap_or((thing, thing));
+        self.path
+            .replace("{id}", thing)
+            .replace("{tenant}", thing)
+            .replace("{type}", part)
     }
 
     pub(super) fn request(&self, client: &Client, thing: &str) -> reqwest::RequestBuilder {
@@ -153,6 +161,8 @@ impl World {
             Thing::Event => self.north.event.clone(),
             Thing::EmptyEvent => self.north.empty_event.clone(),
             Thing::FullEvent => self.north.full_event.clone(),
+            Thing::TypedEvent => self.north.typed_event.clone(),
+            Thing::TicketType => self.north.ticket_type.clone(),
             Thing::Booking => self.north.booking.clone(),
             Thing::Ticket => format!("{}.1", self.north.booking),
             Thing::Hold => self.north.hold.clone(),

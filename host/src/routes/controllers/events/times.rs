@@ -24,6 +24,14 @@ pub(super) fn zone(name: &str) -> Result<TimeZone> {
     boxoffice_engine::time_zone(name)
 }
 
+/// The usual spelling of a zone's name: names are found in any case.
+///
+/// # Errors
+/// `field-invalid` at `timeZone`.
+pub(super) fn zone_name(name: &str) -> Result<String> {
+    Ok(zone(name)?.iana_name().unwrap_or(name).to_owned())
+}
+
 /// Reads an instant: RFC 3339 with its offset, such as `2026-12-31T20:00:00+01:00`.
 ///
 /// # Errors

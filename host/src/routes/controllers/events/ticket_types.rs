@@ -1,0 +1,358 @@
+//! The ticket types of an event, one by one: what is not named stays as it is.
+//!
+//! Called by the URL table. A change of a type is a change of its event: it has the event's version and its ETag.
+
+use axum::{
+    Json as JsonAnswer,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use boxoffice_engine::{
+    Caller, Engine, Error, ErrorCode, Event, EventId, Label, NewTicketType, Result, TicketType,
+    TicketTypeId, UpdateEvent,
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Number, Value};
+use utoipa::ToSchema;
+
+use super::{
+    super::{
+        Answer, created,
+        numbers::{whole, whole_or},
+        patched::Patched,
+        with_etag,
+    },
+    CHANGE_ERRORS, SeenVersion,
+    responses::TicketTypeResponse,
+    times,
+};
+use crate::routes::extract::{
+    AsCaller, Id, Ids, Json, MergePatch, OptionalVersions, Prefix, SeenVersions, Versions,
+    read_value,
+};
+
+/// Tries of adding a type whose event changes meanwhile. Each begins anew with the event as it is then.
+const ADD_TRIES_MAX: u32 = 5;
+
+/// Something that can be booked at an event.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct TicketTypeRequest {
+    /// What it is called.
+    #[schema(example = "General")]
+    name: String,
+    /// Tickets of this type that can be sold.
+    #[schema(value_type = u32, minimum = 1, maximum = 10_000_000)]
+    capacity: Number,
+    /// Price of one ticket, in minor units of the tenant's currency.
+    #[schema(value_type = Option<u32>, default = 0)]
+    price_minor: Option<Number>,
+    /// From when it is sold; at once without it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sales_open_at: Option<String>,
+    /// Until when it is sold; until the event begins without it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sales_close_at: Option<String>,
+    /// Fewest tickets of one booking.
+    #[schema(value_type = Option<u32>, default = 1)]
+    min_per_booking: Option<Number>,
+    /// Most tickets of one booking.
+    #[schema(value_type = Option<u32>, default = 100, maximum = 10_000)]
+    max_per_booking: Option<Number>,
+}
+
+/// A ticket type of an event that is replaced.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct ReplaceTicketTypeRequest {
+    /// The type to change; without it a new one is made, or the only one is meant where there is one before and after.
+    id: Option<String>,
+    /// What it is called.
+    #[schema(example = "General")]
+    name: String,
+    /// Tickets of this type that can be sold.
+    #[schema(value_type = u32, minimum = 1, maximum = 10_000_000)]
+    capacity: Number,
+    /// Price of one ticket, in minor units of the tenant's currency; 0 for free ones.
+    #[schema(value_type = u32)]
+    price_minor: Number,
+    /// From when it is sold; at once without it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sales_open_at: Option<String>,
+    /// Until when it is sold; until the event begins without it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sales_close_at: Option<String>,
+    /// Fewest tickets of one booking; 1 without it.
+    #[schema(value_type = Option<u32>)]
+    min_per_booking: Option<Number>,
+    /// Most tickets of one booking; 100 without it.
+    #[schema(value_type = Option<u32>, maximum = 10_000)]
+    max_per_booking: Option<Number>,
+}
+
+/// What to change of a ticket type. Whatever is left out stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct TicketTypePatchRequest {
+    /// What it is called.
+    #[schema(value_type = String, required = false, example = "General")]
+    #[serde(default)]
+    name: Patched<String>,
+    /// Tickets of this type that can be sold; not below what is sold and held.
+    #[schema(value_type = u32, required = false, minimum = 1, maximum = 10_000_000)]
+    #[serde(default)]
+    capacity: Patched<Number>,
+    /// Price of one ticket, in minor units of the tenant's currency. Bookings and holds that exist keep their price.
+    #[schema(value_type = u32, required = false)]
+    #[serde(default)]
+    price_minor: Patched<Number>,
+    /// From when it is sold. Null: at once.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(default)]
+    sales_open_at: Patched<String>,
+    /// Until when it is sold. Null: until the event begins.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(default)]
+    sales_close_at: Patched<String>,
+    /// Fewest tickets of one booking.
+    #[schema(value_type = u32, required = false)]
+    #[serde(default)]
+    min_per_booking: Patched<Number>,
+    /// Most tickets of one booking.
+    #[schema(value_type = u32, required = false, maximum = 10_000)]
+    #[serde(default)]
+    max_per_booking: Patched<Number>,
+}
+
+/// Shows a ticket type
+#[utoipa::path(get, path = "/api/events/{id}/ticket-types/{type}", tag = "events", operation_id = "show_ticket_type",
+    security((), ("bearer" = [])),
+    params(("id" = String, Path, description = "Which event"), ("type" = String, Path, description = "Which ticket type")),
+    responses((status = 200, body = TicketTypeResponse, headers(("ETag" = String)))),
+    extensions(("x-error-codes" = json!(["not-found"]))))]
+pub(in crate::routes) async fn show(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Ids(event, kind): Ids<EventId, TicketTypeId>,
+) -> Answer<Response> {
+    let event = engine.events().show(&caller, event).await?;
+    let index = index_of(&event, &kind)?;
+    Ok(shown(event, index))
+}
+
+/// Adds a ticket type to an event
+///
+/// The event's `totalTickets` grows with it, unless the organizer set a lower one.
+#[utoipa::path(post, path = "/api/events/{id}/ticket-types", tag = "events", operation_id = "create_ticket_type",
+    request_body = TicketTypeRequest,
+    params(("id" = String, Path, description = "Which event"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that the caller saw")),
+    responses((status = 201, body = TicketTypeResponse, headers(("Location" = String), ("ETag" = String)))),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "event-cancelled", "conflict-try-again", "version-mismatch", "outcome-unknown"]))))]
+pub(in crate::routes) async fn create(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Prefix(prefix): Prefix,
+    Id(event): Id<EventId>,
+    OptionalVersions(seen): OptionalVersions,
+    Json(request): Json<TicketTypeRequest>,
+) -> Answer<Response> {
+    let new = request.command("")?;
+    // Nobody said which version: the type is added to the event as it is then.
+    let seen = seen.unwrap_or(Versions::Any);
+    let mut tries = 0;
+    let (changed, index) = loop {
+        tries += 1;
+        let current = engine.events().show_to_manager(&caller, event).await?;
+        let index = current.ticket_types.len();
+        seen.judge(current.version)?;
+        let mut update = UpdateEvent::of(&current);
+        update.ticket_types.push(new.clone());
+        match change(&engine, &caller, &seen, update, index).await {
+            Err(error) if error.code() == ErrorCode::ConflictTryAgain && tries < ADD_TRIES_MAX => {}
+            other => break (other?, index),
+        }
+    };
+    let version = changed.version;
+    let kind = type_at(changed, index);
+    let location = format!("{prefix}/api/events/{event}/ticket-types/{}", kind.id);
+    let response = created(&location, TicketTypeResponse::from(kind));
+    Ok(with_etag(version, response))
+}
+
+/// Changes some of a ticket type (RFC 7396)
+#[utoipa::path(patch, path = "/api/events/{id}/ticket-types/{type}", tag = "events", operation_id = "merge_ticket_type",
+    request_body(content((TicketTypePatchRequest = "application/merge-patch+json"),
+        (TicketTypePatchRequest = "application/json"))),
+    params(("id" = String, Path, description = "Which event"), ("type" = String, Path, description = "Which ticket type"),
+        SeenVersion),
+    responses((status = 200, body = TicketTypeResponse, headers(("ETag" = String)))),
+    extensions(("x-error-codes" = json!(CHANGE_ERRORS))))]
+pub(in crate::routes) async fn merge(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Ids(event, kind): Ids<EventId, TicketTypeId>,
+    SeenVersions(seen): SeenVersions,
+    MergePatch(patch): MergePatch,
+) -> Answer<Response> {
+    let current = engine.events().show_to_manager(&caller, event).await?;
+    let index = index_of(&current, &kind)?;
+    seen.judge(current.version)?;
+    let patch: TicketTypePatchRequest = read_value(Value::Object(patch))?;
+    let mut update = UpdateEvent::of(&current);
+    patch.write(&mut update.ticket_types[index])?;
+    let changed = change(&engine, &caller, &seen, update, index).await?;
+    Ok(shown(changed, index))
+}
+
+/// Removes a ticket type that nobody ever booked or held
+///
+/// An event keeps at least one. A `totalTickets` above what the others hold together becomes that.
+#[utoipa::path(delete, path = "/api/events/{id}/ticket-types/{type}", tag = "events", operation_id = "delete_ticket_type",
+    params(("id" = String, Path, description = "Which event"), ("type" = String, Path, description = "Which ticket type"),
+        SeenVersion),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!([
+        "forbidden", "not-found", "event-cancelled", "event-has-bookings", "capacity-below-sold", "conflict-try-again",
+        "version-mismatch", "precondition-required", "outcome-unknown"]))))]
+pub(in crate::routes) async fn delete(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Ids(event, kind): Ids<EventId, TicketTypeId>,
+    SeenVersions(seen): SeenVersions,
+) -> Answer<StatusCode> {
+    let current = engine.events().show_to_manager(&caller, event).await?;
+    let index = index_of(&current, &kind)?;
+    seen.judge(current.version)?;
+    let mut update = UpdateEvent::of(&current);
+    update.ticket_types.remove(index);
+    let together: u32 = update.ticket_types.iter().map(|kind| kind.capacity).sum();
+    update.total_tickets = update.total_tickets.filter(|total| *total < together);
+    change(&engine, &caller, &seen, update, index).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl TicketTypeRequest {
+    /// The type to make; `at` stands before the names of its fields in errors.
+    pub(super) fn command(&self, at: &str) -> Result<NewTicketType> {
+        let at = |name: &str| format!("{at}{name}");
+        let time = |text: &Option<String>, name: &str| {
+            text.as_deref()
+                .map(|text| times::instant(text, at(name)))
+                .transpose()
+        };
+        Ok(NewTicketType {
+            id: None,
+            name: Label::parse("name", &self.name).map_err(|error| error.at_field(at("name")))?,
+            capacity: whole(&self.capacity, at("capacity"))?,
+            price_minor: whole_or(self.price_minor.as_ref(), 0, at("priceMinor"))?,
+            sales_open_at: time(&self.sales_open_at, "salesOpenAt")?,
+            sales_close_at: time(&self.sales_close_at, "salesCloseAt")?,
+            min_per_booking: whole_or(self.min_per_booking.as_ref(), 1, at("minPerBooking"))?,
+            max_per_booking: whole_or(
+                self.max_per_booking.as_ref(),
+                NewTicketType::PER_BOOKING_DEFAULT,
+                at("maxPerBooking"),
+            )?,
+        })
+    }
+}
+
+impl ReplaceTicketTypeRequest {
+    /// Its id, and what is said of it.
+    pub(super) fn into_parts(self) -> (Option<String>, TicketTypeRequest) {
+        let said = TicketTypeRequest {
+            name: self.name,
+            capacity: self.capacity,
+            price_minor: Some(self.price_minor),
+            sales_open_at: self.sales_open_at,
+            sales_close_at: self.sales_close_at,
+            min_per_booking: self.min_per_booking,
+            max_per_booking: self.max_per_booking,
+        };
+        (self.id, said)
+    }
+}
+
+impl TicketTypePatchRequest {
+    fn write(&self, kind: &mut NewTicketType) -> Result<()> {
+        if let Some(name) = self.name.value("name")? {
+            kind.name = Label::parse("name", name)?;
+        }
+        let number =
+            |given: &Patched<Number>, target: &mut u32, field: &'static str| -> Result<()> {
+                if let Some(number) = given.value(field)? {
+                    *target = whole(number, field)?;
+                }
+                Ok(())
+            };
+        number(&self.capacity, &mut kind.capacity, "capacity")?;
+        number(&self.price_minor, &mut kind.price_minor, "priceMinor")?;
+        number(
+            &self.min_per_booking,
+            &mut kind.min_per_booking,
+            "minPerBooking",
+        )?;
+        number(
+            &self.max_per_booking,
+            &mut kind.max_per_booking,
+            "maxPerBooking",
+        )?;
+        let time =
+            |given: &Patched<String>, target: &mut Option<Timestamp>, field: &'static str| {
+                given.write(target, None, |text| times::instant(text, field).map(Some))
+            };
+        time(&self.sales_open_at, &mut kind.sales_open_at, "salesOpenAt")?;
+        time(
+            &self.sales_close_at,
+            &mut kind.sales_close_at,
+            "salesCloseAt",
+        )
+    }
+}
+
+/// Writes a change of the type at `index`; errors name the fields of the type.
+async fn change(
+    engine: &Engine,
+    caller: &Caller,
+    seen: &Versions,
+    update: UpdateEvent,
+    index: usize,
+) -> Result<Event> {
+    let prefix = format!("ticketTypes[{index}].");
+    let changed = engine.events().update(caller, update).await;
+    changed
+        .map(|change| change.event)
+        .map_err(|refusal| seen.refused(refusal))
+        .map_err(|error| match error.field_name() {
+            Some(field) => match field.strip_prefix(&prefix).map(str::to_owned) {
+                Some(own) => error.at_field(own),
+                None => error,
+            },
+            None => error,
+        })
+}
+
+fn index_of(event: &Event, kind: &TicketTypeId) -> Result<usize> {
+    let found = event.ticket_types.iter().position(|one| one.id == *kind);
+    found.ok_or_else(|| {
+        Error::new(
+            ErrorCode::NotFound,
+            "This event has no ticket type with this id.",
+        )
+    })
+}
+
+fn type_at(mut event: Event, index: usize) -> TicketType {
+    // The engine keeps the order of the types that an update names.
+    event.ticket_types.swap_remove(index)
+}
+
+fn shown(event: Event, index: usize) -> Response {
+    let version = event.version;
+    let kind = TicketTypeResponse::from(type_at(event, index));
+    with_etag(version, JsonAnswer(kind).into_response())
+}
