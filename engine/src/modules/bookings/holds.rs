@@ -186,11 +186,8 @@ impl Rules {
     /// more.
     pub(super) async fn expire_holds(&self) -> Result<bool> {
         let now = self.surroundings.now();
-        let from = self.expiry_floor.begin(now);
-        let (now, due) = self
-            .holds
-            .due(SystemScope::new(), (from, now), DUE_MAX)
-            .await?;
+        let (scope, from) = (SystemScope::new(), self.expiry_floor.begin(now));
+        let (now, due) = self.holds.due(scope, (from, now), DUE_MAX).await?;
         let mut more = due.len() == DUE_MAX as usize;
         let mut by_event: BTreeMap<(TenantId, EventId), Vec<DueHold>> = BTreeMap::new();
         for one in due {
@@ -210,7 +207,7 @@ impl Rules {
             }
         }
         // Behind the holds that end now: their tickets are offered, too.
-        match self.offer_due(SystemScope::new(), (from, now)).await {
+        match self.offer_due(scope, (from, now)).await {
             Ok(again) => more |= again,
             Err(error) => failed = Some(error),
         }
