@@ -25,6 +25,7 @@ mod flow;
 mod holds;
 mod http;
 mod http_edges;
+mod idempotency;
 mod kills;
 mod lanes;
 mod lossy_queue;

@@ -19,11 +19,11 @@ use crate::{
     gate::Asked,
     modules::{
         BeforeCancelling, CancelDecision, Door, Placement, RequestedBooking, RequestedCancellation,
-        read_with_event, request_hash,
+        keyed, read_with_event,
     },
     types::{
         BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, Event, EventId, Page,
-        PageRequest, PluginSet, RequestKey, RequestRoute, Role, TenantId, UserId,
+        PageRequest, PluginSet, RequestRoute, Role, TenantId, UserId,
     },
 };
 
@@ -49,7 +49,7 @@ impl Bookings {
         let tenant = caller.tenant()?;
         command.validate()?;
         let event = command.event;
-        let request = requested(customer, command, Door::Book);
+        let request = requested(caller, customer, command, Door::Book);
         match self.pass_gate(tenant, request).await {
             Ok(Placement::Booked(booking)) => Ok(booking),
             Ok(other) => Err(Error::internal(format!("a booking ended as {other:?}"))),
@@ -137,33 +137,22 @@ impl Bookings {
         caller.require_signed_in()?;
         let (found, event) = self.find_visible(caller, command.booking).await?;
         let own = caller.user_id() == Some(found.customer);
-        let (cause, route) = match own {
-            true => (CancelCause::Customer, RequestRoute::Cancellations),
-            false => (
-                CancelCause::Organizer,
-                RequestRoute::OrganizersCancellations,
-            ),
+        let cause = match own {
+            true => CancelCause::Customer,
+            false => CancelCause::Organizer,
         };
         if !own {
             caller.require_manager(event.organizer)?;
         }
         let tenant = caller.tenant()?;
         let canonical = json!([command.booking.to_string(), command.lines, command.tickets]);
-        // A platform's program is no user; its keys stand with the customer whose tickets they are about.
-        let holder = caller.user_id().unwrap_or(found.customer);
-        let key = |key| RequestKey {
-            customer: holder,
-            route,
-            key,
-        };
+        let (route, key) = (RequestRoute::Cancellations, command.idempotency_key);
         let request = RequestedCancellation {
             booking: command.booking,
             lines: command.lines,
             tickets: command.tickets,
             cause,
-            idempotency: command
-                .idempotency_key
-                .map(|text| (key(text), request_hash(&canonical))),
+            idempotency: keyed(caller, route, key, &canonical),
         };
         if own {
             self.cancel_by_customer(tenant, request).await
@@ -341,17 +330,24 @@ fn as_seen(booking: Booking, event: Option<&Event>) -> Booking {
 }
 
 /// What a customer asks for at a door, as the gate takes it.
-fn requested(customer: UserId, command: BookTickets, door: Door) -> RequestedBooking {
+fn requested(
+    caller: &Caller,
+    customer: UserId,
+    command: BookTickets,
+    door: Door,
+) -> RequestedBooking {
     let canonical = json!([command.event, command.lines, command.expected_total_minor]);
+    let route = match door {
+        Door::Hold => RequestRoute::Holds,
+        Door::Book | Door::Confirm(_) | Door::Accept(_) => RequestRoute::Bookings,
+    };
     RequestedBooking {
         customer,
         event: command.event,
         door,
         lines: command.lines,
         expected_total_minor: command.expected_total_minor,
-        idempotency: command
-            .idempotency_key
-            .map(|key| (key, request_hash(&canonical))),
+        idempotency: keyed(caller, route, command.idempotency_key, &canonical),
         policy_version: 0,
         decision: None,
         trace: None,

@@ -5,14 +5,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::tz::TimeZone;
+use serde_json::json;
 
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
-    modules::{Admission, read_with_event},
+    modules::{Admission, keyed, read_with_event},
     types::{
-        BookingId, Caller, CheckIn, Event, EventId, Label, ListedCheckIn, Page, PageRequest, Role,
-        Ticket, TicketId, UserId, known_zone,
+        BookingId, Caller, CheckIn, Event, EventId, Label, ListedCheckIn, Page, PageRequest,
+        RecordedAnswer, RequestRoute, Role, Ticket, TicketId, UserId, known_zone,
     },
 };
 
@@ -49,23 +50,30 @@ impl CheckIns {
                 "This ticket is good, but for another event.",
             ));
         }
-        let check_ins = &self.0.modules.check_ins;
-        match check_ins
-            .check_in(tenant, &event, id, caller.user_id())
-            .await?
-        {
-            Admission::In(check_in) => self.named_one(caller, check_in).await,
-            Admission::InBefore(before) => {
-                let before = self.named_one(caller, before).await?;
-                Err(in_before(&event, &before))
+        let modules = &self.0.modules;
+        let canonical = json!([event.id, id.to_string()]);
+        let request = keyed(caller, RequestRoute::CheckIns, None, &canonical);
+        let request = request.as_ref();
+        let by = caller.user_id();
+        let let_in = async {
+            let check_ins = &modules.check_ins;
+            match check_ins.check_in(tenant, &event, id, by, request).await? {
+                Admission::In(check_in) => Ok(check_in),
+                Admission::InBefore(before) => {
+                    let before = self.named_one(caller, before).await?;
+                    Err(in_before(&event, &before))
+                }
+                Admission::Cancelled => Err(Error::new(
+                    ErrorCode::TicketCancelled,
+                    "This ticket was cancelled and admits nobody.",
+                )),
+                // Sealed by one of our keys, and of a booking that is not here: another installation's with the same keys.
+                Admission::Unknown => Err(no_code()),
             }
-            Admission::Cancelled => Err(Error::new(
-                ErrorCode::TicketCancelled,
-                "This ticket was cancelled and admits nobody.",
-            )),
-            // Sealed by one of our keys, and of a booking that is not here: another installation's with the same keys.
-            Admission::Unknown => Err(no_code()),
-        }
+        };
+        let idempotency = &modules.idempotency;
+        let came = idempotency.once(tenant, request, RecordedAnswer::check_in, let_in);
+        self.named_one(caller, came.await?).await
     }
 
     /// Shows the check-in of a ticket, to the event's organizer, the tenant's owner and staff.
@@ -91,9 +99,19 @@ impl CheckIns {
         if ticket.booking.event() != event.id {
             return Err(none());
         }
-        let check_ins = &self.0.modules.check_ins;
-        let undone = check_ins.undo(caller.tenant()?, &event, ticket).await?;
-        undone.ok_or_else(none)
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let canonical = json!([event.id, ticket.to_string()]);
+        let request = keyed(caller, RequestRoute::CheckInUndos, None, &canonical);
+        let request = request.as_ref();
+        let undo = async {
+            let check_ins = &modules.check_ins;
+            let undone = check_ins.undo(tenant, &event, ticket, request).await?;
+            undone.ok_or_else(none)
+        };
+        let idempotency = &modules.idempotency;
+        idempotency
+            .once(tenant, request, RecordedAnswer::ticket, undo)
+            .await
     }
 
     /// Lists who came to an event, in the order of customers, bookings and tickets. For its organizer, the tenant's

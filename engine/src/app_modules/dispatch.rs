@@ -10,15 +10,17 @@ mod schedules;
 use std::{collections::HashMap, sync::Arc};
 
 pub use finding::Found;
+use serde_json::json;
 
 use crate::{
     Error, Result,
     engine::Inner,
-    modules::{Steering, Wanted, events_of, group_reasons},
+    modules::{Steering, Wanted, events_of, group_reasons, keyed},
     types::{
         AuditEntry, Caller, Delivery, DeliveryId, DeliveryState, DispatchSight, EventId,
         FailedFilter, NotificationHead, NotificationId, NotificationStatus, Page, PageRequest,
-        Reason, ReasonGroups, Retried, RetryDeliveries, RetryScope, Role, TenantId,
+        Reason, ReasonGroups, RecordedAnswer, RequestRoute, Retried, RetryDeliveries, RetryScope,
+        Role, TenantId,
     },
 };
 
@@ -324,29 +326,46 @@ impl Dispatch {
         require_acting(caller)?;
         let tenant = caller.tenant()?;
         let none = || Error::not_found("notification", id);
-        let head = self.0.modules.notifications.head_of(tenant, id).await?;
+        let modules = &self.0.modules;
+        let head = modules.notifications.head_of(tenant, id).await?;
         let head = head.ok_or_else(none)?;
         if !self.manages(caller, tenant, Some(head.event)).await? {
             return Err(Error::forbidden(
                 "Only the event's organizer and the tenant's owners may do this.",
             ));
         }
-        self.check_time(caller, &head, steering).await?;
+        let canonical = json!([id.to_string(), steering.as_str(), steering.due_at(), why.as_str()]);
+        let request = keyed(caller, RequestRoute::NotificationCommands, None, &canonical);
+        let request = request.as_ref();
+        let steered = async {
+            self.check_time(caller, &head, steering).await?;
+            let audit = self.audit_of(caller, &head, steering, why).await?;
+            let dispatch = &modules.dispatch;
+            let steered = dispatch.steer(tenant, id, steering, &audit, request);
+            steered.await.map(drop)
+        };
+        let idempotency = &modules.idempotency;
+        idempotency
+            .once(tenant, request, RecordedAnswer::done, steered)
+            .await
+    }
+
+    async fn audit_of(
+        &self,
+        caller: &Caller,
+        head: &NotificationHead,
+        steering: Steering,
+        why: Reason,
+    ) -> Result<AuditEntry> {
+        let id = head.id;
         let subject = match steering {
             Steering::Move(due_at) => {
                 format!("notification {id}, from {} to {due_at}", head.due_at)
             }
             _ => format!("notification {id}"),
         };
-        let audit = self
-            .audit_entry(caller, steering.as_str(), subject, why, None)
-            .await?;
-        self.0
-            .modules
-            .dispatch
-            .steer(tenant, id, steering, &audit)
-            .await?;
-        Ok(())
+        self.audit_entry(caller, steering.as_str(), subject, why, None)
+            .await
     }
 
     async fn audit_entry(

@@ -4,12 +4,15 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
+    modules::keyed,
     types::{
         Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, Page,
-        PageRequest, Role, UpdateEvent, UserId,
+        PageRequest, RecordedAnswer, RequestRoute, Role, UpdateEvent, UserId,
     },
 };
 
@@ -28,11 +31,14 @@ impl Events {
             "Only organizers and owners make events.",
         )?;
         command.validate()?;
-        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
-        self.0
-            .modules
-            .events
-            .create(&tenant, caller.user_id(), command)
+        let modules = &self.0.modules;
+        let tenant = modules.tenants.get(caller.tenant()?).await?;
+        let request = keyed(caller, RequestRoute::Events, None, &json!(command));
+        let (request, organizer) = (request.as_ref(), caller.user_id());
+        let created = modules.events.create(&tenant, organizer, command, request);
+        let idempotency = &modules.idempotency;
+        idempotency
+            .once(&tenant.id, request, RecordedAnswer::event, created)
             .await
     }
 
@@ -96,10 +102,15 @@ impl Events {
         expected_version: Option<u64>,
     ) -> Result<EventChange> {
         self.require_manages(caller, event).await?;
-        self.0
-            .modules
-            .events
-            .cancel(caller.tenant()?, event, expected_version)
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let canonical = json!([event, expected_version]);
+        let request = keyed(caller, RequestRoute::EventCancellations, None, &canonical);
+        let request = request.as_ref();
+        let events = &modules.events;
+        let cancelled = events.cancel(tenant, event, expected_version, request);
+        let idempotency = &modules.idempotency;
+        idempotency
+            .once(tenant, request, RecordedAnswer::event_change, cancelled)
             .await
     }
 

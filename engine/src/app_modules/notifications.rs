@@ -12,10 +12,11 @@ use serde_json::json;
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
-    modules::request_hash,
+    modules::keyed,
     types::{
         Announce, BookingId, Caller, Delivery, DeliveryState, EventId, EventStatus, Notification,
-        NotificationHead, NotificationId, NotificationSummary, Page, PageRequest, Role, UserId,
+        NotificationHead, NotificationId, NotificationSummary, Page, PageRequest, RecordedAnswer,
+        RequestRoute, Role, UserId,
     },
 };
 
@@ -41,25 +42,32 @@ impl Notifications {
         let event = self.0.visible_event(caller, command.event).await?;
         caller.require_manager(event.organizer)?;
         command.validate()?;
-        match event.status {
-            EventStatus::Published => {}
-            EventStatus::Draft => {
-                return Err(Error::new(
-                    ErrorCode::EventNotPublished,
-                    "Nobody has booked a draft; publish the event first.",
-                ));
+        let canonical = json!([command.event, command.subject, command.message]);
+        let (route, key) = (RequestRoute::Announcements, command.idempotency_key.clone());
+        let request = keyed(caller, route, key, &canonical);
+        let request = request.as_ref();
+        let announced = async {
+            match event.status {
+                EventStatus::Published => {}
+                EventStatus::Draft => {
+                    return Err(Error::new(
+                        ErrorCode::EventNotPublished,
+                        "Nobody has booked a draft; publish the event first.",
+                    ));
+                }
+                EventStatus::Cancelled => {
+                    return Err(Error::new(
+                        ErrorCode::EventCancelled,
+                        "The event was called off, and its customers were told.",
+                    ));
+                }
             }
-            EventStatus::Cancelled => {
-                return Err(Error::new(
-                    ErrorCode::EventCancelled,
-                    "The event was called off, and its customers were told.",
-                ));
-            }
-        }
-        let hash = request_hash(&json!([command.event, command.subject, command.message]));
-        modules
-            .announcements
-            .announce(&tenant, caller.user_id(), command, hash)
+            let announcements = &modules.announcements;
+            announcements.announce(&tenant, command, request).await
+        };
+        let idempotency = &modules.idempotency;
+        idempotency
+            .once(&tenant.id, request, RecordedAnswer::announcement, announced)
             .await
     }
 

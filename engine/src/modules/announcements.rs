@@ -2,7 +2,7 @@
 //!
 //! Called by app_modules and the worker's use cases. Calls the announcements and bookings repositories.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,22 +10,19 @@ use super::{
     Surroundings,
     audience::count_customers,
     repositories::{
-        Announced, AnnouncementsRepository, BookingsRepository, NewAnnouncement, QUOTA_USED,
-        StepError, pause_after_conflict,
+        AnnouncementsRepository, BookingsRepository, NewAnnouncement, QUOTA_USED, StepError,
+        pause_after_conflict,
     },
 };
 use crate::{
     Error, ErrorCode, Result,
     ports::Lane,
     types::{
-        Announce, Announcement, IdempotencyKey, NotificationId, NotificationKind,
-        NotificationStatus, NotificationSummary, Owed, OwedPart, StoredNotification, Tenant,
-        TenantId, UserId,
+        Announce, Announcement, KeyedRequest, NotificationId, NotificationKind, NotificationStatus,
+        NotificationSummary, Owed, OwedPart, RecordedAnswer, StoredNotification, Tenant, TenantId,
     },
 };
 
-/// How long a key is remembered, as with bookings.
-const KEY_LASTS: Duration = Duration::from_secs(24 * 3600);
 /// Attempts at writing; others of the tenant count on the same row.
 const ATTEMPTS_MAX: u32 = 16;
 const DAY_SECONDS: i64 = 24 * 3600;
@@ -49,23 +46,15 @@ impl AnnouncementsModule {
         }
     }
 
-    /// Makes an announcement, or answers the one that the same request made before. `hash` names the request.
+    /// Makes an announcement.
     pub(crate) async fn announce(
         &self,
         tenant: &Tenant,
-        user: Option<UserId>,
         command: Announce,
-        hash: String,
+        request: Option<&KeyedRequest>,
     ) -> Result<NotificationSummary> {
-        let key = command.idempotency_key.clone();
-        if let Some(before) = self
-            .announced(&tenant.id, user, key.as_ref(), &hash)
-            .await?
-        {
-            return Ok(before);
-        }
         let recipients = count_customers(&self.bookings, &tenant.id, command.event).await?;
-        let new = self.prepare(tenant, user, command, hash.clone(), recipients)?;
+        let new = self.prepare(tenant, command, request, recipients)?;
         let summary = NotificationSummary {
             id: new.notification.id,
             recipients,
@@ -81,17 +70,9 @@ impl AnnouncementsModule {
                 }
                 Err(error) if error.is_guard(QUOTA_USED) => return Err(quota_used(&new)),
                 Err(StepError::Conflict) => {}
-                // The same request at the same time, or ours whose answer was lost.
+                // Ours whose answer was lost; or else the same request at the same time, whose record is found then.
                 Err(StepError::Exists(_)) if self.is_written(&tenant.id, &new).await? => {
                     return Ok(summary);
-                }
-                Err(StepError::Exists(_)) => {
-                    if let Some(before) = self
-                        .announced(&tenant.id, user, key.as_ref(), &hash)
-                        .await?
-                    {
-                        return Ok(before);
-                    }
                 }
                 Err(StepError::Lost(source)) => match self.is_written(&tenant.id, &new).await {
                     Ok(true) => return Ok(summary),
@@ -118,31 +99,11 @@ impl AnnouncementsModule {
         Ok(found.is_some())
     }
 
-    async fn announced(
-        &self,
-        tenant: &TenantId,
-        user: Option<UserId>,
-        key: Option<&IdempotencyKey>,
-        hash: &str,
-    ) -> Result<Option<NotificationSummary>> {
-        let Some(key) = key else { return Ok(None) };
-        match self.repository.find_announced(tenant, user, key).await? {
-            Some(before) if before.request_hash == hash => Ok(Some(before.summary)),
-            Some(_) => Err(Error::new(
-                ErrorCode::IdempotencyKeyReused,
-                "This Idempotency-Key was used for another announcement; take a new one.",
-            )
-            .at_field("Idempotency-Key")),
-            None => Ok(None),
-        }
-    }
-
     fn prepare(
         &self,
         tenant: &Tenant,
-        user: Option<UserId>,
         command: Announce,
-        request_hash: String,
+        request: Option<&KeyedRequest>,
         recipients: u64,
     ) -> Result<NewAnnouncement> {
         let now = self.surroundings.now();
@@ -174,15 +135,9 @@ impl AnnouncementsModule {
             lane: Lane::Bulk,
             published: false,
         };
-        let until = now.checked_add(KEY_LASTS).map_err(Error::internal)?;
         let summary = NotificationSummary { id, recipients };
-        let recorded = command.idempotency_key.map(|key| {
-            let announced = Announced {
-                request_hash,
-                summary,
-            };
-            (user, key, announced, until)
-        });
+        let recorded =
+            request.map(|one| one.recorded(RecordedAnswer::Announcement(summary.clone())));
         let day = now.as_second().div_euclid(DAY_SECONDS);
         Ok(NewAnnouncement {
             notification,

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     Result,
     types::{
-        Booking, CheckIn, Event, EventId, Page, PageRequest, TenantId, Ticket, TicketId,
-        TicketStatus, UserId,
+        Booking, CheckIn, Event, EventId, KeyedRequest, Page, PageRequest, RecordedAnswer,
+        TenantId, Ticket, TicketId, TicketStatus, UserId,
     },
 };
 
@@ -60,6 +60,7 @@ impl CheckInsModule {
         event: &Event,
         id: TicketId,
         by: Option<UserId>,
+        request: Option<&KeyedRequest>,
     ) -> Result<Admission> {
         let mut sent: Option<CheckIn> = None;
         for attempt in 0..ATTEMPTS_MAX {
@@ -90,7 +91,12 @@ impl CheckInsModule {
                 at: self.surroundings.now(),
                 by,
             };
-            match self.repository.insert(tenant, &booking, &check_in).await {
+            let recorded = request.map(|one| {
+                let answer = RecordedAnswer::CheckIn(check_in.clone());
+                (self.surroundings.next_id(), one.recorded(answer))
+            });
+            let written = self.repository.insert(tenant, &booking, &check_in, recorded);
+            match written.await {
                 Ok(()) => return Ok(Admission::In(check_in)),
                 Err(StepError::Lost(_)) => sent = Some(check_in),
                 Err(StepError::Conflict) => {}
@@ -112,6 +118,7 @@ impl CheckInsModule {
         tenant: &TenantId,
         event: &Event,
         id: TicketId,
+        request: Option<&KeyedRequest>,
     ) -> Result<Option<Ticket>> {
         let mut was_sent = false;
         for attempt in 0..ATTEMPTS_MAX {
@@ -125,16 +132,19 @@ impl CheckInsModule {
                 // Ours, whose answer was lost, or there was none.
                 return Ok(was_sent.then_some(ticket));
             }
-            match self.repository.delete(tenant, &booking, id).await {
-                Ok(()) => {
-                    let left = booking.checked_in.iter().copied();
-                    let left = left.filter(|number| *number != id.number);
-                    let after = Booking {
-                        checked_in: left.collect(),
-                        ..booking
-                    };
-                    return Ok(after.ticket(id.number));
-                }
+            let left = booking.checked_in.iter().copied();
+            let left = left.filter(|number| *number != id.number);
+            let after = Booking {
+                checked_in: left.collect(),
+                ..booking.clone()
+            };
+            let after = after.ticket(id.number);
+            let recorded = request.zip(after.clone()).map(|(one, ticket)| {
+                let recorded = one.recorded(RecordedAnswer::Ticket(ticket));
+                (self.surroundings.next_id(), self.surroundings.now(), recorded)
+            });
+            match self.repository.delete(tenant, &booking, id, recorded).await {
+                Ok(()) => return Ok(after),
                 Err(StepError::Lost(_)) => was_sent = true,
                 Err(StepError::Conflict) => {}
                 Err(error) if error.is_guard(BOOKING_MOVED) => {}

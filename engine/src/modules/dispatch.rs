@@ -27,9 +27,9 @@ use super::{
 use crate::{
     Error, ErrorCode, Result,
     types::{
-        Attempt, AuditEntry, Block, DeliveryId, DeliveryState, EventId, Lane, LaneSight,
-        NotificationId, NotificationStatus, Owed, OwedPart, Page, PageRequest, ReasonGroup,
-        Retried, StoredNotification, TenantId,
+        Attempt, AuditEntry, Block, DeliveryId, DeliveryState, EventId, KeyedRequest, Lane,
+        LaneSight, NotificationId, NotificationStatus, Owed, OwedPart, Page, PageRequest,
+        ReasonGroup, RecordedAnswer, Retried, StoredNotification, TenantId,
     },
 };
 
@@ -68,6 +68,14 @@ impl Steering {
             Self::Cancel => "cancel",
             Self::Promote => "promote",
             Self::Move(_) => "move",
+        }
+    }
+
+    /// When it is to go out then, if that is said.
+    pub(crate) fn due_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Move(due_at) => Some(due_at),
+            Self::Pause | Self::Resume | Self::Cancel | Self::Promote => None,
         }
     }
 }
@@ -139,6 +147,7 @@ impl DispatchModule {
         id: NotificationId,
         steering: Steering,
         audit: &AuditEntry,
+        request: Option<&KeyedRequest>,
     ) -> Result<StoredNotification> {
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
@@ -209,6 +218,7 @@ impl DispatchModule {
                     owed.as_slice(),
                     no_longer_owed.as_slice(),
                     audited,
+                    request.map(|one| one.recorded(RecordedAnswer::Done)),
                 )
                 .await?;
             if written {

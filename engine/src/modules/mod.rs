@@ -11,6 +11,7 @@ mod check_ins;
 mod dispatch;
 mod events;
 mod housekeeping;
+mod idempotency;
 mod lanes;
 #[cfg(any(
     layer_probe = "module_returns_repository",
@@ -53,6 +54,7 @@ pub(crate) use check_ins::{Admission, CheckInsModule};
 pub(crate) use dispatch::{DispatchModule, Steering, Wanted, events_of, group_reasons};
 pub(crate) use events::EventsModule;
 pub(crate) use housekeeping::HousekeepingModule;
+pub(crate) use idempotency::{IdempotencyModule, keyed};
 pub(crate) use leases::LeasesModule;
 pub(crate) use mails::{MailContext, MailTicket, compose};
 pub(crate) use notifications::{
@@ -118,6 +120,7 @@ pub(crate) struct Modules {
     pub(crate) dispatch: DispatchModule,
     pub(crate) events: EventsModule,
     pub(crate) housekeeping: HousekeepingModule,
+    pub(crate) idempotency: IdempotencyModule,
     pub(crate) leases: LeasesModule,
     pub(crate) notifications: NotificationsModule,
     pub(crate) plugins: PluginsModule,
@@ -184,6 +187,9 @@ impl Modules {
                 repositories::HousekeepingRepository::new(db.clone()),
                 surroundings.clone(),
             ),
+            idempotency: IdempotencyModule::new(repositories::IdempotencyRepository::new(
+                db.clone(),
+            )),
             leases: LeasesModule::new(repositories::LeasesRepository::new(db.clone())),
             notifications: NotificationsModule::new(
                 notifications,

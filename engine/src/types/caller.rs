@@ -1,6 +1,6 @@
 //! Who asks: the first argument of every use case.
 
-use super::{EmailAddress, TenantId, UserId, UserRole};
+use super::{EmailAddress, Idempotency, TenantId, UserId, UserRole};
 use crate::{Error, Result};
 
 /// In which capacity somebody asks.
@@ -41,6 +41,8 @@ pub struct Caller {
     role: Role,
     /// Who the operator is, where that is known.
     operator: Option<EmailAddress>,
+    /// The key of the request that is being made, if it has one.
+    idempotency: Option<Idempotency>,
 }
 
 impl Caller {
@@ -51,6 +53,7 @@ impl Caller {
             user: Some(user),
             role: role.into(),
             operator: None,
+            idempotency: None,
         }
     }
 
@@ -61,6 +64,7 @@ impl Caller {
             user: None,
             role: Role::Anonymous,
             operator: None,
+            idempotency: None,
         }
     }
 
@@ -73,6 +77,7 @@ impl Caller {
             user: None,
             role: Role::Platform,
             operator: None,
+            idempotency: None,
         }
     }
 
@@ -83,6 +88,7 @@ impl Caller {
             user: None,
             role: Role::Operator,
             operator: None,
+            idempotency: None,
         }
     }
 
@@ -129,6 +135,34 @@ impl Caller {
         Self {
             user: Some(user),
             ..self.clone()
+        }
+    }
+
+    /// The same caller with the key of one request: sent again within 24 hours, it is answered as at first, without that
+    /// anything happens twice. Use cases that make or change something mind it; those that only read do not.
+    #[must_use]
+    pub fn with_idempotency(&self, idempotency: Idempotency) -> Self {
+        Self {
+            idempotency: Some(idempotency),
+            ..self.clone()
+        }
+    }
+
+    /// The key of the request, if it has one.
+    pub fn idempotency(&self) -> Option<&Idempotency> {
+        self.idempotency.as_ref()
+    }
+
+    /// Whose keys a request's key is one of: the acting user's, or those of programs in this capacity. Nobody has none.
+    pub(crate) fn principal(&self) -> Option<String> {
+        match (self.user, self.role) {
+            (_, Role::Anonymous) => None,
+            (Some(user), _) => Some(user.ulid().to_string()),
+            (None, Role::Operator) => Some(match &self.operator {
+                Some(email) => format!("operator {email}"),
+                None => "operator".to_owned(),
+            }),
+            (None, _) => Some("platform".to_owned()),
         }
     }
 

@@ -238,7 +238,7 @@ pub struct TicketType {
 }
 
 /// Describes a ticket type; an `id` names one that is there already.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewTicketType {
     /// The type to change; none makes a new one (or means the only one, if there is one before and after).
     pub id: Option<TicketTypeId>,
@@ -337,7 +337,7 @@ impl From<&TicketType> for NewTicketType {
 }
 
 /// Makes an event.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct CreateEvent {
     /// What it says about itself.
     pub details: EventDetails,

@@ -15,6 +15,7 @@ mod notifications;
 mod pages;
 mod plugins;
 mod reminders;
+mod requests;
 mod stored;
 mod subscriptions;
 mod tenants;
@@ -58,6 +59,7 @@ pub use plugins::{
     UploadPlugin, WhenNotLoaded,
 };
 pub use reminders::{EventReminder, Reminder, ReminderLead};
+pub use requests::Idempotency;
 pub use subscriptions::{Suppression, SuppressionSource};
 pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};
 pub(crate) use text::is_same_text;
@@ -72,9 +74,12 @@ pub(crate) use cancellations::{chosen, closed, refund_of, total_of, without};
 pub(crate) use dispatch::Tally;
 pub(crate) use notifications::message_id;
 pub(crate) use plugins::PluginQuarantine;
+pub(crate) use requests::{
+    KeyedRequest, RecordedAnswer, RecordedRequest, RequestKey, RequestRoute,
+};
 pub(crate) use stored::{
     Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,
-    Owed, OwedPart, RequestKey, RequestRoute, SessionRecord, StoredEvent, StoredNotification,
+    Owed, OwedPart, SessionRecord, StoredEvent, StoredNotification,
     TypeChange,
 };
 pub(crate) use times::{known_zone, require_year};

@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use super::{
     Attempt, BookingId, CancellationTerms, DeliveryId, DeliveryState, Event, EventDetails, EventId,
-    EventReminder, EventStatus, IdempotencyKey, Label, Lane, NotificationId, NotificationKind,
+    EventReminder, EventStatus, Label, Lane, NotificationId, NotificationKind,
     NotificationStatus, Prose, TenantId, TicketType, TicketTypeId, TraceParent, UserId,
 };
 use crate::{Error, Result};
@@ -193,35 +193,6 @@ pub(crate) struct TypeChange {
 pub(crate) struct Announcement {
     pub(crate) subject: Label,
     pub(crate) message: Prose,
-}
-
-/// Where an Idempotency-Key was sent; the same text elsewhere is another key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum RequestRoute {
-    Bookings,
-    Holds,
-    Cancellations,
-    /// Cancellations by others than the customer.
-    OrganizersCancellations,
-}
-
-impl RequestRoute {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Bookings => "bookings",
-            Self::Holds => "holds",
-            Self::Cancellations => "cancellations",
-            Self::OrganizersCancellations => "organizers-cancellations",
-        }
-    }
-}
-
-/// Names a request that must have its effect once.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct RequestKey {
-    pub(crate) customer: UserId,
-    pub(crate) route: RequestRoute,
-    pub(crate) key: IdempotencyKey,
 }
 
 /// A notification with what its fan-out needs to go on where it stopped.

@@ -18,11 +18,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use boxoffice_engine::{Error, ErrorCode};
+use boxoffice_engine::{Error, ErrorCode, Idempotency};
 use rand::Rng as _;
 use tracing::Span;
 
-use super::controllers::problem::{PROBLEM_JSON, Problem, ProblemDetails};
+use super::{
+    controllers::problem::{PROBLEM_JSON, Problem, ProblemDetails},
+    extract::idempotency_key,
+};
 use crate::auth::Standing;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,6 +34,9 @@ pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// Tells nginx, and proxies that follow it, to pass an answer on as it comes.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// Says that an answer is the one that the same request had before.
+pub(super) const IDEMPOTENCY_REPLAYED: HeaderName =
+    HeaderName::from_static("idempotency-replayed");
 /// Longest request id taken over from a client; UUIDs and trace ids fit.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
@@ -85,6 +91,24 @@ pub(super) async fn within_time(
         ))
         .into_response(),
     }
+}
+
+/// Reads the Idempotency-Key of a request, whatever its route does with it, and says of an answer that it was given before.
+pub(super) async fn idempotency(mut request: Request, next: Next) -> Response {
+    let idempotency = match idempotency_key(request.headers()) {
+        Ok(key) => key.map(Idempotency::new),
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let Some(idempotency) = idempotency else {
+        return next.run(request).await;
+    };
+    request.extensions_mut().insert(idempotency.clone());
+    let mut response = next.run(request).await;
+    if idempotency.is_replayed() && response.status().is_success() {
+        let replayed = HeaderValue::from_static("true");
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, replayed);
+    }
+    response
 }
 
 /// Tells how the client stands with its limit, if the door counted the request.

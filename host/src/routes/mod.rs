@@ -146,6 +146,7 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
         })
         .with_state(shared)
         // From the inside out; the last one sees a request first.
+        .layer(from_fn(answers::idempotency))
         .layer(DefaultBodyLimit::max(options.body_bytes_max))
         .layer(from_fn_with_state(
             options.request_timeout,

@@ -39,6 +39,29 @@ const SIGN_IN_PATHS: [&str; 5] = [
     "/api/operator/login",
 ];
 
+/// Operations that mind an Idempotency-Key: all that make or change something of the domain and could do it twice. Every
+/// other POST says that it does not.
+const KEYED: [(&str, &str); 18] = [
+    ("POST", "/api/bookings"),
+    ("POST", "/api/bookings/{id}/cancel"),
+    ("POST", "/api/events"),
+    ("POST", "/api/events/{id}/announcements"),
+    ("POST", "/api/events/{id}/cancel"),
+    ("POST", "/api/events/{id}/check-ins"),
+    ("POST", "/api/events/{id}/check-ins/undo"),
+    ("POST", "/api/events/{id}/waitlist"),
+    ("DELETE", "/api/events/{id}/waitlist/me"),
+    ("POST", "/api/holds"),
+    ("POST", "/api/holds/{id}/confirm"),
+    ("POST", "/api/holds/{id}/extend"),
+    ("POST", "/api/holds/{id}/release"),
+    ("POST", "/api/admin/notifications/{id}/cancel"),
+    ("POST", "/api/admin/notifications/{id}/move"),
+    ("POST", "/api/admin/notifications/{id}/pause"),
+    ("POST", "/api/admin/notifications/{id}/promote"),
+    ("POST", "/api/admin/notifications/{id}/resume"),
+];
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -86,7 +109,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
         (name = "operator", description = "For those who run the installation"),
         (name = "health", description = "For load balancers and supervisors"),
     ),
-    modifiers(&OperationNames, &Bearer, &TenantHeader, &Errors, &Examples)
+    modifiers(&OperationNames, &Bearer, &TenantHeader, &IdempotencyKeys, &Errors, &Examples)
 )]
 struct Description;
 
@@ -183,6 +206,68 @@ impl Modify for TenantHeader {
                     .push(header.clone());
             }
         }
+    }
+}
+
+/// Says of each operation that makes or changes something whether it minds an Idempotency-Key.
+struct IdempotencyKeys;
+
+impl Modify for IdempotencyKeys {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::Required;
+
+        let key = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "1 to 255 visible ASCII characters, of the caller's choice. The same request under the same key has its \
+                 effect once: for 24 hours it is answered as at first, with `Idempotency-Replayed: true`. A refusal is \
+                 judged again",
+            ))
+            .schema(Some(
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .min_length(Some(1))
+                    .max_length(Some(255)),
+            ))
+            .build();
+        for (method, path, operation) in operations_by_method(openapi) {
+            if !KEYED.contains(&(method, path)) {
+                if method == "POST" {
+                    let says = operation.description.take().unwrap_or_default();
+                    let ignores = "An `Idempotency-Key` is not minded here.";
+                    let says = format!("{says}\n\n{ignores}");
+                    operation.description = Some(says.trim().to_owned());
+                }
+                continue;
+            }
+            operation
+                .parameters
+                .get_or_insert_default()
+                .push(key.clone());
+            add_code(operation, ErrorCode::IdempotencyKeyReused);
+            for (status, response) in &mut operation.responses.responses {
+                if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
+                    let header = HeaderBuilder::new()
+                        .description(Some("`true`, if the answer is the one to the request before"));
+                    response
+                        .headers
+                        .insert("Idempotency-Replayed".to_owned(), header.build());
+                }
+            }
+        }
+    }
+}
+
+/// Adds an error code to those that an operation names.
+fn add_code(operation: &mut Operation, code: ErrorCode) {
+    let codes = operation
+        .extensions
+        .as_mut()
+        .and_then(|extensions| extensions.get_mut(ERROR_CODES)?.as_array_mut());
+    if let Some(codes) = codes {
+        codes.push(code.as_str().into());
     }
 }
 
@@ -421,6 +506,35 @@ mod tests {
             let id = operation.operation_id.clone().unwrap();
             assert!(ids.insert(id.clone()), "{path}: {id} stands there twice");
         }
+    }
+
+    #[test]
+    fn every_post_says_whether_it_minds_a_key() {
+        let description = description();
+        let paths = description["paths"].as_object().unwrap();
+        let mut keyed = Vec::new();
+        for (path, item) in paths {
+            for (method, operation) in item.as_object().unwrap() {
+                let parameters = operation["parameters"].as_array().into_iter().flatten();
+                let mut named = parameters.map(|parameter| &parameter["name"]);
+                let minds = named.any(|name| name == "Idempotency-Key");
+                let says = operation["description"].as_str().unwrap_or_default();
+                let ignores = says.contains("`Idempotency-Key` is not minded");
+                assert!(!minds || !ignores, "{method} {path}");
+                assert!(method != "post" || minds || ignores, "{method} {path}");
+                if minds {
+                    keyed.push((method.to_uppercase(), path.clone()));
+                    assert!(operation["responses"]["422"]["description"]
+                        .as_str()
+                        .unwrap()
+                        .contains("`idempotency-key-reused`"));
+                }
+            }
+        }
+        keyed.sort();
+        let mut listed = KEYED.map(|(method, path)| (method.to_owned(), path.to_owned()));
+        listed.sort();
+        assert_eq!(keyed, listed, "all that are listed are there");
     }
 
     #[test]

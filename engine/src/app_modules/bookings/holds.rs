@@ -5,12 +5,16 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::{Bookings, requested};
 use crate::{
     Error, Result,
     engine::Inner,
-    modules::{Door, Placement, RequestedBooking},
-    types::{BookTickets, Booking, Caller, Hold, HoldId, HoldTickets},
+    modules::{Door, Placement, RequestedBooking, keyed},
+    types::{
+        BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, RecordedAnswer, RequestRoute,
+    },
 };
 
 /// Use cases around holds.
@@ -29,7 +33,7 @@ impl Holds {
         let command = BookTickets::from(command);
         command.validate()?;
         let event = command.event;
-        let request = requested(customer, command, Door::Hold);
+        let request = requested(caller, customer, command, Door::Hold);
         match Bookings(self.0.clone()).pass_gate(tenant, request).await {
             Ok(Placement::Held(hold)) => Ok(hold),
             Ok(other) => Err(Error::internal(format!("a hold ended as {other:?}"))),
@@ -51,8 +55,15 @@ impl Holds {
     /// `not-found`, `hold-ended`, `hold-already-extended`, `conflict-try-again`.
     pub async fn extend(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
         own(caller, hold)?;
-        let bookings = &self.0.modules.bookings;
-        bookings.extend_hold(caller.tenant()?, hold).await
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let canonical = json!([hold.to_string()]);
+        let request = keyed(caller, RequestRoute::Extensions, None, &canonical);
+        let request = request.as_ref();
+        let extended = modules.bookings.extend_hold(tenant, hold, request);
+        let idempotency = &modules.idempotency;
+        idempotency
+            .once(tenant, request, RecordedAnswer::hold, extended)
+            .await
     }
 
     /// Turns the acting user's hold into the booking that was decided on when it was made. The booking has the hold's
@@ -81,13 +92,14 @@ impl Holds {
         expected_total_minor: Option<u64>,
     ) -> Result<Booking> {
         let customer = own(caller, hold)?;
+        let canonical = json!([hold.to_string(), expected_total_minor]);
         let request = RequestedBooking {
             customer,
             event: hold.event(),
             door: Door::Confirm(hold),
             lines: Vec::new(),
             expected_total_minor,
-            idempotency: None,
+            idempotency: keyed(caller, RequestRoute::Confirmations, None, &canonical),
             policy_version: 0,
             decision: None,
             trace: None,
@@ -111,8 +123,15 @@ impl Holds {
         if caller.user_id() != Some(found.customer) {
             caller.require_manager(organizer)?;
         }
-        let bookings = &self.0.modules.bookings;
-        bookings.release_hold(caller.tenant()?, hold).await
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let canonical = json!([hold.to_string()]);
+        let request = keyed(caller, RequestRoute::Releases, None, &canonical);
+        let request = request.as_ref();
+        let released = modules.bookings.release_hold(tenant, hold, request);
+        let idempotency = &modules.idempotency;
+        idempotency
+            .once(tenant, request, RecordedAnswer::hold, released)
+            .await
     }
 
     /// A hold and who made its event, for those who may see it.

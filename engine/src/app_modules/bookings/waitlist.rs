@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use crate::{
     Result,
     engine::Inner,
+    modules::keyed,
     types::{
-        Caller, EventId, JoinWaitlist, Page, PageRequest, WaitlistEntry, WaitlistPass,
-        WaitlistPlace,
+        Caller, EventId, JoinWaitlist, Page, PageRequest, RecordedAnswer, RequestRoute,
+        WaitlistEntry, WaitlistPass, WaitlistPlace,
     },
 };
 
@@ -28,11 +31,19 @@ impl Waitlist {
     pub async fn join(&self, caller: &Caller, command: JoinWaitlist) -> Result<WaitlistPlace> {
         let customer = caller.acting_user()?;
         command.validate()?;
-        let bookings = &self.0.modules.bookings;
-        let joined = bookings.join_waitlist(caller.tenant()?, customer, &command);
-        match joined.await {
-            Ok(place) => Ok(place),
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let canonical = json!([command.event, command.lines]);
+        let request = keyed(caller, RequestRoute::WaitlistJoins, None, &canonical);
+        let request = request.as_ref();
+        let bookings = &modules.bookings;
+        let joined = bookings.join_waitlist(tenant, customer, &command, request);
+        let idempotency = &modules.idempotency;
+        let outcome = idempotency
+            .once(tenant, request, RecordedAnswer::place, joined)
+            .await;
+        match outcome {
             Err(refusal) => Err(self.0.hide_draft(caller, command.event, refusal).await),
+            done => done,
         }
     }
 
@@ -42,11 +53,18 @@ impl Waitlist {
     /// `not-found` for who does not wait, `conflict-try-again`.
     pub async fn leave(&self, caller: &Caller, event: EventId) -> Result<()> {
         let customer = caller.acting_user()?;
-        let bookings = &self.0.modules.bookings;
-        let left = bookings.leave_waitlist(caller.tenant()?, event, customer);
-        match left.await {
-            Ok(()) => Ok(()),
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let request = keyed(caller, RequestRoute::WaitlistLeaves, None, &json!([event]));
+        let request = request.as_ref();
+        let bookings = &modules.bookings;
+        let left = bookings.leave_waitlist(tenant, event, customer, request);
+        let idempotency = &modules.idempotency;
+        let outcome = idempotency
+            .once(tenant, request, RecordedAnswer::done, left)
+            .await;
+        match outcome {
             Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
+            done => done,
         }
     }
 

@@ -5,23 +5,23 @@
 
 use std::time::Duration;
 
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     ATTEMPTS_MAX, CancelDecision, Rules,
     counters::taken_back,
-    placing::{key_reused, mails_about},
+    placing::mails_about,
 };
 use crate::{
     Error, ErrorCode, ErrorKind, Result,
     modules::repositories::{
         BOOKING_MOVED, CancelStep, GroupQuestion, GroupSnapshot, INVENTORY_MOVED, InventoryChange,
-        POLICIES_MOVED, RecordedRequest, StepError, pause_after_conflict,
+        POLICIES_MOVED, StepError, pause_after_conflict,
     },
     types::{
         BookLine, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
-        CancellationTerms, CapacityCause, EventStatus, Inventory, NotificationId, NotificationKind,
-        RequestKey, TenantId, chosen, closed, refund_of, total_of, without,
+        CancellationTerms, CapacityCause, EventStatus, Inventory, KeyedRequest, NotificationId,
+        NotificationKind, RecordedAnswer, TenantId, chosen, closed, refund_of, total_of, without,
     },
 };
 
@@ -33,8 +33,8 @@ pub(crate) struct RequestedCancellation {
     pub(crate) lines: Option<Vec<BookLine>>,
     pub(crate) tickets: Option<Vec<u32>>,
     pub(crate) cause: CancelCause,
-    /// Its Idempotency-Key with the hash of the request it stands for.
-    pub(crate) idempotency: Option<(RequestKey, String)>,
+    /// The request under its Idempotency-Key, if it has one.
+    pub(crate) idempotency: Option<KeyedRequest>,
 }
 
 /// What is to be known before policies are asked about a cancellation.
@@ -143,17 +143,17 @@ impl Rules {
                     false => CapacityCause::CancelledInPart,
                 },
                 at: now,
+                recorded: Vec::new(),
             };
             let after = cancelled(booking, cancellation);
             let kind = NotificationKind::BookingCancelled;
-            let recorded = request.idempotency.as_ref().map(|(key, hash)| {
-                let recorded = RecordedRequest {
-                    request_hash: hash.clone(),
+            let recorded = request.idempotency.as_ref().map(|keyed| {
+                keyed.recorded(RecordedAnswer::Booking {
                     booking: after.id,
                     cancellations: after.cancellations.len(),
-                };
-                (key.clone(), recorded)
+                })
             });
+            change.recorded = recorded.into_iter().collect();
             let offering = &self.offering;
             let offers = offering.offer(tenant, &mut change, &[], None).await?;
             let step = CancelStep {
@@ -162,10 +162,6 @@ impl Rules {
                 mails: mails_about(tenant, notification, kind, &[after.id], now)
                     .traced(|_| self.surroundings.trace()),
                 policy_version: decision.map(|decision| decision.policy_version),
-                recorded,
-                recorded_until: now
-                    .checked_add(Span::new().hours(24))
-                    .unwrap_or(Timestamp::MAX),
                 booking: after,
             };
             match self.repository.cancel(tenant, &step).await {
@@ -202,7 +198,7 @@ impl Rules {
         request: &RequestedCancellation,
     ) -> Result<Sight> {
         let id = request.booking;
-        let key = request.idempotency.as_ref().map(|(key, _)| key.clone());
+        let key = request.idempotency.as_ref().map(|one| one.key.clone());
         // The inventory is read first: whatever happens to the booking after that moves it.
         let question = GroupQuestion {
             keys: key.into_iter().collect(),
@@ -257,15 +253,14 @@ impl Sight {
         now: Timestamp,
     ) -> Result<Verdict> {
         let booking = &self.booking;
-        if let Some((key, hash)) = &request.idempotency
-            && let Some(recorded) = self.snapshot.recorded.get(key)
+        if let Some(keyed) = &request.idempotency
+            && let Some(recorded) = self.snapshot.recorded.get(&keyed.key)
         {
-            return match recorded.request_hash == *hash {
-                true => Ok(Verdict::Answered(Box::new(
-                    booking.as_of(recorded.cancellations),
-                ))),
-                false => Err(key_reused()),
+            let cancellations = match keyed.answer_of(recorded)? {
+                RecordedAnswer::Booking { cancellations, .. } => cancellations,
+                other => return Err(Error::internal(format!("recorded as {other:?}"))),
             };
+            return Ok(Verdict::Answered(Box::new(booking.as_of(cancellations))));
         }
         let mut done = booking.cancellations.iter();
         if let Some(index) = done.position(|one| Some(one.notification) == own) {

@@ -12,7 +12,7 @@ use ulid::Ulid;
 
 use super::{
     ATTEMPTS_MAX, Door, Placement, RequestedBooking, Rules,
-    placing::{Seen, as_expected, key_reused},
+    placing::{Seen, as_expected},
 };
 use crate::{
     Error, ErrorCode, Result,
@@ -24,7 +24,8 @@ use crate::{
         },
     },
     types::{
-        Booking, BookingId, EventId, Hold, HoldId, HoldStatus, NotificationId, TenantId, UserId,
+        Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, RecordedAnswer, TenantId,
+        UserId,
     },
 };
 
@@ -170,9 +171,7 @@ impl Rules {
                     Err(error)
                         if matches!(
                             error.code(),
-                            ErrorCode::IdempotencyKeyReused
-                                | ErrorCode::HoldEnded
-                                | ErrorCode::PriceChanged
+                            ErrorCode::IdempotencyKeyReused | ErrorCode::PriceChanged
                         ) =>
                     {
                         Some(Err(error))
@@ -191,43 +190,28 @@ impl Rules {
         request: &RequestedBooking,
         snapshot: &GroupSnapshot,
     ) -> Result<Option<Placement>> {
-        if let Door::Confirm(id) | Door::Accept(id) = request.door {
-            let confirmed = |hold: &&Hold| hold.status == HoldStatus::Confirmed;
-            return match snapshot.holds.get(&id).filter(confirmed) {
-                Some(_) => {
-                    let booking = self.made_booking(tenant, id.booking()).await?;
-                    as_expected(request, booking.total_minor, &booking.currency)?;
-                    Ok(Some(Placement::Booked(booking)))
+        if let Some(keyed) = &request.idempotency
+            && let Some(recorded) = snapshot.recorded.get(&keyed.key)
+        {
+            return Ok(Some(match keyed.answer_of(recorded)? {
+                RecordedAnswer::Booking { booking, .. } => {
+                    Placement::Booked(self.made_booking(tenant, booking).await?)
                 }
-                None => Ok(None),
-            };
+                answer => Placement::Held(answer.hold()?),
+            }));
         }
-        let Some((key, hash)) = request.key().zip(request.hash()) else {
+        let (Door::Confirm(id) | Door::Accept(id)) = request.door else {
             return Ok(None);
         };
-        let Some(recorded) = snapshot.recorded.get(&key) else {
-            return Ok(None);
-        };
-        if recorded.request_hash != hash {
-            return Err(key_reused());
+        let confirmed = |hold: &&Hold| hold.status == HoldStatus::Confirmed;
+        match snapshot.holds.get(&id).filter(confirmed) {
+            Some(_) => {
+                let booking = self.made_booking(tenant, id.booking()).await?;
+                as_expected(request, booking.total_minor, &booking.currency)?;
+                Ok(Some(Placement::Booked(booking)))
+            }
+            None => Ok(None),
         }
-        let path = recorded.booking;
-        Ok(Some(match request.door {
-            Door::Hold => {
-                let hold = self.holds.find(tenant, HoldId::of_path(path)).await?;
-                // Keys are forgotten a day before holds are, unless the clock leapt over both.
-                let hold = hold.ok_or_else(|| {
-                    Error::new(
-                        ErrorCode::HoldEnded,
-                        "The hold that this key was sent for ended days ago.",
-                    )
-                })?;
-                Placement::Held(hold)
-            }
-            Door::Book | Door::Confirm(_) | Door::Accept(_) => {
-                Placement::Booked(self.made_booking(tenant, path).await?)
-            }
-        }))
     }
 
     /// A booking as it was when it was made.

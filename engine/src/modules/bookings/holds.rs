@@ -23,7 +23,10 @@ use crate::{
             pause_after_conflict,
         },
     },
-    types::{CapacityCause, EventId, Hold, HoldId, HoldStatus, Inventory, TenantId, WaitlistSkip},
+    types::{
+        CapacityCause, EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, RecordedAnswer,
+        TenantId, WaitlistSkip,
+    },
 };
 
 /// Due holds looked at in one pass, of all events.
@@ -65,9 +68,14 @@ type Verdict = Option<(Hold, CapacityCause, Option<WaitlistSkip>)>;
 
 impl Rules {
     /// Gives a hold more time, once.
-    pub(super) async fn extend_hold(&self, tenant: &TenantId, id: HoldId) -> Result<Hold> {
+    pub(super) async fn extend_hold(
+        &self,
+        tenant: &TenantId,
+        id: HoldId,
+        request: Option<&KeyedRequest>,
+    ) -> Result<Hold> {
         let lasts = self.surroundings.settings.hold_lasts;
-        self.change_hold(tenant, id, |hold, now| {
+        self.change_hold(tenant, id, request, |hold, now| {
             open(hold)?;
             if hold.extended {
                 return Err(Error::new(
@@ -94,8 +102,13 @@ impl Rules {
     }
 
     /// Gives a hold's tickets back; one that has ended without a booking is answered as it is.
-    pub(super) async fn release_hold(&self, tenant: &TenantId, id: HoldId) -> Result<Hold> {
-        self.change_hold(tenant, id, |hold, now| match hold.status {
+    pub(super) async fn release_hold(
+        &self,
+        tenant: &TenantId,
+        id: HoldId,
+        request: Option<&KeyedRequest>,
+    ) -> Result<Hold> {
+        self.change_hold(tenant, id, request, |hold, now| match hold.status {
             HoldStatus::Released | HoldStatus::Expired => Ok(None),
             HoldStatus::Held | HoldStatus::Confirmed => {
                 open(hold)?;
@@ -113,7 +126,7 @@ impl Rules {
         id: HoldId,
         reason: &str,
     ) -> Result<()> {
-        let rejected = self.change_hold(tenant, id, |hold, now| {
+        let rejected = self.change_hold(tenant, id, None, |hold, now| {
             let number = match (hold.status, hold.waitlist_number) {
                 (HoldStatus::Held, Some(number)) => number,
                 _ => return Ok(None),
@@ -136,6 +149,7 @@ impl Rules {
         &self,
         tenant: &TenantId,
         id: HoldId,
+        request: Option<&KeyedRequest>,
         verdict: impl Fn(&Hold, Timestamp) -> Result<Verdict>,
     ) -> Result<Hold> {
         let change = self.surroundings.next_id();
@@ -161,6 +175,8 @@ impl Rules {
                 after: after.clone(),
             }];
             let mut change = change_of(inventory, &holds, (change, attempt), cause, now);
+            let answer = || RecordedAnswer::Hold(Box::new(after.clone()));
+            change.recorded = request.map(|one| one.recorded(answer())).into_iter().collect();
             let offers = match after.status {
                 HoldStatus::Held => Offers::default(),
                 _ => {
@@ -334,5 +350,6 @@ fn change_of(
         attempt,
         cause,
         at,
+        recorded: Vec::new(),
     }
 }

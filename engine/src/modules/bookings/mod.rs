@@ -31,8 +31,7 @@ use crate::{
     Error, Result,
     types::{
         BookLine, Booking, BookingId, DecisionRecord, EventId, Hold, HoldId, HoldStatus,
-        IdempotencyKey, JoinWaitlist, Page, PageRequest, RequestKey, RequestRoute, TenantId,
-        TraceParent, UserId, WaitlistEntry, WaitlistPass, WaitlistPlace,
+        JoinWaitlist, KeyedRequest, Page, PageRequest, RequestKey, TenantId, TraceParent, UserId, WaitlistEntry, WaitlistPass, WaitlistPlace,
     },
 };
 
@@ -62,8 +61,8 @@ pub(crate) struct RequestedBooking {
     /// What is wanted; a confirmation has it from its hold.
     pub(crate) lines: Vec<BookLine>,
     pub(crate) expected_total_minor: Option<u64>,
-    /// The Idempotency-Key with the hash of the request it stands for.
-    pub(crate) idempotency: Option<(IdempotencyKey, String)>,
+    /// The request under its Idempotency-Key, if it has one.
+    pub(crate) idempotency: Option<KeyedRequest>,
     /// The version of the tenant's set of plugins that the request was decided under; a confirmation has its hold's.
     pub(crate) policy_version: u64,
     /// What the policies decided, and on which sight; none if no policy is to be asked.
@@ -75,21 +74,7 @@ pub(crate) struct RequestedBooking {
 impl RequestedBooking {
     /// The key under which the request's success is recorded.
     fn key(&self) -> Option<RequestKey> {
-        let route = match self.door {
-            Door::Book => RequestRoute::Bookings,
-            Door::Hold => RequestRoute::Holds,
-            Door::Confirm(_) | Door::Accept(_) => return None,
-        };
-        let (key, _) = self.idempotency.as_ref()?;
-        Some(RequestKey {
-            customer: self.customer,
-            route,
-            key: key.clone(),
-        })
-    }
-
-    fn hash(&self) -> Option<&str> {
-        self.idempotency.as_ref().map(|(_, hash)| hash.as_str())
+        self.idempotency.as_ref().map(|keyed| keyed.key.clone())
     }
 }
 
@@ -238,19 +223,29 @@ impl BookingsModule {
     }
 
     /// Gives a hold more time, once.
-    pub(crate) async fn extend_hold(&self, tenant: &TenantId, hold: HoldId) -> Result<Hold> {
+    pub(crate) async fn extend_hold(
+        &self,
+        tenant: &TenantId,
+        hold: HoldId,
+        request: Option<&KeyedRequest>,
+    ) -> Result<Hold> {
         let key = (tenant.clone(), hold.event());
         let turn = self.rules.lanes.turn(&key).await;
-        let outcome = self.rules.extend_hold(tenant, hold).await;
+        let outcome = self.rules.extend_hold(tenant, hold, request).await;
         self.rules.lanes.done(&key, turn);
         outcome
     }
 
     /// Gives a hold's tickets back; one that has ended without a booking is answered as it is.
-    pub(crate) async fn release_hold(&self, tenant: &TenantId, hold: HoldId) -> Result<Hold> {
+    pub(crate) async fn release_hold(
+        &self,
+        tenant: &TenantId,
+        hold: HoldId,
+        request: Option<&KeyedRequest>,
+    ) -> Result<Hold> {
         let key = (tenant.clone(), hold.event());
         let turn = self.rules.lanes.turn(&key).await;
-        let outcome = self.rules.release_hold(tenant, hold).await;
+        let outcome = self.rules.release_hold(tenant, hold, request).await;
         self.rules.lanes.done(&key, turn);
         outcome
     }
@@ -275,10 +270,14 @@ impl BookingsModule {
         tenant: &TenantId,
         customer: UserId,
         command: &JoinWaitlist,
+        request: Option<&KeyedRequest>,
     ) -> Result<WaitlistPlace> {
         let key = (tenant.clone(), command.event);
         let turn = self.rules.lanes.turn(&key).await;
-        let outcome = self.rules.join_waitlist(tenant, customer, command).await;
+        let rules = &self.rules;
+        let outcome = rules
+            .join_waitlist(tenant, customer, command, request)
+            .await;
         self.rules.lanes.done(&key, turn);
         outcome
     }
@@ -289,10 +288,12 @@ impl BookingsModule {
         tenant: &TenantId,
         event: EventId,
         customer: UserId,
+        request: Option<&KeyedRequest>,
     ) -> Result<()> {
         let key = (tenant.clone(), event);
         let turn = self.rules.lanes.turn(&key).await;
-        let outcome = self.rules.leave_waitlist(tenant, event, customer).await;
+        let rules = &self.rules;
+        let outcome = rules.leave_waitlist(tenant, event, customer, request).await;
         self.rules.lanes.done(&key, turn);
         outcome
     }

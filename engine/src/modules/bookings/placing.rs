@@ -5,23 +5,21 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{Door, Placement, RequestedBooking, besides, counters, holds};
 use crate::{
     Error, ErrorCode, Fact, Result,
     modules::{
-        repositories::{
-            GroupPlan, GroupSnapshot, HoldChange, InventoryChange, NewMails, RecordedRequest,
-        },
+        repositories::{GroupPlan, GroupSnapshot, HoldChange, InventoryChange, NewMails},
         to_millisecond,
     },
     types::{
         Block, BookLine, Booking, BookingId, BookingLine, BookingStatus, CapacityCause,
-        DecisionRecord, Entry, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory, Lane,
-        NotificationId, NotificationKind, Owed, OwedPart, RequestKey, TenantId, TicketType,
-        TraceParent, UserId, total_of,
+        DecisionRecord, Entry, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory,
+        KeyedRequest, Lane, NotificationId, NotificationKind, Owed, OwedPart, RecordedAnswer,
+        RecordedRequest, RequestKey, TenantId, TicketType, TraceParent, UserId, total_of,
     },
 };
 
@@ -43,8 +41,8 @@ struct Draft<'a> {
     holds: &'a HashMap<HoldId, Hold>,
     now: Timestamp,
     hold_lasts: Duration,
-    /// Keys of this very group, and what came of them.
-    fresh: HashMap<RequestKey, (String, Placement)>,
+    /// Requests with keys of this very group, and what came of them.
+    fresh: HashMap<RequestKey, (KeyedRequest, Placement)>,
     bookings: Vec<Booking>,
     /// The version of the tenant's set of plugins.
     policy_version: u64,
@@ -94,7 +92,6 @@ impl Seen<'_> {
         draft.left.bookings += draft.bookings.len() as u64;
         let ids: Vec<_> = draft.bookings.iter().map(|booking| booking.id).collect();
         let kind = NotificationKind::BookingConfirmed;
-        let recorded_until = self.now.checked_add(Span::new().hours(24));
         let plan = GroupPlan {
             change: InventoryChange {
                 before: inventory.clone(),
@@ -103,6 +100,7 @@ impl Seen<'_> {
                 change,
                 attempt,
                 at: self.now,
+                recorded: draft.fresh.into_values().filter_map(recorded).collect(),
             },
             mails: mails_about(self.tenant, notification, kind, &ids, self.now)
                 .traced(|booking| draft.traces.get(&booking).cloned()),
@@ -110,41 +108,37 @@ impl Seen<'_> {
             policy_version: draft.policy_version,
             decisions: draft.decisions,
             holds: draft.hold_changes,
-            recorded: draft.fresh.into_iter().filter_map(recorded).collect(),
-            recorded_until: recorded_until.unwrap_or(Timestamp::MAX),
         };
         (Some(plan), answers)
     }
 }
 
 /// How a request that succeeded is recorded.
-fn recorded(
-    (key, (request_hash, placement)): (RequestKey, (String, Placement)),
-) -> Option<(RequestKey, RecordedRequest)> {
-    let booking = match placement {
-        Placement::Booked(booking) => booking.id,
-        Placement::Held(hold) => hold.id.booking(),
+fn recorded((request, placement): (KeyedRequest, Placement)) -> Option<RecordedRequest> {
+    let answer = match placement {
+        Placement::Booked(booking) => RecordedAnswer::Booking {
+            booking: booking.id,
+            cancellations: 0,
+        },
+        Placement::Held(hold) => RecordedAnswer::Hold(Box::new(hold)),
         Placement::DecideAgain | Placement::Offered(_) => return None,
     };
-    let recorded = RecordedRequest {
-        request_hash,
-        booking,
-        cancellations: 0,
-    };
-    Some((key, recorded))
+    Some(request.recorded(answer))
 }
 
 impl Draft<'_> {
     /// Decides about one member, after those before it.
     fn decide(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Placement> {
         // The same key twice in one group: the second waits for the first, which is this very plan.
-        let key = request.key();
-        if let Some((hash, placement)) = key.as_ref().and_then(|key| self.fresh.get(key)) {
-            return if request.hash() == Some(hash) {
-                Ok(placement.clone())
-            } else {
-                Err(key_reused())
-            };
+        let keyed = request.idempotency.as_ref();
+        if let Some(keyed) = keyed
+            && let Some((first, placement)) = self.fresh.get(&keyed.key)
+        {
+            if first.hash != keyed.hash {
+                return Err(keyed.reused());
+            }
+            keyed.idempotency.replay();
+            return Ok(placement.clone());
         }
         if self.has_moved(request) {
             return Ok(Placement::DecideAgain);
@@ -168,8 +162,9 @@ impl Draft<'_> {
         if let (Placement::Booked(booking), Some(trace)) = (&placement, &request.trace) {
             self.traces.insert(booking.id, trace.clone());
         }
-        if let Some((key, hash)) = key.zip(request.hash()) {
-            self.fresh.insert(key, (hash.to_owned(), placement.clone()));
+        if let Some(keyed) = keyed {
+            let answered = (keyed.clone(), placement.clone());
+            self.fresh.insert(keyed.key.clone(), answered);
         }
         Ok(placement)
     }
@@ -542,12 +537,4 @@ fn not_enough(left: u32) -> Error {
         left => format!("Only {left} tickets are left."),
     };
     Error::new(ErrorCode::NotEnoughTickets, detail).with(Fact::Left(left))
-}
-
-pub(super) fn key_reused() -> Error {
-    Error::new(
-        ErrorCode::IdempotencyKeyReused,
-        "This Idempotency-Key was used for a different request within the last 24 hours; use a new key.",
-    )
-    .at_field("Idempotency-Key")
 }

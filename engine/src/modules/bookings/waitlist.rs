@@ -16,8 +16,8 @@ use crate::{
         pause_after_conflict,
     },
     types::{
-        BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, TenantId, UserId,
-        WaitlistEntry, WaitlistPlace,
+        BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, KeyedRequest,
+        RecordedAnswer, TenantId, UserId, WaitlistEntry, WaitlistPlace,
     },
 };
 
@@ -31,9 +31,11 @@ impl Rules {
         tenant: &TenantId,
         customer: UserId,
         command: &JoinWaitlist,
+        request: Option<&KeyedRequest>,
     ) -> Result<WaitlistPlace> {
         let event = command.event;
-        self.change_waitlist(tenant, event, customer, |sight, inventory, now| {
+        let who = (event, customer, request);
+        let joined = self.change_waitlist(tenant, who, |sight, inventory, now| {
             // Before anything is said of a draft's ticket types.
             if inventory.status == EventStatus::Draft {
                 return Err(not_published());
@@ -68,9 +70,11 @@ impl Rules {
                 ..inventory.clone()
             };
             Ok(Some((entry, after, CapacityCause::WaitlistJoined)))
-        })
-        .await?;
-        self.place_on_waitlist(tenant, event, customer).await
+        });
+        match joined.await? {
+            Some((entry, ahead)) => Ok(WaitlistPlace::Waiting { entry, ahead }),
+            None => self.place_on_waitlist(tenant, event, customer).await,
+        }
     }
 
     /// Takes a customer off an event's list.
@@ -79,16 +83,18 @@ impl Rules {
         tenant: &TenantId,
         event: EventId,
         customer: UserId,
+        request: Option<&KeyedRequest>,
     ) -> Result<()> {
-        self.change_waitlist(tenant, event, customer, |sight, inventory, _| {
+        let who = (event, customer, request);
+        let left = self.change_waitlist(tenant, who, |sight, inventory, _| {
             let entry = sight.entry.clone().ok_or_else(|| not_waiting(event))?;
             let after = Inventory {
                 waiting: inventory.waiting.saturating_sub(1),
                 ..inventory.clone()
             };
             Ok(Some((entry, after, CapacityCause::WaitlistLeft)))
-        })
-        .await
+        });
+        left.await.map(drop)
     }
 
     /// Where a customer stands: on the list, or offered tickets.
@@ -155,6 +161,7 @@ impl Rules {
                 attempt,
                 cause: CapacityCause::SalesOpened,
                 at: now,
+                recorded: Vec::new(),
             };
             let offering = &self.offering;
             let offers = offering.offer(tenant, &mut change, &[], None).await?;
@@ -172,18 +179,18 @@ impl Rules {
         Err(StepError::Conflict.into())
     }
 
-    /// Writes what `decide` makes of a list, together with the event's inventory; nothing if it finds nothing to do.
+    /// Writes what `decide` makes of a list, together with the event's inventory; nothing if it finds nothing to do. Answers
+    /// the entry that came or went, and how many were before it; none for nothing, and where that cannot be told any more.
     async fn change_waitlist(
         &self,
         tenant: &TenantId,
-        event: EventId,
-        customer: UserId,
+        (event, customer, request): (EventId, UserId, Option<&KeyedRequest>),
         decide: impl Fn(
             &WaitlistSight,
             &Inventory,
             Timestamp,
         ) -> Result<Option<(WaitlistEntry, Inventory, CapacityCause)>>,
-    ) -> Result<()> {
+    ) -> Result<Option<(WaitlistEntry, u64)>> {
         let change = self.surroundings.next_id();
         let repository = &self.offering.repository;
         let mut sent: Option<(bool, WaitlistEntry)> = None;
@@ -204,12 +211,22 @@ impl Rules {
                     .and_then(|hold| hold.waitlist_number)
                     == Some(entry.number);
                 if *joins == (is_there || was_offered) {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
             let now = self.surroundings.now();
             let Some((entry, after, cause)) = decide(&sight, inventory, now)? else {
-                return Ok(());
+                return Ok(None);
+            };
+            let joins = cause == CapacityCause::WaitlistJoined;
+            // Who joins has everybody before them who waits.
+            let ahead = u64::from(inventory.waiting);
+            let answer = || match joins {
+                true => RecordedAnswer::Place(Box::new(WaitlistPlace::Waiting {
+                    entry: entry.clone(),
+                    ahead,
+                })),
+                false => RecordedAnswer::Done,
             };
             let change = InventoryChange {
                 before: inventory.clone(),
@@ -218,14 +235,14 @@ impl Rules {
                 attempt,
                 cause,
                 at: now,
+                recorded: request.map(|one| one.recorded(answer())).into_iter().collect(),
             };
-            let joins = cause == CapacityCause::WaitlistJoined;
             let written = match joins {
                 true => repository.join(tenant, &change, &entry).await,
                 false => repository.leave(tenant, &change, &entry).await,
             };
             match written {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(Some((entry, ahead))),
                 Err(StepError::Lost(_)) => sent = Some((joins, entry)),
                 Err(StepError::Conflict) => {}
                 Err(error) if error.is_guard(INVENTORY_MOVED) => {}

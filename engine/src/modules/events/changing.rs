@@ -18,9 +18,9 @@ use crate::{
     Error, ErrorCode, Result,
     ports::Lane,
     types::{
-        CapacityCause, EventChange, EventId, EventStatus, Inventory, NotificationId,
-        NotificationKind, NotificationStatus, NotificationSummary, Owed, OwedPart, ReminderLead,
-        StoredEvent, StoredNotification, TenantId,
+        CapacityCause, EventChange, EventId, EventStatus, Inventory, KeyedRequest, NotificationId,
+        NotificationKind, NotificationStatus, NotificationSummary, Owed, OwedPart, RecordedAnswer,
+        ReminderLead, StoredEvent, StoredNotification, TenantId,
     },
 };
 
@@ -89,13 +89,14 @@ impl EventsModule {
     }
 
     /// Applies an organizer's change to the event as it is now, in its turn among the event's bookings. `apply` may
-    /// find that nothing is to be changed (none), whatever version was expected. `lead` is the tenant's for reminders.
+    /// find that nothing is to be changed (none), whatever version was expected. `lead` is the tenant's for reminders,
+    /// `request` the organizer's under its Idempotency-Key.
     pub(super) async fn change(
         &self,
         tenant: &TenantId,
         event: EventId,
         expected_version: Option<u64>,
-        lead: Option<ReminderLead>,
+        (lead, request): (Option<ReminderLead>, Option<&KeyedRequest>),
         apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
     ) -> Result<EventChange> {
         // Looked at before the turn is taken: what is refused now need not count anybody, and counting may take a
@@ -123,7 +124,7 @@ impl EventsModule {
         let key = (tenant.clone(), event);
         let turn = self.lanes.turn(&key).await;
         let outcome = self
-            .change_in_turn(tenant, event, expected_version, (recipients, lead), apply)
+            .change_in_turn(tenant, event, expected_version, (recipients, lead, request), apply)
             .await;
         self.lanes.done(&key, turn);
         outcome
@@ -134,7 +135,7 @@ impl EventsModule {
         tenant: &TenantId,
         event: EventId,
         expected_version: Option<u64>,
-        (recipients, lead): (u64, Option<ReminderLead>),
+        (recipients, lead, request): (u64, Option<ReminderLead>, Option<&KeyedRequest>),
         apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
     ) -> Result<EventChange> {
         let change_id = self.surroundings.next_id();
@@ -174,10 +175,11 @@ impl EventsModule {
                 let offering = &self.offering;
                 step.offers = offering.offer(tenant, &mut step.change, &[], None).await?;
             }
-            let answer = EventChange {
-                event: step.after.clone().with(step.change.inventory.clone()),
-                notification: summary,
-            };
+            let parts = (step.after.clone(), step.change.inventory.clone());
+            let answer = RecordedAnswer::Event(Box::new(parts), summary);
+            let recorded = request.map(|one| one.recorded(answer.clone()));
+            step.change.recorded = recorded.into_iter().collect();
+            let answer = answer.event_change()?;
             match self.repository.update(tenant, &step).await {
                 Ok(()) => {
                     self.surroundings.owed.notify_one();
@@ -336,6 +338,7 @@ impl EventsModule {
                 cause: changed.cause,
                 before: inventory_before.clone(),
                 at: now,
+                recorded: Vec::new(),
             },
             sweep_bookings: cancelling && inventory_before.bookings > 0,
             before,

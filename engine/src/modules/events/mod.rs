@@ -27,7 +27,7 @@ use crate::{
     Error, ErrorCode, Result,
     types::{
         CapacityCause, CreateEvent, Event, EventChange, EventDetails, EventId, EventStatus,
-        Inventory, NotificationId, NotificationKind, StoredEvent, Tenant, TenantId, UpdateEvent,
+        Inventory, KeyedRequest, NotificationId, NotificationKind, RecordedAnswer, StoredEvent, Tenant, TenantId, UpdateEvent,
         UserId,
     },
 };
@@ -72,6 +72,7 @@ impl EventsModule {
         tenant: &Tenant,
         organizer: Option<UserId>,
         command: CreateEvent,
+        request: Option<&KeyedRequest>,
     ) -> Result<Event> {
         let now = self.surroundings.now();
         let id = EventId::from_ulid(self.surroundings.next_id());
@@ -106,13 +107,14 @@ impl EventsModule {
             ticket_types,
             cancellation_terms: command.cancellation_terms.clone(),
         };
-        let change = InventoryChange {
+        let mut change = InventoryChange {
             inventory: inventory.clone(),
             change: self.surroundings.next_id(),
             attempt: 0,
             cause: CapacityCause::EventCreated,
             before: inventory.clone(),
             at: now,
+            recorded: Vec::new(),
         };
         let planned = reminders::plan(
             reminders::Present::default(),
@@ -128,6 +130,8 @@ impl EventsModule {
             now,
         );
         event.reminder = planned.reminder;
+        let made = || RecordedAnswer::Event(Box::new((event.clone(), inventory.clone())), None);
+        change.recorded = request.map(|one| one.recorded(made())).into_iter().collect();
         self.repository
             .insert(&tenant.id, &event, &change, &planned.step)
             .await?;
@@ -184,7 +188,7 @@ impl EventsModule {
             &tenant.id,
             command.event,
             Some(command.expected_version),
-            tenant.settings.reminder_lead,
+            (tenant.settings.reminder_lead, None),
             |event, inventory| {
                 if inventory.status == EventStatus::Cancelled {
                     return Err(Error::new(
@@ -241,8 +245,10 @@ impl EventsModule {
         tenant: &TenantId,
         event: EventId,
         expected_version: Option<u64>,
+        request: Option<&KeyedRequest>,
     ) -> Result<EventChange> {
-        self.change(tenant, event, expected_version, None, |event, inventory| {
+        let asked = (None, request);
+        self.change(tenant, event, expected_version, asked, |event, inventory| {
             if inventory.status == EventStatus::Cancelled {
                 return Ok(None);
             }

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
 
@@ -10,11 +9,10 @@ use super::{
     check_ins::BOOKING_MOVED,
     db::{Answers, Db, Script, StepError},
     holds::{HoldChange, add_holds},
-    idempotency::add_key_expiry,
     inventory::{InventoryChange, add_change},
     models::{
         BookingRow, CapacityLedgerRow, CustomerBookingRow, HoldRow, IdRow, IdempotencyRow,
-        InventoryRow, OpenHoldRow, booking_id, millisecond, newest_first_key,
+        InventoryRow, OpenHoldRow, booking_id, newest_first_key,
     },
     notifications::{NewMails, add_mails, add_mails_about},
     plugins::{add_decisions, add_policy_guard, add_policy_version},
@@ -24,19 +22,9 @@ use crate::{
     Result,
     types::{
         Booking, BookingId, DecisionRecord, DeliveryId, EventId, Hold, HoldId, Inventory,
-        PageRequest, RequestKey, TenantId, UserId,
+        PageRequest, RecordedRequest, RequestKey, TenantId, UserId,
     },
 };
-
-/// A request that succeeded before under the same Idempotency-Key.
-#[derive(Debug, Clone)]
-pub(in crate::modules) struct RecordedRequest {
-    pub(in crate::modules) request_hash: String,
-    /// Its booking, or the booking that its hold would become.
-    pub(in crate::modules) booking: BookingId,
-    /// How many cancellations that had in the answer.
-    pub(in crate::modules) cancellations: usize,
-}
 
 /// What a group needs to know; each list is at most as long as the group.
 #[derive(Debug, Clone, Default)]
@@ -77,10 +65,6 @@ pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) bookings: Vec<Booking>,
     /// Holds that are made or confirmed.
     pub(in crate::modules) holds: Vec<HoldChange>,
-    /// Which of both answer a request with an Idempotency-Key, and that request's hash.
-    pub(in crate::modules) recorded: Vec<(RequestKey, RecordedRequest)>,
-    /// Until when the keys are kept.
-    pub(in crate::modules) recorded_until: Timestamp,
     pub(in crate::modules) mails: NewMails,
     /// The version of the tenant's set of plugins that all of it was decided under.
     pub(in crate::modules) policy_version: u64,
@@ -97,10 +81,6 @@ pub(in crate::modules) struct CancelStep {
     pub(in crate::modules) offers: Offers,
     /// The version of the tenant's set of plugins that it was decided under, if any was asked.
     pub(in crate::modules) policy_version: Option<u64>,
-    /// The request's Idempotency-Key, if it has one.
-    pub(in crate::modules) recorded: Option<(RequestKey, RecordedRequest)>,
-    /// Until when that is kept.
-    pub(in crate::modules) recorded_until: Timestamp,
 }
 
 pub(in crate::modules) struct BookingsRepository {
@@ -167,8 +147,6 @@ impl BookingsRepository {
             script.push(format!("INSERT INTO customer_booking {rows} RETURN NONE"));
         }
         add_holds(&mut script, tenant, &plan.holds);
-        let (change, until) = (plan.change.change, plan.recorded_until);
-        add_recorded(&mut script, tenant, change, &plan.recorded, until)?;
         add_decisions(&mut script, tenant, &plan.decisions)?;
         add_mails(&mut script, tenant, &plan.mails)?;
         self.db.run(&script).await.map(drop)
@@ -195,9 +173,6 @@ impl BookingsRepository {
         script.push(format!(
             "IF array::len($cancelled) = 0 {{ THROW '{BOOKING_MOVED}' }}"
         ));
-        let recorded = step.recorded.as_slice();
-        let (change, until) = (step.change.change, step.recorded_until);
-        add_recorded(&mut script, tenant, change, recorded, until)?;
         add_mails_about(&mut script, tenant, &step.mails)?;
         add_offers(&mut script, tenant, step.booking.event, &step.offers)?;
         self.db.run(&script).await.map(drop)
@@ -395,36 +370,6 @@ impl BookingsRepository {
     }
 }
 
-/// Adds requests that succeeded under their Idempotency-Keys, and until when these are kept: a row each, and one.
-fn add_recorded(
-    script: &mut Script,
-    tenant: &TenantId,
-    change: Ulid,
-    recorded: &[(RequestKey, RecordedRequest)],
-    until: Timestamp,
-) -> Result<(), StepError> {
-    if recorded.is_empty() {
-        return Ok(());
-    }
-    let mut rows = Vec::with_capacity(recorded.len());
-    for (key, recorded) in recorded {
-        let cancellations = u32::try_from(recorded.cancellations)
-            .map_err(|error| StepError::Other(error.into()))?;
-        rows.push(IdempotencyRow {
-            id: IdempotencyRow::key(tenant, key),
-            request_hash: recorded.request_hash.clone(),
-            booking: BookingRow::key(tenant, recorded.booking),
-            cancellations: (cancellations > 0).then_some(cancellations),
-            expires_at: millisecond(until),
-        });
-    }
-    let keys = rows.iter().map(|row| row.id.clone()).collect();
-    let rows = script.bind(rows);
-    script.push(format!("INSERT INTO idempotency {rows} RETURN NONE"));
-    add_key_expiry(script, tenant, change, until, keys);
-    Ok(())
-}
-
 /// Writes down what a group asks for.
 fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQuestion) -> Places {
     let record = script.bind(InventoryRow::key(tenant, event));
@@ -493,12 +438,7 @@ fn snapshot(
     for key in &question.keys {
         let id = IdempotencyRow::key(tenant, key);
         if let Some(row) = known.iter().find(|row| row.id == id) {
-            let answer = RecordedRequest {
-                request_hash: row.request_hash.clone(),
-                booking: booking_id(&row.booking)?,
-                cancellations: row.cancellations.unwrap_or(0) as usize,
-            };
-            recorded.insert(key.clone(), answer);
+            recorded.insert(key.clone(), row.clone().into_type(key)?);
         }
     }
     let mut holds = HashMap::new();

@@ -1,12 +1,16 @@
 //! Storage steps of check-ins. Called by the check-ins module; calls models.
 
+use jiff::Timestamp;
+use ulid::Ulid;
+
 use super::{
     db::{Db, Script, StepError},
+    idempotency::add_recorded,
     models::{BookingLineRow, BookingRow, CheckInRow},
 };
 use crate::{
     Result,
-    types::{Booking, CheckIn, EventId, TenantId, TicketId},
+    types::{Booking, CheckIn, EventId, RecordedRequest, TenantId, TicketId},
 };
 
 /// The word a transaction stops with when the booking is no longer what the step was decided on.
@@ -21,12 +25,14 @@ impl CheckInsRepository {
         Self { db }
     }
 
-    /// Writes that somebody came in, if the booking is still as it was seen: 2 rows.
+    /// Writes that somebody came in, if the booking is still as it was seen: 2 rows, and 2 for the request's record under
+    /// the name of this step.
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
         seen: &Booking,
         check_in: &CheckIn,
+        recorded: Option<(Ulid, RecordedRequest)>,
     ) -> Result<(), StepError> {
         let mut numbers = seen.checked_in.clone();
         numbers.push(check_in.ticket.number);
@@ -35,15 +41,20 @@ impl CheckInsRepository {
         add_booking_change(&mut script, tenant, seen, numbers);
         let row = script.bind(CheckInRow::of(tenant, check_in));
         script.push(format!("INSERT INTO check_in {row} RETURN NONE"));
+        if let Some((step, recorded)) = recorded {
+            add_recorded(&mut script, tenant, step, &[recorded], check_in.at);
+        }
         self.db.run(&script).await.map(drop)
     }
 
-    /// Takes a check-in back, if the booking is still as it was seen: 2 rows.
+    /// Takes a check-in back, if the booking is still as it was seen: 2 rows, and 2 for the request's record under the name
+    /// of this step.
     pub(in crate::modules) async fn delete(
         &self,
         tenant: &TenantId,
         seen: &Booking,
         ticket: TicketId,
+        recorded: Option<(Ulid, Timestamp, RecordedRequest)>,
     ) -> Result<(), StepError> {
         let mut numbers = seen.checked_in.clone();
         numbers.retain(|number| *number != ticket.number);
@@ -51,6 +62,9 @@ impl CheckInsRepository {
         add_booking_change(&mut script, tenant, seen, numbers);
         let key = script.bind(CheckInRow::key(tenant, ticket));
         script.push(format!("DELETE {key} RETURN NONE"));
+        if let Some((step, at, recorded)) = recorded {
+            add_recorded(&mut script, tenant, step, &[recorded], at);
+        }
         self.db.run(&script).await.map(drop)
     }
 

@@ -8,6 +8,7 @@ use ulid::Ulid;
 use super::{
     db::{Db, Script, StepError, SystemScope},
     events::add_notification_change,
+    idempotency::add_recorded,
     inventory::NOTIFICATION_MOVED,
     models::{
         AuditRow, BlockProgress, BlockRow, LanePauseRow, NotificationRow, OutboxRow, TroubleRow,
@@ -18,8 +19,8 @@ use super::{
 use crate::{
     Error, Result,
     types::{
-        AuditEntry, Block, Lane, LanePause, NotificationId, Owed, StoredNotification, TenantId,
-        WorkerSight,
+        AuditEntry, Block, Lane, LanePause, NotificationId, Owed, RecordedRequest,
+        StoredNotification, TenantId, WorkerSight,
     },
 };
 
@@ -107,7 +108,7 @@ impl DispatchRepository {
     }
 
     /// Writes a notification if it is still as it was seen, what it owes from now on and what no longer, and who did it:
-    /// 6 rows. Answers whether it was.
+    /// 6 rows, and 2 for the request's record. Answers whether it was.
     pub(in crate::modules) async fn replace_notification(
         &self,
         tenant: &TenantId,
@@ -115,12 +116,14 @@ impl DispatchRepository {
         owed: &[Owed],
         no_longer_owed: &[Owed],
         (serial, audit): (Ulid, &AuditEntry),
+        recorded: Option<RecordedRequest>,
     ) -> Result<bool> {
         let mut script = Script::transaction(tenant);
         add_notification_change(&mut script, tenant, notification);
         remove_owed(&mut script, no_longer_owed);
         add_owed(&mut script, owed);
         add_audit(&mut script, Some(tenant), serial, audit);
+        add_recorded(&mut script, tenant, serial, recorded.as_slice(), audit.at);
         match self.db.run(&script).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_guard(NOTIFICATION_MOVED) => Ok(false),

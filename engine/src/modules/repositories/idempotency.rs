@@ -1,31 +1,71 @@
-//! When Idempotency-Keys are forgotten: one note for all that a step records, so that what is over is found without
-//! reading what is not.
+//! Requests that succeeded under an Idempotency-Key: written with what they did, found by their key, and forgotten after a
+//! day. One note stands for all that a step records, so that what is over is found without reading what is not.
 //!
-//! Called by the steps that record keys, and by housekeeping. Calls models.
+//! Called by the idempotency module, by the steps that record requests, and by housekeeping. Calls models.
 
-use jiff::Timestamp;
-use surrealdb::types::RecordId;
+use jiff::{Span, Timestamp};
 use ulid::Ulid;
 
 use super::{
-    db::{Script, SystemScope},
-    models::IdempotencyDueRow,
+    db::{Db, Script, SystemScope},
+    models::{IdempotencyDueRow, IdempotencyRow},
 };
-use crate::types::TenantId;
+use crate::{
+    Result,
+    types::{RecordedRequest, RequestKey, TenantId},
+};
 
 /// Most notes that are worked off at a time; each stands for the keys of a group at most, which is 128.
 pub(super) const DUE_MAX: usize = 4;
+/// How long a key is remembered.
+const KEPT_HOURS: i64 = 24;
 
-/// Adds the note until when some keys are kept, under the name of the change that records them: 1 row.
-pub(super) fn add_key_expiry(
+pub(in crate::modules) struct IdempotencyRepository {
+    db: Db,
+}
+
+impl IdempotencyRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// The request that succeeded under a key, if one did.
+    pub(in crate::modules) async fn find(
+        &self,
+        tenant: &TenantId,
+        key: &RequestKey,
+    ) -> Result<Option<RecordedRequest>> {
+        let mut script = Script::of(tenant);
+        let id = script.bind(IdempotencyRow::key(tenant, key));
+        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let row: Option<IdempotencyRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(|row| row.into_type(key)).transpose()
+    }
+}
+
+/// Adds requests that succeed with this step, and until when they are kept, under the name of the step's change: a row
+/// each, and one. The step fails as existing if one of the keys was used meanwhile.
+pub(super) fn add_recorded(
     script: &mut Script,
     tenant: &TenantId,
     change: Ulid,
-    until: Timestamp,
-    keys: Vec<RecordId>,
+    recorded: &[RecordedRequest],
+    at: Timestamp,
 ) {
-    let row = script.bind(IdempotencyDueRow::of(tenant, change, until, keys));
-    script.push(format!("INSERT INTO idempotency_due {row} RETURN NONE"));
+    if recorded.is_empty() {
+        return;
+    }
+    let until = at.checked_add(Span::new().hours(KEPT_HOURS));
+    let until = until.unwrap_or(Timestamp::MAX);
+    let rows = recorded.iter();
+    let rows: Vec<_> = rows
+        .map(|one| IdempotencyRow::of(tenant, one, until))
+        .collect();
+    let keys = rows.iter().map(|row| row.id.clone()).collect();
+    let rows = script.bind(rows);
+    script.push(format!("INSERT INTO idempotency {rows} RETURN NONE"));
+    let note = script.bind(IdempotencyDueRow::of(tenant, change, until, keys));
+    script.push(format!("INSERT INTO idempotency_due {note} RETURN NONE"));
 }
 
 /// Adds the question which notes are due at a time, an expression, and answers where its result will be.

@@ -8,9 +8,12 @@ use ulid::Ulid;
 
 use super::{
     db::Script,
+    idempotency::add_recorded,
     models::{CapacityLedgerRow, InventoryRow},
 };
-use crate::types::{CapacityCause, CapacityEntry, Inventory, TenantId, TypeChange};
+use crate::types::{
+    CapacityCause, CapacityEntry, Inventory, RecordedRequest, TenantId, TypeChange,
+};
 
 /// The word a transaction stops with when the inventory is no longer what the step was decided on.
 pub(in crate::modules) const INVENTORY_MOVED: &str = "inventory-moved";
@@ -32,9 +35,11 @@ pub(in crate::modules) struct InventoryChange {
     pub(in crate::modules) cause: CapacityCause,
     /// When.
     pub(in crate::modules) at: Timestamp,
+    /// The requests with an Idempotency-Key that it answers.
+    pub(in crate::modules) recorded: Vec<RecordedRequest>,
 }
 
-/// Adds the guard and the ledger row of a change: 2 rows.
+/// Adds the guard and the ledger row of a change: 2 rows; and the requests that it answers: a row each, and one.
 pub(in crate::modules::repositories) fn add_change(
     script: &mut Script,
     tenant: &TenantId,
@@ -58,6 +63,8 @@ pub(in crate::modules::repositories) fn add_change(
     ));
     let ledger = script.bind(ledger);
     script.push(format!("INSERT INTO capacity_ledger {ledger} RETURN NONE"));
+    let recorded = &change.recorded;
+    add_recorded(script, tenant, change.change, recorded, change.at);
 }
 
 /// The account of a change: what it did to the counters, from what was and what shall be.

@@ -27,11 +27,11 @@ mod verification;
 mod waitlist;
 
 pub(in crate::modules) use announcements::{
-    Announced, AnnouncementsRepository, NewAnnouncement, QUOTA_USED,
+    AnnouncementsRepository, NewAnnouncement, QUOTA_USED,
 };
 pub(in crate::modules) use backups::{BackupsRepository, StoreSnapshot};
 pub(in crate::modules) use bookings::{
-    BookingsRepository, CancelStep, GroupPlan, GroupQuestion, GroupSnapshot, RecordedRequest,
+    BookingsRepository, CancelStep, GroupPlan, GroupQuestion, GroupSnapshot,
 };
 pub(in crate::modules) use check_ins::{BOOKING_MOVED, CheckInsRepository};
 pub(crate) use db::Closing;
@@ -40,6 +40,7 @@ pub(in crate::modules) use dispatch::{DispatchRepository, Trouble};
 pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
 pub(in crate::modules) use holds::{DueHold, HoldChange, HoldsRepository};
 pub(in crate::modules) use housekeeping::HousekeepingRepository;
+pub(in crate::modules) use idempotency::IdempotencyRepository;
 pub(in crate::modules) use inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED};
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::{migrate, newest_schema};

@@ -3,7 +3,7 @@
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
     BookLine, BookTickets, Booking, BookingId, BookingLine, CancelTickets, Cancellation, Engine,
-    Error, EventId, IdempotencyKey, Result,
+    Error, EventId, Result,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{Answer, PageResponse, created, numbers::whole};
 use crate::routes::extract::{
-    AsCaller, AtPage, Id, IdempotencyKeyHeader, Json, OptionalJson, PageParams, Prefix,
+    AsCaller, AtPage, Id, Json, OptionalJson, PageParams, Prefix,
 };
 
 /// Where the engine finds the fault in a booking of the short form.
@@ -189,12 +189,12 @@ impl From<Booking> for BookingResponse {
 }
 
 impl CreateBookingRequest {
-    pub(super) fn command(&self, idempotency_key: Option<IdempotencyKey>) -> Result<BookTickets> {
+    pub(super) fn command(&self) -> Result<BookTickets> {
         let lines = wanted_lines(self.num_tickets.as_ref(), self.lines.as_deref())?;
         Ok(BookTickets {
             event: self.event_id.parse()?,
             lines,
-            idempotency_key,
+            idempotency_key: None,
             expected_total_minor: self
                 .expected_total_minor
                 .as_ref()
@@ -214,11 +214,7 @@ impl CreateBookingRequest {
 }
 
 impl CancelBookingRequest {
-    fn command(
-        &self,
-        booking: BookingId,
-        idempotency_key: Option<IdempotencyKey>,
-    ) -> Result<CancelTickets> {
+    fn command(&self, booking: BookingId) -> Result<CancelTickets> {
         let lines = self.lines.as_ref().map(|lines| {
             let lines = lines.iter().enumerate();
             lines.map(|(index, line)| line.command(index)).collect()
@@ -233,7 +229,7 @@ impl CancelBookingRequest {
             booking,
             lines: lines.transpose()?,
             tickets: tickets.transpose()?,
-            idempotency_key,
+            idempotency_key: None,
         })
     }
 }
@@ -277,23 +273,20 @@ fn at_least_one(number: &Number, field: &str) -> Result<u32> {
 
 /// Books tickets for the caller
 ///
-/// Once it answers 201, the booking is on disk and a confirmation is owed. With an `Idempotency-Key` it can be sent
-/// again for 24 hours without booking twice.
+/// Once it answers 201, the booking is on disk and a confirmation is owed.
 #[utoipa::path(post, path = "/api/bookings", tag = "bookings", request_body = CreateBookingRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key books once")),
     responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
         "forbidden", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled", "sales-not-open",
-        "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "idempotency-key-reused",
-        "conflict-try-again", "event-busy", "outcome-unknown"]))))]
+        "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "conflict-try-again",
+        "event-busy", "outcome-unknown"]))))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Prefix(prefix): Prefix,
-    IdempotencyKeyHeader(key): IdempotencyKeyHeader,
     Json(request): Json<CreateBookingRequest>,
 ) -> Answer<Response> {
-    let command = request.command(key)?;
+    let command = request.command()?;
     let booking = engine.bookings().book_tickets(&caller, command).await;
     let booking = BookingResponse::from(booking.map_err(|error| request.at_own_field(error))?);
     Ok(created(
@@ -353,23 +346,20 @@ pub(in crate::routes) async fn show(
 /// Customers cancel under the event's `cancellationTerms` (or those that they booked under, where they are better) and as
 /// the tenant's policies let them; organizers at any time, and the whole price comes back. `refundDueMinor` says what is
 /// due in all, `cancellations` which tickets were taken. A booking that is cancelled already is answered as it is, unless
-/// `lines` or `ticketNumbers` ask for a part of it. With an
-/// `Idempotency-Key` the request can be sent again for 24 hours without cancelling more.
+/// `lines` or `ticketNumbers` ask for a part of it.
 #[utoipa::path(post, path = "/api/bookings/{id}/cancel", tag = "bookings", request_body = Option<CancelBookingRequest>,
-    params(("id" = String, Path, description = "Which booking"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key cancels once")),
+    params(("id" = String, Path, description = "Which booking")),
     responses((status = 200, body = BookingResponse)),
     extensions(("x-error-codes" = json!([
         "forbidden", "not-found", "booking-cancelled", "cancellation-closed", "policy-rejected", "policy-unavailable",
-        "idempotency-key-reused", "conflict-try-again", "outcome-unknown"]))))]
+        "conflict-try-again", "outcome-unknown"]))))]
 pub(in crate::routes) async fn cancel(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(booking): Id<BookingId>,
-    IdempotencyKeyHeader(key): IdempotencyKeyHeader,
     OptionalJson(request): OptionalJson<CancelBookingRequest>,
 ) -> Answer<JsonAnswer<BookingResponse>> {
-    let command = request.command(booking, key)?;
+    let command = request.command(booking)?;
     let cancelled = engine.bookings().cancel_tickets(&caller, command).await?;
     Ok(JsonAnswer(cancelled.into()))
 }
@@ -384,7 +374,7 @@ mod tests {
         let body = format!("{{\"eventId\":\"{EVENT}\"{rest}}}");
         serde_json::from_str::<CreateBookingRequest>(&body)
             .unwrap()
-            .command(None)
+            .command()
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
     created,
     numbers::whole,
 };
-use crate::routes::extract::{AsCaller, Id, IdempotencyKeyHeader, Json, OptionalJson, Prefix};
+use crate::routes::extract::{AsCaller, Id, Json, OptionalJson, Prefix};
 
 /// Tickets that are kept for a customer, at prices that were settled when they were taken.
 #[derive(Debug, Serialize, ToSchema)]
@@ -89,20 +89,18 @@ pub(in crate::routes) struct ConfirmHoldRequest {
 /// What a booking would cost and whether it is allowed is decided now. A customer has one open hold for an event at a
 /// time.
 #[utoipa::path(post, path = "/api/holds", tag = "holds", request_body = CreateBookingRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key holds once")),
     responses((status = 201, body = HoldResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
         "forbidden", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled", "sales-not-open",
-        "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "idempotency-key-reused",
-        "hold-exists", "conflict-try-again", "event-busy", "outcome-unknown"]))))]
+        "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "hold-exists",
+         "conflict-try-again", "event-busy", "outcome-unknown"]))))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Prefix(prefix): Prefix,
-    IdempotencyKeyHeader(key): IdempotencyKeyHeader,
     Json(request): Json<CreateBookingRequest>,
 ) -> Answer<Response> {
-    let command = request.command(key)?.into();
+    let command = request.command()?.into();
     let hold = engine.holds().hold_tickets(&caller, command).await;
     let hold = HoldResponse::from(hold.map_err(|error| request.at_own_field(error))?);
     Ok(created(&format!("{prefix}/api/holds/{}", hold.id), &hold))

@@ -13,7 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result, Role, TenantId};
+use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Idempotency, Result, Role, TenantId};
 
 use crate::{
     auth::{Authenticate, RequestLimits, Standing, client_address, not_authenticated},
@@ -141,7 +141,16 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Ok(Self(Arc::<Door>::from_ref(state).caller(parts).await?))
+        let caller = Arc::<Door>::from_ref(state).caller(parts).await?;
+        Ok(Self(with_key(caller, parts)))
+    }
+}
+
+/// The caller with the key that the request has, if it has one.
+fn with_key(caller: Caller, parts: &Parts) -> Caller {
+    match parts.extensions.get::<Idempotency>() {
+        Some(idempotency) => caller.with_idempotency(idempotency.clone()),
+        None => caller,
     }
 }
 

@@ -94,18 +94,6 @@ impl<S: Send + Sync> FromRequestParts<S> for OptionalVersions {
     }
 }
 
-/// The Idempotency-Key, if one is sent.
-#[derive(Debug)]
-pub(in crate::routes) struct IdempotencyKeyHeader(pub(in crate::routes) Option<IdempotencyKey>);
-
-impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKeyHeader {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        Ok(Self(idempotency_key(&parts.headers)?))
-    }
-}
-
 fn if_match(headers: &HeaderMap) -> Result<Option<Versions>> {
     let mut lines = headers.get_all(IF_MATCH).iter().peekable();
     if lines.peek().is_none() {
@@ -164,7 +152,11 @@ fn entity_tags(list: &str) -> Option<Vec<(bool, &str)>> {
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>> {
+/// The Idempotency-Key, if one is sent.
+///
+/// # Errors
+/// `field-invalid` for what is no key, and for two.
+pub(in crate::routes) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
         return Ok(None);

@@ -12,7 +12,7 @@ pub(super) use body::{Json, JsonObject, MergePatch, OptionalJson, read_value, re
 pub(super) use caller::{
     AsCaller, AsOperator, AsWatcher, ClientAddress, Door, NamedTenant, Visitor, count_address,
 };
-pub(super) use headers::{IdempotencyKeyHeader, OptionalVersions, SeenVersions, Versions};
+pub(super) use headers::{OptionalVersions, SeenVersions, Versions, idempotency_key};
 pub(super) use path::{Id, Ids, NewId, Prefix};
 pub(super) use query::{
     AtEventPage, AtFailedPage, AtPage, AtStatePage, EventParams, FailedParams, PageParams,

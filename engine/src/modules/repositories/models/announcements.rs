@@ -1,10 +1,9 @@
-//! The rows of announcements: their words, how many a tenant made in a day, and requests that succeeded before.
+//! The rows of announcements: their words, and how many a tenant made in a day.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
-use ulid::Ulid;
 
 use super::keys::{record, ulid_key};
-use crate::types::{Announcement, IdempotencyKey, Label, NotificationId, Prose, TenantId, UserId};
+use crate::types::{Announcement, Label, NotificationId, Prose, TenantId};
 
 /// The words of an announcement. Apart from its notification, which a fan-out writes again with every chunk.
 #[derive(Debug, Clone, SurrealValue)]
@@ -45,35 +44,6 @@ impl AnnouncementRow {
             subject: Label::stored(self.subject),
             message: Prose::stored(self.message),
         }
-    }
-}
-
-/// The announcement that a request made under its Idempotency-Key.
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct AnnouncedRow {
-    pub(in crate::modules::repositories) id: RecordId,
-    pub(in crate::modules::repositories) request_hash: String,
-    pub(in crate::modules::repositories) notification: String,
-    pub(in crate::modules::repositories) recipients: u64,
-    pub(in crate::modules::repositories) expires_at: i64,
-}
-
-impl AnnouncedRow {
-    /// In the table of all keys, under a route of its own; trusted code that names no user has the id of nobody.
-    pub(in crate::modules::repositories) fn key(
-        tenant: &TenantId,
-        user: Option<UserId>,
-        key: &IdempotencyKey,
-    ) -> RecordId {
-        record(
-            "idempotency",
-            [
-                Value::String(tenant.as_str().to_owned()),
-                ulid_key(user.map_or_else(Ulid::nil, UserId::ulid)),
-                Value::String("announcements".to_owned()),
-                Value::String(key.as_str().to_owned()),
-            ],
-        )
     }
 }
 

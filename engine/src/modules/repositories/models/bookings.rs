@@ -1,6 +1,5 @@
-//! The rows of bookings, their customers' lists and idempotency records.
+//! The rows of bookings and of their customers' lists.
 
-use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
@@ -12,7 +11,7 @@ use crate::{
     Result,
     types::{
         Booking, BookingId, BookingLine, BookingStatus, Cancellation, DeliveryId, EventId,
-        NotificationId, RequestKey, TenantId, TicketTypeId, UserId,
+        NotificationId, TenantId, TicketTypeId, UserId,
     },
 };
 
@@ -251,61 +250,6 @@ impl CustomerBookingRow {
             UserId::from_ulid(key_ulid(&self.id, 1)?),
             key_newest_first(&self.id, 2)?,
         ))
-    }
-}
-
-/// A request that succeeded under its Idempotency-Key.
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct IdempotencyRow {
-    pub(in crate::modules::repositories) id: RecordId,
-    pub(in crate::modules::repositories) request_hash: String,
-    /// The booking, or the hold, which has the key that its booking will have.
-    pub(in crate::modules::repositories) booking: RecordId,
-    /// How many cancellations the answer's booking had; none for one that was just made.
-    pub(in crate::modules::repositories) cancellations: Option<u32>,
-    pub(in crate::modules::repositories) expires_at: i64,
-}
-
-impl IdempotencyRow {
-    pub(in crate::modules::repositories) fn key(
-        tenant: &TenantId,
-        request: &RequestKey,
-    ) -> RecordId {
-        record(
-            "idempotency",
-            [
-                Value::String(tenant.as_str().to_owned()),
-                ulid_key(request.customer.ulid()),
-                Value::String(request.route.as_str().to_owned()),
-                Value::String(request.key.as_str().to_owned()),
-            ],
-        )
-    }
-}
-
-/// Says until when the keys of a step are kept; in order of time.
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct IdempotencyDueRow {
-    pub(in crate::modules::repositories) id: RecordId,
-    pub(in crate::modules::repositories) keys: Vec<RecordId>,
-}
-
-impl IdempotencyDueRow {
-    pub(in crate::modules::repositories) fn of(
-        tenant: &TenantId,
-        change: Ulid,
-        until: Timestamp,
-        keys: Vec<RecordId>,
-    ) -> Self {
-        let id = record(
-            "idempotency_due",
-            [
-                Value::from_t(millisecond(until)),
-                Value::String(tenant.as_str().to_owned()),
-                ulid_key(change),
-            ],
-        );
-        Self { id, keys }
     }
 }
 

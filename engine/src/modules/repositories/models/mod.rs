@@ -8,6 +8,7 @@ mod check_ins;
 mod dispatch;
 mod events;
 mod holds;
+mod idempotency;
 mod keys;
 mod notifications;
 mod plugins;
@@ -18,13 +19,13 @@ mod values;
 mod waitlist;
 
 pub(in crate::modules::repositories) use announcements::{
-    AnnouncedRow, AnnouncementRow, announcement_count_key,
+    AnnouncementRow, announcement_count_key,
 };
 pub(in crate::modules::repositories) use blocks::{
     BlockProgress, BlockRow, FirstRecipientRow, is_open,
 };
 pub(in crate::modules::repositories) use bookings::{
-    BookingLineRow, BookingRow, CustomerBookingRow, IdempotencyDueRow, IdempotencyRow, booking_id,
+    BookingLineRow, BookingRow, CustomerBookingRow, booking_id,
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use check_ins::CheckInRow;
@@ -35,6 +36,7 @@ pub(in crate::modules::repositories) use events::{
     EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,
 };
 pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRow};
+pub(in crate::modules::repositories) use idempotency::{IdempotencyDueRow, IdempotencyRow};
 pub(in crate::modules::repositories) use keys::{
     IdRow, at_millisecond, key_number, key_text, key_ulid, millisecond, newest_first_key, record,
 };

@@ -1,0 +1,86 @@
+//! Requests with an Idempotency-Key: done once, answered as at first.
+//!
+//! A step writes the record of its request in its own transaction ([`KeyedRequest::recorded`]); the record's id is the key,
+//! so that of two at once one finds it taken. Called by app_modules. Calls the idempotency repository.
+
+use serde_json::Value;
+
+use super::{repositories::IdempotencyRepository, request_hash};
+use crate::{
+    Result,
+    types::{
+        Caller, Idempotency, IdempotencyKey, KeyedRequest, RecordedAnswer, RequestKey,
+        RequestRoute, TenantId,
+    },
+};
+
+pub(crate) struct IdempotencyModule {
+    repository: IdempotencyRepository,
+}
+
+impl IdempotencyModule {
+    pub(super) fn new(repository: IdempotencyRepository) -> Self {
+        Self { repository }
+    }
+
+    /// Runs a use case unless the same request had its effect before, whose answer `read` then makes of what was recorded.
+    ///
+    /// A refusal is looked at once more: it may be that of the second of two at once, which only the first could not have.
+    ///
+    /// # Errors
+    /// Those of the use case, and `idempotency-key-reused`.
+    pub(crate) async fn once<T>(
+        &self,
+        tenant: &TenantId,
+        request: Option<&KeyedRequest>,
+        read: impl FnOnce(RecordedAnswer) -> Result<T>,
+        run: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let Some(request) = request else {
+            return run.await;
+        };
+        if let Some(answer) = self.answer(tenant, request).await? {
+            return read(answer);
+        }
+        match run.await {
+            Ok(done) => Ok(done),
+            Err(refusal) => match self.answer(tenant, request).await? {
+                Some(answer) => read(answer),
+                None => Err(refusal),
+            },
+        }
+    }
+
+    async fn answer(
+        &self,
+        tenant: &TenantId,
+        request: &KeyedRequest,
+    ) -> Result<Option<RecordedAnswer>> {
+        let recorded = self.repository.find(tenant, &request.key).await?;
+        let recorded = recorded.as_ref();
+        recorded.map(|one| request.answer_of(one)).transpose()
+    }
+}
+
+/// A request as it is recorded: under the key that its command names, or its caller. None without a key, and for nobody.
+/// `canonical` is all that the request says.
+pub(crate) fn keyed(
+    caller: &Caller,
+    route: RequestRoute,
+    named: Option<IdempotencyKey>,
+    canonical: &Value,
+) -> Option<KeyedRequest> {
+    let idempotency = match named {
+        Some(key) => Idempotency::new(key),
+        None => caller.idempotency()?.clone(),
+    };
+    Some(KeyedRequest {
+        key: RequestKey {
+            principal: caller.principal()?,
+            route,
+            key: idempotency.key().clone(),
+        },
+        hash: request_hash(canonical),
+        idempotency,
+    })
+}

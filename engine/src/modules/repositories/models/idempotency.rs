@@ -1,0 +1,236 @@
+//! The rows of requests that succeeded under an Idempotency-Key. The answer stands there as the row of what it shows, so that
+//! it comes again as it was, whatever became of the thing since.
+
+use jiff::Timestamp;
+use surrealdb::types::{RecordId, SurrealValue, Value};
+use ulid::Ulid;
+
+use super::{
+    bookings::{BookingRow, booking_id},
+    check_ins::CheckInRow,
+    events::{EventRow, InventoryRow},
+    holds::HoldRow,
+    keys::{millisecond, record, stored_ulid, ulid_key},
+    waitlist::WaitlistEntryRow,
+};
+use crate::{
+    Error, Result,
+    types::{
+        NotificationId, NotificationSummary, RecordedAnswer, RecordedRequest, RequestKey,
+        RequestRoute, TenantId, Ticket, TicketId, TicketStatus, TicketTypeId, WaitlistPlace,
+    },
+};
+
+/// A request that succeeded under its Idempotency-Key.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct IdempotencyRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    request_hash: String,
+    /// Of a shape that the route decides.
+    answer: Value,
+    expires_at: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct BookingAnswer {
+    booking: RecordId,
+    /// How many cancellations the answer's booking had.
+    cancellations: u32,
+}
+
+#[derive(Debug, SurrealValue)]
+struct PlaceAnswer {
+    entry: WaitlistEntryRow,
+    ahead: u64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct TicketAnswer {
+    booking: RecordId,
+    number: u32,
+    ticket_type: String,
+}
+
+#[derive(Debug, SurrealValue)]
+struct EventAnswer {
+    event: EventRow,
+    inventory: InventoryRow,
+    notification: Option<SummaryAnswer>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct SummaryAnswer {
+    notification: String,
+    recipients: u64,
+}
+
+impl SummaryAnswer {
+    fn of(summary: &NotificationSummary) -> Self {
+        Self {
+            notification: summary.id.ulid().to_string(),
+            recipients: summary.recipients,
+        }
+    }
+
+    fn into_type(self) -> Result<NotificationSummary> {
+        Ok(NotificationSummary {
+            id: NotificationId::from_ulid(stored_ulid(&self.notification)?),
+            recipients: self.recipients,
+        })
+    }
+}
+
+impl IdempotencyRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        request: &RequestKey,
+    ) -> RecordId {
+        record(
+            "idempotency",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                Value::String(request.principal.clone()),
+                Value::String(request.route.as_str().to_owned()),
+                Value::String(request.key.as_str().to_owned()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        recorded: &RecordedRequest,
+        until: Timestamp,
+    ) -> Self {
+        Self {
+            id: Self::key(tenant, &recorded.key),
+            request_hash: recorded.request_hash.clone(),
+            answer: value_of(tenant, &recorded.answer),
+            expires_at: millisecond(until),
+        }
+    }
+
+    /// The request that the row is of, which was found by this key.
+    pub(in crate::modules::repositories) fn into_type(
+        self,
+        key: &RequestKey,
+    ) -> Result<RecordedRequest> {
+        Ok(RecordedRequest {
+            key: key.clone(),
+            request_hash: self.request_hash,
+            answer: answer_of(key.route, self.answer)?,
+        })
+    }
+}
+
+fn value_of(tenant: &TenantId, answer: &RecordedAnswer) -> Value {
+    match answer {
+        RecordedAnswer::Booking {
+            booking,
+            cancellations,
+        } => BookingAnswer {
+            booking: BookingRow::key(tenant, *booking),
+            // A booking has a hundred at most.
+            cancellations: u32::try_from(*cancellations).unwrap_or(u32::MAX),
+        }
+        .into_value(),
+        RecordedAnswer::Hold(hold) => HoldRow::of(tenant, hold).into_value(),
+        RecordedAnswer::Place(place) => match place.as_ref() {
+            WaitlistPlace::Waiting { entry, ahead } => PlaceAnswer {
+                entry: WaitlistEntryRow::of(tenant, entry),
+                ahead: *ahead,
+            }
+            .into_value(),
+            WaitlistPlace::Offered(_) => Value::None,
+        },
+        RecordedAnswer::CheckIn(check_in) => CheckInRow::of(tenant, check_in).into_value(),
+        RecordedAnswer::Ticket(ticket) => TicketAnswer {
+            booking: BookingRow::key(tenant, ticket.id.booking),
+            number: ticket.id.number,
+            ticket_type: ticket.ticket_type.as_str().to_owned(),
+        }
+        .into_value(),
+        RecordedAnswer::Event(parts, notification) => EventAnswer {
+            event: EventRow::of(tenant, &parts.0),
+            inventory: InventoryRow::of(tenant, &parts.1),
+            notification: notification.as_ref().map(SummaryAnswer::of),
+        }
+        .into_value(),
+        RecordedAnswer::Announcement(summary) => SummaryAnswer::of(summary).into_value(),
+        RecordedAnswer::Done => Value::None,
+    }
+}
+
+fn answer_of(route: RequestRoute, value: Value) -> Result<RecordedAnswer> {
+    Ok(match route {
+        RequestRoute::Bookings | RequestRoute::Cancellations | RequestRoute::Confirmations => {
+            let answer: BookingAnswer = read(value)?;
+            RecordedAnswer::Booking {
+                booking: booking_id(&answer.booking)?,
+                cancellations: answer.cancellations as usize,
+            }
+        }
+        RequestRoute::Holds | RequestRoute::Extensions | RequestRoute::Releases => {
+            RecordedAnswer::Hold(Box::new(read::<HoldRow>(value)?.into_type()?))
+        }
+        RequestRoute::WaitlistJoins => {
+            let answer: PlaceAnswer = read(value)?;
+            RecordedAnswer::Place(Box::new(WaitlistPlace::Waiting {
+                entry: answer.entry.into_type()?,
+                ahead: answer.ahead,
+            }))
+        }
+        RequestRoute::CheckIns => RecordedAnswer::CheckIn(read::<CheckInRow>(value)?.into_type()?),
+        RequestRoute::CheckInUndos => {
+            let answer: TicketAnswer = read(value)?;
+            RecordedAnswer::Ticket(Ticket {
+                id: TicketId {
+                    booking: booking_id(&answer.booking)?,
+                    number: answer.number,
+                },
+                ticket_type: TicketTypeId::new(answer.ticket_type),
+                status: TicketStatus::Valid,
+                code: None,
+            })
+        }
+        RequestRoute::Events | RequestRoute::EventCancellations => {
+            let answer: EventAnswer = read(value)?;
+            let parts = (answer.event.into_type()?, answer.inventory.into_type()?);
+            let notification = answer.notification.map(SummaryAnswer::into_type);
+            RecordedAnswer::Event(Box::new(parts), notification.transpose()?)
+        }
+        RequestRoute::Announcements => {
+            RecordedAnswer::Announcement(read::<SummaryAnswer>(value)?.into_type()?)
+        }
+        RequestRoute::WaitlistLeaves | RequestRoute::NotificationCommands => RecordedAnswer::Done,
+    })
+}
+
+fn read<T: SurrealValue>(value: Value) -> Result<T> {
+    T::from_value(value).map_err(Error::internal)
+}
+
+/// Says until when the keys of a step are kept; in order of time.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct IdempotencyDueRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    pub(in crate::modules::repositories) keys: Vec<RecordId>,
+}
+
+impl IdempotencyDueRow {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        change: Ulid,
+        until: Timestamp,
+        keys: Vec<RecordId>,
+    ) -> Self {
+        let id = record(
+            "idempotency_due",
+            [
+                Value::from_t(millisecond(until)),
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(change),
+            ],
+        );
+        Self { id, keys }
+    }
+}
