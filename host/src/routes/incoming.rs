@@ -62,7 +62,8 @@ fn names_its_host(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether this is a name or an address, with a port or without (RFC 9110, 7.2). A URI of the scheme `http` is never
+/// Whether this is a name or an address, with a port or without (RFC 9110, 7.2). A comma may stand in the name of a URI; in a
+/// header it is what somebody made of two. A URI of the scheme `http` is never
 /// without one.
 fn is_host(text: &str) -> bool {
     let Ok(authority) = text.parse::<Authority>() else {
@@ -73,7 +74,7 @@ fn is_host(text: &str) -> bool {
         .and_then(|rest| rest.strip_prefix(':'));
     let is_port =
         |port: &str| port.is_empty() || port.parse::<u16>().is_ok() && !port.contains('+');
-    !authority.host().is_empty() && !text.contains('@') && port.is_none_or(is_port)
+    !authority.host().is_empty() && !text.contains(['@', ',']) && port.is_none_or(is_port)
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {
