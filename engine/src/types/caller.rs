@@ -1,6 +1,6 @@
 //! Who asks: the first argument of every use case.
 
-use super::{EmailAddress, TenantId, UserId, UserRole};
+use super::{EmailAddress, SessionId, SessionOwner, TenantId, UserId, UserRole};
 use crate::{Error, Result};
 
 /// In which capacity somebody asks.
@@ -41,6 +41,8 @@ pub struct Caller {
     role: Role,
     /// Who the operator is, where that is known.
     operator: Option<EmailAddress>,
+    /// The session whose token they showed, if they showed one.
+    session: Option<SessionId>,
 }
 
 impl Caller {
@@ -51,6 +53,7 @@ impl Caller {
             user: Some(user),
             role: role.into(),
             operator: None,
+            session: None,
         }
     }
 
@@ -61,6 +64,7 @@ impl Caller {
             user: None,
             role: Role::Anonymous,
             operator: None,
+            session: None,
         }
     }
 
@@ -73,6 +77,7 @@ impl Caller {
             user: None,
             role: Role::Platform,
             operator: None,
+            session: None,
         }
     }
 
@@ -83,6 +88,7 @@ impl Caller {
             user: None,
             role: Role::Operator,
             operator: None,
+            session: None,
         }
     }
 
@@ -92,6 +98,34 @@ impl Caller {
             operator: Some(email),
             ..Self::operator()
         }
+    }
+
+    /// The same, by the token of this session.
+    #[must_use]
+    pub fn in_session(&self, session: SessionId) -> Self {
+        Self {
+            session: Some(session),
+            ..self.clone()
+        }
+    }
+
+    /// The session whose token the caller showed. Trusted code has none.
+    pub fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Whose sessions are the caller's own.
+    ///
+    /// # Errors
+    /// `not-authenticated` for nobody, `forbidden` for trusted code that named neither user nor operator.
+    pub(crate) fn session_owner(&self) -> Result<SessionOwner> {
+        if let (Role::Operator, Some(email)) = (self.role, &self.operator) {
+            return Ok(SessionOwner::Operator(email.clone()));
+        }
+        Ok(SessionOwner::User {
+            user: self.acting_user()?,
+            tenant: self.tenant()?.clone(),
+        })
     }
 
     /// The operator's address, where it is known.

@@ -15,6 +15,7 @@ mod notifications;
 mod pages;
 mod plugins;
 mod reminders;
+mod sessions;
 mod stored;
 mod subscriptions;
 mod tenants;
@@ -58,6 +59,7 @@ pub use plugins::{
     UploadPlugin, WhenNotLoaded,
 };
 pub use reminders::{EventReminder, Reminder, ReminderLead};
+pub use sessions::{ListedSession, OperatorSession, Session, SessionOwner};
 pub use subscriptions::{Suppression, SuppressionSource};
 pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};
 pub(crate) use text::is_same_text;
@@ -65,16 +67,18 @@ pub use text::{EmailAddress, Label, LineFault, Prose, Reason, check_line};
 pub use times::time_zone;
 pub use traces::TraceParent;
 pub use users::{
-    AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,
+    AddOperator, CreateUser, EnsureUser, Login, Operator, Register, SetOperatorPassword, User,
+    UserRole,
 };
 
 pub(crate) use cancellations::{chosen, closed, refund_of, total_of, without};
 pub(crate) use dispatch::Tally;
 pub(crate) use notifications::message_id;
 pub(crate) use plugins::PluginQuarantine;
+pub(crate) use sessions::{Principal, SessionRecord};
 pub(crate) use stored::{
     Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,
-    Owed, OwedPart, RequestKey, RequestRoute, SessionRecord, StoredEvent, StoredNotification,
+    Owed, OwedPart, RequestKey, RequestRoute, StoredEvent, StoredNotification,
     TypeChange,
 };
 pub(crate) use times::{known_zone, require_year};

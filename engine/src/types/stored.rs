@@ -422,14 +422,3 @@ pub(crate) struct BlockWrite {
     /// What is owed next.
     pub(crate) owed: Option<Owed>,
 }
-
-/// A session as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SessionRecord {
-    pub(crate) user: UserId,
-    pub(crate) generation: u32,
-    pub(crate) rotated_at: Timestamp,
-    pub(crate) repeated: bool,
-    pub(crate) ended: bool,
-    pub(crate) expires_at: Timestamp,
-}

@@ -12,7 +12,7 @@ use axum::{
         HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse,
         header::{
             CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-            X_CONTENT_TYPE_OPTIONS,
+            STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
         },
     },
     middleware::Next,
@@ -23,7 +23,7 @@ use rand::Rng as _;
 use tracing::Span;
 
 use super::controllers::problem::{PROBLEM_JSON, Problem, ProblemDetails};
-use crate::auth::Standing;
+use crate::auth::{Standing, Transport};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How many requests are left, and what is allowed (draft-ietf-httpapi-ratelimit-headers-11).
@@ -85,6 +85,36 @@ pub(super) async fn within_time(
         ))
         .into_response(),
     }
+}
+
+/// What answers that go over TLS tell browsers about it.
+#[derive(Clone)]
+pub(super) struct InsistingOnTls {
+    transport: Transport,
+    policy: HeaderValue,
+}
+
+impl InsistingOnTls {
+    pub(super) fn new(transport: Transport, seconds: u64) -> Self {
+        let policy = HeaderValue::from_str(&format!("max-age={seconds}"));
+        let policy = policy.expect("a number is a header's value");
+        Self { transport, policy }
+    }
+}
+
+/// Tells browsers to insist on TLS, in answers that go over it: in others they must not heed it (RFC 6797, 8.1).
+pub(super) async fn insist_on_tls(
+    State(insisting): State<InsistingOnTls>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_tls = insisting.transport.is_tls(&request);
+    let mut response = next.run(request).await;
+    if is_tls {
+        let headers = response.headers_mut();
+        headers.insert(STRICT_TRANSPORT_SECURITY, insisting.policy);
+    }
+    response
 }
 
 /// Tells how the client stands with its limit, if the door counted the request.

@@ -30,12 +30,20 @@ use super::controllers::{
 
 const ERROR_CODES: &str = "x-error-codes";
 /// Paths that are left out where a platform has sign-ins of its own.
-const SIGN_IN_PATHS: [&str; 5] = [
+const SIGN_IN_PATHS: [&str; 13] = [
     "/api/auth/register",
     "/api/auth/login",
     "/api/auth/refresh",
     "/api/auth/logout",
+    "/api/auth/me/sessions",
     "/api/operator/login",
+    "/api/operator/refresh",
+    "/api/operator/logout",
+    "/api/operator/password",
+    "/api/operator/operators",
+    "/api/operator/operators/{operator}",
+    "/api/operator/operators/{operator}/sessions",
+    "/api/operator/operators/{operator}/sessions/{id}",
 ];
 
 #[derive(OpenApi)]
@@ -47,7 +55,7 @@ const SIGN_IN_PATHS: [&str; 5] = [
             name. Errors are application/problem+json with a stable `code`."
     ),
     paths(
-        auth::register, auth::login, auth::refresh, auth::logout, auth::me, auth::ask_to_verify,
+        auth::register, auth::login, auth::refresh, auth::logout, auth::end_sessions, auth::me, auth::ask_to_verify,
         subscriptions::show, subscriptions::replace,
         events::create, events::list, events::show, events::replace, events::merge, events::cancel, events::delete,
         holds::create, holds::show, holds::extend, holds::confirm, holds::release,
@@ -63,7 +71,9 @@ const SIGN_IN_PATHS: [&str; 5] = [
         dispatch::search, dispatch::audit, dispatch::schedules, dispatch::promote, dispatch::move_to,
         dispatch::pause_lane, dispatch::resume_lane,
         tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,
-        operators::login, operators::create_tenant, operators::show_tenant, operators::show_user, operators::list_tenants, operators::create_user,
+        operators::login, operators::refresh, operators::logout, operators::set_password, operators::list_operators,
+        operators::remove_operator, operators::list_sessions, operators::end_session, operators::end_sessions,
+        operators::create_tenant, operators::show_tenant, operators::show_user, operators::list_tenants, operators::create_user,
         operators::list_users, operators::set_sender, operators::verify,
         backups::backup, backups::restoration, backups::release,
         health::live, health::ready,
