@@ -7,6 +7,7 @@ mod events;
 mod operators;
 mod people;
 mod plugins;
+mod sessions;
 
 use boxoffice_tests::{Answer, Client};
 use reqwest::Method;
@@ -22,6 +23,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
         events::ROWS,
         plugins::ROWS,
         operators::ROWS,
+        sessions::ROWS,
     ]
     .into_iter()
     .flatten()
@@ -80,6 +82,10 @@ pub(super) enum Thing {
     User,
     Delivery,
     Lane,
+    /// Another operator.
+    Operator,
+    /// A session of theirs.
+    OperatorSession,
 }
 
 const fn row(
@@ -104,7 +110,12 @@ impl Row {
     /// The path to a thing. Where something is made under a name of the caller's, any name does.
     pub(super) fn path_to(&self, thing: &str) -> String {
         let thing = if thing.is_empty() { "new" } else { thing };
-        self.path.replace("{id}", thing).replace("{tenant}", thing)
+        let whose = match self.thing {
+            Thing::Operator => thing,
+            _ => World::OTHER_OPERATOR,
+        };
+        let path = self.path.replace("{operator}", whose);
+        path.replace("{id}", thing).replace("{tenant}", thing)
     }
 
     pub(super) fn request(&self, client: &Client, thing: &str) -> reqwest::RequestBuilder {
@@ -164,6 +175,8 @@ impl World {
             Thing::User => self.north.customer.id.clone(),
             Thing::Delivery => self.north.delivery.clone(),
             Thing::Lane => "bulk".to_owned(),
+            Thing::Operator => World::OTHER_OPERATOR.to_owned(),
+            Thing::OperatorSession => self.operator_session.clone(),
         }
     }
 }
