@@ -232,7 +232,11 @@ impl Modify for Examples {
             let shown = |what: &str| example.get(what).cloned();
             for parameter in operation.parameters.iter_mut().flatten() {
                 if parameter.parameter_in == ParameterIn::Path {
-                    let thing = shown("path").unwrap_or_else(|| "new".into());
+                    let thing = match parameter.name == "operator" && path.contains("{id}") {
+                        // The example's thing is what the path ends with.
+                        true => "me".into(),
+                        false => shown("path").unwrap_or_else(|| "new".into()),
+                    };
                     *parameter = ParameterBuilder::from(parameter.clone())
                         .example(Some(thing))
                         .build();
