@@ -103,7 +103,9 @@ async fn an_operators_session_rotates_and_ends_for_good() {
     let mut otto = sign_in(&door, OTTO).await;
     for _ in 0..11 {
         platform.clock.advance(Duration::from_secs(3600));
-        let next = refresh(&door, REFRESH, &otto.refresh_token).await.expect(200);
+        let next = refresh(&door, REFRESH, &otto.refresh_token)
+            .await
+            .expect(200);
         otto.refresh_token = text(&next["refreshToken"]).to_owned();
     }
     otto.client.get(tenants).await.expect(200);
@@ -111,7 +113,10 @@ async fn an_operators_session_rotates_and_ends_for_good() {
     refresh(&door, REFRESH, &otto.refresh_token)
         .await
         .problem(401, "session-ended");
-    otto.client.get(tenants).await.problem(401, "not-authenticated");
+    otto.client
+        .get(tenants)
+        .await
+        .problem(401, "not-authenticated");
 }
 
 #[tokio::test]
@@ -159,13 +164,16 @@ async fn sessions_are_listed_and_ended_one_by_one_and_all_at_once() {
         "/api/operator/operators/{OLIVIA}/sessions/{}",
         text(&own[0]["id"])
     );
-    let end = async |client: &Client, path: &str| {
-        Answer::of(client.request(Method::DELETE, path)).await
-    };
+    let end =
+        async |client: &Client, path: &str| Answer::of(client.request(Method::DELETE, path)).await;
     end(&otto.client, &path).await.expect(204);
     end(&otto.client, &path).await.problem(404, "not-found");
     let list = "/api/operator/operators";
-    second.client.get(list).await.problem(401, "not-authenticated");
+    second
+        .client
+        .get(list)
+        .await
+        .problem(401, "not-authenticated");
     first.client.get(list).await.expect(200);
     assert_eq!(sessions(&first.client, "me").await.len(), 1);
 
@@ -195,7 +203,11 @@ async fn sessions_are_listed_and_ended_one_by_one_and_all_at_once() {
     refresh(&door, "/api/operator/refresh", &here.refresh_token)
         .await
         .expect(200);
-    elsewhere.client.get(list).await.problem(401, "not-authenticated");
+    elsewhere
+        .client
+        .get(list)
+        .await
+        .problem(401, "not-authenticated");
     let old = json!({"email": OLIVIA, "password": Account::PASSWORD});
     door.post("/api/operator/login", old)
         .await
@@ -206,7 +218,10 @@ async fn sessions_are_listed_and_ended_one_by_one_and_all_at_once() {
     let path = format!("/api/operator/operators/{OTTO}");
     end(&here.client, &path).await.expect(204);
     end(&here.client, &path).await.problem(404, "not-found");
-    gone.client.get(list).await.problem(401, "not-authenticated");
+    gone.client
+        .get(list)
+        .await
+        .problem(401, "not-authenticated");
     let again = AddOperator {
         email: EmailAddress::parse("email", OTTO).expect("an address"),
         name: Label::parse("name", "Otto").expect("one line"),
@@ -215,7 +230,10 @@ async fn sessions_are_listed_and_ended_one_by_one_and_all_at_once() {
     let operators = platform.engine.operators();
     let added = operators.add(&Caller::operator(), again).await;
     added.expect("an operator");
-    gone.client.get(list).await.problem(401, "not-authenticated");
+    gone.client
+        .get(list)
+        .await
+        .problem(401, "not-authenticated");
     refresh(&door, "/api/operator/refresh", &gone.refresh_token)
         .await
         .problem(401, "session-ended");
@@ -261,7 +279,9 @@ impl TwoHosts {
     }
 
     fn doors(&self) -> [Client; 2] {
-        self.hosts.each_ref().map(|host| host.client().tenant("north"))
+        self.hosts
+            .each_ref()
+            .map(|host| host.client().tenant("north"))
     }
 }
 
@@ -274,7 +294,10 @@ async fn is_refused_in_time(client: &Client, path: &str, ended: Instant) {
         }
         // Asked within the time, it may have been let in; asked after it, it may not.
         let late = asked.duration_since(ended);
-        assert!(late < EFFECT_WITHIN, "let in {late:?} after the session ended");
+        assert!(
+            late < EFFECT_WITHIN,
+            "let in {late:?} after the session ended"
+        );
     }
 }
 
@@ -284,7 +307,10 @@ async fn what_ends_a_session_has_its_effect_within_a_second_at_every_host() {
     let [here, there] = two.doors();
     let path = "/api/operator/tenants";
     for (method, route) in [
-        (Method::DELETE, format!("/api/operator/operators/{OTTO}/sessions")),
+        (
+            Method::DELETE,
+            format!("/api/operator/operators/{OTTO}/sessions"),
+        ),
         (Method::DELETE, format!("/api/operator/operators/{OTTO}")),
     ] {
         let olivia = sign_in(&here, OLIVIA).await;
@@ -293,7 +319,9 @@ async fn what_ends_a_session_has_its_effect_within_a_second_at_every_host() {
         for door in [&here, &there] {
             assert!(is_open(&otto.client.at(door).get(path).await));
         }
-        Answer::of(olivia.client.request(method, &route)).await.expect(204);
+        Answer::of(olivia.client.request(method, &route))
+            .await
+            .expect(204);
         let ended = Instant::now();
         let (here, there) = (otto.client.at(&here), otto.client.at(&there));
         // At the host that ended it at once.
@@ -422,7 +450,9 @@ async fn the_dashboards_cookies_are_bound_to_tls_wherever_it_is() {
         let cookies = answer.headers.get_all("set-cookie").iter();
         let cookies = cookies.map(|value| value.to_str().expect("ASCII"));
         let is_bound = |cookie: &str| {
-            cookie.starts_with("__Host-") && cookie.contains("; Secure") && cookie.contains("Path=/;")
+            cookie.starts_with("__Host-")
+                && cookie.contains("; Secure")
+                && cookie.contains("Path=/;")
         };
         let bound: Vec<bool> = cookies.map(is_bound).collect();
         assert_eq!(bound.len(), 2);
@@ -465,7 +495,10 @@ async fn operators_are_looked_after_at_the_store_and_through_a_running_host() {
     at_store(&given, OTHER_PASSWORD).await.expect_success();
     let nobody = ["remove", "--email", "nobody@boxoffice.test"];
     let refused = at_store(&nobody, "").await;
-    assert!(refused.stderr.contains("nobody@boxoffice.test"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("nobody@boxoffice.test"),
+        "{refused:?}"
+    );
 
     let host = Program::dev(&folder.join("data")).await;
     let door = host.client();
@@ -500,4 +533,42 @@ async fn operators_are_looked_after_at_the_store_and_through_a_running_host() {
         .await
         .problem(401, "wrong-credentials");
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn self_made_accounts_close_no_live_page_to_others() {
+    let platform = TestPlatform::new().await;
+    add_operators(&platform.engine).await;
+    let hosted = Hosted::start(platform.engine.clone()).await;
+    let watch = async |client: &Client| {
+        let request = client.request(Method::GET, "/api/admin/live");
+        request.send().await.expect("an answer")
+    };
+    let mut open = Vec::new();
+    for name in ["north", "south"] {
+        let tenant = platform.tenant(name).await;
+        let door = hosted.client().tenant(name);
+        for number in 0..16 {
+            let email = format!("o{number}@{name}.test");
+            let organizer = door.register(&email, "organizer").await;
+            // As many pages as they like; what is refused is refused for them.
+            for _ in 0..10 {
+                open.push(watch(&organizer.client).await);
+            }
+        }
+        let owner = boxoffice_engine::UserRole::Owner;
+        platform.user(&tenant, "owner", owner).await;
+        let owner = door.login(&format!("owner@{name}.test")).await;
+        assert_eq!(
+            watch(&owner.client).await.status(),
+            200,
+            "the owner of {name}"
+        );
+        let ann = door.register(&format!("ann@{name}.test"), "customer").await;
+        assert_eq!(watch(&ann.client).await.status(), 403, "customers see none");
+    }
+    let refused = open.iter().filter(|answer| answer.status() == 503).count();
+    assert!(refused > 0, "nobody is greedy here");
+    let operator = sign_in(&hosted.client(), OLIVIA).await;
+    assert_eq!(watch(&operator.client).await.status(), 200, "an operator");
 }

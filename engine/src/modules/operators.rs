@@ -42,7 +42,11 @@ impl OperatorsModule {
         };
         let epoch = self.surroundings.next_id().to_string();
         let scope = SystemScope::new();
-        match self.repository.insert(scope, &operator, hash, epoch).await? {
+        match self
+            .repository
+            .insert(scope, &operator, hash, epoch)
+            .await?
+        {
             true => Ok(operator),
             false => Err(email_taken()),
         }

@@ -78,8 +78,7 @@ pub(crate) use plugins::PluginQuarantine;
 pub(crate) use sessions::{Principal, SessionRecord};
 pub(crate) use stored::{
     Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,
-    Owed, OwedPart, RequestKey, RequestRoute, StoredEvent, StoredNotification,
-    TypeChange,
+    Owed, OwedPart, RequestKey, RequestRoute, StoredEvent, StoredNotification, TypeChange,
 };
 pub(crate) use times::{known_zone, require_year};
 pub(crate) use users::Asked;

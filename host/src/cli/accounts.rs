@@ -421,9 +421,7 @@ async fn set_operator_password(
         };
         let opened = open(&place.store, "operator password").await?;
         let operators = opened.engine.operators();
-        operators
-            .set_password(&Caller::operator(), command)
-            .await?;
+        operators.set_password(&Caller::operator(), command).await?;
         return show_new_password(&password, !is_given);
     };
     let (present, password) = match is_given {

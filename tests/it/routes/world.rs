@@ -78,10 +78,7 @@ impl World {
         login(Self::OTHER_OPERATOR).await;
         let second = login(Self::OTHER_OPERATOR).await;
         let operator = hosted.client().token(text(&first["token"]));
-        let path = format!(
-            "/api/operator/operators/{}/sessions",
-            Self::OTHER_OPERATOR
-        );
+        let path = format!("/api/operator/operators/{}/sessions", Self::OTHER_OPERATOR);
         let sessions = operator.get(&path).await.expect(200);
         // The newest comes first.
         let operator_session = text(&sessions["items"][1]["id"]).to_owned();

@@ -244,11 +244,7 @@ impl SessionsRepository {
         Ok((head, Revoked::Any))
     }
 
-    async fn revocations_after(
-        &self,
-        scope: SystemScope,
-        seen: i64,
-    ) -> Result<Vec<RevocationRow>> {
+    async fn revocations_after(&self, scope: SystemScope, seen: i64) -> Result<Vec<RevocationRow>> {
         let mut script = Script::across_tenants(scope);
         let seen = script.bind(seen);
         let most = script.bind(REVOCATIONS_READ_MAX as i64 + 1);

@@ -153,10 +153,7 @@ impl Principals {
             known.tried_at = Some(began);
             known.position
         };
-        match repository
-            .revoked_since(SystemScope::new(), position)
-            .await
-        {
+        match repository.revoked_since(SystemScope::new(), position).await {
             Ok((position, revoked)) => {
                 let mut known = self.known();
                 known.take(position, revoked);

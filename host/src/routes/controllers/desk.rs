@@ -83,7 +83,11 @@ pub(in crate::routes) async fn open(
     if request.operator {
         sign_in.count_try((None::<&TenantId>, email.as_str()), address)?;
         let session = engine.operators().sign_in(login).await?;
-        return answer(&sign_in, is_over_tls, Opened::by_operator(&sign_in, session));
+        return answer(
+            &sign_in,
+            is_over_tls,
+            Opened::by_operator(&sign_in, session),
+        );
     }
     let tenant = match request.tenant.as_deref().map(str::trim) {
         Some(name) if !name.is_empty() => TenantId::parse(name)?,

@@ -16,9 +16,7 @@ use axum::{
 use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result, Role, TenantId};
 
 use crate::{
-    auth::{
-        Recognition, RequestLimits, Standing, Transport, client_address, not_authenticated,
-    },
+    auth::{Recognition, RequestLimits, Standing, Transport, client_address, not_authenticated},
     routes::controllers::problem::Problem,
 };
 

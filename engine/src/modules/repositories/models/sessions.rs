@@ -59,7 +59,12 @@ impl SessionRow {
         Self {
             id: Self::key(owner, id),
             generation: session.generation,
-            rotated_at: session.rotated_at.iter().copied().map(millisecond).collect(),
+            rotated_at: session
+                .rotated_at
+                .iter()
+                .copied()
+                .map(millisecond)
+                .collect(),
             opened_at: millisecond(session.opened_at),
             expires_at: millisecond(session.expires_at),
             epoch: session.epoch.clone(),

@@ -129,10 +129,7 @@ fn has_room(taken: &[&Who], who: &Who) -> bool {
     let sights = (free_sights / SHARE).clamp(OWN_SIGHTS, sights_max);
     // Owners see the same, and so do staff: those few sights are always there.
     let has_sight = !who.is_organizer() || other_sights(&own, who) < sights;
-    people.len() < PAGES_MAX
-        && of_person.len() < PERSON_PAGES_MAX
-        && own.len() < pages
-        && has_sight
+    people.len() < PAGES_MAX && of_person.len() < PERSON_PAGES_MAX && own.len() < pages && has_sight
 }
 
 fn select<'a>(taken: &[&'a Who], wanted: impl Fn(&Who) -> bool) -> Vec<&'a Who> {
