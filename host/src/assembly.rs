@@ -121,6 +121,8 @@ pub(crate) fn router_options(config: &Config) -> Result<RouterOptions, ConfigErr
         tenant_requests_per_minute: config.http.tenant_requests_per_minute,
         cors_origins: config.http.cors_origins.clone(),
         trusted_proxies: config.http.trusted_proxies.clone(),
+        behind_tls: config.http.behind_tls,
+        hsts_seconds: config.http.hsts_seconds,
         base_domain: config.http.base_domain.clone(),
         request_timeout: config.http.request_timeout,
         open_metrics: config.metrics_listen == MetricsListen::WithApi,

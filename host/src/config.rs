@@ -106,6 +106,8 @@ pub(crate) struct HttpConfig {
     pub(crate) tenant_requests_per_minute: Option<NonZeroU32>,
     pub(crate) cors_origins: Vec<HeaderValue>,
     pub(crate) trusted_proxies: Vec<std::net::IpAddr>,
+    pub(crate) behind_tls: bool,
+    pub(crate) hsts_seconds: u64,
     pub(crate) base_domain: Option<String>,
     pub(crate) request_timeout: Duration,
 }
@@ -171,6 +173,9 @@ impl Config {
                 ),
                 cors_origins: reader.origins("http.cors_origins")?,
                 trusted_proxies: reader.ip_addresses("http.trusted_proxies")?,
+                behind_tls: reader.yes_or_no("http.behind_tls")?,
+                // Two years are what browsers' preload lists ask at most.
+                hsts_seconds: reader.number("http.hsts_seconds", 0..=63_072_000)?,
                 base_domain: reader.domain("http.base_domain")?,
                 request_timeout: reader.seconds("http.request_timeout_seconds", 0.1..=3_600.0)?,
             },

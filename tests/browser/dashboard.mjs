@@ -271,7 +271,7 @@ async function run(browser) {
   await look(page, "audit");
 
   // Another tenant's owner has nothing of it.
-  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("button", { name: "Sign out", exact: true }).click();
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   // The page stays at the view that one signed out of.
   await page.goto(`${url}/admin/queues#/`);

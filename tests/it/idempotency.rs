@@ -141,7 +141,9 @@ async fn holds_are_extended_confirmed_and_released_once() {
     let at = |total: u32| json!({"expectedTotalMinor": total});
     let booking = once(ann, &confirm, "yes", at(0), Some(at(1))).await;
     // What was answered first is answered now: a hold, and one that was extended.
-    let again = ann.post_once(&act(&first, "extend"), "more", json!({})).await;
+    let again = ann
+        .post_once(&act(&first, "extend"), "more", json!({}))
+        .await;
     assert_eq!(again.expect(200), extended);
     let again = json!({"eventId": event["id"], "numTickets": 1});
     let again = ann.post_once("/api/holds", "hold-1", again).await;
@@ -158,7 +160,9 @@ async fn holds_are_extended_confirmed_and_released_once() {
     assert_eq!(released["status"], "released");
     // The same key for another hold is another request.
     let third = hold(3).await;
-    let refused = ann.post_once(&act(&third, "release"), "free", json!({})).await;
+    let refused = ann
+        .post_once(&act(&third, "release"), "free", json!({}))
+        .await;
     refused.problem(422, "idempotency-key-reused");
     assert_verified(&api.platform.engine).await;
 }
@@ -224,7 +228,11 @@ async fn what_is_told_is_told_and_stopped_once() {
     let words = |subject: &str| json!({"subject": subject, "message": "We open at six."});
     let path = format!("{}/announcements", path_of(&event));
     let told = once(olga, &path, "told", words("Doors"), Some(words("Other"))).await;
-    for (command, other) in [("pause", "resume"), ("resume", "cancel"), ("cancel", "pause")] {
+    for (command, other) in [
+        ("pause", "resume"),
+        ("resume", "cancel"),
+        ("cancel", "pause"),
+    ] {
         let path = |what: &str| format!("/api/admin/notifications/{}/{what}", text(&told["id"]));
         let why = json!({"why": "A mistake in it."});
         once(olga, &path(command), command, why.clone(), None).await;
@@ -246,7 +254,10 @@ async fn what_is_told_is_told_and_stopped_once() {
     // The event is called off since: the announcement is answered all the same.
     let off = format!("{}/cancel", path_of(&event));
     olga.post(&off, json!({})).await.expect(200);
-    assert_eq!(olga.post_once(&path, "told", words("Doors")).await.json(), told);
+    assert_eq!(
+        olga.post_once(&path, "told", words("Doors")).await.json(),
+        told
+    );
 }
 
 #[tokio::test]
@@ -266,7 +277,11 @@ async fn broken_keys_are_refused_by_every_route() {
         let first = parts.next().unwrap_or_default().to_owned();
         let path = parts.fold(first, |path, part| format!("{path}/{part}"));
         for broken in ["two words", "", &"x".repeat(256)] {
-            let refused = api.organizer.client.post_once(&path, broken, json!({})).await;
+            let refused = api
+                .organizer
+                .client
+                .post_once(&path, broken, json!({}))
+                .await;
             refused
                 .problem(422, "field-invalid")
                 .at_field("Idempotency-Key");

@@ -35,6 +35,7 @@ mod mail_workers;
 mod metrics;
 mod nats_access;
 mod nats_workers;
+mod operators;
 mod plugin_guests;
 mod plugin_projects;
 mod plugin_push;

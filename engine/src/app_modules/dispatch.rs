@@ -334,7 +334,12 @@ impl Dispatch {
                 "Only the event's organizer and the tenant's owners may do this.",
             ));
         }
-        let canonical = json!([id.to_string(), steering.as_str(), steering.due_at(), why.as_str()]);
+        let canonical = json!([
+            id.to_string(),
+            steering.as_str(),
+            steering.due_at(),
+            why.as_str()
+        ]);
         let request = keyed(caller, RequestRoute::NotificationCommands, None, &canonical);
         let request = request.as_ref();
         let steered = async {

@@ -1,13 +1,17 @@
 //! Operators of the installation: accounts outside every tenant.
 //!
-//! Called by the host's program. Calls the users, verification and backups modules.
+//! Called by the host's program and its routes. Calls the operators, sessions, verification and backups modules.
 
 use std::sync::Arc;
 
 use crate::{
-    Backup, Result,
+    Backup, Error, ErrorCode, Result,
     engine::Inner,
-    types::{AddOperator, Caller, EventVerdict, Login, Operator, Page, PageRequest, Restoration},
+    types::{
+        AddOperator, Caller, EmailAddress, EventVerdict, ListedSession, Login, Operator,
+        OperatorSession, Page, PageRequest, Restoration, SessionId, SessionOwner,
+        SetOperatorPassword,
+    },
 };
 
 /// Use cases around operators.
@@ -15,21 +19,59 @@ use crate::{
 pub struct Operators(pub(crate) Arc<Inner>);
 
 impl Operators {
-    /// Makes an operator's account.
+    /// Makes an operator's account. Trusted code does; no session makes further accounts.
     ///
     /// # Errors
     /// `forbidden`, `email-taken`, `field-invalid`.
     pub async fn add(&self, caller: &Caller, command: AddOperator) -> Result<Operator> {
         caller.require_operator()?;
-        self.0.modules.users.add_operator(command).await
+        if caller.session().is_some() {
+            return Err(Error::forbidden(
+                "Operators are made at the store: `boxoffice operator add`.",
+            ));
+        }
+        self.0.modules.operators.add(command).await
     }
 
-    /// Checks an operator's address and password.
+    /// Checks an operator's address and password, and opens a session at generation 0, for 12 hours at most.
     ///
     /// # Errors
     /// `wrong-credentials`, `too-many-requests`.
-    pub async fn login(&self, command: Login) -> Result<Operator> {
-        self.0.modules.users.login_operator(command).await
+    pub async fn sign_in(&self, command: Login) -> Result<OperatorSession> {
+        let (operator, epoch) = self.0.modules.operators.check(command).await?;
+        let owner = SessionOwner::Operator(operator.email.clone());
+        let (id, session) = self.0.modules.sessions.open(&owner, epoch).await?;
+        Ok(OperatorSession {
+            id,
+            operator,
+            generation: session.generation,
+            expires_at: session.expires_at,
+        })
+    }
+
+    /// Takes a refresh token's session and generation and answers the next generation, as
+    /// [`Sessions::rotate`](super::Sessions::rotate) does for users.
+    ///
+    /// # Errors
+    /// `forbidden`, `session-ended`.
+    pub async fn rotate(
+        &self,
+        caller: &Caller,
+        session: SessionId,
+        generation: u32,
+    ) -> Result<OperatorSession> {
+        let email = own_address(caller)?;
+        let owner = SessionOwner::Operator(email.clone());
+        let sessions = &self.0.modules.sessions;
+        let rotated = sessions.rotate(&owner, session, generation).await?;
+        let operator = self.0.modules.operators.find(email).await?;
+        let ended = || Error::new(ErrorCode::SessionEnded, "This session has ended.");
+        Ok(OperatorSession {
+            id: session,
+            operator: operator.ok_or_else(ended)?,
+            generation: rotated.generation,
+            expires_at: rotated.expires_at,
+        })
     }
 
     /// Lists operators; the first 100.
@@ -38,7 +80,95 @@ impl Operators {
     /// `forbidden`.
     pub async fn list(&self, caller: &Caller) -> Result<Vec<Operator>> {
         caller.require_operator()?;
-        self.0.modules.users.list_operators().await
+        self.0.modules.operators.list().await
+    }
+
+    /// Sets an operator's password, and ends their sessions but the caller's own; within a second at every host. Trusted code
+    /// sets anybody's. With a session, one's own, by who knows the present one: a stolen token gets no account.
+    ///
+    /// # Errors
+    /// `forbidden`, `wrong-credentials`, `field-invalid`, `not-found`.
+    pub async fn set_password(&self, caller: &Caller, command: SetOperatorPassword) -> Result<()> {
+        caller.require_operator()?;
+        if caller.session().is_some() {
+            if own_address(caller)? != &command.email {
+                return Err(Error::forbidden(
+                    "With a token you set your own password only; at the store `boxoffice operator password` sets any.",
+                ));
+            }
+            let login = Login {
+                email: command.email.clone(),
+                password: command.present.unwrap_or_default(),
+            };
+            self.0.modules.operators.check(login).await?;
+        }
+        let (operators, sessions) = (&self.0.modules.operators, &self.0.modules.sessions);
+        let epoch = sessions.next_epoch();
+        let kept = (caller.session(), epoch.as_str());
+        operators
+            .set_password(&command.email, command.password, kept)
+            .await?;
+        sessions.forget(&SessionOwner::Operator(command.email));
+        Ok(())
+    }
+
+    /// Removes an operator's account and ends their sessions; within a second at every host.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn remove(&self, caller: &Caller, email: &EmailAddress) -> Result<()> {
+        caller.require_operator()?;
+        let (operators, sessions) = (&self.0.modules.operators, &self.0.modules.sessions);
+        operators.remove(email, &sessions.next_epoch()).await?;
+        sessions.forget(&SessionOwner::Operator(email.clone()));
+        Ok(())
+    }
+
+    /// Lists an operator's sessions, the newest first.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn sessions(
+        &self,
+        caller: &Caller,
+        email: &EmailAddress,
+    ) -> Result<Vec<ListedSession>> {
+        let owner = self.owner(caller, email).await?;
+        self.0.modules.sessions.list(&owner).await
+    }
+
+    /// Ends one of an operator's sessions; within a second at every host.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn end_session(
+        &self,
+        caller: &Caller,
+        email: &EmailAddress,
+        session: SessionId,
+    ) -> Result<()> {
+        let owner = self.owner(caller, email).await?;
+        match self.0.modules.sessions.end(&owner, session).await? {
+            true => Ok(()),
+            false => Err(Error::not_found("session", session)),
+        }
+    }
+
+    /// Ends all of an operator's sessions; within a second at every host.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn end_sessions(&self, caller: &Caller, email: &EmailAddress) -> Result<()> {
+        let owner = self.owner(caller, email).await?;
+        self.0.modules.sessions.end_all(&owner).await
+    }
+
+    /// The owner of an operator's sessions, for another operator.
+    async fn owner(&self, caller: &Caller, email: &EmailAddress) -> Result<SessionOwner> {
+        caller.require_operator()?;
+        let found = self.0.modules.operators.find(email).await?;
+        let operator = found.ok_or_else(|| Error::not_found("operator", email))?;
+        Ok(SessionOwner::Operator(operator.email))
     }
 
     /// Recomputes the counters of a page of all tenants' events, from the capacity ledger and from the bookings, each
@@ -78,4 +208,12 @@ impl Operators {
         caller.require_operator()?;
         self.0.modules.backups.release().await
     }
+}
+
+/// The address of the operator who asks.
+fn own_address(caller: &Caller) -> Result<&EmailAddress> {
+    caller.require_operator()?;
+    caller.operator_email().ok_or_else(|| {
+        Error::forbidden("This is done for an operator: name one with `Caller::operator_named`.")
+    })
 }

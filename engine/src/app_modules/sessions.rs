@@ -1,13 +1,14 @@
-//! Signed-in sessions: families of refresh tokens, told apart by their generation.
+//! Signed-in sessions: families of refresh tokens, told apart by their generation; and who a token's bearer is.
 //!
-//! Called by hosts, which sign the tokens; what a token says (session and generation) is judged here.
+//! Called by hosts, which sign the tokens; what a token says (owner, session and generation) is judged here. Calls the
+//! sessions and users modules.
 
 use std::sync::Arc;
 
 use crate::{
-    Error, Result,
+    Error, ErrorCode, Result,
     engine::Inner,
-    types::{Caller, Session, SessionId},
+    types::{Caller, ListedSession, Principal, Session, SessionId, SessionOwner, User},
 };
 
 /// Use cases around sessions.
@@ -15,28 +16,35 @@ use crate::{
 pub struct Sessions(pub(crate) Arc<Inner>);
 
 impl Sessions {
-    /// Opens a session for the acting user, at generation 0, for 30 days.
+    /// Opens a session for the acting user, at generation 0, for 30 days. An account has at most 100; a further one ends the
+    /// oldest.
     ///
     /// # Errors
     /// `not-authenticated`, `not-found`.
     pub async fn open(&self, caller: &Caller) -> Result<Session> {
-        let user = caller.acting_user()?;
-        let tenant = caller.tenant()?;
-        let user = self
-            .0
-            .modules
-            .users
-            .find(tenant, user)
-            .await?
-            .ok_or_else(|| Error::not_found("user", user))?;
-        self.0.modules.users.open_session(tenant, user).await
+        let id = caller.acting_user()?;
+        let owner = SessionOwner::User {
+            tenant: caller.tenant()?.clone(),
+            user: id,
+        };
+        let sessions = &self.0.modules.sessions;
+        let nobody = || Error::not_found("user", id);
+        let epoch = sessions.epoch(&owner).await?.ok_or_else(nobody)?;
+        let user = self.user(caller).await?.ok_or_else(nobody)?;
+        let (id, session) = sessions.open(&owner, epoch).await?;
+        Ok(Session {
+            id,
+            user,
+            generation: session.generation,
+            expires_at: session.expires_at,
+        })
     }
 
     /// Takes a refresh token's session and generation and answers the next generation.
     ///
-    /// The current generation moves on. The one before is accepted once more within 30 seconds and answers the
-    /// same successor (the answer may have been lost). Any other generation ends the whole session: somebody
-    /// else holds a copy of the token.
+    /// The current generation moves on. For 30 seconds after that, the one before is accepted any number of times and
+    /// answers the generation that is current by then: tabs refresh at once, and answers get lost. Any other generation
+    /// ends the whole session: somebody else holds a copy of the token.
     ///
     /// # Errors
     /// `session-ended`.
@@ -46,22 +54,89 @@ impl Sessions {
         session: SessionId,
         generation: u32,
     ) -> Result<Session> {
-        self.0
-            .modules
-            .users
-            .rotate_session(caller.tenant()?, session, generation)
-            .await
+        let owner = caller.session_owner()?;
+        let sessions = &self.0.modules.sessions;
+        let rotated = sessions.rotate(&owner, session, generation).await?;
+        let user = self.user(caller).await?;
+        let ended = || Error::new(ErrorCode::SessionEnded, "This session has ended.");
+        Ok(Session {
+            id: session,
+            user: user.ok_or_else(ended)?,
+            generation: rotated.generation,
+            expires_at: rotated.expires_at,
+        })
     }
 
-    /// Ends a session. Ending one that is over, or never was, changes nothing.
+    /// Ends a session of the caller's own, of a user or an operator; within a second its tokens are good for nothing at any
+    /// host. Ending one that is over, or never was, changes nothing.
+    ///
+    /// # Errors
+    /// `not-authenticated`, `forbidden` for trusted code that names no user, `unavailable`.
+    pub async fn end(&self, caller: &Caller, session: SessionId) -> Result<()> {
+        let owner = caller.session_owner()?;
+        self.0.modules.sessions.end(&owner, session).await?;
+        Ok(())
+    }
+
+    /// Ends all of the caller's own sessions, the one they ask with included; within a second at every host.
+    ///
+    /// # Errors
+    /// As those of [`Self::end`].
+    pub async fn end_all(&self, caller: &Caller) -> Result<()> {
+        let owner = caller.session_owner()?;
+        self.0.modules.sessions.end_all(&owner).await
+    }
+
+    /// Lists the caller's own sessions, the newest first.
+    ///
+    /// # Errors
+    /// As those of [`Self::end`].
+    pub async fn list(&self, caller: &Caller) -> Result<Vec<ListedSession>> {
+        let owner = caller.session_owner()?;
+        self.0.modules.sessions.list(&owner).await
+    }
+
+    /// Names whoever holds a session, with the role that they have now.
+    ///
+    /// What was read once is known for a while. It counts only as long as this process knows, from a look at the log of
+    /// revocations less than a second ago, that nothing of it has ended.
+    ///
+    /// # Errors
+    /// `not-authenticated` if the session has ended, or its account is gone; `unavailable` if the store cannot be asked.
+    pub async fn caller(&self, owner: &SessionOwner, session: SessionId) -> Result<Caller> {
+        let found = self.0.modules.sessions.principal(owner, session).await?;
+        match (owner, found) {
+            (
+                SessionOwner::User { tenant, user },
+                Some(Principal {
+                    role: Some(role), ..
+                }),
+            ) => Ok(Caller::user(tenant.clone(), *user, role).in_session(session)),
+            (SessionOwner::Operator(email), Some(Principal { role: None, .. })) => {
+                Ok(Caller::operator_named(email.clone()).in_session(session))
+            }
+            _ => Err(Error::new(
+                ErrorCode::NotAuthenticated,
+                "This session has ended; sign in again.",
+            )),
+        }
+    }
+
+    /// Whether the session that a caller was named by still stands. Who came without one still is who they were.
     ///
     /// # Errors
     /// `unavailable`.
-    pub async fn end(&self, caller: &Caller, session: SessionId) -> Result<()> {
-        self.0
-            .modules
-            .users
-            .end_session(caller.tenant()?, session)
-            .await
+    pub async fn stands(&self, caller: &Caller) -> Result<bool> {
+        let Some(session) = caller.session() else {
+            return Ok(true);
+        };
+        let owner = caller.session_owner()?;
+        let found = self.0.modules.sessions.principal(&owner, session).await?;
+        Ok(found.is_some_and(|found| found.role.is_none_or(|role| caller.role() == role.into())))
+    }
+
+    async fn user(&self, caller: &Caller) -> Result<Option<User>> {
+        let user = caller.acting_user()?;
+        self.0.modules.users.find(caller.tenant()?, user).await
     }
 }

@@ -95,7 +95,9 @@ impl CheckInsModule {
                 let answer = RecordedAnswer::CheckIn(check_in.clone());
                 (self.surroundings.next_id(), one.recorded(answer))
             });
-            let written = self.repository.insert(tenant, &booking, &check_in, recorded);
+            let written = self
+                .repository
+                .insert(tenant, &booking, &check_in, recorded);
             match written.await {
                 Ok(()) => return Ok(Admission::In(check_in)),
                 Err(StepError::Lost(_)) => sent = Some(check_in),
@@ -141,7 +143,11 @@ impl CheckInsModule {
             let after = after.ticket(id.number);
             let recorded = request.zip(after.clone()).map(|(one, ticket)| {
                 let recorded = one.recorded(RecordedAnswer::Ticket(ticket));
-                (self.surroundings.next_id(), self.surroundings.now(), recorded)
+                (
+                    self.surroundings.next_id(),
+                    self.surroundings.now(),
+                    recorded,
+                )
             });
             match self.repository.delete(tenant, &booking, id, recorded).await {
                 Ok(()) => return Ok(after),

@@ -24,12 +24,14 @@ mod looks;
 mod mails;
 mod notifications;
 mod offers;
+mod operators;
 mod passwords;
 mod plugins;
 mod queue;
 mod recent;
 mod reminders;
 mod repositories;
+mod sessions;
 mod subscriptions;
 mod tenants;
 mod users;
@@ -60,10 +62,12 @@ pub(crate) use mails::{MailContext, MailTicket, compose};
 pub(crate) use notifications::{
     BlockTask, ClaimedBlock, Listing, NotificationsModule, Sight, Then, still_wanted,
 };
+pub(crate) use operators::OperatorsModule;
 pub use plugins::PluginLogEntry;
 pub(crate) use plugins::PluginsModule;
 pub(crate) use queue::EmbeddedQueue;
 pub(crate) use repositories::Closing;
+pub(crate) use sessions::SessionsModule;
 pub(crate) use subscriptions::SubscriptionsModule;
 pub(crate) use tenants::TenantsModule;
 pub(crate) use users::UsersModule;
@@ -123,8 +127,10 @@ pub(crate) struct Modules {
     pub(crate) idempotency: IdempotencyModule,
     pub(crate) leases: LeasesModule,
     pub(crate) notifications: NotificationsModule,
+    pub(crate) operators: OperatorsModule,
     pub(crate) plugins: PluginsModule,
     pub(crate) queue: Arc<EmbeddedQueue>,
+    pub(crate) sessions: SessionsModule,
     pub(crate) subscriptions: SubscriptionsModule,
     pub(crate) tenants: TenantsModule,
     pub(crate) users: UsersModule,
@@ -146,6 +152,8 @@ impl Modules {
             repository: waitlist.clone(),
             surroundings: surroundings.clone(),
         };
+        let checks_max = surroundings.settings.password_checks_max;
+        let passwords = Arc::new(passwords::Passwords::new(checks_max));
         Ok(Self {
             announcements: AnnouncementsModule::new(
                 repositories::AnnouncementsRepository::new(db.clone()),
@@ -199,6 +207,11 @@ impl Modules {
                 events,
                 surroundings.clone(),
             ),
+            operators: OperatorsModule::new(
+                repositories::OperatorsRepository::new(db.clone()),
+                passwords.clone(),
+                surroundings.clone(),
+            ),
             plugins: PluginsModule::new(
                 repositories::PluginsRepository::new(db.clone()),
                 surroundings.clone(),
@@ -207,6 +220,10 @@ impl Modules {
                 repositories::QueueRepository::new(db.clone()),
                 surroundings.clone(),
             )),
+            sessions: SessionsModule::new(
+                repositories::SessionsRepository::new(db.clone()),
+                surroundings.clone(),
+            ),
             subscriptions: SubscriptionsModule::new(
                 repositories::SubscriptionsRepository::new(db.clone()),
                 surroundings.clone(),
@@ -217,6 +234,7 @@ impl Modules {
             ),
             users: UsersModule::new(
                 repositories::UsersRepository::new(db.clone()),
+                passwords,
                 surroundings.clone(),
             ),
             verification: VerificationModule::new(repositories::VerificationRepository::new(

@@ -1,6 +1,6 @@
 //! A map that forgets: what this process saw last, with a bound. Nothing that must be right stands only here.
 //!
-//! Called by the events and plugins modules.
+//! Called by the events, plugins and sessions modules.
 
 use std::{collections::HashMap, hash::Hash};
 
@@ -50,6 +50,11 @@ impl<K: Eq + Hash + Clone, V> Recent<K, V> {
         let entry = self.entries.get_mut(key).expect("it was put in above");
         entry.used = self.uses;
         &mut entry.value
+    }
+
+    /// Keeps the values that this is true for.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&V) -> bool) {
+        self.entries.retain(|_, entry| is_kept(&entry.value));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {

@@ -1,27 +1,21 @@
-//! The rules of users, operators and sessions. Called by app_modules; calls the users repository.
+//! The rules of users. Called by app_modules; calls the users repository.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{
     Surroundings,
     passwords::Passwords,
-    repositories::{NewMails, SystemScope, UsersRepository},
+    repositories::{NewMails, UsersRepository},
 };
 use crate::{
     Error, ErrorCode, Result,
     types::{
-        AddOperator, Asked, CreateUser, EmailAddress, EnsureUser, Label, Login, NotificationId,
-        NotificationKind, Operator, Page, PageRequest, Session, SessionId, SessionRecord, TenantId,
-        User, UserId, UserRole,
+        Asked, CreateUser, EmailAddress, EnsureUser, Label, Login, NotificationId,
+        NotificationKind, Page, PageRequest, TenantId, User, UserId, UserRole,
     },
 };
-
-/// How long a session lasts at most.
-const SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long the generation before is still accepted, once: an answer may have been lost on its way.
-const REPEAT_WITHIN: Duration = Duration::from_secs(30);
 
 /// Between two mails that ask the same address: nobody fills a stranger's mailbox with them.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -31,13 +25,16 @@ const QUESTIONS_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) struct UsersModule {
     repository: UsersRepository,
-    passwords: Passwords,
+    passwords: Arc<Passwords>,
     surroundings: Surroundings,
 }
 
 impl UsersModule {
-    pub(super) fn new(repository: UsersRepository, surroundings: Surroundings) -> Self {
-        let passwords = Passwords::new(surroundings.settings.password_checks_max);
+    pub(super) fn new(
+        repository: UsersRepository,
+        passwords: Arc<Passwords>,
+        surroundings: Surroundings,
+    ) -> Self {
         Self {
             repository,
             passwords,
@@ -206,158 +203,6 @@ impl UsersModule {
         self.repository.list(tenant, after, page).await
     }
 
-    pub(crate) async fn add_operator(&self, command: AddOperator) -> Result<Operator> {
-        Passwords::check(&command.password)?;
-        let hash = self.passwords.hash(command.password).await?;
-        let operator = Operator {
-            email: command.email,
-            name: command.name,
-            created_at: self.surroundings.now(),
-        };
-        if self
-            .repository
-            .insert_operator(SystemScope::new(), &operator, hash)
-            .await?
-        {
-            Ok(operator)
-        } else {
-            Err(email_taken())
-        }
-    }
-
-    pub(crate) async fn login_operator(&self, command: Login) -> Result<Operator> {
-        let found = self
-            .repository
-            .find_operator(SystemScope::new(), &command.email)
-            .await?;
-        let (operator, hash) = match found {
-            Some((operator, hash)) => (Some(operator), Some(hash)),
-            None => (None, None),
-        };
-        match (
-            self.passwords.verify(command.password, hash).await?,
-            operator,
-        ) {
-            (true, Some(operator)) => Ok(operator),
-            _ => Err(wrong_credentials()),
-        }
-    }
-
-    pub(crate) async fn list_operators(&self) -> Result<Vec<Operator>> {
-        self.repository.list_operators(SystemScope::new()).await
-    }
-
-    pub(crate) async fn open_session(&self, tenant: &TenantId, user: User) -> Result<Session> {
-        let now = self.surroundings.now();
-        let id = SessionId::from_ulid(self.surroundings.next_id());
-        let record = SessionRecord {
-            user: user.id,
-            generation: 0,
-            rotated_at: now,
-            repeated: false,
-            ended: false,
-            expires_at: now.checked_add(SESSION_LASTS).map_err(Error::internal)?,
-        };
-        self.repository.insert_session(tenant, id, &record).await?;
-        Ok(Session {
-            id,
-            user,
-            generation: 0,
-            expires_at: record.expires_at,
-        })
-    }
-
-    /// Judges a refresh token's generation; see `Sessions::rotate`.
-    pub(crate) async fn rotate_session(
-        &self,
-        tenant: &TenantId,
-        id: SessionId,
-        generation: u32,
-    ) -> Result<Session> {
-        // Of callers that race with the same token one rotates; a second round judges the others on what it wrote.
-        for _ in 0..4 {
-            let now = self.surroundings.now();
-            let Some(seen) = self.repository.find_session(tenant, id).await? else {
-                return Err(session_ended());
-            };
-            if seen.ended || now >= seen.expires_at {
-                return Err(session_ended());
-            }
-            let since_rotation = now.duration_since(seen.rotated_at).unsigned_abs();
-            let new = if generation == seen.generation {
-                SessionRecord {
-                    generation: generation + 1,
-                    rotated_at: now,
-                    repeated: false,
-                    ..seen.clone()
-                }
-            } else if generation.checked_add(1) == Some(seen.generation)
-                && !seen.repeated
-                && since_rotation <= REPEAT_WITHIN
-            {
-                SessionRecord {
-                    repeated: true,
-                    ..seen.clone()
-                }
-            } else {
-                SessionRecord {
-                    ended: true,
-                    ..seen.clone()
-                }
-            };
-            if !self
-                .repository
-                .replace_session(tenant, id, &seen, &new)
-                .await?
-            {
-                continue;
-            }
-            if new.ended {
-                tracing::warn!(%tenant, session = %id, "a used refresh token came again; its session is ended");
-                return Err(session_ended());
-            }
-            let user = self
-                .repository
-                .find(tenant, new.user)
-                .await?
-                .ok_or_else(session_ended)?;
-            return Ok(Session {
-                id,
-                user,
-                generation: new.generation,
-                expires_at: new.expires_at,
-            });
-        }
-        Err(Error::new(
-            ErrorCode::ConflictTryAgain,
-            "This token is being used several times at once; try again.",
-        ))
-    }
-
-    pub(crate) async fn end_session(&self, tenant: &TenantId, id: SessionId) -> Result<()> {
-        for _ in 0..4 {
-            let Some(seen) = self.repository.find_session(tenant, id).await? else {
-                return Ok(());
-            };
-            let new = SessionRecord {
-                ended: true,
-                ..seen.clone()
-            };
-            if seen.ended
-                || self
-                    .repository
-                    .replace_session(tenant, id, &seen, &new)
-                    .await?
-            {
-                return Ok(());
-            }
-        }
-        Err(Error::new(
-            ErrorCode::ConflictTryAgain,
-            "This session is in use; try again.",
-        ))
-    }
-
     fn new_user(
         &self,
         tenant: &TenantId,
@@ -379,7 +224,7 @@ impl UsersModule {
     }
 }
 
-fn email_taken() -> Error {
+pub(super) fn email_taken() -> Error {
     Error::new(
         ErrorCode::EmailTaken,
         "Somebody here uses this e-mail address already.",
@@ -387,16 +232,9 @@ fn email_taken() -> Error {
     .at_field("email")
 }
 
-fn wrong_credentials() -> Error {
+pub(super) fn wrong_credentials() -> Error {
     Error::new(
         ErrorCode::WrongCredentials,
         "The e-mail address or the password is wrong.",
-    )
-}
-
-fn session_ended() -> Error {
-    Error::new(
-        ErrorCode::SessionEnded,
-        "This session has ended; sign in again.",
     )
 }

@@ -1,6 +1,6 @@
 //! Who asks: the first argument of every use case.
 
-use super::{EmailAddress, Idempotency, TenantId, UserId, UserRole};
+use super::{EmailAddress, Idempotency, SessionId, SessionOwner, TenantId, UserId, UserRole};
 use crate::{Error, Result};
 
 /// In which capacity somebody asks.
@@ -43,6 +43,8 @@ pub struct Caller {
     operator: Option<EmailAddress>,
     /// The key of the request that is being made, if it has one.
     idempotency: Option<Idempotency>,
+    /// The session whose token they showed, if they showed one.
+    session: Option<SessionId>,
 }
 
 impl Caller {
@@ -54,6 +56,7 @@ impl Caller {
             role: role.into(),
             operator: None,
             idempotency: None,
+            session: None,
         }
     }
 
@@ -65,6 +68,7 @@ impl Caller {
             role: Role::Anonymous,
             operator: None,
             idempotency: None,
+            session: None,
         }
     }
 
@@ -78,6 +82,7 @@ impl Caller {
             role: Role::Platform,
             operator: None,
             idempotency: None,
+            session: None,
         }
     }
 
@@ -89,6 +94,7 @@ impl Caller {
             role: Role::Operator,
             operator: None,
             idempotency: None,
+            session: None,
         }
     }
 
@@ -98,6 +104,34 @@ impl Caller {
             operator: Some(email),
             ..Self::operator()
         }
+    }
+
+    /// The same, by the token of this session.
+    #[must_use]
+    pub fn in_session(&self, session: SessionId) -> Self {
+        Self {
+            session: Some(session),
+            ..self.clone()
+        }
+    }
+
+    /// The session whose token the caller showed. Trusted code has none.
+    pub fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Whose sessions are the caller's own.
+    ///
+    /// # Errors
+    /// `not-authenticated` for nobody, `forbidden` for trusted code that named neither user nor operator.
+    pub(crate) fn session_owner(&self) -> Result<SessionOwner> {
+        if let (Role::Operator, Some(email)) = (self.role, &self.operator) {
+            return Ok(SessionOwner::Operator(email.clone()));
+        }
+        Ok(SessionOwner::User {
+            user: self.acting_user()?,
+            tenant: self.tenant()?.clone(),
+        })
     }
 
     /// The operator's address, where it is known.

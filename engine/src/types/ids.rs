@@ -121,7 +121,7 @@ ulid_id!(
     NotificationId, "notification"
 );
 ulid_id!(
-    /// Which signed-in session of a user.
+    /// Which signed-in session of a user or an operator.
     SessionId, "session"
 );
 

@@ -16,6 +16,7 @@ mod pages;
 mod plugins;
 mod reminders;
 mod requests;
+mod sessions;
 mod stored;
 mod subscriptions;
 mod tenants;
@@ -60,6 +61,7 @@ pub use plugins::{
 };
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
+pub use sessions::{ListedSession, OperatorSession, Session, SessionOwner};
 pub use subscriptions::{Suppression, SuppressionSource};
 pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};
 pub(crate) use text::is_same_text;
@@ -67,7 +69,8 @@ pub use text::{EmailAddress, Label, LineFault, Prose, Reason, check_line};
 pub use times::time_zone;
 pub use traces::TraceParent;
 pub use users::{
-    AddOperator, CreateUser, EnsureUser, Login, Operator, Register, Session, User, UserRole,
+    AddOperator, CreateUser, EnsureUser, Login, Operator, Register, SetOperatorPassword, User,
+    UserRole,
 };
 
 pub(crate) use cancellations::{chosen, closed, refund_of, total_of, without};
@@ -77,10 +80,10 @@ pub(crate) use plugins::PluginQuarantine;
 pub(crate) use requests::{
     KeyedRequest, RecordedAnswer, RecordedRequest, RequestKey, RequestRoute,
 };
+pub(crate) use sessions::{Principal, SessionRecord};
 pub(crate) use stored::{
     Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,
-    Owed, OwedPart, SessionRecord, StoredEvent, StoredNotification,
-    TypeChange,
+    Owed, OwedPart, StoredEvent, StoredNotification, TypeChange,
 };
 pub(crate) use times::{known_zone, require_year};
 pub(crate) use users::Asked;

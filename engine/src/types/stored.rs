@@ -7,8 +7,8 @@ use ulid::Ulid;
 
 use super::{
     Attempt, BookingId, CancellationTerms, DeliveryId, DeliveryState, Event, EventDetails, EventId,
-    EventReminder, EventStatus, Label, Lane, NotificationId, NotificationKind,
-    NotificationStatus, Prose, TenantId, TicketType, TicketTypeId, TraceParent, UserId,
+    EventReminder, EventStatus, Label, Lane, NotificationId, NotificationKind, NotificationStatus,
+    Prose, TenantId, TicketType, TicketTypeId, TraceParent, UserId,
 };
 use crate::{Error, Result};
 
@@ -392,15 +392,4 @@ pub(crate) struct BlockWrite {
     pub(crate) done: Option<Owed>,
     /// What is owed next.
     pub(crate) owed: Option<Owed>,
-}
-
-/// A session as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SessionRecord {
-    pub(crate) user: UserId,
-    pub(crate) generation: u32,
-    pub(crate) rotated_at: Timestamp,
-    pub(crate) repeated: bool,
-    pub(crate) ended: bool,
-    pub(crate) expires_at: Timestamp,
 }

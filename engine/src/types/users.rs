@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EmailAddress, Label, SessionId, TenantId, UserId};
+use super::{EmailAddress, Label, TenantId, UserId};
 use crate::{Error, Result};
 
 /// What a user is in their tenant.
@@ -133,19 +133,6 @@ pub struct Login {
     pub password: String,
 }
 
-/// A signed-in session: a family of refresh tokens of which one generation is current.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// Which session.
-    pub id: SessionId,
-    /// Whose session.
-    pub user: User,
-    /// Which refresh token of the family is to be used next.
-    pub generation: u32,
-    /// When the session ends at the latest, UTC.
-    pub expires_at: Timestamp,
-}
-
 /// Somebody who runs the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator {
@@ -166,4 +153,15 @@ pub struct AddOperator {
     pub name: Label,
     /// 8 to 200 characters.
     pub password: String,
+}
+
+/// Sets an operator's password.
+#[derive(Debug, Clone)]
+pub struct SetOperatorPassword {
+    /// Whose.
+    pub email: EmailAddress,
+    /// The new one: 8 to 200 characters.
+    pub password: String,
+    /// The one before. Who comes with a session must know it, and may change their own only.
+    pub present: Option<String>,
 }

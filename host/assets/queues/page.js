@@ -3,7 +3,7 @@
 // nothing else makes any.
 
 export const API = "../api/";
-export const state = { session: null, sight: null, rates: [], paces: [], progress: new Map(), stream: null, tenant: "", view: 0 };
+export const state = { session: null, csrf: "", sight: null, rates: [], paces: [], progress: new Map(), stream: null, tenant: "", view: 0 };
 
 // Ten minutes of points, as the server keeps them.
 export const PACES_MAX = 120;
@@ -66,7 +66,7 @@ export class Refused extends Error {
 }
 
 export async function ask(method, path, body, again = true) {
-  const headers = { "X-CSRF-Token": state.session ? state.session.csrfToken : "" };
+  const headers = { "X-CSRF-Token": state.csrf };
   if (state.tenant) headers["X-Tenant"] = state.tenant;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const answer = await fetch(API + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
@@ -78,7 +78,8 @@ export async function ask(method, path, body, again = true) {
 }
 
 export async function session(method, path, body) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
+  const headers = state.csrf ? { "X-CSRF-Token": state.csrf } : {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
   const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   if (answer.status === 204) return null;
   const json = await answer.json().catch(() => ({}));
@@ -98,6 +99,7 @@ export async function refresh() {
 
 export function take(found) {
   state.session = found;
+  state.csrf = found.csrfToken;
   clearTimeout(take.timer);
   // Well before the token is over; a page that sleeps asks again when it wakes.
   take.timer = setTimeout(refresh, (found.expiresInSeconds * 1000) / 2);

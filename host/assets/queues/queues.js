@@ -1,6 +1,6 @@
 // The dashboard of what goes out: who is signed in, the stream of what moves, and which view is shown.
 
-import { API, state, PACES_MAX, $, h, done, say, alarm, Refused, session, refresh, take } from "./page.js";
+import { API, state, PACES_MAX, $, ask, h, done, say, alarm, Refused, session, refresh, take } from "./page.js";
 import {
   audit, delivery, event, failed, lanes, notification, notifications, plugin, plugins, schedules, search, user,
 } from "./views.js";
@@ -13,7 +13,7 @@ async function watch() {
   state.stream = stopping;
   while (!stopping.signal.aborted && state.session) {
     try {
-      const headers = { "X-CSRF-Token": state.session.csrfToken };
+      const headers = { "X-CSRF-Token": state.csrf };
       if (state.tenant) headers["X-Tenant"] = state.tenant;
       const answer = await fetch(`${API}admin/live`, { headers, signal: stopping.signal });
       if (answer.status === 401) {
@@ -154,7 +154,7 @@ function bar(current) {
       show();
     } }, h("label", { for: "tenant" }, h("span", {}, "Tenant"), field)));
   }
-  parts.push(h("button", { onclick: signOut }, "Sign out"));
+  parts.push(h("button", { onclick: signOut }, "Sign out"), h("button", { onclick: signOutEverywhere }, "Sign out everywhere"));
   $("who").replaceChildren(...parts);
 }
 
@@ -192,6 +192,7 @@ function signIn() {
 function signedOut() {
   clearTimeout(take.timer);
   state.session = null;
+  state.csrf = "";
   state.sight = null;
   state.rates = [];
   state.paces = [];
@@ -203,6 +204,16 @@ async function signOut() {
   signedOut();
 }
 
+async function signOutEverywhere() {
+  const path = state.session.role === "operator" ? "operator/operators/me/sessions" : "auth/me/sessions";
+  try {
+    await ask("DELETE", path);
+  } catch (error) {
+    return say(error.message);
+  }
+  await signOut();
+}
+
 // What the parts below ask of this one.
 Object.assign(state, { show, signedOut });
 window.addEventListener("hashchange", show);
@@ -212,7 +223,8 @@ document.addEventListener("visibilitychange", () => {
 try {
   // Nobody is asked to sign in who is; nobody who is not sees an error for it.
   const found = await session("GET", "session");
-  if (found.csrfToken) take(found);
+  state.csrf = found.csrfToken || "";
+  if (found.role) take(found);
   else if (found.mayRefresh) await refresh();
   if (state.session) watch();
 } catch {

@@ -5,13 +5,15 @@
 //!
 //! Called by [`BearerAuthentication`](super::BearerAuthentication) and by the page's sign-in.
 
+use std::time::Duration;
+
 use axum::http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{COOKIE, HOST, ORIGIN},
 };
-use boxoffice_engine::{Error, ErrorCode, Result};
+use boxoffice_engine::{Error, ErrorCode, Result, SessionId};
 
-use super::{ACCESS_TOKEN_LIFE, TokenKeys, not_authenticated};
+use super::{ACCESS_TOKEN_LIFE, AccessToken, TokenKeys, not_authenticated};
 
 /// The header that proves that a page of ours sends the request.
 pub(crate) const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -20,8 +22,6 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SECURE: [&str; 2] = ["__Host-boxoffice-session", "__Host-boxoffice-refresh"];
 /// The same without TLS, as on one's own machine.
 const PLAIN: [&str; 2] = ["boxoffice-session", "boxoffice-refresh"];
-/// As long as a session that nobody uses lives.
-const REFRESH_SECONDS: u64 = 30 * 24 * 3600;
 /// Longest header of cookies that is looked at; browsers send no more than 8 KB for one.
 const COOKIES_BYTES_MAX: usize = 8 * 1024;
 
@@ -34,8 +34,9 @@ pub(crate) struct CookieTokens<'a> {
     pub(crate) refresh: Option<&'a str>,
 }
 
-/// Reads a request's cookies. Those of TLS count before those without: nobody on the way can set them.
-pub(crate) fn read(headers: &HeaderMap) -> CookieTokens<'_> {
+/// Reads a request's cookies. Over TLS only those count that are bound to it: anybody on the way, and any neighbour below
+/// the same domain, can set others. Where it is not known to be TLS, they count first.
+pub(crate) fn read(headers: &HeaderMap, is_over_tls: bool) -> CookieTokens<'_> {
     let find = |name: &str| {
         headers
             .get_all(COOKIE)
@@ -47,7 +48,10 @@ pub(crate) fn read(headers: &HeaderMap) -> CookieTokens<'_> {
             .find(|(own, value)| *own == name && !value.is_empty())
             .map(|(_, value)| value)
     };
-    let either = |index: usize| find(SECURE[index]).or_else(|| find(PLAIN[index]));
+    let either = |index: usize| match (find(SECURE[index]), is_over_tls) {
+        (None, false) => find(PLAIN[index]),
+        (secure, _) => secure,
+    };
     CookieTokens {
         access: either(0),
         refresh: either(1),
@@ -57,22 +61,40 @@ pub(crate) fn read(headers: &HeaderMap) -> CookieTokens<'_> {
 /// The access token of a request that one of our pages sends; none without a cookie, or without our header.
 ///
 /// # Errors
-/// `not-authenticated` if the header is not the session's, or the request comes from another site.
-pub(crate) fn access_token<'a>(
-    headers: &'a HeaderMap,
+/// `not-authenticated` if the token or the header is not good, `forbidden` if the request comes from another site.
+pub(crate) fn access_token(
+    headers: &HeaderMap,
+    is_over_tls: bool,
     keys: &TokenKeys,
-) -> Result<Option<&'a str>> {
-    let (Some(token), Some(csrf)) = (read(headers).access, headers.get(CSRF_TOKEN)) else {
+) -> Result<Option<AccessToken>> {
+    let Some(token) = read(headers, is_over_tls).access else {
         return Ok(None);
     };
+    if !headers.contains_key(CSRF_TOKEN) {
+        return Ok(None);
+    }
     require_own_site(headers)?;
-    let csrf = csrf.to_str().unwrap_or_default();
-    if keys.is_csrf_of(token, csrf) {
-        Ok(Some(token))
-    } else {
-        Err(not_authenticated(
+    let token = keys.verify_access(token)?;
+    require_own_page(headers, keys, token.session)?;
+    Ok(Some(token))
+}
+
+/// Refuses a request without the header that our page sends along with this session's cookies.
+///
+/// # Errors
+/// `not-authenticated`.
+pub(crate) fn require_own_page(
+    headers: &HeaderMap,
+    keys: &TokenKeys,
+    session: SessionId,
+) -> Result<()> {
+    let csrf = headers.get(CSRF_TOKEN);
+    let csrf = csrf.and_then(|csrf| csrf.to_str().ok()).unwrap_or_default();
+    match keys.is_csrf_of(session, csrf) {
+        true => Ok(()),
+        false => Err(not_authenticated(
             "This page's session has changed; load the page again.",
-        ))
+        )),
     }
 }
 
@@ -101,49 +123,44 @@ pub(crate) fn require_own_site(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-/// The cookies of a session, as `Set-Cookie` has them. `refresh` is none for operators, who have no sessions.
-pub(crate) fn set(headers: &HeaderMap, access: &str, refresh: Option<&str>) -> Vec<HeaderValue> {
-    let names = names(headers);
-    let mut cookies = vec![cookie(
-        headers,
-        names[0],
-        access,
-        ACCESS_TOKEN_LIFE.as_secs(),
-    )];
-    cookies.push(match refresh {
-        Some(refresh) => cookie(headers, names[1], refresh, REFRESH_SECONDS),
-        None => cookie(headers, names[1], "", 0),
-    });
+/// The cookies of a session, as `Set-Cookie` has them; the refresh token's lasts as long as the session at most.
+pub(crate) fn set(
+    is_over_tls: bool,
+    access: &str,
+    (refresh, lasts): (&str, Duration),
+) -> Vec<HeaderValue> {
+    let [access_name, refresh_name] = names(is_over_tls);
+    let cookies = [
+        cookie(is_over_tls, access_name, access, ACCESS_TOKEN_LIFE),
+        cookie(is_over_tls, refresh_name, refresh, lasts),
+    ];
     cookies.into_iter().flatten().collect()
 }
 
 /// Takes the cookies of a session away.
-pub(crate) fn clear(headers: &HeaderMap) -> Vec<HeaderValue> {
-    let names = names(headers).into_iter();
+pub(crate) fn clear(is_over_tls: bool) -> Vec<HeaderValue> {
+    let names = names(is_over_tls).into_iter();
     names
-        .filter_map(|name| cookie(headers, name, "", 0))
+        .filter_map(|name| cookie(is_over_tls, name, "", Duration::ZERO))
         .collect()
 }
 
-fn cookie(headers: &HeaderMap, name: &str, value: &str, seconds: u64) -> Option<HeaderValue> {
-    let secure = if is_secure(headers) { "; Secure" } else { "" };
+fn cookie(is_over_tls: bool, name: &str, value: &str, lasts: Duration) -> Option<HeaderValue> {
+    let secure = if is_over_tls { "; Secure" } else { "" };
+    let seconds = lasts.as_secs();
     let text =
         format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     HeaderValue::from_str(&text).ok()
 }
 
-fn names(headers: &HeaderMap) -> [&'static str; 2] {
-    if is_secure(headers) { SECURE } else { PLAIN }
-}
-
-/// Whether the page came over TLS, as the browser says of the page that sends the request.
-fn is_secure(headers: &HeaderMap) -> bool {
-    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
-    origin.is_some_and(|origin| origin.starts_with("https://"))
+fn names(is_over_tls: bool) -> [&'static str; 2] {
+    if is_over_tls { SECURE } else { PLAIN }
 }
 
 #[cfg(test)]
 mod tests {
+    use boxoffice_engine::{SessionOwner, TenantId};
+
     use super::*;
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -154,27 +171,37 @@ mod tests {
     }
 
     #[test]
-    fn cookies_of_tls_count_first() {
+    fn over_tls_only_cookies_that_are_bound_to_it_count() {
         let both = headers(&[(
             "cookie",
             "a=b; boxoffice-session=plain; __Host-boxoffice-session=safe; boxoffice-refresh=r",
         )]);
-        let read = read(&both);
-        assert_eq!((read.access, read.refresh), (Some("safe"), Some("r")));
+        let plain = read(&both, false);
+        assert_eq!((plain.access, plain.refresh), (Some("safe"), Some("r")));
+        let secure = read(&both, true);
+        assert_eq!((secure.access, secure.refresh), (Some("safe"), None));
     }
 
     #[test]
     fn a_cookie_counts_only_with_its_header_and_from_our_own_page() {
         let keys = TokenKeys::generate();
-        let csrf = keys.csrf_of("token");
-        let cookie = ("cookie", "boxoffice-session=token");
+        let session: SessionId = "01hzy0000000000000000000cd".parse().unwrap();
+        let owner = SessionOwner::User {
+            tenant: TenantId::parse("acme").unwrap(),
+            user: "01hzy0000000000000000000ab".parse().unwrap(),
+        };
+        let csrf = keys.csrf_of(session);
+        let token = keys.sign_access(&owner, session).unwrap();
+        let cookie = format!("boxoffice-session={token}");
         let with = |more: &[(&str, &str)]| {
+            let cookie = ("cookie", cookie.as_str());
             let pairs: Vec<_> = [cookie].iter().chain(more).copied().collect();
-            access_token(&headers(&pairs), &keys).map(|token| token.map(str::to_owned))
+            let read = access_token(&headers(&pairs), false, &keys);
+            read.map(|token| token.map(|token| token.session))
         };
         let own = ("x-csrf-token", csrf.as_str());
         assert_eq!(with(&[]).unwrap(), None, "a cookie alone is nobody");
-        assert_eq!(with(&[own]).unwrap().as_deref(), Some("token"));
+        assert_eq!(with(&[own]).unwrap(), Some(session));
         assert!(with(&[("x-csrf-token", "other")]).is_err());
         assert!(with(&[own, ("sec-fetch-site", "cross-site")]).is_err());
         assert!(with(&[own, ("sec-fetch-site", "same-site")]).is_err());
@@ -187,16 +214,15 @@ mod tests {
 
     #[test]
     fn cookies_are_bound_to_the_host_where_there_is_tls() {
-        let over_tls = headers(&[("origin", "https://tickets.example")]);
-        let cookies = set(&over_tls, "a", Some("r"));
+        let cookies = set(true, "a", ("r", Duration::from_secs(60)));
         assert_eq!(
             cookies[0],
             "__Host-boxoffice-session=a; Path=/; HttpOnly; SameSite=Strict; Max-Age=900; Secure"
         );
-        let plain = set(&headers(&[]), "a", None);
+        let plain = set(false, "a", ("r", Duration::from_secs(60)));
         assert_eq!(
             plain[1],
-            "boxoffice-refresh=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
+            "boxoffice-refresh=r; Path=/; HttpOnly; SameSite=Strict; Max-Age=60"
         );
     }
 }

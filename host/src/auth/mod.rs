@@ -1,6 +1,6 @@
 //! Who is asking: tokens and how they become a [`Caller`], how often a sign-in may be tried, and how often anybody may ask.
 //!
-//! Called by routes. Calls nothing of ours but the engine's types.
+//! Called by routes. Calls the engine's use cases around sessions.
 
 pub(crate) mod cookies;
 mod limits;
@@ -8,18 +8,22 @@ mod links;
 mod throttle;
 mod ticket_codes;
 mod tokens;
+mod transport;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
-use boxoffice_engine::{Caller, Error, ErrorCode, Result};
+use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result};
 
 pub(crate) use limits::{RequestLimits, Standing};
 pub use links::MailLinks;
 pub(crate) use links::Unsubscription;
 pub(crate) use throttle::{LoginThrottle, client_address};
 pub use ticket_codes::SealedTicketCodes;
-pub(crate) use tokens::{ACCESS_TOKEN_LIFE, RefreshToken};
+pub(crate) use tokens::{ACCESS_TOKEN_LIFE, AccessToken, RefreshToken};
 pub use tokens::{TokenKey, TokenKeys};
+pub(crate) use transport::Transport;
 
 /// Says who sends a request. A platform with sign-ins of its own puts its own implementation in
 /// [`RouterOptions::authenticate`](crate::RouterOptions::authenticate).
@@ -35,30 +39,57 @@ pub trait Authenticate: Send + Sync + 'static {
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Caller>>;
 }
 
-/// Our own way: `Authorization: Bearer` with an access token that [`TokenKeys`] signed, or such a token in the cookie of a
-/// page of ours.
-#[derive(Debug, Clone)]
-pub(crate) struct BearerAuthentication {
-    keys: TokenKeys,
+/// How callers are recognised: our own way, or the platform's.
+#[derive(Clone)]
+pub(crate) enum Recognition {
+    /// With tokens of ours.
+    Own(BearerAuthentication),
+    /// As the platform says.
+    Platform(Arc<dyn Authenticate>),
 }
 
-impl BearerAuthentication {
-    /// Accepts what these keys signed.
-    pub(crate) fn new(keys: TokenKeys) -> Self {
-        Self { keys }
+impl Recognition {
+    /// Names the sender of a request by its headers.
+    ///
+    /// # Errors
+    /// As those of [`Authenticate::authenticate`].
+    pub(crate) async fn recognise(
+        &self,
+        headers: &HeaderMap,
+        is_over_tls: bool,
+    ) -> Result<Option<Caller>> {
+        match self {
+            Self::Own(own) => own.recognise(headers, is_over_tls).await,
+            Self::Platform(platform) => platform.authenticate(headers).await,
+        }
     }
 }
 
-#[async_trait]
-impl Authenticate for BearerAuthentication {
-    async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Caller>> {
-        match bearer_token(headers)? {
-            Some(token) => self.keys.verify_access(token).map(Some),
-            None => match cookies::access_token(headers, &self.keys)? {
-                Some(token) => self.keys.verify_access(token).map(Some),
-                None => Ok(None),
+/// Our own way: `Authorization: Bearer` with an access token that [`TokenKeys`] signed, or such a token in the cookie of a
+/// page of ours. It counts while its session stands, with the role that its owner has now.
+#[derive(Clone)]
+pub(crate) struct BearerAuthentication {
+    keys: TokenKeys,
+    engine: Engine,
+}
+
+impl BearerAuthentication {
+    /// Accepts what these keys signed for sessions of this engine.
+    pub(crate) fn new(keys: TokenKeys, engine: Engine) -> Self {
+        Self { keys, engine }
+    }
+
+    async fn recognise(&self, headers: &HeaderMap, is_over_tls: bool) -> Result<Option<Caller>> {
+        let token = match bearer_token(headers)? {
+            Some(token) => self.keys.verify_access(token)?,
+            None => match cookies::access_token(headers, is_over_tls, &self.keys)? {
+                Some(token) => token,
+                None => return Ok(None),
             },
-        }
+        };
+        let AccessToken { owner, session } = token;
+        let caller = self.engine.sessions().caller(&owner, session).await?;
+        Ok(Some(caller))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Access tokens (JWT, HS256) and refresh tokens, signed and checked with keys that can be rotated.
 //!
-//! Called by sign-in controllers and by [`BearerAuthentication`](super::BearerAuthentication). Whether a
-//! session still lives, and which of its refresh tokens counts, is for the engine to say.
+//! Called by sign-in controllers and by [`BearerAuthentication`](super::BearerAuthentication). Both kinds of token name a session and whose it is.
+//! Whether the session still stands, what its owner may do, and which of its refresh tokens counts, is for the engine to say.
 
 use std::{
     fmt,
@@ -11,8 +11,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_engine::{
-    Caller, EmailAddress, Error, ErrorCode, Result, Session, SessionId, TenantId, User, UserId,
-    UserRole,
+    Caller, EmailAddress, Error, ErrorCode, Result, SessionId, SessionOwner, TenantId, UserRole,
 };
 use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -22,14 +21,13 @@ use sha2::Sha256;
 
 use super::not_authenticated;
 
-/// How long an access token is good for: as long as a role that was taken away still works.
+/// How long an access token is good for at most, if its session does not end before. Short, so that a copy in some log is
+/// soon worth nothing.
 pub(crate) const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How far two hosts' clocks may be apart, in seconds.
 const CLOCK_SKEW_SECONDS: u64 = 5;
 /// Who our tokens say issued them.
 const ISSUER: &str = "boxoffice";
-/// The role of a token that belongs to no tenant.
-const OPERATOR: &str = "operator";
 /// HS256 is as strong as its key up to the 32 bytes of SHA-256's output (RFC 7518, 3.2 demands them).
 const SECRET_BYTES_MIN: usize = 32;
 /// Longest refresh token that is looked at; ours have fewer than 200 bytes.
@@ -97,33 +95,19 @@ impl TokenKeys {
         Ok(Self(keys.into_iter().map(Key::new).collect()))
     }
 
-    /// Signs an access token for a user.
+    /// Signs an access token of a session.
     ///
     /// # Errors
     /// `internal`.
-    pub(crate) fn sign_user(&self, user: &User) -> Result<String> {
-        self.sign(
-            user.id.to_string(),
-            Some(user.tenant.clone()),
-            user.role.as_str(),
-            now_seconds(),
-        )
+    pub(crate) fn sign_access(&self, owner: &SessionOwner, session: SessionId) -> Result<String> {
+        self.sign(owner, session, now_seconds())
     }
 
-    /// Signs an access token for an operator; by their address the audit knows them.
-    ///
-    /// # Errors
-    /// `internal`.
-    pub(crate) fn sign_operator(&self, email: Option<&EmailAddress>) -> Result<String> {
-        let sub = email.map_or(OPERATOR, EmailAddress::as_str);
-        self.sign(sub.to_owned(), None, OPERATOR, now_seconds())
-    }
-
-    /// Checks an access token and names its bearer.
+    /// Checks an access token and reads whose session it names.
     ///
     /// # Errors
     /// `not-authenticated`.
-    pub(crate) fn verify_access(&self, token: &str) -> Result<Caller> {
+    pub(crate) fn verify_access(&self, token: &str) -> Result<AccessToken> {
         let refused = || not_authenticated("This token is not valid, or no longer; sign in again.");
         let header = jsonwebtoken::decode_header(token).map_err(|_| refused())?;
         let key = header
@@ -139,15 +123,22 @@ impl TokenKeys {
         let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation)
             .map_err(|_| refused())?
             .claims;
-        claims.caller().ok_or_else(refused)
+        claims.into_token().ok_or_else(refused)
     }
 
     /// Writes the refresh token of a session's current generation.
-    pub(crate) fn sign_refresh(&self, session: &Session) -> String {
-        let body = format!(
-            "{}.{}.{}.{}",
-            session.user.tenant, session.user.id, session.id, session.generation
-        );
+    pub(crate) fn sign_refresh(
+        &self,
+        owner: &SessionOwner,
+        session: SessionId,
+        generation: u32,
+    ) -> String {
+        // No tenant has an empty name, and no part has a point in it.
+        let (tenant, whose) = match owner {
+            SessionOwner::User { tenant, user } => (tenant.as_str(), user.to_string()),
+            SessionOwner::Operator(email) => ("", URL_SAFE_NO_PAD.encode(email.as_str())),
+        };
+        let body = format!("{tenant}.{whose}.{session}.{generation}");
         // `new` and `generate` see to it that there is a first key.
         let mac = self.0[0].refresh_mac(&body);
         format!(
@@ -169,18 +160,19 @@ impl TokenKeys {
         })
     }
 
-    /// What a page of ours sends along with its session's cookie, to show that it is one.
-    pub(crate) fn csrf_of(&self, access_token: &str) -> String {
-        let mac = self.0[0].refresh_mac(&format!("csrf {access_token}"));
+    /// What a page of ours sends along with its session's cookies, to show that it is one. The same for as long as the
+    /// session lasts, so that one tab's refresh does not shut out the others.
+    pub(crate) fn csrf_of(&self, session: SessionId) -> String {
+        let mac = self.0[0].refresh_mac(&format!("csrf {session}"));
         URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
     }
 
     /// Whether a page showed that it is one of ours; compared in constant time.
-    pub(crate) fn is_csrf_of(&self, access_token: &str, csrf: &str) -> bool {
+    pub(crate) fn is_csrf_of(&self, session: SessionId, csrf: &str) -> bool {
         let Ok(mac) = URL_SAFE_NO_PAD.decode(csrf) else {
             return false;
         };
-        let body = format!("csrf {access_token}");
+        let body = format!("csrf {session}");
         let mut keys = self.0.iter();
         keys.any(|key| key.refresh_mac(&body).verify_slice(&mac).is_ok())
     }
@@ -196,26 +188,40 @@ impl TokenKeys {
             .iter()
             .find(|key| key.refresh_mac(body).verify_slice(&mac).is_ok())?;
         let mut parts = body.split('.');
+        let owner = match (parts.next()?, parts.next()?) {
+            ("", email) => {
+                let email = URL_SAFE_NO_PAD.decode(email).ok()?;
+                let email = std::str::from_utf8(&email).ok()?;
+                SessionOwner::Operator(EmailAddress::parse("email", email).ok()?)
+            }
+            (tenant, user) => SessionOwner::User {
+                tenant: TenantId::parse(tenant).ok()?,
+                user: user.parse().ok()?,
+            },
+        };
         let token = RefreshToken {
-            tenant: TenantId::parse(parts.next()?).ok()?,
-            user: parts.next()?.parse().ok()?,
+            owner,
             session: parts.next()?.parse().ok()?,
             generation: parts.next()?.parse().ok()?,
         };
         parts.next().is_none().then_some(token)
     }
 
-    fn sign(&self, sub: String, tenant: Option<TenantId>, role: &str, now: u64) -> Result<String> {
+    fn sign(&self, owner: &SessionOwner, session: SessionId, now: u64) -> Result<String> {
         let key = &self.0[0];
         let header = Header {
             kid: Some(key.id.clone()),
             ..Header::new(Algorithm::HS256)
         };
+        let (sub, tenant) = match owner {
+            SessionOwner::User { tenant, user } => (user.to_string(), Some(tenant.clone())),
+            SessionOwner::Operator(email) => (email.to_string(), None),
+        };
         let claims = Claims {
             iss: ISSUER.to_owned(),
             sub,
             tenant,
-            role: role.to_owned(),
+            sid: session,
             iat: now,
             exp: now + ACCESS_TOKEN_LIFE.as_secs(),
         };
@@ -246,13 +252,20 @@ impl Key {
     }
 }
 
-/// What a refresh token says: a session (with its tenant and user) and a generation of it.
+/// What an access token says: a session, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AccessToken {
+    /// Whose session it is.
+    pub(crate) owner: SessionOwner,
+    /// Which session.
+    pub(crate) session: SessionId,
+}
+
+/// What a refresh token says: a session, whose it is, and a generation of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefreshToken {
-    /// The tenant of the session.
-    pub(crate) tenant: TenantId,
     /// Whose session it is.
-    pub(crate) user: UserId,
+    pub(crate) owner: SessionOwner,
     /// Which session.
     pub(crate) session: SessionId,
     /// Which of its generations.
@@ -260,9 +273,23 @@ pub(crate) struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// Its bearer, in the least of roles: the token says who asks, not what they may do.
+    /// The tenant of the session; none of an operator's.
+    pub(crate) fn tenant(&self) -> Option<&TenantId> {
+        match &self.owner {
+            SessionOwner::User { tenant, .. } => Some(tenant),
+            SessionOwner::Operator(_) => None,
+        }
+    }
+
+    /// Its bearer, for use cases around their own session only: the token says who asks, not what they may do.
     pub(crate) fn caller(&self) -> Caller {
-        Caller::user(self.tenant.clone(), self.user, UserRole::Customer)
+        let caller = match &self.owner {
+            SessionOwner::User { tenant, user } => {
+                Caller::user(tenant.clone(), *user, UserRole::Customer)
+            }
+            SessionOwner::Operator(email) => Caller::operator_named(email.clone()),
+        };
+        caller.in_session(self.session)
     }
 }
 
@@ -270,28 +297,27 @@ impl RefreshToken {
 struct Claims {
     iss: String,
     sub: String,
+    /// The tenant of a user. A token without one is an operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tenant: Option<TenantId>,
-    role: String,
+    sid: SessionId,
     iat: u64,
     exp: u64,
 }
 
 impl Claims {
-    fn caller(self) -> Option<Caller> {
-        match self.tenant {
-            None if self.role != OPERATOR => None,
-            // Tokens of before name no person.
-            None => Some(match EmailAddress::parse("sub", &self.sub) {
-                Ok(email) => Caller::operator_named(email),
-                Err(_) => Caller::operator(),
-            }),
-            Some(tenant) => Some(Caller::user(
+    fn into_token(self) -> Option<AccessToken> {
+        let owner = match self.tenant {
+            Some(tenant) => SessionOwner::User {
                 tenant,
-                self.sub.parse().ok()?,
-                self.role.parse().ok()?,
-            )),
-        }
+                user: self.sub.parse().ok()?,
+            },
+            None => SessionOwner::Operator(EmailAddress::parse("sub", &self.sub).ok()?),
+        };
+        Some(AccessToken {
+            owner,
+            session: self.sid,
+        })
     }
 }
 
@@ -333,34 +359,24 @@ fn now_seconds() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use boxoffice_engine::{Label, Role};
-    use jiff::Timestamp;
-
     use super::*;
 
     const USER: &str = "01hzy0000000000000000000ab";
     const SESSION: &str = "01hzy0000000000000000000cd";
 
-    fn user() -> User {
-        User {
-            id: USER.parse().unwrap(),
+    fn user() -> SessionOwner {
+        SessionOwner::User {
             tenant: TenantId::parse("acme-2").unwrap(),
-            email: EmailAddress::parse("email", "ann@example.org").unwrap(),
-            email_verified: true,
-            name: Label::parse("name", "Ann").unwrap(),
-            role: UserRole::Organizer,
-            external_id: None,
-            created_at: Timestamp::UNIX_EPOCH,
+            user: USER.parse().unwrap(),
         }
     }
 
-    fn session(generation: u32) -> Session {
-        Session {
-            id: SESSION.parse().unwrap(),
-            user: user(),
-            generation,
-            expires_at: Timestamp::MAX,
-        }
+    fn operator() -> SessionOwner {
+        SessionOwner::Operator(EmailAddress::parse("email", "op.1@boxoffice.test").unwrap())
+    }
+
+    fn session() -> SessionId {
+        SESSION.parse().unwrap()
     }
 
     fn key(id: &str, byte: u8) -> TokenKey {
@@ -370,30 +386,28 @@ mod tests {
         }
     }
 
+    fn access(keys: &TokenKeys) -> String {
+        keys.sign_access(&user(), session()).unwrap()
+    }
+
+    fn refresh(keys: &TokenKeys) -> String {
+        keys.sign_refresh(&user(), session(), 3)
+    }
+
     #[test]
-    fn access_tokens_come_back_with_tenant_user_and_role() {
+    fn access_tokens_come_back_with_owner_and_session() {
         let keys = TokenKeys::generate();
-        let caller = keys
-            .verify_access(&keys.sign_user(&user()).unwrap())
-            .unwrap();
-        assert_eq!(
-            caller,
-            Caller::user(user().tenant, user().id, UserRole::Organizer)
-        );
-        let email = EmailAddress::parse("email", "op@boxoffice.test").unwrap();
-        let token = keys.sign_operator(Some(&email)).unwrap();
-        let operator = keys.verify_access(&token).unwrap();
-        assert_eq!(operator.role(), Role::Operator);
-        assert_eq!(operator.operator_email(), Some(&email));
-        let nameless = keys.sign_operator(None).unwrap();
-        assert_eq!(keys.verify_access(&nameless).unwrap(), Caller::operator());
-        assert!(operator.tenant().is_err());
+        for owner in [user(), operator()] {
+            let token = keys.sign_access(&owner, session()).unwrap();
+            let read = keys.verify_access(&token).unwrap();
+            assert_eq!((read.owner, read.session), (owner, session()));
+        }
     }
 
     #[test]
     fn access_tokens_that_were_changed_or_are_over_or_of_strangers_are_refused() {
         let keys = TokenKeys::generate();
-        let token = keys.sign_user(&user()).unwrap();
+        let token = access(&keys);
         for index in (0..token.len()).filter(|index| token.as_bytes()[*index] != b'.') {
             let mut bytes = token.clone().into_bytes();
             bytes[index] = if bytes[index] == b'A' { b'Q' } else { b'A' };
@@ -408,7 +422,7 @@ mod tests {
         }
         assert!(TokenKeys::generate().verify_access(&token).is_err());
         let over = now_seconds() - ACCESS_TOKEN_LIFE.as_secs() - CLOCK_SKEW_SECONDS - 1;
-        let over = keys.sign(USER.to_owned(), None, OPERATOR, over).unwrap();
+        let over = keys.sign(&operator(), session(), over).unwrap();
         assert!(keys.verify_access(&over).is_err());
     }
 
@@ -417,9 +431,9 @@ mod tests {
         let keys = TokenKeys::new(vec![key("a", 1)]).unwrap();
         let claims = Claims {
             iss: ISSUER.to_owned(),
-            sub: OPERATOR.to_owned(),
+            sub: "op@boxoffice.test".to_owned(),
             tenant: None,
-            role: OPERATOR.to_owned(),
+            sid: session(),
             iat: now_seconds(),
             exp: now_seconds() + 60,
         };
@@ -450,36 +464,39 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_role_without_a_tenant_names_nobody() {
-        let keys = TokenKeys::generate();
-        let token = keys
-            .sign(USER.to_owned(), None, "owner", now_seconds())
-            .unwrap();
-        assert!(keys.verify_access(&token).is_err());
-        let token = keys
-            .sign(
-                USER.to_owned(),
-                Some(user().tenant),
-                OPERATOR,
-                now_seconds(),
-            )
-            .unwrap();
-        assert!(keys.verify_access(&token).is_err());
+    fn an_address_is_no_user_and_a_user_no_operator() {
+        let claims = |sub: &str, tenant: Option<&str>| Claims {
+            iss: ISSUER.to_owned(),
+            sub: sub.to_owned(),
+            tenant: tenant.map(|name| TenantId::parse(name).unwrap()),
+            sid: session(),
+            iat: 0,
+            exp: 0,
+        };
+        assert!(claims(USER, None).into_token().is_none());
+        assert!(
+            claims("op@boxoffice.test", Some("acme"))
+                .into_token()
+                .is_none()
+        );
+        assert!(claims(USER, Some("acme")).into_token().is_some());
     }
 
     #[test]
     fn refresh_tokens_come_back_and_changed_ones_are_refused() {
         let keys = TokenKeys::new(vec![key("a", 1)]).unwrap();
-        let token = keys.sign_refresh(&session(3));
-        let read = keys.verify_refresh(&token).unwrap();
-        assert_eq!((read.tenant.as_str(), read.generation), ("acme-2", 3));
-        assert_eq!(
-            (read.user.to_string(), read.session.to_string()),
-            (USER.to_owned(), SESSION.to_owned())
-        );
+        for owner in [user(), operator()] {
+            let read = keys
+                .verify_refresh(&keys.sign_refresh(&owner, session(), 3))
+                .unwrap();
+            assert_eq!((&read.owner, read.session), (&owner, session()));
+            assert_eq!(read.generation, 3);
+        }
+        let token = refresh(&keys);
         for changed in [
             token.replace(".3.", ".4."),
             token.replace("acme-2", "acme-3"),
+            token.replace("acme-2", ""),
             token.replace(USER, "01hzy0000000000000000000ac"),
             token[..token.len() - 2].to_owned(),
             format!("{token}."),
@@ -496,13 +513,23 @@ mod tests {
     }
 
     #[test]
+    fn what_pages_send_along_is_of_one_session() {
+        let keys = TokenKeys::new(vec![key("a", 1)]).unwrap();
+        let csrf = keys.csrf_of(session());
+        assert!(keys.is_csrf_of(session(), &csrf));
+        let other = "01hzy0000000000000000000ce".parse().unwrap();
+        assert!(!keys.is_csrf_of(other, &csrf));
+        assert!(!keys.is_csrf_of(session(), ""));
+    }
+
+    #[test]
     fn old_keys_still_verify_and_the_first_one_signs() {
         let old = TokenKeys::new(vec![key("a", 1)]).unwrap();
         let new = TokenKeys::new(vec![key("b", 2), key("a", 1)]).unwrap();
-        assert!(new.verify_access(&old.sign_user(&user()).unwrap()).is_ok());
-        assert!(new.verify_refresh(&old.sign_refresh(&session(0))).is_ok());
-        assert!(old.verify_access(&new.sign_user(&user()).unwrap()).is_err());
-        assert!(old.verify_refresh(&new.sign_refresh(&session(0))).is_err());
+        assert!(new.verify_access(&access(&old)).is_ok());
+        assert!(new.verify_refresh(&refresh(&old)).is_ok());
+        assert!(old.verify_access(&access(&new)).is_err());
+        assert!(old.verify_refresh(&refresh(&new)).is_err());
     }
 
     #[test]

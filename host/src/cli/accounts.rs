@@ -8,14 +8,14 @@ use anyhow::{Context as _, bail};
 use axum::http::Method;
 use boxoffice_engine::{
     AddOperator, Caller, CreateTenant, CreateUser, EmailAddress, Label, Page, PageRequest,
-    TenantId, TenantSettings, UserRole,
+    SetOperatorPassword, TenantId, TenantSettings, UserRole,
 };
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
     StoreArgs, print,
-    remote::{Remote, RemoteArgs, text},
+    remote::{Remote, RemoteArgs, percent_encoded, text},
     store::{self, Opened},
 };
 use crate::{
@@ -94,7 +94,8 @@ pub(super) enum UserCommand {
     },
 }
 
-/// Operators are made at the store only: whoever may write there is trusted anyway, and no token may make more.
+/// Operators are made at the store only: whoever may write there is trusted anyway, and no token may make more, or set
+/// another operator's password.
 #[derive(Debug, Subcommand)]
 pub(super) enum OperatorCommand {
     /// Makes an operator, at the store only; without --password-stdin a password is made up and printed once.
@@ -104,10 +105,30 @@ pub(super) enum OperatorCommand {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Lists operators, at the store only: e-mail, name, separated by a tab.
+    /// Lists operators: e-mail, name, separated by a tab.
     List {
         #[command(flatten)]
-        store: StoreArgs,
+        place: Place,
+    },
+    /// Removes an operator; their sessions end within a second, at every host.
+    Remove {
+        /// Which operator.
+        #[arg(long)]
+        email: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Sets an operator's password and ends their sessions. At the store anybody's: without --password-stdin it is made up
+    /// and printed once. At a running host the token's owner's own: the first line of stdin is the present one then.
+    Password {
+        /// Which operator; at the store only.
+        #[arg(long, required_unless_present = "url", conflicts_with = "url")]
+        email: Option<String>,
+        /// Reads the new password from stdin: its first line, or behind the present one the second.
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        place: Place,
     },
     /// Lets the mails of a restored store out.
     Release {
@@ -143,7 +164,8 @@ impl Account {
     /// The password, and whether it was made up and so must be shown.
     fn password(&self) -> anyhow::Result<(String, bool)> {
         if self.password_stdin {
-            Ok((password_from_stdin()?, false))
+            let [password] = lines_from_stdin()?;
+            Ok((password, false))
         } else {
             Ok((generated_password(), true))
         }
@@ -322,13 +344,37 @@ pub(super) async fn operator(command: OperatorCommand) -> anyhow::Result<()> {
             print(made.email.as_str())?;
             show_new_password(&password, is_new)
         }
-        OperatorCommand::List { store } => {
-            let opened = open(&store, "operator list").await?;
+        OperatorCommand::List { place } => {
+            if let Some(remote) = place.remote.remote()? {
+                let path = "/api/operator/operators";
+                let answer = remote.call(Method::GET, path, None).await?;
+                let operators = answer["items"].as_array();
+                let operators = operators.map(Vec::as_slice).unwrap_or_default();
+                return print_rows(operators, &["email", "name"]);
+            }
+            let opened = open(&place.store, "operator list").await?;
             let operators = opened.engine.operators().list(&Caller::operator()).await?;
             operators
                 .iter()
                 .try_for_each(|operator| print(&format!("{}\t{}", operator.email, operator.name)))
         }
+        OperatorCommand::Remove { email, place } => {
+            let email = EmailAddress::parse("email", &email)?;
+            if let Some(remote) = place.remote.remote()? {
+                let email = percent_encoded(email.as_str());
+                let path = format!("/api/operator/operators/{email}");
+                remote.call(Method::DELETE, &path, None).await?;
+                return Ok(());
+            }
+            let opened = open(&place.store, "operator remove").await?;
+            let operators = opened.engine.operators();
+            Ok(operators.remove(&Caller::operator(), &email).await?)
+        }
+        OperatorCommand::Password {
+            email,
+            password_stdin,
+            place,
+        } => set_operator_password(email, password_stdin, &place).await,
         OperatorCommand::Release { place } => {
             let released_at = match place.remote.remote()? {
                 Some(remote) => {
@@ -347,13 +393,45 @@ pub(super) async fn operator(command: OperatorCommand) -> anyhow::Result<()> {
             print(&released_at)
         }
         OperatorCommand::Login { url, email } => {
-            let body = json!({ "email": email, "password": password_from_stdin()? });
+            let [password] = lines_from_stdin()?;
+            let body = json!({ "email": email, "password": password });
             let answer = Remote::new(&url, None)?
                 .call(Method::POST, "/api/operator/login", Some(body))
                 .await?;
             print(text(&answer, "token"))
         }
     }
+}
+
+async fn set_operator_password(
+    email: Option<String>,
+    is_given: bool,
+    place: &Place,
+) -> anyhow::Result<()> {
+    let Some(remote) = place.remote.remote()? else {
+        let email = EmailAddress::parse("email", &email.unwrap_or_default())?;
+        let password = match is_given {
+            true => lines_from_stdin::<1>()?.concat(),
+            false => generated_password(),
+        };
+        let command = SetOperatorPassword {
+            email,
+            password: password.clone(),
+            present: None,
+        };
+        let opened = open(&place.store, "operator password").await?;
+        let operators = opened.engine.operators();
+        operators.set_password(&Caller::operator(), command).await?;
+        return show_new_password(&password, !is_given);
+    };
+    let (present, password) = match is_given {
+        true => lines_from_stdin().map(|[present, password]| (present, password))?,
+        false => (lines_from_stdin::<1>()?.concat(), generated_password()),
+    };
+    let body = json!({ "presentPassword": present, "password": password });
+    let path = "/api/operator/password";
+    remote.call(Method::PUT, path, Some(body)).await?;
+    show_new_password(&password, !is_given)
 }
 
 /// Opens the store for a short command.
@@ -403,17 +481,20 @@ fn show_new_password(password: &str, is_new: bool) -> anyhow::Result<()> {
     }
 }
 
-fn password_from_stdin() -> anyhow::Result<String> {
+/// The first lines of stdin, each a password.
+fn lines_from_stdin<const N: usize>() -> anyhow::Result<[String; N]> {
     let mut text = String::new();
-    // 200 characters are allowed; what comes after a kilobyte is no password.
+    // 200 characters are allowed; what comes after a kilobyte for each is no password.
     io::stdin()
-        .take(1_024)
+        .take(1_024 * N as u64)
         .read_to_string(&mut text)
         .context("reading the password from stdin")?;
-    match text.lines().next() {
-        Some(password) if !password.is_empty() => Ok(password.to_owned()),
-        _ => bail!(
+    let lines: Vec<String> = text.lines().take(N).map(str::to_owned).collect();
+    match <[String; N]>::try_from(lines) {
+        Ok(lines) if lines.iter().all(|line| !line.is_empty()) => Ok(lines),
+        _ if N == 1 => bail!(
             "stdin holds no password; send one line, for example: printf %s \"$PASSWORD\" | boxoffice …"
         ),
+        _ => bail!("stdin must hold {N} lines: the present password, and the new one"),
     }
 }

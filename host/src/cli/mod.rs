@@ -62,7 +62,7 @@ enum Command {
     /// Adds and lists a tenant's users.
     #[command(subcommand)]
     User(accounts::UserCommand),
-    /// Adds, lists and signs in those who run the installation.
+    /// Adds, lists, removes and signs in those who run the installation.
     #[command(subcommand)]
     Operator(accounts::OperatorCommand),
     /// Recomputes all events' counters from the capacity ledger and the bookings, and names what does not agree.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use axum::http::{Method, header};
+use axum::http::{Method, StatusCode, header};
 use clap::Args;
 use reqwest::{Client, Response, Url, redirect::Policy};
 use serde_json::Value;
@@ -248,6 +248,9 @@ impl Remote {
                 );
             }
             bytes.extend_from_slice(&piece);
+        }
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
         }
         if status.is_success() {
             return serde_json::from_slice(&bytes)

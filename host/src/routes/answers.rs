@@ -12,7 +12,7 @@ use axum::{
         HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse,
         header::{
             CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-            X_CONTENT_TYPE_OPTIONS,
+            STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
         },
     },
     middleware::Next,
@@ -26,7 +26,7 @@ use super::{
     controllers::problem::{PROBLEM_JSON, Problem, ProblemDetails},
     extract::idempotency_key,
 };
-use crate::auth::Standing;
+use crate::auth::{Standing, Transport};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How many requests are left, and what is allowed (draft-ietf-httpapi-ratelimit-headers-11).
@@ -35,8 +35,7 @@ pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("rateli
 /// Tells nginx, and proxies that follow it, to pass an answer on as it comes.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Says that an answer is the one that the same request had before.
-pub(super) const IDEMPOTENCY_REPLAYED: HeaderName =
-    HeaderName::from_static("idempotency-replayed");
+pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Longest request id taken over from a client; UUIDs and trace ids fit.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
@@ -106,7 +105,39 @@ pub(super) async fn idempotency(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if idempotency.is_replayed() && response.status().is_success() {
         let replayed = HeaderValue::from_static("true");
-        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, replayed);
+        response
+            .headers_mut()
+            .insert(IDEMPOTENCY_REPLAYED, replayed);
+    }
+    response
+}
+
+/// What answers that go over TLS tell browsers about it.
+#[derive(Clone)]
+pub(super) struct InsistingOnTls {
+    transport: Transport,
+    policy: HeaderValue,
+}
+
+impl InsistingOnTls {
+    pub(super) fn new(transport: Transport, seconds: u64) -> Self {
+        let policy = HeaderValue::from_str(&format!("max-age={seconds}"));
+        let policy = policy.expect("a number is a header's value");
+        Self { transport, policy }
+    }
+}
+
+/// Tells browsers to insist on TLS, in answers that go over it: in others they must not heed it (RFC 6797, 8.1).
+pub(super) async fn insist_on_tls(
+    State(insisting): State<InsistingOnTls>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_tls = insisting.transport.is_tls(&request);
+    let mut response = next.run(request).await;
+    if is_tls {
+        let headers = response.headers_mut();
+        headers.insert(STRICT_TRANSPORT_SECURITY, insisting.policy);
     }
     response
 }

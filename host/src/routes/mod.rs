@@ -23,7 +23,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRef, Request},
     http::HeaderValue,
     middleware::{from_fn, from_fn_with_state},
-    routing::{any, get, post, put},
+    routing::{any, delete, get, post, put},
 };
 use boxoffice_engine::{Engine, Error, ErrorCode};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,8 @@ use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 use crate::{
     auth::{
-        Authenticate, BearerAuthentication, LoginThrottle, MailLinks, RequestLimits, TokenKeys,
+        Authenticate, BearerAuthentication, LoginThrottle, MailLinks, Recognition, RequestLimits,
+        TokenKeys, Transport,
     },
     metrics::{self, Metrics},
 };
@@ -55,8 +56,8 @@ pub use pages::{error_codes, error_page};
 
 /// How the HTTP side behaves. The defaults suit one process that serves browsers and programs directly.
 pub struct RouterOptions {
-    /// Recognises callers in place of our own tokens. The routes that make ours (`/api/auth/*` but `me`, and the
-    /// operator's sign-in) are then left out.
+    /// Recognises callers in place of our own tokens. The routes that make ours (`/api/auth/*` but `me`, and those of
+    /// operators' accounts) are then left out.
     pub authenticate: Option<Arc<dyn Authenticate>>,
     /// Sign our tokens. Generated ones end with the process, and every session with them.
     pub keys: TokenKeys,
@@ -74,8 +75,13 @@ pub struct RouterOptions {
     pub tenant_requests_per_minute: Option<NonZeroU32>,
     /// Origins whose pages may ask from a browser, each as browsers send it: `https://shop.example`. Never with cookies.
     pub cors_origins: Vec<HeaderValue>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Whether everything comes over TLS, ended in front of this router, whatever a request says. Cookies are bound to it
+    /// then; without it a trusted proxy's `X-Forwarded-Proto` decides.
+    pub behind_tls: bool,
+    /// How long browsers shall insist on TLS once they came over it (HSTS, RFC 6797), in seconds; 0 says nothing.
+    pub hsts_seconds: u64,
     /// Where `tenant.BASE` is a tenant's own address.
     pub base_domain: Option<String>,
     /// Shows the mails in this folder under `/dev/mails`, to anybody. Only for development.
@@ -105,6 +111,8 @@ impl Default for RouterOptions {
             tenant_requests_per_minute: NonZeroU32::new(300_000),
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            behind_tls: false,
+            hsts_seconds: 0,
             base_domain: None,
             mails_folder: None,
             metrics: Metrics::new(),
@@ -126,6 +134,7 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
     let metrics = shared.metrics.clone();
     let policies = shared.door.limits.as_ref().map(|limits| limits.policies());
     let cors = cors::layer(&options.cors_origins);
+    let transport = shared.door.transport.clone();
     let parts = Parts {
         own_tokens,
         mails: options.mails_folder.is_some(),
@@ -168,6 +177,10 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
         );
     if let Some(cors) = cors {
         app = app.layer(cors);
+    }
+    if options.hsts_seconds > 0 {
+        let insisting = answers::InsistingOnTls::new(transport, options.hsts_seconds);
+        app = app.layer(from_fn_with_state(insisting, answers::insist_on_tls));
     }
     app.layer(from_fn(answers::complete))
         .layer(compression::layer())
@@ -376,7 +389,24 @@ fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
         .route("/api/auth/login", post(auth::login))
         .route("/api/auth/refresh", post(auth::refresh))
         .route("/api/auth/logout", post(auth::logout))
+        .route("/api/auth/me/sessions", delete(auth::end_sessions))
         .route("/api/operator/login", post(operators::login))
+        .route("/api/operator/refresh", post(operators::refresh))
+        .route("/api/operator/logout", post(operators::logout))
+        .route("/api/operator/password", put(operators::set_password))
+        .route("/api/operator/operators", get(operators::list_operators))
+        .route(
+            "/api/operator/operators/{operator}",
+            delete(operators::remove_operator),
+        )
+        .route(
+            "/api/operator/operators/{operator}/sessions",
+            get(operators::list_sessions).delete(operators::end_sessions),
+        )
+        .route(
+            "/api/operator/operators/{operator}/sessions/{id}",
+            delete(operators::end_session),
+        )
         .route_layer(from_fn(compression::keep_plain));
 
     let checks = Router::new() // For those who must always be answered: never counted.
@@ -449,8 +479,13 @@ struct Shared {
 
 impl Shared {
     fn new(engine: Engine, options: &RouterOptions) -> Self {
-        let own =
-            || Arc::new(BearerAuthentication::new(options.keys.clone())) as Arc<dyn Authenticate>;
+        let recognition = match &options.authenticate {
+            Some(platform) => Recognition::Platform(platform.clone()),
+            None => {
+                let keys = options.keys.clone();
+                Recognition::Own(BearerAuthentication::new(keys, engine.clone()))
+            }
+        };
         let limits = RequestLimits::new(
             options.client_requests_per_minute,
             options.tenant_requests_per_minute,
@@ -458,7 +493,11 @@ impl Shared {
         let door = Door {
             engine: engine.clone(),
             limits: limits.map(Arc::new),
-            authenticate: options.authenticate.clone().unwrap_or_else(own),
+            recognition,
+            transport: Transport {
+                always_tls: options.behind_tls,
+                trusted_proxies: options.trusted_proxies.clone(),
+            },
             base_domain: options.base_domain.clone(),
             trusted_proxies: options.trusted_proxies.clone(),
         };

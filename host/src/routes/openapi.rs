@@ -31,12 +31,20 @@ use super::controllers::{
 
 const ERROR_CODES: &str = "x-error-codes";
 /// Paths that are left out where a platform has sign-ins of its own.
-const SIGN_IN_PATHS: [&str; 5] = [
+const SIGN_IN_PATHS: [&str; 13] = [
     "/api/auth/register",
     "/api/auth/login",
     "/api/auth/refresh",
     "/api/auth/logout",
+    "/api/auth/me/sessions",
     "/api/operator/login",
+    "/api/operator/refresh",
+    "/api/operator/logout",
+    "/api/operator/password",
+    "/api/operator/operators",
+    "/api/operator/operators/{operator}",
+    "/api/operator/operators/{operator}/sessions",
+    "/api/operator/operators/{operator}/sessions/{id}",
 ];
 
 /// Operations that mind an Idempotency-Key: all that make or change something of the domain and could do it twice. Every
@@ -71,7 +79,7 @@ const KEYED: [(&str, &str); 18] = [
             name. Errors are application/problem+json with a stable `code`."
     ),
     paths(
-        auth::register, auth::login, auth::refresh, auth::logout, auth::me, auth::ask_to_verify,
+        auth::register, auth::login, auth::refresh, auth::logout, auth::end_sessions, auth::me, auth::ask_to_verify,
         subscriptions::show, subscriptions::replace,
         events::create, events::list, events::show, events::replace, events::merge, events::cancel, events::delete,
         ticket_types::show, ticket_types::create, ticket_types::merge, ticket_types::delete,
@@ -88,7 +96,9 @@ const KEYED: [(&str, &str); 18] = [
         dispatch::search, dispatch::audit, dispatch::schedules, dispatch::promote, dispatch::move_to,
         dispatch::pause_lane, dispatch::resume_lane,
         tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,
-        operators::login, operators::create_tenant, operators::show_tenant, operators::show_user, operators::list_tenants, operators::create_user,
+        operators::login, operators::refresh, operators::logout, operators::set_password, operators::list_operators,
+        operators::remove_operator, operators::list_sessions, operators::end_session, operators::end_sessions,
+        operators::create_tenant, operators::show_tenant, operators::show_user, operators::list_tenants, operators::create_user,
         operators::list_users, operators::set_sender, operators::verify,
         backups::backup, backups::restoration, backups::release,
         health::live, health::ready,
@@ -249,8 +259,9 @@ impl Modify for IdempotencyKeys {
             add_code(operation, ErrorCode::IdempotencyKeyReused);
             for (status, response) in &mut operation.responses.responses {
                 if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
-                    let header = HeaderBuilder::new()
-                        .description(Some("`true`, if the answer is the one to the request before"));
+                    let header = HeaderBuilder::new().description(Some(
+                        "`true`, if the answer is the one to the request before",
+                    ));
                     response
                         .headers
                         .insert("Idempotency-Replayed".to_owned(), header.build());
@@ -307,11 +318,16 @@ impl Modify for Examples {
                 continue;
             };
             let shown = |what: &str| example.get(what).cloned();
-            let path = shown("path").and_then(|path| path.as_str().map(str::to_owned));
-            let path = path.unwrap_or_else(|| "new".to_owned());
+            let thing = shown("path").and_then(|path| path.as_str().map(str::to_owned));
+            let thing = thing.unwrap_or_else(|| "new".to_owned());
+            let things: Vec<&str> = match path.contains("{operator}") && path.contains("{id}") {
+                // The example's thing is what the path ends with.
+                true => vec!["me", &thing],
+                false => thing.split('/').collect(),
+            };
             let parameters = operation.parameters.iter_mut().flatten();
             let in_path = parameters.filter(|one| one.parameter_in == ParameterIn::Path);
-            for (parameter, thing) in in_path.zip(path.split('/')) {
+            for (parameter, thing) in in_path.zip(things) {
                 *parameter = ParameterBuilder::from(parameter.clone())
                     .example(Some(thing.into()))
                     .build();
@@ -524,10 +540,12 @@ mod tests {
                 assert!(method != "post" || minds || ignores, "{method} {path}");
                 if minds {
                     keyed.push((method.to_uppercase(), path.clone()));
-                    assert!(operation["responses"]["422"]["description"]
-                        .as_str()
-                        .unwrap()
-                        .contains("`idempotency-key-reused`"));
+                    assert!(
+                        operation["responses"]["422"]["description"]
+                            .as_str()
+                            .unwrap()
+                            .contains("`idempotency-key-reused`")
+                    );
                 }
             }
         }

@@ -253,10 +253,13 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     // One commit for the blocks of all tenants that a worker has in hand.
     ("engine/src/modules/notifications/ledger.rs", 1),
     ("engine/src/modules/notifications/relay.rs", 3),
+    ("engine/src/modules/operators.rs", 6),
     ("engine/src/modules/queue.rs", 4),
     ("engine/src/modules/repositories/migrations.rs", 2),
+    // Operators' sessions lie outside tenants, and one log says of all tenants whose have ended.
+    ("engine/src/modules/sessions/mod.rs", 1),
+    ("engine/src/modules/sessions/principals.rs", 1),
     ("engine/src/modules/tenants.rs", 1),
-    ("engine/src/modules/users.rs", 3),
     ("engine/src/modules/verification.rs", 1),
 ];
 

@@ -9,6 +9,7 @@ mod looking;
 
 use std::time::Duration;
 
+use boxoffice_engine::{Caller, EmailAddress};
 use boxoffice_tests::{
     Account, Answer, Patience, SmtpServer, organizer_and_tenant, wait_for, wait_until,
 };
@@ -294,10 +295,34 @@ async fn a_pages_cookies_count_from_our_own_page_only() {
     assert_eq!(again["csrfToken"], csrf.as_str());
     let nobody = desk.hosted.client().get("/admin/session").await.expect(200);
     assert_eq!(nobody, json!({"mayRefresh": false}));
-    let refreshed = ask(Method::POST, "/admin/session/refresh", &[]).await;
-    refreshed.expect(200);
+    // The cookies alone get no further tokens, and neither does another site.
+    let refresh = "/admin/session/refresh";
+    let own = [("X-CSRF-Token", csrf.as_str())];
+    for without in [&[][..], &[("X-CSRF-Token", "other")]] {
+        ask(Method::POST, refresh, without)
+            .await
+            .problem(401, "not-authenticated");
+        ask(Method::DELETE, "/admin/session", without)
+            .await
+            .problem(401, "not-authenticated");
+    }
+    ask(Method::POST, refresh, &foreign)
+        .await
+        .problem(403, "forbidden");
+    let refreshed = ask(Method::POST, refresh, &own).await;
+    let went_on = refreshed.expect(200);
     assert_ne!(Cookies::of(&refreshed).sent, cookies.sent);
-    let ended = ask(Method::DELETE, "/admin/session", &[]).await;
+    assert_eq!(went_on["csrfToken"], csrf.as_str(), "other tabs go on");
+    // A page that is opened when the access token is over learns what to send along.
+    let refresh_cookie = cookies.sent.split("; ").nth(1).expect("two cookies");
+    let only_refresh = desk
+        .hosted
+        .client()
+        .request(Method::GET, "/admin/session")
+        .header("Cookie", refresh_cookie);
+    let found = Answer::of(only_refresh).await.expect(200);
+    assert_eq!(found, json!({"mayRefresh": true, "csrfToken": csrf}));
+    let ended = ask(Method::DELETE, "/admin/session", &own).await;
     ended.expect(204);
     assert!(
         set_cookies(&ended)
@@ -305,9 +330,39 @@ async fn a_pages_cookies_count_from_our_own_page_only() {
             .all(|cookie| cookie.contains("Max-Age=0"))
     );
     // A session that was ended gets no further tokens.
-    ask(Method::POST, "/admin/session/refresh", &[])
+    ask(Method::POST, refresh, &own)
         .await
         .problem(401, "session-ended");
+    ask(Method::GET, sight, &own)
+        .await
+        .problem(401, "not-authenticated");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operators_token_does_not_renew_itself() {
+    let server = SmtpServer::start().await;
+    let desk = Desk::open(&server).await;
+    let client = desk.hosted.client();
+    let login = json!({"email": Desk::OPERATOR, "password": Account::PASSWORD, "operator": true});
+    let opened = client.request(Method::POST, "/admin/session").json(&login);
+    let opened = Answer::of(opened).await;
+    let csrf = text(&opened.expect(200)["csrfToken"]).to_owned();
+    let cookies = Cookies::of(&opened).sent;
+    let mut pairs = cookies.split("; ");
+    let (access, refresh) = (pairs.next().expect("one"), pairs.next().expect("two"));
+    let ask = |cookies: &str| {
+        let request = client.request(Method::POST, "/admin/session/refresh");
+        let request = request.header("Cookie", cookies);
+        Answer::of(request.header("X-CSRF-Token", &csrf))
+    };
+    ask(access).await.problem(401, "not-authenticated");
+    let session = ask(refresh).await.expect(200);
+    assert_eq!(session["role"], "operator");
+    let operator = EmailAddress::parse("email", Desk::OPERATOR).expect("an address");
+    let operators = desk.engine.operators();
+    let removed = operators.remove(&Caller::operator(), &operator).await;
+    removed.expect("an operator");
+    ask(refresh).await.problem(401, "session-ended");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,10 @@ pub(super) struct World {
     pub(super) north: Side,
     pub(super) south: Side,
     pub(super) operator: Client,
+    /// A session of another operator.
+    pub(super) operator_session: String,
+    /// The refresh token of another session of theirs.
+    pub(super) operator_refresh_token: String,
     _hosted: Hosted,
     _platform: TestPlatform,
 }
@@ -47,37 +51,47 @@ pub(super) struct Side {
 }
 
 impl World {
+    pub(super) const OTHER_OPERATOR: &str = "two@boxoffice.test";
+
     pub(super) async fn make() -> Self {
         let runtime = plugin_host(plugin_settings());
         let platform =
             TestPlatform::with(|builder| builder.plugins(runtime).ticket_codes(ticket_codes()))
                 .await;
         platform.may_owe();
-        let operator = AddOperator {
-            email: EmailAddress::parse("email", "op@boxoffice.test").expect("an address"),
-            name: Label::parse("name", "Op").expect("one line"),
-            password: Account::PASSWORD.to_owned(),
-        };
-        platform
-            .engine
-            .operators()
-            .add(&Caller::operator(), operator)
-            .await
-            .expect("an operator");
+        for email in ["op@boxoffice.test", Self::OTHER_OPERATOR] {
+            let operator = AddOperator {
+                email: EmailAddress::parse("email", email).expect("an address"),
+                name: Label::parse("name", "Op").expect("one line"),
+                password: Account::PASSWORD.to_owned(),
+            };
+            let operators = platform.engine.operators();
+            let added = operators.add(&Caller::operator(), operator).await;
+            added.expect("an operator");
+        }
         let hosted = Hosted::start(platform.engine.clone()).await;
         let north = Side::make(&platform, &hosted, "north").await;
         let south = Side::make(&platform, &hosted, "south").await;
-        let login = json!({"email": "op@boxoffice.test", "password": Account::PASSWORD});
-        let operator = hosted
-            .client()
-            .post("/api/operator/login", login)
-            .await
-            .expect(200);
-        let operator = hosted.client().token(text(&operator["token"]));
+        let login = async |email: &str| {
+            let body = json!({"email": email, "password": Account::PASSWORD});
+            let answer = hosted.client().post("/api/operator/login", body).await;
+            answer.expect(200)
+        };
+        let first = login("op@boxoffice.test").await;
+        login(Self::OTHER_OPERATOR).await;
+        let second = login(Self::OTHER_OPERATOR).await;
+        let operator = hosted.client().token(text(&first["token"]));
+        let path = format!("/api/operator/operators/{}/sessions", Self::OTHER_OPERATOR);
+        let sessions = operator.get(&path).await.expect(200);
+        // The newest comes first.
+        let operator_session = text(&sessions["items"][1]["id"]).to_owned();
+        let operator_refresh_token = text(&second["refreshToken"]).to_owned();
         Self {
             north,
             south,
             operator,
+            operator_session,
+            operator_refresh_token,
             _hosted: hosted,
             _platform: platform,
         }

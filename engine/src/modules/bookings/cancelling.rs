@@ -7,11 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{
-    ATTEMPTS_MAX, CancelDecision, Rules,
-    counters::taken_back,
-    placing::mails_about,
-};
+use super::{ATTEMPTS_MAX, CancelDecision, Rules, counters::taken_back, placing::mails_about};
 use crate::{
     Error, ErrorCode, ErrorKind, Result,
     modules::repositories::{

@@ -176,7 +176,10 @@ impl Rules {
             }];
             let mut change = change_of(inventory, &holds, (change, attempt), cause, now);
             let answer = || RecordedAnswer::Hold(Box::new(after.clone()));
-            change.recorded = request.map(|one| one.recorded(answer())).into_iter().collect();
+            change.recorded = request
+                .map(|one| one.recorded(answer()))
+                .into_iter()
+                .collect();
             let offers = match after.status {
                 HoldStatus::Held => Offers::default(),
                 _ => {

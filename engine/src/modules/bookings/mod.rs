@@ -31,7 +31,8 @@ use crate::{
     Error, Result,
     types::{
         BookLine, Booking, BookingId, DecisionRecord, EventId, Hold, HoldId, HoldStatus,
-        JoinWaitlist, KeyedRequest, Page, PageRequest, RequestKey, TenantId, TraceParent, UserId, WaitlistEntry, WaitlistPass, WaitlistPlace,
+        JoinWaitlist, KeyedRequest, Page, PageRequest, RequestKey, TenantId, TraceParent, UserId,
+        WaitlistEntry, WaitlistPass, WaitlistPlace,
     },
 };
 

@@ -235,7 +235,10 @@ impl Rules {
                 attempt,
                 cause,
                 at: now,
-                recorded: request.map(|one| one.recorded(answer())).into_iter().collect(),
+                recorded: request
+                    .map(|one| one.recorded(answer()))
+                    .into_iter()
+                    .collect(),
             };
             let written = match joins {
                 true => repository.join(tenant, &change, &entry).await,

@@ -124,7 +124,13 @@ impl EventsModule {
         let key = (tenant.clone(), event);
         let turn = self.lanes.turn(&key).await;
         let outcome = self
-            .change_in_turn(tenant, event, expected_version, (recipients, lead, request), apply)
+            .change_in_turn(
+                tenant,
+                event,
+                expected_version,
+                (recipients, lead, request),
+                apply,
+            )
             .await;
         self.lanes.done(&key, turn);
         outcome

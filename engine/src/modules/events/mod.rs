@@ -27,8 +27,8 @@ use crate::{
     Error, ErrorCode, Result,
     types::{
         CapacityCause, CreateEvent, Event, EventChange, EventDetails, EventId, EventStatus,
-        Inventory, KeyedRequest, NotificationId, NotificationKind, RecordedAnswer, StoredEvent, Tenant, TenantId, UpdateEvent,
-        UserId,
+        Inventory, KeyedRequest, NotificationId, NotificationKind, RecordedAnswer, StoredEvent,
+        Tenant, TenantId, UpdateEvent, UserId,
     },
 };
 
@@ -131,7 +131,10 @@ impl EventsModule {
         );
         event.reminder = planned.reminder;
         let made = || RecordedAnswer::Event(Box::new((event.clone(), inventory.clone())), None);
-        change.recorded = request.map(|one| one.recorded(made())).into_iter().collect();
+        change.recorded = request
+            .map(|one| one.recorded(made()))
+            .into_iter()
+            .collect();
         self.repository
             .insert(&tenant.id, &event, &change, &planned.step)
             .await?;
@@ -248,20 +251,26 @@ impl EventsModule {
         request: Option<&KeyedRequest>,
     ) -> Result<EventChange> {
         let asked = (None, request);
-        self.change(tenant, event, expected_version, asked, |event, inventory| {
-            if inventory.status == EventStatus::Cancelled {
-                return Ok(None);
-            }
-            Ok(Some(Changed {
-                after: event.clone(),
-                inventory: Inventory {
-                    status: EventStatus::Cancelled,
-                    ..inventory.clone()
-                },
-                cause: CapacityCause::EventCancelled,
-                tell: Some(NotificationKind::EventCancelled),
-            }))
-        })
+        self.change(
+            tenant,
+            event,
+            expected_version,
+            asked,
+            |event, inventory| {
+                if inventory.status == EventStatus::Cancelled {
+                    return Ok(None);
+                }
+                Ok(Some(Changed {
+                    after: event.clone(),
+                    inventory: Inventory {
+                        status: EventStatus::Cancelled,
+                        ..inventory.clone()
+                    },
+                    cause: CapacityCause::EventCancelled,
+                    tell: Some(NotificationKind::EventCancelled),
+                }))
+            },
+        )
         .await
     }
 

@@ -21,12 +21,14 @@ use crate::{
     types::{Block, Owed, OwedPart, Restoration, StoredNotification, TenantId},
 };
 
-/// What no backup holds. Refresh tokens end with a restore; tasks only hurry what the outbox owes; leases and signs of life
+/// What no backup holds. Sessions end with a restore, so nothing need be revoked; tasks only hurry what the outbox owes; leases and signs of life
 /// belong to processes; troubles follow from deliveries; the schema is the backup's first line.
-const LEFT_OUT: [&str; 7] = [
+const LEFT_OUT: [&str; 9] = [
     "lease",
     "queue_task",
     "restoration",
+    "revocation",
+    "revocation_head",
     "schema",
     "session",
     "trouble",

@@ -18,17 +18,17 @@ mod leases;
 mod migrations;
 mod models;
 mod notifications;
+mod operators;
 mod plugins;
 mod queue;
+mod sessions;
 mod subscriptions;
 mod tenants;
 mod users;
 mod verification;
 mod waitlist;
 
-pub(in crate::modules) use announcements::{
-    AnnouncementsRepository, NewAnnouncement, QUOTA_USED,
-};
+pub(in crate::modules) use announcements::{AnnouncementsRepository, NewAnnouncement, QUOTA_USED};
 pub(in crate::modules) use backups::{BackupsRepository, StoreSnapshot};
 pub(in crate::modules) use bookings::{
     BookingsRepository, CancelStep, GroupPlan, GroupQuestion, GroupSnapshot,
@@ -45,10 +45,12 @@ pub(in crate::modules) use inventory::{INVENTORY_MOVED, InventoryChange, NOTIFIC
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::{migrate, newest_schema};
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
+pub(in crate::modules) use operators::{OperatorRecord, OperatorsRepository};
 pub(in crate::modules) use plugins::{
     POLICIES_MOVED, PluginsRepository, QuarantineNotice, VERSION_GONE, VERSIONS_FULL,
 };
 pub(in crate::modules) use queue::QueueRepository;
+pub(in crate::modules) use sessions::{Revoked, SessionScope, SessionsRepository};
 pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;
 pub(in crate::modules) use users::UsersRepository;

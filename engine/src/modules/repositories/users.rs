@@ -1,21 +1,15 @@
-//! Storage steps of users, operators and sessions. Called by the users module; calls models.
+//! Storage steps of users. Called by the users module; calls models.
 
 use ulid::Ulid;
 
 use super::{
-    db::{Db, Script, StepError, SystemScope},
-    models::{
-        IdRow, LoginRow, OperatorRow, OwnerRow, SessionRow, UnverifiedRow, UserRow, at_millisecond,
-        millisecond,
-    },
+    db::{Db, Script, StepError},
+    models::{IdRow, LoginRow, OwnerRow, UnverifiedRow, UserRow},
     notifications::{NewMails, add_mails},
 };
 use crate::{
     Error, Result,
-    types::{
-        Asked, EmailAddress, Operator, Page, PageRequest, SessionId, SessionRecord, TenantId, User,
-        UserId, UserRole,
-    },
+    types::{Asked, EmailAddress, Page, PageRequest, TenantId, User, UserId, UserRole},
 };
 
 /// The word a transaction stops with when somebody was asked meanwhile, or has confirmed.
@@ -240,122 +234,9 @@ impl UsersRepository {
             .collect::<Result<Vec<_>>>()?;
         Ok(page.cut(items, |user| user.id.to_string()))
     }
-
-    /// Writes a new operator: 1 row. Answers false if the address is taken.
-    pub(in crate::modules) async fn insert_operator(
-        &self,
-        scope: SystemScope,
-        operator: &Operator,
-        hash: String,
-    ) -> Result<bool> {
-        let mut script = Script::transaction_across_tenants(scope);
-        let row = script.bind(OperatorRow::of(operator, hash));
-        script.push(format!("INSERT INTO operator {row} RETURN NONE"));
-        written_or_taken(self.db.run_retrying(&script).await)
-    }
-
-    pub(in crate::modules) async fn find_operator(
-        &self,
-        scope: SystemScope,
-        email: &EmailAddress,
-    ) -> Result<Option<(Operator, String)>> {
-        let mut script = Script::across_tenants(scope);
-        let id = script.bind(OperatorRow::key(email));
-        let index = script.push(format!("SELECT * FROM ONLY {id}"));
-        let row: Option<OperatorRow> = self.db.run_retrying(&script).await?.row(index)?;
-        row.map(|row| {
-            let hash = row.password_hash.clone();
-            Ok((row.into_type()?, hash))
-        })
-        .transpose()
-    }
-
-    /// The first 100 operators, by address.
-    pub(in crate::modules) async fn list_operators(
-        &self,
-        scope: SystemScope,
-    ) -> Result<Vec<Operator>> {
-        let mut script = Script::across_tenants(scope);
-        let index = script.push("SELECT * FROM operator LIMIT 100");
-        let rows: Vec<OperatorRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.into_iter().map(OperatorRow::into_type).collect()
-    }
-
-    /// Writes a new session: 1 row.
-    pub(in crate::modules) async fn insert_session(
-        &self,
-        tenant: &TenantId,
-        id: SessionId,
-        session: &SessionRecord,
-    ) -> Result<()> {
-        let mut script = Script::transaction(tenant);
-        let row = script.bind(session_row(tenant, id, session));
-        script.push(format!("INSERT INTO session {row} RETURN NONE"));
-        self.db.run_retrying(&script).await?;
-        Ok(())
-    }
-
-    pub(in crate::modules) async fn find_session(
-        &self,
-        tenant: &TenantId,
-        id: SessionId,
-    ) -> Result<Option<SessionRecord>> {
-        let mut script = Script::of(tenant);
-        let key = script.bind(SessionRow::key(tenant, id));
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
-        let row: Option<SessionRow> = self.db.run_retrying(&script).await?.row(index)?;
-        row.map(|row| {
-            Ok(SessionRecord {
-                user: UserId::from_ulid(Ulid::from_string(&row.user).map_err(Error::internal)?),
-                generation: row.generation,
-                rotated_at: at_millisecond(row.rotated_at)?,
-                repeated: row.repeated,
-                ended: row.ended,
-                expires_at: at_millisecond(row.expires_at)?,
-            })
-        })
-        .transpose()
-    }
-
-    /// Replaces a session if it is still as it was seen: 1 row. Answers whether it was.
-    pub(in crate::modules) async fn replace_session(
-        &self,
-        tenant: &TenantId,
-        id: SessionId,
-        seen: &SessionRecord,
-        new: &SessionRecord,
-    ) -> Result<bool> {
-        let mut script = Script::transaction(tenant);
-        let key = script.bind(SessionRow::key(tenant, id));
-        let row = script.bind(session_row(tenant, id, new));
-        let generation = script.bind(seen.generation);
-        let repeated = script.bind(seen.repeated);
-        let ended = script.bind(seen.ended);
-        let index = script.push(format!(
-            "UPDATE {key} CONTENT {row} WHERE generation = {generation} AND repeated = {repeated} AND ended = {ended} \
-             RETURN VALUE generation"
-        ));
-        let written: Vec<u32> = match self.db.run_retrying(&script).await {
-            Ok(mut answers) => answers.rows(index)?,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(!written.is_empty())
-    }
 }
 
-fn session_row(tenant: &TenantId, id: SessionId, session: &SessionRecord) -> SessionRow {
-    SessionRow {
-        id: SessionRow::key(tenant, id),
-        user: session.user.ulid().to_string(),
-        generation: session.generation,
-        rotated_at: millisecond(session.rotated_at),
-        repeated: session.repeated,
-        ended: session.ended,
-        expires_at: millisecond(session.expires_at),
-    }
-}
-
-fn written_or_taken<T>(outcome: Result<T, StepError>) -> Result<bool> {
+pub(super) fn written_or_taken<T>(outcome: Result<T, StepError>) -> Result<bool> {
     match outcome {
         Ok(_) => Ok(true),
         Err(StepError::Exists(_)) => Ok(false),

@@ -4,8 +4,8 @@ use std::{hash::Hash, net::IpAddr, sync::Arc};
 
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{
-    Caller, EmailAddress, Engine, ErrorCode, Label, Login, Register, Result, Session, User,
-    UserRole,
+    Caller, EmailAddress, Engine, ErrorCode, Label, Login, Register, Result, Session, SessionId,
+    SessionOwner, User, UserRole,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,10 +34,27 @@ impl SignIn {
             .map_or(Ok(()), |throttle| throttle.check(account, address))
     }
 
+    /// Signs the access and the refresh token of a session's generation.
+    pub(super) fn sign(
+        &self,
+        owner: &SessionOwner,
+        session: SessionId,
+        generation: u32,
+    ) -> Result<(String, String)> {
+        let access = self.keys.sign_access(owner, session)?;
+        let refresh = self.keys.sign_refresh(owner, session, generation);
+        Ok((access, refresh))
+    }
+
     fn tokens(&self, session: Session) -> Result<TokensResponse> {
+        let owner = SessionOwner::User {
+            tenant: session.user.tenant.clone(),
+            user: session.user.id,
+        };
+        let (token, refresh_token) = self.sign(&owner, session.id, session.generation)?;
         Ok(TokensResponse {
-            token: self.keys.sign_user(&session.user)?,
-            refresh_token: self.keys.sign_refresh(&session),
+            token,
+            refresh_token,
             expires_in_seconds: ACCESS_TOKEN_LIFE.as_secs(),
             user: session.user.into(),
         })
@@ -85,7 +102,7 @@ impl LoginRequest {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct RefreshRequest {
     /// The refresh token that was given last.
-    refresh_token: String,
+    pub(super) refresh_token: String,
 }
 
 /// A signed-in session.
@@ -186,8 +203,9 @@ pub(in crate::routes) async fn login(
 
 /// Gets the next pair of tokens
 ///
-/// Each refresh token works once; the one before is accepted again for 30 seconds, in case the answer was lost.
-/// Using an older one ends the session, as somebody else may hold it.
+/// Each refresh token works once; for 30 seconds it is accepted again, any number of times, and gets the tokens that are
+/// current by then: several tabs may refresh at once, and answers get lost. Using an older one ends the session, as somebody
+/// else may hold it.
 #[utoipa::path(post, path = "/api/auth/refresh", tag = "auth", request_body = RefreshRequest, security(()),
     responses((status = 200, body = TokensResponse)),
     extensions(("x-error-codes" = json!(["session-ended", "not-authenticated"]))))]
@@ -208,7 +226,8 @@ pub(in crate::routes) async fn refresh(
 
 /// Ends a session
 ///
-/// A token that is no longer good is no error: what was wanted is so (RFC 7009, 2.2). Access tokens run out by themselves.
+/// A token that is no longer good is no error: what was wanted is so (RFC 7009, 2.2). The session's access tokens are
+/// refused within a second, at every host.
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", request_body = RefreshRequest, security(()),
     responses((status = 204)))]
 pub(in crate::routes) async fn logout(
@@ -228,6 +247,21 @@ pub(in crate::routes) async fn logout(
         Err(error) if error.code() == ErrorCode::SessionEnded => {}
         Err(error) => return Err(error.into()),
     }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all sessions of the caller
+///
+/// The one that asks is among them. Their tokens are refused within a second, at every host.
+#[utoipa::path(delete, path = "/api/auth/me/sessions", tag = "auth", operation_id = "end_sessions",
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden"]))))]
+pub(in crate::routes) async fn end_sessions(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+) -> Answer<StatusCode> {
+    caller.acting_user()?;
+    engine.sessions().end_all(&caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -261,8 +295,11 @@ fn signed_in(user: &User) -> Caller {
 }
 
 fn require_same_tenant(named: &NamedTenant, token: &RefreshToken) -> Result<()> {
-    match &named.0 {
-        Some(named) if *named != token.tenant => {
+    match (token.tenant(), &named.0) {
+        (None, _) => Err(not_authenticated(
+            "This is an operator's token; send it to /api/operator.",
+        )),
+        (Some(own), Some(named)) if own != named => {
             Err(not_authenticated("This token belongs to another tenant."))
         }
         _ => Ok(()),

@@ -11,9 +11,7 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::{Answer, PageResponse, created, numbers::whole};
-use crate::routes::extract::{
-    AsCaller, AtPage, Id, Json, OptionalJson, PageParams, Prefix,
-};
+use crate::routes::extract::{AsCaller, AtPage, Id, Json, OptionalJson, PageParams, Prefix};
 
 /// Where the engine finds the fault in a booking of the short form.
 pub(super) const FIRST_QUANTITY: &str = "lines[0].quantity";

@@ -1,6 +1,6 @@
 //! Signing in to the dashboard: the same accounts and tokens, kept in cookies that no script can read.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json as JsonAnswer,
@@ -9,14 +9,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{
-    Caller, EmailAddress, Engine, Error, ErrorCode, Login, Result, Role, TenantId,
+    Caller, EmailAddress, Engine, Error, ErrorCode, Login, Operator, OperatorSession, Result, Role,
+    Session, SessionId, SessionOwner, TenantId, User,
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, auth::SignIn};
 use crate::{
     auth::{ACCESS_TOKEN_LIFE, cookies, not_authenticated},
-    routes::extract::{ClientAddress, Json},
+    routes::extract::{ClientAddress, Json, OverTls},
 };
 
 /// Proves who somebody is, and where they want in.
@@ -49,6 +51,18 @@ struct SessionResponse {
 struct NobodyResponse {
     /// Whether there is a session that can go on.
     may_refresh: bool,
+    /// What the page sends along when it asks for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    csrf_token: Option<String>,
+}
+
+/// A session that was just opened or went on.
+struct Opened {
+    owner: SessionOwner,
+    id: SessionId,
+    generation: u32,
+    expires_at: Timestamp,
+    shown: SessionResponse,
 }
 
 /// Signs in.
@@ -56,6 +70,7 @@ pub(in crate::routes) async fn open(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
     headers: HeaderMap,
+    OverTls(is_over_tls): OverTls,
     ClientAddress(address): ClientAddress,
     Json(request): Json<OpenRequest>,
 ) -> Answer<Response> {
@@ -67,9 +82,12 @@ pub(in crate::routes) async fn open(
     };
     if request.operator {
         sign_in.count_try((None::<&TenantId>, email.as_str()), address)?;
-        let operator = engine.operators().login(login).await?;
-        let access = sign_in.keys.sign_operator(Some(&operator.email))?;
-        return answer(&engine, &sign_in, &headers, &access, None).await;
+        let session = engine.operators().sign_in(login).await?;
+        return answer(
+            &sign_in,
+            is_over_tls,
+            Opened::by_operator(&sign_in, session),
+        );
     }
     let tenant = match request.tenant.as_deref().map(str::trim) {
         Some(name) if !name.is_empty() => TenantId::parse(name)?,
@@ -86,9 +104,7 @@ pub(in crate::routes) async fn open(
         .await?;
     let caller = Caller::user(user.tenant.clone(), user.id, user.role);
     let session = engine.sessions().open(&caller).await?;
-    let access = sign_in.keys.sign_user(&session.user)?;
-    let refresh = sign_in.keys.sign_refresh(&session);
-    answer(&engine, &sign_in, &headers, &access, Some(&refresh)).await
+    answer(&sign_in, is_over_tls, Opened::by_user(&sign_in, session))
 }
 
 /// Shows who is signed in. Its answer can be read by our own page only, which is told what to send along.
@@ -96,9 +112,10 @@ pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
     headers: HeaderMap,
+    OverTls(is_over_tls): OverTls,
 ) -> Answer<Response> {
     cookies::require_own_site(&headers)?;
-    let tokens = cookies::read(&headers);
+    let tokens = cookies::read(&headers, is_over_tls);
     if let Some(access) = tokens.access {
         match session_of(&engine, &sign_in, access).await {
             Ok(session) => return Ok(JsonAnswer(session).into_response()),
@@ -106,39 +123,42 @@ pub(in crate::routes) async fn show(
             Err(error) => return Err(error.into()),
         }
     }
+    let refresh = tokens.refresh;
+    let refresh = refresh.and_then(|refresh| sign_in.keys.verify_refresh(refresh).ok());
     // No error: whoever opens the page to sign in has done nothing wrong.
     let nobody = NobodyResponse {
-        may_refresh: tokens.refresh.is_some(),
+        may_refresh: refresh.is_some(),
+        csrf_token: refresh.map(|token| sign_in.keys.csrf_of(token.session)),
     };
     Ok(JsonAnswer(nobody).into_response())
 }
 
-/// Gets the next pair of tokens. An operator's goes on for as long as the page is open.
+/// Gets the next pair of tokens, for whoever holds the refresh token's cookie and sends our header from our own page. How
+/// long the session lasts in all was settled when it was opened.
 pub(in crate::routes) async fn refresh(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
     headers: HeaderMap,
+    OverTls(is_over_tls): OverTls,
 ) -> Answer<Response> {
     cookies::require_own_site(&headers)?;
-    let tokens = cookies::read(&headers);
-    if let Some(refresh) = tokens.refresh {
-        let token = sign_in.keys.verify_refresh(refresh)?;
-        let session = engine
-            .sessions()
-            .rotate(&token.caller(), token.session, token.generation)
-            .await?;
-        let access = sign_in.keys.sign_user(&session.user)?;
-        let refresh = sign_in.keys.sign_refresh(&session);
-        return answer(&engine, &sign_in, &headers, &access, Some(&refresh)).await;
-    }
-    let caller = sign_in
+    let refresh = cookies::read(&headers, is_over_tls).refresh;
+    let token = sign_in
         .keys
-        .verify_access(tokens.access.ok_or_else(signed_out)?)?;
-    if caller.role() != Role::Operator {
-        return Err(signed_out().into());
-    }
-    let access = sign_in.keys.sign_operator(caller.operator_email())?;
-    answer(&engine, &sign_in, &headers, &access, None).await
+        .verify_refresh(refresh.ok_or_else(signed_out)?)?;
+    cookies::require_own_page(&headers, &sign_in.keys, token.session)?;
+    let (caller, id, generation) = (token.caller(), token.session, token.generation);
+    let opened = match token.owner {
+        SessionOwner::User { .. } => {
+            let session = engine.sessions().rotate(&caller, id, generation).await?;
+            Opened::by_user(&sign_in, session)
+        }
+        SessionOwner::Operator(_) => {
+            let session = engine.operators().rotate(&caller, id, generation).await?;
+            Opened::by_operator(&sign_in, session)
+        }
+    };
+    answer(&sign_in, is_over_tls, opened)
 }
 
 /// Signs out. Somebody who is not signed in is signed out already.
@@ -146,11 +166,13 @@ pub(in crate::routes) async fn end(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
     headers: HeaderMap,
+    OverTls(is_over_tls): OverTls,
 ) -> Answer<Response> {
     cookies::require_own_site(&headers)?;
-    if let Some(refresh) = cookies::read(&headers).refresh
+    if let Some(refresh) = cookies::read(&headers, is_over_tls).refresh
         && let Ok(token) = sign_in.keys.verify_refresh(refresh)
     {
+        cookies::require_own_page(&headers, &sign_in.keys, token.session)?;
         engine
             .sessions()
             .end(&token.caller(), token.session)
@@ -158,42 +180,79 @@ pub(in crate::routes) async fn end(
     }
     Ok(with_cookies(
         StatusCode::NO_CONTENT.into_response(),
-        cookies::clear(&headers),
+        cookies::clear(is_over_tls),
     ))
 }
 
-async fn answer(
-    engine: &Engine,
-    sign_in: &SignIn,
-    headers: &HeaderMap,
-    access: &str,
-    refresh: Option<&str>,
-) -> Answer<Response> {
-    let session = session_of(engine, sign_in, access).await?;
+impl Opened {
+    fn by_user(sign_in: &SignIn, session: Session) -> Self {
+        let owner = SessionOwner::User {
+            tenant: session.user.tenant.clone(),
+            user: session.user.id,
+        };
+        Self {
+            owner,
+            id: session.id,
+            generation: session.generation,
+            expires_at: session.expires_at,
+            shown: SessionResponse::of_user(sign_in, session.id, &session.user),
+        }
+    }
+
+    fn by_operator(sign_in: &SignIn, session: OperatorSession) -> Self {
+        let Operator { email, .. } = session.operator;
+        Self {
+            id: session.id,
+            generation: session.generation,
+            expires_at: session.expires_at,
+            shown: SessionResponse::of_operator(sign_in, session.id, Some(&email)),
+            owner: SessionOwner::Operator(email),
+        }
+    }
+}
+
+impl SessionResponse {
+    fn of_user(sign_in: &SignIn, session: SessionId, user: &User) -> Self {
+        Self {
+            csrf_token: sign_in.keys.csrf_of(session),
+            expires_in_seconds: ACCESS_TOKEN_LIFE.as_secs(),
+            role: user.role.as_str(),
+            tenant: Some(user.tenant.to_string()),
+            name: Some(user.name.to_string()),
+        }
+    }
+
+    fn of_operator(sign_in: &SignIn, session: SessionId, email: Option<&EmailAddress>) -> Self {
+        Self {
+            csrf_token: sign_in.keys.csrf_of(session),
+            expires_in_seconds: ACCESS_TOKEN_LIFE.as_secs(),
+            role: "operator",
+            tenant: None,
+            name: email.map(EmailAddress::to_string),
+        }
+    }
+}
+
+fn answer(sign_in: &SignIn, is_over_tls: bool, opened: Opened) -> Answer<Response> {
+    let (access, refresh) = sign_in.sign(&opened.owner, opened.id, opened.generation)?;
+    let left = opened.expires_at.duration_since(Timestamp::now());
+    let left = Duration::try_from(left).unwrap_or_default();
     Ok(with_cookies(
-        JsonAnswer(session).into_response(),
-        cookies::set(headers, access, refresh),
+        JsonAnswer(opened.shown).into_response(),
+        cookies::set(is_over_tls, &access, (&refresh, left)),
     ))
 }
 
 async fn session_of(engine: &Engine, sign_in: &SignIn, access: &str) -> Result<SessionResponse> {
-    let caller = sign_in.keys.verify_access(access)?;
-    let (role, name) = match caller.role() {
-        Role::Operator => (
-            "operator",
-            caller.operator_email().map(EmailAddress::to_string),
-        ),
+    let token = sign_in.keys.verify_access(access)?;
+    let (id, sessions) = (token.session, engine.sessions());
+    let caller = sessions.caller(&token.owner, id).await?;
+    Ok(match caller.role() {
+        Role::Operator => SessionResponse::of_operator(sign_in, id, caller.operator_email()),
         _ => {
             let user = engine.users().me(&caller).await?;
-            (user.role.as_str(), Some(user.name.to_string()))
+            SessionResponse::of_user(sign_in, id, &user)
         }
-    };
-    Ok(SessionResponse {
-        csrf_token: sign_in.keys.csrf_of(access),
-        expires_in_seconds: ACCESS_TOKEN_LIFE.as_secs(),
-        role,
-        tenant: caller.tenant().ok().map(TenantId::to_string),
-        name,
     })
 }
 

@@ -5,6 +5,7 @@
 //! is taken all the same.
 
 mod pace;
+mod places;
 
 use std::{
     collections::HashMap,
@@ -21,12 +22,9 @@ use axum::{
 use boxoffice_engine::{
     Caller, DispatchSight, Engine, Error, ErrorCode, Result, Role, TenantId, UserId,
 };
-use futures::{FutureExt as _, Stream, future::BoxFuture, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture, stream};
 use serde_json::json;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub(in crate::routes) use pace::PacesResponse;
@@ -34,20 +32,18 @@ pub(in crate::routes) use pace::PacesResponse;
 use super::{Answer, dispatch::SightResponse};
 use crate::routes::extract::AsWatcher;
 use pace::Paces;
+use places::{Place, Places};
 
 /// Between two samples.
 const EVERY: Duration = Duration::from_secs(1);
 /// How long a sample may take before it is given up: longer than a store that is busy, shorter than patience.
 const TAKES_MAX: Duration = Duration::from_secs(10);
-/// Pages that watch at the same time in one process.
-const WATCHERS_MAX: usize = 200;
-/// Different sights that are sampled at the same time, each a handful of reads a second.
-const SCOPES_MAX: usize = 32;
-/// How many of both one tenant may take, so that none closes the page for the others and for operators.
-const TENANT_WATCHERS_MAX: usize = 100;
-const TENANT_SCOPES_MAX: usize = 16;
-/// A stream ends after this long, and its page asks again: a role that was taken away shows nothing for longer.
+/// A stream ends after this long, and its page asks again.
 const LASTS: Duration = Duration::from_secs(600);
+/// Between two looks whether the session of who watches still stands; its stream ends with it.
+const STANDS_EVERY: Duration = Duration::from_secs(1);
+/// Samples taken at the same time: one that is slow does not hold up all others.
+const SAMPLES_AT_ONCE: usize = 2;
 
 /// Whose sight: two with the same see the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -72,39 +68,50 @@ struct Told {
 
 /// Takes a sample for somebody.
 type Look = dyn Fn(Caller) -> BoxFuture<'static, Result<DispatchSight>> + Send + Sync;
+/// Whether somebody's session still stands.
+type Stands = dyn Fn(Caller) -> BoxFuture<'static, Result<bool>> + Send + Sync;
 
 /// The sampler.
 pub(in crate::routes) struct Live {
     look: Box<Look>,
+    stands: Arc<Stands>,
     every: Duration,
     takes_max: Duration,
     stopping: CancellationToken,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     watched: Mutex<HashMap<Scope, Watched>>,
     paces: Mutex<Paces>,
 }
 
 impl Live {
     pub(in crate::routes) fn new(engine: Engine, stopping: CancellationToken) -> Arc<Self> {
+        let sessions = engine.sessions();
         let look = move |caller: Caller| {
             let engine = engine.clone();
             async move { engine.dispatch().sight(&caller).await }.boxed()
         };
-        Arc::new(Self::looking(Box::new(look), EVERY, TAKES_MAX, stopping))
+        let stands = move |caller: Caller| {
+            let sessions = sessions.clone();
+            async move { sessions.stands(&caller).await }.boxed()
+        };
+        let (look, stands) = (Box::new(look), Arc::new(stands));
+        Arc::new(Self::looking(look, stands, EVERY, TAKES_MAX, stopping))
     }
 
     fn looking(
         look: Box<Look>,
+        stands: Arc<Stands>,
         every: Duration,
         takes_max: Duration,
         stopping: CancellationToken,
     ) -> Self {
         Self {
             look,
+            stands,
             every,
             takes_max,
             stopping,
-            places: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            places: Arc::default(),
             watched: Mutex::default(),
             paces: Mutex::default(),
         }
@@ -118,18 +125,13 @@ impl Live {
 
     /// Lets somebody watch; starts sampling if nobody did.
     fn watch(self: &Arc<Self>, caller: Caller) -> Result<Watcher> {
-        let full = || {
+        let place = self.places.take(&caller).ok_or_else(|| {
             Error::new(
                 ErrorCode::Unavailable,
                 "Too many pages watch this host; close some, or try again later.",
             )
             .retry_after(Duration::from_secs(30))
-        };
-        let place = self
-            .places
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| full())?;
+        })?;
         let scope = Scope {
             tenant: caller.tenant().ok().cloned(),
             role: caller.role(),
@@ -139,21 +141,9 @@ impl Live {
         };
         let before = self.before(&caller);
         let mut watched = self.watched();
-        let is_new = !watched.contains_key(&scope);
-        if is_new && watched.len() >= SCOPES_MAX {
-            return Err(full());
-        }
-        if scope.tenant.is_some() {
-            let own = || watched.iter().filter(|(of, _)| of.tenant == scope.tenant);
-            let watchers: usize = own().map(|(_, one)| one.newest.receiver_count()).sum();
-            let scopes = own().count() + usize::from(is_new);
-            if watchers >= TENANT_WATCHERS_MAX || scopes > TENANT_SCOPES_MAX {
-                return Err(full());
-            }
-        }
         let idle = watched.is_empty();
         let one = watched.entry(scope).or_insert_with(|| Watched {
-            caller,
+            caller: caller.clone(),
             newest: watch::Sender::new(None),
         });
         let mut newest = one.newest.subscribe();
@@ -168,6 +158,9 @@ impl Live {
             newest,
             stopping: self.stopping.clone(),
             until: Instant::now() + LASTS,
+            caller,
+            stands: self.stands.clone(),
+            stands_at: Instant::now() + STANDS_EVERY,
             _place: place,
         })
     }
@@ -188,7 +181,8 @@ impl Live {
     async fn sample(&self) {
         let _ended = Ended(self);
         while !self.stopping.is_cancelled() {
-            let callers: Vec<(Scope, Caller)> = {
+            let began = Instant::now();
+            let mut callers: Vec<(Scope, Caller)> = {
                 let mut watched = self.watched();
                 watched.retain(|_, one| one.newest.receiver_count() > 0);
                 if watched.is_empty() {
@@ -198,13 +192,20 @@ impl Live {
                 all.map(|(scope, one)| (scope.clone(), one.caller.clone()))
                     .collect()
             };
-            for (scope, caller) in callers {
-                let told = self.take(caller).await;
-                if let Some(one) = self.watched().get(&scope) {
-                    one.newest.send_replace(Some(told));
-                }
-            }
-            tokio::time::sleep(self.every).await;
+            // Who looks after all of it is served first.
+            callers.sort_by_key(|(scope, _)| scope.role != Role::Operator);
+            let sampled = stream::iter(callers).for_each_concurrent(
+                SAMPLES_AT_ONCE,
+                async |(scope, caller)| {
+                    let told = self.take(caller).await;
+                    if let Some(one) = self.watched().get(&scope) {
+                        one.newest.send_replace(Some(told));
+                    }
+                },
+            );
+            sampled.await;
+            // Many sights are shown less often, rather than at everybody's cost.
+            tokio::time::sleep(self.every.max(began.elapsed())).await;
         }
         self.watched().clear();
     }
@@ -276,7 +277,10 @@ struct Watcher {
     newest: watch::Receiver<Option<Told>>,
     stopping: CancellationToken,
     until: Instant,
-    _place: OwnedSemaphorePermit,
+    caller: Caller,
+    stands: Arc<Stands>,
+    stands_at: Instant,
+    _place: Place,
 }
 
 impl Watcher {
@@ -289,6 +293,14 @@ impl Watcher {
             tokio::select! {
                 () = self.stopping.cancelled() => return None,
                 () = tokio::time::sleep_until(self.until) => return None,
+                () = tokio::time::sleep_until(self.stands_at) => {
+                    // A store that cannot be asked has nothing to show, either: its samples say so.
+                    if let Ok(false) = (self.stands)(self.caller.clone()).await {
+                        return None;
+                    }
+                    self.stands_at = Instant::now() + STANDS_EVERY;
+                    continue;
+                }
                 changed = self.newest.changed() => changed.ok()?,
             }
             if let Some(newest) = self.newest.borrow_and_update().clone() {
@@ -359,7 +371,8 @@ mod tests {
         };
         let (every, takes_max) = (Duration::from_millis(20), Duration::from_millis(200));
         let stopping = CancellationToken::new();
-        let live = Live::looking(Box::new(look), every, takes_max, stopping);
+        let stands = Arc::new(|_: Caller| async { Ok(true) }.boxed());
+        let live = Live::looking(Box::new(look), stands, every, takes_max, stopping);
         (Arc::new(live), looks)
     }
 

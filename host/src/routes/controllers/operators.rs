@@ -1,10 +1,10 @@
-//! What operators of the installation do: tenants and their first users.
+//! What operators of the installation do about tenants and their first users. Their own accounts are in `operators/accounts.rs`.
 
-use std::sync::Arc;
+mod accounts;
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
-    CreateTenant, CreateUser, EmailAddress, Engine, Error, EventVerdict, Label, Login, TenantId,
+    CreateTenant, CreateUser, EmailAddress, Engine, Error, EventVerdict, Label, TenantId,
     TenantSettings, UserId,
 };
 use serde::{Deserialize, Serialize};
@@ -12,14 +12,13 @@ use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse,
-    auth::{LoginRequest, SignIn, UserResponse},
+    auth::UserResponse,
     created,
     tenants::{TenantResponse, TenantSettingsResponse},
 };
-use crate::{
-    auth::ACCESS_TOKEN_LIFE,
-    routes::extract::{AsCaller, AsOperator, AtPage, ClientAddress, Id, Json, PageParams, Prefix},
-};
+use crate::routes::extract::{AsCaller, AsOperator, AtPage, Id, Json, PageParams, Prefix};
+
+pub(in crate::routes) use accounts::*;
 
 /// Makes a tenant.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -62,16 +61,6 @@ pub(in crate::routes) struct SenderRequest {
     mail_from: Option<String>,
 }
 
-/// An operator's token.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::routes) struct OperatorTokenResponse {
-    /// Send it as `Authorization: Bearer`.
-    token: String,
-    /// How long it is good for.
-    expires_in_seconds: u64,
-}
-
 /// What came of recomputing an event's counters.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -101,26 +90,6 @@ impl From<EventVerdict> for EventVerdictResponse {
             difference: verdict.difference,
         }
     }
-}
-
-/// Signs an operator in
-#[utoipa::path(post, path = "/api/operator/login", tag = "operator", request_body = LoginRequest, security(()),
-    responses((status = 200, body = OperatorTokenResponse)),
-    extensions(("x-error-codes" = json!(["wrong-credentials", "too-many-requests"]))))]
-pub(in crate::routes) async fn login(
-    State(engine): State<Engine>,
-    State(sign_in): State<Arc<SignIn>>,
-    ClientAddress(address): ClientAddress,
-    Json(request): Json<LoginRequest>,
-) -> Answer<JsonAnswer<OperatorTokenResponse>> {
-    let command: Login = request.command()?;
-    sign_in.count_try((None::<&str>, command.email.as_str()), address)?;
-    let operator = engine.operators().login(command).await?;
-    let token = sign_in.keys.sign_operator(Some(&operator.email))?;
-    Ok(JsonAnswer(OperatorTokenResponse {
-        token,
-        expires_in_seconds: ACCESS_TOKEN_LIFE.as_secs(),
-    }))
 }
 
 /// Makes a tenant

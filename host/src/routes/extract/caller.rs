@@ -16,7 +16,7 @@ use axum::{
 use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Idempotency, Result, Role, TenantId};
 
 use crate::{
-    auth::{Authenticate, RequestLimits, Standing, client_address, not_authenticated},
+    auth::{Recognition, RequestLimits, Standing, Transport, client_address, not_authenticated},
     routes::controllers::problem::Problem,
 };
 
@@ -28,7 +28,9 @@ pub(in crate::routes) struct Door {
     /// Finds the implied tenant.
     pub(in crate::routes) engine: Engine,
     /// Recognises callers.
-    pub(in crate::routes) authenticate: Arc<dyn Authenticate>,
+    pub(in crate::routes) recognition: Recognition,
+    /// Knows what came over TLS.
+    pub(in crate::routes) transport: Transport,
     /// Below it, the first label of a host name is a tenant.
     pub(in crate::routes) base_domain: Option<String>,
     /// Whose `X-Forwarded-For` is believed.
@@ -55,11 +57,22 @@ impl Door {
 
     /// Whom the request's credentials name, once the request was counted as theirs; wrong ones count as the address's.
     async fn recognised(&self, parts: &Parts, named: Option<&TenantId>) -> Result<Option<Caller>> {
-        let recognised = self.authenticate.authenticate(&parts.headers).await;
+        let recognised = self.recognise(parts).await;
         let caller = recognised.as_ref().ok().and_then(Option::as_ref);
         let own = caller.and_then(|caller| caller.tenant().ok());
         self.count(parts, caller, own.or(named))?;
         recognised
+    }
+
+    async fn recognise(&self, parts: &Parts) -> Result<Option<Caller>> {
+        let recognition = &self.recognition;
+        let is_over_tls = self.is_over_tls(parts);
+        recognition.recognise(&parts.headers, is_over_tls).await
+    }
+
+    fn is_over_tls(&self, parts: &Parts) -> bool {
+        let transport = &self.transport;
+        transport.is_over_tls(&parts.extensions, &parts.headers)
     }
 
     /// Counts a request against its client's limit, and its tenant's.
@@ -168,7 +181,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let door = Arc::<Door>::from_ref(state);
         if door.named_tenant(parts)?.is_none()
-            && let Ok(Some(caller)) = door.authenticate.authenticate(&parts.headers).await
+            && let Ok(Some(caller)) = door.recognise(parts).await
             && caller.role() == Role::Operator
         {
             door.count(parts, Some(&caller), None)?;
@@ -256,6 +269,22 @@ where
             )
             .into()),
         }
+    }
+}
+
+/// Whether the request came over TLS, as far as that is known.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::routes) struct OverTls(pub(in crate::routes) bool);
+
+impl<S> FromRequestParts<S> for OverTls
+where
+    S: Send + Sync,
+    Arc<Door>: FromRef<S>,
+{
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(Arc::<Door>::from_ref(state).is_over_tls(parts)))
     }
 }
 

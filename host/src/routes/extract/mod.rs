@@ -10,10 +10,11 @@ mod query;
 
 pub(super) use body::{Json, JsonObject, MergePatch, OptionalJson, read_value, require_type};
 pub(super) use caller::{
-    AsCaller, AsOperator, AsWatcher, ClientAddress, Door, NamedTenant, Visitor, count_address,
+    AsCaller, AsOperator, AsWatcher, ClientAddress, Door, NamedTenant, OverTls, Visitor,
+    count_address,
 };
 pub(super) use headers::{OptionalVersions, SeenVersions, Versions, idempotency_key};
-pub(super) use path::{Id, Ids, NewId, Prefix};
+pub(super) use path::{Id, Ids, NamedOperator, NamedOperatorSession, NewId, Prefix};
 pub(super) use query::{
     AtEventPage, AtFailedPage, AtPage, AtStatePage, EventParams, FailedParams, PageParams,
     StateParams, refuse_query,

@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRequestParts, RawPathParams},
     http::request::Parts,
 };
-use boxoffice_engine::{Error, ErrorCode};
+use boxoffice_engine::{EmailAddress, Error, ErrorCode, SessionId};
 
 use crate::routes::{answers, controllers::problem::Problem};
 
@@ -39,12 +39,62 @@ impl<S: Send + Sync, T: FromStr<Err = Error>> FromRequestParts<S> for NewId<T> {
     }
 }
 
-/// The last parameter of the path: the prefix this router is mounted under may have parameters of its own.
+/// The operator that a path ends or continues with: an address, or `me` for whoever asks (`None`).
+#[derive(Debug)]
+pub(in crate::routes) struct NamedOperator(pub(in crate::routes) Option<EmailAddress>);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedOperator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let [text] = last_parts(parts, state).await?;
+        Ok(Self(operator(&text)?))
+    }
+}
+
+/// A session of an operator, as a path names both.
+#[derive(Debug)]
+pub(in crate::routes) struct NamedOperatorSession(
+    pub(in crate::routes) Option<EmailAddress>,
+    pub(in crate::routes) SessionId,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedOperatorSession {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let [whose, session] = last_parts(parts, state).await?;
+        let session = session.parse().map_err(|_| nothing())?;
+        Ok(Self(operator(&whose)?, session))
+    }
+}
+
+/// The last parameter of a path.
 async fn last_param<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
-    let params = RawPathParams::from_request_parts(parts, state).await;
-    let params = params.map_err(|_| nothing())?;
-    let (_, text) = params.iter().last().ok_or_else(nothing)?;
-    Ok(text.to_owned())
+    let [last] = last_parts(parts, state).await?;
+    Ok(last)
+}
+
+/// The last parameters of a path: the prefix this router is mounted under may have some of its own.
+async fn last_parts<S: Send + Sync, const N: usize>(
+    parts: &mut Parts,
+    state: &S,
+) -> Result<[String; N], Problem> {
+    let params = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| nothing())?;
+    let all: Vec<&str> = params.iter().map(|(_, text)| text).collect();
+    let last = all.last_chunk::<N>().ok_or_else(nothing)?;
+    Ok(last.map(str::to_owned))
+}
+
+fn operator(text: &str) -> Result<Option<EmailAddress>, Problem> {
+    if text == "me" {
+        return Ok(None);
+    }
+    // What is no address belongs to nobody.
+    let email = EmailAddress::parse("operator", text);
+    Ok(Some(email.map_err(|_| nothing())?))
 }
 
 fn nothing() -> Error {

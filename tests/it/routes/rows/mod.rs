@@ -7,6 +7,7 @@ mod events;
 mod operators;
 mod people;
 mod plugins;
+mod sessions;
 
 use boxoffice_tests::{Answer, Client};
 use reqwest::Method;
@@ -22,6 +23,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
         events::ROWS,
         plugins::ROWS,
         operators::ROWS,
+        sessions::ROWS,
     ]
     .into_iter()
     .flatten()
@@ -84,6 +86,10 @@ pub(super) enum Thing {
     User,
     Delivery,
     Lane,
+    /// Another operator.
+    Operator,
+    /// A session of theirs.
+    OperatorSession,
 }
 
 const fn row(
@@ -108,8 +114,13 @@ impl Row {
     /// The path to a thing. Where something is made under a name of the caller's, any name does.
     pub(super) fn path_to(&self, thing: &str) -> String {
         let thing = if thing.is_empty() { "new" } else { thing };
+        let whose = match self.thing {
+            Thing::Operator => thing,
+            _ => World::OTHER_OPERATOR,
+        };
         let (thing, part) = thing.split_once('/').unwrap_or((thing, thing));
         self.path
+            .replace("{operator}", whose)
             .replace("{id}", thing)
             .replace("{tenant}", thing)
             .replace("{type}", part)
@@ -174,6 +185,8 @@ impl World {
             Thing::User => self.north.customer.id.clone(),
             Thing::Delivery => self.north.delivery.clone(),
             Thing::Lane => "bulk".to_owned(),
+            Thing::Operator => World::OTHER_OPERATOR.to_owned(),
+            Thing::OperatorSession => self.operator_session.clone(),
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) const ROWS: &[Row] = &[
         "/api/auth/logout",
         Door::Open,
         Thing::None,
-        Some(|world| json!({"refreshToken": world.north.customer.refresh_token})),
+        Some(|world| json!({"refreshToken": world.north.rival.refresh_token})),
         204,
     ),
     row(

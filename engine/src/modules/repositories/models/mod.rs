@@ -12,15 +12,14 @@ mod idempotency;
 mod keys;
 mod notifications;
 mod plugins;
+mod sessions;
 mod subscriptions;
 mod tenants;
 mod users;
 mod values;
 mod waitlist;
 
-pub(in crate::modules::repositories) use announcements::{
-    AnnouncementRow, announcement_count_key,
-};
+pub(in crate::modules::repositories) use announcements::{AnnouncementRow, announcement_count_key};
 pub(in crate::modules::repositories) use blocks::{
     BlockProgress, BlockRow, FirstRecipientRow, is_open,
 };
@@ -47,10 +46,13 @@ pub(in crate::modules::repositories) use plugins::{
     PluginChunkRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow, PluginSetVersionRow,
     plugin_count_key,
 };
+pub(in crate::modules::repositories) use sessions::{
+    AccountRow, RevocationHeadRow, RevocationRow, SessionRow, account_key, owner_key,
+};
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use users::{
-    LoginRow, OperatorRow, OwnerRow, SessionRow, UnverifiedRow, UserRow,
+    LoginRow, OperatorRow, OwnerRow, UnverifiedRow, UserRow,
 };
 pub(in crate::modules::repositories) use values::{from_json, to_json};
 pub(in crate::modules::repositories) use waitlist::{

@@ -1,11 +1,11 @@
-//! The rows of users, logins, operators and sessions.
+//! The rows of users, logins and operators.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::keys::{at_millisecond, key_text, key_ulid, millisecond, record, ulid_key};
 use crate::{
     Result,
-    types::{Asked, EmailAddress, Label, Operator, SessionId, TenantId, User, UserId},
+    types::{Asked, EmailAddress, Label, Operator, TenantId, User, UserId},
 };
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -161,6 +161,8 @@ pub(in crate::modules::repositories) struct OperatorRow {
     name: String,
     pub(in crate::modules::repositories) password_hash: String,
     created_at: i64,
+    /// Changes with everything that ends the account's sessions. One that is made anew has another.
+    pub(in crate::modules::repositories) session_epoch: Option<String>,
 }
 
 impl OperatorRow {
@@ -168,12 +170,17 @@ impl OperatorRow {
         record("operator", [Value::String(email.as_str().to_owned())])
     }
 
-    pub(in crate::modules::repositories) fn of(operator: &Operator, password_hash: String) -> Self {
+    pub(in crate::modules::repositories) fn of(
+        operator: &Operator,
+        password_hash: String,
+        session_epoch: String,
+    ) -> Self {
         Self {
             id: Self::key(&operator.email),
             name: operator.name.as_str().to_owned(),
             password_hash,
             created_at: millisecond(operator.created_at),
+            session_epoch: Some(session_epoch),
         }
     }
 
@@ -183,30 +190,5 @@ impl OperatorRow {
             name: Label::stored(self.name),
             created_at: at_millisecond(self.created_at)?,
         })
-    }
-}
-
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct SessionRow {
-    pub(in crate::modules::repositories) id: RecordId,
-    pub(in crate::modules::repositories) user: String,
-    pub(in crate::modules::repositories) generation: u32,
-    /// When the current generation was made.
-    pub(in crate::modules::repositories) rotated_at: i64,
-    /// Whether the generation before was accepted once more already.
-    pub(in crate::modules::repositories) repeated: bool,
-    pub(in crate::modules::repositories) ended: bool,
-    pub(in crate::modules::repositories) expires_at: i64,
-}
-
-impl SessionRow {
-    pub(in crate::modules::repositories) fn key(tenant: &TenantId, session: SessionId) -> RecordId {
-        record(
-            "session",
-            [
-                Value::String(tenant.as_str().to_owned()),
-                ulid_key(session.ulid()),
-            ],
-        )
     }
 }

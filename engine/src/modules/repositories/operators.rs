@@ -1,0 +1,122 @@
+//! Storage steps of operators' accounts. Called by the operators module; calls models.
+
+use super::{
+    db::{Db, Script, StepError, SystemScope},
+    models::OperatorRow,
+    sessions::add_end_of_sessions,
+    users::written_or_taken,
+};
+use crate::{
+    Result,
+    types::{EmailAddress, Operator, SessionId, SessionOwner},
+};
+
+/// The word a transaction stops with when there is no such operator.
+const OPERATOR_GONE: &str = "operator-gone";
+
+/// An operator with what is checked when they sign in.
+pub(in crate::modules) struct OperatorRecord {
+    pub(in crate::modules) operator: Operator,
+    pub(in crate::modules) password_hash: String,
+    pub(in crate::modules) session_epoch: Option<String>,
+}
+
+pub(in crate::modules) struct OperatorsRepository {
+    db: Db,
+}
+
+impl OperatorsRepository {
+    pub(in crate::modules) fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// Writes a new operator: 1 row. Answers false if the address is taken.
+    pub(in crate::modules) async fn insert(
+        &self,
+        scope: SystemScope,
+        operator: &Operator,
+        hash: String,
+        epoch: String,
+    ) -> Result<bool> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let row = script.bind(OperatorRow::of(operator, hash, epoch));
+        script.push(format!("INSERT INTO operator {row} RETURN NONE"));
+        written_or_taken(self.db.run_retrying(&script).await)
+    }
+
+    pub(in crate::modules) async fn find(
+        &self,
+        scope: SystemScope,
+        email: &EmailAddress,
+    ) -> Result<Option<OperatorRecord>> {
+        let mut script = Script::across_tenants(scope);
+        let id = script.bind(OperatorRow::key(email));
+        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let row: Option<OperatorRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(|row| {
+            Ok(OperatorRecord {
+                password_hash: row.password_hash.clone(),
+                session_epoch: row.session_epoch.clone(),
+                operator: row.into_type()?,
+            })
+        })
+        .transpose()
+    }
+
+    /// The first 100 operators, by address.
+    pub(in crate::modules) async fn list(&self, scope: SystemScope) -> Result<Vec<Operator>> {
+        let mut script = Script::across_tenants(scope);
+        let index = script.push("SELECT * FROM operator LIMIT 100");
+        let rows: Vec<OperatorRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(OperatorRow::into_type).collect()
+    }
+
+    /// Sets an operator's password and ends their sessions but one: 6 rows and the sessions. Answers false if there is no
+    /// such operator.
+    pub(in crate::modules) async fn set_password(
+        &self,
+        scope: SystemScope,
+        email: &EmailAddress,
+        hash: String,
+        (keep, epoch): (Option<SessionId>, &str),
+    ) -> Result<bool> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let id = script.bind(OperatorRow::key(email));
+        let hash = script.bind(hash);
+        script.push(format!(
+            "LET $set = (UPDATE {id} SET password_hash = {hash} RETURN id)"
+        ));
+        script.push(format!(
+            "IF array::len($set) = 0 {{ THROW '{OPERATOR_GONE}' }}"
+        ));
+        let owner = SessionOwner::Operator(email.clone());
+        add_end_of_sessions(&mut script, &owner, keep, epoch);
+        self.done(&script).await
+    }
+
+    /// Removes an operator and ends their sessions: 4 rows and the sessions. Answers false if there is no such operator.
+    pub(in crate::modules) async fn remove(
+        &self,
+        scope: SystemScope,
+        email: &EmailAddress,
+        epoch: &str,
+    ) -> Result<bool> {
+        let mut script = Script::transaction_across_tenants(scope);
+        let id = script.bind(OperatorRow::key(email));
+        script.push(format!("LET $gone = (DELETE {id} RETURN BEFORE)"));
+        script.push(format!(
+            "IF array::len($gone) = 0 {{ THROW '{OPERATOR_GONE}' }}"
+        ));
+        let owner = SessionOwner::Operator(email.clone());
+        add_end_of_sessions(&mut script, &owner, None, epoch);
+        self.done(&script).await
+    }
+
+    async fn done(&self, script: &Script) -> Result<bool> {
+        match self.db.run_retrying(script).await {
+            Ok(_) => Ok(true),
+            Err(StepError::Thrown(text)) if text.contains(OPERATOR_GONE) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

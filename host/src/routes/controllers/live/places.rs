@@ -1,0 +1,205 @@
+//! Who may watch: places for operators apart, and for each tenant so many that others always find one.
+//!
+//! A tenant's organizers may have made their accounts themselves, so theirs are apart from those of owners and staff, and
+//! one person has a few. Beyond a few that each tenant always finds, a tenant has no more than an eighth of what is free: the
+//! fewer are left, the fewer go to who has some already.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use boxoffice_engine::{Caller, Role, TenantId, UserId};
+
+/// Pages of operators, and different sights of theirs (all tenants, and each one that they named).
+const OPERATOR_PAGES_MAX: usize = 64;
+const OPERATOR_SIGHTS_MAX: usize = 32;
+/// Pages of all tenants' people together: each is a connection with one sample.
+const PAGES_MAX: usize = 1_000;
+/// Pages, and different sights (each is a handful of reads), that tenants share out beyond what each always finds.
+const SHARED_PAGES: usize = 400;
+const SHARED_SIGHTS: usize = 96;
+/// What of that one tenant's kind of people may have: one part in so many of what is free.
+const SHARE: usize = 8;
+/// What each kind of people of each tenant always finds. Sights beyond the shared ones are shown less often.
+const OWN_PAGES: usize = 4;
+const OWN_SIGHTS: usize = 1;
+/// Pages of one tenant's organizers, and of its owners and staff.
+const ORGANIZER_PAGES_MAX: usize = 64;
+const OWNER_PAGES_MAX: usize = 32;
+/// Different sights of one tenant's organizers: each sees events of their own.
+const ORGANIZER_SIGHTS_MAX: usize = 14;
+/// Pages of one person: a few windows on a few screens.
+const PERSON_PAGES_MAX: usize = 8;
+
+/// Who watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Who {
+    tenant: Option<TenantId>,
+    role: Role,
+    user: Option<UserId>,
+}
+
+impl Who {
+    fn of(caller: &Caller) -> Self {
+        Self {
+            tenant: caller.tenant().ok().cloned(),
+            role: caller.role(),
+            user: caller.user_id(),
+        }
+    }
+
+    fn is_operator(&self) -> bool {
+        self.role == Role::Operator
+    }
+
+    fn is_organizer(&self) -> bool {
+        self.role == Role::Organizer
+    }
+
+    /// Two with the same see the same.
+    fn sight(&self) -> (Option<&TenantId>, Role, Option<UserId>) {
+        let own = self.user.filter(|_| self.is_organizer());
+        (self.tenant.as_ref(), self.role, own)
+    }
+}
+
+/// The places that are taken in this process.
+#[derive(Debug, Default)]
+pub(super) struct Places(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    next: u64,
+    by: HashMap<u64, Who>,
+}
+
+/// A place that somebody has until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    number: u64,
+}
+
+impl Places {
+    /// Takes a place, if there is one for this caller.
+    pub(super) fn take(self: &Arc<Self>, caller: &Caller) -> Option<Place> {
+        let mut taken = self.taken();
+        let who = Who::of(caller);
+        if !has_room(&taken.by.values().collect::<Vec<_>>(), &who) {
+            return None;
+        }
+        let number = taken.next;
+        taken.next += 1;
+        taken.by.insert(number, who);
+        Some(Place {
+            places: self.clone(),
+            number,
+        })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.taken().by.remove(&self.number);
+    }
+}
+
+fn has_room(taken: &[&Who], who: &Who) -> bool {
+    if who.is_operator() {
+        let operators = select(taken, Who::is_operator);
+        let sights = other_sights(&operators, who);
+        return operators.len() < OPERATOR_PAGES_MAX && sights < OPERATOR_SIGHTS_MAX;
+    }
+    let people = select(taken, |other| !other.is_operator());
+    let free_pages = SHARED_PAGES.saturating_sub(people.len());
+    let free_sights = SHARED_SIGHTS.saturating_sub(other_sights(&people, who));
+    let own = select(&people, |other| other.tenant == who.tenant);
+    let own = select(&own, |other| other.is_organizer() == who.is_organizer());
+    let of_person = select(&own, |other| who.user.is_some() && other.user == who.user);
+    let (pages_max, sights_max) = match who.is_organizer() {
+        true => (ORGANIZER_PAGES_MAX, ORGANIZER_SIGHTS_MAX),
+        false => (OWNER_PAGES_MAX, ORGANIZER_SIGHTS_MAX),
+    };
+    let pages = (free_pages / SHARE).clamp(OWN_PAGES, pages_max);
+    let sights = (free_sights / SHARE).clamp(OWN_SIGHTS, sights_max);
+    // Owners see the same, and so do staff: those few sights are always there.
+    let has_sight = !who.is_organizer() || other_sights(&own, who) < sights;
+    people.len() < PAGES_MAX && of_person.len() < PERSON_PAGES_MAX && own.len() < pages && has_sight
+}
+
+fn select<'a>(taken: &[&'a Who], wanted: impl Fn(&Who) -> bool) -> Vec<&'a Who> {
+    taken.iter().copied().filter(|who| wanted(who)).collect()
+}
+
+/// How many different sights are watched beside this one.
+fn other_sights(taken: &[&Who], who: &Who) -> usize {
+    let mut sights: HashSet<_> = taken.iter().map(|other| other.sight()).collect();
+    sights.remove(&who.sight());
+    sights.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use boxoffice_engine::UserRole;
+
+    use super::*;
+
+    fn user(tenant: &str, number: usize, role: UserRole) -> Caller {
+        let id = format!("01hzy0000000000000000{number:05}");
+        let tenant = TenantId::parse(tenant).unwrap();
+        Caller::user(tenant, id.parse().unwrap(), role)
+    }
+
+    fn fill(places: &Arc<Places>, callers: impl Iterator<Item = Caller>) -> Vec<Place> {
+        callers.filter_map(|caller| places.take(&caller)).collect()
+    }
+
+    #[test]
+    fn self_made_accounts_of_many_tenants_leave_room_for_everybody_else() {
+        let places = Arc::new(Places::default());
+        let mut held = Vec::new();
+        for tenant in 0..50 {
+            let accounts = (0..32).flat_map(|number| std::iter::repeat_n(number, 20));
+            let accounts = accounts
+                .map(|number| user(&format!("greedy-{tenant}"), number, UserRole::Organizer));
+            let got = fill(&places, accounts);
+            assert!(!got.is_empty(), "tenant {tenant} gets none");
+            assert!(got.len() <= ORGANIZER_PAGES_MAX, "{}", got.len());
+            held.extend(got);
+        }
+        for tenant in ["greedy-0", "late"] {
+            held.push(places.take(&user(tenant, 99, UserRole::Owner)).unwrap());
+            held.push(places.take(&user(tenant, 98, UserRole::Staff)).unwrap());
+        }
+        let late = user("late", 97, UserRole::Organizer);
+        held.push(places.take(&late).unwrap());
+        for _ in 0..OPERATOR_PAGES_MAX {
+            held.push(places.take(&Caller::operator()).unwrap());
+        }
+        assert!(places.take(&Caller::operator()).is_none(), "a bound");
+        held.clear();
+        assert!(places.taken().by.is_empty());
+    }
+
+    #[test]
+    fn one_person_has_a_few_pages() {
+        let places = Arc::new(Places::default());
+        let one = || std::iter::repeat_n(user("north", 1, UserRole::Organizer), 100);
+        let mut held = fill(&places, one());
+        assert_eq!(held.len(), PERSON_PAGES_MAX);
+        held.pop();
+        assert_eq!(fill(&places, one()).len(), 1, "a place that was left");
+    }
+
+    #[test]
+    fn one_tenant_alone_has_no_more_than_its_own() {
+        let places = Arc::new(Places::default());
+        let all = (0..100).map(|number| user("north", number, UserRole::Organizer));
+        assert!(fill(&places, all).len() <= ORGANIZER_SIGHTS_MAX);
+    }
+}

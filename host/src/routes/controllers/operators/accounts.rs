@@ -1,0 +1,328 @@
+//! Operators' own accounts: signing in and out, passwords, sessions, and who is an operator at all.
+
+use std::sync::Arc;
+
+use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
+use boxoffice_engine::{
+    Caller, EmailAddress, Engine, ErrorCode, ListedSession, Login, Operator, OperatorSession,
+    Result, SessionId, SessionOwner, SetOperatorPassword,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::{
+    Answer,
+    auth::{LoginRequest, RefreshRequest, SignIn},
+};
+use crate::{
+    auth::{ACCESS_TOKEN_LIFE, RefreshToken, not_authenticated},
+    routes::extract::{
+        AsOperator, ClientAddress, Json, NamedOperator, NamedOperatorSession, NamedTenant,
+    },
+};
+
+/// Changes the caller's password.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct ChangePasswordRequest {
+    /// The present one.
+    present_password: String,
+    /// The new one: 8 to 200 characters.
+    password: String,
+}
+
+/// A signed-in session of an operator.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct OperatorTokensResponse {
+    /// Access token; send it as `Authorization: Bearer`.
+    token: String,
+    /// Gets the next pair of tokens, once.
+    refresh_token: String,
+    /// How long the access token is good for.
+    expires_in_seconds: u64,
+    /// When the session ends at the latest, 12 hours after signing in.
+    #[schema(value_type = String, format = DateTime)]
+    session_expires_at: Timestamp,
+    /// Who signed in.
+    operator: OperatorResponse,
+}
+
+/// An operator of the installation.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct OperatorResponse {
+    /// Their address and login.
+    email: String,
+    /// What to call them.
+    name: String,
+    /// When the account was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<Operator> for OperatorResponse {
+    fn from(operator: Operator) -> Self {
+        Self {
+            email: operator.email.to_string(),
+            name: operator.name.to_string(),
+            created_at: operator.created_at,
+        }
+    }
+}
+
+/// The operators of the installation, by address; the first 100.
+#[derive(Serialize, ToSchema)]
+pub(in crate::routes) struct OperatorsResponse {
+    items: Vec<OperatorResponse>,
+}
+
+/// An operator's sessions, the newest first; there are at most 100.
+#[derive(Serialize, ToSchema)]
+pub(in crate::routes) struct SessionsResponse {
+    items: Vec<SessionResponse>,
+}
+
+/// A signed-in session.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct SessionResponse {
+    /// Which session.
+    id: String,
+    /// When somebody signed in.
+    #[schema(value_type = String, format = DateTime)]
+    opened_at: Timestamp,
+    /// When its refresh token was used last; at first when it was opened.
+    #[schema(value_type = String, format = DateTime)]
+    refreshed_at: Timestamp,
+    /// When it ends at the latest.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    /// Whether it is the one that asks.
+    is_current: bool,
+}
+
+impl SessionResponse {
+    fn of(session: ListedSession, current: Option<SessionId>) -> Self {
+        Self {
+            id: session.id.to_string(),
+            opened_at: session.opened_at,
+            refreshed_at: session.refreshed_at,
+            expires_at: session.expires_at,
+            is_current: Some(session.id) == current,
+        }
+    }
+}
+
+/// Signs an operator in, for 12 hours at most
+#[utoipa::path(post, path = "/api/operator/login", tag = "operator", request_body = LoginRequest, security(()),
+    operation_id = "operator_login",
+    responses((status = 200, body = OperatorTokensResponse)),
+    extensions(("x-error-codes" = json!(["wrong-credentials", "too-many-requests"]))))]
+pub(in crate::routes) async fn login(
+    State(engine): State<Engine>,
+    State(sign_in): State<Arc<SignIn>>,
+    ClientAddress(address): ClientAddress,
+    Json(request): Json<LoginRequest>,
+) -> Answer<JsonAnswer<OperatorTokensResponse>> {
+    let command: Login = request.command()?;
+    sign_in.count_try((None::<&str>, command.email.as_str()), address)?;
+    let session = engine.operators().sign_in(command).await?;
+    Ok(JsonAnswer(tokens(&sign_in, session)?))
+}
+
+/// Gets the next pair of an operator's tokens
+///
+/// As for users: each refresh token works once, and for 30 seconds again with the same outcome. The session is not prolonged.
+#[utoipa::path(post, path = "/api/operator/refresh", tag = "operator", request_body = RefreshRequest, security(()),
+    operation_id = "operator_refresh",
+    responses((status = 200, body = OperatorTokensResponse)),
+    extensions(("x-error-codes" = json!(["session-ended", "not-authenticated"]))))]
+pub(in crate::routes) async fn refresh(
+    State(engine): State<Engine>,
+    State(sign_in): State<Arc<SignIn>>,
+    _counted: NamedTenant,
+    Json(request): Json<RefreshRequest>,
+) -> Answer<JsonAnswer<OperatorTokensResponse>> {
+    let token = sign_in.keys.verify_refresh(&request.refresh_token)?;
+    require_operators(&token)?;
+    let session = engine
+        .operators()
+        .rotate(&token.caller(), token.session, token.generation)
+        .await?;
+    Ok(JsonAnswer(tokens(&sign_in, session)?))
+}
+
+/// Ends an operator's session
+///
+/// A token that is no longer good is no error. The session's access tokens are refused within a second, at every host.
+#[utoipa::path(post, path = "/api/operator/logout", tag = "operator", request_body = RefreshRequest, security(()),
+    operation_id = "operator_logout",
+    responses((status = 204)))]
+pub(in crate::routes) async fn logout(
+    State(engine): State<Engine>,
+    State(sign_in): State<Arc<SignIn>>,
+    _counted: NamedTenant,
+    Json(request): Json<RefreshRequest>,
+) -> Answer<StatusCode> {
+    match sign_in.keys.verify_refresh(&request.refresh_token) {
+        Ok(token) => {
+            require_operators(&token)?;
+            let sessions = engine.sessions();
+            sessions.end(&token.caller(), token.session).await?;
+        }
+        Err(error) if error.code() == ErrorCode::SessionEnded => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Changes the caller's password
+///
+/// It takes the present one, and ends the caller's other sessions. Somebody else's password is set at the store:
+/// `boxoffice operator password`.
+#[utoipa::path(put, path = "/api/operator/password", tag = "operator", request_body = ChangePasswordRequest,
+    operation_id = "operator_password",
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "wrong-credentials", "too-many-requests"]))))]
+pub(in crate::routes) async fn set_password(
+    State(engine): State<Engine>,
+    State(sign_in): State<Arc<SignIn>>,
+    AsOperator(caller): AsOperator,
+    ClientAddress(address): ClientAddress,
+    Json(request): Json<ChangePasswordRequest>,
+) -> Answer<StatusCode> {
+    let email = own_address(&caller)?;
+    sign_in.count_try((None::<&str>, email.as_str()), address)?;
+    let command = SetOperatorPassword {
+        email,
+        password: request.password,
+        present: Some(request.present_password),
+    };
+    engine.operators().set_password(&caller, command).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists operators by address; the first 100
+#[utoipa::path(get, path = "/api/operator/operators", tag = "operator",
+    responses((status = 200, body = OperatorsResponse)),
+    extensions(("x-error-codes" = json!(["forbidden"]))))]
+pub(in crate::routes) async fn list_operators(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+) -> Answer<JsonAnswer<OperatorsResponse>> {
+    let operators = engine.operators().list(&caller).await?;
+    let items = operators.into_iter().map(OperatorResponse::from).collect();
+    Ok(JsonAnswer(OperatorsResponse { items }))
+}
+
+/// Removes an operator
+///
+/// Their sessions end with the account; within a second their tokens are refused at every host. Further operators are made
+/// at the store: `boxoffice operator add`.
+#[utoipa::path(delete, path = "/api/operator/operators/{operator}", tag = "operator",
+    params(("operator" = String, Path, description = "The operator's address, or `me`")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn remove_operator(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    NamedOperator(named): NamedOperator,
+) -> Answer<StatusCode> {
+    let email = named_or_own(named, &caller)?;
+    engine.operators().remove(&caller, &email).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists an operator's sessions, the newest first
+#[utoipa::path(get, path = "/api/operator/operators/{operator}/sessions", tag = "operator",
+    params(("operator" = String, Path, description = "The operator's address, or `me`")),
+    responses((status = 200, body = SessionsResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn list_sessions(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    NamedOperator(named): NamedOperator,
+) -> Answer<JsonAnswer<SessionsResponse>> {
+    let email = named_or_own(named, &caller)?;
+    let sessions = engine.operators().sessions(&caller, &email).await?;
+    let current = caller.session();
+    let items = sessions.into_iter();
+    let items = items.map(|session| SessionResponse::of(session, current));
+    Ok(JsonAnswer(SessionsResponse {
+        items: items.collect(),
+    }))
+}
+
+/// Ends one of an operator's sessions
+#[utoipa::path(delete, path = "/api/operator/operators/{operator}/sessions/{id}", tag = "operator",
+    operation_id = "end_operator_session",
+    params(("operator" = String, Path, description = "The operator's address, or `me`"),
+        ("id" = String, Path, description = "Which session")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn end_session(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    NamedOperatorSession(named, session): NamedOperatorSession,
+) -> Answer<StatusCode> {
+    let email = named_or_own(named, &caller)?;
+    engine
+        .operators()
+        .end_session(&caller, &email, session)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all of an operator's sessions
+///
+/// For `me` the one that asks is among them.
+#[utoipa::path(delete, path = "/api/operator/operators/{operator}/sessions", tag = "operator",
+    operation_id = "end_operator_sessions",
+    params(("operator" = String, Path, description = "The operator's address, or `me`")),
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn end_sessions(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    NamedOperator(named): NamedOperator,
+) -> Answer<StatusCode> {
+    let email = named_or_own(named, &caller)?;
+    engine.operators().end_sessions(&caller, &email).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn tokens(sign_in: &SignIn, session: OperatorSession) -> Result<OperatorTokensResponse> {
+    let owner = SessionOwner::Operator(session.operator.email.clone());
+    let (token, refresh_token) = sign_in.sign(&owner, session.id, session.generation)?;
+    Ok(OperatorTokensResponse {
+        token,
+        refresh_token,
+        expires_in_seconds: ACCESS_TOKEN_LIFE.as_secs(),
+        session_expires_at: session.expires_at,
+        operator: session.operator.into(),
+    })
+}
+
+fn require_operators(token: &RefreshToken) -> Result<()> {
+    match token.tenant() {
+        None => Ok(()),
+        Some(_) => Err(not_authenticated(
+            "This is a user's token; send it to /api/auth.",
+        )),
+    }
+}
+
+fn named_or_own(named: Option<EmailAddress>, caller: &Caller) -> Result<EmailAddress> {
+    match named {
+        Some(named) => Ok(named),
+        None => own_address(caller),
+    }
+}
+
+/// A platform that recognises operators itself may not say who they are.
+fn own_address(caller: &Caller) -> Result<EmailAddress> {
+    let own = caller.operator_email().cloned();
+    own.ok_or_else(|| not_authenticated("Sign in as an operator of this host."))
+}

@@ -1,0 +1,83 @@
+//! Routes of operators' accounts and sessions, and of what ends sessions: after all that needs them.
+
+use boxoffice_tests::Account;
+use serde_json::json;
+
+use super::{Door, Row, Thing, row};
+
+pub(super) const ROWS: &[Row] = &[
+    row(
+        "GET",
+        "/api/operator/operators",
+        Door::Operator,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/operator/operators/{operator}/sessions",
+        Door::Operator,
+        Thing::Operator,
+        None,
+        200,
+    ),
+    row(
+        "DELETE",
+        "/api/operator/operators/{operator}/sessions/{id}",
+        Door::Operator,
+        Thing::OperatorSession,
+        None,
+        204,
+    ),
+    row(
+        "PUT",
+        "/api/operator/password",
+        Door::Operator,
+        Thing::None,
+        Some(
+            |_| json!({"presentPassword": Account::PASSWORD, "password": "another horse battery"}),
+        ),
+        204,
+    ),
+    row(
+        "POST",
+        "/api/operator/refresh",
+        Door::Open,
+        Thing::None,
+        Some(|world| json!({"refreshToken": world.operator_refresh_token})),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/operator/logout",
+        Door::Open,
+        Thing::None,
+        Some(|world| json!({"refreshToken": world.operator_refresh_token})),
+        204,
+    ),
+    row(
+        "DELETE",
+        "/api/operator/operators/{operator}/sessions",
+        Door::Operator,
+        Thing::Operator,
+        None,
+        204,
+    ),
+    row(
+        "DELETE",
+        "/api/operator/operators/{operator}",
+        Door::Operator,
+        Thing::Operator,
+        None,
+        204,
+    ),
+    row(
+        "DELETE",
+        "/api/auth/me/sessions",
+        Door::SignedIn,
+        Thing::None,
+        None,
+        204,
+    ),
+];
