@@ -206,6 +206,7 @@ impl Draft<'_> {
             booked_lines: None,
             cancellations: Vec::new(),
             total_minor: order.total_minor,
+            messages: told(request),
             currency: self.left.currency.clone(),
             event_version: self.left.event_version,
             created_at: self.now,
@@ -236,6 +237,7 @@ impl Draft<'_> {
             status: HoldStatus::Held,
             lines: order.lines,
             total_minor: order.total_minor,
+            messages: told(request),
             currency: self.left.currency.clone(),
             event_version: self.left.event_version,
             created_at: self.now,
@@ -287,6 +289,7 @@ impl Draft<'_> {
             lines,
             booked_lines: None,
             cancellations: Vec::new(),
+            messages: accepting.map_or_else(|| hold.messages.clone(), told),
             currency: hold.currency.clone(),
             event_version: hold.event_version,
             created_at: self.now,
@@ -374,6 +377,12 @@ pub(super) fn as_expected(
         Some(expected) if expected != total_minor => Err(price_changed(total_minor, currency)),
         _ => Ok(()),
     }
+}
+
+/// What policies tell the customer of a request.
+fn told(request: &RequestedBooking) -> Vec<String> {
+    let decision = request.decision.as_ref();
+    decision.map_or_else(Vec::new, |decision| decision.messages.clone())
 }
 
 fn price_changed(total_minor: u64, currency: &str) -> Error {

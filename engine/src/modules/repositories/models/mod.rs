@@ -42,7 +42,8 @@ pub(in crate::modules::repositories) use notifications::{
     NotificationListRow, NotificationRow, OutboxRow, ScheduleRow,
 };
 pub(in crate::modules::repositories) use plugins::{
-    PluginChunkRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow, PluginSetVersionRow,
+    PluginChunkRow, PluginFailureRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow,
+    PluginSetVersionRow,
     plugin_count_key,
 };
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
