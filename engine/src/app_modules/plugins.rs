@@ -91,14 +91,17 @@ impl Plugins {
         Ok(version)
     }
 
-    /// Deletes a version that is not in use, and its bytes. What was decided with it stays recorded.
+    /// Deletes a version that is not in use, and its bytes; with the last version of a name goes its log. What was decided
+    /// with it stays recorded.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `plugin-in-use`, `conflict-try-again`.
     pub async fn delete(&self, caller: &Caller, hash: PluginHash) -> Result<()> {
         let tenant = self.owned_tenant(caller).await?;
         let version = self.find(&tenant, hash).await?;
-        self.0.modules.plugins.delete(&tenant, hash).await?;
+        let plugins = &self.0.modules.plugins;
+        plugins.delete(&tenant, hash).await?;
+        plugins.forget_name(&tenant, &version.name).await?;
         audit(caller, &tenant, "delete", &version.name, &hash.to_string());
         Ok(())
     }

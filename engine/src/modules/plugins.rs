@@ -197,6 +197,11 @@ impl PluginsModule {
         Ok(page.cut(rows, |version| version.hash.to_string()))
     }
 
+    /// Takes away what a plugin logged, if no version has its name any more: names, and so logs, are as many as versions.
+    pub(crate) async fn forget_name(&self, tenant: &TenantId, name: &PluginName) -> Result<()> {
+        self.repository.forget_name(tenant, name).await
+    }
+
     /// Refuses a name that no version has.
     pub(crate) async fn require_name(&self, tenant: &TenantId, name: &PluginName) -> Result<()> {
         match self.repository.has_name(tenant, name).await? {

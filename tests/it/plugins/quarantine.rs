@@ -44,8 +44,9 @@ async fn strangers(scene: &Scene, prefix: &str, count: usize) -> Vec<Caller> {
             role: UserRole::Customer,
         };
         let users = scene.platform.engine.users();
-        let user = users.create(&Caller::platform(scene.tenant.as_str()), command);
-        let user = user.await.expect("a new user");
+        let platform = Caller::platform(scene.tenant.as_str());
+        let user = users.create(&platform, command).await;
+        let user = user.expect("a new user");
         strangers.push(Caller::user(scene.tenant.clone(), user.id, user.role));
     }
     strangers

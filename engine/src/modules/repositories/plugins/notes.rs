@@ -163,6 +163,24 @@ impl PluginsRepository {
             .await
     }
 
+    /// Takes away what was kept of a plugin's log, if no version has its name.
+    pub(in crate::modules) async fn forget_name(
+        &self,
+        tenant: &TenantId,
+        plugin: &PluginName,
+    ) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let name = script.bind(plugin.as_str().to_owned());
+        script.push(format!(
+            "LET $versions = (SELECT VALUE name FROM type::record('plugin', [$tenant]..[$tenant, ..]) WHERE name = {name} LIMIT 1)"
+        ));
+        script.push(format!(
+            "IF array::len($versions) = 0 {{ DELETE plugin_log:[$tenant, {name}]..[$tenant, {name}, ..] RETURN NONE }}"
+        ));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
     /// What was kept of a plugin's log, in no order.
     pub(in crate::modules) async fn logs<T: serde::de::DeserializeOwned>(
         &self,
