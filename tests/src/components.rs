@@ -200,11 +200,12 @@ impl Component {
         Self::policy(&book, ANSWER)
     }
 
-    /// Leaves the price of the only line as it is, and says `No.` about it.
-    pub fn telling() -> Vec<u8> {
+    /// Leaves the price of the only line as it is, and says `No.` about it; or `no`.
+    pub fn telling(is_loud: bool) -> Vec<u8> {
         let price = "(i32.load offset=12 (i32.load offset=76 (local.get $request)))";
+        let (at, bytes) = if is_loud { (2, 3) } else { (0, 2) };
         let book = format!(
-            "{}(i32.store (i32.const 112) (i32.const 2)) (i32.store (i32.const 116) (i32.const 3))
+            "{}(i32.store (i32.const 112) (i32.const {at})) (i32.store (i32.const 116) (i32.const {bytes}))
              (i32.store (i32.const 76) (i32.const 112)) (i32.store (i32.const 80) (i32.const 1))
              {ANSWER}",
             adjust(price)

@@ -32,7 +32,7 @@ const FAILED_INPUT_BYTES_MAX: usize = 64 * 1024;
 /// Notes of a tenant that are written per second at most: they must not slow what they tell of.
 const NOTES_PER_SECOND_MAX: u32 = 10;
 /// Failed calls of a tenant that are written per second at most; what plugins log leaves them their room.
-const FAILED_PER_SECOND_MAX: u32 = 5;
+const FAILED_PER_SECOND_MAX: u32 = 10;
 
 /// What happened in a second that has begun, by tenant.
 pub(super) type Paces = Mutex<Recent<TenantId, (Instant, u32)>>;
