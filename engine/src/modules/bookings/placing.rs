@@ -272,11 +272,11 @@ impl Draft<'_> {
         if hold.waitlist_number.is_some() && !is_accepted {
             return Ok(Placement::Offered(hold.clone()));
         }
-        let lines = match is_accepted {
-            true => accepted(hold, request)?,
+        let (lines, messages) = match is_accepted {
+            true => (accepted(hold, request)?, told(request)),
             false => {
                 as_expected(request, hold.total_minor, &hold.currency)?;
-                hold.lines.clone()
+                (hold.lines.clone(), hold.messages.clone())
             }
         };
         let booking = Booking {
@@ -289,7 +289,7 @@ impl Draft<'_> {
             lines,
             booked_lines: None,
             cancellations: Vec::new(),
-            messages: accepting.map_or_else(|| hold.messages.clone(), told),
+            messages,
             currency: hold.currency.clone(),
             event_version: hold.event_version,
             created_at: self.now,
