@@ -17,8 +17,8 @@ use crate::{
     engine::Inner,
     modules::{Placement, PolicyDecision, RequestedBooking, not_published},
     ports::{
-        BookingView, CancellationView, CustomerView, Decision, HookFailure, LineView,
-        PluginAnswer, PluginRequest, WhenNotLoaded, judge,
+        BookingView, CancellationView, CustomerView, Decision, HookFailure, LineView, PluginAnswer,
+        PluginRequest, WhenNotLoaded, judge,
     },
     types::{Booking, BookingLine, DecisionRecord, Event, EventStatus, PluginSet, TenantId},
 };
@@ -204,7 +204,9 @@ fn native_turn(
         Ok(Decision::Accept) => Ok(Turn::Answered(Decision::Accept)),
         Ok(decision) => match judge(&question(), PluginAnswer::Decided(decision)) {
             Ok(PluginAnswer::Decided(decision)) => Ok(Turn::Answered(decision)),
-            Ok(_) => Err(failed("it answered something else than a decision".to_owned())),
+            Ok(_) => Err(failed(
+                "it answered something else than a decision".to_owned(),
+            )),
             Err(reason) => Err(failed(reason)),
         },
         Err(HookFailure::NotLoaded(_)) if when == WhenNotLoaded::Skip => Ok(Turn::Skipped),

@@ -18,8 +18,8 @@ use crate::{
     ports::{LoadFailure, PluginRef, PluginRuntime},
     types::{
         ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, Page, PageRequest,
-        PluginActivation, PluginCounters, PluginHash, PluginMetrics, PluginName, PluginSet, PluginState,
-        PluginVersion, Role, TenantId, UploadPlugin,
+        PluginActivation, PluginCounters, PluginHash, PluginMetrics, PluginName, PluginSet,
+        PluginState, PluginVersion, Role, TenantId, UploadPlugin,
     },
 };
 
@@ -237,7 +237,11 @@ impl Plugins {
     ///
     /// # Errors
     /// `forbidden`, `not-found` for a name that no version has.
-    pub async fn failed_calls(&self, caller: &Caller, name: &PluginName) -> Result<Vec<FailedCall>> {
+    pub async fn failed_calls(
+        &self,
+        caller: &Caller,
+        name: &PluginName,
+    ) -> Result<Vec<FailedCall>> {
         let tenant = self.owned_tenant(caller).await?;
         let plugins = &self.0.modules.plugins;
         plugins.require_name(&tenant, name).await?;

@@ -101,12 +101,16 @@ impl Inner {
                 self.failed(tenant, plugin, export, customer, reason).await;
             }
             // Not asked: that says nothing about the plugin.
-            Err(HookFailure::Busy(_) | HookFailure::NotLoaded(_) | HookFailure::InputTooLarge(_)) => {}
+            Err(
+                HookFailure::Busy(_) | HookFailure::NotLoaded(_) | HookFailure::InputTooLarge(_),
+            ) => {}
         }
         match outcome.answer {
             Ok(PluginAnswer::Decided(decision)) => Ok(Turn::Answered(decision)),
             // Judged before: a policy answers decisions.
-            Ok(_) => Err(Error::internal("a policy answered something else than a decision")),
+            Ok(_) => Err(Error::internal(
+                "a policy answered something else than a decision",
+            )),
             Err(HookFailure::NotLoaded(reason))
                 if plugin.when_not_loaded == WhenNotLoaded::Skip =>
             {
@@ -164,7 +168,12 @@ impl Inner {
             return Ok(true);
         }
         // Somebody else tries it now, or it is not due.
-        Err(set_aside(plugin, export, quarantine.next_try_at.max(now), now))
+        Err(set_aside(
+            plugin,
+            export,
+            quarantine.next_try_at.max(now),
+            now,
+        ))
     }
 
     async fn answered(&self, tenant: &TenantId, plugin: &ActivePlugin, export: PluginExport) {
@@ -182,7 +191,9 @@ impl Inner {
                 tracing::info!(%tenant, plugin = %plugin.name, export = export.as_str(), "a plugin answers again and is out of quarantine");
             }
             // The next try ends it.
-            Err(error) => tracing::warn!(%tenant, %error, "the end of a quarantine could not be written"),
+            Err(error) => {
+                tracing::warn!(%tenant, %error, "the end of a quarantine could not be written")
+            }
         }
     }
 
@@ -210,12 +221,17 @@ impl Inner {
         reason: &str,
     ) {
         let counted = async {
-            if !self.modules.plugins.is_failure_new(tenant, plugin, export, customer) {
+            if !self
+                .modules
+                .plugins
+                .is_failure_new(tenant, plugin, export, customer)
+            {
                 return Ok(false);
             }
             let is_witness = self.is_witness(tenant, customer).await?;
             let plugins = &self.modules.plugins;
-            let failed = plugins.note_failure(tenant, plugin, export, (customer, is_witness), reason);
+            let failed =
+                plugins.note_failure(tenant, plugin, export, (customer, is_witness), reason);
             failed.await
         };
         match counted.await {
@@ -224,7 +240,9 @@ impl Inner {
             }
             Ok(false) => {}
             // The next failure tries again.
-            Err(error) => tracing::warn!(%tenant, %error, "a plugin's failure could not be counted"),
+            Err(error) => {
+                tracing::warn!(%tenant, %error, "a plugin's failure could not be counted")
+            }
         }
     }
 

@@ -56,7 +56,10 @@ pub(super) fn unit_prices(lines: &[LineView]) -> Vec<u32> {
     lines.iter().map(|line| line.unit_price_minor).collect()
 }
 
-pub(super) fn list_prices(types: &[TicketType], request: &RequestedBooking) -> Result<Vec<LineView>> {
+pub(super) fn list_prices(
+    types: &[TicketType],
+    request: &RequestedBooking,
+) -> Result<Vec<LineView>> {
     let line = |(index, line): (usize, &crate::types::BookLine)| {
         let kind = line.ticket_type_of(index, types)?;
         Ok(LineView {

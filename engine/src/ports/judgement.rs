@@ -236,7 +236,15 @@ mod tests {
         assert!(judge(&question, adjust(&[1], &["m"; 11])).is_err());
         assert!(judge(&question, reject("members-only", "No.")).is_ok());
         let longer = "x".repeat(301);
-        for bad in ["", " ", "a\nb", "a\u{2028}b", "\u{202e}egnp", "a\0", longer.as_str()] {
+        for bad in [
+            "",
+            " ",
+            "a\nb",
+            "a\u{2028}b",
+            "\u{202e}egnp",
+            "a\0",
+            longer.as_str(),
+        ] {
             assert!(judge(&question, adjust(&[1], &[bad])).is_err(), "{bad:?}");
             assert!(judge(&question, reject("no", bad)).is_err(), "{bad:?}");
         }
@@ -268,10 +276,7 @@ mod tests {
             text: "x".into(),
             html: "<p>x</p>".into(),
         };
-        assert_eq!(
-            judge_mail(good.clone()).expect("a mail").subject,
-            "Hello"
-        );
+        assert_eq!(judge_mail(good.clone()).expect("a mail").subject, "Hello");
         let large = |bytes: usize| "x".repeat(bytes);
         let with = |subject: String, text: String, html: String| Rendered {
             subject,

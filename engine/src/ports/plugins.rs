@@ -14,9 +14,7 @@ use super::{
     BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,
     Rendered,
 };
-use crate::types::{
-    PluginExport, PluginFacts, PluginHash, PluginLimits, TenantId, known_zone,
-};
+use crate::types::{PluginExport, PluginFacts, PluginHash, PluginLimits, TenantId, known_zone};
 
 /// Runs plugins. Without one an engine has native policies and the built-in words only, and refuses bookings of
 /// tenants who have plugins active.

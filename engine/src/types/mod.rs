@@ -53,9 +53,9 @@ pub use notifications::{
 };
 pub use pages::{Page, PageRequest};
 pub use plugins::{
-    ActivatePlugin, ActivePlugin, DecisionRecord, DecisionStep, ExportQuarantine,
-    PluginActivation, PluginCounters, PluginExport, PluginFacts, PluginHash, PluginLimits,
-    PluginMetrics, PluginName, PluginSet, PluginState, PluginVersion, UploadPlugin, WhenNotLoaded,
+    ActivatePlugin, ActivePlugin, DecisionRecord, DecisionStep, ExportQuarantine, PluginActivation,
+    PluginCounters, PluginExport, PluginFacts, PluginHash, PluginLimits, PluginMetrics, PluginName,
+    PluginSet, PluginState, PluginVersion, UploadPlugin, WhenNotLoaded,
 };
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use subscriptions::{Suppression, SuppressionSource};

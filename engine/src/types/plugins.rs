@@ -137,9 +137,7 @@ impl fmt::Display for PluginName {
 }
 
 /// What a plugin can be asked: the functions that it exports.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PluginExport {
     /// May this be booked?
@@ -391,9 +389,7 @@ impl ActivePlugin {
 
     /// All quarantines that have not ended.
     pub fn open_quarantines(&self) -> impl Iterator<Item = &ExportQuarantine> {
-        self.quarantines
-            .iter()
-            .filter(|own| own.ended_at.is_none())
+        self.quarantines.iter().filter(|own| own.ended_at.is_none())
     }
 }
 

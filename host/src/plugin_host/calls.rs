@@ -115,9 +115,7 @@ fn failure_of(cut: Cut, usage: &PluginUsage, time: Duration) -> HookFailure {
             time.as_millis(),
             usage.fuel
         )),
-        Cut::Time => {
-            HookFailure::Failed(format!("it ran longer than {} ms", time.as_millis()))
-        }
+        Cut::Time => HookFailure::Failed(format!("it ran longer than {} ms", time.as_millis())),
         Cut::Wall => HookFailure::Busy(format!(
             "this host is too busy: it did not let the call run for its {} ms",
             time.as_millis()

@@ -182,7 +182,11 @@ mod tests {
         let call = Box::pin(sleeping(10, Duration::from_millis(20)));
         let mut metered = Metered::new(call, Duration::from_millis(50));
         assert_eq!((&mut metered).await, Ok(()));
-        assert!(metered.used() < Duration::from_millis(50), "{:?}", metered.used());
+        assert!(
+            metered.used() < Duration::from_millis(50),
+            "{:?}",
+            metered.used()
+        );
     }
 
     #[tokio::test]

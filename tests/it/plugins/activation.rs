@@ -77,22 +77,50 @@ async fn activation_runs_the_fixtures_that_come_with_it() {
     };
     let met = fixture(2, json!({"decision": "accept"}));
     let other = fixture(3, json!({"decision": "accept"}));
-    let unmet = plugins.activate(&scene.owner, with(vec![met.clone(), other])).await;
+    let unmet = plugins
+        .activate(&scene.owner, with(vec![met.clone(), other]))
+        .await;
     let error = unmet.expect_err("it says no to three");
     assert_eq!(
         (error.code().as_str(), error.field_name()),
         ("plugin-trial-failed", Some("fixtures[1]"))
     );
     assert!(error.detail().contains("reject"), "{}", error.detail());
-    let broken = plugins.activate(&scene.owner, with(vec![json!({"export": "x"})])).await;
+    let broken = plugins
+        .activate(&scene.owner, with(vec![json!({"export": "x"})]))
+        .await;
     let error = broken.expect_err("no fixture");
     assert_eq!(
         (error.code().as_str(), error.field_name()),
         ("field-invalid", Some("fixtures[0]"))
     );
     let many = vec![met.clone(); ActivatePlugin::FIXTURES_MAX + 1];
-    assert_eq!(code(plugins.activate(&scene.owner, with(many)).await), "field-invalid");
+    assert_eq!(
+        code(plugins.activate(&scene.owner, with(many)).await),
+        "field-invalid"
+    );
     let refused = fixture(3, json!({"decision": "reject", "code": "no"}));
-    let activated = plugins.activate(&scene.owner, with(vec![met, refused])).await;
+    let activated = plugins
+        .activate(&scene.owner, with(vec![met, refused]))
+        .await;
     assert_eq!(activated.expect("both are met").set.plugins.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fixture_may_expect_a_failure() {
+    let scene = Scene::make().await;
+    let engine = &scene.platform.engine;
+    let component = Component::trapping_from(3);
+    let version = upload(engine, &scene.owner, "some", &component).await;
+    let with = |expected: Value| ActivatePlugin {
+        fixtures: vec![fixture(3, expected)],
+        ..using("some", version)
+    };
+    let plugins = engine.plugins();
+    let other = with(json!({"failure": "a word that it never says"}));
+    let refused = plugins.activate(&scene.owner, other).await;
+    assert_eq!(code(refused), "plugin-trial-failed");
+    let expected = with(json!({"failure": "trapped"}));
+    let activated = plugins.activate(&scene.owner, expected).await;
+    assert_eq!(activated.expect("as expected").set.plugins.len(), 1);
 }

@@ -19,7 +19,11 @@ async fn an_answer_that_is_not_valid_leaves_the_same_trace_everywhere() {
     let scene = Scene::make().await;
     let plugins = scene.platform.engine.plugins();
     for (name, component, reason) in [
-        ("miscounts", Component::miscounting(), "2 prices for 1 lines"),
+        (
+            "miscounts",
+            Component::miscounting(),
+            "2 prices for 1 lines",
+        ),
         // The event is free.
         ("dear", Component::priced(1), "ten times the list price 0"),
     ] {
@@ -33,8 +37,14 @@ async fn an_answer_that_is_not_valid_leaves_the_same_trace_everywhere() {
         let metrics = plugins.metrics(&scene.owner, &plugin.name).await;
         let here = metrics.expect("metrics").here;
         assert_eq!((here.answered, here.failed), (0, 2), "{name}");
-        let logs = plugins.logs(&scene.owner, &plugin.name).await.expect("logs");
-        let failures: Vec<_> = logs.iter().filter_map(|entry| entry.failure.as_deref()).collect();
+        let logs = plugins
+            .logs(&scene.owner, &plugin.name)
+            .await
+            .expect("logs");
+        let failures: Vec<_> = logs
+            .iter()
+            .filter_map(|entry| entry.failure.as_deref())
+            .collect();
         assert_eq!(failures.len(), 2, "{name}: {logs:?}");
         assert!(failures[0].contains(reason), "{failures:?}");
 
@@ -54,7 +64,10 @@ async fn an_answer_that_is_not_valid_leaves_the_same_trace_everywhere() {
         // Logs survive what they are about.
         let removed = plugins.remove(&scene.owner, &plugin.name, None).await;
         removed.expect("a plugin in use");
-        let logs = plugins.logs(&scene.owner, &plugin.name).await.expect("logs");
+        let logs = plugins
+            .logs(&scene.owner, &plugin.name)
+            .await
+            .expect("logs");
         assert_eq!(logs.len(), 2);
     }
     assert_eq!(scene.sold().await, 0);

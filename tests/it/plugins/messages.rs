@@ -4,7 +4,9 @@
 //! Method: a component that says one sentence; the engine's answers and the mails of a worker.
 
 use boxoffice_engine::{BookTickets, HoldTickets};
-use boxoffice_tests::{Component, Hosted, TestPlatform, owner_of, plugin_host, plugin_settings, put_into_use};
+use boxoffice_tests::{
+    Component, Hosted, TestPlatform, owner_of, plugin_host, plugin_settings, put_into_use,
+};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,7 +22,10 @@ async fn what_a_policy_says_reaches_the_customer() {
     put_into_use(&platform.engine, &owner, "too", &Component::telling(false)).await;
     let bookings = platform.engine.bookings();
     let command = BookTickets::general(event.id, 1);
-    let booking = bookings.book_tickets(&ann, command).await.expect("a booking");
+    let booking = bookings
+        .book_tickets(&ann, command)
+        .await
+        .expect("a booking");
     assert_eq!(booking.messages, ["No.", "no"]);
     let shown = bookings.show(&ann, booking.id).await.expect("the booking");
     assert_eq!(shown.messages, booking.messages);
@@ -39,7 +44,11 @@ async fn what_a_policy_says_reaches_the_customer() {
         let text = mail.text.replace("\r\n", "\n");
         assert!(text.contains("\n  No.\n  no\n"), "{text}");
         let html = "<p style=\"margin:0\">No.</p>\n<p style=\"margin:0\">no</p>";
-        assert!(mail.html.replace("\r\n", "\n").contains(html), "{}", mail.html);
+        assert!(
+            mail.html.replace("\r\n", "\n").contains(html),
+            "{}",
+            mail.html
+        );
     }
 
     let host = Hosted::start(platform.engine.clone()).await;

@@ -72,15 +72,24 @@ async fn a_broken_cancellation_never_closes_booking() {
         assert_eq!(code(cancelled), "policy-unavailable");
         booked.push((customer, booking.id));
     }
-    assert!(quarantine(&scene, PluginExport::ValidateCancellation).await.is_some());
-    assert_eq!(quarantine(&scene, PluginExport::ValidateBooking).await, None);
+    assert!(
+        quarantine(&scene, PluginExport::ValidateCancellation)
+            .await
+            .is_some()
+    );
+    assert_eq!(
+        quarantine(&scene, PluginExport::ValidateBooking).await,
+        None
+    );
     assert!(scene.book().await.is_ok(), "bookings go on");
     let (customer, booking) = &booked[0];
     let refusal = bookings.cancel(customer, *booking).await;
     let refusal = refusal.expect_err("it is set aside");
     assert_eq!(refusal.code(), ErrorCode::PolicyUnavailable);
     assert!(
-        refusal.detail().contains("tried again from 2026-12-01T12:00:30Z on"),
+        refusal
+            .detail()
+            .contains("tried again from 2026-12-01T12:00:30Z on"),
         "{}",
         refusal.detail()
     );
@@ -91,7 +100,9 @@ async fn a_broken_cancellation_never_closes_booking() {
 async fn a_quarantine_ends_by_itself_with_the_first_try_that_is_answered() {
     let scene = Scene::make().await;
     let clock = scene.platform.clock.clone();
-    scene.put_into_use("ill", &Component::trapping_from(2)).await;
+    scene
+        .put_into_use("ill", &Component::trapping_from(2))
+        .await;
     fail_for(&scene, &customers(&scene, "a", 5).await).await;
     let begun = quarantine(&scene, PluginExport::ValidateBooking).await;
     let begun = begun.expect("a quarantine");
@@ -133,7 +144,10 @@ async fn a_quarantine_ends_by_itself_with_the_first_try_that_is_answered() {
     // The second is answered: it sells again, at once and for all.
     clock.advance(Duration::from_secs(30));
     assert!(scene.book().await.is_ok());
-    assert_eq!(quarantine(&scene, PluginExport::ValidateBooking).await, None);
+    assert_eq!(
+        quarantine(&scene, PluginExport::ValidateBooking).await,
+        None
+    );
     assert!(scene.book().await.is_ok());
     assert_eq!(calls().await.set_aside, []);
 
@@ -150,7 +164,9 @@ async fn a_quarantine_ends_by_itself_with_the_first_try_that_is_answered() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_requests_one_is_the_try() {
     let scene = Scene::make().await;
-    scene.put_into_use("ill", &Component::trapping_from(2)).await;
+    scene
+        .put_into_use("ill", &Component::trapping_from(2))
+        .await;
     fail_for(&scene, &customers(&scene, "a", 5).await).await;
     let name = in_use(&scene).await.name;
     let plugins = scene.platform.engine.plugins();
@@ -164,7 +180,10 @@ async fn of_many_requests_one_is_the_try() {
     let outcomes = others.iter().map(|customer| scene.book_some(customer, 2));
     for outcome in futures::future::join_all(outcomes).await {
         let code = code(outcome);
-        assert!(["policy-unavailable", "conflict-try-again"].contains(&code), "{code}");
+        assert!(
+            ["policy-unavailable", "conflict-try-again"].contains(&code),
+            "{code}"
+        );
     }
     assert_eq!(made().await, before + 1);
 }
@@ -172,36 +191,69 @@ async fn of_many_requests_one_is_the_try() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_that_cost_nothing_close_no_sale() {
     let scene = Scene::make().await;
-    scene.put_into_use("some", &Component::trapping_from(2)).await;
+    scene
+        .put_into_use("some", &Component::trapping_from(2))
+        .await;
     let old = strangers(&scene, "old", 1).await;
     fail_for(&scene, &strangers(&scene, "s", 30).await).await;
-    assert_eq!(quarantine(&scene, PluginExport::ValidateBooking).await, None);
+    assert_eq!(
+        quarantine(&scene, PluginExport::ValidateBooking).await,
+        None
+    );
     // Somebody is answered: those count no more.
     assert!(scene.book().await.is_ok());
     fail_for(&scene, &strangers(&scene, "t", 30).await).await;
-    assert_eq!(quarantine(&scene, PluginExport::ValidateBooking).await, None);
+    assert_eq!(
+        quarantine(&scene, PluginExport::ValidateBooking).await,
+        None
+    );
     assert!(scene.book().await.is_ok(), "the sale goes on");
     // A day later they are customers like others.
-    scene.platform.clock.advance(Duration::from_secs(24 * 3_600));
+    scene
+        .platform
+        .clock
+        .advance(Duration::from_secs(24 * 3_600));
     let plugins = scene.platform.engine.plugins();
     let again = boxoffice_tests::using("some", in_use(&scene).await.version);
-    plugins.activate(&scene.owner, again).await.expect("it is in use");
+    plugins
+        .activate(&scene.owner, again)
+        .await
+        .expect("it is in use");
     fail_for(&scene, &strangers(&scene, "u", 4).await).await;
     fail_for(&scene, &customers(&scene, "c", 4).await).await;
-    assert_eq!(quarantine(&scene, PluginExport::ValidateBooking).await, None);
+    assert_eq!(
+        quarantine(&scene, PluginExport::ValidateBooking).await,
+        None
+    );
     fail_for(&scene, &strangers(&scene, "v", 1).await).await;
-    assert_eq!(quarantine(&scene, PluginExport::ValidateBooking).await, None);
+    assert_eq!(
+        quarantine(&scene, PluginExport::ValidateBooking).await,
+        None
+    );
     fail_for(&scene, &old).await;
-    assert!(quarantine(&scene, PluginExport::ValidateBooking).await.is_some());
+    assert!(
+        quarantine(&scene, PluginExport::ValidateBooking)
+            .await
+            .is_some()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fails_for_everybody_is_set_aside_whoever_they_are() {
     let scene = Scene::make().await;
-    scene.put_into_use("ill", &Component::trapping_from(1)).await;
+    scene
+        .put_into_use("ill", &Component::trapping_from(1))
+        .await;
     let people = strangers(&scene, "s", 50).await;
     fail_for(&scene, &people[..49]).await;
-    assert_eq!(quarantine(&scene, PluginExport::ValidateBooking).await, None);
+    assert_eq!(
+        quarantine(&scene, PluginExport::ValidateBooking).await,
+        None
+    );
     fail_for(&scene, &people[49..]).await;
-    assert!(quarantine(&scene, PluginExport::ValidateBooking).await.is_some());
+    assert!(
+        quarantine(&scene, PluginExport::ValidateBooking)
+            .await
+            .is_some()
+    );
 }

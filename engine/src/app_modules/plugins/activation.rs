@@ -12,12 +12,10 @@ use crate::{
     modules::mail_sample,
     ports::{
         BookingRequest, CancellationRequest, HookFailure, PluginAnswer, PluginCall, PluginFixture,
-        PluginOutcome, PluginRequest, RenderRequest, RequestCustomer, RequestEvent, RequestLine, RequestMoment,
-        RequestTicketType,
+        PluginOutcome, PluginRequest, RenderRequest, RequestCustomer, RequestEvent, RequestLine,
+        RequestMoment, RequestTicketType,
     },
-    types::{
-        ActivatePlugin, ActivePlugin, NotificationKind, PluginHash, PluginLimits, TenantId,
-    },
+    types::{ActivatePlugin, ActivePlugin, NotificationKind, PluginHash, PluginLimits, TenantId},
 };
 
 /// What is tried, and how it will be called.
@@ -71,7 +69,11 @@ impl Plugins {
     /// # Errors
     /// `plugin-trial-failed` if a fixture is not met, or a policy's export fails; `field-invalid` for what is no fixture;
     /// `policy-busy`, `policy-unavailable`.
-    pub(super) async fn try_out(&self, tenant: &TenantId, trial: &Trial<'_>) -> Result<Vec<String>> {
+    pub(super) async fn try_out(
+        &self,
+        tenant: &TenantId,
+        trial: &Trial<'_>,
+    ) -> Result<Vec<String>> {
         if trial.fixtures.len() > ActivatePlugin::FIXTURES_MAX {
             return Err(Error::field(
                 "fixtures",
@@ -95,7 +97,10 @@ impl Plugins {
         }
         let mut warnings = Vec::new();
         if trial.words {
-            for kind in NotificationKind::ALL.iter().filter(|kind| kind.has_templates()) {
+            for kind in NotificationKind::ALL
+                .iter()
+                .filter(|kind| kind.has_templates())
+            {
                 let request = PluginRequest::Render(RenderRequest {
                     kind: kind.as_str().to_owned(),
                     locale: "en".to_owned(),

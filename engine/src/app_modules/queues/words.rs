@@ -10,9 +10,7 @@ use serde_json::Value;
 
 use crate::{
     engine::Inner,
-    ports::{
-        PluginAnswer, PluginRequest, RenderFailure, RenderRequest, Rendered, Templates,
-    },
+    ports::{PluginAnswer, PluginRequest, RenderFailure, RenderRequest, Rendered, Templates},
     types::{NotificationKind, PluginSet, TenantId},
 };
 

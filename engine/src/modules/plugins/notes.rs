@@ -17,7 +17,10 @@ use crate::{
     modules::recent::Recent,
     ports::{HookFailure, PluginLogLine, PluginOutcome, PluginRequest},
     request::request_id,
-    types::{ActivePlugin, DecisionRecord, PluginCounters, PluginExport, PluginHash, PluginName, TenantId},
+    types::{
+        ActivePlugin, DecisionRecord, PluginCounters, PluginExport, PluginHash, PluginName,
+        TenantId,
+    },
 };
 
 /// Slots that sampled refusals of a tenant rotate through.
@@ -164,7 +167,9 @@ impl PluginsModule {
         let body = serde_json::to_string(&failed).map_err(crate::Error::internal)?;
         // The oldest of this process makes room.
         let slot = self.failed_slot.fetch_add(1, Ordering::Relaxed) % FAILED_CALLS_MAX;
-        self.repository.keep_failed_call(call.tenant, slot, body).await
+        self.repository
+            .keep_failed_call(call.tenant, slot, body)
+            .await
     }
 
     /// Failed calls of a tenant's plugin that were kept, newest first.

@@ -15,8 +15,8 @@ use crate::{
     Error, Result,
     modules::repositories::{NewMails, QuarantineNotice},
     types::{
-        ActivePlugin, Block, ExportQuarantine, NotedFailure, NotificationId, NotificationKind, PluginExport,
-        PluginHash, PluginQuarantine, PluginSet, TenantId, UserId,
+        ActivePlugin, Block, ExportQuarantine, NotedFailure, NotificationId, NotificationKind,
+        PluginExport, PluginHash, PluginQuarantine, PluginSet, TenantId, UserId,
     },
 };
 
@@ -119,7 +119,9 @@ impl PluginsModule {
         .await?;
         self.surroundings.owed.notify_one();
         // After it, the count begins anew.
-        self.repository.forget_failures(tenant, version, export, false).await?;
+        self.repository
+            .forget_failures(tenant, version, export, false)
+            .await?;
         Ok(true)
     }
 
@@ -136,7 +138,9 @@ impl PluginsModule {
         match noted {
             Some(_) => {
                 let repository = &self.repository;
-                repository.forget_failures(tenant, version, export, true).await
+                repository
+                    .forget_failures(tenant, version, export, true)
+                    .await
             }
             None => Ok(()),
         }
@@ -237,7 +241,11 @@ fn opened(
     reason: &str,
     now: Timestamp,
 ) -> Option<ExportQuarantine> {
-    let mut plugin = set.plugins.iter().find(|own| own.version == version)?.clone();
+    let mut plugin = set
+        .plugins
+        .iter()
+        .find(|own| own.version == version)?
+        .clone();
     open(&mut plugin, export, reason, now);
     plugin.quarantine(export).cloned()
 }
@@ -249,7 +257,10 @@ fn open(plugin: &mut ActivePlugin, export: PluginExport, reason: &str, now: Time
             .is_some_and(|ended_at| now.duration_since(ended_at) >= REMEMBERED_FOR)
     };
     plugin.quarantines.retain(|own| !is_old(own));
-    let known = plugin.quarantines.iter_mut().find(|own| own.export == export);
+    let known = plugin
+        .quarantines
+        .iter_mut()
+        .find(|own| own.export == export);
     match known {
         Some(own) if own.ended_at.is_some() => {
             own.failed_tries = own.failed_tries.saturating_add(1);

@@ -8,8 +8,8 @@ use ulid::Ulid;
 use super::{
     db::{Db, Script, StepError},
     models::{
-        OwnerRow, PluginChunkRow, PluginMomentRow, PluginNoteRow, PluginRow,
-        PluginSetRow, millisecond, plugin_count_key,
+        OwnerRow, PluginChunkRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow,
+        millisecond, plugin_count_key,
     },
     notifications::{NewMails, add_mails},
 };

@@ -60,7 +60,11 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
         urgent: true,
     };
     // Judged as a host does: the same function.
-    let outcome = local.host.call(&call, &fixture.request).await.judged(&fixture.request);
+    let outcome = local
+        .host
+        .call(&call, &fixture.request)
+        .await
+        .judged(&fixture.request);
     let mut printed = match &outcome.answer {
         Ok(answer) => json!({ "answer": answer }),
         Err(failure) => json!({ "failure": failure.to_string() }),

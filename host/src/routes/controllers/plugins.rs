@@ -25,8 +25,9 @@ pub(in crate::routes) use requests::{
 };
 use requests::{config_text, event_of};
 pub(in crate::routes) use responses::{
-    DecisionResponse, DryRunResponse, FailedCallsResponse, PluginLogResponse, PluginMetricsResponse,
-    PluginOverviewResponse, PluginSetResponse, PluginVersionResponse, ReplayResponse,
+    DecisionResponse, DryRunResponse, FailedCallsResponse, PluginLogResponse,
+    PluginMetricsResponse, PluginOverviewResponse, PluginSetResponse, PluginVersionResponse,
+    ReplayResponse,
 };
 
 const WASM: &str = "application/wasm";

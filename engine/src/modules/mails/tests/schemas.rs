@@ -48,7 +48,10 @@ fn schemas_are_what_mails_are_made_of() {
 
 #[test]
 fn what_templates_are_tried_on_fits_the_schemas() {
-    for kind in NotificationKind::ALL.iter().filter(|kind| kind.has_templates()) {
+    for kind in NotificationKind::ALL
+        .iter()
+        .filter(|kind| kind.has_templates())
+    {
         fits(&schema(*kind), &sample(*kind), kind.as_str());
     }
 }
@@ -64,7 +67,8 @@ fn fits(schema: &Value, value: &Value, path: &str) {
     let types = &schema["type"];
     let is_allowed = *types == found || types.as_array().is_some_and(|all| all.contains(&found));
     assert!(is_allowed, "{path}: {found} is not {types}");
-    if let (Some(fields), Some(properties)) = (value.as_object(), schema["properties"].as_object()) {
+    if let (Some(fields), Some(properties)) = (value.as_object(), schema["properties"].as_object())
+    {
         for (name, field) in fields {
             let property = properties.get(name);
             let property = property.unwrap_or_else(|| panic!("{path}.{name} is not known"));

@@ -43,8 +43,7 @@ pub(in crate::modules::repositories) use notifications::{
 };
 pub(in crate::modules::repositories) use plugins::{
     PluginChunkRow, PluginFailureRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow,
-    PluginSetVersionRow,
-    plugin_count_key,
+    PluginSetVersionRow, plugin_count_key,
 };
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;

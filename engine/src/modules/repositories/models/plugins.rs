@@ -10,8 +10,8 @@ use super::keys::{
 use crate::{
     Error, Result,
     types::{
-        ActivePlugin, NotedFailure, NotificationId, PluginFacts, PluginHash, PluginName, PluginSet, PluginState,
-        PluginVersion, TenantId, UserId,
+        ActivePlugin, NotedFailure, NotificationId, PluginFacts, PluginHash, PluginName, PluginSet,
+        PluginState, PluginVersion, TenantId, UserId,
     },
 };
 

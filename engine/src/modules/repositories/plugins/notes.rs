@@ -94,7 +94,8 @@ impl PluginsRepository {
         tenant: &TenantId,
     ) -> Result<Vec<T>> {
         let mut script = Script::of(tenant);
-        let index = script.push("SELECT * FROM plugin_failed_call:[$tenant]..[$tenant, ..]".to_owned());
+        let index =
+            script.push("SELECT * FROM plugin_failed_call:[$tenant]..[$tenant, ..]".to_owned());
         self.notes(&script, index).await
     }
 
@@ -213,4 +214,3 @@ impl PluginsRepository {
         rows.iter().map(parsed).collect()
     }
 }
-
