@@ -117,6 +117,7 @@ codes! {
     TooManyPlugins, "too-many-plugins", Conflict, "The tenant has as many plugin versions as it may";
     PluginNotReady, "plugin-not-ready", Conflict, "The plugin version cannot be used";
     PluginRejected, "plugin-rejected", Invalid, "The component is no plugin of ours";
+    PluginTrialFailed, "plugin-trial-failed", Invalid, "The plugin failed when it was tried";
     PluginsOff, "plugins-off", Unavailable, "This host runs no plugins";
     PolicyBusy, "policy-busy", Unavailable, "The organizer's policies are busy";
     NotificationOver, "notification-over", Conflict, "The notification is over";

@@ -50,6 +50,7 @@ mod error;
 mod gate;
 mod modules;
 pub mod ports;
+mod request;
 pub mod types;
 mod worker;
 
@@ -57,6 +58,7 @@ pub use app_modules::Found;
 pub use counters::Counts;
 pub use engine::{Engine, EngineBuilder, Settings, Store, check_backup};
 pub use error::{Error, ErrorCode, ErrorKind, Fact, Faults, Result};
-pub use modules::{Backup, PluginLogEntry};
+pub use modules::{Backup, FailedCall, PluginLogEntry};
+pub use request::in_request;
 pub use types::*;
 pub use worker::{Worker, WorkerHandle};

@@ -86,10 +86,12 @@ pub fn using(name: &str, version: PluginHash) -> ActivatePlugin {
         limits: None,
         enabled: None,
         position: None,
+        fixtures: Vec::new(),
+        skip_trial: false,
     }
 }
 
-/// Uploads a component and puts it into use for all events.
+/// Uploads a component and puts it into use for all events, whatever it does: it is not tried first.
 ///
 /// # Panics
 /// When the engine refuses.
@@ -102,9 +104,16 @@ pub async fn put_into_use(
     let version = upload(engine, owner, name, component).await;
     engine
         .plugins()
-        .activate(owner, using(name, version))
+        .activate(
+            owner,
+            ActivatePlugin {
+                skip_trial: true,
+                ..using(name, version)
+            },
+        )
         .await
         .expect("a version that can be used")
+        .set
 }
 
 /// Components as bytes.
@@ -166,6 +175,42 @@ impl Component {
     /// Traps.
     pub fn trapping() -> Vec<u8> {
         Self::policy("unreachable", "unreachable")
+    }
+
+    /// Traps over bookings of this many tickets or more, and says yes to all else.
+    pub fn trapping_from(tickets: u32) -> Vec<u8> {
+        let book = format!(
+            "(if (i32.ge_u (i32.load offset=8 (i32.load offset=76 (local.get $request))) (i32.const {tickets}))
+              (then unreachable)) {ANSWER}"
+        );
+        Self::policy(&book, ANSWER)
+    }
+
+    /// Says yes to bookings, and traps over cancellations.
+    pub fn trapping_at_cancellations() -> Vec<u8> {
+        Self::policy(ANSWER, "unreachable")
+    }
+
+    /// Answers two prices for every line.
+    pub fn miscounting() -> Vec<u8> {
+        let book = format!(
+            "{}(i32.store (i32.const 72) (i32.const 2)){ANSWER}",
+            adjust("(i32.const 0)")
+        );
+        Self::policy(&book, ANSWER)
+    }
+
+    /// Leaves the price of the only line as it is, and says `No.` about it; or `no`.
+    pub fn telling(is_loud: bool) -> Vec<u8> {
+        let price = "(i32.load offset=12 (i32.load offset=76 (local.get $request)))";
+        let (at, bytes) = if is_loud { (2, 3) } else { (0, 2) };
+        let book = format!(
+            "{}(i32.store (i32.const 112) (i32.const {at})) (i32.store (i32.const 116) (i32.const {bytes}))
+             (i32.store (i32.const 76) (i32.const 112)) (i32.store (i32.const 80) (i32.const 1))
+             {ANSWER}",
+            adjust(price)
+        );
+        Self::policy(&book, ANSWER)
     }
 
     /// Never ends.

@@ -2,6 +2,7 @@
 //!
 //! Called by hosts and platforms. Calls the plugins module and the plugin runtime port.
 
+mod activation;
 mod readiness;
 mod trials;
 
@@ -13,15 +14,16 @@ use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
     gate::unavailable,
-    modules::PluginLogEntry,
+    modules::{FailedCall, PluginLogEntry},
     ports::{LoadFailure, PluginRef, PluginRuntime},
     types::{
         ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, Page, PageRequest,
-        PluginCounters, PluginHash, PluginMetrics, PluginName, PluginSet, PluginState,
-        PluginVersion, Role, TenantId, UploadPlugin,
+        PluginActivation, PluginCounters, PluginHash, PluginMetrics, PluginName, PluginSet,
+        PluginState, PluginVersion, Role, TenantId, UploadPlugin,
     },
 };
 
+use activation::Trial;
 pub(crate) use readiness::Brought;
 pub use trials::{ReplayDifference, ReplayReport};
 
@@ -89,14 +91,17 @@ impl Plugins {
         Ok(version)
     }
 
-    /// Deletes a version that is not in use, and its bytes. What was decided with it stays recorded.
+    /// Deletes a version that is not in use, and its bytes; with the last version of a name goes its log. What was decided
+    /// with it stays recorded.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `plugin-in-use`, `conflict-try-again`.
     pub async fn delete(&self, caller: &Caller, hash: PluginHash) -> Result<()> {
         let tenant = self.owned_tenant(caller).await?;
         let version = self.find(&tenant, hash).await?;
-        self.0.modules.plugins.delete(&tenant, hash).await?;
+        let plugins = &self.0.modules.plugins;
+        plugins.delete(&tenant, hash).await?;
+        plugins.forget_name(&tenant, &version.name).await?;
         audit(caller, &tenant, "delete", &version.name, &hash.to_string());
         Ok(())
     }
@@ -120,12 +125,18 @@ impl Plugins {
         Ok(set.as_ref().clone())
     }
 
-    /// Puts a version into use, or changes how it is used. It is in force for every booking that is answered later.
+    /// Puts a version into use, or changes how it is used. It is in force for every booking that is answered later. A
+    /// version or configuration that is new is tried first: the fixtures that are given, and a harmless request to each of
+    /// its exports, which it may refuse as it likes.
     ///
     /// # Errors
-    /// `forbidden`, `not-found`, `plugin-not-ready` while it compiles or if it was rejected, `field-invalid`,
-    /// `conflict-try-again`.
-    pub async fn activate(&self, caller: &Caller, command: ActivatePlugin) -> Result<PluginSet> {
+    /// `forbidden`, `not-found`, `plugin-not-ready` while it compiles or if it was rejected, `plugin-trial-failed` if it
+    /// fails a fixture or when its exports are tried, `field-invalid`, `conflict-try-again`, `policy-busy`.
+    pub async fn activate(
+        &self,
+        caller: &Caller,
+        command: ActivatePlugin,
+    ) -> Result<PluginActivation> {
         let tenant = self.owned_tenant(caller).await?;
         if let Some(config) = &command.config {
             require_object(config)?;
@@ -142,6 +153,13 @@ impl Plugins {
             Some(hash) => Some(self.usable(&tenant, &command.name, hash).await?),
             None => None,
         };
+        let present = modules.plugins.fresh_set(&tenant).await?;
+        let mut uses = present.plugins.iter();
+        let present = uses.find(|own| own.name == command.name && own.event == command.event);
+        let warnings = match Trial::of(&command, version.as_ref(), present) {
+            Some(trial) => self.try_out(&tenant, &trial).await?,
+            None => Vec::new(),
+        };
         let set = modules
             .plugins
             .activate(&tenant, &command, version.as_ref())
@@ -153,12 +171,16 @@ impl Plugins {
             &command.name,
             // Not the configuration: it is the tenant's own.
             &format!(
-                "version {:?}, enabled {:?}",
+                "version {:?}, enabled {:?}, trial skipped {}",
                 version.map(|version| version.hash.to_string()),
-                command.enabled
+                command.enabled,
+                command.skip_trial
             ),
         );
-        Ok(set.as_ref().clone())
+        Ok(PluginActivation {
+            set: set.as_ref().clone(),
+            warnings,
+        })
     }
 
     /// Goes back to the version that was in use before.
@@ -198,18 +220,32 @@ impl Plugins {
         Ok(set.as_ref().clone())
     }
 
-    /// Shows what a plugin logged and how it failed lately, newest first; a sample where there is much.
+    /// Shows what a plugin logged and how it failed lately, newest first; a sample where there is much. Also when it is in
+    /// use no more.
     ///
     /// # Errors
-    /// `forbidden`, `not-found` for a plugin that is not in use.
+    /// `forbidden`, `not-found` for a name that no version has.
     pub async fn logs(&self, caller: &Caller, name: &PluginName) -> Result<Vec<PluginLogEntry>> {
         let tenant = self.owned_tenant(caller).await?;
         let plugins = &self.0.modules.plugins;
-        let set = plugins.fresh_set(&tenant).await?;
-        if !set.plugins.iter().any(|plugin| plugin.name == *name) {
-            return Err(Error::not_found("plugin in use", name));
-        }
+        plugins.require_name(&tenant, name).await?;
         plugins.logs(&tenant, name).await
+    }
+
+    /// Shows calls of a plugin that failed lately, newest first, each with what it was asked and under which configuration:
+    /// enough to make it again with `boxoffice plugin run`. 64 are kept of all of a tenant's plugins.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found` for a name that no version has.
+    pub async fn failed_calls(
+        &self,
+        caller: &Caller,
+        name: &PluginName,
+    ) -> Result<Vec<FailedCall>> {
+        let tenant = self.owned_tenant(caller).await?;
+        let plugins = &self.0.modules.plugins;
+        plugins.require_name(&tenant, name).await?;
+        plugins.failed_calls(&tenant, name).await
     }
 
     /// Shows how a plugin in use fares: whether it is in quarantine, and what the process that is asked counted of its calls.

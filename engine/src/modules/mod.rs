@@ -58,13 +58,13 @@ pub(crate) use events::EventsModule;
 pub(crate) use housekeeping::HousekeepingModule;
 pub(crate) use idempotency::{IdempotencyModule, keyed};
 pub(crate) use leases::LeasesModule;
-pub(crate) use mails::{MailContext, MailTicket, compose};
+pub(crate) use mails::{MailContext, MailTicket, compose, mail_sample};
 pub(crate) use notifications::{
     BlockTask, ClaimedBlock, Listing, NotificationsModule, Sight, Then, still_wanted,
 };
 pub(crate) use operators::OperatorsModule;
-pub use plugins::PluginLogEntry;
-pub(crate) use plugins::PluginsModule;
+pub use plugins::{FailedCall, PluginLogEntry};
+pub(crate) use plugins::{NotedCall, PluginsModule};
 pub(crate) use queue::EmbeddedQueue;
 pub(crate) use repositories::Closing;
 pub(crate) use sessions::SessionsModule;

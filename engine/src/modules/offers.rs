@@ -142,6 +142,8 @@ impl Round<'_> {
             status: HoldStatus::Held,
             lines: order.lines,
             total_minor: order.total_minor,
+            // Policies are asked when it is accepted.
+            messages: Vec::new(),
             currency: self.inventory.currency.clone(),
             event_version: self.inventory.event_version,
             created_at: self.now,

@@ -7,11 +7,12 @@ mod notes;
 mod quarantine;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
     time::{Duration, Instant},
 };
 
 use jiff::SignedDuration;
+use notes::Paces;
 
 use super::{
     Surroundings,
@@ -25,7 +26,7 @@ use crate::{
     Error, ErrorCode, Result,
     types::{
         ActivatePlugin, ActivePlugin, BookingId, DecisionRecord, EventId, Page, PageRequest,
-        PluginCounters, PluginHash, PluginLimits, PluginName, PluginSet, PluginState,
+        PluginCounters, PluginExport, PluginHash, PluginLimits, PluginName, PluginSet, PluginState,
         PluginVersion, TenantId, UserId,
     },
 };
@@ -42,17 +43,23 @@ const TENANTS_KEPT_MAX: usize = 4_096;
 /// for longest begin anew.
 const COUNTERS_KEPT_MAX: usize = 8_192;
 
-pub use notes::PluginLogEntry;
+pub(crate) use notes::NotedCall;
+pub use notes::{FailedCall, PluginLogEntry};
 
 pub(crate) struct PluginsModule {
     repository: Arc<PluginsRepository>,
     surroundings: Surroundings,
     /// What this process saw last of each tenant's set. Only a hint: every booking checks its version when it is written.
     sets: Mutex<Recent<TenantId, Arc<PluginSet>>>,
-    notes: Mutex<Recent<TenantId, (Instant, u32)>>,
+    notes: Paces,
+    failed_notes: Paces,
+    /// The slot of the next failed call. It begins anywhere, so that processes do not all write the same ones.
+    failed_slot: AtomicU32,
     counters: Mutex<Recent<(TenantId, PluginName), PluginCounters>>,
     /// Whose failures were noted lately.
-    failures: Mutex<Recent<(TenantId, PluginHash, UserId), Instant>>,
+    failures: Mutex<Recent<(TenantId, PluginHash, PluginExport, UserId), Instant>>,
+    /// Which exports failed lately for accounts that anybody can make, as far as this process noted it.
+    strangers: Mutex<Recent<(TenantId, PluginHash, PluginExport), Instant>>,
 }
 
 impl PluginsModule {
@@ -62,8 +69,11 @@ impl PluginsModule {
             surroundings,
             sets: Mutex::new(Recent::new(TENANTS_KEPT_MAX)),
             notes: Mutex::new(Recent::new(TENANTS_KEPT_MAX)),
+            failed_notes: Mutex::new(Recent::new(TENANTS_KEPT_MAX)),
+            failed_slot: AtomicU32::new(rand::random()),
             counters: Mutex::new(Recent::new(COUNTERS_KEPT_MAX)),
             failures: Mutex::new(Recent::new(FAILURES_KEPT_MAX)),
+            strangers: Mutex::new(Recent::new(FAILURES_KEPT_MAX)),
         }
     }
 
@@ -187,6 +197,19 @@ impl PluginsModule {
         Ok(page.cut(rows, |version| version.hash.to_string()))
     }
 
+    /// Takes away what a plugin logged, if no version has its name any more: names, and so logs, are as many as versions.
+    pub(crate) async fn forget_name(&self, tenant: &TenantId, name: &PluginName) -> Result<()> {
+        self.repository.forget_name(tenant, name).await
+    }
+
+    /// Refuses a name that no version has.
+    pub(crate) async fn require_name(&self, tenant: &TenantId, name: &PluginName) -> Result<()> {
+        match self.repository.has_name(tenant, name).await? {
+            true => Ok(()),
+            false => Err(Error::not_found("plugin", name)),
+        }
+    }
+
     /// What is in use, as this process saw it last; read if it never did.
     pub(crate) async fn set(&self, tenant: &TenantId) -> Result<Arc<PluginSet>> {
         let known = locked(&self.sets).get(tenant).map(|set| set.clone());
@@ -230,7 +253,7 @@ impl PluginsModule {
                 ));
             }
             plugin.version = plugin.previous.remove(0);
-            plugin.quarantined = None;
+            plugin.quarantines.clear();
             Ok(())
         })
         .await
@@ -362,7 +385,7 @@ fn activated(
             enabled: true,
             decides: version.facts.decides,
             words: version.facts.words,
-            quarantined: None,
+            quarantines: Vec::new(),
         });
     }
     let plugin = find_mut(plugins, &command.name, command.event)?;
@@ -374,7 +397,7 @@ fn activated(
         }
         plugin.decides = version.facts.decides;
         plugin.words = version.facts.words;
-        plugin.quarantined = None;
+        plugin.quarantines.clear();
     }
     if let Some(config) = &command.config {
         plugin.config.clone_from(config);

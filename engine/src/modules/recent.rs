@@ -41,6 +41,11 @@ impl<K: Eq + Hash + Clone, V> Recent<K, V> {
         self.entries.insert(key, Entry { value, used });
     }
 
+    /// Forgets a key. Returns its value.
+    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+        self.entries.remove(key).map(|entry| entry.value)
+    }
+
     /// The value of a key, made if there is none.
     pub(super) fn get_or_insert_with(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
         if !self.entries.contains_key(key) {

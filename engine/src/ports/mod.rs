@@ -3,7 +3,9 @@
 //! Called by app_modules, modules and worker; implemented here, in the host, and by platforms.
 
 mod clock;
+mod fixtures;
 mod ids;
+mod judgement;
 mod links;
 mod mailer;
 mod plugins;
@@ -15,7 +17,9 @@ mod traces;
 
 pub use crate::types::Lane;
 pub use clock::{Clock, SystemClock};
+pub use fixtures::PluginFixture;
 pub use ids::{IdSource, SeededIds, UlidIds};
+pub use judgement::{judge, judge_mail};
 pub use links::Links;
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
 pub use plugins::{

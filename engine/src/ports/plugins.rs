@@ -14,7 +14,7 @@ use super::{
     BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,
     Rendered,
 };
-use crate::types::{PluginFacts, PluginHash, PluginLimits, TenantId, known_zone};
+use crate::types::{PluginExport, PluginFacts, PluginHash, PluginLimits, TenantId, known_zone};
 
 /// Runs plugins. Without one an engine has native policies and the built-in words only, and refuses bookings of
 /// tenants who have plugins active.
@@ -149,6 +149,17 @@ pub enum PluginRequest {
     ValidateCancellation(CancellationRequest),
     /// How is this worded?
     Render(RenderRequest),
+}
+
+impl PluginRequest {
+    /// The export that answers it.
+    pub fn export(&self) -> PluginExport {
+        match self {
+            Self::ValidateBooking(_) => PluginExport::ValidateBooking,
+            Self::ValidateCancellation(_) => PluginExport::ValidateCancellation,
+            Self::Render(_) => PluginExport::Render,
+        }
+    }
 }
 
 /// What a plugin answers.

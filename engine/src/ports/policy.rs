@@ -131,7 +131,8 @@ pub enum HookFailure {
     /// What it was to be asked is over the input limit. The request is refused (`policy-input-too-large`).
     #[error("{0}")]
     InputTooLarge(String),
-    /// It was not asked, because its tenant is over its share of calls (`policy-busy`). Nobody's failure.
+    /// It gave no answer, because its tenant is over its share of calls, or the host was too busy to let it run
+    /// (`policy-busy`). Not the policy's failure.
     #[error("{0}")]
     Busy(String),
     /// It was not asked, because it could not be loaded. The only failure that a tenant may have skipped.

@@ -86,6 +86,8 @@ pub struct Booking {
     pub cancellations: Vec<Cancellation>,
     /// Sum over the lines, in minor units of `currency`.
     pub total_minor: u64,
+    /// What policies tell the customer about the prices that were booked, in their order; at most 20 lines.
+    pub messages: Vec<String>,
     /// ISO 4217 code of the prices.
     pub currency: String,
     /// The version of the event that was booked.

@@ -269,6 +269,7 @@ mod tests {
             cancelled: None,
             lines: lines.iter().map(line).collect(),
             total_minor: 0,
+            messages: Vec::new(),
             currency: "EUR".to_owned(),
             event_version: 1,
             created_at: Timestamp::UNIX_EPOCH,

@@ -62,6 +62,8 @@ pub struct Hold {
     pub lines: Vec<BookingLine>,
     /// What it will cost, in minor units of `currency`.
     pub total_minor: u64,
+    /// What policies tell the customer about its prices; the booking that it becomes says the same.
+    pub messages: Vec<String>,
     /// ISO 4217 code of the prices.
     pub currency: String,
     /// The version of the event that it was decided on.

@@ -55,9 +55,9 @@ pub use notifications::{
 };
 pub use pages::{Page, PageRequest};
 pub use plugins::{
-    ActivatePlugin, ActivePlugin, DecisionRecord, DecisionStep, PluginCounters, PluginFacts,
-    PluginHash, PluginLimits, PluginMetrics, PluginName, PluginSet, PluginState, PluginVersion,
-    UploadPlugin, WhenNotLoaded,
+    ActivatePlugin, ActivePlugin, DecisionRecord, DecisionStep, ExportQuarantine, PluginActivation,
+    PluginCounters, PluginExport, PluginFacts, PluginHash, PluginLimits, PluginMetrics, PluginName,
+    PluginSet, PluginState, PluginVersion, UploadPlugin, WhenNotLoaded,
 };
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
@@ -76,7 +76,7 @@ pub use users::{
 pub(crate) use cancellations::{chosen, closed, refund_of, total_of, without};
 pub(crate) use dispatch::Tally;
 pub(crate) use notifications::message_id;
-pub(crate) use plugins::PluginQuarantine;
+pub(crate) use plugins::{NotedFailure, PluginQuarantine};
 pub(crate) use requests::{
     KeyedRequest, RecordedAnswer, RecordedRequest, RequestKey, RequestRoute,
 };

@@ -136,6 +136,51 @@ impl fmt::Display for PluginName {
     }
 }
 
+/// What a plugin can be asked: the functions that it exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginExport {
+    /// May this be booked?
+    ValidateBooking,
+    /// May this be cancelled?
+    ValidateCancellation,
+    /// How is this mail worded?
+    Render,
+}
+
+impl PluginExport {
+    /// The name as the contract has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ValidateBooking => "validate-booking",
+            Self::ValidateCancellation => "validate-cancellation",
+            Self::Render => "render",
+        }
+    }
+}
+
+/// An export of a plugin in use that is not asked for a while, because it failed for several customers. What it would
+/// decide about is refused meanwhile. When the time is over, one request is let through: if it is answered, the
+/// quarantine ends; if not, the next pause is longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportQuarantine {
+    /// What is not asked.
+    pub export: PluginExport,
+    /// Since when, UTC.
+    pub since: Timestamp,
+    /// How its last call failed.
+    pub reason: String,
+    /// When it is tried again, UTC: with the first request from then on.
+    pub next_try_at: Timestamp,
+    /// How many tries failed so far.
+    pub failed_tries: u32,
+    /// When a try was answered, UTC: it is asked again. Remembered for an hour, so that what fails again soon has no
+    /// short pauses.
+    pub ended_at: Option<Timestamp>,
+    /// When owners were told last, UTC.
+    pub told_at: Timestamp,
+}
+
 /// How far an upload has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PluginState {
@@ -254,7 +299,7 @@ pub struct PluginCounters {
     pub failed: u64,
     /// Calls that were not made, because the question was over the input limit.
     pub too_large: u64,
-    /// Calls that were not made, because the tenant was over its share.
+    /// Calls that were not made, because the tenant was over its share, or that this host was too busy to make.
     pub busy: u64,
     /// Calls that were not made, because the plugin could not be loaded.
     pub not_loaded: u64,
@@ -270,6 +315,8 @@ pub struct PluginCounters {
     pub memory_bytes_max: u64,
     /// When a call failed last, and how.
     pub last_failure: Option<(Timestamp, String)>,
+    /// Exports that are in quarantine as this process saw it last, and when each is tried again, UTC.
+    pub set_aside: Vec<(PluginExport, Timestamp)>,
 }
 
 impl PluginCounters {
@@ -328,9 +375,33 @@ pub struct ActivePlugin {
     pub decides: bool,
     /// Copied from the version: whether it words mails.
     pub words: bool,
-    /// Since when it is not asked any more, because it failed for too many customers, and how. Bookings it would
-    /// decide about are refused until somebody activates a version again.
-    pub quarantined: Option<(Timestamp, String)>,
+    /// Its exports that are not asked for a while, and those that were not until lately. Putting a version into use ends
+    /// them.
+    #[serde(default)]
+    pub quarantines: Vec<ExportQuarantine>,
+}
+
+impl ActivePlugin {
+    /// The quarantine of an export, if it is in one.
+    pub fn quarantine(&self, export: PluginExport) -> Option<&ExportQuarantine> {
+        self.open_quarantines().find(|own| own.export == export)
+    }
+
+    /// All quarantines that have not ended.
+    pub fn open_quarantines(&self) -> impl Iterator<Item = &ExportQuarantine> {
+        self.quarantines.iter().filter(|own| own.ended_at.is_none())
+    }
+}
+
+/// A failed call of an export for a customer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NotedFailure {
+    pub(crate) version: PluginHash,
+    pub(crate) export: PluginExport,
+    pub(crate) customer: UserId,
+    /// Whether it counts in full: theirs is no account that anybody makes for the occasion.
+    pub(crate) is_witness: bool,
+    pub(crate) at: Timestamp,
 }
 
 /// What a tenant's owners are told of a plugin that was set aside.
@@ -338,9 +409,11 @@ pub struct ActivePlugin {
 pub(crate) struct PluginQuarantine {
     pub(crate) plugin: PluginName,
     pub(crate) version: PluginHash,
+    pub(crate) export: PluginExport,
     /// How its last call failed.
     pub(crate) reason: String,
     pub(crate) at: Timestamp,
+    pub(crate) next_try_at: Timestamp,
 }
 
 /// What is in use at a tenant, in the order in which policies are asked.
@@ -389,6 +462,24 @@ pub struct ActivatePlugin {
     pub enabled: Option<bool>,
     /// Its place among the plugins in use, from 0.
     pub position: Option<usize>,
+    /// Calls to make before it is put into use, as fixture files have them; at most [`ActivatePlugin::FIXTURES_MAX`].
+    pub fixtures: Vec<serde_json::Value>,
+    /// Puts it into use whatever its exports do when they are tried first.
+    pub skip_trial: bool,
+}
+
+impl ActivatePlugin {
+    /// Fixtures of one activation: each is a call that the answer waits for.
+    pub const FIXTURES_MAX: usize = 20;
+}
+
+/// What came of putting a plugin into use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginActivation {
+    /// What is in use now.
+    pub set: PluginSet,
+    /// Mails that it failed to word when it was tried, each with the reason: the built-in words stand in for them.
+    pub warnings: Vec<String>,
 }
 
 /// A decision that a booking was made on, or a sampled refusal, with all that the policies saw.

@@ -302,13 +302,14 @@ export async function plugins() {
 }
 
 function pluginState(one) {
-  if (one.quarantineReason) return h("span", { class: "state dead" }, `in quarantine: ${one.quarantineReason}`);
+  if (one.quarantines.length) return one.quarantines.map((own) => h("span", { class: "state dead" },
+    `${own.export} in quarantine, tried again from `, moment(own.nextTryAt), ` on: ${own.reason}`));
   return one.enabled ? h("span", { class: "state sent" }, "in use") : h("span", { class: "state paused" }, "off");
 }
 
 function failuresOf(here) {
   const { failed, inputTooLarge, busy, notLoaded } = here.failures;
-  const parts = [[failed, "failed"], [inputTooLarge, "too large"], [busy, "over its share"], [notLoaded, "not loaded"]].filter(([count]) => count);
+  const parts = [[failed, "failed"], [inputTooLarge, "too large"], [busy, "host or tenant too busy"], [notLoaded, "not loaded"]].filter(([count]) => count);
   return parts.length ? parts.map(([count, what]) => `${number(count)} ${what}`).join(", ") : "none";
 }
 

@@ -2,32 +2,32 @@
 //!
 //! Called by the plugin host on its own threads. Calls wasmtime.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use boxoffice_engine::ports::{
-    HookFailure, PluginAnswer, PluginOutcome, PluginRequest, PluginUsage,
+    HookFailure, PluginAnswer, PluginOutcome, PluginRequest, PluginUsage, judge,
 };
-use futures::task::AtomicWaker;
 use wasmtime::{Store, Trap};
 
-use super::{compile::Loaded, convert, guest::Guest, machine::Machine, settings::CallLimits};
+use super::{
+    compile::Loaded,
+    convert,
+    guest::Guest,
+    machine::Machine,
+    metered::{Cut, Metered},
+    settings::CallLimits,
+};
 
 /// Fuel is looked at together with this much work of ours at most: what a plugin hands over in one go, logs included.
 const HANDED_OVER_BYTES_MIN: usize = 1024 * 1024;
-/// How often a plugin may give way by itself. A pure function has nothing to wait for; some toolchains look around
-/// once or twice before they begin.
-const WAITS_MAX: u32 = 64;
-/// How long it may wait each time for something that is due at once.
-const WAIT_MAX: Duration = Duration::from_millis(20);
+/// After this much fuel a call gives way for a moment, which writes down how much it has used: a loop without calls keeps
+/// the count to itself. A tenth of a millisecond of work.
+const FUEL_NOTED_EVERY: u64 = 100_000;
+/// What a plugin that works uses of fuel in a microsecond, roughly.
+const FUEL_PER_MICROSECOND: u64 = 1_000;
+/// A call whose time is over and that used less fuel than this in each microsecond barely ran: a plugin that works uses
+/// a hundred times as much on the slowest machines. It is the machine that was slow then.
+const FUEL_PER_MICROSECOND_MIN: u64 = 10;
 /// Longest reason of a failure that is kept.
 const REASON_CHARACTERS_MAX: usize = 500;
 
@@ -52,14 +52,17 @@ pub(super) async fn call(
     store.set_hostcall_fuel(limits.output_bytes.max(HANDED_OVER_BYTES_MIN));
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
-    if let Err(error) = store.set_fuel(limits.fuel) {
+    let fuelled = store.set_fuel(limits.fuel);
+    if let Err(error) =
+        fuelled.and_then(|()| store.fuel_async_yield_interval(Some(FUEL_NOTED_EVERY)))
+    {
         return not_made(HookFailure::NotLoaded(error.to_string()));
     }
     let (ended, used) = {
         let asked = Box::pin(ask(&mut store, loaded, request, config));
         let mut metered = Metered::new(asked, limits.time);
         let ended = (&mut metered).await;
-        (ended, metered.used)
+        (ended, metered.used())
     };
     let guest = store.data();
     let usage = PluginUsage {
@@ -68,12 +71,13 @@ pub(super) async fn call(
         memory_bytes: guest.limiter.bytes as u64,
     };
     let answer = match ended {
-        Ok(Ok(Ok(answer))) => bounded(answer, limits),
-        Ok(Ok(Err(reason))) => Err(reason),
-        Ok(Err(error)) => Err(reason_of(&error, guest, limits)),
-        Err(reason) => Err(reason),
+        Ok(Ok(Ok(answer))) => judge(request, answer)
+            .and_then(|answer| bounded(answer, limits))
+            .map_err(HookFailure::Failed),
+        Ok(Ok(Err(reason))) => Err(HookFailure::Failed(reason)),
+        Ok(Err(error)) => Err(HookFailure::Failed(reason_of(&error, guest, limits))),
+        Err(cut) => Err(failure_of(cut, &usage, limits.time)),
     };
-    let answer = answer.map_err(HookFailure::Failed);
     PluginOutcome {
         answer,
         usage,
@@ -87,6 +91,39 @@ pub(super) fn not_made(failure: HookFailure) -> PluginOutcome {
         answer: Err(failure),
         usage: PluginUsage::default(),
         logs: Vec::new(),
+    }
+}
+
+/// What a call takes out of its tenant's share: its fuel. One that was broken off may have kept a core busy without using
+/// any (large copies), and is charged for its time as for work.
+pub(super) fn charge(outcome: &PluginOutcome) -> u64 {
+    let PluginUsage {
+        fuel, microseconds, ..
+    } = outcome.usage;
+    match outcome.answer {
+        Ok(_) => fuel,
+        Err(_) => fuel.max(microseconds.saturating_mul(FUEL_PER_MICROSECOND)),
+    }
+}
+
+/// What it means that a call was broken off. A machine that did not let it run is no fault of the plugin.
+fn failure_of(cut: Cut, usage: &PluginUsage, time: Duration) -> HookFailure {
+    let barely_ran = usage.fuel < usage.microseconds.saturating_mul(FUEL_PER_MICROSECOND_MIN);
+    match cut {
+        Cut::Time if barely_ran => HookFailure::Busy(format!(
+            "this host was too slow: the call used up {} ms with only {} of fuel",
+            time.as_millis(),
+            usage.fuel
+        )),
+        Cut::Time => HookFailure::Failed(format!("it ran longer than {} ms", time.as_millis())),
+        Cut::Wall => HookFailure::Busy(format!(
+            "this host is too busy: it did not let the call run for its {} ms",
+            time.as_millis()
+        )),
+        Cut::Waited => HookFailure::Failed(
+            "it waited for something: a plugin has no clock and nothing else to wait for"
+                .to_owned(),
+        ),
     }
 }
 
@@ -109,7 +146,7 @@ async fn ask(
             let answer = exports
                 .call_validate_booking(&mut *store, &request, config)
                 .await?;
-            Ok(convert::decided(answer))
+            Ok(Ok(convert::decided(answer)))
         }
         PluginRequest::ValidateCancellation(request) => {
             let Some(policy) = &loaded.policy else {
@@ -121,7 +158,7 @@ async fn ask(
             let answer = exports
                 .call_validate_cancellation(&mut *store, &request, config)
                 .await?;
-            Ok(convert::cancellation_decided(answer))
+            Ok(Ok(convert::cancellation_decided(answer)))
         }
         PluginRequest::Render(request) => {
             let Some(template) = &loaded.template else {
@@ -131,7 +168,7 @@ async fn ask(
             let template = template.instantiate_async(&mut *store).await?;
             let exports = template.boxoffice_plugin_notification_template();
             let answer = exports.call_render(&mut *store, &request, config).await?;
-            Ok(convert::rendered(answer))
+            Ok(Ok(convert::rendered(answer)))
         }
     }
 }
@@ -188,84 +225,28 @@ fn reason_of(error: &wasmtime::Error, guest: &Guest, limits: &CallLimits) -> Str
         .collect()
 }
 
-/// Polls a call and adds up its time on the thread: what it spends waiting for its turn is not its own.
-struct Metered<F> {
-    inner: Pin<Box<F>>,
-    used: Duration,
-    limit: Duration,
-    waits: u32,
-    woken: Arc<Woken>,
-    patience: Option<Pin<Box<tokio::time::Sleep>>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Knows whether the call wants to go on at once (its turn was over) or waits for something.
-#[derive(Default)]
-struct Woken {
-    is_so: AtomicBool,
-    outer: AtomicWaker,
-}
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.is_so.store(true, Ordering::SeqCst);
-        self.outer.wake();
-    }
-}
-
-impl<F: Future> Metered<F> {
-    fn new(inner: Pin<Box<F>>, limit: Duration) -> Self {
-        Self {
-            inner,
-            used: Duration::ZERO,
-            limit,
-            waits: 0,
-            woken: Arc::default(),
-            patience: None,
+    #[test]
+    fn a_call_that_barely_ran_is_the_hosts_fault() {
+        let usage = |fuel: u64| PluginUsage {
+            fuel,
+            microseconds: 50_000,
+            memory_bytes: 0,
+        };
+        let time = Duration::from_millis(50);
+        for (cut, fuel, is_busy) in [
+            (Cut::Time, 100_000, true),
+            (Cut::Time, 500_000, false),
+            (Cut::Time, 50_000_000, false),
+            (Cut::Wall, 50_000_000, true),
+            (Cut::Waited, 0, false),
+        ] {
+            let failure = failure_of(cut, &usage(fuel), time);
+            let found = matches!(failure, HookFailure::Busy(_));
+            assert_eq!(found, is_busy, "{cut:?} {fuel}: {failure:?}");
         }
     }
 }
-
-impl<F: Future> Future for Metered<F> {
-    type Output = Result<F::Output, String>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        this.woken.outer.register(context.waker());
-        if let Some(patience) = &mut this.patience {
-            if !this.woken.is_so.load(Ordering::SeqCst) {
-                return match patience.as_mut().poll(context) {
-                    Poll::Ready(()) => Poll::Ready(Err(WAITED.to_owned())),
-                    Poll::Pending => Poll::Pending,
-                };
-            }
-            this.patience = None;
-        }
-        this.woken.is_so.store(false, Ordering::SeqCst);
-        let waker = Waker::from(this.woken.clone());
-        let begun = Instant::now();
-        let polled = this.inner.as_mut().poll(&mut Context::from_waker(&waker));
-        this.used += begun.elapsed();
-        if let Poll::Ready(output) = polled {
-            return Poll::Ready(Ok(output));
-        }
-        if this.used > this.limit {
-            return Poll::Ready(Err(format!(
-                "it ran longer than {} ms",
-                this.limit.as_millis()
-            )));
-        }
-        if !this.woken.is_so.load(Ordering::SeqCst) {
-            this.waits += 1;
-            if this.waits > WAITS_MAX {
-                return Poll::Ready(Err(WAITED.to_owned()));
-            }
-            let mut patience = Box::pin(tokio::time::sleep(WAIT_MAX));
-            // Registers the timer; it cannot be over yet.
-            let _ = patience.as_mut().poll(context);
-            this.patience = Some(patience);
-        }
-        Poll::Pending
-    }
-}
-
-const WAITED: &str = "it waited for something: a plugin has no clock and nothing else to wait for";

@@ -1,13 +1,10 @@
-//! Between the engine's requests and answers and the generated types of the contract, with the bounds that answers have.
+//! Between the engine's requests and answers and the generated types of the contract.
 //!
 //! Called around each call. Pure.
 
-use boxoffice_engine::{
-    LineFault, check_line,
-    ports::{
-        BookingRequest, CancellationRequest, Decision, PluginAnswer, PluginRequest, RenderRequest,
-        Rendered, RequestCustomer, RequestEvent, RequestLine, RequestMoment,
-    },
+use boxoffice_engine::ports::{
+    BookingRequest, CancellationRequest, Decision, PluginAnswer, PluginRequest, RenderRequest,
+    Rendered, RequestCustomer, RequestEvent, RequestLine, RequestMoment,
 };
 use boxoffice_wit::host::{
     policy::{
@@ -16,16 +13,8 @@ use boxoffice_wit::host::{
     template::exports::boxoffice::plugin::notification_template as template,
 };
 
-/// Longest code of a rejection.
-const CODE_BYTES_MAX: usize = 64;
-/// Longest sentence for customers.
-const SENTENCE_CHARACTERS_MAX: usize = 300;
-/// Most sentences of an adjustment.
-const MESSAGES_MAX: usize = 10;
-/// Longest subject of a mail.
-const SUBJECT_CHARACTERS_MAX: usize = 200;
-/// Longest text and longest HTML of a mail.
-const BODY_BYTES_MAX: usize = 256 * 1024;
+/// What is kept of why a template declines a mail.
+const DECLINED_CHARACTERS_MAX: usize = 300;
 
 /// How many bytes a request has, near enough: its texts, and a little for each number.
 pub(super) fn size_of(request: &PluginRequest) -> usize {
@@ -106,93 +95,47 @@ pub(super) fn render(request: &RenderRequest) -> template::RenderRequest {
     }
 }
 
-/// Takes a decision over, if it keeps to the contract.
-pub(super) fn decided(decision: policy::Decision) -> Result<PluginAnswer, String> {
-    Ok(PluginAnswer::Decided(match decision {
+/// Takes a decision over. Whether it is valid is judged by the engine's rules.
+pub(super) fn decided(decision: policy::Decision) -> PluginAnswer {
+    PluginAnswer::Decided(match decision {
         policy::Decision::Accept => Decision::Accept,
-        policy::Decision::Reject(rejection) => rejected(rejection)?,
-        policy::Decision::Adjust(adjustment) => {
-            if adjustment.messages.len() > MESSAGES_MAX {
-                return Err(format!(
-                    "an adjustment has up to {MESSAGES_MAX} messages, and it has {}",
-                    adjustment.messages.len()
-                ));
-            }
-            adjustment
-                .messages
-                .iter()
-                .try_for_each(|message| sentence("a message", message, SENTENCE_CHARACTERS_MAX))?;
-            Decision::Adjust {
-                unit_prices_minor: adjustment.unit_prices_minor,
-                messages: adjustment.messages,
-            }
-        }
-    }))
-}
-
-/// Takes a decision about a cancellation over, if it keeps to the contract.
-pub(super) fn cancellation_decided(
-    decision: policy::CancellationDecision,
-) -> Result<PluginAnswer, String> {
-    Ok(PluginAnswer::Decided(match decision {
-        policy::CancellationDecision::Accept => Decision::Accept,
-        policy::CancellationDecision::Reject(rejection) => rejected(rejection)?,
-    }))
-}
-
-/// Takes the words of a mail over, if they keep to the contract.
-pub(super) fn rendered(answer: Result<template::Rendered, String>) -> Result<PluginAnswer, String> {
-    let words = match answer {
-        Ok(words) => words,
-        Err(reason) => {
-            return Ok(PluginAnswer::Declined {
-                declined: reason.chars().take(SENTENCE_CHARACTERS_MAX).collect(),
-            });
-        }
-    };
-    sentence("the subject", &words.subject, SUBJECT_CHARACTERS_MAX)?;
-    for (what, text) in [("the text", &words.text), ("the HTML", &words.html)] {
-        if text.len() > BODY_BYTES_MAX {
-            return Err(format!(
-                "{what} has up to {BODY_BYTES_MAX} bytes, and it has {}",
-                text.len()
-            ));
-        }
-    }
-    Ok(PluginAnswer::Rendered {
-        rendered: Rendered {
-            subject: words.subject,
-            text: words.text,
-            html: words.html,
+        policy::Decision::Reject(rejection) => rejected(rejection),
+        policy::Decision::Adjust(adjustment) => Decision::Adjust {
+            unit_prices_minor: adjustment.unit_prices_minor,
+            messages: adjustment.messages,
         },
     })
 }
 
-fn rejected(rejection: policy::Rejection) -> Result<Decision, String> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !(1..=CODE_BYTES_MAX).contains(&rejection.code.len()) || !rejection.code.bytes().all(allowed)
-    {
-        return Err(format!(
-            "a rejection's code is 1 to {CODE_BYTES_MAX} of a-z, 0-9 and -"
-        ));
-    }
-    sentence(
-        "a rejection's reason",
-        &rejection.reason,
-        SENTENCE_CHARACTERS_MAX,
-    )?;
-    Ok(Decision::Reject {
-        code: rejection.code,
-        reason: rejection.reason,
+/// Takes a decision about a cancellation over.
+pub(super) fn cancellation_decided(decision: policy::CancellationDecision) -> PluginAnswer {
+    PluginAnswer::Decided(match decision {
+        policy::CancellationDecision::Accept => Decision::Accept,
+        policy::CancellationDecision::Reject(rejection) => rejected(rejection),
     })
 }
 
-/// One line that may be shown to people.
-fn sentence(what: &str, text: &str, characters_max: usize) -> Result<(), String> {
-    check_line(text, characters_max).map_err(|fault| match fault {
-        LineFault::TooLong => format!("{what} has up to {characters_max} characters"),
-        fault => format!("{what} {fault}"),
-    })
+/// Takes the text of a mail over.
+pub(super) fn rendered(answer: Result<template::Rendered, String>) -> PluginAnswer {
+    match answer {
+        Ok(rendered) => PluginAnswer::Rendered {
+            rendered: Rendered {
+                subject: rendered.subject,
+                text: rendered.text,
+                html: rendered.html,
+            },
+        },
+        Err(reason) => PluginAnswer::Declined {
+            declined: reason.chars().take(DECLINED_CHARACTERS_MAX).collect(),
+        },
+    }
+}
+
+fn rejected(rejection: policy::Rejection) -> Decision {
+    Decision::Reject {
+        code: rejection.code,
+        reason: rejection.reason,
+    }
 }
 
 fn event(event: &RequestEvent) -> wit::Event {

@@ -13,6 +13,7 @@ mod convert;
 mod guest;
 mod inspect;
 mod machine;
+mod metered;
 mod settings;
 mod shares;
 
@@ -186,7 +187,7 @@ impl PluginRuntime for PluginHost {
         let made = threads.spawn(async move {
             let outcome = calls::call(&machine, &loaded, &limits, &request, &config).await;
             // The slot is held until the instance is gone, even if nobody waits for the answer any more.
-            admission.charge(outcome.usage.fuel);
+            admission.charge(calls::charge(&outcome));
             outcome
         });
         made.await.unwrap_or_else(|error| {

@@ -18,7 +18,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use boxoffice_engine::{Error, ErrorCode, Idempotency};
+use boxoffice_engine::{Error, ErrorCode, Idempotency, in_request};
 use rand::Rng as _;
 use tracing::Span;
 
@@ -50,7 +50,7 @@ pub(super) async fn complete(mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     request.extensions_mut().insert(id.clone());
 
-    let mut response = next.run(request).await;
+    let mut response = in_request(id.0.clone(), next.run(request)).await;
     if let Some(details) = response.extensions_mut().remove::<ProblemDetails>() {
         *response.body_mut() = details.body(&prefix, &path, &id.0).into();
         response

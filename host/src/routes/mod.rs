@@ -298,6 +298,7 @@ fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
         .route("/api/plugins/{id}/roll-back", post(plugins::roll_back))
         .route("/api/plugins/{id}/remove", post(plugins::remove))
         .route("/api/plugins/{id}/logs", get(plugins::logs))
+        .route("/api/plugins/{id}/failed-calls", get(plugins::failed_calls))
         .route("/api/plugins/{id}/metrics", get(plugins::metrics))
         .route(
             "/api/plugins/versions/versions",

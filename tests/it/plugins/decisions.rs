@@ -11,7 +11,7 @@ use std::{
 };
 
 use boxoffice_engine::{
-    CreateEvent, EventDetails, EventStatus, Label, NewTicketType, Prose,
+    CreateEvent, EventDetails, EventStatus, Label, NewTicketType, PluginExport, Prose,
     ports::{Decision, HookFailure, PluginAnswer, PluginRequest},
 };
 use boxoffice_tests::{Component, owner_of, upload, using};
@@ -192,6 +192,7 @@ async fn a_failure_refuses_whatever_was_chosen_and_several_customers_failures_qu
     let plugins = scene.platform.engine.plugins();
     let mut command = using("ill", set.plugins[0].version);
     command.when_not_loaded = Some(boxoffice_engine::WhenNotLoaded::Skip);
+    command.skip_trial = true;
     plugins
         .activate(&scene.owner, command)
         .await
@@ -201,7 +202,7 @@ async fn a_failure_refuses_whatever_was_chosen_and_several_customers_failures_qu
         assert_eq!(code(scene.book().await), "policy-unavailable");
     }
     let in_use = plugins.in_use(&scene.owner).await.expect("a set");
-    assert_eq!(in_use.plugins[0].quarantined, None);
+    assert_eq!(in_use.plugins[0].quarantines, []);
     for number in 0..4 {
         let customer = scene
             .platform
@@ -210,8 +211,9 @@ async fn a_failure_refuses_whatever_was_chosen_and_several_customers_failures_qu
         assert_eq!(code(scene.book_as(&customer).await), "policy-unavailable");
     }
     let in_use = plugins.in_use(&scene.owner).await.expect("a set");
-    let (_, reason) = in_use.plugins[0].quarantined.clone().expect("quarantine");
-    assert!(reason.contains("trapped"), "{reason}");
+    let quarantine = in_use.plugins[0].quarantine(PluginExport::ValidateBooking);
+    let quarantine = quarantine.expect("a quarantine");
+    assert!(quarantine.reason.contains("trapped"), "{quarantine:?}");
     // It never opens the gate.
     assert_eq!(code(scene.book().await), "policy-unavailable");
     assert_eq!(scene.sold().await, 0);

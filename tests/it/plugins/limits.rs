@@ -4,7 +4,13 @@
 //! Method: pairs of components, one on each side of a limit, asked by a plugin host whose limits are set low; each pair also
 //! says what the failure is called.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use boxoffice_engine::{
     PluginHash, PluginLimits, TenantId,
@@ -101,6 +107,44 @@ async fn time_is_bounded_whatever_fuel_there_is() {
             other => panic!("{other:?}"),
         }
         assert!(outcome.usage.microseconds >= 200_000);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_honest_plugin_never_fails_for_time_on_a_busy_machine() {
+    let mut settings = plugin_settings();
+    // The bound of hosts, and work of some milliseconds: far below it, unless waiting for a core counts.
+    settings.policy.time = Duration::from_millis(50);
+    let host = plugin_host(settings);
+    let plugin = plugin(&host, "north", &Component::working(1_000_000)).await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let busy: Vec<_> = (0..48)
+        .map(|_| {
+            let is_over = is_over.clone();
+            std::thread::spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        })
+        .collect();
+    let calls = (0..40).map(|_| {
+        let (host, call) = (host.clone(), call(plugin.clone(), "{}"));
+        async move {
+            let begun = Instant::now();
+            (host.call(&call, &question()).await, begun.elapsed())
+        }
+    });
+    let outcomes = futures::future::join_all(calls).await;
+    is_over.store(true, Ordering::Relaxed);
+    for thread in busy {
+        thread.join().expect("it only spins");
+    }
+    let slowest = outcomes.iter().map(|(_, took)| *took).max();
+    println!("the slowest call took {slowest:?}");
+    for (outcome, _) in outcomes {
+        assert_eq!(outcome.answer, Ok(PluginAnswer::Decided(Decision::Accept)));
+        assert!(outcome.usage.microseconds < 50_000, "{:?}", outcome.usage);
     }
 }
 

@@ -60,10 +60,10 @@ async fn plugin_limits_go_below_the_servers_and_hold() {
     ] {
         scene.put_into_use("lowered", &component).await;
         let set = plugins.activate(&scene.owner, lowered(enough)).await;
-        assert_eq!(set.expect("limits below").plugins[0].limits, enough);
+        assert_eq!(set.expect("limits below").set.plugins[0].limits, enough);
         assert!(scene.book().await.is_ok(), "{enough:?}");
         let set = plugins.activate(&scene.owner, lowered(too_little)).await;
-        assert_eq!(set.expect("limits below").plugins[0].limits, too_little);
+        assert_eq!(set.expect("limits below").set.plugins[0].limits, too_little);
         assert_eq!(
             code(scene.book().await),
             "policy-unavailable",
@@ -71,7 +71,7 @@ async fn plugin_limits_go_below_the_servers_and_hold() {
         );
         // Another version keeps them, until they are set anew.
         let set = plugins.activate(&scene.owner, lowered(none)).await;
-        assert_eq!(set.expect("no limits").plugins[0].limits, none);
+        assert_eq!(set.expect("no limits").set.plugins[0].limits, none);
         assert!(scene.book().await.is_ok());
     }
     let input = PluginLimits {

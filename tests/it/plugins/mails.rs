@@ -111,7 +111,7 @@ async fn owners_hear_once_each_that_a_plugin_was_set_aside() {
     let plugins = hosts[1].plugins();
     wait_until(Patience::WORK, "the quarantine", || async {
         let set = plugins.in_use(&owner).await.expect("a set");
-        set.plugins[0].quarantined.is_some()
+        set.plugins[0].open_quarantines().next().is_some()
     })
     .await;
     wait_until(Patience::WORK, "a mail to each owner", || async {
@@ -142,7 +142,10 @@ async fn owners_hear_once_each_that_a_plugin_was_set_aside() {
         for words in [
             "plugin ill failed",
             &version,
+            "validate-booking",
             "trapped",
+            "tried again by itself",
+            "/api/plugins/ill/failed-calls",
             "/api/plugins/ill/roll-back",
         ] {
             assert!(mail.text.contains(words), "{words}: {}", mail.text);

@@ -1,14 +1,18 @@
 //! What tenants upload, and what it can and cannot do. The subjects are in the modules; here is what they share.
 
+mod activation;
 mod broken_uploads;
 mod crash;
 mod decisions;
 mod examples;
 mod hostile;
 mod hosts;
+mod judgement;
 mod limits;
 mod lowered;
 mod mails;
+mod messages;
+mod quarantine;
 mod uploads;
 
 use boxoffice_engine::{
@@ -61,7 +65,11 @@ impl Scene {
     }
 
     async fn book_as(&self, customer: &Caller) -> Result<Booking, Error> {
-        let command = BookTickets::general(self.event.id, 1);
+        self.book_some(customer, 1).await
+    }
+
+    async fn book_some(&self, customer: &Caller, tickets: u32) -> Result<Booking, Error> {
+        let command = BookTickets::general(self.event.id, tickets);
         let bookings = self.platform.engine.bookings();
         bookings.book_tickets(customer, command).await
     }

@@ -95,7 +95,7 @@ impl Inner {
                 let set = self.modules.plugins.fresh_set(&tenant).await?;
                 brought.lacking.retain(|plugin| plugin.tenant != tenant);
                 let asked = |plugin: &&crate::types::ActivePlugin| {
-                    plugin.enabled && plugin.quarantined.is_none()
+                    plugin.enabled && plugin.open_quarantines().next().is_none()
                 };
                 for plugin in set.plugins.iter().filter(asked) {
                     brought.lacking.insert(PluginRef {

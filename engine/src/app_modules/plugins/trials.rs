@@ -60,7 +60,7 @@ impl Plugins {
             limits: PluginLimits::default(),
             urgent: false,
         };
-        Ok(runtime.call(&call, &request).await)
+        Ok(runtime.call(&call, &request).await.judged(&request))
     }
 
     /// Asks a version again what its plugin was asked at the last `last` decisions and in the refusals that were kept, and
@@ -110,7 +110,8 @@ impl Plugins {
                 limits: PluginLimits::default(),
                 urgent: false,
             };
-            let now = match runtime.call(&call, &question).await.answer {
+            let outcome = runtime.call(&call, &question).await.judged(&question);
+            let now = match outcome.answer {
                 Ok(answer) => serde_json::to_value(answer).map_err(Error::internal)?,
                 Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
             };

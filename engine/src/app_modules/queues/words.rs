@@ -10,9 +10,7 @@ use serde_json::Value;
 
 use crate::{
     engine::Inner,
-    ports::{
-        PluginAnswer, PluginCall, PluginRequest, RenderFailure, RenderRequest, Rendered, Templates,
-    },
+    ports::{PluginAnswer, PluginRequest, RenderFailure, RenderRequest, Rendered, Templates},
     types::{NotificationKind, PluginSet, TenantId},
 };
 
@@ -51,7 +49,7 @@ impl TenantWords {
 fn words(set: &PluginSet) -> impl Iterator<Item = &crate::types::ActivePlugin> {
     set.plugins.iter().filter(|plugin| {
         // Mails are worded for the whole tenant: a plugin for one event has no part in them.
-        plugin.enabled && plugin.words && plugin.event.is_none() && plugin.quarantined.is_none()
+        plugin.enabled && plugin.words && plugin.event.is_none()
     })
 }
 
@@ -64,28 +62,18 @@ impl Templates for TenantWords {
         data: &Value,
     ) -> Result<Rendered, RenderFailure> {
         for plugin in words(&self.set) {
-            let (runtime, loaded) = match self.inner.ensure_loaded(tenant, plugin.version).await {
-                Ok(loaded) => loaded,
-                Err(failure) => {
-                    tracing::warn!(%tenant, plugin = %plugin.name, %failure, "a template could not be loaded");
-                    continue;
-                }
-            };
             let request = PluginRequest::Render(RenderRequest {
                 kind: kind.as_str().to_owned(),
                 locale: LOCALE.to_owned(),
                 data: data.clone(),
             });
-            let call = PluginCall {
-                plugin: loaded,
-                config: plugin.config.as_str().into(),
-                limits: plugin.limits,
-                urgent: true,
-            };
-            let outcome = runtime.call(&call, &request).await;
-            self.inner.note(tenant, plugin, &outcome);
-            if let Ok(PluginAnswer::Rendered { rendered }) = outcome.answer {
-                return Ok(rendered);
+            let outcome = self.inner.call_plugin(tenant, plugin, &request).await;
+            match outcome.answer {
+                Ok(PluginAnswer::Rendered { rendered }) => return Ok(rendered),
+                Ok(_) => {}
+                Err(failure) => {
+                    tracing::warn!(%tenant, plugin = %plugin.name, %kind, %failure, "a template gave no usable words");
+                }
             }
         }
         match &self.inner.templates {

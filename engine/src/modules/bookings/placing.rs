@@ -201,6 +201,7 @@ impl Draft<'_> {
             booked_lines: None,
             cancellations: Vec::new(),
             total_minor: order.total_minor,
+            messages: told(request),
             currency: self.left.currency.clone(),
             event_version: self.left.event_version,
             created_at: self.now,
@@ -231,6 +232,7 @@ impl Draft<'_> {
             status: HoldStatus::Held,
             lines: order.lines,
             total_minor: order.total_minor,
+            messages: told(request),
             currency: self.left.currency.clone(),
             event_version: self.left.event_version,
             created_at: self.now,
@@ -265,11 +267,11 @@ impl Draft<'_> {
         if hold.waitlist_number.is_some() && !is_accepted {
             return Ok(Placement::Offered(hold.clone()));
         }
-        let lines = match is_accepted {
-            true => accepted(hold, request)?,
+        let (lines, messages) = match is_accepted {
+            true => (accepted(hold, request)?, told(request)),
             false => {
                 as_expected(request, hold.total_minor, &hold.currency)?;
-                hold.lines.clone()
+                (hold.lines.clone(), hold.messages.clone())
             }
         };
         let booking = Booking {
@@ -282,6 +284,7 @@ impl Draft<'_> {
             lines,
             booked_lines: None,
             cancellations: Vec::new(),
+            messages,
             currency: hold.currency.clone(),
             event_version: hold.event_version,
             created_at: self.now,
@@ -369,6 +372,12 @@ pub(super) fn as_expected(
         Some(expected) if expected != total_minor => Err(price_changed(total_minor, currency)),
         _ => Ok(()),
     }
+}
+
+/// What policies tell the customer of a request.
+fn told(request: &RequestedBooking) -> Vec<String> {
+    let decision = request.decision.as_ref();
+    decision.map_or_else(Vec::new, |decision| decision.messages.clone())
 }
 
 fn price_changed(total_minor: u64, currency: &str) -> Error {

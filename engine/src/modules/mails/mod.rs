@@ -5,11 +5,14 @@
 mod calendar;
 mod message;
 mod qr_code;
+mod samples;
 #[cfg(test)]
 mod tests;
 mod words;
 
 use jiff::Timestamp;
+
+pub(crate) use samples::sample as mail_sample;
 
 use crate::{
     Result,

@@ -12,16 +12,12 @@ use serde_json::{Value, json};
 use super::MailContext;
 use crate::{
     Error, Result,
-    ports::{RenderFailure, Rendered, Templates},
+    ports::{RenderFailure, Rendered, Templates, judge_mail},
     types::{
         Booking, BookingLine, BookingStatus, CancelCause, Cancellation, Event, EventDetails, Label,
         NotificationKind, known_zone,
     },
 };
-
-/// Largest text or HTML part. Anchor: clients cut mails from about 100 KB on; this bounds what one plugin call
-/// can make a worker carry.
-const PART_BYTES_MAX: usize = 256 * 1024;
 
 /// Words a mail: with the platform's templates if there are any and they work, else with the built-in ones.
 pub(super) async fn render(
@@ -35,7 +31,7 @@ pub(super) async fn render(
     let rendered = templates
         .render(&context.tenant.id, context.kind, &data)
         .await;
-    match rendered.and_then(checked) {
+    match rendered.and_then(|words| judge_mail(words).map_err(RenderFailure)) {
         Ok(words) => Ok(words),
         Err(RenderFailure(reason)) => {
             tracing::warn!(
@@ -48,30 +44,6 @@ pub(super) async fn render(
             built_in(context.kind, &data)
         }
     }
-}
-
-/// Accepts words that fit a mail: a subject that is a label, and two parts of bounded size.
-fn checked(words: Rendered) -> Result<Rendered, RenderFailure> {
-    let subject = Label::parse("subject", &words.subject)
-        .map_err(|error| RenderFailure(format!("subject: {}", error.detail())))?;
-    for (part, text) in [("text", &words.text), ("html", &words.html)] {
-        let forbidden = |character: char| character.is_control() && !"\r\n\t".contains(character);
-        if text.trim().is_empty() {
-            return Err(RenderFailure(format!("{part}: it is empty")));
-        } else if text.len() > PART_BYTES_MAX {
-            return Err(RenderFailure(format!(
-                "{part}: it is larger than {PART_BYTES_MAX} bytes"
-            )));
-        } else if text.contains(forbidden) {
-            return Err(RenderFailure(format!(
-                "{part}: it holds control characters"
-            )));
-        }
-    }
-    Ok(Rendered {
-        subject: subject.as_str().to_owned(),
-        ..words
-    })
 }
 
 macro_rules! built_in_templates {
@@ -225,8 +197,10 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
         data["plugin"] = json!({
             "name": quarantine.plugin.as_str(),
             "version": quarantine.version.to_string(),
+            "export": quarantine.export.as_str(),
             "reason": quarantine.reason,
             "atLocal": local(quarantine.at, zone),
+            "nextTryAtLocal": local(quarantine.next_try_at, zone),
         });
     }
     data
@@ -299,6 +273,7 @@ fn booking_data(event: Option<&Event>, booking: &Booking) -> Value {
         "totalMinor": booking.total_minor,
         "total": money(booking.total_minor, &booking.currency),
         "currency": booking.currency,
+        "messages": booking.messages,
         "lines": lines_data(event, &booking.lines, &booking.currency),
     })
 }
@@ -493,55 +468,5 @@ mod tests {
     fn subjects_are_cut_at_a_character() {
         assert_eq!(shortened(&"é".repeat(200)), "é".repeat(200));
         assert_eq!(shortened(&"é".repeat(201)), format!("{}…", "é".repeat(199)));
-    }
-
-    #[test]
-    fn words_that_fit_no_mail_are_refused() {
-        let good = Rendered {
-            subject: " Hello ".into(),
-            text: "x".into(),
-            html: "<p>x</p>".into(),
-        };
-        assert_eq!(checked(good.clone()).unwrap().subject, "Hello");
-        let large = |bytes: usize| "x".repeat(bytes);
-        assert!(
-            checked(Rendered {
-                text: large(PART_BYTES_MAX),
-                ..good.clone()
-            })
-            .is_ok()
-        );
-        for bad in [
-            Rendered {
-                subject: " ".into(),
-                ..good.clone()
-            },
-            Rendered {
-                subject: "a\r\nBcc: x@example.org".into(),
-                ..good.clone()
-            },
-            Rendered {
-                subject: large(201),
-                ..good.clone()
-            },
-            Rendered {
-                text: large(PART_BYTES_MAX + 1),
-                ..good.clone()
-            },
-            Rendered {
-                html: large(PART_BYTES_MAX + 1),
-                ..good.clone()
-            },
-            Rendered {
-                text: "\n".into(),
-                ..good.clone()
-            },
-            Rendered {
-                html: "a\u{0}b".into(),
-                ..good.clone()
-            },
-        ] {
-            assert!(checked(bad).is_err());
-        }
     }
 }

@@ -2,24 +2,78 @@
 //!
 //! Called by the gate and by use cases. Calls the plugins repository.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{PluginsModule, locked};
 use crate::{
     Result,
-    ports::{HookFailure, PluginLogLine, PluginOutcome},
-    types::{DecisionRecord, PluginCounters, PluginHash, PluginName, TenantId},
+    modules::recent::Recent,
+    ports::{HookFailure, PluginLogLine, PluginOutcome, PluginRequest},
+    request::request_id,
+    types::{
+        ActivePlugin, DecisionRecord, PluginCounters, PluginExport, PluginHash, PluginName,
+        TenantId,
+    },
 };
 
 /// Slots that sampled refusals of a tenant rotate through.
 const REFUSALS_MAX: u32 = 200;
 /// Slots that what a plugin logged rotates through, one for each call that said something.
 const LOGS_MAX: u32 = 200;
+/// Slots that failed calls of a tenant rotate through, of all its plugins: the latest of each process. With their
+/// inputs they are 4 MiB at most.
+const FAILED_CALLS_MAX: u32 = 64;
+/// Largest input that is kept with a failed call: what a policy may be asked by default.
+const FAILED_INPUT_BYTES_MAX: usize = 64 * 1024;
 /// Notes of a tenant that are written per second at most: they must not slow what they tell of.
 const NOTES_PER_SECOND_MAX: u32 = 10;
+/// Failed calls of a tenant that are written per second at most; what plugins log leaves them their room.
+const FAILED_PER_SECOND_MAX: u32 = 10;
+
+/// What happened in a second that has begun, by tenant.
+pub(super) type Paces = Mutex<Recent<TenantId, (Instant, u32)>>;
+
+/// A call of a plugin, as it is counted and kept.
+pub(crate) struct NotedCall<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) plugin: &'a PluginName,
+    pub(crate) version: PluginHash,
+    pub(crate) config: &'a str,
+    pub(crate) question: &'a PluginRequest,
+    /// Judged.
+    pub(crate) outcome: &'a PluginOutcome,
+}
+
+/// A call that failed, with all that it takes to make it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedCall {
+    /// When, UTC.
+    pub at: jiff::Timestamp,
+    /// Whose.
+    pub plugin: PluginName,
+    /// Which version.
+    pub version: PluginHash,
+    /// What was called.
+    pub export: PluginExport,
+    /// The id of the request that it was made for; `None` for mails.
+    pub request_id: Option<String>,
+    /// How it failed.
+    pub failure: String,
+    /// What was asked, in the shape of a fixture; `None` if it was too large to keep.
+    pub question: Option<Value>,
+    /// The configuration: the text of a JSON object.
+    pub config: String,
+    /// What it logged.
+    pub lines: Vec<PluginLogLine>,
+}
+
 /// What a call logged, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginLogEntry {
@@ -27,6 +81,10 @@ pub struct PluginLogEntry {
     pub at: jiff::Timestamp,
     /// By which version.
     pub version: PluginHash,
+    /// What was called.
+    pub export: PluginExport,
+    /// The id of the request that it was called for; `None` for mails.
+    pub request_id: Option<String>,
     /// How the call failed, if it did.
     pub failure: Option<String>,
     /// What it said.
@@ -36,7 +94,7 @@ pub struct PluginLogEntry {
 impl PluginsModule {
     /// Keeps a refusal for replays, if this second has room for it. Nobody waits for it.
     pub(crate) fn sample_refusal(&self, tenant: &TenantId, record: DecisionRecord) {
-        if !self.may_note(tenant) {
+        if !may_note(&self.notes, tenant, NOTES_PER_SECOND_MAX) {
             return;
         }
         let slot = rand::rng().random_range(0..REFUSALS_MAX);
@@ -48,11 +106,86 @@ impl PluginsModule {
         });
     }
 
-    /// Keeps what a call logged, if this second has room for it. Nobody waits for it.
-    pub(crate) fn note_log(&self, tenant: &TenantId, plugin: &PluginName, entry: &PluginLogEntry) {
-        if !self.may_note(tenant) {
+    /// Counts a call, and keeps what it logged. Of a call that failed its input is kept, too, before the answer: whoever
+    /// reads of a failure finds it. What is over a second's room is only counted.
+    pub(crate) async fn note(&self, call: NotedCall<'_>) {
+        self.count(call.tenant, call.plugin, call.outcome);
+        let failure = call.outcome.answer.as_ref().err();
+        if failure.is_none() && call.outcome.logs.is_empty() {
             return;
         }
+        let has_room = match failure {
+            Some(_) => may_note(&self.failed_notes, call.tenant, FAILED_PER_SECOND_MAX),
+            None => may_note(&self.notes, call.tenant, NOTES_PER_SECOND_MAX),
+        };
+        if !has_room {
+            return;
+        }
+        let entry = PluginLogEntry {
+            at: self.surroundings.now(),
+            version: call.version,
+            export: call.question.export(),
+            request_id: request_id(),
+            failure: failure.map(ToString::to_string),
+            lines: call.outcome.logs.clone(),
+        };
+        let Some(failure) = failure else {
+            return self.note_log(call.tenant, call.plugin, &entry);
+        };
+        let kept = async {
+            self.keep_log(call.tenant, call.plugin, &entry).await?;
+            match failure {
+                HookFailure::Failed(reason) => self.keep_failed(&call, entry, reason).await,
+                // Not made: there is nothing to make again.
+                _ => Ok(()),
+            }
+        };
+        if let Err(error) = kept.await {
+            tracing::debug!(?error, "a plugin's failure was not kept");
+        }
+    }
+
+    async fn keep_failed(
+        &self,
+        call: &NotedCall<'_>,
+        entry: PluginLogEntry,
+        reason: &str,
+    ) -> Result<()> {
+        let question = serde_json::to_value(call.question).map_err(crate::Error::internal)?;
+        let is_small = question.to_string().len() <= FAILED_INPUT_BYTES_MAX;
+        let failed = FailedCall {
+            at: entry.at,
+            plugin: call.plugin.clone(),
+            version: entry.version,
+            export: entry.export,
+            request_id: entry.request_id,
+            failure: reason.to_owned(),
+            question: is_small.then_some(question),
+            config: call.config.to_owned(),
+            lines: entry.lines,
+        };
+        let body = serde_json::to_string(&failed).map_err(crate::Error::internal)?;
+        // The oldest of this process makes room.
+        let slot = self.failed_slot.fetch_add(1, Ordering::Relaxed) % FAILED_CALLS_MAX;
+        self.repository
+            .keep_failed_call(call.tenant, slot, body)
+            .await
+    }
+
+    /// Failed calls of a tenant's plugin that were kept, newest first.
+    pub(crate) async fn failed_calls(
+        &self,
+        tenant: &TenantId,
+        plugin: &PluginName,
+    ) -> Result<Vec<FailedCall>> {
+        let mut calls: Vec<FailedCall> = self.repository.failed_calls(tenant).await?;
+        calls.retain(|call| call.plugin == *plugin);
+        calls.sort_by_key(|call| std::cmp::Reverse(call.at));
+        Ok(calls)
+    }
+
+    /// Keeps what a call logged. Nobody waits for it.
+    fn note_log(&self, tenant: &TenantId, plugin: &PluginName, entry: &PluginLogEntry) {
         let Ok(body) = serde_json::to_string(entry) else {
             return;
         };
@@ -66,8 +199,18 @@ impl PluginsModule {
         });
     }
 
-    /// Counts a call.
-    pub(crate) fn count(&self, tenant: &TenantId, plugin: &PluginName, outcome: &PluginOutcome) {
+    async fn keep_log(
+        &self,
+        tenant: &TenantId,
+        plugin: &PluginName,
+        entry: &PluginLogEntry,
+    ) -> Result<()> {
+        let body = serde_json::to_string(entry).map_err(crate::Error::internal)?;
+        let slot = rand::rng().random_range(0..LOGS_MAX);
+        self.repository.keep_log(tenant, plugin, slot, body).await
+    }
+
+    fn count(&self, tenant: &TenantId, plugin: &PluginName, outcome: &PluginOutcome) {
         let now = self.surroundings.now();
         let mut counters = locked(&self.counters);
         let key = (tenant.clone(), plugin.clone());
@@ -96,16 +239,39 @@ impl PluginsModule {
     pub(crate) fn counters(&self, tenant: &TenantId, plugin: &PluginName) -> PluginCounters {
         let key = (tenant.clone(), plugin.clone());
         let counted = locked(&self.counters).get(&key).map(|own| own.clone());
-        counted.unwrap_or_default()
+        let mut counted = counted.unwrap_or_default();
+        counted.set_aside = self.set_aside(tenant, plugin);
+        counted
     }
 
     /// What this process counted of all plugins.
     pub(crate) fn all_counters(&self) -> Vec<(TenantId, PluginName, PluginCounters)> {
-        let counters = locked(&self.counters);
-        let counted = counters
+        let mut all: Vec<(TenantId, PluginName, PluginCounters)> = locked(&self.counters)
             .iter()
-            .map(|((tenant, plugin), counted)| (tenant.clone(), plugin.clone(), counted.clone()));
-        counted.collect()
+            .map(|((tenant, plugin), counted)| (tenant.clone(), plugin.clone(), counted.clone()))
+            .collect();
+        for (tenant, plugin, counted) in &mut all {
+            counted.set_aside = self.set_aside(tenant, plugin);
+        }
+        all
+    }
+
+    /// Exports of a plugin that are in quarantine, as this process saw it last, and when each is tried again.
+    fn set_aside(
+        &self,
+        tenant: &TenantId,
+        plugin: &PluginName,
+    ) -> Vec<(PluginExport, jiff::Timestamp)> {
+        let set = locked(&self.sets).get(tenant).map(|set| set.clone());
+        let mut found: Vec<_> = set
+            .iter()
+            .flat_map(|set| set.plugins.iter().filter(|own| own.name == *plugin))
+            .flat_map(ActivePlugin::open_quarantines)
+            .map(|own| (own.export, own.next_try_at))
+            .collect();
+        found.sort_unstable();
+        found.dedup_by_key(|own| own.0);
+        found
     }
 
     /// What was kept of a plugin's log, newest first.
@@ -118,15 +284,16 @@ impl PluginsModule {
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
         Ok(entries)
     }
+}
 
-    fn may_note(&self, tenant: &TenantId) -> bool {
-        let mut notes = locked(&self.notes);
-        let now = Instant::now();
-        let (since, count) = notes.get_or_insert_with(tenant, || (now, 0));
-        if now.saturating_duration_since(*since) >= Duration::from_secs(1) {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        *count <= NOTES_PER_SECOND_MAX
+/// Whether this second has room for another note of a tenant.
+fn may_note(paces: &Paces, tenant: &TenantId, most: u32) -> bool {
+    let mut paces = locked(paces);
+    let now = Instant::now();
+    let (since, count) = paces.get_or_insert_with(tenant, || (now, 0));
+    if now.saturating_duration_since(*since) >= Duration::from_secs(1) {
+        (*since, *count) = (now, 0);
     }
+    *count += 1;
+    *count <= most
 }

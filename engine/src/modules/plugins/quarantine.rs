@@ -1,80 +1,210 @@
-//! When a plugin is set aside because it fails, and that its tenant's owners hear of it.
+//! When an export of a plugin is set aside because it fails, when it is tried again, and that its tenant's owners hear of
+//! it. One export's failures say nothing about the others.
 //!
 //! Called by the gate and by the delivery of mails. Calls the plugins repository.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{PluginsModule, locked};
 use crate::{
-    Result,
+    Error, Result,
     modules::repositories::{NewMails, QuarantineNotice},
     types::{
-        ActivePlugin, Block, NotificationId, NotificationKind, PluginQuarantine, TenantId, UserId,
+        ActivePlugin, Block, ExportQuarantine, NotedFailure, NotificationId, NotificationKind,
+        PluginExport, PluginHash, PluginQuarantine, PluginSet, TenantId, UserId,
     },
 };
 
-/// Different customers whose calls must fail before a plugin is set aside: one alone can't close a sale.
-const FAILED_CUSTOMERS_MAX: usize = 5;
+/// Different customers whose calls must fail before an export is set aside: one alone can't close a sale.
+const WITNESSES: usize = 5;
+/// How many it takes of accounts that anybody can make. They count only while nobody else gets an answer, so that what
+/// fails for some is not taken from all.
+const STRANGERS: usize = 50;
 /// How long a failed call counts.
 const FAILURES_COUNT_FOR: SignedDuration = SignedDuration::from_mins(10);
 /// How long a customer's failure need not be noted again by the same process: who tries in a loop writes nothing.
 const FAILURE_NOTED_FOR: Duration = Duration::from_secs(5);
+/// First pause before an export in quarantine is tried again. It doubles with each try that fails.
+const TRY_PAUSE_MIN: SignedDuration = SignedDuration::from_secs(30);
+/// Longest pause between two tries.
+const TRY_PAUSE_MAX: SignedDuration = SignedDuration::from_mins(15);
+/// How long a try has, until somebody else may make the next: above all that a call may take.
+const TRY_LASTS: SignedDuration = SignedDuration::from_secs(30);
+/// How long a quarantine is remembered that has ended: one that comes again meanwhile goes on with longer pauses.
+const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(1);
+/// How long owners need not be told again.
+const TOLD_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// Characters of a failure that owners are told; the log has more.
 const REASON_MAX: usize = 500;
 
 impl PluginsModule {
-    /// Notes that a plugin failed for a customer. Once it failed for five within ten minutes, at whichever hosts, it is set
-    /// aside: not asked any more, and what it would decide about is refused. Answers whether that happened now.
+    /// Whether a customer's failure has not been noted by this process lately.
+    pub(crate) fn is_failure_new(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        export: PluginExport,
+        customer: UserId,
+    ) -> bool {
+        let mut failures = locked(&self.failures);
+        let key = (tenant.clone(), plugin.version, export, customer);
+        let is_new = failures
+            .get(&key)
+            .is_none_or(|noted| noted.elapsed() >= FAILURE_NOTED_FOR);
+        if is_new {
+            failures.insert(key, Instant::now());
+        }
+        is_new
+    }
+
+    /// Notes that an export failed for a customer, and whether that one counts as a witness. Once it failed for enough of
+    /// them within ten minutes, at whichever hosts, it is set aside. Returns whether that happened now.
     pub(crate) async fn note_failure(
         &self,
         tenant: &TenantId,
         plugin: &ActivePlugin,
-        customer: UserId,
+        export: PluginExport,
+        (customer, is_witness): (UserId, bool),
         reason: &str,
     ) -> Result<bool> {
         let version = plugin.version;
-        {
-            let mut failures = locked(&self.failures);
-            let key = (tenant.clone(), version, customer);
-            if let Some(noted) = failures.get(&key)
-                && noted.elapsed() < FAILURE_NOTED_FOR
-            {
-                return Ok(false);
-            }
-            failures.insert(key, Instant::now());
-        }
         let at = self.surroundings.now();
         let since = at
             .saturating_sub(FAILURES_COUNT_FOR)
-            .map_err(crate::Error::internal)?;
-        let customers = self
-            .repository
-            .note_failure(tenant, version, customer, at, since, FAILED_CUSTOMERS_MAX)
-            .await?;
-        if customers < FAILED_CUSTOMERS_MAX {
-            return Ok(false);
-        }
-        let quarantine = PluginQuarantine {
-            plugin: plugin.name.clone(),
+            .map_err(Error::internal)?;
+        let failure = NotedFailure {
             version,
-            reason: reason.chars().take(REASON_MAX).collect(),
+            export,
+            customer,
+            is_witness,
             at,
         };
+        let failed = self
+            .repository
+            .note_failure(tenant, &failure, since, WITNESSES + STRANGERS)
+            .await?;
+        if !is_witness {
+            locked(&self.strangers).insert((tenant.clone(), version, export), Instant::now());
+        }
+        if failed.witnesses < WITNESSES && failed.strangers < STRANGERS {
+            return Ok(false);
+        }
+        let seen = self.repository.set(tenant).await?;
+        let notice = match opened(&seen, version, export, reason, at) {
+            Some(opened) if opened.told_at == at => {
+                let quarantine = PluginQuarantine {
+                    plugin: plugin.name.clone(),
+                    version,
+                    export,
+                    reason: opened.reason.clone(),
+                    at,
+                    next_try_at: opened.next_try_at,
+                };
+                Some(self.notice(tenant, quarantine).await?)
+            }
+            _ => None,
+        };
         // Whoever is first writes the set and the mails; others find it set aside, and write and tell nothing.
-        let notice = self.notice(tenant, quarantine).await?;
-        self.change_telling(tenant, Some(&notice), |plugins| {
+        self.change_telling(tenant, notice.as_ref(), |plugins| {
             for plugin in plugins.iter_mut().filter(|own| own.version == version) {
-                plugin.quarantined.get_or_insert((at, reason.to_owned()));
+                open(plugin, export, reason, at);
             }
             Ok(())
         })
         .await?;
         self.surroundings.owed.notify_one();
-        // Whoever puts it into use again begins anew.
-        self.repository.forget_failures(tenant, version).await?;
+        // After it, the count begins anew.
+        self.repository
+            .forget_failures(tenant, version, export, false)
+            .await?;
         Ok(true)
+    }
+
+    /// Notes that an export answered: strangers for whom it failed until now count no more.
+    pub(crate) async fn note_answer(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        export: PluginExport,
+    ) -> Result<()> {
+        let version = plugin.version;
+        // Only a process that noted such failures writes; there are none as long as all is well.
+        let noted = locked(&self.strangers).remove(&(tenant.clone(), version, export));
+        match noted {
+            Some(_) => {
+                let repository = &self.repository;
+                repository
+                    .forget_failures(tenant, version, export, true)
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the next try of an export in quarantine, if it is due: of all requests at all hosts one gets it.
+    pub(crate) async fn claim_try(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        export: PluginExport,
+    ) -> Result<bool> {
+        let now = self.surroundings.now();
+        let until = later(now, TRY_LASTS);
+        let is_claimed = AtomicBool::new(false);
+        self.change(tenant, |plugins| {
+            is_claimed.store(false, Ordering::SeqCst);
+            each(plugins, plugin.version, export, |quarantine| {
+                if quarantine.next_try_at <= now {
+                    quarantine.next_try_at = until;
+                    is_claimed.store(true, Ordering::SeqCst);
+                }
+            });
+            Ok(())
+        })
+        .await?;
+        Ok(is_claimed.load(Ordering::SeqCst))
+    }
+
+    /// Ends a quarantine: a try was answered.
+    pub(crate) async fn end_quarantine(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        export: PluginExport,
+    ) -> Result<()> {
+        let now = self.surroundings.now();
+        let ended = self.change(tenant, |plugins| {
+            each(plugins, plugin.version, export, |quarantine| {
+                quarantine.ended_at = Some(now);
+            });
+            Ok(())
+        });
+        ended.await.map(drop)
+    }
+
+    /// Notes that a try failed: the next pause is longer.
+    pub(crate) async fn note_failed_try(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        export: PluginExport,
+        reason: &str,
+    ) -> Result<()> {
+        let now = self.surroundings.now();
+        let noted = self.change(tenant, |plugins| {
+            each(plugins, plugin.version, export, |quarantine| {
+                quarantine.failed_tries = quarantine.failed_tries.saturating_add(1);
+                quarantine.next_try_at = later(now, pause(quarantine.failed_tries));
+                quarantine.reason = shortened(reason);
+            });
+            Ok(())
+        });
+        noted.await.map(drop)
     }
 
     /// What a notification tells owners of a plugin that was set aside.
@@ -100,5 +230,99 @@ impl PluginsModule {
             mails: NewMails::to_users(tenant, what, &owners, quarantine.at),
             quarantine,
         })
+    }
+}
+
+/// The quarantine that opening one would leave in this set; `None` if the version is in use no more.
+fn opened(
+    set: &PluginSet,
+    version: PluginHash,
+    export: PluginExport,
+    reason: &str,
+    now: Timestamp,
+) -> Option<ExportQuarantine> {
+    let mut plugin = set
+        .plugins
+        .iter()
+        .find(|own| own.version == version)?
+        .clone();
+    open(&mut plugin, export, reason, now);
+    plugin.quarantine(export).cloned()
+}
+
+/// Opens the quarantine of an export, unless it is open. One that ended lately goes on where it was.
+fn open(plugin: &mut ActivePlugin, export: PluginExport, reason: &str, now: Timestamp) {
+    let is_old = |own: &ExportQuarantine| {
+        own.ended_at
+            .is_some_and(|ended_at| now.duration_since(ended_at) >= REMEMBERED_FOR)
+    };
+    plugin.quarantines.retain(|own| !is_old(own));
+    let known = plugin
+        .quarantines
+        .iter_mut()
+        .find(|own| own.export == export);
+    match known {
+        Some(own) if own.ended_at.is_some() => {
+            own.failed_tries = own.failed_tries.saturating_add(1);
+            own.since = now;
+            own.reason = shortened(reason);
+            own.next_try_at = later(now, pause(own.failed_tries));
+            own.ended_at = None;
+            if now.duration_since(own.told_at) >= TOLD_FOR {
+                own.told_at = now;
+            }
+        }
+        Some(_) => {}
+        None => plugin.quarantines.push(ExportQuarantine {
+            export,
+            since: now,
+            reason: shortened(reason),
+            next_try_at: later(now, pause(0)),
+            failed_tries: 0,
+            ended_at: None,
+            told_at: now,
+        }),
+    }
+}
+
+/// Changes the open quarantine of an export, wherever this version is in use.
+fn each(
+    plugins: &mut [ActivePlugin],
+    version: PluginHash,
+    export: PluginExport,
+    change: impl Fn(&mut ExportQuarantine),
+) {
+    plugins
+        .iter_mut()
+        .filter(|own| own.version == version)
+        .flat_map(|own| own.quarantines.iter_mut())
+        .filter(|own| own.export == export && own.ended_at.is_none())
+        .for_each(change);
+}
+
+/// How long to wait after so many tries that failed.
+fn pause(failed_tries: u32) -> SignedDuration {
+    let doubled = 1_i32.checked_shl(failed_tries.min(16)).unwrap_or(i32::MAX);
+    TRY_PAUSE_MIN.saturating_mul(doubled).min(TRY_PAUSE_MAX)
+}
+
+fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+fn shortened(reason: &str) -> String {
+    reason.chars().take(REASON_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_their_bound() {
+        let seconds: Vec<_> = [0, 1, 2, 4, 5, 1_000]
+            .map(|tries| pause(tries).as_secs())
+            .into();
+        assert_eq!(seconds, [30, 60, 120, 480, 900, 900]);
     }
 }

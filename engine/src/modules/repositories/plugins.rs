@@ -1,7 +1,8 @@
 //! Storage steps of plugins. Called by the plugins module; calls models.
 
+mod notes;
+
 use jiff::Timestamp;
-use surrealdb::types::SurrealValue;
 use ulid::Ulid;
 
 use super::{
@@ -237,49 +238,6 @@ impl PluginsRepository {
         }
     }
 
-    /// Notes that a version failed for a customer: 1 row; those of before `since` go. Answers for how many it failed since
-    /// then, as far as up to `most`.
-    pub(in crate::modules) async fn note_failure(
-        &self,
-        tenant: &TenantId,
-        hash: PluginHash,
-        customer: UserId,
-        at: Timestamp,
-        since: Timestamp,
-        most: usize,
-    ) -> Result<usize> {
-        let mut script = Script::transaction(tenant);
-        let row = PluginMomentRow::failure(tenant, hash, customer, at);
-        let key = script.bind(row.id.clone());
-        let row = script.bind(row);
-        let name = script.bind(hash.to_string());
-        let (since, most) = (script.bind(millisecond(since)), script.bind(most as i64));
-        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
-        script.push(format!(
-            "DELETE plugin_failure:[$tenant, {name}]..[$tenant, {name}, ..] WHERE at < {since} RETURN NONE"
-        ));
-        let index = script.push(format!(
-            "SELECT * FROM type::record('plugin_failure', [$tenant, {name}]..[$tenant, {name}, ..]) LIMIT {most}"
-        ));
-        let rows: Vec<PluginMomentRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        Ok(rows.len())
-    }
-
-    /// Forgets for whom a version failed.
-    pub(in crate::modules) async fn forget_failures(
-        &self,
-        tenant: &TenantId,
-        hash: PluginHash,
-    ) -> Result<()> {
-        let mut script = Script::transaction(tenant);
-        let name = script.bind(hash.to_string());
-        script.push(format!(
-            "DELETE plugin_failure:[$tenant, {name}]..[$tenant, {name}, ..] RETURN NONE"
-        ));
-        self.db.run_retrying(&script).await?;
-        Ok(())
-    }
-
     /// Writes how far a version has come: 1 row.
     pub(in crate::modules) async fn update(
         &self,
@@ -304,6 +262,21 @@ impl PluginsRepository {
         let index = script.push(format!("SELECT * FROM ONLY {key}"));
         let row: Option<PluginRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(PluginRow::into_type).transpose()
+    }
+
+    /// Whether a tenant has a version of this name.
+    pub(in crate::modules) async fn has_name(
+        &self,
+        tenant: &TenantId,
+        name: &PluginName,
+    ) -> Result<bool> {
+        let mut script = Script::of(tenant);
+        let name = script.bind(name.as_str().to_owned());
+        let index = script.push(format!(
+            "SELECT * FROM type::record('plugin', [$tenant]..[$tenant, ..]) WHERE name = {name} LIMIT 1"
+        ));
+        let rows: Vec<PluginRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        Ok(!rows.is_empty())
     }
 
     /// A page of a tenant's versions, by hash; one more than it holds, if there are more.
@@ -411,103 +384,6 @@ impl PluginsRepository {
             Err(error) if error.is_guard(POLICIES_MOVED) => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    /// What a booking was decided on, if policies were asked.
-    pub(in crate::modules) async fn find_decision(
-        &self,
-        tenant: &TenantId,
-        serial: Ulid,
-    ) -> Result<Option<DecisionRecord>> {
-        let mut script = Script::of(tenant);
-        let key = script.bind(PluginNoteRow::decision(tenant, serial, String::new()).id);
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
-        let row: Option<PluginNoteRow> = self.db.run_retrying(&script).await?.row(index)?;
-        row.map(|row| parsed(&row)).transpose()
-    }
-
-    /// The latest decisions that bookings were made on, newest first.
-    pub(in crate::modules) async fn latest_decisions(
-        &self,
-        tenant: &TenantId,
-        limit: u32,
-    ) -> Result<Vec<DecisionRecord>> {
-        let mut script = Script::of(tenant);
-        let limit = script.bind(i64::from(limit));
-        let index = script.push(format!(
-            "SELECT * FROM type::record('plugin_decision', [$tenant]..[$tenant, ..]) LIMIT {limit}"
-        ));
-        self.notes(&script, index).await
-    }
-
-    /// Keeps a refusal in a slot: 1 row, in place of what was there.
-    pub(in crate::modules) async fn keep_refusal(
-        &self,
-        tenant: &TenantId,
-        slot: u32,
-        record: &DecisionRecord,
-    ) -> Result<()> {
-        let body = serde_json::to_string(record).map_err(crate::Error::internal)?;
-        self.keep(tenant, PluginNoteRow::refusal(tenant, slot, body))
-            .await
-    }
-
-    /// The refusals that were kept, in no order.
-    pub(in crate::modules) async fn refusals(
-        &self,
-        tenant: &TenantId,
-        limit: u32,
-    ) -> Result<Vec<DecisionRecord>> {
-        let mut script = Script::of(tenant);
-        let limit = script.bind(i64::from(limit));
-        let index = script.push(format!(
-            "SELECT * FROM type::record('plugin_refusal', [$tenant]..[$tenant, ..]) LIMIT {limit}"
-        ));
-        self.notes(&script, index).await
-    }
-
-    /// Keeps what a call logged in a slot: 1 row, in place of what was there.
-    pub(in crate::modules) async fn keep_log(
-        &self,
-        tenant: &TenantId,
-        plugin: &PluginName,
-        slot: u32,
-        body: String,
-    ) -> Result<()> {
-        self.keep(tenant, PluginNoteRow::log(tenant, plugin, slot, body))
-            .await
-    }
-
-    /// What was kept of a plugin's log, in no order.
-    pub(in crate::modules) async fn logs<T: serde::de::DeserializeOwned>(
-        &self,
-        tenant: &TenantId,
-        plugin: &PluginName,
-    ) -> Result<Vec<T>> {
-        let mut script = Script::of(tenant);
-        let name = script.bind(plugin.as_str().to_owned());
-        let index = script.push(format!(
-            "SELECT * FROM plugin_log:[$tenant, {name}]..[$tenant, {name}, ..]"
-        ));
-        self.notes(&script, index).await
-    }
-
-    async fn keep(&self, tenant: &TenantId, row: PluginNoteRow) -> Result<()> {
-        let mut script = Script::transaction(tenant);
-        let key = script.bind(row.id.clone());
-        let row = script.bind(row.into_value());
-        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
-        self.db.run_retrying(&script).await?;
-        Ok(())
-    }
-
-    async fn notes<T: serde::de::DeserializeOwned>(
-        &self,
-        script: &Script,
-        index: usize,
-    ) -> Result<Vec<T>> {
-        let rows: Vec<PluginNoteRow> = self.db.run_retrying(script).await?.rows(index)?;
-        rows.iter().map(parsed).collect()
     }
 }
 

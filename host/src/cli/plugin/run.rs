@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use boxoffice_engine::{
     PluginLimits,
-    ports::{PluginAnswer, PluginCall, PluginLogLine, PluginRequest, PluginRuntime as _},
+    ports::{PluginCall, PluginFixture, PluginRuntime as _},
 };
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -40,10 +40,13 @@ pub(in crate::cli) struct RunArgs {
 
 /// Prints the answer and what it cost. A failure or an answer that the fixture does not expect is an error.
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let mut fixture = Fixture::read(&args.input)?;
-    if let Some(path) = &args.config {
-        fixture.config = read_object(path)?;
-    }
+    let file = args.input.display();
+    let fixture = PluginFixture::read(Value::Object(read_object(&args.input)?))
+        .map_err(|fault| anyhow::anyhow!("{file}: {fault}"))?;
+    let config = match &args.config {
+        Some(path) => read_object(path)?,
+        None => fixture.config.clone().unwrap_or_default(),
+    };
     let local = Local::load(
         &args.file,
         args.upload_bytes_max,
@@ -52,24 +55,24 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     .await?;
     let call = PluginCall {
         plugin: local.plugin.clone(),
-        config: Value::Object(fixture.config).to_string().into(),
+        config: Value::Object(config).to_string().into(),
         limits: PluginLimits::default(),
         urgent: true,
     };
-    let outcome = local.host.call(&call, &fixture.request).await;
+    // Judged as a host does: the same function.
+    let outcome = local
+        .host
+        .call(&call, &fixture.request)
+        .await
+        .judged(&fixture.request);
     let mut printed = match &outcome.answer {
         Ok(answer) => json!({ "answer": answer }),
         Err(failure) => json!({ "failure": failure.to_string() }),
     };
-    let as_expected = match (&fixture.expected, &outcome.answer) {
-        (Some(expected), Ok(answer)) => Some(is_within(expected, answer)?),
-        (Some(expected), Err(failure)) => Some(is_expected_failure(
-            expected,
-            &failure.to_string(),
-            &outcome.logs,
-        )),
-        (None, _) => None,
-    };
+    let as_expected = fixture
+        .expected
+        .is_some()
+        .then(|| fixture.is_met_by(&outcome));
     if let Some(as_expected) = as_expected {
         printed["asExpected"] = as_expected.into();
     }
@@ -90,42 +93,6 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A call to make.
-struct Fixture {
-    request: PluginRequest,
-    config: Map<String, Value>,
-    expected: Option<Value>,
-}
-
-impl Fixture {
-    fn read(path: &Path) -> anyhow::Result<Self> {
-        let mut fields = read_object(path)?;
-        let config = match fields.remove("config") {
-            None => Map::new(),
-            Some(Value::Object(config)) => config,
-            Some(_) => bail!("{}: config: expected a JSON object", path.display()),
-        };
-        let expected = fields.remove("expected");
-        if let Some(unknown) = fields
-            .keys()
-            .find(|key| *key != "export" && *key != "request")
-        {
-            bail!(
-                "{}: {unknown}: this field is not known; a fixture has export, request, config and expected",
-                path.display()
-            );
-        }
-        let request = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
-            anyhow::anyhow!("{}: {}: {}", path.display(), error.path(), error.inner())
-        })?;
-        Ok(Self {
-            request,
-            config,
-            expected,
-        })
-    }
-}
-
 /// Reads a file that holds a JSON object.
 ///
 /// # Errors
@@ -136,26 +103,4 @@ pub(super) fn read_object(path: &Path) -> anyhow::Result<Map<String, Value>> {
         Value::Object(object) => Ok(object),
         _ => bail!("{}: expected a JSON object", path.display()),
     }
-}
-
-/// Whether a call failed as `{"failure": "text"}` expects it: the text is in the failure, or in a line of the log.
-fn is_expected_failure(expected: &Value, failure: &str, logs: &[PluginLogLine]) -> bool {
-    let Some(part) = expected["failure"].as_str() else {
-        return false;
-    };
-    let said = logs.iter().map(|line| line.message.as_str());
-    std::iter::once(failure)
-        .chain(said)
-        .any(|text| text.contains(part))
-}
-
-/// Whether every field that is expected is in the answer with the same value.
-fn is_within(expected: &Value, answer: &PluginAnswer) -> anyhow::Result<bool> {
-    let answer = serde_json::to_value(answer)?;
-    Ok(match (expected, &answer) {
-        (Value::Object(expected), Value::Object(answer)) => expected
-            .iter()
-            .all(|(name, value)| answer.get(name) == Some(value)),
-        _ => *expected == answer,
-    })
 }

@@ -110,6 +110,8 @@ pub(in crate::routes) struct BookingResponse {
     paid_minor: u64,
     /// What its cancelled tickets cost, whoever cancelled them, in minor units.
     cancelled_minor: u64,
+    /// What the organizer's policies say about the prices: text for the customer, line by line.
+    messages: Vec<String>,
     /// What is due to the customer for all that was cancelled, in minor units. Paying it is left to whoever took the money.
     refund_due_minor: u64,
     /// The same as `refundDueMinor`.
@@ -177,6 +179,7 @@ impl From<Booking> for BookingResponse {
                 .map(BookingLineResponse::from)
                 .collect(),
             total_minor: booking.total_minor,
+            messages: booking.messages,
             currency: booking.currency,
             event_version: booking.event_version,
             created_at: booking.created_at,

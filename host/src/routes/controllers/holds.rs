@@ -34,6 +34,8 @@ pub(in crate::routes) struct HoldResponse {
     lines: Vec<BookingLineResponse>,
     /// What it will cost, in minor units.
     total_minor: u64,
+    /// What the organizer's policies say about the prices: text for the customer, line by line.
+    messages: Vec<String>,
     /// ISO 4217 code of the prices.
     currency: String,
     /// The version of the event that it was decided on.
@@ -63,6 +65,7 @@ impl From<Hold> for HoldResponse {
             num_tickets: hold.tickets(),
             lines: hold.lines.iter().map(BookingLineResponse::from).collect(),
             total_minor: hold.total_minor,
+            messages: hold.messages,
             currency: hold.currency,
             event_version: hold.event_version,
             created_at: hold.created_at,

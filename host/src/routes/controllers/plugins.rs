@@ -25,8 +25,9 @@ pub(in crate::routes) use requests::{
 };
 use requests::{config_text, event_of};
 pub(in crate::routes) use responses::{
-    DecisionResponse, DryRunResponse, PluginLogResponse, PluginMetricsResponse,
-    PluginOverviewResponse, PluginSetResponse, PluginVersionResponse, ReplayResponse,
+    DecisionResponse, DryRunResponse, FailedCallsResponse, PluginLogResponse,
+    PluginMetricsResponse, PluginOverviewResponse, PluginSetResponse, PluginVersionResponse,
+    ReplayResponse,
 };
 
 const WASM: &str = "application/wasm";
@@ -177,11 +178,14 @@ pub(in crate::routes) async fn in_use(
 }
 
 /// Puts a version into use, or changes its order, configuration or whether it is asked
+///
+/// A version or configuration that is new is tried first: the fixtures that are given, and a harmless request to each of
+/// its exports. A policy may say no to it; one that fails is not put into use.
 #[utoipa::path(post, path = "/api/plugins/{id}/activate", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     request_body = ActivatePluginRequest,
     responses((status = 200, body = PluginSetResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "plugin-not-ready", "plugins-off", "conflict-try-again"]))))]
+    extensions(("x-error-codes" = json!(["forbidden", "not-found", "plugin-not-ready", "plugin-trial-failed", "plugins-off", "policy-busy", "conflict-try-again"]))))]
 pub(in crate::routes) async fn activate(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -189,8 +193,8 @@ pub(in crate::routes) async fn activate(
     Json(request): Json<ActivatePluginRequest>,
 ) -> Answer<JsonAnswer<PluginSetResponse>> {
     let command = request.command(name)?;
-    let set = engine.plugins().activate(&caller, command).await?;
-    Ok(JsonAnswer(set.into()))
+    let activation = engine.plugins().activate(&caller, command).await?;
+    Ok(JsonAnswer(activation.into()))
 }
 
 /// Goes back to the version that was in use before
@@ -227,7 +231,7 @@ pub(in crate::routes) async fn remove(
     Ok(JsonAnswer(set.into()))
 }
 
-/// Shows what a plugin in use logged and how it failed lately
+/// Shows what a plugin logged and how it failed lately, also when it is in use no more
 #[utoipa::path(get, path = "/api/plugins/{id}/logs", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     responses((status = 200, body = PluginLogResponse)),
@@ -240,6 +244,22 @@ pub(in crate::routes) async fn logs(
     let entries = engine.plugins().logs(&caller, &name).await?;
     Ok(JsonAnswer(PluginLogResponse {
         items: entries.into_iter().map(Into::into).collect(),
+    }))
+}
+
+/// Shows calls of a plugin that failed lately, each with what it was asked: enough to make it again
+#[utoipa::path(get, path = "/api/plugins/{id}/failed-calls", tag = "plugins",
+    params(("id" = String, Path, description = "The plugin's name")),
+    responses((status = 200, body = FailedCallsResponse)),
+    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+pub(in crate::routes) async fn failed_calls(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(name): Id<PluginName>,
+) -> Answer<JsonAnswer<FailedCallsResponse>> {
+    let calls = engine.plugins().failed_calls(&caller, &name).await?;
+    Ok(JsonAnswer(FailedCallsResponse {
+        items: calls.into_iter().map(Into::into).collect(),
     }))
 }
 

@@ -64,13 +64,21 @@ pub(super) const ROWS: &[Row] = &[
         Door::Owner,
         Thing::Plugin,
         Some(
-            |world| json!({"version": world.north.plugin, "config": {"a": 1}, "whenNotLoaded": "refuse", "seesIdentity": false, "enabled": true, "position": 0}),
+            |world| json!({"version": world.north.plugin, "config": {"a": 1}, "whenNotLoaded": "refuse", "seesIdentity": false, "enabled": true, "position": 0, "fixtures": [], "skipTrial": false}),
         ),
         200,
     ),
     row(
         "GET",
         "/api/plugins/{id}/logs",
+        Door::Owner,
+        Thing::Plugin,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/plugins/{id}/failed-calls",
         Door::Owner,
         Thing::Plugin,
         None,

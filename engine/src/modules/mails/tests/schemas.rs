@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Scene, cancellation, label};
 use crate::{
-    modules::mails::words,
+    modules::mails::{samples::sample, words},
     types::{BookingStatus, CancelCause, NotificationKind, Prose},
 };
 
@@ -44,6 +44,44 @@ fn schemas_are_what_mails_are_made_of() {
     }
     let files = fs::read_dir(&folder).unwrap().count();
     assert_eq!(files, kinds.len(), "a schema without a kind is left over");
+}
+
+#[test]
+fn what_templates_are_tried_on_fits_the_schemas() {
+    for kind in NotificationKind::ALL
+        .iter()
+        .filter(|kind| kind.has_templates())
+    {
+        fits(&schema(*kind), &sample(*kind), kind.as_str());
+    }
+}
+
+/// Checks a value against a schema of the form that [`of`] makes.
+#[track_caller]
+fn fits(schema: &Value, value: &Value, path: &str) {
+    if let Some(constant) = schema.get("const") {
+        assert_eq!(constant, value, "{path}");
+        return;
+    }
+    let found = json!(type_of(value));
+    let types = &schema["type"];
+    let is_allowed = *types == found || types.as_array().is_some_and(|all| all.contains(&found));
+    assert!(is_allowed, "{path}: {found} is not {types}");
+    if let (Some(fields), Some(properties)) = (value.as_object(), schema["properties"].as_object())
+    {
+        for (name, field) in fields {
+            let property = properties.get(name);
+            let property = property.unwrap_or_else(|| panic!("{path}.{name} is not known"));
+            fits(property, field, &format!("{path}.{name}"));
+        }
+        for name in schema["required"].as_array().into_iter().flatten() {
+            let name = name.as_str().unwrap();
+            assert!(fields.contains_key(name), "{path}.{name} is missing");
+        }
+    }
+    for item in value.as_array().into_iter().flatten() {
+        fits(&schema["items"], item, &format!("{path}[]"));
+    }
 }
 
 #[test]

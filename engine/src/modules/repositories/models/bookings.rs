@@ -20,6 +20,8 @@ pub(in crate::modules::repositories) struct BookingRow {
     pub(in crate::modules::repositories) id: RecordId,
     lines: Vec<BookingLineRow>,
     total_minor: u64,
+    /// None if policies said nothing.
+    messages: Option<Vec<String>>,
     currency: String,
     event_version: u64,
     created_at: i64,
@@ -136,6 +138,7 @@ impl BookingRow {
             id: Self::key(tenant, booking.id),
             lines: booking.lines.iter().map(BookingLineRow::of).collect(),
             total_minor: booking.total_minor,
+            messages: (!booking.messages.is_empty()).then(|| booking.messages.clone()),
             currency: booking.currency.clone(),
             event_version: booking.event_version,
             created_at: millisecond(booking.created_at),
@@ -185,6 +188,7 @@ impl BookingRow {
                 .map(CancellationRow::into_type)
                 .collect::<Result<_>>()?,
             total_minor: self.total_minor,
+            messages: self.messages.unwrap_or_default(),
             currency: self.currency,
             event_version: self.event_version,
             created_at: at_millisecond(self.created_at)?,

@@ -20,6 +20,8 @@ pub(in crate::modules::repositories) struct HoldRow {
     status: String,
     lines: Vec<BookingLineRow>,
     total_minor: u64,
+    /// None if policies said nothing.
+    messages: Option<Vec<String>>,
     currency: String,
     event_version: u64,
     created_at: i64,
@@ -50,6 +52,7 @@ impl HoldRow {
             status: hold.status.as_str().to_owned(),
             lines: hold.lines.iter().map(BookingLineRow::of).collect(),
             total_minor: hold.total_minor,
+            messages: (!hold.messages.is_empty()).then(|| hold.messages.clone()),
             currency: hold.currency.clone(),
             event_version: hold.event_version,
             created_at: millisecond(hold.created_at),
@@ -73,6 +76,7 @@ impl HoldRow {
                 .map(BookingLineRow::into_type)
                 .collect(),
             total_minor: self.total_minor,
+            messages: self.messages.unwrap_or_default(),
             currency: self.currency,
             event_version: self.event_version,
             created_at: at_millisecond(self.created_at)?,

@@ -10,8 +10,8 @@ use super::keys::{
 use crate::{
     Error, Result,
     types::{
-        ActivePlugin, NotificationId, PluginFacts, PluginHash, PluginName, PluginSet, PluginState,
-        PluginVersion, TenantId, UserId,
+        ActivePlugin, NotedFailure, NotificationId, PluginFacts, PluginHash, PluginName, PluginSet,
+        PluginState, PluginVersion, TenantId, UserId,
     },
 };
 
@@ -109,7 +109,7 @@ impl PluginChunkRow {
     }
 }
 
-/// A moment under a key: when an upload began, or when a plugin failed for a customer.
+/// A moment under a key: when an upload began.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginMomentRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -135,22 +135,33 @@ impl PluginMomentRow {
         record("plugin_upload", [text(tenant.as_str()), text(hash)])
     }
 
-    pub(in crate::modules::repositories) fn failure(
-        tenant: &TenantId,
-        hash: PluginHash,
-        customer: UserId,
-        at: Timestamp,
-    ) -> Self {
-        let path = [text(tenant.as_str()), text(hash), ulid_key(customer.ulid())];
-        Self {
-            id: record("plugin_failure", path),
-            at: millisecond(at),
-        }
-    }
-
     /// Which version it is about.
     pub(in crate::modules::repositories) fn hash(&self) -> Result<PluginHash> {
         key_text(&self.id, 1)?.parse()
+    }
+}
+
+/// When an export of a plugin failed for a customer.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct PluginFailureRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    at: i64,
+    pub(in crate::modules::repositories) is_witness: bool,
+}
+
+impl PluginFailureRow {
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, failure: &NotedFailure) -> Self {
+        let path = [
+            text(tenant.as_str()),
+            text(failure.version),
+            text(failure.export.as_str()),
+            ulid_key(failure.customer.ulid()),
+        ];
+        Self {
+            id: record("plugin_failure", path),
+            at: millisecond(failure.at),
+            is_witness: failure.is_witness,
+        }
     }
 }
 
@@ -241,6 +252,16 @@ impl PluginNoteRow {
     ) -> Self {
         let path = [text(tenant.as_str()), ulid_key(notification.ulid())];
         let id = record("plugin_quarantine", path);
+        Self { id, body }
+    }
+
+    pub(in crate::modules::repositories) fn failed_call(
+        tenant: &TenantId,
+        slot: u32,
+        body: String,
+    ) -> Self {
+        let slot = i64::from(slot).into_value();
+        let id = record("plugin_failed_call", [text(tenant.as_str()), slot]);
         Self { id, body }
     }
 

@@ -29,6 +29,13 @@ pub(in crate::routes) struct ActivatePluginRequest {
     pub(super) enabled: Option<bool>,
     /// Its place in the order, from 0.
     pub(super) position: Option<u32>,
+    /// Calls that it must answer as expected first: up to 20 fixtures, as `boxoffice plugin run` takes them.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    pub(super) fixtures: Vec<Value>,
+    /// Puts it into use without trying its exports first.
+    #[serde(default)]
+    pub(super) skip_trial: bool,
 }
 
 impl ActivatePluginRequest {
@@ -57,6 +64,8 @@ impl ActivatePluginRequest {
             position: self
                 .position
                 .map(|position| usize::try_from(position).unwrap_or(usize::MAX)),
+            fixtures: self.fixtures,
+            skip_trial: self.skip_trial,
         })
     }
 }

@@ -3,8 +3,8 @@
 //! Called by the plugins controller.
 
 use boxoffice_engine::{
-    ActivePlugin, DecisionRecord, PluginLogEntry, PluginMetrics, PluginSet, PluginState,
-    PluginVersion, WhenNotLoaded,
+    ActivePlugin, DecisionRecord, ExportQuarantine, FailedCall, PluginActivation, PluginLogEntry,
+    PluginMetrics, PluginSet, PluginState, PluginVersion, WhenNotLoaded,
     app_modules::ReplayReport,
     ports::{PluginLogLine, PluginOutcome},
 };
@@ -76,6 +76,8 @@ pub(in crate::routes) struct PluginSetResponse {
     version: u64,
     /// The plugins, in the order in which policies are asked.
     items: Vec<ActivePluginResponse>,
+    /// At activation: mails that the plugin failed to word when it was tried, and why. Text, never markup.
+    warnings: Vec<String>,
 }
 
 /// A plugin in use.
@@ -102,9 +104,40 @@ pub(in crate::routes) struct ActivePluginResponse {
     limits: PluginLimitsBody,
     /// Whether it is asked.
     enabled: bool,
-    /// Why it is in quarantine, if it is: it failed for several customers, and bookings it would decide about are refused
-    /// until a version is activated again.
-    quarantine_reason: Option<String>,
+    /// Exports that are in quarantine, because they failed for several customers: what they would decide about is refused
+    /// until a try is answered, or a version is activated again.
+    quarantines: Vec<QuarantineResponse>,
+}
+
+/// An export in quarantine.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct QuarantineResponse {
+    /// Which export.
+    #[schema(example = "validate-booking")]
+    export: &'static str,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    /// How its last call failed. Text, never markup.
+    reason: String,
+    /// When it is tried again: with the first request from then on.
+    #[schema(value_type = String, format = DateTime)]
+    next_try_at: Timestamp,
+    /// How many tries failed so far.
+    failed_tries: u32,
+}
+
+impl From<&ExportQuarantine> for QuarantineResponse {
+    fn from(own: &ExportQuarantine) -> Self {
+        Self {
+            export: own.export.as_str(),
+            since: own.since,
+            reason: own.reason.clone(),
+            next_try_at: own.next_try_at,
+            failed_tries: own.failed_tries,
+        }
+    }
 }
 
 impl From<PluginSet> for PluginSetResponse {
@@ -112,6 +145,16 @@ impl From<PluginSet> for PluginSetResponse {
         Self {
             version: set.version,
             items: set.plugins.into_iter().map(Into::into).collect(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl From<PluginActivation> for PluginSetResponse {
+    fn from(activation: PluginActivation) -> Self {
+        Self {
+            warnings: activation.warnings,
+            ..activation.set.into()
         }
     }
 }
@@ -119,6 +162,7 @@ impl From<PluginSet> for PluginSetResponse {
 impl From<ActivePlugin> for ActivePluginResponse {
     fn from(plugin: ActivePlugin) -> Self {
         Self {
+            quarantines: plugin.open_quarantines().map(Into::into).collect(),
             name: plugin.name.to_string(),
             event_id: plugin.event.map(|event| event.to_string()),
             version: plugin.version.to_string(),
@@ -131,7 +175,6 @@ impl From<ActivePlugin> for ActivePluginResponse {
             sees_identity: plugin.sees_identity,
             limits: plugin.limits.into(),
             enabled: plugin.enabled,
-            quarantine_reason: plugin.quarantined.map(|(_, reason)| reason),
         }
     }
 }
@@ -197,7 +240,7 @@ pub(in crate::routes) struct PluginFailuresResponse {
     failed: u64,
     /// Not made: the question was over the input limit.
     input_too_large: u64,
-    /// Not made: the tenant was over its share of calls.
+    /// Not made: the tenant was over its share of calls, or this host was too busy to let the plugin run.
     busy: u64,
     /// Not made: it could not be loaded.
     not_loaded: u64,
@@ -334,12 +377,18 @@ pub(in crate::routes) struct PluginLogResponse {
 
 /// What one call said.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PluginLogEntryResponse {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// Which version.
     version: String,
+    /// What was called.
+    #[schema(example = "validate-booking")]
+    export: &'static str,
+    /// The `X-Request-Id` of the request that it was called for; null for mails.
+    request_id: Option<String>,
     /// How the call failed, if it did.
     failure: Option<String>,
     /// Its lines. Text, never markup.
@@ -351,8 +400,59 @@ impl From<PluginLogEntry> for PluginLogEntryResponse {
         Self {
             at: entry.at,
             version: entry.version.to_string(),
+            export: entry.export.as_str(),
+            request_id: entry.request_id,
             failure: entry.failure,
             lines: entry.lines.into_iter().map(log_line).collect(),
+        }
+    }
+}
+
+/// Calls of a plugin that failed lately.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct FailedCallsResponse {
+    /// Newest first; 64 are kept of all of a tenant's plugins.
+    pub(super) items: Vec<FailedCallResponse>,
+}
+
+/// A call that failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct FailedCallResponse {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// Which version.
+    version: String,
+    /// The `X-Request-Id` of the request that it was called for; null for mails.
+    request_id: Option<String>,
+    /// What was called.
+    #[schema(example = "validate-booking")]
+    export: &'static str,
+    /// How it failed. Text, never markup.
+    failure: String,
+    /// The call as a fixture, `{"export", "request", "config"}`: saved to a file, `boxoffice plugin run --input` makes it
+    /// again. Null if the question was larger than 64 KiB.
+    #[schema(value_type = Option<Object>)]
+    fixture: Option<Value>,
+    /// What it logged. Text, never markup.
+    logs: Vec<LogLineResponse>,
+}
+
+impl From<FailedCall> for FailedCallResponse {
+    fn from(call: FailedCall) -> Self {
+        let fixture = call.question.map(|mut question| {
+            question["config"] = serde_json::from_str(&call.config).unwrap_or_default();
+            question
+        });
+        Self {
+            at: call.at,
+            version: call.version.to_string(),
+            request_id: call.request_id,
+            export: call.export.as_str(),
+            failure: call.failure,
+            fixture,
+            logs: call.lines.into_iter().map(log_line).collect(),
         }
     }
 }

@@ -1,0 +1,321 @@
+//! Asking a plugin: the only way from the engine to one. Its answer is judged before anything is made of it, and what
+//! came of the call is counted, logged, and held against the plugin where it is its fault.
+//!
+//! Called by the gate, by use cases of plugins and by mails. Calls the plugins, users and tenants modules and the plugin runtime port.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Turn, unavailable};
+use crate::{
+    Error, ErrorCode, Result,
+    engine::Inner,
+    modules::NotedCall,
+    ports::{
+        HookFailure, PluginAnswer, PluginCall, PluginOutcome, PluginRef, PluginRequest,
+        PluginRuntime, RequestCustomer, WhenNotLoaded,
+    },
+    types::{
+        ActivePlugin, DecisionRecord, DecisionStep, PluginExport, TenantId, User, UserId, UserRole,
+    },
+};
+
+/// How long a request waits while a plugin is brought to this host. What takes longer refuses the request.
+const LOADING_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Largest request that is kept with a decision.
+const KEPT_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// From this age on an account counts as a witness of a failure, whoever made it. Accounts cost nothing, days do.
+const WITNESS_AGE_MIN: SignedDuration = SignedDuration::from_hours(24);
+
+impl Inner {
+    /// Sees to it that a plugin can be called on this host; answers what calls it.
+    pub(crate) async fn ensure_loaded(
+        &self,
+        tenant: &TenantId,
+        hash: crate::types::PluginHash,
+    ) -> Result<(&dyn PluginRuntime, PluginRef), HookFailure> {
+        let not_loaded = |reason: String| HookFailure::NotLoaded(reason);
+        let runtime = self
+            .plugins
+            .as_deref()
+            .ok_or_else(|| not_loaded("this host runs no plugins".to_owned()))?;
+        let plugin = PluginRef {
+            tenant: tenant.clone(),
+            hash,
+        };
+        if runtime.is_loaded(&plugin) {
+            return Ok((runtime, plugin));
+        }
+        let loading = async {
+            let modules = &self.modules;
+            let version = modules.plugins.find(tenant, hash).await?;
+            let version = version.ok_or_else(|| Error::not_found("plugin version", hash))?;
+            let bytes: Arc<[u8]> = modules.plugins.bytes(tenant, &version).await?.into();
+            runtime.load(&plugin, bytes).await.map_err(Error::internal)
+        };
+        match tokio::time::timeout(LOADING_WAIT_MAX, loading).await {
+            Ok(Ok(())) => Ok((runtime, plugin)),
+            Ok(Err(error)) => Err(not_loaded(format!("it could not be loaded: {error}"))),
+            Err(_) => Err(not_loaded("it is still being loaded".to_owned())),
+        }
+    }
+
+    /// Adds e-mail address and name where the owner allowed the plugin to see them.
+    pub(super) async fn introduce(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        customer: UserId,
+        shown: &mut RequestCustomer,
+    ) -> Result<()> {
+        if plugin.sees_identity
+            && let Some(user) = self.modules.users.find(tenant, customer).await?
+        {
+            shown.email = Some(user.email.as_str().to_owned());
+            shown.name = Some(user.name.as_str().to_owned());
+        }
+        Ok(())
+    }
+
+    /// Asks one plugin about a booking or a cancellation and notes what it said. A failure is a refusal already.
+    pub(super) async fn ask_plugin(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        customer: UserId,
+        question: &PluginRequest,
+        record: &mut DecisionRecord,
+    ) -> Result<Turn> {
+        let export = question.export();
+        let is_try = self.may_ask(tenant, plugin, export).await?;
+        let outcome = self.call_plugin(tenant, plugin, question).await;
+        record.steps.push(step(plugin, question, &outcome));
+        match &outcome.answer {
+            Ok(_) if is_try => self.recovered(tenant, plugin, export).await,
+            Ok(_) => self.answered(tenant, plugin, export).await,
+            Err(HookFailure::Failed(reason)) if is_try => {
+                self.failed_again(tenant, plugin, export, reason).await;
+            }
+            Err(HookFailure::Failed(reason)) => {
+                self.failed(tenant, plugin, export, customer, reason).await;
+            }
+            // Not asked: that says nothing about the plugin.
+            Err(
+                HookFailure::Busy(_) | HookFailure::NotLoaded(_) | HookFailure::InputTooLarge(_),
+            ) => {}
+        }
+        match outcome.answer {
+            Ok(PluginAnswer::Decided(decision)) => Ok(Turn::Answered(decision)),
+            // Judged before: a policy answers decisions.
+            Ok(_) => Err(Error::internal(
+                "a policy answered something else than a decision",
+            )),
+            Err(HookFailure::NotLoaded(reason))
+                if plugin.when_not_loaded == WhenNotLoaded::Skip =>
+            {
+                tracing::warn!(%tenant, plugin = %plugin.name, reason, "a policy was skipped, as its tenant chose");
+                Ok(Turn::Skipped)
+            }
+            Err(failure) => Err(unavailable(failure)),
+        }
+    }
+
+    /// Calls a plugin in use, judges its answer, counts the call, and keeps what it logged and how it failed.
+    pub(crate) async fn call_plugin(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        question: &PluginRequest,
+    ) -> PluginOutcome {
+        let outcome = match self.ensure_loaded(tenant, plugin.version).await {
+            Ok((runtime, loaded)) => {
+                let call = PluginCall {
+                    plugin: loaded,
+                    config: plugin.config.as_str().into(),
+                    limits: plugin.limits,
+                    urgent: true,
+                };
+                runtime.call(&call, question).await.judged(question)
+            }
+            Err(failure) => not_asked(failure),
+        };
+        let call = NotedCall {
+            tenant,
+            plugin: &plugin.name,
+            version: plugin.version,
+            config: &plugin.config,
+            question,
+            outcome: &outcome,
+        };
+        self.modules.plugins.note(call).await;
+        outcome
+    }
+
+    /// Whether a plugin may be asked: yes (false), as a try after a quarantine (true), or not now.
+    async fn may_ask(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        export: PluginExport,
+    ) -> Result<bool> {
+        let Some(quarantine) = plugin.quarantine(export) else {
+            return Ok(false);
+        };
+        let now = self.surroundings.now();
+        let plugins = &self.modules.plugins;
+        if quarantine.next_try_at <= now && plugins.claim_try(tenant, plugin, export).await? {
+            return Ok(true);
+        }
+        // Somebody else tries it now, or it is not due.
+        Err(set_aside(
+            plugin,
+            export,
+            quarantine.next_try_at.max(now),
+            now,
+        ))
+    }
+
+    async fn answered(&self, tenant: &TenantId, plugin: &ActivePlugin, export: PluginExport) {
+        let noted = self.modules.plugins.note_answer(tenant, plugin, export);
+        if let Err(error) = noted.await {
+            // The failures before it lapse by themselves.
+            tracing::warn!(%tenant, %error, "failures of a plugin were not forgotten");
+        }
+    }
+
+    async fn recovered(&self, tenant: &TenantId, plugin: &ActivePlugin, export: PluginExport) {
+        let ended = self.modules.plugins.end_quarantine(tenant, plugin, export);
+        match ended.await {
+            Ok(()) => {
+                tracing::info!(%tenant, plugin = %plugin.name, export = export.as_str(), "a plugin answers again and is out of quarantine");
+            }
+            // The next try ends it.
+            Err(error) => {
+                tracing::warn!(%tenant, %error, "the end of a quarantine could not be written")
+            }
+        }
+    }
+
+    async fn failed_again(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        export: PluginExport,
+        reason: &str,
+    ) {
+        let plugins = &self.modules.plugins;
+        let failed = plugins.note_failed_try(tenant, plugin, export, reason);
+        if let Err(error) = failed.await {
+            // It is tried again all the same, a little earlier.
+            tracing::warn!(%tenant, %error, "a failed try of a plugin could not be written");
+        }
+    }
+
+    async fn failed(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        export: PluginExport,
+        customer: UserId,
+        reason: &str,
+    ) {
+        let counted = async {
+            if !self
+                .modules
+                .plugins
+                .is_failure_new(tenant, plugin, export, customer)
+            {
+                return Ok(false);
+            }
+            let is_witness = self.is_witness(tenant, customer).await?;
+            let plugins = &self.modules.plugins;
+            let failed =
+                plugins.note_failure(tenant, plugin, export, (customer, is_witness), reason);
+            failed.await
+        };
+        match counted.await {
+            Ok(true) => {
+                tracing::warn!(%tenant, plugin = %plugin.name, export = export.as_str(), reason, "a plugin failed for several customers and is in quarantine");
+            }
+            Ok(false) => {}
+            // The next failure tries again.
+            Err(error) => {
+                tracing::warn!(%tenant, %error, "a plugin's failure could not be counted")
+            }
+        }
+    }
+
+    /// Whether a failure for this customer counts in full. Anybody can make accounts: those count that the tenant's own
+    /// program brought, that confirmed their address where the tenant asks for it, or that are a day old; and owners and staff.
+    async fn is_witness(&self, tenant: &TenantId, customer: UserId) -> Result<bool> {
+        let Some(user) = self.modules.users.find(tenant, customer).await? else {
+            return Ok(false);
+        };
+        if is_known(&user, self.surroundings.now()) {
+            return Ok(true);
+        }
+        // Where nobody asks, every address counts as confirmed.
+        let asks = self.surroundings.settings.asks_to_verify && self.links.is_some();
+        if !asks || !user.email_verified {
+            return Ok(false);
+        }
+        let tenant = self.modules.tenants.get(tenant).await?;
+        Ok(tenant.settings.bulk_to_verified_only)
+    }
+}
+
+/// Whether somebody's account alone says that it was not made for the occasion.
+fn is_known(user: &User, now: Timestamp) -> bool {
+    user.external_id.is_some()
+        || matches!(user.role, UserRole::Owner | UserRole::Staff)
+        || now.duration_since(user.created_at) >= WITNESS_AGE_MIN
+}
+
+/// The refusal while an export is not asked.
+fn set_aside(
+    plugin: &ActivePlugin,
+    export: PluginExport,
+    next_try_at: Timestamp,
+    now: Timestamp,
+) -> Error {
+    let seconds = now.duration_until(next_try_at).as_secs().max(0);
+    let wait = Duration::from_secs(u64::try_from(seconds).unwrap_or(0) + 1);
+    Error::new(
+        ErrorCode::PolicyUnavailable,
+        format!(
+            "The organizer's policy failed for several customers and is set aside. It is tried again from {next_try_at:.0} on; nothing was changed."
+        ),
+    )
+    .retry_after(wait)
+    .caused_by(HookFailure::Failed(format!(
+        "{} of the plugin {} is in quarantine",
+        export.as_str(),
+        plugin.name
+    )))
+}
+
+fn not_asked(failure: HookFailure) -> PluginOutcome {
+    PluginOutcome {
+        answer: Err(failure),
+        usage: Default::default(),
+        logs: Vec::new(),
+    }
+}
+
+fn step(plugin: &ActivePlugin, question: &PluginRequest, outcome: &PluginOutcome) -> DecisionStep {
+    let request = serde_json::to_value(question)
+        .ok()
+        .filter(|request| request.to_string().len() <= KEPT_REQUEST_BYTES_MAX);
+    let answer = match &outcome.answer {
+        Ok(answer) => serde_json::to_value(answer).unwrap_or_default(),
+        Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
+    };
+    DecisionStep {
+        plugin: plugin.name.to_string(),
+        version: plugin.version,
+        config: plugin.config.clone(),
+        request,
+        answer,
+    }
+}

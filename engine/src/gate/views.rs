@@ -1,0 +1,72 @@
+//! What policies see: views of events, lines and customers.
+//!
+//! Called by the gate. Pure.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    Result,
+    modules::RequestedBooking,
+    ports::{EventView, LineView, TicketTypeView},
+    types::{BookingLine, Event, TenantId, TicketType, UserId},
+};
+
+/// A name for the customer that is the same within the tenant and says nothing outside it.
+pub(super) fn pseudonym(tenant: &TenantId, customer: UserId) -> String {
+    let digest = Sha256::digest(format!("{tenant}/{customer}").as_bytes());
+    digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+pub(super) fn event_view(event: &Event) -> EventView {
+    EventView {
+        id: event.id,
+        version: event.version,
+        title: event.details.title.to_string(),
+        starts_at: event.details.starts_at,
+        ends_at: event.details.ends_at,
+        time_zone: event.details.time_zone.clone(),
+        location: event.details.location.as_ref().map(ToString::to_string),
+        currency: event.currency.clone(),
+        ticket_types: event
+            .ticket_types
+            .iter()
+            .map(|kind| TicketTypeView {
+                id: kind.id.to_string(),
+                name: kind.name.to_string(),
+                price_minor: kind.price_minor,
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn line_views(lines: &[BookingLine]) -> Vec<LineView> {
+    let line = |line: &BookingLine| LineView {
+        ticket_type: line.ticket_type.to_string(),
+        quantity: line.quantity,
+        unit_price_minor: line.unit_price_minor,
+    };
+    lines.iter().map(line).collect()
+}
+
+pub(super) fn unit_prices(lines: &[LineView]) -> Vec<u32> {
+    lines.iter().map(|line| line.unit_price_minor).collect()
+}
+
+pub(super) fn list_prices(
+    types: &[TicketType],
+    request: &RequestedBooking,
+) -> Result<Vec<LineView>> {
+    let line = |(index, line): (usize, &crate::types::BookLine)| {
+        let kind = line.ticket_type_of(index, types)?;
+        Ok(LineView {
+            ticket_type: kind.id.to_string(),
+            quantity: line.quantity,
+            unit_price_minor: kind.price_minor,
+        })
+    };
+    request.lines.iter().enumerate().map(line).collect()
+}

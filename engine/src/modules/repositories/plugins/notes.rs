@@ -1,0 +1,216 @@
+//! Storage steps of what is noted of plugins: for whom they failed, what they decided, logged and failed over.
+//!
+//! Called by the plugins module; calls models.
+
+use jiff::Timestamp;
+use surrealdb::types::SurrealValue as _;
+use ulid::Ulid;
+
+use super::{PluginsRepository, parsed};
+use crate::{
+    Result,
+    modules::repositories::{
+        db::Script,
+        models::{PluginFailureRow, PluginNoteRow, millisecond},
+    },
+    types::{DecisionRecord, NotedFailure, PluginExport, PluginHash, PluginName, TenantId},
+};
+
+/// For how many customers an export failed lately.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::modules) struct FailedFor {
+    pub(in crate::modules) witnesses: usize,
+    pub(in crate::modules) strangers: usize,
+}
+
+impl PluginsRepository {
+    /// Notes that an export failed for a customer: 1 row; those of before `since` go. Returns for how many it failed since
+    /// then, of the first `most`.
+    pub(in crate::modules) async fn note_failure(
+        &self,
+        tenant: &TenantId,
+        failure: &NotedFailure,
+        since: Timestamp,
+        most: usize,
+    ) -> Result<FailedFor> {
+        let mut script = Script::transaction(tenant);
+        let row = PluginFailureRow::of(tenant, failure);
+        let key = script.bind(row.id.clone());
+        let row = script.bind(row);
+        let hash = script.bind(failure.version.to_string());
+        let export = script.bind(failure.export.as_str().to_owned());
+        let (since, most) = (script.bind(millisecond(since)), script.bind(most as i64));
+        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
+        script.push(format!(
+            "DELETE plugin_failure:[$tenant, {hash}, {export}]..[$tenant, {hash}, {export}, ..] WHERE at < {since} RETURN NONE"
+        ));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('plugin_failure', [$tenant, {hash}, {export}]..[$tenant, {hash}, {export}, ..]) LIMIT {most}"
+        ));
+        let rows: Vec<PluginFailureRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let witnesses = rows.iter().filter(|row| row.is_witness).count();
+        Ok(FailedFor {
+            witnesses,
+            strangers: rows.len() - witnesses,
+        })
+    }
+
+    /// Forgets for whom an export failed: everybody, or strangers only.
+    pub(in crate::modules) async fn forget_failures(
+        &self,
+        tenant: &TenantId,
+        version: PluginHash,
+        export: PluginExport,
+        strangers_only: bool,
+    ) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let hash = script.bind(version.to_string());
+        let export = script.bind(export.as_str().to_owned());
+        let which = match strangers_only {
+            true => "WHERE is_witness = false",
+            false => "",
+        };
+        script.push(format!(
+            "DELETE plugin_failure:[$tenant, {hash}, {export}]..[$tenant, {hash}, {export}, ..] {which} RETURN NONE"
+        ));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// Keeps a failed call in a slot: 1 row, in place of what was there.
+    pub(in crate::modules) async fn keep_failed_call(
+        &self,
+        tenant: &TenantId,
+        slot: u32,
+        body: String,
+    ) -> Result<()> {
+        self.keep(tenant, PluginNoteRow::failed_call(tenant, slot, body))
+            .await
+    }
+
+    /// A tenant's failed calls that were kept, in no order.
+    pub(in crate::modules) async fn failed_calls<T: serde::de::DeserializeOwned>(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Vec<T>> {
+        let mut script = Script::of(tenant);
+        let index =
+            script.push("SELECT * FROM plugin_failed_call:[$tenant]..[$tenant, ..]".to_owned());
+        self.notes(&script, index).await
+    }
+
+    /// What a booking was decided on, if policies were asked.
+    pub(in crate::modules) async fn find_decision(
+        &self,
+        tenant: &TenantId,
+        serial: Ulid,
+    ) -> Result<Option<DecisionRecord>> {
+        let mut script = Script::of(tenant);
+        let key = script.bind(PluginNoteRow::decision(tenant, serial, String::new()).id);
+        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let row: Option<PluginNoteRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(|row| parsed(&row)).transpose()
+    }
+
+    /// The latest decisions that bookings were made on, newest first.
+    pub(in crate::modules) async fn latest_decisions(
+        &self,
+        tenant: &TenantId,
+        limit: u32,
+    ) -> Result<Vec<DecisionRecord>> {
+        let mut script = Script::of(tenant);
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('plugin_decision', [$tenant]..[$tenant, ..]) LIMIT {limit}"
+        ));
+        self.notes(&script, index).await
+    }
+
+    /// Keeps a refusal in a slot: 1 row, in place of what was there.
+    pub(in crate::modules) async fn keep_refusal(
+        &self,
+        tenant: &TenantId,
+        slot: u32,
+        record: &DecisionRecord,
+    ) -> Result<()> {
+        let body = serde_json::to_string(record).map_err(crate::Error::internal)?;
+        self.keep(tenant, PluginNoteRow::refusal(tenant, slot, body))
+            .await
+    }
+
+    /// The refusals that were kept, in no order.
+    pub(in crate::modules) async fn refusals(
+        &self,
+        tenant: &TenantId,
+        limit: u32,
+    ) -> Result<Vec<DecisionRecord>> {
+        let mut script = Script::of(tenant);
+        let limit = script.bind(i64::from(limit));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('plugin_refusal', [$tenant]..[$tenant, ..]) LIMIT {limit}"
+        ));
+        self.notes(&script, index).await
+    }
+
+    /// Keeps what a call logged in a slot: 1 row, in place of what was there.
+    pub(in crate::modules) async fn keep_log(
+        &self,
+        tenant: &TenantId,
+        plugin: &PluginName,
+        slot: u32,
+        body: String,
+    ) -> Result<()> {
+        self.keep(tenant, PluginNoteRow::log(tenant, plugin, slot, body))
+            .await
+    }
+
+    /// Takes away what was kept of a plugin's log, if no version has its name.
+    pub(in crate::modules) async fn forget_name(
+        &self,
+        tenant: &TenantId,
+        plugin: &PluginName,
+    ) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let name = script.bind(plugin.as_str().to_owned());
+        script.push(format!(
+            "LET $versions = (SELECT VALUE name FROM type::record('plugin', [$tenant]..[$tenant, ..]) WHERE name = {name} LIMIT 1)"
+        ));
+        script.push(format!(
+            "IF array::len($versions) = 0 {{ DELETE plugin_log:[$tenant, {name}]..[$tenant, {name}, ..] RETURN NONE }}"
+        ));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// What was kept of a plugin's log, in no order.
+    pub(in crate::modules) async fn logs<T: serde::de::DeserializeOwned>(
+        &self,
+        tenant: &TenantId,
+        plugin: &PluginName,
+    ) -> Result<Vec<T>> {
+        let mut script = Script::of(tenant);
+        let name = script.bind(plugin.as_str().to_owned());
+        let index = script.push(format!(
+            "SELECT * FROM plugin_log:[$tenant, {name}]..[$tenant, {name}, ..]"
+        ));
+        self.notes(&script, index).await
+    }
+
+    async fn keep(&self, tenant: &TenantId, row: PluginNoteRow) -> Result<()> {
+        let mut script = Script::transaction(tenant);
+        let key = script.bind(row.id.clone());
+        let row = script.bind(row.into_value());
+        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    async fn notes<T: serde::de::DeserializeOwned>(
+        &self,
+        script: &Script,
+        index: usize,
+    ) -> Result<Vec<T>> {
+        let rows: Vec<PluginNoteRow> = self.db.run_retrying(script).await?.rows(index)?;
+        rows.iter().map(parsed).collect()
+    }
+}

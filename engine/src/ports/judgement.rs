@@ -1,0 +1,301 @@
+//! What counts as a valid answer of a policy or a template. One judgement for every use: bookings, holds, offers of the
+//! waiting list, mails, dry runs, replays, fixtures and `boxoffice plugin run`.
+//!
+//! Called by the engine and by plugin hosts after each call, before the call is counted and logged. Pure.
+
+use super::{
+    Decision, HookFailure, PluginAnswer, PluginOutcome, PluginRequest, Rendered, RequestLine,
+    RequestTicketType,
+};
+use crate::types::{Label, LineFault, check_line};
+
+/// A policy may raise a price to this many times the list price; a higher one is taken for a mistake.
+const PRICE_FACTOR_MAX: u64 = 10;
+/// Longest code of a rejection.
+const CODE_BYTES_MAX: usize = 64;
+/// Longest sentence for customers.
+const SENTENCE_CHARACTERS_MAX: usize = 300;
+/// Most sentences of an adjustment.
+const MESSAGES_MAX: usize = 10;
+/// Largest text or HTML part of a mail. Clients cut mails from about 100 KB on; this bounds what one call can make a
+/// worker carry.
+const PART_BYTES_MAX: usize = 256 * 1024;
+
+impl PluginOutcome {
+    /// The same outcome, where an answer that is not valid has become a failure of the call.
+    #[must_use]
+    pub fn judged(self, request: &PluginRequest) -> Self {
+        let answer = self.answer.and_then(|answer| {
+            let valid = judge(request, answer);
+            valid.map_err(HookFailure::Failed)
+        });
+        Self { answer, ..self }
+    }
+}
+
+/// Judges an answer to a request. Returns the answer as it is used.
+///
+/// # Errors
+/// A sentence about what is wrong with it. The call has failed then.
+pub fn judge(request: &PluginRequest, answer: PluginAnswer) -> Result<PluginAnswer, String> {
+    match (request, answer) {
+        (PluginRequest::ValidateBooking(asked), PluginAnswer::Decided(decision)) => {
+            decided(&asked.lines, &asked.event.ticket_types, &decision)?;
+            Ok(PluginAnswer::Decided(decision))
+        }
+        (PluginRequest::ValidateCancellation(_), PluginAnswer::Decided(decision)) => {
+            cancellation_decided(&decision)?;
+            Ok(PluginAnswer::Decided(decision))
+        }
+        (PluginRequest::Render(_), PluginAnswer::Rendered { rendered }) => {
+            let rendered = judge_mail(rendered)?;
+            Ok(PluginAnswer::Rendered { rendered })
+        }
+        (PluginRequest::Render(_), declined @ PluginAnswer::Declined { .. }) => Ok(declined),
+        (PluginRequest::Render(_), PluginAnswer::Decided(_)) => {
+            Err("it answered a decision where a mail was asked for".to_owned())
+        }
+        (_, PluginAnswer::Rendered { .. } | PluginAnswer::Declined { .. }) => {
+            Err("it answered something else than a decision".to_owned())
+        }
+    }
+}
+
+/// Judges the text of a mail: a subject that is a label, and two parts of bounded size. The subject is trimmed.
+///
+/// # Errors
+/// A sentence about what is wrong.
+pub fn judge_mail(rendered: Rendered) -> Result<Rendered, String> {
+    let subject = line("the subject", &rendered.subject, Label::CHARACTERS_MAX)?.to_owned();
+    for (part, text) in [("the text", &rendered.text), ("the HTML", &rendered.html)] {
+        let forbidden = |character: char| character.is_control() && !"\r\n\t".contains(character);
+        if text.trim().is_empty() {
+            return Err(format!("{part} is empty"));
+        }
+        if text.len() > PART_BYTES_MAX {
+            return Err(format!(
+                "{part} has {} bytes, and {PART_BYTES_MAX} are allowed",
+                text.len()
+            ));
+        }
+        if text.contains(forbidden) {
+            return Err(format!("{part} holds control characters"));
+        }
+    }
+    Ok(Rendered {
+        subject,
+        ..rendered
+    })
+}
+
+fn decided(
+    lines: &[RequestLine],
+    types: &[RequestTicketType],
+    decision: &Decision,
+) -> Result<(), String> {
+    let (prices, messages) = match decision {
+        Decision::Accept => return Ok(()),
+        Decision::Reject { code, reason } => return rejected(code, reason),
+        Decision::Adjust {
+            unit_prices_minor,
+            messages,
+        } => (unit_prices_minor, messages),
+    };
+    if lines.is_empty() || prices.len() != lines.len() {
+        return Err(format!(
+            "it answered {} prices for {} lines",
+            prices.len(),
+            lines.len()
+        ));
+    }
+    for (price, line) in prices.iter().zip(lines) {
+        let list_price = list_price(line, types);
+        if u64::from(*price) > u64::from(list_price) * PRICE_FACTOR_MAX {
+            return Err(format!(
+                "a price of {price} is more than ten times the list price {list_price}"
+            ));
+        }
+    }
+    if messages.len() > MESSAGES_MAX {
+        return Err(format!(
+            "an adjustment has up to {MESSAGES_MAX} messages, and it has {}",
+            messages.len()
+        ));
+    }
+    for message in messages {
+        line("a message", message, SENTENCE_CHARACTERS_MAX)?;
+    }
+    Ok(())
+}
+
+/// The list price of a line's type. A type that the event does not have any more is judged by the price it was asked
+/// about.
+fn list_price(line: &RequestLine, types: &[RequestTicketType]) -> u32 {
+    let known = types.iter().find(|kind| kind.id == line.ticket_type);
+    known.map_or(line.unit_price_minor, |kind| kind.price_minor)
+}
+
+fn cancellation_decided(decision: &Decision) -> Result<(), String> {
+    match decision {
+        Decision::Accept => Ok(()),
+        Decision::Reject { code, reason } => rejected(code, reason),
+        Decision::Adjust { .. } => {
+            Err("it answered prices where a cancellation was asked about".to_owned())
+        }
+    }
+}
+
+fn rejected(code: &str, reason: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !(1..=CODE_BYTES_MAX).contains(&code.len()) || !code.bytes().all(allowed) {
+        return Err(format!(
+            "a rejection's code is 1 to {CODE_BYTES_MAX} of a-z, 0-9 and -"
+        ));
+    }
+    line("a rejection's reason", reason, SENTENCE_CHARACTERS_MAX)?;
+    Ok(())
+}
+
+/// One line that may be shown to people, trimmed.
+fn line<'a>(what: &str, text: &'a str, characters_max: usize) -> Result<&'a str, String> {
+    let text = text.trim();
+    match check_line(text, characters_max) {
+        Ok(()) => Ok(text),
+        Err(LineFault::TooLong) => Err(format!("{what} has up to {characters_max} characters")),
+        Err(fault) => Err(format!("{what} {fault}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn asked(prices: &[u32]) -> PluginRequest {
+        let types: Vec<_> = (0..prices.len())
+            .map(|index| json!({ "id": format!("t{index}"), "name": "T", "priceMinor": 100 }))
+            .collect();
+        let lines: Vec<_> = prices
+            .iter()
+            .enumerate()
+            .map(|(index, price)| json!({ "ticketType": format!("t{index}"), "quantity": 1, "unitPriceMinor": price }))
+            .collect();
+        serde_json::from_value(json!({
+            "export": "validate-booking",
+            "request": {
+                "event": {
+                    "id": "e", "version": 1, "title": "Jazz", "startsAt": "2026-12-05T18:30:00Z",
+                    "timeZone": "UTC", "currency": "EUR", "ticketTypes": types
+                },
+                "lines": lines,
+                "customer": { "pseudonym": "c", "ticketsInEvent": 0 },
+                "now": { "utc": "2026-11-22T18:30:00Z", "local": "2026-11-22T18:30:00+00:00" }
+            }
+        }))
+        .expect("a question")
+    }
+
+    fn adjust(prices: &[u32], messages: &[&str]) -> PluginAnswer {
+        PluginAnswer::Decided(Decision::Adjust {
+            unit_prices_minor: prices.to_vec(),
+            messages: messages.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    fn reject(code: &str, reason: &str) -> PluginAnswer {
+        PluginAnswer::Decided(Decision::Reject {
+            code: code.to_owned(),
+            reason: reason.to_owned(),
+        })
+    }
+
+    #[test]
+    fn prices_are_as_many_as_lines_and_at_most_ten_times_the_list_price() {
+        // The second line was raised by a policy before; the list price counts.
+        let question = asked(&[100, 900]);
+        assert!(judge(&question, adjust(&[0, 1_000], &[])).is_ok());
+        assert!(judge(&question, PluginAnswer::Decided(Decision::Accept)).is_ok());
+        for (prices, reason) in [
+            (&[][..], "0 prices for 2 lines"),
+            (&[1], "1 prices for 2 lines"),
+            (&[1, 1, 1], "3 prices for 2 lines"),
+            (&[1, 1_001], "ten times the list price 100"),
+        ] {
+            let fault = judge(&question, adjust(prices, &[])).expect_err("it cannot be meant");
+            assert!(fault.contains(reason), "{fault}");
+        }
+    }
+
+    #[test]
+    fn what_customers_read_is_one_line_that_shows_something() {
+        let question = asked(&[100]);
+        let long = "x".repeat(300);
+        assert!(judge(&question, adjust(&[1], &["Half price.", &long])).is_ok());
+        assert!(judge(&question, adjust(&[1], &["m"; 10])).is_ok());
+        assert!(judge(&question, adjust(&[1], &["m"; 11])).is_err());
+        assert!(judge(&question, reject("members-only", "No.")).is_ok());
+        let longer = "x".repeat(301);
+        for bad in [
+            "",
+            " ",
+            "a\nb",
+            "a\u{2028}b",
+            "\u{202e}egnp",
+            "a\0",
+            longer.as_str(),
+        ] {
+            assert!(judge(&question, adjust(&[1], &[bad])).is_err(), "{bad:?}");
+            assert!(judge(&question, reject("no", bad)).is_err(), "{bad:?}");
+        }
+        for bad in ["", "No", "a b", "ä", longer.as_str()] {
+            assert!(judge(&question, reject(bad, "No.")).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_of_the_kind_that_was_asked_for() {
+        let booking = asked(&[100]);
+        let mail = PluginRequest::Render(crate::ports::RenderRequest {
+            kind: "booking-confirmed".to_owned(),
+            locale: "en".to_owned(),
+            data: json!({}),
+        });
+        let declined = PluginAnswer::Declined {
+            declined: String::new(),
+        };
+        assert!(judge(&mail, declined.clone()).is_ok());
+        assert!(judge(&booking, declined).is_err());
+        assert!(judge(&mail, PluginAnswer::Decided(Decision::Accept)).is_err());
+    }
+
+    #[test]
+    fn text_that_fits_no_mail_is_refused() {
+        let good = Rendered {
+            subject: " Hello ".into(),
+            text: "x".into(),
+            html: "<p>x</p>".into(),
+        };
+        assert_eq!(judge_mail(good.clone()).expect("a mail").subject, "Hello");
+        let large = |bytes: usize| "x".repeat(bytes);
+        let with = |subject: String, text: String, html: String| Rendered {
+            subject,
+            text,
+            html,
+        };
+        let (text, html) = (good.text.clone(), good.html.clone());
+        assert!(judge_mail(with("s".into(), large(PART_BYTES_MAX), html.clone())).is_ok());
+        for bad in [
+            with(" ".into(), text.clone(), html.clone()),
+            with("a\r\nBcc: x@example.org".into(), text.clone(), html.clone()),
+            with("a\u{2028}b".into(), text.clone(), html.clone()),
+            with(large(201), text.clone(), html.clone()),
+            with("s".into(), large(PART_BYTES_MAX + 1), html.clone()),
+            with("s".into(), text.clone(), large(PART_BYTES_MAX + 1)),
+            with("s".into(), "\n".into(), html.clone()),
+            with("s".into(), text.clone(), "a\u{0}b".into()),
+        ] {
+            assert!(judge_mail(bad).is_err());
+        }
+    }
+}
