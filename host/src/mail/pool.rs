@@ -14,7 +14,8 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    connection::{Connection, Opener},
+    connection::Connection,
+    opener::Opener,
     settings::SmtpSettings,
 };
 
