@@ -478,6 +478,7 @@ mod tests {
         assert_eq!(numbers_text(&[1, 2, 5, 7, 8, 9]), "1-2, 5, 7-9");
     }
 
+    #[test]
     fn words_that_fit_no_mail_are_refused() {
         let good = Rendered {
             subject: " Hello ".into(),
