@@ -38,7 +38,10 @@ mod tests {
     #[test]
     fn nothing_inside_a_mail_ends_it() {
         for (mail, data) in [
-            (&b"A: b\r\n\r\ntext\r\n"[..], &b"A: b\r\n\r\ntext\r\n.\r\n"[..]),
+            (
+                &b"A: b\r\n\r\ntext\r\n"[..],
+                &b"A: b\r\n\r\ntext\r\n.\r\n"[..],
+            ),
             (b"text", b"text\r\n.\r\n"),
             (b"", b".\r\n"),
             (b".", b"..\r\n.\r\n"),

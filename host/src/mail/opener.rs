@@ -255,7 +255,13 @@ mod tests {
         };
         assert_eq!(all, expected);
         // The first line is a name, a size of 0 or none no limit.
-        for lines in [&["STARTTLS"][..], &[], &["x", "SIZE 0"], &["x", "SIZE"], &["x", "SIZE many"]] {
+        for lines in [
+            &["STARTTLS"][..],
+            &[],
+            &["x", "SIZE 0"],
+            &["x", "SIZE"],
+            &["x", "SIZE many"],
+        ] {
             assert_eq!(offers(lines), Offers::default(), "{lines:?}");
         }
     }

@@ -150,7 +150,11 @@ fn line_end(bytes: &[u8]) -> Option<(usize, usize)> {
         .iter()
         .position(|byte| matches!(byte, b'\r' | b'\n'))?;
     // CRLF and CR CR LF are one end each. A CR that is last so far may be the beginning of one.
-    let end = text + bytes[text..].iter().take_while(|byte| **byte == b'\r').count();
+    let end = text
+        + bytes[text..]
+            .iter()
+            .take_while(|byte| **byte == b'\r')
+            .count();
     match bytes.get(end)? {
         b'\n' => Some((text, end + 1)),
         _ => Some((text, end)),
@@ -217,13 +221,29 @@ mod tests {
             (b"\r\n 250 ok\r\n", 250, "250 ok"),
             (b"250\tok\r\n", 250, "250 ok"),
             (b"250ok\r\n", 250, "250 ok"),
-            (b"250 \xd3\xca\xbc\xfe\r\n", 250, "250 \u{fffd}\u{2bc}\u{fffd}"),
+            (
+                b"250 \xd3\xca\xbc\xfe\r\n",
+                250,
+                "250 \u{fffd}\u{2bc}\u{fffd}",
+            ),
             (b"250 \xfcber\0nommen\r\n", 250, "250 \u{fffd}ber nommen"),
-            (b"250-2.0.0 queued\r\n250-as 4711\r\n250 2.0.0 thanks\r\n", 250, "250 2.0.0 queued as 4711 2.0.0 thanks"),
+            (
+                b"250-2.0.0 queued\r\n250-as 4711\r\n250 2.0.0 thanks\r\n",
+                250,
+                "250 2.0.0 queued as 4711 2.0.0 thanks",
+            ),
             (b"250-\r\n250\r\n", 250, "250"),
             (b"251-queued\r\n250 thanks\r\n", 250, "250 queued thanks"),
-            (b"250-queued\r\n550 not at all\r\n", 550, "550 queued not at all"),
-            (b"250-first\r\nsecond\r\n250 third\r\n", 250, "250 first second third"),
+            (
+                b"250-queued\r\n550 not at all\r\n",
+                550,
+                "550 queued not at all",
+            ),
+            (
+                b"250-first\r\nsecond\r\n250 third\r\n",
+                250,
+                "250 first second third",
+            ),
             (b"hello\r\n220 ready\r\n", 220, "220 hello ready"),
             (b"599 x\r\n", 599, "599 x"),
         ] {
@@ -241,7 +261,15 @@ mod tests {
 
     #[test]
     fn what_is_no_code_is_no_reply() {
-        for noise in ["hello\r\n", "25\r\n", "2500 x\r\n", "650 x\r\n", "050 x\r\n", "-250 x\r\n", "2 50\r\n"] {
+        for noise in [
+            "hello\r\n",
+            "25\r\n",
+            "2500 x\r\n",
+            "650 x\r\n",
+            "050 x\r\n",
+            "-250 x\r\n",
+            "2 50\r\n",
+        ] {
             let mut reader = ReplyReader::default();
             reader.push(noise.as_bytes());
             assert_eq!(reader.pop(), None, "{noise:?}");

@@ -43,7 +43,11 @@ pub(super) fn form(index: usize, code: u16) -> Vec<u8> {
         "CR CR LF" => text("CODE ok\r\r\n"),
         "GBK" => with(b"\xd3\xca\xbc\xfe\xd2\xd1\xbd\xd3\xca\xd5"),
         "Latin-1" => with(b"Nachricht \xfcbernommen"),
-        "every byte" => with(&(0..=255).filter(|byte| !b"\r\n".contains(byte)).collect::<Vec<u8>>()),
+        "every byte" => with(
+            &(0..=255)
+                .filter(|byte| !b"\r\n".contains(byte))
+                .collect::<Vec<u8>>(),
+        ),
         "512 letters" => text(&format!("CODE {}\r\n", "x".repeat(506))),
         "20,000 letters" => text(&format!("CODE {}\r\n", "x".repeat(20_000))),
         "several lines" => text("CODE-2.0.0 one\r\nCODE-two\r\nCODE three\r\n"),

@@ -59,7 +59,11 @@ impl Fate {
 
     /// What the server says at a step of such a mail.
     fn reply(self, step: SmtpStep, random: &mut StdRng) -> SmtpReply {
-        let code = if step == SmtpStep::Data { 354 } else { random.random_range(250..=259) };
+        let code = if step == SmtpStep::Data {
+            354
+        } else {
+            random.random_range(250..=259)
+        };
         let yes = |random: &mut StdRng, code| SmtpReply::yes(any_form(code, random));
         match self {
             Self::No(at, code) if at == step => SmtpReply::no(any_form(code, random)),
@@ -137,10 +141,16 @@ async fn whatever_the_server_says_outcomes_are_what_it_decided() {
         let what = number.unwrap_or(usize::MAX - question.connection);
         let random = &mut random_for(seed, what, question);
         let reply = match number {
-            Some(number) if STEPS.contains(&question.step) => decided[number].reply(question.step, random),
+            Some(number) if STEPS.contains(&question.step) => {
+                decided[number].reply(question.step, random)
+            }
             _ => around(question, random),
         };
-        if random.random_ratio(1, 8) { reply.dribbled() } else { reply }
+        if random.random_ratio(1, 8) {
+            reply.dribbled()
+        } else {
+            reply
+        }
     })
     .await;
     let settings = SmtpSettings {
@@ -157,12 +167,21 @@ async fn whatever_the_server_says_outcomes_are_what_it_decided() {
     let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
     for mail in server.taken() {
         assert_eq!(mail.message, super::MESSAGE);
-        *taken.entry(number_in(&mail.recipient).expect("an address of ours")).or_default() += 1;
+        *taken
+            .entry(number_in(&mail.recipient).expect("an address of ours"))
+            .or_default() += 1;
     }
     for (number, (fate, outcome)) in fates.iter().zip(&outcomes).enumerate() {
-        assert!(fate.fits(outcome), "mail {number}: {fate:?} became {outcome:?}");
+        assert!(
+            fate.fits(outcome),
+            "mail {number}: {fate:?} became {outcome:?}"
+        );
         let times = taken.get(&number).copied().unwrap_or_default();
-        assert_eq!(times, usize::from(fate.is_taken()), "mail {number}: {fate:?}");
+        assert_eq!(
+            times,
+            usize::from(fate.is_taken()),
+            "mail {number}: {fate:?}"
+        );
     }
 }
 
@@ -173,7 +192,9 @@ const CUSTOMERS: usize = 60;
 async fn under_the_engine_no_accepted_mail_goes_out_twice_and_none_is_lost() {
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
-    let fates: Vec<Fate> = (0..CUSTOMERS).map(|_| fate_of_update(&mut random)).collect();
+    let fates: Vec<Fate> = (0..CUSTOMERS)
+        .map(|_| fate_of_update(&mut random))
+        .collect();
     let server = fateful_server(seed, fates.clone()).await;
     let settings = SmtpSettings {
         mails_per_connection_max: 20,
@@ -215,18 +236,30 @@ async fn under_the_engine_no_accepted_mail_goes_out_twice_and_none_is_lost() {
         taken(&server).0.len() == CUSTOMERS
     })
     .await;
-    assert!(worker.drain(Patience::START).await, "the worker ends in time");
+    assert!(
+        worker.drain(Patience::START).await,
+        "the worker ends in time"
+    );
 
     let (confirmations, updates) = taken(&server);
-    assert!(confirmations.values().all(|times| *times == 1), "{confirmations:?}");
+    assert!(
+        confirmations.values().all(|times| *times == 1),
+        "{confirmations:?}"
+    );
     let page = PageRequest {
         cursor: None,
         limit: 100,
     };
-    let deliveries = engine.notifications().deliveries(&organizer, notification, page).await;
+    let deliveries = engine
+        .notifications()
+        .deliveries(&organizer, notification, page)
+        .await;
     for delivery in deliveries.expect("deliveries").items {
         let is_theirs = |customer: &Caller| customer.user_id() == Some(delivery.customer);
-        let number = customers.iter().position(is_theirs).expect("a customer of ours");
+        let number = customers
+            .iter()
+            .position(is_theirs)
+            .expect("a customer of ours");
         let (state, times) = match fates[number] {
             Fate::Taken | Fate::TakenAndCut => (DeliveryState::Sent, 1),
             Fate::TakenInSilence => (DeliveryState::Unknown, 1),
@@ -234,7 +267,12 @@ async fn under_the_engine_no_accepted_mail_goes_out_twice_and_none_is_lost() {
             Fate::No(..) => (DeliveryState::Dead, 0),
         };
         let seen = updates.get(&number).copied().unwrap_or_default();
-        assert_eq!((delivery.state, seen), (state, times), "{:?}: {delivery:?}", fates[number]);
+        assert_eq!(
+            (delivery.state, seen),
+            (state, times),
+            "{:?}: {delivery:?}",
+            fates[number]
+        );
     }
 }
 
@@ -265,7 +303,11 @@ async fn fateful_server(seed: u64, fates: Vec<Fate>) -> ScriptedSmtp {
             }
             SmtpStep::Message => {
                 let number = number_in(&question.recipient).expect("an address of ours");
-                let fate = if is_update(&question.message) { fates[number] } else { Fate::Taken };
+                let fate = if is_update(&question.message) {
+                    fates[number]
+                } else {
+                    Fate::Taken
+                };
                 fate.reply(question.step, random)
             }
             step if STEPS.contains(&step) => Fate::Taken.reply(step, random),
@@ -279,7 +321,11 @@ async fn fateful_server(seed: u64, fates: Vec<Fate>) -> ScriptedSmtp {
 fn taken(server: &ScriptedSmtp) -> (BTreeMap<usize, usize>, BTreeMap<usize, usize>) {
     let mut taken = (BTreeMap::new(), BTreeMap::new());
     for mail in server.taken() {
-        let counts = if is_update(&mail.message) { &mut taken.1 } else { &mut taken.0 };
+        let counts = if is_update(&mail.message) {
+            &mut taken.1
+        } else {
+            &mut taken.0
+        };
         let number = number_in(&mail.recipient).expect("an address of ours");
         *counts.entry(number).or_default() += 1;
     }

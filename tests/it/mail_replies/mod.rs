@@ -5,6 +5,7 @@
 //! byte: a table of forms at every step, and replies drawn at random. What the server took over is compared with what
 //! the mailer and the deliveries say. The seed is printed, and BOXOFFICE_SEED=N plays it again.
 
+mod encrypted;
 mod forms;
 mod fuzz;
 
@@ -28,7 +29,9 @@ fn ordinary(question: &SmtpQuestion) -> SmtpReply {
         SmtpStep::Ehlo => SmtpReply::yes("250-scripted\r\n250 HELP\r\n"),
         SmtpStep::Data => SmtpReply::yes("354 go on\r\n"),
         SmtpStep::Quit => SmtpReply::yes("221 bye\r\n").and_hang_up(),
-        SmtpStep::Other | SmtpStep::Auth | SmtpStep::AuthLine => SmtpReply::no("500 what?\r\n"),
+        SmtpStep::Other | SmtpStep::StartTls | SmtpStep::Auth | SmtpStep::AuthLine => {
+            SmtpReply::no("500 what?\r\n")
+        }
         _ => SmtpReply::yes("250 ok\r\n"),
     }
 }
@@ -86,11 +89,17 @@ async fn a_yes_is_a_yes_in_every_form_at_every_step() {
             let MailOutcome::Sent { reply } = &outcome else {
                 panic!("{name}: {outcome:?}");
             };
-            assert!(reply.contains("250") && reply.chars().count() <= 500, "{name}: {reply}");
+            assert!(
+                reply.contains("250") && reply.chars().count() <= 500,
+                "{name}: {reply}"
+            );
         }
         let taken = server.taken();
         assert_eq!(taken.len(), 3, "{name}");
-        assert!(taken.iter().all(|mail| mail.message == MESSAGE), "{name}: {taken:?}");
+        assert!(
+            taken.iter().all(|mail| mail.message == MESSAGE),
+            "{name}: {taken:?}"
+        );
     }
 }
 
@@ -113,7 +122,10 @@ async fn a_no_is_a_no_in_every_form_and_the_mail_is_tried_again_only_where_it_ma
                         MailOutcome::Deferred { reply } if code == 452 => reply,
                         _ => panic!("{name} at {step:?}: {outcome:?}"),
                     };
-                    assert!(said.starts_with(&code.to_string()), "{name} at {step:?}: {said}");
+                    assert!(
+                        said.starts_with(&code.to_string()),
+                        "{name} at {step:?}: {said}"
+                    );
                 }
                 assert_eq!(server.taken().len(), 0, "{name} at {step:?}");
                 assert_eq!(server.count(SmtpStep::Greeting), 1, "{name} at {step:?}");
@@ -147,7 +159,11 @@ async fn a_code_counts_although_its_line_was_cut_off() {
             };
             assert!(is_right, "{cut:?}: {outcome:?}");
         }
-        assert_eq!(server.count(SmtpStep::Greeting), 2, "each has a connection of its own");
+        assert_eq!(
+            server.count(SmtpStep::Greeting),
+            2,
+            "each has a connection of its own"
+        );
     }
     // No code, no yes: a connection that ends without one leaves doubt.
     for cut in [&b""[..], b"25", b"hm\r\n"] {
@@ -157,13 +173,19 @@ async fn a_code_counts_although_its_line_was_cut_off() {
         })
         .await;
         let outcome = mailer(&server).send(&mail(0)).await;
-        assert!(matches!(outcome, MailOutcome::Unknown { .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, MailOutcome::Unknown { .. }),
+            "{outcome:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_reply_without_end_is_bounded_and_judged_by_its_code() {
-    for endless in [format!("250-{}", "x".repeat(500_000)), "250-more\r\n".repeat(50_000)] {
+    for endless in [
+        format!("250-{}", "x".repeat(500_000)),
+        "250-more\r\n".repeat(50_000),
+    ] {
         let server = ScriptedSmtp::start(move |question| match question.step {
             SmtpStep::Message => SmtpReply::yes(endless.clone()),
             _ => ordinary(question),
@@ -182,7 +204,10 @@ async fn a_reply_without_end_is_bounded_and_judged_by_its_code() {
     })
     .await;
     let outcome = mailer(&server).send(&mail(0)).await;
-    assert!(matches!(outcome, MailOutcome::Deferred { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, MailOutcome::Deferred { .. }),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -195,11 +220,21 @@ async fn a_server_without_ehlo_is_greeted_with_helo() {
         })
         .await;
         let outcome = mailer(&server).send(&mail(0)).await;
-        assert!(matches!(outcome, MailOutcome::Sent { .. }), "{name}: {outcome:?}");
-        assert_eq!((server.count(SmtpStep::Helo), server.taken().len()), (1, 1), "{name}");
+        assert!(
+            matches!(outcome, MailOutcome::Sent { .. }),
+            "{name}: {outcome:?}"
+        );
+        assert_eq!(
+            (server.count(SmtpStep::Helo), server.taken().len()),
+            (1, 1),
+            "{name}"
+        );
     }
     // Later is not never, and a no to both is the server's no.
-    for (ehlo, helo, helos) in [("421 later\r\n", "250 ok\r\n", 0), ("502 no\r\n", "550 no\r\n", 1)] {
+    for (ehlo, helo, helos) in [
+        ("421 later\r\n", "250 ok\r\n", 0),
+        ("502 no\r\n", "550 no\r\n", 1),
+    ] {
         let server = ScriptedSmtp::start(move |question| match question.step {
             SmtpStep::Ehlo => SmtpReply::no(ehlo),
             SmtpStep::Helo => SmtpReply::no(helo),
@@ -207,19 +242,31 @@ async fn a_server_without_ehlo_is_greeted_with_helo() {
         })
         .await;
         let outcome = mailer(&server).send(&mail(0)).await;
-        assert!(matches!(outcome, MailOutcome::Deferred { .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, MailOutcome::Deferred { .. }),
+            "{outcome:?}"
+        );
         assert_eq!(server.count(SmtpStep::Helo), helos);
     }
 }
 
 #[tokio::test]
 async fn a_password_is_given_whatever_the_server_asks_in_its_texts() {
-    for offer in ["AUTH PLAIN", "AUTH=PLAIN LOGIN", "auth login", "AUTH LOGIN PLAIN"] {
+    for offer in [
+        "AUTH PLAIN",
+        "AUTH=PLAIN LOGIN",
+        "auth login",
+        "AUTH LOGIN PLAIN",
+    ] {
         for (index, name) in FORMS.iter().enumerate() {
             let server = ScriptedSmtp::start(move |question| match question.step {
-                SmtpStep::Ehlo => SmtpReply::yes(format!("250-scripted\r\n250-SIZE\r\n250 {offer}\r\n")),
+                SmtpStep::Ehlo => {
+                    SmtpReply::yes(format!("250-scripted\r\n250-SIZE\r\n250 {offer}\r\n"))
+                }
                 // PLAIN is accepted at once, LOGIN asks twice.
-                SmtpStep::Auth if question.line.starts_with("AUTH PLAIN ") => SmtpReply::yes(form(index, 235)),
+                SmtpStep::Auth if question.line.starts_with("AUTH PLAIN ") => {
+                    SmtpReply::yes(form(index, 235))
+                }
                 SmtpStep::Auth => SmtpReply::no(form(index, 334)),
                 SmtpStep::AuthLine if question.line == "YW5u" => SmtpReply::no(form(index, 334)),
                 SmtpStep::AuthLine => SmtpReply::yes(form(index, 235)),
@@ -232,7 +279,10 @@ async fn a_password_is_given_whatever_the_server_asks_in_its_texts() {
             };
             let mailer = SmtpMailer::new(settings).expect("settings that go together");
             let outcome = mailer.send(&mail(0)).await;
-            assert!(matches!(outcome, MailOutcome::Sent { .. }), "{offer}, {name}: {outcome:?}");
+            assert!(
+                matches!(outcome, MailOutcome::Sent { .. }),
+                "{offer}, {name}: {outcome:?}"
+            );
             let lines: Vec<String> = server.asked().into_iter().map(|asked| asked.line).collect();
             let said = |line: &str| lines.iter().any(|said| said == line);
             let plain = said("AUTH PLAIN AGFubgBzM2NyZXQ=");
@@ -247,7 +297,11 @@ async fn refused_sign_ins_defer_and_say_why() {
     for (offer, reply, word) in [
         ("AUTH PLAIN", "535 \u{5bc6}\u{7801}\r\n", "535"),
         ("AUTH LOGIN", "535 5.7.8 no\r\n", "535"),
-        ("AUTH CRAM-MD5", "250 ok\r\n", "neither AUTH PLAIN nor AUTH LOGIN"),
+        (
+            "AUTH CRAM-MD5",
+            "250 ok\r\n",
+            "neither AUTH PLAIN nor AUTH LOGIN",
+        ),
     ] {
         let server = ScriptedSmtp::start(move |question| match question.step {
             SmtpStep::Ehlo => SmtpReply::yes(format!("250-scripted\r\n250 {offer}\r\n")),
@@ -291,24 +345,39 @@ async fn kept_connections_that_ended_or_are_out_of_step_cost_no_mail() {
         let mailer = mailer(&server);
         for number in 0..4 {
             let outcome = mailer.send(&mail(number)).await;
-            assert!(matches!(outcome, MailOutcome::Sent { .. }), "{behind:?}: {outcome:?}");
+            assert!(
+                matches!(outcome, MailOutcome::Sent { .. }),
+                "{behind:?}: {outcome:?}"
+            );
         }
-        let numbers: Vec<_> = server.taken().iter().map(|mail| number_in(&mail.recipient)).collect();
+        let numbers: Vec<_> = server
+            .taken()
+            .iter()
+            .map(|mail| number_in(&mail.recipient))
+            .collect();
         assert_eq!(numbers, (0..4).map(Some).collect::<Vec<_>>(), "{behind:?}");
     }
     // A server that cannot forget a refused mail gets the next one over a fresh connection.
     for reset in ["502 what?\r\n", "421 no\r\n", "250 ok\r\n"] {
         let server = ScriptedSmtp::start(move |question| match question.step {
-            SmtpStep::Recipient if question.recipient.starts_with("r0@") => SmtpReply::no("550 no\r\n"),
+            SmtpStep::Recipient if question.recipient.starts_with("r0@") => {
+                SmtpReply::no("550 no\r\n")
+            }
             SmtpStep::Reset => SmtpReply::no(reset),
             _ => ordinary(question),
         })
         .await;
         let mailer = mailer(&server);
         let outcome = mailer.send(&mail(0)).await;
-        assert!(matches!(outcome, MailOutcome::Refused { .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, MailOutcome::Refused { .. }),
+            "{outcome:?}"
+        );
         let outcome = mailer.send(&mail(1)).await;
-        assert!(matches!(outcome, MailOutcome::Sent { .. }), "{reset}: {outcome:?}");
+        assert!(
+            matches!(outcome, MailOutcome::Sent { .. }),
+            "{reset}: {outcome:?}"
+        );
         let connections = if reset.starts_with("250") { 1 } else { 2 };
         assert_eq!(server.count(SmtpStep::Greeting), connections, "{reset}");
     }
@@ -333,11 +402,18 @@ async fn replies_that_fit_no_command_send_nothing() {
         })
         .await;
         let outcome = mailer(&server).send(&mail(0)).await;
-        assert!(matches!(outcome, MailOutcome::Deferred { .. }), "{step:?} {reply}: {outcome:?}");
-        assert_eq!((server.count(SmtpStep::Message), server.taken().len()), (0, 0));
+        assert!(
+            matches!(outcome, MailOutcome::Deferred { .. }),
+            "{step:?} {reply}: {outcome:?}"
+        );
+        assert_eq!(
+            (server.count(SmtpStep::Message), server.taken().len()),
+            (0, 0)
+        );
     }
     // Something else than a mail server is named as it presents itself.
-    let server = ScriptedSmtp::start(|_| SmtpReply::no("SSH-2.0-OpenSSH_9.2\r\n").and_hang_up()).await;
+    let server =
+        ScriptedSmtp::start(|_| SmtpReply::no("SSH-2.0-OpenSSH_9.2\r\n").and_hang_up()).await;
     let outcome = mailer(&server).send(&mail(0)).await;
     let MailOutcome::Deferred { reply } = &outcome else {
         panic!("{outcome:?}");

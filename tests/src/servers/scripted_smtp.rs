@@ -11,12 +11,12 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream, tcp::WriteHalf},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
 
-use super::own_address;
+use super::tls::acceptor;
 
 /// What the server replies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,8 @@ pub enum SmtpStep {
     Ehlo,
     /// HELO.
     Helo,
+    /// STARTTLS.
+    StartTls,
     /// AUTH.
     Auth,
     /// The line after a 334.
@@ -74,7 +76,7 @@ pub struct SmtpReply {
 }
 
 impl SmtpReply {
-    /// At DATA the message is read then, at the final dot it is kept.
+    /// At STARTTLS the handshake follows, at DATA the message is read, at the final dot it is kept.
     pub fn yes(bytes: impl Into<Vec<u8>>) -> Self {
         Self {
             bytes: bytes.into(),
@@ -144,9 +146,12 @@ impl ScriptedSmtp {
     pub async fn start(
         script: impl Fn(&SmtpQuestion) -> SmtpReply + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind((own_address(), 0)).await;
+        // The certificate's address, for STARTTLS.
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener.expect("a loopback address has free ports");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
         let record = Arc::new(Record::default());
         let (script, kept): (Arc<Script>, _) = (Arc::new(script), record.clone());
         let accepting = tokio::spawn(async move {
@@ -191,7 +196,10 @@ impl ScriptedSmtp {
     /// How often this was asked.
     pub fn count(&self, step: SmtpStep) -> usize {
         let asked = locked(&self.record.asked);
-        asked.iter().filter(|question| question.step == step).count()
+        asked
+            .iter()
+            .filter(|question| question.step == step)
+            .count()
     }
 }
 
@@ -201,6 +209,11 @@ impl Drop for ScriptedSmtp {
     }
 }
 
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+type Stream = BufReader<Box<dyn Duplex>>;
+
 struct Talk {
     script: Arc<Script>,
     record: Arc<Record>,
@@ -208,10 +221,9 @@ struct Talk {
 }
 
 impl Talk {
-    async fn run(self, mut stream: TcpStream) -> std::io::Result<()> {
+    async fn run(self, stream: TcpStream) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
-        let (read, mut write) = stream.split();
-        let mut read = BufReader::new(read);
+        let mut stream: Stream = BufReader::new(Box::new(stream));
         let mut question = SmtpQuestion {
             step: SmtpStep::Greeting,
             connection: self.connection,
@@ -220,23 +232,27 @@ impl Talk {
             recipient: String::new(),
             message: Vec::new(),
         };
-        let mut reply = self.reply(&question, &mut write).await?;
+        let mut reply = self.reply(&question, &mut stream).await?;
         loop {
             if reply.hangs_up {
                 return Ok(());
+            }
+            if question.step == SmtpStep::StartTls && reply.is_yes {
+                let encrypted = acceptor().accept(stream.into_inner()).await?;
+                stream = BufReader::new(Box::new(encrypted));
             }
             let is_data = question.step == SmtpStep::Data && reply.is_yes;
             let is_asking = reply.bytes.windows(3).any(|code| code == b"334");
             let was_auth = matches!(question.step, SmtpStep::Auth | SmtpStep::AuthLine);
             if is_data {
-                question.message = match read_message(&mut read).await? {
+                question.message = match read_message(&mut stream).await? {
                     Some(message) => message,
                     None => return Ok(()),
                 };
                 (question.step, question.line) = (SmtpStep::Message, String::new());
             } else {
                 let mut line = Vec::new();
-                if read.read_until(b'\n', &mut line).await? == 0 {
+                if stream.read_until(b'\n', &mut line).await? == 0 {
                     return Ok(());
                 }
                 question.line = String::from_utf8_lossy(&line).trim_end().to_owned();
@@ -250,14 +266,14 @@ impl Talk {
                     _ => {}
                 }
             }
-            reply = self.reply(&question, &mut write).await?;
+            reply = self.reply(&question, &mut stream).await?;
         }
     }
 
     async fn reply(
         &self,
         question: &SmtpQuestion,
-        write: &mut WriteHalf<'_>,
+        stream: &mut Stream,
     ) -> std::io::Result<SmtpReply> {
         let reply = (self.script)(question);
         locked(&self.record.asked).push(question.clone());
@@ -268,22 +284,25 @@ impl Talk {
                 message: question.message.clone(),
             });
         }
-        let part = if reply.is_dribbled { 1 } else { reply.bytes.len().max(1) };
+        let part = if reply.is_dribbled {
+            1
+        } else {
+            reply.bytes.len().max(1)
+        };
         for part in reply.bytes.chunks(part) {
-            write.write_all(part).await?;
+            stream.write_all(part).await?;
+            stream.flush().await?;
         }
         Ok(reply)
     }
 }
 
 /// The message up to its final dot; None if the client went away before.
-async fn read_message(
-    read: &mut (impl tokio::io::AsyncBufRead + Unpin),
-) -> std::io::Result<Option<Vec<u8>>> {
+async fn read_message(stream: &mut Stream) -> std::io::Result<Option<Vec<u8>>> {
     let mut message = Vec::new();
     loop {
         let mut line = Vec::new();
-        if read.read_until(b'\n', &mut line).await? == 0 {
+        if stream.read_until(b'\n', &mut line).await? == 0 {
             return Ok(None);
         }
         if line == b".\r\n" {
@@ -298,6 +317,7 @@ fn step_of(line: &str) -> SmtpStep {
     match verb {
         "EHLO" => SmtpStep::Ehlo,
         "HELO" => SmtpStep::Helo,
+        "STARTTLS" => SmtpStep::StartTls,
         "AUTH" => SmtpStep::Auth,
         "MAIL" => SmtpStep::Mail,
         "RCPT" => SmtpStep::Recipient,
@@ -309,8 +329,12 @@ fn step_of(line: &str) -> SmtpStep {
 }
 
 fn in_brackets(line: &str) -> String {
-    let inner = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
-    inner.map(|(address, _)| address.to_owned()).unwrap_or_default()
+    let inner = line
+        .split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'));
+    inner
+        .map(|(address, _)| address.to_owned())
+        .unwrap_or_default()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

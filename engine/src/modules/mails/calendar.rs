@@ -173,7 +173,10 @@ mod tests {
 
     #[test]
     fn names_and_addresses_come_back_from_their_forms() {
-        assert_eq!(parameter("Rock^n^Roll \"Club\"\n"), "Rock^^n^^Roll ^'Club^'^n");
+        assert_eq!(
+            parameter("Rock^n^Roll \"Club\"\n"),
+            "Rock^^n^^Roll ^'Club^'^n"
+        );
         assert_eq!(
             mailto("o'brien+a_b.c-d~!$*@x.example"),
             "mailto:o'brien+a_b.c-d~!$*@x.example"
@@ -191,14 +194,23 @@ mod tests {
                 let line = format!("{}{}", "p".repeat(prefix), letters.repeat(60));
                 let line = line.trim_end();
                 let file = folded(&format!("A:b\r\n{line}\r\nEND\r\n"));
-                assert!(file.split("\r\n").all(|line| line.len() <= LINE_BYTES_MAX), "{file}");
+                assert!(
+                    file.split("\r\n").all(|line| line.len() <= LINE_BYTES_MAX),
+                    "{file}"
+                );
                 assert!(!file.contains("\r\n  "), "{file}");
-                assert_eq!(file.replace("\r\n ", ""), format!("A:b\r\n{line}\r\nEND\r\n"));
+                assert_eq!(
+                    file.replace("\r\n ", ""),
+                    format!("A:b\r\n{line}\r\nEND\r\n")
+                );
             }
         }
         // Blanks alone are cut, too.
         let blanks = format!("A:{}\r\n", " ".repeat(300));
-        assert_eq!(folded(&blanks).replace("\r\n ", ""), blanks.replace("\r\n ", ""));
+        assert_eq!(
+            folded(&blanks).replace("\r\n ", ""),
+            blanks.replace("\r\n ", "")
+        );
     }
 
     #[test]

@@ -369,18 +369,26 @@ async fn text_from_right_to_left_reorders_nothing_around_it() {
         let (_, body) = html.split_once("<body").unwrap();
         let mut pieces = 0;
         for piece in body.split('<').filter(|piece| piece.contains(hebrew)) {
-            assert!(piece.split('>').next().unwrap().contains("dir=\"auto\""), "{kind}: {piece}");
+            assert!(
+                piece.split('>').next().unwrap().contains("dir=\"auto\""),
+                "{kind}: {piece}"
+            );
             pieces += 1;
         }
         assert!(own_words || pieces > 0, "{kind}: {html}");
     }
     // Others have no invisible letters, and no calendar has.
-    let composed = Scene::new(NotificationKind::BookingConfirmed).compose().await;
+    let composed = Scene::new(NotificationKind::BookingConfirmed)
+        .compose()
+        .await;
     assert!(!parse(&composed).body_text(0).unwrap().contains('\u{2068}'));
     let mut scene = Scene::new(NotificationKind::BookingConfirmed);
     scene.event.details.title = label(TITLE);
     let composed = scene.compose().await;
-    assert!(has_line(&calendar(&parse(&composed)), &format!("SUMMARY:{TITLE}")));
+    assert!(has_line(
+        &calendar(&parse(&composed)),
+        &format!("SUMMARY:{TITLE}")
+    ));
 }
 
 #[tokio::test]
