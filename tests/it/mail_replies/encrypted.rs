@@ -1,4 +1,6 @@
-//! STARTTLS in every form of its reply, TLS from the first byte, and words that were said before the encryption.
+//! Goal: STARTTLS is judged by the code of its reply as well, and nothing goes out unencrypted that must not.
+//!
+//! Method: every form of the reply, TLS from the first byte, and words that were said before the encryption.
 
 use boxoffice_engine::ports::{MailOutcome, Mailer as _};
 use boxoffice_host::{SmtpMailer, SmtpSettings, mail::SmtpTls};

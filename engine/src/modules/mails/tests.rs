@@ -57,6 +57,12 @@ fn calendar(message: &Message<'_>) -> String {
     text.replace("\r\n ", "")
 }
 
+/// HTML without the marks around values that say their direction.
+fn undirected(html: &str) -> String {
+    html.replace("<span dir=\"auto\">", "")
+        .replace("</span>", "")
+}
+
 fn has_line(text: &str, line: &str) -> bool {
     text.lines().any(|candidate| candidate == line)
 }
@@ -135,7 +141,7 @@ async fn each_kind_reads_back_as_it_was_meant() {
             (1, 1)
         );
         let text = message.body_text(0).unwrap().into_owned();
-        let html = message.body_html(0).unwrap().into_owned();
+        let html = undirected(&message.body_html(0).unwrap());
         assert!(text.contains(sentence), "{text}");
         for part in [&text, &html] {
             for word in [
@@ -328,7 +334,7 @@ async fn an_offer_says_what_is_kept_and_until_when() {
     let message = parse(&composed);
     assert_eq!(message.subject(), Some("Tickets for you: Jazz Night"));
     assert_eq!(message.attachment_count(), 0);
-    let html = message.body_html(0).unwrap().replace("&times;", "x");
+    let html = undirected(&message.body_html(0).unwrap()).replace("&times;", "x");
     for part in [message.body_text(0).unwrap().into_owned(), html] {
         for words in [
             "the tickets you wait for are kept for you until",
