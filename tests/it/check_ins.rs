@@ -285,11 +285,13 @@ async fn everybody_who_came_is_on_the_list_and_in_the_csv() {
     );
     let lines: Vec<&str> = csv.text.split_terminator("\r\n").collect();
     assert_eq!(lines.len() as u32, 1 + CAME + 1);
+    // With the mark by which spreadsheets know UTF-8.
     assert!(
-        lines[0].starts_with("ticketId,bookingId,number,"),
+        lines[0].starts_with("\u{feff}ticketId,bookingId,number,"),
         "{}",
         lines[0]
     );
+    assert_eq!(csv.text.matches('\u{feff}').count(), 1);
     for row in &listed {
         let cells = [
             text(&row["ticketId"]),

@@ -31,6 +31,7 @@ mod lanes;
 mod lossy_queue;
 mod lost_answers;
 mod mail;
+mod mail_replies;
 mod mail_workers;
 mod metrics;
 mod nats_access;

@@ -35,8 +35,8 @@ pub use platform::{
 pub use processes::Process;
 pub use programs::{Finished, Program};
 pub use servers::{
-    CollectedSpan, LoggedMail, NatsCluster, NatsServer, SmtpLog, SmtpServer, SurrealServer,
-    TlsFront, TraceCollector,
+    CollectedSpan, LoggedMail, NatsCluster, NatsServer, ScriptedSmtp, SmtpLog, SmtpQuestion,
+    SmtpReply, SmtpServer, SmtpStep, SurrealServer, TakenMail, TlsFront, TraceCollector,
 };
 pub use wait::{Patience, wait_for, wait_until};
 

@@ -1,11 +1,16 @@
-//! Mails over SMTP: the engine's `Mailer` port on lettre's connections, with a pool of our own.
+//! Mails over SMTP: the engine's `Mailer` port with a dialogue and a pool of our own; commands, addresses and TLS are
+//! lettre's.
 //!
 //! Called by assembly and by platforms that embed the host. Calls the SMTP server. One mail is one walk through
 //! MAIL, RCPT, DATA and the message, each step by itself, because what an error means depends on the step.
 
 mod connection;
+mod data;
+mod dialogue;
+mod opener;
 mod outcome;
 mod pool;
+mod reply;
 mod settings;
 mod tls_transport;
 
@@ -41,7 +46,7 @@ impl SmtpMailer {
     /// [`SmtpSettingsError`] if the settings contradict themselves or the extra certificates cannot be read.
     pub fn new(settings: SmtpSettings) -> Result<Self, SmtpSettingsError> {
         settings.validate()?;
-        let opener = connection::Opener::new(&settings)?;
+        let opener = opener::Opener::new(&settings)?;
         let settings = Arc::new(settings);
         Ok(Self {
             pool: Pool::new(opener, &settings),
@@ -67,11 +72,15 @@ impl SmtpMailer {
     /// Sends over a kept connection if there is one, else over a fresh one.
     async fn send_over(&self, lease: &mut Lease, mail: &OutgoingMail) -> MailOutcome {
         if let Some(mut connection) = lease.take_idle() {
-            match connection.transfer(mail).await {
-                // Servers close idle connections without a word; that shows at the first command, when nothing
-                // was said about this mail yet. One fresh connection settles whether the server is really gone.
-                Err((Stage::Mail, failure)) if failure.is_dead_connection() => {}
-                ended => return self.finish(lease, connection, ended),
+            if connection.prepare().await {
+                match connection.transfer(mail).await {
+                    // Servers close idle connections without a word; that shows at the first command, when nothing
+                    // was said about this mail yet. One fresh connection settles whether the server is really gone.
+                    Err((Stage::Mail, failure)) if failure.is_dead_connection() => {}
+                    ended => return self.finish(lease, connection, ended),
+                }
+            } else {
+                lease.give_back(connection);
             }
         }
         match self.open().await {

@@ -2,7 +2,7 @@
 //!
 //! Called by the mailer and its connections. Pure: no network here.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use boxoffice_engine::ports::MailOutcome;
 use lettre::transport::smtp;
@@ -60,18 +60,9 @@ impl Failure {
 }
 
 impl From<smtp::Error> for Failure {
+    /// lettre is asked for the handshake of TLS alone; no reply is behind its errors.
     fn from(error: smtp::Error) -> Self {
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        match error.status() {
-            Some(code) => {
-                let text = cleaned(&format!("{code} {}", source.unwrap_or_default()));
-                Self::Reply {
-                    code: code.into(),
-                    text,
-                }
-            }
-            None => Self::broken(error),
-        }
+        Self::broken(error)
     }
 }
 
@@ -125,30 +116,6 @@ pub(super) fn cleaned(reply: &str) -> String {
         Some((end, _)) => line[..end].to_owned(),
         None => line,
     }
-}
-
-/// The mail with every line end as CRLF and none at the very end, which the final dot brings along.
-///
-/// A bare LF or CR would let text inside a mail pass for its end on servers that are generous about line ends.
-pub(super) fn with_crlf(mail: &[u8]) -> Cow<'_, [u8]> {
-    let mail = mail.strip_suffix(b"\r\n").unwrap_or(mail);
-    let is_bare = |index: usize| match mail[index] {
-        b'\n' => index == 0 || mail[index - 1] != b'\r',
-        b'\r' => mail.get(index + 1) != Some(&b'\n'),
-        _ => false,
-    };
-    if !(0..mail.len()).any(is_bare) {
-        return Cow::Borrowed(mail);
-    }
-    let mut bytes = Vec::with_capacity(mail.len() + 64);
-    for (index, byte) in mail.iter().enumerate() {
-        if is_bare(index) {
-            bytes.extend_from_slice(b"\r\n");
-        } else {
-            bytes.push(*byte);
-        }
-    }
-    Cow::Owned(bytes)
 }
 
 /// 530 at RCPT or DATA is a demand to sign in (RFC 4954, section 6): our account's fault, not the mail's.
@@ -237,15 +204,6 @@ mod tests {
         );
         assert_eq!(cleaned(&"é".repeat(501)).chars().count(), 500);
         assert_eq!(cleaned(&"é".repeat(500)).chars().count(), 500);
-    }
-
-    #[test]
-    fn line_ends_are_crlf() {
-        assert!(matches!(
-            with_crlf(b"A: b\r\n\r\ntext\r\n"),
-            Cow::Borrowed(b"A: b\r\n\r\ntext")
-        ));
-        assert_eq!(&*with_crlf(b"a\n.\nb\rc\r\nd"), b"a\r\n.\r\nb\r\nc\r\nd");
     }
 
     #[test]

@@ -13,10 +13,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{
-    connection::{Connection, Opener},
-    settings::SmtpSettings,
-};
+use super::{connection::Connection, opener::Opener, settings::SmtpSettings};
 
 /// The connections of one account, those in use and those that wait for the next mail.
 pub(super) struct Pool {

@@ -1,8 +1,8 @@
-//! TLS from the first byte for a TCP stream that we opened ourselves.
+//! TLS over a stream that we opened ourselves, from the first byte or after STARTTLS.
 //!
-//! Called by connection.rs. lettre wraps TLS only around streams it opens, and those lack TCP_NODELAY
-//! (<https://github.com/lettre/lettre/issues/1159>), which costs 40 ms per mail. So its own stream type, upgraded
-//! to TLS, is handed back to it as a foreign one. Drop this file once lettre sets the option itself.
+//! Called by the dialogue. lettre wraps TLS only around streams it opens, and those lack TCP_NODELAY
+//! (<https://github.com/lettre/lettre/issues/1159>). So its own stream type is upgraded to TLS and spoken to as if it
+//! were a stream of tokio's.
 
 use std::{
     fmt, io,
@@ -21,10 +21,7 @@ use lettre::transport::smtp::{
     self,
     client::{AsyncTokioStream, TlsParameters},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A TCP stream under TLS.
 pub(super) struct TlsTransport {
@@ -38,11 +35,11 @@ impl TlsTransport {
     /// # Errors
     /// What the handshake says, a certificate that is not trusted above all.
     pub(super) async fn connect(
-        stream: TcpStream,
+        stream: Box<dyn AsyncTokioStream>,
         parameters: TlsParameters,
     ) -> Result<Self, smtp::Error> {
         #[expect(deprecated, reason = "see the head of this file")]
-        let mut inner = AsyncNetworkStream::use_existing_tokio1(Box::new(stream));
+        let mut inner = AsyncNetworkStream::use_existing_tokio1(stream);
         inner.upgrade_tls(parameters).await?;
         Ok(Self { inner })
     }

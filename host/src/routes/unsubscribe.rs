@@ -136,7 +136,9 @@ fn page(text: &str, action: &str, button: &str, style: &str) -> Response {
 }
 
 async fn name(engine: &Engine, link: &Unsubscription) -> Result<String, Problem> {
-    Ok(engine.tenants().show(&caller(link)).await?.name.to_string())
+    let name = engine.tenants().show(&caller(link)).await?.name;
+    // In isolates: a name that runs from right to left must not reorder the sentence around it (UAX #9).
+    Ok(format!("\u{2068}{name}\u{2069}"))
 }
 
 /// What readers call a kind of mail.

@@ -6,6 +6,7 @@
 
 mod collector;
 mod nats;
+mod scripted_smtp;
 mod smtp;
 mod surreal;
 mod tls;
@@ -17,6 +18,7 @@ use std::{
 
 pub use collector::{CollectedSpan, TraceCollector};
 pub use nats::{NatsCluster, NatsServer};
+pub use scripted_smtp::{ScriptedSmtp, SmtpQuestion, SmtpReply, SmtpStep, TakenMail};
 pub use smtp::{LoggedMail, SmtpLog, SmtpServer};
 pub use surreal::SurrealServer;
 pub use tls::TlsFront;

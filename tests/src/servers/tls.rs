@@ -30,19 +30,7 @@ impl TlsFront {
     /// # Panics
     /// When the certificate cannot be used, or no port is free.
     pub async fn start(behind: &str) -> Self {
-        let files = workspace_root().join("tests/it/tls");
-        let certificate = CertificateDer::from_pem_file(files.join("server.pem"));
-        let key = PrivateKeyDer::from_pem_file(files.join("server.key"));
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has the usual versions")
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.expect("a certificate of the tests")],
-                key.expect("a key of the tests"),
-            )
-            .expect("the two belong together");
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor();
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a port is free");
@@ -80,4 +68,21 @@ impl Drop for TlsFront {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+/// TLS with the certificate of `tests/it/tls`, for `localhost` and `127.0.0.1`.
+pub(super) fn acceptor() -> TlsAcceptor {
+    let files = workspace_root().join("tests/it/tls");
+    let certificate = CertificateDer::from_pem_file(files.join("server.pem"));
+    let key = PrivateKeyDer::from_pem_file(files.join("server.key"));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has the usual versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.expect("a certificate of the tests")],
+            key.expect("a key of the tests"),
+        )
+        .expect("the two belong together");
+    TlsAcceptor::from(Arc::new(config))
 }

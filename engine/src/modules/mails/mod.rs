@@ -3,6 +3,7 @@
 //! Called by the delivery of notifications. Calls the templates port; reads and writes no store.
 
 mod calendar;
+mod direction;
 mod message;
 mod qr_code;
 mod samples;

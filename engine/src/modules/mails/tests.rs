@@ -57,6 +57,12 @@ fn calendar(message: &Message<'_>) -> String {
     text.replace("\r\n ", "")
 }
 
+/// HTML without the marks around values that say their direction.
+fn undirected(html: &str) -> String {
+    html.replace("<span dir=\"auto\">", "")
+        .replace("</span>", "")
+}
+
 fn has_line(text: &str, line: &str) -> bool {
     text.lines().any(|candidate| candidate == line)
 }
@@ -135,7 +141,7 @@ async fn each_kind_reads_back_as_it_was_meant() {
             (1, 1)
         );
         let text = message.body_text(0).unwrap().into_owned();
-        let html = message.body_html(0).unwrap().into_owned();
+        let html = undirected(&message.body_html(0).unwrap());
         assert!(text.contains(sentence), "{text}");
         for part in [&text, &html] {
             for word in [
@@ -328,7 +334,7 @@ async fn an_offer_says_what_is_kept_and_until_when() {
     let message = parse(&composed);
     assert_eq!(message.subject(), Some("Tickets for you: Jazz Night"));
     assert_eq!(message.attachment_count(), 0);
-    let html = message.body_html(0).unwrap().replace("&times;", "x");
+    let html = undirected(&message.body_html(0).unwrap()).replace("&times;", "x");
     for part in [message.body_text(0).unwrap().into_owned(), html] {
         for words in [
             "the tickets you wait for are kept for you until",
@@ -341,6 +347,69 @@ async fn an_offer_says_what_is_kept_and_until_when() {
         }
         assert!(!part.contains("Your booking"), "{part}");
     }
+}
+
+#[tokio::test]
+async fn text_from_right_to_left_reorders_nothing_around_it() {
+    const TITLE: &str = "קונצרט ג׳אז (2028)!";
+    for kind in NotificationKind::ALL {
+        let mut scene = Scene::new(*kind);
+        scene.tenant.name = label("היכל התרבות.");
+        scene.recipient.name = label("ענת!");
+        scene.event.details.title = label(TITLE);
+        scene.event.details.location = Some(label("תל אביב (3)."));
+        scene.event.ticket_types[0].name = label("יציע (א).");
+        let composed = scene.compose().await;
+        let message = parse(&composed);
+        let hebrew = |character: char| ('א'..='ת').contains(&character);
+        let own_words = *kind == NotificationKind::EventAnnouncement;
+        let mut lines = vec![message.subject().unwrap().to_owned()];
+        lines.extend(message.body_text(0).unwrap().lines().map(str::to_owned));
+        for line in lines.iter().filter(|line| line.contains(hebrew)) {
+            let begins = line.matches('\u{2068}').count();
+            assert!(begins > 0, "{kind}: {line}");
+            assert_eq!(begins, line.matches('\u{2069}').count(), "{kind}: {line}");
+        }
+        let html = message.body_html(0).unwrap();
+        // Every piece of text between tags that has such letters stands in an element with a direction of its own.
+        let (_, body) = html.split_once("<body").unwrap();
+        let mut pieces = 0;
+        for piece in body.split('<').filter(|piece| piece.contains(hebrew)) {
+            assert!(
+                piece.split('>').next().unwrap().contains("dir=\"auto\""),
+                "{kind}: {piece}"
+            );
+            pieces += 1;
+        }
+        assert!(own_words || pieces > 0, "{kind}: {html}");
+    }
+    // Others have no invisible letters, and no calendar has.
+    let composed = Scene::new(NotificationKind::BookingConfirmed)
+        .compose()
+        .await;
+    assert!(!parse(&composed).body_text(0).unwrap().contains('\u{2068}'));
+    let mut scene = Scene::new(NotificationKind::BookingConfirmed);
+    scene.event.details.title = label(TITLE);
+    let composed = scene.compose().await;
+    assert!(has_line(
+        &calendar(&parse(&composed)),
+        &format!("SUMMARY:{TITLE}")
+    ));
+}
+
+#[tokio::test]
+async fn an_entry_has_an_end_and_an_organizer_that_reads_back() {
+    let mut scene = Scene::new(NotificationKind::BookingConfirmed);
+    scene.event.details.ends_at = None;
+    scene.tenant.name = label("Rock^n^Roll \"Club\"; North");
+    scene.mail_from = EmailAddress::parse("email", "o'brien{100%}@north.example").unwrap();
+    let composed = scene.compose().await;
+    let calendar = calendar(&parse(&composed));
+    assert!(has_line(&calendar, "DURATION:PT1H"), "{calendar}");
+    assert!(!calendar.contains("DTEND"), "{calendar}");
+    let organizer =
+        "ORGANIZER;CN=\"Rock^^n^^Roll ^'Club^'; North\":mailto:o'brien%7B100%25%7D@north.example";
+    assert!(has_line(&calendar, organizer), "{calendar}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde_json::{Value, json};
 
-use super::MailContext;
+use super::{MailContext, direction};
 use crate::{
     Error, Result,
     ports::{RenderFailure, Rendered, Templates, judge_mail},
@@ -57,6 +57,7 @@ static BUILT_IN: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
+    environment.add_filter("isolated", direction::isolated);
     // The default rule for escaping goes by the name: `.html` is escaped, `.txt` is not.
     for (name, source) in built_in_templates![
         "layout.txt",
@@ -103,7 +104,7 @@ fn built_in(kind: NotificationKind, data: &Value) -> Result<Rendered> {
     let text = own("body.txt")?;
     let html = minijinja::Value::from_safe_string(own("body.html")?);
     Ok(Rendered {
-        subject: shortened(own("subject.txt")?.trim()),
+        subject: direction::shortened(own("subject.txt")?.trim(), Label::CHARACTERS_MAX),
         text: render_template(
             "layout.txt",
             &context! { content => text.trim(), ..data.clone() },
@@ -117,18 +118,6 @@ fn render_template(name: &str, data: &minijinja::Value) -> Result<String> {
         .get_template(name)
         .and_then(|template| template.render(data))
         .map_err(Error::internal)
-}
-
-/// A subject of at most the length of a label.
-fn shortened(subject: &str) -> String {
-    if subject.chars().count() <= Label::CHARACTERS_MAX {
-        return subject.to_owned();
-    }
-    subject
-        .chars()
-        .take(Label::CHARACTERS_MAX - 1)
-        .chain(['…'])
-        .collect()
 }
 
 /// What templates see of a mail. The same shape for every mail: what is not known is `null`, lists may be empty.
@@ -462,11 +451,5 @@ mod tests {
         assert_eq!(numbers_text(&[]), "");
         assert_eq!(numbers_text(&[3]), "3");
         assert_eq!(numbers_text(&[1, 2, 5, 7, 8, 9]), "1-2, 5, 7-9");
-    }
-
-    #[test]
-    fn subjects_are_cut_at_a_character() {
-        assert_eq!(shortened(&"é".repeat(200)), "é".repeat(200));
-        assert_eq!(shortened(&"é".repeat(201)), format!("{}…", "é".repeat(199)));
     }
 }

@@ -197,7 +197,8 @@ pub(in crate::routes) async fn list(
 
 /// Lists everybody who came, as CSV (RFC 4180)
 ///
-/// Cells that a spreadsheet would take for a formula begin with an apostrophe.
+/// UTF-8 with a byte order mark, so that spreadsheets read accents. Cells that they would take for a formula begin with
+/// an apostrophe.
 #[utoipa::path(get, path = "/api/events/{id}/check-ins.csv", tag = "check-ins",
     params(("id" = String, Path, description = "Which event")),
     responses((status = 200, body = String, content_type = "text/csv")),
@@ -220,7 +221,7 @@ pub(in crate::routes) async fn export(
         "checkedInBy",
         "checkedInByName",
     ];
-    let head = csv::line(names.map(str::to_owned));
+    let head = csv::head(names);
     let pages = stream::try_unfold(Some((head, first)), move |state| {
         let (engine, caller) = (engine.clone(), caller.clone());
         async move {

@@ -2,6 +2,14 @@
 //!
 //! Called by controllers that export lists.
 
+/// The first line, with the names of the columns.
+///
+/// Before it stands the byte order mark of UTF-8: without it spreadsheets take the file for one in their own old code
+/// page, and an é for two other letters.
+pub(super) fn head<const N: usize>(names: [&str; N]) -> String {
+    format!("\u{feff}{}", line(names.map(str::to_owned)))
+}
+
 /// One line with its line end.
 pub(super) fn line<const N: usize>(cells: [String; N]) -> String {
     let mut line = cells.map(|text| cell(&text)).join(",");
@@ -46,5 +54,6 @@ mod tests {
             assert_eq!(super::cell(text), cell, "{text:?}");
         }
         assert_eq!(line(["a".to_owned(), "b".to_owned()]), "a,b\r\n");
+        assert_eq!(head(["a", "b"]).as_bytes(), b"\xef\xbb\xbfa,b\r\n");
     }
 }
