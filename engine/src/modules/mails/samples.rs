@@ -12,10 +12,11 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
         "ticketType": "general", "name": "General", "quantity": 2, "unitPriceMinor": 1_000, "unitPrice": "10.00 EUR",
     }]);
     let is = |other: NotificationKind| kind == other;
+    let is_cancelled = is(NotificationKind::BookingCancelled);
     let booking = json!({
         "id": "booking-of-a-trial",
-        "status": "confirmed",
-        "cancelledBy": null,
+        "status": if is_cancelled { "cancelled" } else { "confirmed" },
+        "cancelledBy": is_cancelled.then_some("customer"),
         "numTickets": 2,
         "totalMinor": 2_000,
         "total": "20.00 EUR",
@@ -39,7 +40,7 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
             "location": null,
         },
         "bookings": if is(NotificationKind::WaitingListOffer) { json!([]) } else { json!([booking]) },
-        "cancellation": is(NotificationKind::BookingCancelled).then(|| json!({
+        "cancellation": is_cancelled.then(|| json!({
             "cancelledBy": "customer",
             "isWhole": true,
             "numTickets": 2,
@@ -47,6 +48,8 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
             "refundMinor": 2_000,
             "refund": "20.00 EUR",
             "hasTicketsLeft": false,
+            "ticketNumbers": [1, 2],
+            "ticketNumbersText": "1-2",
         })),
         "tickets": [],
         "announcement": is(NotificationKind::EventAnnouncement).then(|| json!({

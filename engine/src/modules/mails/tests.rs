@@ -256,9 +256,11 @@ Jazz Night
 Your bookings
   2 x Balcony at 12.50 EUR
   Total: 25.00 EUR
+  Early bird: 20 % off <until Friday>
   Booking number: {first}
   2 x Balcony
   Total: free
+  Early bird: 20 % off <until Friday>
   Booking number: {second}
 
 Kind regards
