@@ -7,7 +7,7 @@ use std::{
     num::NonZeroU32,
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -141,6 +141,8 @@ pub(crate) struct Inner {
     pub(crate) plugins: Option<Arc<dyn PluginRuntime>>,
     /// Plugins that this process is compiling.
     pub(crate) preparing: Mutex<HashSet<PluginRef>>,
+    /// When this process last looked for what its plugin runtime keeps of versions that are gone.
+    pub(crate) kept_swept_at: Mutex<Option<Instant>>,
     /// Which plugins in use have been brought to this process.
     pub(crate) brought: tokio::sync::Mutex<Brought>,
     pub(crate) templates: Option<Arc<dyn Templates>>,
@@ -444,6 +446,7 @@ impl EngineBuilder {
             policies: self.policies,
             plugins: self.plugins,
             preparing: Mutex::default(),
+            kept_swept_at: Mutex::default(),
             brought: tokio::sync::Mutex::default(),
             templates: self.templates,
             links: self.links,

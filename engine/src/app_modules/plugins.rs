@@ -3,6 +3,7 @@
 //! Called by hosts and platforms. Calls the plugins module and the plugin runtime port.
 
 mod activation;
+mod compiling;
 mod readiness;
 mod trials;
 
@@ -15,11 +16,11 @@ use crate::{
     engine::Inner,
     gate::unavailable,
     modules::{FailedCall, PluginLogEntry},
-    ports::{LoadFailure, PluginRef, PluginRuntime},
+    ports::{PluginRef, PluginRuntime},
     types::{
         ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, Page, PageRequest,
-        PluginActivation, PluginCounters, PluginHash, PluginMetrics, PluginName, PluginSet,
-        PluginState, PluginVersion, Role, TenantId, UploadPlugin,
+        PluginActivation, PluginCounters, PluginFacts, PluginHash, PluginMetrics, PluginName,
+        PluginSet, PluginState, PluginVersion, Role, TenantId, UploadPlugin,
     },
 };
 
@@ -41,25 +42,27 @@ impl Plugins {
         Ok(self.runtime()?.upload_bytes_max())
     }
 
-    /// Takes a version of a plugin, once it was looked at, and compiles it behind the answer. The same bytes again are the
-    /// same version.
+    /// Takes a version of a plugin, and checks and compiles it behind the answer: its state tells what came of it. The same
+    /// bytes again are the same version; one that was rejected for a reason that may have passed is compiled again.
     ///
     /// # Errors
-    /// `forbidden`, `plugins-off`, `plugin-rejected` says what is wrong with the component, `plugin-taken`,
-    /// `too-many-plugins`.
+    /// `forbidden`, `plugins-off`, `plugin-rejected` for what its first bytes or its size show to be no plugin,
+    /// `plugin-taken`, `too-many-plugins`, `too-many-requests`, `conflict-try-again`.
     pub async fn upload(&self, caller: &Caller, command: UploadPlugin) -> Result<PluginVersion> {
         let tenant = self.owned_tenant(caller).await?;
         let runtime = self.runtime()?;
-        let facts = runtime
-            .inspect(command.bytes.clone())
-            .await
+        runtime
+            .check(&command.bytes)
             .map_err(|refusal| Error::new(ErrorCode::PluginRejected, refusal.0))?;
+        let bytes = command.bytes.clone();
+        // Some ten milliseconds for each MiB on a slow machine: not on a thread that others wait for.
+        let hash = tokio::task::spawn_blocking(move || PluginHash::of(&bytes));
         let version = PluginVersion {
             name: command.name,
-            hash: PluginHash::of(&command.bytes),
+            hash: hash.await.map_err(Error::internal)?,
             state: PluginState::Compiling,
             size_bytes: command.bytes.len() as u64,
-            facts,
+            facts: PluginFacts::default(),
             uploaded_by: caller.user_id(),
             uploaded_at: self.0.surroundings.now(),
         };
@@ -76,6 +79,7 @@ impl Plugins {
             &version.hash.to_string(),
         );
         self.prepare(&tenant, &version);
+        self.0.sweep_kept();
         Ok(version)
     }
 
@@ -103,6 +107,8 @@ impl Plugins {
         plugins.delete(&tenant, hash).await?;
         plugins.forget_name(&tenant, &version.name).await?;
         audit(caller, &tenant, "delete", &version.name, &hash.to_string());
+        self.0.forget(PluginRef { tenant, hash }).await;
+        self.0.sweep_kept();
         Ok(())
     }
 
@@ -367,63 +373,17 @@ impl Plugins {
                     "This version is still being compiled; look again soon.".to_owned(),
                 );
             }
-            PluginState::Rejected { reason } => {
+            PluginState::Rejected { reason, .. } => {
                 return not_ready(format!("This version was rejected: {reason}"));
             }
         }
-        self.0
-            .ensure_loaded(tenant, hash)
-            .await
-            .map_err(unavailable)
-    }
-
-    /// Compiles a version that is still to be compiled, behind the answer. Compiling twice ends in the same state.
-    fn prepare(&self, tenant: &TenantId, version: &PluginVersion) {
-        let (Ok(runtime), PluginState::Compiling) = (self.runtime(), &version.state) else {
-            return;
-        };
-        let plugin = PluginRef {
-            tenant: tenant.clone(),
-            hash: version.hash,
-        };
-        let mut preparing = self
-            .0
-            .preparing
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !preparing.insert(plugin.clone()) {
-            return;
+        match self.0.ensure_loaded(tenant, hash).await {
+            Ok(loaded) => Ok(loaded),
+            Err(failure) => match self.0.reject_if_refused(tenant, hash).await? {
+                Some(reason) => not_ready(format!("This host cannot load it: {reason}")),
+                None => Err(unavailable(failure)),
+            },
         }
-        let (inner, version) = (self.0.clone(), version.clone());
-        tokio::spawn(async move {
-            let outcome = inner.prepare(runtime, &plugin, version).await;
-            if let Err(error) = outcome {
-                tracing::warn!(tenant = %plugin.tenant, %error, "a plugin is not ready yet; the next look at it tries again");
-            }
-            inner
-                .preparing
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .remove(&plugin);
-        });
-    }
-}
-
-impl Inner {
-    async fn prepare(
-        &self,
-        runtime: Arc<dyn PluginRuntime>,
-        plugin: &PluginRef,
-        version: PluginVersion,
-    ) -> Result<()> {
-        let plugins = &self.modules.plugins;
-        let bytes: Arc<[u8]> = plugins.bytes(&plugin.tenant, &version).await?.into();
-        let state = match runtime.load(plugin, bytes).await {
-            Ok(()) => PluginState::Ready,
-            Err(LoadFailure::Rejected(reason)) => PluginState::Rejected { reason },
-            Err(failure @ LoadFailure::Unavailable(_)) => return Err(Error::internal(failure)),
-        };
-        plugins.settle(&plugin.tenant, version, state).await
     }
 }
 

@@ -47,15 +47,9 @@ impl Inner {
         if runtime.is_loaded(&plugin) {
             return Ok((runtime, plugin));
         }
-        let loading = async {
-            let modules = &self.modules;
-            let version = modules.plugins.find(tenant, hash).await?;
-            let version = version.ok_or_else(|| Error::not_found("plugin version", hash))?;
-            let bytes: Arc<[u8]> = modules.plugins.bytes(tenant, &version).await?.into();
-            runtime.load(&plugin, bytes).await.map_err(Error::internal)
-        };
+        let loading = self.load_stored(runtime, &plugin);
         match tokio::time::timeout(LOADING_WAIT_MAX, loading).await {
-            Ok(Ok(())) => Ok((runtime, plugin)),
+            Ok(Ok(_)) => Ok((runtime, plugin)),
             Ok(Err(error)) => Err(not_loaded(format!("it could not be loaded: {error}"))),
             Err(_) => Err(not_loaded("it is still being loaded".to_owned())),
         }

@@ -1,41 +1,37 @@
 //! The rules of plugins: immutable versions, what is in use, what is kept of decisions and logs. Bytes are opaque here.
-//! (When one is set aside is in `quarantine`.)
+//! (Versions are in `versions`, when a plugin is set aside is in `quarantine`.)
 //!
 //! Called by app_modules. Calls the plugins repository.
 
 mod notes;
 mod quarantine;
+mod versions;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
     time::{Duration, Instant},
 };
 
-use jiff::SignedDuration;
 use notes::Paces;
 
 use super::{
     Surroundings,
     recent::Recent,
     repositories::{
-        CONFLICTS_MAX, PluginsRepository, QuarantineNotice, VERSION_GONE, VERSIONS_FULL,
-        pause_after_conflict,
+        CONFLICTS_MAX, PluginsRepository, QuarantineNotice, VERSION_GONE, pause_after_conflict,
     },
 };
 use crate::{
     Error, ErrorCode, Result,
     types::{
         ActivatePlugin, ActivePlugin, BookingId, DecisionRecord, EventId, Page, PageRequest,
-        PluginCounters, PluginExport, PluginHash, PluginLimits, PluginName, PluginSet, PluginState,
+        PluginCounters, PluginExport, PluginHash, PluginLimits, PluginName, PluginSet,
         PluginVersion, TenantId, UserId,
     },
 };
 
 /// Failures that this process remembers to have noted.
 const FAILURES_KEPT_MAX: usize = 4_096;
-/// How long an upload may take; what is left of older ones is taken away when the tenant uploads again.
-const UPLOAD_LASTS_MAX: SignedDuration = SignedDuration::from_hours(1);
-
 /// Tenants of whom this process remembers the set of plugins and what it noted in this second. A set has some KB, most
 /// tenants book seldom, and one that was forgotten costs a read.
 const TENANTS_KEPT_MAX: usize = 4_096;
@@ -45,6 +41,7 @@ const COUNTERS_KEPT_MAX: usize = 8_192;
 
 pub(crate) use notes::NotedCall;
 pub use notes::{FailedCall, PluginLogEntry};
+pub(crate) use versions::PluginBytes;
 
 pub(crate) struct PluginsModule {
     repository: Arc<PluginsRepository>,
@@ -75,116 +72,6 @@ impl PluginsModule {
             failures: Mutex::new(Recent::new(FAILURES_KEPT_MAX)),
             strangers: Mutex::new(Recent::new(FAILURES_KEPT_MAX)),
         }
-    }
-
-    /// Writes a new version as `compiling`, its bytes first. Answers the one that is there if these bytes were uploaded
-    /// before.
-    ///
-    /// # Errors
-    /// `plugin-taken` if they were uploaded under another name.
-    pub(crate) async fn insert(
-        &self,
-        tenant: &TenantId,
-        version: PluginVersion,
-        bytes: &[u8],
-    ) -> Result<PluginVersion> {
-        if let Some(known) = self.known(tenant, &version).await? {
-            return Ok(known);
-        }
-        let now = self.surroundings.now();
-        let before = now
-            .saturating_sub(UPLOAD_LASTS_MAX)
-            .map_err(Error::internal)?;
-        self.repository.sweep_uploads(tenant, before).await?;
-        self.repository
-            .write_bytes(tenant, version.hash, bytes, now)
-            .await?;
-        let most = self.surroundings.settings.plugin_versions_max;
-        match self.repository.insert(tenant, &version, most).await {
-            Ok(true) => return Ok(version),
-            Ok(false) => {}
-            Err(error) if error.is_guard(VERSIONS_FULL) => {
-                return Err(Error::new(
-                    ErrorCode::TooManyPlugins,
-                    format!(
-                        "This tenant has {most} versions of plugins, as many as it may. Delete some that are not in use."
-                    ),
-                ));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        let known = self.known(tenant, &version).await?;
-        known.ok_or_else(|| Error::internal("a plugin version came and went"))
-    }
-
-    async fn known(
-        &self,
-        tenant: &TenantId,
-        version: &PluginVersion,
-    ) -> Result<Option<PluginVersion>> {
-        match self.repository.find(tenant, version.hash).await? {
-            Some(known) if known.name != version.name => Err(Error::new(
-                ErrorCode::PluginTaken,
-                format!("This very component was uploaded as `{}`.", known.name),
-            )),
-            known => Ok(known),
-        }
-    }
-
-    pub(crate) async fn find(
-        &self,
-        tenant: &TenantId,
-        hash: PluginHash,
-    ) -> Result<Option<PluginVersion>> {
-        self.repository.find(tenant, hash).await
-    }
-
-    pub(crate) async fn bytes(
-        &self,
-        tenant: &TenantId,
-        version: &PluginVersion,
-    ) -> Result<Vec<u8>> {
-        self.repository
-            .read_bytes(tenant, version.hash, version.size_bytes)
-            .await
-    }
-
-    /// Says how far a version has come.
-    pub(crate) async fn settle(
-        &self,
-        tenant: &TenantId,
-        version: PluginVersion,
-        state: PluginState,
-    ) -> Result<()> {
-        self.repository
-            .update(tenant, &PluginVersion { state, ..version })
-            .await
-    }
-
-    /// Deletes a version that is not in use and that nothing goes back to.
-    ///
-    /// # Errors
-    /// `plugin-in-use`, `conflict-try-again`.
-    pub(crate) async fn delete(&self, tenant: &TenantId, hash: PluginHash) -> Result<()> {
-        for attempt in 0..CONFLICTS_MAX {
-            let set = self.repository.set(tenant).await?;
-            let needs =
-                |plugin: &&ActivePlugin| plugin.version == hash || plugin.previous.contains(&hash);
-            if let Some(plugin) = set.plugins.iter().find(needs) {
-                return Err(Error::new(
-                    ErrorCode::PluginInUse,
-                    format!(
-                        "`{}` uses this version, or would go back to it. Take the plugin out of use first.",
-                        plugin.name
-                    ),
-                ));
-            }
-            if self.repository.delete(tenant, hash, set.version).await? {
-                return Ok(());
-            }
-            pause_after_conflict(attempt).await;
-        }
-        Err(others_change())
     }
 
     pub(crate) async fn list(

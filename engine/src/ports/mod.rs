@@ -23,8 +23,8 @@ pub use judgement::{judge, judge_mail};
 pub use links::Links;
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
 pub use plugins::{
-    BookingRequest, CancellationRequest, LoadFailure, PluginAnswer, PluginCall, PluginCeilings,
-    PluginLogLine, PluginOutcome, PluginRef, PluginRefusal, PluginRequest, PluginRuntime,
+    BookingRequest, CancellationRequest, LoadFailure, LoadPurpose, PluginAnswer, PluginCall, PluginCeilings,
+    PluginLogLine, PluginOutcome, PluginRef, PluginRefusal, PluginRequest, PluginRuntime, PluginSource,
     PluginUsage, RenderRequest, RequestCustomer, RequestEvent, RequestLine, RequestMoment,
     RequestTicketType,
 };

@@ -26,23 +26,66 @@ pub trait PluginRuntime: Send + Sync + 'static {
     /// The limits of a call that decides about a booking, and of one that words a mail: what tenants can only lower.
     fn ceilings(&self) -> PluginCeilings;
 
-    /// Looks at an upload without running any of it.
+    /// Looks at the size and the first bytes of an upload. This costs next to nothing, whatever was uploaded; everything
+    /// else about it is found by [`load`](Self::load).
     ///
     /// # Errors
     /// [`PluginRefusal`] says what is wrong and what it should be.
-    async fn inspect(&self, bytes: Arc<[u8]>) -> Result<PluginFacts, PluginRefusal>;
+    fn check(&self, bytes: &[u8]) -> Result<(), PluginRefusal>;
 
-    /// Makes a plugin ready to be called; that takes milliseconds to minutes. Does nothing for one that is ready.
+    /// Checks, compiles and loads a plugin; that takes milliseconds to minutes. The bytes are read only when they are
+    /// needed, and only when it is this plugin's turn. Returns what the plugin is made of.
+    ///
+    /// It goes on if nobody waits for it any more, and several callers wait for the same work.
     ///
     /// # Errors
     /// [`LoadFailure`].
-    async fn load(&self, plugin: &PluginRef, bytes: Arc<[u8]>) -> Result<(), LoadFailure>;
+    async fn load(
+        &self,
+        plugin: &PluginRef,
+        source: Arc<dyn PluginSource>,
+        purpose: LoadPurpose,
+    ) -> Result<PluginFacts, LoadFailure>;
 
-    /// Whether a plugin can be called now.
+    /// Returns whether a plugin can be called now.
     fn is_loaded(&self, plugin: &PluginRef) -> bool;
+
+    /// Drops everything that is kept of a plugin, in memory and on disk: its version was deleted. May write to a disk.
+    fn forget(&self, plugin: &PluginRef);
+
+    /// Lists the plugins of which anything is kept, so that those whose version is gone can be forgotten. May read a folder.
+    fn kept(&self) -> Vec<PluginRef>;
 
     /// Makes one call in a fresh instance.
     async fn call(&self, call: &PluginCall, request: &PluginRequest) -> PluginOutcome;
+}
+
+/// Where a plugin's bytes come from.
+#[async_trait]
+pub trait PluginSource: Send + Sync + 'static {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`LoadFailure::Unavailable`].
+    async fn read(&self) -> Result<Arc<[u8]>, LoadFailure>;
+}
+
+/// Bytes that are at hand.
+#[async_trait]
+impl PluginSource for Arc<[u8]> {
+    async fn read(&self) -> Result<Arc<[u8]>, LoadFailure> {
+        Ok(self.clone())
+    }
+}
+
+/// What a plugin is loaded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadPurpose {
+    /// It was uploaded: it is compiled and checked, within the tenant's budget, and stays in memory only if it would have
+    /// to be compiled again otherwise.
+    Upload,
+    /// It is in use or tried: it goes before uploads, and stays in memory.
+    Use,
 }
 
 /// Which plugin: a tenant's, by its content.
@@ -102,6 +145,12 @@ pub enum LoadFailure {
     /// It never will be: a sentence for the tenant.
     #[error("{0}")]
     Rejected(String),
+    /// It is beyond the limits of this host, which another host or later limits may not be: a sentence for the tenant.
+    #[error("{0}")]
+    OverLimits(String),
+    /// It took too long, on this machine at this time: a sentence for the tenant.
+    #[error("{0}")]
+    TimedOut(String),
     /// Something of ours failed; another try may go well.
     #[error("{0}")]
     Unavailable(String),

@@ -188,10 +188,12 @@ pub enum PluginState {
     Compiling,
     /// It can be activated.
     Ready,
-    /// It can't, and never will be.
+    /// It can't.
     Rejected {
         /// Why, for the tenant.
         reason: String,
+        /// Whether uploading the same bytes again may end otherwise: it took too long, or is beyond the host's limits.
+        may_retry: bool,
     },
 }
 
@@ -221,7 +223,7 @@ pub struct PluginVersion {
     pub state: PluginState,
     /// Its size.
     pub size_bytes: u64,
-    /// What it is made of.
+    /// What it is made of; empty until it was compiled.
     pub facts: PluginFacts,
     /// Who uploaded it, if that was a user.
     pub uploaded_by: Option<UserId>,

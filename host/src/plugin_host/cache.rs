@@ -1,40 +1,58 @@
-//! Compiled plugins kept over a restart: sealed files that only come back as they were written. And the one place
-//! where machine code is loaded.
+//! Compiled plugins kept over a restart: sealed files that only come back as they were written, bounded together. And the
+//! one place where machine code is loaded.
 //!
-//! Called by the plugin host. Calls wasmtime and the file system.
+//! A file is the seal, the length of the facts in four bytes, the facts as JSON, and the machine code. Called by the plugin
+//! host. Calls wasmtime and the file system.
 
 use std::{
-    collections::hash_map::DefaultHasher,
+    collections::{BTreeMap, hash_map::DefaultHasher},
     fs,
     hash::{Hash as _, Hasher as _},
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
-use boxoffice_engine::ports::PluginRef;
+use boxoffice_engine::{PluginFacts, TenantId, ports::PluginRef};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use wasmtime::{Engine, component::Component};
 
 use super::settings::PluginCache;
 
-/// Bytes of the seal in front of the machine code.
+/// Bytes of the seal in front of what it seals.
 const SEAL_BYTES: usize = 32;
+/// A file that is still being written after so long never will be.
+const PART_LASTS_MAX: Duration = Duration::from_secs(3_600);
 
-/// Machine code whose origin is known: compiled by our own child just now, or read back under its seal.
-pub(super) struct TrustedCode(Vec<u8>);
+/// Machine code whose origin is known: compiled by our own child just now, or read back under its seal. And what it was made
+/// of.
+pub(super) struct TrustedCode {
+    facts: PluginFacts,
+    code: Vec<u8>,
+}
 
 impl TrustedCode {
     /// Takes what our own compiler wrote.
-    pub(super) fn compiled(code: Vec<u8>) -> Self {
-        Self(code)
+    pub(super) fn compiled(facts: PluginFacts, code: Vec<u8>) -> Self {
+        Self { facts, code }
+    }
+
+    /// What the component is made of.
+    pub(super) fn facts(&self) -> &PluginFacts {
+        &self.facts
+    }
+
+    /// Bytes of machine code.
+    pub(super) fn bytes(&self) -> u64 {
+        self.code.len() as u64
     }
 
     /// Makes the component that the code was compiled from.
     ///
     /// # Errors
-    /// When another version or other settings of the compiler wrote it.
+    /// When another version or other settings of the compiler wrote it, or this engine has no room for such a component.
     #[expect(
         unsafe_code,
         reason = "machine code can do anything; only `TrustedCode` comes here"
@@ -42,7 +60,7 @@ impl TrustedCode {
     pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
         // SAFETY: the bytes are what `Component::serialize` wrote, in our own child a moment ago or under a seal that
         // only holders of the key can make, and nobody has changed them since: they are owned here.
-        unsafe { Component::deserialize(engine, &self.0) }
+        unsafe { Component::deserialize(engine, &self.code) }
     }
 }
 
@@ -55,32 +73,64 @@ pub(super) fn read(
     let name = name(engine, plugin);
     let path = cache.folder.join(&name);
     let mut bytes = fs::read(&path).ok()?;
-    if bytes.len() < SEAL_BYTES {
+    if bytes.len() < SEAL_BYTES + 4 {
         return None;
     }
-    let code = bytes.split_off(SEAL_BYTES);
-    if sealing(cache, &name, &code).verify_slice(&bytes).is_err() {
+    let mut sealed = bytes.split_off(SEAL_BYTES);
+    if sealing(cache, &name, &[&sealed]).verify_slice(&bytes).is_err() {
         tracing::warn!(path = %path.display(), "a compiled plugin is not as it was written; it is made anew");
         return None;
     }
-    Some(TrustedCode(code))
+    let length = sealed.first_chunk::<4>()?;
+    let begin = 4 + u32::from_le_bytes(*length) as usize;
+    let facts = serde_json::from_slice(sealed.get(4..begin)?).ok()?;
+    sealed.drain(..begin);
+    // Files that were not used for longest make room.
+    if let Ok(file) = fs::File::open(&path) {
+        let _ = file.set_modified(SystemTime::now());
+    }
+    Some(TrustedCode {
+        facts,
+        code: sealed,
+    })
 }
 
 /// Keeps a plugin's code. One that cannot be kept is compiled again after the next start.
 pub(super) fn write(cache: &PluginCache, engine: &Engine, plugin: &PluginRef, code: &TrustedCode) {
     let name = name(engine, plugin);
-    if let Err(error) = try_write(cache, &name, &code.0) {
+    let written = try_write(cache, &name, code).and_then(|()| make_room(cache, &name));
+    if let Err(error) = written {
         tracing::warn!(folder = %cache.folder.display(), %error, "a compiled plugin could not be kept");
     }
 }
 
-fn try_write(cache: &PluginCache, name: &str, code: &[u8]) -> std::io::Result<()> {
-    let mut folder = fs::DirBuilder::new();
-    folder.recursive(true).mode(0o700).create(&cache.folder)?;
+/// Removes everything that is kept of a plugin.
+pub(super) fn remove(cache: &PluginCache, plugin: &PluginRef) {
+    for file in files(&cache.folder).unwrap_or_default() {
+        if file.plugin.as_ref() == Some(plugin) {
+            let _ = fs::remove_file(&file.path);
+        }
+    }
+}
+
+/// Lists the plugins of which something is kept.
+pub(super) fn kept(cache: &PluginCache) -> Vec<PluginRef> {
+    let files = files(&cache.folder).unwrap_or_default();
+    files.into_iter().filter_map(|file| file.plugin).collect()
+}
+
+fn try_write(cache: &PluginCache, name: &str, code: &TrustedCode) -> std::io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&cache.folder)?;
     let part: PathBuf = cache
         .folder
         .join(format!("{name}.{:08x}.part", rand::random::<u32>()));
-    let seal = sealing(cache, name, code).finalize().into_bytes();
+    let facts = serde_json::to_vec(&code.facts)?;
+    let length = u32::try_from(facts.len()).map_err(std::io::Error::other)?;
+    let pieces = [&length.to_le_bytes()[..], &facts, &code.code];
+    let seal = sealing(cache, name, &pieces).finalize().into_bytes();
     let written = (|| {
         let mut file = fs::OpenOptions::new()
             .write(true)
@@ -88,7 +138,7 @@ fn try_write(cache: &PluginCache, name: &str, code: &[u8]) -> std::io::Result<()
             .mode(0o600)
             .open(&part)?;
         file.write_all(&seal)?;
-        file.write_all(code)?;
+        pieces.iter().try_for_each(|piece| file.write_all(piece))?;
         fs::rename(&part, cache.folder.join(name))
     })();
     if written.is_err() {
@@ -97,13 +147,73 @@ fn try_write(cache: &PluginCache, name: &str, code: &[u8]) -> std::io::Result<()
     written
 }
 
+/// Removes files until the folder is within its bound: of the tenant that has most, the one that was not used for longest.
+/// The file that was just written stays.
+fn make_room(cache: &PluginCache, just_written: &str) -> std::io::Result<()> {
+    let mut by_tenant: BTreeMap<Option<TenantId>, Vec<File>> = BTreeMap::new();
+    let mut total = 0;
+    for file in files(&cache.folder)? {
+        let age = file.modified.elapsed().unwrap_or_default();
+        if file.plugin.is_none() && age > PART_LASTS_MAX {
+            let _ = fs::remove_file(&file.path);
+            continue;
+        }
+        total += file.bytes;
+        if file.path.file_name().and_then(|name| name.to_str()) != Some(just_written) {
+            let tenant = file.plugin.as_ref().map(|plugin| plugin.tenant.clone());
+            by_tenant.entry(tenant).or_default().push(file);
+        }
+    }
+    for own in by_tenant.values_mut() {
+        own.sort_by_key(|file| std::cmp::Reverse(file.modified));
+    }
+    while total > cache.bytes_max {
+        let sum = |own: &Vec<File>| own.iter().map(|file| file.bytes).sum::<u64>();
+        let Some(file) = by_tenant.values_mut().max_by_key(|own| sum(own)).and_then(Vec::pop)
+        else {
+            break;
+        };
+        let _ = fs::remove_file(&file.path);
+        total -= file.bytes;
+    }
+    Ok(())
+}
+
+/// A file in the folder; without a plugin if its name says none.
+struct File {
+    path: PathBuf,
+    plugin: Option<PluginRef>,
+    bytes: u64,
+    modified: SystemTime,
+}
+
+fn files(folder: &Path) -> std::io::Result<Vec<File>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // Another process may have removed it meanwhile.
+        let Ok(about) = entry.metadata() else { continue };
+        if about.is_file() {
+            found.push(File {
+                plugin: entry.file_name().to_str().and_then(plugin_of),
+                path: entry.path(),
+                bytes: about.len(),
+                modified: about.modified()?,
+            });
+        }
+    }
+    Ok(found)
+}
+
 /// The seal covers the name, too: one plugin's code never stands in for another's.
-fn sealing(cache: &PluginCache, name: &str, code: &[u8]) -> Hmac<Sha256> {
+fn sealing(cache: &PluginCache, name: &str, pieces: &[&[u8]]) -> Hmac<Sha256> {
     let mut seal =
         Hmac::<Sha256>::new_from_slice(&cache.key).expect("HMAC takes keys of any length");
     seal.update(name.as_bytes());
     seal.update(&[0]);
-    seal.update(code);
+    for piece in pieces {
+        seal.update(piece);
+    }
     seal
 }
 
@@ -117,4 +227,17 @@ fn name(engine: &Engine, plugin: &PluginRef) -> String {
         plugin.hash,
         settings.finish()
     )
+}
+
+/// Which plugin a file is of, by its name.
+fn plugin_of(name: &str) -> Option<PluginRef> {
+    let mut parts = name.split('.');
+    let (tenant, hash, settings) = (parts.next()?, parts.next()?, parts.next()?);
+    if settings.len() != 16 || parts.next().is_some() {
+        return None;
+    }
+    Some(PluginRef {
+        tenant: TenantId::parse(tenant).ok()?,
+        hash: hash.parse().ok()?,
+    })
 }

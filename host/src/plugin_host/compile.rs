@@ -1,33 +1,38 @@
-//! Making machine code of a checked component: in a child process that can be killed, or in this one.
+//! Checking and compiling a component: in a child process that bounds itself and can be killed, or in this one.
 //!
-//! Called by the plugin host; `compile_stdin` by the child. Calls wasmtime.
+//! Called by the plugin host. Starts the child; calls wasmtime to link what it made.
 
 use std::{
-    io::{Read as _, Write as _},
-    process::{ExitCode, Stdio},
+    os::unix::process::ExitStatusExt as _,
+    process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use boxoffice_engine::ports::LoadFailure;
 use boxoffice_wit::host::{policy::PolicyPre, template::TemplatePre};
-use tokio::{io::AsyncWriteExt as _, process::Command};
-use wasmtime::{
-    Engine,
-    component::{Component, Linker},
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    process::Command,
 };
+use wasmtime::component::{Component, Linker};
 
 use super::{
+    cache::TrustedCode,
+    child::{self, Answer, Order},
     guest::Guest,
-    inspect, machine,
+    inspect,
     settings::{Compiler, PluginHostSettings},
 };
 
-/// Exit code of a child that says on stderr why a component is refused.
-const REFUSED: u8 = 3;
 /// Between two looks at how much memory a child has.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// A child has so many times its processor time until it is ended: it is the last in line on a busy machine.
+const PATIENCE: u32 = 3;
+/// Longest line of facts: 400 names of 300 bytes, each byte escaped.
+const FACTS_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest reason that is taken from a child.
-const REASON_BYTES_MAX: usize = 4_096;
+const REASON_BYTES_MAX: u64 = 4_096;
 
 /// What can be called in a loaded component.
 pub(super) struct Loaded {
@@ -62,63 +67,37 @@ impl Loaded {
     }
 }
 
-/// Compiles a checked component and answers its machine code.
+/// Checks and compiles a component.
 pub(super) async fn compile(
     settings: &PluginHostSettings,
-    bytes: &[u8],
-) -> Result<Vec<u8>, LoadFailure> {
+    bytes: Arc<[u8]>,
+) -> Result<TrustedCode, LoadFailure> {
+    let order = Order {
+        // Limits of processes are whole seconds.
+        processor_seconds: settings.compile_time_max.as_secs_f64().ceil() as u64,
+        memory_bytes: settings.compile_memory_bytes_max,
+        code_bytes: settings.code_bytes_max(),
+    };
     match &settings.compiler {
         Compiler::InProcess => {
-            let bytes = bytes.to_vec();
-            let compiled = tokio::task::spawn_blocking(move || compile_here(&bytes)).await;
-            compiled.map_err(|error| LoadFailure::Unavailable(error.to_string()))?
+            let compiled = tokio::task::spawn_blocking(move || child::work(&bytes, &order)).await;
+            let compiled = compiled.map_err(|error| LoadFailure::Unavailable(error.to_string()))?;
+            compiled.map(|(facts, code)| TrustedCode::compiled(facts, code))
         }
         Compiler::Program { path, arguments } => {
             let mut command = Command::new(path);
             command.args(arguments);
-            compile_in_child(command, settings, bytes).await
+            compile_in_child(command, settings, &order, &bytes).await
         }
     }
-}
-
-/// Reads a component from the input and writes its machine code to the output: the whole of a compiling child.
-pub fn compile_stdin() -> ExitCode {
-    let mut bytes = Vec::new();
-    if let Err(error) = std::io::stdin().lock().read_to_end(&mut bytes) {
-        eprintln!("the component could not be read: {error}");
-        return ExitCode::FAILURE;
-    }
-    match compile_here(&bytes) {
-        Ok(compiled) => match std::io::stdout().lock().write_all(&compiled) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
-        Err(LoadFailure::Rejected(reason)) => {
-            eprintln!("{reason}");
-            ExitCode::from(REFUSED)
-        }
-        Err(LoadFailure::Unavailable(reason)) => {
-            eprintln!("{reason}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn compile_here(bytes: &[u8]) -> Result<Vec<u8>, LoadFailure> {
-    let ours = |error: wasmtime::Error| LoadFailure::Unavailable(format!("{error:#}"));
-    let engine: Engine = machine::compiling().map_err(ours)?;
-    let component = Component::from_binary(&engine, bytes)
-        .map_err(|error| LoadFailure::Rejected(inspect::with_wit_line(&format!("{error:#}"))))?;
-    let linker = machine::linker(&engine).map_err(ours)?;
-    Loaded::link(&linker, &component)?;
-    component.serialize().map_err(ours)
 }
 
 async fn compile_in_child(
     mut command: Command,
     settings: &PluginHostSettings,
+    order: &Order,
     bytes: &[u8],
-) -> Result<Vec<u8>, LoadFailure> {
+) -> Result<TrustedCode, LoadFailure> {
     let ours = |what: &str, error: &dyn std::fmt::Display| {
         LoadFailure::Unavailable(format!("the compiler {what}: {error}"))
     };
@@ -133,42 +112,101 @@ async fn compile_in_child(
         .spawn()
         .map_err(|error| ours("could not be started", &error))?;
     let id = child.id();
-    let mut stdin = child.stdin.take();
+    let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let output_bytes_max = order.code_bytes.saturating_add(FACTS_BYTES_MAX);
+    let mut line = serde_json::to_vec(order).map_err(|error| ours("could not be told", &error))?;
+    line.push(b'\n');
     let work = async {
-        if let Some(mut stdin) = stdin.take() {
-            // A child that died already says so below.
-            let _ = stdin.write_all(bytes).await;
-        }
-        child.wait_with_output().await
+        let send = async {
+            if let Some(mut stdin) = stdin.take() {
+                // A child that died already says so below.
+                let _ = stdin.write_all(&line).await;
+                let _ = stdin.write_all(bytes).await;
+            }
+        };
+        let (_, output, said) = tokio::join!(
+            send,
+            read(stdout, output_bytes_max),
+            read(stderr, REASON_BYTES_MAX)
+        );
+        Ok::<_, std::io::Error>((child.wait().await?, output?, said?))
     };
-    // Dropping `work` kills the child.
-    let output = tokio::select! {
-        output = work => output.map_err(|error| ours("could not be heard", &error))?,
-        () = tokio::time::sleep(settings.compile_time_max) => {
-            return Err(LoadFailure::Rejected(format!(
-                "Compiling it took longer than {} seconds. Make it smaller.",
-                settings.compile_time_max.as_secs_f64()
+    let wall_max = settings.compile_time_max.saturating_mul(PATIENCE);
+    // Dropping `work` and its child kills it.
+    let (status, output, said) = tokio::select! {
+        ended = work => ended.map_err(|error| ours("could not be heard", &error))?,
+        () = tokio::time::sleep(wall_max) => {
+            return Err(LoadFailure::TimedOut(format!(
+                "Compiling it took longer than {} seconds. Upload it again when the host is less busy, or make it smaller.",
+                wall_max.as_secs_f64()
             )));
         }
         () = too_much_memory(id, settings.compile_memory_bytes_max) => {
-            return Err(LoadFailure::Rejected(format!(
-                "Compiling it took more than {} bytes of memory. Make it smaller.",
-                settings.compile_memory_bytes_max
-            )));
+            return Err(over_memory(settings));
         }
     };
-    let said = String::from_utf8_lossy(&output.stderr[..output.stderr.len().min(REASON_BYTES_MAX)]);
-    match output.status.code() {
-        Some(0) => Ok(output.stdout),
-        Some(code) if code == i32::from(REFUSED) => {
-            Err(LoadFailure::Rejected(said.trim().to_owned()))
-        }
-        // It crashed over this component: the next try would, too.
-        _ => Err(LoadFailure::Rejected(format!(
-            "The compiler failed over it ({}).",
-            output.status
-        ))),
+    if status.success() {
+        let end = output.iter().position(|byte| *byte == b'\n');
+        let answer = end.and_then(|end| {
+            let answer: Answer = serde_json::from_slice(&output[..end]).ok()?;
+            Some((answer.facts, end + 1))
+        });
+        let Some((facts, begin)) = answer else {
+            return Err(ours("answered nothing that is known here", &"another version?"));
+        };
+        let mut code = output;
+        code.drain(..begin);
+        return Ok(TrustedCode::compiled(facts, code));
     }
+    Err(failure_of(
+        status,
+        String::from_utf8_lossy(&said).trim(),
+        settings,
+    ))
+}
+
+/// Reads a pipe to its end and keeps its first `most` bytes: a child that goes on is not held up.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    if let Some(mut pipe) = pipe {
+        (&mut pipe).take(most).read_to_end(&mut kept).await?;
+        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    }
+    Ok(kept)
+}
+
+/// Why a child ended without an answer.
+fn failure_of(status: ExitStatus, said: &str, settings: &PluginHostSettings) -> LoadFailure {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    match (code, status.signal()) {
+        (Some(child::REFUSED), _) => LoadFailure::Rejected(said.to_owned()),
+        (Some(child::OVER_LIMITS), _) => LoadFailure::OverLimits(said.to_owned()),
+        _ if said.contains("memory allocation") || said.contains("Cannot allocate memory") => {
+            over_memory(settings)
+        }
+        // It says why it could not do its work.
+        (Some(1), _) => LoadFailure::Unavailable(format!("the compiler failed: {said}")),
+        (_, Some(SIGXCPU)) => LoadFailure::OverLimits(format!(
+            "Compiling it took longer than {} seconds of a processor's time. Make it smaller.",
+            settings.compile_time_max.as_secs_f64()
+        )),
+        (_, Some(SIGKILL)) => LoadFailure::OverLimits(
+            "Compiling it was ended by the system, which was short of memory.".to_owned(),
+        ),
+        // It crashed over this component: the next try would, too.
+        _ => LoadFailure::Rejected(format!("The compiler failed over it ({status}).")),
+    }
+}
+
+/// As in signal(7).
+const SIGKILL: i32 = 9;
+const SIGXCPU: i32 = 24;
+
+fn over_memory(settings: &PluginHostSettings) -> LoadFailure {
+    LoadFailure::OverLimits(format!(
+        "Compiling it took more than {} bytes of memory. Make it smaller.",
+        settings.compile_memory_bytes_max
+    ))
 }
 
 /// Ends when a process holds more memory than it may. Never ends where the system has no /proc.

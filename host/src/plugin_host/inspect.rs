@@ -1,10 +1,13 @@
-//! The first look at an upload: is it a component, of our contract, asking for nothing that is not there?
+//! The looks at an upload before it is compiled: is it a component, of our contract, asking for nothing that is not there?
 //!
-//! Called by the plugin host before anything is compiled. Calls wasmparser; runs nothing.
+//! `first_look` is called by the plugin host and reads eight bytes. `inspect` reads everything, after the caps, and is called
+//! where the component is compiled: in the child. Calls wasmparser; runs nothing.
 
 use boxoffice_engine::{PluginFacts, ports::PluginRefusal};
 use boxoffice_wit::{PACKAGE, line_of};
-use wasmparser::{Encoding, Parser, Payload, Validator};
+use wasmparser::{Parser, Payload, Validator};
+
+use super::caps;
 
 /// Interfaces of ours that a plugin may export.
 const POLICY: &str = "booking-policy";
@@ -15,14 +18,20 @@ const OURS: [&str; 2] = ["host", "types"];
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
 /// Names that are kept and shown; a component may have thousands.
 const NAMES_MAX: usize = 200;
+/// Longest name of an export or import that is kept. Those of the contract and of WASI have some 60 bytes.
+const NAME_BYTES_MAX: usize = 300;
 /// Longest name that is shown.
 const NAME_CHARACTERS_MAX: usize = 120;
+/// How components begin, as far as this host knows them.
+const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+/// How core modules begin.
+const MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 
-/// Looks at an upload.
+/// Looks at the size and the first bytes of an upload.
 ///
 /// # Errors
-/// What is wrong, with the export or import at fault and the line of the contract that it should match.
-pub(super) fn inspect(bytes: &[u8], bytes_max: usize) -> Result<PluginFacts, PluginRefusal> {
+/// What is wrong, and what it should be.
+pub(super) fn first_look(bytes: &[u8], bytes_max: usize) -> Result<(), PluginRefusal> {
     if bytes.len() > bytes_max {
         return refuse(format!(
             "The plugin has {} bytes, and {bytes_max} are allowed. Strip it (`strip = true`, `opt-level = \"s\"`), or \
@@ -30,19 +39,19 @@ pub(super) fn inspect(bytes: &[u8], bytes_max: usize) -> Result<PluginFacts, Plu
             bytes.len()
         ));
     }
+    require_component(bytes)
+}
+
+/// Looks at all of a component.
+///
+/// # Errors
+/// What is wrong, with the export or import at fault and the line of the contract that it should match.
+pub(super) fn inspect(bytes: &[u8]) -> Result<PluginFacts, PluginRefusal> {
     require_component(bytes)?;
-    Validator::new().validate_all(bytes).map_err(|error| {
-        let what = if error.message().contains("unexpected end") {
-            "The file ends too early; was it uploaded whole?"
-        } else {
-            "The component is malformed."
-        };
-        PluginRefusal(format!(
-            "{what} At byte {}: {}.",
-            error.offset(),
-            shown(error.message())
-        ))
-    })?;
+    caps::check(bytes)?;
+    Validator::new()
+        .validate_all(bytes)
+        .map_err(|error| caps::malformed(&error))?;
     let (imports, exports) = names(bytes)?;
     imports.iter().try_for_each(|name| check_import(name))?;
     let mut facts = PluginFacts {
@@ -109,33 +118,20 @@ fn require_component(bytes: &[u8]) -> Result<(), PluginRefusal> {
             "This is no WebAssembly: a component begins with the bytes 00 61 73 6d.".to_owned()
         });
     }
-    match Parser::new(0).parse_all(bytes).next() {
-        Some(Ok(Payload::Version {
-            encoding: Encoding::Component,
-            ..
-        })) => Ok(()),
-        Some(Ok(Payload::Version {
-            encoding: Encoding::Module,
-            ..
-        })) => refuse(
+    match bytes.first_chunk::<8>() {
+        Some(&COMPONENT) => Ok(()),
+        Some(&MODULE) => refuse(
             "This is a core module, not a component. Build it for `wasm32-wasip2`, or make a component of it: \
              `jco new core.wasm --wasi-reactor -o x.wasm`.",
         ),
-        Some(Err(error)) if error.message().contains("unexpected end") => {
-            refuse("The file ends too early; was it uploaded whole?")
-        }
-        _ => refuse("This is WebAssembly of a version that is not known here."),
+        None => refuse("The file ends too early; was it uploaded whole?"),
+        Some(_) => refuse("This is WebAssembly of a version that is not known here."),
     }
 }
 
 /// Names of what the component itself, not those inside it, imports and exports.
 fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), PluginRefusal> {
-    let malformed = |error: wasmparser::BinaryReaderError| {
-        PluginRefusal(format!(
-            "The component is malformed. {}.",
-            shown(error.message())
-        ))
-    };
+    let malformed = |error: wasmparser::BinaryReaderError| caps::malformed(&error);
     let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0_usize);
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(malformed)? {
@@ -143,12 +139,12 @@ fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), PluginRefusal> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    imports.push(import.map_err(malformed)?.name.name.to_owned());
+                    imports.push(kept_name(import.map_err(malformed)?.name.name)?);
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    exports.push(export.map_err(malformed)?.name.name.to_owned());
+                    exports.push(kept_name(export.map_err(malformed)?.name.name)?);
                 }
             }
             _ => {}
@@ -160,6 +156,17 @@ fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), PluginRefusal> {
         }
     }
     Ok((imports, exports))
+}
+
+fn kept_name(name: &str) -> Result<String, PluginRefusal> {
+    if name.len() > NAME_BYTES_MAX {
+        return refuse(format!(
+            "An import or export has a name of {} bytes, and {NAME_BYTES_MAX} are allowed: `{}…`.",
+            name.len(),
+            shown(name)
+        ));
+    }
+    Ok(name.to_owned())
 }
 
 fn check_import(name: &str) -> Result<(), PluginRefusal> {
@@ -257,7 +264,7 @@ fn line_text(interface: &str, item: Option<&str>) -> String {
 }
 
 /// A stranger's text: one line, cut.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.lines()
         .next()
         .unwrap_or_default()

@@ -95,6 +95,9 @@ fn settings() -> Config {
         .concurrency_support(false)
         .max_wasm_stack(STACK_BYTES)
         .memory_init_cow(true)
+        // Above this a memory's first content is kept as it was written, unless most of it is data: two bytes, sixteen
+        // MiB apart, would else make sixteen MiB of a hundred bytes.
+        .memory_guaranteed_dense_image_size(1024 * 1024)
         // The same question has the same answer on every machine, or a replay would prove nothing.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);

@@ -29,14 +29,23 @@ pub struct PluginHostSettings {
     pub threads: Option<usize>,
     /// How machine code is made.
     pub compiler: Compiler,
-    /// Longest time for compiling one plugin.
+    /// Longest time on a processor for checking and compiling one plugin; three times as much may pass, because it is done
+    /// behind everything else.
     pub compile_time_max: Duration,
-    /// Most memory for compiling one plugin.
+    /// Most memory for checking and compiling one plugin.
     pub compile_memory_bytes_max: u64,
+    /// Plugins that are compiled at the same time, of different tenants; each takes a processor and that memory.
+    pub compilers_max: usize,
+    /// Time for compiling what one tenant uploads in a day (UTC), counted by this process. What is in use is compiled
+    /// whatever was used.
+    pub tenant_compile_time_per_day: Duration,
     /// Where compiled plugins are kept over a restart.
     pub cache: Option<PluginCache>,
-    /// Compiled plugins kept ready; those not asked for longest make room, and come back from the cache.
-    pub loaded_max: usize,
+    /// Machine code of plugins that is kept ready, of all tenants; those not asked for longest make room, and come back from
+    /// the cache.
+    pub loaded_bytes_max: u64,
+    /// The same of one tenant. No plugin is larger.
+    pub tenant_loaded_bytes_max: u64,
 }
 
 /// What one call may use.
@@ -110,6 +119,8 @@ pub struct PluginCache {
     pub folder: PathBuf,
     /// What the kept files are sealed with; keep it anywhere but in the folder.
     pub key: [u8; 32],
+    /// Bytes of all files together; those not used for longest make room.
+    pub bytes_max: u64,
 }
 
 impl std::fmt::Debug for PluginCache {
@@ -156,8 +167,19 @@ impl PluginHostSettings {
             compiler,
             compile_time_max: Duration::from_secs(120),
             compile_memory_bytes_max: 1024 * 1024 * 1024,
+            // One that takes long holds up nobody else's, and the other core is left to those who book.
+            compilers_max: 2,
+            // Hundreds of uploads by any toolchain, or thirty that go to the limit.
+            tenant_compile_time_per_day: Duration::from_secs(3_600),
             cache: None,
-            loaded_max: 2_000,
+            // A Rust plugin takes some 400 KB.
+            loaded_bytes_max: 512 * 1024 * 1024,
+            tenant_loaded_bytes_max: 256 * 1024 * 1024,
         }
+    }
+
+    /// Most machine code of one plugin.
+    pub(super) fn code_bytes_max(&self) -> u64 {
+        self.tenant_loaded_bytes_max.min(self.loaded_bytes_max)
     }
 }

@@ -117,7 +117,9 @@ impl Queues {
 
     /// Deletes one batch of what has expired. Answers whether there may be more at once.
     pub(crate) async fn delete_expired(&self) -> Result<bool> {
-        self.0.modules.housekeeping.delete_expired().await
+        let modules = &self.0.modules;
+        let more = modules.housekeeping.delete_expired().await?;
+        Ok(modules.plugins.sweep_uploads().await? || more)
     }
 
     /// Leases tasks of a lane.

@@ -12,7 +12,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use boxoffice_engine::{
     PluginFacts, PluginHash, TenantId,
-    ports::{PluginRef, PluginRuntime as _},
+    ports::{LoadPurpose, PluginRef, PluginRuntime as _},
 };
 use clap::Subcommand;
 
@@ -72,17 +72,19 @@ impl Local {
             settings.template.time = most;
         }
         let host = PluginHost::new(settings).map_err(anyhow::Error::msg)?;
-        let facts = host.inspect(bytes.clone()).await?;
+        host.check(&bytes)?;
         let plugin = PluginRef {
             tenant: TenantId::parse("local")?,
             hash: PluginHash::of(&bytes),
         };
-        host.load(&plugin, bytes.clone()).await?;
+        let size_bytes = bytes.len();
+        let source = Arc::new(bytes);
+        let facts = host.load(&plugin, source, LoadPurpose::Use).await?;
         Ok(Self {
             host,
             plugin,
             facts,
-            size_bytes: bytes.len(),
+            size_bytes,
         })
     }
 }

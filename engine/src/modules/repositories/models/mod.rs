@@ -43,8 +43,8 @@ pub(in crate::modules::repositories) use notifications::{
     NotificationListRow, NotificationRow, OutboxRow, ScheduleRow,
 };
 pub(in crate::modules::repositories) use plugins::{
-    PluginChunkRow, PluginFailureRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow,
-    PluginSetVersionRow, plugin_count_key,
+    PluginBytesRow, PluginChunkRow, PluginFailureRow, PluginMomentRow, PluginNoteRow, PluginRow,
+    PluginSetRow, PluginSetVersionRow, PluginStateRow, plugin_count_key,
 };
 pub(in crate::modules::repositories) use sessions::{
     AccountRow, RevocationHeadRow, RevocationRow, SessionRow, account_key, owner_key,

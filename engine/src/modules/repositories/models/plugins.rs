@@ -15,15 +15,21 @@ use crate::{
     },
 };
 
+/// The state of a version that is still to be compiled.
+const COMPILING: &str = "compiling";
+
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginRow {
     pub(in crate::modules::repositories) id: RecordId,
     name: String,
     state: String,
     reason: Option<String>,
+    may_retry: bool,
     size_bytes: u64,
     /// JSON.
     facts: String,
+    /// Which upload wrote its bytes.
+    upload: String,
     uploaded_by: Option<String>,
     uploaded_at: i64,
 }
@@ -33,19 +39,21 @@ impl PluginRow {
         record("plugin", [text(tenant.as_str()), text(hash)])
     }
 
-    pub(in crate::modules::repositories) fn of(tenant: &TenantId, version: &PluginVersion) -> Self {
-        let (state, reason) = match &version.state {
-            PluginState::Compiling => ("compiling", None),
-            PluginState::Ready => ("ready", None),
-            PluginState::Rejected { reason } => ("rejected", Some(reason.clone())),
-        };
+    /// The row of a version that is still to be compiled.
+    pub(in crate::modules::repositories) fn compiling(
+        tenant: &TenantId,
+        version: &PluginVersion,
+        upload: Ulid,
+    ) -> Self {
         Self {
             id: Self::key(tenant, version.hash),
             name: version.name.as_str().to_owned(),
-            state: state.to_owned(),
-            reason,
+            state: COMPILING.to_owned(),
+            reason: None,
+            may_retry: false,
             size_bytes: version.size_bytes,
             facts: json(&version.facts),
+            upload: upload.to_string(),
             uploaded_by: version.uploaded_by.map(|user| user.ulid().to_string()),
             uploaded_at: millisecond(version.uploaded_at),
         }
@@ -61,6 +69,7 @@ impl PluginRow {
                 "ready" => PluginState::Ready,
                 "rejected" => PluginState::Rejected {
                     reason: self.reason.unwrap_or_default(),
+                    may_retry: self.may_retry,
                 },
                 _ => PluginState::Compiling,
             },
@@ -70,6 +79,41 @@ impl PluginRow {
             uploaded_at: at_millisecond(self.uploaded_at)?,
         })
     }
+}
+
+/// What a version's state becomes.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct PluginStateRow {
+    state: String,
+    reason: Option<String>,
+    may_retry: bool,
+    /// JSON.
+    facts: String,
+}
+
+impl PluginStateRow {
+    pub(in crate::modules::repositories) fn of(state: &PluginState, facts: &PluginFacts) -> Self {
+        let (state, reason, may_retry) = match state {
+            PluginState::Compiling => (COMPILING, None, false),
+            PluginState::Ready => ("ready", None, false),
+            PluginState::Rejected { reason, may_retry } => {
+                ("rejected", Some(reason.clone()), *may_retry)
+            }
+        };
+        Self {
+            state: state.to_owned(),
+            reason,
+            may_retry,
+            facts: json(facts),
+        }
+    }
+}
+
+/// Where a version's bytes are: which upload wrote them, and how many there are.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct PluginBytesRow {
+    pub(in crate::modules::repositories) upload: String,
+    pub(in crate::modules::repositories) size_bytes: u64,
 }
 
 /// Some of a plugin's bytes.
@@ -82,26 +126,24 @@ pub(in crate::modules::repositories) struct PluginChunkRow {
 impl PluginChunkRow {
     pub(in crate::modules::repositories) fn of(
         tenant: &TenantId,
-        hash: PluginHash,
+        upload: (PluginHash, &str),
         number: usize,
         bytes: &[u8],
     ) -> Self {
         Self {
-            id: Self::key(tenant, hash, number),
+            id: Self::key(tenant, upload, number),
             bytes: Bytes::from(bytes.to_vec()),
         }
     }
 
     pub(in crate::modules::repositories) fn key(
         tenant: &TenantId,
-        hash: PluginHash,
+        (hash, upload): (PluginHash, &str),
         number: usize,
     ) -> RecordId {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
-        record(
-            "plugin_chunk",
-            [text(tenant.as_str()), text(hash), number.into_value()],
-        )
+        let (tenant, number) = (text(tenant.as_str()), number.into_value());
+        record("plugin_chunk", [tenant, text(hash), text(upload), number])
     }
 
     pub(in crate::modules::repositories) fn into_bytes(self) -> Vec<u8> {
@@ -120,10 +162,11 @@ impl PluginMomentRow {
     pub(in crate::modules::repositories) fn upload(
         tenant: &TenantId,
         hash: PluginHash,
+        upload: Ulid,
         at: Timestamp,
     ) -> Self {
         Self {
-            id: Self::upload_key(tenant, hash),
+            id: Self::upload_key(tenant, hash, upload),
             at: millisecond(at),
         }
     }
@@ -131,13 +174,19 @@ impl PluginMomentRow {
     pub(in crate::modules::repositories) fn upload_key(
         tenant: &TenantId,
         hash: PluginHash,
+        upload: Ulid,
     ) -> RecordId {
-        record("plugin_upload", [text(tenant.as_str()), text(hash)])
+        let path = [text(tenant.as_str()), text(hash), ulid_key(upload)];
+        record("plugin_upload", path)
     }
 
-    /// Which version it is about.
-    pub(in crate::modules::repositories) fn hash(&self) -> Result<PluginHash> {
-        key_text(&self.id, 1)?.parse()
+    /// Whose upload it is, of what, and which.
+    pub(in crate::modules::repositories) fn whose_upload(
+        &self,
+    ) -> Result<(TenantId, PluginHash, Ulid)> {
+        let tenant = TenantId::trusted(key_text(&self.id, 0)?);
+        let hash = key_text(&self.id, 1)?.parse()?;
+        Ok((tenant, hash, stored_ulid(key_text(&self.id, 2)?)?))
     }
 }
 

@@ -28,9 +28,12 @@ pub(in crate::routes) struct PluginVersionResponse {
     state: &'static str,
     /// Why it was rejected. Text, never markup.
     reason: Option<String>,
+    /// Whether uploading the same component again may end otherwise: compiling it took too long, or it is beyond the limits
+    /// of the host.
+    may_retry: bool,
     /// Size of the component.
     size_bytes: u64,
-    /// The version of the contract it was built for.
+    /// The version of the contract it was built for. Empty until the version is ready, as is what follows.
     #[schema(example = "0.1.0")]
     wit_version: String,
     /// Whether it decides about bookings.
@@ -48,16 +51,17 @@ pub(in crate::routes) struct PluginVersionResponse {
 
 impl From<PluginVersion> for PluginVersionResponse {
     fn from(version: PluginVersion) -> Self {
-        let (state, reason) = match version.state {
-            PluginState::Compiling => ("compiling", None),
-            PluginState::Ready => ("ready", None),
-            PluginState::Rejected { reason } => ("rejected", Some(reason)),
+        let (state, reason, may_retry) = match version.state {
+            PluginState::Compiling => ("compiling", None, false),
+            PluginState::Ready => ("ready", None, false),
+            PluginState::Rejected { reason, may_retry } => ("rejected", Some(reason), may_retry),
         };
         Self {
             name: version.name.to_string(),
             version: version.hash.to_string(),
             state,
             reason,
+            may_retry,
             size_bytes: version.size_bytes,
             wit_version: version.facts.wit_version,
             decides: version.facts.decides,

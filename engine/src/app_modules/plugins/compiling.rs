@@ -1,0 +1,236 @@
+//! From an upload to a version that can be used: compiling behind the answer, trying again what took too long, and
+//! dropping what is kept of versions that are gone.
+//!
+//! Called by the use cases of plugins, by readiness checks and by bookings. Calls the plugins module and the plugin runtime
+//! port.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+
+use super::Plugins;
+use crate::{
+    Error, Result,
+    engine::Inner,
+    modules::PluginBytes,
+    ports::{LoadFailure, LoadPurpose, PluginRef, PluginRuntime, PluginSource},
+    types::{PluginFacts, PluginHash, PluginState, PluginVersion, TenantId},
+};
+
+/// How often a version is compiled before it is left to its tenant, or to the next look at it.
+const TRIES_MAX: u32 = 3;
+/// Pause before the second try; the one before the third is twice as long.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// How long a version that could not be tried is left alone, however often somebody looks at it.
+const REST: Duration = Duration::from_secs(60);
+/// Between two looks for what is kept of versions that are gone. Those deleted at this host are forgotten at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+impl Plugins {
+    /// Compiles a version that is still to be compiled, behind the answer. Compiling twice ends in the same state.
+    pub(super) fn prepare(&self, tenant: &TenantId, version: &PluginVersion) {
+        let (Ok(runtime), PluginState::Compiling) = (self.runtime(), &version.state) else {
+            return;
+        };
+        let plugin = PluginRef {
+            tenant: tenant.clone(),
+            hash: version.hash,
+        };
+        if !self.0.preparing().insert(plugin.clone()) {
+            return;
+        }
+        let inner = self.0.clone();
+        tokio::spawn(async move {
+            if let Err(error) = inner.compile(runtime.as_ref(), &plugin).await {
+                tracing::warn!(tenant = %plugin.tenant, version = %plugin.hash, %error, "a plugin is not ready yet; a look at it after a minute tries again");
+                let resting = Arc::downgrade(&inner);
+                drop(inner);
+                tokio::time::sleep(REST).await;
+                if let Some(inner) = resting.upgrade() {
+                    inner.preparing().remove(&plugin);
+                }
+                return;
+            }
+            inner.preparing().remove(&plugin);
+        });
+    }
+}
+
+impl Inner {
+    fn preparing(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<PluginRef>> {
+        self.preparing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a version compiled and writes what came of it.
+    async fn compile(&self, runtime: &dyn PluginRuntime, plugin: &PluginRef) -> Result<()> {
+        let mut pause = RETRY_PAUSE;
+        for attempt in 1.. {
+            let loaded = runtime
+                .load(plugin, self.stored(plugin), LoadPurpose::Upload)
+                .await;
+            let rejected = |reason, may_retry| PluginState::Rejected { reason, may_retry };
+            let (state, facts) = match loaded {
+                Ok(facts) => (PluginState::Ready, facts),
+                Err(LoadFailure::Rejected(reason)) => (rejected(reason, false), none()),
+                Err(LoadFailure::OverLimits(reason)) => (rejected(reason, true), none()),
+                Err(LoadFailure::TimedOut(reason)) if attempt == TRIES_MAX => {
+                    (rejected(reason, true), none())
+                }
+                Err(failure) => {
+                    let found = self
+                        .modules
+                        .plugins
+                        .find(&plugin.tenant, plugin.hash)
+                        .await?;
+                    if found.is_none() {
+                        break;
+                    }
+                    if attempt == TRIES_MAX {
+                        return Err(Error::internal(failure));
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                    continue;
+                }
+            };
+            let plugins = &self.modules.plugins;
+            let settled = plugins
+                .settle(&plugin.tenant, plugin.hash, &state, &facts)
+                .await?;
+            if settled
+                || plugins
+                    .find(&plugin.tenant, plugin.hash)
+                    .await?
+                    .is_some()
+            {
+                return Ok(());
+            }
+            break;
+        }
+        // It was deleted meanwhile.
+        runtime.forget(plugin);
+        Ok(())
+    }
+
+    /// Brings a plugin that is in use or tried to this host.
+    pub(crate) async fn load_stored(
+        &self,
+        runtime: &dyn PluginRuntime,
+        plugin: &PluginRef,
+    ) -> Result<PluginFacts, LoadFailure> {
+        runtime
+            .load(plugin, self.stored(plugin), LoadPurpose::Use)
+            .await
+    }
+
+    fn stored(&self, plugin: &PluginRef) -> Arc<dyn PluginSource> {
+        Arc::new(Stored {
+            bytes: self.modules.plugins.stored_bytes(),
+            plugin: plugin.clone(),
+        })
+    }
+
+    /// Writes that a version which was ready is rejected, if this host refuses to load it and nothing uses it. Returns why
+    /// this host refuses it; none if it failed for another reason.
+    pub(super) async fn reject_if_refused(
+        &self,
+        tenant: &TenantId,
+        hash: PluginHash,
+    ) -> Result<Option<String>> {
+        let Some(runtime) = self.plugins.clone() else {
+            return Ok(None);
+        };
+        let plugin = PluginRef {
+            tenant: tenant.clone(),
+            hash,
+        };
+        // The runtime remembers what it refused: this compiles nothing.
+        match self.load_stored(runtime.as_ref(), &plugin).await {
+            Err(LoadFailure::Rejected(reason) | LoadFailure::OverLimits(reason)) => {
+                let plugins = &self.modules.plugins;
+                plugins.reject_ready(tenant, hash, &reason).await?;
+                Ok(Some(reason))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Drops what this host keeps of a version that is gone.
+    pub(super) async fn forget(&self, plugin: PluginRef) {
+        if let Some(runtime) = self.plugins.clone() {
+            // It may have to wait for a disk.
+            let _ = tokio::task::spawn_blocking(move || runtime.forget(&plugin)).await;
+        }
+    }
+
+    /// Drops, behind the answer and now and then, what this host keeps of versions that were deleted at other hosts or by
+    /// a process that died over it.
+    pub(super) fn sweep_kept(self: &Arc<Self>) {
+        let Some(runtime) = self.plugins.clone() else {
+            return;
+        };
+        {
+            let mut swept = self
+                .kept_swept_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if swept.is_some_and(|swept| swept.elapsed() < SWEEP_EVERY) {
+                return;
+            }
+            *swept = Some(Instant::now());
+        }
+        let inner = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = inner.sweep(runtime).await {
+                tracing::warn!(%error, "what is kept of deleted plugins could not be looked for");
+            }
+        });
+    }
+
+    async fn sweep(&self, runtime: Arc<dyn PluginRuntime>) -> Result<()> {
+        let listing = runtime.clone();
+        let kept = tokio::task::spawn_blocking(move || listing.kept()).await;
+        for plugin in kept.map_err(Error::internal)? {
+            let plugins = &self.modules.plugins;
+            if plugins
+                .find(&plugin.tenant, plugin.hash)
+                .await?
+                .is_none()
+            {
+                self.forget(plugin).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn none() -> PluginFacts {
+    PluginFacts::default()
+}
+
+/// A version's bytes in the store.
+struct Stored {
+    bytes: PluginBytes,
+    plugin: PluginRef,
+}
+
+#[async_trait]
+impl PluginSource for Stored {
+    async fn read(&self) -> Result<Arc<[u8]>, LoadFailure> {
+        let found = self.bytes.read(&self.plugin.tenant, self.plugin.hash).await;
+        match found {
+            Ok(Some(bytes)) => Ok(bytes.into()),
+            Ok(None) => Err(LoadFailure::Unavailable(
+                "this version was deleted".to_owned(),
+            )),
+            Err(error) => Err(LoadFailure::Unavailable(format!(
+                "its bytes could not be read: {error}"
+            ))),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The line for compiling: a few at a time, fair by tenant, what is in use before what was uploaded, and a budget of each
+//! tenant for a day.
+//!
+//! Called by the plugin host around each compilation. What a tenant used is known to this process alone, since its start.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use boxoffice_engine::{
+    TenantId,
+    ports::{LoadFailure, LoadPurpose},
+};
+use tokio::sync::oneshot;
+
+/// Seconds of a day.
+const DAY: u64 = 24 * 3_600;
+
+/// The line.
+#[derive(Clone)]
+pub(super) struct CompileLine(Arc<Line>);
+
+struct Line {
+    state: Mutex<State>,
+    places: usize,
+    budget: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    running: usize,
+    waiting: Vec<Waiting>,
+    /// Tenants that had something compiled today, or have now.
+    tenants: HashMap<TenantId, Used>,
+    /// Counts who came, to serve who came first.
+    came: u64,
+    /// The day that the tenants' figures are of.
+    day: u64,
+}
+
+#[derive(Default)]
+struct Used {
+    running: usize,
+    time: Duration,
+    time_of_uploads: Duration,
+}
+
+struct Waiting {
+    tenant: TenantId,
+    purpose: LoadPurpose,
+    came: u64,
+    turn: oneshot::Sender<Turn>,
+}
+
+/// The right to compile one plugin; dropped, it is the next one's.
+pub(super) struct Turn {
+    line: Arc<Line>,
+    tenant: TenantId,
+    purpose: LoadPurpose,
+    began: Instant,
+    is_over: bool,
+}
+
+impl CompileLine {
+    pub(super) fn new(places: usize, budget: Duration) -> Self {
+        Self(Arc::new(Line {
+            state: Mutex::default(),
+            places: places.max(1),
+            budget,
+        }))
+    }
+
+    /// Waits for a tenant's turn. A tenant has one at a time; among several tenants the one comes first that used least
+    /// today.
+    ///
+    /// # Errors
+    /// [`LoadFailure::OverLimits`] if the tenant has used up its budget for uploads.
+    pub(super) async fn turn(
+        &self,
+        tenant: &TenantId,
+        purpose: LoadPurpose,
+    ) -> Result<Turn, LoadFailure> {
+        let (turn, comes) = oneshot::channel();
+        {
+            let mut state = self.0.locked();
+            state.came += 1;
+            let waiting = Waiting {
+                tenant: tenant.clone(),
+                purpose,
+                came: state.came,
+                turn,
+            };
+            state.waiting.push(waiting);
+        }
+        self.0.serve();
+        let closed = |_| LoadFailure::Unavailable("the plugin host stops".to_owned());
+        let turn = comes.await.map_err(closed)?;
+        if purpose == LoadPurpose::Upload && self.0.used_by_uploads(tenant) >= self.0.budget {
+            return Err(LoadFailure::OverLimits(format!(
+                "This tenant's uploads have used their {} seconds of compiling for today. Upload it again after midnight UTC.",
+                self.0.budget.as_secs()
+            )));
+        }
+        Ok(turn)
+    }
+}
+
+impl Line {
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn used_by_uploads(&self, tenant: &TenantId) -> Duration {
+        let mut state = self.locked();
+        state.begin_day(today());
+        state
+            .tenants
+            .get(tenant)
+            .map_or(Duration::ZERO, |used| used.time_of_uploads)
+    }
+
+    /// Gives free places to those who wait.
+    fn serve(self: &Arc<Self>) {
+        let mut state = self.locked();
+        state.begin_day(today());
+        while state.running < self.places {
+            let Some(next) = state.next() else { return };
+            let Waiting {
+                tenant,
+                purpose,
+                turn: waits,
+                ..
+            } = state.waiting.swap_remove(next);
+            let turn = Turn {
+                line: self.clone(),
+                tenant: tenant.clone(),
+                purpose,
+                began: Instant::now(),
+                is_over: false,
+            };
+            match waits.send(turn) {
+                Ok(()) => {
+                    state.running += 1;
+                    state.tenants.entry(tenant).or_default().running += 1;
+                }
+                // Nobody waits for it any more. It took no place, so that dropping it frees none.
+                Err(mut turn) => turn.is_over = true,
+            }
+        }
+    }
+
+    fn end(self: &Arc<Self>, turn: &Turn) {
+        {
+            let mut state = self.locked();
+            state.running -= 1;
+            state.begin_day(today());
+            let used = state.tenants.entry(turn.tenant.clone()).or_default();
+            let time = turn.began.elapsed();
+            used.running = used.running.saturating_sub(1);
+            used.time += time;
+            if turn.purpose == LoadPurpose::Upload {
+                used.time_of_uploads += time;
+            }
+        }
+        self.serve();
+    }
+}
+
+impl State {
+    /// Who comes next: what is in use first, then the tenant that used least, then who came first. None while all who wait
+    /// have one compiled already.
+    fn next(&self) -> Option<usize> {
+        let used = |tenant: &TenantId| self.tenants.get(tenant);
+        let free = |waiting: &&(usize, &Waiting)| {
+            used(&waiting.1.tenant).is_none_or(|used| used.running == 0)
+        };
+        let waiting = self.waiting.iter().enumerate();
+        let first = waiting.filter(|waiting| free(&waiting)).min_by_key(|(_, waiting)| {
+            let time = used(&waiting.tenant).map_or(Duration::ZERO, |used| used.time);
+            (waiting.purpose == LoadPurpose::Upload, time, waiting.came)
+        });
+        first.map(|(index, _)| index)
+    }
+
+    /// Forgets what was used on another day.
+    fn begin_day(&mut self, day: u64) {
+        if self.day == day {
+            return;
+        }
+        self.day = day;
+        self.tenants.retain(|_, used| used.running > 0);
+        for used in self.tenants.values_mut() {
+            used.time = Duration::ZERO;
+            used.time_of_uploads = Duration::ZERO;
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.is_over = true;
+            let line = self.line.clone();
+            line.end(self);
+        }
+    }
+}
+
+fn today() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs() / DAY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::parse(name).expect("a tenant name")
+    }
+
+    #[tokio::test]
+    async fn tenants_take_turns_and_what_is_in_use_comes_first() {
+        let line = CompileLine::new(1, Duration::from_secs(60));
+        let loud = line.turn(&tenant("loud"), LoadPurpose::Upload).await;
+        let mut order = Vec::new();
+        let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        for (name, purpose) in [
+            ("loud", LoadPurpose::Upload),
+            ("loud", LoadPurpose::Upload),
+            ("quiet", LoadPurpose::Upload),
+            ("used", LoadPurpose::Use),
+        ] {
+            let (own, said) = (line.clone(), said.clone());
+            tokio::spawn(async move {
+                let turn = own.turn(&tenant(name), purpose).await.expect("a turn");
+                said.send(name).expect("the test listens");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                drop(turn);
+            });
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(loud);
+        for _ in 0..4 {
+            order.push(heard.recv().await.expect("all get their turn"));
+        }
+        assert_eq!(order, ["used", "quiet", "loud", "loud"]);
+    }
+
+    #[tokio::test]
+    async fn a_tenant_has_one_turn_and_whoever_gives_up_holds_nobody_up() {
+        let line = CompileLine::new(2, Duration::from_secs(60));
+        let first = line.turn(&tenant("loud"), LoadPurpose::Upload).await;
+        let loud = tenant("loud");
+        let second = line.turn(&loud, LoadPurpose::Upload);
+        let waited = tokio::time::timeout(Duration::from_millis(20), second).await;
+        assert!(waited.is_err(), "a tenant has one turn at a time");
+        let other = line.turn(&tenant("quiet"), LoadPurpose::Upload).await;
+        assert!(other.is_ok());
+        drop((first, other));
+        assert!(line.turn(&tenant("loud"), LoadPurpose::Upload).await.is_ok());
+        assert_eq!(line.0.locked().running, 0);
+        assert!(line.0.locked().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_budget_is_for_uploads_alone_and_for_a_day() {
+        let line = CompileLine::new(1, Duration::from_millis(10));
+        let loud = tenant("loud");
+        let turn = line.turn(&loud, LoadPurpose::Upload).await;
+        tokio::time::sleep(Duration::from_millis(15)).await;
+        drop(turn);
+        let refused = line.turn(&tenant("loud"), LoadPurpose::Upload).await;
+        assert!(matches!(refused.err(), Some(LoadFailure::OverLimits(_))));
+        assert!(line.turn(&tenant("loud"), LoadPurpose::Use).await.is_ok());
+        assert!(line.turn(&tenant("quiet"), LoadPurpose::Upload).await.is_ok());
+        line.0.locked().begin_day(today() + 1);
+        assert!(line.0.locked().tenants.is_empty());
+    }
+}

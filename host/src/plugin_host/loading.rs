@@ -1,0 +1,287 @@
+//! From stored bytes to a plugin that can be called: the cache, the line, the compiler, and whether this host has room for
+//! what came of it.
+//!
+//! Called by the plugin host. Calls the cache, the compiler and wasmtime.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use boxoffice_engine::{
+    PluginFacts, PluginHash,
+    ports::{LoadFailure, LoadPurpose, PluginRef, PluginSource},
+};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use wasmtime::component::Component;
+
+use super::{
+    cache::{self, TrustedCode},
+    compile::{self, Loaded},
+    line::CompileLine,
+    loaded::LoadedSet,
+    machine::{self, Machine},
+    settings::PluginHostSettings,
+};
+
+/// Refusals that are remembered. Those beyond are found again.
+const REFUSED_MAX: usize = 4_096;
+/// A page of a component's memory.
+const PAGE_BYTES: u64 = 64 * 1024;
+
+/// Loads plugins. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Loader {
+    settings: Arc<PluginHostSettings>,
+    machine: Arc<Machine>,
+    loaded: Arc<LoadedSet>,
+    line: CompileLine,
+    under_way: Arc<Mutex<HashMap<PluginRef, Flight>>>,
+    /// What this host refused to load that is in use: not tried again by every booking. Another start has other limits.
+    refused: Arc<Mutex<HashMap<PluginRef, LoadFailure>>>,
+}
+
+/// Work that several may wait for.
+type Flight = Shared<BoxFuture<'static, Result<PluginFacts, LoadFailure>>>;
+
+impl Loader {
+    pub(super) fn new(
+        settings: Arc<PluginHostSettings>,
+        machine: Arc<Machine>,
+        loaded: Arc<LoadedSet>,
+    ) -> Self {
+        let line = CompileLine::new(settings.compilers_max, settings.tenant_compile_time_per_day);
+        Self {
+            settings,
+            machine,
+            loaded,
+            line,
+            under_way: Arc::default(),
+            refused: Arc::default(),
+        }
+    }
+
+    /// Loads a plugin, or waits for who does so already.
+    ///
+    /// # Errors
+    /// [`LoadFailure`].
+    pub(super) async fn load(
+        &self,
+        plugin: &PluginRef,
+        source: Arc<dyn PluginSource>,
+        purpose: LoadPurpose,
+    ) -> Result<PluginFacts, LoadFailure> {
+        loop {
+            if let Some(facts) = self.loaded.facts(plugin) {
+                return Ok(facts);
+            }
+            if purpose == LoadPurpose::Use
+                && let Some(refusal) = self.refusal(plugin)
+            {
+                return Err(refusal);
+            }
+            let (flight, own_purpose) = self.flight(plugin, &source, purpose);
+            let facts = flight.await?;
+            // An upload is not kept; who uses it loads it once more, from the cache.
+            if own_purpose || purpose == LoadPurpose::Upload {
+                return Ok(facts);
+            }
+        }
+    }
+
+    /// Drops everything that is kept of a plugin.
+    pub(super) fn forget(&self, plugin: &PluginRef) {
+        self.loaded.remove(plugin);
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.remove(plugin);
+        drop(refused);
+        if let Some(cache) = &self.settings.cache {
+            cache::remove(cache, plugin);
+        }
+    }
+
+    /// Lists the plugins of which anything is kept.
+    pub(super) fn kept(&self) -> Vec<PluginRef> {
+        let mut kept = self.loaded.list();
+        kept.extend(self.settings.cache.iter().flat_map(cache::kept));
+        kept
+    }
+
+    fn refusal(&self, plugin: &PluginRef) -> Option<LoadFailure> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get(plugin).cloned()
+    }
+
+    /// The work on a plugin that is under way, or begins here; and whether it is for this purpose.
+    fn flight(
+        &self,
+        plugin: &PluginRef,
+        source: &Arc<dyn PluginSource>,
+        purpose: LoadPurpose,
+    ) -> (Flight, bool) {
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = under_way.get(plugin) {
+            return (flight.clone(), false);
+        }
+        let (loader, own, source) = (self.clone(), plugin.clone(), source.clone());
+        // A task of its own: it goes on when nobody waits for it any more.
+        let task = tokio::spawn(async move {
+            let done = loader.work(&own, source, purpose).await;
+            if let Err(failure) = &done {
+                loader.remember(&own, purpose, failure);
+            }
+            let mut under_way = loader
+                .under_way
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            under_way.remove(&own);
+            done
+        });
+        let ended = task.map(|ended| {
+            ended.unwrap_or_else(|error| Err(LoadFailure::Unavailable(error.to_string())))
+        });
+        let flight = ended.boxed().shared();
+        under_way.insert(plugin.clone(), flight.clone());
+        (flight, true)
+    }
+
+    fn remember(&self, plugin: &PluginRef, purpose: LoadPurpose, failure: &LoadFailure) {
+        if purpose != LoadPurpose::Use || matches!(failure, LoadFailure::Unavailable(_)) {
+            return;
+        }
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= REFUSED_MAX {
+            refused.clear();
+        }
+        refused.insert(plugin.clone(), failure.clone());
+    }
+
+    async fn work(
+        &self,
+        plugin: &PluginRef,
+        source: Arc<dyn PluginSource>,
+        purpose: LoadPurpose,
+    ) -> Result<PluginFacts, LoadFailure> {
+        if let Some(code) = self.cached(plugin).await {
+            match self.link(plugin, code, purpose).await {
+                // Another build wrote it, or it was spoilt in a way that its seal does not show: it is made anew.
+                Err(LoadFailure::Unavailable(_)) => {}
+                done => return done,
+            }
+        }
+        let code = {
+            let _turn = self.line.turn(&plugin.tenant, purpose).await?;
+            let bytes = source.read().await?;
+            drop(source);
+            let (hash, read) = (plugin.hash, bytes.clone());
+            let is_same = blocking(move || Ok(PluginHash::of(&read) == hash)).await?;
+            if !is_same {
+                return Err(LoadFailure::Unavailable(
+                    "the stored bytes are not those that were uploaded".to_owned(),
+                ));
+            }
+            compile::compile(&self.settings, bytes).await?
+        };
+        let code = self.keep_code(plugin, code).await?;
+        self.link(plugin, code, purpose).await
+    }
+
+    async fn cached(&self, plugin: &PluginRef) -> Option<TrustedCode> {
+        let cache = self.settings.cache.clone()?;
+        let (machine, plugin) = (self.machine.clone(), plugin.clone());
+        let read = blocking(move || Ok(cache::read(&cache, &machine.wasm, &plugin)));
+        read.await.ok().flatten()
+    }
+
+    async fn keep_code(
+        &self,
+        plugin: &PluginRef,
+        code: TrustedCode,
+    ) -> Result<TrustedCode, LoadFailure> {
+        let Some(cache) = self.settings.cache.clone() else {
+            return Ok(code);
+        };
+        let (machine, plugin) = (self.machine.clone(), plugin.clone());
+        blocking(move || {
+            cache::write(&cache, &machine.wasm, &plugin, &code);
+            Ok(code)
+        })
+        .await
+    }
+
+    /// Makes a plugin of its code, and keeps it ready if it is used, or would have to be compiled again.
+    async fn link(
+        &self,
+        plugin: &PluginRef,
+        code: TrustedCode,
+        purpose: LoadPurpose,
+    ) -> Result<PluginFacts, LoadFailure> {
+        let (machine, settings) = (self.machine.clone(), self.settings.clone());
+        let (facts, bytes) = (code.facts().clone(), code.bytes());
+        let linked = blocking(move || {
+            let component = load(&machine, &code)?;
+            let loaded = Loaded::link(&machine.linker, &component)?;
+            check_memory(&settings, &component, &loaded)?;
+            Ok(Arc::new(loaded))
+        });
+        let loaded = linked.await?;
+        if purpose == LoadPurpose::Use || self.settings.cache.is_none() {
+            self.loaded.keep(plugin, loaded, facts.clone(), bytes);
+        }
+        Ok(facts)
+    }
+}
+
+/// Makes the component, if this host's pool has room for one like it.
+fn load(machine: &Machine, code: &TrustedCode) -> Result<Component, LoadFailure> {
+    let error = match code.load(&machine.wasm) {
+        Ok(component) => return Ok(component),
+        Err(error) => error,
+    };
+    // What an engine without a pool takes is beyond this pool's limits; anything else is no fault of the component.
+    let plain = machine::compiling().and_then(|plain| code.load(&plain));
+    Err(match plain {
+        Ok(_) => LoadFailure::OverLimits(format!(
+            "It is beyond the limits of this host: {}.",
+            super::inspect::shown(&format!("{error:#}"))
+        )),
+        Err(_) => LoadFailure::Unavailable(format!("{error:#}")),
+    })
+}
+
+/// Refuses what begins with more memory than its calls may have.
+fn check_memory(
+    settings: &PluginHostSettings,
+    component: &Component,
+    loaded: &Loaded,
+) -> Result<(), LoadFailure> {
+    let policy = loaded.policy.as_ref().map(|_| settings.policy.memory_bytes);
+    let template = loaded
+        .template
+        .as_ref()
+        .map(|_| settings.template.memory_bytes);
+    let most = policy.into_iter().chain(template).min().unwrap_or(0) as u64;
+    let needed = component.resources_required();
+    let pages = needed.and_then(|needed| needed.max_initial_memory_size);
+    let bytes = pages.unwrap_or(0).saturating_mul(PAGE_BYTES);
+    if bytes > most {
+        return Err(LoadFailure::OverLimits(format!(
+            "It begins with {bytes} bytes of memory, and a call may have {most}."
+        )));
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadFailure> + Send + 'static,
+) -> Result<T, LoadFailure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| LoadFailure::Unavailable(error.to_string()))?
+}
