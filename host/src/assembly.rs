@@ -208,12 +208,24 @@ fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder
         arguments: vec![crate::cli::PLUGIN_COMPILE.to_owned()],
     };
     let defaults = PluginHostSettings::new(compiler);
-    let cache = match config.data_folder() {
+    let cache = match plugin_cache_folder(config, plugins) {
         None => None,
-        Some(folder) => Some(PluginCache {
-            folder: data_folder::plugin_cache(folder),
-            key: data_folder::plugin_cache_key(folder).map_err(failed)?,
-        }),
+        Some(folder) => match data_folder::plugin_cache_key(&folder) {
+            Ok(key) => Some(PluginCache {
+                folder,
+                key,
+                bytes_max: plugins.cache_bytes_max,
+            }),
+            // Nobody asked for this folder, and it only saves time.
+            Err(error) if plugins.cache_folder.is_none() && config.data_folder().is_none() => {
+                tracing::warn!(folder = %folder.display(), %error, "compiled plugins are not kept over a restart; `cache_folder` under [plugins] names another folder");
+                None
+            }
+            Err(error) => {
+                let reason = format!("{}: {error}", folder.display());
+                return Err(AssemblyError::Plugins(reason));
+            }
+        },
     };
     let settings = PluginHostSettings {
         upload_bytes_max: plugins.upload_bytes_max,
@@ -234,11 +246,48 @@ fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder
         tenant_fuel_per_second: plugins.tenant_fuel_per_second,
         compile_time_max: plugins.compile_time,
         compile_memory_bytes_max: plugins.compile_memory_bytes_max,
+        compilers_max: plugins.compilers_max,
+        tenant_compile_time_per_day: plugins.tenant_compile_time_per_day,
+        loaded_bytes_max: plugins.loaded_bytes_max,
+        tenant_loaded_bytes_max: plugins.tenant_loaded_bytes_max,
         cache,
         ..defaults
     };
     let host = PluginHost::new(settings).map_err(AssemblyError::Plugins)?;
     Ok(builder.plugins(host))
+}
+
+/// Where compiled plugins are kept: apart for each installation, because what a store does not know is removed.
+#[cfg(feature = "plugins")]
+fn plugin_cache_folder(
+    config: &Config,
+    plugins: &crate::config::PluginsConfig,
+) -> Option<PathBuf> {
+    use sha2::Digest as _;
+
+    let installation = match &config.store {
+        StoreConfig::Memory => return None,
+        StoreConfig::Folder(folder) if plugins.cache_folder.is_none() => {
+            return Some(data_folder::plugin_cache(folder));
+        }
+        StoreConfig::Folder(folder) => std::path::absolute(folder).ok()?.display().to_string(),
+        StoreConfig::Server {
+            url,
+            namespace,
+            database,
+            ..
+        } => format!("{url} {namespace} {database}"),
+    };
+    let base = plugins
+        .cache_folder
+        .clone()
+        .or_else(crate::config::cache_folder_from_environment)?;
+    let digest = sha2::Sha256::digest(installation.as_bytes());
+    let name: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Some(base.join("plugins").join(name))
 }
 
 #[cfg(not(feature = "plugins"))]

@@ -22,7 +22,7 @@ use crate::{
 };
 use reader::Reader;
 
-pub(crate) use layers::{Flags, token_from_environment};
+pub(crate) use layers::{Flags, cache_folder_from_environment, token_from_environment};
 pub(crate) use reader::ConfigError;
 
 /// Everything the program was told, checked.
@@ -126,6 +126,12 @@ pub(crate) struct PluginsConfig {
     pub(crate) tenant_fuel_per_second: u64,
     pub(crate) compile_time: Duration,
     pub(crate) compile_memory_bytes_max: u64,
+    pub(crate) compilers_max: usize,
+    pub(crate) tenant_compile_time_per_day: Duration,
+    pub(crate) loaded_bytes_max: u64,
+    pub(crate) tenant_loaded_bytes_max: u64,
+    pub(crate) cache_folder: Option<PathBuf>,
+    pub(crate) cache_bytes_max: u64,
 }
 
 /// How mails leave.
@@ -310,6 +316,9 @@ fn keys(reader: &Reader) -> Result<Option<TokenKeys>, ConfigError> {
     })
 }
 
+/// From a megabyte to a terabyte.
+const BYTES: std::ops::RangeInclusive<i128> = 1_048_576..=1_099_511_627_776;
+
 fn plugins(reader: &Reader) -> Result<Option<PluginsConfig>, ConfigError> {
     let is_enabled = reader.yes_or_no("plugins.enabled")?;
     let config = PluginsConfig {
@@ -330,6 +339,15 @@ fn plugins(reader: &Reader) -> Result<Option<PluginsConfig>, ConfigError> {
             "plugins.compile_memory_bytes_max",
             1_048_576..=68_719_476_736,
         )?,
+        compilers_max: reader.number("plugins.compilers", 1..=64)?,
+        tenant_compile_time_per_day: reader
+            .seconds("plugins.tenant_compile_seconds_per_day", 1.0..=86_400.0)?,
+        loaded_bytes_max: reader.number("plugins.loaded_bytes_max", BYTES)?,
+        tenant_loaded_bytes_max: reader.number("plugins.tenant_loaded_bytes_max", BYTES)?,
+        cache_folder: Some(reader.text("plugins.cache_folder")?)
+            .filter(|folder| !folder.is_empty())
+            .map(PathBuf::from),
+        cache_bytes_max: reader.number("plugins.cache_bytes_max", BYTES)?,
     };
     Ok(is_enabled.then_some(config))
 }

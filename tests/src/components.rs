@@ -3,10 +3,12 @@
 //!
 //! Used by the tests of plugins. Calls the host's plugin runtime as programs are assembled with it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use boxoffice_engine::{
-    ActivatePlugin, Caller, Engine, PluginHash, PluginName, PluginSet, PluginState, UploadPlugin,
+    ActivatePlugin, Caller, Engine, PluginFacts, PluginHash, PluginName, PluginSet, PluginState,
+    TenantId, UploadPlugin,
+    ports::{LoadFailure, LoadPurpose, PluginRef, PluginRuntime as _},
 };
 use boxoffice_host::plugin_host::{Compiler, PluginHost, PluginHostSettings};
 
@@ -34,6 +36,27 @@ pub fn plugin_settings() -> PluginHostSettings {
 /// When this machine cannot run plugins.
 pub fn plugin_host(settings: PluginHostSettings) -> PluginHost {
     PluginHost::new(settings).expect("a plugin host starts")
+}
+
+/// Checks and loads a component on a plugin host, as one that a tenant has in use.
+///
+/// # Panics
+/// When that is no tenant's name.
+pub async fn load_component(
+    host: &PluginHost,
+    tenant: &str,
+    component: &[u8],
+) -> (PluginRef, Result<PluginFacts, LoadFailure>) {
+    let plugin = PluginRef {
+        tenant: TenantId::parse(tenant).expect("a tenant name"),
+        hash: PluginHash::of(component),
+    };
+    let bytes: Arc<[u8]> = component.into();
+    let loaded = match host.check(component) {
+        Ok(()) => host.load(&plugin, Arc::new(bytes), LoadPurpose::Use).await,
+        Err(refusal) => Err(LoadFailure::Rejected(refusal.0)),
+    };
+    (plugin, loaded)
 }
 
 /// Uploads a component and waits until it is ready.

@@ -30,22 +30,29 @@ pub(crate) fn plugin_cache(folder: &Path) -> PathBuf {
     folder.join("plugin-cache")
 }
 
-/// The key that compiled plugins are sealed with; made at the first start, and kept beside their folder, not in it.
+/// The key that compiled plugins are sealed with; made at the first start, and kept beside their folder, not in it. Processes
+/// that share the folder share the key.
 ///
 /// # Errors
 /// What the file system says.
-pub(crate) fn plugin_cache_key(folder: &Path) -> io::Result<[u8; 32]> {
-    let path = folder.join("plugin-cache.key");
-    let known = fs::read_to_string(&path).ok();
+pub(crate) fn plugin_cache_key(cache: &Path) -> io::Result<[u8; 32]> {
+    let path = cache.with_extension("key");
     // Letters and digits, as all our secrets; 43 of them hold 256 bits.
-    let text = match known {
-        Some(text) if text.len() == 43 => text,
+    let known = || {
+        let text = fs::read_to_string(&path).ok();
+        text.filter(|text| text.len() == 43)
+    };
+    let text = match known() {
+        Some(text) => text,
         // None yet, or damaged: what was sealed with another key is compiled again.
-        _ => {
-            private_files::create_folder(folder)?;
-            let text = random_text(43);
-            write_private(&path, &text)?;
-            text
+        None => {
+            if let Some(parent) = path.parent() {
+                private_files::create_folder(parent)?;
+            }
+            let _ = fs::remove_file(&path);
+            write_private(&path, &random_text(43))?;
+            // Another process may have written its own in the same moment; the last one counts.
+            known().ok_or_else(|| io::Error::other(format!("{}: it is gone", path.display())))?
         }
     };
     Ok(Sha256::digest(text.as_bytes()).into())

@@ -33,6 +33,16 @@ pub(crate) fn token_from_environment() -> Option<String> {
     env::var("BOXOFFICE_TOKEN").ok()
 }
 
+/// Where this machine wants caches of ours: what the service manager made for us, or the user's own.
+pub(crate) fn cache_folder_from_environment() -> Option<PathBuf> {
+    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    // systemd names several with colons between them; a unit of ours has one.
+    let made = named("CACHE_DIRECTORY").and_then(|folders| env::split_paths(&folders).next());
+    made.or_else(|| Some(PathBuf::from(named("XDG_CACHE_HOME")?).join("boxoffice")))
+        .or_else(|| Some(PathBuf::from(named("HOME")?).join(".cache/boxoffice")))
+        .filter(|folder| folder.is_absolute())
+}
+
 /// All layers, the later ones over the earlier ones.
 pub(super) fn figment(flags: &Flags) -> Result<Figment, ConfigError> {
     let mut figment = defaults();

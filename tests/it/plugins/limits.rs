@@ -13,14 +13,14 @@ use std::{
 };
 
 use boxoffice_engine::{
-    PluginHash, PluginLimits, TenantId,
+    PluginLimits,
     ports::{
         Decision, HookFailure, LoadFailure, PluginAnswer, PluginCall, PluginOutcome, PluginRef,
         PluginRequest, PluginRuntime as _,
     },
 };
 use boxoffice_host::{PluginHost, PluginHostSettings};
-use boxoffice_tests::{Component, plugin_host, plugin_settings};
+use boxoffice_tests::{Component, load_component, plugin_host, plugin_settings};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,11 +154,10 @@ async fn uploads_and_their_compilation_are_bounded() {
     let mut settings = plugin_settings();
     settings.upload_bytes_max = component.len();
     let host = plugin_host(settings.clone());
-    assert!(host.inspect(component.as_slice().into()).await.is_ok());
+    assert!(host.check(&component).is_ok());
     settings.upload_bytes_max = component.len() - 1;
     let refusal = plugin_host(settings)
-        .inspect(component.as_slice().into())
-        .await
+        .check(&component)
         .expect_err("too large");
     assert!(refusal.0.contains("are allowed"), "{refusal}");
 
@@ -170,18 +169,22 @@ async fn uploads_and_their_compilation_are_bounded() {
     };
     let plenty = bounded(|_| {}).await;
     assert!(plenty.is_ok(), "{plenty:?}");
+    match bounded(|settings| settings.compile_time_max = Duration::from_millis(1)).await {
+        Err(LoadFailure::TimedOut(text)) => assert!(text.contains("longer than"), "{text}"),
+        other => panic!("{other:?}"),
+    }
     for (reason, outcome) in [
-        (
-            "longer than",
-            bounded(|settings| settings.compile_time_max = Duration::from_millis(1)).await,
-        ),
         (
             "memory",
             bounded(|settings| settings.compile_memory_bytes_max = 1024 * 1024).await,
         ),
+        (
+            "machine code",
+            bounded(|settings| settings.tenant_loaded_bytes_max = 64 * 1024).await,
+        ),
     ] {
         match outcome {
-            Err(LoadFailure::Rejected(text)) => assert!(text.contains(reason), "{text}"),
+            Err(LoadFailure::OverLimits(text)) => assert!(text.contains(reason), "{text}"),
             other => panic!("{reason}: {other:?}"),
         }
     }
@@ -269,21 +272,14 @@ async fn fuel_per_second_is_shared_out_by_tenant() {
 
 /// Loads a component for a tenant.
 pub(super) async fn plugin(host: &PluginHost, tenant: &str, component: &[u8]) -> PluginRef {
-    let plugin = PluginRef {
-        tenant: TenantId::parse(tenant).expect("a tenant name"),
-        hash: PluginHash::of(component),
-    };
-    let loaded = host.load(&plugin, component.into()).await;
+    let (plugin, loaded) = load_component(host, tenant, component).await;
     loaded.expect("a component that can be loaded");
     plugin
 }
 
 async fn load(host: &PluginHost, component: &[u8]) -> Result<(), LoadFailure> {
-    let plugin = PluginRef {
-        tenant: TenantId::parse("north").expect("a tenant name"),
-        hash: PluginHash::of(component),
-    };
-    host.load(&plugin, component.into()).await
+    let (_, loaded) = load_component(host, "north", component).await;
+    loaded.map(drop)
 }
 
 async fn ask(host: &PluginHost, component: &[u8], config: &str) -> PluginOutcome {

@@ -3,12 +3,10 @@
 //!
 //! Method: each kind of wrong upload, with a word that its refusal must hold; the same bytes twice; another name.
 
-use boxoffice_engine::{
-    PluginName, PluginState, Settings, UploadPlugin, ports::PluginRuntime as _,
-};
+use boxoffice_engine::{PluginName, PluginState, Settings, UploadPlugin, ports::LoadFailure};
 use boxoffice_tests::{
-    Component, TempFolder, TestPlatform, owner_of, plugin_host, plugin_settings, put_into_use,
-    quick_settings, upload, upload_any, using,
+    Component, TempFolder, TestPlatform, load_component, owner_of, plugin_host, plugin_settings,
+    put_into_use, quick_settings, upload, upload_any, using,
 };
 
 use super::{Scene, code};
@@ -51,21 +49,20 @@ async fn what_is_no_plugin_is_refused_with_what_it_should_be() {
             &["WASI 0.2 only"],
         ),
     ] {
-        let refusal = host
-            .inspect(bytes.as_slice().into())
-            .await
-            .expect_err("a refusal");
+        let (_, loaded) = load_component(&host, "north", &bytes).await;
+        let Err(LoadFailure::Rejected(refusal)) = loaded else {
+            panic!("{words:?}: {loaded:?}");
+        };
         for word in words {
-            assert!(refusal.0.contains(word), "{word}: {refusal}");
+            assert!(refusal.contains(word), "{word}: {refusal}");
         }
     }
-    assert!(host.inspect(good.as_slice().into()).await.is_ok());
+    let (_, loaded) = load_component(&host, "north", &good).await;
+    let facts = loaded.expect("a plugin");
+    assert!(facts.decides && !facts.words && facts.wit_version == "0.1.0");
     // A patch version adds only what this component may do without.
-    assert!(
-        host.inspect(Component::of_version("0.1.7").as_slice().into())
-            .await
-            .is_ok()
-    );
+    let (_, loaded) = load_component(&host, "north", &Component::of_version("0.1.7")).await;
+    assert!(loaded.is_ok(), "{loaded:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,7 +76,7 @@ async fn an_export_that_does_not_fit_is_rejected_by_its_name_and_line() {
         &Component::without_cancellations(),
     )
     .await;
-    let PluginState::Rejected { reason } = state else {
+    let PluginState::Rejected { reason, .. } = state else {
         panic!("{state:?}");
     };
     assert!(
@@ -130,6 +127,7 @@ async fn compiled_plugins_come_back_from_the_cache_only_as_they_were_written() {
     settings.cache = Some(boxoffice_host::plugin_host::PluginCache {
         folder: folder.join("cache"),
         key: [7; 32],
+        bytes_max: 1 << 30,
     });
     let component = Component::accepting();
     super::limits::plugin(&plugin_host(settings.clone()), "north", &component).await;
@@ -150,14 +148,9 @@ async fn compiled_plugins_come_back_from_the_cache_only_as_they_were_written() {
     let refused = |settings: boxoffice_host::PluginHostSettings| {
         let component = component.clone();
         async move {
-            let plugin = boxoffice_engine::ports::PluginRef {
-                tenant: boxoffice_engine::TenantId::parse("north").expect("a tenant name"),
-                hash: boxoffice_engine::PluginHash::of(&component),
-            };
             let host = plugin_host(settings);
-            host.load(&plugin, component.as_slice().into())
-                .await
-                .is_err()
+            let (_, loaded) = load_component(&host, "north", &component).await;
+            loaded.is_err()
         }
     };
     let mut spoilt = written.clone();

@@ -2,19 +2,20 @@
 
 mod requests;
 mod responses;
+mod uploads;
+
+use std::sync::LazyLock;
 
 use axum::{
     Json as JsonAnswer,
-    body::to_bytes,
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{
-    BookingId, Engine, Error, ErrorCode, PluginHash, PluginName, UploadPlugin, ports::PluginRequest,
+    BookingId, Engine, Error, PluginHash, PluginName, UploadPlugin, ports::PluginRequest,
 };
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use super::{Answer, PageResponse};
 use crate::routes::extract::{
@@ -31,18 +32,18 @@ pub(in crate::routes) use responses::{
 };
 
 const WASM: &str = "application/wasm";
-/// Uploads that are read at the same time, of all tenants: each is in memory until it is written.
-static UPLOADS: Semaphore = Semaphore::const_new(4);
+/// Uploads that are read at the same time in this process.
+static UPLOADS: LazyLock<uploads::UploadPlaces> = LazyLock::new(uploads::UploadPlaces::new);
 
 /// Uploads a version of a plugin: the component itself as the body
 ///
-/// It is looked at before the answer and compiled behind it; ask for its state under the Location. The same bytes
-/// again are the same version.
+/// It is checked and compiled behind the answer; ask for its state under the Location until it is `ready`, or `rejected` for
+/// a reason. The same bytes again are the same version; one that was rejected and has `mayRetry` is compiled again.
 #[utoipa::path(post, path = "/api/plugins/{id}/versions", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name: 1 to 64 of a-z, 0-9 and -")),
     request_body(content_type = "application/wasm", content = Vec<u8>),
     responses((status = 202, body = PluginVersionResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "body-too-large", "plugin-rejected", "plugin-taken", "too-many-plugins", "plugins-off", "unsupported-media-type"]))))]
+    extensions(("x-error-codes" = json!(["forbidden", "body-too-large", "plugin-rejected", "plugin-taken", "too-many-plugins", "too-many-requests", "conflict-try-again", "plugins-off", "unsupported-media-type", "upload-too-slow"]))))]
 pub(in crate::routes) async fn upload(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -53,20 +54,12 @@ pub(in crate::routes) async fn upload(
     // Before anything is read: the engine says who may, and how much it takes.
     let bytes_max = engine.plugins().upload_bytes_max(&caller).await?;
     require_type(request.headers(), &[WASM])?;
-    let _place = UPLOADS.acquire().await.map_err(Error::internal)?;
-    let bytes = to_bytes(request.into_body(), bytes_max)
-        .await
-        .map_err(|_| {
-            Error::new(
-                ErrorCode::BodyTooLarge,
-                format!("The upload ended early, or has more than {bytes_max} bytes."),
-            )
-        })?;
-    let command = UploadPlugin {
-        name,
-        bytes: bytes.as_ref().into(),
-    };
+    uploads::check_length(request.headers(), bytes_max)?;
+    let place = UPLOADS.enter(caller.tenant()?).await?;
+    let bytes = uploads::read(request.into_body(), bytes_max).await?;
+    let command = UploadPlugin { name, bytes };
     let version = engine.plugins().upload(&caller, command).await?;
+    drop(place);
     let location = format!("{prefix}/api/plugins/versions/{}", version.hash);
     let body = PluginVersionResponse::from(version);
     let mut response = (StatusCode::ACCEPTED, JsonAnswer(body)).into_response();

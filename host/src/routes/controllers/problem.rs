@@ -46,9 +46,16 @@ pub(in crate::routes) static UNSUPPORTED_MEDIA_TYPE: HostCode = HostCode {
     title: "A body of this type cannot be read here",
     page: include_str!("../../../errors/unsupported-media-type.md"),
 };
+/// The body came so slowly that it was not waited for.
+pub(in crate::routes) static UPLOAD_TOO_SLOW: HostCode = HostCode {
+    code: "upload-too-slow",
+    status: StatusCode::REQUEST_TIMEOUT,
+    title: "The upload came too slowly",
+    page: include_str!("../../../errors/upload-too-slow.md"),
+};
 /// Every code that only HTTP has.
-pub(in crate::routes) static HOST_CODES: [&HostCode; 2] =
-    [&METHOD_NOT_ALLOWED, &UNSUPPORTED_MEDIA_TYPE];
+pub(in crate::routes) static HOST_CODES: [&HostCode; 3] =
+    [&METHOD_NOT_ALLOWED, &UNSUPPORTED_MEDIA_TYPE, &UPLOAD_TOO_SLOW];
 
 /// Which status a kind of refusal has.
 pub(in crate::routes) fn status_of(kind: ErrorKind) -> StatusCode {

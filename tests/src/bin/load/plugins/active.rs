@@ -5,7 +5,7 @@ use std::time::Instant;
 use boxoffice_engine::{
     ActivatePlugin, BookTickets, Caller, Engine, PluginHash, PluginName, PluginState, TenantId,
     UploadPlugin, UserId,
-    ports::{PluginRef, PluginRequest, PluginRuntime as _},
+    ports::{LoadPurpose, PluginRef, PluginRequest, PluginRuntime as _},
 };
 use boxoffice_tests::{TempFolder, create_event, organizer_and_tenant, owner_of, using};
 use jiff::Timestamp;
@@ -30,7 +30,9 @@ pub(super) async fn memory(arguments: &PluginsArguments) -> anyhow::Result<Value
             tenant: TenantId::parse(&format!("tenant-{}", number / PLUGINS_OF_A_TENANT))?,
             hash: PluginHash::of(&bytes),
         };
-        host.load(&plugin, bytes.into()).await?;
+        let bytes: std::sync::Arc<[u8]> = bytes.into();
+        host.load(&plugin, std::sync::Arc::new(bytes), LoadPurpose::Use)
+            .await?;
     }
     let (after, highest) = cpu::resident_bytes()?;
     Ok(json!({
@@ -118,7 +120,7 @@ async fn wait_until_ready(
     loop {
         match engine.plugins().show(owner, version).await?.state {
             PluginState::Ready => return Ok(()),
-            PluginState::Rejected { reason } => anyhow::bail!(reason),
+            PluginState::Rejected { reason, .. } => anyhow::bail!(reason),
             PluginState::Compiling => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
         }
     }

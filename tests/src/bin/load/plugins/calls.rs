@@ -15,7 +15,7 @@ use boxoffice_engine::{
     PluginHash, PluginLimits, TenantId,
     ports::{
         BookingView, CustomerView, EventView, LineView, PluginCall, PluginRef, PluginRequest,
-        PluginRuntime as _, Policy as _, TicketTypeView,
+        LoadPurpose, PluginRuntime as _, Policy as _, TicketTypeView,
     },
 };
 use boxoffice_host::PluginHost;
@@ -67,7 +67,8 @@ impl Measured {
         for number in 0..TENANTS {
             let tenant = TenantId::parse(&format!("tenant-{number}"))?;
             let plugin = PluginRef { tenant, hash };
-            host.load(&plugin, example.bytes.clone()).await?;
+            let bytes = Arc::new(example.bytes.clone());
+            host.load(&plugin, bytes, LoadPurpose::Use).await?;
             calls.push(PluginCall {
                 plugin,
                 config: example.config.as_str().into(),
