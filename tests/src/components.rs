@@ -397,6 +397,19 @@ impl Component {
         parsed("(module (func (export \"validate-booking\")))")
     }
 
+    /// The text of a policy with this body, more definitions in its core module and around it; `edits` are replaced in it.
+    ///
+    /// # Panics
+    /// When that is no WebAssembly, or there is nothing to replace.
+    pub fn edited(book: &str, core: &str, outer: &str, edits: &[(&str, &str)]) -> Vec<u8> {
+        let mut text = policy_text(book, ANSWER, core, outer, "");
+        for (from, to) in edits {
+            assert!(text.contains(from), "nothing to replace: {from}");
+            text = text.replace(from, to);
+        }
+        parsed(&text)
+    }
+
     fn policy_with(book: &str, cancel: &str, core: &str, outer: &str, with: &str) -> Vec<u8> {
         parsed(&policy_text(book, cancel, core, outer, with))
     }

@@ -123,13 +123,22 @@ fn bound_self(order: &Order) -> std::io::Result<()> {
     // The soft limit ends the process with a signal that says why; the hard one is for a process that would not end.
     let seconds = order.processor_seconds.max(1);
     set(Resource::Cpu, seconds, seconds + 2)?;
-    // What it writes to: heap, stacks of threads, machine code. The program itself does not count.
-    set(Resource::Data, order.memory_bytes, order.memory_bytes)?;
+    // What it writes to from here on: heap, stacks of threads, machine code.
+    let bytes = order.memory_bytes.saturating_add(data_bytes());
+    set(Resource::Data, bytes, bytes)?;
     set(Resource::Core, 0, 0)?;
     // Where these are forbidden, the bounds above hold all the same.
     let _ = nice(NICE);
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     Ok(())
+}
+
+/// What the process has of it already; see proc_pid_status(5). Some of it elsewhere.
+fn data_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes.map_or(64 * 1024 * 1024, |kibibytes| kibibytes * 1_024)
 }
 
 fn set(resource: Resource, current: u64, maximum: u64) -> std::io::Result<()> {

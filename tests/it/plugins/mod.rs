@@ -13,6 +13,7 @@ mod lowered;
 mod mails;
 mod messages;
 mod quarantine;
+mod strangers;
 mod uploads;
 
 use boxoffice_engine::{
