@@ -259,10 +259,7 @@ fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder
 
 /// Where compiled plugins are kept: apart for each installation, because what a store does not know is removed.
 #[cfg(feature = "plugins")]
-fn plugin_cache_folder(
-    config: &Config,
-    plugins: &crate::config::PluginsConfig,
-) -> Option<PathBuf> {
+fn plugin_cache_folder(config: &Config, plugins: &crate::config::PluginsConfig) -> Option<PathBuf> {
     use sha2::Digest as _;
 
     let installation = match &config.store {

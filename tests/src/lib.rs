@@ -20,7 +20,8 @@ mod wait;
 
 pub use client::{Account, Answer, Client, Problem};
 pub use components::{
-    Component, load_component, owner_of, plugin_host, plugin_settings, put_into_use, upload, upload_any, using,
+    Component, load_component, owner_of, plugin_host, plugin_settings, put_into_use, upload,
+    upload_any, using,
 };
 pub use configs::Config;
 pub use crowd::{Crowd, is_final, wait_until_final, wait_until_final_within};

@@ -3,7 +3,7 @@
 //!
 //! Called by the gate, by use cases of plugins and by mails. Calls the plugins, users and tenants modules and the plugin runtime port.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 

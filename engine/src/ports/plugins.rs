@@ -148,7 +148,7 @@ pub enum LoadFailure {
     /// It is beyond the limits of this host, which another host or later limits may not be: a sentence for the tenant.
     #[error("{0}")]
     OverLimits(String),
-    /// It took too long, on this machine at this time: a sentence for the tenant.
+    /// It took too long or the machine was short of memory, at this time: a sentence for the tenant.
     #[error("{0}")]
     TimedOut(String),
     /// Something of ours failed; another try may go well.

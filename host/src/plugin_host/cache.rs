@@ -77,7 +77,10 @@ pub(super) fn read(
         return None;
     }
     let mut sealed = bytes.split_off(SEAL_BYTES);
-    if sealing(cache, &name, &[&sealed]).verify_slice(&bytes).is_err() {
+    if sealing(cache, &name, &[&sealed])
+        .verify_slice(&bytes)
+        .is_err()
+    {
         tracing::warn!(path = %path.display(), "a compiled plugin is not as it was written; it is made anew");
         return None;
     }
@@ -169,7 +172,10 @@ fn make_room(cache: &PluginCache, just_written: &str) -> std::io::Result<()> {
     }
     while total > cache.bytes_max {
         let sum = |own: &Vec<File>| own.iter().map(|file| file.bytes).sum::<u64>();
-        let Some(file) = by_tenant.values_mut().max_by_key(|own| sum(own)).and_then(Vec::pop)
+        let Some(file) = by_tenant
+            .values_mut()
+            .max_by_key(|own| sum(own))
+            .and_then(Vec::pop)
         else {
             break;
         };
@@ -192,7 +198,9 @@ fn files(folder: &Path) -> std::io::Result<Vec<File>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         // Another process may have removed it meanwhile.
-        let Ok(about) = entry.metadata() else { continue };
+        let Ok(about) = entry.metadata() else {
+            continue;
+        };
         if about.is_file() {
             found.push(File {
                 plugin: entry.file_name().to_str().and_then(plugin_of),

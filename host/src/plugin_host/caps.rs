@@ -210,7 +210,11 @@ impl Caps {
             is_component,
             ..Open::default()
         });
-        bounded("levels of nesting", self.open.len() as u64 - 1, DEPTH_MAX as u64)
+        bounded(
+            "levels of nesting",
+            self.open.len() as u64 - 1,
+            DEPTH_MAX as u64,
+        )
     }
 
     fn leave(&mut self) -> Result<(), PluginRefusal> {

@@ -57,7 +57,9 @@ pub fn compile_stdin() -> ExitCode {
     let order: Order = match read.map(|_| serde_json::from_slice(&line)) {
         Ok(Ok(order)) => order,
         _ => {
-            eprintln!("this command is for plugin hosts: it reads an order and a component from its input");
+            eprintln!(
+                "this command is for plugin hosts: it reads an order and a component from its input"
+            );
             return ExitCode::FAILURE;
         }
     };

@@ -114,7 +114,8 @@ async fn compile_in_child(
         .spawn()
         .map_err(|error| ours("could not be started", &error))?;
     let id = child.id();
-    let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (mut stdin, stdout, stderr) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let output_bytes_max = order.code_bytes.saturating_add(FACTS_BYTES_MAX);
     let mut line = serde_json::to_vec(order).map_err(|error| ours("could not be told", &error))?;
     line.push(b'\n');
@@ -154,7 +155,10 @@ async fn compile_in_child(
             Some((answer.facts, end + 1))
         });
         let Some((facts, begin)) = answer else {
-            return Err(ours("answered nothing that is known here", &"another version?"));
+            return Err(ours(
+                "answered nothing that is known here",
+                &"another version?",
+            ));
         };
         let mut code = output;
         code.drain(..begin);
@@ -181,8 +185,11 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Resul
 fn failure_of(status: ExitStatus, said: &str, settings: &PluginHostSettings) -> LoadFailure {
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     match (code, status.signal()) {
-        // Wasmtime's errors say it, too.
-        _ if said.contains("memory allocation of") || said.contains("(os error 12)") => {
+        // The allocator, the system's errors and those of reading the input.
+        _ if ["memory allocation of", "(os error 12)", "out of memory"]
+            .iter()
+            .any(|word| said.contains(word)) =>
+        {
             over_memory(settings)
         }
         (Some(child::REFUSED), _) => LoadFailure::Rejected(said.to_owned()),
@@ -193,8 +200,8 @@ fn failure_of(status: ExitStatus, said: &str, settings: &PluginHostSettings) -> 
             "Compiling it took longer than {} seconds of a processor's time. Make it smaller.",
             settings.compile_time_max.as_secs_f64()
         )),
-        (_, Some(SIGKILL)) => LoadFailure::OverLimits(
-            "Compiling it was ended by the system, which was short of memory.".to_owned(),
+        (_, Some(SIGKILL)) => LoadFailure::TimedOut(
+            "Compiling it was ended by the system, which was short of memory. Upload it again later.".to_owned(),
         ),
         // It crashed over this component: the next try would, too.
         _ => LoadFailure::Rejected(format!("The compiler failed over it ({status}).")),

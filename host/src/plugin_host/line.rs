@@ -177,10 +177,12 @@ impl State {
             used(&waiting.1.tenant).is_none_or(|used| used.running == 0)
         };
         let waiting = self.waiting.iter().enumerate();
-        let first = waiting.filter(|waiting| free(&waiting)).min_by_key(|(_, waiting)| {
-            let time = used(&waiting.tenant).map_or(Duration::ZERO, |used| used.time);
-            (waiting.purpose == LoadPurpose::Upload, time, waiting.came)
-        });
+        let first = waiting
+            .filter(|waiting| free(&waiting))
+            .min_by_key(|(_, waiting)| {
+                let time = used(&waiting.tenant).map_or(Duration::ZERO, |used| used.time);
+                (waiting.purpose == LoadPurpose::Upload, time, waiting.came)
+            });
         first.map(|(index, _)| index)
     }
 
@@ -261,7 +263,11 @@ mod tests {
         let other = line.turn(&tenant("quiet"), LoadPurpose::Upload).await;
         assert!(other.is_ok());
         drop((first, other));
-        assert!(line.turn(&tenant("loud"), LoadPurpose::Upload).await.is_ok());
+        assert!(
+            line.turn(&tenant("loud"), LoadPurpose::Upload)
+                .await
+                .is_ok()
+        );
         assert_eq!(line.0.locked().running, 0);
         assert!(line.0.locked().waiting.is_empty());
     }
@@ -276,7 +282,11 @@ mod tests {
         let refused = line.turn(&tenant("loud"), LoadPurpose::Upload).await;
         assert!(matches!(refused.err(), Some(LoadFailure::OverLimits(_))));
         assert!(line.turn(&tenant("loud"), LoadPurpose::Use).await.is_ok());
-        assert!(line.turn(&tenant("quiet"), LoadPurpose::Upload).await.is_ok());
+        assert!(
+            line.turn(&tenant("quiet"), LoadPurpose::Upload)
+                .await
+                .is_ok()
+        );
         line.0.locked().begin_day(today() + 1);
         assert!(line.0.locked().tenants.is_empty());
     }

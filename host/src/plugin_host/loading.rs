@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use boxoffice_engine::{
@@ -29,6 +30,8 @@ use super::{
 
 /// Refusals that are remembered. Those beyond are found again.
 const REFUSED_MAX: usize = 4_096;
+/// How long a plugin in use is left alone whose compiling took too long. The machine may be less busy then.
+const TIMED_OUT_REST: Duration = Duration::from_secs(600);
 /// A page of a component's memory.
 const PAGE_BYTES: u64 = 64 * 1024;
 
@@ -40,8 +43,9 @@ pub(super) struct Loader {
     loaded: Arc<LoadedSet>,
     line: CompileLine,
     under_way: Arc<Mutex<HashMap<PluginRef, Flight>>>,
-    /// What this host refused to load that is in use: not tried again by every booking. Another start has other limits.
-    refused: Arc<Mutex<HashMap<PluginRef, LoadFailure>>>,
+    /// What this host refused to load that is in use, and when: not tried again by every booking. Another start has other
+    /// limits.
+    refused: Arc<Mutex<HashMap<PluginRef, (LoadFailure, Instant)>>>,
 }
 
 /// Work that several may wait for.
@@ -112,7 +116,9 @@ impl Loader {
 
     fn refusal(&self, plugin: &PluginRef) -> Option<LoadFailure> {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.get(plugin).cloned()
+        let (failure, at) = refused.get(plugin)?;
+        let is_over = matches!(failure, LoadFailure::TimedOut(_)) && at.elapsed() >= TIMED_OUT_REST;
+        (!is_over).then(|| failure.clone())
     }
 
     /// The work on a plugin that is under way, or begins here; and whether it is for this purpose.
@@ -159,7 +165,7 @@ impl Loader {
         if refused.len() >= REFUSED_MAX {
             refused.clear();
         }
-        refused.insert(plugin.clone(), failure.clone());
+        refused.insert(plugin.clone(), (failure.clone(), Instant::now()));
     }
 
     async fn work(

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use boxoffice_engine::{Caller, Engine, PluginHash, PluginName, PluginState, Store, UploadPlugin};
+use boxoffice_engine::{Caller, Engine, PluginHash, PluginName, PluginState, UploadPlugin};
 use boxoffice_tests::{
     Component, FakeClock, Patience, SurrealServer, organizer_and_tenant, owner_of, plugin_host,
     plugin_settings, quick_settings, upload, upload_any, wait_for,
@@ -30,18 +30,11 @@ struct Scene {
 impl Scene {
     async fn open() -> Self {
         let server = SurrealServer::start().await;
-        let store = Store::Remote {
-            url: server.url(),
-            namespace: SurrealServer::NAMESPACE.to_owned(),
-            database: SurrealServer::NAMESPACE.to_owned(),
-            username: SurrealServer::USERNAME.to_owned(),
-            password: SurrealServer::PASSWORD.to_owned(),
-        };
         let mut plugins = plugin_settings();
         plugins.upload_bytes_max = 2 * LARGE_BYTES;
         let clock = Arc::new(FakeClock::at("2026-12-01T12:00:00Z"));
         let engine = Engine::builder()
-            .store(store)
+            .store(server.store())
             .settings(quick_settings())
             .clock(clock.clone())
             .plugins(plugin_host(plugins))
@@ -99,10 +92,15 @@ impl Scene {
     }
 }
 
-/// A component of so many bytes, all but the beginning of it of no meaning (a custom section).
+/// A component that is cut off among its chunks.
 fn padded(component: Vec<u8>, filler: u8) -> Vec<u8> {
+    padded_to(LARGE_BYTES, component, filler)
+}
+
+/// A component of so many bytes, all but the beginning of it of no meaning (a custom section).
+pub(super) fn padded_to(length: usize, component: Vec<u8>, filler: u8) -> Vec<u8> {
     let mut bytes = component;
-    let content = LARGE_BYTES - bytes.len();
+    let content = length - bytes.len();
     bytes.push(0);
     // LEB128 in five bytes, as a u32 may have.
     let length = u32::try_from(content).expect("it is small");

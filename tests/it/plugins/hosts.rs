@@ -6,7 +6,7 @@
 //! at each; and bookings that wait at both while a policy is switched on and off. What the store says right after the
 //! switch was acknowledged must be what it says in the end.
 
-use boxoffice_engine::{BookTickets, Engine, PluginExport, Store};
+use boxoffice_engine::{BookTickets, Engine, PluginExport};
 use boxoffice_tests::{
     Component, Patience, SurrealServer, create_event, email, ensure_customer, organizer_and_tenant,
     owner_of, plugin_host, plugin_settings, put_into_use, quick_settings, upload, using,
@@ -206,15 +206,8 @@ async fn failures_at_two_hosts_quarantine_together() {
 
 /// An engine with a plugin host of its own on the server.
 async fn engine_on(server: &SurrealServer) -> Engine {
-    let store = Store::Remote {
-        url: server.url(),
-        namespace: SurrealServer::NAMESPACE.to_owned(),
-        database: SurrealServer::NAMESPACE.to_owned(),
-        username: SurrealServer::USERNAME.to_owned(),
-        password: SurrealServer::PASSWORD.to_owned(),
-    };
     let engine = Engine::builder()
-        .store(store)
+        .store(server.store())
         .settings(quick_settings())
         .plugins(plugin_host(plugin_settings()));
     engine.build().await.expect("an engine on the server")

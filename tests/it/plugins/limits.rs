@@ -298,7 +298,12 @@ pub(super) fn call(plugin: PluginRef, config: &str) -> PluginCall {
 
 /// A booking of two tickets at 1,000 each.
 pub(super) fn question() -> PluginRequest {
-    serde_json::from_value(json!({
+    serde_json::from_value(question_json()).expect("a question")
+}
+
+/// The same as JSON.
+pub(super) fn question_json() -> serde_json::Value {
+    json!({
         "export": "validate-booking",
         "request": {
             "event": {
@@ -310,6 +315,5 @@ pub(super) fn question() -> PluginRequest {
             "customer": { "pseudonym": "c-7f3a", "ticketsInEvent": 0 },
             "now": { "utc": "2026-11-22T18:30:00Z", "local": "2026-11-22T19:30:00+01:00" }
         }
-    }))
-    .expect("a question")
+    })
 }

@@ -43,7 +43,8 @@ async fn what_a_policy_says_reaches_the_customer() {
     for mail in platform.settle().await {
         let text = mail.text.replace("\r\n", "\n");
         assert!(text.contains("\n  No.\n  no\n"), "{text}");
-        let html = "<p style=\"margin:0\">No.</p>\n<p style=\"margin:0\">no</p>";
+        let html =
+            "<p style=\"margin:0\" dir=\"auto\">No.</p>\n<p style=\"margin:0\" dir=\"auto\">no</p>";
         assert!(
             mail.html.replace("\r\n", "\n").contains(html),
             "{}",

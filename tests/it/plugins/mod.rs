@@ -8,12 +8,15 @@ mod examples;
 mod hostile;
 mod hosts;
 mod judgement;
+mod kept;
 mod limits;
 mod lowered;
 mod mails;
 mod messages;
 mod quarantine;
+mod rejected;
 mod strangers;
+mod trickling;
 mod uploads;
 
 use boxoffice_engine::{

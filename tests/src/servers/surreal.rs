@@ -77,19 +77,25 @@ impl SurrealServer {
         self.process = Some(self.spawn(&self.address).await);
     }
 
-    /// An engine of this process on the namespace and database that the programs under test use.
-    ///
-    /// # Panics
-    /// When it cannot be built.
-    pub async fn engine(&self) -> Engine {
-        let store = Store::Remote {
+    /// The store of the namespace and database that the programs under test use.
+    pub fn store(&self) -> Store {
+        Store::Remote {
             url: self.url(),
             namespace: Self::NAMESPACE.to_owned(),
             database: Self::NAMESPACE.to_owned(),
             username: Self::USERNAME.to_owned(),
             password: Self::PASSWORD.to_owned(),
-        };
-        let engine = Engine::builder().store(store).settings(quick_settings());
+        }
+    }
+
+    /// An engine of this process on the namespace and database that the programs under test use.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    pub async fn engine(&self) -> Engine {
+        let engine = Engine::builder()
+            .store(self.store())
+            .settings(quick_settings());
         let engine = engine.build().await;
         engine.expect("an engine on the server starts")
     }

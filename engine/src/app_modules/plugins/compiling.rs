@@ -102,12 +102,7 @@ impl Inner {
             let settled = plugins
                 .settle(&plugin.tenant, plugin.hash, &state, &facts)
                 .await?;
-            if settled
-                || plugins
-                    .find(&plugin.tenant, plugin.hash)
-                    .await?
-                    .is_some()
-            {
+            if settled || plugins.find(&plugin.tenant, plugin.hash).await?.is_some() {
                 return Ok(());
             }
             break;
@@ -197,11 +192,7 @@ impl Inner {
         let kept = tokio::task::spawn_blocking(move || listing.kept()).await;
         for plugin in kept.map_err(Error::internal)? {
             let plugins = &self.modules.plugins;
-            if plugins
-                .find(&plugin.tenant, plugin.hash)
-                .await?
-                .is_none()
-            {
+            if plugins.find(&plugin.tenant, plugin.hash).await?.is_none() {
                 self.forget(plugin).await;
             }
         }

@@ -10,10 +10,12 @@ use super::{PluginsModule, others_change};
 use crate::{
     Error, ErrorCode, Result,
     modules::repositories::{
-        CONFLICTS_MAX, PluginsRepository, StepError, SystemScope, UPLOAD_SWEPT, UPLOADS_FULL, VERSIONS_FULL,
-        pause_after_conflict,
+        CONFLICTS_MAX, PluginsRepository, StepError, SystemScope, UPLOAD_SWEPT, UPLOADS_FULL,
+        VERSIONS_FULL, pause_after_conflict,
     },
-    types::{ActivePlugin, PluginFacts, PluginHash, PluginSet, PluginState, PluginVersion, TenantId},
+    types::{
+        ActivePlugin, PluginFacts, PluginHash, PluginSet, PluginState, PluginVersion, TenantId,
+    },
 };
 
 /// How long an upload may take to be written; what is left of older ones is taken away.
@@ -93,7 +95,10 @@ impl PluginsModule {
     }
 
     async fn again(&self, tenant: &TenantId, known: PluginVersion) -> Result<PluginVersion> {
-        let PluginState::Rejected { may_retry: true, .. } = known.state else {
+        let PluginState::Rejected {
+            may_retry: true, ..
+        } = known.state
+        else {
             return Ok(known);
         };
         self.repository.compile_again(tenant, known.hash).await?;

@@ -3,21 +3,17 @@
 mod notes;
 mod versions;
 
-use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError},
-    models::{
-        OwnerRow, PluginMomentRow, PluginNoteRow, PluginRow, PluginSetRow, millisecond,
-    },
+    models::{OwnerRow, PluginNoteRow, PluginRow, PluginSetRow},
     notifications::{NewMails, add_mails},
 };
 use crate::{
     Result,
     types::{
-        DecisionRecord, NotificationId, PluginHash, PluginName, PluginQuarantine, PluginSet,
-        TenantId, UserId,
+        DecisionRecord, NotificationId, PluginHash, PluginQuarantine, PluginSet, TenantId, UserId,
     },
 };
 

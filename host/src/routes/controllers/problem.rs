@@ -54,8 +54,11 @@ pub(in crate::routes) static UPLOAD_TOO_SLOW: HostCode = HostCode {
     page: include_str!("../../../errors/upload-too-slow.md"),
 };
 /// Every code that only HTTP has.
-pub(in crate::routes) static HOST_CODES: [&HostCode; 3] =
-    [&METHOD_NOT_ALLOWED, &UNSUPPORTED_MEDIA_TYPE, &UPLOAD_TOO_SLOW];
+pub(in crate::routes) static HOST_CODES: [&HostCode; 3] = [
+    &METHOD_NOT_ALLOWED,
+    &UNSUPPORTED_MEDIA_TYPE,
+    &UPLOAD_TOO_SLOW,
+];
 
 /// Which status a kind of refusal has.
 pub(in crate::routes) fn status_of(kind: ErrorKind) -> StatusCode {

@@ -17,7 +17,9 @@ use crate::{
         },
         plugins::POLICIES_MOVED,
     },
-    types::{PageRequest, PluginFacts, PluginHash, PluginName, PluginState, PluginVersion, TenantId},
+    types::{
+        PageRequest, PluginFacts, PluginHash, PluginName, PluginState, PluginVersion, TenantId,
+    },
 };
 
 /// The word a transaction stops with when a tenant has as many versions as it may.

@@ -88,10 +88,7 @@ impl UploadPlaces {
 }
 
 /// Refuses a body that says at once that it is too large.
-pub(super) fn check_length(
-    headers: &axum::http::HeaderMap,
-    bytes_max: usize,
-) -> Result<(), Error> {
+pub(super) fn check_length(headers: &axum::http::HeaderMap, bytes_max: usize) -> Result<(), Error> {
     let given = headers.get(CONTENT_LENGTH);
     let length = given
         .and_then(|given| given.to_str().ok())

@@ -14,8 +14,8 @@ use anyhow::{Context as _, bail};
 use boxoffice_engine::{
     PluginHash, PluginLimits, TenantId,
     ports::{
-        BookingView, CustomerView, EventView, LineView, PluginCall, PluginRef, PluginRequest,
-        LoadPurpose, PluginRuntime as _, Policy as _, TicketTypeView,
+        BookingView, CustomerView, EventView, LineView, LoadPurpose, PluginCall, PluginRef,
+        PluginRequest, PluginRuntime as _, Policy as _, TicketTypeView,
     },
 };
 use boxoffice_host::PluginHost;

@@ -1,0 +1,234 @@
+//! Goal: what is kept of uploads goes with them: in the store, in memory and on disk; and machine code is kept over a restart
+//! whatever the store is.
+//!
+//! Method: many uploads that are tried and deleted, at an engine whose plugin host, folder and store are looked into, and at
+//! the program, whose memory and disk are measured; with --long a thousand of 3 MB. Two programs one after the other with a
+//! store on a server, of which the second has no time to compile.
+
+use std::{path::Path, time::Duration};
+
+use boxoffice_engine::{Engine, PluginName, Store, UploadPlugin, ports::PluginRuntime as _};
+use boxoffice_host::plugin_host::PluginCache;
+use boxoffice_tests::{
+    Answer, Client, Component, Config, Patience, Program, SurrealServer, TempFolder, is_long_run,
+    organizer_and_tenant, owner_of, plugin_host, plugin_settings, quick_settings, upload, wait_for,
+    wait_until,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{
+    broken_uploads::padded_to,
+    limits::{question, question_json},
+};
+use crate::api::text;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_leave_nothing_behind_once_they_are_deleted() {
+    let server = SurrealServer::start().await;
+    let folder = TempFolder::new("plugins-kept");
+    let mut settings = plugin_settings();
+    settings.cache = Some(PluginCache {
+        folder: folder.join("cache"),
+        key: [7; 32],
+        bytes_max: 1 << 30,
+    });
+    let host = plugin_host(settings);
+    let engine = Engine::builder()
+        .store(server.store())
+        .settings(quick_settings())
+        .plugins(host.clone())
+        .build()
+        .await
+        .expect("an engine on the server");
+    let (tenant, ..) = organizer_and_tenant(&engine, "north").await;
+    let owner = owner_of(&engine, &tenant).await;
+    let plugins = engine.plugins();
+    for tickets in 0..24 {
+        let component = padded_to(700_000, Component::at_most(tickets), 7);
+        let hash = upload(&engine, &owner, "tried", &component).await;
+        let tried = plugins.dry_run(&owner, hash, question(), None).await;
+        assert!(tried.is_ok_and(|outcome| outcome.answer.is_ok()));
+        // Loaded, and on disk.
+        assert_eq!(host.kept().len(), 2);
+        plugins.delete(&owner, hash).await.expect("not in use");
+        assert!(host.kept().is_empty());
+    }
+    // Deleted while they are compiled.
+    for tickets in 100..108 {
+        let command = UploadPlugin {
+            name: PluginName::parse("name", "brief").expect("a name"),
+            bytes: Component::at_most(tickets).into(),
+        };
+        let version = plugins.upload(&owner, command).await.expect("an upload");
+        plugins
+            .delete(&owner, version.hash)
+            .await
+            .expect("not in use");
+    }
+    // The line is first come, first served for one tenant: behind this one they are all done with.
+    let last = upload(&engine, &owner, "last", &Component::at_most(200)).await;
+    plugins.delete(&owner, last).await.expect("not in use");
+    wait_until(
+        Patience::WORK,
+        "what was compiled in vain to be dropped",
+        || async { host.kept().is_empty() },
+    )
+    .await;
+    assert_eq!(files(&folder.join("cache")), 0);
+    for table in ["plugin", "plugin_chunk", "plugin_upload", "plugin_log"] {
+        let namespace = SurrealServer::NAMESPACE;
+        let question = format!("SELECT count() FROM {table} GROUP ALL");
+        let answer = server.sql(namespace, namespace, &question).await;
+        let count = answer[0]["result"][0]["count"].as_u64().unwrap_or(0);
+        assert_eq!(count, 0, "{table}");
+    }
+}
+
+/// Uploads before the first measurement and in all; the first ones fill pools and buffers that stay.
+fn rounds() -> (u32, u32) {
+    match is_long_run() {
+        true => (50, 1_000),
+        false => (6, 18),
+    }
+}
+
+/// What memory and disk may grow by: the store's buffers and its files that are not merged yet. A thousand uploads of 3 MB
+/// that stayed would take ten times as much.
+const GROWTH_BYTES_MAX: u64 = 300_000_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_programs_memory_and_disk_are_as_before_many_uploads() {
+    let folder = TempFolder::new("plugins-memory");
+    let data = folder.join("data");
+    make_owner(Store::Embedded(data.join("db"))).await;
+    let config = Config::default()
+        .with_key()
+        .quick()
+        .text("store", "url", &data.display().to_string())
+        .write(&folder, "boxoffice.toml");
+    let program = Program::serve(&config).await;
+    let door = program.client().tenant("north");
+    let owner = door.login("owner@north.test").await.client;
+    let (warm, all) = rounds();
+    let mut before = (0, 0);
+    for round in 0..all {
+        if round == warm {
+            before = (resident_bytes(program.id()), disk_bytes(&data));
+        }
+        let component = padded_to(3_000_000, Component::at_most(round), 7);
+        let version = push(&owner, component).await;
+        let path = format!("/api/plugins/versions/{version}");
+        assert_eq!(settled(&owner, &version).await["state"], "ready");
+        let gone = Answer::of(owner.request(Method::DELETE, &path)).await;
+        assert_eq!(gone.status, 204, "{}", gone.text);
+    }
+    let after = (resident_bytes(program.id()), disk_bytes(&data));
+    println!(
+        "memory and disk: {before:?} before, {after:?} after {} uploads",
+        all - warm
+    );
+    assert!(after.0 < before.0 + GROWTH_BYTES_MAX, "memory: {after:?}");
+    assert!(after.1 < before.1 + GROWTH_BYTES_MAX, "disk: {after:?}");
+    assert_eq!(files(&data.join("plugin-cache")), 0);
+    program.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machine_code_is_kept_over_a_restart_with_a_store_on_a_server() {
+    let server = SurrealServer::start().await;
+    make_owner(server.store()).await;
+    let folder = TempFolder::new("plugins-server");
+    let cache = folder.join("cache");
+    let config =
+        Config::remote(&server).text("plugins", "cache_folder", &cache.display().to_string());
+    let program = Program::serve(&config.write(&folder, "first.toml")).await;
+    let owner = program.client().tenant("north");
+    let owner = owner.login("owner@north.test").await.client;
+    let version = push(&owner, Component::at_most(2)).await;
+    assert_eq!(settled(&owner, &version).await["state"], "ready");
+    program.stop().await;
+    assert_eq!(files(&cache), 2, "the machine code and the key of its seal");
+
+    let config = config.raw("plugins", "compile_seconds", "0.01");
+    let program = Program::serve(&config.write(&folder, "second.toml")).await;
+    let owner = program.client().tenant("north");
+    let owner = owner.login("owner@north.test").await.client;
+    let asked = owner
+        .post(
+            &format!("/api/plugins/versions/{version}/dry-run"),
+            json!({ "question": question_json() }),
+        )
+        .await;
+    let answer = asked.expect(200);
+    assert_eq!(answer["answer"]["decision"], "accept", "{answer}");
+    // Another one shows that there is no time.
+    let other = push(&owner, Component::with_functions(2_000)).await;
+    let other = settled(&owner, &other).await;
+    assert_eq!(
+        (&other["state"], &other["mayRetry"]),
+        (&json!("rejected"), &json!(true)),
+        "{other}"
+    );
+    program.stop().await;
+}
+
+async fn make_owner(store: Store) {
+    let engine = Engine::builder().store(store).settings(quick_settings());
+    let engine = engine.build().await.expect("an engine");
+    let (tenant, ..) = organizer_and_tenant(&engine, "north").await;
+    owner_of(&engine, &tenant).await;
+    assert!(
+        engine.close(Duration::from_secs(30)).await,
+        "nobody else has it"
+    );
+}
+
+async fn push(owner: &Client, component: Vec<u8>) -> String {
+    let request = owner
+        .request(Method::POST, "/api/plugins/kept/versions")
+        .header("Content-Type", "application/wasm")
+        .body(component);
+    text(&Answer::of(request).await.expect(202)["version"]).to_owned()
+}
+
+/// A version once it is not being compiled any more.
+async fn settled(owner: &Client, version: &str) -> Value {
+    let path = format!("/api/plugins/versions/{version}");
+    wait_for(Patience::WORK, "a version to be compiled", || async {
+        let seen = owner.get(&path).await.expect(200);
+        (seen["state"] != "compiling").then_some(seen)
+    })
+    .await
+}
+
+/// Files below a folder.
+fn files(folder: &Path) -> usize {
+    walk(folder).len()
+}
+
+fn disk_bytes(folder: &Path) -> u64 {
+    walk(folder).iter().sum()
+}
+
+/// The sizes of all files below a folder.
+fn walk(folder: &Path) -> Vec<u64> {
+    let mut sizes = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.metadata() {
+            Ok(about) if about.is_dir() => sizes.extend(walk(&entry.path())),
+            Ok(about) => sizes.push(about.len()),
+            // The store merged it away meanwhile.
+            Err(_) => {}
+        }
+    }
+    sizes
+}
+
+/// What a process holds in memory; see proc_pid_status(5).
+fn resident_bytes(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes.expect("a number of kB") * 1_024
+}
