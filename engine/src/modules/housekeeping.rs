@@ -2,6 +2,7 @@
 
 use super::{
     Surroundings,
+    plugins::uploads_overdue,
     repositories::{HousekeepingRepository, SystemScope},
 };
 use crate::{Result, types::TenantId};
@@ -22,12 +23,14 @@ impl HousekeepingModule {
         }
     }
 
-    /// Deletes a batch of what has expired. Answers whether there may be more.
-    pub(crate) async fn delete_expired(&self) -> Result<bool> {
-        let now = self.surroundings.now();
-        self.repository
-            .delete_expired(SystemScope::new(), now, BATCH)
-            .await
+    /// Deletes a batch of what has expired. Returns whether there may be more, and the tenants that have uploads which
+    /// broke off.
+    pub(crate) async fn delete_expired(&self) -> Result<(bool, Vec<TenantId>)> {
+        let (scope, now) = (SystemScope::new(), self.surroundings.now());
+        let more = self.repository.delete_expired(scope, now, BATCH).await?;
+        let overdue = uploads_overdue(now)?;
+        let tenants = self.repository.broken_uploads(scope, overdue).await?;
+        Ok((more, tenants))
     }
 
     /// Which tenants have plugins in use, after this one in the order of names, and the version of each set. Answers none

@@ -42,6 +42,7 @@ const COUNTERS_KEPT_MAX: usize = 8_192;
 pub(crate) use notes::NotedCall;
 pub use notes::{FailedCall, PluginLogEntry};
 pub(crate) use versions::PluginBytes;
+pub(in crate::modules) use versions::uploads_overdue;
 
 pub(crate) struct PluginsModule {
     repository: Arc<PluginsRepository>,

@@ -68,6 +68,12 @@ impl Inner {
 
     /// Has a version compiled and writes what came of it.
     async fn compile(&self, runtime: &dyn PluginRuntime, plugin: &PluginRef) -> Result<()> {
+        let plugins = &self.modules.plugins;
+        let found = plugins.find(&plugin.tenant, plugin.hash).await?;
+        // Who saw it as `compiling` may come here after it was settled.
+        if found.is_none_or(|version| version.state != PluginState::Compiling) {
+            return Ok(());
+        }
         let mut pause = RETRY_PAUSE;
         for attempt in 1.. {
             let loaded = runtime
@@ -82,11 +88,7 @@ impl Inner {
                     (rejected(reason, true), none())
                 }
                 Err(failure) => {
-                    let found = self
-                        .modules
-                        .plugins
-                        .find(&plugin.tenant, plugin.hash)
-                        .await?;
+                    let found = plugins.find(&plugin.tenant, plugin.hash).await?;
                     if found.is_none() {
                         break;
                     }
@@ -98,7 +100,6 @@ impl Inner {
                     continue;
                 }
             };
-            let plugins = &self.modules.plugins;
             let settled = plugins
                 .settle(&plugin.tenant, plugin.hash, &state, &facts)
                 .await?;

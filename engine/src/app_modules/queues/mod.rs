@@ -118,8 +118,11 @@ impl Queues {
     /// Deletes one batch of what has expired. Answers whether there may be more at once.
     pub(crate) async fn delete_expired(&self) -> Result<bool> {
         let modules = &self.0.modules;
-        let more = modules.housekeeping.delete_expired().await?;
-        Ok(modules.plugins.sweep_uploads().await? || more)
+        let (more, tenants) = modules.housekeeping.delete_expired().await?;
+        for tenant in &tenants {
+            modules.plugins.sweep_uploads(tenant).await?;
+        }
+        Ok(more || !tenants.is_empty())
     }
 
     /// Leases tasks of a lane.

@@ -10,8 +10,8 @@ use super::{PluginsModule, others_change};
 use crate::{
     Error, ErrorCode, Result,
     modules::repositories::{
-        CONFLICTS_MAX, PluginsRepository, StepError, SystemScope, UPLOAD_SWEPT, UPLOADS_FULL,
-        VERSIONS_FULL, pause_after_conflict,
+        CONFLICTS_MAX, PluginsRepository, StepError, UPLOAD_SWEPT, UPLOADS_FULL, VERSIONS_FULL,
+        pause_after_conflict,
     },
     types::{
         ActivePlugin, PluginFacts, PluginHash, PluginSet, PluginState, PluginVersion, TenantId,
@@ -55,7 +55,7 @@ impl PluginsModule {
             return self.again(tenant, known).await;
         }
         let now = self.surroundings.now();
-        self.repository.sweep_uploads(tenant, overdue(now)?).await?;
+        self.sweep_uploads(tenant).await?;
         let upload = (version.hash, self.surroundings.next_id());
         let begun = self
             .repository
@@ -180,15 +180,15 @@ impl PluginsModule {
         Err(others_change())
     }
 
-    /// Takes away what uploads of all tenants left that broke off: a few at a time. Returns whether there may be more.
-    pub(crate) async fn sweep_uploads(&self) -> Result<bool> {
-        let before = overdue(self.surroundings.now())?;
-        let scope = SystemScope::new();
-        Ok(self.repository.sweep_all_uploads(scope, before).await? > 0)
+    /// Takes away what a tenant's uploads left that broke off: a few at a time.
+    pub(crate) async fn sweep_uploads(&self, tenant: &TenantId) -> Result<()> {
+        let before = uploads_overdue(self.surroundings.now())?;
+        self.repository.sweep_uploads(tenant, before).await
     }
 }
 
-fn overdue(now: Timestamp) -> Result<Timestamp> {
+/// The moment before which an upload began that has broken off.
+pub(in crate::modules) fn uploads_overdue(now: Timestamp) -> Result<Timestamp> {
     now.saturating_sub(UPLOAD_LASTS_MAX)
         .map_err(Error::internal)
 }

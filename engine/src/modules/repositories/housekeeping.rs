@@ -2,6 +2,8 @@
 //!
 //! Called by the housekeeping module; calls models.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::{
@@ -65,6 +67,23 @@ impl HousekeepingRepository {
         let index = script.push(format!("SELECT id FROM cancelled_event LIMIT {max}"));
         let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.iter().map(IdRow::tenant_and_event).collect()
+    }
+
+    /// Tenants that have uploads of plugins which broke off before `before`: those of at most 32 uploads.
+    pub(in crate::modules) async fn broken_uploads(
+        &self,
+        scope: SystemScope,
+        before: Timestamp,
+    ) -> Result<Vec<TenantId>> {
+        let mut script = Script::across_tenants(scope);
+        let before = script.bind(millisecond(before));
+        // Read whole: each tenant has at most a few.
+        let index = script.push(format!(
+            "SELECT id FROM plugin_upload WHERE at < {before} LIMIT 32"
+        ));
+        let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let tenants: Result<BTreeSet<TenantId>> = rows.iter().map(IdRow::tenant).collect();
+        Ok(tenants?.into_iter().collect())
     }
 
     /// Which tenants have plugins in use, and the version of each set, in the order of their names: at most `max` of those

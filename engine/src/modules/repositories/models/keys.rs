@@ -20,6 +20,11 @@ impl IdRow {
         &self.id
     }
 
+    /// Which tenant, for keys that begin with it.
+    pub(in crate::modules::repositories) fn tenant(&self) -> Result<TenantId> {
+        Ok(TenantId::trusted(key_text(&self.id, 0)?))
+    }
+
     /// Which event of which tenant, for keys that begin with both.
     pub(in crate::modules::repositories) fn tenant_and_event(&self) -> Result<(TenantId, EventId)> {
         Ok((

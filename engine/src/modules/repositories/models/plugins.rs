@@ -180,13 +180,10 @@ impl PluginMomentRow {
         record("plugin_upload", path)
     }
 
-    /// Whose upload it is, of what, and which.
-    pub(in crate::modules::repositories) fn whose_upload(
-        &self,
-    ) -> Result<(TenantId, PluginHash, Ulid)> {
-        let tenant = TenantId::trusted(key_text(&self.id, 0)?);
+    /// Of what the upload is, and which.
+    pub(in crate::modules::repositories) fn upload_id(&self) -> Result<(PluginHash, Ulid)> {
         let hash = key_text(&self.id, 1)?.parse()?;
-        Ok((tenant, hash, stored_ulid(key_text(&self.id, 2)?)?))
+        Ok((hash, stored_ulid(key_text(&self.id, 2)?)?))
     }
 }
 

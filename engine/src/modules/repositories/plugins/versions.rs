@@ -10,7 +10,7 @@ use super::{PluginsRepository, add_policy_guard};
 use crate::{
     Result,
     modules::repositories::{
-        db::{Script, StepError, SystemScope},
+        db::{Script, StepError},
         models::{
             PluginBytesRow, PluginChunkRow, PluginMomentRow, PluginRow, PluginStateRow,
             millisecond, plugin_count_key,
@@ -111,41 +111,19 @@ impl PluginsRepository {
         &self,
         tenant: &TenantId,
         before: Timestamp,
-    ) -> Result<usize> {
+    ) -> Result<()> {
         let mut script = Script::of(tenant);
-        let index = find_broken(
-            &mut script,
-            "type::record('plugin_upload', [$tenant]..[$tenant, ..])",
-            before,
-        );
-        let broken = self.db.run_retrying(&script).await?.rows(index)?;
-        self.discard_broken(broken, before).await
-    }
-
-    /// Takes away what uploads of all tenants left that broke off before `before`: at most 8 of them. Returns how many.
-    pub(in crate::modules) async fn sweep_all_uploads(
-        &self,
-        scope: SystemScope,
-        before: Timestamp,
-    ) -> Result<usize> {
-        let mut script = Script::across_tenants(scope);
-        // Read whole: each tenant has at most a few.
-        let index = find_broken(&mut script, "plugin_upload", before);
-        let broken = self.db.run_retrying(&script).await?.rows(index)?;
-        self.discard_broken(broken, before).await
-    }
-
-    async fn discard_broken(
-        &self,
-        broken: Vec<PluginMomentRow>,
-        before: Timestamp,
-    ) -> Result<usize> {
+        let limit = script.bind(BROKEN_UPLOADS_MAX);
+        let at = script.bind(millisecond(before));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('plugin_upload', [$tenant]..[$tenant, ..]) WHERE at < {at} LIMIT {limit}"
+        ));
+        let broken: Vec<PluginMomentRow> = self.db.run_retrying(&script).await?.rows(index)?;
         for row in &broken {
-            let (tenant, hash, upload) = row.whose_upload()?;
-            self.discard_upload(&tenant, (hash, upload), Some(before))
+            self.discard_upload(tenant, row.upload_id()?, Some(before))
                 .await?;
         }
-        Ok(broken.len())
+        Ok(())
     }
 
     /// Takes an upload's note and its bytes away, unless a version names it; with a moment only if it began before it.
@@ -344,14 +322,4 @@ impl PluginsRepository {
         let rows: Vec<PluginRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(PluginRow::into_type).collect()
     }
-}
-
-fn find_broken(script: &mut Script, from: &str, before: Timestamp) -> usize {
-    let (limit, at) = (
-        script.bind(BROKEN_UPLOADS_MAX),
-        script.bind(millisecond(before)),
-    );
-    script.push(format!(
-        "SELECT * FROM {from} WHERE at < {at} LIMIT {limit}"
-    ))
 }
