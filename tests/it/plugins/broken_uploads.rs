@@ -1,5 +1,5 @@
-//! Goal: what an upload leaves that broke off is taken away at the tenant's next upload an hour later, and nothing else is:
-//! neither what is still being uploaded nor what was uploaded again.
+//! Goal: what an upload leaves that broke off is taken away an hour later, by the tenant's next upload or by a worker, and
+//! nothing else is: neither what is still being uploaded nor what was uploaded again.
 //!
 //! Method: uploads of many chunks to an engine on a SurrealDB server, cut off once some chunks are there; the clock is moved,
 //! and the chunks are counted in the store.
@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use boxoffice_engine::{Caller, Engine, PluginHash, PluginName, PluginState, UploadPlugin};
 use boxoffice_tests::{
     Component, FakeClock, Patience, SurrealServer, organizer_and_tenant, owner_of, plugin_host,
-    plugin_settings, quick_settings, upload, upload_any, wait_for,
+    plugin_settings, quick_settings, upload, upload_any, wait_for, wait_until,
 };
 
 use super::code;
@@ -154,4 +154,18 @@ async fn what_broke_off_is_swept_an_hour_later_and_what_runs_is_not() {
         assert!(scene.chunks(hash).await >= whole);
     }
     assert_eq!(scene.notes().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_sweep_what_broke_off_of_tenants_that_never_come_back() {
+    let scene = Scene::open().await;
+    let left = padded(Component::accepting(), 1);
+    let left = scene.break_off("left", &left).await;
+    scene.clock.advance(61 * MINUTE);
+    let _singletons = scene.engine.worker().spawn_singletons();
+    wait_until(Patience::WORK, "what broke off to be swept", || async {
+        scene.notes().await == 0
+    })
+    .await;
+    assert_eq!(scene.chunks(left).await, 0);
 }
