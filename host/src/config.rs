@@ -102,6 +102,7 @@ impl fmt::Debug for StoreConfig {
 pub(crate) struct HttpConfig {
     pub(crate) body_bytes_max: usize,
     pub(crate) throttle_logins: bool,
+    pub(crate) sign_ups_per_hour: Option<NonZeroU32>,
     pub(crate) client_requests_per_minute: Option<NonZeroU32>,
     pub(crate) tenant_requests_per_minute: Option<NonZeroU32>,
     pub(crate) cors_origins: Vec<HeaderValue>,
@@ -171,6 +172,9 @@ impl Config {
                 // Below 1 KiB not even a sign-in fits; above 100 MiB one request can exhaust a small host.
                 body_bytes_max: reader.number("http.body_bytes_max", 1_024..=104_857_600)?,
                 throttle_logins: reader.yes_or_no("http.throttle_logins")?,
+                sign_ups_per_hour: NonZeroU32::new(
+                    reader.number("http.sign_ups_per_hour", 0..=1_000_000)?,
+                ),
                 client_requests_per_minute: NonZeroU32::new(
                     reader.number("http.client_requests_per_minute", 0..=1_000_000_000)?,
                 ),

@@ -8,8 +8,8 @@ use crate::{
     Error, Result,
     engine::Inner,
     types::{
-        Caller, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest, Register, Role,
-        Tenant, User, UserId, UserRole,
+        Caller, Confirmation, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest,
+        Register, Role, Tenant, User, UserId, UserRole,
     },
 };
 
@@ -20,8 +20,12 @@ pub struct Users(pub(crate) Arc<Inner>);
 impl Users {
     /// Signs somebody up. Anybody may become a customer, and an organizer where the tenant leaves that open.
     ///
+    /// Where addresses are confirmed, this says nothing about whether the address has an account: it makes one that can be used at
+    /// once, and mails the address. Whoever [confirms](Users::confirm) it owns it; the other accounts that signed up with it give way.
+    ///
     /// # Errors
-    /// `email-taken`, `field-invalid`, `forbidden` for other roles, `not-found` for an unknown tenant.
+    /// `field-invalid`, `forbidden` for other roles, `not-found` for an unknown tenant; `email-taken` where nobody confirms
+    /// addresses.
     pub async fn register(&self, caller: &Caller, command: Register) -> Result<User> {
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
         match command.role {
@@ -50,8 +54,11 @@ impl Users {
             password: Some(password),
             role,
         };
-        let asks = self.asks(&tenant);
-        self.0.modules.users.create(&tenant.id, command, asks).await
+        let users = &self.0.modules.users;
+        match self.asks(&tenant) {
+            true => users.sign_up(&tenant.id, command).await,
+            false => users.create(&tenant.id, command, false).await,
+        }
     }
 
     /// Whether people of a tenant are asked to confirm their address. Without links nobody could answer.
@@ -74,17 +81,32 @@ impl Users {
         }
     }
 
-    /// Writes that an address is the acting user's; for links that prove it. Saying it again changes nothing.
+    /// Returns whether [`Users::confirm`] takes a password of the acting user: they signed up themselves.
     ///
     /// # Errors
-    /// `not-authenticated`, `not-found` if it is theirs no more.
-    pub async fn verify(&self, caller: &Caller, email: &EmailAddress) -> Result<()> {
-        let user = caller.acting_user()?;
-        let users = &self.0.modules.users;
-        match users.verify(caller.tenant()?, user, email).await? {
-            true => Ok(()),
-            false => Err(Error::not_found("user", user)),
+    /// `not-authenticated`, `not-found`.
+    pub async fn needs_password_to_confirm(&self, caller: &Caller) -> Result<bool> {
+        let user = self.me(caller).await?;
+        self.0.modules.users.needs_password(&user).await
+    }
+
+    /// Makes an account the owner of its address; for links that were mailed to the address and name the acting user. Answers
+    /// the account: another one that signed up with the address, if the password is that one's. Again changes nothing.
+    ///
+    /// # Errors
+    /// `not-authenticated`, `not-found` if the address is theirs no more; `wrong-credentials`; `field-invalid`;
+    /// `email-taken` if another account was confirmed meanwhile.
+    pub async fn confirm(
+        &self,
+        caller: &Caller,
+        email: &EmailAddress,
+        confirmation: Confirmation,
+    ) -> Result<User> {
+        let user = self.me(caller).await?;
+        if user.email != *email {
+            return Err(Error::not_found("user", user.id));
         }
+        self.0.modules.users.confirm(&user, confirmation).await
     }
 
     /// Checks an address and a password.
@@ -93,7 +115,10 @@ impl Users {
     /// `wrong-credentials`, the same and as late for an unknown address; `too-many-requests` while too many
     /// passwords are being checked.
     pub async fn login(&self, caller: &Caller, command: Login) -> Result<User> {
-        self.0.modules.users.login(caller.tenant()?, command).await
+        let tenant = caller.tenant()?;
+        let found = self.0.modules.tenants.find(tenant).await?;
+        let confirms = found.is_some_and(|tenant| self.asks(&tenant));
+        self.0.modules.users.login(tenant, command, confirms).await
     }
 
     /// Shows the acting user.

@@ -32,6 +32,7 @@ mod recent;
 mod reminders;
 mod repositories;
 mod sessions;
+mod sign_ups;
 mod subscriptions;
 mod tenants;
 mod users;

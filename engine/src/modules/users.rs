@@ -1,32 +1,20 @@
 //! The rules of users. Called by app_modules; calls the users repository.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use super::{
-    Surroundings,
-    passwords::Passwords,
-    repositories::{NewMails, UsersRepository},
-};
+use super::{Surroundings, passwords::Passwords, repositories::UsersRepository};
 use crate::{
     Error, ErrorCode, Result,
     types::{
-        Asked, CreateUser, EmailAddress, EnsureUser, Label, Login, NotificationId,
-        NotificationKind, Page, PageRequest, TenantId, User, UserId, UserRole,
+        Asked, CreateUser, EmailAddress, EnsureUser, Label, Page, PageRequest, TenantId, User,
+        UserId, UserRole,
     },
 };
 
-/// Between two mails that ask the same address: nobody fills a stranger's mailbox with them.
-const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// Mails that ask one address before a longer pause, and that pause.
-const QUESTIONS_MAX: u32 = 5;
-const QUESTIONS_PAUSE: Duration = Duration::from_secs(24 * 3600);
-
 pub(crate) struct UsersModule {
-    repository: UsersRepository,
-    passwords: Arc<Passwords>,
-    surroundings: Surroundings,
+    pub(super) repository: UsersRepository,
+    pub(super) passwords: Arc<Passwords>,
+    pub(super) surroundings: Surroundings,
 }
 
 impl UsersModule {
@@ -75,59 +63,6 @@ impl UsersModule {
         Ok(user)
     }
 
-    /// Asks once more whether an address is its user's; nothing happens if it is known to be.
-    pub(crate) async fn ask_again(&self, user: &User) -> Result<()> {
-        let (tenant, id) = (&user.tenant, user.id);
-        let Some(seen) = self.repository.asked(tenant, id).await? else {
-            return Ok(());
-        };
-        let now = self.surroundings.now();
-        let waited = Duration::try_from(now.duration_since(seen.at)).unwrap_or_default();
-        let too_many = |detail: &'static str, wait: Duration| {
-            Err(Error::new(ErrorCode::TooManyRequests, detail).retry_after(wait))
-        };
-        let is_over = waited >= QUESTIONS_PAUSE;
-        if seen.mails >= QUESTIONS_MAX && !is_over {
-            let detail = "This address was asked often enough for today; look for the mails.";
-            return too_many(detail, QUESTIONS_PAUSE - waited);
-        }
-        if waited < ASKED_AGAIN_AFTER {
-            let wait = ASKED_AGAIN_AFTER - waited;
-            return too_many("A mail is on its way; wait for it.", wait);
-        }
-        let next = Asked {
-            at: now,
-            mails: if is_over { 1 } else { seen.mails + 1 },
-        };
-        let mails = self.question(user, now);
-        // Who was faster has asked.
-        if self
-            .repository
-            .ask_again(tenant, id, (&seen, &next), &mails)
-            .await?
-        {
-            self.surroundings.owed.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Writes that an address is its user's.
-    pub(crate) async fn verify(
-        &self,
-        tenant: &TenantId,
-        user: UserId,
-        email: &EmailAddress,
-    ) -> Result<bool> {
-        self.repository.verify(tenant, user, email).await
-    }
-
-    /// The mail that asks a user whether the address is theirs.
-    fn question(&self, user: &User, now: Timestamp) -> NewMails {
-        let notification = NotificationId::from_ulid(self.surroundings.next_id());
-        let what = (notification, NotificationKind::EmailVerification);
-        NewMails::to_users(&user.tenant, what, &[user.id], now)
-    }
-
     /// Finds or makes the customer behind a platform's own id.
     pub(crate) async fn ensure(&self, tenant: &TenantId, command: EnsureUser) -> Result<User> {
         if !(1..=255).contains(&command.external_id.len()) {
@@ -165,21 +100,6 @@ impl UsersModule {
         Err(email_taken())
     }
 
-    pub(crate) async fn login(&self, tenant: &TenantId, command: Login) -> Result<User> {
-        let found = self
-            .repository
-            .find_by_email(tenant, &command.email)
-            .await?;
-        let (user, hash) = match found {
-            Some((user, hash)) => (Some(user), hash),
-            None => (None, None),
-        };
-        match (self.passwords.verify(command.password, hash).await?, user) {
-            (true, Some(user)) => Ok(user),
-            _ => Err(wrong_credentials()),
-        }
-    }
-
     pub(crate) async fn find(&self, tenant: &TenantId, user: UserId) -> Result<Option<User>> {
         self.repository.find(tenant, user).await
     }
@@ -203,7 +123,7 @@ impl UsersModule {
         self.repository.list(tenant, after, page).await
     }
 
-    fn new_user(
+    pub(super) fn new_user(
         &self,
         tenant: &TenantId,
         email: EmailAddress,

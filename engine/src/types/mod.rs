@@ -69,8 +69,8 @@ pub use text::{EmailAddress, Label, LineFault, Prose, Reason, check_line};
 pub use times::time_zone;
 pub use traces::TraceParent;
 pub use users::{
-    AddOperator, CreateUser, EnsureUser, Login, Operator, Register, SetOperatorPassword, User,
-    UserRole,
+    AddOperator, Confirmation, CreateUser, EnsureUser, Login, Operator, Register,
+    SetOperatorPassword, User, UserRole,
 };
 
 pub(crate) use cancellations::{chosen, closed, refund_of, total_of, without};
@@ -86,6 +86,6 @@ pub(crate) use stored::{
     Owed, OwedPart, StoredEvent, StoredNotification, TypeChange,
 };
 pub(crate) use times::{known_zone, require_year};
-pub(crate) use users::Asked;
+pub(crate) use users::{AddressOwner, Asked};
 pub use verification::EventVerdict;
 pub use waitlist::{JoinWaitlist, WaitlistEntry, WaitlistPass, WaitlistPlace, WaitlistSkip};

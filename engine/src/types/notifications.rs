@@ -69,6 +69,9 @@ pub enum NotificationKind {
     /// Somebody signed up and is asked whether the address is theirs (transactional). About no event, and in the built-in
     /// words.
     EmailVerification,
+    /// Somebody signed up with the address of an account that is there (transactional, to its owner). About no event, and in
+    /// the built-in words.
+    SignUpNotice,
 }
 
 impl NotificationKind {
@@ -83,6 +86,7 @@ impl NotificationKind {
         Self::EventAnnouncement,
         Self::PluginQuarantined,
         Self::EmailVerification,
+        Self::SignUpNotice,
     ];
 
     /// The kinds that go to many, by the bulk lane.
@@ -109,6 +113,7 @@ impl NotificationKind {
             Self::EventAnnouncement => "event-announcement",
             Self::PluginQuarantined => "plugin-quarantined",
             Self::EmailVerification => "email-verification",
+            Self::SignUpNotice => "sign-up-notice",
         }
     }
 
@@ -122,6 +127,7 @@ impl NotificationKind {
                 | Self::WaitingListOffer
                 | Self::PluginQuarantined
                 | Self::EmailVerification
+                | Self::SignUpNotice
         )
     }
 
@@ -138,7 +144,10 @@ impl NotificationKind {
 
     /// Whether it tells of an event.
     pub(crate) fn is_about_event(self) -> bool {
-        !matches!(self, Self::PluginQuarantined | Self::EmailVerification)
+        !matches!(
+            self,
+            Self::PluginQuarantined | Self::EmailVerification | Self::SignUpNotice
+        )
     }
 
     /// Whether a tenant or a platform may word it.

@@ -87,6 +87,28 @@ pub(crate) struct Asked {
     pub(crate) mails: u32,
 }
 
+/// The account that an address belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AddressOwner {
+    pub(crate) user: UserId,
+    /// When they were last told that somebody signed up with their address.
+    pub(crate) noticed_at: Option<Timestamp>,
+}
+
+/// How somebody who followed the link in a mail confirms the address.
+///
+/// The link proves that they read the address's mails, not that they are who signed up: a stranger may have done that first. So
+/// they show the password that they chose, or choose one.
+#[derive(Clone)]
+pub enum Confirmation {
+    /// The password of one of the accounts that signed up with the address: that account is confirmed.
+    Password(String),
+    /// A new password, 8 to 200 characters. Whoever knew the account's password before is locked out.
+    NewPassword(String),
+    /// Nothing more, for an account that an owner made for this address.
+    Link,
+}
+
 /// Signs somebody up with a password.
 #[derive(Debug, Clone)]
 pub struct Register {

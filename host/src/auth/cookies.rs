@@ -37,25 +37,27 @@ pub(crate) struct CookieTokens<'a> {
 /// Reads a request's cookies. Over TLS only those count that are bound to it: anybody on the way, and any neighbour below
 /// the same domain, can set others. Where it is not known to be TLS, they count first.
 pub(crate) fn read(headers: &HeaderMap, is_over_tls: bool) -> CookieTokens<'_> {
-    let find = |name: &str| {
-        headers
-            .get_all(COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .filter(|text| text.len() <= COOKIES_BYTES_MAX)
-            .flat_map(|text| text.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(own, value)| *own == name && !value.is_empty())
-            .map(|(_, value)| value)
-    };
-    let either = |index: usize| match (find(SECURE[index]), is_over_tls) {
-        (None, false) => find(PLAIN[index]),
+    let either = |index: usize| match (find(headers, SECURE[index]), is_over_tls) {
+        (None, false) => find(headers, PLAIN[index]),
         (secure, _) => secure,
     };
     CookieTokens {
         access: either(0),
         refresh: either(1),
     }
+}
+
+/// The value of a cookie, if it has one.
+pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .filter(|text| text.len() <= COOKIES_BYTES_MAX)
+        .flat_map(|text| text.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(own, value)| *own == name && !value.is_empty())
+        .map(|(_, value)| value)
 }
 
 /// The access token of a request that one of our pages sends; none without a cookie, or without our header.
@@ -145,7 +147,12 @@ pub(crate) fn clear(is_over_tls: bool) -> Vec<HeaderValue> {
         .collect()
 }
 
-fn cookie(is_over_tls: bool, name: &str, value: &str, lasts: Duration) -> Option<HeaderValue> {
+pub(super) fn cookie(
+    is_over_tls: bool,
+    name: &str,
+    value: &str,
+    lasts: Duration,
+) -> Option<HeaderValue> {
     let secure = if is_over_tls { "; Secure" } else { "" };
     let seconds = lasts.as_secs();
     let text =

@@ -1,81 +1,270 @@
-//! How often somebody may try to sign in: per account, and per client address.
+//! How often somebody may try to sign in, and sign up. Failures count, successes do not.
 //!
-//! Called by the sign-in controllers. A try is counted before the password is looked at, right or wrong.
+//! Called by the sign-in controllers. A try is counted before the password is looked at and given back if it was right, so that
+//! tries at the same time cannot pass the bound. Three bounds hold failures:
+//!
+//! - per account and network: a stranger's failures are not the owner's, who comes from elsewhere;
+//! - per network, over all accounts;
+//! - per account, over all networks. It locks nobody out: beyond it each network has one try in ten minutes at this account.
+//!
+//! A known device (a signed cookie that an earlier sign-in left) has tries of its own and meets none of them.
 
 use std::{
     hash::{BuildHasher as _, Hash, RandomState},
     net::{IpAddr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
 };
 
 use boxoffice_engine::{Error, ErrorCode, Result};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 
-/// Tries on one account at once, and as many again each minute: a person errs less often, a guesser of a
+/// Failures on one account from one network at once, and as many again each minute: a person errs less often, a guesser of a
 /// password of eight characters gets nowhere.
-const ACCOUNT_TRIES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
-/// Tries from one address at once, and as many again each minute: an office behind one address signs in at nine.
-const ADDRESS_TRIES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
-/// Accounts and addresses are hashed into this many buckets each: memory is bounded (some 16 MiB at worst) however
-/// many names are tried, no name is kept, and strangers hardly ever share a bucket.
-const BUCKETS: u64 = 1 << 18;
-/// Buckets that filled up again are forgotten after every so many tries.
-const TRIES_BETWEEN_SWEEPS: u32 = 4096;
+const PAIR_FAILURES: Rate = Rate::per(10, Duration::from_secs(60));
+/// Failures from one network at once, and as many again each minute: an office behind one address signs in at nine.
+const NETWORK_FAILURES: Rate = Rate::per(60, Duration::from_secs(60));
+/// Failures on one account from all networks at once, and as many again each hour. No person errs so often; what comes from so
+/// many networks is guessing.
+const ACCOUNT_FAILURES: Rate = Rate::per(100, Duration::from_secs(3_600));
+/// Failures from one network on an account that is being guessed: a guesser with a thousand networks has 6,000 an hour, and the
+/// owner, from a network of their own, the one try that they need.
+const GUESSED_PAIR_FAILURES: Rate = Rate::per(1, Duration::from_secs(600));
+/// Failures of a known device on its account.
+const DEVICE_FAILURES: Rate = Rate::per(10, Duration::from_secs(60));
+/// Names are hashed into this many buckets of each kind: memory is bounded (2 MiB for each), however many are tried, no name
+/// is kept, and strangers hardly ever share a bucket.
+const BUCKETS: usize = 1 << 18;
 
-/// Counts tries to sign in.
+/// So many at once, and as many again evenly over a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rate {
+    /// Microseconds from one to the next.
+    interval: u64,
+    burst: u64,
+}
+
+impl Rate {
+    const fn per(burst: u32, time: Duration) -> Self {
+        Self {
+            interval: time.as_micros() as u64 / burst as u64,
+            burst: burst as u64,
+        }
+    }
+}
+
+/// Token buckets by name, each one number that is moved by compare-and-set (GCRA). The crate `governor`, which counts requests,
+/// cannot give a token back.
+#[derive(Debug)]
+struct Buckets {
+    rate: Rate,
+    /// When each bucket is full again, in microseconds after `begun`.
+    full_at: Box<[AtomicU64]>,
+}
+
+impl Buckets {
+    fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            full_at: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Takes some tokens, all or none; else answers how long until they are there.
+    fn take(&self, bucket: usize, count: u32, now: u64) -> Result<(), Duration> {
+        let cost = self.rate.interval * u64::from(count);
+        let most = self.rate.interval * self.rate.burst;
+        let moved =
+            self.full_at[bucket].fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
+                let next = full_at.max(now) + cost;
+                (next - now <= most).then_some(next)
+            });
+        moved.map(|_| ()).map_err(|full_at| {
+            Duration::from_micros((full_at.max(now) + cost).saturating_sub(now + most))
+        })
+    }
+
+    /// Takes a token if there is one; answers whether there was.
+    fn note(&self, bucket: usize, now: u64) -> bool {
+        self.take(bucket, 1, now).is_ok()
+    }
+
+    fn is_empty(&self, bucket: usize, now: u64) -> bool {
+        let left = self.rate.interval * (self.rate.burst - 1);
+        self.full_at[bucket].load(Ordering::Acquire) > now + left
+    }
+
+    fn give_back(&self, bucket: usize) {
+        let moved =
+            self.full_at[bucket].fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
+                Some(full_at.saturating_sub(self.rate.interval))
+            });
+        debug_assert!(moved.is_ok(), "the update always answers a value");
+    }
+}
+
+/// Counts failures to sign in.
 #[derive(Debug)]
 pub(crate) struct LoginThrottle {
-    accounts: DefaultKeyedRateLimiter<u32>,
-    addresses: DefaultKeyedRateLimiter<u32>,
+    pairs: Buckets,
+    networks: Buckets,
+    accounts: Buckets,
+    guessed_pairs: Buckets,
+    devices: Buckets,
     // Random per process, so that nobody can aim at somebody else's bucket.
     hasher: RandomState,
-    tries: AtomicU32,
+    begun: Instant,
+}
+
+/// A try to sign in. It counts as a failure until its outcome says otherwise.
+#[derive(Debug)]
+#[must_use = "a try counts as a failure until it is settled"]
+pub(crate) struct Try<'a>(Vec<(&'a Buckets, usize)>);
+
+impl Try<'_> {
+    /// The try of a host that counts none.
+    pub(crate) fn uncounted() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Takes the outcome: only wrong credentials are a failure.
+    pub(crate) fn settle<T>(self, outcome: &Result<T>) {
+        let failed = matches!(outcome, Err(error) if error.code() == ErrorCode::WrongCredentials);
+        if !failed {
+            for (buckets, bucket) in self.0 {
+                buckets.give_back(bucket);
+            }
+        }
+    }
 }
 
 impl LoginThrottle {
     /// Starts counting.
     pub(crate) fn new() -> Self {
         Self {
-            accounts: RateLimiter::dashmap(Quota::per_minute(ACCOUNT_TRIES_PER_MINUTE)),
-            addresses: RateLimiter::dashmap(Quota::per_minute(ADDRESS_TRIES_PER_MINUTE)),
+            pairs: Buckets::new(PAIR_FAILURES),
+            networks: Buckets::new(NETWORK_FAILURES),
+            accounts: Buckets::new(ACCOUNT_FAILURES),
+            guessed_pairs: Buckets::new(GUESSED_PAIR_FAILURES),
+            devices: Buckets::new(DEVICE_FAILURES),
             hasher: RandomState::new(),
-            tries: AtomicU32::new(0),
+            begun: Instant::now(),
         }
     }
 
-    /// Counts a try on `account` (whatever names it) from `address`, if that is known.
+    /// Counts a try on `account` (whatever names it) from `address`, if that is known, by a `device` that signed in to the
+    /// account before, if it showed that it is one.
     ///
     /// # Errors
     /// `too-many-requests`, with the time after which the next try is let through.
-    pub(crate) fn check(&self, account: impl Hash, address: Option<IpAddr>) -> Result<()> {
-        if self.tries.fetch_add(1, Ordering::Relaxed) % TRIES_BETWEEN_SWEEPS
-            == TRIES_BETWEEN_SWEEPS - 1
-        {
-            self.accounts.retain_recent();
-            self.addresses.retain_recent();
-        }
-        if let Some(address) = address {
-            take(&self.addresses, self.bucket(network(address)))?;
-        }
-        take(&self.accounts, self.bucket(account))
+    pub(crate) fn begin(
+        &self,
+        account: impl Hash,
+        address: Option<IpAddr>,
+        device: Option<&str>,
+    ) -> Result<Try<'_>> {
+        let now = self.begun.elapsed().as_micros() as u64;
+        self.begin_at(account, address, device, now)
     }
 
-    fn bucket(&self, name: impl Hash) -> u32 {
-        (self.hasher.hash_one(name) % BUCKETS) as u32
+    fn begin_at(
+        &self,
+        account: impl Hash,
+        address: Option<IpAddr>,
+        device: Option<&str>,
+        now: u64,
+    ) -> Result<Try<'_>> {
+        let mut counted = Try(Vec::with_capacity(4));
+        if let Some(device) = device {
+            counted.take(&self.devices, self.bucket((&account, device)), now)?;
+            return Ok(counted);
+        }
+        let network = address.map(network);
+        if let Some(network) = network {
+            counted.take(&self.networks, self.bucket(network), now)?;
+        }
+        let (own, pair) = (self.bucket(&account), self.bucket((&account, network)));
+        counted.take(&self.pairs, pair, now)?;
+        // Without an address all strangers are one network: its own bound is the only one.
+        if network.is_some() {
+            if self.accounts.is_empty(own, now) {
+                counted.take(&self.guessed_pairs, pair, now)?;
+            }
+            if self.accounts.note(own, now) {
+                counted.0.push((&self.accounts, own));
+            }
+        }
+        Ok(counted)
+    }
+
+    fn bucket(&self, name: impl Hash) -> usize {
+        (self.hasher.hash_one(name) % BUCKETS as u64) as usize
     }
 }
 
-fn take(limiter: &DefaultKeyedRateLimiter<u32>, bucket: u32) -> Result<()> {
-    limiter.check_key(&bucket).map_err(|denied| {
-        let wait = denied.wait_time_from(limiter.clock().now());
-        Error::new(
-            ErrorCode::TooManyRequests,
-            "Too many tries to sign in; wait a little.",
-        )
-        .retry_after(wait.max(Duration::from_secs(1)))
-    })
+impl<'a> Try<'a> {
+    /// Takes a token, or gives back all that were taken and refuses.
+    fn take(&mut self, buckets: &'a Buckets, bucket: usize, now: u64) -> Result<()> {
+        match buckets.take(bucket, 1, now) {
+            Ok(()) => {
+                self.0.push((buckets, bucket));
+                Ok(())
+            }
+            Err(wait) => {
+                // What was refused was no guess.
+                for (buckets, bucket) in self.0.drain(..) {
+                    buckets.give_back(bucket);
+                }
+                Err(too_many(
+                    "Too many wrong passwords; wait a little, or sign in where you have before.",
+                    wait,
+                ))
+            }
+        }
+    }
+}
+
+/// Counts what each network does, so many of it in an hour: accounts that it makes, tickets that unconfirmed accounts behind
+/// it hold.
+#[derive(Debug)]
+pub(crate) struct NetworkAllowance {
+    buckets: Buckets,
+    hasher: RandomState,
+    begun: Instant,
+    detail: &'static str,
+}
+
+impl NetworkAllowance {
+    /// Allows so many in a time, at once or one by one; `detail` says what to do when they are used up.
+    pub(crate) fn new(most: NonZeroU32, time: Duration, detail: &'static str) -> Self {
+        Self {
+            buckets: Buckets::new(Rate::per(most.get(), time)),
+            hasher: RandomState::new(),
+            begun: Instant::now(),
+            detail,
+        }
+    }
+
+    /// Counts `count` of them for the network of an address, within a tenant if `scope` names it.
+    ///
+    /// # Errors
+    /// `too-many-requests`, with the time after which so many are let through. More than are ever let through together
+    /// count as that many.
+    pub(crate) fn take(&self, scope: impl Hash, address: Option<IpAddr>, count: u32) -> Result<()> {
+        let Some(address) = address else {
+            // A server that does not say whom it talks to.
+            return Ok(());
+        };
+        let bucket = self.hasher.hash_one((scope, network(address))) % BUCKETS as u64;
+        let now = self.begun.elapsed().as_micros() as u64;
+        let count = u64::from(count).min(self.buckets.rate.burst) as u32;
+        let taken = self.buckets.take(bucket as usize, count, now);
+        taken.map_err(|wait| too_many(self.detail, wait))
+    }
+}
+
+fn too_many(detail: &'static str, wait: Duration) -> Error {
+    Error::new(ErrorCode::TooManyRequests, detail).retry_after(wait.max(Duration::from_secs(1)))
 }
 
 /// What one customer of an internet provider holds: a whole IPv4 address, or a /64 of IPv6.
@@ -120,38 +309,132 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
+    const SECOND: u64 = 1_000_000;
+
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn an_account_is_throttled_with_a_time_to_wait_and_others_are_not() {
-        let throttle = LoginThrottle::new();
-        for _ in 0..ACCOUNT_TRIES_PER_MINUTE.get() {
-            throttle.check(("acme", "ann@example.org"), None).unwrap();
+    fn wrong() -> Result<()> {
+        Err(Error::new(ErrorCode::WrongCredentials, "wrong"))
+    }
+
+    /// Fails once; answers whether it was let through.
+    fn fails(throttle: &LoginThrottle, account: &str, address: &str, now: u64) -> bool {
+        let account = ("acme", account);
+        match throttle.begin_at(account, Some(ip(address)), None, now) {
+            Ok(counted) => {
+                counted.settle(&wrong());
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.code(), ErrorCode::TooManyRequests);
+                assert!(error.retry_after_hint().is_some());
+                false
+            }
         }
-        let denied = throttle
-            .check(("acme", "ann@example.org"), None)
-            .unwrap_err();
-        assert_eq!(denied.code(), ErrorCode::TooManyRequests);
-        let wait = denied.retry_after_hint().unwrap();
-        assert!((1..=6).contains(&wait.as_secs()), "{wait:?}");
-        throttle.check(("acme", "bob@example.org"), None).unwrap();
-        throttle.check(("other", "ann@example.org"), None).unwrap();
     }
 
     #[test]
-    fn an_address_is_throttled_whatever_account_it_tries() {
+    fn strangers_failures_lock_nobody_out() {
         let throttle = LoginThrottle::new();
-        for account in 0..ADDRESS_TRIES_PER_MINUTE.get() {
-            throttle.check(account, Some(ip("2001:db8::1"))).unwrap();
+        // Ten wrong passwords a minute from one network, for an hour.
+        for minute in 0..60 {
+            for _ in 0..10 {
+                assert!(fails(&throttle, "ann", "192.0.2.1", minute * 60 * SECOND) || minute > 9);
+            }
         }
+        let now = 60 * 60 * SECOND;
         assert!(
-            throttle.check(1_000, Some(ip("2001:db8::2"))).is_err(),
-            "the same /64"
+            !(0..11).all(|_| fails(&throttle, "ann", "192.0.2.1", now)),
+            "guessing is bounded"
         );
-        assert!(throttle.check(1_001, Some(ip("2001:db8:0:1::1"))).is_ok());
-        assert!(throttle.check(1_002, Some(ip("192.0.2.1"))).is_ok());
+        // From her own network she is let through at once, right or not.
+        let own = throttle.begin_at(("acme", "ann"), Some(ip("198.51.100.7")), None, now);
+        own.unwrap().settle(&Ok(()));
+        // Behind the attacker's network, her device is.
+        let device = throttle.begin_at(("acme", "ann"), Some(ip("192.0.2.1")), Some("laptop"), now);
+        device.unwrap().settle(&Ok(()));
+        assert!(
+            fails(&throttle, "bob", "192.0.2.1", now),
+            "others are not concerned"
+        );
+    }
+
+    #[test]
+    fn right_passwords_use_nothing_up() {
+        let throttle = LoginThrottle::new();
+        for _ in 0..1_000 {
+            let counted = throttle
+                .begin_at("ann", Some(ip("192.0.2.1")), None, 0)
+                .unwrap();
+            counted.settle(&Ok(()));
+        }
+        // Nor does a busy server count as a wrong password.
+        for _ in 0..1_000 {
+            let counted = throttle
+                .begin_at("ann", Some(ip("192.0.2.1")), None, 0)
+                .unwrap();
+            counted.settle::<()>(&Err(Error::new(ErrorCode::Unavailable, "busy")));
+        }
+    }
+
+    #[test]
+    fn tries_at_once_do_not_pass_the_bound() {
+        let throttle = LoginThrottle::new();
+        let open: Vec<_> = (0..50)
+            .filter_map(|_| {
+                throttle
+                    .begin_at("ann", Some(ip("192.0.2.1")), None, 0)
+                    .ok()
+            })
+            .collect();
+        assert_eq!(open.len(), 10);
+    }
+
+    #[test]
+    fn guessing_from_many_networks_is_bounded_and_the_owner_is_let_in() {
+        let throttle = LoginThrottle::new();
+        // 200 networks guess for ten minutes, as fast as they may.
+        let mut guesses = 0;
+        for second in 0..600 {
+            for network in 0..200 {
+                let address = format!("203.0.{}.{}", network / 100, network % 100);
+                guesses += u32::from(fails(&throttle, "ann", &address, second * SECOND));
+            }
+        }
+        // Without a bound on the account they were 200 x 110.
+        assert!(guesses <= 100 + 17 + 2 * 200 + 10, "{guesses}");
+        let own = throttle.begin_at(("acme", "ann"), Some(ip("2001:db8::7")), None, 600 * SECOND);
+        own.unwrap().settle(&Ok(()));
+    }
+
+    #[test]
+    fn a_network_is_throttled_whatever_account_it_tries() {
+        let throttle = LoginThrottle::new();
+        for account in 0..60 {
+            assert!(fails(&throttle, &account.to_string(), "2001:db8::1", 0));
+        }
+        assert!(!fails(&throttle, "x", "2001:db8::2", 0), "the same /64");
+        assert!(fails(&throttle, "y", "2001:db8:0:1::1", 0));
+        assert!(fails(&throttle, "z", "192.0.2.1", 0));
+    }
+
+    #[test]
+    fn a_network_has_an_allowance() {
+        let most = NonZeroU32::new(5).unwrap();
+        let allowance = NetworkAllowance::new(most, Duration::from_secs(3_600), "enough");
+        let take =
+            |scope: &str, address: &str, count| allowance.take(scope, Some(ip(address)), count);
+        assert!(take("north", "192.0.2.1", 3).is_ok());
+        let refused = take("north", "192.0.2.1", 3).unwrap_err();
+        let wait = refused.retry_after_hint().unwrap().as_secs();
+        assert!(
+            (700..=720).contains(&wait),
+            "one more has to come back: {wait}"
+        );
+        assert!(take("north", "192.0.2.1", 2).is_ok());
+        assert!(take("south", "192.0.2.1", 5).is_ok() && take("north", "192.0.2.2", 99).is_ok());
     }
 
     #[test]

@@ -163,18 +163,27 @@ impl TokenKeys {
     /// What a page of ours sends along with its session's cookies, to show that it is one. The same for as long as the
     /// session lasts, so that one tab's refresh does not shut out the others.
     pub(crate) fn csrf_of(&self, session: SessionId) -> String {
-        let mac = self.0[0].refresh_mac(&format!("csrf {session}"));
-        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+        self.seal(&format!("csrf {session}"))
     }
 
     /// Whether a page showed that it is one of ours; compared in constant time.
     pub(crate) fn is_csrf_of(&self, session: SessionId, csrf: &str) -> bool {
-        let Ok(mac) = URL_SAFE_NO_PAD.decode(csrf) else {
+        self.is_sealed(&format!("csrf {session}"), csrf)
+    }
+
+    /// Seals a text of which each use has a beginning of its own, so that no seal is good for another.
+    pub(super) fn seal(&self, text: &str) -> String {
+        let mac = self.0[0].refresh_mac(text);
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+    }
+
+    /// Whether one of the keys sealed a text; compared in constant time.
+    pub(super) fn is_sealed(&self, text: &str, seal: &str) -> bool {
+        let Ok(mac) = URL_SAFE_NO_PAD.decode(seal) else {
             return false;
         };
-        let body = format!("csrf {session}");
         let mut keys = self.0.iter();
-        keys.any(|key| key.refresh_mac(&body).verify_slice(&mac).is_ok())
+        keys.any(|key| key.refresh_mac(text).verify_slice(&mac).is_ok())
     }
 
     fn read_refresh(&self, token: &str) -> Option<RefreshToken> {

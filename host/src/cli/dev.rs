@@ -48,6 +48,7 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
         .presets
         .push(("http.throttle_logins", Value::from(false)));
     for limit in [
+        "http.sign_ups_per_hour",
         "http.client_requests_per_minute",
         "http.tenant_requests_per_minute",
     ] {

@@ -31,8 +31,8 @@ use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 use crate::{
     auth::{
-        Authenticate, BearerAuthentication, LoginThrottle, MailLinks, Recognition, RequestLimits,
-        TokenKeys, Transport,
+        Authenticate, BearerAuthentication, LoginThrottle, MailLinks, NetworkAllowance,
+        Recognition, RequestLimits, TokenKeys, Transport,
     },
     metrics::{self, Metrics},
 };
@@ -66,8 +66,11 @@ pub struct RouterOptions {
     pub links: Option<MailLinks>,
     /// Largest request body, in bytes; beyond it `body-too-large`.
     pub body_bytes_max: usize,
-    /// Whether tries to sign in are counted, per account and per client address.
+    /// Whether wrong passwords (per account and network, per network and per account) and accounts that are made are counted.
     pub throttle_logins: bool,
+    /// Accounts that one network (an IPv4 address, a /64 of IPv6) may make in an hour, at once or one by one; beyond it
+    /// `too-many-requests`. Each process counts by itself. None for as many as come.
+    pub sign_ups_per_hour: Option<NonZeroU32>,
     /// Requests a minute of one user, or of one network address where nobody signed in; beyond it `too-many-requests`.
     /// Each process counts by itself. None for as many as come.
     pub client_requests_per_minute: Option<NonZeroU32>,
@@ -105,6 +108,8 @@ impl Default for RouterOptions {
             // The largest useful request, an event with 10,000 characters of prose, is a tenth of it.
             body_bytes_max: 1024 * 1024,
             throttle_logins: true,
+            // An office or a hotel on the day of a sale; a mail to a stranger each, and no flood of them.
+            sign_ups_per_hour: NonZeroU32::new(60),
             // Twenty a second, all day: no person clicks that often, and one program is not the whole host.
             client_requests_per_minute: NonZeroU32::new(1_200),
             // 5,000 a second: about what two cores answer, so that it bounds who is alone least of all.
@@ -505,6 +510,13 @@ impl Shared {
         let sign_in = SignIn {
             keys: options.keys.clone(),
             throttle: options.throttle_logins.then(LoginThrottle::new),
+            sign_ups: (options
+                .sign_ups_per_hour
+                .filter(|_| options.throttle_logins))
+            .map(|most| {
+                let detail = "Very many accounts were made from your network; wait a little.";
+                NetworkAllowance::new(most, Duration::from_secs(3_600), detail)
+            }),
         };
         let mails = MailsFolder::new(options.mails_folder.clone().unwrap_or_default());
         Self {

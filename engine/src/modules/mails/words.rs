@@ -89,6 +89,9 @@ static BUILT_IN: LazyLock<Environment<'static>> = LazyLock::new(|| {
         "email-verification/subject.txt",
         "email-verification/body.txt",
         "email-verification/body.html",
+        "sign-up-notice/subject.txt",
+        "sign-up-notice/body.txt",
+        "sign-up-notice/body.html",
     ] {
         environment
             .add_template(name, source)

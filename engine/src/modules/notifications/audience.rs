@@ -149,7 +149,8 @@ pub(crate) fn still_wanted(kind: NotificationKind, booking: &Booking, event: Eve
         // About a hold, a plugin, an account.
         NotificationKind::WaitingListOffer
         | NotificationKind::PluginQuarantined
-        | NotificationKind::EmailVerification => false,
+        | NotificationKind::EmailVerification
+        | NotificationKind::SignUpNotice => false,
         // What an organizer began to say is said to all, also when the event is called off meanwhile.
         NotificationKind::EventCancelled | NotificationKind::EventAnnouncement => {
             booking.status == BookingStatus::Confirmed || by_event

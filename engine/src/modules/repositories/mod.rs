@@ -22,6 +22,7 @@ mod operators;
 mod plugins;
 mod queue;
 mod sessions;
+mod sign_ups;
 mod subscriptions;
 mod tenants;
 mod users;

@@ -4,7 +4,7 @@ use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError},
-    models::{IdRow, LoginRow, OwnerRow, UnverifiedRow, UserRow},
+    models::{LoginRow, OwnerRow, UnverifiedRow, UserRow},
     notifications::{NewMails, add_mails},
 };
 use crate::{
@@ -15,8 +15,12 @@ use crate::{
 /// The word a transaction stops with when somebody was asked meanwhile, or has confirmed.
 const ASKED_MEANWHILE: &str = "asked-meanwhile";
 
+/// Unconfirmed accounts at one address that give way when it gets an owner, the newest ones. More are an attacker's, who could
+/// sign up anew all the same: they stay what they are, accounts that never own the address.
+pub(super) const GIVE_WAY_MAX: u32 = 32;
+
 pub(in crate::modules) struct UsersRepository {
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl UsersRepository {
@@ -55,6 +59,7 @@ impl UsersRepository {
             asked.map(|(asked, _)| asked),
         ));
         script.push(format!("INSERT INTO user {row} RETURN NONE"));
+        give_way(&mut script, &user.email);
         if let Some((_, mails)) = asked {
             add_mails(&mut script, &user.tenant, mails)?;
         }
@@ -72,6 +77,7 @@ impl UsersRepository {
                 after.id,
             ));
             script.push(format!("INSERT INTO login {new} RETURN NONE"));
+            give_way(&mut script, &after.email);
         }
         let record = script.bind(UserRow::key(&after.tenant, after.id));
         let name = script.bind(after.name.as_str().to_owned());
@@ -121,23 +127,6 @@ impl UsersRepository {
             Err(error) if error.is_guard(ASKED_MEANWHILE) => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Writes that an address is its user's, if it still is: 1 row. Answers whether it is.
-    pub(in crate::modules) async fn verify(
-        &self,
-        tenant: &TenantId,
-        user: UserId,
-        email: &EmailAddress,
-    ) -> Result<bool> {
-        let mut script = Script::transaction(tenant);
-        let id = script.bind(UserRow::key(tenant, user));
-        let email = script.bind(email.as_str().to_owned());
-        let index = script.push(format!(
-            "UPDATE {id} SET unverified = NONE WHERE email = {email} RETURN id"
-        ));
-        let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        Ok(!rows.is_empty())
     }
 
     pub(in crate::modules) async fn find(
@@ -198,7 +187,16 @@ impl UsersRepository {
         login: Option<LoginRow>,
     ) -> Result<Option<(User, Option<String>)>> {
         let Some(login) = login else { return Ok(None) };
-        let user = UserId::from_ulid(Ulid::from_string(&login.user).map_err(Error::internal)?);
+        let user = login.user()?;
+        self.with_password(tenant, user).await
+    }
+
+    /// A user with their password's hash.
+    pub(in crate::modules) async fn with_password(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+    ) -> Result<Option<(User, Option<String>)>> {
         let mut script = Script::of(tenant);
         let id = script.bind(UserRow::key(tenant, user));
         let index = script.push(format!("SELECT * FROM ONLY {id}"));
@@ -234,6 +232,15 @@ impl UsersRepository {
             .collect::<Result<Vec<_>>>()?;
         Ok(page.cut(items, |user| user.id.to_string()))
     }
+}
+
+/// Takes the address from the unconfirmed accounts at it: at most 32.
+pub(super) fn give_way(script: &mut Script, email: &EmailAddress) {
+    let email = script.bind(email.as_str().to_owned());
+    script.push(format!(
+        "DELETE (SELECT VALUE id FROM sign_up:[$tenant, {email}]..[$tenant, {email}, ..] \
+         ORDER BY id DESC LIMIT {GIVE_WAY_MAX}) RETURN NONE"
+    ));
 }
 
 pub(super) fn written_or_taken<T>(outcome: Result<T, StepError>) -> Result<bool> {

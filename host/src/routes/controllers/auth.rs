@@ -1,8 +1,13 @@
 //! Signing up, in and out, with tokens of our own.
 
-use std::{hash::Hash, net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
+use axum::{
+    Json as JsonAnswer,
+    extract::State,
+    http::{HeaderValue, StatusCode},
+    response::{IntoResponse as _, Response},
+};
 use boxoffice_engine::{
     Caller, EmailAddress, Engine, ErrorCode, Label, Login, Register, Result, Session, SessionId,
     SessionOwner, User, UserRole,
@@ -11,10 +16,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Answer, created};
+use super::{Answer, created, desk::with_cookies};
 use crate::{
-    auth::{ACCESS_TOKEN_LIFE, LoginThrottle, RefreshToken, TokenKeys, not_authenticated},
-    routes::extract::{AsCaller, ClientAddress, Json, NamedTenant, Prefix, Visitor},
+    auth::{
+        ACCESS_TOKEN_LIFE, LoginThrottle, NetworkAllowance, RefreshToken, TokenKeys, Try, devices,
+        not_authenticated,
+    },
+    routes::extract::{AsCaller, ClientAddress, Json, NamedTenant, Prefix, SignInOrigin, Visitor},
 };
 
 /// What signing in needs: the keys of its tokens, and a count of tries.
@@ -22,16 +30,42 @@ use crate::{
 pub(in crate::routes) struct SignIn {
     /// Signs tokens.
     pub(in crate::routes) keys: TokenKeys,
-    /// Counts tries; none where anybody may try forever.
+    /// Counts failures; none where anybody may try forever.
     pub(in crate::routes) throttle: Option<LoginThrottle>,
+    /// Counts accounts that each network makes; none where anybody may make as many as they like.
+    pub(in crate::routes) sign_ups: Option<NetworkAllowance>,
 }
 
 impl SignIn {
-    /// Counts a try on `account`.
-    pub(super) fn count_try(&self, account: impl Hash, address: Option<IpAddr>) -> Result<()> {
-        self.throttle
-            .as_ref()
-            .map_or(Ok(()), |throttle| throttle.check(account, address))
+    /// Counts a try on an account; operators have no tenant. Settle it with its outcome.
+    pub(super) fn begin(
+        &self,
+        tenant: Option<&TenantId>,
+        email: &EmailAddress,
+        origin: &SignInOrigin,
+    ) -> Result<Try<'_>> {
+        let Some(throttle) = &self.throttle else {
+            return Ok(Try::uncounted());
+        };
+        let device = origin.device.as_deref();
+        let device = device.and_then(|cookie| devices::known(&self.keys, cookie, tenant, email));
+        let account = (tenant.map(TenantId::as_str), email.as_str());
+        throttle.begin(account, origin.address, device)
+    }
+
+    /// The cookie that makes a device known where somebody signed in, unless it is.
+    pub(super) fn remember(
+        &self,
+        tenant: Option<&TenantId>,
+        email: &EmailAddress,
+        origin: &SignInOrigin,
+    ) -> Option<HeaderValue> {
+        let device = origin.device.as_deref();
+        let known = device.and_then(|cookie| devices::known(&self.keys, cookie, tenant, email));
+        match known {
+            Some(_) => None,
+            None => devices::remember(&self.keys, origin.is_over_tls, tenant, email),
+        }
     }
 
     /// Signs the access and the refresh token of a session's generation.
@@ -156,6 +190,10 @@ impl From<User> for UserResponse {
 }
 
 /// Signs somebody up, and in
+///
+/// Where addresses are confirmed, the answer is the same whether the address has an account: a new one is made, can be used at
+/// once, and waits for its address. The address gets a link to confirm it, or, if it has an account, a notice. Only where nobody
+/// confirms addresses is it `email-taken`.
 #[utoipa::path(post, path = "/api/auth/register", tag = "auth", request_body = RegisterRequest, security(()),
     responses((status = 201, body = TokensResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!(["forbidden", "not-found", "email-taken", "too-many-requests"]))))]
@@ -176,7 +214,9 @@ pub(in crate::routes) async fn register(
             .as_deref()
             .map_or(Ok(UserRole::Customer), str::parse)?,
     };
-    sign_in.count_try((Some(caller.tenant()?), command.email.as_str()), address)?;
+    if let Some(sign_ups) = &sign_in.sign_ups {
+        sign_ups.take("sign-up", address, 1)?;
+    }
     let user = engine.users().register(&caller, command).await?;
     let session = engine.sessions().open(&signed_in(&user)).await?;
     let location = format!("{prefix}/api/auth/me");
@@ -184,6 +224,9 @@ pub(in crate::routes) async fn register(
 }
 
 /// Signs somebody in
+///
+/// Wrong passwords count per account and network, so that strangers lock nobody out: 10 at once and as many again each
+/// minute. A browser that signed in before shows its cookie `boxoffice-device` and is let through whatever others try.
 #[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = LoginRequest, security(()),
     responses((status = 200, body = TokensResponse)),
     extensions(("x-error-codes" = json!(["wrong-credentials", "not-found", "too-many-requests"]))))]
@@ -191,14 +234,20 @@ pub(in crate::routes) async fn login(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
     Visitor(caller): Visitor,
-    ClientAddress(address): ClientAddress,
+    origin: SignInOrigin,
     Json(request): Json<LoginRequest>,
-) -> Answer<JsonAnswer<TokensResponse>> {
+) -> Answer<Response> {
     let command = request.command()?;
-    sign_in.count_try((Some(caller.tenant()?), command.email.as_str()), address)?;
-    let user = engine.users().login(&caller, command).await?;
-    let session = engine.sessions().open(&signed_in(&user)).await?;
-    Ok(JsonAnswer(sign_in.tokens(session)?))
+    let (tenant, email) = (caller.tenant()?, command.email.clone());
+    let counted = sign_in.begin(Some(tenant), &email, &origin)?;
+    let outcome = engine.users().login(&caller, command).await;
+    counted.settle(&outcome);
+    let session = engine.sessions().open(&signed_in(&outcome?)).await?;
+    let cookie = sign_in.remember(Some(tenant), &email, &origin);
+    Ok(with_cookies(
+        JsonAnswer(sign_in.tokens(session)?).into_response(),
+        cookie,
+    ))
 }
 
 /// Gets the next pair of tokens

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, auth::SignIn};
 use crate::{
     auth::{ACCESS_TOKEN_LIFE, cookies, not_authenticated},
-    routes::extract::{ClientAddress, Json, OverTls},
+    routes::extract::{Json, OverTls, SignInOrigin},
 };
 
 /// Proves who somebody is, and where they want in.
@@ -70,8 +70,7 @@ pub(in crate::routes) async fn open(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
     headers: HeaderMap,
-    OverTls(is_over_tls): OverTls,
-    ClientAddress(address): ClientAddress,
+    origin: SignInOrigin,
     Json(request): Json<OpenRequest>,
 ) -> Answer<Response> {
     cookies::require_own_site(&headers)?;
@@ -81,13 +80,15 @@ pub(in crate::routes) async fn open(
         password: request.password,
     };
     if request.operator {
-        sign_in.count_try((None::<&TenantId>, email.as_str()), address)?;
-        let session = engine.operators().sign_in(login).await?;
-        return answer(
-            &sign_in,
-            is_over_tls,
-            Opened::by_operator(&sign_in, session),
-        );
+        let counted = sign_in.begin(None, &email, &origin)?;
+        let outcome = engine.operators().sign_in(login).await;
+        counted.settle(&outcome);
+        let opened = Opened::by_operator(&sign_in, outcome?);
+        let answer = answer(&sign_in, origin.is_over_tls, opened)?;
+        return Ok(with_cookies(
+            answer,
+            sign_in.remember(None, &email, &origin),
+        ));
     }
     let tenant = match request.tenant.as_deref().map(str::trim) {
         Some(name) if !name.is_empty() => TenantId::parse(name)?,
@@ -97,14 +98,19 @@ pub(in crate::routes) async fn open(
                 .ok_or_else(|| Error::field("tenant", "Which tenant? There are several here."))?
         }
     };
-    sign_in.count_try((Some(&tenant), email.as_str()), address)?;
-    let user = engine
-        .users()
-        .login(&Caller::anonymous(tenant), login)
-        .await?;
+    let counted = sign_in.begin(Some(&tenant), &email, &origin)?;
+    let visitor = Caller::anonymous(tenant.clone());
+    let outcome = engine.users().login(&visitor, login).await;
+    counted.settle(&outcome);
+    let user = outcome?;
     let caller = Caller::user(user.tenant.clone(), user.id, user.role);
     let session = engine.sessions().open(&caller).await?;
-    answer(&sign_in, is_over_tls, Opened::by_user(&sign_in, session))
+    let opened = Opened::by_user(&sign_in, session);
+    let answer = answer(&sign_in, origin.is_over_tls, opened)?;
+    Ok(with_cookies(
+        answer,
+        sign_in.remember(Some(&tenant), &email, &origin),
+    ))
 }
 
 /// Shows who is signed in. Its answer can be read by our own page only, which is told what to send along.
@@ -256,7 +262,10 @@ async fn session_of(engine: &Engine, sign_in: &SignIn, access: &str) -> Result<S
     })
 }
 
-fn with_cookies(mut response: Response, cookies: Vec<HeaderValue>) -> Response {
+pub(super) fn with_cookies(
+    mut response: Response,
+    cookies: impl IntoIterator<Item = HeaderValue>,
+) -> Response {
     for cookie in cookies {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

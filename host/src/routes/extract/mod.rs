@@ -7,6 +7,7 @@ mod caller;
 mod headers;
 mod path;
 mod query;
+mod sign_in_origin;
 
 pub(super) use body::{Json, JsonObject, MergePatch, OptionalJson, read_value, require_type};
 pub(super) use caller::{
@@ -19,3 +20,4 @@ pub(super) use query::{
     AtEventPage, AtFailedPage, AtPage, AtStatePage, EventParams, FailedParams, PageParams,
     StateParams, refuse_query,
 };
+pub(super) use sign_in_origin::SignInOrigin;

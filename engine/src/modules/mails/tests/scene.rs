@@ -83,7 +83,8 @@ impl Scene {
             bookings: match kind {
                 NotificationKind::WaitingListOffer
                 | NotificationKind::PluginQuarantined
-                | NotificationKind::EmailVerification => Vec::new(),
+                | NotificationKind::EmailVerification
+                | NotificationKind::SignUpNotice => Vec::new(),
                 _ => vec![booking(&event, 7)],
             },
             offer: (kind == NotificationKind::WaitingListOffer).then(|| offer(&event)),

@@ -52,7 +52,7 @@ pub(in crate::modules::repositories) use sessions::{
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use users::{
-    LoginRow, OperatorRow, OwnerRow, UnverifiedRow, UserRow,
+    LoginRow, OperatorRow, OwnerRow, SignUpRow, UnverifiedRow, UserRow,
 };
 pub(in crate::modules::repositories) use values::{from_json, to_json};
 pub(in crate::modules::repositories) use waitlist::{

@@ -2,10 +2,12 @@
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
+use ulid::Ulid;
+
 use super::keys::{at_millisecond, key_text, key_ulid, millisecond, record, ulid_key};
 use crate::{
-    Result,
-    types::{Asked, EmailAddress, Label, Operator, TenantId, User, UserId},
+    Error, Result,
+    types::{AddressOwner, Asked, EmailAddress, Label, Operator, TenantId, User, UserId},
 };
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -118,6 +120,8 @@ impl OwnerRow {
 pub(in crate::modules::repositories) struct LoginRow {
     pub(in crate::modules::repositories) id: RecordId,
     pub(in crate::modules::repositories) user: String,
+    /// When the owner of an address was last told that somebody signed up with it.
+    noticed_at: Option<i64>,
 }
 
 impl LoginRow {
@@ -151,7 +155,48 @@ impl LoginRow {
         Self {
             id,
             user: user.ulid().to_string(),
+            noticed_at: None,
         }
+    }
+
+    pub(in crate::modules::repositories) fn user(&self) -> Result<UserId> {
+        let user = Ulid::from_string(&self.user).map_err(Error::internal)?;
+        Ok(UserId::from_ulid(user))
+    }
+
+    pub(in crate::modules::repositories) fn owner(self) -> Result<AddressOwner> {
+        Ok(AddressOwner {
+            user: self.user()?,
+            noticed_at: self.noticed_at.map(at_millisecond).transpose()?,
+        })
+    }
+}
+
+/// An unconfirmed account at an address; several may wait for it, in the order they signed up.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct SignUpRow {
+    pub(in crate::modules::repositories) id: RecordId,
+}
+
+impl SignUpRow {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        email: &EmailAddress,
+        user: UserId,
+    ) -> Self {
+        let id = record(
+            "sign_up",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                Value::String(email.as_str().to_owned()),
+                ulid_key(user.ulid()),
+            ],
+        );
+        Self { id }
+    }
+
+    pub(in crate::modules::repositories) fn user(&self) -> Result<UserId> {
+        Ok(UserId::from_ulid(key_ulid(&self.id, 2)?))
     }
 }
 

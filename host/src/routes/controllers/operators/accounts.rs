@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
+use axum::{
+    Json as JsonAnswer,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
 use boxoffice_engine::{
     Caller, EmailAddress, Engine, ErrorCode, ListedSession, Login, Operator, OperatorSession,
     Result, SessionId, SessionOwner, SetOperatorPassword,
@@ -14,11 +19,12 @@ use utoipa::ToSchema;
 use super::super::{
     Answer,
     auth::{LoginRequest, RefreshRequest, SignIn},
+    desk::with_cookies,
 };
 use crate::{
     auth::{ACCESS_TOKEN_LIFE, RefreshToken, not_authenticated},
     routes::extract::{
-        AsOperator, ClientAddress, Json, NamedOperator, NamedOperatorSession, NamedTenant,
+        AsOperator, Json, NamedOperator, NamedOperatorSession, NamedTenant, SignInOrigin,
     },
 };
 
@@ -123,13 +129,18 @@ impl SessionResponse {
 pub(in crate::routes) async fn login(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
-    ClientAddress(address): ClientAddress,
+    origin: SignInOrigin,
     Json(request): Json<LoginRequest>,
-) -> Answer<JsonAnswer<OperatorTokensResponse>> {
+) -> Answer<Response> {
     let command: Login = request.command()?;
-    sign_in.count_try((None::<&str>, command.email.as_str()), address)?;
-    let session = engine.operators().sign_in(command).await?;
-    Ok(JsonAnswer(tokens(&sign_in, session)?))
+    let email = command.email.clone();
+    let counted = sign_in.begin(None, &email, &origin)?;
+    let outcome = engine.operators().sign_in(command).await;
+    counted.settle(&outcome);
+    Ok(with_cookies(
+        JsonAnswer(tokens(&sign_in, outcome?)?).into_response(),
+        sign_in.remember(None, &email, &origin),
+    ))
 }
 
 /// Gets the next pair of an operator's tokens
@@ -190,17 +201,19 @@ pub(in crate::routes) async fn set_password(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
     AsOperator(caller): AsOperator,
-    ClientAddress(address): ClientAddress,
+    origin: SignInOrigin,
     Json(request): Json<ChangePasswordRequest>,
 ) -> Answer<StatusCode> {
     let email = own_address(&caller)?;
-    sign_in.count_try((None::<&str>, email.as_str()), address)?;
+    let counted = sign_in.begin(None, &email, &origin)?;
     let command = SetOperatorPassword {
         email,
         password: request.password,
         present: Some(request.present_password),
     };
-    engine.operators().set_password(&caller, command).await?;
+    let outcome = engine.operators().set_password(&caller, command).await;
+    counted.settle(&outcome);
+    outcome?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,0 +1,124 @@
+//! Storage steps of signing up where addresses are confirmed: several accounts may wait for one address, and whoever confirms
+//! it owns it. Called by the users module; calls models.
+//!
+//! `login` names the owner of an address; `sign_up` the unconfirmed accounts at it, the newest last. Guard: an account
+//! becomes the owner in the transaction that inserts `login`, whose id is the address.
+
+use jiff::Timestamp;
+
+use super::{
+    db::Script,
+    models::{LoginRow, SignUpRow, UserRow, millisecond},
+    notifications::{NewMails, add_mails},
+    sessions::add_end_of_sessions,
+    users::{GIVE_WAY_MAX, UsersRepository, give_way},
+};
+use crate::{
+    Result,
+    types::{AddressOwner, Asked, EmailAddress, SessionOwner, TenantId, User, UserId},
+};
+
+/// The word a transaction stops with when somebody else owns the address, or it is no longer the account's.
+const ADDRESS_OWNED: &str = "address-owned";
+impl UsersRepository {
+    /// Who owns an address, and the accounts that wait for it, the newest first; at most 32.
+    pub(in crate::modules) async fn address(
+        &self,
+        tenant: &TenantId,
+        email: &EmailAddress,
+    ) -> Result<(Option<AddressOwner>, Vec<UserId>)> {
+        let mut script = Script::of(tenant);
+        let login = script.bind(LoginRow::by_email(tenant, email));
+        let email = script.bind(email.as_str().to_owned());
+        let login = script.push(format!("SELECT * FROM ONLY {login}"));
+        let waiting = script.push(format!(
+            "SELECT * FROM sign_up:[$tenant, {email}]..[$tenant, {email}, ..] ORDER BY id DESC LIMIT {GIVE_WAY_MAX}"
+        ));
+        let mut answers = self.db.run_retrying(&script).await?;
+        let login: Option<LoginRow> = answers.row(login)?;
+        let waiting: Vec<SignUpRow> = answers.rows(waiting)?;
+        let owner = login.map(LoginRow::owner).transpose()?;
+        let waiting = waiting.iter().map(SignUpRow::user);
+        Ok((owner, waiting.collect::<Result<_>>()?))
+    }
+
+    /// Writes an account that waits for its address to be confirmed, with a mail to the address: at most 6 rows. `notice`
+    /// is the owner of the address and the moment at which they are told.
+    pub(in crate::modules) async fn sign_up(
+        &self,
+        user: &User,
+        password_hash: String,
+        asked: &Asked,
+        mails: &NewMails,
+        notice: Option<Timestamp>,
+    ) -> Result<()> {
+        let mut script = Script::transaction(&user.tenant);
+        let row = script.bind(UserRow::of(user, Some(password_hash), Some(asked)));
+        script.push(format!("INSERT INTO user {row} RETURN NONE"));
+        let row = script.bind(SignUpRow::of(&user.tenant, &user.email, user.id));
+        script.push(format!("INSERT INTO sign_up {row} RETURN NONE"));
+        if let Some(at) = notice {
+            let login = script.bind(LoginRow::by_email(&user.tenant, &user.email));
+            let at = script.bind(millisecond(at));
+            script.push(format!("UPDATE {login} SET noticed_at = {at} RETURN NONE"));
+        }
+        add_mails(&mut script, &user.tenant, mails)?;
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// Makes an account the owner of its address, with another password if it is given one. The others that wait for the
+    /// address (`waiting`) give way: their sessions end, and their passwords are good for nothing. So do the account's own sessions
+    /// with a new password. At most 36 rows, and what ends the sessions of 33 accounts. Answers false if somebody else
+    /// owns the address, or the account has another one.
+    pub(in crate::modules) async fn confirm(
+        &self,
+        user: &User,
+        password_hash: Option<String>,
+        waiting: &[UserId],
+        epoch: &str,
+    ) -> Result<bool> {
+        let (tenant, address) = (&user.tenant, &user.email);
+        let mut script = Script::transaction(tenant);
+        let id = script.bind(UserRow::key(tenant, user.id));
+        let login_id = script.bind(LoginRow::by_email(tenant, address));
+        let login = script.bind(LoginRow::new(LoginRow::by_email(tenant, address), user.id));
+        let own = script.bind(user.id.ulid().to_string());
+        let email = script.bind(address.as_str().to_owned());
+        script.push(format!(
+            "LET $owner = (SELECT VALUE user FROM ONLY {login_id})"
+        ));
+        script.push(format!(
+            "IF $owner != NONE AND $owner != {own} {{ THROW '{ADDRESS_OWNED}' }}"
+        ));
+        script.push(format!(
+            "IF $owner = NONE {{ INSERT INTO login {login} RETURN NONE }}"
+        ));
+        let has_new_password = password_hash.is_some();
+        let password = match password_hash {
+            Some(hash) => format!(", password_hash = {}", script.bind(hash)),
+            None => String::new(),
+        };
+        script.push(format!(
+            "LET $confirmed = (UPDATE {id} SET unverified = NONE{password} WHERE email = {email} RETURN VALUE id)"
+        ));
+        script.push(format!(
+            "IF array::len($confirmed) = 0 {{ THROW '{ADDRESS_OWNED}' }}"
+        ));
+        give_way(&mut script, address);
+        for one in waiting {
+            if *one != user.id || has_new_password {
+                let owner = SessionOwner::User {
+                    tenant: tenant.clone(),
+                    user: *one,
+                };
+                add_end_of_sessions(&mut script, &owner, None, epoch);
+            }
+        }
+        match self.db.run_retrying(&script).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_guard(ADDRESS_OWNED) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

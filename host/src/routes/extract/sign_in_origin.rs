@@ -1,0 +1,41 @@
+//! Where a sign-in comes from: the client's address, and the cookie of a device that signed in before.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::request::Parts,
+};
+
+use super::caller::{ClientAddress, Door, OverTls};
+use crate::auth::devices;
+
+/// Where a sign-in comes from, as far as that is known.
+#[derive(Debug)]
+pub(in crate::routes) struct SignInOrigin {
+    /// The client's address.
+    pub(in crate::routes) address: Option<IpAddr>,
+    /// Whether it came over TLS: the cookie is then bound to it.
+    pub(in crate::routes) is_over_tls: bool,
+    /// What the device says that it is; nothing of it is checked.
+    pub(in crate::routes) device: Option<String>,
+}
+
+impl<S> FromRequestParts<S> for SignInOrigin
+where
+    S: Send + Sync,
+    Arc<Door>: FromRef<S>,
+{
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, state).await?;
+        let OverTls(is_over_tls) = OverTls::from_request_parts(parts, state).await?;
+        let device = devices::cookie_of(&parts.headers, is_over_tls);
+        Ok(Self {
+            address,
+            is_over_tls,
+            device: device.map(str::to_owned),
+        })
+    }
+}
