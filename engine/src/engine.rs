@@ -95,6 +95,9 @@ pub struct Settings {
     pub plugin_versions_max: u32,
     /// Announcements that a tenant may allow itself in a day; each is a mail to every customer of an event.
     pub announcements_per_day_max: u32,
+    /// Mails of one kind that an address gets in a day (UTC) until somebody confirms it, of those that whoever typed it brings
+    /// about; further ones are suppressed.
+    pub unconfirmed_mails_per_day: u32,
     /// Whether customers are asked to confirm their address where their tenant wants that. Off for trying things out.
     pub asks_to_verify: bool,
 }
@@ -124,6 +127,8 @@ impl Default for Settings {
             // Ten to go back to for each of 64 plugins in use, and as many again to try.
             plugin_versions_max: 1_000,
             announcements_per_day_max: 100,
+            // As many as a person books in a day before they look into their mails; no flood for a stranger.
+            unconfirmed_mails_per_day: 5,
             asks_to_verify: true,
         }
     }

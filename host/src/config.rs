@@ -488,6 +488,8 @@ fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
         attempts_max: reader.number("worker.attempts_max", 1..=1_000)?,
         plugin_versions_max: reader.number("plugins.tenant_versions_max", 1..=100_000)?,
         announcements_per_day_max: reader.number("mail.announcements_per_day_max", 0..=100_000)?,
+        // The keys of those of a day stand in one row: 1,000 are 50 KB.
+        unconfirmed_mails_per_day: reader.number("mail.unconfirmed_mails_per_day", 1..=1_000)?,
         ..Settings::default()
     };
     if engine.retry_pause_max < engine.retry_pause {

@@ -49,6 +49,7 @@ mod reminders;
 mod routes;
 mod schedules;
 mod sessions;
+mod sign_ups;
 mod tenants;
 mod ticket_types;
 mod traces;

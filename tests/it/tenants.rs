@@ -152,6 +152,12 @@ async fn values_that_fit_no_header_or_no_bound_are_refused_by_name() {
         ("name", Value::Null),
         ("senderName", json!("a\nb")),
         ("senderName", json!("x".repeat(201))),
+        ("senderName", json!("billing@bank.example")),
+        (
+            "senderName",
+            json!("Bank \u{ff1c}billing\u{ff20}bank.example\u{ff1e}"),
+        ),
+        ("name", json!("Bank <billing at bank.example>")),
         (
             "replyTo",
             json!("help@north.example\r\nBcc: evil@example.net"),

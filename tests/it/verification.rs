@@ -19,19 +19,30 @@ use crate::api::{event_body, path_of, text};
 
 const PUBLIC_URL: &str = "https://tickets.example.org";
 const QUESTION: &str = "Confirm your address";
+/// The form of whoever signed up with the kit's password.
+pub(crate) const OWN_PASSWORD: &str = "password=correct+horse+battery";
 
-struct House {
-    platform: TestPlatform,
-    tenant: TenantId,
-    door: Client,
-    owner: Account,
-    event: Value,
+/// A tenant with an event, behind a router.
+pub(crate) struct House {
+    pub(crate) platform: TestPlatform,
+    pub(crate) tenant: TenantId,
+    pub(crate) door: Client,
+    pub(crate) owner: Account,
+    pub(crate) event: Value,
     _hosted: Hosted,
 }
 
 impl House {
     /// A tenant as one is made, with an event; `with_links` tells whether its mails have any.
-    async fn open(with_links: bool) -> Self {
+    pub(crate) async fn open(with_links: bool) -> Self {
+        Self::open_with(with_links, |_| {}).await
+    }
+
+    /// The same, with other options of its router.
+    pub(crate) async fn open_with(
+        with_links: bool,
+        change: impl FnOnce(&mut RouterOptions),
+    ) -> Self {
         let key = TokenKey {
             id: "links".to_owned(),
             secret: vec![7; 32],
@@ -48,18 +59,22 @@ impl House {
             id: tenant.clone(),
             name: Label::parse("name", "North Stage").expect("a name"),
             currency: "EUR".to_owned(),
-            settings: TenantSettings::default(),
+            settings: TenantSettings {
+                organizers_may_register: true,
+                ..TenantSettings::default()
+            },
         };
         let tenants = platform.engine.tenants();
         let made = tenants.create(&Caller::operator(), command).await;
         made.expect("a new tenant");
         platform.user(&tenant, "owen", UserRole::Owner).await;
-        let options = RouterOptions {
+        let mut options = RouterOptions {
             keys: TokenKeys::generate(),
             links: with_links.then_some(links),
             throttle_logins: false,
             ..RouterOptions::default()
         };
+        change(&mut options);
         let hosted = Hosted::with_options(platform.engine.clone(), options).await;
         let door = hosted.client().tenant("north");
         let owner = door.login("owen@north.test").await;
@@ -76,7 +91,7 @@ impl House {
     }
 
     /// Signs a customer up, who is asked, and books.
-    async fn customer(&self, name: &str) -> Account {
+    pub(crate) async fn customer(&self, name: &str) -> Account {
         let account = self
             .door
             .register(&format!("{name}@north.test"), "customer")
@@ -86,7 +101,7 @@ impl House {
         account
     }
 
-    async fn book(&self, customer: &Client) {
+    pub(crate) async fn book(&self, customer: &Client) {
         let body = json!({"eventId": self.event["id"], "numTickets": 1});
         customer.post("/api/bookings", body).await.expect(201);
         self.platform.owes(1);
@@ -111,7 +126,7 @@ impl House {
     }
 
     /// The paths of the links that a customer was mailed, as often as that happened.
-    async fn links(&self, account: &Account) -> Vec<String> {
+    pub(crate) async fn links(&self, account: &Account) -> Vec<String> {
         let mails = self.platform.settle().await;
         let is_question =
             |mail: &&ReceivedMail| mail.subject == QUESTION && mail.is_to(&account.email);
@@ -125,12 +140,19 @@ impl House {
         mails.iter().filter(is_question).map(path).collect()
     }
 
-    async fn is_verified(&self, account: &Account) -> bool {
+    pub(crate) async fn is_verified(&self, account: &Account) -> bool {
         account.client.get("/api/auth/me").await.expect(200)["emailVerified"] == true
     }
 
+    /// Sends the form of a page to confirm an address, as a browser does.
+    pub(crate) async fn confirm(&self, path: &str, form: &str) -> Answer {
+        let request = self._hosted.client().request(Method::POST, path);
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        Answer::of(request.body(form.to_owned())).await
+    }
+
     /// Nobody signed in, no tenant named: as a browser does.
-    async fn open_page(&self, method: Method, path: &str) -> Answer {
+    pub(crate) async fn open_page(&self, method: Method, path: &str) -> Answer {
         Answer::of(self._hosted.client().request(method, path)).await
     }
 }
@@ -162,7 +184,7 @@ async fn mails_to_many_wait_until_the_address_is_confirmed() {
     );
     assert!(!house.is_verified(&ann).await, "a look changes nothing");
     for _ in 0..2 {
-        let done = house.open_page(Method::POST, path).await;
+        let done = house.confirm(path, OWN_PASSWORD).await;
         assert!(
             done.status == 200 && done.text.contains("is confirmed"),
             "{}",
@@ -213,7 +235,7 @@ async fn a_question_comes_again_once_a_minute_and_five_times() {
     house.platform.owes(1);
     let links = house.links(&ann).await;
     assert_eq!(links.len(), 6);
-    assert_eq!(house.open_page(Method::POST, &links[0]).await.status, 200);
+    assert_eq!(house.confirm(&links[0], OWN_PASSWORD).await.status, 200);
     assert_eq!(ask().await.status, 204, "and nothing is sent");
     house.platform.settle().await;
 }

@@ -171,6 +171,22 @@ impl UsersModule {
         Ok(())
     }
 
+    /// Counts a mail of a kind to an address that nobody confirmed, once for each key. Answers whether the day on which it was
+    /// written has one left.
+    pub(crate) async fn count_mail(
+        &self,
+        user: &User,
+        kind: NotificationKind,
+        key: String,
+        written_at: Timestamp,
+    ) -> Result<bool> {
+        let day = written_at.as_second().div_euclid(24 * 3600);
+        let most = self.surroundings.settings.unconfirmed_mails_per_day;
+        self.repository
+            .count_mail(user, kind, key, (day, most))
+            .await
+    }
+
     /// The mail that asks a user whether the address is theirs.
     pub(super) fn question(&self, user: &User, now: Timestamp) -> NewMails {
         self.mail(

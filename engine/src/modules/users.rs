@@ -105,13 +105,18 @@ impl UsersModule {
     }
 
     /// Those of some users that are there; at most as many as a block has deliveries.
+    /// Finds who owns an address, or else the newest account that waits for it.
     pub(crate) async fn find_by_email(
         &self,
         tenant: &TenantId,
         email: &EmailAddress,
     ) -> Result<Option<User>> {
-        let found = self.repository.find_by_email(tenant, email).await?;
-        Ok(found.map(|(user, _)| user))
+        let (owner, waiting) = self.repository.address(tenant, email).await?;
+        let owner = owner.map(|owner| owner.user);
+        match owner.or_else(|| waiting.first().copied()) {
+            Some(user) => self.repository.find(tenant, user).await,
+            None => Ok(None),
+        }
     }
 
     pub(crate) async fn find_many(&self, tenant: &TenantId, users: &[UserId]) -> Result<Vec<User>> {

@@ -142,6 +142,18 @@ pub struct Event {
     pub updated_at: Timestamp,
 }
 
+impl Event {
+    /// The same in neutral words, for mails that carry none of its organizer's.
+    pub(crate) fn in_neutral_words(&self) -> Self {
+        let mut event = self.clone();
+        event.details = event.details.in_neutral_words();
+        for ticket_type in &mut event.ticket_types {
+            ticket_type.name = Label::stored("Ticket".to_owned());
+        }
+        event
+    }
+}
+
 /// What an event says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EventDetails {
@@ -162,6 +174,16 @@ pub struct EventDetails {
 }
 
 impl EventDetails {
+    /// The same in neutral words, for mails that carry none of its organizer's.
+    pub(crate) fn in_neutral_words(&self) -> Self {
+        Self {
+            title: Label::stored("An event".to_owned()),
+            description: Prose::stored(String::new()),
+            location: None,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
         time_zone(&self.time_zone)?;
         require_year("startsAt", self.starts_at)?;

@@ -110,8 +110,18 @@ pub struct UpdateTenant {
 }
 
 impl UpdateTenant {
-    /// Checks the numbers that the installation bounds.
+    /// Checks the numbers that the installation bounds, and the name that mails come from.
     pub(crate) fn validate(&self, announcements_per_day_max: u32) -> Result<()> {
+        let sender_name = self.settings.sender_name.as_ref();
+        // Mails come from the tenant's name unless it has one for them. Mail programs show it in place of the address.
+        for (field, name) in [("name", Some(&self.name)), ("senderName", sender_name)] {
+            if name.is_some_and(|name| looks_like_address(name.as_str())) {
+                return Err(Error::field(
+                    field,
+                    "Mails come from this name. It must not look like an address: leave out @, < and >, and what looks like them.",
+                ));
+            }
+        }
         if self.settings.announcements_per_day > announcements_per_day_max {
             Err(Error::field(
                 "announcementsPerDay",
@@ -123,4 +133,12 @@ impl UpdateTenant {
             Ok(())
         }
     }
+}
+
+/// Whether a name could be taken for an e-mail address: by its signs, or what looks like them (full-width, small, angle quotes).
+fn looks_like_address(name: &str) -> bool {
+    name.contains([
+        '@', '\u{ff20}', '\u{fe6b}', '<', '>', '\u{ff1c}', '\u{ff1e}', '\u{fe64}', '\u{fe65}',
+        '\u{2039}', '\u{203a}', '\u{27e8}', '\u{27e9}', '\u{3008}', '\u{3009}',
+    ])
 }

@@ -224,8 +224,7 @@ impl<'a> Try<'a> {
     }
 }
 
-/// Counts what each network does, so many of it in an hour: accounts that it makes, tickets that unconfirmed accounts behind
-/// it hold.
+/// Counts what each network does, so many of it in a time, such as accounts that it makes.
 #[derive(Debug)]
 pub(crate) struct NetworkAllowance {
     buckets: Buckets,

@@ -56,6 +56,11 @@ async fn what_failed_is_found_by_reason_tried_again_and_sent() {
         .login(south.as_str())
         .await;
     let rival = desk.door.register("rival@north.test", "organizer").await;
+    for words in ["ann@north.test", ann.id.as_str()] {
+        let search = json!({"text": words});
+        let found = rival.client.post("/api/admin/searches", search).await;
+        found.problem(404, "not-found");
+    }
     let path = format!("/api/admin/deliveries/{}", text(&one["id"]));
     for other in [&south.client, &rival.client] {
         assert!(items(&other.get("/api/admin/failed").await.expect(200)).is_empty());

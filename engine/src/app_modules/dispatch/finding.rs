@@ -8,7 +8,7 @@ use crate::{
     modules::events_of,
     types::{
         Caller, Delivery, DeliveryId, EmailAddress, EventId, FailedFilter, NotificationHead,
-        NotificationId, ReplyCode, User,
+        NotificationId, ReplyCode, Role, TenantId, User, UserId,
     },
 };
 
@@ -35,7 +35,7 @@ pub enum Found {
 impl Dispatch {
     /// Finds by what a text names: a customer's address or id, an event's, notification's or delivery's id, or a mail's
     /// Message-ID: each is a look-up by key. Or by the code of a mail server's reply, among the newest deliveries that failed,
-    /// which are listed for that. Nothing else is searched through.
+    /// which are listed for that. Nothing else is searched through. Organizers find customers of their own events only.
     ///
     /// # Errors
     /// `forbidden`, `not-found`.
@@ -78,7 +78,9 @@ impl Dispatch {
         if text.contains('@') {
             let email = EmailAddress::parse("text", text)?;
             let found = modules.users.find_by_email(tenant, &email).await?;
-            return found.map(Found::User).ok_or_else(none);
+            let user = found.ok_or_else(none)?;
+            let may_find = self.may_find(caller, tenant, user.id).await?;
+            return may_find.then_some(Found::User(user)).ok_or_else(none);
         }
         if let Ok(id) = text.parse::<NotificationId>()
             && let Some(head) = modules.notifications.head_of(tenant, id).await?
@@ -95,8 +97,23 @@ impl Dispatch {
         if let Ok(id) = text.parse()
             && let Some(user) = modules.users.find(tenant, id).await?
         {
-            return Ok(Found::User(user));
+            let may_find = self.may_find(caller, tenant, user.id).await?;
+            return may_find.then_some(Found::User(user)).ok_or_else(none);
         }
         Err(none())
+    }
+
+    /// Whether a caller may find a customer: organizers only customers of their own events.
+    async fn may_find(&self, caller: &Caller, tenant: &TenantId, customer: UserId) -> Result<bool> {
+        if caller.role() != Role::Organizer {
+            return Ok(true);
+        }
+        let notifications = &self.0.modules.notifications;
+        for event in notifications.events_of_customer(tenant, customer).await? {
+            if self.sees(caller, tenant, Some(event)).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     },
     ports::{Lane, MailOutcome, Settlement, Templates},
     types::{
-        Booking, Entry, NotificationId, NotificationKind, NotificationStatus, TenantId,
+        Booking, Entry, Event, NotificationId, NotificationKind, NotificationStatus, TenantId,
         TicketStatus,
     },
 };
@@ -197,6 +197,7 @@ impl Queues {
         let mut sending = FuturesUnordered::new();
         let mut outcomes: Vec<(usize, MailOutcome)> = Vec::new();
         self.set_aside_unwanted(&mut claimed, &scene);
+        self.set_aside_excess(&mut claimed, &scene).await?;
         loop {
             let now = self.0.surroundings.now();
             let wants_more = |claimed: &ClaimedBlock| !claimed.next(now, 1).is_empty();
@@ -324,6 +325,7 @@ impl Queues {
     fn tickets_of(
         &self,
         scene: &Scene,
+        event: Option<&Event>,
         kind: NotificationKind,
         bookings: &[Booking],
     ) -> Vec<MailTicket> {
@@ -335,7 +337,7 @@ impl Queues {
         });
         let admitting = tickets.filter(|ticket| ticket.status != TicketStatus::Cancelled);
         let shown = admitting.take(MailContext::TICKETS_MAX).map(|ticket| {
-            let mut types = scene.event.iter().flat_map(|event| &event.ticket_types);
+            let mut types = event.iter().flat_map(|event| &event.ticket_types);
             let known = types.find(|kind| kind.id == ticket.ticket_type);
             MailTicket {
                 number: ticket.id.number,
@@ -390,7 +392,8 @@ impl Queues {
             .filter(|booking| still_wanted(letter.kind, booking, scene.status()))
             .cloned()
             .collect();
-        let known = scene.known_version(entry.customer);
+        let event = scene.event_for(recipient);
+        let previous = scene.previous_for(recipient);
         let unsubscribe_url = self
             .0
             .links
@@ -407,13 +410,13 @@ impl Queues {
             let reply = "this worker makes no links: give it `public_url` and keys".to_owned();
             return MailOutcome::Deferred { reply };
         }
-        let tickets = self.tickets_of(scene, letter.kind, &bookings);
+        let tickets = self.tickets_of(scene, event, letter.kind, &bookings);
         let context = MailContext {
             kind: letter.kind,
             notification: letter.notification,
             tenant: &scene.tenant,
-            event: scene.event.as_ref(),
-            previous: known.and_then(|version| scene.versions.get(&version)),
+            event,
+            previous: previous.as_deref(),
             announcement: scene.announcement.as_ref(),
             quarantine: scene.quarantine.as_ref(),
             unsubscribe_url: unsubscribe_url.as_deref(),

@@ -3,6 +3,7 @@
 //! Called by the delivery of blocks. Calls the notifications, users, events, plugins and tenants modules.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
@@ -32,6 +33,8 @@ pub(super) struct Scene {
     pub(super) words: Option<super::words::TenantWords>,
     /// What the mails are about, for kinds that are about an event.
     pub(super) event: Option<Event>,
+    /// The event without its organizer's words, if neither they nor all of the customers have confirmed their addresses.
+    neutral_event: Option<Event>,
     pub(super) notification: Option<StoredNotification>,
     pub(super) announcement: Option<Announcement>,
     pub(super) quarantine: Option<PluginQuarantine>,
@@ -78,6 +81,40 @@ impl Scene {
         let hold = self.offers.get(&entry.booking?)?;
         let stands = hold.status == HoldStatus::Held && self.status() == EventStatus::Published;
         stands.then_some(hold)
+    }
+
+    /// The event in the words that a recipient may see: those of an organizer without a confirmed address go to confirmed
+    /// addresses only.
+    pub(super) fn event_for(&self, recipient: &User) -> Option<&Event> {
+        let neutral = self.neutral_event.as_ref();
+        let neutral = neutral.filter(|_| !recipient.email_verified);
+        neutral.or(self.event.as_ref())
+    }
+
+    /// An older version of the event in the words that a recipient may see.
+    pub(super) fn previous_for(&self, recipient: &User) -> Option<Cow<'_, EventDetails>> {
+        let known = self.known_version(recipient.id)?;
+        let previous = self.versions.get(&known)?;
+        let is_neutral = self.neutral_event.is_some() && !recipient.email_verified;
+        Some(match is_neutral {
+            true => Cow::Owned(previous.in_neutral_words()),
+            false => Cow::Borrowed(previous),
+        })
+    }
+
+    /// Whether a mail to a customer counts against what an unconfirmed address gets in a day: those that the customer
+    /// brings about, and all about events of organizers who are unconfirmed, too.
+    fn is_counted(&self, kind: NotificationKind, customer: UserId) -> bool {
+        let by_customer = matches!(
+            kind,
+            NotificationKind::BookingConfirmed
+                | NotificationKind::BookingCancelled
+                | NotificationKind::WaitingListOffer
+                | NotificationKind::EmailVerification
+        );
+        let user = self.users.get(&customer);
+        user.is_some_and(|user| !user.email_verified)
+            && (by_customer || self.neutral_event.is_some())
     }
 
     /// Whether the event still takes place; nothing is called off of what is about none.
@@ -242,6 +279,7 @@ impl Queues {
             asks_to_verify: of_tenant.settings.bulk_to_verified_only && self.0.links.is_some(),
             tenant: of_tenant,
             event,
+            neutral_event: None,
             notification,
             announcement,
             quarantine,
@@ -253,6 +291,7 @@ impl Queues {
             waiting: BTreeSet::new(),
             versions: HashMap::new(),
         };
+        scene.neutral_event = self.neutral_event(tenant, &scene).await?;
         if let (NotificationKind::EventCancelled, Some(event)) = (block.kind, block.event) {
             let others = customers.iter().copied();
             let others: Vec<UserId> = others
@@ -276,6 +315,49 @@ impl Queues {
             }
         }
         Ok(scene)
+    }
+
+    async fn neutral_event(&self, tenant: &TenantId, scene: &Scene) -> Result<Option<Event>> {
+        let mut users = scene.users.values();
+        let (true, Some(event)) = (users.any(|user| !user.email_verified), &scene.event) else {
+            return Ok(None);
+        };
+        let organizer = event.organizer.as_slice();
+        let organizer = self.0.modules.users.find_many(tenant, organizer).await?;
+        let is_unconfirmed = organizer.first().is_some_and(|user| !user.email_verified);
+        Ok(is_unconfirmed.then(|| event.in_neutral_words()))
+    }
+
+    /// Marks the deliveries to unconfirmed addresses that got as many mails of the kind as they may in a day. What is counted
+    /// once is let through at every further try.
+    pub(super) async fn set_aside_excess(
+        &self,
+        claimed: &mut ClaimedBlock,
+        scene: &Scene,
+    ) -> Result<()> {
+        let modules = &self.0.modules;
+        let kind = claimed.block.kind;
+        for index in 0..claimed.block.entries.len() {
+            let entry = &claimed.block.entries[index];
+            let is_open = !entry.state.is_final() && entry.state != DeliveryState::Sending;
+            if !is_open || !scene.is_counted(kind, entry.customer) {
+                continue;
+            }
+            let Some(user) = scene.users.get(&entry.customer) else {
+                continue;
+            };
+            let key = claimed.delivery_key(index);
+            if !modules
+                .users
+                .count_mail(user, kind, key, claimed.block.created_at)
+                .await?
+            {
+                let reason = "the address is not confirmed, and got as many mails of this kind today as such addresses get";
+                let notifications = &modules.notifications;
+                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
+            }
+        }
+        Ok(())
     }
 
     /// Marks the deliveries of a block that nobody wants any more, or nobody can get.

@@ -13,11 +13,7 @@ use mail_builder::{
 };
 
 use super::{MailContext, calendar::CalendarFile, qr_code};
-use crate::{
-    Error, Result,
-    ports::Rendered,
-    types::{EmailAddress, NotificationKind},
-};
+use crate::{Error, Result, ports::Rendered, types::EmailAddress};
 
 /// Longest line of the header (RFC 2047, 2; RFC 5322 recommends 78).
 const LINE_BYTES_MAX: usize = 76;
@@ -55,9 +51,9 @@ pub(super) fn build(
         &mut mail,
         "To",
         // Whoever typed a stranger's address typed this name, too: it is no way to tell them something.
-        &match context.kind {
-            NotificationKind::EmailVerification => vec![format!("<{}>", recipient.email)],
-            _ => mailbox(recipient.name.as_str(), &recipient.email),
+        &match recipient.email_verified {
+            false => vec![format!("<{}>", recipient.email)],
+            true => mailbox(recipient.name.as_str(), &recipient.email),
         },
     )?;
     field(&mut mail, "Subject", &unstructured(&words.subject))?;

@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// What templates call a recipient who has not confirmed the address.
+const UNCONFIRMED_NAME: &str = "Guest";
+
 /// Everything the words of one mail are made of.
 pub(crate) struct MailContext<'a> {
     /// What the mail is about.
@@ -88,6 +91,14 @@ impl MailContext<'_> {
     /// The sender's address, in the envelope and in `From`.
     fn sender(&self) -> &EmailAddress {
         self.tenant.mail_from.as_ref().unwrap_or(self.mail_from)
+    }
+
+    /// How the recipient is greeted. Whoever typed an address that nobody confirmed typed the name, too.
+    fn recipient_name(&self) -> &str {
+        match self.recipient.email_verified {
+            true => self.recipient.name.as_str(),
+            false => UNCONFIRMED_NAME,
+        }
     }
 
     /// What the sender is called.

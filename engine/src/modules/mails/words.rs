@@ -141,7 +141,7 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
     let mut data = json!({
         "kind": context.kind,
         "tenant": { "name": context.tenant.name },
-        "recipient": { "name": context.recipient.name },
+        "recipient": { "name": context.recipient_name() },
         "event": event.map(event_data),
         "bookings": bookings,
         "cancellation": cancellation.map(|(booking, one)| json!({

@@ -3,7 +3,7 @@
 //!
 //! Called by app_modules. Calls the notifications, bookings and waitlist repositories.
 
-use std::{cmp::Reverse, fmt, str::FromStr};
+use std::{cmp::Reverse, collections::BTreeSet, fmt, str::FromStr};
 
 use ulid::Ulid;
 
@@ -20,6 +20,9 @@ use crate::{
 const PROBES: u32 = 15;
 /// Notifications searched for one page: an event that told its customers more than this has further pages.
 const SEARCHED_MAX: usize = 100;
+
+/// Bookings and waiting lists of a customer looked at for whose customer they are: nobody is looked up for what was long ago.
+const EVENTS_MAX: u32 = 100;
 
 /// Mails of offers looked at for a booking: as many blocks as one read takes.
 const OFFERS_MAX: usize = 64;
@@ -157,6 +160,23 @@ impl NotificationsModule {
             own.map(|(index, _)| block.delivery_id(index))
         });
         Ok(about.collect())
+    }
+
+    /// The events of a customer's newest bookings and waiting lists, 100 of each.
+    pub(crate) async fn events_of_customer(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+    ) -> Result<BTreeSet<EventId>> {
+        let (bookings, lists) = tokio::try_join!(
+            self.bookings
+                .mails_of_customer(tenant, customer, None, EVENTS_MAX),
+            self.waitlist
+                .mails_of_customer(tenant, customer, None, EVENTS_MAX),
+        )?;
+        let bookings = bookings.into_iter().map(|(booking, _)| booking.event());
+        let lists = lists.into_iter().map(|(event, _)| event);
+        Ok(bookings.chain(lists).collect())
     }
 
     /// What a customer was mailed: newest booking first, and for each what is about it; what went to all customers of

@@ -15,11 +15,16 @@ use super::{
 };
 use crate::{
     Result,
-    types::{AddressOwner, Asked, EmailAddress, SessionOwner, TenantId, User, UserId},
+    types::{
+        AddressOwner, Asked, EmailAddress, NotificationKind, SessionOwner, TenantId, User, UserId,
+    },
 };
 
 /// The word a transaction stops with when somebody else owns the address, or it is no longer the account's.
 const ADDRESS_OWNED: &str = "address-owned";
+/// The word a transaction stops with when an unconfirmed address got its mails of the day.
+const MAILED_ENOUGH: &str = "mailed-enough";
+
 impl UsersRepository {
     /// Who owns an address, and the accounts that wait for it, the newest first; at most 32.
     pub(in crate::modules) async fn address(
@@ -115,9 +120,44 @@ impl UsersRepository {
                 add_end_of_sessions(&mut script, &owner, None, epoch);
             }
         }
+        script.push(format!(
+            "DELETE (SELECT VALUE id FROM unconfirmed_mail:[$tenant, {email}]..[$tenant, {email}, ..]) RETURN NONE"
+        ));
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_guard(ADDRESS_OWNED) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Counts a mail to an unconfirmed address against `most` of a day, unless its key is counted: 1 row, and forgets those of
+    /// earlier days. Answers whether it may go. Guard: the day's keys stand in the row that is written.
+    pub(in crate::modules) async fn count_mail(
+        &self,
+        user: &User,
+        kind: NotificationKind,
+        key: String,
+        (day, most): (i64, u32),
+    ) -> Result<bool> {
+        let mut script = Script::transaction(&user.tenant);
+        let id = script.bind(SignUpRow::mails_of(&user.tenant, &user.email, kind, day));
+        let email = script.bind(user.email.as_str().to_owned());
+        let (kind, key) = (script.bind(kind.as_str().to_owned()), script.bind(key));
+        let (before, most) = (script.bind(day - 1), script.bind(i64::from(most)));
+        script.push(format!("LET $counted = (SELECT * FROM ONLY {id})"));
+        script.push("LET $seen = $counted.keys ?? []".to_owned());
+        script.push(format!(
+            "IF {key} NOT IN $seen AND array::len($seen) >= {most} {{ THROW '{MAILED_ENOUGH}' }}"
+        ));
+        script.push(format!(
+            "IF {key} NOT IN $seen {{ UPSERT {id} SET keys = array::append($seen, {key}) RETURN NONE }}"
+        ));
+        script.push(format!(
+            "DELETE (SELECT VALUE id FROM unconfirmed_mail:[$tenant, {email}, {kind}]..[$tenant, {email}, {kind}, {before}]) RETURN NONE"
+        ));
+        match self.db.run_retrying(&script).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_guard(MAILED_ENOUGH) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

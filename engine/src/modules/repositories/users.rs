@@ -1,14 +1,12 @@
 //! Storage steps of users. Called by the users module; calls models.
 
-use ulid::Ulid;
-
 use super::{
     db::{Db, Script, StepError},
     models::{LoginRow, OwnerRow, UnverifiedRow, UserRow},
     notifications::{NewMails, add_mails},
 };
 use crate::{
-    Error, Result,
+    Result,
     types::{Asked, EmailAddress, Page, PageRequest, TenantId, User, UserId, UserRole},
 };
 
@@ -153,19 +151,6 @@ impl UsersRepository {
         let index = script.push(format!("SELECT * FROM {ids}"));
         let rows: Vec<UserRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(UserRow::into_type).collect()
-    }
-
-    /// The user behind an address, with their password's hash.
-    pub(in crate::modules) async fn find_by_email(
-        &self,
-        tenant: &TenantId,
-        email: &EmailAddress,
-    ) -> Result<Option<(User, Option<String>)>> {
-        let mut script = Script::of(tenant);
-        let login = script.bind(LoginRow::by_email(tenant, email));
-        let index = script.push(format!("SELECT * FROM ONLY {login}"));
-        let login: Option<LoginRow> = self.db.run_retrying(&script).await?.row(index)?;
-        self.behind(tenant, login).await
     }
 
     /// The user that a platform knows under this id.

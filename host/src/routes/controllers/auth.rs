@@ -10,7 +10,7 @@ use axum::{
 };
 use boxoffice_engine::{
     Caller, EmailAddress, Engine, ErrorCode, Label, Login, Register, Result, Session, SessionId,
-    SessionOwner, User, UserRole,
+    SessionOwner, TenantId, User, UserRole,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,10 @@ use ulid::Ulid;
 use super::keys::{at_millisecond, key_text, key_ulid, millisecond, record, ulid_key};
 use crate::{
     Error, Result,
-    types::{AddressOwner, Asked, EmailAddress, Label, Operator, TenantId, User, UserId},
+    types::{
+        AddressOwner, Asked, EmailAddress, Label, NotificationKind, Operator, TenantId, User,
+        UserId,
+    },
 };
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -193,6 +196,23 @@ impl SignUpRow {
             ],
         );
         Self { id }
+    }
+
+    /// What counts the mails of a kind and day to an address that nobody confirmed.
+    pub(in crate::modules::repositories) fn mails_of(
+        tenant: &TenantId,
+        email: &EmailAddress,
+        kind: NotificationKind,
+        day: i64,
+    ) -> RecordId {
+        let text = |part: &str| Value::String(part.to_owned());
+        let key = [
+            text(tenant.as_str()),
+            text(email.as_str()),
+            text(kind.as_str()),
+            day.into_value(),
+        ];
+        record("unconfirmed_mail", key)
     }
 
     pub(in crate::modules::repositories) fn user(&self) -> Result<UserId> {
