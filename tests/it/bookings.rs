@@ -36,6 +36,7 @@ async fn a_booking_is_answered_whole() {
         "refundDueMinor": 0,
         "refundMinor": 0,
         "cancellations": [],
+        "messages": [],
         "currency": "EUR",
         "eventVersion": 1,
         "createdAt": "2026-12-01T12:00:00Z",

@@ -43,6 +43,8 @@ async fn a_booking_and_a_change_are_heard_of_once_each() {
         .expect(200);
     assert_eq!(seen["ticketsSold"], 2);
 
+    // A confirmation says what the event says when it is sent: it is to say the old place.
+    mails_of(data.path(), &customer.email, 1).await;
     let change = json!({"location": "New Hall"});
     let answer = organizer
         .client
@@ -192,7 +194,7 @@ async fn cancellations_are_heard_of_by_those_they_concern() {
         .client
         .patch(&path, "*", change.clone())
         .await
-        .problem(422, "field-invalid");
+        .problem(409, "event-cancelled");
     let etag = program.client().get(&path).await.header("etag").to_owned();
     organizer
         .client

@@ -80,6 +80,7 @@ async fn a_hold_keeps_tickets_and_price_and_becomes_a_booking_once() {
         "expiresAt": "2026-12-01T12:10:00Z",
         "extended": false,
         "offered": false,
+        "messages": [],
         "endedAt": null,
     });
     assert_eq!(held, expected);

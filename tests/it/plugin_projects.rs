@@ -49,7 +49,9 @@ async fn plugin_projects_in_javascript_hand_over_whole_prices_or_fail() {
     let accepted = std::fs::read_to_string(project.join("fixtures/accepted.json"));
     let mut fixture: Value =
         serde_json::from_str(&accepted.expect("it is there")).expect("fixtures are JSON");
-    fixture["request"]["lines"][0]["unitPriceMinor"] = json!(4_294_967_295_u32);
+    let (request, most) = (&mut fixture["request"], json!(u32::MAX));
+    request["lines"][0]["unitPriceMinor"] = most.clone();
+    request["event"]["ticketTypes"][0]["priceMinor"] = most;
     for (price, expected) in [
         (
             "price * (100 - undefined)",

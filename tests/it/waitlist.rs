@@ -25,7 +25,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Api, event_body, merge, path_of, text},
+    api::{Api, merge, path_of, replacement_body, text},
     verify::assert_verified,
 };
 
@@ -196,7 +196,7 @@ async fn free_tickets_are_offered_to_the_first_whom_they_are_enough_for() {
 async fn put(api: &Api, event: &Value, version: u64, changes: Value) {
     let (path, etag) = (path_of(event), format!("\"{version}\""));
     let olga = &api.organizer.client;
-    olga.put(&path, &etag, event_body(changes))
+    olga.put(&path, &etag, replacement_body(changes))
         .await
         .expect(200);
 }

@@ -171,7 +171,7 @@ pub(in crate::routes) async fn create(
         seen.judge(current.version)?;
         let mut update = UpdateEvent::of(&current);
         update.ticket_types.push(new.clone());
-        match change(&engine, &caller, &seen, update, index).await {
+        match change(&engine, &caller, &seen, update).await {
             Err(error) if error.code() == ErrorCode::ConflictTryAgain && tries < ADD_TRIES_MAX => {}
             other => break (other?, index),
         }
@@ -204,7 +204,7 @@ pub(in crate::routes) async fn merge(
     let patch: TicketTypePatchRequest = read_value(Value::Object(patch))?;
     let mut update = UpdateEvent::of(&current);
     patch.write(&mut update.ticket_types[index])?;
-    let changed = change(&engine, &caller, &seen, update, index).await?;
+    let changed = change(&engine, &caller, &seen, update).await?;
     Ok(shown(changed, index))
 }
 
@@ -231,7 +231,7 @@ pub(in crate::routes) async fn delete(
     update.ticket_types.remove(index);
     let together: u32 = update.ticket_types.iter().map(|kind| kind.capacity).sum();
     update.total_tickets = update.total_tickets.filter(|total| *total < together);
-    change(&engine, &caller, &seen, update, index).await?;
+    change(&engine, &caller, &seen, update).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -314,26 +314,28 @@ impl TicketTypePatchRequest {
     }
 }
 
-/// Writes a change of the type at `index`; errors name the fields of the type.
+/// Writes a change of one type; errors name the fields of the type.
 async fn change(
     engine: &Engine,
     caller: &Caller,
     seen: &Versions,
     update: UpdateEvent,
-    index: usize,
 ) -> Result<Event> {
-    let prefix = format!("ticketTypes[{index}].");
-    let changed = engine.events().update(caller, update).await;
-    changed
-        .map(|change| change.event)
-        .map_err(|refusal| seen.refused(refusal))
-        .map_err(|error| match error.field_name() {
-            Some(field) => match field.strip_prefix(&prefix).map(str::to_owned) {
-                Some(own) => error.at_field(own),
-                None => error,
-            },
-            None => error,
-        })
+    match engine.events().update(caller, update).await {
+        Ok(change) => Ok(change.event),
+        Err(refusal) => {
+            let refusal = seen.refused(refusal);
+            // Of two types of one name the later is named, which may be the other one.
+            let own = refusal
+                .field_name()
+                .and_then(|field| field.strip_prefix("ticketTypes[")?.split_once("]."))
+                .map(|(_, own)| own.to_owned());
+            Err(match own {
+                Some(own) => refusal.at_field(own),
+                None => refusal,
+            })
+        }
+    }
 }
 
 fn index_of(event: &Event, kind: &TicketTypeId) -> Result<usize> {
