@@ -173,10 +173,6 @@ pub enum Fact {
     HoldId(String),
     /// The present version.
     Version(u64),
-    /// How many tickets are sold or held.
-    Taken(u32),
-    /// When somebody came in with the ticket.
-    CheckedInAt(Timestamp),
 }
 
 #[derive(Debug)]

@@ -248,7 +248,10 @@ impl BookLine {
             (None, _) => None,
         };
         found.ok_or_else(|| {
-            let rule = "Name one of the event's ticket types.";
+            let rule = match self.ticket_type {
+                Some(_) => "Name one of the event's ticket types.",
+                None => "The event has several ticket types: send `lines`, each with its `ticketType`.",
+            };
             Error::field(format!("lines[{index}].ticketType"), rule)
         })
     }

@@ -9,7 +9,7 @@ use super::{
     CancellationTerms, EventId, EventReminder, Label, NotificationSummary, Prose, Reminder,
     TicketTypeId, UserId, is_same_text, require_year, time_zone,
 };
-use crate::{Error, Result};
+use crate::{Error, Faults, Result};
 
 /// Whether an event can be seen and booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -185,11 +185,13 @@ impl EventDetails {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        time_zone(&self.time_zone)?;
-        require_year("startsAt", self.starts_at)?;
+        let mut faults = Faults::default();
+        faults.take(time_zone(&self.time_zone));
+        faults.take(require_year("startsAt", self.starts_at));
         if let Some(ends_at) = self.ends_at {
-            require_year("endsAt", ends_at)?;
+            faults.take(require_year("endsAt", ends_at));
         }
+        faults.end()?;
         match self.ends_at {
             Some(ends_at) if ends_at <= self.starts_at => {
                 Err(Error::field("endsAt", "An event ends after it begins."))
@@ -458,7 +460,12 @@ fn validate_parts(
     types: &[NewTicketType],
     total_tickets: Option<u32>,
 ) -> Result<()> {
-    details.validate()?;
+    let mut faults = Faults::default();
+    faults.take(details.validate());
+    for (index, kind) in types.iter().enumerate().take(NewTicketType::PER_EVENT_MAX) {
+        faults.take(kind.validate(index));
+    }
+    faults.end()?;
     if types.is_empty() || types.len() > NewTicketType::PER_EVENT_MAX {
         return Err(Error::field(
             "ticketTypes",
@@ -466,7 +473,6 @@ fn validate_parts(
         ));
     }
     for (index, kind) in types.iter().enumerate() {
-        kind.validate(index)?;
         let others = &types[..index];
         if kind.id.is_some() && others.iter().any(|other| other.id == kind.id) {
             return Err(Error::field(

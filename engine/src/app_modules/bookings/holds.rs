@@ -52,9 +52,9 @@ impl Holds {
     /// Gives the acting user's hold more time, once: as long as it was made for.
     ///
     /// # Errors
-    /// `not-found`, `hold-ended`, `hold-already-extended`, `conflict-try-again`.
+    /// `not-found`, `forbidden` for another's, `hold-ended`, `hold-already-extended`, `conflict-try-again`.
     pub async fn extend(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
-        own(caller, hold)?;
+        self.own(caller, hold).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let canonical = json!([hold.to_string()]);
         let request = keyed(caller, RequestRoute::Extensions, None, &canonical);
@@ -71,7 +71,8 @@ impl Holds {
     /// offer from the waiting list policies decide now: see [`Holds::accept`].
     ///
     /// # Errors
-    /// `not-found`, `hold-ended`, `event-cancelled`, `conflict-try-again`, `event-busy`, `outcome-unknown`; for an offer
+    /// `not-found`, `forbidden` for another's, `hold-ended`, `event-cancelled`, `conflict-try-again`, `event-busy`,
+    /// `outcome-unknown`; for an offer
     /// those of `accept`, too.
     pub async fn confirm(&self, caller: &Caller, hold: HoldId) -> Result<Booking> {
         self.accept(caller, hold, None).await
@@ -91,7 +92,7 @@ impl Holds {
         hold: HoldId,
         expected_total_minor: Option<u64>,
     ) -> Result<Booking> {
-        let customer = own(caller, hold)?;
+        let customer = self.own(caller, hold).await?;
         let canonical = json!([hold.to_string(), expected_total_minor]);
         let request = RequestedBooking {
             customer,
@@ -134,6 +135,19 @@ impl Holds {
             .await
     }
 
+    /// The acting user, if the hold is theirs. Of another's, who may see it is told whose matter it is; to everybody else it
+    /// does not exist.
+    async fn own(&self, caller: &Caller, hold: HoldId) -> Result<crate::types::UserId> {
+        let customer = caller.acting_user()?;
+        if customer == hold.customer() {
+            return Ok(customer);
+        }
+        self.find_visible(caller, hold).await?;
+        Err(Error::forbidden(
+            "Only the customer who holds these tickets may confirm the hold or give it more time.",
+        ))
+    }
+
     /// A hold and who made its event, for those who may see it.
     async fn find_visible(
         &self,
@@ -153,15 +167,5 @@ impl Holds {
             return Err(none());
         }
         Ok((hold, organizer))
-    }
-}
-
-/// The acting user, if the hold is theirs; another's does not exist.
-fn own(caller: &Caller, hold: HoldId) -> Result<crate::types::UserId> {
-    let customer = caller.acting_user()?;
-    if customer == hold.customer() {
-        Ok(customer)
-    } else {
-        Err(Error::not_found("hold", hold))
     }
 }

@@ -14,7 +14,8 @@ use super::{Answer, PageResponse, created, numbers::whole};
 use crate::routes::extract::{AsCaller, AtPage, Id, Json, OptionalJson, PageParams, Prefix};
 
 /// Where the engine finds the fault in a booking of the short form.
-pub(super) const FIRST_QUANTITY: &str = "lines[0].quantity";
+const FIRST_QUANTITY: &str = "lines[0].quantity";
+const FIRST_TICKET_TYPE: &str = "lines[0].ticketType";
 
 /// What to book, or to hold: `numTickets` of the event's only ticket type, or `lines`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -206,10 +207,9 @@ impl CreateBookingRequest {
 
     /// The same error, at the field that this request has.
     pub(super) fn at_own_field(&self, error: Error) -> Error {
-        if self.num_tickets.is_some() && error.field_name() == Some(FIRST_QUANTITY) {
-            error.at_field("numTickets")
-        } else {
-            error
+        match self.num_tickets {
+            Some(_) => at_num_tickets(error),
+            None => error,
         }
     }
 }
@@ -243,6 +243,14 @@ impl BookLineRequest {
                 .map_err(|error: Error| error.at_field(format!("lines[{index}].ticketType")))?,
             quantity: at_least_one(&self.quantity, &format!("lines[{index}].quantity"))?,
         })
+    }
+}
+
+/// The same error, where `numTickets` stood for the only line.
+pub(super) fn at_num_tickets(error: Error) -> Error {
+    match error.field_name() {
+        Some(FIRST_QUANTITY | FIRST_TICKET_TYPE) => error.at_field("numTickets"),
+        _ => error,
     }
 }
 

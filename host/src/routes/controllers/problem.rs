@@ -11,7 +11,8 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use boxoffice_engine::{Error, ErrorCode, ErrorKind};
+use boxoffice_engine::{Error, ErrorCode, ErrorKind, Fact};
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -101,6 +102,20 @@ pub(in crate::routes) struct ProblemDetails {
     field: Option<String>,
     retry_after_seconds: Option<u64>,
     policy_code: Option<String>,
+    facts: Vec<Fact>,
+    faults: Vec<(String, &'static str, String)>,
+}
+
+/// One of the faults of a request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct FaultResponse<'a> {
+    /// The field at fault, as a path.
+    field: &'a str,
+    /// The stable code of this fault.
+    #[schema(example = "field-invalid")]
+    code: &'a str,
+    /// What is allowed.
+    detail: &'a str,
 }
 
 /// Problem details (RFC 9457).
@@ -131,6 +146,30 @@ pub(in crate::routes) struct ProblemResponse<'a> {
     /// The rejecting policy's own code.
     #[serde(skip_serializing_if = "Option::is_none")]
     policy_code: Option<&'a str>,
+    /// Everything that is wrong with the fields of the request, as far as it could be read; the first is the one above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FaultResponse<'a>>,
+    /// How many tickets are left of what was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<u32>,
+    /// When sales begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    opens_at: Option<Timestamp>,
+    /// When sales ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    closed_at: Option<Timestamp>,
+    /// What it would cost now, in minor units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_minor: Option<u64>,
+    /// The caller's hold that is in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold_id: Option<&'a str>,
+    /// The present version, as its ETag has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
     /// Names this request in our logs; the same as the X-Request-Id header.
     request_id: &'a str,
 }
@@ -138,7 +177,8 @@ pub(in crate::routes) struct ProblemResponse<'a> {
 impl ProblemDetails {
     /// Writes the body for a request to `path` below `prefix`.
     pub(in crate::routes) fn body(&self, prefix: &str, path: &str, request_id: &str) -> Vec<u8> {
-        let body = ProblemResponse {
+        let faults = self.faults.iter();
+        let mut body = ProblemResponse {
             r#type: format!("{prefix}/errors/{}", self.code),
             title: self.title,
             status: self.status,
@@ -148,8 +188,31 @@ impl ProblemDetails {
             field: self.field.as_deref(),
             retry_after_seconds: self.retry_after_seconds,
             policy_code: self.policy_code.as_deref(),
+            errors: faults
+                .map(|(field, code, detail)| FaultResponse {
+                    field,
+                    code,
+                    detail,
+                })
+                .collect(),
+            left: None,
+            opens_at: None,
+            closed_at: None,
+            total_minor: None,
+            hold_id: None,
+            version: None,
             request_id,
         };
+        for fact in &self.facts {
+            match fact {
+                Fact::Left(left) => body.left = Some(*left),
+                Fact::OpensAt(at) => body.opens_at = Some(*at),
+                Fact::ClosedAt(at) => body.closed_at = Some(*at),
+                Fact::TotalMinor(total) => body.total_minor = Some(*total),
+                Fact::HoldId(hold) => body.hold_id = Some(hold),
+                Fact::Version(version) => body.version = Some(*version),
+            }
+        }
         serde_json::to_vec(&body).expect("texts and numbers always make JSON")
     }
 }
@@ -168,6 +231,8 @@ impl Problem {
             field: None,
             retry_after_seconds: None,
             policy_code: None,
+            facts: Vec::new(),
+            faults: Vec::new(),
         };
         Self(Box::new(Parts {
             status: code.status,
@@ -191,6 +256,8 @@ impl From<Error> for Problem {
                 .retry_after_hint()
                 .map(|wait| wait.as_millis().div_ceil(1000) as u64),
             policy_code: error.policy_code_text().map(str::to_owned),
+            facts: error.facts().to_vec(),
+            faults: faults(&error),
         };
         Self(Box::new(Parts {
             status,
@@ -222,6 +289,19 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(details);
         response
     }
+}
+
+/// The faults of a request's fields: of one that could be read and breaks rules.
+fn faults(error: &Error) -> Vec<(String, &'static str, String)> {
+    if error.kind() != ErrorKind::Invalid {
+        return Vec::new();
+    }
+    let all = std::iter::once(error).chain(error.others());
+    all.filter_map(|error| {
+        let field = error.field_name()?.to_owned();
+        Some((field, error.code().as_str(), error.detail().to_owned()))
+    })
+    .collect()
 }
 
 /// Tells the log, once and here where the error is handled, what the client must not see. Refusals are no news.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse,
-    bookings::{BookLineRequest, FIRST_QUANTITY, wanted_lines},
+    bookings::{BookLineRequest, at_num_tickets, wanted_lines},
     created,
     holds::HoldResponse,
 };
@@ -192,9 +192,9 @@ impl JoinWaitlistRequest {
 
     /// The same error, at the field that this request has.
     fn at_own_field(&self, error: Error) -> Error {
-        match self.num_tickets.is_some() && error.field_name() == Some(FIRST_QUANTITY) {
-            true => error.at_field("numTickets"),
-            false => error,
+        match self.num_tickets {
+            Some(_) => at_num_tickets(error),
+            None => error,
         }
     }
 }

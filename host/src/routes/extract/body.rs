@@ -21,6 +21,9 @@ use crate::routes::controllers::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
 
 const JSON: &str = "application/json";
 const MERGE_PATCH_JSON: &str = "application/merge-patch+json";
+/// Largest body of which all faults are gathered, and how often it is read for that: some milliseconds at most.
+const GATHERED_BYTES_MAX: usize = 16 * 1024;
+const GATHERING_READS_MAX: usize = 64;
 /// Longest piece of a client's own text in an answer.
 const QUOTED_CHARACTERS_MAX: usize = 120;
 
@@ -89,7 +92,10 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
 /// # Errors
 /// `field-invalid`, `unknown-field`.
 pub(in crate::routes) fn read_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
-    serde_path_to_error::deserialize(value).map_err(|error| refusal(error.path(), error.inner()))
+    serde_path_to_error::deserialize(&value).map_err(|error| {
+        let first = refusal(error.path(), error.inner());
+        with_other_faults::<T>(first, value.clone())
+    })
 }
 
 /// Reads one JSON object and nothing behind it.
@@ -102,7 +108,89 @@ fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
         });
     }
     read_all::<UniqueFields>(bytes)?;
-    read_all(bytes)
+    read_all(bytes).map_err(|first| match serde_json::from_slice(bytes) {
+        Ok(value) if bytes.len() <= GATHERED_BYTES_MAX => with_other_faults::<T>(first, value),
+        _ => first,
+    })
+}
+
+/// Adds what else cannot be read of a body: what was refused is taken out or stands for something readable, and the rest is
+/// read again, until nothing new is found.
+fn with_other_faults<T: DeserializeOwned>(first: Error, mut value: Value) -> Error {
+    let mut known: Vec<String> = Vec::new();
+    let mut all: Option<Error> = None;
+    let mut stand_ins = 0;
+    for _ in 0..GATHERING_READS_MAX {
+        let Err(error) = serde_path_to_error::deserialize::<_, T>(&value) else {
+            break;
+        };
+        let error = refusal(error.path(), error.inner());
+        let Some(field) = error.field_name().map(str::to_owned) else {
+            break;
+        };
+        let is_unknown = error.code() == ErrorCode::UnknownField;
+        // What stands for the client's value is ours: whatever is wrong in it is not the client's fault.
+        match known.last() {
+            Some(last) if field.starts_with(last.as_str()) => stand_ins += 1,
+            _ => {
+                stand_ins = 0;
+                known.push(field.clone());
+                all = Some(match all {
+                    Some(all) => all.and(error),
+                    None => error,
+                });
+            }
+        }
+        let at = known.last().unwrap_or(&field);
+        let stand_in = [Value::Null, "".into(), 0.into(), false.into(), Value::Array(Vec::new())];
+        let is_mended = match (is_unknown, stand_in.get(stand_ins)) {
+            (true, _) => put(&mut value, at, None),
+            (false, Some(stand_in)) => put(&mut value, at, Some(stand_in.clone())),
+            (false, None) => false,
+        };
+        if !is_mended {
+            break;
+        }
+    }
+    all.unwrap_or(first)
+}
+
+/// Puts a value at a path such as `lines[0].quantity`, or takes what is there away; whether there is such a place.
+fn put(root: &mut Value, path: &str, value: Option<Value>) -> bool {
+    let (parent, name) = match path.rsplit_once('.') {
+        Some((parent, name)) => (parent, name),
+        None => ("", path),
+    };
+    let mut target = root;
+    for step in parent.split(['.', '[']).filter(|step| !step.is_empty()) {
+        let next = match step.strip_suffix(']') {
+            Some(index) => index.parse().ok().and_then(|index: usize| target.get_mut(index)),
+            None => target.get_mut(step),
+        };
+        match next {
+            Some(next) => target = next,
+            None => return false,
+        }
+    }
+    // An item of a list is replaced in its place.
+    if let Some((list, index)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+        let item = target.get_mut(list).and_then(|list| list.get_mut(index.parse::<usize>().ok()?));
+        return match (item, value) {
+            (Some(item), Some(value)) => {
+                *item = value;
+                true
+            }
+            _ => false,
+        };
+    }
+    match (target.as_object_mut(), value) {
+        (Some(object), Some(value)) => {
+            object.insert(name.to_owned(), value);
+            true
+        }
+        (Some(object), None) => object.remove(name).is_some(),
+        (None, _) => false,
+    }
 }
 
 fn read_all<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
@@ -396,6 +484,24 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let body = r#"{"howMany":"2","sold":1,"lines":[{"size":7},{"size":true,"x":1},{}],"y":{"z":1}}"#;
+        let error = read_object::<Order>(body.as_bytes()).unwrap_err();
+        let all = std::iter::once(&error).chain(error.others());
+        let mut fields: Vec<_> = all.filter_map(Error::field_name).collect();
+        fields.sort_unstable();
+        assert_eq!(
+            fields,
+            ["howMany", "lines[0].size", "lines[1].x", "lines[2].size", "sold", "title", "y"]
+        );
+        // Nothing is made up inside of what the client did not send as an object.
+        let error = read_object::<Order>(br#"{"title":[],"lines":[7,"x"]}"#).unwrap_err();
+        let all = std::iter::once(&error).chain(error.others());
+        let fields: Vec<_> = all.filter_map(Error::field_name).collect();
+        assert_eq!(fields[..2], ["title", "lines[0]"], "{fields:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, header::IF_MATCH, request::Parts},
 };
-use boxoffice_engine::{Error, ErrorCode, IdempotencyKey, Result};
+use boxoffice_engine::{Error, ErrorCode, Fact, IdempotencyKey, Result};
 
 use crate::routes::controllers::problem::Problem;
 
@@ -48,7 +48,7 @@ impl Versions {
             ),
             _ => format!("The version is {current} now, and If-Match names others."),
         };
-        Err(Error::new(ErrorCode::VersionMismatch, detail))
+        Err(Error::new(ErrorCode::VersionMismatch, detail).with(Fact::Version(current)))
     }
 
     /// What the engine refused under a version that [`judge`](Self::judge) gave. Who takes any version is not told that it
