@@ -11,10 +11,13 @@ use crate::{
     engine::Inner,
     modules::keyed,
     types::{
-        Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, Page,
-        PageRequest, RecordedAnswer, RequestRoute, Role, UpdateEvent, UserId,
+        Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, NewTicketType,
+        Page, PageRequest, RecordedAnswer, RequestRoute, Role, UpdateEvent, UserId,
     },
 };
+
+/// Tries of adding a type to an event that others change meanwhile. Organizers are few.
+const ADD_TRIES_MAX: u32 = 32;
 
 /// Use cases around events.
 #[derive(Clone)]
@@ -87,7 +90,52 @@ impl Events {
         self.require_manages(caller, command.event).await?;
         command.validate()?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
-        self.0.modules.events.update(&tenant, command).await
+        self.0.modules.events.update(&tenant, command, None).await
+    }
+
+    /// Adds a ticket type, the last of the answer, to an event as it is then. An event's total grows with it, unless the
+    /// organizer set a lower one.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `field-invalid`, `event-cancelled`, `conflict-try-again`, `idempotency-key-reused`.
+    pub async fn add_ticket_type(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        ticket_type: NewTicketType,
+    ) -> Result<EventChange> {
+        self.require_manages(caller, event).await?;
+        let modules = &self.0.modules;
+        let tenant = modules.tenants.get(caller.tenant()?).await?;
+        let canonical = json!([event, ticket_type]);
+        let request = keyed(caller, RequestRoute::TicketTypes, None, &canonical);
+        let request = request.as_ref();
+        let adding = async {
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                let current = self.show(caller, event).await?;
+                let mut update = UpdateEvent::of(&current);
+                update.ticket_types.push(ticket_type.clone());
+                update.validate()?;
+                match modules.events.update(&tenant, update, request).await {
+                    // Somebody changed the event meanwhile: the type is added to what it is now.
+                    Err(refusal) if refusal.code() == ErrorCode::VersionMismatch => {
+                        if tries == ADD_TRIES_MAX {
+                            return Err(Error::new(
+                                ErrorCode::ConflictTryAgain,
+                                "The event is being changed by others; try again.",
+                            ));
+                        }
+                    }
+                    other => return other,
+                }
+            }
+        };
+        let idempotency = &modules.idempotency;
+        idempotency
+            .once(&tenant.id, request, RecordedAnswer::event_change, adding)
+            .await
     }
 
     /// Calls an event off: bookings end, customers are told, updates not yet sent are dropped.

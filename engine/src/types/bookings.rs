@@ -250,7 +250,9 @@ impl BookLine {
         found.ok_or_else(|| {
             let rule = match self.ticket_type {
                 Some(_) => "Name one of the event's ticket types.",
-                None => "The event has several ticket types: send `lines`, each with its `ticketType`.",
+                None => {
+                    "The event has several ticket types: send `lines`, each with its `ticketType`."
+                }
             };
             Error::field(format!("lines[{index}].ticketType"), rule)
         })

@@ -65,6 +65,7 @@ pub(crate) enum RequestRoute {
     CheckInUndos,
     Events,
     EventCancellations,
+    TicketTypes,
     Announcements,
     NotificationCommands,
 }
@@ -84,6 +85,7 @@ impl RequestRoute {
             Self::CheckInUndos => "check-in-undos",
             Self::Events => "events",
             Self::EventCancellations => "event-cancellations",
+            Self::TicketTypes => "ticket-types",
             Self::Announcements => "announcements",
             Self::NotificationCommands => "notification-commands",
         }

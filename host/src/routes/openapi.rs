@@ -49,7 +49,7 @@ const SIGN_IN_PATHS: [&str; 13] = [
 
 /// Operations that mind an Idempotency-Key: all that make or change something of the domain and could do it twice. Every
 /// other POST says that it does not.
-const KEYED: [(&str, &str); 18] = [
+const KEYED: [(&str, &str); 19] = [
     ("POST", "/api/bookings"),
     ("POST", "/api/bookings/{id}/cancel"),
     ("POST", "/api/events"),
@@ -57,6 +57,7 @@ const KEYED: [(&str, &str); 18] = [
     ("POST", "/api/events/{id}/cancel"),
     ("POST", "/api/events/{id}/check-ins"),
     ("POST", "/api/events/{id}/check-ins/undo"),
+    ("POST", "/api/events/{id}/ticket-types"),
     ("POST", "/api/events/{id}/waitlist"),
     ("DELETE", "/api/events/{id}/waitlist/me"),
     ("POST", "/api/holds"),

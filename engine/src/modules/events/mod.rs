@@ -185,13 +185,14 @@ impl EventsModule {
         &self,
         tenant: &Tenant,
         command: UpdateEvent,
+        request: Option<&KeyedRequest>,
     ) -> Result<EventChange> {
         let details = whole_milliseconds(command.details);
         self.change(
             &tenant.id,
             command.event,
             Some(command.expected_version),
-            (tenant.settings.reminder_lead, None),
+            (tenant.settings.reminder_lead, request),
             |event, inventory| {
                 if inventory.status == EventStatus::Cancelled {
                     return Err(Error::new(

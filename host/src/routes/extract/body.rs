@@ -109,14 +109,17 @@ fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     }
     read_all::<UniqueFields>(bytes)?;
     read_all(bytes).map_err(|first| match serde_json::from_slice(bytes) {
-        Ok(value) if bytes.len() <= GATHERED_BYTES_MAX => with_other_faults::<T>(first, value),
-        _ => first,
+        Ok(value) => with_other_faults::<T>(first, value),
+        Err(_) => first,
     })
 }
 
 /// Adds what else cannot be read of a body: what was refused is taken out or stands for something readable, and the rest is
 /// read again, until nothing new is found.
 fn with_other_faults<T: DeserializeOwned>(first: Error, mut value: Value) -> Error {
+    if value.to_string().len() > GATHERED_BYTES_MAX {
+        return first;
+    }
     let mut known: Vec<String> = Vec::new();
     let mut all: Option<Error> = None;
     let mut stand_ins = 0;
@@ -142,7 +145,13 @@ fn with_other_faults<T: DeserializeOwned>(first: Error, mut value: Value) -> Err
             }
         }
         let at = known.last().unwrap_or(&field);
-        let stand_in = [Value::Null, "".into(), 0.into(), false.into(), Value::Array(Vec::new())];
+        let stand_in = [
+            Value::Null,
+            "".into(),
+            0.into(),
+            false.into(),
+            Value::Array(Vec::new()),
+        ];
         let is_mended = match (is_unknown, stand_in.get(stand_ins)) {
             (true, _) => put(&mut value, at, None),
             (false, Some(stand_in)) => put(&mut value, at, Some(stand_in.clone())),
@@ -164,7 +173,10 @@ fn put(root: &mut Value, path: &str, value: Option<Value>) -> bool {
     let mut target = root;
     for step in parent.split(['.', '[']).filter(|step| !step.is_empty()) {
         let next = match step.strip_suffix(']') {
-            Some(index) => index.parse().ok().and_then(|index: usize| target.get_mut(index)),
+            Some(index) => index
+                .parse()
+                .ok()
+                .and_then(|index: usize| target.get_mut(index)),
             None => target.get_mut(step),
         };
         match next {
@@ -174,7 +186,9 @@ fn put(root: &mut Value, path: &str, value: Option<Value>) -> bool {
     }
     // An item of a list is replaced in its place.
     if let Some((list, index)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) {
-        let item = target.get_mut(list).and_then(|list| list.get_mut(index.parse::<usize>().ok()?));
+        let item = target
+            .get_mut(list)
+            .and_then(|list| list.get_mut(index.parse::<usize>().ok()?));
         return match (item, value) {
             (Some(item), Some(value)) => {
                 *item = value;
@@ -488,14 +502,23 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_at_once() {
-        let body = r#"{"howMany":"2","sold":1,"lines":[{"size":7},{"size":true,"x":1},{}],"y":{"z":1}}"#;
+        let body =
+            r#"{"howMany":"2","sold":1,"lines":[{"size":7},{"size":true,"x":1},{}],"y":{"z":1}}"#;
         let error = read_object::<Order>(body.as_bytes()).unwrap_err();
         let all = std::iter::once(&error).chain(error.others());
         let mut fields: Vec<_> = all.filter_map(Error::field_name).collect();
         fields.sort_unstable();
         assert_eq!(
             fields,
-            ["howMany", "lines[0].size", "lines[1].x", "lines[2].size", "sold", "title", "y"]
+            [
+                "howMany",
+                "lines[0].size",
+                "lines[1].x",
+                "lines[2].size",
+                "sold",
+                "title",
+                "y"
+            ]
         );
         // Nothing is made up inside of what the client did not send as an object.
         let error = read_object::<Order>(br#"{"title":[],"lines":[7,"x"]}"#).unwrap_err();

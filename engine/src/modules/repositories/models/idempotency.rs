@@ -192,7 +192,7 @@ fn answer_of(route: RequestRoute, value: Value) -> Result<RecordedAnswer> {
                 code: None,
             })
         }
-        RequestRoute::Events | RequestRoute::EventCancellations => {
+        RequestRoute::Events | RequestRoute::EventCancellations | RequestRoute::TicketTypes => {
             let answer: EventAnswer = read(value)?;
             let parts = (answer.event.into_type()?, answer.inventory.into_type()?);
             let notification = answer.notification.map(SummaryAnswer::into_type);

@@ -29,12 +29,8 @@ use super::{
     times,
 };
 use crate::routes::extract::{
-    AsCaller, Id, Ids, Json, MergePatch, OptionalVersions, Prefix, SeenVersions, Versions,
-    read_value,
+    AsCaller, Id, Ids, Json, MergePatch, Prefix, SeenVersions, Versions, read_value,
 };
-
-/// Tries of adding a type whose event changes meanwhile. Each begins anew with the event as it is then.
-const ADD_TRIES_MAX: u32 = 5;
 
 /// Something that can be booked at an event.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -147,35 +143,22 @@ pub(in crate::routes) async fn show(
 /// The event's `totalTickets` grows with it, unless the organizer set a lower one.
 #[utoipa::path(post, path = "/api/events/{id}/ticket-types", tag = "events", operation_id = "create_ticket_type",
     request_body = TicketTypeRequest,
-    params(("id" = String, Path, description = "Which event"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the version that the caller saw")),
+    params(("id" = String, Path, description = "Which event")),
     responses((status = 201, body = TicketTypeResponse, headers(("Location" = String), ("ETag" = String)))),
     extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "event-cancelled", "conflict-try-again", "version-mismatch", "outcome-unknown"]))))]
+        "forbidden", "not-found", "event-cancelled", "conflict-try-again", "outcome-unknown"]))))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Prefix(prefix): Prefix,
     Id(event): Id<EventId>,
-    OptionalVersions(seen): OptionalVersions,
     Json(request): Json<TicketTypeRequest>,
 ) -> Answer<Response> {
     let new = request.command("")?;
-    // Nobody said which version: the type is added to the event as it is then.
-    let seen = seen.unwrap_or(Versions::Any);
-    let mut tries = 0;
-    let (changed, index) = loop {
-        tries += 1;
-        let current = engine.events().show_to_manager(&caller, event).await?;
-        let index = current.ticket_types.len();
-        seen.judge(current.version)?;
-        let mut update = UpdateEvent::of(&current);
-        update.ticket_types.push(new.clone());
-        match change(&engine, &caller, &seen, update).await {
-            Err(error) if error.code() == ErrorCode::ConflictTryAgain && tries < ADD_TRIES_MAX => {}
-            other => break (other?, index),
-        }
-    };
+    let changed = engine.events().add_ticket_type(&caller, event, new).await;
+    let changed = changed.map_err(at_type)?.event;
+    // It is the last one.
+    let index = changed.ticket_types.len() - 1;
     let version = changed.version;
     let kind = type_at(changed, index);
     let location = format!("{prefix}/api/events/{event}/ticket-types/{}", kind.id);
@@ -321,20 +304,21 @@ async fn change(
     seen: &Versions,
     update: UpdateEvent,
 ) -> Result<Event> {
-    match engine.events().update(caller, update).await {
-        Ok(change) => Ok(change.event),
-        Err(refusal) => {
-            let refusal = seen.refused(refusal);
-            // Of two types of one name the later is named, which may be the other one.
-            let own = refusal
-                .field_name()
-                .and_then(|field| field.strip_prefix("ticketTypes[")?.split_once("]."))
-                .map(|(_, own)| own.to_owned());
-            Err(match own {
-                Some(own) => refusal.at_field(own),
-                None => refusal,
-            })
-        }
+    let changed = engine.events().update(caller, update).await;
+    changed
+        .map(|change| change.event)
+        .map_err(|refusal| at_type(seen.refused(refusal)))
+}
+
+/// The same error, at the field of the type itself. Of two types of one name the later is named, which may be the other.
+fn at_type(refusal: Error) -> Error {
+    let own = refusal
+        .field_name()
+        .and_then(|field| field.strip_prefix("ticketTypes[")?.split_once("]."))
+        .map(|(_, own)| own.to_owned());
+    match own {
+        Some(own) => refusal.at_field(own),
+        None => refusal,
     }
 }
 
