@@ -110,7 +110,8 @@ impl Events {
         let canonical = json!([event, ticket_type]);
         let request = keyed(caller, RequestRoute::TicketTypes, None, &canonical);
         let request = request.as_ref();
-        let adding = async {
+        // On the heap: a change of an event, tried several times, is a large future.
+        let adding = Box::pin(async {
             let mut tries = 0;
             loop {
                 tries += 1;
@@ -131,7 +132,7 @@ impl Events {
                     other => return other,
                 }
             }
-        };
+        });
         let idempotency = &modules.idempotency;
         idempotency
             .once(&tenant.id, request, RecordedAnswer::event_change, adding)
