@@ -93,18 +93,16 @@ async fn a_hold_keeps_tickets_and_price_and_becomes_a_booking_once() {
     let book = json!({"eventId": event["id"], "numTickets": 3});
     let refused = api.customer.client.post("/api/bookings", book).await;
     refused.problem(409, "not-enough-tickets");
-    let dearer = |capacity: u32| json!({"ticketTypes": [{"id": kind, "name": "Hall", "capacity": capacity, "priceMinor": 9999}]});
+    let dearer = |capacity: u32| json!({"capacity": capacity, "priceMinor": 9999});
+    let hall = format!("{}/ticket-types/{}", path_of(&event), text(&kind));
     let (organizer, tag) = (&api.organizer.client, etag_of(&event));
-    let refused = organizer.patch(&path_of(&event), &tag, dearer(2)).await;
+    let refused = organizer.patch(&hall, &tag, dearer(2)).await;
     refused.problem(409, "capacity-below-sold");
     let refused = organizer
         .patch(&path_of(&event), &tag, json!({"status": "draft"}))
         .await;
     refused.problem(409, "event-has-bookings");
-    organizer
-        .patch(&path_of(&event), &tag, dearer(5))
-        .await
-        .expect(200);
+    organizer.patch(&hall, &tag, dearer(5)).await.expect(200);
 
     // At another total than is expected nothing is booked.
     let confirm = format!("/api/holds/{}/confirm", text(&held["id"]));
