@@ -76,6 +76,7 @@ codes! {
     WrongCredentials, "wrong-credentials", Unauthenticated, "E-mail address or password is wrong";
     SessionEnded, "session-ended", Unauthenticated, "This session has ended";
     Forbidden, "forbidden", Forbidden, "You may not do this";
+    EmailUnconfirmed, "email-unconfirmed", Forbidden, "Confirm your e-mail address first";
     NotFound, "not-found", NotFound, "There is no such thing";
     NotEnoughTickets, "not-enough-tickets", Conflict, "Not enough tickets are left";
     EventNotPublished, "event-not-published", Conflict, "The event is not on sale yet";

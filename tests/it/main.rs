@@ -13,6 +13,7 @@ mod cancellations;
 mod check_ins;
 mod clock;
 mod config;
+mod confirmations;
 mod connections;
 mod crash;
 mod customer_mails;

@@ -41,13 +41,14 @@ impl Bookings {
     /// Books tickets for the acting user; once it answers, the booking and the mail it owes are on disk.
     ///
     /// # Errors
-    /// `field-invalid`, `not-found`, `not-enough-tickets`, `event-not-published`, `event-cancelled`,
+    /// `field-invalid`, `email-unconfirmed`, `not-found`, `not-enough-tickets`, `event-not-published`, `event-cancelled`,
     /// `sales-not-open`, `sales-closed`, `price-changed`, `policy-rejected`, `policy-unavailable`,
     /// `policy-busy`, `policy-input-too-large`, `idempotency-key-reused`, `conflict-try-again`, `event-busy`, `outcome-unknown`.
     pub async fn book_tickets(&self, caller: &Caller, command: BookTickets) -> Result<Booking> {
         let customer = caller.acting_user()?;
         let tenant = caller.tenant()?;
         command.validate()?;
+        self.0.require_may_take_tickets(caller).await?;
         let event = command.event;
         let request = requested(caller, customer, command, Door::Book);
         match self.pass_gate(tenant, request).await {

@@ -4,6 +4,7 @@
 
 mod bookings;
 mod check_ins;
+mod confirmations;
 mod dispatch;
 mod events;
 #[cfg(any(

@@ -109,9 +109,18 @@ impl Sessions {
             (
                 SessionOwner::User { tenant, user },
                 Some(Principal {
-                    role: Some(role), ..
+                    role: Some(role),
+                    email_verified,
+                    ..
                 }),
-            ) => Ok(Caller::user(tenant.clone(), *user, role).in_session(session)),
+            ) => {
+                let caller = Caller::user(tenant.clone(), *user, role).in_session(session);
+                // One that was not confirmed when it was read may be by now.
+                Ok(match email_verified {
+                    true => caller.with_email_confirmed(true),
+                    false => caller,
+                })
+            }
             (SessionOwner::Operator(email), Some(Principal { role: None, .. })) => {
                 Ok(Caller::operator_named(email.clone()).in_session(session))
             }

@@ -9,7 +9,7 @@ use crate::{
     engine::Inner,
     types::{
         Caller, Confirmation, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest,
-        Register, Role, Tenant, User, UserId, UserRole,
+        Register, Role, User, UserId, UserRole,
     },
 };
 
@@ -55,16 +55,10 @@ impl Users {
             role,
         };
         let users = &self.0.modules.users;
-        match self.asks(&tenant) {
+        match self.0.asks_to_confirm(&tenant) {
             true => users.sign_up(&tenant.id, command).await,
             false => users.create(&tenant.id, command, false).await,
         }
-    }
-
-    /// Whether people of a tenant are asked to confirm their address. Without links nobody could answer.
-    fn asks(&self, tenant: &Tenant) -> bool {
-        let is_wanted = self.0.surroundings.settings.asks_to_verify;
-        is_wanted && tenant.settings.bulk_to_verified_only && self.0.links.is_some()
     }
 
     /// Mails the acting user once more to confirm their address; nothing happens if it is confirmed, or nobody is asked.
@@ -75,7 +69,7 @@ impl Users {
     pub async fn ask_to_verify(&self, caller: &Caller) -> Result<()> {
         let user = self.me(caller).await?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
-        match self.asks(&tenant) {
+        match self.0.asks_to_confirm(&tenant) {
             true => self.0.modules.users.ask_again(&user).await,
             false => Ok(()),
         }
@@ -117,7 +111,7 @@ impl Users {
     pub async fn login(&self, caller: &Caller, command: Login) -> Result<User> {
         let tenant = caller.tenant()?;
         let found = self.0.modules.tenants.find(tenant).await?;
-        let confirms = found.is_some_and(|tenant| self.asks(&tenant));
+        let confirms = found.is_some_and(|tenant| self.0.asks_to_confirm(&tenant));
         self.0.modules.users.login(tenant, command, confirms).await
     }
 
@@ -159,7 +153,7 @@ impl Users {
         )?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
         // Whom an owner makes to run events gets no mails to many.
-        let asks = command.role == UserRole::Customer && self.asks(&tenant);
+        let asks = command.role == UserRole::Customer && self.0.asks_to_confirm(&tenant);
         self.0.modules.users.create(&tenant.id, command, asks).await
     }
 

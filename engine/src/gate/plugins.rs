@@ -250,12 +250,11 @@ impl Inner {
             return Ok(true);
         }
         // Where nobody asks, every address counts as confirmed.
-        let asks = self.surroundings.settings.asks_to_verify && self.links.is_some();
-        if !asks || !user.email_verified {
+        if !user.email_verified {
             return Ok(false);
         }
         let tenant = self.modules.tenants.get(tenant).await?;
-        Ok(tenant.settings.bulk_to_verified_only)
+        Ok(self.asks_to_confirm(&tenant))
     }
 }
 

@@ -1,7 +1,13 @@
 //! The rules of tenants. Called by app_modules; calls the tenants repository.
 
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
 use super::{
     Surroundings,
+    recent::Recent,
     repositories::{SystemScope, TenantsRepository},
 };
 use crate::{
@@ -9,9 +15,16 @@ use crate::{
     types::{CreateTenant, EmailAddress, Page, PageRequest, Tenant, TenantId, UpdateTenant},
 };
 
+/// How long a tenant that was read counts for [`TenantsModule::recent`]. A change has its effect at every host within this.
+const RECENT_FOR: Duration = Duration::from_secs(1);
+/// Tenants that are kept: under 1 KB each. One that is not costs a read.
+const RECENT_MAX: usize = 4_096;
+
 pub(crate) struct TenantsModule {
     repository: TenantsRepository,
     surroundings: Surroundings,
+    /// What this process read lately, and when it began to.
+    recent: Mutex<Recent<TenantId, (Instant, Arc<Tenant>)>>,
 }
 
 impl TenantsModule {
@@ -19,6 +32,7 @@ impl TenantsModule {
         Self {
             repository,
             surroundings,
+            recent: Mutex::new(Recent::new(RECENT_MAX)),
         }
     }
 
@@ -47,6 +61,36 @@ impl TenantsModule {
         self.repository.find(tenant).await
     }
 
+    /// The tenant as it was at most a second ago, or a little longer while somebody reads it again: for what every booking
+    /// asks, so that bookings cost no read of their own.
+    pub(crate) async fn recent(&self, tenant: &TenantId) -> Result<Option<Arc<Tenant>>> {
+        let now = Instant::now();
+        if let Some((read_at, known)) = self.known().get(tenant) {
+            if now.duration_since(*read_at) < RECENT_FOR {
+                return Ok(Some(known.clone()));
+            }
+            // This one reads it again; the others go on with what is known.
+            *read_at = now;
+        }
+        let found = self.find(tenant).await;
+        let mut known = self.known();
+        match found {
+            Ok(Some(found)) => {
+                let found = Arc::new(found);
+                known.insert(tenant.clone(), (now, found.clone()));
+                Ok(Some(found))
+            }
+            other => {
+                known.remove(tenant);
+                other.map(|_| None)
+            }
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Recent<TenantId, (Instant, Arc<Tenant>)>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The tenant, or the refusal that there is none.
     pub(crate) async fn get(&self, tenant: &TenantId) -> Result<Tenant> {
         self.find(tenant)
@@ -66,6 +110,8 @@ impl TenantsModule {
             return Err(changed_meanwhile());
         }
         tenant.version += 1;
+        // It holds here at once.
+        self.known().remove(&tenant.id);
         Ok(tenant)
     }
 

@@ -45,6 +45,8 @@ pub struct Caller {
     idempotency: Option<Idempotency>,
     /// The session whose token they showed, if they showed one.
     session: Option<SessionId>,
+    /// Whether the user's address is confirmed, where that was looked up; `None` where nobody looked.
+    email_confirmed: Option<bool>,
 }
 
 impl Caller {
@@ -57,6 +59,7 @@ impl Caller {
             operator: None,
             idempotency: None,
             session: None,
+            email_confirmed: None,
         }
     }
 
@@ -69,6 +72,7 @@ impl Caller {
             operator: None,
             idempotency: None,
             session: None,
+            email_confirmed: None,
         }
     }
 
@@ -83,6 +87,7 @@ impl Caller {
             operator: None,
             idempotency: None,
             session: None,
+            email_confirmed: None,
         }
     }
 
@@ -95,6 +100,7 @@ impl Caller {
             operator: None,
             idempotency: None,
             session: None,
+            email_confirmed: None,
         }
     }
 
@@ -113,6 +119,20 @@ impl Caller {
             session: Some(session),
             ..self.clone()
         }
+    }
+
+    /// The same, of whose address it is known whether it is confirmed: use cases do not look again.
+    #[must_use]
+    pub(crate) fn with_email_confirmed(&self, is_confirmed: bool) -> Self {
+        Self {
+            email_confirmed: Some(is_confirmed),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the user's address is confirmed, as far as that is known.
+    pub(crate) fn email_confirmed(&self) -> Option<bool> {
+        self.email_confirmed
     }
 
     /// The session whose token the caller showed. Trusted code has none.
@@ -168,6 +188,7 @@ impl Caller {
     pub fn on_behalf_of(&self, user: UserId) -> Self {
         Self {
             user: Some(user),
+            email_confirmed: None,
             ..self.clone()
         }
     }

@@ -88,6 +88,9 @@ pub(crate) struct Principal {
     pub(crate) owner: SessionOwner,
     /// The user's role; `None` for an operator.
     pub(crate) role: Option<UserRole>,
+    /// Whether the user's address counts as confirmed. That is never taken back, so that what is kept in memory holds; an
+    /// address that is not may be confirmed meanwhile.
+    pub(crate) email_verified: bool,
     /// When the session ends at the latest.
     pub(crate) expires_at: Timestamp,
 }

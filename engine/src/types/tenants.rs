@@ -42,6 +42,9 @@ pub struct TenantSettings {
     /// Whether customers who sign up are asked to confirm their address, and get mails about their own bookings only, none of
     /// those to many, until they do. Needs [`EngineBuilder::links`](crate::EngineBuilder::links); nobody is asked without.
     pub bulk_to_verified_only: bool,
+    /// Whether users must confirm their address before they book, hold or wait for tickets. Whoever signs up is then asked to
+    /// confirm it, too. Has no effect where nobody is asked: without links, and for users that platforms bring.
+    pub confirm_before_booking: bool,
 }
 
 impl Default for TenantSettings {
@@ -53,6 +56,7 @@ impl Default for TenantSettings {
             reminder_lead: None,
             announcements_per_day: Self::ANNOUNCEMENTS_PER_DAY_DEFAULT,
             bulk_to_verified_only: true,
+            confirm_before_booking: false,
         }
     }
 }
@@ -60,6 +64,11 @@ impl Default for TenantSettings {
 impl TenantSettings {
     /// Enough for a busy house on the day of a storm, and no newsletter.
     pub const ANNOUNCEMENTS_PER_DAY_DEFAULT: u32 = 10;
+
+    /// Returns whether the tenant wants its users' addresses confirmed, for one purpose or another.
+    pub(crate) fn wants_addresses_confirmed(&self) -> bool {
+        self.bulk_to_verified_only || self.confirm_before_booking
+    }
 }
 
 /// Makes a tenant.

@@ -32,6 +32,7 @@ impl Holds {
         let tenant = caller.tenant()?;
         let command = BookTickets::from(command);
         command.validate()?;
+        self.0.require_may_take_tickets(caller).await?;
         let event = command.event;
         let request = requested(caller, customer, command, Door::Hold);
         match Bookings(self.0.clone()).pass_gate(tenant, request).await {
@@ -71,7 +72,7 @@ impl Holds {
     /// offer from the waiting list policies decide now: see [`Holds::accept`].
     ///
     /// # Errors
-    /// `not-found`, `forbidden` for another's, `hold-ended`, `event-cancelled`, `conflict-try-again`, `event-busy`,
+    /// `not-found`, `forbidden` for another's, `email-unconfirmed`, `hold-ended`, `event-cancelled`, `conflict-try-again`, `event-busy`,
     /// `outcome-unknown`; for an offer
     /// those of `accept`, too.
     pub async fn confirm(&self, caller: &Caller, hold: HoldId) -> Result<Booking> {
@@ -93,6 +94,7 @@ impl Holds {
         expected_total_minor: Option<u64>,
     ) -> Result<Booking> {
         let customer = self.own(caller, hold).await?;
+        self.0.require_may_take_tickets(caller).await?;
         let canonical = json!([hold.to_string(), expected_total_minor]);
         let request = RequestedBooking {
             customer,

@@ -26,11 +26,12 @@ impl Waitlist {
     /// again is answered where they stand.
     ///
     /// # Errors
-    /// `field-invalid`, `not-found`, `event-not-published`, `event-cancelled`, `sales-not-open`, `sales-closed`,
+    /// `field-invalid`, `email-unconfirmed`, `not-found`, `event-not-published`, `event-cancelled`, `sales-not-open`, `sales-closed`,
     /// `tickets-available`, `already-waiting`, `waitlist-full`, `conflict-try-again`.
     pub async fn join(&self, caller: &Caller, command: JoinWaitlist) -> Result<WaitlistPlace> {
         let customer = caller.acting_user()?;
         command.validate()?;
+        self.0.require_may_take_tickets(caller).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let canonical = json!([command.event, command.lines]);
         let request = keyed(caller, RequestRoute::WaitlistJoins, None, &canonical);

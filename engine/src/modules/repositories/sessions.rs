@@ -133,6 +133,7 @@ impl SessionsRepository {
         let principal = Principal {
             owner: scope.owner().clone(),
             role: account.role.map(|role| role.parse()).transpose()?,
+            email_verified: !account.is_unconfirmed,
             expires_at: record.expires_at,
         };
         Ok(Some((record, principal)))
@@ -306,5 +307,7 @@ fn range(script: &mut Script, owner: &SessionOwner) -> String {
 
 fn push_account(script: &mut Script, owner: &SessionOwner) -> usize {
     let account = script.bind(account_key(owner));
-    script.push(format!("SELECT role, session_epoch FROM ONLY {account}"))
+    script.push(format!(
+        "SELECT role, session_epoch, unverified != NONE AS is_unconfirmed FROM ONLY {account}"
+    ))
 }

@@ -286,8 +286,8 @@ fn at_least_one(number: &Number, field: &str) -> Result<u32> {
 #[utoipa::path(post, path = "/api/bookings", tag = "bookings", request_body = CreateBookingRequest,
     responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled", "sales-not-open",
-        "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "conflict-try-again",
+        "forbidden", "email-unconfirmed", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled",
+        "sales-not-open", "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "conflict-try-again",
         "event-busy", "outcome-unknown"]))))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,

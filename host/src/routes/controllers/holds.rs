@@ -94,9 +94,9 @@ pub(in crate::routes) struct ConfirmHoldRequest {
 #[utoipa::path(post, path = "/api/holds", tag = "holds", request_body = CreateBookingRequest,
     responses((status = 201, body = HoldResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled", "sales-not-open",
-        "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "hold-exists",
-         "conflict-try-again", "event-busy", "outcome-unknown"]))))]
+        "forbidden", "email-unconfirmed", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled",
+        "sales-not-open", "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "hold-exists",
+        "conflict-try-again", "event-busy", "outcome-unknown"]))))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -146,7 +146,7 @@ pub(in crate::routes) async fn extend(
     params(("id" = String, Path, description = "Which hold")),
     responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "hold-ended", "event-cancelled", "price-changed", "policy-rejected",
+        "forbidden", "email-unconfirmed", "not-found", "hold-ended", "event-cancelled", "price-changed", "policy-rejected",
         "policy-unavailable", "conflict-try-again", "event-busy", "outcome-unknown"]))))]
 pub(in crate::routes) async fn confirm(
     State(engine): State<Engine>,

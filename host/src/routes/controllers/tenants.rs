@@ -62,6 +62,9 @@ pub(in crate::routes) struct TenantSettingsResponse {
     /// Whether customers who sign up are asked to confirm their address, and get no mails to many until they do. Nobody is
     /// asked where the installation makes no links (`public_url` and `keys` under `[links]`), and by `boxoffice dev`.
     bulk_to_verified_only: bool,
+    /// Whether users must confirm their address before they book, hold or wait for tickets (`email-unconfirmed`). Has no
+    /// effect where nobody is asked to confirm one, as above.
+    confirm_before_booking: bool,
 }
 
 impl From<Tenant> for TenantSettingsResponse {
@@ -78,6 +81,7 @@ impl From<Tenant> for TenantSettingsResponse {
             organizers_may_register: settings.organizers_may_register,
             announcements_per_day: settings.announcements_per_day,
             bulk_to_verified_only: settings.bulk_to_verified_only,
+            confirm_before_booking: settings.confirm_before_booking,
         }
     }
 }
@@ -122,6 +126,11 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     #[schema(value_type = bool, required = false)]
     #[serde(default)]
     bulk_to_verified_only: Patched<bool>,
+    /// Whether users must confirm their address before they book, hold or wait for tickets (`email-unconfirmed`); whoever signs
+    /// up is then asked to confirm it. Has no effect where the installation makes no links, and in `boxoffice dev`.
+    #[schema(value_type = bool, required = false)]
+    #[serde(default)]
+    confirm_before_booking: Patched<bool>,
 }
 
 impl TenantSettingsPatchRequest {
@@ -159,6 +168,9 @@ impl TenantSettingsPatchRequest {
         }
         if let Some(given) = self.bulk_to_verified_only.value("bulkToVerifiedOnly")? {
             settings.bulk_to_verified_only = *given;
+        }
+        if let Some(given) = self.confirm_before_booking.value("confirmBeforeBooking")? {
+            settings.confirm_before_booking = *given;
         }
         Ok(UpdateTenant {
             expected_version,

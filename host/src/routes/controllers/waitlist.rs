@@ -208,7 +208,7 @@ impl JoinWaitlistRequest {
     params(("id" = String, Path, description = "Which event")),
     responses((status = 201, body = WaitlistPlaceResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "event-not-published", "event-cancelled", "sales-not-open", "sales-closed",
+        "forbidden", "email-unconfirmed", "not-found", "event-not-published", "event-cancelled", "sales-not-open", "sales-closed",
         "tickets-available", "already-waiting", "waitlist-full", "conflict-try-again"]))))]
 pub(in crate::routes) async fn join(
     State(engine): State<Engine>,

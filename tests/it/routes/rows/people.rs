@@ -90,6 +90,7 @@ pub(super) const ROWS: &[Row] = &[
             json!({
                 "name": "North", "senderName": "North Hall", "replyTo": "help@north.test", "reminderMinutes": 60,
                 "organizersMayRegister": true, "announcementsPerDay": 5, "bulkToVerifiedOnly": false,
+                "confirmBeforeBooking": false,
             })
         }),
         200,

@@ -91,6 +91,8 @@ pub(in crate::modules::repositories) struct AccountRow {
     /// The role of a user; operators have none.
     pub(in crate::modules::repositories) role: Option<String>,
     pub(in crate::modules::repositories) session_epoch: Option<String>,
+    /// Whether a user was asked to confirm the address, and has not.
+    pub(in crate::modules::repositories) is_unconfirmed: bool,
 }
 
 /// One entry of the revocation log: something about this account's sessions has ended.

@@ -24,6 +24,7 @@ pub(in crate::modules::repositories) struct TenantRow {
     announcements_per_day: Option<u32>,
     // Since schema 7.
     bulk_to_verified_only: Option<bool>,
+    confirm_before_booking: Option<bool>,
 }
 
 impl TenantRow {
@@ -56,6 +57,7 @@ impl TenantRow {
             reminder_minutes: tenant.settings.reminder_lead.map(ReminderLead::minutes),
             announcements_per_day: Some(tenant.settings.announcements_per_day),
             bulk_to_verified_only: Some(tenant.settings.bulk_to_verified_only),
+            confirm_before_booking: Some(tenant.settings.confirm_before_booking),
         }
     }
 
@@ -74,6 +76,7 @@ impl TenantRow {
                     .announcements_per_day
                     .unwrap_or(TenantSettings::ANNOUNCEMENTS_PER_DAY_DEFAULT),
                 bulk_to_verified_only: self.bulk_to_verified_only.unwrap_or(true),
+                confirm_before_booking: self.confirm_before_booking.unwrap_or(false),
             },
             mail_from: self.mail_from.map(EmailAddress::stored),
             created_at: at_millisecond(self.created_at)?,

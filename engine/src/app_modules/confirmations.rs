@@ -1,0 +1,69 @@
+//! Whose address is confirmed, and what those whose address is not must wait for.
+//!
+//! Called by the use cases of users, bookings, holds and waiting lists, and by the gate. Calls the tenants and users modules.
+
+use std::sync::Arc;
+
+use crate::{
+    Error, ErrorCode, Result,
+    engine::Inner,
+    types::{Caller, Tenant},
+};
+
+impl Inner {
+    /// Returns whether people of a tenant are asked to confirm their address. Without links nobody could answer.
+    pub(crate) fn asks_to_confirm(&self, tenant: &Tenant) -> bool {
+        self.can_ask_to_confirm() && tenant.settings.wants_addresses_confirmed()
+    }
+
+    /// Refuses an acting user whose address is not confirmed, where their tenant wants that before they take tickets or
+    /// wait for some. Reads nothing where the tenant does not, but the tenant once a second.
+    pub(crate) async fn require_may_take_tickets(&self, caller: &Caller) -> Result<()> {
+        if caller.email_confirmed() == Some(true) {
+            return Ok(());
+        }
+        let tenant = self.asking_tenant(caller).await?;
+        if !tenant.is_some_and(|tenant| tenant.settings.confirm_before_booking) {
+            return Ok(());
+        }
+        match self.is_email_confirmed(caller).await? {
+            true => Ok(()),
+            false => Err(unconfirmed(
+                "Here you confirm your e-mail address before you book, hold or wait for tickets.",
+            )),
+        }
+    }
+
+    fn can_ask_to_confirm(&self) -> bool {
+        self.surroundings.settings.asks_to_verify && self.links.is_some()
+    }
+
+    /// The caller's tenant, if people there are asked to confirm their address.
+    async fn asking_tenant(&self, caller: &Caller) -> Result<Option<Arc<Tenant>>> {
+        if !self.can_ask_to_confirm() {
+            return Ok(None);
+        }
+        let tenant = self.modules.tenants.recent(caller.tenant()?).await?;
+        Ok(tenant.filter(|tenant| self.asks_to_confirm(tenant)))
+    }
+
+    /// Whether the acting user's address is confirmed. Somebody unknown has nothing to confirm.
+    async fn is_email_confirmed(&self, caller: &Caller) -> Result<bool> {
+        if let Some(known) = caller.email_confirmed() {
+            return Ok(known);
+        }
+        let (tenant, user) = (caller.tenant()?, caller.acting_user()?);
+        let found = self.modules.users.find(tenant, user).await?;
+        Ok(found.is_none_or(|user| user.email_verified))
+    }
+}
+
+/// The refusal of what needs a confirmed address, with what to do about it.
+pub(super) fn unconfirmed(why: &str) -> Error {
+    Error::new(
+        ErrorCode::EmailUnconfirmed,
+        format!(
+            "{why} Follow the link in the mail that you got when you signed up; POST /api/auth/me/verification sends it again."
+        ),
+    )
+}
