@@ -98,7 +98,10 @@ async fn where_a_tenant_wants_it_addresses_are_confirmed_before_tickets_are_take
     ] {
         let problem = refused.problem(403, CODE);
         let detail = text(problem.member("detail"));
-        assert!(detail.contains("POST /api/auth/me/verification"), "{detail}");
+        assert!(
+            detail.contains("POST /api/auth/me/verification"),
+            "{detail}"
+        );
     }
     let path = path_of(open);
     let seen = house.owner.client.get(&path).await.expect(200);
