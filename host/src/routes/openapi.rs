@@ -3,33 +3,35 @@
 //! Controllers name the error codes of each operation in `x-error-codes`; here they become answers, together with
 //! those that every operation of its kind has.
 
+mod errors;
+mod parameters;
+mod successes;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
 };
 
-use axum::{body::Bytes, http::StatusCode};
-use boxoffice_engine::ErrorCode;
-use serde_json::{Map, Value};
+use axum::body::Bytes;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        AllOfBuilder, Content, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
-        path::{Operation, ParameterBuilder, ParameterIn},
-        schema::Type,
+        path::Operation,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
+use self::{
+    errors::Errors,
+    parameters::{IdempotencyKeys, RequiredBodies, TenantHeader},
+    successes::{Described, Examples, PageItems},
+};
 use super::controllers::{
-    announcements, auth, backups, bookings, check_ins, dispatch, events,
-    events::ticket_types,
-    health, holds, notifications, operators, plugins,
-    problem::{HOST_CODES, PROBLEM_JSON, ProblemResponse, UNSUPPORTED_MEDIA_TYPE, status_of},
-    subscriptions, tenants, waitlist,
+    announcements, auth, backups, bookings, check_ins, choices, dispatch, events,
+    events::ticket_types, health, holds, notifications, operators, plugins,
+    problem::ProblemResponse, subscriptions, tenants, waitlist,
 };
 
-const ERROR_CODES: &str = "x-error-codes";
 /// Paths that are left out where a platform has sign-ins of its own.
 const SIGN_IN_PATHS: [&str; 13] = [
     "/api/auth/register",
@@ -104,7 +106,7 @@ const KEYED: [(&str, &str); 19] = [
         backups::backup, backups::restoration, backups::release,
         health::live, health::ready,
     ),
-    components(schemas(ProblemResponse)),
+    components(schemas(ProblemResponse, choices::EventSort)),
     security(("bearer" = [])),
     tags(
         (name = "auth", description = "Signing up, in and out"),
@@ -120,7 +122,7 @@ const KEYED: [(&str, &str); 19] = [
         (name = "operator", description = "For those who run the installation"),
         (name = "health", description = "For load balancers and supervisors"),
     ),
-    modifiers(&OperationNames, &Bearer, &TenantHeader, &IdempotencyKeys, &Errors, &Examples)
+    modifiers(&OperationNames, &Bearer, &PageItems, &RequiredBodies, &TenantHeader, &IdempotencyKeys, &Described, &Errors, &Examples)
 )]
 struct Description;
 
@@ -157,9 +159,9 @@ fn json(own_tokens: bool, prefix: &str) -> String {
             .paths
             .retain(|path, _| !SIGN_IN_PATHS.contains(&path.as_str()));
     }
-    if !prefix.is_empty() {
-        description.servers = Some(vec![utoipa::openapi::Server::new(prefix)]);
-    }
+    let mut server = utoipa::openapi::Server::new(if prefix.is_empty() { "/" } else { prefix });
+    server.description = Some("The host that this description comes from.".to_owned());
+    description.servers = Some(vec![server]);
     description
         .to_pretty_json()
         .expect("the description is plain data")
@@ -193,243 +195,6 @@ impl Modify for OperationNames {
     }
 }
 
-/// Adds the header that names the tenant to every operation that has one.
-struct TenantHeader;
-
-impl Modify for TenantHeader {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::Required;
-
-        let header = ParameterBuilder::new()
-            .name("X-Tenant")
-            .parameter_in(ParameterIn::Header)
-            .required(Required::False)
-            .description(Some(
-                "Which tenant, where neither host name nor token say so",
-            ))
-            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-            .build();
-        for (path, operation) in operations(openapi) {
-            if path.starts_with("/api/") && !path.starts_with("/api/operator/") {
-                operation
-                    .parameters
-                    .get_or_insert_default()
-                    .push(header.clone());
-            }
-        }
-    }
-}
-
-/// Says of each operation that makes or changes something whether it minds an Idempotency-Key.
-struct IdempotencyKeys;
-
-impl Modify for IdempotencyKeys {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::Required;
-
-        let key = ParameterBuilder::new()
-            .name("Idempotency-Key")
-            .parameter_in(ParameterIn::Header)
-            .required(Required::False)
-            .description(Some(
-                "1 to 255 visible ASCII characters, of the caller's choice. The same request under the same key has its \
-                 effect once: for 24 hours it is answered as at first, with `Idempotency-Replayed: true`. A refusal is \
-                 judged again",
-            ))
-            .schema(Some(
-                ObjectBuilder::new()
-                    .schema_type(Type::String)
-                    .min_length(Some(1))
-                    .max_length(Some(255)),
-            ))
-            .build();
-        for (method, path, operation) in operations_by_method(openapi) {
-            if !KEYED.contains(&(method, path)) {
-                if method == "POST" {
-                    let says = operation.description.take().unwrap_or_default();
-                    let ignores = "An `Idempotency-Key` is not minded here.";
-                    let says = format!("{says}\n\n{ignores}");
-                    operation.description = Some(says.trim().to_owned());
-                }
-                continue;
-            }
-            operation
-                .parameters
-                .get_or_insert_default()
-                .push(key.clone());
-            add_code(operation, ErrorCode::IdempotencyKeyReused);
-            for (status, response) in &mut operation.responses.responses {
-                if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
-                    let header = HeaderBuilder::new().description(Some(
-                        "`true`, if the answer is the one to the request before",
-                    ));
-                    response
-                        .headers
-                        .insert("Idempotency-Replayed".to_owned(), header.build());
-                }
-            }
-        }
-    }
-}
-
-/// Adds an error code to those that an operation names.
-fn add_code(operation: &mut Operation, code: ErrorCode) {
-    let codes = operation
-        .extensions
-        .as_mut()
-        .and_then(|extensions| extensions.get_mut(ERROR_CODES)?.as_array_mut());
-    if let Some(codes) = codes {
-        codes.push(code.as_str().into());
-    }
-}
-
-/// Turns error codes into answers.
-struct Errors;
-
-impl Modify for Errors {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let anonymous_first: Vec<_> = openapi.security.clone().unwrap_or_default();
-        for (path, operation) in operations(openapi) {
-            let needs_token = operation
-                .security
-                .as_ref()
-                .unwrap_or(&anonymous_first)
-                .iter()
-                .any(|one| serde_json::to_value(one).is_ok_and(|one| one.get("bearer").is_some()));
-            for (status, codes) in codes_by_status(path, operation, needs_token) {
-                operation.responses.responses.insert(
-                    status.as_str().to_owned(),
-                    RefOr::T(problem(status, &codes)),
-                );
-            }
-        }
-    }
-}
-
-/// Shows what each operation is asked and answers: requests and answers of the tests (`tests/it/routes/description.rs` writes
-/// them), so that they are real.
-struct Examples;
-
-impl Modify for Examples {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let examples: Map<String, Value> = serde_json::from_str(include_str!("examples.json"))
-            .expect("the file is written by a test");
-        for (method, path, operation) in operations_by_method(openapi) {
-            let Some(example) = examples.get(&format!("{method} {path}")) else {
-                continue;
-            };
-            let shown = |what: &str| example.get(what).cloned();
-            let thing = shown("path").and_then(|path| path.as_str().map(str::to_owned));
-            let thing = thing.unwrap_or_else(|| "new".to_owned());
-            let things: Vec<&str> = match path.contains("{operator}") && path.contains("{id}") {
-                // The example's thing is what the path ends with.
-                true => vec!["me", &thing],
-                false => thing.split('/').collect(),
-            };
-            let parameters = operation.parameters.iter_mut().flatten();
-            let in_path = parameters.filter(|one| one.parameter_in == ParameterIn::Path);
-            for (parameter, thing) in in_path.zip(things) {
-                *parameter = ParameterBuilder::from(parameter.clone())
-                    .example(Some(thing.into()))
-                    .build();
-            }
-            for (media, content) in operation
-                .request_body
-                .iter_mut()
-                .flat_map(|body| &mut body.content)
-            {
-                if media.contains("json") {
-                    content.example = shown("request");
-                }
-            }
-            for (status, response) in &mut operation.responses.responses {
-                if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
-                    for content in response.content.values_mut() {
-                        content.example = shown("response");
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The codes of an operation: its own, and those of every operation like it.
-fn codes_by_status(
-    path: &str,
-    operation: &Operation,
-    needs_token: bool,
-) -> BTreeMap<StatusCode, BTreeSet<String>> {
-    let own = operation
-        .extensions
-        .iter()
-        .filter_map(|extensions| extensions.get(ERROR_CODES)?.as_array());
-    let own = own
-        .flatten()
-        .filter_map(|code| code.as_str().map(str::to_owned));
-    let mut codes: BTreeSet<String> = own.collect();
-    let mut add =
-        |code: &[ErrorCode]| codes.extend(code.iter().map(|code| code.as_str().to_owned()));
-    if path.starts_with("/api/") {
-        add(&[
-            ErrorCode::FieldInvalid,
-            ErrorCode::UnknownField,
-            ErrorCode::TooManyRequests,
-            ErrorCode::Unavailable,
-            ErrorCode::Internal,
-        ]);
-    }
-    // The tenant that a request names, or does not.
-    if path.starts_with("/api/") && !path.starts_with("/api/operator/") {
-        add(&[ErrorCode::NotFound]);
-    }
-    if needs_token {
-        add(&[ErrorCode::NotAuthenticated]);
-    }
-    if operation.request_body.is_some() {
-        add(&[ErrorCode::MalformedRequest, ErrorCode::BodyTooLarge]);
-        codes.insert(UNSUPPORTED_MEDIA_TYPE.code.to_owned());
-    }
-    let mut by_status = BTreeMap::<StatusCode, BTreeSet<String>>::new();
-    for code in codes {
-        if let Some(status) = status_of_code(&code) {
-            by_status.entry(status).or_default().insert(code);
-        }
-    }
-    by_status
-}
-
-fn status_of_code(code: &str) -> Option<StatusCode> {
-    let host = HOST_CODES
-        .iter()
-        .find(|host| host.code == code)
-        .map(|host| host.status);
-    host.or_else(|| {
-        code.parse::<ErrorCode>()
-            .ok()
-            .map(|code| status_of(code.kind()))
-    })
-}
-
-fn problem(status: StatusCode, codes: &BTreeSet<String>) -> Response {
-    let named: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
-    let code = ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(codes.iter().cloned()));
-    let schema = AllOfBuilder::new()
-        .item(Ref::from_schema_name("Problem"))
-        .item(ObjectBuilder::new().property("code", code));
-    let mut response = ResponseBuilder::new()
-        .description(named.join(", "))
-        .content(PROBLEM_JSON, Content::new(Some(schema)));
-    if status == StatusCode::UNAUTHORIZED {
-        response = response.header("WWW-Authenticate", HeaderBuilder::new().build());
-    }
-    if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-        response = response.header("Retry-After", HeaderBuilder::new().build());
-    }
-    response.build()
-}
-
 fn operations(
     openapi: &mut utoipa::openapi::OpenApi,
 ) -> impl Iterator<Item = (&str, &mut Operation)> {
@@ -454,9 +219,14 @@ fn operations_by_method(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::Value;
 
-    use super::*;
+    use super::{
+        errors::{ERROR_CODES, status_of_code},
+        *,
+    };
 
     fn description() -> Value {
         serde_json::from_str(&openapi_json()).unwrap()

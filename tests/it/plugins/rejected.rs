@@ -101,9 +101,10 @@ async fn bombs_are_answered_at_once_and_rejected_within_the_childs_bounds() {
     let neighbour = owner_of(engine, &south).await;
     let event = scene.platform.event(&neighbour, 10_000).await;
     let ben = scene.platform.customer(&south, "ben").await;
-    for (name, bomb, word) in [
-        ("nested", nested_bomb(), "nesting"),
-        ("code", code_bomb(), "processor"),
+    // On a busy machine the child's time by the clock is over before its time on a processor.
+    for (name, bomb, words) in [
+        ("nested", nested_bomb(), &["nesting"][..]),
+        ("code", code_bomb(), &["processor", "took longer than"][..]),
     ] {
         let begun = Instant::now();
         let command = UploadPlugin {
@@ -134,7 +135,8 @@ async fn bombs_are_answered_at_once_and_rejected_within_the_childs_bounds() {
             "{name}: answered after {answered:?}, rejected after {:?}: {reason}; {booked} bookings, the slowest took {slowest:?}",
             begun.elapsed()
         );
-        assert!(reason.contains(word), "{name}: {reason}");
+        let names_bound = words.iter().any(|word| reason.contains(word));
+        assert!(names_bound, "{name}: {reason}");
         assert!(slowest < Duration::from_secs(5), "{slowest:?}");
     }
 }

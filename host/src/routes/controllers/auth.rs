@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::choices;
 use super::{Answer, created, desk::with_cookies};
 use crate::{
     auth::{
@@ -106,8 +107,8 @@ pub(in crate::routes) struct RegisterRequest {
     name: String,
     /// 8 to 200 characters.
     password: String,
-    /// `customer`, or `organizer` where the tenant leaves that open.
-    #[schema(default = "customer")]
+    /// `customer`, or `organizer` where the tenant leaves that open. Without it: `customer`.
+    #[schema(value_type = Option<choices::RegistrationRole>)]
     role: Option<String>,
 }
 
@@ -166,7 +167,7 @@ pub(in crate::routes) struct UserResponse {
     /// What to call them.
     name: String,
     /// `owner`, `organizer`, `staff` or `customer`.
-    #[schema(example = "customer")]
+    #[schema(value_type = choices::UserRole)]
     role: &'static str,
     /// The tenant they belong to.
     tenant: String,
@@ -278,7 +279,8 @@ pub(in crate::routes) async fn refresh(
 /// A token that is no longer good is no error: what was wanted is so (RFC 7009, 2.2). The session's access tokens are
 /// refused within a second, at every host.
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", request_body = RefreshRequest, security(()),
-    responses((status = 204)))]
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["not-authenticated"]))))]
 pub(in crate::routes) async fn logout(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use utoipa::ToSchema;
 
+use super::choices;
 use super::{Answer, PageResponse, created, numbers::whole};
 use crate::routes::extract::{AsCaller, AtPage, Id, Json, OptionalJson, PageParams, Prefix};
 
@@ -63,6 +64,7 @@ pub(in crate::routes) struct CancellationResponse {
     #[schema(value_type = String, format = DateTime)]
     cancelled_at: Timestamp,
     /// `customer` or `organizer`.
+    #[schema(value_type = choices::CancelledBy)]
     cancelled_by: &'static str,
     /// Tickets in all its lines.
     num_tickets: u32,
@@ -99,7 +101,7 @@ pub(in crate::routes) struct BookingResponse {
     /// Who booked.
     customer_id: String,
     /// `confirmed` or `cancelled`.
-    #[schema(example = "confirmed")]
+    #[schema(value_type = choices::BookingStatus)]
     status: &'static str,
     /// Tickets in all `lines`.
     num_tickets: u32,
@@ -130,6 +132,7 @@ pub(in crate::routes) struct BookingResponse {
     #[schema(value_type = Option<String>, format = DateTime)]
     cancelled_at: Option<Timestamp>,
     /// `customer`, `organizer` or `event` (the whole event was called off).
+    #[schema(value_type = Option<choices::CancelledBy>)]
     cancelled_by: Option<&'static str>,
 }
 

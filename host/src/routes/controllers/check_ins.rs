@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::choices;
 use super::{Answer, PageResponse, created, csv};
 use crate::routes::extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix};
 
@@ -73,7 +74,7 @@ pub(in crate::routes) struct TicketResponse {
     /// Of which type.
     ticket_type: String,
     /// `valid`, `checked-in` or `cancelled`.
-    #[schema(example = "valid")]
+    #[schema(value_type = choices::TicketStatus)]
     status: &'static str,
     /// What is shown at the door; for its customer only, else null, and where the host has no keys for codes.
     code: Option<String>,

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 pub(super) use responses::SightResponse;
 use responses::{AuditEntryResponse, FoundResponse, ReasonGroupsResponse, RetriedResponse};
 
+use super::choices;
 use super::{
     Answer, PageResponse,
     live::Live,
@@ -50,7 +51,7 @@ pub(in crate::routes) struct MoveRequest {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct RetryRequest {
     /// `dead`, or `unknown`: a mail that was perhaps sent may then come twice.
-    #[schema(example = "dead")]
+    #[schema(value_type = choices::FailedState)]
     state: String,
     /// Only this one.
     delivery_id: Option<String>,

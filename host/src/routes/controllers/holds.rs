@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use utoipa::ToSchema;
 
+use super::choices;
 use super::{
     Answer,
     bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest},
@@ -26,7 +27,7 @@ pub(in crate::routes) struct HoldResponse {
     /// Whom they are held for.
     customer_id: String,
     /// `held`, `confirmed`, `released` or `expired`. One that is `held` can be confirmed, also after `expiresAt`.
-    #[schema(example = "held")]
+    #[schema(value_type = choices::HoldStatus)]
     status: &'static str,
     /// Tickets in all lines.
     num_tickets: u32,

@@ -7,6 +7,7 @@ pub(super) mod auth;
 pub(super) mod backups;
 pub(super) mod bookings;
 pub(super) mod check_ins;
+pub(super) mod choices;
 mod csv;
 pub(super) mod desk;
 pub(super) mod dispatch;

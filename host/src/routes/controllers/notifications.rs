@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::choices;
 use super::{Answer, PageResponse};
 use crate::routes::extract::{AsCaller, AtPage, AtStatePage, Id, PageParams, StateParams};
 
@@ -37,12 +38,12 @@ pub(in crate::routes) struct NotificationResponse {
     /// Which notification.
     id: String,
     /// `event-updated`, `event-cancelled`, `event-reminder` or `event-announcement`.
-    #[schema(example = "event-updated")]
+    #[schema(value_type = choices::NotificationKind)]
     kind: &'static str,
     /// The event it is about.
     event_id: String,
     /// `scheduled`, `fanning-out`, `fanned-out`, `superseded` or `cancelled`.
-    #[schema(example = "fanned-out")]
+    #[schema(value_type = choices::NotificationStatus)]
     status: &'static str,
     /// How many customers it reaches: an estimate until it is fanned out.
     recipients: u64,
@@ -118,12 +119,12 @@ pub(in crate::routes) struct NotificationHeadResponse {
     /// Which notification; ask for its progress under it.
     id: String,
     /// `event-updated`, `event-cancelled`, `event-reminder` or `event-announcement`.
-    #[schema(example = "event-updated")]
+    #[schema(value_type = choices::NotificationKind)]
     kind: &'static str,
     /// The event it is about.
     event_id: String,
     /// `scheduled`, `fanning-out`, `fanned-out`, `superseded` or `cancelled`.
-    #[schema(example = "fanned-out")]
+    #[schema(value_type = choices::NotificationStatus)]
     status: &'static str,
     /// How many customers it reaches: an estimate until it is fanned out.
     recipients: u64,
@@ -160,7 +161,7 @@ pub(in crate::routes) struct AttemptResponse {
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// The state it led to.
-    #[schema(example = "deferred")]
+    #[schema(value_type = choices::DeliveryState)]
     state: &'static str,
     /// The mail server's reply, or our reason. Text, never markup.
     reply: String,
@@ -185,7 +186,7 @@ pub(in crate::routes) struct DeliveryResponse {
     /// What it is one delivery of. Mails about one booking have no notification of their own to ask for.
     notification_id: String,
     /// `booking-confirmed`, `booking-cancelled`, `waiting-list-offer`, `plugin-quarantined`, or a notification's kind.
-    #[schema(example = "event-updated")]
+    #[schema(value_type = choices::MailKind)]
     kind: &'static str,
     /// The event it is about, for kinds that are about one.
     event_id: Option<String>,
@@ -194,7 +195,7 @@ pub(in crate::routes) struct DeliveryResponse {
     /// The booking it is about, for kinds that are about one.
     booking_id: Option<String>,
     /// `queued`, `sending`, `sent`, `deferred`, `dead`, `suppressed` or `unknown`.
-    #[schema(example = "sent")]
+    #[schema(value_type = choices::DeliveryState)]
     state: &'static str,
     /// How often a send was tried to its end.
     attempts: u32,

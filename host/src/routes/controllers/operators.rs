@@ -10,6 +10,7 @@ use boxoffice_engine::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::choices;
 use super::{
     Answer, PageResponse,
     auth::UserResponse,
@@ -29,8 +30,7 @@ pub(in crate::routes) struct CreateTenantRequest {
     id: String,
     /// What people call it.
     name: String,
-    /// ISO 4217 code of all its prices.
-    #[schema(default = "EUR")]
+    /// ISO 4217 code of all its prices. Without it: `EUR`.
     currency: Option<String>,
     /// Whether anybody may register as an organizer.
     #[serde(default)]
@@ -48,7 +48,7 @@ pub(in crate::routes) struct CreateUserRequest {
     /// 8 to 200 characters; without one they cannot sign in with a password.
     password: Option<String>,
     /// `owner`, `organizer`, `staff` or `customer`.
-    #[schema(example = "owner")]
+    #[schema(value_type = choices::UserRole)]
     role: String,
 }
 

@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::choices;
+
 /// The media type of problem details.
 pub(in crate::routes) const PROBLEM_JSON: &str = "application/problem+json";
 /// Links of an error's causes that are logged; a cycle would have no end.
@@ -112,7 +114,7 @@ pub(in crate::routes) struct FaultResponse<'a> {
     /// The field at fault, as a path.
     field: &'a str,
     /// The stable code of this fault.
-    #[schema(example = "field-invalid")]
+    #[schema(value_type = choices::ErrorCode)]
     code: &'a str,
     /// What is allowed.
     detail: &'a str,
@@ -135,7 +137,7 @@ pub(in crate::routes) struct ProblemResponse<'a> {
     /// The path that was asked for.
     instance: String,
     /// The stable code; programs may match on it.
-    #[schema(example = "not-found")]
+    #[schema(value_type = choices::ErrorCode)]
     code: &'a str,
     /// The field, query parameter or header at fault, as a path: `ticketTypes[0].capacity`.
     #[serde(skip_serializing_if = "Option::is_none")]

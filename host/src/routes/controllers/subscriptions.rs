@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Answer;
+use super::choices;
 use crate::routes::extract::{AsCaller, Json};
 
 /// Most items of the list: more than there are kinds is a mistake.
@@ -15,10 +16,10 @@ const ITEMS_MAX: usize = 16;
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct SubscriptionsResponse {
     /// The kinds of mail that one can do without.
-    #[schema(example = json!(["event-reminder", "event-announcement"]))]
+    #[schema(value_type = Vec<choices::OptionalMailKind>)]
     kinds: Vec<&'static str>,
     /// Those that the caller does without.
-    #[schema(example = json!(["event-announcement"]))]
+    #[schema(value_type = Vec<choices::OptionalMailKind>)]
     unsubscribed: Vec<&'static str>,
 }
 
@@ -27,7 +28,7 @@ pub(in crate::routes) struct SubscriptionsResponse {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct SubscriptionsRequest {
     /// The kinds of mail that the caller does without; all others come. Mails about what the caller booked always come, changed or cancelled events included.
-    #[schema(example = json!(["event-announcement"]))]
+    #[schema(value_type = Vec<choices::OptionalMailKind>)]
     unsubscribed: Vec<String>,
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 use utoipa::ToSchema;
 
+use super::choices;
 use super::{Answer, PageResponse, numbers::whole, patched::Patched, with_etag};
 use crate::routes::extract::{AsCaller, AtPage, MergePatch, PageParams, SeenVersions, read_value};
 
@@ -187,7 +188,7 @@ pub(in crate::routes) struct SuppressionResponse {
     /// The customer.
     customer_id: String,
     /// What they do without.
-    #[schema(example = "event-announcement")]
+    #[schema(value_type = choices::OptionalMailKind)]
     kind: &'static str,
     /// How they said so: `link` (in a mail) or `account` (signed in).
     #[schema(example = "link")]

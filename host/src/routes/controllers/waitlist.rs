@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use utoipa::ToSchema;
 
+use super::choices;
 use super::{
     Answer, PageResponse,
     bookings::{BookLineRequest, at_num_tickets, wanted_lines},
@@ -44,7 +45,7 @@ pub(in crate::routes) struct WantedLineResponse {
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct WaitlistPlaceResponse {
     /// `waiting`, or `offered`: tickets are kept by `hold`, to be confirmed or released.
-    #[schema(example = "waiting")]
+    #[schema(value_type = choices::WaitlistStatus)]
     status: &'static str,
     /// Of which event.
     event_id: String,
@@ -100,7 +101,7 @@ pub(in crate::routes) struct WaitlistSkipResponse {
     /// How many tickets they want.
     num_tickets: u32,
     /// The error code that a booking of theirs would have been refused with. After `policy-rejected` they no longer wait.
-    #[schema(example = "not-enough-tickets")]
+    #[schema(value_type = choices::ErrorCode)]
     reason: &'static str,
     /// The sentence that goes with it.
     detail: String,

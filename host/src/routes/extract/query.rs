@@ -12,7 +12,7 @@ use boxoffice_engine::{
 use jiff::Timestamp;
 use utoipa::IntoParams;
 
-use crate::routes::controllers::{events::instant, problem::Problem};
+use crate::routes::controllers::{choices, events::instant, problem::Problem};
 
 /// Longest cursor that is looked at; ours are far shorter.
 const CURSOR_BYTES_MAX: usize = 512;
@@ -67,7 +67,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AtPage {
 #[expect(dead_code, reason = "describes what is read by name")]
 pub(in crate::routes) struct EventParams {
     /// Only those in this state: `draft`, `published` or `cancelled`.
-    #[param(pattern = "^(draft|published|cancelled)$")]
+    #[param(value_type = Option<choices::EventStatus>)]
     status: Option<String>,
     /// Only those that begin at this moment (RFC 3339) or later.
     #[param(format = DateTime, rename = "startsFrom")]
@@ -77,7 +77,7 @@ pub(in crate::routes) struct EventParams {
     starts_before: Option<String>,
     /// By what they are sorted, upwards: `createdAt` or `startsAt`. Without it by `startsAt` if one of the times is given,
     /// else by `createdAt`.
-    #[param(pattern = "^(createdAt|startsAt)$")]
+    #[param(value_type = Option<choices::EventSort>)]
     sort: Option<String>,
 }
 
@@ -115,6 +115,7 @@ fn moment(text: &str, field: &str) -> Result<Timestamp> {
 #[expect(dead_code, reason = "describes what is read by name")]
 pub(in crate::routes) struct FailedParams {
     /// `dead` or `unknown`; both without it.
+    #[param(value_type = Option<choices::FailedState>)]
     state: Option<String>,
     /// What the mail server's reply begins with, such as `550`, `5` or `5.1.1`.
     code: Option<String>,
@@ -127,6 +128,7 @@ pub(in crate::routes) struct FailedParams {
 pub(in crate::routes) struct StateParams {
     /// Only those in this state: `queued`, `sending`, `sent`, `deferred`, `dead`, `suppressed` or `unknown`. A page may
     /// then hold fewer than its limit, or none, and still have a next one.
+    #[param(value_type = Option<choices::DeliveryState>)]
     state: Option<String>,
 }
 

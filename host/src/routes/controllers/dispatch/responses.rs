@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::choices;
 use super::super::{
     live::PacesResponse,
     notifications::{DeliveryResponse, NotificationHeadResponse, NotificationResponse},
@@ -18,6 +19,7 @@ use super::super::{
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct LaneResponse {
     /// `transactional` or `bulk`.
+    #[schema(value_type = choices::Lane)]
     lane: &'static str,
     /// Tasks that nobody has fetched; null if the queue gives no answer.
     waiting: Option<u64>,
@@ -92,7 +94,7 @@ impl From<WorkerSight> for WorkerResponse {
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct LanePauseResponse {
     /// `transactional` or `bulk`.
-    #[schema(example = "bulk")]
+    #[schema(value_type = choices::Lane)]
     lane: &'static str,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
@@ -206,7 +208,7 @@ pub(in crate::routes) struct ReasonGroupResponse {
     /// The reason without what differs between mails.
     reason: String,
     /// `dead` or `unknown`.
-    #[schema(example = "dead")]
+    #[schema(value_type = choices::FailedState)]
     state: &'static str,
     /// How many.
     count: u64,
@@ -327,7 +329,7 @@ pub(in crate::routes) struct AuditEntryResponse {
     /// In which capacity, and who.
     who: String,
     /// `pause`, `resume`, `cancel`, `promote`, `move`, `retry`, `pause-lane` or `resume-lane`.
-    #[schema(example = "retry")]
+    #[schema(value_type = choices::AuditAction)]
     action: String,
     /// What it was done to.
     subject: String,

@@ -9,6 +9,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Number;
 use utoipa::ToSchema;
 
+use super::super::choices;
 use super::{
     super::{numbers::whole, patched::Patched},
     requests::{CancellationStepRequest, reminder, terms},
@@ -53,7 +54,7 @@ pub(in crate::routes) struct EventPatchRequest {
     #[serde(default)]
     reminder_minutes: Patched<Number>,
     /// `draft` or `published`.
-    #[schema(value_type = String, required = false, example = "published")]
+    #[schema(value_type = choices::NewEventStatus, required = false)]
     #[serde(default)]
     status: Patched<String>,
     /// The capacity of the event's only ticket type; with several types, how many tickets can be sold of all of them

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Number;
 use utoipa::ToSchema;
 
+use super::super::choices;
 use super::{
     super::numbers::whole,
     ticket_types::{ReplaceTicketTypeRequest, TicketTypeRequest},
@@ -33,8 +34,8 @@ pub(in crate::routes) struct CreateEventRequest {
     /// When it ends.
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<String>,
-    /// IANA name of the zone it happens in.
-    #[schema(default = "UTC", example = "Europe/Berlin")]
+    /// IANA name of the zone it happens in. Without it: `UTC`.
+    #[schema(example = "Europe/Berlin")]
     time_zone: Option<String>,
     /// Where it happens: one line of at most 200 characters.
     location: Option<String>,
@@ -42,8 +43,8 @@ pub(in crate::routes) struct CreateEventRequest {
     /// setting holds.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
     reminder_minutes: Option<Number>,
-    /// `draft` or `published`.
-    #[schema(default = "published")]
+    /// `draft` or `published`. Without it: `published`.
+    #[schema(value_type = Option<choices::NewEventStatus>)]
     status: Option<String>,
     /// How many tickets there are: alone, of one type `General` at price 0; beside `ticketTypes`, at most what those
     /// hold together (which it is without it).
@@ -83,7 +84,7 @@ pub(in crate::routes) struct ReplaceEventRequest {
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
     reminder_minutes: Option<Number>,
     /// `draft` or `published`.
-    #[schema(example = "published")]
+    #[schema(value_type = choices::NewEventStatus)]
     status: String,
     /// At most how many tickets can be sold of all types together; what they hold together without it.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000_000, example = 100)]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::choices;
 use super::super::notifications::NotificationSummaryResponse;
 
 /// What people attend.
@@ -37,7 +38,7 @@ pub(in crate::routes) struct EventResponse {
     /// Its newest reminder: the one that is to come, or else the last that went out; null if there is none.
     reminder: Option<ReminderResponse>,
     /// `draft`, `published` or `cancelled`.
-    #[schema(example = "published")]
+    #[schema(value_type = choices::EventStatus)]
     status: &'static str,
     /// Tickets that can be sold in all.
     total_tickets: u32,

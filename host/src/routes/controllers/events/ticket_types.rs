@@ -42,8 +42,8 @@ pub(in crate::routes) struct TicketTypeRequest {
     /// Tickets of this type that can be sold.
     #[schema(value_type = u32, minimum = 1, maximum = 10_000_000)]
     capacity: Number,
-    /// Price of one ticket, in minor units of the tenant's currency.
-    #[schema(value_type = Option<u32>, default = 0)]
+    /// Price of one ticket, in minor units of the tenant's currency. Without it: 0.
+    #[schema(value_type = Option<u32>)]
     price_minor: Option<Number>,
     /// From when it is sold; at once without it.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -51,11 +51,11 @@ pub(in crate::routes) struct TicketTypeRequest {
     /// Until when it is sold; until the event begins without it.
     #[schema(value_type = Option<String>, format = DateTime)]
     sales_close_at: Option<String>,
-    /// Fewest tickets of one booking.
-    #[schema(value_type = Option<u32>, default = 1)]
+    /// Fewest tickets of one booking. Without it: 1.
+    #[schema(value_type = Option<u32>)]
     min_per_booking: Option<Number>,
-    /// Most tickets of one booking.
-    #[schema(value_type = Option<u32>, default = 100, maximum = 10_000)]
+    /// Most tickets of one booking. Without it: 100.
+    #[schema(value_type = Option<u32>, maximum = 10_000)]
     max_per_booking: Option<Number>,
 }
 

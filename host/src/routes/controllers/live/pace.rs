@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::super::choices;
+
 /// Between two points: as often as workers show that they live.
 const EVERY: SignedDuration = SignedDuration::from_secs(5);
 /// Points that are kept: ten minutes.
@@ -23,7 +25,7 @@ const WORKERS_MAX: usize = 200;
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PaceResponse {
     /// `transactional` or `bulk`.
-    #[schema(example = "bulk")]
+    #[schema(value_type = choices::Lane)]
     lane: &'static str,
     /// Mails a second that mail servers took over just then.
     sent_per_second: f64,

@@ -170,7 +170,8 @@ pub(in crate::routes) async fn refresh(
 /// A token that is no longer good is no error. The session's access tokens are refused within a second, at every host.
 #[utoipa::path(post, path = "/api/operator/logout", tag = "operator", request_body = RefreshRequest, security(()),
     operation_id = "operator_logout",
-    responses((status = 204)))]
+    responses((status = 204)),
+    extensions(("x-error-codes" = json!(["not-authenticated"]))))]
 pub(in crate::routes) async fn logout(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::super::choices;
+
 /// Puts a version into use, or changes how it is used; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -19,7 +21,7 @@ pub(in crate::routes) struct ActivatePluginRequest {
     #[schema(value_type = Option<Object>)]
     pub(super) config: Option<Map<String, Value>>,
     /// What happens to bookings while it cannot be loaded: `refuse`, or `skip` to go on without it.
-    #[schema(example = "refuse")]
+    #[schema(value_type = Option<choices::WhenNotLoaded>)]
     pub(super) when_not_loaded: Option<String>,
     /// Whether it sees e-mail address and name of customers.
     pub(super) sees_identity: Option<bool>,
@@ -72,7 +74,7 @@ impl ActivatePluginRequest {
 
 /// Limits of a plugin's calls.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct PluginLimitsBody {
     /// Time on a thread, in milliseconds.
     time_ms: Option<u64>,

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::super::choices;
 use super::requests::PluginLimitsBody;
 
 /// A version of a plugin.
@@ -24,7 +25,7 @@ pub(in crate::routes) struct PluginVersionResponse {
     /// SHA-256 of the component.
     version: String,
     /// `compiling`, `ready` or `rejected`.
-    #[schema(example = "ready")]
+    #[schema(value_type = choices::PluginState)]
     state: &'static str,
     /// Why it was rejected. Text, never markup.
     reason: Option<String>,
@@ -100,7 +101,7 @@ pub(in crate::routes) struct ActivePluginResponse {
     #[schema(value_type = Object)]
     config: Value,
     /// `refuse` or `skip`.
-    #[schema(example = "refuse")]
+    #[schema(value_type = choices::WhenNotLoaded)]
     when_not_loaded: &'static str,
     /// Whether it sees e-mail address and name of customers.
     sees_identity: bool,
@@ -118,7 +119,7 @@ pub(in crate::routes) struct ActivePluginResponse {
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct QuarantineResponse {
     /// Which export.
-    #[schema(example = "validate-booking")]
+    #[schema(value_type = choices::PluginExport)]
     export: &'static str,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
@@ -300,6 +301,7 @@ pub(in crate::routes) struct DryRunResponse {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct LogLineResponse {
     /// `debug`, `info`, `warn`, `error`, or `stderr`.
+    #[schema(value_type = choices::LogLevel)]
     level: String,
     /// Its text.
     message: String,
@@ -389,7 +391,7 @@ pub(in crate::routes) struct PluginLogEntryResponse {
     /// Which version.
     version: String,
     /// What was called.
-    #[schema(example = "validate-booking")]
+    #[schema(value_type = choices::PluginExport)]
     export: &'static str,
     /// The `X-Request-Id` of the request that it was called for; null for mails.
     request_id: Option<String>,
@@ -431,7 +433,7 @@ pub(in crate::routes) struct FailedCallResponse {
     /// The `X-Request-Id` of the request that it was called for; null for mails.
     request_id: Option<String>,
     /// What was called.
-    #[schema(example = "validate-booking")]
+    #[schema(value_type = choices::PluginExport)]
     export: &'static str,
     /// How it failed. Text, never markup.
     failure: String,
