@@ -20,6 +20,7 @@ mod customer_mails;
 mod dashboard;
 mod data_folder;
 mod embed;
+mod error_pages;
 mod events;
 mod fairness;
 mod flow;
