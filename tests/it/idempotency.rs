@@ -5,11 +5,12 @@
 //! once; two engines on one SurrealDB server for events that are made in two places.
 
 use boxoffice_engine::{
-    Caller, CreateEvent, Engine, Idempotency, IdempotencyKey, Label, PageRequest, UserRole,
+    AddOperator, Caller, CreateEvent, EmailAddress, Engine, Idempotency, IdempotencyKey, Label,
+    PageRequest, UserRole,
 };
 use boxoffice_tests::{
-    Account, Answer, Client, Hosted, SurrealServer, TestPlatform, organizer_and_tenant,
-    ticket_codes,
+    Account, Answer, Client, Component, Hosted, SurrealServer, TestPlatform, organizer_and_tenant,
+    plugin_host, plugin_settings, ticket_codes, upload,
 };
 use futures::future::join_all;
 use reqwest::Method;
@@ -325,4 +326,93 @@ async fn two_hosts_make_one_event_of_one_key() {
     let listed = events.list(&organizer, Default::default(), page).await;
     assert_eq!(listed.expect("a list").items.len(), 1);
     assert_verified(&one).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugins_are_activated_rolled_back_and_removed_once() {
+    let runtime = plugin_host(plugin_settings());
+    let platform = TestPlatform::with(|builder| builder.plugins(runtime)).await;
+    let north = platform.tenant("north").await;
+    let owner = platform.user(&north, "owen", UserRole::Owner).await;
+    let hosted = Hosted::start(platform.engine.clone()).await;
+    let door = hosted.client().tenant("north");
+    let owen = door.login("owen@north.test").await.client;
+    let mut versions = Vec::new();
+    for component in [Component::at_most(2), Component::accepting()] {
+        let version = upload(&platform.engine, &owner, "limits", &component).await;
+        versions.push(version.to_string());
+    }
+    let path = |what: &str| format!("/api/plugins/limits/{what}");
+    let using = |index: usize| json!({"version": versions[index]});
+    let first = once(&owen, &path("activate"), "one", using(0), Some(using(1))).await;
+    once(&owen, &path("activate"), "two", using(1), None).await;
+    // What was answered first, though another version is in use since.
+    let again = owen.post_once(&path("activate"), "one", using(0)).await;
+    assert_eq!(again.expect(200), first);
+    let in_use = async || -> Value { owen.get("/api/plugins").await.expect(200) };
+    assert_eq!(in_use().await["items"][0]["version"], versions[1].as_str());
+
+    // A second one would find no version to go back to.
+    let other = Some(json!({"eventId": "01hzy0000000000000000000ab"}));
+    let back = once(&owen, &path("roll-back"), "back", json!({}), other).await;
+    assert_eq!(back["items"][0]["version"], versions[0].as_str());
+    assert_eq!(in_use().await, back);
+    let refused = owen.post(&path("roll-back"), json!({})).await;
+    refused.problem(409, "plugin-not-ready");
+    let activate = path("activate");
+    let many = (0..8).map(|_| owen.post_once(&activate, "many", using(1)));
+    for answer in join_all(many).await {
+        assert_eq!(answer.expect(200)["version"], 4);
+    }
+    // What changes nothing is answered as at first, too.
+    let same = once(&owen, &path("activate"), "same", using(1), None).await;
+    assert_eq!(same["version"], 4);
+
+    let gone = once(&owen, &path("remove"), "gone", json!({}), None).await;
+    assert_eq!(gone["items"], json!([]));
+    let refused = owen.post(&path("remove"), json!({})).await;
+    refused.problem(404, "not-found");
+    let again = owen.post_once(&path("activate"), "same", using(1)).await;
+    assert_eq!(again.expect(200), same);
+    assert_eq!(in_use().await, gone);
+}
+
+#[tokio::test]
+async fn lanes_are_stopped_once() {
+    let platform = TestPlatform::new().await;
+    let hosted = Hosted::start(platform.engine.clone()).await;
+    let olivia = operator_of(&platform.engine, &hosted, "olivia@boxoffice.test").await;
+    let path = |what: &str| format!("/api/admin/lanes/bulk/{what}");
+    let why = json!({"why": "a test"});
+    let other = json!({"why": "another"});
+    once(&olivia, &path("pause"), "stop", why.clone(), Some(other)).await;
+    once(&olivia, &path("resume"), "go", why.clone(), None).await;
+    // It goes on since, and the repeated request does not stop it again.
+    let again = olivia.post_once(&path("pause"), "stop", why.clone()).await;
+    assert!(is_replayed(&again), "{}", again.text);
+    let paused = async || {
+        let sight = olivia.get("/api/admin/sight").await.expect(200);
+        sight["pausedLanes"].clone()
+    };
+    assert_eq!(paused().await, json!([]));
+    assert_eq!(olivia.all("/api/admin/audit").await.len(), 2);
+    // Another operator's keys are others.
+    let oscar = operator_of(&platform.engine, &hosted, "oscar@boxoffice.test").await;
+    let his = oscar.post_once(&path("pause"), "stop", why).await;
+    assert!(!is_replayed(&his), "{}", his.text);
+    assert_eq!(paused().await[0]["lane"], "bulk");
+}
+
+/// An operator's account, signed in.
+async fn operator_of(engine: &Engine, hosted: &Hosted, address: &str) -> Client {
+    let operator = AddOperator {
+        email: EmailAddress::parse("email", address).expect("an address"),
+        name: Label::parse("name", "Op").expect("one line"),
+        password: Account::PASSWORD.to_owned(),
+    };
+    let added = engine.operators().add(&Caller::operator(), operator).await;
+    added.expect("an operator");
+    let login = json!({"email": address, "password": Account::PASSWORD});
+    let signed_in = hosted.client().post("/api/operator/login", login).await;
+    hosted.client().token(text(&signed_in.expect(200)["token"]))
 }

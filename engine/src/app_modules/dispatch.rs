@@ -10,7 +10,7 @@ mod schedules;
 use std::{collections::HashMap, sync::Arc};
 
 pub use finding::Found;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Error, Result,
@@ -18,9 +18,9 @@ use crate::{
     modules::{Steering, Wanted, events_of, group_reasons, keyed},
     types::{
         AuditEntry, Caller, Delivery, DeliveryId, DeliveryState, DispatchSight, EventId,
-        FailedFilter, NotificationHead, NotificationId, NotificationStatus, Page, PageRequest,
-        Reason, ReasonGroups, RecordedAnswer, RequestRoute, Retried, RetryDeliveries, RetryScope,
-        Role, TenantId,
+        FailedFilter, KeyedRequest, NotificationHead, NotificationId, NotificationStatus, Page,
+        PageRequest, Reason, ReasonGroups, RecordedAnswer, RequestRoute, Retried, RetryDeliveries,
+        RetryScope, Role, TenantId,
     },
 };
 
@@ -223,7 +223,8 @@ impl Dispatch {
     /// attempts came to stays readable.
     ///
     /// # Errors
-    /// `forbidden`, `not-found`, `field-invalid` for a state that is not tried again.
+    /// `forbidden`, `not-found`, `field-invalid` for a state that is not tried again, `conflict-try-again`,
+    /// `idempotency-key-reused`.
     pub async fn retry(&self, caller: &Caller, command: RetryDeliveries) -> Result<Retried> {
         require_acting(caller)?;
         let tenant = caller.tenant()?;
@@ -233,8 +234,27 @@ impl Dispatch {
                 "Only `dead` and `unknown` deliveries are tried again by hand.",
             ));
         }
+        let request = match command.dry_run {
+            true => None,
+            false => keyed(caller, RequestRoute::Retries, None, &canonical(&command)),
+        };
+        let request = request.as_ref();
+        let retried = self.retry_once(caller, tenant, command, request);
+        let idempotency = &self.0.modules.idempotency;
+        idempotency
+            .once(tenant, request, RecordedAnswer::retried, retried)
+            .await
+    }
+
+    async fn retry_once(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        command: RetryDeliveries,
+        request: Option<&KeyedRequest>,
+    ) -> Result<Retried> {
         let dispatch = &self.0.modules.dispatch;
-        let (blocks, is_cut, only) = match command.scope {
+        let (mut blocks, is_cut, only) = match command.scope {
             RetryScope::Delivery(id) => {
                 let none = || Error::not_found("delivery", id);
                 let block = dispatch.block_of(tenant, id).await?.ok_or_else(none)?;
@@ -256,25 +276,19 @@ impl Dispatch {
         for event in events_of(&blocks) {
             own.insert(event, self.manages(caller, tenant, event).await?);
         }
+        blocks.retain(|block| own[&block.event]);
         let wanted = Wanted {
             state: command.state,
             only,
             reason: command.reason.clone(),
         };
-        let meant = |dry: &mut Retried| {
-            dry.is_cut = is_cut;
-        };
-        let mut sum = Retried::default();
-        meant(&mut sum);
-        for block in blocks.iter().filter(|block| own[&block.event]) {
-            dispatch
-                .retry(tenant, block, &wanted, true, &mut sum)
-                .await?;
+        if command.dry_run {
+            return Ok(Retried {
+                matched: wanted.count(&blocks),
+                is_cut,
+                ..Retried::default()
+            });
         }
-        if command.dry_run || sum.matched == 0 {
-            return Ok(sum);
-        }
-        // Written before it is done: nothing is ever done that is not in the audit.
         let subject = match command.scope {
             RetryScope::Delivery(id) => format!("delivery {id}"),
             RetryScope::Notification(id) => format!("notification {id}"),
@@ -283,18 +297,11 @@ impl Dispatch {
                 None => format!("all {}", command.state.as_str()),
             },
         };
-        let audit = self
-            .audit_entry(caller, "retry", subject, command.why, Some(sum.matched))
-            .await?;
-        dispatch.note(tenant, &audit).await?;
-        let mut sum = Retried::default();
-        meant(&mut sum);
-        for block in blocks.iter().filter(|block| own[&block.event]) {
-            dispatch
-                .retry(tenant, block, &wanted, false, &mut sum)
-                .await?;
-        }
-        Ok(sum)
+        let audit = self.audit_entry(caller, "retry", subject, command.why, None);
+        let noted = (audit.await?, is_cut);
+        dispatch
+            .retry(tenant, blocks, &wanted, noted, request)
+            .await
     }
 
     /// Lists what people did about what goes out, newest first, for owners and operators; outside tenants what operators
@@ -473,6 +480,21 @@ impl Dispatch {
         let found = self.0.modules.events.find(tenant, event).await?;
         Ok(found.is_some_and(|event| caller.require_manager(event.organizer).is_ok()))
     }
+}
+
+/// All that a request to try again says.
+fn canonical(command: &RetryDeliveries) -> Value {
+    let scope = match command.scope {
+        RetryScope::Delivery(id) => json!({"delivery": id.to_string()}),
+        RetryScope::Notification(id) => json!({"notification": id.to_string()}),
+        RetryScope::Tenant => json!({}),
+    };
+    json!([
+        scope,
+        command.state.as_str(),
+        command.reason,
+        command.why.as_str(),
+    ])
 }
 
 /// Refuses all but those who look after what goes out.

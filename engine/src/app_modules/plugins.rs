@@ -9,18 +9,19 @@ mod trials;
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
     gate::unavailable,
-    modules::{FailedCall, PluginLogEntry},
+    modules::{FailedCall, PluginLogEntry, SetRequest, keyed},
     ports::{PluginRef, PluginRuntime},
     types::{
-        ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, Page, PageRequest,
-        PluginActivation, PluginCounters, PluginFacts, PluginHash, PluginMetrics, PluginName,
-        PluginSet, PluginState, PluginVersion, Role, TenantId, UploadPlugin,
+        ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, KeyedRequest, Page,
+        PageRequest, PluginActivation, PluginCounters, PluginFacts, PluginHash, PluginMetrics,
+        PluginName, PluginSet, PluginState, PluginVersion, RecordedAnswer, RequestRoute, Role,
+        TenantId, UploadPlugin,
     },
 };
 
@@ -137,13 +138,31 @@ impl Plugins {
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `plugin-not-ready` while it compiles or if it was rejected, `plugin-trial-failed` if it
-    /// fails a fixture or when its exports are tried, `field-invalid`, `conflict-try-again`, `policy-busy`.
+    /// fails a fixture or when its exports are tried, `field-invalid`, `conflict-try-again`, `policy-busy`,
+    /// `idempotency-key-reused`.
     pub async fn activate(
         &self,
         caller: &Caller,
         command: ActivatePlugin,
     ) -> Result<PluginActivation> {
         let tenant = self.owned_tenant(caller).await?;
+        let canonical = canonical(&command);
+        let request = keyed(caller, RequestRoute::PluginActivations, None, &canonical);
+        let request = request.as_ref();
+        let activated = self.put_into_use(caller, &tenant, command, request);
+        let idempotency = &self.0.modules.idempotency;
+        idempotency
+            .once(&tenant, request, RecordedAnswer::plugins, activated)
+            .await
+    }
+
+    async fn put_into_use(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        command: ActivatePlugin,
+        request: Option<&KeyedRequest>,
+    ) -> Result<PluginActivation> {
         if let Some(config) = &command.config {
             require_object(config)?;
         }
@@ -152,27 +171,31 @@ impl Plugins {
             limits.check_below(&self.runtime()?.ceilings().largest())?;
         }
         if let Some(event) = command.event {
-            let found = modules.events.find(&tenant, event).await?;
+            let found = modules.events.find(tenant, event).await?;
             found.ok_or_else(|| Error::not_found("event", event))?;
         }
         let version = match command.version {
-            Some(hash) => Some(self.usable(&tenant, &command.name, hash).await?),
+            Some(hash) => Some(self.usable(tenant, &command.name, hash).await?),
             None => None,
         };
-        let present = modules.plugins.fresh_set(&tenant).await?;
+        let present = modules.plugins.fresh_set(tenant).await?;
         let mut uses = present.plugins.iter();
         let present = uses.find(|own| own.name == command.name && own.event == command.event);
         let warnings = match Trial::of(&command, version.as_ref(), present) {
-            Some(trial) => self.try_out(&tenant, &trial).await?,
+            Some(trial) => self.try_out(tenant, &trial).await?,
             None => Vec::new(),
+        };
+        let asked = SetRequest {
+            request,
+            warnings: &warnings,
         };
         let set = modules
             .plugins
-            .activate(&tenant, &command, version.as_ref())
+            .activate(tenant, &command, version.as_ref(), asked)
             .await?;
         audit(
             caller,
-            &tenant,
+            tenant,
             "activate",
             &command.name,
             // Not the configuration: it is the tenant's own.
@@ -192,7 +215,7 @@ impl Plugins {
     /// Goes back to the version that was in use before.
     ///
     /// # Errors
-    /// `forbidden`, `not-found`, `plugin-not-ready` if there is none.
+    /// `forbidden`, `not-found`, `plugin-not-ready` if there is none, `conflict-try-again`, `idempotency-key-reused`.
     pub async fn roll_back(
         &self,
         caller: &Caller,
@@ -200,20 +223,26 @@ impl Plugins {
         event: Option<EventId>,
     ) -> Result<PluginSet> {
         let tenant = self.owned_tenant(caller).await?;
-        let set = self
-            .0
-            .modules
-            .plugins
-            .roll_back(&tenant, name, event)
-            .await?;
-        audit(caller, &tenant, "roll-back", name, "");
-        Ok(set.as_ref().clone())
+        let canonical = json!([name.as_str(), event.map(|event| event.to_string())]);
+        let request = keyed(caller, RequestRoute::PluginRollBacks, None, &canonical);
+        let request = request.as_ref();
+        let modules = &self.0.modules;
+        let rolled_back = async {
+            let set = modules.plugins.roll_back(&tenant, name, event, request);
+            let set = set.await?;
+            audit(caller, &tenant, "roll-back", name, "");
+            Ok(set.as_ref().clone())
+        };
+        let idempotency = &modules.idempotency;
+        idempotency
+            .once(&tenant, request, recorded_set, rolled_back)
+            .await
     }
 
     /// Takes a plugin out of use.
     ///
     /// # Errors
-    /// `forbidden`, `not-found`.
+    /// `forbidden`, `not-found`, `conflict-try-again`, `idempotency-key-reused`.
     pub async fn remove(
         &self,
         caller: &Caller,
@@ -221,9 +250,20 @@ impl Plugins {
         event: Option<EventId>,
     ) -> Result<PluginSet> {
         let tenant = self.owned_tenant(caller).await?;
-        let set = self.0.modules.plugins.remove(&tenant, name, event).await?;
-        audit(caller, &tenant, "remove", name, "");
-        Ok(set.as_ref().clone())
+        let canonical = json!([name.as_str(), event.map(|event| event.to_string())]);
+        let request = keyed(caller, RequestRoute::PluginRemovals, None, &canonical);
+        let request = request.as_ref();
+        let modules = &self.0.modules;
+        let removed = async {
+            let set = modules.plugins.remove(&tenant, name, event, request);
+            let set = set.await?;
+            audit(caller, &tenant, "remove", name, "");
+            Ok(set.as_ref().clone())
+        };
+        let idempotency = &modules.idempotency;
+        idempotency
+            .once(&tenant, request, recorded_set, removed)
+            .await
     }
 
     /// Shows what a plugin logged and how it failed lately, newest first; a sample where there is much. Also when it is in
@@ -401,6 +441,27 @@ fn require_object(config: &str) -> Result<()> {
         Ok(Value::Object(_)) => Ok(()),
         _ => Err(Error::field("config", "A configuration is a JSON object.")),
     }
+}
+
+/// All that an activation says.
+fn canonical(command: &ActivatePlugin) -> Value {
+    json!([
+        command.name.as_str(),
+        command.event.map(|event| event.to_string()),
+        command.version.map(|version| version.to_string()),
+        command.config,
+        command.when_not_loaded,
+        command.sees_identity,
+        command.limits,
+        command.enabled,
+        command.position,
+        command.fixtures,
+        command.skip_trial,
+    ])
+}
+
+fn recorded_set(answer: RecordedAnswer) -> Result<PluginSet> {
+    answer.plugins().map(|activation| activation.set)
 }
 
 /// Says who did what with plugins, for the operator's log.

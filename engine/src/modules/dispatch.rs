@@ -101,6 +101,72 @@ impl Wanted {
                 .as_ref()
                 .is_none_or(|wanted| *wanted == reason_class(reason))
     }
+
+    /// How many deliveries of these blocks are meant.
+    pub(crate) fn count(&self, blocks: &[Block]) -> u64 {
+        let matched = |block: &Block| {
+            let indexes = 0..block.entries.len();
+            indexes.filter(|index| self.matches(block, *index)).count() as u64
+        };
+        blocks.iter().map(matched).sum()
+    }
+
+    /// What trying them again writes.
+    fn plan(&self, tenant: &TenantId, blocks: &[Block], now: Timestamp) -> RetryPlan {
+        let mut plan = RetryPlan::default();
+        for block in blocks {
+            let mut after = block.clone();
+            let mut matched = 0;
+            for index in 0..block.entries.len() {
+                if !self.matches(block, index) {
+                    continue;
+                }
+                matched += 1;
+                let entry = &mut after.entries[index];
+                if let (Some(at), Some(reply)) = (entry.at.take(), entry.reason.take()) {
+                    entry.remember(Attempt {
+                        at,
+                        state: entry.state,
+                        reply,
+                    });
+                }
+                entry.state = DeliveryState::Queued;
+                entry.reason = Some("to be tried again, by hand".to_owned());
+                (entry.attempts, entry.lost, entry.next_at) = (0, 0, None);
+            }
+            plan.sum.matched += matched;
+            if matched == 0 {
+                continue;
+            }
+            if block.claim.is_some() {
+                plan.sum.busy += matched;
+                continue;
+            }
+            plan.sum.retried += matched;
+            after.claims = 0;
+            plan.blocks.push(after);
+            plan.owed.push(Owed {
+                due_at: now,
+                tenant: tenant.clone(),
+                notification: block.notification,
+                part: OwedPart::Block(block.number),
+                lane: match block.kind.is_transactional() {
+                    true => Lane::Transactional,
+                    false => Lane::Bulk,
+                },
+                published: false,
+            });
+        }
+        plan
+    }
+}
+
+/// Blocks as they are to be written, what they owe then, and what comes of it.
+#[derive(Default)]
+struct RetryPlan {
+    blocks: Vec<Block>,
+    owed: Vec<Owed>,
+    sum: Retried,
 }
 
 /// From when on what is owed is looked at. Saves work and nothing else.
@@ -188,6 +254,17 @@ impl DispatchModule {
                 ));
             }
             if after == before {
+                if let Some(request) = request {
+                    // What changes nothing has its answer, too.
+                    let recorded = request.recorded(RecordedAnswer::Done);
+                    let step = self.repository.record_unchanged(
+                        tenant,
+                        self.surroundings.next_id(),
+                        recorded,
+                        now,
+                    );
+                    step.await?;
+                }
                 return Ok(before);
             }
             let listing = matches!(
@@ -282,64 +359,49 @@ impl DispatchModule {
         Ok(self.blocks(tenant, &places).await?.pop())
     }
 
-    /// Sets failed deliveries of a block waiting again, with all their tries before them; or, `dry_run`, counts them.
+    /// Sets failed deliveries of these blocks waiting again, with all their tries before them, and writes who did it: all
+    /// at once, but those in a worker's hand. `audit` gets the number of them; nothing is written of none.
     pub(crate) async fn retry(
         &self,
         tenant: &TenantId,
-        block: &Block,
+        mut blocks: Vec<Block>,
         wanted: &Wanted,
-        dry_run: bool,
-        sum: &mut Retried,
-    ) -> Result<()> {
-        let mut after = block.clone();
-        let mut matched = 0;
-        for index in 0..block.entries.len() {
-            if !wanted.matches(block, index) {
-                continue;
-            }
-            matched += 1;
-            let entry = &mut after.entries[index];
-            if let (Some(at), Some(reply)) = (entry.at.take(), entry.reason.take()) {
-                entry.remember(Attempt {
-                    at,
-                    state: entry.state,
-                    reply,
-                });
-            }
-            entry.state = DeliveryState::Queued;
-            entry.reason = Some("to be tried again, by hand".to_owned());
-            (entry.attempts, entry.lost, entry.next_at) = (0, 0, None);
-        }
-        sum.matched += matched;
-        if matched == 0 || dry_run {
-            return Ok(());
-        }
-        after.claims = 0;
-        let owed = Owed {
-            due_at: self.surroundings.now(),
-            tenant: tenant.clone(),
-            notification: block.notification,
-            part: OwedPart::Block(block.number),
-            lane: match block.kind.is_transactional() {
-                true => Lane::Transactional,
-                false => Lane::Bulk,
-            },
-            published: false,
-        };
-        let is_free = block.claim.is_none();
-        if is_free && self.repository.retry_block(tenant, &after, &owed).await? {
-            sum.retried += matched;
-            self.surroundings.owed.notify_one();
-        } else {
-            sum.busy += matched;
-        }
-        Ok(())
-    }
-
-    /// Writes down what somebody is about to do.
-    pub(crate) async fn note(&self, tenant: &TenantId, audit: &AuditEntry) -> Result<()> {
+        (mut audit, is_cut): (AuditEntry, bool),
+        request: Option<&KeyedRequest>,
+    ) -> Result<Retried> {
+        let place = |block: &Block| (block.notification, block.number);
+        let places: Vec<_> = blocks.iter().map(place).collect();
         let serial = self.surroundings.next_id();
-        self.repository.insert_audit(tenant, serial, audit).await
+        for attempt in 0..ATTEMPTS_MAX {
+            if attempt > 0 {
+                pause_after_conflict(attempt).await;
+                blocks = self.blocks(tenant, &places).await?;
+            }
+            let plan = wanted.plan(tenant, &blocks, self.surroundings.now());
+            let sum = Retried { is_cut, ..plan.sum };
+            if sum.matched == 0 && request.is_none() {
+                return Ok(sum);
+            }
+            audit.count = Some(sum.matched);
+            let written = self
+                .repository
+                .retry_blocks(
+                    tenant,
+                    (&plan.blocks, &plan.owed),
+                    (serial, &audit),
+                    request.map(|one| one.recorded(RecordedAnswer::Retried(sum))),
+                )
+                .await?;
+            if written {
+                self.surroundings.owed.notify_one();
+                return Ok(sum);
+            }
+        }
+        Err(Error::new(
+            ErrorCode::ConflictTryAgain,
+            "These deliveries kept changing; send the request again.",
+        )
+        .retry_after(Duration::from_secs(1)))
     }
 
     /// What people did in a tenant, or outside all, newest first.

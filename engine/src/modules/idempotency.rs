@@ -5,7 +5,10 @@
 
 use serde_json::Value;
 
-use super::{repositories::IdempotencyRepository, request_hash};
+use super::{
+    repositories::{IdempotencyRepository, SystemScope},
+    request_hash,
+};
 use crate::{
     Result,
     types::{
@@ -26,16 +29,18 @@ impl IdempotencyModule {
     /// Runs a use case unless the same request had its effect before, whose answer `read` then makes of what was recorded.
     ///
     /// A refusal is looked at once more: it may be that of the second of two at once, which only the first could not have.
+    /// No tenant stands for what operators do outside all.
     ///
     /// # Errors
     /// Those of the use case, and `idempotency-key-reused`.
-    pub(crate) async fn once<T>(
+    pub(crate) async fn once<'a, T>(
         &self,
-        tenant: &TenantId,
+        tenant: impl Into<Option<&'a TenantId>>,
         request: Option<&KeyedRequest>,
         read: impl FnOnce(RecordedAnswer) -> Result<T>,
         run: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        let tenant = tenant.into();
         let Some(request) = request else {
             return run.await;
         };
@@ -53,10 +58,14 @@ impl IdempotencyModule {
 
     async fn answer(
         &self,
-        tenant: &TenantId,
+        tenant: Option<&TenantId>,
         request: &KeyedRequest,
     ) -> Result<Option<RecordedAnswer>> {
-        let recorded = self.repository.find(tenant, &request.key).await?;
+        let (repository, key) = (&self.repository, &request.key);
+        let recorded = match tenant {
+            Some(tenant) => repository.find(tenant, key).await?,
+            None => repository.find_outside(SystemScope::new(), key).await?,
+        };
         let recorded = recorded.as_ref();
         recorded.map(|one| request.answer_of(one)).transpose()
     }

@@ -65,7 +65,7 @@ pub(crate) use notifications::{
 };
 pub(crate) use operators::OperatorsModule;
 pub use plugins::{FailedCall, PluginLogEntry};
-pub(crate) use plugins::{NotedCall, PluginBytes, PluginsModule};
+pub(crate) use plugins::{NotedCall, PluginBytes, PluginsModule, SetRequest};
 pub(crate) use queue::EmbeddedQueue;
 pub(crate) use repositories::Closing;
 pub(crate) use sessions::SessionsModule;

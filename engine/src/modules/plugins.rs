@@ -18,15 +18,16 @@ use super::{
     Surroundings,
     recent::Recent,
     repositories::{
-        CONFLICTS_MAX, PluginsRepository, QuarantineNotice, VERSION_GONE, pause_after_conflict,
+        CONFLICTS_MAX, PluginsRepository, QuarantineNotice, RecordedChange, VERSION_GONE,
+        pause_after_conflict,
     },
 };
 use crate::{
     Error, ErrorCode, Result,
     types::{
-        ActivatePlugin, ActivePlugin, BookingId, DecisionRecord, EventId, Page, PageRequest,
-        PluginCounters, PluginExport, PluginHash, PluginLimits, PluginName, PluginSet,
-        PluginVersion, TenantId, UserId,
+        ActivatePlugin, ActivePlugin, BookingId, DecisionRecord, EventId, KeyedRequest, Page,
+        PageRequest, PluginActivation, PluginCounters, PluginExport, PluginHash, PluginLimits,
+        PluginName, PluginSet, PluginVersion, RecordedAnswer, TenantId, UserId,
     },
 };
 
@@ -43,6 +44,22 @@ pub(crate) use notes::NotedCall;
 pub use notes::{FailedCall, PluginLogEntry};
 pub(crate) use versions::PluginBytes;
 pub(in crate::modules) use versions::uploads_overdue;
+
+/// The request that asks for a change, and what its answer says beside the set.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SetRequest<'a> {
+    pub(crate) request: Option<&'a KeyedRequest>,
+    pub(crate) warnings: &'a [String],
+}
+
+impl<'a> SetRequest<'a> {
+    fn of(request: Option<&'a KeyedRequest>) -> Self {
+        Self {
+            request,
+            warnings: &[],
+        }
+    }
+}
 
 pub(crate) struct PluginsModule {
     repository: Arc<PluginsRepository>,
@@ -120,9 +137,12 @@ impl PluginsModule {
         tenant: &TenantId,
         command: &ActivatePlugin,
         version: Option<&PluginVersion>,
+        asked: SetRequest<'_>,
     ) -> Result<Arc<PluginSet>> {
-        self.change(tenant, |plugins| activated(plugins, command, version))
-            .await
+        self.change(tenant, asked, |plugins| {
+            activated(plugins, command, version)
+        })
+        .await
     }
 
     /// Goes back to the version before.
@@ -131,8 +151,9 @@ impl PluginsModule {
         tenant: &TenantId,
         name: &PluginName,
         event: Option<EventId>,
+        request: Option<&KeyedRequest>,
     ) -> Result<Arc<PluginSet>> {
-        self.change(tenant, |plugins| {
+        self.change(tenant, SetRequest::of(request), |plugins| {
             let plugin = find_mut(plugins, name, event)?;
             if plugin.previous.is_empty() {
                 return Err(Error::new(
@@ -153,8 +174,9 @@ impl PluginsModule {
         tenant: &TenantId,
         name: &PluginName,
         event: Option<EventId>,
+        request: Option<&KeyedRequest>,
     ) -> Result<Arc<PluginSet>> {
-        self.change(tenant, |plugins| {
+        self.change(tenant, SetRequest::of(request), |plugins| {
             find_mut(plugins, name, event)?;
             plugins.retain(|plugin| plugin.name != *name || plugin.event != event);
             Ok(())
@@ -165,15 +187,17 @@ impl PluginsModule {
     async fn change(
         &self,
         tenant: &TenantId,
+        asked: SetRequest<'_>,
         change: impl Fn(&mut Vec<ActivePlugin>) -> Result<()>,
     ) -> Result<Arc<PluginSet>> {
-        self.change_telling(tenant, None, change).await
+        self.change_telling(tenant, asked, None, change).await
     }
 
     /// Changes what is in use, and tells the owners with the same write; nobody is told of what changes nothing.
     async fn change_telling(
         &self,
         tenant: &TenantId,
+        asked: SetRequest<'_>,
         notice: Option<&QuarantineNotice>,
         change: impl Fn(&mut Vec<ActivePlugin>) -> Result<()>,
     ) -> Result<Arc<PluginSet>> {
@@ -188,7 +212,18 @@ impl PluginsModule {
                 ));
             }
             if plugins == seen.plugins {
-                return Ok(Arc::new(seen));
+                // What changes nothing has its answer, too.
+                let Some(recorded) = self.record_of(asked, &seen) else {
+                    return Ok(Arc::new(seen));
+                };
+                let step = self
+                    .repository
+                    .record_unchanged(tenant, seen.version, recorded);
+                if step.await? {
+                    return Ok(Arc::new(seen));
+                }
+                pause_after_conflict(attempt).await;
+                continue;
             }
             let set = PluginSet {
                 version: seen.version + 1,
@@ -200,9 +235,10 @@ impl PluginsModule {
                 !known.any(|plugin| plugin.version == *hash)
             };
             let new: Vec<PluginHash> = versions.filter(is_new).collect();
+            let recorded = self.record_of(asked, &set);
             let written = self
                 .repository
-                .replace_set(tenant, seen.version, &set, &new, notice)
+                .replace_set(tenant, seen.version, &set, &new, notice, recorded)
                 .await;
             match written {
                 Ok(true) => {
@@ -220,6 +256,20 @@ impl PluginsModule {
             pause_after_conflict(attempt).await;
         }
         Err(others_change())
+    }
+
+    /// The request's record, if it has a key, with the set that it is answered.
+    fn record_of(&self, asked: SetRequest<'_>, set: &PluginSet) -> Option<RecordedChange> {
+        let request = asked.request?;
+        let answer = RecordedAnswer::Plugins(Box::new(PluginActivation {
+            set: set.clone(),
+            warnings: asked.warnings.to_vec(),
+        }));
+        Some((
+            self.surroundings.next_id(),
+            self.surroundings.now(),
+            request.recorded(answer),
+        ))
     }
 
     pub(crate) async fn decision(

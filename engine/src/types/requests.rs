@@ -7,7 +7,7 @@ use std::sync::{
 
 use super::{
     BookingId, CheckIn, Event, EventChange, Hold, IdempotencyKey, Inventory, NotificationSummary,
-    StoredEvent, Ticket, WaitlistPlace,
+    PluginActivation, Retried, StoredEvent, Ticket, WaitlistPlace,
 };
 use crate::{Error, ErrorCode, Result};
 
@@ -68,6 +68,12 @@ pub(crate) enum RequestRoute {
     TicketTypes,
     Announcements,
     NotificationCommands,
+    PluginActivations,
+    PluginRollBacks,
+    PluginRemovals,
+    Retries,
+    /// Of operators, outside tenants.
+    LaneCommands,
 }
 
 impl RequestRoute {
@@ -88,6 +94,11 @@ impl RequestRoute {
             Self::TicketTypes => "ticket-types",
             Self::Announcements => "announcements",
             Self::NotificationCommands => "notification-commands",
+            Self::PluginActivations => "plugin-activations",
+            Self::PluginRollBacks => "plugin-roll-backs",
+            Self::PluginRemovals => "plugin-removals",
+            Self::Retries => "retries",
+            Self::LaneCommands => "lane-commands",
         }
     }
 }
@@ -164,6 +175,8 @@ pub(crate) enum RecordedAnswer {
     Ticket(Ticket),
     Event(Box<(StoredEvent, Inventory)>, Option<NotificationSummary>),
     Announcement(NotificationSummary),
+    Plugins(Box<PluginActivation>),
+    Retried(Retried),
     /// There was nothing to say.
     Done,
 }
@@ -217,6 +230,20 @@ impl RecordedAnswer {
     pub(crate) fn announcement(self) -> Result<NotificationSummary> {
         match self {
             Self::Announcement(summary) => Ok(summary),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn plugins(self) -> Result<PluginActivation> {
+        match self {
+            Self::Plugins(activation) => Ok(*activation),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn retried(self) -> Result<Retried> {
+        match self {
+            Self::Retried(retried) => Ok(retried),
             other => Err(other.unexpected()),
         }
     }

@@ -51,7 +51,7 @@ const SIGN_IN_PATHS: [&str; 13] = [
 
 /// Operations that mind an Idempotency-Key: all that make or change something of the domain and could do it twice. Every
 /// other POST says that it does not.
-const KEYED: [(&str, &str); 19] = [
+const KEYED: [(&str, &str); 25] = [
     ("POST", "/api/bookings"),
     ("POST", "/api/bookings/{id}/cancel"),
     ("POST", "/api/events"),
@@ -66,6 +66,12 @@ const KEYED: [(&str, &str); 19] = [
     ("POST", "/api/holds/{id}/confirm"),
     ("POST", "/api/holds/{id}/extend"),
     ("POST", "/api/holds/{id}/release"),
+    ("POST", "/api/plugins/{id}/activate"),
+    ("POST", "/api/plugins/{id}/remove"),
+    ("POST", "/api/plugins/{id}/roll-back"),
+    ("POST", "/api/admin/lanes/{id}/pause"),
+    ("POST", "/api/admin/lanes/{id}/resume"),
+    ("POST", "/api/admin/retries"),
     ("POST", "/api/admin/notifications/{id}/cancel"),
     ("POST", "/api/admin/notifications/{id}/move"),
     ("POST", "/api/admin/notifications/{id}/pause"),

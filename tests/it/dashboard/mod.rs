@@ -6,6 +6,7 @@
 
 mod desk;
 mod looking;
+mod retries;
 
 use std::time::Duration;
 

@@ -6,25 +6,24 @@ use super::DispatchModule;
 use crate::{
     Result,
     modules::repositories::SystemScope,
-    types::{AuditEntry, Lane, LanePause},
+    types::{AuditEntry, KeyedRequest, Lane, LanePause, RecordedAnswer},
 };
 
 impl DispatchModule {
-    /// Stops a lane.
-    pub(crate) async fn pause_lane(&self, pause: &LanePause, audit: &AuditEntry) -> Result<()> {
+    /// Stops a lane, or without a pause lets it go on.
+    pub(crate) async fn steer_lane(
+        &self,
+        lane: Lane,
+        pause: Option<&LanePause>,
+        audit: &AuditEntry,
+        request: Option<&KeyedRequest>,
+    ) -> Result<()> {
+        let recorded = request.map(|one| one.recorded(RecordedAnswer::Done));
         let audit = (self.surroundings.next_id(), audit);
+        let scope = SystemScope::new();
         let step = self
             .repository
-            .write_lane_pause(SystemScope::new(), pause, audit);
-        step.await
-    }
-
-    /// Lets a lane go on.
-    pub(crate) async fn resume_lane(&self, lane: Lane, audit: &AuditEntry) -> Result<()> {
-        let audit = (self.surroundings.next_id(), audit);
-        let step = self
-            .repository
-            .delete_lane_pause(SystemScope::new(), lane, audit);
+            .replace_lane_pause(scope, lane, pause, audit, recorded);
         step.await
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{PluginsModule, locked};
+use super::{PluginsModule, SetRequest, locked};
 use crate::{
     Error, Result,
     modules::repositories::{NewMails, QuarantineNotice},
@@ -110,7 +110,7 @@ impl PluginsModule {
             _ => None,
         };
         // Whoever is first writes the set and the mails; others find it set aside, and write and tell nothing.
-        self.change_telling(tenant, notice.as_ref(), |plugins| {
+        self.change_telling(tenant, SetRequest::default(), notice.as_ref(), |plugins| {
             for plugin in plugins.iter_mut().filter(|own| own.version == version) {
                 open(plugin, export, reason, at);
             }
@@ -156,7 +156,7 @@ impl PluginsModule {
         let now = self.surroundings.now();
         let until = later(now, TRY_LASTS);
         let is_claimed = AtomicBool::new(false);
-        self.change(tenant, |plugins| {
+        self.change(tenant, SetRequest::default(), |plugins| {
             is_claimed.store(false, Ordering::SeqCst);
             each(plugins, plugin.version, export, |quarantine| {
                 if quarantine.next_try_at <= now {
@@ -178,7 +178,7 @@ impl PluginsModule {
         export: PluginExport,
     ) -> Result<()> {
         let now = self.surroundings.now();
-        let ended = self.change(tenant, |plugins| {
+        let ended = self.change(tenant, SetRequest::default(), |plugins| {
             each(plugins, plugin.version, export, |quarantine| {
                 quarantine.ended_at = Some(now);
             });
@@ -196,7 +196,7 @@ impl PluginsModule {
         reason: &str,
     ) -> Result<()> {
         let now = self.surroundings.now();
-        let noted = self.change(tenant, |plugins| {
+        let noted = self.change(tenant, SetRequest::default(), |plugins| {
             each(plugins, plugin.version, export, |quarantine| {
                 quarantine.failed_tries = quarantine.failed_tries.saturating_add(1);
                 quarantine.next_try_at = later(now, pause(quarantine.failed_tries));

@@ -381,7 +381,8 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
     let keys = question.keys.iter();
     let recorded = select_all(
         script,
-        keys.map(|key| IdempotencyRow::key(tenant, key)).collect(),
+        keys.map(|key| IdempotencyRow::key(Some(tenant), key))
+            .collect(),
     );
     let holds = question.holds.iter();
     let holds = select_all(
@@ -436,7 +437,7 @@ fn snapshot(
     let known: Vec<IdempotencyRow> = rows_at(answers, places.recorded)?;
     let mut recorded = HashMap::new();
     for key in &question.keys {
-        let id = IdempotencyRow::key(tenant, key);
+        let id = IdempotencyRow::key(Some(tenant), key);
         if let Some(row) = known.iter().find(|row| row.id == id) {
             recorded.insert(key.clone(), row.clone().into_type(key)?);
         }

@@ -2,6 +2,8 @@
 //!
 //! Called by the dispatch module; calls models.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use ulid::Ulid;
 
@@ -132,53 +134,68 @@ impl DispatchRepository {
         }
     }
 
-    /// Writes a block whose failed deliveries wait again, if it is still as it was seen and in nobody's hand, and owes
-    /// it: at most 4 rows. Answers whether it was. Whoever remembers the sum of its notification's deliveries counts anew.
-    pub(in crate::modules) async fn retry_block(
+    /// Writes blocks whose failed deliveries wait again, if all are still as they were seen and in nobody's hand, and owes
+    /// them; and, unless there are none, who did it: at most 4 rows a block, 1, and 2 for the request's record. Answers
+    /// whether it was. Whoever remembers the sum of a notification's deliveries counts anew.
+    pub(in crate::modules) async fn retry_blocks(
         &self,
         tenant: &TenantId,
-        block: &Block,
-        owed: &Owed,
+        (blocks, owed): (&[Block], &[Owed]),
+        (serial, audit): (Ulid, &AuditEntry),
+        recorded: Option<RecordedRequest>,
     ) -> Result<bool> {
         let mut script = Script::transaction(tenant);
-        let key = script.bind(BlockRow::key(tenant, block.notification, block.number));
-        let progress = script.bind(BlockProgress::of(block, block.revision + 1)?);
-        let seen = script.bind(block.revision);
+        for (index, block) in blocks.iter().enumerate() {
+            let key = script.bind(BlockRow::key(tenant, block.notification, block.number));
+            let progress = script.bind(BlockProgress::of(block, block.revision + 1)?);
+            let seen = script.bind(block.revision);
+            script.push(format!(
+                "LET $written{index} = (UPDATE {key} MERGE {progress} WHERE revision = {seen} AND claim = NONE RETURN VALUE revision)"
+            ));
+            script.push(format!(
+                "IF array::len($written{index}) = 0 {{ THROW '{BLOCK_MOVED}' }}"
+            ));
+            let trouble = script.bind(TroubleRow::key(tenant, block.notification, block.number));
+            match TroubleRow::of(tenant, block) {
+                Some(row) => {
+                    let row = script.bind(row);
+                    script.push(format!("UPSERT {trouble} CONTENT {row} RETURN NONE"))
+                }
+                None => script.push(format!("DELETE {trouble} RETURN NONE")),
+            };
+        }
+        let notifications: BTreeSet<_> = blocks.iter().map(|block| block.notification).collect();
+        let notifications = notifications.into_iter();
+        let keys: Vec<_> = notifications
+            .map(|notification| NotificationRow::key(tenant, notification))
+            .collect();
+        let keys = script.bind(keys);
         script.push(format!(
-            "LET $written = (UPDATE {key} MERGE {progress} WHERE revision = {seen} AND claim = NONE RETURN VALUE revision)"
+            "UPDATE {keys} SET revision += 1, reopened = (reopened ?? 0) + 1 RETURN NONE"
         ));
-        script.push(format!(
-            "IF array::len($written) = 0 {{ THROW '{BLOCK_MOVED}' }}"
-        ));
-        let trouble = script.bind(TroubleRow::key(tenant, block.notification, block.number));
-        match TroubleRow::of(tenant, block) {
-            Some(row) => {
-                let row = script.bind(row);
-                script.push(format!("UPSERT {trouble} CONTENT {row} RETURN NONE"))
-            }
-            None => script.push(format!("DELETE {trouble} RETURN NONE")),
-        };
-        let notification = script.bind(NotificationRow::key(tenant, block.notification));
-        script.push(format!(
-            "UPDATE {notification} SET revision += 1, reopened = (reopened ?? 0) + 1 RETURN NONE"
-        ));
-        add_owed(&mut script, std::slice::from_ref(owed));
-        match self.db.run_retrying(&script).await {
+        add_owed(&mut script, owed);
+        if audit.count.is_some_and(|count| count > 0) {
+            add_audit(&mut script, Some(tenant), serial, audit);
+        }
+        add_recorded(&mut script, tenant, serial, recorded.as_slice(), audit.at);
+        match self.db.run(&script).await {
             Ok(_) => Ok(true),
+            Err(StepError::Conflict) => Ok(false),
             Err(error) if error.is_guard(BLOCK_MOVED) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Writes down what somebody is about to do: 1 row.
-    pub(in crate::modules) async fn insert_audit(
+    /// Writes the record of a request that found everything as it wants it: 2 rows.
+    pub(in crate::modules) async fn record_unchanged(
         &self,
         tenant: &TenantId,
-        serial: Ulid,
-        audit: &AuditEntry,
+        step: Ulid,
+        recorded: RecordedRequest,
+        at: Timestamp,
     ) -> Result<()> {
         let mut script = Script::transaction(tenant);
-        add_audit(&mut script, Some(tenant), serial, audit);
+        add_recorded(&mut script, tenant, step, &[recorded], at);
         self.db.run_retrying(&script).await?;
         Ok(())
     }
@@ -226,33 +243,33 @@ impl DispatchRepository {
         rows.into_iter().map(AuditRow::into_type).collect()
     }
 
-    /// Writes that a lane is stopped, and who did it: 2 rows.
-    pub(in crate::modules) async fn write_lane_pause(
-        &self,
-        scope: SystemScope,
-        pause: &LanePause,
-        (serial, audit): (Ulid, &AuditEntry),
-    ) -> Result<()> {
-        let mut script = Script::transaction_across_tenants(scope);
-        let key = script.bind(LanePauseRow::key(pause.lane));
-        let row = script.bind(LanePauseRow::of(pause));
-        script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"));
-        add_audit(&mut script, None, serial, audit);
-        self.db.run_retrying(&script).await?;
-        Ok(())
-    }
-
-    /// Writes that a lane goes on, and who did it: 2 rows.
-    pub(in crate::modules) async fn delete_lane_pause(
+    /// Writes that a lane is stopped, or without a pause that it goes on, and who did it: 2 rows, and 2 for the request's
+    /// record.
+    pub(in crate::modules) async fn replace_lane_pause(
         &self,
         scope: SystemScope,
         lane: Lane,
+        pause: Option<&LanePause>,
         (serial, audit): (Ulid, &AuditEntry),
+        recorded: Option<RecordedRequest>,
     ) -> Result<()> {
         let mut script = Script::transaction_across_tenants(scope);
         let key = script.bind(LanePauseRow::key(lane));
-        script.push(format!("DELETE {key} RETURN NONE"));
+        match pause {
+            Some(pause) => {
+                let row = script.bind(LanePauseRow::of(pause));
+                script.push(format!("UPSERT {key} CONTENT {row} RETURN NONE"))
+            }
+            None => script.push(format!("DELETE {key} RETURN NONE")),
+        };
         add_audit(&mut script, None, serial, audit);
+        add_recorded(
+            &mut script,
+            None::<&TenantId>,
+            serial,
+            recorded.as_slice(),
+            audit.at,
+        );
         self.db.run_retrying(&script).await?;
         Ok(())
     }

@@ -35,7 +35,24 @@ impl IdempotencyRepository {
         tenant: &TenantId,
         key: &RequestKey,
     ) -> Result<Option<RecordedRequest>> {
-        let mut script = Script::of(tenant);
+        self.read(Script::of(tenant), Some(tenant), key).await
+    }
+
+    /// The same of what was done outside tenants.
+    pub(in crate::modules) async fn find_outside(
+        &self,
+        scope: SystemScope,
+        key: &RequestKey,
+    ) -> Result<Option<RecordedRequest>> {
+        self.read(Script::across_tenants(scope), None, key).await
+    }
+
+    async fn read(
+        &self,
+        mut script: Script,
+        tenant: Option<&TenantId>,
+        key: &RequestKey,
+    ) -> Result<Option<RecordedRequest>> {
         let id = script.bind(IdempotencyRow::key(tenant, key));
         let index = script.push(format!("SELECT * FROM ONLY {id}"));
         let row: Option<IdempotencyRow> = self.db.run_retrying(&script).await?.row(index)?;
@@ -44,14 +61,16 @@ impl IdempotencyRepository {
 }
 
 /// Adds requests that succeed with this step, and until when they are kept, under the name of the step's change: a row
-/// each, and one. The step fails as existing if one of the keys was used meanwhile.
-pub(super) fn add_recorded(
+/// each, and one. The step fails as existing if one of the keys was used meanwhile. No tenant stands for what is done
+/// outside all.
+pub(super) fn add_recorded<'a>(
     script: &mut Script,
-    tenant: &TenantId,
+    tenant: impl Into<Option<&'a TenantId>>,
     change: Ulid,
     recorded: &[RecordedRequest],
     at: Timestamp,
 ) {
+    let tenant = tenant.into();
     if recorded.is_empty() {
         return;
     }

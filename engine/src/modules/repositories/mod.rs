@@ -48,8 +48,8 @@ pub(in crate::modules) use migrations::{migrate, newest_schema};
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
 pub(in crate::modules) use operators::{OperatorRecord, OperatorsRepository};
 pub(in crate::modules) use plugins::{
-    POLICIES_MOVED, PluginsRepository, QuarantineNotice, UPLOAD_SWEPT, UPLOADS_FULL, VERSION_GONE,
-    VERSIONS_FULL,
+    POLICIES_MOVED, PluginsRepository, QuarantineNotice, RecordedChange, UPLOAD_SWEPT,
+    UPLOADS_FULL, VERSION_GONE, VERSIONS_FULL,
 };
 pub(in crate::modules) use queue::QueueRepository;
 pub(in crate::modules) use sessions::{Revoked, SessionScope, SessionsRepository};

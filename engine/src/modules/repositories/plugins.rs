@@ -3,17 +3,20 @@
 mod notes;
 mod versions;
 
+use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError},
+    idempotency::add_recorded,
     models::{OwnerRow, PluginNoteRow, PluginRow, PluginSetRow},
     notifications::{NewMails, add_mails},
 };
 use crate::{
     Result,
     types::{
-        DecisionRecord, NotificationId, PluginHash, PluginQuarantine, PluginSet, TenantId, UserId,
+        DecisionRecord, NotificationId, PluginHash, PluginQuarantine, PluginSet, RecordedRequest,
+        TenantId, UserId,
     },
 };
 
@@ -32,6 +35,9 @@ pub(in crate::modules) struct QuarantineNotice {
     pub(in crate::modules) quarantine: PluginQuarantine,
     pub(in crate::modules) mails: NewMails,
 }
+
+/// A request that a change of what is in use is recorded with: under the name of which change, and when.
+pub(in crate::modules) type RecordedChange = (Ulid, Timestamp, RecordedRequest);
 
 /// Adds the guard of decisions: the set of plugins must still be at this version when the transaction commits.
 ///
@@ -132,7 +138,8 @@ impl PluginsRepository {
     }
 
     /// Writes what is in use if it still is at the version that was seen, and every version that is new in it is there, and
-    /// what owners are told of it: 1 row, and 3 more with mails. Answers whether it was.
+    /// what owners are told of it: 1 row, 3 more with mails, and 2 for the request's record. Answers whether it was; the
+    /// step fails as existing if the request's key was used meanwhile.
     pub(in crate::modules) async fn replace_set(
         &self,
         tenant: &TenantId,
@@ -140,6 +147,7 @@ impl PluginsRepository {
         set: &PluginSet,
         new: &[PluginHash],
         notice: Option<&QuarantineNotice>,
+        recorded: Option<RecordedChange>,
     ) -> Result<bool, StepError> {
         let mut script = Script::transaction(tenant);
         for hash in new {
@@ -169,12 +177,40 @@ impl PluginsRepository {
             script.push(format!("INSERT INTO plugin_quarantine {row} RETURN NONE"));
             add_mails(&mut script, tenant, &notice.mails)?;
         }
+        add_recorded_change(&mut script, tenant, recorded);
         match self.db.run(&script).await {
             Ok(_) => Ok(true),
-            Err(StepError::Conflict | StepError::Exists(_)) => Ok(false),
+            Err(StepError::Conflict) => Ok(false),
+            // The first set of all: somebody else's is there, and is seen the next time.
+            Err(StepError::Exists(_)) if seen == 0 => Ok(false),
             Err(error) if error.is_guard(POLICIES_MOVED) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes the record of a request that changes nothing of what is in use, if that still is at the version that was
+    /// seen: 2 rows. Answers whether it was; the step fails as existing if the request's key was used meanwhile.
+    pub(in crate::modules) async fn record_unchanged(
+        &self,
+        tenant: &TenantId,
+        seen: u64,
+        recorded: RecordedChange,
+    ) -> Result<bool, StepError> {
+        let mut script = Script::transaction(tenant);
+        add_policy_guard(&mut script, tenant, seen);
+        add_recorded_change(&mut script, tenant, Some(recorded));
+        match self.db.run(&script).await {
+            Ok(_) => Ok(true),
+            Err(StepError::Conflict) => Ok(false),
+            Err(error) if error.is_guard(POLICIES_MOVED) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn add_recorded_change(script: &mut Script, tenant: &TenantId, recorded: Option<RecordedChange>) {
+    if let Some((change, at, recorded)) = recorded {
+        add_recorded(script, tenant, change, &[recorded], at);
     }
 }
 

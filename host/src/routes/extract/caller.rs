@@ -260,7 +260,9 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let door = Arc::<Door>::from_ref(state);
         match door.recognised(parts, None).await? {
-            Some(caller) if caller.role() == Role::Operator => Ok(Self(caller.outside_tenants())),
+            Some(caller) if caller.role() == Role::Operator => {
+                Ok(Self(with_key(caller.outside_tenants(), parts)))
+            }
             Some(_) => {
                 Err(Error::forbidden("Only an operator of this installation may do this.").into())
             }

@@ -11,13 +11,15 @@ use super::{
     events::{EventRow, InventoryRow},
     holds::HoldRow,
     keys::{millisecond, record, stored_ulid, ulid_key},
+    plugins::PluginSetRow,
     waitlist::WaitlistEntryRow,
 };
 use crate::{
     Error, Result,
     types::{
-        NotificationId, NotificationSummary, RecordedAnswer, RecordedRequest, RequestKey,
-        RequestRoute, TenantId, Ticket, TicketId, TicketStatus, TicketTypeId, WaitlistPlace,
+        NotificationId, NotificationSummary, PluginActivation, RecordedAnswer, RecordedRequest,
+        RequestKey, RequestRoute, Retried, TenantId, Ticket, TicketId, TicketStatus, TicketTypeId,
+        WaitlistPlace,
     },
 };
 
@@ -64,6 +66,20 @@ struct SummaryAnswer {
     recipients: u64,
 }
 
+#[derive(Debug, SurrealValue)]
+struct PluginsAnswer {
+    set: PluginSetRow,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct RetriedAnswer {
+    matched: u64,
+    retried: u64,
+    busy: u64,
+    is_cut: bool,
+}
+
 impl SummaryAnswer {
     fn of(summary: &NotificationSummary) -> Self {
         Self {
@@ -81,14 +97,17 @@ impl SummaryAnswer {
 }
 
 impl IdempotencyRow {
+    /// In place of a tenant: what is done outside all.
+    const OUTSIDE: &str = "";
+
     pub(in crate::modules::repositories) fn key(
-        tenant: &TenantId,
+        tenant: Option<&TenantId>,
         request: &RequestKey,
     ) -> RecordId {
         record(
             "idempotency",
             [
-                Value::String(tenant.as_str().to_owned()),
+                Value::String(tenant.map_or(Self::OUTSIDE, TenantId::as_str).to_owned()),
                 Value::String(request.principal.clone()),
                 Value::String(request.route.as_str().to_owned()),
                 Value::String(request.key.as_str().to_owned()),
@@ -97,14 +116,16 @@ impl IdempotencyRow {
     }
 
     pub(in crate::modules::repositories) fn of(
-        tenant: &TenantId,
+        tenant: Option<&TenantId>,
         recorded: &RecordedRequest,
         until: Timestamp,
     ) -> Self {
+        let answer = tenant.map_or(Value::None, |tenant| value_of(tenant, &recorded.answer));
         Self {
             id: Self::key(tenant, &recorded.key),
             request_hash: recorded.request_hash.clone(),
-            answer: value_of(tenant, &recorded.answer),
+            // Outside tenants there is nothing to show.
+            answer,
             expires_at: millisecond(until),
         }
     }
@@ -156,6 +177,18 @@ fn value_of(tenant: &TenantId, answer: &RecordedAnswer) -> Value {
         }
         .into_value(),
         RecordedAnswer::Announcement(summary) => SummaryAnswer::of(summary).into_value(),
+        RecordedAnswer::Plugins(activation) => PluginsAnswer {
+            set: PluginSetRow::of(tenant, &activation.set),
+            warnings: activation.warnings.clone(),
+        }
+        .into_value(),
+        RecordedAnswer::Retried(retried) => RetriedAnswer {
+            matched: retried.matched,
+            retried: retried.retried,
+            busy: retried.busy,
+            is_cut: retried.is_cut,
+        }
+        .into_value(),
         RecordedAnswer::Done => Value::None,
     }
 }
@@ -201,7 +234,27 @@ fn answer_of(route: RequestRoute, value: Value) -> Result<RecordedAnswer> {
         RequestRoute::Announcements => {
             RecordedAnswer::Announcement(read::<SummaryAnswer>(value)?.into_type()?)
         }
-        RequestRoute::WaitlistLeaves | RequestRoute::NotificationCommands => RecordedAnswer::Done,
+        RequestRoute::PluginActivations
+        | RequestRoute::PluginRollBacks
+        | RequestRoute::PluginRemovals => {
+            let answer: PluginsAnswer = read(value)?;
+            RecordedAnswer::Plugins(Box::new(PluginActivation {
+                set: answer.set.into_type()?,
+                warnings: answer.warnings,
+            }))
+        }
+        RequestRoute::Retries => {
+            let answer: RetriedAnswer = read(value)?;
+            RecordedAnswer::Retried(Retried {
+                matched: answer.matched,
+                retried: answer.retried,
+                busy: answer.busy,
+                is_cut: answer.is_cut,
+            })
+        }
+        RequestRoute::WaitlistLeaves
+        | RequestRoute::NotificationCommands
+        | RequestRoute::LaneCommands => RecordedAnswer::Done,
     })
 }
 
@@ -218,7 +271,7 @@ pub(in crate::modules::repositories) struct IdempotencyDueRow {
 
 impl IdempotencyDueRow {
     pub(in crate::modules::repositories) fn of(
-        tenant: &TenantId,
+        tenant: Option<&TenantId>,
         change: Ulid,
         until: Timestamp,
         keys: Vec<RecordId>,
@@ -227,7 +280,11 @@ impl IdempotencyDueRow {
             "idempotency_due",
             [
                 Value::from_t(millisecond(until)),
-                Value::String(tenant.as_str().to_owned()),
+                Value::String(
+                    tenant
+                        .map_or(IdempotencyRow::OUTSIDE, TenantId::as_str)
+                        .to_owned(),
+                ),
                 ulid_key(change),
             ],
         );
