@@ -224,6 +224,16 @@ impl Error {
         Self::new(ErrorCode::Forbidden, detail)
     }
 
+    /// Says what needs a confirmed address, and how to confirm one.
+    pub(crate) fn email_unconfirmed(why: &str) -> Self {
+        Self::new(
+            ErrorCode::EmailUnconfirmed,
+            format!(
+                "{why} Follow the link in the mail that you got when you signed up; POST /api/auth/me/verification sends it again."
+            ),
+        )
+    }
+
     /// Reports a fault of ours; only the log sees the cause.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(

@@ -118,6 +118,7 @@ pub(crate) fn router_options(config: &Config) -> Result<RouterOptions, ConfigErr
         body_bytes_max: config.http.body_bytes_max,
         throttle_logins: config.http.throttle_logins,
         sign_ups_per_hour: config.http.sign_ups_per_hour,
+        unconfirmed_tickets_per_hour: config.http.unconfirmed_tickets_per_hour,
         client_requests_per_minute: config.http.client_requests_per_minute,
         tenant_requests_per_minute: config.http.tenant_requests_per_minute,
         cors_origins: config.http.cors_origins.clone(),

@@ -103,6 +103,7 @@ pub(crate) struct HttpConfig {
     pub(crate) body_bytes_max: usize,
     pub(crate) throttle_logins: bool,
     pub(crate) sign_ups_per_hour: Option<NonZeroU32>,
+    pub(crate) unconfirmed_tickets_per_hour: Option<NonZeroU32>,
     pub(crate) client_requests_per_minute: Option<NonZeroU32>,
     pub(crate) tenant_requests_per_minute: Option<NonZeroU32>,
     pub(crate) cors_origins: Vec<HeaderValue>,
@@ -174,6 +175,9 @@ impl Config {
                 throttle_logins: reader.yes_or_no("http.throttle_logins")?,
                 sign_ups_per_hour: NonZeroU32::new(
                     reader.number("http.sign_ups_per_hour", 0..=1_000_000)?,
+                ),
+                unconfirmed_tickets_per_hour: NonZeroU32::new(
+                    reader.number("http.unconfirmed_tickets_per_hour", 0..=1_000_000)?,
                 ),
                 client_requests_per_minute: NonZeroU32::new(
                     reader.number("http.client_requests_per_minute", 0..=1_000_000_000)?,

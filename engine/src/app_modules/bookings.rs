@@ -351,6 +351,7 @@ fn requested(
         idempotency: keyed(caller, route, command.idempotency_key, &canonical),
         policy_version: 0,
         decision: None,
+        is_unconfirmed: false,
         trace: None,
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, ErrorCode, Result,
+    Error, Result,
     engine::Inner,
     types::{Caller, Tenant},
 };
@@ -28,10 +28,33 @@ impl Inner {
         }
         match self.is_email_confirmed(caller).await? {
             true => Ok(()),
-            false => Err(unconfirmed(
-                "Here you confirm your e-mail address before you book, hold or wait for tickets.",
-            )),
+            false => Err(confirm_first()),
         }
+    }
+
+    /// The same for those who hold or wait for tickets. Returns whether the acting user's address is not confirmed, so that
+    /// what they hold and wait for is bounded.
+    pub(crate) async fn require_may_hold_tickets(&self, caller: &Caller) -> Result<bool> {
+        let Some(tenant) = self.asking_tenant(caller).await? else {
+            return Ok(false);
+        };
+        if self.is_email_confirmed(caller).await? {
+            return Ok(false);
+        }
+        match tenant.settings.confirm_before_booking {
+            true => Err(confirm_first()),
+            false => Ok(true),
+        }
+    }
+
+    /// The caller, with whether the acting user is asked to confirm their address and has not.
+    pub(super) async fn with_confirmation(&self, caller: &Caller) -> Result<Caller> {
+        let is_known = caller.email_confirmed().is_some() || caller.acting_user().is_err();
+        if is_known || self.asking_tenant(caller).await?.is_none() {
+            return Ok(caller.clone());
+        }
+        let is_confirmed = self.is_email_confirmed(caller).await?;
+        Ok(caller.with_email_confirmed(is_confirmed))
     }
 
     fn can_ask_to_confirm(&self) -> bool {
@@ -58,12 +81,8 @@ impl Inner {
     }
 }
 
-/// The refusal of what needs a confirmed address, with what to do about it.
-pub(super) fn unconfirmed(why: &str) -> Error {
-    Error::new(
-        ErrorCode::EmailUnconfirmed,
-        format!(
-            "{why} Follow the link in the mail that you got when you signed up; POST /api/auth/me/verification sends it again."
-        ),
+fn confirm_first() -> Error {
+    Error::email_unconfirmed(
+        "Here you confirm your e-mail address before you book, hold or wait for tickets.",
     )
 }

@@ -75,6 +75,15 @@ impl Users {
         }
     }
 
+    /// Returns the caller with whether the acting user is asked to confirm their address and has not
+    /// ([`Caller::is_unconfirmed`]), for programs that bound what such users do. Use cases given this caller do not look again.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn with_confirmation(&self, caller: &Caller) -> Result<Caller> {
+        self.0.with_confirmation(caller).await
+    }
+
     /// Returns whether [`Users::confirm`] takes a password of the acting user: they signed up themselves.
     ///
     /// # Errors

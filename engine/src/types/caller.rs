@@ -135,6 +135,12 @@ impl Caller {
         self.email_confirmed
     }
 
+    /// Returns whether the user is known to be asked to confirm their address, and not to have done so: see
+    /// [`Users::with_confirmation`](crate::Users::with_confirmation).
+    pub fn is_unconfirmed(&self) -> bool {
+        self.email_confirmed == Some(false)
+    }
+
     /// The session whose token the caller showed. Trusted code has none.
     pub fn session(&self) -> Option<SessionId> {
         self.session

@@ -20,7 +20,7 @@ use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result};
 pub(crate) use limits::{RequestLimits, Standing};
 pub use links::MailLinks;
 pub(crate) use links::Unsubscription;
-pub(crate) use throttle::{LoginThrottle, NetworkAllowance, Try, client_address};
+pub(crate) use throttle::{LoginThrottle, NetworkAllowance, Taken, Try, client_address};
 pub use ticket_codes::SealedTicketCodes;
 pub(crate) use tokens::{ACCESS_TOKEN_LIFE, AccessToken, RefreshToken};
 pub use tokens::{TokenKey, TokenKeys};

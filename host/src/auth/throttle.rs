@@ -94,10 +94,11 @@ impl Buckets {
         self.full_at[bucket].load(Ordering::Acquire) > now + left
     }
 
-    fn give_back(&self, bucket: usize) {
+    fn give_back(&self, bucket: usize, count: u32) {
+        let refund = self.rate.interval * u64::from(count);
         let moved =
             self.full_at[bucket].fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
-                Some(full_at.saturating_sub(self.rate.interval))
+                Some(full_at.saturating_sub(refund))
             });
         debug_assert!(moved.is_ok(), "the update always answers a value");
     }
@@ -132,7 +133,7 @@ impl Try<'_> {
         let failed = matches!(outcome, Err(error) if error.code() == ErrorCode::WrongCredentials);
         if !failed {
             for (buckets, bucket) in self.0 {
-                buckets.give_back(bucket);
+                buckets.give_back(bucket, 1);
             }
         }
     }
@@ -213,7 +214,7 @@ impl<'a> Try<'a> {
             Err(wait) => {
                 // What was refused was no guess.
                 for (buckets, bucket) in self.0.drain(..) {
-                    buckets.give_back(bucket);
+                    buckets.give_back(bucket, 1);
                 }
                 Err(too_many(
                     "Too many wrong passwords; wait a little, or sign in where you have before.",
@@ -249,16 +250,41 @@ impl NetworkAllowance {
     /// # Errors
     /// `too-many-requests`, with the time after which so many are let through. More than are ever let through together
     /// count as that many.
-    pub(crate) fn take(&self, scope: impl Hash, address: Option<IpAddr>, count: u32) -> Result<()> {
+    pub(crate) fn take(
+        &self,
+        scope: impl Hash,
+        address: Option<IpAddr>,
+        count: u32,
+    ) -> Result<Taken<'_>> {
         let Some(address) = address else {
             // A server that does not say whom it talks to.
-            return Ok(());
+            return Ok(Taken::nothing());
         };
         let bucket = self.hasher.hash_one((scope, network(address))) % BUCKETS as u64;
         let now = self.begun.elapsed().as_micros() as u64;
         let count = u64::from(count).min(self.buckets.rate.burst) as u32;
-        let taken = self.buckets.take(bucket as usize, count, now);
-        taken.map_err(|wait| too_many(self.detail, wait))
+        match self.buckets.take(bucket as usize, count, now) {
+            Ok(()) => Ok(Taken(Some((&self.buckets, bucket as usize, count)))),
+            Err(wait) => Err(too_many(self.detail, wait)),
+        }
+    }
+}
+
+/// What was counted for a network.
+#[derive(Debug)]
+pub(crate) struct Taken<'a>(Option<(&'a Buckets, usize, u32)>);
+
+impl Taken<'_> {
+    /// Nothing was counted.
+    pub(crate) fn nothing() -> Self {
+        Self(None)
+    }
+
+    /// Gives it back: it did not come to be.
+    pub(crate) fn give_back(self) {
+        if let Some((buckets, bucket, count)) = self.0 {
+            buckets.give_back(bucket, count);
+        }
     }
 }
 
@@ -432,6 +458,9 @@ mod tests {
             (700..=720).contains(&wait),
             "one more has to come back: {wait}"
         );
+        let taken = take("north", "192.0.2.1", 2).unwrap();
+        assert!(take("north", "192.0.2.1", 1).is_err());
+        taken.give_back();
         assert!(take("north", "192.0.2.1", 2).is_ok());
         assert!(take("south", "192.0.2.1", 5).is_ok() && take("north", "192.0.2.2", 99).is_ok());
     }

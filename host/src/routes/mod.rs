@@ -45,7 +45,9 @@ use controllers::{
     live::{self, Live},
     notifications, operators, plugins,
     problem::{METHOD_NOT_ALLOWED, Problem},
-    subscriptions, tenants, waitlist,
+    subscriptions, tenants,
+    unconfirmed::UnconfirmedTickets,
+    waitlist,
 };
 use dev_mails::MailsFolder;
 use extract::Door;
@@ -71,6 +73,10 @@ pub struct RouterOptions {
     /// Accounts that one network (an IPv4 address, a /64 of IPv6) may make in an hour, at once or one by one; beyond it
     /// `too-many-requests`. Each process counts by itself. None for as many as come.
     pub sign_ups_per_hour: Option<NonZeroU32>,
+    /// Tickets that people whose address is not confirmed may book, hold or wait for from one network in an hour, at once or
+    /// one by one, in each tenant that asks for addresses to be confirmed; beyond it `too-many-requests`. Each process counts by
+    /// itself. None for as many as they like.
+    pub unconfirmed_tickets_per_hour: Option<NonZeroU32>,
     /// Requests a minute of one user, or of one network address where nobody signed in; beyond it `too-many-requests`.
     /// Each process counts by itself. None for as many as come.
     pub client_requests_per_minute: Option<NonZeroU32>,
@@ -110,6 +116,8 @@ impl Default for RouterOptions {
             throttle_logins: true,
             // An office or a hotel on the day of a sale; a mail to a stranger each, and no flood of them.
             sign_ups_per_hour: NonZeroU32::new(60),
+            // A school class or two on the day of a sale; what is a small house to one network.
+            unconfirmed_tickets_per_hour: NonZeroU32::new(200),
             // Twenty a second, all day: no person clicks that often, and one program is not the whole host.
             client_requests_per_minute: NonZeroU32::new(1_200),
             // 5,000 a second: about what two cores answer, so that it bounds who is alone least of all.
@@ -477,6 +485,7 @@ struct Shared {
     engine: Engine,
     door: Arc<Door>,
     sign_in: Arc<SignIn>,
+    unconfirmed: Arc<UnconfirmedTickets>,
     links: Option<MailLinks>,
     mails: MailsFolder,
     live: Arc<Live>,
@@ -518,6 +527,11 @@ impl Shared {
                 NetworkAllowance::new(most, Duration::from_secs(3_600), detail)
             }),
         };
+        let unconfirmed = options.unconfirmed_tickets_per_hour.map(|most| {
+            let detail = "Very many tickets were taken from your network by people who have not confirmed their address; confirm \
+                yours, or wait a little.";
+            NetworkAllowance::new(most, Duration::from_secs(3_600), detail)
+        });
         let mails = MailsFolder::new(options.mails_folder.clone().unwrap_or_default());
         Self {
             live: Live::new(engine.clone(), options.stopping.clone()),
@@ -525,6 +539,7 @@ impl Shared {
             engine,
             door: Arc::new(door),
             sign_in: Arc::new(sign_in),
+            unconfirmed: Arc::new(UnconfirmedTickets(unconfirmed)),
             links: options.links.clone(),
             mails,
         }
@@ -546,6 +561,12 @@ impl FromRef<Shared> for Arc<Door> {
 impl FromRef<Shared> for Arc<SignIn> {
     fn from_ref(shared: &Shared) -> Self {
         shared.sign_in.clone()
+    }
+}
+
+impl FromRef<Shared> for Arc<UnconfirmedTickets> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.unconfirmed.clone()
     }
 }
 

@@ -23,18 +23,20 @@ pub struct Holds(pub(crate) Arc<Inner>);
 
 impl Holds {
     /// Keeps tickets for the acting user for a while: policies are asked and prices settled now. A customer has one
-    /// open hold for an event at a time.
+    /// open hold for an event at a time. Whose address is not confirmed, where their tenant asks for that, holds or waits for
+    /// tickets of 3 events at a time, 10 in all.
     ///
     /// # Errors
-    /// Those of `book_tickets`, and `hold-exists`.
+    /// Those of `book_tickets`, and `hold-exists`; `email-unconfirmed` beyond that bound, too.
     pub async fn hold_tickets(&self, caller: &Caller, command: HoldTickets) -> Result<Hold> {
         let customer = caller.acting_user()?;
         let tenant = caller.tenant()?;
         let command = BookTickets::from(command);
         command.validate()?;
-        self.0.require_may_take_tickets(caller).await?;
+        let is_unconfirmed = self.0.require_may_hold_tickets(caller).await?;
         let event = command.event;
-        let request = requested(caller, customer, command, Door::Hold);
+        let mut request = requested(caller, customer, command, Door::Hold);
+        request.is_unconfirmed = is_unconfirmed;
         match Bookings(self.0.clone()).pass_gate(tenant, request).await {
             Ok(Placement::Held(hold)) => Ok(hold),
             Ok(other) => Err(Error::internal(format!("a hold ended as {other:?}"))),
@@ -105,6 +107,7 @@ impl Holds {
             idempotency: keyed(caller, RequestRoute::Confirmations, None, &canonical),
             policy_version: 0,
             decision: None,
+            is_unconfirmed: false,
             trace: None,
         };
         let gate = Bookings(self.0.clone());

@@ -23,7 +23,7 @@ pub struct Waitlist(pub(crate) Arc<Inner>);
 
 impl Waitlist {
     /// Puts the acting user on an event's waiting list, which has no more than so many tickets left. Who asks for the same
-    /// again is answered where they stand.
+    /// again is answered where they stand. Whose address is not confirmed is bounded as in [`Holds::hold_tickets`](super::Holds::hold_tickets).
     ///
     /// # Errors
     /// `field-invalid`, `email-unconfirmed`, `not-found`, `event-not-published`, `event-cancelled`, `sales-not-open`, `sales-closed`,
@@ -31,13 +31,13 @@ impl Waitlist {
     pub async fn join(&self, caller: &Caller, command: JoinWaitlist) -> Result<WaitlistPlace> {
         let customer = caller.acting_user()?;
         command.validate()?;
-        self.0.require_may_take_tickets(caller).await?;
+        let is_unconfirmed = self.0.require_may_hold_tickets(caller).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let canonical = json!([command.event, command.lines]);
         let request = keyed(caller, RequestRoute::WaitlistJoins, None, &canonical);
         let request = request.as_ref();
         let bookings = &modules.bookings;
-        let joined = bookings.join_waitlist(tenant, customer, &command, request);
+        let joined = bookings.join_waitlist(tenant, (customer, is_unconfirmed), &command, request);
         let idempotency = &modules.idempotency;
         let outcome = idempotency
             .once(tenant, request, RecordedAnswer::place, joined)

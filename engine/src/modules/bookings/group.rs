@@ -19,8 +19,8 @@ use crate::{
     modules::{
         lanes::Waiting,
         repositories::{
-            GroupQuestion, GroupSnapshot, INVENTORY_MOVED, POLICIES_MOVED, StepError,
-            pause_after_conflict,
+            ACCOUNT_MOVED, GroupQuestion, GroupSnapshot, INVENTORY_MOVED, POLICIES_MOVED,
+            StepError, pause_after_conflict,
         },
     },
     types::{
@@ -138,7 +138,11 @@ impl Rules {
                     last = StepError::Lost(source);
                 }
                 Err(error @ (StepError::Conflict | StepError::Exists(_))) => last = error,
-                Err(error) if error.is_guard(INVENTORY_MOVED) || error.is_guard(POLICIES_MOVED) => {
+                Err(error)
+                    if [INVENTORY_MOVED, POLICIES_MOVED, ACCOUNT_MOVED]
+                        .iter()
+                        .any(|word| error.is_guard(word)) =>
+                {
                     last = StepError::Conflict;
                 }
                 Err(error) => return Err(error.into()),
@@ -239,6 +243,9 @@ fn question_of(requests: &[RequestedBooking], change: Ulid) -> GroupQuestion {
             Door::Book => {}
             Door::Hold => note(&mut question.holders, request.customer),
             Door::Confirm(hold) | Door::Accept(hold) => question.holds.push(hold),
+        }
+        if request.is_unconfirmed {
+            note(&mut question.unconfirmed, request.customer);
         }
         if request.decision.is_some() {
             note(&mut question.customers, request.customer);

@@ -8,6 +8,7 @@ mod group;
 mod holds;
 mod placing;
 mod sights;
+mod unconfirmed;
 mod waitlist;
 
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub(crate) struct RequestedBooking {
     pub(crate) policy_version: u64,
     /// What the policies decided, and on which sight; none if no policy is to be asked.
     pub(crate) decision: Option<PolicyDecision>,
+    /// Whether the customer's address is not confirmed, so that what they hold is bounded.
+    pub(crate) is_unconfirmed: bool,
     /// Where the request's trace is; known once it stands in its lane.
     pub(crate) trace: Option<TraceParent>,
 }
@@ -267,11 +270,12 @@ impl BookingsModule {
         outcome
     }
 
-    /// Puts a customer on an event's waiting list; who asks for the same again is answered where they stand.
+    /// Puts a customer, whose address may not be confirmed, on an event's waiting list; who asks for the same again is
+    /// answered where they stand.
     pub(crate) async fn join_waitlist(
         &self,
         tenant: &TenantId,
-        customer: UserId,
+        customer: (UserId, bool),
         command: &JoinWaitlist,
         request: Option<&KeyedRequest>,
     ) -> Result<WaitlistPlace> {

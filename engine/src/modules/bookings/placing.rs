@@ -8,11 +8,13 @@ use std::{collections::HashMap, time::Duration};
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use super::{Door, Placement, RequestedBooking, besides, counters, holds};
+use super::{Door, Placement, RequestedBooking, besides, counters, holds, unconfirmed};
 use crate::{
     Error, ErrorCode, Fact, Result,
     modules::{
-        repositories::{GroupPlan, GroupSnapshot, HoldChange, InventoryChange, NewMails},
+        repositories::{
+            GroupPlan, GroupSnapshot, HoldChange, InventoryChange, NewMails, UnconfirmedAccount,
+        },
         to_millisecond,
     },
     types::{
@@ -38,6 +40,8 @@ struct Draft<'a> {
     left: Inventory,
     tickets: HashMap<UserId, u32>,
     open_holds: HashMap<UserId, HoldId>,
+    /// What those whose address is not confirmed hold and wait for.
+    unconfirmed: HashMap<UserId, UnconfirmedAccount>,
     holds: &'a HashMap<HoldId, Hold>,
     now: Timestamp,
     hold_lasts: Duration,
@@ -72,6 +76,7 @@ impl Seen<'_> {
             left: inventory.clone(),
             tickets: self.snapshot.tickets.clone(),
             open_holds: self.snapshot.open_holds.clone(),
+            unconfirmed: self.snapshot.unconfirmed.clone(),
             holds: &self.snapshot.holds,
             now: self.now,
             hold_lasts: self.hold_lasts,
@@ -89,6 +94,13 @@ impl Seen<'_> {
         if draft.bookings.is_empty() && draft.hold_changes.is_empty() {
             return (None, answers);
         }
+        let made = draft.hold_changes.iter();
+        let made = made.filter(|change| change.before.is_none());
+        let unconfirmed = made.filter_map(|change| {
+            let customer = change.after.customer;
+            Some((customer, draft.unconfirmed.remove(&customer)?))
+        });
+        let unconfirmed = unconfirmed.collect();
         draft.left.bookings += draft.bookings.len() as u64;
         let ids: Vec<_> = draft.bookings.iter().map(|booking| booking.id).collect();
         let kind = NotificationKind::BookingConfirmed;
@@ -108,6 +120,7 @@ impl Seen<'_> {
             policy_version: draft.policy_version,
             decisions: draft.decisions,
             holds: draft.hold_changes,
+            unconfirmed,
         };
         (Some(plan), answers)
     }
@@ -224,6 +237,11 @@ impl Draft<'_> {
             .with(Fact::HoldId(open.to_string())));
         }
         let order = order(&self.left, &Wanted::of(request), self.now)?;
+        if request.is_unconfirmed {
+            let account = self.unconfirmed.entry(request.customer).or_default();
+            let tickets = order.lines.iter().map(|line| line.quantity).sum();
+            unconfirmed::count(account, self.left.event, tickets)?;
+        }
         let expires_at = self.now.checked_add(self.hold_lasts);
         let hold = Hold {
             id: HoldId::new(self.left.event, request.customer, serial),

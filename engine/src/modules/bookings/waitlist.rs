@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use super::{
     ATTEMPTS_MAX, Rules,
     placing::{Wanted, not_published, order},
+    unconfirmed,
 };
 use crate::{
     Error, ErrorCode, Result,
     modules::repositories::{
-        DueOffer, INVENTORY_MOVED, InventoryChange, StepError, SystemScope, WaitlistSight,
+        ACCOUNT_MOVED, DueOffer, INVENTORY_MOVED, InventoryChange, StepError, SystemScope, WaitlistSight,
         pause_after_conflict,
     },
     types::{
@@ -25,16 +26,17 @@ use crate::{
 const OFFERS_DUE_MAX: u32 = 100;
 
 impl Rules {
-    /// Puts a customer on an event's list; who asks for the same again is answered where they stand.
+    /// Puts a customer, whose address may not be confirmed, on an event's list; who asks for the same again is answered where
+    /// they stand.
     pub(super) async fn join_waitlist(
         &self,
         tenant: &TenantId,
-        customer: UserId,
+        (customer, is_unconfirmed): (UserId, bool),
         command: &JoinWaitlist,
         request: Option<&KeyedRequest>,
     ) -> Result<WaitlistPlace> {
         let event = command.event;
-        let who = (event, customer, request);
+        let who = (event, customer, is_unconfirmed, request);
         let joined = self.change_waitlist(tenant, who, |sight, inventory, now| {
             // Before anything is said of a draft's ticket types.
             if inventory.status == EventStatus::Draft {
@@ -85,7 +87,7 @@ impl Rules {
         customer: UserId,
         request: Option<&KeyedRequest>,
     ) -> Result<()> {
-        let who = (event, customer, request);
+        let who = (event, customer, false, request);
         let left = self.change_waitlist(tenant, who, |sight, inventory, _| {
             let entry = sight.entry.clone().ok_or_else(|| not_waiting(event))?;
             let after = Inventory {
@@ -184,7 +186,7 @@ impl Rules {
     async fn change_waitlist(
         &self,
         tenant: &TenantId,
-        (event, customer, request): (EventId, UserId, Option<&KeyedRequest>),
+        (event, customer, is_unconfirmed, request): (EventId, UserId, bool, Option<&KeyedRequest>),
         decide: impl Fn(
             &WaitlistSight,
             &Inventory,
@@ -219,6 +221,14 @@ impl Rules {
                 return Ok(None);
             };
             let joins = cause == CapacityCause::WaitlistJoined;
+            let account = match is_unconfirmed {
+                true => {
+                    let mut account = repository.unconfirmed(tenant, customer).await?;
+                    unconfirmed::count(&mut account, event, entry.tickets())?;
+                    Some(account)
+                }
+                false => None,
+            };
             // Who joins has everybody before them who waits.
             let ahead = u64::from(inventory.waiting);
             let answer = || match joins {
@@ -241,14 +251,15 @@ impl Rules {
                     .collect(),
             };
             let written = match joins {
-                true => repository.join(tenant, &change, &entry).await,
+                true => repository.join(tenant, &change, &entry, account.as_ref()).await,
                 false => repository.leave(tenant, &change, &entry).await,
             };
             match written {
                 Ok(()) => return Ok(Some((entry, ahead))),
                 Err(StepError::Lost(_)) => sent = Some((joins, entry)),
-                Err(StepError::Conflict) => {}
-                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                // Another host may write an account's first row at the same time.
+                Err(StepError::Conflict | StepError::Exists(_)) => {}
+                Err(error) if error.is_guard(INVENTORY_MOVED) || error.is_guard(ACCOUNT_MOVED) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -16,6 +16,7 @@ use super::{
     },
     notifications::{NewMails, add_mails, add_mails_about},
     plugins::{add_decisions, add_policy_guard, add_policy_version},
+    unconfirmed::{self, UnconfirmedAccount, add_account, ask_accounts},
     waitlist::{Offers, add_offers},
 };
 use crate::{
@@ -39,6 +40,8 @@ pub(in crate::modules) struct GroupQuestion {
     pub(in crate::modules) customers: Vec<UserId>,
     /// Customers who want tickets held.
     pub(in crate::modules) holders: Vec<UserId>,
+    /// Those of them whose address is not confirmed.
+    pub(in crate::modules) unconfirmed: Vec<UserId>,
     /// Holds to be confirmed.
     pub(in crate::modules) holds: Vec<HoldId>,
 }
@@ -51,6 +54,8 @@ pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) tickets: HashMap<UserId, u32>,
     /// The open hold of each customer who wants one or is counted, if there is one.
     pub(in crate::modules) open_holds: HashMap<UserId, HoldId>,
+    /// What those whose address is not confirmed hold and wait for, in all events.
+    pub(in crate::modules) unconfirmed: HashMap<UserId, UnconfirmedAccount>,
     /// The holds to be confirmed.
     pub(in crate::modules) holds: HashMap<HoldId, Hold>,
     /// The version of the tenant's set of plugins.
@@ -59,12 +64,14 @@ pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) committed: Option<u32>,
 }
 
-/// What a group writes together: for n bookings at most 4n + n/32 * 2 + 3 rows, and for each hold 4 more.
+/// What a group writes together: for n bookings at most 4n + n/32 * 2 + 3 rows, and for each hold 5 more.
 pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) change: InventoryChange,
     pub(in crate::modules) bookings: Vec<Booking>,
     /// Holds that are made or confirmed.
     pub(in crate::modules) holds: Vec<HoldChange>,
+    /// The accounts without a confirmed address that get some of them, as they shall be.
+    pub(in crate::modules) unconfirmed: Vec<(UserId, UnconfirmedAccount)>,
     pub(in crate::modules) mails: NewMails,
     /// The version of the tenant's set of plugins that all of it was decided under.
     pub(in crate::modules) policy_version: u64,
@@ -96,6 +103,7 @@ struct Places {
     holds: Option<usize>,
     bookings_of: Vec<(UserId, usize)>,
     open_holds: Option<usize>,
+    unconfirmed: Vec<(UserId, unconfirmed::Places)>,
 }
 
 impl BookingsRepository {
@@ -147,6 +155,9 @@ impl BookingsRepository {
             script.push(format!("INSERT INTO customer_booking {rows} RETURN NONE"));
         }
         add_holds(&mut script, tenant, &plan.holds);
+        for (user, account) in &plan.unconfirmed {
+            add_account(&mut script, tenant, *user, account);
+        }
         add_decisions(&mut script, tenant, &plan.decisions)?;
         add_mails(&mut script, tenant, &plan.mails)?;
         self.db.run(&script).await.map(drop)
@@ -394,6 +405,7 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
     let holders = question.customers.iter().chain(more);
     let open_holds = holders.map(|holder| OpenHoldRow::key(tenant, event, *holder));
     let open_holds = select_all(script, open_holds.collect());
+    let unconfirmed = ask_accounts(script, tenant, &question.unconfirmed);
     let event = script.bind(event.ulid().to_string());
     let mut bookings_of = Vec::with_capacity(question.customers.len());
     for customer in &question.customers {
@@ -412,6 +424,7 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
         holds,
         bookings_of,
         open_holds,
+        unconfirmed,
     }
 }
 
@@ -468,6 +481,7 @@ fn snapshot(
         recorded,
         tickets,
         open_holds,
+        unconfirmed: unconfirmed::accounts(answers, places.unconfirmed)?,
         holds,
         committed: markers
             .iter()

@@ -25,6 +25,7 @@ mod sessions;
 mod sign_ups;
 mod subscriptions;
 mod tenants;
+mod unconfirmed;
 mod users;
 mod verification;
 mod waitlist;
@@ -55,6 +56,7 @@ pub(in crate::modules) use queue::QueueRepository;
 pub(in crate::modules) use sessions::{Revoked, SessionScope, SessionsRepository};
 pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;
+pub(in crate::modules) use unconfirmed::{ACCOUNT_MOVED, UnconfirmedAccount};
 pub(in crate::modules) use users::UsersRepository;
 pub(in crate::modules) use verification::{EventSight, VerificationRepository};
 pub(in crate::modules) use waitlist::{

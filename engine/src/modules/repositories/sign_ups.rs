@@ -74,7 +74,7 @@ impl UsersRepository {
 
     /// Makes an account the owner of its address, with another password if it is given one. The others that wait for the
     /// address (`waiting`) give way: their sessions end, and their passwords are good for nothing. So do the account's own sessions
-    /// with a new password. At most 36 rows, and what ends the sessions of 33 accounts. Answers false if somebody else
+    /// with a new password. At most 37 rows, and what ends the sessions of 33 accounts. Answers false if somebody else
     /// owns the address, or the account has another one.
     pub(in crate::modules) async fn confirm(
         &self,
@@ -122,6 +122,9 @@ impl UsersRepository {
         }
         script.push(format!(
             "DELETE (SELECT VALUE id FROM unconfirmed_mail:[$tenant, {email}]..[$tenant, {email}, ..]) RETURN NONE"
+        ));
+        script.push(format!(
+            "DELETE unconfirmed_account:[$tenant, {own}] RETURN NONE"
         ));
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),

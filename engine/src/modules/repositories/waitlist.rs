@@ -14,6 +14,7 @@ use super::{
         WaitlistEntryRow, WaitlistPassRow, key_ulid, millisecond, newest_first_key,
     },
     notifications::{NewMails, add_mails},
+    unconfirmed::{self, UnconfirmedAccount, add_account},
 };
 use crate::{
     Result,
@@ -360,15 +361,20 @@ impl WaitlistRepository {
         due.collect()
     }
 
-    /// Puts somebody on a list, if the event's inventory is still as it was seen: at most 5 rows.
+    /// Puts somebody on a list, if the event's inventory is still as it was seen: at most 6 rows. `account` is theirs as
+    /// it shall be, if their address is not confirmed.
     pub(in crate::modules) async fn join(
         &self,
         tenant: &TenantId,
         change: &InventoryChange,
         entry: &WaitlistEntry,
+        account: Option<&UnconfirmedAccount>,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
         add_change(&mut script, tenant, change);
+        if let Some(account) = account {
+            add_account(&mut script, tenant, entry.customer, account);
+        }
         let row = script.bind(WaitlistEntryRow::of(tenant, entry));
         script.push(format!("INSERT INTO waitlist_entry {row} RETURN NONE"));
         let row = script.bind(WaitingRow::of(tenant, entry));
@@ -378,6 +384,15 @@ impl WaitlistRepository {
             "INSERT IGNORE INTO customer_waitlist {row} RETURN NONE"
         ));
         self.db.run(&script).await.map(drop)
+    }
+
+    /// What an account whose address is not confirmed holds and waits for.
+    pub(in crate::modules) async fn unconfirmed(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+    ) -> Result<UnconfirmedAccount> {
+        unconfirmed::account(&self.db, tenant, user).await
     }
 
     /// Takes somebody off a list, if the event's inventory is still as it was seen: 4 rows.

@@ -1,5 +1,7 @@
 //! Booking tickets, seeing bookings, and cancelling tickets.
 
+use std::sync::Arc;
+
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
     BookLine, BookTickets, Booking, BookingId, BookingLine, CancelTickets, Cancellation, Engine,
@@ -11,8 +13,12 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::choices;
-use super::{Answer, PageResponse, created, numbers::whole};
-use crate::routes::extract::{AsCaller, AtPage, Id, Json, OptionalJson, PageParams, Prefix};
+use super::{
+    Answer, PageResponse, created, numbers::whole, unconfirmed::UnconfirmedTickets,
+};
+use crate::routes::extract::{
+    AsCaller, AtPage, ClientAddress, Id, Json, OptionalJson, PageParams, Prefix,
+};
 
 /// Where the engine finds the fault in a booking of the short form.
 const FIRST_QUANTITY: &str = "lines[0].quantity";
@@ -290,16 +296,22 @@ fn at_least_one(number: &Number, field: &str) -> Result<u32> {
     responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
         "forbidden", "email-unconfirmed", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled",
-        "sales-not-open", "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "conflict-try-again",
-        "event-busy", "outcome-unknown"]))))]
+        "sales-not-open", "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "too-many-requests",
+        "conflict-try-again", "event-busy", "outcome-unknown"]))))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
+    State(unconfirmed): State<Arc<UnconfirmedTickets>>,
     AsCaller(caller): AsCaller,
+    ClientAddress(address): ClientAddress,
     Prefix(prefix): Prefix,
     Json(request): Json<CreateBookingRequest>,
 ) -> Answer<Response> {
     let command = request.command()?;
-    let booking = engine.bookings().book_tickets(&caller, command).await;
+    let counted = unconfirmed.count(&engine, caller, address, &command.lines);
+    let counted = counted.await?;
+    let booking = engine.bookings();
+    let booking = booking.book_tickets(&counted.caller, command).await;
+    let booking = counted.settle(booking);
     let booking = BookingResponse::from(booking.map_err(|error| request.at_own_field(error))?);
     Ok(created(
         &format!("{prefix}/api/bookings/{}", booking.id),

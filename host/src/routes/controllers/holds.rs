@@ -1,5 +1,7 @@
 //! Holding tickets for a while, and confirming, extending and releasing holds.
 
+use std::sync::Arc;
+
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{Engine, Hold, HoldId};
 use jiff::Timestamp;
@@ -13,8 +15,9 @@ use super::{
     bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest},
     created,
     numbers::whole,
+    unconfirmed::UnconfirmedTickets,
 };
-use crate::routes::extract::{AsCaller, Id, Json, OptionalJson, Prefix};
+use crate::routes::extract::{AsCaller, ClientAddress, Id, Json, OptionalJson, Prefix};
 
 /// Tickets that are kept for a customer, at prices that were settled when they were taken.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,15 +100,21 @@ pub(in crate::routes) struct ConfirmHoldRequest {
     extensions(("x-error-codes" = json!([
         "forbidden", "email-unconfirmed", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled",
         "sales-not-open", "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "hold-exists",
-        "conflict-try-again", "event-busy", "outcome-unknown"]))))]
+        "too-many-requests", "conflict-try-again", "event-busy", "outcome-unknown"]))))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
+    State(unconfirmed): State<Arc<UnconfirmedTickets>>,
     AsCaller(caller): AsCaller,
+    ClientAddress(address): ClientAddress,
     Prefix(prefix): Prefix,
     Json(request): Json<CreateBookingRequest>,
 ) -> Answer<Response> {
-    let command = request.command()?.into();
-    let hold = engine.holds().hold_tickets(&caller, command).await;
+    let command = request.command()?;
+    let counted = unconfirmed.count(&engine, caller, address, &command.lines);
+    let counted = counted.await?;
+    let hold = engine.holds();
+    let hold = hold.hold_tickets(&counted.caller, command.into()).await;
+    let hold = counted.settle(hold);
     let hold = HoldResponse::from(hold.map_err(|error| request.at_own_field(error))?);
     Ok(created(&format!("{prefix}/api/holds/{}", hold.id), &hold))
 }

@@ -23,6 +23,7 @@ pub(super) mod plugins;
 pub(super) mod problem;
 pub(super) mod subscriptions;
 pub(super) mod tenants;
+pub(super) mod unconfirmed;
 pub(super) mod waitlist;
 
 use axum::{

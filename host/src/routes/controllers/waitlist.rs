@@ -1,5 +1,7 @@
 //! Waiting for tickets of an event: joining and leaving its list, one's own place, and the list for those who manage it.
 
+use std::sync::Arc;
+
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{
     BookLine, BookingLine, Engine, Error, EventId, JoinWaitlist, Result, WaitlistEntry,
@@ -16,8 +18,9 @@ use super::{
     bookings::{BookLineRequest, at_num_tickets, wanted_lines},
     created,
     holds::HoldResponse,
+    unconfirmed::UnconfirmedTickets,
 };
-use crate::routes::extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix};
+use crate::routes::extract::{AsCaller, AtPage, ClientAddress, Id, Json, PageParams, Prefix};
 
 /// What to wait for: `numTickets` of the event's only ticket type, or `lines`; all of it together.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -210,16 +213,21 @@ impl JoinWaitlistRequest {
     responses((status = 201, body = WaitlistPlaceResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
         "forbidden", "email-unconfirmed", "not-found", "event-not-published", "event-cancelled", "sales-not-open", "sales-closed",
-        "tickets-available", "already-waiting", "waitlist-full", "conflict-try-again"]))))]
+        "tickets-available", "already-waiting", "waitlist-full", "too-many-requests", "conflict-try-again"]))))]
 pub(in crate::routes) async fn join(
     State(engine): State<Engine>,
+    State(unconfirmed): State<Arc<UnconfirmedTickets>>,
     AsCaller(caller): AsCaller,
+    ClientAddress(address): ClientAddress,
     Prefix(prefix): Prefix,
     Id(event): Id<EventId>,
     Json(request): Json<JoinWaitlistRequest>,
 ) -> Answer<Response> {
     let command = request.command(event)?;
-    let place = engine.waitlist().join(&caller, command).await;
+    let counted = unconfirmed.count(&engine, caller, address, &command.lines);
+    let counted = counted.await?;
+    let place = engine.waitlist().join(&counted.caller, command).await;
+    let place = counted.settle(place);
     let place = place.map_err(|error| request.at_own_field(error))?;
     let location = format!("{prefix}/api/events/{event}/waitlist/me");
     Ok(created(&location, WaitlistPlaceResponse::from(place)))

@@ -15,6 +15,7 @@ mod plugins;
 mod sessions;
 mod subscriptions;
 mod tenants;
+mod unconfirmed;
 mod users;
 mod values;
 mod waitlist;
@@ -51,6 +52,7 @@ pub(in crate::modules::repositories) use sessions::{
 };
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
+pub(in crate::modules::repositories) use unconfirmed::UnconfirmedAccountRow;
 pub(in crate::modules::repositories) use users::{
     LoginRow, OperatorRow, OwnerRow, SignUpRow, UnverifiedRow, UserRow,
 };

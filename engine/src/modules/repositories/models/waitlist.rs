@@ -79,6 +79,7 @@ impl WaitlistEntryRow {
 pub(in crate::modules::repositories) struct WaitingRow {
     pub(in crate::modules::repositories) id: RecordId,
     pub(in crate::modules::repositories) number: i64,
+    pub(in crate::modules::repositories) tickets: u32,
 }
 
 impl WaitingRow {
@@ -101,7 +102,12 @@ impl WaitingRow {
         Self {
             id: Self::key(tenant, entry.event, entry.customer),
             number: entry.number,
+            tickets: entry.tickets(),
         }
+    }
+
+    pub(in crate::modules::repositories) fn event(&self) -> Result<EventId> {
+        Ok(EventId::from_ulid(key_ulid(&self.id, 1)?))
     }
 }
 

@@ -1,0 +1,50 @@
+//! How much an account whose address is not confirmed may hold and wait for: accounts cost nothing, and should not keep a house
+//! empty. (How much all of a network may is the host's to bound.)
+//!
+//! Called by the planner of groups and by the waiting list. Pure.
+
+use crate::{Error, Result, modules::repositories::UnconfirmedAccount, types::EventId};
+
+/// Events at a time: those of a weekend, before somebody looks into their mails.
+const EVENTS_MAX: usize = 3;
+/// Tickets of all of these: a family and its friends.
+const TICKETS_MAX: u32 = 10;
+
+/// Counts tickets of an event that an account is to hold or to wait for.
+///
+/// # Errors
+/// `email-unconfirmed` beyond the bounds; nothing is counted then.
+pub(super) fn count(account: &mut UnconfirmedAccount, event: EventId, tickets: u32) -> Result<()> {
+    let is_new = !account.events.contains(&event);
+    let sum = account.tickets.saturating_add(tickets);
+    if (is_new && account.events.len() >= EVENTS_MAX) || sum > TICKETS_MAX {
+        return Err(Error::email_unconfirmed(&format!(
+            "Until you confirm your e-mail address you hold or wait for tickets of at most {EVENTS_MAX} events at a time, \
+             {TICKETS_MAX} tickets in all."
+        )));
+    }
+    account.events.insert(event);
+    account.tickets = sum;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ulid::Ulid;
+
+    use super::*;
+
+    #[test]
+    fn events_and_tickets_are_bounded_and_a_refusal_counts_nothing() {
+        let event = |number: u128| EventId::from_ulid(Ulid(number));
+        let mut account = UnconfirmedAccount::default();
+        for number in 0..3 {
+            count(&mut account, event(number), 3).expect("within the bounds");
+        }
+        assert!(count(&mut account, event(3), 1).is_err(), "a fourth event");
+        assert!(count(&mut account, event(0), 2).is_err(), "an 11th ticket");
+        count(&mut account, event(0), 1).expect("the tenth ticket");
+        assert_eq!((account.events.len(), account.tickets), (3, 10));
+        assert!(count(&mut account, event(0), u32::MAX).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! What accounts whose address is not confirmed hold and wait for, over all events of their tenant.
+//!
+//! Guard: whoever makes a hold or a waiting-list place for such an account writes the account's row, if it is still as it was
+//! read. So two hosts cannot both let the last one through. What ends writes nothing here: the row names events, and what is
+//! open there is read with it. Called by the steps of bookings and waiting lists; calls models.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{
+    db::{Answers, Db, Script},
+    models::{OpenHoldRow, UnconfirmedAccountRow, WaitingRow},
+};
+use crate::{
+    Result,
+    types::{EventId, TenantId, UserId},
+};
+
+/// The word a transaction stops with when an account took part in something else meanwhile.
+pub(in crate::modules) const ACCOUNT_MOVED: &str = "account-moved";
+
+/// What an account whose address is not confirmed holds and waits for.
+#[derive(Debug, Clone, Default)]
+pub(in crate::modules) struct UnconfirmedAccount {
+    /// The revision of its row; `None` if it has none.
+    revision: Option<i64>,
+    /// Events in which it has an open hold or a place on the waiting list.
+    pub(in crate::modules) events: BTreeSet<EventId>,
+    /// Tickets of all of these.
+    pub(in crate::modules) tickets: u32,
+}
+
+/// Where the parts of an account lie among a script's results.
+pub(super) struct Places {
+    account: usize,
+    holds: usize,
+    waiting: usize,
+}
+
+/// Asks for accounts; the numbers of the statements are theirs.
+pub(super) fn ask_accounts(
+    script: &mut Script,
+    tenant: &TenantId,
+    users: &[UserId],
+) -> Vec<(UserId, Places)> {
+    let mut places = Vec::with_capacity(users.len());
+    for (number, user) in users.iter().enumerate() {
+        let key = script.bind(UnconfirmedAccountRow::key(tenant, *user));
+        let account = script.push(format!("SELECT VALUE revision FROM ONLY {key}"));
+        script.push(format!(
+            "LET $holds{number} = (SELECT VALUE holds FROM ONLY {key}) ?? []"
+        ));
+        let holds = script.push(format!("SELECT * FROM $holds{number}"));
+        script.push(format!(
+            "LET $waiting{number} = (SELECT VALUE waiting FROM ONLY {key}) ?? []"
+        ));
+        let waiting = script.push(format!("SELECT * FROM $waiting{number}"));
+        let place = Places {
+            account,
+            holds,
+            waiting,
+        };
+        places.push((*user, place));
+    }
+    places
+}
+
+/// Reads the answers to what [`ask_accounts`] asked.
+pub(super) fn accounts(
+    answers: &mut Answers,
+    places: Vec<(UserId, Places)>,
+) -> Result<HashMap<UserId, UnconfirmedAccount>> {
+    let mut accounts = HashMap::with_capacity(places.len());
+    for (user, place) in places {
+        let mut account = UnconfirmedAccount {
+            revision: answers.row::<i64>(place.account)?,
+            ..UnconfirmedAccount::default()
+        };
+        for row in answers.rows::<OpenHoldRow>(place.holds)? {
+            account.events.insert(row.hold()?.event());
+            account.tickets += row.tickets;
+        }
+        for row in answers.rows::<WaitingRow>(place.waiting)? {
+            account.events.insert(row.event()?);
+            account.tickets += row.tickets;
+        }
+        accounts.insert(user, account);
+    }
+    Ok(accounts)
+}
+
+/// Reads one account.
+pub(super) async fn account(db: &Db, tenant: &TenantId, user: UserId) -> Result<UnconfirmedAccount> {
+    let mut script = Script::transaction(tenant);
+    let places = ask_accounts(&mut script, tenant, &[user]);
+    let mut answers = db.run_retrying(&script).await?;
+    Ok(accounts(&mut answers, places)?.remove(&user).unwrap_or_default())
+}
+
+/// Writes an account as it shall be: 1 row, which names as many events as the rules of bookings let it take part in. Stops with
+/// [`ACCOUNT_MOVED`], or as a row that exists, if it is no longer as it was read.
+pub(super) fn add_account(
+    script: &mut Script,
+    tenant: &TenantId,
+    user: UserId,
+    account: &UnconfirmedAccount,
+) {
+    let revision = account.revision.map_or(1, |revision| revision + 1);
+    let events = account.events.iter().copied();
+    let row = script.bind(UnconfirmedAccountRow::of(tenant, user, revision, events));
+    let Some(seen) = account.revision else {
+        script.push(format!("INSERT INTO unconfirmed_account {row} RETURN NONE"));
+        return;
+    };
+    let (key, seen) = (
+        script.bind(UnconfirmedAccountRow::key(tenant, user)),
+        script.bind(seen),
+    );
+    let moved = format!("$moved{}", user.ulid());
+    script.push(format!(
+        "LET {moved} = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision)"
+    ));
+    script.push(format!(
+        "IF array::len({moved}) = 0 {{ THROW '{ACCOUNT_MOVED}' }}"
+    ));
+}
