@@ -70,14 +70,13 @@ impl Inner {
         Ok(tenant.filter(|tenant| self.asks_to_confirm(tenant)))
     }
 
-    /// Whether the acting user's address is confirmed. Somebody unknown has nothing to confirm.
+    /// Whether the acting user's address is confirmed.
     async fn is_email_confirmed(&self, caller: &Caller) -> Result<bool> {
         if let Some(known) = caller.email_confirmed() {
             return Ok(known);
         }
-        let (tenant, user) = (caller.tenant()?, caller.acting_user()?);
-        let found = self.modules.users.find(tenant, user).await?;
-        Ok(found.is_none_or(|user| user.email_verified))
+        let users = &self.modules.users;
+        users.is_confirmed(caller.tenant()?, caller.acting_user()?).await
     }
 }
 

@@ -1,8 +1,10 @@
 //! The rules of users. Called by app_modules; calls the users repository.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Surroundings, passwords::Passwords, repositories::UsersRepository};
+use super::{
+    Surroundings, passwords::Passwords, recent::Recent, repositories::UsersRepository,
+};
 use crate::{
     Error, ErrorCode, Result,
     types::{
@@ -11,8 +13,13 @@ use crate::{
     },
 };
 
+/// Users whom this process remembers to have a confirmed address: some 100 bytes each. One beyond costs a read.
+const CONFIRMED_MAX: usize = 20_000;
+
 pub(crate) struct UsersModule {
     pub(super) repository: UsersRepository,
+    /// Whose address is confirmed. That is never taken back, so that what was read once holds.
+    confirmed: Mutex<Recent<(TenantId, UserId), ()>>,
     pub(super) passwords: Arc<Passwords>,
     pub(super) surroundings: Surroundings,
 }
@@ -25,6 +32,7 @@ impl UsersModule {
     ) -> Self {
         Self {
             repository,
+            confirmed: Mutex::new(Recent::new(CONFIRMED_MAX)),
             passwords,
             surroundings,
         }
@@ -104,7 +112,20 @@ impl UsersModule {
         self.repository.find(tenant, user).await
     }
 
-    /// Those of some users that are there; at most as many as a block has deliveries.
+    /// Whether a user's address is confirmed: read until it is. Somebody unknown has nothing to confirm.
+    pub(crate) async fn is_confirmed(&self, tenant: &TenantId, user: UserId) -> Result<bool> {
+        let key = (tenant.clone(), user);
+        let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        if confirmed().get(&key).is_some() {
+            return Ok(true);
+        }
+        let found = self.find(tenant, user).await?;
+        if found.as_ref().is_some_and(|user| user.email_verified) {
+            confirmed().insert(key, ());
+        }
+        Ok(found.is_none_or(|user| user.email_verified))
+    }
+
     /// Finds who owns an address, or else the newest account that waits for it.
     pub(crate) async fn find_by_email(
         &self,
@@ -119,6 +140,7 @@ impl UsersModule {
         }
     }
 
+    /// Those of some users that are there; at most as many as a block has deliveries.
     pub(crate) async fn find_many(&self, tenant: &TenantId, users: &[UserId]) -> Result<Vec<User>> {
         self.repository.find_many(tenant, users).await
     }
