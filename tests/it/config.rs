@@ -184,6 +184,13 @@ async fn accounts_are_made_from_the_command_line() {
         !taken.status.success() && taken.stderr.contains("tenant-taken"),
         "{taken:?}"
     );
+    // Mails come from this name, which must not look like somebody else's address.
+    let name = "Bank <billing@bank.example>";
+    let alias = Program::run(["tenant", "add", "bank", "--name", name, "--data", &data]).await;
+    assert!(
+        !alias.status.success() && alias.stderr.contains("must not look like an address"),
+        "{alias:?}"
+    );
     let user = [
         "user",
         "add",

@@ -161,10 +161,15 @@ async fn a_customers_mails_are_told_from_booking_and_customer() {
     assert_eq!(kinds(&seen).len(), 4);
     let rival = desk.door.register("rival@north.test", "organizer").await;
     rival.client.get(&own).await.problem(404, "not-found");
+    // Who has no event that she booked cannot even tell that there is an Ann, until she books one of theirs.
+    rival.client.get(&mine).await.problem(404, "not-found");
+    let own_event = rival.client.post("/api/events", event_body(json!({})));
+    let own_event = own_event.await.expect(201);
+    book(&ann.client, text(&own_event["id"])).await;
     let seen = rival.client.get(&mine).await.expect(200);
     assert_eq!(
         kinds(&seen).len(),
-        0,
+        1,
         "only what is about events of their own: {seen}"
     );
     zoe.client.get(&own).await.problem(404, "not-found");

@@ -80,6 +80,10 @@ async fn an_operators_session_rotates_and_ends_for_good() {
     let olivia = sign_in(&door, OLIVIA).await;
     let tenants = "/api/operator/tenants";
     olivia.client.get(tenants).await.expect(200);
+    // Mails come from a tenant's name: it is held to the same rule as the owner's change of it.
+    let alias = json!({"id": "bank", "name": "billing@bank.example", "currency": "EUR"});
+    let refused = olivia.client.post(tenants, alias).await;
+    refused.problem(422, "field-invalid").at_field("name");
 
     let first = refresh(&door, REFRESH, &olivia.refresh_token)
         .await

@@ -4,7 +4,7 @@
 //! Method: the link is taken from the header of a mail that was really sent, and POSTed as mail programs do
 //! (RFC 8058). The address in it is the test's own name for the door; path and signature are used as they are.
 
-use boxoffice_engine::{Engine, EngineBuilder};
+use boxoffice_engine::{Engine, EngineBuilder, TenantId};
 use boxoffice_host::{MailLinks, RouterOptions, TokenKey, TokenKeys};
 use boxoffice_tests::{
     Account, Answer, Client, Hosted, Patience, ReceivedMail, TestPlatform, wait_for,
@@ -363,6 +363,22 @@ async fn customers_choose_signed_in_and_managers_see_it() {
     ];
     expected.sort_unstable();
     assert_eq!(seen, expected);
+    // An organizer sees customers of events of their own.
+    let tenant = TenantId::parse("north").expect("a name");
+    let role = boxoffice_engine::UserRole::Organizer;
+    house.platform.user(&tenant, "rita", role).await;
+    let rita = house.door.tenant("north").login("rita@north.test").await;
+    let own = rita.client.all("/api/tenant/suppressions").await;
+    assert_eq!(own, Vec::<Value>::new());
+    let event = rita.client.post("/api/events", event_body(json!({})));
+    let body = json!({"eventId": event.await.expect(201)["id"], "numTickets": 1});
+    let booked = house.ben.client.post("/api/bookings", body).await;
+    booked.expect(201);
+    house.platform.owes(1);
+    let own = rita.client.all("/api/tenant/suppressions").await;
+    let of_ben = all.iter().filter(|one| one["customerId"] == house.ben.id);
+    assert_eq!(own, of_ben.cloned().collect::<Vec<_>>());
+    house.platform.settle().await;
     let cursor = text(&first["nextCursor"]);
     let rest = format!("/api/tenant/suppressions?limit=2&cursor={cursor}");
     let rest = house.owner.client.get(&rest).await.expect(200);

@@ -225,15 +225,35 @@ impl Component {
 
     /// Leaves the price of the only line as it is, and says `No.` about it; or `no`.
     pub fn telling(is_loud: bool) -> Vec<u8> {
+        Self::policy(&Self::telling_book(is_loud), ANSWER)
+    }
+
+    /// The same with a text of three bytes in place of `No.`.
+    pub fn telling_text(text: &str) -> Vec<u8> {
+        Self::with_text(&Self::telling_book(true), text)
+    }
+
+    /// Says no to every booking, with code `no` and a reason of three bytes.
+    pub fn rejecting_text(text: &str) -> Vec<u8> {
+        Self::with_text(REJECT, text)
+    }
+
+    fn with_text(book: &str, text: &str) -> Vec<u8> {
+        assert_eq!(text.len(), 3, "it stands where `No.` stood");
+        let escaped: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+        let data = format!("\"no{escaped}\"");
+        Self::edited(book, "", "", &[("\"noNo.\"", &data)])
+    }
+
+    fn telling_book(is_loud: bool) -> String {
         let price = "(i32.load offset=12 (i32.load offset=76 (local.get $request)))";
         let (at, bytes) = if is_loud { (2, 3) } else { (0, 2) };
-        let book = format!(
+        format!(
             "{}(i32.store (i32.const 112) (i32.const {at})) (i32.store (i32.const 116) (i32.const {bytes}))
              (i32.store (i32.const 76) (i32.const 112)) (i32.store (i32.const 80) (i32.const 1))
              {ANSWER}",
             adjust(price)
-        );
-        Self::policy(&book, ANSWER)
+        )
     }
 
     /// Never ends.

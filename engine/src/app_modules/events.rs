@@ -2,7 +2,7 @@
 //!
 //! Called by hosts and platforms. Calls the events module.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::json;
 
@@ -197,6 +197,37 @@ impl Inner {
         found
             .filter(|found| sees(caller, found.status, found.organizer))
             .ok_or_else(|| Error::not_found("event", event))
+    }
+
+    /// Whether a caller may see who a customer is: an organizer only one who booked, or waited for, an event of theirs (of the
+    /// newest 100 of each). `managed` keeps which events are theirs, for whoever asks about many customers.
+    pub(super) async fn sees_customer(
+        &self,
+        caller: &Caller,
+        customer: UserId,
+        managed: &mut HashMap<EventId, bool>,
+    ) -> Result<bool> {
+        if caller.role() != Role::Organizer {
+            return Ok(true);
+        }
+        let (modules, tenant) = (&self.modules, caller.tenant()?);
+        let events = modules.notifications.events_of_customer(tenant, customer);
+        for event in events.await? {
+            let manages = match managed.get(&event) {
+                Some(manages) => *manages,
+                None => {
+                    let found = modules.events.find(tenant, event).await?;
+                    let manages =
+                        found.is_some_and(|found| caller.require_manager(found.organizer).is_ok());
+                    managed.insert(event, manages);
+                    manages
+                }
+            };
+            if manages {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A refusal as this caller may read it: that there is a draft, and what is not in it, is only for those who see drafts.

@@ -177,7 +177,8 @@ impl Notifications {
 
     /// Lists what a customer was mailed: newest booking first, with it what is about it, and with the newest booking of
     /// an event what all customers of the event were told. For the customer, the tenant's owners and staff; an
-    /// organizer sees what is about events of their own, and a page may then hold fewer than it might.
+    /// organizer sees what is about events of their own, and a page may then hold fewer than it might. A customer of none of
+    /// these does not exist for them.
     ///
     /// # Errors
     /// `not-found`, also for what the caller may not see; `field-invalid` for a broken cursor.
@@ -196,6 +197,9 @@ impl Notifications {
             return Err(none());
         }
         modules.users.find(tenant, user).await?.ok_or_else(none)?;
+        if !own && !self.0.sees_customer(caller, user, &mut HashMap::new()).await? {
+            return Err(none());
+        }
         let mut list = modules
             .notifications
             .deliveries_of_customer(tenant, user, &page)

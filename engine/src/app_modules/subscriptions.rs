@@ -1,8 +1,11 @@
 //! Which mails customers do without: their own say, and what a tenant's managers see of it.
 //!
-//! Called by hosts and platforms. Calls the subscriptions and users modules.
+//! Called by hosts and platforms. Calls the subscriptions, users and events modules.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map},
+    sync::Arc,
+};
 
 use crate::{
     Error, Result,
@@ -73,7 +76,8 @@ impl Subscriptions {
             .await
     }
 
-    /// Lists what the tenant's customers do without, for its owners and organizers.
+    /// Lists what the tenant's customers do without, for its owners; an organizer sees customers of their own events, and a
+    /// page may then hold fewer than it might.
     ///
     /// # Errors
     /// `forbidden`, `not-found` for an unknown tenant, `field-invalid` for a broken cursor.
@@ -83,7 +87,18 @@ impl Subscriptions {
             "Only owners and organizers see what customers do without.",
         )?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
-        self.0.modules.subscriptions.list(&tenant.id, &page).await
+        let mut list = self.0.modules.subscriptions.list(&tenant.id, &page).await?;
+        if caller.role() == Role::Organizer {
+            let (mut managed, mut seen) = (HashMap::new(), HashMap::new());
+            for one in &list.items {
+                if let hash_map::Entry::Vacant(vacant) = seen.entry(one.customer) {
+                    let sees = self.0.sees_customer(caller, one.customer, &mut managed);
+                    vacant.insert(sees.await?);
+                }
+            }
+            list.items.retain(|one| seen.get(&one.customer) == Some(&true));
+        }
+        Ok(list)
     }
 }
 

@@ -40,12 +40,11 @@ impl PluginOutcome {
 pub fn judge(request: &PluginRequest, answer: PluginAnswer) -> Result<PluginAnswer, String> {
     match (request, answer) {
         (PluginRequest::ValidateBooking(asked), PluginAnswer::Decided(decision)) => {
-            decided(&asked.lines, &asked.event.ticket_types, &decision)?;
+            let decision = decided(&asked.lines, &asked.event.ticket_types, decision)?;
             Ok(PluginAnswer::Decided(decision))
         }
         (PluginRequest::ValidateCancellation(_), PluginAnswer::Decided(decision)) => {
-            cancellation_decided(&decision)?;
-            Ok(PluginAnswer::Decided(decision))
+            Ok(PluginAnswer::Decided(cancellation_decided(decision)?))
         }
         (PluginRequest::Render(_), PluginAnswer::Rendered { rendered }) => {
             let rendered = judge_mail(rendered)?;
@@ -91,11 +90,11 @@ pub fn judge_mail(rendered: Rendered) -> Result<Rendered, String> {
 fn decided(
     lines: &[RequestLine],
     types: &[RequestTicketType],
-    decision: &Decision,
-) -> Result<(), String> {
+    decision: Decision,
+) -> Result<Decision, String> {
     let (prices, messages) = match decision {
-        Decision::Accept => return Ok(()),
-        Decision::Reject { code, reason } => return rejected(code, reason),
+        Decision::Accept => return Ok(decision),
+        Decision::Reject { code, reason } => return rejected(code, &reason),
         Decision::Adjust {
             unit_prices_minor,
             messages,
@@ -122,10 +121,14 @@ fn decided(
             messages.len()
         ));
     }
-    for message in messages {
-        line("a message", message, SENTENCE_CHARACTERS_MAX)?;
-    }
-    Ok(())
+    let messages = messages.iter().map(|message| {
+        let message = line("a message", message, SENTENCE_CHARACTERS_MAX)?;
+        Ok(message.to_owned())
+    });
+    Ok(Decision::Adjust {
+        messages: messages.collect::<Result<_, String>>()?,
+        unit_prices_minor: prices,
+    })
 }
 
 /// The list price of a line's type. A type that the event does not have any more is judged by the price it was asked
@@ -135,25 +138,25 @@ fn list_price(line: &RequestLine, types: &[RequestTicketType]) -> u32 {
     known.map_or(line.unit_price_minor, |kind| kind.price_minor)
 }
 
-fn cancellation_decided(decision: &Decision) -> Result<(), String> {
+fn cancellation_decided(decision: Decision) -> Result<Decision, String> {
     match decision {
-        Decision::Accept => Ok(()),
-        Decision::Reject { code, reason } => rejected(code, reason),
+        Decision::Accept => Ok(decision),
+        Decision::Reject { code, reason } => rejected(code, &reason),
         Decision::Adjust { .. } => {
             Err("it answered prices where a cancellation was asked about".to_owned())
         }
     }
 }
 
-fn rejected(code: &str, reason: &str) -> Result<(), String> {
+fn rejected(code: String, reason: &str) -> Result<Decision, String> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if !(1..=CODE_BYTES_MAX).contains(&code.len()) || !code.bytes().all(allowed) {
         return Err(format!(
             "a rejection's code is 1 to {CODE_BYTES_MAX} of a-z, 0-9 and -"
         ));
     }
-    line("a rejection's reason", reason, SENTENCE_CHARACTERS_MAX)?;
-    Ok(())
+    let reason = line("a rejection's reason", reason, SENTENCE_CHARACTERS_MAX)?.to_owned();
+    Ok(Decision::Reject { code, reason })
 }
 
 /// One line that may be shown to people, trimmed.

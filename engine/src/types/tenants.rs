@@ -96,6 +96,7 @@ impl CreateTenant {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
+        check_sender_names(&self.name, &self.settings)?;
         if self.currency.len() == 3 && self.currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
             Ok(())
         } else {
@@ -121,16 +122,7 @@ pub struct UpdateTenant {
 impl UpdateTenant {
     /// Checks the numbers that the installation bounds, and the name that mails come from.
     pub(crate) fn validate(&self, announcements_per_day_max: u32) -> Result<()> {
-        let sender_name = self.settings.sender_name.as_ref();
-        // Mails come from the tenant's name unless it has one for them. Mail programs show it in place of the address.
-        for (field, name) in [("name", Some(&self.name)), ("senderName", sender_name)] {
-            if name.is_some_and(|name| looks_like_address(name.as_str())) {
-                return Err(Error::field(
-                    field,
-                    "Mails come from this name. It must not look like an address: leave out @, < and >, and what looks like them.",
-                ));
-            }
-        }
+        check_sender_names(&self.name, &self.settings)?;
         if self.settings.announcements_per_day > announcements_per_day_max {
             Err(Error::field(
                 "announcementsPerDay",
@@ -142,6 +134,21 @@ impl UpdateTenant {
             Ok(())
         }
     }
+}
+
+/// Refuses names that look like another sender. Mails come from the tenant's name unless it has one for them, and mail programs
+/// show it in place of the address.
+fn check_sender_names(name: &Label, settings: &TenantSettings) -> Result<()> {
+    let sender_name = settings.sender_name.as_ref();
+    for (field, name) in [("name", Some(name)), ("senderName", sender_name)] {
+        if name.is_some_and(|name| looks_like_address(name.as_str())) {
+            return Err(Error::field(
+                field,
+                "Mails come from this name. It must not look like an address: leave out @, < and >, and what looks like them.",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a name could be taken for an e-mail address: by its signs, or what looks like them (full-width, small, angle quotes).

@@ -117,3 +117,40 @@ async fn a_failed_call_is_read_with_its_request_and_made_again_by_the_program() 
     let printed: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("JSON");
     assert_eq!(printed["failure"], failure);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_plugins_tell_customers_is_as_strict_as_titles() {
+    let scene = Scene::make().await;
+    let plugins = scene.platform.engine.plugins();
+    let telling = |text: &str| Component::telling_text(text);
+    let rejecting = |text: &str| Component::rejecting_text(text);
+    // Each has three bytes: a line separator, a direction override, nothing that shows, a line break within.
+    for (bytes, rule) in [
+        ("a\u{85}", ""),
+        ("\u{2028}", "must show something"),
+        ("\u{202e}", "without control characters"),
+        ("\u{200b}", "must show something"),
+        ("a\nb", "without control characters"),
+    ] {
+        for (name, component) in [("tells", telling(bytes)), ("rejects", rejecting(bytes))] {
+            let set = scene.put_into_use(name, &component).await;
+            let plugin = set.plugins[0].name.clone();
+            let booked = scene.book().await;
+            if rule.is_empty() {
+                // What stands around the line is cut off, as it is of titles.
+                match booked {
+                    Ok(booking) => assert_eq!(booking.messages, ["a"]),
+                    Err(refusal) => assert_eq!(refusal.detail(), "a"),
+                }
+            } else {
+                assert_eq!(code(booked), "policy-unavailable", "{bytes:?}");
+                let logs = plugins.logs(&scene.owner, &plugin).await.expect("logs");
+                let mut failures = logs.iter().filter_map(|entry| entry.failure.as_deref());
+                let is_told = failures.any(|failure| failure.contains(rule));
+                assert!(is_told, "{bytes:?}: {logs:?}");
+            }
+            let removed = plugins.remove(&scene.owner, &plugin, None).await;
+            removed.expect("a plugin in use");
+        }
+    }
+}

@@ -2,13 +2,15 @@
 //!
 //! Called by hosts and platforms. Calls the notifications, users and events modules.
 
+use std::collections::HashMap;
+
 use super::{Dispatch, require_desk};
 use crate::{
     Error, ErrorCode, Result,
     modules::events_of,
     types::{
         Caller, Delivery, DeliveryId, EmailAddress, EventId, FailedFilter, NotificationHead,
-        NotificationId, ReplyCode, Role, TenantId, User, UserId,
+        NotificationId, ReplyCode, User, UserId,
     },
 };
 
@@ -79,7 +81,7 @@ impl Dispatch {
             let email = EmailAddress::parse("text", text)?;
             let found = modules.users.find_by_email(tenant, &email).await?;
             let user = found.ok_or_else(none)?;
-            let may_find = self.may_find(caller, tenant, user.id).await?;
+            let may_find = self.may_find(caller, user.id).await?;
             return may_find.then_some(Found::User(user)).ok_or_else(none);
         }
         if let Ok(id) = text.parse::<NotificationId>()
@@ -97,23 +99,14 @@ impl Dispatch {
         if let Ok(id) = text.parse()
             && let Some(user) = modules.users.find(tenant, id).await?
         {
-            let may_find = self.may_find(caller, tenant, user.id).await?;
+            let may_find = self.may_find(caller, user.id).await?;
             return may_find.then_some(Found::User(user)).ok_or_else(none);
         }
         Err(none())
     }
 
-    /// Whether a caller may find a customer: organizers only customers of their own events.
-    async fn may_find(&self, caller: &Caller, tenant: &TenantId, customer: UserId) -> Result<bool> {
-        if caller.role() != Role::Organizer {
-            return Ok(true);
-        }
-        let notifications = &self.0.modules.notifications;
-        for event in notifications.events_of_customer(tenant, customer).await? {
-            if self.sees(caller, tenant, Some(event)).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    async fn may_find(&self, caller: &Caller, customer: UserId) -> Result<bool> {
+        let mut managed = HashMap::new();
+        self.0.sees_customer(caller, customer, &mut managed).await
     }
 }

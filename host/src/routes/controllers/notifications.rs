@@ -311,7 +311,7 @@ pub(in crate::routes) async fn deliveries_of_booking(
 /// Lists what a customer was mailed, newest booking first
 ///
 /// What all customers of an event were told stands with the customer's newest booking of it. A page may hold fewer
-/// deliveries than its limit and still have a next one.
+/// deliveries than its limit and still have a next one. For organizers a user who is no customer of their events does not exist.
 #[utoipa::path(get, path = "/api/users/{id}/deliveries", tag = "notifications",
     operation_id = "deliveries_of_user",
     params(("id" = String, Path, description = "Which user"), PageParams),

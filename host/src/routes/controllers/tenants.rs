@@ -261,6 +261,8 @@ pub(in crate::routes) async fn merge_settings(
 }
 
 /// Lists which mails the tenant's customers do without, in customer order
+///
+/// An organizer sees customers of their own events; a page may then hold fewer than its limit and still have a next one.
 #[utoipa::path(get, path = "/api/tenant/suppressions", tag = "tenant", params(PageParams),
     operation_id = "list_suppressions",
     responses((status = 200, body = PageResponse<SuppressionResponse>)),
