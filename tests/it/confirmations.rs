@@ -296,7 +296,9 @@ async fn a_network_takes_so_many_tickets_with_unconfirmed_addresses() {
     let problem = refused.problem(429, "too-many-requests");
     assert!(text(problem.member("detail")).contains("confirm"));
     send(cyd, hold, 4, here).await.expect(201);
-    send(cyd, book, 1, here).await.problem(429, "too-many-requests");
+    send(cyd, book, 1, here)
+        .await
+        .problem(429, "too-many-requests");
     // Other networks, and whose address is confirmed, are not concerned.
     send(cyd, book, 1, "2001:db8:0:1::1").await.expect(201);
     house.platform.owes(1);

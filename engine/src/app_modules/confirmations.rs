@@ -76,7 +76,9 @@ impl Inner {
             return Ok(known);
         }
         let users = &self.modules.users;
-        users.is_confirmed(caller.tenant()?, caller.acting_user()?).await
+        users
+            .is_confirmed(caller.tenant()?, caller.acting_user()?)
+            .await
     }
 }
 

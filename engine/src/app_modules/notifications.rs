@@ -197,7 +197,12 @@ impl Notifications {
             return Err(none());
         }
         modules.users.find(tenant, user).await?.ok_or_else(none)?;
-        if !own && !self.0.sees_customer(caller, user, &mut HashMap::new()).await? {
+        if !own
+            && !self
+                .0
+                .sees_customer(caller, user, &mut HashMap::new())
+                .await?
+        {
             return Err(none());
         }
         let mut list = modules

@@ -96,7 +96,8 @@ impl Subscriptions {
                     vacant.insert(sees.await?);
                 }
             }
-            list.items.retain(|one| seen.get(&one.customer) == Some(&true));
+            list.items
+                .retain(|one| seen.get(&one.customer) == Some(&true));
         }
         Ok(list)
     }

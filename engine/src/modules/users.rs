@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{
-    Surroundings, passwords::Passwords, recent::Recent, repositories::UsersRepository,
-};
+use super::{Surroundings, passwords::Passwords, recent::Recent, repositories::UsersRepository};
 use crate::{
     Error, ErrorCode, Result,
     types::{
@@ -115,7 +113,11 @@ impl UsersModule {
     /// Whether a user's address is confirmed: read until it is. Somebody unknown has nothing to confirm.
     pub(crate) async fn is_confirmed(&self, tenant: &TenantId, user: UserId) -> Result<bool> {
         let key = (tenant.clone(), user);
-        let confirmed = || self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        let confirmed = || {
+            self.confirmed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
         if confirmed().get(&key).is_some() {
             return Ok(true);
         }

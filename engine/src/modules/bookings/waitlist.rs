@@ -13,8 +13,8 @@ use super::{
 use crate::{
     Error, ErrorCode, Result,
     modules::repositories::{
-        ACCOUNT_MOVED, DueOffer, INVENTORY_MOVED, InventoryChange, StepError, SystemScope, WaitlistSight,
-        pause_after_conflict,
+        ACCOUNT_MOVED, DueOffer, INVENTORY_MOVED, InventoryChange, StepError, SystemScope,
+        WaitlistSight, pause_after_conflict,
     },
     types::{
         BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, KeyedRequest,
@@ -251,7 +251,11 @@ impl Rules {
                     .collect(),
             };
             let written = match joins {
-                true => repository.join(tenant, &change, &entry, account.as_ref()).await,
+                true => {
+                    repository
+                        .join(tenant, &change, &entry, account.as_ref())
+                        .await
+                }
                 false => repository.leave(tenant, &change, &entry).await,
             };
             match written {

@@ -89,11 +89,17 @@ pub(super) fn accounts(
 }
 
 /// Reads one account.
-pub(super) async fn account(db: &Db, tenant: &TenantId, user: UserId) -> Result<UnconfirmedAccount> {
+pub(super) async fn account(
+    db: &Db,
+    tenant: &TenantId,
+    user: UserId,
+) -> Result<UnconfirmedAccount> {
     let mut script = Script::transaction(tenant);
     let places = ask_accounts(&mut script, tenant, &[user]);
     let mut answers = db.run_retrying(&script).await?;
-    Ok(accounts(&mut answers, places)?.remove(&user).unwrap_or_default())
+    Ok(accounts(&mut answers, places)?
+        .remove(&user)
+        .unwrap_or_default())
 }
 
 /// Writes an account as it shall be: 1 row, which names as many events as the rules of bookings let it take part in. Stops with

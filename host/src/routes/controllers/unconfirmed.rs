@@ -11,9 +11,7 @@ use crate::auth::{NetworkAllowance, Taken};
 
 /// Counts the tickets; none where anybody may take as many as they like.
 #[derive(Debug)]
-pub(in crate::routes) struct UnconfirmedTickets(
-    pub(in crate::routes) Option<NetworkAllowance>,
-);
+pub(in crate::routes) struct UnconfirmedTickets(pub(in crate::routes) Option<NetworkAllowance>);
 
 /// Tickets that count for a network until it turns out that nobody got them.
 pub(super) struct Counted<'a> {
