@@ -134,6 +134,26 @@ async fn where_a_tenant_wants_it_addresses_are_confirmed_before_tickets_are_take
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_setting_alone_has_people_asked_and_takes_effect_at_once() {
+    let house = House::open(true).await;
+    let change = async |patch: Value| {
+        let client = &house.owner.client;
+        let etag = client.get(SETTINGS).await.header("etag").to_owned();
+        client.patch(SETTINGS, &etag, patch).await.expect(200);
+    };
+    change(json!({"bulkToVerifiedOnly": false, "confirmBeforeBooking": true})).await;
+    let ann = sign_up(&house, "ann").await;
+    assert!(!house.is_verified(&ann).await);
+    book(&ann.client, &house.event, 1).await.problem(403, CODE);
+    change(json!({"confirmBeforeBooking": false})).await;
+    book(&ann.client, &house.event, 1).await.expect(201);
+    house.platform.owes(1);
+    // Nobody is asked any more, so that nobody is bounded either.
+    hold(&ann.client, &house.event, 20).await.expect(201);
+    house.platform.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_needs_to_confirm_what_nobody_is_asked_for() {
     let house = House::open(false).await;
     want_confirmed(&house).await;
