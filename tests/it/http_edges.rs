@@ -5,7 +5,7 @@
 //! Method: the real router on a real port; raw sockets where no client would send such a request.
 
 use boxoffice_engine::{TenantId, UserRole};
-use boxoffice_tests::{Answer, Client};
+use boxoffice_tests::{Answer, Client, Patience};
 use reqwest::Method;
 use serde_json::json;
 use tokio::{
@@ -239,6 +239,17 @@ async fn times_are_rfc_3339_and_zones_are_real() {
             refused.problem(422, "field-invalid").at_field(&field);
         }
     }
+    // A notification of nobody: its time is read first.
+    let moved = "/api/admin/notifications/01hzy0000000000000000000ab/move";
+    for time in [
+        "-000044-03-15T12:00:00Z",
+        "2027-03-15T12Z",
+        "2027-W11-1T12:00:00Z",
+    ] {
+        let body = json!({"dueAt": time, "why": "a test"});
+        let refused = organizer.post(moved, body).await;
+        refused.problem(422, "field-invalid").at_field("dueAt");
+    }
     let later = post(json!({"startsAt": "2027-03-15t12:00:00.5-00:00"})).await;
     assert_eq!(later.expect(201)["startsAt"], "2027-03-15T12:00:00.5Z");
     for zone in [
@@ -396,4 +407,37 @@ async fn a_draft_does_not_exist_for_strangers() {
         let answer = api.organizer.client.post(path, book.clone()).await;
         answer.problem(409, "event-not-published");
     }
+}
+
+#[tokio::test]
+async fn a_live_streams_connection_ends_with_its_session() {
+    let api = Api::start().await;
+    owner(&api).await;
+    let account = api.door.login("owen@north.test").await;
+    let request = format!(
+        "GET /api/admin/live HTTP/1.1\r\nHost: a\r\nX-Tenant: north\r\nAuthorization: Bearer {}\r\n\r\n",
+        account.token
+    );
+    let address = api.door.base().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.expect("the host listens");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("the host reads");
+    let mut received = vec![0; 1024];
+    let first = stream.read(&mut received).await.expect("an answer");
+    received.truncate(first);
+    let body = json!({"refreshToken": account.refresh_token});
+    api.door.post("/api/auth/logout", body).await.expect(204);
+    // Nobody reads on at a connection that is kept for other requests.
+    tokio::time::timeout(Patience::WORK, stream.read_to_end(&mut received))
+        .await
+        .expect("the connection ends")
+        .expect("without an error");
+    let received = String::from_utf8_lossy(&received);
+    assert_eq!(statuses(&received), [200], "{received}");
+    assert!(
+        received.ends_with("0\r\n\r\n"),
+        "the stream ended as a whole"
+    );
 }

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::api::{Api, etag_of, path_of, replacement_body};
+use crate::api::{Api, etag_of, event_body, path_of, replacement_body};
 
 /// An event of this total with a hall of 6 and a balcony of 4.
 async fn hall_and_balcony(api: &Api, total: Value) -> Value {
@@ -352,6 +352,14 @@ async fn ticket_types_are_added_and_removed_one_by_one() {
         .await
         .problem(422, "field-invalid")
         .at_field("name");
+    // Another spelling of a name is that name (NFC), there and where events are made.
+    let cafe = json!({"name": "Caf\u{e9}", "capacity": 7});
+    let same = json!({"name": "Cafe\u{301}", "capacity": 7});
+    let body = event_body(json!({"totalTickets": null, "ticketTypes": [cafe, same]}));
+    let refused = organizer.post("/api/events", body).await;
+    refused
+        .problem(422, "field-invalid")
+        .at_field("ticketTypes[1].name");
     // What was booked stays; what was not goes when it is said, and the total with it.
     let book =
         json!({"eventId": event["id"], "lines": [{"ticketType": standing["id"], "quantity": 1}]});

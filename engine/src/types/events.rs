@@ -480,7 +480,8 @@ fn validate_parts(
                 "Each ticket type stands there once.",
             ));
         }
-        if others.iter().any(|other| other.name == kind.name) {
+        let is_like = |other: &NewTicketType| is_same_text(other.name.as_str(), kind.name.as_str());
+        if others.iter().any(is_like) {
             return Err(Error::field(
                 format!("ticketTypes[{index}].name"),
                 "Two ticket types of an event have different names.",

@@ -11,7 +11,7 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+            CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
             STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
         },
     },
@@ -241,6 +241,8 @@ fn complete_headers(headers: &mut HeaderMap, id: &RequestId) {
             HeaderValue::from_static("no-cache, no-store, no-transform"),
         );
         headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        // The connection ends with the stream, so that who reads on is not left waiting.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     headers
         .entry(CACHE_CONTROL)

@@ -26,6 +26,21 @@ const SECRETS: [(&str, &str); 5] = [
     ("idempotencyKey", "order-4711"),
 ];
 
+/// Fields that mean the same in every answer that has them, and in how many schemas they stand at least.
+const SHARED: [(&str, usize); 11] = [
+    ("numTickets", 6),
+    ("totalMinor", 2),
+    ("messages", 2),
+    ("paidMinor", 1),
+    ("cancelledMinor", 1),
+    ("refundDueMinor", 1),
+    ("refundMinor", 2),
+    ("refundPercent", 2),
+    ("ticketNumbers", 1),
+    ("currency", 4),
+    ("eventVersion", 2),
+];
+
 #[tokio::test]
 async fn every_operation_is_described_to_its_end() {
     let world = World::make().await;
@@ -191,6 +206,50 @@ async fn examples_are_what_the_api_answers() {
                  BOXOFFICE_UPDATE_EXAMPLES=1 writes it anew:\n{shown:#}\n{real:#}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn fields_of_one_name_mean_the_same_in_every_answer() {
+    let world = World::make().await;
+    let document = world.north.door.get("/openapi.json").await.expect(200);
+    let api = std::fs::read_to_string(workspace_root().join("docs/api.md")).expect("the page");
+    let rows: Vec<&str> = (api.lines())
+        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next())
+        .collect();
+    for (name, answers_min) in SHARED {
+        let mut meanings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (schema, value) in members(&document["components"]["schemas"]) {
+            // What is sent may be left out, and an error's number is no field of a thing.
+            if schema.ends_with("Request") || schema == "Problem" {
+                continue;
+            }
+            for part in
+                std::iter::once(value).chain(value["allOf"].as_array().into_iter().flatten())
+            {
+                let Some(field) = part["properties"].get(name) else {
+                    continue;
+                };
+                let mut field = field.clone();
+                let described = field.as_object_mut().and_then(|field| {
+                    field.remove("example");
+                    field.get("description")
+                });
+                assert!(described.is_some(), "{schema}.{name} is not described");
+                let of = meanings.entry(field.to_string()).or_default();
+                of.push(schema.clone());
+            }
+        }
+        assert_eq!(meanings.len(), 1, "{name} differs: {meanings:#?}");
+        let answers = meanings.values().map(Vec::len).sum::<usize>();
+        assert!(
+            answers >= answers_min,
+            "{name} stands in {answers} answers: {meanings:?}"
+        );
+        let is_told = rows
+            .iter()
+            .any(|row| format!("`{row}").contains(&format!("`{name}`")));
+        assert!(is_told, "docs/api.md says nothing of {name}");
     }
 }
 

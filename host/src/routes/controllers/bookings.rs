@@ -70,15 +70,16 @@ pub(in crate::routes) struct CancellationResponse {
     /// `customer` or `organizer`.
     #[schema(value_type = choices::CancelledBy)]
     cancelled_by: &'static str,
-    /// Tickets in all its lines.
+    /// Tickets of all types together: those in `lines`, where it has them.
     num_tickets: u32,
     /// What was cancelled.
     lines: Vec<BookingLineResponse>,
     /// Which tickets: their numbers in the booking, in order.
     ticket_numbers: Vec<u32>,
-    /// The share of the price that comes back.
+    /// The share of the price that comes back, in percent.
     refund_percent: u32,
-    /// What is due to the customer for it, in minor units. The running total of a booking is rounded down, not each part.
+    /// What is due to the customer for what it says is cancelled, in minor units. The running total of a booking is rounded
+    /// down, not each part.
     refund_minor: u64,
 }
 
@@ -107,7 +108,7 @@ pub(in crate::routes) struct BookingResponse {
     /// `confirmed` or `cancelled`.
     #[schema(value_type = choices::BookingStatus)]
     status: &'static str,
-    /// Tickets in all `lines`.
+    /// Tickets of all types together: those in `lines`, where it has them.
     num_tickets: u32,
     /// What it holds, or held at its end.
     lines: Vec<BookingLineResponse>,
@@ -121,13 +122,14 @@ pub(in crate::routes) struct BookingResponse {
     messages: Vec<String>,
     /// What is due to the customer for all that was cancelled, in minor units. Paying it is left to whoever took the money.
     refund_due_minor: u64,
-    /// The same as `refundDueMinor`.
+    /// What is due to the customer for what it says is cancelled, in minor units. The running total of a booking is rounded
+    /// down, not each part.
     refund_minor: u64,
     /// What was cancelled of it, in order; an event that was called off is none of it.
     cancellations: Vec<CancellationResponse>,
-    /// ISO 4217 code of the prices.
+    /// ISO 4217 code of all its amounts.
     currency: String,
-    /// The version of the event that was booked.
+    /// The version of the event that it was decided on.
     event_version: u64,
     /// When it was booked.
     #[schema(value_type = String, format = DateTime)]

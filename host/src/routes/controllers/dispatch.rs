@@ -18,6 +18,7 @@ use responses::{AuditEntryResponse, FoundResponse, ReasonGroupsResponse, Retried
 use super::choices;
 use super::{
     Answer, PageResponse,
+    events::instant,
     live::Live,
     notifications::{DeliveryResponse, NotificationHeadResponse},
 };
@@ -237,12 +238,7 @@ pub(in crate::routes) async fn move_to(
     Json(request): Json<MoveRequest>,
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
-    let due_at = request.due_at.parse().map_err(|_| {
-        Error::field(
-            "dueAt",
-            "Write the time as RFC 3339 has it, such as 2026-12-01T08:00:00Z.",
-        )
-    })?;
+    let due_at = instant(&request.due_at, "dueAt")?;
     engine.dispatch().move_to(&caller, id, due_at, why).await?;
     Ok(StatusCode::NO_CONTENT)
 }

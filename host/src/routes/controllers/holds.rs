@@ -32,15 +32,15 @@ pub(in crate::routes) struct HoldResponse {
     /// `held`, `confirmed`, `released` or `expired`. One that is `held` can be confirmed, also after `expiresAt`.
     #[schema(value_type = choices::HoldStatus)]
     status: &'static str,
-    /// Tickets in all lines.
+    /// Tickets of all types together: those in `lines`, where it has them.
     num_tickets: u32,
     /// What is held.
     lines: Vec<BookingLineResponse>,
-    /// What it will cost, in minor units.
+    /// Price of all `lines`, in minor units.
     total_minor: u64,
     /// What the organizer's policies say about the prices: text for the customer, line by line.
     messages: Vec<String>,
-    /// ISO 4217 code of the prices.
+    /// ISO 4217 code of all its amounts.
     currency: String,
     /// The version of the event that it was decided on.
     event_version: u64,

@@ -22,7 +22,7 @@ pub(in crate::routes) struct TenantResponse {
     id: String,
     /// What people call it.
     name: String,
-    /// ISO 4217 code of all its prices.
+    /// ISO 4217 code of all its amounts.
     #[schema(example = "EUR")]
     currency: String,
 }

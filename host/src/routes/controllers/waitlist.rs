@@ -52,7 +52,7 @@ pub(in crate::routes) struct WaitlistPlaceResponse {
     status: &'static str,
     /// Of which event.
     event_id: String,
-    /// Tickets in all `lines`.
+    /// Tickets of all types together: those in `lines`, where it has them.
     num_tickets: u32,
     /// The place, from 1; null once offered.
     position: Option<u64>,
@@ -73,7 +73,7 @@ pub(in crate::routes) struct WaitlistEntryResponse {
     number: i64,
     /// Who waits.
     customer_id: String,
-    /// Tickets in all lines.
+    /// Tickets of all types together: those in `lines`, where it has them.
     num_tickets: u32,
     /// What they wait for, all of it together.
     lines: Vec<WantedLineResponse>,
@@ -101,7 +101,7 @@ pub(in crate::routes) struct WaitlistSkipResponse {
     number: i64,
     /// Whose.
     customer_id: String,
-    /// How many tickets they want.
+    /// Tickets of all types together: those in `lines`, where it has them.
     num_tickets: u32,
     /// The error code that a booking of theirs would have been refused with. After `policy-rejected` they no longer wait.
     #[schema(value_type = choices::ErrorCode)]

@@ -48,7 +48,7 @@ pub(in crate::routes) struct EventResponse {
     tickets_held: u32,
     /// Customers on the waiting list.
     waiting: u32,
-    /// ISO 4217 code of the prices.
+    /// ISO 4217 code of all its amounts.
     currency: String,
     /// What can be booked.
     ticket_types: Vec<TicketTypeResponse>,
@@ -107,7 +107,7 @@ pub(in crate::routes) struct TicketTypeResponse {
 pub(in crate::routes) struct CancellationStepResponse {
     /// Hours before the event begins.
     until_hours_before: u32,
-    /// Share of the price.
+    /// The share of the price that comes back, in percent.
     refund_percent: u32,
 }
 
