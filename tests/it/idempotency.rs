@@ -195,6 +195,15 @@ async fn people_wait_and_come_in_once() {
     assert_eq!(place.expect(201)["position"], 2);
     assert_eq!(cal.post(&list, wanted(1)).await.expect(201)["position"], 1);
 
+    // Joining where one waits already changes nothing, and the same request does not join anew later.
+    let stays = once(&cal, &list, "stay", wanted(1), None).await;
+    assert_eq!(stays["position"], 1);
+    let left = cal.request(Method::DELETE, &format!("{list}/me"));
+    Answer::of(left).await.expect(204);
+    assert_eq!(cal.post_once(&list, "stay", wanted(1)).await.json(), stays);
+    let gone = cal.get(&format!("{list}/me")).await;
+    gone.problem(404, "not-found");
+
     let tickets = format!("/api/bookings/{}/tickets", text(&booking["id"]));
     let tickets = ann.all(&tickets).await;
     let code = |index: usize| json!({"code": tickets[index]["code"]});

@@ -75,7 +75,19 @@ impl Rules {
         });
         match joined.await? {
             Some((entry, ahead)) => Ok(WaitlistPlace::Waiting { entry, ahead }),
-            None => self.place_on_waitlist(tenant, event, customer).await,
+            None => {
+                let place = self.place_on_waitlist(tenant, event, customer).await?;
+                if let (Some(request), WaitlistPlace::Waiting { .. }) = (request, &place) {
+                    // What changes nothing has its answer, too.
+                    let answer = RecordedAnswer::Place(Box::new(place.clone()));
+                    let (step, now) = (self.surroundings.next_id(), self.surroundings.now());
+                    let repository = &self.offering.repository;
+                    let recorded = request.recorded(answer);
+                    let step = repository.record_unchanged(tenant, step, recorded, now);
+                    step.await?;
+                }
+                Ok(place)
+            }
         }
     }
 

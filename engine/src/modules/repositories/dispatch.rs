@@ -10,7 +10,7 @@ use ulid::Ulid;
 use super::{
     db::{Db, Script, StepError, SystemScope},
     events::add_notification_change,
-    idempotency::add_recorded,
+    idempotency::{add_recorded, record_unchanged},
     inventory::NOTIFICATION_MOVED,
     models::{
         AuditRow, BlockProgress, BlockRow, LanePauseRow, NotificationRow, OutboxRow, TroubleRow,
@@ -194,10 +194,7 @@ impl DispatchRepository {
         recorded: RecordedRequest,
         at: Timestamp,
     ) -> Result<()> {
-        let mut script = Script::transaction(tenant);
-        add_recorded(&mut script, tenant, step, &[recorded], at);
-        self.db.run_retrying(&script).await?;
-        Ok(())
+        record_unchanged(&self.db, tenant, step, recorded, at).await
     }
 
     /// Up to `limit` of what people did before one entry, newest first.

@@ -87,6 +87,20 @@ pub(super) fn add_recorded<'a>(
     script.push(format!("INSERT INTO idempotency_due {note} RETURN NONE"));
 }
 
+/// Writes the record of a request that found everything as it wants it: 2 rows.
+pub(super) async fn record_unchanged(
+    db: &Db,
+    tenant: &TenantId,
+    step: Ulid,
+    recorded: RecordedRequest,
+    at: Timestamp,
+) -> Result<()> {
+    let mut script = Script::transaction(tenant);
+    add_recorded(&mut script, tenant, step, &[recorded], at);
+    db.run_retrying(&script).await?;
+    Ok(())
+}
+
 /// Adds the question which notes are due at a time, an expression, and answers where its result will be.
 pub(super) fn add_due_keys(script: &mut Script, now: &str) -> usize {
     script.push(format!(

@@ -8,6 +8,7 @@ use ulid::Ulid;
 use super::{
     db::{Count, Db, Script, StepError, SystemScope},
     holds::{HoldChange, add_holds},
+    idempotency::record_unchanged,
     inventory::{InventoryChange, add_change},
     models::{
         CustomerWaitlistRow, HoldRow, IdRow, InventoryRow, OfferDueRow, OpenHoldRow, WaitingRow,
@@ -19,7 +20,8 @@ use super::{
 use crate::{
     Result,
     types::{
-        DeliveryId, EventId, Hold, HoldId, Inventory, TenantId, UserId, WaitlistEntry, WaitlistPass,
+        DeliveryId, EventId, Hold, HoldId, Inventory, RecordedRequest, TenantId, UserId,
+        WaitlistEntry, WaitlistPass,
     },
 };
 
@@ -70,6 +72,17 @@ pub(in crate::modules) struct WaitlistRepository {
 impl WaitlistRepository {
     pub(in crate::modules) fn new(db: Db) -> Self {
         Self { db }
+    }
+
+    /// Writes the record of a request to join of somebody who waits already: 2 rows.
+    pub(in crate::modules) async fn record_unchanged(
+        &self,
+        tenant: &TenantId,
+        step: Ulid,
+        recorded: RecordedRequest,
+        at: Timestamp,
+    ) -> Result<()> {
+        record_unchanged(&self.db, tenant, step, recorded, at).await
     }
 
     /// The first of an event's list, at most `max`. Who reads them for a step is guarded by the event's inventory: every
