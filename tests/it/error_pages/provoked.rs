@@ -17,7 +17,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Seen;
-use crate::api::{event_body, path_of, text};
+use crate::{
+    api::{event_body, path_of, text},
+    verification::House,
+};
 
 /// A tenant with its people on a host that has plugins and ticket codes, and little room.
 struct Stage {
@@ -47,6 +50,7 @@ pub(super) async fn all() -> Seen {
     stage.policies(&mut seen).await;
     stage.limits(&mut seen).await;
     without_parts(&mut seen).await;
+    unconfirmed(&mut seen).await;
     seen
 }
 
@@ -445,4 +449,21 @@ async fn without_parts(seen: &mut Seen) {
     let body = json!({"eventId": event["id"], "numTickets": 1});
     let busy = ann.post("/api/bookings", body).await;
     seen.note(busy, 503, "event-busy");
+}
+
+/// A tenant that wants addresses confirmed before anybody books.
+async fn unconfirmed(seen: &mut Seen) {
+    let house = House::open(true).await;
+    house.platform.may_owe();
+    let patch = json!({"confirmBeforeBooking": true});
+    let changed = house.owner.client.patch("/api/tenant/settings", "*", patch);
+    changed.await.expect(200);
+    let ann = house
+        .door
+        .register("ann@north.test", "customer")
+        .await
+        .client;
+    let body = json!({"eventId": house.event["id"], "numTickets": 1});
+    let refused = ann.post("/api/bookings", body).await;
+    seen.note(refused, 403, "email-unconfirmed");
 }
