@@ -12,6 +12,7 @@ mod kept;
 mod limits;
 mod lowered;
 mod mails;
+mod measured;
 mod messages;
 mod quarantine;
 mod rejected;

@@ -26,7 +26,7 @@ use futures::{StreamExt as _, stream};
 
 /// How a component ends.
 #[derive(Debug, Clone, Copy)]
-enum Ends {
+pub(super) enum Ends {
     /// It is rejected for good, with this in the reason.
     Refused(&'static str),
     /// It is beyond the host's limits, with this in the reason.
@@ -37,8 +37,13 @@ enum Ends {
     Works,
 }
 
-/// A hostile component.
-type Hostile = (&'static str, Vec<u8>, Ends);
+/// A hostile component: its name, its bytes, and how it ends.
+pub(super) type Hostile = (&'static str, Vec<u8>, Ends);
+
+/// The whole table.
+pub(super) fn all() -> Vec<Hostile> {
+    [shapes::all(), abi::all(), proposals::all(), bombs::all()].concat()
+}
 
 /// Longest time until one is settled, with the tests that run beside it. The bound of the compiler is on top of its queue.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
@@ -49,7 +54,7 @@ async fn hostile_components_of_every_kind_end_within_their_bounds() {
     settings.compile_time_max = Duration::from_secs(8);
     settings.compile_memory_bytes_max = 512 * 1024 * 1024;
     let host = plugin_host(settings);
-    let all: Vec<Hostile> = [shapes::all(), abi::all(), proposals::all(), bombs::all()].concat();
+    let all = all();
     assert!(all.len() >= 60, "{} kinds", all.len());
     let plugin = super::limits::plugin(&host, "good", &Component::accepting()).await;
     let is_over = AtomicBool::new(false);
