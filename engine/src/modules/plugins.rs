@@ -16,7 +16,7 @@ use notes::Paces;
 
 use super::{
     Surroundings,
-    recent::Recent,
+    lru_cache::LruCache,
     repositories::{
         CONFLICTS_MAX, PluginsRepository, QuarantineNotice, RecordedChange, VERSION_GONE,
         pause_after_conflict,
@@ -65,16 +65,16 @@ pub(crate) struct PluginsModule {
     repository: Arc<PluginsRepository>,
     surroundings: Surroundings,
     /// What this process saw last of each tenant's set. Only a hint: every booking checks its version when it is written.
-    sets: Mutex<Recent<TenantId, Arc<PluginSet>>>,
+    sets: Mutex<LruCache<TenantId, Arc<PluginSet>>>,
     notes: Paces,
     failed_notes: Paces,
     /// The slot of the next failed call. It begins anywhere, so that processes do not all write the same ones.
     failed_slot: AtomicU32,
-    counters: Mutex<Recent<(TenantId, PluginName), PluginCounters>>,
+    counters: Mutex<LruCache<(TenantId, PluginName), PluginCounters>>,
     /// Whose failures were noted lately.
-    failures: Mutex<Recent<(TenantId, PluginHash, PluginExport, UserId), Instant>>,
+    failures: Mutex<LruCache<(TenantId, PluginHash, PluginExport, UserId), Instant>>,
     /// Which exports failed lately for accounts that anybody can make, as far as this process noted it.
-    strangers: Mutex<Recent<(TenantId, PluginHash, PluginExport), Instant>>,
+    strangers: Mutex<LruCache<(TenantId, PluginHash, PluginExport), Instant>>,
 }
 
 impl PluginsModule {
@@ -82,13 +82,13 @@ impl PluginsModule {
         Self {
             repository: Arc::new(repository),
             surroundings,
-            sets: Mutex::new(Recent::new(TENANTS_KEPT_MAX)),
-            notes: Mutex::new(Recent::new(TENANTS_KEPT_MAX)),
-            failed_notes: Mutex::new(Recent::new(TENANTS_KEPT_MAX)),
+            sets: Mutex::new(LruCache::new(TENANTS_KEPT_MAX)),
+            notes: Mutex::new(LruCache::new(TENANTS_KEPT_MAX)),
+            failed_notes: Mutex::new(LruCache::new(TENANTS_KEPT_MAX)),
             failed_slot: AtomicU32::new(rand::random()),
-            counters: Mutex::new(Recent::new(COUNTERS_KEPT_MAX)),
-            failures: Mutex::new(Recent::new(FAILURES_KEPT_MAX)),
-            strangers: Mutex::new(Recent::new(FAILURES_KEPT_MAX)),
+            counters: Mutex::new(LruCache::new(COUNTERS_KEPT_MAX)),
+            failures: Mutex::new(LruCache::new(FAILURES_KEPT_MAX)),
+            strangers: Mutex::new(LruCache::new(FAILURES_KEPT_MAX)),
         }
     }
 

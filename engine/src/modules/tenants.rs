@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Surroundings,
-    recent::Recent,
+    lru_cache::LruCache,
     repositories::{SystemScope, TenantsRepository},
 };
 use crate::{
@@ -24,7 +24,7 @@ pub(crate) struct TenantsModule {
     repository: TenantsRepository,
     surroundings: Surroundings,
     /// What this process read lately, and when it began to.
-    recent: Mutex<Recent<TenantId, (Instant, Arc<Tenant>)>>,
+    recent: Mutex<LruCache<TenantId, (Instant, Arc<Tenant>)>>,
 }
 
 impl TenantsModule {
@@ -32,7 +32,7 @@ impl TenantsModule {
         Self {
             repository,
             surroundings,
-            recent: Mutex::new(Recent::new(RECENT_MAX)),
+            recent: Mutex::new(LruCache::new(RECENT_MAX)),
         }
     }
 
@@ -87,7 +87,7 @@ impl TenantsModule {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Recent<TenantId, (Instant, Arc<Tenant>)>> {
+    fn known(&self) -> MutexGuard<'_, LruCache<TenantId, (Instant, Arc<Tenant>)>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

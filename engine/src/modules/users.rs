@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Surroundings, passwords::Passwords, recent::Recent, repositories::UsersRepository};
+use super::{
+    Surroundings, lru_cache::LruCache, passwords::Passwords, repositories::UsersRepository,
+};
 use crate::{
     Error, ErrorCode, Result,
     types::{
@@ -17,7 +19,7 @@ const CONFIRMED_MAX: usize = 20_000;
 pub(crate) struct UsersModule {
     pub(super) repository: UsersRepository,
     /// Whose address is confirmed. That is never taken back, so that what was read once holds.
-    confirmed: Mutex<Recent<(TenantId, UserId), ()>>,
+    confirmed: Mutex<LruCache<(TenantId, UserId), ()>>,
     pub(super) passwords: Arc<Passwords>,
     pub(super) surroundings: Surroundings,
 }
@@ -30,7 +32,7 @@ impl UsersModule {
     ) -> Self {
         Self {
             repository,
-            confirmed: Mutex::new(Recent::new(CONFIRMED_MAX)),
+            confirmed: Mutex::new(LruCache::new(CONFIRMED_MAX)),
             passwords,
             surroundings,
         }

@@ -15,8 +15,8 @@ use ticket_types::{check_room, total_of};
 use super::{
     Surroundings,
     lanes::Lanes,
+    lru_cache::LruCache,
     offers::Offering,
-    recent::Recent,
     reminders,
     repositories::{
         BookingsRepository, EventsRepository, InventoryChange, NotificationsRepository,
@@ -44,7 +44,7 @@ pub(crate) struct EventsModule {
     lanes: Arc<Lanes>,
     surroundings: Surroundings,
     /// What versions of events say never changes; their counters here are of some moment.
-    versions: Mutex<Recent<(TenantId, EventId), Arc<Event>>>,
+    versions: Mutex<LruCache<(TenantId, EventId), Arc<Event>>>,
 }
 
 impl EventsModule {
@@ -63,7 +63,7 @@ impl EventsModule {
             offering,
             lanes,
             surroundings,
-            versions: Mutex::new(Recent::new(VERSIONS_KEPT_MAX)),
+            versions: Mutex::new(LruCache::new(VERSIONS_KEPT_MAX)),
         }
     }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{PluginsModule, locked};
 use crate::{
     Result,
-    modules::recent::Recent,
+    modules::lru_cache::LruCache,
     ports::{HookFailure, PluginLogLine, PluginOutcome, PluginRequest},
     request::request_id,
     types::{
@@ -38,7 +38,7 @@ const NOTES_PER_SECOND_MAX: u32 = 10;
 const FAILED_PER_SECOND_MAX: u32 = 10;
 
 /// What happened in a second that has begun, by tenant.
-pub(super) type Paces = Mutex<Recent<TenantId, (Instant, u32)>>;
+pub(super) type Paces = Mutex<LruCache<TenantId, (Instant, u32)>>;
 
 /// A call of a plugin, as it is counted and kept.
 pub(crate) struct NotedCall<'a> {

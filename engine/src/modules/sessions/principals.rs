@@ -17,7 +17,7 @@ use std::{
 use crate::{
     Result,
     modules::{
-        recent::Recent,
+        lru_cache::LruCache,
         repositories::{Revoked, SessionsRepository, SystemScope},
     },
     types::{Principal, SessionId, SessionOwner},
@@ -38,7 +38,7 @@ pub(super) struct Principals {
 }
 
 struct Known {
-    principals: Recent<SessionId, Principal>,
+    principals: LruCache<SessionId, Principal>,
     /// The last entry of the log that was read.
     position: Option<i64>,
     /// When the last successful look began.
@@ -82,7 +82,7 @@ impl Known {
 impl Principals {
     pub(super) fn new() -> Self {
         let known = Known {
-            principals: Recent::new(PRINCIPALS_MAX),
+            principals: LruCache::new(PRINCIPALS_MAX),
             position: None,
             looked_at: None,
             tried_at: None,

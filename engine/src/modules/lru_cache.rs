@@ -5,7 +5,7 @@
 use std::{collections::HashMap, hash::Hash};
 
 /// Up to so many entries; those not asked for longest make room.
-pub(super) struct Recent<K, V> {
+pub(super) struct LruCache<K, V> {
     entries: HashMap<K, Entry<V>>,
     entries_max: usize,
     uses: u64,
@@ -16,7 +16,7 @@ struct Entry<V> {
     used: u64,
 }
 
-impl<K: Eq + Hash + Clone, V> Recent<K, V> {
+impl<K: Eq + Hash + Clone, V> LruCache<K, V> {
     pub(super) fn new(entries_max: usize) -> Self {
         Self {
             entries: HashMap::new(),
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_was_not_asked_for_longest_makes_room() {
-        let mut recent = Recent::new(16);
+        let mut recent = LruCache::new(16);
         for number in 0..16 {
             recent.insert(number, number);
         }
