@@ -17,12 +17,12 @@ use ulid::Ulid;
 
 use super::{
     Surroundings,
-    attendance::Attendance,
     looks::WholeLooks,
     repositories::{
         DispatchRepository, NotificationsRepository, SystemScope, Trouble, pause_after_conflict,
     },
     to_millisecond,
+    worker_liveness::WorkerLiveness,
 };
 use crate::{
     Error, ErrorCode, Result,
@@ -180,7 +180,7 @@ pub(crate) struct DispatchModule {
     notifications: Arc<NotificationsRepository>,
     surroundings: Surroundings,
     started_at: Timestamp,
-    attendance: Mutex<Attendance>,
+    worker_liveness: Mutex<WorkerLiveness>,
     owed: Mutex<OwedFloor>,
     /// Workers inside this process.
     own_workers: AtomicUsize,
@@ -197,7 +197,7 @@ impl DispatchModule {
             notifications,
             started_at: surroundings.now(),
             surroundings,
-            attendance: Mutex::default(),
+            worker_liveness: Mutex::default(),
             owed: Mutex::new(OwedFloor {
                 from: Timestamp::UNIX_EPOCH,
                 whole_looks: WholeLooks::new(WHOLE_LOOK_EVERY),

@@ -3,7 +3,6 @@
 //! Called by app_modules and the worker's use cases. Calls its own repository and ports; never HTTP, WASM, NATS or SMTP.
 
 mod announcements;
-mod attendance;
 mod audience;
 mod backups;
 mod bookings;
@@ -37,6 +36,7 @@ mod subscriptions;
 mod tenants;
 mod users;
 mod verification;
+mod worker_liveness;
 
 use std::sync::Arc;
 

@@ -63,11 +63,11 @@ impl DispatchModule {
             .repository
             .workers(SystemScope::new(), WORKERS_MAX)
             .await?;
-        let mut attendance = self
-            .attendance
+        let mut worker_liveness = self
+            .worker_liveness
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        Ok(attendance.note(&workers, Instant::now()))
+        Ok(worker_liveness.note(&workers, Instant::now()))
     }
 
     /// Worker processes, the newest first.

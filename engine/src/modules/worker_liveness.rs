@@ -17,11 +17,11 @@ const GOOD_FOR: Duration = Duration::from_secs(20);
 
 /// The workers that were seen, when each gave its last sign, and when that sign was first seen here.
 #[derive(Debug, Default)]
-pub(super) struct Attendance {
+pub(super) struct WorkerLiveness {
     signs: HashMap<String, (Timestamp, Instant)>,
 }
 
-impl Attendance {
+impl WorkerLiveness {
     /// Takes note of what the workers last said. Answers whether any of them lives, or may.
     pub(super) fn note(&mut self, workers: &[WorkerSight], now: Instant) -> bool {
         self.signs
@@ -58,16 +58,16 @@ mod tests {
 
     #[test]
     fn a_worker_counts_until_its_signs_stop_coming_whatever_its_clock_says() {
-        let mut attendance = Attendance::default();
+        let mut worker_liveness = WorkerLiveness::default();
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        assert!(!attendance.note(&[], start));
+        assert!(!worker_liveness.note(&[], start));
         // Its clock stands in the year 1970.
-        assert!(attendance.note(&[sign("a", 5)], after(1)));
-        assert!(attendance.note(&[sign("a", 10)], after(15)));
-        assert!(attendance.note(&[sign("a", 10)], after(34)));
-        assert!(!attendance.note(&[sign("a", 10)], after(36)));
-        assert!(attendance.note(&[sign("a", 10), sign("b", 0)], after(37)));
-        assert!(!attendance.note(&[sign("a", 10)], after(38)));
+        assert!(worker_liveness.note(&[sign("a", 5)], after(1)));
+        assert!(worker_liveness.note(&[sign("a", 10)], after(15)));
+        assert!(worker_liveness.note(&[sign("a", 10)], after(34)));
+        assert!(!worker_liveness.note(&[sign("a", 10)], after(36)));
+        assert!(worker_liveness.note(&[sign("a", 10), sign("b", 0)], after(37)));
+        assert!(!worker_liveness.note(&[sign("a", 10)], after(38)));
     }
 }
