@@ -17,10 +17,10 @@ use ulid::Ulid;
 
 use super::{
     Surroundings,
-    looks::WholeLooks,
     repositories::{
         DispatchRepository, NotificationsRepository, SystemScope, Trouble, pause_after_conflict,
     },
+    scan_schedule::FullScanSchedule,
     to_millisecond,
     worker_liveness::WorkerLiveness,
 };
@@ -170,9 +170,9 @@ struct RetryPlan {
 }
 
 /// From when on what is owed is looked at. Saves work and nothing else.
-struct OwedFloor {
+struct OutboxScanCursor {
     from: Timestamp,
-    whole_looks: WholeLooks,
+    full_scans: FullScanSchedule,
 }
 
 pub(crate) struct DispatchModule {
@@ -181,7 +181,7 @@ pub(crate) struct DispatchModule {
     surroundings: Surroundings,
     started_at: Timestamp,
     worker_liveness: Mutex<WorkerLiveness>,
-    owed: Mutex<OwedFloor>,
+    owed: Mutex<OutboxScanCursor>,
     /// Workers inside this process.
     own_workers: AtomicUsize,
 }
@@ -198,9 +198,9 @@ impl DispatchModule {
             started_at: surroundings.now(),
             surroundings,
             worker_liveness: Mutex::default(),
-            owed: Mutex::new(OwedFloor {
+            owed: Mutex::new(OutboxScanCursor {
                 from: Timestamp::UNIX_EPOCH,
-                whole_looks: WholeLooks::new(WHOLE_LOOK_EVERY),
+                full_scans: FullScanSchedule::new(WHOLE_LOOK_EVERY),
             }),
             own_workers: AtomicUsize::new(0),
         }
@@ -448,7 +448,7 @@ impl DispatchModule {
         let begun = Instant::now();
         let (from, is_whole) = {
             let mut floor = floor();
-            let is_whole = floor.whole_looks.begin();
+            let is_whole = floor.full_scans.begin();
             let from = if is_whole {
                 Timestamp::UNIX_EPOCH
             } else {
@@ -460,7 +460,7 @@ impl DispatchModule {
         let rows = self.repository.owed(scope, from, OWED_COUNTED_MAX).await?;
         let mut floor = floor();
         if is_whole {
-            floor.whole_looks.ended(begun);
+            floor.full_scans.ended(begun);
         }
         let back = now.saturating_sub(LOOK_BACK).unwrap_or(now);
         floor.from = rows.first().map_or(back, |owed| back.min(owed.due_at));

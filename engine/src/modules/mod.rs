@@ -19,7 +19,6 @@ mod lanes;
 ))]
 mod layer_probe;
 mod leases;
-mod looks;
 mod lru_cache;
 mod mails;
 mod notifications;
@@ -30,6 +29,7 @@ mod plugins;
 mod queue;
 mod reminders;
 mod repositories;
+mod scan_schedule;
 mod sessions;
 mod sign_ups;
 mod subscriptions;

@@ -19,8 +19,8 @@ use tokio::{
 
 use super::{
     Surroundings,
-    looks::WholeLooks,
     repositories::{QueueRepository, SystemScope},
+    scan_schedule::FullScanSchedule,
 };
 use crate::{
     Error, Result,
@@ -48,7 +48,7 @@ pub(crate) struct EmbeddedQueue {
     published: Notify,
     /// The shard that is visited first next time, per lane.
     turns: [AtomicU32; 2],
-    floors: Floors,
+    floors: ScanCursors,
 }
 
 impl EmbeddedQueue {
@@ -58,7 +58,7 @@ impl EmbeddedQueue {
             surroundings,
             published: Notify::new(),
             turns: Default::default(),
-            floors: Floors::new(),
+            floors: ScanCursors::new(),
         }
     }
 
@@ -108,18 +108,18 @@ fn index_of(lane: Lane) -> usize {
 ///
 /// Floors only save work: ids are in the order their work was caused, so that new ones lie behind; publishing here lowers
 /// a floor again, and whole looks find what other processes published late.
-struct Floors {
-    lanes: [Mutex<LaneFloors>; 2],
+struct ScanCursors {
+    lanes: [Mutex<LaneScanCursors>; 2],
 }
 
-struct LaneFloors {
+struct LaneScanCursors {
     floors: Vec<String>,
     /// Grows before and after each publication here.
     publications: u64,
     /// The last of them, the newest in front, by shard and first task: looks that were under way may have missed these.
     last: VecDeque<(u32, String)>,
-    whole_looks: WholeLooks,
-    whole_looks_ended: u64,
+    full_scans: FullScanSchedule,
+    full_scans_ended: u64,
 }
 
 /// A look from the floors as they were when it began.
@@ -128,19 +128,19 @@ struct Look {
     /// Which publications the floors know.
     publications: u64,
     /// How many whole looks had ended.
-    whole_looks: u64,
+    full_scans: u64,
     is_whole: bool,
 }
 
-impl Floors {
+impl ScanCursors {
     fn new() -> Self {
         let lane = || {
-            Mutex::new(LaneFloors {
+            Mutex::new(LaneScanCursors {
                 floors: vec![String::new(); SHARDS as usize],
                 publications: 0,
                 last: VecDeque::new(),
-                whole_looks: WholeLooks::new(WHOLE_LOOK_EVERY),
-                whole_looks_ended: 0,
+                full_scans: FullScanSchedule::new(WHOLE_LOOK_EVERY),
+                full_scans_ended: 0,
             })
         };
         Self {
@@ -148,7 +148,7 @@ impl Floors {
         }
     }
 
-    fn locked(&self, lane: Lane) -> MutexGuard<'_, LaneFloors> {
+    fn locked(&self, lane: Lane) -> MutexGuard<'_, LaneScanCursors> {
         self.lanes[index_of(lane)]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -156,14 +156,14 @@ impl Floors {
 
     fn begin(&self, lane: Lane) -> Look {
         let mut lane = self.locked(lane);
-        let is_whole = lane.whole_looks.begin();
+        let is_whole = lane.full_scans.begin();
         Look {
             floors: match is_whole {
                 true => vec![String::new(); SHARDS as usize],
                 false => lane.floors.clone(),
             },
             publications: lane.publications,
-            whole_looks: lane.whole_looks_ended,
+            full_scans: lane.full_scans_ended,
             is_whole,
         }
     }
@@ -179,10 +179,10 @@ impl Floors {
     ) {
         let mut lane = self.locked(lane);
         // What a whole look found since this one began may lie below what this one knows.
-        let is_outdated = lane.whole_looks_ended != look.whole_looks;
+        let is_outdated = lane.full_scans_ended != look.full_scans;
         if look.is_whole {
-            lane.whole_looks.ended(begun);
-            lane.whole_looks_ended += 1;
+            lane.full_scans.ended(begun);
+            lane.full_scans_ended += 1;
         }
         let lane = &mut *lane;
         let missed = usize::try_from(lane.publications - look.publications);

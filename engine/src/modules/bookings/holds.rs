@@ -38,9 +38,9 @@ const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(600);
 
 /// Where looks for due holds begin. Saves work only.
 #[derive(Default)]
-pub(super) struct ExpiryFloor(Mutex<Option<(Timestamp, Instant)>>);
+pub(super) struct ExpiryScanCursor(Mutex<Option<(Timestamp, Instant)>>);
 
-impl ExpiryFloor {
+impl ExpiryScanCursor {
     fn begin(&self, now: Timestamp) -> Timestamp {
         let floor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let back = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -205,7 +205,7 @@ impl Rules {
     /// more.
     pub(super) async fn expire_holds(&self) -> Result<bool> {
         let now = self.surroundings.now();
-        let (scope, from) = (SystemScope::new(), self.expiry_floor.begin(now));
+        let (scope, from) = (SystemScope::new(), self.expiry_cursor.begin(now));
         let (now, due) = self.holds.due(scope, (from, now), DUE_MAX).await?;
         let mut more = due.len() == DUE_MAX as usize;
         let mut by_event: BTreeMap<(TenantId, EventId), Vec<DueHold>> = BTreeMap::new();
@@ -234,7 +234,7 @@ impl Rules {
             Some(error) => Err(error),
             None => {
                 if !more {
-                    self.expiry_floor.reached(from, now);
+                    self.expiry_cursor.reached(from, now);
                 }
                 Ok(more)
             }

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use cancelling::{BeforeCancelling, RequestedCancellation, read_with_event};
 pub(super) use counters::held;
-use holds::ExpiryFloor;
+use holds::ExpiryScanCursor;
 pub(crate) use placing::not_published;
 pub(super) use placing::{Wanted, mails_about, order};
 use sights::{Sight, Sights};
@@ -138,7 +138,7 @@ struct Rules {
     events: Arc<EventsRepository>,
     offering: Offering,
     lanes: Arc<Lanes>,
-    expiry_floor: ExpiryFloor,
+    expiry_cursor: ExpiryScanCursor,
     sights: Arc<Sights>,
     surroundings: Surroundings,
 }
@@ -159,7 +159,7 @@ impl BookingsModule {
                 events,
                 offering,
                 lanes,
-                expiry_floor: ExpiryFloor::default(),
+                expiry_cursor: ExpiryScanCursor::default(),
                 sights: Arc::default(),
                 surroundings,
             }),

@@ -21,7 +21,7 @@ pub(crate) use audience::still_wanted;
 pub(crate) use deliveries::{BlockTask, ClaimedBlock, Sight, Then};
 pub(crate) use fan_out::Listing;
 use ledger::Ledger;
-use relay::RelayWindow;
+use relay::RelayScanCursor;
 
 use jiff::Timestamp;
 
@@ -59,7 +59,7 @@ pub(crate) struct NotificationsModule {
     ledger: Arc<Ledger>,
     /// Blocks seen in another worker's hand: their revision, and since when it has been that.
     watched: Mutex<HashMap<BlockKey, (i64, Instant)>>,
-    window: Mutex<RelayWindow>,
+    window: Mutex<RelayScanCursor>,
     /// Notifications whose first blocks are counted, with how often they were reopened by then. Saves work.
     tallies: Mutex<HashMap<(TenantId, NotificationId), (u64, Tally)>>,
 }
@@ -82,7 +82,7 @@ impl NotificationsModule {
             events,
             surroundings,
             watched: Mutex::default(),
-            window: Mutex::new(RelayWindow::new()),
+            window: Mutex::new(RelayScanCursor::new()),
             tallies: Mutex::default(),
         }
     }

@@ -42,7 +42,7 @@ const PUT_OFF_TIMES: u32 = 3;
 /// From when on the relay looks at the outbox. A store reads over every row that was deleted before the first it finds,
 /// so that a look from the beginning costs more the more was ever owed. New rows are due when they are written, give or
 /// take a commit; so most looks begin shortly before now, some earlier, and a few at the beginning.
-pub(super) struct RelayWindow {
+pub(super) struct RelayScanCursor {
     hot_from: Timestamp,
     wide_at: Option<Instant>,
     full_at: Option<Instant>,
@@ -51,7 +51,7 @@ pub(super) struct RelayWindow {
     fresh: HashMap<Owed, Instant>,
 }
 
-impl RelayWindow {
+impl RelayScanCursor {
     pub(super) fn new() -> Self {
         Self {
             hot_from: Timestamp::UNIX_EPOCH,
@@ -253,7 +253,7 @@ impl NotificationsModule {
         Ok(next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)))
     }
 
-    /// From when on the outbox is looked at now; see [`RelayWindow`].
+    /// From when on the outbox is looked at now; see [`RelayScanCursor`].
     fn look_from(&self, now: Timestamp) -> Timestamp {
         let mut window = self.window();
         let is_over =
@@ -273,7 +273,7 @@ impl NotificationsModule {
         window.hot_from
     }
 
-    fn window(&self) -> MutexGuard<'_, RelayWindow> {
+    fn window(&self) -> MutexGuard<'_, RelayScanCursor> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

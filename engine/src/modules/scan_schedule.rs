@@ -13,13 +13,13 @@ const SHARE: u32 = 50;
 
 /// Decides which look is a whole one: the cheaper they are, the more of them.
 #[derive(Debug)]
-pub(super) struct WholeLooks {
+pub(super) struct FullScanSchedule {
     next_at: Option<Instant>,
     /// Whatever a whole look costs, the next one follows after so long.
     every_max: Duration,
 }
 
-impl WholeLooks {
+impl FullScanSchedule {
     pub(super) fn new(every_max: Duration) -> Self {
         Self {
             next_at: None,
@@ -50,7 +50,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whole_looks_are_as_rare_as_they_are_dear() {
-        let mut looks = WholeLooks::new(Duration::from_secs(30));
+        let mut looks = FullScanSchedule::new(Duration::from_secs(30));
         for (takes, pause) in [(2, 100), (100, 5_000), (60_000, 30_000)] {
             let begun = Instant::now();
             assert!(looks.begin());
