@@ -34,7 +34,7 @@ pub(crate) async fn run(broker: &Broker, window: Duration) {
 }
 
 /// When a stream ended where.
-struct Sight {
+struct StreamEnd {
     at: Instant,
     last: u64,
 }
@@ -45,11 +45,11 @@ async fn purge_done(
     broker: &Broker,
     lane: Lane,
     window: Duration,
-    sights: &mut VecDeque<Sight>,
+    sights: &mut VecDeque<StreamEnd>,
 ) -> Result<(), Trouble> {
     let stream = broker.stream_info(lane).await?.state;
     let now = Instant::now();
-    let outside = |sight: &Sight| now.saturating_duration_since(sight.at) > window;
+    let outside = |sight: &StreamEnd| now.saturating_duration_since(sight.at) > window;
     // The youngest sight that is old enough says what is outside of the window.
     while sights.get(1).is_some_and(outside) {
         sights.pop_front();
@@ -58,7 +58,7 @@ async fn purge_done(
         .front()
         .filter(|sight| outside(sight))
         .map(|sight| sight.last);
-    sights.push_back(Sight {
+    sights.push_back(StreamEnd {
         at: now,
         last: stream.last_sequence,
     });

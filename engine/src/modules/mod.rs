@@ -61,7 +61,7 @@ pub(crate) use idempotency::{IdempotencyModule, keyed};
 pub(crate) use leases::LeasesModule;
 pub(crate) use mails::{MailContext, MailTicket, compose, mail_sample};
 pub(crate) use notifications::{
-    BlockTask, ClaimedBlock, Listing, NotificationsModule, Sight, Then, still_wanted,
+    BatchAvailability, BlockTask, ClaimedBlock, Listing, NotificationsModule, Then, still_wanted,
 };
 pub(crate) use operators::OperatorsModule;
 pub use plugins::{FailedCall, PluginLogEntry};

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::repositories::{EventSight, SystemScope, VerificationRepository};
+use super::repositories::{EventCounters, SystemScope, VerificationRepository};
 use crate::{
     Result,
     types::{
@@ -306,7 +306,7 @@ impl Account {
 }
 
 /// Whether an inventory contradicts itself or its bookings.
-fn counters_differ(sight: &EventSight) -> Option<String> {
+fn counters_differ(sight: &EventCounters) -> Option<String> {
     let inventory = &sight.inventory;
     let sum = |count: fn(&crate::types::TicketType) -> u32| -> u64 {
         let types = inventory.ticket_types.iter();

@@ -19,7 +19,8 @@ use super::{
 use crate::{
     Error, Result,
     modules::{
-        BlockTask, ClaimedBlock, MailContext, MailTicket, Sight, Then, compose, still_wanted,
+        BatchAvailability, BlockTask, ClaimedBlock, MailContext, MailTicket, Then, compose,
+        still_wanted,
     },
     ports::{Lane, MailOutcome, Settlement, Templates},
     types::{
@@ -75,15 +76,15 @@ impl Queues {
         let mut groups: Vec<(Common, Vec<(usize, ClaimedBlock)>)> = Vec::new();
         for (index, sight) in sights.into_iter().enumerate() {
             match sight {
-                Sight::Open(claimed) => {
+                BatchAvailability::Open(claimed) => {
                     let common = Common::of(&claimed);
                     match groups.iter_mut().find(|(known, _)| *known == common) {
                         Some((_, group)) => group.push((index, *claimed)),
                         None => groups.push((common, vec![(index, *claimed)])),
                     }
                 }
-                Sight::Nothing => {}
-                Sight::Held => settlements[index] = self.look_after_lease(),
+                BatchAvailability::Nothing => {}
+                BatchAvailability::Held => settlements[index] = self.look_after_lease(),
             }
         }
         for (_, group) in groups {

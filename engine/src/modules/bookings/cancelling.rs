@@ -47,7 +47,7 @@ pub(crate) enum BeforeCancelling {
 }
 
 /// What a cancellation is decided on.
-struct Sight {
+struct CancellationInput {
     snapshot: GroupSnapshot,
     inventory: Inventory,
     booking: Booking,
@@ -192,7 +192,7 @@ impl Rules {
         &self,
         tenant: &TenantId,
         request: &RequestedCancellation,
-    ) -> Result<Sight> {
+    ) -> Result<CancellationInput> {
         let id = request.booking;
         let key = request.idempotency.as_ref().map(|one| one.key.clone());
         // The inventory is read first: whatever happens to the booking after that moves it.
@@ -219,7 +219,7 @@ impl Rules {
             }
             false => None,
         };
-        Ok(Sight {
+        Ok(CancellationInput {
             snapshot,
             inventory,
             booking,
@@ -228,7 +228,7 @@ impl Rules {
     }
 }
 
-impl Sight {
+impl CancellationInput {
     fn tickets_in_event(&self) -> u32 {
         let customer = self.booking.customer;
         self.snapshot.tickets.get(&customer).copied().unwrap_or(0)

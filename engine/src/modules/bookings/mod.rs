@@ -7,7 +7,7 @@ mod counters;
 mod group;
 mod holds;
 mod placing;
-mod sights;
+mod policy_snapshots;
 mod unconfirmed;
 mod waitlist;
 
@@ -20,7 +20,7 @@ pub(super) use counters::held;
 use holds::ExpiryScanCursor;
 pub(crate) use placing::not_published;
 pub(super) use placing::{Wanted, mails_about, order};
-use sights::{Sight, Sights};
+use policy_snapshots::{PolicySnapshot, PolicySnapshots};
 
 use super::{
     Surroundings,
@@ -139,7 +139,7 @@ struct Rules {
     offering: Offering,
     lanes: Arc<Lanes>,
     expiry_cursor: ExpiryScanCursor,
-    sights: Arc<Sights>,
+    snapshots: Arc<PolicySnapshots>,
     surroundings: Surroundings,
 }
 
@@ -160,7 +160,7 @@ impl BookingsModule {
                 offering,
                 lanes,
                 expiry_cursor: ExpiryScanCursor::default(),
-                sights: Arc::default(),
+                snapshots: Arc::default(),
                 surroundings,
             }),
         }
@@ -197,7 +197,7 @@ impl BookingsModule {
             Door::Book | Door::Hold | Door::Confirm(_) => None,
         };
         let rules = &self.rules;
-        let sight = Sight {
+        let sight = PolicySnapshot {
             customer: request.customer,
             key: request.key(),
             hold: accepted,
@@ -205,7 +205,7 @@ impl BookingsModule {
         let at = (tenant.clone(), request.event);
         let waiting_max = rules.surroundings.settings.lane_waiting_max;
         let snapshot = rules
-            .sights
+            .snapshots
             .read(&rules.repository, at, sight, waiting_max)
             .await?;
         let tickets = snapshot.tickets.get(&request.customer);

@@ -14,7 +14,7 @@ use crate::{
     Error, ErrorCode, Result,
     modules::repositories::{
         ACCOUNT_MOVED, DueOffer, INVENTORY_MOVED, InventoryChange, StepError, SystemScope,
-        WaitlistSight, pause_after_conflict,
+        WaitlistPosition, pause_after_conflict,
     },
     types::{
         BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, KeyedRequest,
@@ -200,7 +200,7 @@ impl Rules {
         tenant: &TenantId,
         (event, customer, is_unconfirmed, request): (EventId, UserId, bool, Option<&KeyedRequest>),
         decide: impl Fn(
-            &WaitlistSight,
+            &WaitlistPosition,
             &Inventory,
             Timestamp,
         ) -> Result<Option<(WaitlistEntry, Inventory, CapacityCause)>>,

@@ -33,7 +33,7 @@ pub(crate) struct BlockTask {
 }
 
 /// What a look at a block says.
-pub(crate) enum Sight {
+pub(crate) enum BatchAvailability {
     /// It is there for whoever claims it first: with the first step that is written, this is done.
     Open(Box<ClaimedBlock>),
     /// Nothing is to be done now; the outbox knows when there will be.
@@ -104,7 +104,7 @@ impl NotificationsModule {
         tasks: &[BlockTask],
         holder: &str,
         idempotent_mailer: bool,
-    ) -> Result<Vec<Sight>> {
+    ) -> Result<Vec<BatchAvailability>> {
         let ids: Vec<_> = tasks
             .iter()
             .map(|task| (task.notification, task.number))
@@ -119,7 +119,7 @@ impl NotificationsModule {
             tasks.iter().map(
                 |task| match found.remove(&(task.notification, task.number)) {
                     Some(block) => self.sight(tenant, block, task, holder, idempotent_mailer),
-                    None => Sight::Nothing,
+                    None => BatchAvailability::Nothing,
                 },
             );
         Ok(sights.collect())
@@ -132,16 +132,16 @@ impl NotificationsModule {
         task: &BlockTask,
         holder: &str,
         idempotent_mailer: bool,
-    ) -> Sight {
+    ) -> BatchAvailability {
         let now = self.surroundings.now();
         let key = (tenant.clone(), block.notification, block.number);
         if block.is_final() || (block.claim.is_none() && block.next_at().is_some_and(|at| at > now))
         {
             self.unwatch(&key);
-            return Sight::Nothing;
+            return BatchAvailability::Nothing;
         }
         if block.claim.is_some() && !self.lease_is_over(&key, block.revision) {
-            return Sight::Held;
+            return BatchAvailability::Held;
         }
         self.unwatch(&key);
         block.claims = if block.claim.is_some() {
@@ -154,7 +154,7 @@ impl NotificationsModule {
             holder: holder.to_owned(),
         });
         let careful = block.claims > 0;
-        Sight::Open(Box::new(ClaimedBlock {
+        BatchAvailability::Open(Box::new(ClaimedBlock {
             tenant: tenant.clone(),
             block,
             careful,

@@ -18,7 +18,7 @@ use std::{
 };
 
 pub(crate) use audience::still_wanted;
-pub(crate) use deliveries::{BlockTask, ClaimedBlock, Sight, Then};
+pub(crate) use deliveries::{BatchAvailability, BlockTask, ClaimedBlock, Then};
 pub(crate) use fan_out::Listing;
 use ledger::Ledger;
 use relay::RelayScanCursor;

@@ -58,7 +58,7 @@ pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;
 pub(in crate::modules) use unconfirmed::{ACCOUNT_MOVED, UnconfirmedAccount};
 pub(in crate::modules) use users::UsersRepository;
-pub(in crate::modules) use verification::{EventSight, VerificationRepository};
+pub(in crate::modules) use verification::{EventCounters, VerificationRepository};
 pub(in crate::modules) use waitlist::{
-    DueOffer, Offers, Waiter, WaitlistRepository, WaitlistSight,
+    DueOffer, Offers, Waiter, WaitlistPosition, WaitlistRepository,
 };

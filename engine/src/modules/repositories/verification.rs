@@ -20,7 +20,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// An event's counters beside what they stand for, read in one transaction.
 #[derive(Debug)]
-pub(in crate::modules) struct EventSight {
+pub(in crate::modules) struct EventCounters {
     pub(in crate::modules) inventory: Inventory,
     /// Bookings there are, cancelled ones included.
     pub(in crate::modules) bookings: u64,
@@ -76,7 +76,7 @@ impl VerificationRepository {
         &self,
         tenant: &TenantId,
         event: EventId,
-    ) -> Result<Option<EventSight>> {
+    ) -> Result<Option<EventCounters>> {
         let mut script = Script::transaction(tenant);
         let record = script.bind(InventoryRow::key(tenant, event));
         let event = script.bind(event.ulid().to_string());
@@ -115,7 +115,7 @@ impl VerificationRepository {
         let entries: Vec<Count> = answers.rows(waiting[0])?;
         let places: Vec<Count> = answers.rows(waiting[1])?;
         let held: Vec<SameLines> = answers.rows(held)?;
-        Ok(Some(EventSight {
+        Ok(Some(EventCounters {
             inventory: inventory.into_type()?,
             bookings: counts.first().map_or(0, |row| row.count),
             booked: by_type(answers.rows(booked)?),

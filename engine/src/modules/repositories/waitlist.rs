@@ -56,7 +56,7 @@ pub(in crate::modules) struct DueOffer {
 }
 
 /// Where a customer stands, and at which inventory.
-pub(in crate::modules) struct WaitlistSight {
+pub(in crate::modules) struct WaitlistPosition {
     pub(in crate::modules) inventory: Option<Inventory>,
     pub(in crate::modules) entry: Option<WaitlistEntry>,
     /// How many stand before it.
@@ -150,7 +150,7 @@ impl WaitlistRepository {
         tenant: &TenantId,
         event: EventId,
         customer: UserId,
-    ) -> Result<WaitlistSight> {
+    ) -> Result<WaitlistPosition> {
         let mut script = Script::transaction(tenant);
         let record = script.bind(InventoryRow::key(tenant, event));
         let waiting = script.bind(WaitingRow::key(tenant, event, customer));
@@ -179,7 +179,7 @@ impl WaitlistRepository {
         let holds: Vec<HoldRow> = answers.rows(hold)?;
         let inventory = answers.row::<InventoryRow>(inventory)?;
         let first = |entries: Vec<WaitlistEntryRow>| entries.into_iter().next();
-        Ok(WaitlistSight {
+        Ok(WaitlistPosition {
             inventory: inventory.map(InventoryRow::into_type).transpose()?,
             entry: first(entries)
                 .map(WaitlistEntryRow::into_type)

@@ -25,13 +25,13 @@ type Key = (TenantId, EventId);
 
 /// The sights that are asked for now.
 #[derive(Default)]
-pub(super) struct Sights {
+pub(super) struct PolicySnapshots {
     /// One entry for each event that a query is under way for.
     waiting: Mutex<HashMap<Key, Vec<Wanted>>>,
 }
 
 /// What one request wants to see.
-pub(super) struct Sight {
+pub(super) struct PolicySnapshot {
     pub(super) customer: UserId,
     /// The key that may have been used before.
     pub(super) key: Option<RequestKey>,
@@ -40,11 +40,11 @@ pub(super) struct Sight {
 }
 
 struct Wanted {
-    sight: Sight,
+    sight: PolicySnapshot,
     answer: oneshot::Sender<Result<Arc<GroupSnapshot>>>,
 }
 
-impl Sights {
+impl PolicySnapshots {
     /// Reads what a request wants to see, and what others want meanwhile.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Sights {
         self: &Arc<Self>,
         repository: &Arc<BookingsRepository>,
         at: Key,
-        sight: Sight,
+        sight: PolicySnapshot,
         waiting_max: usize,
     ) -> Result<Arc<GroupSnapshot>> {
         let (answer, answered) = oneshot::channel();
@@ -81,8 +81,8 @@ impl Sights {
         };
         if is_first {
             // A task of its own: a client that hangs up must not take the others' sight along.
-            let (sights, repository) = (self.clone(), repository.clone());
-            tokio::spawn(async move { sights.work_off(&repository, &at).await });
+            let (snapshots, repository) = (self.clone(), repository.clone());
+            tokio::spawn(async move { snapshots.work_off(&repository, &at).await });
         }
         answered
             .await
