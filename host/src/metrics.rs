@@ -120,12 +120,12 @@ impl Metrics {
 
     /// Everything as text. What the store or queue does not answer is left out, and `boxoffice_sight_ok` says so.
     async fn text(&self, engine: &Engine) -> Result<String, fmt::Error> {
-        let sight = engine.dispatch().sight(&Caller::operator()).await;
-        if let Err(error) = &sight {
+        let overview = engine.dispatch().overview(&Caller::operator()).await;
+        if let Err(error) = &overview {
             tracing::warn!(error = ?error, "metrics: how the lanes stand could not be read");
         }
-        let health = match &sight {
-            Ok(sight) => sight.health,
+        let health = match &overview {
+            Ok(overview) => overview.health,
             // The lanes could not be read: which part is to blame?
             Err(_) => engine.dispatch().health(&Caller::operator()).await.ok(),
         };
@@ -135,7 +135,7 @@ impl Metrics {
             counts: engine.counts(),
             plugins: self.plugins(counted.unwrap_or_default()),
             health,
-            sight: sight.ok(),
+            overview: overview.ok(),
         }));
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)?;

@@ -400,8 +400,8 @@ async fn lanes_are_stopped_once() {
     let again = olivia.post_once(&path("pause"), "stop", why.clone()).await;
     assert!(is_replayed(&again), "{}", again.text);
     let paused = async || {
-        let sight = olivia.get("/api/admin/sight").await.expect(200);
-        sight["pausedLanes"].clone()
+        let overview = olivia.get("/api/admin/overview").await.expect(200);
+        overview["pausedLanes"].clone()
     };
     assert_eq!(paused().await, json!([]));
     assert_eq!(olivia.all("/api/admin/audit").await.len(), 2);

@@ -67,9 +67,9 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
         0,
         "five are owed and none goes"
     );
-    let sight = dispatch.sight(&operator).await.expect("a sight");
-    let [pause] = sight.paused_lanes.as_slice() else {
-        panic!("one lane is stopped: {:?}", sight.paused_lanes)
+    let overview = dispatch.overview(&operator).await.expect("a overview");
+    let [pause] = overview.paused_lanes.as_slice() else {
+        panic!("one lane is stopped: {:?}", overview.paused_lanes)
     };
     assert_eq!(pause.lane, Lane::Transactional);
     assert_eq!(pause.who.as_deref(), Some("operator olivia@boxoffice.test"));
@@ -79,7 +79,11 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
         organizer.user_id().expect("a user"),
         UserRole::Owner,
     );
-    let shown = dispatch.sight(&owner).await.expect("a sight").paused_lanes;
+    let shown = dispatch
+        .overview(&owner)
+        .await
+        .expect("a overview")
+        .paused_lanes;
     assert_eq!(
         (shown.len(), &shown[0].who, &shown[0].why),
         (1, &None, &None)

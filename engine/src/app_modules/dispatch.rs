@@ -17,7 +17,7 @@ use crate::{
     engine::Inner,
     modules::{Steering, Wanted, events_of, group_reasons, keyed},
     types::{
-        AuditEntry, Caller, Delivery, DeliveryId, DeliveryState, DispatchSight, EventId,
+        AuditEntry, Caller, Delivery, DeliveryId, DeliveryOverview, DeliveryState, EventId,
         FailedFilter, KeyedRequest, NotificationHead, NotificationId, NotificationStatus, Page,
         PageRequest, Reason, ReasonGroups, RecordedAnswer, RequestRoute, Retried, RetryDeliveries,
         RetryScope, Role, TenantId,
@@ -37,7 +37,7 @@ const AN_OPERATOR: &str = "an operator";
 pub struct Dispatch(pub(crate) Arc<Inner>);
 
 impl Dispatch {
-    /// Refuses those who have nothing to look at here; for whoever shows [`sight`](Self::sight) again and again.
+    /// Refuses those who have nothing to look at here; for whoever shows [`overview`](Self::overview) again and again.
     ///
     /// # Errors
     /// `forbidden`, `not-authenticated`.
@@ -49,7 +49,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// `forbidden`, `unavailable`.
-    pub async fn sight(&self, caller: &Caller) -> Result<DispatchSight> {
+    pub async fn overview(&self, caller: &Caller) -> Result<DeliveryOverview> {
         require_desk(caller)?;
         let modules = &self.0.modules;
         let tenant = caller.tenant().ok();
@@ -94,7 +94,7 @@ impl Dispatch {
                 }
             }
         }
-        Ok(DispatchSight {
+        Ok(DeliveryOverview {
             at: self.0.surroundings.now(),
             lanes,
             health,

@@ -28,7 +28,7 @@ use crate::{
     Error, ErrorCode, Result,
     types::{
         Attempt, AuditEntry, Block, DeliveryId, DeliveryState, EventId, KeyedRequest, Lane,
-        LaneSight, NotificationId, NotificationStatus, Owed, OwedPart, Page, PageRequest,
+        LaneStatus, NotificationId, NotificationStatus, Owed, OwedPart, Page, PageRequest,
         ReasonGroup, RecordedAnswer, Retried, StoredNotification, TenantId,
     },
 };
@@ -469,7 +469,7 @@ impl DispatchModule {
     }
 
     /// How much is owed in each lane, and since when.
-    pub(crate) async fn owed(&self) -> Result<Vec<LaneSight>> {
+    pub(crate) async fn owed(&self) -> Result<Vec<LaneStatus>> {
         let now = self.surroundings.now();
         let rows = self.owed_rows(now).await?;
         let is_cut = rows.len() >= OWED_COUNTED_MAX as usize;
@@ -481,7 +481,7 @@ impl DispatchModule {
                 // A reminder is owed months ahead; what its blocks say, or what is due, has waited.
                 let waits = |owed: &&&Owed| owed.part != OwedPart::FanOut || owed.due_at <= now;
                 let oldest = of_lane.iter().filter(waits).map(|owed| owed.notification);
-                LaneSight {
+                LaneStatus {
                     lane,
                     waiting: None,
                     in_flight: None,

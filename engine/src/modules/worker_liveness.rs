@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::types::WorkerSight;
+use crate::types::WorkerStatus;
 
 /// How long a sign of life is good for: four of them fit in. By this process's own clock, which no other can mislead.
 const GOOD_FOR: Duration = Duration::from_secs(20);
@@ -23,7 +23,7 @@ pub(super) struct WorkerLiveness {
 
 impl WorkerLiveness {
     /// Takes note of what the workers last said. Answers whether any of them lives, or may.
-    pub(super) fn note(&mut self, workers: &[WorkerSight], now: Instant) -> bool {
+    pub(super) fn note(&mut self, workers: &[WorkerStatus], now: Instant) -> bool {
         self.signs
             .retain(|id, _| workers.iter().any(|worker| worker.id == *id));
         for worker in workers {
@@ -44,9 +44,9 @@ mod tests {
     use super::*;
     use crate::types::MailCounts;
 
-    fn sign(id: &str, second: i64) -> WorkerSight {
+    fn sign(id: &str, second: i64) -> WorkerStatus {
         let at = Timestamp::from_second(second).expect("a time");
-        WorkerSight {
+        WorkerStatus {
             id: id.to_owned(),
             started_at: at,
             at,

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// How a lane stands, in the queue and in what is owed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneSight {
+pub struct LaneStatus {
     /// Which lane.
     pub lane: Lane,
     /// Tasks that nobody has fetched; none if the queue gives no answer.
@@ -57,7 +57,7 @@ impl MailCounts {
 
 /// A worker process, as it last said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerSight {
+pub struct WorkerStatus {
     /// Names the process, anew at every start.
     pub id: String,
     /// When it started, UTC.
@@ -105,17 +105,17 @@ pub struct LanePause {
 
 /// How everything stands that a caller may see.
 #[derive(Debug, Clone)]
-pub struct DispatchSight {
+pub struct DeliveryOverview {
     /// When this was seen, UTC.
     pub at: Timestamp,
     /// The lanes, which all tenants share: for operators.
-    pub lanes: Option<Vec<LaneSight>>,
+    pub lanes: Option<Vec<LaneStatus>>,
     /// Whether database and queue answer: for operators.
     pub health: Option<SystemHealth>,
     /// Lanes that an operator has stopped.
     pub paused_lanes: Vec<LanePause>,
     /// Worker processes.
-    pub workers: Vec<WorkerSight>,
+    pub workers: Vec<WorkerStatus>,
     /// Deliveries that were given up; in the tenant, or for an operator outside one in all.
     pub dead: u64,
     /// Deliveries that were perhaps sent.

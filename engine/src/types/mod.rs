@@ -37,9 +37,9 @@ pub use cancellations::{CancelTickets, Cancellation, CancellationStep, Cancellat
 pub use check_ins::{CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
 pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts};
 pub use dispatch::{
-    AuditEntry, DispatchSight, FailedFilter, LanePause, LaneSight, MailCounts, PartHealth,
+    AuditEntry, DeliveryOverview, FailedFilter, LanePause, LaneStatus, MailCounts, PartHealth,
     ReasonGroup, ReasonGroups, ReplyCode, Retried, RetryDeliveries, RetryScope, SystemHealth,
-    WorkerSight,
+    WorkerStatus,
 };
 pub use events::{
     CreateEvent, Event, EventChange, EventDetails, EventFilter, EventSort, EventStatus,

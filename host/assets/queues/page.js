@@ -3,7 +3,7 @@
 // nothing else makes any.
 
 export const API = "../api/";
-export const state = { session: null, csrf: "", sight: null, rates: [], paces: [], progress: new Map(), stream: null, tenant: "", view: 0 };
+export const state = { session: null, csrf: "", overview: null, rates: [], paces: [], progress: new Map(), stream: null, tenant: "", view: 0 };
 
 // Ten minutes of points, as the server keeps them.
 export const PACES_MAX = 120;

@@ -60,17 +60,17 @@ function stopWatching() {
   state.stream = null;
 }
 
-function seen(sight) {
-  const at = Date.parse(sight.at);
+function seen(overview) {
+  const at = Date.parse(overview.at);
   // Workers say every few seconds what they have sent since they started; a rate is what was added since.
-  const sent = sight.workers.reduce((sum, worker) => sum + worker.sent, 0);
+  const sent = overview.workers.reduce((sum, worker) => sum + worker.sent, 0);
   const last = state.rates.at(-1);
   if (!last || last.sent !== sent || at - last.at > 6000) {
     const rate = last && at > last.at ? Math.max(0, (sent - last.sent) / ((at - last.at) / 1000)) : 0;
     state.rates.push({ at, sent, rate });
     if (state.rates.length > 60) state.rates.shift();
   }
-  for (const notification of sight.active) {
+  for (const notification of overview.active) {
     const before = state.progress.get(notification.id);
     const now = { at, done: done(notification.deliveries), rate: before ? before.rate : 0 };
     if (before && at > before.at) {
@@ -80,20 +80,20 @@ function seen(sight) {
     state.progress.set(notification.id, now);
   }
   if (state.progress.size > 200) state.progress.clear();
-  state.sight = sight;
-  if (sight.paces && state.paces.at(-1)?.at !== sight.paces.at) {
-    state.paces.push(sight.paces);
+  state.overview = overview;
+  if (overview.paces && state.paces.at(-1)?.at !== overview.paces.at) {
+    state.paces.push(overview.paces);
     if (state.paces.length > PACES_MAX) state.paces.shift();
   }
-  const alive = sight.workers.filter((worker) => worker.isAlive).length;
+  const alive = overview.workers.filter((worker) => worker.isAlive).length;
   const lines = alive ? [] : ["No workers: nothing goes out until one runs."];
-  for (const pause of sight.pausedLanes) {
+  for (const pause of overview.pausedLanes) {
     lines.push(`The lane ${pause.lane} is stopped by ${pause.who || "an operator"} since ${new Date(pause.at).toLocaleString()}: nothing of it goes out.`
       + (pause.why ? ` Why: ${pause.why}` : ""));
   }
-  if (sight.health && !sight.health.queue.answers) lines.push("The queue does not answer: mails wait in the database until it does.");
+  if (overview.health && !overview.health.queue.answers) lines.push("The queue does not answer: mails wait in the database until it does.");
   alarm(lines);
-  if (state.onSight) state.onSight(sight);
+  if (state.onSight) state.onSight(overview);
 }
 
 // Views
@@ -131,7 +131,7 @@ async function show() {
   document.title = `${title} · Boxoffice`;
   if (state.moved) main.focus({ preventScroll: true });
   state.moved = true;
-  if (state.onSight && state.sight) state.onSight(state.sight);
+  if (state.onSight && state.overview) state.onSight(state.overview);
 }
 
 function bar(current) {
@@ -193,7 +193,7 @@ function signedOut() {
   clearTimeout(take.timer);
   state.session = null;
   state.csrf = "";
-  state.sight = null;
+  state.overview = null;
   state.rates = [];
   state.paces = [];
   signIn();

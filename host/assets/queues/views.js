@@ -7,31 +7,31 @@ import {
 export function lanes() {
   const box = h("div", {});
   const buttons = h("div", { class: "buttons" });
-  state.onSight = (sight) => {
-    laneButtons(sight, buttons);
+  state.onSight = (overview) => {
+    laneButtons(overview, buttons);
     const cards = [];
-    for (const lane of sight.lanes || []) cards.push(laneCard(lane, sight));
-    if (sight.health) {
+    for (const lane of overview.lanes || []) cards.push(laneCard(lane, overview));
+    if (overview.health) {
       const part = (health) => h("dd", {}, h("span", { class: health.answers ? "state sent" : "state dead" },
         health.answers ? `answers in ${health.tookMillis.toFixed(1)} ms` : "does not answer"));
       cards.push(h("section", { class: "card" }, h("h2", {}, "Health"), h("dl", {},
-        h("dt", {}, "Database"), part(sight.health.database), h("dt", {}, "Queue"), part(sight.health.queue))));
+        h("dt", {}, "Database"), part(overview.health.database), h("dt", {}, "Queue"), part(overview.health.queue))));
     }
-    const more = sight.isCut ? " or more" : "";
+    const more = overview.isCut ? " or more" : "";
     cards.push(h("section", { class: "card" }, h("h2", {}, "Failed"), h("dl", {},
-      h("dt", {}, "Dead"), h("dd", { id: "dead" }, `${number(sight.dead)}${more}`),
-      h("dt", {}, "Unknown"), h("dd", {}, `${number(sight.unknown)}${more}`)),
+      h("dt", {}, "Dead"), h("dd", { id: "dead" }, `${number(overview.dead)}${more}`),
+      h("dt", {}, "Unknown"), h("dd", {}, `${number(overview.unknown)}${more}`)),
       h("p", {}, h("a", { href: "#/failed" }, "Look at them"))));
-    const alive = sight.workers.filter((worker) => worker.isAlive);
+    const alive = overview.workers.filter((worker) => worker.isAlive);
     const rate = state.rates.at(-1);
     cards.push(h("section", { class: "card" }, h("h2", {}, "Workers"),
       h("p", { class: "big" }, alive.length ? `${alive.length} alive` : "No workers"),
       h("p", {}, `${number(Math.round(rate ? rate.rate : 0))} mails a second`),
       chart("Mails a second lately", [state.rates.map((one) => one.rate)], (top) => String(Math.round(top))),
-      h("details", {}, h("summary", {}, "Each of them"), h("ul", {}, sight.workers.map((worker) =>
+      h("details", {}, h("summary", {}, "Each of them"), h("ul", {}, overview.workers.map((worker) =>
         h("li", {}, `${worker.id}: ${worker.isAlive ? "alive" : "silent"} for ${ago(worker.isAlive ? worker.startedAt : worker.at)}, `
           + `${number(worker.sent)} sent, ${number(worker.deferred)} deferred, ${number(worker.refused)} refused`))))));
-    const active = sight.active.map((one) => h("section", { class: "card" },
+    const active = overview.active.map((one) => h("section", { class: "card" },
       h("h3", {}, h("a", { href: `#/notification/${one.id}` }, `${one.kind}`)), progressOf(one)));
     const open = box.querySelector("details[open]");
     // A part that somebody has opened or is in must not be swapped away under them.
@@ -44,9 +44,9 @@ export function lanes() {
   return [h("h1", {}, "Lanes"), box, buttons];
 }
 
-function laneCard(lane, sight) {
-  const pace = sight.paces?.lanes.find((one) => one.lane === lane.lane);
-  const paused = sight.pausedLanes.find((one) => one.lane === lane.lane);
+function laneCard(lane, overview) {
+  const pace = overview.paces?.lanes.find((one) => one.lane === lane.lane);
+  const paused = overview.pausedLanes.find((one) => one.lane === lane.lane);
   const points = state.paces.map((point) => point.lanes.find((one) => one.lane === lane.lane)).filter(Boolean);
   const quantiles = (p50, p95) => h("dd", {}, `${millis(p50)} / ${millis(p95)}`);
   return h("section", { class: "card" }, h("h2", {}, lane.lane, paused ? " " : "", paused ? h("span", { class: "state dead" }, "stopped") : ""), h("dl", {},
@@ -64,8 +64,8 @@ function laneCard(lane, sight) {
 }
 
 /** Buttons that stop lanes, for operators. Apart from what is drawn anew every second, and drawn only when they change. */
-function laneButtons(sight, box) {
-  const stopped = (sight.lanes || []).map((lane) => [lane.lane, sight.pausedLanes.some((one) => one.lane === lane.lane)]);
+function laneButtons(overview, box) {
+  const stopped = (overview.lanes || []).map((lane) => [lane.lane, overview.pausedLanes.some((one) => one.lane === lane.lane)]);
   if (box.dataset.stopped === String(stopped)) return;
   box.dataset.stopped = String(stopped);
   box.replaceChildren(...stopped.map(([lane, is]) => (is ? laneButton(lane, "resume", "Let it go on") : laneButton(lane, "pause", "Stop the lane", "bad"))));
@@ -119,7 +119,7 @@ export async function notification(id) {
   let tick = 0;
   const timer = setInterval(async () => {
     if (!box.isConnected) return clearInterval(timer);
-    const live = state.sight && state.sight.active.find((one) => one.id === id);
+    const live = state.overview && state.overview.active.find((one) => one.id === id);
     if (live) return draw(live);
     // Not in the stream: done with, about to be in it, or too old for it. Asked for now and then until it is over.
     tick += 1;

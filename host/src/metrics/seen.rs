@@ -5,7 +5,7 @@
 use std::fmt;
 
 use boxoffice_engine::{
-    Counts, DURATION_BOUNDS_MILLISECONDS, DispatchSight, DurationCounts, PluginCounters,
+    Counts, DURATION_BOUNDS_MILLISECONDS, DeliveryOverview, DurationCounts, PluginCounters,
     SystemHealth,
 };
 use prometheus_client::{
@@ -20,7 +20,7 @@ pub(super) struct Seen {
     pub(super) counts: Counts,
     pub(super) plugins: Vec<PluginSeen>,
     pub(super) health: Option<SystemHealth>,
-    pub(super) sight: Option<DispatchSight>,
+    pub(super) overview: Option<DeliveryOverview>,
 }
 
 /// What was counted of a plugin, or of several under one name.
@@ -164,14 +164,14 @@ impl Collector for Seen {
         out.gauges(
             "sight_ok",
             "Whether lanes and workers could be read just now",
-            vec![(Vec::new(), f64::from(u8::from(self.sight.is_some())))],
+            vec![(Vec::new(), f64::from(u8::from(self.overview.is_some())))],
         )?;
         encode_plugins(&mut out, &self.plugins)?;
         if let Some(health) = &self.health {
             encode_health(&mut out, health)?;
         }
-        match &self.sight {
-            Some(sight) => encode_sight(&mut out, sight),
+        match &self.overview {
+            Some(overview) => encode_sight(&mut out, overview),
             None => Ok(()),
         }
     }
@@ -250,9 +250,9 @@ fn encode_health(out: &mut Out<'_>, health: &SystemHealth) -> Result<(), fmt::Er
     )
 }
 
-fn encode_sight(out: &mut Out<'_>, sight: &DispatchSight) -> Result<(), fmt::Error> {
-    let lanes = sight.lanes.as_deref().unwrap_or_default();
-    let gauge = |value: &dyn Fn(&boxoffice_engine::LaneSight) -> Option<f64>| {
+fn encode_sight(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(), fmt::Error> {
+    let lanes = overview.lanes.as_deref().unwrap_or_default();
+    let gauge = |value: &dyn Fn(&boxoffice_engine::LaneStatus) -> Option<f64>| {
         let known = lanes.iter().filter_map(|lane| Some((lane, value(lane)?)));
         known
             .map(|(lane, value)| (vec![("lane", lane.lane.as_str())], value))
@@ -278,12 +278,14 @@ fn encode_sight(out: &mut Out<'_>, sight: &DispatchSight) -> Result<(), fmt::Err
         "owed_oldest_seconds",
         "Since when the oldest of what is owed and due waits; 0 if nothing does",
         gauge(&|lane| {
-            let waits = lane.oldest_at.map(|oldest| sight.at.duration_since(oldest));
+            let waits = lane
+                .oldest_at
+                .map(|oldest| overview.at.duration_since(oldest));
             Some(waits.map_or(0.0, |waits| waits.as_secs_f64().max(0.0)))
         }),
     )?;
     let paused = boxoffice_engine::Lane::ALL.map(|lane| {
-        let is_paused = sight.paused_lanes.iter().any(|pause| pause.lane == lane);
+        let is_paused = overview.paused_lanes.iter().any(|pause| pause.lane == lane);
         (
             vec![("lane", lane.as_str())],
             f64::from(u8::from(is_paused)),
@@ -294,7 +296,7 @@ fn encode_sight(out: &mut Out<'_>, sight: &DispatchSight) -> Result<(), fmt::Err
         "Whether an operator has stopped the lane",
         paused.to_vec(),
     )?;
-    let alive = sight.workers.iter().filter(|worker| worker.is_alive);
+    let alive = overview.workers.iter().filter(|worker| worker.is_alive);
     out.gauges(
         "workers_alive",
         "Worker processes that showed a sign of life a moment ago",
@@ -304,8 +306,8 @@ fn encode_sight(out: &mut Out<'_>, sight: &DispatchSight) -> Result<(), fmt::Err
         "deliveries_failed",
         "Deliveries that are dead or unknown, at most 500 blocks counted",
         vec![
-            (vec![("state", "dead")], number(sight.dead)),
-            (vec![("state", "unknown")], number(sight.unknown)),
+            (vec![("state", "dead")], number(overview.dead)),
+            (vec![("state", "unknown")], number(overview.unknown)),
         ],
     )
 }

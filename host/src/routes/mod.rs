@@ -355,7 +355,7 @@ fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
         .route("/api/admin/audit", get(dispatch::audit));
 
     let admin = Router::new()
-        .route("/api/admin/sight", get(dispatch::sight))
+        .route("/api/admin/overview", get(dispatch::overview))
         .route("/api/admin/live", get(live::stream))
         .route("/api/admin/notifications/{id}/pause", post(dispatch::pause))
         .route(

@@ -100,7 +100,7 @@ const KEYED: [(&str, &str); 25] = [
         notifications::list_of_event, notifications::deliveries_of_booking, notifications::deliveries_of_user,
         plugins::in_use, plugins::upload, plugins::list_versions, plugins::show_version, plugins::dry_run,
         plugins::overview, plugins::replay, plugins::activate, plugins::roll_back, plugins::remove, plugins::logs, plugins::failed_calls, plugins::metrics, plugins::delete_version, plugins::decision,
-        dispatch::sight, dispatch::notifications, dispatch::pause, dispatch::resume, dispatch::cancel,
+        dispatch::overview, dispatch::notifications, dispatch::pause, dispatch::resume, dispatch::cancel,
         dispatch::failed, dispatch::failed_of_notification, dispatch::reasons, dispatch::retry, dispatch::delivery,
         dispatch::search, dispatch::audit, dispatch::schedules, dispatch::promote, dispatch::move_to,
         dispatch::pause_lane, dispatch::resume_lane,

@@ -28,7 +28,7 @@ async fn staff_look_and_move_nothing() {
     let delivery = text(&items(&failed)[0]["id"]).to_owned();
     let notification = desk.told(&event).await;
     for path in [
-        "/api/admin/sight",
+        "/api/admin/overview",
         "/api/admin/notifications",
         "/api/admin/schedules",
         "/api/admin/reasons",
@@ -109,13 +109,13 @@ async fn an_operator_is_named_in_the_audit_with_their_reason() {
         .post("/api/admin/lanes/bulk/pause", why.clone())
         .await
         .expect(204);
-    let sight = desk
+    let overview = desk
         .organizer
         .client
-        .get("/api/admin/sight")
+        .get("/api/admin/overview")
         .await
         .expect(200);
-    let pause = &sight["pausedLanes"][0];
+    let pause = &overview["pausedLanes"][0];
     assert_eq!(
         (&pause["lane"], &pause["who"], &pause["why"]),
         (&json!("bulk"), &json!(null), &json!(null))
@@ -259,7 +259,12 @@ async fn operators_see_how_fast_the_lanes_are_and_what_answers() {
         .expect("a mail is seen in the pace");
     assert_eq!(pace["lane"], "transactional");
     assert!(pace["waitP50Millis"].as_f64() > Some(0.0), "{pace}");
-    let of_tenant = desk.owner.client.get("/api/admin/sight").await.expect(200);
+    let of_tenant = desk
+        .owner
+        .client
+        .get("/api/admin/overview")
+        .await
+        .expect(200);
     for hidden in ["paces", "health", "lanes"] {
         assert_eq!(of_tenant[hidden], json!(null), "{hidden} is for operators");
     }

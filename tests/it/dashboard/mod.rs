@@ -43,10 +43,13 @@ async fn what_failed_is_found_by_reason_tried_again_and_sent() {
         (&json!(1), &json!("dead"))
     );
     assert!(text(&group["reason"]).contains("not today"), "{group}");
-    let sight = admin.get("/api/admin/sight").await.expect(200);
-    assert_eq!((&sight["dead"], &sight["lanes"]), (&json!(1), &Value::Null));
-    assert_eq!(sight["workers"][0]["isAlive"], true);
-    assert_eq!(sight["workers"].as_array().map(Vec::len), Some(1));
+    let overview = admin.get("/api/admin/overview").await.expect(200);
+    assert_eq!(
+        (&overview["dead"], &overview["lanes"]),
+        (&json!(1), &Value::Null)
+    );
+    assert_eq!(overview["workers"][0]["isAlive"], true);
+    assert_eq!(overview["workers"].as_array().map(Vec::len), Some(1));
 
     // Another tenant, and a rival in the same one, have nothing of it.
     let (_, _, south) = organizer_and_tenant(&desk.engine, "south").await;
@@ -280,21 +283,21 @@ async fn a_pages_cookies_count_from_our_own_page_only() {
         }
         Answer::of(request)
     };
-    let sight = "/api/admin/sight";
-    ask(Method::GET, sight, &[("X-CSRF-Token", &csrf)])
+    let overview = "/api/admin/overview";
+    ask(Method::GET, overview, &[("X-CSRF-Token", &csrf)])
         .await
         .expect(200);
-    ask(Method::GET, sight, &[])
+    ask(Method::GET, overview, &[])
         .await
         .problem(401, "not-authenticated");
-    ask(Method::GET, sight, &[("X-CSRF-Token", "other")])
+    ask(Method::GET, overview, &[("X-CSRF-Token", "other")])
         .await
         .problem(401, "not-authenticated");
     let foreign = [
         ("X-CSRF-Token", csrf.as_str()),
         ("Sec-Fetch-Site", "cross-site"),
     ];
-    ask(Method::GET, sight, &foreign)
+    ask(Method::GET, overview, &foreign)
         .await
         .problem(403, "forbidden");
     let again = ask(Method::GET, "/admin/session", &[]).await.expect(200);
@@ -339,7 +342,7 @@ async fn a_pages_cookies_count_from_our_own_page_only() {
     ask(Method::POST, refresh, &own)
         .await
         .problem(401, "session-ended");
-    ask(Method::GET, sight, &own)
+    ask(Method::GET, overview, &own)
         .await
         .problem(401, "not-authenticated");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Dispatch;
 use crate::{
     Result,
-    types::{Caller, LaneSight, PartHealth, SystemHealth},
+    types::{Caller, LaneStatus, PartHealth, SystemHealth},
 };
 
 /// As long as an answer may take that is of any use to whoever looks once a second.
@@ -25,7 +25,7 @@ impl Dispatch {
     }
 
     /// Asks both, and takes along what the queue says of some lanes.
-    pub(super) async fn look_at_parts(&self, lanes: &mut [LaneSight]) -> SystemHealth {
+    pub(super) async fn look_at_parts(&self, lanes: &mut [LaneStatus]) -> SystemHealth {
         let queue = async {
             for lane in lanes.iter_mut() {
                 let stats = self.0.queue.stats(lane.lane).await?;

@@ -11,7 +11,7 @@ use super::DispatchModule;
 use crate::{
     Error, Result,
     modules::repositories::SystemScope,
-    types::{LaneCounts, MailCounts, WorkerSight},
+    types::{LaneCounts, MailCounts, WorkerStatus},
 };
 
 /// Worker processes that are shown.
@@ -25,7 +25,7 @@ impl DispatchModule {
     /// Writes this worker's sign of life.
     pub(crate) async fn beat(&self, worker: &str, lanes: Vec<LaneCounts>) -> Result<()> {
         let now = self.surroundings.now();
-        let sight = WorkerSight {
+        let sight = WorkerStatus {
             id: worker.to_owned(),
             started_at: self.started_at,
             at: now,
@@ -71,7 +71,7 @@ impl DispatchModule {
     }
 
     /// Worker processes, the newest first.
-    pub(crate) async fn workers(&self) -> Result<Vec<WorkerSight>> {
+    pub(crate) async fn workers(&self) -> Result<Vec<WorkerStatus>> {
         let now = self.surroundings.now();
         let mut workers = self
             .repository

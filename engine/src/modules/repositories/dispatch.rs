@@ -22,7 +22,7 @@ use crate::{
     Error, Result,
     types::{
         AuditEntry, Block, Lane, LanePause, NotificationId, Owed, RecordedRequest,
-        StoredNotification, TenantId, WorkerSight,
+        StoredNotification, TenantId, WorkerStatus,
     },
 };
 
@@ -287,7 +287,7 @@ impl DispatchRepository {
     pub(in crate::modules) async fn write_worker(
         &self,
         scope: SystemScope,
-        worker: &WorkerSight,
+        worker: &WorkerStatus,
         expires_at: Timestamp,
     ) -> Result<()> {
         let mut script = Script::transaction_across_tenants(scope);
@@ -316,7 +316,7 @@ impl DispatchRepository {
         &self,
         scope: SystemScope,
         limit: u32,
-    ) -> Result<Vec<WorkerSight>> {
+    ) -> Result<Vec<WorkerStatus>> {
         let mut script = Script::across_tenants(scope);
         let limit = script.bind(i64::from(limit));
         let index = script.push(format!("SELECT * FROM worker_process LIMIT {limit}"));

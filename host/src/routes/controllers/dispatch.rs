@@ -12,7 +12,7 @@ use boxoffice_engine::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-pub(super) use responses::SightResponse;
+pub(super) use responses::OverviewResponse;
 use responses::{AuditEntryResponse, FoundResponse, ReasonGroupsResponse, RetriedResponse};
 
 use super::choices;
@@ -111,17 +111,17 @@ pub(in crate::routes) struct SearchRequest {
 /// Shows how everything stands
 ///
 /// Lanes are told to operators. Without a tenant an operator sees the failures of all.
-#[utoipa::path(get, path = "/api/admin/sight", tag = "dispatch",
-    responses((status = 200, body = SightResponse)),
+#[utoipa::path(get, path = "/api/admin/overview", tag = "dispatch",
+    responses((status = 200, body = OverviewResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
-pub(in crate::routes) async fn sight(
+pub(in crate::routes) async fn overview(
     State(engine): State<Engine>,
     State(live): State<Arc<Live>>,
     AsWatcher(caller): AsWatcher,
-) -> Answer<JsonAnswer<SightResponse>> {
-    let sight = engine.dispatch().sight(&caller).await?;
+) -> Answer<JsonAnswer<OverviewResponse>> {
+    let overview = engine.dispatch().overview(&caller).await?;
     let paces = live.newest_paces(&caller);
-    Ok(JsonAnswer(SightResponse::of(sight, paces)))
+    Ok(JsonAnswer(OverviewResponse::of(overview, paces)))
 }
 
 /// Lists the tenant's notifications, newest first

@@ -20,7 +20,7 @@ use axum::{
     response::sse::{Event, KeepAlive, Sse},
 };
 use boxoffice_engine::{
-    Caller, DispatchSight, Engine, Error, ErrorCode, Result, Role, TenantId, UserId,
+    Caller, DeliveryOverview, Engine, Error, ErrorCode, Result, Role, TenantId, UserId,
 };
 use futures::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture, stream};
 use serde_json::json;
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(in crate::routes) use pace::PacesResponse;
 
-use super::{Answer, dispatch::SightResponse};
+use super::{Answer, dispatch::OverviewResponse};
 use crate::routes::extract::AsWatcher;
 use pace::Paces;
 use places::{Place, Places};
@@ -45,7 +45,7 @@ const STANDS_EVERY: Duration = Duration::from_secs(1);
 /// Samples taken at the same time: one that is slow does not hold up all others.
 const SAMPLES_AT_ONCE: usize = 2;
 
-/// Whose sight: two with the same see the same.
+/// Whose overview: two with the same see the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Scope {
     tenant: Option<TenantId>,
@@ -67,7 +67,7 @@ struct Told {
 }
 
 /// Takes a sample for somebody.
-type Look = dyn Fn(Caller) -> BoxFuture<'static, Result<DispatchSight>> + Send + Sync;
+type Look = dyn Fn(Caller) -> BoxFuture<'static, Result<DeliveryOverview>> + Send + Sync;
 /// Whether somebody's session still stands.
 type Stands = dyn Fn(Caller) -> BoxFuture<'static, Result<bool>> + Send + Sync;
 
@@ -88,7 +88,7 @@ impl Live {
         let sessions = engine.sessions();
         let look = move |caller: Caller| {
             let engine = engine.clone();
-            async move { engine.dispatch().sight(&caller).await }.boxed()
+            async move { engine.dispatch().overview(&caller).await }.boxed()
         };
         let stands = move |caller: Caller| {
             let sessions = sessions.clone();
@@ -216,10 +216,10 @@ impl Live {
         // Within the guard also what is done before the first wait.
         let taken = AssertUnwindSafe(async { (self.look)(caller).await }).catch_unwind();
         let detail = match tokio::time::timeout(self.takes_max, taken).await {
-            Ok(Ok(Ok(sight))) => {
-                self.paces().take(sight.at, &sight.workers);
+            Ok(Ok(Ok(overview))) => {
+                self.paces().take(overview.at, &overview.workers);
                 let paces = is_operator.then(|| self.paces().newest().cloned());
-                match serde_json::to_string(&SightResponse::of(sight, paces.flatten())) {
+                match serde_json::to_string(&OverviewResponse::of(overview, paces.flatten())) {
                     Ok(text) => {
                         return Told {
                             event: None,
@@ -310,7 +310,7 @@ impl Watcher {
     }
 }
 
-/// Streams samples (text/event-stream): each `data` is what `GET /api/admin/sight` answers. An event `paces` comes first
+/// Streams samples (text/event-stream): each `data` is what `GET /api/admin/overview` answers. An event `paces` comes first
 /// for operators, with how fast the lanes were in the last minutes; `failing` says why there is no sample just now.
 pub(in crate::routes) async fn stream(
     State(live): State<Arc<Live>>,
@@ -338,8 +338,8 @@ mod tests {
 
     use super::*;
 
-    fn sight() -> DispatchSight {
-        DispatchSight {
+    fn overview() -> DeliveryOverview {
+        DeliveryOverview {
             at: jiff::Timestamp::now(),
             lanes: None,
             health: None,
@@ -364,7 +364,7 @@ mod tests {
                     1 => panic!("a panic while looking"),
                     2 => Err(Error::new(ErrorCode::Unavailable, "The database is away.")),
                     3 => std::future::pending().await,
-                    _ => Ok(sight()),
+                    _ => Ok(overview()),
                 }
             }
             .boxed()

@@ -10,7 +10,7 @@ pub(super) const ROWS: &[Row] = &[
     row("GET", "/health/ready", Door::Open, Thing::None, None, 200),
     row(
         "GET",
-        "/api/admin/sight",
+        "/api/admin/overview",
         Door::Manager,
         Thing::None,
         None,

@@ -9,7 +9,7 @@ use crate::{
     Error, Result,
     types::{
         AuditEntry, Block, DeliveryState, DurationCounts, Lane, LaneCounts, LanePause, MailCounts,
-        NotificationId, TenantId, WorkerSight,
+        NotificationId, TenantId, WorkerStatus,
     },
 };
 
@@ -173,7 +173,7 @@ impl WorkerRow {
     }
 
     pub(in crate::modules::repositories) fn of(
-        worker: &WorkerSight,
+        worker: &WorkerStatus,
         expires_at: i64,
     ) -> Result<Self> {
         let lanes: Vec<LaneText> = worker.lanes.iter().map(LaneText::of).collect();
@@ -190,12 +190,12 @@ impl WorkerRow {
         })
     }
 
-    pub(in crate::modules::repositories) fn into_type(self) -> Result<WorkerSight> {
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<WorkerStatus> {
         let lanes = self.lanes.as_deref().unwrap_or("[]");
         // Another version's may look otherwise: it is shown without them.
         let lanes: Vec<LaneText> = serde_json::from_str(lanes).unwrap_or_default();
         let lanes = lanes.into_iter().map(LaneText::into_type);
-        Ok(WorkerSight {
+        Ok(WorkerStatus {
             lanes: lanes.collect::<Option<_>>().unwrap_or_default(),
             id: key_text(&self.id, 0)?.to_owned(),
             started_at: at_millisecond(self.started_at)?,

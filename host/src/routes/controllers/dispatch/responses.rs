@@ -1,8 +1,8 @@
 //! The JSON of what goes out.
 
 use boxoffice_engine::{
-    AuditEntry, DispatchSight, Found, LanePause, LaneSight, PartHealth, ReasonGroup, ReasonGroups,
-    Retried, SystemHealth, WorkerSight,
+    AuditEntry, DeliveryOverview, Found, LanePause, LaneStatus, PartHealth, ReasonGroup,
+    ReasonGroups, Retried, SystemHealth, WorkerStatus,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -36,8 +36,8 @@ pub(in crate::routes) struct LaneResponse {
     oldest_at: Option<Timestamp>,
 }
 
-impl From<LaneSight> for LaneResponse {
-    fn from(lane: LaneSight) -> Self {
+impl From<LaneStatus> for LaneResponse {
+    fn from(lane: LaneStatus) -> Self {
         Self {
             lane: lane.lane.as_str(),
             waiting: lane.waiting,
@@ -74,8 +74,8 @@ pub(in crate::routes) struct WorkerResponse {
     unknown: u64,
 }
 
-impl From<WorkerSight> for WorkerResponse {
-    fn from(worker: WorkerSight) -> Self {
+impl From<WorkerStatus> for WorkerResponse {
+    fn from(worker: WorkerStatus) -> Self {
         Self {
             id: worker.id,
             started_at: worker.started_at,
@@ -157,7 +157,7 @@ impl From<SystemHealth> for SystemHealthResponse {
 /// How everything stands that the caller may see.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::routes) struct SightResponse {
+pub(in crate::routes) struct OverviewResponse {
     /// When this was seen.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
@@ -182,21 +182,21 @@ pub(in crate::routes) struct SightResponse {
     active: Vec<NotificationResponse>,
 }
 
-impl SightResponse {
-    pub(in super::super) fn of(sight: DispatchSight, paces: Option<PacesResponse>) -> Self {
+impl OverviewResponse {
+    pub(in super::super) fn of(overview: DeliveryOverview, paces: Option<PacesResponse>) -> Self {
         Self {
-            at: sight.at,
-            lanes: sight
+            at: overview.at,
+            lanes: overview
                 .lanes
                 .map(|lanes| lanes.into_iter().map(Into::into).collect()),
-            paused_lanes: sight.paused_lanes.into_iter().map(Into::into).collect(),
-            health: sight.health.map(Into::into),
+            paused_lanes: overview.paused_lanes.into_iter().map(Into::into).collect(),
+            health: overview.health.map(Into::into),
             paces,
-            workers: sight.workers.into_iter().map(Into::into).collect(),
-            dead: sight.dead,
-            unknown: sight.unknown,
-            is_cut: sight.is_cut,
-            active: sight.active.into_iter().map(Into::into).collect(),
+            workers: overview.workers.into_iter().map(Into::into).collect(),
+            dead: overview.dead,
+            unknown: overview.unknown,
+            is_cut: overview.is_cut,
+            active: overview.active.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use boxoffice_engine::{DurationCounts, Lane, LaneCounts, WorkerSight};
+use boxoffice_engine::{DurationCounts, Lane, LaneCounts, WorkerStatus};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ const EVERY: SignedDuration = SignedDuration::from_secs(5);
 const POINTS_MAX: usize = 120;
 /// Points that quantiles look back over, a minute: so that a quiet lane says something, and a busy one what it does now.
 const LOOKS_BACK: usize = 12;
-/// Workers whose last sign is remembered: as many as a sight has.
+/// Workers whose last sign is remembered: as many as a overview has.
 const WORKERS_MAX: usize = 200;
 
 /// How fast a lane was at one moment.
@@ -73,7 +73,7 @@ pub(super) struct Paces {
 
 impl Paces {
     /// Takes in what all workers say now; makes a point of it every five seconds.
-    pub(super) fn take(&mut self, at: Timestamp, workers: &[WorkerSight]) {
+    pub(super) fn take(&mut self, at: Timestamp, workers: &[WorkerStatus]) {
         self.forget(at, workers);
         for worker in workers.iter().take(WORKERS_MAX) {
             if worker.lanes.is_empty() {
@@ -121,7 +121,7 @@ impl Paces {
         &self.points
     }
 
-    fn forget(&mut self, at: Timestamp, workers: &[WorkerSight]) {
+    fn forget(&mut self, at: Timestamp, workers: &[WorkerStatus]) {
         let alive = |id: &String| workers.iter().any(|one| one.is_alive && one.id == *id);
         self.known.retain(|id, _| alive(id));
         // Nobody watched for a while: what was before that is another time.
@@ -180,7 +180,7 @@ mod tests {
     }
 
     /// A worker that has sent so many bulk mails by then, each after 80 to 100 ms, in 3 to 5 ms.
-    fn worker(id: &str, second: i64, sent: u64) -> WorkerSight {
+    fn worker(id: &str, second: i64, sent: u64) -> WorkerStatus {
         let counted = |class: usize| {
             let mut counts = DurationCounts::default();
             counts.classes[class] = sent;
@@ -197,7 +197,7 @@ mod tests {
             fetched: 0,
         };
         let none = DurationCounts::default;
-        WorkerSight {
+        WorkerStatus {
             id: id.to_owned(),
             started_at: moment(0),
             at: moment(second),

@@ -58,7 +58,7 @@ impl Who {
     }
 
     /// Two with the same see the same.
-    fn sight(&self) -> (Option<&TenantId>, Role, Option<UserId>) {
+    fn overview(&self) -> (Option<&TenantId>, Role, Option<UserId>) {
         let own = self.user.filter(|_| self.is_organizer());
         (self.tenant.as_ref(), self.role, own)
     }
@@ -138,8 +138,8 @@ fn select<'a>(taken: &[&'a Who], wanted: impl Fn(&Who) -> bool) -> Vec<&'a Who> 
 
 /// How many different sights are watched beside this one.
 fn other_sights(taken: &[&Who], who: &Who) -> usize {
-    let mut sights: HashSet<_> = taken.iter().map(|other| other.sight()).collect();
-    sights.remove(&who.sight());
+    let mut sights: HashSet<_> = taken.iter().map(|other| other.overview()).collect();
+    sights.remove(&who.overview());
     sights.len()
 }
 
