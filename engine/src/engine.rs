@@ -59,11 +59,11 @@ pub struct Settings {
     /// Envelope and header sender of every mail.
     pub mail_from: EmailAddress,
     /// How long an event update waits for further ones, to become one mail.
-    pub update_merge: Duration,
+    pub update_merge_window: Duration,
     /// How long a hold keeps its tickets, and how much more time it can be given, once.
-    pub hold_lasts: Duration,
+    pub hold_duration: Duration,
     /// How long tickets are kept for a customer on a waiting list whom they were offered; never longer than they are sold.
-    pub offer_lasts: Duration,
+    pub offer_duration: Duration,
     /// Most customers on the waiting list of an event.
     pub waitlist_entries_max: u32,
     /// Bookings that may wait for one event inside this process; beyond it `event-busy`.
@@ -99,18 +99,18 @@ pub struct Settings {
     /// about; further ones are suppressed.
     pub unconfirmed_mails_per_day: u32,
     /// Whether customers are asked to confirm their address where their tenant wants that. Off for trying things out.
-    pub asks_to_verify: bool,
+    pub require_email_verification: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             mail_from: EmailAddress::stored("boxoffice@localhost".to_owned()),
-            update_merge: Duration::from_secs(60),
+            update_merge_window: Duration::from_secs(60),
             // Long enough to type a card number in, short enough that a full house is not held by ghosts.
-            hold_lasts: Duration::from_secs(600),
+            hold_duration: Duration::from_secs(600),
             // Long enough to see a mail of the evening in the morning.
-            offer_lasts: Duration::from_secs(12 * 3600),
+            offer_duration: Duration::from_secs(12 * 3600),
             // Where somebody stands is counted: 5,000 keys take some ten milliseconds.
             waitlist_entries_max: 5_000,
             lane_waiting_max: 16_384,
@@ -129,7 +129,7 @@ impl Default for Settings {
             announcements_per_day_max: 100,
             // As many as a person books in a day before they look into their mails; no flood for a stranger.
             unconfirmed_mails_per_day: 5,
-            asks_to_verify: true,
+            require_email_verification: true,
         }
     }
 }

@@ -472,11 +472,11 @@ fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
             |text| EmailAddress::parse("mail.from", text).ok(),
         )?,
         // Longer than a day, and a hold is a booking that nobody pays for.
-        hold_lasts: reader.seconds("bookings.hold_seconds", 1.0..=86_400.0)?,
+        hold_duration: reader.seconds("bookings.hold_seconds", 1.0..=86_400.0)?,
         // Longer than a month, and the event is over before the next one on the list hears.
-        offer_lasts: reader.seconds("bookings.offer_seconds", 1.0..=2_678_400.0)?,
+        offer_duration: reader.seconds("bookings.offer_seconds", 1.0..=2_678_400.0)?,
         waitlist_entries_max: reader.number("bookings.waitlist_entries_max", 0..=100_000)?,
-        update_merge: reader.seconds("worker.update_merge_seconds", 0.0..=86_400.0)?,
+        update_merge_window: reader.seconds("worker.update_merge_seconds", 0.0..=86_400.0)?,
         delivery_lease: reader.seconds("worker.delivery_lease_seconds", lease.clone())?,
         singleton_lease: reader.seconds("worker.singleton_lease_seconds", lease.clone())?,
         republish_after: reader.seconds("worker.republish_after_seconds", lease)?,

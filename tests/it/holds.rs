@@ -439,7 +439,7 @@ async fn with_short_holds(server: &SurrealServer) -> Engine {
 /// An engine on the server, described further by `describe`.
 async fn on(
     server: &SurrealServer,
-    hold_lasts: Duration,
+    hold_duration: Duration,
     describe: impl FnOnce(EngineBuilder) -> EngineBuilder,
 ) -> Engine {
     let store = boxoffice_engine::Store::Remote {
@@ -450,7 +450,7 @@ async fn on(
         password: SurrealServer::PASSWORD.to_owned(),
     };
     let settings = boxoffice_engine::Settings {
-        hold_lasts,
+        hold_duration,
         ..boxoffice_tests::quick_settings()
     };
     let engine = describe(Engine::builder().store(store).settings(settings));

@@ -85,7 +85,7 @@ async fn nothing_is_published_before_a_worker_is_there_to_do_it() {
     let (queue, mails) = (Arc::new(BadQueue::new(1)), KeptMails::default());
     let builder = Engine::builder()
         .settings(Settings {
-            hold_lasts: Duration::from_millis(100),
+            hold_duration: Duration::from_millis(100),
             ..quick_settings()
         })
         .queue(queue.clone())

@@ -576,7 +576,7 @@ async fn an_offer_is_told_by_mail_and_passes_on_when_its_time_is_over() {
 /// An engine on the server with its housekeeping, where offers last a second.
 async fn short_offers(server: &SurrealServer) -> Engine {
     let settings = Settings {
-        offer_lasts: Duration::from_secs(1),
+        offer_duration: Duration::from_secs(1),
         singleton_lease: Duration::from_millis(300),
         ..quick_settings()
     };

@@ -79,7 +79,7 @@ pub fn ticket_codes() -> SealedTicketCodes {
 /// Leases and pauses short enough for tests, and long enough for a busy machine; updates do not wait for others.
 pub fn quick_settings() -> Settings {
     Settings {
-        update_merge: Duration::ZERO,
+        update_merge_window: Duration::ZERO,
         delivery_lease: Duration::from_secs(3),
         singleton_lease: Duration::from_secs(2),
         republish_after: Duration::from_secs(4),

@@ -58,7 +58,7 @@ impl Inner {
     }
 
     fn can_ask_to_confirm(&self) -> bool {
-        self.surroundings.settings.asks_to_verify && self.links.is_some()
+        self.surroundings.settings.require_email_verification && self.links.is_some()
     }
 
     /// The caller's tenant, if people there are asked to confirm their address.

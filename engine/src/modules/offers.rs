@@ -133,7 +133,7 @@ impl Round<'_> {
         };
         let lasts = self
             .now
-            .checked_add(offering.surroundings.settings.offer_lasts);
+            .checked_add(offering.surroundings.settings.offer_duration);
         let lasts = lasts.map_err(Error::internal)?;
         let hold = Hold {
             id: HoldId::new(entry.event, entry.customer, offering.surroundings.next_id()),

@@ -103,8 +103,8 @@ pub(super) fn ticket_type(name: &str, capacity: u32) -> NewTicketType {
 
 async fn open(folder: &TempFolder, clock: &Arc<FakeClock>) -> (Engine, WorkerHandle) {
     let settings = Settings {
-        hold_lasts: HOLD_LASTS,
-        offer_lasts: OFFER_LASTS,
+        hold_duration: HOLD_LASTS,
+        offer_duration: OFFER_LASTS,
         // Looks for due holds every 50 ms.
         singleton_lease: Duration::from_millis(150),
         ..quick_settings()

@@ -39,7 +39,7 @@ pub(super) struct Scene {
     pub(super) announcement: Option<Announcement>,
     pub(super) quarantine: Option<PluginQuarantine>,
     /// Whether mails that need consent are for those only who have confirmed their address.
-    asks_to_verify: bool,
+    require_email_verification: bool,
     /// Customers who do without mails of this kind.
     unsubscribed: HashSet<UserId>,
     pub(super) users: HashMap<UserId, User>,
@@ -142,7 +142,9 @@ impl Scene {
     /// Whether a mail needs the consent of a customer who has not confirmed the address.
     fn does_without_unverified(&self, kind: NotificationKind, customer: UserId) -> bool {
         let user = self.users.get(&customer);
-        kind.needs_consent() && self.asks_to_verify && user.is_some_and(|user| !user.email_verified)
+        kind.needs_consent()
+            && self.require_email_verification
+            && user.is_some_and(|user| !user.email_verified)
     }
 
     /// Why a reminder comes too late for everybody, if it does.
@@ -276,7 +278,8 @@ impl Queues {
             },
             read_at,
             // Without links nobody could confirm.
-            asks_to_verify: of_tenant.settings.bulk_to_verified_only && self.0.links.is_some(),
+            require_email_verification: of_tenant.settings.bulk_to_verified_only
+                && self.0.links.is_some(),
             tenant: of_tenant,
             event,
             neutral_event: None,

@@ -115,7 +115,7 @@ impl Rules {
                 snapshot: &snapshot,
                 recorded,
                 now: self.surroundings.now(),
-                hold_lasts: self.surroundings.settings.hold_lasts,
+                hold_duration: self.surroundings.settings.hold_duration,
             };
             let (plan, answers) = seen.plan(requests, &serials, change, attempt, notification);
             let Some(plan) = plan else {

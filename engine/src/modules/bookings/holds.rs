@@ -74,7 +74,7 @@ impl Rules {
         id: HoldId,
         request: Option<&KeyedRequest>,
     ) -> Result<Hold> {
-        let lasts = self.surroundings.settings.hold_lasts;
+        let lasts = self.surroundings.settings.hold_duration;
         self.change_hold(tenant, id, request, |hold, now| {
             open(hold)?;
             if hold.extended {

@@ -32,7 +32,7 @@ pub(super) struct Seen<'a> {
     pub(super) snapshot: &'a GroupSnapshot,
     pub(super) recorded: Vec<Option<Result<Placement>>>,
     pub(super) now: Timestamp,
-    pub(super) hold_lasts: Duration,
+    pub(super) hold_duration: Duration,
 }
 
 /// The group's plan as far as it has come: what is left, and who gets what.
@@ -44,7 +44,7 @@ struct Draft<'a> {
     unconfirmed: HashMap<UserId, UnconfirmedAccount>,
     holds: &'a HashMap<HoldId, Hold>,
     now: Timestamp,
-    hold_lasts: Duration,
+    hold_duration: Duration,
     /// Requests with keys of this very group, and what came of them.
     fresh: HashMap<RequestKey, (KeyedRequest, Placement)>,
     bookings: Vec<Booking>,
@@ -79,7 +79,7 @@ impl Seen<'_> {
             unconfirmed: self.snapshot.unconfirmed.clone(),
             holds: &self.snapshot.holds,
             now: self.now,
-            hold_lasts: self.hold_lasts,
+            hold_duration: self.hold_duration,
             fresh: HashMap::new(),
             bookings: Vec::new(),
             policy_version: self.snapshot.policy_version,
@@ -242,7 +242,7 @@ impl Draft<'_> {
             let tickets = order.lines.iter().map(|line| line.quantity).sum();
             unconfirmed::count(account, self.left.event, tickets)?;
         }
-        let expires_at = self.now.checked_add(self.hold_lasts);
+        let expires_at = self.now.checked_add(self.hold_duration);
         let hold = Hold {
             id: HoldId::new(self.left.event, request.customer, serial),
             event: self.left.event,

@@ -295,7 +295,7 @@ impl EventsModule {
                 let merge = if cancelling {
                     std::time::Duration::ZERO
                 } else {
-                    self.surroundings.settings.update_merge
+                    self.surroundings.settings.update_merge_window
                 };
                 let due_at = to_millisecond(now.checked_add(merge).map_err(Error::internal)?);
                 let notification = StoredNotification {

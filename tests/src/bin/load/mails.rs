@@ -216,7 +216,7 @@ async fn engine(arguments: MailsArguments) -> anyhow::Result<Value> {
     let folder = store_folder(&arguments)?;
     let counted = Counted::default();
     let settings = Settings {
-        update_merge: Duration::ZERO,
+        update_merge_window: Duration::ZERO,
         ..Settings::default()
     };
     let mut builder = Engine::builder()
