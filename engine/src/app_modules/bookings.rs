@@ -18,8 +18,8 @@ use crate::{
     engine::Inner,
     gate::Asked,
     modules::{
-        BeforeCancelling, CancelDecision, Door, Placement, RequestedBooking, RequestedCancellation,
-        keyed, read_with_event,
+        BeforeCancelling, BookingIntent, CancelDecision, Placement, RequestedBooking,
+        RequestedCancellation, keyed, read_with_event,
     },
     types::{
         BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, Event, EventId, Page,
@@ -50,7 +50,7 @@ impl Bookings {
         command.validate()?;
         self.0.require_may_take_tickets(caller).await?;
         let event = command.event;
-        let request = requested(caller, customer, command, Door::Book);
+        let request = requested(caller, customer, command, BookingIntent::Book);
         match self.pass_gate(tenant, request).await {
             Ok(Placement::Booked(booking)) => Ok(booking),
             Ok(other) => Err(Error::internal(format!("a booking ended as {other:?}"))),
@@ -174,10 +174,10 @@ impl Bookings {
         let plugins = &self.0.modules.plugins;
         let mut set = plugins.set(tenant).await?;
         // What turns out to be an offer has spent one try on that.
-        for _ in 0..DECISIONS_MAX + u32::from(matches!(request.door, Door::Confirm(_))) {
+        for _ in 0..DECISIONS_MAX + u32::from(matches!(request.door, BookingIntent::Confirm(_))) {
             request.policy_version = set.version;
             request.decision = None;
-            let is_decided_here = !matches!(request.door, Door::Confirm(_));
+            let is_decided_here = !matches!(request.door, BookingIntent::Confirm(_));
             let asks =
                 !self.0.policies.is_empty() || set.policies_of(request.event).next().is_some();
             if is_decided_here && asks {
@@ -200,8 +200,8 @@ impl Bookings {
                 .place(tenant, request.clone())
                 .await?
             {
-                Placement::DecideAgain => set = plugins.fresh_set(tenant).await?,
-                Placement::Offered(hold) => request.door = Door::Accept(hold.id),
+                Placement::PolicyStale => set = plugins.fresh_set(tenant).await?,
+                Placement::Offered(hold) => request.door = BookingIntent::Accept(hold.id),
                 placement => return Ok(placement),
             }
         }
@@ -236,7 +236,7 @@ impl Bookings {
         request: &RequestedBooking,
         refusal: Error,
     ) -> Error {
-        if let Door::Accept(hold) = request.door
+        if let BookingIntent::Accept(hold) = request.door
             && refusal.code() == ErrorCode::PolicyRejected
         {
             let bookings = &self.0.modules.bookings;
@@ -335,12 +335,14 @@ fn requested(
     caller: &Caller,
     customer: UserId,
     command: BookTickets,
-    door: Door,
+    door: BookingIntent,
 ) -> RequestedBooking {
     let canonical = json!([command.event, command.lines, command.expected_total_minor]);
     let route = match door {
-        Door::Hold => RequestRoute::Holds,
-        Door::Book | Door::Confirm(_) | Door::Accept(_) => RequestRoute::Bookings,
+        BookingIntent::Hold => RequestRoute::Holds,
+        BookingIntent::Book | BookingIntent::Confirm(_) | BookingIntent::Accept(_) => {
+            RequestRoute::Bookings
+        }
     };
     RequestedBooking {
         customer,

@@ -8,7 +8,7 @@ use super::{
     Surroundings,
     bookings::read_with_event,
     repositories::{
-        BOOKING_MOVED, BookingsRepository, CheckInsRepository, StepError, pause_after_conflict,
+        BookingsRepository, CheckInsRepository, STALE_BOOKING, StepError, pause_after_conflict,
     },
 };
 use crate::{
@@ -102,7 +102,7 @@ impl CheckInsModule {
                 Ok(()) => return Ok(Admission::In(check_in)),
                 Err(StepError::Lost(_)) => sent = Some(check_in),
                 Err(StepError::Conflict) => {}
-                Err(error) if error.is_guard(BOOKING_MOVED) => {}
+                Err(error) if error.is_guard(STALE_BOOKING) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -153,7 +153,7 @@ impl CheckInsModule {
                 Ok(()) => return Ok(after),
                 Err(StepError::Lost(_)) => was_sent = true,
                 Err(StepError::Conflict) => {}
-                Err(error) if error.is_guard(BOOKING_MOVED) => {}
+                Err(error) if error.is_guard(STALE_BOOKING) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -50,7 +50,7 @@ pub(crate) use announcements::AnnouncementsModule;
 pub use backups::Backup;
 pub(crate) use backups::{BackupsModule, check as check_backup, restore};
 pub(crate) use bookings::{
-    BeforeCancelling, BookingsModule, CancelDecision, Door, Placement, PolicyDecision,
+    BeforeCancelling, BookingIntent, BookingsModule, CancelDecision, Placement, PolicyDecision,
     RequestedBooking, RequestedCancellation, not_published, read_with_event,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};

@@ -11,7 +11,7 @@ use super::{Bookings, requested};
 use crate::{
     Error, Result,
     engine::Inner,
-    modules::{Door, Placement, RequestedBooking, keyed},
+    modules::{BookingIntent, Placement, RequestedBooking, keyed},
     types::{
         BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, RecordedAnswer, RequestRoute,
     },
@@ -35,7 +35,7 @@ impl Holds {
         command.validate()?;
         let is_unconfirmed = self.0.require_may_hold_tickets(caller).await?;
         let event = command.event;
-        let mut request = requested(caller, customer, command, Door::Hold);
+        let mut request = requested(caller, customer, command, BookingIntent::Hold);
         request.is_unconfirmed = is_unconfirmed;
         match Bookings(self.0.clone()).pass_gate(tenant, request).await {
             Ok(Placement::Held(hold)) => Ok(hold),
@@ -101,7 +101,7 @@ impl Holds {
         let request = RequestedBooking {
             customer,
             event: hold.event(),
-            door: Door::Confirm(hold),
+            door: BookingIntent::Confirm(hold),
             lines: Vec::new(),
             expected_total_minor,
             idempotency: keyed(caller, RequestRoute::Confirmations, None, &canonical),

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ATTEMPTS_MAX, CancelDecision, Rules, counters::taken_back, placing::mails_about};
+use super::{ATTEMPTS_MAX, CancelDecision, Rules, counters::taken_back, planner::mails_about};
 use crate::{
     Error, ErrorCode, ErrorKind, Result,
     modules::repositories::{
-        BOOKING_MOVED, CancelStep, GroupQuestion, GroupSnapshot, INVENTORY_MOVED, InventoryChange,
-        POLICIES_MOVED, StepError, pause_after_conflict,
+        CancelStep, GroupQuery, GroupSnapshot, InventoryChange, STALE_BOOKING, STALE_INVENTORY,
+        STALE_POLICIES, StepError, pause_after_conflict,
     },
     types::{
         BookLine, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
@@ -116,7 +116,7 @@ impl Rules {
                 }
                 Verdict::Cancel(taken) => taken,
             };
-            if decision.is_some_and(|decision| sight.has_moved(decision)) {
+            if decision.is_some_and(|decision| sight.is_stale(decision)) {
                 return Ok(None);
             }
             let (event_inventory, booking) = (sight.inventory, sight.booking);
@@ -170,7 +170,7 @@ impl Rules {
                 // The same key at the same time elsewhere: its answer is found there.
                 Err(StepError::Conflict | StepError::Exists(_)) => {}
                 Err(error)
-                    if [INVENTORY_MOVED, POLICIES_MOVED, BOOKING_MOVED]
+                    if [STALE_INVENTORY, STALE_POLICIES, STALE_BOOKING]
                         .iter()
                         .any(|word| error.is_guard(word)) => {}
                 Err(error) => return Err(error.into()),
@@ -196,10 +196,10 @@ impl Rules {
         let id = request.booking;
         let key = request.idempotency.as_ref().map(|one| one.key.clone());
         // The inventory is read first: whatever happens to the booking after that moves it.
-        let question = GroupQuestion {
+        let question = GroupQuery {
             keys: key.into_iter().collect(),
             customers: vec![id.customer()],
-            ..GroupQuestion::default()
+            ..GroupQuery::default()
         };
         let mut snapshot = self
             .repository
@@ -235,7 +235,7 @@ impl CancellationInput {
     }
 
     /// Whether what the policies decided on is no longer so.
-    fn has_moved(&self, decision: CancelDecision) -> bool {
+    fn is_stale(&self, decision: CancelDecision) -> bool {
         let now = (self.inventory.event_version, self.tickets_in_event());
         decision.policy_version != self.snapshot.policy_version
             || decision.seen.is_some_and(|seen| seen != now)

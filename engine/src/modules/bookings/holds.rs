@@ -19,7 +19,7 @@ use crate::{
     modules::{
         lanes::GROUP_MAX,
         repositories::{
-            DueHold, HoldChange, INVENTORY_MOVED, InventoryChange, Offers, StepError, SystemScope,
+            DueHold, HoldChange, InventoryChange, Offers, STALE_INVENTORY, StepError, SystemScope,
             pause_after_conflict,
         },
     },
@@ -194,7 +194,7 @@ impl Rules {
                 }
                 Err(StepError::Lost(_)) => sent = Some(after),
                 Err(StepError::Conflict) => {}
-                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) if error.is_guard(STALE_INVENTORY) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -303,7 +303,7 @@ impl Rules {
                 }
                 // A lost answer is settled by reading again: what has expired is no longer open.
                 Err(StepError::Conflict | StepError::Lost(_)) => {}
-                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) if error.is_guard(STALE_INVENTORY) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -4,9 +4,9 @@
 
 mod cancelling;
 mod counters;
-mod group;
+mod group_commit;
 mod holds;
-mod placing;
+mod planner;
 mod policy_snapshots;
 mod unconfirmed;
 mod waitlist;
@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 pub(crate) use cancelling::{BeforeCancelling, RequestedCancellation, read_with_event};
 pub(super) use counters::held;
 use holds::ExpiryScanCursor;
-pub(crate) use placing::not_published;
-pub(super) use placing::{Wanted, mails_about, order};
+pub(crate) use planner::not_published;
+pub(super) use planner::{Wanted, mails_about, order};
 use policy_snapshots::{PolicySnapshot, PolicySnapshots};
 
 use super::{
@@ -43,7 +43,7 @@ const ATTEMPTS_MAX: u32 = 24;
 /// What a request wants of the event: the doors into a booking. All of them lead through the same gate, lane and
 /// transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum BookingIntent {
     /// A booking at once.
     Book,
     /// Tickets kept for a while.
@@ -59,7 +59,7 @@ pub(crate) enum Door {
 pub(crate) struct RequestedBooking {
     pub(crate) customer: UserId,
     pub(crate) event: EventId,
-    pub(crate) door: Door,
+    pub(crate) door: BookingIntent,
     /// What is wanted; a confirmation has it from its hold.
     pub(crate) lines: Vec<BookLine>,
     pub(crate) expected_total_minor: Option<u64>,
@@ -113,7 +113,7 @@ pub(crate) enum Placement {
     /// What was to be confirmed is an offer: decide about it, and accept it.
     Offered(Hold),
     /// What the policies decided on has moved: ask them again.
-    DecideAgain,
+    PolicyStale,
 }
 
 /// What the policies see beside the event, and whether the request was answered before.
@@ -179,7 +179,7 @@ impl BookingsModule {
         if self.rules.lanes.enter(&key, Waiting { request, answer })? {
             // A task of its own: a client that hangs up must not take its group down.
             let rules = self.rules.clone();
-            tokio::spawn(async move { rules.work_off(key).await });
+            tokio::spawn(async move { rules.drain(key).await });
         }
         answered
             .await
@@ -193,8 +193,8 @@ impl BookingsModule {
         request: &RequestedBooking,
     ) -> Result<BeforePolicies> {
         let accepted = match request.door {
-            Door::Accept(hold) => Some(hold),
-            Door::Book | Door::Hold | Door::Confirm(_) => None,
+            BookingIntent::Accept(hold) => Some(hold),
+            BookingIntent::Book | BookingIntent::Hold | BookingIntent::Confirm(_) => None,
         };
         let rules = &self.rules;
         let sight = PolicySnapshot {

@@ -11,12 +11,12 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::group::same_refusal;
+use super::group_commit::same_refusal;
 use crate::{
     Error, ErrorCode, Result,
     modules::{
         lanes::GROUP_MAX,
-        repositories::{BookingsRepository, GroupQuestion, GroupSnapshot},
+        repositories::{BookingsRepository, GroupQuery, GroupSnapshot},
     },
     types::{EventId, HoldId, RequestKey, TenantId, UserId},
 };
@@ -82,7 +82,7 @@ impl PolicySnapshots {
         if is_first {
             // A task of its own: a client that hangs up must not take the others' sight along.
             let (snapshots, repository) = (self.clone(), repository.clone());
-            tokio::spawn(async move { snapshots.work_off(&repository, &at).await });
+            tokio::spawn(async move { snapshots.drain(&repository, &at).await });
         }
         answered
             .await
@@ -90,9 +90,9 @@ impl PolicySnapshots {
     }
 
     /// Reads for all that wait, again and again, until nobody does.
-    async fn work_off(&self, repository: &BookingsRepository, at: &Key) {
+    async fn drain(&self, repository: &BookingsRepository, at: &Key) {
         while let Some(group) = self.next_group(at) {
-            let mut question = GroupQuestion::default();
+            let mut question = GroupQuery::default();
             for Wanted { sight, .. } in &group {
                 if !question.customers.contains(&sight.customer) {
                     question.customers.push(sight.customer);

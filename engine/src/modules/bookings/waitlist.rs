@@ -7,13 +7,13 @@ use jiff::Timestamp;
 
 use super::{
     ATTEMPTS_MAX, Rules,
-    placing::{Wanted, not_published, order},
+    planner::{Wanted, not_published, order},
     unconfirmed,
 };
 use crate::{
     Error, ErrorCode, Result,
     modules::repositories::{
-        ACCOUNT_MOVED, DueOffer, INVENTORY_MOVED, InventoryChange, StepError, SystemScope,
+        DueOffer, InventoryChange, STALE_ACCOUNT, STALE_INVENTORY, StepError, SystemScope,
         WaitlistPosition, pause_after_conflict,
     },
     types::{
@@ -186,7 +186,7 @@ impl Rules {
                 }
                 // A lost answer is settled by doing it again: who was offered tickets does not wait any more.
                 Err(StepError::Conflict | StepError::Lost(_)) => {}
-                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) if error.is_guard(STALE_INVENTORY) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -275,7 +275,7 @@ impl Rules {
                 Err(StepError::Lost(_)) => sent = Some((joins, entry)),
                 // Another host may write an account's first row at the same time.
                 Err(StepError::Conflict | StepError::Exists(_)) => {}
-                Err(error) if error.is_guard(INVENTORY_MOVED) || error.is_guard(ACCOUNT_MOVED) => {}
+                Err(error) if error.is_guard(STALE_INVENTORY) || error.is_guard(STALE_ACCOUNT) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -7,7 +7,7 @@ use super::{
         audience::{count_customers, count_customers_and_waiting},
         reminders,
         repositories::{
-            EventStep, INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, Offers, ReminderStep,
+            EventStep, InventoryChange, Offers, ReminderStep, STALE_INVENTORY, STALE_NOTIFICATION,
             StepError, pause_after_conflict,
         },
         to_millisecond,
@@ -81,7 +81,7 @@ impl EventsModule {
             {
                 Ok(()) => return Ok(()),
                 Err(StepError::Conflict) => {}
-                Err(error) if error.is_guard(INVENTORY_MOVED) => {}
+                Err(error) if error.is_guard(STALE_INVENTORY) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -194,7 +194,7 @@ impl EventsModule {
                 Err(StepError::Lost(_)) => written = Some(answer),
                 Err(StepError::Conflict) => {}
                 Err(error)
-                    if error.is_guard(INVENTORY_MOVED) || error.is_guard(NOTIFICATION_MOVED) => {}
+                    if error.is_guard(STALE_INVENTORY) || error.is_guard(STALE_NOTIFICATION) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -79,7 +79,7 @@ impl Ledger {
         if !std::mem::replace(&mut line.running, true) {
             // A task of its own: a step that nobody waits for any more is written all the same.
             let ledger = self.clone();
-            tokio::spawn(async move { ledger.work_off().await });
+            tokio::spawn(async move { ledger.drain().await });
         }
         async move {
             answered
@@ -102,7 +102,7 @@ impl Ledger {
         Some(line.waiting.drain(..count).collect())
     }
 
-    async fn work_off(&self) {
+    async fn drain(&self) {
         let _ended = Ended(self);
         while let Some(group) = self.next_group() {
             let mut groups = vec![group];

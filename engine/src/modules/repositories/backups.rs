@@ -10,7 +10,7 @@ use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 use super::{
     db::{Db, Script, Snapshot, StepError, SystemScope},
     events::add_notification_change,
-    inventory::NOTIFICATION_MOVED,
+    inventory::STALE_NOTIFICATION,
     migrations::{add_restored, begin_restoring, migrate_to},
     models::{
         BlockRow, OutboxRow, TroubleRow, at_millisecond, from_json, millisecond, record, to_json,
@@ -295,7 +295,7 @@ impl BackupsRepository {
         add_notification_change(&mut script, tenant, notification);
         match self.db.run(&script).await {
             Ok(_) => Ok(true),
-            Err(error) if error.is_guard(NOTIFICATION_MOVED) => Ok(false),
+            Err(error) if error.is_guard(STALE_NOTIFICATION) => Ok(false),
             Err(StepError::Conflict) => Ok(false),
             Err(error) => Err(error.into()),
         }

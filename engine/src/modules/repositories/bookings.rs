@@ -6,7 +6,7 @@ use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
 
 use super::{
-    check_ins::BOOKING_MOVED,
+    check_ins::STALE_BOOKING,
     db::{Answers, Db, Script, StepError},
     holds::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
@@ -29,7 +29,7 @@ use crate::{
 
 /// What a group needs to know; each list is at most as long as the group.
 #[derive(Debug, Clone, Default)]
-pub(in crate::modules) struct GroupQuestion {
+pub(in crate::modules) struct GroupQuery {
     /// Names the group's change.
     pub(in crate::modules) change: Ulid,
     /// The revisions that plans of it would have made whose outcome is not known.
@@ -116,7 +116,7 @@ impl BookingsRepository {
         &self,
         tenant: &TenantId,
         event: EventId,
-        question: &GroupQuestion,
+        question: &GroupQuery,
     ) -> Result<GroupSnapshot, StepError> {
         let mut script = Script::transaction(tenant);
         let places = ask(&mut script, tenant, event, question);
@@ -182,7 +182,7 @@ impl BookingsRepository {
             "LET $cancelled = (UPDATE {key} CONTENT {row} WHERE checked_in = {came_in} RETURN VALUE id)"
         ));
         script.push(format!(
-            "IF array::len($cancelled) = 0 {{ THROW '{BOOKING_MOVED}' }}"
+            "IF array::len($cancelled) = 0 {{ THROW '{STALE_BOOKING}' }}"
         ));
         add_mails_about(&mut script, tenant, &step.mails)?;
         add_offers(&mut script, tenant, step.booking.event, &step.offers)?;
@@ -382,7 +382,7 @@ impl BookingsRepository {
 }
 
 /// Writes down what a group asks for.
-fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQuestion) -> Places {
+fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQuery) -> Places {
     let record = script.bind(InventoryRow::key(tenant, event));
     let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
     let policies = add_policy_version(script, tenant);
@@ -442,7 +442,7 @@ fn snapshot(
     answers: &mut Answers,
     places: Places,
     tenant: &TenantId,
-    question: &GroupQuestion,
+    question: &GroupQuery,
 ) -> Result<GroupSnapshot> {
     let inventory = answers.row::<InventoryRow>(places.inventory)?;
     let policy_version = answers.row::<u64>(places.policies)?.unwrap_or(0);

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The word a transaction stops with when the booking is no longer what the step was decided on.
-pub(in crate::modules) const BOOKING_MOVED: &str = "booking-moved";
+pub(in crate::modules) const STALE_BOOKING: &str = "booking-moved";
 
 pub(in crate::modules) struct CheckInsRepository {
     db: Db,
@@ -125,6 +125,6 @@ fn add_booking_change(script: &mut Script, tenant: &TenantId, seen: &Booking, nu
          WHERE checked_in = {before} AND lines = {lines} AND cancelled_by = NONE RETURN VALUE id)"
     ));
     script.push(format!(
-        "IF array::len($moved) = 0 {{ THROW '{BOOKING_MOVED}' }}"
+        "IF array::len($moved) = 0 {{ THROW '{STALE_BOOKING}' }}"
     ));
 }

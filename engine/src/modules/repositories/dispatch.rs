@@ -11,7 +11,7 @@ use super::{
     db::{Db, Script, StepError, SystemScope},
     events::add_notification_change,
     idempotency::{add_recorded, record_unchanged},
-    inventory::NOTIFICATION_MOVED,
+    inventory::STALE_NOTIFICATION,
     models::{
         AuditRow, BlockProgress, BlockRow, LanePauseRow, NotificationRow, OutboxRow, TroubleRow,
         WorkerRow, millisecond,
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The word a transaction stops with when a block is no longer what the step was decided on, or in a worker's hand.
-const BLOCK_MOVED: &str = "block-moved";
+const STALE_BLOCK: &str = "block-moved";
 
 pub(in crate::modules) struct DispatchRepository {
     db: Db,
@@ -128,7 +128,7 @@ impl DispatchRepository {
         add_recorded(&mut script, tenant, serial, recorded.as_slice(), audit.at);
         match self.db.run(&script).await {
             Ok(_) => Ok(true),
-            Err(error) if error.is_guard(NOTIFICATION_MOVED) => Ok(false),
+            Err(error) if error.is_guard(STALE_NOTIFICATION) => Ok(false),
             Err(StepError::Conflict) => Ok(false),
             Err(error) => Err(error.into()),
         }
@@ -153,7 +153,7 @@ impl DispatchRepository {
                 "LET $written{index} = (UPDATE {key} MERGE {progress} WHERE revision = {seen} AND claim = NONE RETURN VALUE revision)"
             ));
             script.push(format!(
-                "IF array::len($written{index}) = 0 {{ THROW '{BLOCK_MOVED}' }}"
+                "IF array::len($written{index}) = 0 {{ THROW '{STALE_BLOCK}' }}"
             ));
             let trouble = script.bind(TroubleRow::key(tenant, block.notification, block.number));
             match TroubleRow::of(tenant, block) {
@@ -181,7 +181,7 @@ impl DispatchRepository {
         match self.db.run(&script).await {
             Ok(_) => Ok(true),
             Err(StepError::Conflict) => Ok(false),
-            Err(error) if error.is_guard(BLOCK_MOVED) => Ok(false),
+            Err(error) if error.is_guard(STALE_BLOCK) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -5,7 +5,7 @@ use surrealdb::types::SurrealValue;
 
 use super::{
     db::{Answers, Db, Script, StepError},
-    inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED, add_change},
+    inventory::{InventoryChange, STALE_INVENTORY, STALE_NOTIFICATION, add_change},
     models::{
         EventRow, EventStartRow, EventVersionRow, IdRow, InventoryRow, NotificationRow,
         OldTermsRow, at_millisecond, key_number, key_ulid, millisecond,
@@ -221,7 +221,7 @@ impl EventsRepository {
 
     /// Writes an organizer's change, decided on what was seen; see [`EventStep`].
     ///
-    /// Fails with the guard [`INVENTORY_MOVED`] or [`NOTIFICATION_MOVED`] if that is no longer so.
+    /// Fails with the guard [`STALE_INVENTORY`] or [`STALE_NOTIFICATION`] if that is no longer so.
     pub(in crate::modules) async fn update(
         &self,
         tenant: &TenantId,
@@ -278,7 +278,7 @@ impl EventsRepository {
             "LET $gone = (DELETE {record} WHERE revision = {seen} RETURN BEFORE)"
         ));
         script.push(format!(
-            "IF array::len($gone) = 0 {{ THROW '{INVENTORY_MOVED}' }}"
+            "IF array::len($gone) = 0 {{ THROW '{STALE_INVENTORY}' }}"
         ));
         script.push(format!("DELETE {event} RETURN NONE"));
         let start = script.bind(EventStartRow::key(
@@ -348,7 +348,7 @@ pub(in crate::modules::repositories) fn add_notification_change(
         "LET $told = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN BEFORE)"
     ));
     script.push(format!(
-        "IF array::len($told) = 0 {{ THROW '{NOTIFICATION_MOVED}' }}"
+        "IF array::len($told) = 0 {{ THROW '{STALE_NOTIFICATION}' }}"
     ));
     add_schedule_change(script, tenant, &next);
 }

@@ -16,9 +16,9 @@ use crate::types::{
 };
 
 /// The word a transaction stops with when the inventory is no longer what the step was decided on.
-pub(in crate::modules) const INVENTORY_MOVED: &str = "inventory-moved";
+pub(in crate::modules) const STALE_INVENTORY: &str = "inventory-moved";
 /// The word a transaction stops with when a notification is no longer what the step was decided on.
-pub(in crate::modules) const NOTIFICATION_MOVED: &str = "notification-moved";
+pub(in crate::modules) const STALE_NOTIFICATION: &str = "notification-moved";
 
 /// A change of an event's inventory, decided on a sight of it.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ pub(in crate::modules::repositories) fn add_change(
         "LET $moved = (UPDATE {record} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision)"
     ));
     script.push(format!(
-        "IF array::len($moved) = 0 {{ THROW '{INVENTORY_MOVED}' }}"
+        "IF array::len($moved) = 0 {{ THROW '{STALE_INVENTORY}' }}"
     ));
     let ledger = script.bind(ledger);
     script.push(format!("INSERT INTO capacity_ledger {ledger} RETURN NONE"));

@@ -33,9 +33,9 @@ mod waitlist;
 pub(in crate::modules) use announcements::{AnnouncementsRepository, NewAnnouncement, QUOTA_USED};
 pub(in crate::modules) use backups::{BackupsRepository, StoreSnapshot};
 pub(in crate::modules) use bookings::{
-    BookingsRepository, CancelStep, GroupPlan, GroupQuestion, GroupSnapshot,
+    BookingsRepository, CancelStep, GroupPlan, GroupQuery, GroupSnapshot,
 };
-pub(in crate::modules) use check_ins::{BOOKING_MOVED, CheckInsRepository};
+pub(in crate::modules) use check_ins::{CheckInsRepository, STALE_BOOKING};
 pub(crate) use db::Closing;
 pub(in crate::modules) use db::{CONFLICTS_MAX, Db, StepError, SystemScope, pause_after_conflict};
 pub(in crate::modules) use dispatch::{DispatchRepository, Trouble};
@@ -43,20 +43,20 @@ pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
 pub(in crate::modules) use holds::{DueHold, HoldChange, HoldsRepository};
 pub(in crate::modules) use housekeeping::HousekeepingRepository;
 pub(in crate::modules) use idempotency::IdempotencyRepository;
-pub(in crate::modules) use inventory::{INVENTORY_MOVED, InventoryChange, NOTIFICATION_MOVED};
+pub(in crate::modules) use inventory::{InventoryChange, STALE_INVENTORY, STALE_NOTIFICATION};
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::{migrate, newest_schema};
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
 pub(in crate::modules) use operators::{OperatorRecord, OperatorsRepository};
 pub(in crate::modules) use plugins::{
-    POLICIES_MOVED, PluginsRepository, QuarantineNotice, RecordedChange, UPLOAD_SWEPT,
+    PluginsRepository, QuarantineNotice, RecordedChange, STALE_POLICIES, UPLOAD_SWEPT,
     UPLOADS_FULL, VERSION_GONE, VERSIONS_FULL,
 };
 pub(in crate::modules) use queue::QueueRepository;
 pub(in crate::modules) use sessions::{Revoked, SessionScope, SessionsRepository};
 pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;
-pub(in crate::modules) use unconfirmed::{ACCOUNT_MOVED, UnconfirmedAccount};
+pub(in crate::modules) use unconfirmed::{STALE_ACCOUNT, UnconfirmedAccount};
 pub(in crate::modules) use users::UsersRepository;
 pub(in crate::modules) use verification::{EventCounters, VerificationRepository};
 pub(in crate::modules) use waitlist::{

@@ -6,7 +6,7 @@ use surrealdb::types::RecordId;
 use super::{
     db::{Db, Script, StepError, SystemScope},
     events::add_notification_change,
-    inventory::NOTIFICATION_MOVED,
+    inventory::STALE_NOTIFICATION,
     models::{
         BlockProgress, BlockRow, CustomerBookingRow, FirstRecipientRow, IdRow, NotificationListRow,
         NotificationRow, OutboxRow, ScheduleRow, TroubleRow, is_open,
@@ -542,7 +542,7 @@ impl NotificationsRepository {
 fn written<T>(outcome: Result<T, StepError>) -> Result<bool> {
     match outcome {
         Ok(_) => Ok(true),
-        Err(error) if error.is_guard(NOTIFICATION_MOVED) => Ok(false),
+        Err(error) if error.is_guard(STALE_NOTIFICATION) => Ok(false),
         Err(StepError::Conflict) => Ok(false),
         Err(error) => Err(error.into()),
     }

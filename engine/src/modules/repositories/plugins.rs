@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The word a transaction stops with when what is in use is no longer what the step was decided on.
-pub(in crate::modules) const POLICIES_MOVED: &str = "policies-moved";
+pub(in crate::modules) const STALE_POLICIES: &str = "policies-moved";
 
 pub(in crate::modules) use versions::{UPLOAD_SWEPT, UPLOADS_FULL, VERSIONS_FULL};
 
@@ -55,7 +55,7 @@ pub(in crate::modules::repositories) fn add_policy_guard(
         "LET $policies = (SELECT VALUE version FROM ONLY {record} FOR UPDATE)"
     ));
     script.push(format!(
-        "IF ($policies ?? 0) != {version} {{ THROW '{POLICIES_MOVED}' }}"
+        "IF ($policies ?? 0) != {version} {{ THROW '{STALE_POLICIES}' }}"
     ));
 }
 
@@ -166,7 +166,7 @@ impl PluginsRepository {
                 "LET $moved = (UPDATE {key} CONTENT {row} WHERE version = {seen} RETURN VALUE version)"
             ));
             script.push(format!(
-                "IF array::len($moved) = 0 {{ THROW '{POLICIES_MOVED}' }}"
+                "IF array::len($moved) = 0 {{ THROW '{STALE_POLICIES}' }}"
             ));
         }
         if let Some(notice) = notice {
@@ -183,7 +183,7 @@ impl PluginsRepository {
             Err(StepError::Conflict) => Ok(false),
             // The first set of all: somebody else's is there, and is seen the next time.
             Err(StepError::Exists(_)) if seen == 0 => Ok(false),
-            Err(error) if error.is_guard(POLICIES_MOVED) => Ok(false),
+            Err(error) if error.is_guard(STALE_POLICIES) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -202,7 +202,7 @@ impl PluginsRepository {
         match self.db.run(&script).await {
             Ok(_) => Ok(true),
             Err(StepError::Conflict) => Ok(false),
-            Err(error) if error.is_guard(POLICIES_MOVED) => Ok(false),
+            Err(error) if error.is_guard(STALE_POLICIES) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The word a transaction stops with when an account took part in something else meanwhile.
-pub(in crate::modules) const ACCOUNT_MOVED: &str = "account-moved";
+pub(in crate::modules) const STALE_ACCOUNT: &str = "account-moved";
 
 /// What an account whose address is not confirmed holds and waits for.
 #[derive(Debug, Clone, Default)]
@@ -103,7 +103,7 @@ pub(super) async fn account(
 }
 
 /// Writes an account as it shall be: 1 row, which names as many events as the rules of bookings let it take part in. Stops with
-/// [`ACCOUNT_MOVED`], or as a row that exists, if it is no longer as it was read.
+/// [`STALE_ACCOUNT`], or as a row that exists, if it is no longer as it was read.
 pub(super) fn add_account(
     script: &mut Script,
     tenant: &TenantId,
@@ -126,6 +126,6 @@ pub(super) fn add_account(
         "LET {moved} = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision)"
     ));
     script.push(format!(
-        "IF array::len({moved}) = 0 {{ THROW '{ACCOUNT_MOVED}' }}"
+        "IF array::len({moved}) = 0 {{ THROW '{STALE_ACCOUNT}' }}"
     ));
 }

@@ -15,7 +15,7 @@ use crate::{
             PluginBytesRow, PluginChunkRow, PluginMomentRow, PluginRow, PluginStateRow,
             millisecond, plugin_count_key,
         },
-        plugins::POLICIES_MOVED,
+        plugins::STALE_POLICIES,
     },
     types::{
         PageRequest, PluginFacts, PluginHash, PluginName, PluginState, PluginVersion, TenantId,
@@ -214,7 +214,7 @@ impl PluginsRepository {
         ));
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),
-            Err(error) if error.is_guard(POLICIES_MOVED) => Ok(false),
+            Err(error) if error.is_guard(STALE_POLICIES) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -271,7 +271,7 @@ impl PluginsRepository {
         ));
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),
-            Err(error) if error.is_guard(POLICIES_MOVED) => Ok(false),
+            Err(error) if error.is_guard(STALE_POLICIES) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

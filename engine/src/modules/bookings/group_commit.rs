@@ -11,16 +11,16 @@ use std::{
 use ulid::Ulid;
 
 use super::{
-    ATTEMPTS_MAX, Door, Placement, RequestedBooking, Rules,
-    placing::{Seen, as_expected},
+    ATTEMPTS_MAX, BookingIntent, Placement, RequestedBooking, Rules,
+    planner::{PlanInput, as_expected},
 };
 use crate::{
     Error, ErrorCode, Result,
     modules::{
         lanes::Waiting,
         repositories::{
-            ACCOUNT_MOVED, GroupQuestion, GroupSnapshot, INVENTORY_MOVED, POLICIES_MOVED,
-            StepError, pause_after_conflict,
+            GroupQuery, GroupSnapshot, STALE_ACCOUNT, STALE_INVENTORY, STALE_POLICIES, StepError,
+            pause_after_conflict,
         },
     },
     types::{
@@ -34,7 +34,7 @@ const GROUP_LASTS_MAX: Duration = Duration::from_secs(20);
 
 impl Rules {
     /// Commits one group after the other until nobody waits.
-    pub(super) async fn work_off(&self, key: (TenantId, EventId)) {
+    pub(super) async fn drain(&self, key: (TenantId, EventId)) {
         while let Some(group) = self.lanes.next_group(&key) {
             let turn = self.lanes.turn(&key).await;
             self.commit(&key.0, key.1, group).await;
@@ -109,7 +109,7 @@ impl Rules {
                 return Ok(answers);
             }
             let recorded = self.recorded_answers(tenant, requests, &snapshot).await?;
-            let seen = Seen {
+            let seen = PlanInput {
                 tenant,
                 event,
                 snapshot: &snapshot,
@@ -139,7 +139,7 @@ impl Rules {
                 }
                 Err(error @ (StepError::Conflict | StepError::Exists(_))) => last = error,
                 Err(error)
-                    if [INVENTORY_MOVED, POLICIES_MOVED, ACCOUNT_MOVED]
+                    if [STALE_INVENTORY, STALE_POLICIES, STALE_ACCOUNT]
                         .iter()
                         .any(|word| error.is_guard(word)) =>
                 {
@@ -204,7 +204,7 @@ impl Rules {
                 answer => Placement::Held(answer.hold()?),
             }));
         }
-        let (Door::Confirm(id) | Door::Accept(id)) = request.door else {
+        let (BookingIntent::Confirm(id) | BookingIntent::Accept(id)) = request.door else {
             return Ok(None);
         };
         let confirmed = |hold: &&Hold| hold.status == HoldStatus::Confirmed;
@@ -227,10 +227,10 @@ impl Rules {
 }
 
 /// What must be known to decide about a group.
-fn question_of(requests: &[RequestedBooking], change: Ulid) -> GroupQuestion {
-    let mut question = GroupQuestion {
+fn question_of(requests: &[RequestedBooking], change: Ulid) -> GroupQuery {
+    let mut question = GroupQuery {
         change,
-        ..GroupQuestion::default()
+        ..GroupQuery::default()
     };
     let note = |list: &mut Vec<UserId>, customer: UserId| {
         if !list.contains(&customer) {
@@ -240,9 +240,9 @@ fn question_of(requests: &[RequestedBooking], change: Ulid) -> GroupQuestion {
     for request in requests {
         question.keys.extend(request.key());
         match request.door {
-            Door::Book => {}
-            Door::Hold => note(&mut question.holders, request.customer),
-            Door::Confirm(hold) | Door::Accept(hold) => question.holds.push(hold),
+            BookingIntent::Book => {}
+            BookingIntent::Hold => note(&mut question.holders, request.customer),
+            BookingIntent::Confirm(hold) | BookingIntent::Accept(hold) => question.holds.push(hold),
         }
         if request.is_unconfirmed {
             note(&mut question.unconfirmed, request.customer);

@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use super::{Door, Placement, RequestedBooking, besides, counters, holds, unconfirmed};
+use super::{BookingIntent, Placement, RequestedBooking, besides, counters, holds, unconfirmed};
 use crate::{
     Error, ErrorCode, Fact, Result,
     modules::{
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What a group is decided on.
-pub(super) struct Seen<'a> {
+pub(super) struct PlanInput<'a> {
     pub(super) tenant: &'a TenantId,
     pub(super) event: EventId,
     pub(super) snapshot: &'a GroupSnapshot,
@@ -36,7 +36,7 @@ pub(super) struct Seen<'a> {
 }
 
 /// The group's plan as far as it has come: what is left, and who gets what.
-struct Draft<'a> {
+struct GroupPlanner<'a> {
     left: Inventory,
     tickets: HashMap<UserId, u32>,
     open_holds: HashMap<UserId, HoldId>,
@@ -57,7 +57,7 @@ struct Draft<'a> {
     traces: HashMap<BookingId, TraceParent>,
 }
 
-impl Seen<'_> {
+impl PlanInput<'_> {
     /// Decides about each member in order of arrival: the plan to write (none if nobody gets anything) and everybody's
     /// answer, valid once the plan is written.
     pub(super) fn plan(
@@ -72,7 +72,7 @@ impl Seen<'_> {
             let none = || Err(Error::not_found("event", self.event));
             return (None, requests.iter().map(|_| none()).collect());
         };
-        let mut draft = Draft {
+        let mut draft = GroupPlanner {
             left: inventory.clone(),
             tickets: self.snapshot.tickets.clone(),
             open_holds: self.snapshot.open_holds.clone(),
@@ -134,12 +134,12 @@ fn recorded((request, placement): (KeyedRequest, Placement)) -> Option<RecordedR
             cancellations: 0,
         },
         Placement::Held(hold) => RecordedAnswer::Hold(Box::new(hold)),
-        Placement::DecideAgain | Placement::Offered(_) => return None,
+        Placement::PolicyStale | Placement::Offered(_) => return None,
     };
     Some(request.recorded(answer))
 }
 
-impl Draft<'_> {
+impl GroupPlanner<'_> {
     /// Decides about one member, after those before it.
     fn decide(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Placement> {
         // The same key twice in one group: the second waits for the first, which is this very plan.
@@ -153,18 +153,18 @@ impl Draft<'_> {
             keyed.idempotency.replay();
             return Ok(placement.clone());
         }
-        if self.has_moved(request) {
-            return Ok(Placement::DecideAgain);
+        if self.is_stale(request) {
+            return Ok(Placement::PolicyStale);
         }
         let placement = match request.door {
-            Door::Book => Placement::Booked(self.book(request, serial)?),
-            Door::Hold => Placement::Held(self.hold(request, serial)?),
-            Door::Confirm(id) | Door::Accept(id) => self.confirm(id, request)?,
+            BookingIntent::Book => Placement::Booked(self.book(request, serial)?),
+            BookingIntent::Hold => Placement::Held(self.hold(request, serial)?),
+            BookingIntent::Confirm(id) | BookingIntent::Accept(id) => self.confirm(id, request)?,
         };
         // A hold and the booking it becomes have one serial, and so one record.
         let serial = match request.door {
-            Door::Accept(id) => id.booking().serial(),
-            Door::Book | Door::Hold | Door::Confirm(_) => serial,
+            BookingIntent::Accept(id) => id.booking().serial(),
+            BookingIntent::Book | BookingIntent::Hold | BookingIntent::Confirm(_) => serial,
         };
         let record = request
             .decision
@@ -183,17 +183,17 @@ impl Draft<'_> {
     }
 
     /// Whether what the policies decided on is no longer so.
-    fn has_moved(&self, request: &RequestedBooking) -> bool {
+    fn is_stale(&self, request: &RequestedBooking) -> bool {
         // A confirmation has the decision of its hold, whatever was put into use since.
-        if !matches!(request.door, Door::Confirm(_))
+        if !matches!(request.door, BookingIntent::Confirm(_))
             && request.policy_version != self.policy_version
         {
             return true;
         }
         let tickets = self.tickets.get(&request.customer).copied().unwrap_or(0);
         let offered = match request.door {
-            Door::Accept(id) => self.holds.get(&id),
-            Door::Book | Door::Hold | Door::Confirm(_) => None,
+            BookingIntent::Accept(id) => self.holds.get(&id),
+            BookingIntent::Book | BookingIntent::Hold | BookingIntent::Confirm(_) => None,
         };
         let tickets = besides(tickets, offered);
         request.decision.as_ref().is_some_and(|decision| {
@@ -281,7 +281,7 @@ impl Draft<'_> {
         let hold = hold.ok_or_else(|| Error::not_found("hold", id))?;
         holds::open(hold)?;
         on_sale(&self.left)?;
-        let is_accepted = matches!(request.door, Door::Accept(_));
+        let is_accepted = matches!(request.door, BookingIntent::Accept(_));
         if hold.waitlist_number.is_some() && !is_accepted {
             return Ok(Placement::Offered(hold.clone()));
         }
