@@ -16,11 +16,11 @@ use serde_json::json;
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
-    gate::Asked,
     modules::{
         BeforeCancelling, BookingIntent, CancelDecision, Placement, RequestedBooking,
         RequestedCancellation, keyed, read_with_event,
     },
+    policy_check::PolicyCheck,
     types::{
         BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, Event, EventId, Page,
         PageRequest, PluginSet, RequestRoute, Role, TenantId, UserId,
@@ -51,7 +51,7 @@ impl Bookings {
         self.0.require_may_take_tickets(caller).await?;
         let event = command.event;
         let request = requested(caller, customer, command, BookingIntent::Book);
-        match self.pass_gate(tenant, request).await {
+        match self.check_policies(tenant, request).await {
             Ok(Placement::Booked(booking)) => Ok(booking),
             Ok(other) => Err(Error::internal(format!("a booking ended as {other:?}"))),
             Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
@@ -166,7 +166,7 @@ impl Bookings {
     /// The gate that every door into a booking leads through: policies, then the guarded transaction, and again if what
     /// the policies saw has moved. A confirmation passes on the decision that its hold was made with; an offer's hold was
     /// made without one, and is decided about now.
-    async fn pass_gate(
+    async fn check_policies(
         &self,
         tenant: &TenantId,
         mut request: RequestedBooking,
@@ -182,8 +182,8 @@ impl Bookings {
                 !self.0.policies.is_empty() || set.policies_of(request.event).next().is_some();
             if is_decided_here && asks {
                 match self.0.ask_about_booking(tenant, &request, &set).await {
-                    Ok(Asked::Recorded(placement)) => return Ok(placement),
-                    Ok(Asked::Decided(decision)) => request.decision = Some(decision),
+                    Ok(PolicyCheck::Recorded(placement)) => return Ok(placement),
+                    Ok(PolicyCheck::Decided(decision)) => request.decision = Some(decision),
                     Err(refusal) => match self.moved(tenant, &set, &refusal).await {
                         Some(moved) => {
                             set = moved;

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
-    gate::unavailable,
     modules::{FailedCall, PluginLogEntry, SetRequest, keyed},
+    policy_check::unavailable,
     ports::{PluginRef, PluginRuntime},
     types::{
         ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, KeyedRequest, Page,

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     Error, ErrorCode, Result,
     types::{
-        AddressOwner, Asked, Confirmation, CreateUser, Login, NotificationId, NotificationKind,
-        TenantId, User, UserId,
+        AddressOwner, Confirmation, CreateUser, Login, NotificationId, NotificationKind, TenantId,
+        User, UserId, VerificationRequest,
     },
 };
 
@@ -40,7 +40,7 @@ impl UsersModule {
         let mut user = self.new_user(tenant, command.email, command.name, command.role, None);
         user.email_verified = false;
         let now = user.created_at;
-        let asked = Asked { at: now, mails: 1 };
+        let asked = VerificationRequest { at: now, mails: 1 };
         let (owner, _) = self.repository.address(tenant, &user.email).await?;
         let (mails, notice) = match owner {
             None => (self.question(&user, now), None),
@@ -150,7 +150,7 @@ impl UsersModule {
             let wait = ASKED_AGAIN_AFTER - waited;
             return too_many("A mail is on its way; wait for it.", wait);
         }
-        let next = Asked {
+        let next = VerificationRequest {
             at: now,
             mails: if is_over { 1 } else { seen.mails + 1 },
         };

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     Error, ErrorCode, Result,
     types::{
-        Asked, CreateUser, EmailAddress, EnsureUser, Label, Page, PageRequest, TenantId, User,
-        UserId, UserRole,
+        CreateUser, EmailAddress, EnsureUser, Label, Page, PageRequest, TenantId, User, UserId,
+        UserRole, VerificationRequest,
     },
 };
 
@@ -55,7 +55,7 @@ impl UsersModule {
         let mut user = self.new_user(tenant, command.email, command.name, command.role, None);
         user.email_verified = !asks;
         let asked = asks.then(|| {
-            let asked = Asked {
+            let asked = VerificationRequest {
                 at: user.created_at,
                 mails: 1,
             };

@@ -86,6 +86,6 @@ pub(crate) use stored::{
     Owed, OwedPart, StoredEvent, StoredNotification, TypeChange,
 };
 pub(crate) use times::{known_zone, require_year};
-pub(crate) use users::{AddressOwner, Asked};
+pub(crate) use users::{AddressOwner, VerificationRequest};
 pub use verification::EventVerdict;
 pub use waitlist::{JoinWaitlist, WaitlistEntry, WaitlistPass, WaitlistPlace, WaitlistSkip};

@@ -80,7 +80,7 @@ pub struct User {
 
 /// How somebody was asked to confirm their address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct VerificationRequest {
     /// When last, UTC.
     pub(crate) at: Timestamp,
     /// How many mails asked.

@@ -286,7 +286,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         "engine/src/modules/",
-        &["app_modules", "gate", "worker", "engine"],
+        &["app_modules", "policy_check", "worker", "engine"],
     ),
     (
         "engine/src/app_modules/",

@@ -37,7 +37,10 @@ impl Holds {
         let event = command.event;
         let mut request = requested(caller, customer, command, BookingIntent::Hold);
         request.is_unconfirmed = is_unconfirmed;
-        match Bookings(self.0.clone()).pass_gate(tenant, request).await {
+        match Bookings(self.0.clone())
+            .check_policies(tenant, request)
+            .await
+        {
             Ok(Placement::Held(hold)) => Ok(hold),
             Ok(other) => Err(Error::internal(format!("a hold ended as {other:?}"))),
             Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
@@ -110,8 +113,8 @@ impl Holds {
             is_unconfirmed: false,
             trace: None,
         };
-        let gate = Bookings(self.0.clone());
-        match gate.pass_gate(caller.tenant()?, request).await? {
+        let check = Bookings(self.0.clone());
+        match check.check_policies(caller.tenant()?, request).await? {
             Placement::Booked(booking) => Ok(booking),
             other => Err(Error::internal(format!(
                 "a confirmation ended as {other:?}"

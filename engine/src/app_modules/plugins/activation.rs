@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 use super::Plugins;
 use crate::{
     Error, ErrorCode, Result,
-    gate::unavailable,
     modules::mail_sample,
+    policy_check::unavailable,
     ports::{
         BookingRequest, CancellationRequest, HookFailure, PluginAnswer, PluginCall, PluginFixture,
         PluginOutcome, PluginRequest, RenderRequest, RequestCustomer, RequestEvent, RequestLine,

@@ -16,7 +16,8 @@ use super::{
 use crate::{
     Result,
     types::{
-        AddressOwner, Asked, EmailAddress, NotificationKind, SessionOwner, TenantId, User, UserId,
+        AddressOwner, EmailAddress, NotificationKind, SessionOwner, TenantId, User, UserId,
+        VerificationRequest,
     },
 };
 
@@ -53,7 +54,7 @@ impl UsersRepository {
         &self,
         user: &User,
         password_hash: String,
-        asked: &Asked,
+        asked: &VerificationRequest,
         mails: &NewMails,
         notice: Option<Timestamp>,
     ) -> Result<()> {

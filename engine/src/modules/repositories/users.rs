@@ -7,7 +7,9 @@ use super::{
 };
 use crate::{
     Result,
-    types::{Asked, EmailAddress, Page, PageRequest, TenantId, User, UserId, UserRole},
+    types::{
+        EmailAddress, Page, PageRequest, TenantId, User, UserId, UserRole, VerificationRequest,
+    },
 };
 
 /// The word a transaction stops with when somebody was asked meanwhile, or has confirmed.
@@ -32,7 +34,7 @@ impl UsersRepository {
         &self,
         user: &User,
         password_hash: Option<String>,
-        asked: Option<(&Asked, &NewMails)>,
+        asked: Option<(&VerificationRequest, &NewMails)>,
     ) -> Result<bool> {
         let mut script = Script::transaction(&user.tenant);
         let login = script.bind(LoginRow::new(
@@ -91,7 +93,7 @@ impl UsersRepository {
         &self,
         tenant: &TenantId,
         user: UserId,
-    ) -> Result<Option<Asked>> {
+    ) -> Result<Option<VerificationRequest>> {
         let mut script = Script::of(tenant);
         let id = script.bind(UserRow::key(tenant, user));
         let index = script.push(format!("SELECT * FROM ONLY {id}"));
@@ -104,7 +106,7 @@ impl UsersRepository {
         &self,
         tenant: &TenantId,
         user: UserId,
-        (seen, next): (&Asked, &Asked),
+        (seen, next): (&VerificationRequest, &VerificationRequest),
         mails: &NewMails,
     ) -> Result<bool> {
         let mut script = Script::transaction(tenant);

@@ -8,8 +8,8 @@ use super::keys::{at_millisecond, key_text, key_ulid, millisecond, record, ulid_
 use crate::{
     Error, Result,
     types::{
-        AddressOwner, Asked, EmailAddress, Label, NotificationKind, Operator, TenantId, User,
-        UserId,
+        AddressOwner, EmailAddress, Label, NotificationKind, Operator, TenantId, User, UserId,
+        VerificationRequest,
     },
 };
 
@@ -34,7 +34,7 @@ pub(in crate::modules::repositories) struct UnverifiedRow {
 }
 
 impl UnverifiedRow {
-    pub(in crate::modules::repositories) fn of(asked: &Asked) -> Self {
+    pub(in crate::modules::repositories) fn of(asked: &VerificationRequest) -> Self {
         Self {
             asked_at: millisecond(asked.at),
             mails: asked.mails,
@@ -56,7 +56,7 @@ impl UserRow {
     pub(in crate::modules::repositories) fn of(
         user: &User,
         password_hash: Option<String>,
-        asked: Option<&Asked>,
+        asked: Option<&VerificationRequest>,
     ) -> Self {
         Self {
             id: Self::key(&user.tenant, user.id),
@@ -71,9 +71,9 @@ impl UserRow {
     }
 
     /// How they were asked to confirm their address, if they still are.
-    pub(in crate::modules::repositories) fn asked(&self) -> Result<Option<Asked>> {
+    pub(in crate::modules::repositories) fn asked(&self) -> Result<Option<VerificationRequest>> {
         let asked = self.unverified.as_ref().map(|row| {
-            Ok(Asked {
+            Ok(VerificationRequest {
                 at: at_millisecond(row.asked_at)?,
                 mails: row.mails,
             })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Turn, unavailable};
+use super::{PolicyOutcome, unavailable};
 use crate::{
     Error, ErrorCode, Result,
     engine::Inner,
@@ -80,7 +80,7 @@ impl Inner {
         customer: UserId,
         question: &PluginRequest,
         record: &mut DecisionRecord,
-    ) -> Result<Turn> {
+    ) -> Result<PolicyOutcome> {
         let export = question.export();
         let is_try = self.may_ask(tenant, plugin, export).await?;
         let outcome = self.call_plugin(tenant, plugin, question).await;
@@ -100,7 +100,7 @@ impl Inner {
             ) => {}
         }
         match outcome.answer {
-            Ok(PluginAnswer::Decided(decision)) => Ok(Turn::Answered(decision)),
+            Ok(PluginAnswer::Decided(decision)) => Ok(PolicyOutcome::Answered(decision)),
             // Judged before: a policy answers decisions.
             Ok(_) => Err(Error::internal(
                 "a policy answered something else than a decision",
@@ -109,7 +109,7 @@ impl Inner {
                 if plugin.when_not_loaded == WhenNotLoaded::Skip =>
             {
                 tracing::warn!(%tenant, plugin = %plugin.name, reason, "a policy was skipped, as its tenant chose");
-                Ok(Turn::Skipped)
+                Ok(PolicyOutcome::Skipped)
             }
             Err(failure) => Err(unavailable(failure)),
         }

@@ -29,14 +29,14 @@ const NATIVE_TIME_MAX: Duration = Duration::from_secs(5);
 const MESSAGES_KEPT_MAX: usize = 20;
 
 /// What came of asking the policies about a booking.
-pub(crate) enum Asked {
+pub(crate) enum PolicyCheck {
     Decided(PolicyDecision),
     /// The same request was answered before.
     Recorded(Placement),
 }
 
 /// How a policy's turn ended that did not refuse.
-enum Turn {
+enum PolicyOutcome {
     Answered(Decision),
     /// It could not be loaded, and its tenant would rather go on without it.
     Skipped,
@@ -49,11 +49,11 @@ impl Inner {
         tenant: &TenantId,
         request: &RequestedBooking,
         set: &PluginSet,
-    ) -> Result<Asked> {
+    ) -> Result<PolicyCheck> {
         let modules = &self.modules;
         let seen = modules.bookings.before_policies(tenant, request).await?;
         if let Some(placement) = seen.recorded {
-            return Ok(Asked::Recorded(placement));
+            return Ok(PolicyCheck::Recorded(placement));
         }
         let tickets_in_event = seen.tickets_in_event;
         let none = || Error::not_found("event", request.event);
@@ -99,12 +99,12 @@ impl Inner {
             let turn = self
                 .ask_plugin(tenant, plugin, request.customer, &question, &mut record)
                 .await?;
-            if let Turn::Answered(Decision::Reject { .. }) = &turn {
+            if let PolicyOutcome::Answered(Decision::Reject { .. }) = &turn {
                 modules.plugins.sample_refusal(tenant, record.clone());
             }
             apply(&mut view.lines, &mut messages, turn)?;
         }
-        Ok(Asked::Decided(PolicyDecision {
+        Ok(PolicyCheck::Decided(PolicyDecision {
             event_version,
             tickets_in_event,
             unit_prices_minor: unit_prices(&view.lines),
@@ -159,13 +159,13 @@ impl Inner {
 }
 
 /// Applies a policy's valid answer to the prices and messages. A no ends the request.
-fn apply(lines: &mut [LineView], messages: &mut Vec<String>, turn: Turn) -> Result<()> {
+fn apply(lines: &mut [LineView], messages: &mut Vec<String>, turn: PolicyOutcome) -> Result<()> {
     match turn {
-        Turn::Skipped | Turn::Answered(Decision::Accept) => Ok(()),
-        Turn::Answered(Decision::Reject { code, reason }) => {
+        PolicyOutcome::Skipped | PolicyOutcome::Answered(Decision::Accept) => Ok(()),
+        PolicyOutcome::Answered(Decision::Reject { code, reason }) => {
             Err(Error::new(ErrorCode::PolicyRejected, reason).policy_code(code))
         }
-        Turn::Answered(Decision::Adjust {
+        PolicyOutcome::Answered(Decision::Adjust {
             unit_prices_minor,
             messages: own,
         }) => {
@@ -198,18 +198,18 @@ fn native_turn(
     asked: Result<Decision, HookFailure>,
     question: impl FnOnce() -> PluginRequest,
     when: WhenNotLoaded,
-) -> Result<Turn> {
+) -> Result<PolicyOutcome> {
     let failed = |reason: String| unavailable(HookFailure::Failed(reason));
     match asked {
-        Ok(Decision::Accept) => Ok(Turn::Answered(Decision::Accept)),
+        Ok(Decision::Accept) => Ok(PolicyOutcome::Answered(Decision::Accept)),
         Ok(decision) => match judge(&question(), PluginAnswer::Decided(decision)) {
-            Ok(PluginAnswer::Decided(decision)) => Ok(Turn::Answered(decision)),
+            Ok(PluginAnswer::Decided(decision)) => Ok(PolicyOutcome::Answered(decision)),
             Ok(_) => Err(failed(
                 "it answered something else than a decision".to_owned(),
             )),
             Err(reason) => Err(failed(reason)),
         },
-        Err(HookFailure::NotLoaded(_)) if when == WhenNotLoaded::Skip => Ok(Turn::Skipped),
+        Err(HookFailure::NotLoaded(_)) if when == WhenNotLoaded::Skip => Ok(PolicyOutcome::Skipped),
         Err(failure) => Err(unavailable(failure)),
     }
 }
