@@ -8,10 +8,10 @@ mod backups;
 mod bookings;
 mod check_ins;
 mod dispatch;
+mod event_queues;
 mod events;
 mod housekeeping;
 mod idempotency;
-mod lanes;
 #[cfg(any(
     layer_probe = "module_returns_repository",
     layer_probe = "module_names_row",
@@ -144,7 +144,9 @@ impl Modules {
     pub(crate) async fn open(store: &Store, surroundings: &Surroundings) -> Result<Self> {
         let db = repositories::Db::open(store, surroundings.counters.clone()).await?;
         repositories::migrate(&db).await?;
-        let lanes = Arc::new(lanes::Lanes::new(surroundings.settings.lane_waiting_max));
+        let lanes = Arc::new(event_queues::EventQueues::new(
+            surroundings.settings.lane_waiting_max,
+        ));
         let notifications = Arc::new(repositories::NotificationsRepository::new(db.clone()));
         let bookings = Arc::new(repositories::BookingsRepository::new(db.clone()));
         let events = Arc::new(repositories::EventsRepository::new(db.clone()));

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Error, ErrorCode, Result,
     modules::{
-        lanes::Waiting,
+        event_queues::Waiting,
         repositories::{
             GroupQuery, GroupSnapshot, STALE_ACCOUNT, STALE_INVENTORY, STALE_POLICIES, StepError,
             pause_after_conflict,
@@ -35,10 +35,10 @@ const GROUP_LASTS_MAX: Duration = Duration::from_secs(20);
 impl Rules {
     /// Commits one group after the other until nobody waits.
     pub(super) async fn drain(&self, key: (TenantId, EventId)) {
-        while let Some(group) = self.lanes.next_group(&key) {
-            let turn = self.lanes.turn(&key).await;
+        while let Some(group) = self.event_queues.next_group(&key) {
+            let turn = self.event_queues.turn(&key).await;
             self.commit(&key.0, key.1, group).await;
-            self.lanes.done(&key, turn);
+            self.event_queues.done(&key, turn);
         }
     }
 

@@ -17,7 +17,7 @@ use super::{ATTEMPTS_MAX, Rules, counters::let_go};
 use crate::{
     Error, ErrorCode, Result,
     modules::{
-        lanes::GROUP_MAX,
+        event_queues::GROUP_MAX,
         repositories::{
             DueHold, HoldChange, InventoryChange, Offers, STALE_INVENTORY, StepError, SystemScope,
             pause_after_conflict,
@@ -216,9 +216,9 @@ impl Rules {
         let mut failed = None;
         for (key, due) in by_event {
             for group in due.chunks(GROUP_MAX) {
-                let turn = self.lanes.turn(&key).await;
+                let turn = self.event_queues.turn(&key).await;
                 let outcome = self.expire_group(&key.0, key.1, group, now).await;
-                self.lanes.done(&key, turn);
+                self.event_queues.done(&key, turn);
                 // One event that cannot be written now must not keep the others from theirs.
                 if let Err(error) = outcome {
                     failed = Some(error);

@@ -24,7 +24,7 @@ use policy_snapshots::{PolicySnapshot, PolicySnapshots};
 
 use super::{
     Surroundings,
-    lanes::{Lanes, Waiting},
+    event_queues::{EventQueues, Waiting},
     offers::Offering,
     repositories::{BookingsRepository, EventsRepository, HoldsRepository},
 };
@@ -137,7 +137,7 @@ struct Rules {
     holds: HoldsRepository,
     events: Arc<EventsRepository>,
     offering: Offering,
-    lanes: Arc<Lanes>,
+    event_queues: Arc<EventQueues>,
     expiry_cursor: ExpiryScanCursor,
     snapshots: Arc<PolicySnapshots>,
     surroundings: Surroundings,
@@ -149,7 +149,7 @@ impl BookingsModule {
         offering: Offering,
         holds: HoldsRepository,
         events: Arc<EventsRepository>,
-        lanes: Arc<Lanes>,
+        event_queues: Arc<EventQueues>,
         surroundings: Surroundings,
     ) -> Self {
         Self {
@@ -158,7 +158,7 @@ impl BookingsModule {
                 holds,
                 events,
                 offering,
-                lanes,
+                event_queues,
                 expiry_cursor: ExpiryScanCursor::default(),
                 snapshots: Arc::default(),
                 surroundings,
@@ -176,7 +176,11 @@ impl BookingsModule {
         request.trace = self.rules.surroundings.trace();
         let key = (tenant.clone(), request.event);
         let (answer, answered) = oneshot::channel();
-        if self.rules.lanes.enter(&key, Waiting { request, answer })? {
+        if self
+            .rules
+            .event_queues
+            .enter(&key, Waiting { request, answer })?
+        {
             // A task of its own: a client that hangs up must not take its group down.
             let rules = self.rules.clone();
             tokio::spawn(async move { rules.drain(key).await });
@@ -236,9 +240,9 @@ impl BookingsModule {
         request: Option<&KeyedRequest>,
     ) -> Result<Hold> {
         let key = (tenant.clone(), hold.event());
-        let turn = self.rules.lanes.turn(&key).await;
+        let turn = self.rules.event_queues.turn(&key).await;
         let outcome = self.rules.extend_hold(tenant, hold, request).await;
-        self.rules.lanes.done(&key, turn);
+        self.rules.event_queues.done(&key, turn);
         outcome
     }
 
@@ -250,9 +254,9 @@ impl BookingsModule {
         request: Option<&KeyedRequest>,
     ) -> Result<Hold> {
         let key = (tenant.clone(), hold.event());
-        let turn = self.rules.lanes.turn(&key).await;
+        let turn = self.rules.event_queues.turn(&key).await;
         let outcome = self.rules.release_hold(tenant, hold, request).await;
-        self.rules.lanes.done(&key, turn);
+        self.rules.event_queues.done(&key, turn);
         outcome
     }
 
@@ -264,9 +268,9 @@ impl BookingsModule {
         reason: &str,
     ) -> Result<()> {
         let key = (tenant.clone(), hold.event());
-        let turn = self.rules.lanes.turn(&key).await;
+        let turn = self.rules.event_queues.turn(&key).await;
         let outcome = self.rules.reject_offer(tenant, hold, reason).await;
-        self.rules.lanes.done(&key, turn);
+        self.rules.event_queues.done(&key, turn);
         outcome
     }
 
@@ -280,12 +284,12 @@ impl BookingsModule {
         request: Option<&KeyedRequest>,
     ) -> Result<WaitlistPlace> {
         let key = (tenant.clone(), command.event);
-        let turn = self.rules.lanes.turn(&key).await;
+        let turn = self.rules.event_queues.turn(&key).await;
         let rules = &self.rules;
         let outcome = rules
             .join_waitlist(tenant, customer, command, request)
             .await;
-        self.rules.lanes.done(&key, turn);
+        self.rules.event_queues.done(&key, turn);
         outcome
     }
 
@@ -298,10 +302,10 @@ impl BookingsModule {
         request: Option<&KeyedRequest>,
     ) -> Result<()> {
         let key = (tenant.clone(), event);
-        let turn = self.rules.lanes.turn(&key).await;
+        let turn = self.rules.event_queues.turn(&key).await;
         let rules = &self.rules;
         let outcome = rules.leave_waitlist(tenant, event, customer, request).await;
-        self.rules.lanes.done(&key, turn);
+        self.rules.event_queues.done(&key, turn);
         outcome
     }
 
@@ -409,9 +413,9 @@ impl BookingsModule {
         decision: Option<CancelDecision>,
     ) -> Result<Option<Booking>> {
         let key = (tenant.clone(), request.booking.event());
-        let turn = self.rules.lanes.turn(&key).await;
+        let turn = self.rules.event_queues.turn(&key).await;
         let outcome = self.rules.cancel(tenant, request, decision).await;
-        self.rules.lanes.done(&key, turn);
+        self.rules.event_queues.done(&key, turn);
         outcome
     }
 }

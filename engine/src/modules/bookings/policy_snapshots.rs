@@ -15,7 +15,7 @@ use super::group_commit::same_refusal;
 use crate::{
     Error, ErrorCode, Result,
     modules::{
-        lanes::GROUP_MAX,
+        event_queues::GROUP_MAX,
         repositories::{BookingsRepository, GroupQuery, GroupSnapshot},
     },
     types::{EventId, HoldId, RequestKey, TenantId, UserId},

@@ -145,9 +145,9 @@ impl Rules {
         let mut failed = None;
         for due in due {
             let key = (due.tenant.clone(), due.event);
-            let turn = self.lanes.turn(&key).await;
+            let turn = self.event_queues.turn(&key).await;
             let outcome = self.offer_opened(&due, reach.1).await;
-            self.lanes.done(&key, turn);
+            self.event_queues.done(&key, turn);
             // One event that cannot be written now must not keep the others from theirs.
             if let Err(error) = outcome {
                 failed = Some(error);

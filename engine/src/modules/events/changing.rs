@@ -43,9 +43,9 @@ impl EventsModule {
         expected_version: u64,
     ) -> Result<()> {
         let key = (tenant.clone(), event);
-        let turn = self.lanes.turn(&key).await;
+        let turn = self.event_queues.turn(&key).await;
         let outcome = self.delete_in_turn(tenant, event, expected_version).await;
-        self.lanes.done(&key, turn);
+        self.event_queues.done(&key, turn);
         outcome
     }
 
@@ -122,7 +122,7 @@ impl EventsModule {
             }
         };
         let key = (tenant.clone(), event);
-        let turn = self.lanes.turn(&key).await;
+        let turn = self.event_queues.turn(&key).await;
         let outcome = self
             .change_in_turn(
                 tenant,
@@ -132,7 +132,7 @@ impl EventsModule {
                 apply,
             )
             .await;
-        self.lanes.done(&key, turn);
+        self.event_queues.done(&key, turn);
         outcome
     }
 

@@ -14,7 +14,7 @@ use ticket_types::{check_room, total_of};
 
 use super::{
     Surroundings,
-    lanes::Lanes,
+    event_queues::EventQueues,
     lru_cache::LruCache,
     offers::Offering,
     reminders,
@@ -41,7 +41,7 @@ pub(crate) struct EventsModule {
     bookings: Arc<BookingsRepository>,
     notifications: Arc<NotificationsRepository>,
     offering: Offering,
-    lanes: Arc<Lanes>,
+    event_queues: Arc<EventQueues>,
     surroundings: Surroundings,
     /// What versions of events say never changes; their counters here are of some moment.
     versions: Mutex<LruCache<(TenantId, EventId), Arc<Event>>>,
@@ -53,7 +53,7 @@ impl EventsModule {
         bookings: Arc<BookingsRepository>,
         notifications: Arc<NotificationsRepository>,
         offering: Offering,
-        lanes: Arc<Lanes>,
+        event_queues: Arc<EventQueues>,
         surroundings: Surroundings,
     ) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl EventsModule {
             bookings,
             notifications,
             offering,
-            lanes,
+            event_queues,
             surroundings,
             versions: Mutex::new(LruCache::new(VERSIONS_KEPT_MAX)),
         }

@@ -38,20 +38,20 @@ struct Lane {
 }
 
 /// All lanes of a process.
-pub(crate) struct Lanes {
-    lanes: Mutex<HashMap<Key, Lane>>,
+pub(crate) struct EventQueues {
+    event_queues: Mutex<HashMap<Key, Lane>>,
     waiting_max: usize,
 }
 
 /// The right to write an event's inventory next, within this process.
-pub(crate) struct Turn {
+pub(crate) struct InventoryLock {
     _guard: OwnedMutexGuard<()>,
 }
 
-impl Lanes {
+impl EventQueues {
     pub(super) fn new(waiting_max: usize) -> Self {
         Self {
-            lanes: Mutex::default(),
+            event_queues: Mutex::default(),
             waiting_max,
         }
     }
@@ -61,8 +61,8 @@ impl Lanes {
     /// # Errors
     /// `event-busy` beyond the bound.
     pub(super) fn enter(&self, key: &Key, waiting: Waiting) -> Result<bool> {
-        let mut lanes = self.locked();
-        let lane = lanes.entry(key.clone()).or_default();
+        let mut event_queues = self.locked();
+        let lane = event_queues.entry(key.clone()).or_default();
         if lane.waiting.len() >= self.waiting_max {
             return Err(Error::new(
                 ErrorCode::EventBusy,
@@ -76,13 +76,13 @@ impl Lanes {
 
     /// Takes the next group. With none left, the lane ends.
     pub(super) fn next_group(&self, key: &Key) -> Option<Vec<Waiting>> {
-        let mut lanes = self.locked();
-        let lane = lanes.get_mut(key)?;
+        let mut event_queues = self.locked();
+        let lane = event_queues.get_mut(key)?;
         // Whoever hung up while waiting has no part in any plan yet, and would be surprised by a booking.
         lane.waiting.retain(|waiting| !waiting.answer.is_closed());
         if lane.waiting.is_empty() {
             lane.running = false;
-            Self::forget_if_idle(&mut lanes, key);
+            Self::forget_if_idle(&mut event_queues, key);
             return None;
         }
         let count = lane.waiting.len().min(GROUP_MAX);
@@ -90,30 +90,32 @@ impl Lanes {
     }
 
     /// Waits for the turn to write an event's inventory.
-    pub(super) async fn turn(&self, key: &Key) -> Turn {
+    pub(super) async fn turn(&self, key: &Key) -> InventoryLock {
         let turn = self.locked().entry(key.clone()).or_default().turn.clone();
-        Turn {
+        InventoryLock {
             _guard: turn.lock_owned().await,
         }
     }
 
     /// Ends a turn, and the lane with it if nobody else is there.
-    pub(super) fn done(&self, key: &Key, turn: Turn) {
+    pub(super) fn done(&self, key: &Key, turn: InventoryLock) {
         drop(turn);
         Self::forget_if_idle(&mut self.locked(), key);
     }
 
-    fn forget_if_idle(lanes: &mut HashMap<Key, Lane>, key: &Key) {
+    fn forget_if_idle(event_queues: &mut HashMap<Key, Lane>, key: &Key) {
         let idle = |lane: &Lane| {
             !lane.running && lane.waiting.is_empty() && Arc::strong_count(&lane.turn) == 1
         };
-        if lanes.get(key).is_some_and(idle) {
-            lanes.remove(key);
+        if event_queues.get(key).is_some_and(idle) {
+            event_queues.remove(key);
         }
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<Key, Lane>> {
         // No code panics while holding the lock in a way that leaves the map half changed.
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.event_queues
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
