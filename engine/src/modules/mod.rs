@@ -151,7 +151,7 @@ impl Modules {
         let bookings = Arc::new(repositories::BookingsRepository::new(db.clone()));
         let events = Arc::new(repositories::EventsRepository::new(db.clone()));
         let waitlist = Arc::new(repositories::WaitlistRepository::new(db.clone()));
-        let offering = offers::Offering {
+        let offer_maker = offers::OfferMaker {
             repository: waitlist.clone(),
             surroundings: surroundings.clone(),
         };
@@ -170,7 +170,7 @@ impl Modules {
             ),
             bookings: BookingsModule::new(
                 bookings.clone(),
-                offering.clone(),
+                offer_maker.clone(),
                 repositories::HoldsRepository::new(db.clone()),
                 events.clone(),
                 lanes.clone(),
@@ -190,7 +190,7 @@ impl Modules {
                 events.clone(),
                 bookings.clone(),
                 notifications.clone(),
-                offering,
+                offer_maker,
                 lanes,
                 surroundings.clone(),
             ),

@@ -22,12 +22,12 @@ use crate::{
 
 /// Makes offers.
 #[derive(Clone)]
-pub(super) struct Offering {
+pub(super) struct OfferMaker {
     pub(super) repository: Arc<WaitlistRepository>,
     pub(super) surroundings: Surroundings,
 }
 
-impl Offering {
+impl OfferMaker {
     /// Lets a step that frees seats offer them: the change then holds them for who is next on the list. `ending` are holds
     /// that end in this very step; `rejected` is somebody who was offered tickets and may not have them.
     pub(super) async fn offer(
@@ -52,7 +52,7 @@ impl Offering {
             }
             false => Vec::new(),
         };
-        let mut round = Round {
+        let mut round = OfferPass {
             inventory: inventory.clone(),
             now: change.at,
             ending,
@@ -98,7 +98,7 @@ fn look_again(inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// One pass over the head of a list.
-struct Round<'a> {
+struct OfferPass<'a> {
     inventory: Inventory,
     now: Timestamp,
     ending: &'a [HoldId],
@@ -107,8 +107,8 @@ struct Round<'a> {
     skips: Vec<WaitlistSkip>,
 }
 
-impl Round<'_> {
-    fn look_at(&mut self, waiter: Waiter, offering: &Offering) -> Result<()> {
+impl OfferPass<'_> {
+    fn look_at(&mut self, waiter: Waiter, offer_maker: &OfferMaker) -> Result<()> {
         let entry = waiter.entry;
         let open = waiter.open_hold.filter(|hold| !self.ending.contains(hold));
         let wanted = Wanted {
@@ -133,10 +133,14 @@ impl Round<'_> {
         };
         let lasts = self
             .now
-            .checked_add(offering.surroundings.settings.offer_duration);
+            .checked_add(offer_maker.surroundings.settings.offer_duration);
         let lasts = lasts.map_err(Error::internal)?;
         let hold = Hold {
-            id: HoldId::new(entry.event, entry.customer, offering.surroundings.next_id()),
+            id: HoldId::new(
+                entry.event,
+                entry.customer,
+                offer_maker.surroundings.next_id(),
+            ),
             event: entry.event,
             customer: entry.customer,
             status: HoldStatus::Held,

@@ -150,8 +150,8 @@ impl Rules {
                 })
             });
             change.recorded = recorded.into_iter().collect();
-            let offering = &self.offering;
-            let offers = offering.offer(tenant, &mut change, &[], None).await?;
+            let offer_maker = &self.offer_maker;
+            let offers = offer_maker.offer(tenant, &mut change, &[], None).await?;
             let step = CancelStep {
                 change,
                 offers,

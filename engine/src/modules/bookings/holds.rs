@@ -183,8 +183,10 @@ impl Rules {
             let offers = match after.status {
                 HoldStatus::Held => Offers::default(),
                 _ => {
-                    let offering = &self.offering;
-                    offering.offer(tenant, &mut change, &[id], rejected).await?
+                    let offer_maker = &self.offer_maker;
+                    offer_maker
+                        .offer(tenant, &mut change, &[id], rejected)
+                        .await?
                 }
             };
             match self.holds.update(tenant, &change, &holds, &offers).await {
@@ -292,7 +294,7 @@ impl Rules {
             let mut change = change_of(inventory, &expired, (change, attempt), cause, now);
             let ending: Vec<HoldId> = expired.iter().map(|hold| hold.after.id).collect();
             let offers = self
-                .offering
+                .offer_maker
                 .offer(tenant, &mut change, &ending, None)
                 .await?;
             match self.holds.update(tenant, &change, &expired, &offers).await {

@@ -25,7 +25,7 @@ use policy_snapshots::{PolicySnapshot, PolicySnapshots};
 use super::{
     Surroundings,
     event_queues::{EventQueues, Waiting},
-    offers::Offering,
+    offers::OfferMaker,
     repositories::{BookingsRepository, EventsRepository, HoldsRepository},
 };
 use crate::{
@@ -136,7 +136,7 @@ struct Rules {
     repository: Arc<BookingsRepository>,
     holds: HoldsRepository,
     events: Arc<EventsRepository>,
-    offering: Offering,
+    offer_maker: OfferMaker,
     event_queues: Arc<EventQueues>,
     expiry_cursor: ExpiryScanCursor,
     snapshots: Arc<PolicySnapshots>,
@@ -146,7 +146,7 @@ struct Rules {
 impl BookingsModule {
     pub(super) fn new(
         repository: Arc<BookingsRepository>,
-        offering: Offering,
+        offer_maker: OfferMaker,
         holds: HoldsRepository,
         events: Arc<EventsRepository>,
         event_queues: Arc<EventQueues>,
@@ -157,7 +157,7 @@ impl BookingsModule {
                 repository,
                 holds,
                 events,
-                offering,
+                offer_maker,
                 event_queues,
                 expiry_cursor: ExpiryScanCursor::default(),
                 snapshots: Arc::default(),
@@ -328,7 +328,7 @@ impl BookingsModule {
         page: &PageRequest,
     ) -> Result<Page<WaitlistEntry>> {
         let after = page.position::<i64>()?;
-        let repository = &self.rules.offering.repository;
+        let repository = &self.rules.offer_maker.repository;
         let rows = repository
             .list(tenant, event, after, page.limit + 1)
             .await?;
@@ -343,7 +343,12 @@ impl BookingsModule {
         page: &PageRequest,
     ) -> Result<Page<WaitlistPass>> {
         let before = page.position::<i64>()?.unwrap_or(i64::MAX);
-        let passes = self.rules.offering.repository.passes(tenant, event).await?;
+        let passes = self
+            .rules
+            .offer_maker
+            .repository
+            .passes(tenant, event)
+            .await?;
         let older = passes.into_iter().filter(|pass| pass.revision < before);
         let rows = older.take(page.limit as usize + 1).collect();
         Ok(page.cut(rows, |pass| pass.revision.to_string()))

@@ -81,7 +81,7 @@ impl Rules {
                     // What changes nothing has its answer, too.
                     let answer = RecordedAnswer::Place(Box::new(place.clone()));
                     let (step, now) = (self.surroundings.next_id(), self.surroundings.now());
-                    let repository = &self.offering.repository;
+                    let repository = &self.offer_maker.repository;
                     let recorded = request.recorded(answer);
                     let step = repository.record_unchanged(tenant, step, recorded, now);
                     step.await?;
@@ -118,7 +118,7 @@ impl Rules {
         event: EventId,
         customer: UserId,
     ) -> Result<WaitlistPlace> {
-        let repository = &self.offering.repository;
+        let repository = &self.offer_maker.repository;
         let sight = repository.sight(tenant, event, customer).await?;
         let offer = sight
             .open_hold
@@ -139,7 +139,7 @@ impl Rules {
         scope: SystemScope,
         reach: (Timestamp, Timestamp),
     ) -> Result<bool> {
-        let repository = &self.offering.repository;
+        let repository = &self.offer_maker.repository;
         let due = repository.due(scope, reach, OFFERS_DUE_MAX).await?;
         let more = due.len() == OFFERS_DUE_MAX as usize;
         let mut failed = None;
@@ -159,7 +159,7 @@ impl Rules {
     /// Offers an event's tickets whose sale has opened.
     async fn offer_opened(&self, due: &DueOffer, now: Timestamp) -> Result<()> {
         let (tenant, change) = (&due.tenant, self.surroundings.next_id());
-        let repository = &self.offering.repository;
+        let repository = &self.offer_maker.repository;
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
                 pause_after_conflict(attempt).await;
@@ -177,8 +177,8 @@ impl Rules {
                 at: now,
                 recorded: Vec::new(),
             };
-            let offering = &self.offering;
-            let offers = offering.offer(tenant, &mut change, &[], None).await?;
+            let offer_maker = &self.offer_maker;
+            let offers = offer_maker.offer(tenant, &mut change, &[], None).await?;
             match repository.offer(due, &change, &offers).await {
                 Ok(()) => {
                     self.surroundings.owed.notify_one();
@@ -206,7 +206,7 @@ impl Rules {
         ) -> Result<Option<(WaitlistEntry, Inventory, CapacityCause)>>,
     ) -> Result<Option<(WaitlistEntry, u64)>> {
         let change = self.surroundings.next_id();
-        let repository = &self.offering.repository;
+        let repository = &self.offer_maker.repository;
         let mut sent: Option<(bool, WaitlistEntry)> = None;
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {

@@ -113,7 +113,7 @@ impl EventsModule {
                 expect_version(before.version, expected_version)?;
                 match changed.tell {
                     Some(NotificationKind::EventCancelled) => {
-                        let waitlist = &self.offering.repository;
+                        let waitlist = &self.offer_maker.repository;
                         count_customers_and_waiting(&self.bookings, waitlist, tenant, event).await?
                     }
                     Some(_) => count_customers(&self.bookings, tenant, event).await?,
@@ -178,8 +178,10 @@ impl EventsModule {
                 .await?;
             self.plan_reminder(tenant, &mut step, lead).await?;
             if offers_more(&step) {
-                let offering = &self.offering;
-                step.offers = offering.offer(tenant, &mut step.change, &[], None).await?;
+                let offer_maker = &self.offer_maker;
+                step.offers = offer_maker
+                    .offer(tenant, &mut step.change, &[], None)
+                    .await?;
             }
             let parts = (step.after.clone(), step.change.inventory.clone());
             let answer = RecordedAnswer::Event(Box::new(parts), summary);

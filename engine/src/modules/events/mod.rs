@@ -16,7 +16,7 @@ use super::{
     Surroundings,
     event_queues::EventQueues,
     lru_cache::LruCache,
-    offers::Offering,
+    offers::OfferMaker,
     reminders,
     repositories::{
         BookingsRepository, EventsRepository, InventoryChange, NotificationsRepository,
@@ -40,7 +40,7 @@ pub(crate) struct EventsModule {
     repository: Arc<EventsRepository>,
     bookings: Arc<BookingsRepository>,
     notifications: Arc<NotificationsRepository>,
-    offering: Offering,
+    offer_maker: OfferMaker,
     event_queues: Arc<EventQueues>,
     surroundings: Surroundings,
     /// What versions of events say never changes; their counters here are of some moment.
@@ -52,7 +52,7 @@ impl EventsModule {
         repository: Arc<EventsRepository>,
         bookings: Arc<BookingsRepository>,
         notifications: Arc<NotificationsRepository>,
-        offering: Offering,
+        offer_maker: OfferMaker,
         event_queues: Arc<EventQueues>,
         surroundings: Surroundings,
     ) -> Self {
@@ -60,7 +60,7 @@ impl EventsModule {
             repository,
             bookings,
             notifications,
-            offering,
+            offer_maker,
             event_queues,
             surroundings,
             versions: Mutex::new(LruCache::new(VERSIONS_KEPT_MAX)),
