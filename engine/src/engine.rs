@@ -19,7 +19,7 @@ use crate::{
     Error, ErrorCode, Result,
     app_modules::{
         Bookings, Brought, Buckets, CheckIns, Dispatch, Events, Holds, LanePauses, Notifications,
-        Operators, Plugins, Sessions, Subscriptions, Tenants, Turns, Users, Waitlist,
+        Operators, Plugins, Sessions, Subscriptions, TenantLocks, Tenants, Users, Waitlist,
     },
     counters::Counts,
     modules::{self, Modules, Surroundings, restore, to_millisecond},
@@ -160,7 +160,7 @@ pub(crate) struct Inner {
     /// One less: what bulk mails may hold of them at most.
     pub(crate) sending_bulk: Semaphore,
     /// Which block of a tenant takes connections now.
-    pub(crate) turns: Turns,
+    pub(crate) turns: TenantLocks,
     /// How many mails a second may go.
     pub(crate) buckets: Buckets,
     /// Which lanes an operator has stopped.
@@ -460,7 +460,7 @@ impl EngineBuilder {
             queue,
             sending,
             sending_bulk,
-            turns: Turns::default(),
+            turns: TenantLocks::default(),
             buckets,
             lane_pauses: LanePauses::default(),
             listing: tokio::sync::Mutex::default(),

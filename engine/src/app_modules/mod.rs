@@ -14,10 +14,10 @@ mod events;
     layer_probe = "app_module_opens_store"
 ))]
 mod layer_probe;
+mod mail_jobs;
 mod notifications;
 mod operators;
 mod plugins;
-mod queues;
 mod sessions;
 mod subscriptions;
 mod tenants;
@@ -27,11 +27,11 @@ pub use bookings::{Bookings, Holds, Waitlist};
 pub use check_ins::CheckIns;
 pub use dispatch::{Dispatch, Found};
 pub use events::Events;
+pub(crate) use mail_jobs::{Buckets, LanePauses, MailJobs, TenantLocks};
 pub use notifications::Notifications;
 pub use operators::Operators;
 pub(crate) use plugins::Brought;
 pub use plugins::{Plugins, ReplayDifference, ReplayReport};
-pub(crate) use queues::{Buckets, LanePauses, Queues, Turns};
 pub use sessions::Sessions;
 pub use subscriptions::Subscriptions;
 pub use tenants::Tenants;

@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use super::LoopContext;
-use crate::app_modules::Queues;
+use crate::app_modules::MailJobs;
 
 /// Four signs fit into the time after which a worker is shown as gone.
 const EVERY: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(queues: Queues, context: LoopContext) {
+pub(super) async fn run(queues: MailJobs, context: LoopContext) {
     loop {
         context.pulse.beat();
         if let Err(error) = queues.beat().await {

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use super::LoopContext;
-use crate::app_modules::Queues;
+use crate::app_modules::MailJobs;
 
 /// Between two looks for rows whose time is over; they are kept for a day or more, so that some minutes do not matter.
 const EXPIRY_EVERY: Duration = Duration::from_secs(600);
 
-pub(super) async fn run(queues: Queues, context: LoopContext) {
+pub(super) async fn run(queues: MailJobs, context: LoopContext) {
     let round = (queues.0.surroundings.settings.singleton_lease / 3).max(Duration::from_millis(50));
     let mut last_expiry: Option<tokio::time::Instant> = None;
     while !context.stop.is_cancelled() {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::LoopContext;
-use crate::app_modules::Queues;
+use crate::app_modules::MailJobs;
 
 /// An operator who stops a lane is in a hurry.
 const EVERY: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(queues: Queues, context: LoopContext) {
+pub(super) async fn run(queues: MailJobs, context: LoopContext) {
     loop {
         context.pulse.beat();
         // What was known stays: a store that is away for a moment lets no stopped lane go on.

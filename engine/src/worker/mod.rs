@@ -19,7 +19,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{app_modules::Queues, engine::Inner, ports::Lane};
+use crate::{app_modules::MailJobs, engine::Inner, ports::Lane};
 
 /// A worker about to start.
 pub struct Worker(pub(crate) Arc<Inner>);
@@ -27,7 +27,7 @@ pub struct Worker(pub(crate) Arc<Inner>);
 impl Worker {
     /// Starts everything: the singletons, fan-out and delivery.
     pub fn spawn(self) -> WorkerHandle {
-        Queues(self.0.clone()).begun();
+        MailJobs(self.0.clone()).begun();
         let mut handle = self.start();
         for lane in Lane::ALL {
             handle.run(
@@ -103,7 +103,7 @@ impl Pulse {
 impl WorkerHandle {
     fn run<F: Future<Output = ()> + Send + 'static>(
         &mut self,
-        body: impl FnOnce(Queues, LoopContext) -> F,
+        body: impl FnOnce(MailJobs, LoopContext) -> F,
         inner: &Arc<Inner>,
     ) {
         let pulse = Arc::new(Pulse {
@@ -116,7 +116,7 @@ impl WorkerHandle {
             tasks: self.tasks.clone(),
             pulse,
         };
-        self.tasks.spawn(body(Queues(inner.clone()), context));
+        self.tasks.spawn(body(MailJobs(inner.clone()), context));
     }
 
     /// Stops taking work, lets what is in flight finish or hands it back, and returns once that is done, after

@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use super::LoopContext;
-use crate::app_modules::Queues;
+use crate::app_modules::MailJobs;
 
 /// How often a resting relay looks whether a worker has come.
 const LOOK_FOR_WORKERS_EVERY: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(queues: Queues, context: LoopContext) {
+pub(super) async fn run(queues: MailJobs, context: LoopContext) {
     let lease = queues.0.surroundings.settings.singleton_lease;
     // Three signs of life within each lease.
     let round = (lease / 3).max(Duration::from_millis(50));

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::LoopContext;
 use crate::{
-    app_modules::Queues,
+    app_modules::MailJobs,
     ports::{Lane, Leased, Receipt, Settlement},
     types::TenantId,
 };
@@ -24,7 +24,7 @@ const PAUSED_LOOK: Duration = Duration::from_millis(500);
 /// Between two extensions of a task's lease; three fit into the embedded queue's 30 s.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(queues: Queues, context: LoopContext, lane: Lane) {
+pub(super) async fn run(queues: MailJobs, context: LoopContext, lane: Lane) {
     wait_for_release(&queues, &context, lane).await;
     // A worker that starts while its lane is stopped takes nothing.
     while let Err(error) = queues.look_at_lanes().await {
@@ -73,7 +73,7 @@ pub(super) async fn run(queues: Queues, context: LoopContext, lane: Lane) {
 
 /// Takes nothing up while the mails of a restored store are held. A store is restored before anything uses it, so that this is
 /// asked only until the answer is no.
-async fn wait_for_release(queues: &Queues, context: &LoopContext, lane: Lane) {
+async fn wait_for_release(queues: &MailJobs, context: &LoopContext, lane: Lane) {
     let mut is_told = false;
     while !context.stop.is_cancelled() {
         context.pulse.beat();
@@ -109,7 +109,7 @@ fn by_tenant(tasks: Vec<Leased>) -> Vec<(TenantId, Vec<Leased>)> {
     groups
 }
 
-async fn handle(queues: Queues, context: LoopContext, tenant: TenantId, tasks: Vec<Leased>) {
+async fn handle(queues: MailJobs, context: LoopContext, tenant: TenantId, tasks: Vec<Leased>) {
     let receipts: Vec<Receipt> = tasks.iter().map(|leased| leased.receipt.clone()).collect();
     let (worker, stop) = (queues.clone(), context.stop.clone());
     // A task of its own, so that a panic ends that task and nothing else.

@@ -18,12 +18,12 @@ use crate::{
 const LOCALE: &str = "en";
 
 /// Words mails with what a tenant has in use.
-pub(super) struct TenantWords {
+pub(super) struct TenantTemplates {
     inner: Arc<Inner>,
     set: Arc<PluginSet>,
 }
 
-impl TenantWords {
+impl TenantTemplates {
     /// The words of this tenant's mails; none if neither it nor the platform has any of its own.
     pub(super) async fn of(inner: &Arc<Inner>, tenant: &TenantId) -> Option<Self> {
         let set = match &inner.plugins {
@@ -54,7 +54,7 @@ fn words(set: &PluginSet) -> impl Iterator<Item = &crate::types::ActivePlugin> {
 }
 
 #[async_trait]
-impl Templates for TenantWords {
+impl Templates for TenantTemplates {
     async fn render(
         &self,
         tenant: &TenantId,

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::Queues;
+use super::MailJobs;
 use crate::{
     Error, Result,
     modules::{ClaimedBlock, still_wanted},
@@ -26,11 +26,11 @@ use crate::{
 const FRESH_FOR: Duration = Duration::from_secs(2);
 
 /// Everything that the mails of some blocks of one notification, or of one kind about one event, are made of.
-pub(super) struct Scene {
+pub(super) struct MailSource {
     read_at: Instant,
     pub(super) tenant: Tenant,
     /// The tenant's own words, or the platform's; none for the built-in ones.
-    pub(super) words: Option<super::words::TenantWords>,
+    pub(super) words: Option<super::tenant_templates::TenantTemplates>,
     /// What the mails are about, for kinds that are about an event.
     pub(super) event: Option<Event>,
     /// The event without its organizer's words, if neither they nor all of the customers have confirmed their addresses.
@@ -71,7 +71,7 @@ impl Common {
     }
 }
 
-impl Scene {
+impl MailSource {
     pub(super) fn is_fresh(&self) -> bool {
         self.read_at.elapsed() < FRESH_FOR
     }
@@ -176,9 +176,13 @@ impl Scene {
     }
 }
 
-impl Queues {
+impl MailJobs {
     /// Reads the scene of some blocks that have theirs in common.
-    pub(super) async fn scene(&self, tenant: &TenantId, blocks: &[&ClaimedBlock]) -> Result<Scene> {
+    pub(super) async fn scene(
+        &self,
+        tenant: &TenantId,
+        blocks: &[&ClaimedBlock],
+    ) -> Result<MailSource> {
         let (modules, read_at) = (&self.0.modules, Instant::now());
         let block = match blocks.first() {
             Some(first) => &first.block,
@@ -271,9 +275,9 @@ impl Queues {
             with_tickets_left,
             offers,
         )?;
-        let mut scene = Scene {
+        let mut scene = MailSource {
             words: match block.kind.has_templates() {
-                true => super::words::TenantWords::of(&self.0, tenant).await,
+                true => super::tenant_templates::TenantTemplates::of(&self.0, tenant).await,
                 false => None,
             },
             read_at,
@@ -320,7 +324,7 @@ impl Queues {
         Ok(scene)
     }
 
-    async fn neutral_event(&self, tenant: &TenantId, scene: &Scene) -> Result<Option<Event>> {
+    async fn neutral_event(&self, tenant: &TenantId, scene: &MailSource) -> Result<Option<Event>> {
         let mut users = scene.users.values();
         let (true, Some(event)) = (users.any(|user| !user.email_verified), &scene.event) else {
             return Ok(None);
@@ -336,7 +340,7 @@ impl Queues {
     pub(super) async fn set_aside_excess(
         &self,
         claimed: &mut ClaimedBlock,
-        scene: &Scene,
+        scene: &MailSource,
     ) -> Result<()> {
         let modules = &self.0.modules;
         let kind = claimed.block.kind;
@@ -364,7 +368,7 @@ impl Queues {
     }
 
     /// Marks the deliveries of a block that nobody wants any more, or nobody can get.
-    pub(super) fn set_aside_unwanted(&self, claimed: &mut ClaimedBlock, scene: &Scene) {
+    pub(super) fn set_aside_unwanted(&self, claimed: &mut ClaimedBlock, scene: &MailSource) {
         let notifications = &self.0.modules.notifications;
         let now = self.0.surroundings.now();
         for index in 0..claimed.block.entries.len() {

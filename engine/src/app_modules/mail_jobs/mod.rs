@@ -4,10 +4,10 @@
 
 mod buckets;
 mod deliveries;
+mod mail_source;
 mod pauses;
-mod scenes;
-mod turns;
-mod words;
+mod tenant_locks;
+mod tenant_templates;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use buckets::Buckets;
 pub(crate) use pauses::LanePauses;
-pub(crate) use turns::Turns;
+pub(crate) use tenant_locks::TenantLocks;
 
 use crate::{
     Result,
@@ -33,9 +33,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Use cases of the worker.
 #[derive(Clone)]
-pub(crate) struct Queues(pub(crate) Arc<Inner>);
+pub(crate) struct MailJobs(pub(crate) Arc<Inner>);
 
-impl Queues {
+impl MailJobs {
     /// Takes or keeps a singleton's lease; answers whether it is held now.
     pub(crate) async fn hold_lease(&self, name: &'static str) -> Result<bool> {
         let lease = self.0.surroundings.settings.singleton_lease;

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{
-    PAUSE, Queues,
-    scenes::{Common, Scene},
+    MailJobs, PAUSE,
+    mail_source::{Common, MailSource},
 };
 use crate::{
     Error, Result,
@@ -46,7 +46,7 @@ struct OnItsWay {
     work: JoinHandle<Result<Settlement>>,
 }
 
-impl Queues {
+impl MailJobs {
     /// Delivers blocks of one tenant, and answers what becomes of each task, in their order. What they have in common
     /// is read once. Each is sent by a task of its own, so that a panic on one ends that task and nothing else; the
     /// ledger counts it.
@@ -176,7 +176,7 @@ impl Queues {
     async fn send_block(
         &self,
         mut claimed: ClaimedBlock,
-        mut scene: Arc<Scene>,
+        mut scene: Arc<MailSource>,
         stop: &CancellationToken,
     ) -> Result<Settlement> {
         let lane = lane_of(claimed.block.kind);
@@ -271,7 +271,7 @@ impl Queues {
                 Then::Ends => return Ok(Settlement::Done),
             }
             for index in next {
-                let letter = Letter::of(&claimed, index);
+                let letter = PendingMail::of(&claimed, index);
                 let scene = scene.clone();
                 sending.push(async move { (letter.index, self.send_one(&scene, &letter).await) });
             }
@@ -288,7 +288,7 @@ impl Queues {
     }
 
     /// Reads a block's scene anew; a store that is away for a moment leaves it as it was.
-    async fn looked_anew(&self, claimed: &ClaimedBlock, scene: Arc<Scene>) -> Arc<Scene> {
+    async fn looked_anew(&self, claimed: &ClaimedBlock, scene: Arc<MailSource>) -> Arc<MailSource> {
         match self.scene(&claimed.tenant, &[claimed]).await {
             Ok(scene) => Arc::new(scene),
             Err(error) => {
@@ -325,7 +325,7 @@ impl Queues {
     /// The tickets whose codes a mail shows: the first ones of what it confirms.
     fn tickets_of(
         &self,
-        scene: &Scene,
+        scene: &MailSource,
         event: Option<&Event>,
         kind: NotificationKind,
         bookings: &[Booking],
@@ -352,7 +352,7 @@ impl Queues {
     }
 
     /// Sends a mail, and tells of it in the trace of the request that caused it, if that is recorded.
-    async fn send_one(&self, scene: &Scene, letter: &Letter) -> MailOutcome {
+    async fn send_one(&self, scene: &MailSource, letter: &PendingMail) -> MailOutcome {
         let traces = self.0.surroundings.traces.as_ref();
         let Some((traces, parent)) = traces.zip(letter.entry.trace.as_ref()) else {
             return self.send(scene, letter).await;
@@ -378,7 +378,7 @@ impl Queues {
         outcome
     }
 
-    async fn send(&self, scene: &Scene, letter: &Letter) -> MailOutcome {
+    async fn send(&self, scene: &MailSource, letter: &PendingMail) -> MailOutcome {
         let entry = &letter.entry;
         let refused = |reply: String| MailOutcome::Refused { reply };
         let Some(recipient) = scene.users.get(&entry.customer) else {
@@ -473,7 +473,7 @@ fn lane_of(kind: NotificationKind) -> Lane {
 }
 
 /// One delivery on its way out, apart from its block, which is written meanwhile.
-struct Letter {
+struct PendingMail {
     index: usize,
     entry: Entry,
     delivery_key: String,
@@ -482,7 +482,7 @@ struct Letter {
     written_at: jiff::Timestamp,
 }
 
-impl Letter {
+impl PendingMail {
     fn of(claimed: &ClaimedBlock, index: usize) -> Self {
         Self {
             index,

@@ -8,17 +8,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::types::{Lane, TenantId};
 
 /// The turns of all tenants that have a block in hand.
 #[derive(Default)]
-pub(crate) struct Turns(Mutex<HashMap<Key, Arc<Turn<()>>>>);
+pub(crate) struct TenantLocks(Mutex<HashMap<Key, Arc<AsyncMutex<()>>>>);
 
 type Key = (TenantId, Lane);
 
-impl Turns {
+impl TenantLocks {
     /// Waits for the turn, in order of arrival; dropping the answer ends it.
     pub(super) async fn take(&self, tenant: &TenantId, lane: Lane) -> OwnedMutexGuard<()> {
         let turn = {
@@ -37,7 +37,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tenants_blocks_take_turns_and_tenants_do_not_wait_for_each_other() {
-        let turns = Turns::default();
+        let turns = TenantLocks::default();
         let [north, south] = ["north", "south"].map(|name| TenantId::parse(name).unwrap());
         let first = turns.take(&north, Lane::Bulk).await;
         let _other = turns.take(&south, Lane::Bulk).await;

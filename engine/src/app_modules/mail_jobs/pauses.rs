@@ -4,14 +4,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Queues;
+use super::MailJobs;
 use crate::{Result, ports::Lane};
 
 /// What was seen last, in the order of [`Lane::ALL`].
 #[derive(Debug, Default)]
 pub(crate) struct LanePauses([AtomicBool; 2]);
 
-impl Queues {
+impl MailJobs {
     /// Looks which lanes are stopped.
     pub(crate) async fn look_at_lanes(&self) -> Result<()> {
         let paused = self.0.modules.dispatch.paused_lanes().await?;
