@@ -5,9 +5,9 @@
 
 mod audience;
 mod deliveries;
+mod delivery_writer;
 mod fan_out;
 mod finding;
-mod ledger;
 mod relay;
 mod scheduled;
 
@@ -19,8 +19,8 @@ use std::{
 
 pub(crate) use audience::still_wanted;
 pub(crate) use deliveries::{BatchAvailability, BlockTask, ClaimedBlock, Then};
+use delivery_writer::DeliveryWriter;
 pub(crate) use fan_out::Listing;
-use ledger::Ledger;
 use relay::RelayScanCursor;
 
 use jiff::Timestamp;
@@ -56,7 +56,7 @@ pub(crate) struct NotificationsModule {
     waitlist: Arc<WaitlistRepository>,
     events: Arc<EventsRepository>,
     surroundings: Surroundings,
-    ledger: Arc<Ledger>,
+    ledger: Arc<DeliveryWriter>,
     /// Blocks seen in another worker's hand: their revision, and since when it has been that.
     watched: Mutex<HashMap<BlockKey, (i64, Instant)>>,
     window: Mutex<RelayScanCursor>,
@@ -74,7 +74,7 @@ impl NotificationsModule {
         surroundings: Surroundings,
     ) -> Self {
         Self {
-            ledger: Ledger::new(repository.clone(), surroundings.clone()),
+            ledger: DeliveryWriter::new(repository.clone(), surroundings.clone()),
             repository,
             bookings,
             holds,

@@ -32,7 +32,7 @@ const CONFLICTS_MAX: u32 = 64;
 /// Between two tries while the store is away.
 const PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) struct Ledger {
+pub(super) struct DeliveryWriter {
     repository: Arc<NotificationsRepository>,
     surroundings: Surroundings,
     line: Mutex<Line>,
@@ -52,7 +52,7 @@ struct Waiting {
     answer: oneshot::Sender<Result<bool>>,
 }
 
-impl Ledger {
+impl DeliveryWriter {
     pub(super) fn new(
         repository: Arc<NotificationsRepository>,
         surroundings: Surroundings,
@@ -190,7 +190,7 @@ impl Ledger {
 }
 
 /// Lets the next step start a task again, should this one panic.
-struct Ended<'a>(&'a Ledger);
+struct Ended<'a>(&'a DeliveryWriter);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
