@@ -19,7 +19,8 @@ use crate::{
     ports::Lane,
     types::{
         Announce, Announcement, KeyedRequest, NotificationId, NotificationKind, NotificationStatus,
-        NotificationSummary, Owed, OwedPart, RecordedAnswer, StoredNotification, Tenant, TenantId,
+        NotificationSummary, OutboxEntry, OutboxPart, RecordedAnswer, StoredNotification, Tenant,
+        TenantId,
     },
 };
 
@@ -127,11 +128,11 @@ impl AnnouncementsModule {
             is_doubtful: false,
             trace: self.surroundings.trace(),
         };
-        let owed = Owed {
+        let owed = OutboxEntry {
             due_at: now,
             tenant: tenant.id.clone(),
             notification: id,
-            part: OwedPart::FanOut,
+            part: OutboxPart::FanOut,
             lane: Lane::Bulk,
             published: false,
         };

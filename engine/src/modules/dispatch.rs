@@ -28,7 +28,7 @@ use crate::{
     Error, ErrorCode, Result,
     types::{
         Attempt, AuditEntry, Block, DeliveryId, DeliveryState, EventId, KeyedRequest, Lane,
-        LaneStatus, NotificationId, NotificationStatus, Owed, OwedPart, Page, PageRequest,
+        LaneStatus, NotificationId, NotificationStatus, OutboxEntry, OutboxPart, Page, PageRequest,
         ReasonGroup, RecordedAnswer, Retried, StoredNotification, TenantId,
     },
 };
@@ -145,11 +145,11 @@ impl Wanted {
             plan.sum.retried += matched;
             after.claims = 0;
             plan.blocks.push(after);
-            plan.owed.push(Owed {
+            plan.owed.push(OutboxEntry {
                 due_at: now,
                 tenant: tenant.clone(),
                 notification: block.notification,
-                part: OwedPart::Block(block.number),
+                part: OutboxPart::Block(block.number),
                 lane: match block.kind.is_transactional() {
                     true => Lane::Transactional,
                     false => Lane::Bulk,
@@ -165,7 +165,7 @@ impl Wanted {
 #[derive(Default)]
 struct RetryPlan {
     blocks: Vec<Block>,
-    owed: Vec<Owed>,
+    owed: Vec<OutboxEntry>,
     sum: Retried,
 }
 
@@ -271,11 +271,11 @@ impl DispatchModule {
                 after.status,
                 NotificationStatus::Scheduled | NotificationStatus::FanningOut
             );
-            let at = |due_at| Owed {
+            let at = |due_at| OutboxEntry {
                 due_at,
                 tenant: tenant.clone(),
                 notification: id,
-                part: OwedPart::FanOut,
+                part: OutboxPart::FanOut,
                 lane: Lane::Bulk,
                 published: false,
             };
@@ -285,7 +285,7 @@ impl DispatchModule {
                 _ => None,
             };
             // One that the relay has put elsewhere meanwhile finds out by its notification that it is early.
-            let no_longer_owed = moves.then(|| at(before.due_at));
+            let remove_outbox = moves.then(|| at(before.due_at));
             let audited = (self.surroundings.next_id(), audit);
             let written = self
                 .repository
@@ -293,7 +293,7 @@ impl DispatchModule {
                     tenant,
                     &after,
                     owed.as_slice(),
-                    no_longer_owed.as_slice(),
+                    remove_outbox.as_slice(),
                     audited,
                     request.map(|one| one.recorded(RecordedAnswer::Done)),
                 )
@@ -443,7 +443,7 @@ impl DispatchModule {
         ))
     }
 
-    async fn owed_rows(&self, now: Timestamp) -> Result<Vec<Owed>> {
+    async fn owed_rows(&self, now: Timestamp) -> Result<Vec<OutboxEntry>> {
         let floor = || self.owed.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = Instant::now();
         let (from, is_whole) = {
@@ -476,10 +476,12 @@ impl DispatchModule {
         Ok(Lane::ALL
             .into_iter()
             .map(|lane| {
-                let of_lane: Vec<&Owed> = rows.iter().filter(|owed| owed.lane == lane).collect();
-                let is_later = |owed: &&&Owed| owed.due_at > now;
+                let of_lane: Vec<&OutboxEntry> =
+                    rows.iter().filter(|owed| owed.lane == lane).collect();
+                let is_later = |owed: &&&OutboxEntry| owed.due_at > now;
                 // A reminder is owed months ahead; what its blocks say, or what is due, has waited.
-                let waits = |owed: &&&Owed| owed.part != OwedPart::FanOut || owed.due_at <= now;
+                let waits =
+                    |owed: &&&OutboxEntry| owed.part != OutboxPart::FanOut || owed.due_at <= now;
                 let oldest = of_lane.iter().filter(waits).map(|owed| owed.notification);
                 LaneStatus {
                     lane,

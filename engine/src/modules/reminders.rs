@@ -8,8 +8,8 @@ use super::{repositories::ReminderStep, to_millisecond};
 use crate::{
     ports::Lane,
     types::{
-        EventId, EventReminder, NotificationId, NotificationKind, NotificationStatus, Owed,
-        OwedPart, ReminderLead, StoredNotification, TenantId,
+        EventId, EventReminder, NotificationId, NotificationKind, NotificationStatus, OutboxEntry,
+        OutboxPart, ReminderLead, StoredNotification, TenantId,
     },
 };
 
@@ -85,7 +85,7 @@ pub(super) fn plan(present: Present, wanted: &Wanted, id: NotificationId, now: T
             reminded_start,
             step: ReminderStep {
                 new: None,
-                no_longer_owed: Some(owed(&wanted.tenant, &pending)),
+                remove_outbox: Some(owed(&wanted.tenant, &pending)),
                 owed: Some(owed(&wanted.tenant, &at(pending.notification, due_at))),
                 changed: Some(StoredNotification {
                     due_at,
@@ -98,7 +98,7 @@ pub(super) fn plan(present: Present, wanted: &Wanted, id: NotificationId, now: T
             reminder: None,
             reminded_start,
             step: ReminderStep {
-                no_longer_owed: Some(owed(&wanted.tenant, &pending)),
+                remove_outbox: Some(owed(&wanted.tenant, &pending)),
                 changed: Some(StoredNotification {
                     status: NotificationStatus::Superseded,
                     ..stored
@@ -127,12 +127,12 @@ pub(super) fn plan(present: Present, wanted: &Wanted, id: NotificationId, now: T
 }
 
 /// What a reminder owes: its fan-out, when it is due.
-pub(super) fn owed(tenant: &TenantId, reminder: &EventReminder) -> Owed {
-    Owed {
+pub(super) fn owed(tenant: &TenantId, reminder: &EventReminder) -> OutboxEntry {
+    OutboxEntry {
         due_at: reminder.due_at,
         tenant: tenant.clone(),
         notification: reminder.notification,
-        part: OwedPart::FanOut,
+        part: OutboxPart::FanOut,
         lane: Lane::Bulk,
         published: false,
     }
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(made.reminder.unwrap().due_at, due_at);
         assert_eq!(made.step.new.unwrap().due_at, due_at);
         assert_eq!(made.step.owed.unwrap().due_at, due_at);
-        assert!(made.step.changed.is_none() && made.step.no_longer_owed.is_none());
+        assert!(made.step.changed.is_none() && made.step.remove_outbox.is_none());
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         let step = moved.step;
         assert_eq!(moved.reminder.unwrap().notification, id(1));
         assert_eq!(
-            step.no_longer_owed.unwrap().due_at,
+            step.remove_outbox.unwrap().due_at,
             time("2026-06-09T20:00:00Z")
         );
         assert_eq!(step.owed.unwrap().due_at, time("2026-06-19T20:00:00Z"));
@@ -285,7 +285,7 @@ mod tests {
                 gone.step.changed.unwrap().status,
                 NotificationStatus::Superseded
             );
-            assert!(gone.step.no_longer_owed.is_some() && gone.step.owed.is_none());
+            assert!(gone.step.remove_outbox.is_some() && gone.step.owed.is_none());
         }
     }
 

@@ -83,7 +83,7 @@ pub(crate) use requests::{
 pub(crate) use sessions::{Principal, SessionRecord};
 pub(crate) use stored::{
     Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,
-    Owed, OwedPart, StoredEvent, StoredNotification, TypeChange,
+    OutboxEntry, OutboxPart, StoredEvent, StoredNotification, TypeChange,
 };
 pub(crate) use times::{known_zone, require_year};
 pub(crate) use users::{AddressOwner, VerificationRequest};

@@ -352,7 +352,7 @@ pub(crate) struct Claim {
 
 /// Which part of a notification is owed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum OwedPart {
+pub(crate) enum OutboxPart {
     /// Listing its recipients.
     FanOut,
     /// Delivering one block.
@@ -361,11 +361,11 @@ pub(crate) enum OwedPart {
 
 /// A row of the outbox: something to be published once it is due, and looked at again until it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Owed {
+pub(crate) struct OutboxEntry {
     pub(crate) due_at: Timestamp,
     pub(crate) tenant: TenantId,
     pub(crate) notification: NotificationId,
-    pub(crate) part: OwedPart,
+    pub(crate) part: OutboxPart,
     pub(crate) lane: Lane,
     /// Whether it was handed to the queue before.
     pub(crate) published: bool,
@@ -377,9 +377,9 @@ pub(crate) struct Chunk {
     /// The notification as it is from now on; its revision is the one that was read.
     pub(crate) notification: StoredNotification,
     pub(crate) blocks: Vec<Block>,
-    pub(crate) owed: Vec<Owed>,
+    pub(crate) owed: Vec<OutboxEntry>,
     /// The outbox row of the fan-out itself, if this ends it.
-    pub(crate) done: Option<Owed>,
+    pub(crate) done: Option<OutboxEntry>,
 }
 
 /// What becomes of a block in one step of its delivery.
@@ -389,7 +389,7 @@ pub(crate) struct BlockWrite {
     /// The block as it shall be; its revision is the one that was seen.
     pub(crate) block: Block,
     /// The outbox row to be taken away: its work is done, or owed under another time from now on.
-    pub(crate) done: Option<Owed>,
+    pub(crate) done: Option<OutboxEntry>,
     /// What is owed next.
-    pub(crate) owed: Option<Owed>,
+    pub(crate) owed: Option<OutboxEntry>,
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     Error, ErrorCode, Result,
-    types::{BackupFacts, NotificationStatus, OwedPart, Restoration},
+    types::{BackupFacts, NotificationStatus, OutboxPart, Restoration},
 };
 pub(crate) use format::Lines;
 use format::Writer;
@@ -141,7 +141,7 @@ impl BackupsModule {
                 .owed(scope, after.as_ref(), OWED_PAGE)
                 .await?;
             for one in &owed {
-                if one.part == OwedPart::FanOut {
+                if one.part == OutboxPart::FanOut {
                     self.mark(&one.tenant, one.notification, restoration.restored_at)
                         .await?;
                 }

@@ -20,8 +20,9 @@ use crate::{
     types::{
         Block, BookLine, Booking, BookingId, BookingLine, BookingStatus, CapacityCause,
         DecisionRecord, Entry, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory,
-        KeyedRequest, Lane, NotificationId, NotificationKind, Owed, OwedPart, RecordedAnswer,
-        RecordedRequest, RequestKey, TenantId, TicketType, TraceParent, UserId, total_of,
+        KeyedRequest, Lane, NotificationId, NotificationKind, OutboxEntry, OutboxPart,
+        RecordedAnswer, RecordedRequest, RequestKey, TenantId, TicketType, TraceParent, UserId,
+        total_of,
     },
 };
 
@@ -532,11 +533,11 @@ pub(in crate::modules) fn mails_about(
             claims: 0,
             created_at: now,
         });
-        mails.owed.push(Owed {
+        mails.owed.push(OutboxEntry {
             due_at: now,
             tenant: tenant.clone(),
             notification,
-            part: OwedPart::Block(number),
+            part: OutboxPart::Block(number),
             lane: Lane::Transactional,
             published: false,
         });

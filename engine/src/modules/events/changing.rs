@@ -19,8 +19,8 @@ use crate::{
     ports::Lane,
     types::{
         CapacityCause, EventChange, EventId, EventStatus, Inventory, KeyedRequest, NotificationId,
-        NotificationKind, NotificationStatus, NotificationSummary, Owed, OwedPart, RecordedAnswer,
-        ReminderLead, StoredEvent, StoredNotification, TenantId,
+        NotificationKind, NotificationStatus, NotificationSummary, OutboxEntry, OutboxPart,
+        RecordedAnswer, ReminderLead, StoredEvent, StoredNotification, TenantId,
     },
 };
 
@@ -319,11 +319,11 @@ impl EventsModule {
                     is_doubtful: false,
                     trace: self.surroundings.trace(),
                 };
-                let owed = Owed {
+                let owed = OutboxEntry {
                     due_at,
                     tenant: tenant.clone(),
                     notification: notification_id,
-                    part: OwedPart::FanOut,
+                    part: OutboxPart::FanOut,
                     lane: Lane::Bulk,
                     published: false,
                 };

@@ -13,8 +13,8 @@ use crate::{
     modules::to_millisecond,
     ports::MailOutcome,
     types::{
-        Block, BlockWrite, Claim, DeliveryState, Entry, NotificationId, NotificationKind, Owed,
-        OwedPart, TenantId,
+        Block, BlockWrite, Claim, DeliveryState, Entry, NotificationId, NotificationKind,
+        OutboxEntry, OutboxPart, TenantId,
     },
 };
 
@@ -82,12 +82,12 @@ impl ClaimedBlock {
         self.block.delivery_id(index).key(&self.tenant)
     }
 
-    fn owed(&self, due_at: Timestamp) -> Owed {
-        Owed {
+    fn owed(&self, due_at: Timestamp) -> OutboxEntry {
+        OutboxEntry {
             due_at,
             tenant: self.tenant.clone(),
             notification: self.block.notification,
-            part: OwedPart::Block(self.block.number),
+            part: OutboxPart::Block(self.block.number),
             lane: lane_of(self.block.kind),
             published: true,
         }

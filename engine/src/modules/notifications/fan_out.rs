@@ -12,8 +12,8 @@ use crate::{
     ports::Task,
     types::{
         Block, Booking, BookingStatus, CancelCause, Chunk, DeliveryState, Entry, EventStatus,
-        NotificationId, NotificationKind, NotificationStatus, Owed, OwedPart, StoredNotification,
-        TenantId, UserId,
+        NotificationId, NotificationKind, NotificationStatus, OutboxEntry, OutboxPart,
+        StoredNotification, TenantId, UserId,
     },
 };
 
@@ -110,11 +110,11 @@ impl NotificationsModule {
             if chunk.notification.is_doubtful {
                 continue;
             }
-            let owed = Owed {
+            let owed = OutboxEntry {
                 due_at: to_millisecond(due_at),
                 tenant: tenant.clone(),
                 notification: id,
-                part: OwedPart::Block(number),
+                part: OutboxPart::Block(number),
                 lane: lane_of(chunk.notification.kind),
                 published: true,
             };
@@ -129,11 +129,11 @@ impl NotificationsModule {
             NotificationStatus::FanningOut
         };
         if ended {
-            chunk.done = owed_at.map(|due_at| Owed {
+            chunk.done = owed_at.map(|due_at| OutboxEntry {
                 due_at,
                 tenant: tenant.clone(),
                 notification: id,
-                part: OwedPart::FanOut,
+                part: OutboxPart::FanOut,
                 lane: lane_of(chunk.notification.kind),
                 published: true,
             });

@@ -37,7 +37,7 @@ use crate::{
     ports::{Task, TaskKind},
     types::{
         Block, Delivery, DeliveryCounts, DeliveryState, Lane, Notification, NotificationId,
-        NotificationKind, NotificationStatus, Owed, OwedPart, Page, PageRequest,
+        NotificationKind, NotificationStatus, OutboxEntry, OutboxPart, Page, PageRequest,
         StoredNotification, Tally, TenantId,
     },
 };
@@ -248,10 +248,10 @@ fn lane_of(kind: NotificationKind) -> Lane {
 /// The task of an outbox row. Its id names the work, so that work which still waits in the queue is not added again
 /// however often the row is visited; and it begins with the time at which the work was listed, so that the blocks a
 /// large fan-out lists later stand behind what others were owed before.
-fn task_of(owed: &Owed, listed_at: Timestamp) -> Task {
+fn task_of(owed: &OutboxEntry, listed_at: Timestamp) -> Task {
     let (kind, part) = match owed.part {
-        OwedPart::FanOut => (TaskKind::FanOut, "all".to_owned()),
-        OwedPart::Block(block) => (TaskKind::Deliver { block }, format!("{block:07}")),
+        OutboxPart::FanOut => (TaskKind::FanOut, "all".to_owned()),
+        OutboxPart::Block(block) => (TaskKind::Deliver { block }, format!("{block:07}")),
     };
     let listed_at = listed_at.as_millisecond();
     Task {

@@ -15,7 +15,7 @@ use crate::{
     Result,
     modules::{repositories::SystemScope, to_millisecond},
     ports::{Queue, Task},
-    types::{Block, Lane, NotificationStatus, Owed, OwedPart, TenantId},
+    types::{Block, Lane, NotificationStatus, OutboxEntry, OutboxPart, TenantId},
 };
 
 /// Outbox rows handled in one pass of the relay.
@@ -48,7 +48,7 @@ pub(super) struct RelayScanCursor {
     full_at: Option<Instant>,
     /// Rows published for the first time, and when. Saves work and nothing else: a relay that has forgotten publishes
     /// them again.
-    fresh: HashMap<Owed, Instant>,
+    fresh: HashMap<OutboxEntry, Instant>,
 }
 
 impl RelayScanCursor {
@@ -72,10 +72,10 @@ pub(crate) struct DueWork {
     /// Where the look ended, if there may be more behind.
     full_until: Option<Timestamp>,
     /// Rows that are published for the first time and stay where they are.
-    fresh: Vec<Owed>,
+    fresh: Vec<OutboxEntry>,
     /// Rows to be taken away, and those that stand for them.
-    old: Vec<Owed>,
-    new: Vec<Owed>,
+    old: Vec<OutboxEntry>,
+    new: Vec<OutboxEntry>,
 }
 
 impl DueWork {
@@ -83,14 +83,14 @@ impl DueWork {
         self.full_until.is_some()
     }
 
-    fn publish(&mut self, owed: &Owed, listed_at: Timestamp) {
+    fn publish(&mut self, owed: &OutboxEntry, listed_at: Timestamp) {
         let lane = (owed.lane, owed.tenant.clone());
         let tasks = self.publications.entry(lane).or_default();
         tasks.push(task_of(owed, listed_at));
     }
 
-    fn move_to(&mut self, owed: Owed, due_at: Timestamp) -> Owed {
-        let moved = Owed {
+    fn move_to(&mut self, owed: OutboxEntry, due_at: Timestamp) -> OutboxEntry {
+        let moved = OutboxEntry {
             due_at: to_millisecond(due_at),
             published: true,
             ..owed.clone()
@@ -141,17 +141,17 @@ impl NotificationsModule {
     }
 
     /// How long ago a row was published by us, zero for one that was published before; none if it never was.
-    fn published_ago(&self, owed: &Owed) -> Option<Duration> {
+    fn published_ago(&self, owed: &OutboxEntry) -> Option<Duration> {
         if owed.published {
             return Some(Duration::ZERO);
         }
         self.window().fresh.get(owed).map(Instant::elapsed)
     }
 
-    fn publish_first(&self, work: &mut DueWork, owed: Owed) {
+    fn publish_first(&self, work: &mut DueWork, owed: OutboxEntry) {
         let listed_at = match owed.part {
-            OwedPart::FanOut => caused_at(owed.notification),
-            OwedPart::Block(_) => owed.due_at,
+            OutboxPart::FanOut => caused_at(owed.notification),
+            OutboxPart::Block(_) => owed.due_at,
         };
         if self.window().fresh.len() + work.fresh.len() < FRESH_MAX {
             work.publish(&owed, listed_at);
@@ -169,7 +169,7 @@ impl NotificationsModule {
         scope: SystemScope,
         queue: &dyn Queue,
         work: &mut DueWork,
-        rows: Vec<Owed>,
+        rows: Vec<OutboxEntry>,
     ) -> Result<()> {
         let (now, later) = (work.looked_at, self.republish_at(work.looked_at));
         let found = self.repository.find_blocks_of(scope, &rows).await?;
@@ -180,11 +180,11 @@ impl NotificationsModule {
         let mut busy: HashMap<Lane, bool> = HashMap::new();
         for owed in rows {
             let standing = match owed.part {
-                OwedPart::Block(number) => {
+                OutboxPart::Block(number) => {
                     let key = (owed.tenant.clone(), owed.notification, number);
                     blocks.get(&key).map_or(Standing::Done, standing_of)
                 }
-                OwedPart::FanOut => self.fan_out_standing(&owed).await?,
+                OutboxPart::FanOut => self.fan_out_standing(&owed).await?,
             };
             match standing {
                 Standing::Done => work.old.push(owed),
@@ -277,7 +277,7 @@ impl NotificationsModule {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fan_out_standing(&self, owed: &Owed) -> Result<Standing> {
+    async fn fan_out_standing(&self, owed: &OutboxEntry) -> Result<Standing> {
         let notification = self
             .repository
             .find(&owed.tenant, owed.notification)

@@ -6,11 +6,13 @@ use super::{
     db::{Db, Script, StepError},
     idempotency::add_recorded,
     models::{AnnouncementRow, announcement_count_key, millisecond},
-    notifications::{add_notification, add_owed},
+    notifications::{add_notification, add_outbox},
 };
 use crate::{
     Result,
-    types::{Announcement, NotificationId, Owed, RecordedRequest, StoredNotification, TenantId},
+    types::{
+        Announcement, NotificationId, OutboxEntry, RecordedRequest, StoredNotification, TenantId,
+    },
 };
 
 /// The word a transaction stops with when the tenant has made its announcements of the day.
@@ -20,7 +22,7 @@ pub(in crate::modules) const QUOTA_USED: &str = "announcement-quota-used";
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct NewAnnouncement {
     pub(in crate::modules) notification: StoredNotification,
-    pub(in crate::modules) owed: Owed,
+    pub(in crate::modules) owed: OutboxEntry,
     pub(in crate::modules) announcement: Announcement,
     /// The request with an Idempotency-Key that it answers.
     pub(in crate::modules) recorded: Option<RecordedRequest>,
@@ -66,7 +68,7 @@ impl AnnouncementsRepository {
             &new.announcement,
         ));
         script.push(format!("INSERT INTO announcement {row} RETURN NONE"));
-        add_owed(&mut script, std::slice::from_ref(&new.owed));
+        add_outbox(&mut script, std::slice::from_ref(&new.owed));
         self.db.run(&script).await.map(drop)
     }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Error, ErrorCode, Result,
-    types::{Block, Owed, OwedPart, Restoration, StoredNotification, TenantId},
+    types::{Block, OutboxEntry, OutboxPart, Restoration, StoredNotification, TenantId},
 };
 
 /// What no backup holds. Sessions end with a restore, so nothing need be revoked; tasks only hurry what the outbox owes; leases and signs of life
@@ -194,8 +194,8 @@ impl BackupsRepository {
                 "outbox" => {
                     let row = OutboxRow::from_value(row).map_err(|_| foreign(table))?;
                     let owed = row.into_type()?;
-                    if owed.part == OwedPart::FanOut {
-                        let owed = Owed {
+                    if owed.part == OutboxPart::FanOut {
+                        let owed = OutboxEntry {
                             published: false,
                             ..owed
                         };
@@ -267,9 +267,9 @@ impl BackupsRepository {
     pub(in crate::modules) async fn owed(
         &self,
         scope: SystemScope,
-        after: Option<&Owed>,
+        after: Option<&OutboxEntry>,
         limit: u32,
-    ) -> Result<Vec<Owed>> {
+    ) -> Result<Vec<OutboxEntry>> {
         let mut script = Script::across_tenants(scope);
         let limit = script.bind(i64::from(limit));
         let from = match after {

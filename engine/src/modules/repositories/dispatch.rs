@@ -16,12 +16,12 @@ use super::{
         AuditRow, BlockProgress, BlockRow, LanePauseRow, NotificationRow, OutboxRow, TroubleRow,
         WorkerRow, millisecond,
     },
-    notifications::{add_owed, remove_owed},
+    notifications::{add_outbox, remove_owed},
 };
 use crate::{
     Error, Result,
     types::{
-        AuditEntry, Block, Lane, LanePause, NotificationId, Owed, RecordedRequest,
+        AuditEntry, Block, Lane, LanePause, NotificationId, OutboxEntry, RecordedRequest,
         StoredNotification, TenantId, WorkerStatus,
     },
 };
@@ -96,7 +96,7 @@ impl DispatchRepository {
         scope: SystemScope,
         from: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Owed>> {
+    ) -> Result<Vec<OutboxEntry>> {
         let mut script = Script::across_tenants(scope);
         let (from, limit) = (
             script.bind(millisecond(from)),
@@ -115,15 +115,15 @@ impl DispatchRepository {
         &self,
         tenant: &TenantId,
         notification: &StoredNotification,
-        owed: &[Owed],
-        no_longer_owed: &[Owed],
+        owed: &[OutboxEntry],
+        remove_outbox: &[OutboxEntry],
         (serial, audit): (Ulid, &AuditEntry),
         recorded: Option<RecordedRequest>,
     ) -> Result<bool> {
         let mut script = Script::transaction(tenant);
         add_notification_change(&mut script, tenant, notification);
-        remove_owed(&mut script, no_longer_owed);
-        add_owed(&mut script, owed);
+        remove_owed(&mut script, remove_outbox);
+        add_outbox(&mut script, owed);
         add_audit(&mut script, Some(tenant), serial, audit);
         add_recorded(&mut script, tenant, serial, recorded.as_slice(), audit.at);
         match self.db.run(&script).await {
@@ -140,7 +140,7 @@ impl DispatchRepository {
     pub(in crate::modules) async fn retry_blocks(
         &self,
         tenant: &TenantId,
-        (blocks, owed): (&[Block], &[Owed]),
+        (blocks, owed): (&[Block], &[OutboxEntry]),
         (serial, audit): (Ulid, &AuditEntry),
         recorded: Option<RecordedRequest>,
     ) -> Result<bool> {
@@ -173,7 +173,7 @@ impl DispatchRepository {
         script.push(format!(
             "UPDATE {keys} SET revision += 1, reopened = (reopened ?? 0) + 1 RETURN NONE"
         ));
-        add_owed(&mut script, owed);
+        add_outbox(&mut script, owed);
         if audit.count.is_some_and(|count| count > 0) {
             add_audit(&mut script, Some(tenant), serial, audit);
         }

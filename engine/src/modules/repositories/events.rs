@@ -11,15 +11,15 @@ use super::{
         OldTermsRow, at_millisecond, key_number, key_ulid, millisecond,
     },
     notifications::{
-        add_notification, add_owed, add_schedule_change, remove_notification, remove_owed,
+        add_notification, add_outbox, add_schedule_change, remove_notification, remove_owed,
     },
     waitlist::{Offers, add_offers},
 };
 use crate::{
     Result,
     types::{
-        CancellationTerms, EventDetails, EventId, Inventory, Owed, StoredEvent, StoredNotification,
-        TenantId,
+        CancellationTerms, EventDetails, EventId, Inventory, OutboxEntry, StoredEvent,
+        StoredNotification, TenantId,
     },
 };
 
@@ -35,7 +35,7 @@ pub(in crate::modules) struct EventStep {
     /// Its inventory as it shall be, and why.
     pub(in crate::modules) change: InventoryChange,
     /// A new notification with what it owes.
-    pub(in crate::modules) new_notification: Option<(StoredNotification, Owed)>,
+    pub(in crate::modules) new_notification: Option<(StoredNotification, OutboxEntry)>,
     /// A notification that changes too (merged or superseded); its revision is the one that was seen.
     pub(in crate::modules) changed_notification: Option<StoredNotification>,
     /// What becomes of the event's reminder.
@@ -54,9 +54,9 @@ pub(in crate::modules) struct ReminderStep {
     /// The one there is, moved or superseded; its revision is the one that was seen.
     pub(in crate::modules) changed: Option<StoredNotification>,
     /// The outbox row under its old time.
-    pub(in crate::modules) no_longer_owed: Option<Owed>,
+    pub(in crate::modules) remove_outbox: Option<OutboxEntry>,
     /// The outbox row under its new time.
-    pub(in crate::modules) owed: Option<Owed>,
+    pub(in crate::modules) owed: Option<OutboxEntry>,
 }
 
 pub(in crate::modules) struct EventsRepository {
@@ -250,7 +250,7 @@ impl EventsRepository {
         }
         if let Some((notification, owed)) = &step.new_notification {
             add_notification(&mut script, tenant, notification);
-            add_owed(&mut script, std::slice::from_ref(owed));
+            add_outbox(&mut script, std::slice::from_ref(owed));
         }
         add_reminder(&mut script, tenant, &step.reminder);
         add_offers(&mut script, tenant, step.after.id, &step.offers)?;
@@ -267,7 +267,7 @@ impl EventsRepository {
         &self,
         tenant: &TenantId,
         inventory: &Inventory,
-        reminder: Option<&Owed>,
+        reminder: Option<&OutboxEntry>,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
         let event = script.bind(EventRow::key(tenant, inventory.event));
@@ -327,8 +327,8 @@ fn add_reminder(script: &mut Script, tenant: &TenantId, step: &ReminderStep) {
     if let Some(notification) = &step.new {
         add_notification(script, tenant, notification);
     }
-    remove_owed(script, step.no_longer_owed.as_slice());
-    add_owed(script, step.owed.as_slice());
+    remove_owed(script, step.remove_outbox.as_slice());
+    add_outbox(script, step.owed.as_slice());
 }
 
 /// Adds a notification's change, guarded by the revision that was seen: 1 row, and at most 2 of its schedule.

@@ -16,8 +16,8 @@ use crate::{
     Result,
     types::{
         Block, BlockWrite, BookingId, Chunk, DeliveryId, Entry, EventId, Lane, NotificationId,
-        NotificationKind, NotificationStatus, Owed, OwedPart, StoredNotification, TenantId,
-        TraceParent, UserId,
+        NotificationKind, NotificationStatus, OutboxEntry, OutboxPart, StoredNotification,
+        TenantId, TraceParent, UserId,
     },
 };
 
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct NewMails {
     pub(in crate::modules) blocks: Vec<Block>,
-    pub(in crate::modules) owed: Vec<Owed>,
+    pub(in crate::modules) owed: Vec<OutboxEntry>,
 }
 
 impl NewMails {
@@ -52,11 +52,11 @@ impl NewMails {
                 claims: 0,
                 created_at: now,
             }],
-            owed: vec![Owed {
+            owed: vec![OutboxEntry {
                 due_at: now,
                 tenant: tenant.clone(),
                 notification,
-                part: OwedPart::Block(0),
+                part: OutboxPart::Block(0),
                 lane: Lane::Transactional,
                 published: false,
             }],
@@ -193,12 +193,12 @@ pub(in crate::modules::repositories) fn add_mails(
         let rows = script.bind(rows);
         script.push(format!("INSERT INTO delivery_block {rows} RETURN NONE"));
     }
-    add_owed(script, &mails.owed);
+    add_outbox(script, &mails.owed);
     Ok(())
 }
 
 /// Adds outbox rows; one that is there already stands for both.
-pub(in crate::modules::repositories) fn add_owed(script: &mut Script, owed: &[Owed]) {
+pub(in crate::modules::repositories) fn add_outbox(script: &mut Script, owed: &[OutboxEntry]) {
     if !owed.is_empty() {
         let rows: Vec<_> = owed.iter().map(OutboxRow::of).collect();
         let rows = script.bind(rows);
@@ -207,7 +207,7 @@ pub(in crate::modules::repositories) fn add_owed(script: &mut Script, owed: &[Ow
 }
 
 /// Takes outbox rows away; one that the relay has moved meanwhile finds out by its notification that it is not wanted.
-pub(in crate::modules::repositories) fn remove_owed(script: &mut Script, owed: &[Owed]) {
+pub(in crate::modules::repositories) fn remove_owed(script: &mut Script, owed: &[OutboxEntry]) {
     if !owed.is_empty() {
         let ids: Vec<RecordId> = owed.iter().map(|owed| OutboxRow::of(owed).id).collect();
         let ids = script.bind(ids);
@@ -227,7 +227,7 @@ impl NotificationsRepository {
         from: Timestamp,
         now: Timestamp,
         max: u32,
-    ) -> Result<Vec<Owed>> {
+    ) -> Result<Vec<OutboxEntry>> {
         let mut script = Script::across_tenants(scope);
         let from = script.bind(from.as_millisecond());
         let now = script.bind(now.as_millisecond());
@@ -259,14 +259,14 @@ impl NotificationsRepository {
     pub(in crate::modules) async fn replace_owed(
         &self,
         scope: SystemScope,
-        old: &[Owed],
-        new: &[Owed],
+        old: &[OutboxEntry],
+        new: &[OutboxEntry],
     ) -> Result<()> {
         let mut script = Script::transaction_across_tenants(scope);
         let ids: Vec<RecordId> = old.iter().map(OutboxRow::key).collect();
         let ids = script.bind(ids);
         script.push(format!("DELETE {ids} RETURN NONE"));
-        add_owed(&mut script, new);
+        add_outbox(&mut script, new);
         self.db.run_retrying(&script).await?;
         Ok(())
     }
@@ -374,16 +374,16 @@ impl NotificationsRepository {
     pub(in crate::modules) async fn find_blocks_of(
         &self,
         scope: SystemScope,
-        owed: &[Owed],
+        owed: &[OutboxEntry],
     ) -> Result<Vec<(TenantId, Block)>> {
         let mut script = Script::across_tenants(scope);
         let keys: Vec<RecordId> = owed
             .iter()
             .filter_map(|owed| match owed.part {
-                OwedPart::Block(number) => {
+                OutboxPart::Block(number) => {
                     Some(BlockRow::key(&owed.tenant, owed.notification, number))
                 }
-                OwedPart::FanOut => None,
+                OutboxPart::FanOut => None,
             })
             .collect();
         if keys.is_empty() {

@@ -11,7 +11,9 @@ use super::keys::{
 use crate::{
     Error, Result,
     ports::Lane,
-    types::{EventId, NotificationId, Owed, OwedPart, StoredNotification, TenantId, UserId},
+    types::{
+        EventId, NotificationId, OutboxEntry, OutboxPart, StoredNotification, TenantId, UserId,
+    },
 };
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -201,10 +203,10 @@ pub(in crate::modules::repositories) struct OutboxRow {
 }
 
 impl OutboxRow {
-    pub(in crate::modules::repositories) fn key(owed: &Owed) -> RecordId {
+    pub(in crate::modules::repositories) fn key(owed: &OutboxEntry) -> RecordId {
         let part = match owed.part {
-            OwedPart::FanOut => -1,
-            OwedPart::Block(number) => i64::from(number),
+            OutboxPart::FanOut => -1,
+            OutboxPart::Block(number) => i64::from(number),
         };
         record(
             "outbox",
@@ -217,7 +219,7 @@ impl OutboxRow {
         )
     }
 
-    pub(in crate::modules::repositories) fn of(owed: &Owed) -> Self {
+    pub(in crate::modules::repositories) fn of(owed: &OutboxEntry) -> Self {
         Self {
             id: Self::key(owed),
             lane: owed.lane.as_str().to_owned(),
@@ -225,12 +227,12 @@ impl OutboxRow {
         }
     }
 
-    pub(in crate::modules::repositories) fn into_type(self) -> Result<Owed> {
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<OutboxEntry> {
         let part = match key_number(&self.id, 3)? {
-            -1 => OwedPart::FanOut,
-            number => OwedPart::Block(u32::try_from(number).map_err(Error::internal)?),
+            -1 => OutboxPart::FanOut,
+            number => OutboxPart::Block(u32::try_from(number).map_err(Error::internal)?),
         };
-        Ok(Owed {
+        Ok(OutboxEntry {
             due_at: at_millisecond(key_number(&self.id, 0)?)?,
             tenant: TenantId::trusted(key_text(&self.id, 1)?),
             notification: NotificationId::from_ulid(key_ulid(&self.id, 2)?),
