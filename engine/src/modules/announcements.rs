@@ -124,8 +124,8 @@ impl AnnouncementsModule {
             created_at: now,
             due_at: now,
             is_paused: false,
-            reopened: 0,
-            is_doubtful: false,
+            retry_generation: 0,
+            is_uncertain: false,
             trace: self.surroundings.trace(),
         };
         let owed = OutboxEntry {

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     Error, ErrorCode, Result,
     types::{
-        Attempt, AuditEntry, Block, DeliveryId, DeliveryState, EventId, KeyedRequest, Lane,
+        Attempt, AuditEntry, DeliveryBatch, DeliveryId, DeliveryState, EventId, KeyedRequest, Lane,
         LaneStatus, NotificationId, NotificationStatus, OutboxEntry, OutboxPart, Page, PageRequest,
         ReasonGroup, RecordedAnswer, Retried, StoredNotification, TenantId,
     },
@@ -89,7 +89,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn matches(&self, block: &Block, index: usize) -> bool {
+    fn matches(&self, block: &DeliveryBatch, index: usize) -> bool {
         let entry = &block.entries[index];
         let reason = entry.reason.as_deref().unwrap_or_default();
         entry.state == self.state
@@ -103,8 +103,8 @@ impl Wanted {
     }
 
     /// How many deliveries of these blocks are meant.
-    pub(crate) fn count(&self, blocks: &[Block]) -> u64 {
-        let matched = |block: &Block| {
+    pub(crate) fn count(&self, blocks: &[DeliveryBatch]) -> u64 {
+        let matched = |block: &DeliveryBatch| {
             let indexes = 0..block.entries.len();
             indexes.filter(|index| self.matches(block, *index)).count() as u64
         };
@@ -112,7 +112,7 @@ impl Wanted {
     }
 
     /// What trying them again writes.
-    fn plan(&self, tenant: &TenantId, blocks: &[Block], now: Timestamp) -> RetryPlan {
+    fn plan(&self, tenant: &TenantId, blocks: &[DeliveryBatch], now: Timestamp) -> RetryPlan {
         let mut plan = RetryPlan::default();
         for block in blocks {
             let mut after = block.clone();
@@ -149,7 +149,7 @@ impl Wanted {
                 due_at: now,
                 tenant: tenant.clone(),
                 notification: block.notification,
-                part: OutboxPart::Block(block.number),
+                part: OutboxPart::DeliveryBatch(block.number),
                 lane: match block.kind.is_transactional() {
                     true => Lane::Transactional,
                     false => Lane::Bulk,
@@ -164,7 +164,7 @@ impl Wanted {
 /// Blocks as they are to be written, what they owe then, and what comes of it.
 #[derive(Default)]
 struct RetryPlan {
-    blocks: Vec<Block>,
+    blocks: Vec<DeliveryBatch>,
     owed: Vec<OutboxEntry>,
     sum: Retried,
 }
@@ -316,7 +316,7 @@ impl DispatchModule {
         tenant: &TenantId,
         of: Option<NotificationId>,
         from: Option<DeliveryId>,
-    ) -> Result<(Vec<Block>, bool)> {
+    ) -> Result<(Vec<DeliveryBatch>, bool)> {
         let from = from.map(|id| (id.notification(), id.block()));
         let mut found = self
             .repository
@@ -336,11 +336,11 @@ impl DispatchModule {
         &self,
         tenant: &TenantId,
         places: &[(NotificationId, u32)],
-    ) -> Result<Vec<Block>> {
+    ) -> Result<Vec<DeliveryBatch>> {
         let mut blocks = Vec::with_capacity(places.len());
         for places in places.chunks(BLOCKS_READ) {
             let found = self.notifications.find_blocks(tenant, places).await?;
-            let mut found: HashMap<_, Block> = found
+            let mut found: HashMap<_, DeliveryBatch> = found
                 .into_iter()
                 .map(|block| ((block.notification, block.number), block))
                 .collect();
@@ -354,7 +354,7 @@ impl DispatchModule {
         &self,
         tenant: &TenantId,
         id: DeliveryId,
-    ) -> Result<Option<Block>> {
+    ) -> Result<Option<DeliveryBatch>> {
         let places = [(id.notification(), id.block())];
         Ok(self.blocks(tenant, &places).await?.pop())
     }
@@ -364,12 +364,12 @@ impl DispatchModule {
     pub(crate) async fn retry(
         &self,
         tenant: &TenantId,
-        mut blocks: Vec<Block>,
+        mut blocks: Vec<DeliveryBatch>,
         wanted: &Wanted,
         (mut audit, is_cut): (AuditEntry, bool),
         request: Option<&KeyedRequest>,
     ) -> Result<Retried> {
-        let place = |block: &Block| (block.notification, block.number);
+        let place = |block: &DeliveryBatch| (block.notification, block.number);
         let places: Vec<_> = blocks.iter().map(place).collect();
         let serial = self.surroundings.next_id();
         for attempt in 0..ATTEMPTS_MAX {
@@ -498,7 +498,7 @@ impl DispatchModule {
 }
 
 /// Adds a block's failed deliveries to groups by reason.
-pub(crate) fn group_reasons(groups: &mut Vec<ReasonGroup>, block: &Block) {
+pub(crate) fn group_reasons(groups: &mut Vec<ReasonGroup>, block: &DeliveryBatch) {
     for (index, entry) in block.entries.iter().enumerate() {
         if !matches!(entry.state, DeliveryState::Dead | DeliveryState::Unknown) {
             continue;
@@ -528,7 +528,7 @@ pub(crate) fn group_reasons(groups: &mut Vec<ReasonGroup>, block: &Block) {
 }
 
 /// The events that some blocks are about, each once; none for those that are about no event.
-pub(crate) fn events_of(blocks: &[Block]) -> Vec<Option<EventId>> {
+pub(crate) fn events_of(blocks: &[DeliveryBatch]) -> Vec<Option<EventId>> {
     let mut events: Vec<_> = blocks.iter().map(|block| block.event).collect();
     events.sort_unstable();
     events.dedup();

@@ -61,7 +61,8 @@ pub(crate) use idempotency::{IdempotencyModule, keyed};
 pub(crate) use leases::LeasesModule;
 pub(crate) use mails::{MailContext, MailTicket, compose, mail_sample};
 pub(crate) use notifications::{
-    BatchAvailability, BlockTask, ClaimedBlock, Listing, NotificationsModule, Then, still_wanted,
+    AfterWrite, BatchAvailability, BlockTask, ClaimedBatch, Listing, NotificationsModule,
+    still_wanted,
 };
 pub(crate) use operators::OperatorsModule;
 pub use plugins::{FailedCall, PluginLogEntry};

@@ -167,8 +167,8 @@ fn notification(wanted: &Wanted, reminder: &EventReminder, now: Timestamp) -> St
         created_at: now,
         due_at: reminder.due_at,
         is_paused: false,
-        reopened: 0,
-        is_doubtful: false,
+        retry_generation: 0,
+        is_uncertain: false,
         // Months later nobody looks for the request that made the event.
         trace: None,
     }

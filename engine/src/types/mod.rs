@@ -82,8 +82,8 @@ pub(crate) use requests::{
 };
 pub(crate) use sessions::{Principal, SessionRecord};
 pub(crate) use stored::{
-    Announcement, Block, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, Entry, Inventory,
-    OutboxEntry, OutboxPart, StoredEvent, StoredNotification, TypeChange,
+    Announcement, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, DeliveryBatch, Entry,
+    Inventory, OutboxEntry, OutboxPart, StoredEvent, StoredNotification, TypeChange,
 };
 pub(crate) use times::{known_zone, require_year};
 pub(crate) use users::{AddressOwner, VerificationRequest};

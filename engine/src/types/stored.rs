@@ -219,16 +219,16 @@ pub(crate) struct StoredNotification {
     /// Whether nothing more of it goes out for now.
     pub(crate) is_paused: bool,
     /// How often failed deliveries of it were set waiting again.
-    pub(crate) reopened: u64,
+    pub(crate) retry_generation: u64,
     /// Whether its recipients may have been told by a store that this one is a backup of.
-    pub(crate) is_doubtful: bool,
+    pub(crate) is_uncertain: bool,
     /// Where the trace of the request is that caused it, if it is recorded.
     pub(crate) trace: Option<TraceParent>,
 }
 
-/// Up to [`Block::ENTRIES_MAX`] deliveries of one notification that are claimed and settled together.
+/// Up to [`DeliveryBatch::ENTRIES_MAX`] deliveries of one notification that are claimed and settled together.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Block {
+pub(crate) struct DeliveryBatch {
     pub(crate) notification: NotificationId,
     pub(crate) number: u32,
     pub(crate) revision: i64,
@@ -243,7 +243,7 @@ pub(crate) struct Block {
     pub(crate) created_at: Timestamp,
 }
 
-impl Block {
+impl DeliveryBatch {
     /// A row of 32 costs 8 to 10 µs of CPU per delivery to write; larger ones make a dead worker's share larger.
     pub(crate) const ENTRIES_MAX: usize = 32;
 
@@ -295,7 +295,7 @@ impl Entry {
     const EARLIER_REPLY_MAX: usize = 200;
 
     /// Writes down what came of it, and when, and keeps what had come of it before.
-    pub(crate) fn came_to(&mut self, state: DeliveryState, reason: String, at: Timestamp) {
+    pub(crate) fn record_outcome(&mut self, state: DeliveryState, reason: String, at: Timestamp) {
         if let (Some(at), Some(reply)) = (self.at, self.reason.take()) {
             let state = self.state_before_sending();
             self.remember(Attempt { at, state, reply });
@@ -356,7 +356,7 @@ pub(crate) enum OutboxPart {
     /// Listing its recipients.
     FanOut,
     /// Delivering one block.
-    Block(u32),
+    DeliveryBatch(u32),
 }
 
 /// A row of the outbox: something to be published once it is due, and looked at again until it is done.
@@ -376,7 +376,7 @@ pub(crate) struct OutboxEntry {
 pub(crate) struct Chunk {
     /// The notification as it is from now on; its revision is the one that was read.
     pub(crate) notification: StoredNotification,
-    pub(crate) blocks: Vec<Block>,
+    pub(crate) blocks: Vec<DeliveryBatch>,
     pub(crate) owed: Vec<OutboxEntry>,
     /// The outbox row of the fan-out itself, if this ends it.
     pub(crate) done: Option<OutboxEntry>,
@@ -387,7 +387,7 @@ pub(crate) struct Chunk {
 pub(crate) struct BlockWrite {
     pub(crate) tenant: TenantId,
     /// The block as it shall be; its revision is the one that was seen.
-    pub(crate) block: Block,
+    pub(crate) block: DeliveryBatch,
     /// The outbox row to be taken away: its work is done, or owed under another time from now on.
     pub(crate) done: Option<OutboxEntry>,
     /// What is owed next.

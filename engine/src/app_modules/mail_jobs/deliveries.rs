@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Error, Result,
     modules::{
-        BatchAvailability, BlockTask, ClaimedBlock, MailContext, MailTicket, Then, compose,
+        AfterWrite, BatchAvailability, BlockTask, ClaimedBatch, MailContext, MailTicket, compose,
         still_wanted,
     },
     ports::{Lane, MailOutcome, Settlement, Templates},
@@ -73,7 +73,7 @@ impl MailJobs {
                 return settlements;
             }
         };
-        let mut groups: Vec<(Common, Vec<(usize, ClaimedBlock)>)> = Vec::new();
+        let mut groups: Vec<(Common, Vec<(usize, ClaimedBatch)>)> = Vec::new();
         for (index, sight) in sights.into_iter().enumerate() {
             match sight {
                 BatchAvailability::Open(claimed) => {
@@ -103,10 +103,10 @@ impl MailJobs {
     async fn deliver_group(
         &self,
         tenant: &TenantId,
-        group: Vec<(usize, ClaimedBlock)>,
+        group: Vec<(usize, ClaimedBatch)>,
         stop: &CancellationToken,
     ) -> Vec<(usize, Settlement)> {
-        let blocks: Vec<&ClaimedBlock> = group.iter().map(|(_, claimed)| claimed).collect();
+        let blocks: Vec<&ClaimedBatch> = group.iter().map(|(_, claimed)| claimed).collect();
         let scene = match self.scene(tenant, &blocks).await {
             Ok(scene) => Arc::new(scene),
             Err(error) => {
@@ -175,7 +175,7 @@ impl MailJobs {
     /// together; a slow mail holds up its own slot and no other.
     async fn send_block(
         &self,
-        mut claimed: ClaimedBlock,
+        mut claimed: ClaimedBatch,
         mut scene: Arc<MailSource>,
         stop: &CancellationToken,
     ) -> Result<Settlement> {
@@ -201,14 +201,15 @@ impl MailJobs {
         self.set_aside_excess(&mut claimed, &scene).await?;
         loop {
             let now = self.0.surroundings.now();
-            let wants_more = |claimed: &ClaimedBlock| !claimed.next(now, 1).is_empty();
+            let wants_more = |claimed: &ClaimedBatch| !claimed.next(now, 1).is_empty();
             if !stop.is_cancelled() && wants_more(&claimed) && permits.is_empty() {
                 match timeout(sign_of_life, self.permit(lane)).await {
                     Ok(permit) => permits.push(permit?),
                     // Not yet claimed: nobody waits for a sign of life.
                     Err(_) if !claimed.is_written => continue,
                     Err(_) => {
-                        let alive = notifications.settle(&mut claimed, &outcomes, &[], Then::Goes);
+                        let alive =
+                            notifications.settle(&mut claimed, &outcomes, &[], AfterWrite::Keep);
                         outcomes.clear();
                         if !alive.await? {
                             return Ok(Settlement::Done);
@@ -237,16 +238,16 @@ impl MailJobs {
             let taken = self.0.buckets.take(&claimed.tenant, lane, due.len());
             let next: Vec<usize> = due.into_iter().take(taken.tokens).collect();
             let then = match next.is_empty() && sending.is_empty() {
-                false => Then::Goes,
-                true if wants_more(&claimed) => Then::Waits,
-                true => Then::Ends,
+                false => AfterWrite::Keep,
+                true if wants_more(&claimed) => AfterWrite::Release,
+                true => AfterWrite::Finish,
             };
             // At once to another worker if this one stops; later if there are no tokens.
             let handed_back = Ok(Settlement::Release(match is_paused {
                 true => PAUSED_LOOK,
                 false => taken.wait,
             }));
-            if then == Then::Waits && !claimed.is_written {
+            if then == AfterWrite::Release && !claimed.is_written {
                 return handed_back;
             }
             // The outcomes of the last mails and the marks of the next ones go into one write; and once it is in
@@ -266,9 +267,9 @@ impl MailJobs {
                 });
             }
             match then {
-                Then::Goes => {}
-                Then::Waits => return handed_back,
-                Then::Ends => return Ok(Settlement::Done),
+                AfterWrite::Keep => {}
+                AfterWrite::Release => return handed_back,
+                AfterWrite::Finish => return Ok(Settlement::Done),
             }
             for index in next {
                 let letter = PendingMail::of(&claimed, index);
@@ -288,7 +289,7 @@ impl MailJobs {
     }
 
     /// Reads a block's scene anew; a store that is away for a moment leaves it as it was.
-    async fn looked_anew(&self, claimed: &ClaimedBlock, scene: Arc<MailSource>) -> Arc<MailSource> {
+    async fn looked_anew(&self, claimed: &ClaimedBatch, scene: Arc<MailSource>) -> Arc<MailSource> {
         match self.scene(&claimed.tenant, &[claimed]).await {
             Ok(scene) => Arc::new(scene),
             Err(error) => {
@@ -483,7 +484,7 @@ struct PendingMail {
 }
 
 impl PendingMail {
-    fn of(claimed: &ClaimedBlock, index: usize) -> Self {
+    fn of(claimed: &ClaimedBatch, index: usize) -> Self {
         Self {
             index,
             entry: claimed.block.entries[index].clone(),

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::MailJobs;
 use crate::{
     Error, Result,
-    modules::{ClaimedBlock, still_wanted},
+    modules::{ClaimedBatch, still_wanted},
     types::{
         Announcement, Booking, BookingId, DeliveryState, Entry, Event, EventDetails, EventId,
         EventStatus, Hold, HoldStatus, NotificationId, NotificationKind, NotificationStatus,
@@ -62,7 +62,7 @@ pub(super) enum Common {
 }
 
 impl Common {
-    pub(super) fn of(claimed: &ClaimedBlock) -> Self {
+    pub(super) fn of(claimed: &ClaimedBatch) -> Self {
         let block = &claimed.block;
         match block.event {
             Some(event) if block.kind.is_transactional() => Self::Event(event, block.kind),
@@ -148,7 +148,7 @@ impl MailSource {
     }
 
     /// Why a reminder comes too late for everybody, if it does.
-    fn overtaken(&self, claimed: &ClaimedBlock, now: Timestamp) -> Option<&'static str> {
+    fn overtaken(&self, claimed: &ClaimedBatch, now: Timestamp) -> Option<&'static str> {
         if claimed.block.kind != NotificationKind::EventReminder {
             return None;
         }
@@ -181,7 +181,7 @@ impl MailJobs {
     pub(super) async fn scene(
         &self,
         tenant: &TenantId,
-        blocks: &[&ClaimedBlock],
+        blocks: &[&ClaimedBatch],
     ) -> Result<MailSource> {
         let (modules, read_at) = (&self.0.modules, Instant::now());
         let block = match blocks.first() {
@@ -339,7 +339,7 @@ impl MailJobs {
     /// once is let through at every further try.
     pub(super) async fn set_aside_excess(
         &self,
-        claimed: &mut ClaimedBlock,
+        claimed: &mut ClaimedBatch,
         scene: &MailSource,
     ) -> Result<()> {
         let modules = &self.0.modules;
@@ -368,7 +368,7 @@ impl MailJobs {
     }
 
     /// Marks the deliveries of a block that nobody wants any more, or nobody can get.
-    pub(super) fn set_aside_unwanted(&self, claimed: &mut ClaimedBlock, scene: &MailSource) {
+    pub(super) fn set_aside_unwanted(&self, claimed: &mut ClaimedBatch, scene: &MailSource) {
         let notifications = &self.0.modules.notifications;
         let now = self.0.surroundings.now();
         for index in 0..claimed.block.entries.len() {

@@ -173,10 +173,10 @@ impl BackupsModule {
                 _ => false,
             };
             let is_new = notification.created_at > restored_at;
-            if !may_be_told || is_new || notification.is_doubtful {
+            if !may_be_told || is_new || notification.is_uncertain {
                 return Ok(());
             }
-            notification.is_doubtful = true;
+            notification.is_uncertain = true;
             if self
                 .repository
                 .replace_notification(tenant, &notification)

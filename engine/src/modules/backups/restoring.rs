@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Error, ErrorCode, Result, Store,
     counters::Counters,
-    types::{BackupFacts, Block, DeliveryState, Restoration},
+    types::{BackupFacts, DeliveryBatch, DeliveryState, Restoration},
 };
 
 /// Rows written in one step at most.
@@ -59,7 +59,7 @@ async fn fill(
         "restored from a backup of {}: it may have been sent since",
         lines.facts().taken_at
     );
-    let doubt = |block: &mut Block| doubt(block, &reason, now);
+    let doubt = |block: &mut DeliveryBatch| doubt(block, &reason, now);
     let (mut table, mut rows, mut bytes) = (String::new(), Vec::<Json>::new(), 0);
     while let Some(next) = lines.next().await? {
         let is_full = rows.len() >= BATCH_ROWS_MAX || bytes >= BATCH_BYTES_MAX;
@@ -94,7 +94,7 @@ async fn fill(
 }
 
 /// What of a block was not over may have been sent since the backup was taken: nobody knows.
-fn doubt(block: &mut Block, reason: &str, now: Timestamp) {
+fn doubt(block: &mut DeliveryBatch, reason: &str, now: Timestamp) {
     block.claim = None;
     block.claims = 0;
     for entry in &mut block.entries {
@@ -103,7 +103,7 @@ fn doubt(block: &mut Block, reason: &str, now: Timestamp) {
             DeliveryState::Queued | DeliveryState::Sending | DeliveryState::Deferred
         );
         if is_open {
-            entry.came_to(DeliveryState::Unknown, reason.to_owned(), now);
+            entry.record_outcome(DeliveryState::Unknown, reason.to_owned(), now);
             entry.ever_unknown = true;
             entry.next_at = None;
         }

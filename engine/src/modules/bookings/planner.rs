@@ -18,8 +18,8 @@ use crate::{
         to_millisecond,
     },
     types::{
-        Block, BookLine, Booking, BookingId, BookingLine, BookingStatus, CapacityCause,
-        DecisionRecord, Entry, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory,
+        BookLine, Booking, BookingId, BookingLine, BookingStatus, CapacityCause, DecisionRecord,
+        DeliveryBatch, Entry, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory,
         KeyedRequest, Lane, NotificationId, NotificationKind, OutboxEntry, OutboxPart,
         RecordedAnswer, RecordedRequest, RequestKey, TenantId, TicketType, TraceParent, UserId,
         total_of,
@@ -515,11 +515,11 @@ pub(in crate::modules) fn mails_about(
     now: Timestamp,
 ) -> NewMails {
     let mut mails = NewMails::default();
-    for (number, bookings) in (0_u32..).zip(bookings.chunks(Block::ENTRIES_MAX)) {
+    for (number, bookings) in (0_u32..).zip(bookings.chunks(DeliveryBatch::ENTRIES_MAX)) {
         let Some(first) = bookings.first() else {
             continue;
         };
-        mails.blocks.push(Block {
+        mails.blocks.push(DeliveryBatch {
             notification,
             number,
             revision: 0,
@@ -537,7 +537,7 @@ pub(in crate::modules) fn mails_about(
             due_at: now,
             tenant: tenant.clone(),
             notification,
-            part: OutboxPart::Block(number),
+            part: OutboxPart::DeliveryBatch(number),
             lane: Lane::Transactional,
             published: false,
         });

@@ -284,7 +284,7 @@ impl EventsModule {
                     estimated_recipients: recipients,
                     // This change nobody can have been told of yet.
                     created_at: now,
-                    is_doubtful: false,
+                    is_uncertain: false,
                     ..open
                 });
             }
@@ -315,8 +315,8 @@ impl EventsModule {
                     created_at: now,
                     due_at,
                     is_paused: false,
-                    reopened: 0,
-                    is_doubtful: false,
+                    retry_generation: 0,
+                    is_uncertain: false,
                     trace: self.surroundings.trace(),
                 };
                 let owed = OutboxEntry {

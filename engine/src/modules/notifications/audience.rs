@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{NotificationsModule, deliveries::ClaimedBlock, fan_out::WALK_PAGE};
+use super::{NotificationsModule, deliveries::ClaimedBatch, fan_out::WALK_PAGE};
 use crate::{
     Result,
     types::{
-        Block, Booking, BookingId, BookingStatus, CancelCause, DeliveryState, EventId, EventStatus,
-        Hold, HoldId, NotificationKind, TenantId, UserId,
+        Booking, BookingId, BookingStatus, CancelCause, DeliveryBatch, DeliveryState, EventId,
+        EventStatus, Hold, HoldId, NotificationKind, TenantId, UserId,
     },
 };
 
@@ -21,13 +21,13 @@ impl NotificationsModule {
     pub(crate) async fn bookings_of(
         &self,
         tenant: &TenantId,
-        blocks: &[&ClaimedBlock],
+        blocks: &[&ClaimedBatch],
     ) -> Result<HashMap<UserId, Vec<Booking>>> {
         let mut by_customer: HashMap<UserId, Vec<Booking>> = HashMap::new();
         let is_transactional = blocks
             .first()
             .is_some_and(|claimed| claimed.block.kind.is_transactional());
-        let is_about_none = |claimed: &&ClaimedBlock| {
+        let is_about_none = |claimed: &&ClaimedBatch| {
             let kind = claimed.block.kind;
             kind == NotificationKind::WaitingListOffer || !kind.is_about_event()
         };
@@ -57,7 +57,7 @@ impl NotificationsModule {
         &self,
         tenant: &TenantId,
         event: EventId,
-        blocks: &[&ClaimedBlock],
+        blocks: &[&ClaimedBatch],
     ) -> Result<HashMap<BookingId, Hold>> {
         let open = blocks
             .iter()
@@ -94,7 +94,7 @@ impl NotificationsModule {
     async fn bookings_of_bulk(
         &self,
         tenant: &TenantId,
-        block: &Block,
+        block: &DeliveryBatch,
         by_customer: &mut HashMap<UserId, Vec<Booking>>,
     ) -> Result<()> {
         let customers = || open_entries(block).map(|(customer, _)| customer);
@@ -127,7 +127,7 @@ impl NotificationsModule {
     }
 }
 
-fn open_entries(block: &Block) -> impl Iterator<Item = (UserId, Option<BookingId>)> {
+fn open_entries(block: &DeliveryBatch) -> impl Iterator<Item = (UserId, Option<BookingId>)> {
     let is_open = |state: DeliveryState| !state.is_final();
     block
         .entries

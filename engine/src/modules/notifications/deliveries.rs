@@ -13,7 +13,7 @@ use crate::{
     modules::to_millisecond,
     ports::MailOutcome,
     types::{
-        Block, BlockWrite, Claim, DeliveryState, Entry, NotificationId, NotificationKind,
+        BlockWrite, Claim, DeliveryBatch, DeliveryState, Entry, NotificationId, NotificationKind,
         OutboxEntry, OutboxPart, TenantId,
     },
 };
@@ -35,7 +35,7 @@ pub(crate) struct BlockTask {
 /// What a look at a block says.
 pub(crate) enum BatchAvailability {
     /// It is there for whoever claims it first: with the first step that is written, this is done.
-    Open(Box<ClaimedBlock>),
+    Open(Box<ClaimedBatch>),
     /// Nothing is to be done now; the outbox knows when there will be.
     Nothing,
     /// Another worker has it, perhaps a dead one: look again after the lease.
@@ -43,9 +43,9 @@ pub(crate) enum BatchAvailability {
 }
 
 /// A block in this worker's hand: claimed with the first step that is written of it.
-pub(crate) struct ClaimedBlock {
+pub(crate) struct ClaimedBatch {
     pub(crate) tenant: TenantId,
-    pub(crate) block: Block,
+    pub(crate) block: DeliveryBatch,
     /// Whether an earlier claim died, so that mails are better sent one at a time.
     pub(crate) careful: bool,
     /// Whether our claim is written, so that others wait for a sign of life.
@@ -55,16 +55,16 @@ pub(crate) struct ClaimedBlock {
 
 /// How a step leaves its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
+pub(crate) enum AfterWrite {
     /// In our hand.
-    Goes,
+    Keep,
     /// Given back: finished, or owed again when its next delivery is due.
-    Ends,
+    Finish,
     /// Given back with work that is due; the queue brings the task again, and the outbox row stays as it is.
-    Waits,
+    Release,
 }
 
-impl ClaimedBlock {
+impl ClaimedBatch {
     /// The deliveries to be sent now, by index: up to `max` that are queued or deferred and due.
     pub(crate) fn next(&self, now: Timestamp, max: usize) -> Vec<usize> {
         let due = |entry: &Entry| {
@@ -87,7 +87,7 @@ impl ClaimedBlock {
             due_at,
             tenant: self.tenant.clone(),
             notification: self.block.notification,
-            part: OutboxPart::Block(self.block.number),
+            part: OutboxPart::DeliveryBatch(self.block.number),
             lane: lane_of(self.block.kind),
             published: true,
         }
@@ -110,7 +110,7 @@ impl NotificationsModule {
             .map(|task| (task.notification, task.number))
             .collect();
         let found = self.repository.find_blocks(tenant, &ids).await?;
-        let mut found: HashMap<(NotificationId, u32), Block> = found
+        let mut found: HashMap<(NotificationId, u32), DeliveryBatch> = found
             .into_iter()
             .map(|block| ((block.notification, block.number), block))
             .collect();
@@ -128,7 +128,7 @@ impl NotificationsModule {
     fn sight(
         &self,
         tenant: &TenantId,
-        mut block: Block,
+        mut block: DeliveryBatch,
         task: &BlockTask,
         holder: &str,
         idempotent_mailer: bool,
@@ -154,7 +154,7 @@ impl NotificationsModule {
             holder: holder.to_owned(),
         });
         let careful = block.claims > 0;
-        BatchAvailability::Open(Box::new(ClaimedBlock {
+        BatchAvailability::Open(Box::new(ClaimedBatch {
             tenant: tenant.clone(),
             block,
             careful,
@@ -168,10 +168,10 @@ impl NotificationsModule {
     /// the block was taken from us meanwhile: nothing was written then, and nothing more may be sent.
     pub(crate) fn settle(
         &self,
-        claimed: &mut ClaimedBlock,
+        claimed: &mut ClaimedBatch,
         outcomes: &[(usize, MailOutcome)],
         sending: &[usize],
-        then: Then,
+        then: AfterWrite,
     ) -> impl Future<Output = Result<bool>> + Send + use<> {
         let now = self.surroundings.now();
         if !outcomes.is_empty() {
@@ -190,11 +190,11 @@ impl NotificationsModule {
             claimed.block.entries[*index].state = DeliveryState::Sending;
         }
         let (mut done, mut owed) = (None, None);
-        if then != Then::Goes {
+        if then != AfterWrite::Keep {
             claimed.block.claim = None;
             claimed.block.claims = 0;
         }
-        if then == Then::Ends {
+        if then == AfterWrite::Finish {
             done = claimed.owed_at.map(|at| claimed.owed(at));
             owed = claimed.block.next_at().map(|at| claimed.owed(at.max(now)));
         }
@@ -212,7 +212,7 @@ impl NotificationsModule {
     /// Marks deliveries as no longer wanted or impossible, before anything is sent. Written with the next settlement.
     pub(crate) fn set_aside(
         &self,
-        claimed: &mut ClaimedBlock,
+        claimed: &mut ClaimedBatch,
         index: usize,
         state: DeliveryState,
         reason: &str,
@@ -220,7 +220,7 @@ impl NotificationsModule {
         let now = self.surroundings.now();
         let entry = &mut claimed.block.entries[index];
         entry.next_at = None;
-        entry.came_to(state, reason.to_owned(), now);
+        entry.record_outcome(state, reason.to_owned(), now);
     }
 
     fn apply(
@@ -255,7 +255,7 @@ impl NotificationsModule {
                 )
             }
         };
-        entry.came_to(state, reason.chars().take(500).collect(), now);
+        entry.record_outcome(state, reason.chars().take(500).collect(), now);
         if state == DeliveryState::Deferred {
             entry.next_at = Some(self.retry_at(entry.attempts, now));
         }
@@ -298,7 +298,7 @@ impl NotificationsModule {
 }
 
 /// Judges what a dead worker left behind in a block that is being taken over.
-fn judge_lost(block: &mut Block, idempotent_mailer: bool, now: Timestamp) {
+fn judge_lost(block: &mut DeliveryBatch, idempotent_mailer: bool, now: Timestamp) {
     let poisoned = block.claims >= CLAIMS_MAX;
     for entry in &mut block.entries {
         if entry.state == DeliveryState::Sending {
@@ -317,10 +317,10 @@ fn judge_lost(block: &mut Block, idempotent_mailer: bool, now: Timestamp) {
             } else {
                 (DeliveryState::Unknown, "a worker died while sending it")
             };
-            entry.came_to(state, reason.to_owned(), now);
+            entry.record_outcome(state, reason.to_owned(), now);
         } else if poisoned && !entry.state.is_final() {
             let reason = "poison: workers died handling its block";
-            entry.came_to(DeliveryState::Dead, reason.to_owned(), now);
+            entry.record_outcome(DeliveryState::Dead, reason.to_owned(), now);
         }
     }
 }

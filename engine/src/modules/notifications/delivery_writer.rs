@@ -22,7 +22,7 @@ use crate::{
         Surroundings,
         repositories::{NotificationsRepository, StepError, SystemScope, pause_after_conflict},
     },
-    types::{Block, BlockWrite},
+    types::{BlockWrite, DeliveryBatch},
 };
 
 /// Steps of one commit. Beyond it the statement gets long and the share of a commit no smaller.
@@ -181,7 +181,7 @@ impl DeliveryWriter {
         if found.revision == block.revision {
             return None;
         }
-        let ours = Block {
+        let ours = DeliveryBatch {
             revision: found.revision,
             ..block.clone()
         };

@@ -11,8 +11,8 @@ use crate::{
     modules::to_millisecond,
     ports::Task,
     types::{
-        Block, Booking, BookingStatus, CancelCause, Chunk, DeliveryState, Entry, EventStatus,
-        NotificationId, NotificationKind, NotificationStatus, OutboxEntry, OutboxPart,
+        Booking, BookingStatus, CancelCause, Chunk, DeliveryBatch, DeliveryState, Entry,
+        EventStatus, NotificationId, NotificationKind, NotificationStatus, OutboxEntry, OutboxPart,
         StoredNotification, TenantId, UserId,
     },
 };
@@ -89,10 +89,10 @@ impl NotificationsModule {
             done: None,
         };
         let mut tasks = Vec::new();
-        for customers in customers.chunks(Block::ENTRIES_MAX) {
+        for customers in customers.chunks(DeliveryBatch::ENTRIES_MAX) {
             let number = chunk.notification.blocks;
             chunk.notification.blocks += 1;
-            chunk.blocks.push(Block {
+            chunk.blocks.push(DeliveryBatch {
                 notification: id,
                 number,
                 revision: 0,
@@ -107,14 +107,14 @@ impl NotificationsModule {
                 created_at: now,
             });
             // What nobody knows about is not sent: it stays listed as unknown.
-            if chunk.notification.is_doubtful {
+            if chunk.notification.is_uncertain {
                 continue;
             }
             let owed = OutboxEntry {
                 due_at: to_millisecond(due_at),
                 tenant: tenant.clone(),
                 notification: id,
-                part: OutboxPart::Block(number),
+                part: OutboxPart::DeliveryBatch(number),
                 lane: lane_of(chunk.notification.kind),
                 published: true,
             };
@@ -160,7 +160,7 @@ impl NotificationsModule {
             return Ok(booked);
         }
         // Who waits for tickets of what is called off waits in vain.
-        let most = self.chunk_blocks() as usize * Block::ENTRIES_MAX;
+        let most = self.chunk_blocks() as usize * DeliveryBatch::ENTRIES_MAX;
         let (event, after) = (notification.event, notification.cursor);
         let waiting = self.waitlist.customers(tenant, event, after, most as u32);
         Ok(merged(booked, waiting.await?, most))
@@ -173,7 +173,7 @@ impl NotificationsModule {
         tenant: &TenantId,
         notification: &StoredNotification,
     ) -> Result<(Vec<UserId>, bool)> {
-        let chunk = self.chunk_blocks() as usize * Block::ENTRIES_MAX;
+        let chunk = self.chunk_blocks() as usize * DeliveryBatch::ENTRIES_MAX;
         let mut customers: Vec<UserId> = Vec::new();
         let mut current: Option<(UserId, bool)> = None;
         let mut after = notification.cursor.map(|customer| (customer, None));
@@ -248,9 +248,9 @@ impl NotificationsModule {
 fn listed(notification: &StoredNotification, customer: UserId, now: Timestamp) -> Entry {
     let mut entry = Entry::queued(customer, None);
     entry.trace.clone_from(&notification.trace);
-    if notification.is_doubtful {
+    if notification.is_uncertain {
         let reason = "restored from a backup: it may have been sent before";
-        entry.came_to(DeliveryState::Unknown, reason.to_owned(), now);
+        entry.record_outcome(DeliveryState::Unknown, reason.to_owned(), now);
         entry.ever_unknown = true;
     }
     entry

@@ -11,8 +11,9 @@ use super::NotificationsModule;
 use crate::{
     Error, Result,
     types::{
-        Block, BookingId, Delivery, DeliveryId, Entry, EventId, NotificationHead, NotificationId,
-        NotificationStatus, Page, PageRequest, StoredNotification, TenantId, UserId, message_id,
+        BookingId, Delivery, DeliveryBatch, DeliveryId, Entry, EventId, NotificationHead,
+        NotificationId, NotificationStatus, Page, PageRequest, StoredNotification, TenantId,
+        UserId, message_id,
     },
 };
 
@@ -280,7 +281,7 @@ impl NotificationsModule {
     }
 
     /// The deliveries of a block, in its order.
-    pub(crate) fn deliveries_in(&self, tenant: &TenantId, block: &Block) -> Vec<Delivery> {
+    pub(crate) fn deliveries_in(&self, tenant: &TenantId, block: &DeliveryBatch) -> Vec<Delivery> {
         let entries = block.entries.iter().enumerate();
         entries
             .map(|(index, entry)| self.delivery(tenant, block, index, entry))
@@ -393,7 +394,7 @@ impl NotificationsModule {
     pub(super) fn delivery(
         &self,
         tenant: &TenantId,
-        block: &Block,
+        block: &DeliveryBatch,
         index: usize,
         entry: &Entry,
     ) -> Delivery {

@@ -18,7 +18,7 @@ use std::{
 };
 
 pub(crate) use audience::still_wanted;
-pub(crate) use deliveries::{BatchAvailability, BlockTask, ClaimedBlock, Then};
+pub(crate) use deliveries::{AfterWrite, BatchAvailability, BlockTask, ClaimedBatch};
 use delivery_writer::DeliveryWriter;
 pub(crate) use fan_out::Listing;
 use relay::RelayScanCursor;
@@ -36,7 +36,7 @@ use crate::{
     Result,
     ports::{Task, TaskKind},
     types::{
-        Block, Delivery, DeliveryCounts, DeliveryState, Lane, Notification, NotificationId,
+        Delivery, DeliveryBatch, DeliveryCounts, DeliveryState, Lane, Notification, NotificationId,
         NotificationKind, NotificationStatus, OutboxEntry, OutboxPart, Page, PageRequest,
         StoredNotification, Tally, TenantId,
     },
@@ -129,7 +129,8 @@ impl NotificationsModule {
     ) -> Result<DeliveryCounts> {
         let key = (tenant.clone(), stored.id);
         let known = self.tallies().get(&key).copied();
-        let known = known.filter(|(reopened, _)| *reopened == stored.reopened);
+        let known =
+            known.filter(|(retry_generation, _)| *retry_generation == stored.retry_generation);
         let (mut from, mut settled) = known.map(|(_, tally)| tally).unwrap_or_default();
         let (mut counts, mut begins) = (settled, from);
         let mut is_settled = true;
@@ -156,7 +157,7 @@ impl NotificationsModule {
         if tallies.len() >= TALLIES_MAX {
             tallies.clear();
         }
-        tallies.insert(key, (stored.reopened, (begins, settled)));
+        tallies.insert(key, (stored.retry_generation, (begins, settled)));
         Ok(counts)
     }
 
@@ -175,7 +176,12 @@ impl NotificationsModule {
         let limit = page.limit as usize;
         let blocks = self
             .repository
-            .list_blocks(tenant, id, from, page.limit / Block::ENTRIES_MAX as u32 + 3)
+            .list_blocks(
+                tenant,
+                id,
+                from,
+                page.limit / DeliveryBatch::ENTRIES_MAX as u32 + 3,
+            )
             .await?;
         let mut items = Vec::with_capacity(limit);
         for block in &blocks {
@@ -251,7 +257,7 @@ fn lane_of(kind: NotificationKind) -> Lane {
 fn task_of(owed: &OutboxEntry, listed_at: Timestamp) -> Task {
     let (kind, part) = match owed.part {
         OutboxPart::FanOut => (TaskKind::FanOut, "all".to_owned()),
-        OutboxPart::Block(block) => (TaskKind::Deliver { block }, format!("{block:07}")),
+        OutboxPart::DeliveryBatch(block) => (TaskKind::Deliver { block }, format!("{block:07}")),
     };
     let listed_at = listed_at.as_millisecond();
     Task {

@@ -15,7 +15,7 @@ use crate::{
     Result,
     modules::{repositories::SystemScope, to_millisecond},
     ports::{Queue, Task},
-    types::{Block, Lane, NotificationStatus, OutboxEntry, OutboxPart, TenantId},
+    types::{DeliveryBatch, Lane, NotificationStatus, OutboxEntry, OutboxPart, TenantId},
 };
 
 /// Outbox rows handled in one pass of the relay.
@@ -151,7 +151,7 @@ impl NotificationsModule {
     fn publish_first(&self, work: &mut DueWork, owed: OutboxEntry) {
         let listed_at = match owed.part {
             OutboxPart::FanOut => caused_at(owed.notification),
-            OutboxPart::Block(_) => owed.due_at,
+            OutboxPart::DeliveryBatch(_) => owed.due_at,
         };
         if self.window().fresh.len() + work.fresh.len() < FRESH_MAX {
             work.publish(&owed, listed_at);
@@ -173,14 +173,14 @@ impl NotificationsModule {
     ) -> Result<()> {
         let (now, later) = (work.looked_at, self.republish_at(work.looked_at));
         let found = self.repository.find_blocks_of(scope, &rows).await?;
-        let blocks: HashMap<BlockKey, Block> = found
+        let blocks: HashMap<BlockKey, DeliveryBatch> = found
             .into_iter()
             .map(|(tenant, block)| ((tenant, block.notification, block.number), block))
             .collect();
         let mut busy: HashMap<Lane, bool> = HashMap::new();
         for owed in rows {
             let standing = match owed.part {
-                OutboxPart::Block(number) => {
+                OutboxPart::DeliveryBatch(number) => {
                     let key = (owed.tenant.clone(), owed.notification, number);
                     blocks.get(&key).map_or(Standing::Done, standing_of)
                 }
@@ -301,7 +301,7 @@ impl NotificationsModule {
     }
 }
 
-fn standing_of(block: &Block) -> Standing {
+fn standing_of(block: &DeliveryBatch) -> Standing {
     match block.next_at() {
         None => Standing::Done,
         // Some of it was never tried, or is on the wire.

@@ -15,8 +15,8 @@ use crate::{
     Error, Result,
     modules::repositories::{NewMails, QuarantineNotice},
     types::{
-        ActivePlugin, Block, ExportQuarantine, NotedFailure, NotificationId, NotificationKind,
-        PluginExport, PluginHash, PluginQuarantine, PluginSet, TenantId, UserId,
+        ActivePlugin, DeliveryBatch, ExportQuarantine, NotedFailure, NotificationId,
+        NotificationKind, PluginExport, PluginHash, PluginQuarantine, PluginSet, TenantId, UserId,
     },
 };
 
@@ -222,7 +222,10 @@ impl PluginsModule {
         tenant: &TenantId,
         quarantine: PluginQuarantine,
     ) -> Result<QuarantineNotice> {
-        let owners = self.repository.owners(tenant, Block::ENTRIES_MAX).await?;
+        let owners = self
+            .repository
+            .owners(tenant, DeliveryBatch::ENTRIES_MAX)
+            .await?;
         let notification = NotificationId::from_ulid(self.surroundings.next_id());
         let what = (notification, NotificationKind::PluginQuarantined);
         Ok(QuarantineNotice {

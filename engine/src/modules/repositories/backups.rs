@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Error, ErrorCode, Result,
-    types::{Block, OutboxEntry, OutboxPart, Restoration, StoredNotification, TenantId},
+    types::{DeliveryBatch, OutboxEntry, OutboxPart, Restoration, StoredNotification, TenantId},
 };
 
 /// What no backup holds. Sessions end with a restore, so nothing need be revoked; tasks only hurry what the outbox owes; leases and signs of life
@@ -173,7 +173,7 @@ impl BackupsRepository {
         scope: SystemScope,
         table: &str,
         rows: Vec<Json>,
-        doubt: impl Fn(&mut Block),
+        doubt: impl Fn(&mut DeliveryBatch),
     ) -> Result<()> {
         let mut values = Vec::with_capacity(rows.len());
         let mut troubles = Vec::new();

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Error, Result,
     types::{
-        AuditEntry, Block, Lane, LanePause, NotificationId, OutboxEntry, RecordedRequest,
+        AuditEntry, DeliveryBatch, Lane, LanePause, NotificationId, OutboxEntry, RecordedRequest,
         StoredNotification, TenantId, WorkerStatus,
     },
 };
@@ -140,7 +140,7 @@ impl DispatchRepository {
     pub(in crate::modules) async fn retry_blocks(
         &self,
         tenant: &TenantId,
-        (blocks, owed): (&[Block], &[OutboxEntry]),
+        (blocks, owed): (&[DeliveryBatch], &[OutboxEntry]),
         (serial, audit): (Ulid, &AuditEntry),
         recorded: Option<RecordedRequest>,
     ) -> Result<bool> {
@@ -171,7 +171,7 @@ impl DispatchRepository {
             .collect();
         let keys = script.bind(keys);
         script.push(format!(
-            "UPDATE {keys} SET revision += 1, reopened = (reopened ?? 0) + 1 RETURN NONE"
+            "UPDATE {keys} SET revision += 1, retry_generation = (retry_generation ?? 0) + 1 RETURN NONE"
         ));
         add_outbox(&mut script, owed);
         if audit.count.is_some_and(|count| count > 0) {

@@ -15,16 +15,16 @@ use super::{
 use crate::{
     Result,
     types::{
-        Block, BlockWrite, BookingId, Chunk, DeliveryId, Entry, EventId, Lane, NotificationId,
-        NotificationKind, NotificationStatus, OutboxEntry, OutboxPart, StoredNotification,
-        TenantId, TraceParent, UserId,
+        BlockWrite, BookingId, Chunk, DeliveryBatch, DeliveryId, Entry, EventId, Lane,
+        NotificationId, NotificationKind, NotificationStatus, OutboxEntry, OutboxPart,
+        StoredNotification, TenantId, TraceParent, UserId,
     },
 };
 
 /// Mails that a step owes: blocks of deliveries, and the outbox rows that say so.
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct NewMails {
-    pub(in crate::modules) blocks: Vec<Block>,
+    pub(in crate::modules) blocks: Vec<DeliveryBatch>,
     pub(in crate::modules) owed: Vec<OutboxEntry>,
 }
 
@@ -41,7 +41,7 @@ impl NewMails {
         }
         let entries = users.iter().map(|user| Entry::queued(*user, None));
         Self {
-            blocks: vec![Block {
+            blocks: vec![DeliveryBatch {
                 notification,
                 number: 0,
                 revision: 0,
@@ -56,7 +56,7 @@ impl NewMails {
                 due_at: now,
                 tenant: tenant.clone(),
                 notification,
-                part: OutboxPart::Block(0),
+                part: OutboxPart::DeliveryBatch(0),
                 lane: Lane::Transactional,
                 published: false,
             }],
@@ -375,12 +375,12 @@ impl NotificationsRepository {
         &self,
         scope: SystemScope,
         owed: &[OutboxEntry],
-    ) -> Result<Vec<(TenantId, Block)>> {
+    ) -> Result<Vec<(TenantId, DeliveryBatch)>> {
         let mut script = Script::across_tenants(scope);
         let keys: Vec<RecordId> = owed
             .iter()
             .filter_map(|owed| match owed.part {
-                OutboxPart::Block(number) => {
+                OutboxPart::DeliveryBatch(number) => {
                     Some(BlockRow::key(&owed.tenant, owed.notification, number))
                 }
                 OutboxPart::FanOut => None,
@@ -441,7 +441,7 @@ impl NotificationsRepository {
         &self,
         tenant: &TenantId,
         blocks: &[(NotificationId, u32)],
-    ) -> Result<Vec<Block>> {
+    ) -> Result<Vec<DeliveryBatch>> {
         let mut script = Script::of(tenant);
         let keys: Vec<RecordId> = blocks
             .iter()
@@ -527,7 +527,7 @@ impl NotificationsRepository {
         id: NotificationId,
         from: u32,
         limit: u32,
-    ) -> Result<Vec<Block>> {
+    ) -> Result<Vec<DeliveryBatch>> {
         let mut script = Script::of(tenant);
         let id = script.bind(id.ulid().to_string());
         let (from, limit) = (script.bind(i64::from(from)), script.bind(i64::from(limit)));

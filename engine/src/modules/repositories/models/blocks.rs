@@ -13,8 +13,8 @@ use super::keys::{
 use crate::{
     Error, Result,
     types::{
-        Attempt, Block, BookingId, Claim, DeliveryState, Entry, EventId, NotificationId, TenantId,
-        TraceParent, UserId,
+        Attempt, BookingId, Claim, DeliveryBatch, DeliveryState, Entry, EventId, NotificationId,
+        TenantId, TraceParent, UserId,
     },
 };
 
@@ -101,7 +101,10 @@ impl BlockRow {
         )
     }
 
-    pub(in crate::modules::repositories) fn of(tenant: &TenantId, block: &Block) -> Result<Self> {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        block: &DeliveryBatch,
+    ) -> Result<Self> {
         let progress = BlockProgress::of(block, block.revision)?;
         let recipient = |entry: &Entry| match entry.booking {
             Some(booking) => format!("{}.{}", entry.customer.ulid(), booking.serial()),
@@ -127,7 +130,7 @@ impl BlockRow {
         Ok(TenantId::trusted(key_text(&self.id, 0)?))
     }
 
-    pub(in crate::modules::repositories) fn into_type(self) -> Result<Block> {
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<DeliveryBatch> {
         let event = self.event.as_deref().map(stored_ulid).transpose()?;
         let event = event.map(EventId::from_ulid);
         let recipients = self.recipients.split(' ').filter(|text| !text.is_empty());
@@ -155,7 +158,7 @@ impl BlockRow {
                 }
             }
         }
-        Ok(Block {
+        Ok(DeliveryBatch {
             notification: NotificationId::from_ulid(key_ulid(&self.id, 1)?),
             number: u32::try_from(key_number(&self.id, 2)?).map_err(Error::internal)?,
             revision: self.revision,
@@ -171,7 +174,10 @@ impl BlockRow {
 
 impl BlockProgress {
     /// How a block stands from now on, as the given revision.
-    pub(in crate::modules::repositories) fn of(block: &Block, revision: i64) -> Result<Self> {
+    pub(in crate::modules::repositories) fn of(
+        block: &DeliveryBatch,
+        revision: i64,
+    ) -> Result<Self> {
         let entries = block.entries.iter().enumerate();
         let notes: Vec<Note> = entries
             .filter(|(_, entry)| {
@@ -320,8 +326,8 @@ mod tests {
     use super::*;
     use crate::types::NotificationKind;
 
-    fn block(entries: Vec<Entry>) -> Block {
-        Block {
+    fn block(entries: Vec<Entry>) -> DeliveryBatch {
+        DeliveryBatch {
             notification: NotificationId::from_ulid(Ulid::from(7)),
             number: 3,
             revision: 5,

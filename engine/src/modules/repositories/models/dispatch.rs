@@ -8,8 +8,8 @@ use super::keys::{at_millisecond, key_number, key_text, key_ulid, millisecond, r
 use crate::{
     Error, Result,
     types::{
-        AuditEntry, Block, DeliveryState, DurationCounts, Lane, LaneCounts, LanePause, MailCounts,
-        NotificationId, TenantId, WorkerStatus,
+        AuditEntry, DeliveryBatch, DeliveryState, DurationCounts, Lane, LaneCounts, LanePause,
+        MailCounts, NotificationId, TenantId, WorkerStatus,
     },
 };
 
@@ -23,7 +23,10 @@ pub(in crate::modules::repositories) struct TroubleRow {
 
 impl TroubleRow {
     /// The row of a block, if anything in it failed.
-    pub(in crate::modules::repositories) fn of(tenant: &TenantId, block: &Block) -> Option<Self> {
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        block: &DeliveryBatch,
+    ) -> Option<Self> {
         let count = |state: DeliveryState| {
             let entries = block.entries.iter();
             entries.filter(|entry| entry.state == state).count() as u32

@@ -34,7 +34,7 @@ pub(in crate::modules::repositories) struct NotificationRow {
     /// Whether nothing more of it goes out for now.
     paused: Option<bool>,
     /// How often failed deliveries of it were set waiting again.
-    reopened: Option<u64>,
+    retry_generation: Option<u64>,
     /// Whether its recipients may have been told before the store was restored.
     doubtful: Option<bool>,
     /// Where the trace of the request is that caused it.
@@ -76,8 +76,9 @@ impl NotificationRow {
             created_at: millisecond(notification.created_at),
             due_at: millisecond(notification.due_at),
             paused: notification.is_paused.then_some(true),
-            reopened: (notification.reopened > 0).then_some(notification.reopened),
-            doubtful: notification.is_doubtful.then_some(true),
+            retry_generation: (notification.retry_generation > 0)
+                .then_some(notification.retry_generation),
+            doubtful: notification.is_uncertain.then_some(true),
             trace: notification.trace.as_ref().map(ToString::to_string),
         }
     }
@@ -103,8 +104,8 @@ impl NotificationRow {
             created_at: at_millisecond(self.created_at)?,
             due_at: at_millisecond(self.due_at)?,
             is_paused: self.paused.unwrap_or(false),
-            reopened: self.reopened.unwrap_or(0),
-            is_doubtful: self.doubtful.unwrap_or(false),
+            retry_generation: self.retry_generation.unwrap_or(0),
+            is_uncertain: self.doubtful.unwrap_or(false),
             trace: self.trace.and_then(|trace| trace.parse().ok()),
         })
     }
@@ -206,7 +207,7 @@ impl OutboxRow {
     pub(in crate::modules::repositories) fn key(owed: &OutboxEntry) -> RecordId {
         let part = match owed.part {
             OutboxPart::FanOut => -1,
-            OutboxPart::Block(number) => i64::from(number),
+            OutboxPart::DeliveryBatch(number) => i64::from(number),
         };
         record(
             "outbox",
@@ -230,7 +231,7 @@ impl OutboxRow {
     pub(in crate::modules::repositories) fn into_type(self) -> Result<OutboxEntry> {
         let part = match key_number(&self.id, 3)? {
             -1 => OutboxPart::FanOut,
-            number => OutboxPart::Block(u32::try_from(number).map_err(Error::internal)?),
+            number => OutboxPart::DeliveryBatch(u32::try_from(number).map_err(Error::internal)?),
         };
         Ok(OutboxEntry {
             due_at: at_millisecond(key_number(&self.id, 0)?)?,
