@@ -22,7 +22,7 @@ use crate::{
         Operators, Plugins, Sessions, Subscriptions, TenantLocks, Tenants, Users, Waitlist,
     },
     counters::Counts,
-    modules::{self, Modules, Surroundings, restore, to_millisecond},
+    modules::{self, ModuleContext, Modules, restore, to_millisecond},
     ports::{
         Clock, FolderMailer, IdSource, Links, Mailer, PluginRef, PluginRuntime, Policy, Queue,
         SystemClock, Templates, TicketCodes, Traces, UlidIds,
@@ -136,12 +136,12 @@ impl Default for Settings {
 
 /// A booking engine: cheap to clone, safe to share.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(Arc<EngineContext>);
 
 /// What the handles share.
-pub(crate) struct Inner {
+pub(crate) struct EngineContext {
     pub(crate) modules: Modules,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) context: ModuleContext,
     pub(crate) policies: Vec<Arc<dyn Policy>>,
     pub(crate) plugins: Option<Arc<dyn PluginRuntime>>,
     /// Plugins that this process is compiling.
@@ -252,7 +252,7 @@ impl Engine {
 
     /// What this process did since it started, for whoever exports it.
     pub fn counts(&self) -> Counts {
-        self.0.surroundings.counters.read()
+        self.0.context.counters.read()
     }
 
     /// Use cases around plugins.
@@ -426,7 +426,7 @@ impl EngineBuilder {
     /// # Errors
     /// `store-in-use` if another process holds the folder, `store-too-new`, `store-incomplete`, `unavailable`.
     pub async fn build(self) -> Result<Engine> {
-        let surroundings = Surroundings {
+        let context = ModuleContext {
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             ids: self.ids.unwrap_or_else(|| Arc::new(UlidIds::default())),
             settings: Arc::new(self.settings),
@@ -434,7 +434,7 @@ impl EngineBuilder {
             counters: Arc::default(),
             traces: self.traces,
         };
-        let modules = Modules::open(&self.store, &surroundings).await?;
+        let modules = Modules::open(&self.store, &context).await?;
         let mailer = match self.mailer {
             Some(mailer) => mailer,
             None => Arc::new(default_mailer(&self.store)?),
@@ -442,12 +442,12 @@ impl EngineBuilder {
         let queue = self.queue.unwrap_or_else(|| modules.queue.clone());
         let sending = Semaphore::new(mailer.concurrency().max(1));
         let sending_bulk = Semaphore::new(mailer.concurrency().saturating_sub(1).max(1));
-        let buckets = Buckets::new(&surroundings.settings);
+        let buckets = Buckets::new(&context.settings);
         // Not from the id source: two engines with seeded ids must still be told apart.
         let holder = ulid::Ulid::new().to_string();
-        Ok(Engine(Arc::new(Inner {
+        Ok(Engine(Arc::new(EngineContext {
             modules,
-            surroundings,
+            context,
             policies: self.policies,
             plugins: self.plugins,
             preparing: Mutex::default(),

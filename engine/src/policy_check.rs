@@ -14,7 +14,7 @@ use views::{event_view, line_views, list_prices, pseudonym, unit_prices};
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::{Placement, PolicyDecision, RequestedBooking, not_published},
     ports::{
         BookingView, CancellationView, CustomerView, Decision, HookFailure, LineView, PluginAnswer,
@@ -42,7 +42,7 @@ enum PolicyOutcome {
     Skipped,
 }
 
-impl Inner {
+impl EngineContext {
     /// Asks every policy about a booking, in order; each sees prices as the one before left them, and the first no stops.
     pub(crate) async fn ask_about_booking(
         &self,
@@ -78,7 +78,7 @@ impl Inner {
                 tickets_in_event,
             },
             event: event_view(&event),
-            now: self.surroundings.now(),
+            now: self.context.now(),
         };
         let mut messages = Vec::new();
         for policy in &self.policies {
@@ -132,7 +132,7 @@ impl Inner {
                 pseudonym: pseudonym(tenant, booking.customer),
                 tickets_in_event,
             },
-            now: self.surroundings.now(),
+            now: self.context.now(),
         };
         for policy in &self.policies {
             let asked = native(policy.validate_cancellation(&view)).await;

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::{
         BeforeCancelling, BookingIntent, CancelDecision, Placement, RequestedBooking,
         RequestedCancellation, keyed, read_with_event,
@@ -35,7 +35,7 @@ pub use waitlist::Waitlist;
 
 /// Use cases around bookings.
 #[derive(Clone)]
-pub struct Bookings(pub(crate) Arc<Inner>);
+pub struct Bookings(pub(crate) Arc<EngineContext>);
 
 impl Bookings {
     /// Books tickets for the acting user; once it answers, the booking and the mail it owes are on disk.

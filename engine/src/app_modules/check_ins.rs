@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::{Admission, keyed, read_with_event},
     types::{
         BookingId, Caller, CheckIn, Event, EventId, Label, ListedCheckIn, Page, PageRequest,
@@ -19,7 +19,7 @@ use crate::{
 
 /// Use cases around tickets at the door.
 #[derive(Clone)]
-pub struct CheckIns(pub(crate) Arc<Inner>);
+pub struct CheckIns(pub(crate) Arc<EngineContext>);
 
 impl CheckIns {
     /// Lets somebody in with a ticket's code; once only. For the event's organizer, the tenant's owner and staff.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::{
     Error, Result,
-    engine::Inner,
+    engine::EngineContext,
     types::{Caller, Tenant},
 };
 
-impl Inner {
+impl EngineContext {
     /// Returns whether people of a tenant are asked to confirm their address. Without links nobody could answer.
     pub(crate) fn asks_to_confirm(&self, tenant: &Tenant) -> bool {
         self.can_ask_to_confirm() && tenant.settings.wants_addresses_confirmed()
@@ -58,7 +58,7 @@ impl Inner {
     }
 
     fn can_ask_to_confirm(&self) -> bool {
-        self.surroundings.settings.require_email_verification && self.links.is_some()
+        self.context.settings.require_email_verification && self.links.is_some()
     }
 
     /// The caller's tenant, if people there are asked to confirm their address.

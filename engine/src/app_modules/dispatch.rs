@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::{Steering, Wanted, events_of, group_reasons, keyed},
     types::{
         AuditEntry, Caller, Delivery, DeliveryId, DeliveryOverview, DeliveryState, EventId,
@@ -34,7 +34,7 @@ const AN_OPERATOR: &str = "an operator";
 
 /// Use cases around what goes out.
 #[derive(Clone)]
-pub struct Dispatch(pub(crate) Arc<Inner>);
+pub struct Dispatch(pub(crate) Arc<EngineContext>);
 
 impl Dispatch {
     /// Refuses those who have nothing to look at here; for whoever shows [`overview`](Self::overview) again and again.
@@ -95,7 +95,7 @@ impl Dispatch {
             }
         }
         Ok(DeliveryOverview {
-            at: self.0.surroundings.now(),
+            at: self.0.context.now(),
             lanes,
             health,
             paused_lanes,
@@ -403,7 +403,7 @@ impl Dispatch {
             _ => "the platform".to_owned(),
         };
         Ok(AuditEntry {
-            at: self.0.surroundings.now(),
+            at: self.0.context.now(),
             who,
             action: action.to_owned(),
             subject,

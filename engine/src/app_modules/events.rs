@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::keyed,
     types::{
         Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, NewTicketType,
@@ -21,7 +21,7 @@ const ADD_TRIES_MAX: u32 = 32;
 
 /// Use cases around events.
 #[derive(Clone)]
-pub struct Events(pub(crate) Arc<Inner>);
+pub struct Events(pub(crate) Arc<EngineContext>);
 
 impl Events {
     /// Makes an event; the acting organizer owns it.
@@ -187,7 +187,7 @@ impl Events {
     }
 }
 
-impl Inner {
+impl EngineContext {
     /// An event that the caller may see. To everybody else a draft does not exist.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 
 /// The control: an AppModule may call a module.
 #[cfg(layer_probe = "control")]
-pub(crate) async fn control(inner: &crate::engine::Inner) -> crate::Result<()> {
+pub(crate) async fn control(inner: &crate::engine::EngineContext) -> crate::Result<()> {
     inner.modules.ping().await
 }
 
@@ -14,7 +14,7 @@ pub(crate) type Named = crate::modules::repositories::TenantsRepository;
 
 /// An AppModule that reaches through a module for its repository (E0616: the field is private).
 #[cfg(layer_probe = "app_module_calls_repository")]
-pub(crate) async fn reached(inner: &crate::engine::Inner) {
+pub(crate) async fn reached(inner: &crate::engine::EngineContext) {
     let _ = inner
         .modules
         .tenants

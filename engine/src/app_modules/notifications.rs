@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::keyed,
     types::{
         Announce, BookingId, Caller, Delivery, DeliveryState, EventId, EventStatus, Notification,
@@ -22,7 +22,7 @@ use crate::{
 
 /// Use cases around notifications.
 #[derive(Clone)]
-pub struct Notifications(pub(crate) Arc<Inner>);
+pub struct Notifications(pub(crate) Arc<EngineContext>);
 
 impl Notifications {
     /// Tells all customers of an event something, in one mail to each, by those who manage the event. Counts against

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     Backup, Error, ErrorCode, Result,
-    engine::Inner,
+    engine::EngineContext,
     types::{
         AddOperator, Caller, EmailAddress, EventVerdict, ListedSession, Login, Operator,
         OperatorSession, Page, PageRequest, Restoration, SessionId, SessionOwner,
@@ -16,7 +16,7 @@ use crate::{
 
 /// Use cases around operators.
 #[derive(Clone)]
-pub struct Operators(pub(crate) Arc<Inner>);
+pub struct Operators(pub(crate) Arc<EngineContext>);
 
 impl Operators {
     /// Makes an operator's account. Trusted code does; no session makes further accounts.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::{FailedCall, PluginLogEntry, SetRequest, keyed},
     policy_check::unavailable,
     ports::{PluginRef, PluginRuntime},
@@ -31,7 +31,7 @@ pub use trials::{ReplayDifference, ReplayReport};
 
 /// Use cases around plugins.
 #[derive(Clone)]
-pub struct Plugins(pub(crate) Arc<Inner>);
+pub struct Plugins(pub(crate) Arc<EngineContext>);
 
 impl Plugins {
     /// The largest plugin that is taken from this caller, in bytes.
@@ -65,7 +65,7 @@ impl Plugins {
             size_bytes: command.bytes.len() as u64,
             facts: PluginFacts::default(),
             uploaded_by: caller.user_id(),
-            uploaded_at: self.0.surroundings.now(),
+            uploaded_at: self.0.context.now(),
         };
         let modules = &self.0.modules;
         let version = modules

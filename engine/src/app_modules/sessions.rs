@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::Inner,
+    engine::EngineContext,
     types::{Caller, ListedSession, Principal, Session, SessionId, SessionOwner, User},
 };
 
 /// Use cases around sessions.
 #[derive(Clone)]
-pub struct Sessions(pub(crate) Arc<Inner>);
+pub struct Sessions(pub(crate) Arc<EngineContext>);
 
 impl Sessions {
     /// Opens a session for the acting user, at generation 0, for 30 days. An account has at most 100; a further one ends the

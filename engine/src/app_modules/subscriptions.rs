@@ -9,13 +9,13 @@ use std::{
 
 use crate::{
     Error, Result,
-    engine::Inner,
+    engine::EngineContext,
     types::{Caller, NotificationKind, Page, PageRequest, Role, Suppression, SuppressionSource},
 };
 
 /// Use cases around subscriptions.
 #[derive(Clone)]
-pub struct Subscriptions(pub(crate) Arc<Inner>);
+pub struct Subscriptions(pub(crate) Arc<EngineContext>);
 
 impl Subscriptions {
     /// Shows which kinds that need consent the acting user does without.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     Error, Result,
-    engine::Inner,
+    engine::EngineContext,
     types::{
         Caller, Confirmation, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest,
         Register, Role, User, UserId, UserRole,
@@ -15,7 +15,7 @@ use crate::{
 
 /// Use cases around users.
 #[derive(Clone)]
-pub struct Users(pub(crate) Arc<Inner>);
+pub struct Users(pub(crate) Arc<EngineContext>);
 
 impl Users {
     /// Signs somebody up. Anybody may become a customer, and an organizer where the tenant leaves that open.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Surroundings,
+    ModuleContext,
     audience::count_customers,
     repositories::{
         AnnouncementsRepository, BookingsRepository, NewAnnouncement, QUOTA_USED, StepError,
@@ -31,19 +31,19 @@ const DAY_SECONDS: i64 = 24 * 3600;
 pub(crate) struct AnnouncementsModule {
     repository: AnnouncementsRepository,
     bookings: Arc<BookingsRepository>,
-    surroundings: Surroundings,
+    context: ModuleContext,
 }
 
 impl AnnouncementsModule {
     pub(super) fn new(
         repository: AnnouncementsRepository,
         bookings: Arc<BookingsRepository>,
-        surroundings: Surroundings,
+        context: ModuleContext,
     ) -> Self {
         Self {
             repository,
             bookings,
-            surroundings,
+            context,
         }
     }
 
@@ -66,7 +66,7 @@ impl AnnouncementsModule {
             }
             match self.repository.insert(&tenant.id, &new).await {
                 Ok(()) => {
-                    self.surroundings.owed.notify_one();
+                    self.context.owed.notify_one();
                     return Ok(summary);
                 }
                 Err(error) if error.is_guard(QUOTA_USED) => return Err(quota_used(&new)),
@@ -107,8 +107,8 @@ impl AnnouncementsModule {
         request: Option<&KeyedRequest>,
         recipients: u64,
     ) -> Result<NewAnnouncement> {
-        let now = self.surroundings.now();
-        let id = NotificationId::from_ulid(self.surroundings.next_id());
+        let now = self.context.now();
+        let id = NotificationId::from_ulid(self.context.next_id());
         let notification = StoredNotification {
             id,
             revision: 0,
@@ -126,7 +126,7 @@ impl AnnouncementsModule {
             is_paused: false,
             retry_generation: 0,
             is_uncertain: false,
-            trace: self.surroundings.trace(),
+            trace: self.context.trace(),
         };
         let owed = OutboxEntry {
             due_at: now,
@@ -150,7 +150,7 @@ impl AnnouncementsModule {
             recorded,
             day,
             per_day_max: (tenant.settings.announcements_per_day)
-                .min(self.surroundings.settings.announcements_per_day_max),
+                .min(self.context.settings.announcements_per_day_max),
             // A host whose clock is behind may still count against the day.
             day_forgotten_at: start_of(day + 2)?,
         })

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{
-    Surroundings,
+    ModuleContext,
     bookings::read_with_event,
     repositories::{
         BookingsRepository, CheckInsRepository, STALE_BOOKING, StepError, pause_after_conflict,
@@ -37,19 +37,19 @@ pub(crate) enum Admission {
 pub(crate) struct CheckInsModule {
     repository: CheckInsRepository,
     bookings: Arc<BookingsRepository>,
-    surroundings: Surroundings,
+    context: ModuleContext,
 }
 
 impl CheckInsModule {
     pub(super) fn new(
         repository: CheckInsRepository,
         bookings: Arc<BookingsRepository>,
-        surroundings: Surroundings,
+        context: ModuleContext,
     ) -> Self {
         Self {
             repository,
             bookings,
-            surroundings,
+            context,
         }
     }
 
@@ -88,12 +88,12 @@ impl CheckInsModule {
             let check_in = CheckIn {
                 ticket: id,
                 ticket_type: ticket.ticket_type,
-                at: self.surroundings.now(),
+                at: self.context.now(),
                 by,
             };
             let recorded = request.map(|one| {
                 let answer = RecordedAnswer::CheckIn(check_in.clone());
-                (self.surroundings.next_id(), one.recorded(answer))
+                (self.context.next_id(), one.recorded(answer))
             });
             let written = self
                 .repository
@@ -143,11 +143,7 @@ impl CheckInsModule {
             let after = after.ticket(id.number);
             let recorded = request.zip(after.clone()).map(|(one, ticket)| {
                 let recorded = one.recorded(RecordedAnswer::Ticket(ticket));
-                (
-                    self.surroundings.next_id(),
-                    self.surroundings.now(),
-                    recorded,
-                )
+                (self.context.next_id(), self.context.now(), recorded)
             });
             match self.repository.delete(tenant, &booking, id, recorded).await {
                 Ok(()) => return Ok(after),

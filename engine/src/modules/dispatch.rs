@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
-    Surroundings,
+    ModuleContext,
     repositories::{
         DispatchRepository, NotificationsRepository, SystemScope, Trouble, pause_after_conflict,
     },
@@ -178,7 +178,7 @@ struct OutboxScanCursor {
 pub(crate) struct DispatchModule {
     repository: DispatchRepository,
     notifications: Arc<NotificationsRepository>,
-    surroundings: Surroundings,
+    context: ModuleContext,
     started_at: Timestamp,
     worker_liveness: Mutex<WorkerLiveness>,
     owed: Mutex<OutboxScanCursor>,
@@ -190,13 +190,13 @@ impl DispatchModule {
     pub(super) fn new(
         repository: DispatchRepository,
         notifications: Arc<NotificationsRepository>,
-        surroundings: Surroundings,
+        context: ModuleContext,
     ) -> Self {
         Self {
             repository,
             notifications,
-            started_at: surroundings.now(),
-            surroundings,
+            started_at: context.now(),
+            context,
             worker_liveness: Mutex::default(),
             owed: Mutex::new(OutboxScanCursor {
                 from: Timestamp::UNIX_EPOCH,
@@ -222,7 +222,7 @@ impl DispatchModule {
             let found = self.notifications.find(tenant, id).await?;
             let before = found.ok_or_else(|| Error::not_found("notification", id))?;
             let mut after = before.clone();
-            let now = self.surroundings.now();
+            let now = self.context.now();
             match steering {
                 Steering::Promote => after.due_at = after.due_at.min(now),
                 Steering::Move(due_at) => after.due_at = to_millisecond(due_at),
@@ -259,7 +259,7 @@ impl DispatchModule {
                     let recorded = request.recorded(RecordedAnswer::Done);
                     let step = self.repository.record_unchanged(
                         tenant,
-                        self.surroundings.next_id(),
+                        self.context.next_id(),
                         recorded,
                         now,
                     );
@@ -286,7 +286,7 @@ impl DispatchModule {
             };
             // One that the relay has put elsewhere meanwhile finds out by its notification that it is early.
             let remove_outbox = moves.then(|| at(before.due_at));
-            let audited = (self.surroundings.next_id(), audit);
+            let audited = (self.context.next_id(), audit);
             let written = self
                 .repository
                 .replace_notification(
@@ -299,7 +299,7 @@ impl DispatchModule {
                 )
                 .await?;
             if written {
-                self.surroundings.owed.notify_one();
+                self.context.owed.notify_one();
                 return Ok(after);
             }
         }
@@ -371,13 +371,13 @@ impl DispatchModule {
     ) -> Result<Retried> {
         let place = |block: &DeliveryBatch| (block.notification, block.number);
         let places: Vec<_> = blocks.iter().map(place).collect();
-        let serial = self.surroundings.next_id();
+        let serial = self.context.next_id();
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
                 pause_after_conflict(attempt).await;
                 blocks = self.blocks(tenant, &places).await?;
             }
-            let plan = wanted.plan(tenant, &blocks, self.surroundings.now());
+            let plan = wanted.plan(tenant, &blocks, self.context.now());
             let sum = Retried { is_cut, ..plan.sum };
             if sum.matched == 0 && request.is_none() {
                 return Ok(sum);
@@ -393,7 +393,7 @@ impl DispatchModule {
                 )
                 .await?;
             if written {
-                self.surroundings.owed.notify_one();
+                self.context.owed.notify_one();
                 return Ok(sum);
             }
         }
@@ -470,7 +470,7 @@ impl DispatchModule {
 
     /// How much is owed in each lane, and since when.
     pub(crate) async fn owed(&self) -> Result<Vec<LaneStatus>> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let rows = self.owed_rows(now).await?;
         let is_cut = rows.len() >= OWED_COUNTED_MAX as usize;
         Ok(Lane::ALL

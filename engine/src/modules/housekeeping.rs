@@ -1,7 +1,7 @@
 //! Tidying: rows whose time is over, and bookings of cancelled events. Called by the worker's use cases.
 
 use super::{
-    Surroundings,
+    ModuleContext,
     plugins::uploads_overdue,
     repositories::{HousekeepingRepository, SystemScope},
 };
@@ -12,21 +12,21 @@ const BATCH: u32 = 500;
 
 pub(crate) struct HousekeepingModule {
     repository: HousekeepingRepository,
-    surroundings: Surroundings,
+    context: ModuleContext,
 }
 
 impl HousekeepingModule {
-    pub(super) fn new(repository: HousekeepingRepository, surroundings: Surroundings) -> Self {
+    pub(super) fn new(repository: HousekeepingRepository, context: ModuleContext) -> Self {
         Self {
             repository,
-            surroundings,
+            context,
         }
     }
 
     /// Deletes a batch of what has expired. Returns whether there may be more, and the tenants that have uploads which
     /// broke off.
     pub(crate) async fn delete_expired(&self) -> Result<(bool, Vec<TenantId>)> {
-        let (scope, now) = (SystemScope::new(), self.surroundings.now());
+        let (scope, now) = (SystemScope::new(), self.context.now());
         let more = self.repository.delete_expired(scope, now, BATCH).await?;
         let overdue = uploads_overdue(now)?;
         let tenants = self.repository.broken_uploads(scope, overdue).await?;
@@ -50,7 +50,7 @@ impl HousekeepingModule {
         let events = self.repository.cancelled_events(scope, 16).await?;
         for (tenant, event) in &events {
             self.repository
-                .sweep_cancelled(tenant, *event, self.surroundings.now(), BATCH)
+                .sweep_cancelled(tenant, *event, self.context.now(), BATCH)
                 .await?;
         }
         Ok(!events.is_empty())

@@ -84,7 +84,7 @@ use crate::{
 
 /// What every module needs besides its repository.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct ModuleContext {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) settings: Arc<Settings>,
@@ -96,7 +96,7 @@ pub(crate) struct Surroundings {
     pub(crate) traces: Option<Arc<dyn Traces>>,
 }
 
-impl Surroundings {
+impl ModuleContext {
     /// The present moment in whole milliseconds, as rows hold it: what is answered is what was written.
     pub(crate) fn now(&self) -> Timestamp {
         to_millisecond(self.clock.now())
@@ -142,11 +142,11 @@ pub(crate) struct Modules {
 
 impl Modules {
     /// Opens the store and brings its schema up to date.
-    pub(crate) async fn open(store: &Store, surroundings: &Surroundings) -> Result<Self> {
-        let db = repositories::Db::open(store, surroundings.counters.clone()).await?;
+    pub(crate) async fn open(store: &Store, context: &ModuleContext) -> Result<Self> {
+        let db = repositories::Db::open(store, context.counters.clone()).await?;
         repositories::migrate(&db).await?;
         let lanes = Arc::new(event_queues::EventQueues::new(
-            surroundings.settings.lane_waiting_max,
+            context.settings.lane_waiting_max,
         ));
         let notifications = Arc::new(repositories::NotificationsRepository::new(db.clone()));
         let bookings = Arc::new(repositories::BookingsRepository::new(db.clone()));
@@ -154,20 +154,20 @@ impl Modules {
         let waitlist = Arc::new(repositories::WaitlistRepository::new(db.clone()));
         let offer_maker = offers::OfferMaker {
             repository: waitlist.clone(),
-            surroundings: surroundings.clone(),
+            context: context.clone(),
         };
-        let checks_max = surroundings.settings.password_checks_max;
+        let checks_max = context.settings.password_checks_max;
         let passwords = Arc::new(passwords::Passwords::new(checks_max));
         Ok(Self {
             announcements: AnnouncementsModule::new(
                 repositories::AnnouncementsRepository::new(db.clone()),
                 bookings.clone(),
-                surroundings.clone(),
+                context.clone(),
             ),
             backups: BackupsModule::new(
                 repositories::BackupsRepository::new(db.clone()),
                 notifications.clone(),
-                surroundings.clone(),
+                context.clone(),
             ),
             bookings: BookingsModule::new(
                 bookings.clone(),
@@ -175,17 +175,17 @@ impl Modules {
                 repositories::HoldsRepository::new(db.clone()),
                 events.clone(),
                 lanes.clone(),
-                surroundings.clone(),
+                context.clone(),
             ),
             check_ins: CheckInsModule::new(
                 repositories::CheckInsRepository::new(db.clone()),
                 bookings.clone(),
-                surroundings.clone(),
+                context.clone(),
             ),
             dispatch: DispatchModule::new(
                 repositories::DispatchRepository::new(db.clone()),
                 notifications.clone(),
-                surroundings.clone(),
+                context.clone(),
             ),
             events: EventsModule::new(
                 events.clone(),
@@ -193,11 +193,11 @@ impl Modules {
                 notifications.clone(),
                 offer_maker,
                 lanes,
-                surroundings.clone(),
+                context.clone(),
             ),
             housekeeping: HousekeepingModule::new(
                 repositories::HousekeepingRepository::new(db.clone()),
-                surroundings.clone(),
+                context.clone(),
             ),
             idempotency: IdempotencyModule::new(repositories::IdempotencyRepository::new(
                 db.clone(),
@@ -209,37 +209,37 @@ impl Modules {
                 repositories::HoldsRepository::new(db.clone()),
                 waitlist,
                 events,
-                surroundings.clone(),
+                context.clone(),
             ),
             operators: OperatorsModule::new(
                 repositories::OperatorsRepository::new(db.clone()),
                 passwords.clone(),
-                surroundings.clone(),
+                context.clone(),
             ),
             plugins: PluginsModule::new(
                 repositories::PluginsRepository::new(db.clone()),
-                surroundings.clone(),
+                context.clone(),
             ),
             queue: Arc::new(EmbeddedQueue::new(
                 repositories::QueueRepository::new(db.clone()),
-                surroundings.clone(),
+                context.clone(),
             )),
             sessions: SessionsModule::new(
                 repositories::SessionsRepository::new(db.clone()),
-                surroundings.clone(),
+                context.clone(),
             ),
             subscriptions: SubscriptionsModule::new(
                 repositories::SubscriptionsRepository::new(db.clone()),
-                surroundings.clone(),
+                context.clone(),
             ),
             tenants: TenantsModule::new(
                 repositories::TenantsRepository::new(db.clone()),
-                surroundings.clone(),
+                context.clone(),
             ),
             users: UsersModule::new(
                 repositories::UsersRepository::new(db.clone()),
                 passwords,
-                surroundings.clone(),
+                context.clone(),
             ),
             verification: VerificationModule::new(repositories::VerificationRepository::new(
                 db.clone(),

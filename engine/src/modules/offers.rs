@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Surroundings,
+    ModuleContext,
     bookings::{Wanted, held, mails_about, order},
     repositories::{HoldChange, InventoryChange, Offers, Waiter, WaitlistRepository},
     to_millisecond,
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct OfferMaker {
     pub(super) repository: Arc<WaitlistRepository>,
-    pub(super) surroundings: Surroundings,
+    pub(super) context: ModuleContext,
 }
 
 impl OfferMaker {
@@ -68,7 +68,7 @@ impl OfferMaker {
         }
         let holds = round.holds.iter();
         let paths: Vec<_> = holds.map(|hold| hold.after.id.booking()).collect();
-        let notification = NotificationId::from_ulid(self.surroundings.next_id());
+        let notification = NotificationId::from_ulid(self.context.next_id());
         let kind = NotificationKind::WaitingListOffer;
         let offers = Offers {
             mails: mails_about(tenant, notification, kind, &paths, change.at),
@@ -133,14 +133,10 @@ impl OfferPass<'_> {
         };
         let lasts = self
             .now
-            .checked_add(offer_maker.surroundings.settings.offer_duration);
+            .checked_add(offer_maker.context.settings.offer_duration);
         let lasts = lasts.map_err(Error::internal)?;
         let hold = Hold {
-            id: HoldId::new(
-                entry.event,
-                entry.customer,
-                offer_maker.surroundings.next_id(),
-            ),
+            id: HoldId::new(entry.event, entry.customer, offer_maker.context.next_id()),
             event: entry.event,
             customer: entry.customer,
             status: HoldStatus::Held,

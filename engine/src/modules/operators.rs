@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Surroundings,
+    ModuleContext,
     passwords::Passwords,
     repositories::{OperatorRecord, OperatorsRepository, SystemScope},
     users::{email_taken, wrong_credentials},
@@ -16,19 +16,19 @@ use crate::{
 pub(crate) struct OperatorsModule {
     repository: OperatorsRepository,
     passwords: Arc<Passwords>,
-    surroundings: Surroundings,
+    context: ModuleContext,
 }
 
 impl OperatorsModule {
     pub(super) fn new(
         repository: OperatorsRepository,
         passwords: Arc<Passwords>,
-        surroundings: Surroundings,
+        context: ModuleContext,
     ) -> Self {
         Self {
             repository,
             passwords,
-            surroundings,
+            context,
         }
     }
 
@@ -38,9 +38,9 @@ impl OperatorsModule {
         let operator = Operator {
             email: command.email,
             name: command.name,
-            created_at: self.surroundings.now(),
+            created_at: self.context.now(),
         };
-        let epoch = self.surroundings.next_id().to_string();
+        let epoch = self.context.next_id().to_string();
         let scope = SystemScope::new();
         match self
             .repository

@@ -15,7 +15,7 @@ use std::{
 use notes::Paces;
 
 use super::{
-    Surroundings,
+    ModuleContext,
     lru_cache::LruCache,
     repositories::{
         CONFLICTS_MAX, PluginsRepository, QuarantineNotice, RecordedChange, VERSION_GONE,
@@ -63,7 +63,7 @@ impl<'a> SetRequest<'a> {
 
 pub(crate) struct PluginsModule {
     repository: Arc<PluginsRepository>,
-    surroundings: Surroundings,
+    context: ModuleContext,
     /// What this process saw last of each tenant's set. Only a hint: every booking checks its version when it is written.
     sets: Mutex<LruCache<TenantId, Arc<PluginSet>>>,
     notes: Paces,
@@ -78,10 +78,10 @@ pub(crate) struct PluginsModule {
 }
 
 impl PluginsModule {
-    pub(super) fn new(repository: PluginsRepository, surroundings: Surroundings) -> Self {
+    pub(super) fn new(repository: PluginsRepository, context: ModuleContext) -> Self {
         Self {
             repository: Arc::new(repository),
-            surroundings,
+            context,
             sets: Mutex::new(LruCache::new(TENANTS_KEPT_MAX)),
             notes: Mutex::new(LruCache::new(TENANTS_KEPT_MAX)),
             failed_notes: Mutex::new(LruCache::new(TENANTS_KEPT_MAX)),
@@ -266,8 +266,8 @@ impl PluginsModule {
             warnings: asked.warnings.to_vec(),
         }));
         Some((
-            self.surroundings.next_id(),
-            self.surroundings.now(),
+            self.context.next_id(),
+            self.context.now(),
             request.recorded(answer),
         ))
     }

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Surroundings,
+    ModuleContext,
     repositories::{QueueRepository, SystemScope},
     scan_schedule::FullScanSchedule,
 };
@@ -44,7 +44,7 @@ const POLL: Duration = Duration::from_millis(500);
 
 pub(crate) struct EmbeddedQueue {
     repository: QueueRepository,
-    surroundings: Surroundings,
+    context: ModuleContext,
     published: Notify,
     /// The shard that is visited first next time, per lane.
     turns: [AtomicU32; 2],
@@ -52,10 +52,10 @@ pub(crate) struct EmbeddedQueue {
 }
 
 impl EmbeddedQueue {
-    pub(super) fn new(repository: QueueRepository, surroundings: Surroundings) -> Self {
+    pub(super) fn new(repository: QueueRepository, context: ModuleContext) -> Self {
         Self {
             repository,
-            surroundings,
+            context,
             published: Notify::new(),
             turns: Default::default(),
             floors: ScanCursors::new(),
@@ -63,7 +63,7 @@ impl EmbeddedQueue {
     }
 
     fn now(&self) -> i64 {
-        self.surroundings.now().as_millisecond()
+        self.context.now().as_millisecond()
     }
 
     /// Visits every shard that holds tasks once, from the next in turn on, until something is found.

@@ -53,7 +53,7 @@ impl UsersModule {
         self.repository
             .sign_up(&user, hash, &asked, &mails, notice)
             .await?;
-        self.surroundings.owed.notify_one();
+        self.context.owed.notify_one();
         Ok(user)
     }
 
@@ -119,7 +119,7 @@ impl UsersModule {
         if !waiting.contains(&user.id) {
             waiting.push(user.id);
         }
-        let epoch = self.surroundings.next_id().to_string();
+        let epoch = self.context.next_id().to_string();
         let confirmed = self.repository.confirm(&user, hash, &waiting, &epoch);
         match confirmed.await? {
             true => Ok(User {
@@ -136,7 +136,7 @@ impl UsersModule {
         let Some(seen) = self.repository.asked(tenant, id).await? else {
             return Ok(());
         };
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let waited = Duration::try_from(now.duration_since(seen.at)).unwrap_or_default();
         let too_many = |detail: &'static str, wait: Duration| {
             Err(Error::new(ErrorCode::TooManyRequests, detail).retry_after(wait))
@@ -166,7 +166,7 @@ impl UsersModule {
             .ask_again(tenant, id, (&seen, &next), &mails)
             .await?
         {
-            self.surroundings.owed.notify_one();
+            self.context.owed.notify_one();
         }
         Ok(())
     }
@@ -181,7 +181,7 @@ impl UsersModule {
         written_at: Timestamp,
     ) -> Result<bool> {
         let day = written_at.as_second().div_euclid(24 * 3600);
-        let most = self.surroundings.settings.unconfirmed_mails_per_day;
+        let most = self.context.settings.unconfirmed_mails_per_day;
         self.repository
             .count_mail(user, kind, key, (day, most))
             .await
@@ -204,7 +204,7 @@ impl UsersModule {
         user: UserId,
         now: Timestamp,
     ) -> NewMails {
-        let notification = NotificationId::from_ulid(self.surroundings.next_id());
+        let notification = NotificationId::from_ulid(self.context.next_id());
         NewMails::to_users(tenant, (notification, kind), &[user], now)
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{Surroundings, repositories::SubscriptionsRepository};
+use super::{ModuleContext, repositories::SubscriptionsRepository};
 use crate::{
     Error, Result,
     types::{
@@ -13,14 +13,14 @@ use crate::{
 
 pub(crate) struct SubscriptionsModule {
     repository: SubscriptionsRepository,
-    surroundings: Surroundings,
+    context: ModuleContext,
 }
 
 impl SubscriptionsModule {
-    pub(super) fn new(repository: SubscriptionsRepository, surroundings: Surroundings) -> Self {
+    pub(super) fn new(repository: SubscriptionsRepository, context: ModuleContext) -> Self {
         Self {
             repository,
-            surroundings,
+            context,
         }
     }
 
@@ -105,7 +105,7 @@ impl SubscriptionsModule {
             customer,
             kind,
             source,
-            created_at: self.surroundings.now(),
+            created_at: self.context.now(),
         }
     }
 }

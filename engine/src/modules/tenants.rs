@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Surroundings,
+    ModuleContext,
     lru_cache::LruCache,
     repositories::{SystemScope, TenantsRepository},
 };
@@ -22,16 +22,16 @@ const RECENT_MAX: usize = 4_096;
 
 pub(crate) struct TenantsModule {
     repository: TenantsRepository,
-    surroundings: Surroundings,
+    context: ModuleContext,
     /// What this process read lately, and when it began to.
     recent: Mutex<LruCache<TenantId, (Instant, Arc<Tenant>)>>,
 }
 
 impl TenantsModule {
-    pub(super) fn new(repository: TenantsRepository, surroundings: Surroundings) -> Self {
+    pub(super) fn new(repository: TenantsRepository, context: ModuleContext) -> Self {
         Self {
             repository,
-            surroundings,
+            context,
             recent: Mutex::new(LruCache::new(RECENT_MAX)),
         }
     }
@@ -44,7 +44,7 @@ impl TenantsModule {
             version: 1,
             mail_from: None,
             settings: command.settings,
-            created_at: self.surroundings.now(),
+            created_at: self.context.now(),
         };
         if self.repository.insert(&tenant).await? {
             Ok(tenant)

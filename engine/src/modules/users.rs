@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    Surroundings, lru_cache::LruCache, passwords::Passwords, repositories::UsersRepository,
+    ModuleContext, lru_cache::LruCache, passwords::Passwords, repositories::UsersRepository,
 };
 use crate::{
     Error, ErrorCode, Result,
@@ -21,20 +21,20 @@ pub(crate) struct UsersModule {
     /// Whose address is confirmed. That is never taken back, so that what was read once holds.
     confirmed: Mutex<LruCache<(TenantId, UserId), ()>>,
     pub(super) passwords: Arc<Passwords>,
-    pub(super) surroundings: Surroundings,
+    pub(super) context: ModuleContext,
 }
 
 impl UsersModule {
     pub(super) fn new(
         repository: UsersRepository,
         passwords: Arc<Passwords>,
-        surroundings: Surroundings,
+        context: ModuleContext,
     ) -> Self {
         Self {
             repository,
             confirmed: Mutex::new(LruCache::new(CONFIRMED_MAX)),
             passwords,
-            surroundings,
+            context,
         }
     }
 
@@ -66,7 +66,7 @@ impl UsersModule {
             return Err(email_taken());
         }
         if asks {
-            self.surroundings.owed.notify_one();
+            self.context.owed.notify_one();
         }
         Ok(user)
     }
@@ -163,14 +163,14 @@ impl UsersModule {
         external_id: Option<String>,
     ) -> User {
         User {
-            id: UserId::from_ulid(self.surroundings.next_id()),
+            id: UserId::from_ulid(self.context.next_id()),
             tenant: tenant.clone(),
             email,
             email_verified: true,
             name,
             role,
             external_id,
-            created_at: self.surroundings.now(),
+            created_at: self.context.now(),
         }
     }
 }

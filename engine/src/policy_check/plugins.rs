@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{PolicyOutcome, unavailable};
 use crate::{
     Error, ErrorCode, Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::NotedCall,
     ports::{
         HookFailure, PluginAnswer, PluginCall, PluginOutcome, PluginRef, PluginRequest,
@@ -28,7 +28,7 @@ const KEPT_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// From this age on an account counts as a witness of a failure, whoever made it. Accounts cost nothing, days do.
 const WITNESS_AGE_MIN: SignedDuration = SignedDuration::from_hours(24);
 
-impl Inner {
+impl EngineContext {
     /// Sees to it that a plugin can be called on this host; answers what calls it.
     pub(crate) async fn ensure_loaded(
         &self,
@@ -156,7 +156,7 @@ impl Inner {
         let Some(quarantine) = plugin.quarantine(export) else {
             return Ok(false);
         };
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let plugins = &self.modules.plugins;
         if quarantine.next_try_at <= now && plugins.claim_try(tenant, plugin, export).await? {
             return Ok(true);
@@ -246,7 +246,7 @@ impl Inner {
         let Some(user) = self.modules.users.find(tenant, customer).await? else {
             return Ok(false);
         };
-        if is_known(&user, self.surroundings.now()) {
+        if is_known(&user, self.context.now()) {
             return Ok(true);
         }
         // Where nobody asks, every address counts as confirmed.

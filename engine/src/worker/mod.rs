@@ -19,10 +19,10 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{app_modules::MailJobs, engine::Inner, ports::Lane};
+use crate::{app_modules::MailJobs, engine::EngineContext, ports::Lane};
 
 /// A worker about to start.
-pub struct Worker(pub(crate) Arc<Inner>);
+pub struct Worker(pub(crate) Arc<EngineContext>);
 
 impl Worker {
     /// Starts everything: the singletons, fan-out and delivery.
@@ -104,7 +104,7 @@ impl WorkerHandle {
     fn run<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         body: impl FnOnce(MailJobs, LoopContext) -> F,
-        inner: &Arc<Inner>,
+        inner: &Arc<EngineContext>,
     ) {
         let pulse = Arc::new(Pulse {
             born: Instant::now(),

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Bookings, requested};
 use crate::{
     Error, Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::{BookingIntent, Placement, RequestedBooking, keyed},
     types::{
         BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, RecordedAnswer, RequestRoute,
@@ -19,7 +19,7 @@ use crate::{
 
 /// Use cases around holds.
 #[derive(Clone)]
-pub struct Holds(pub(crate) Arc<Inner>);
+pub struct Holds(pub(crate) Arc<EngineContext>);
 
 impl Holds {
     /// Keeps tickets for the acting user for a while: policies are asked and prices settled now. A customer has one

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::keyed,
     types::{
         Caller, EventId, JoinWaitlist, Page, PageRequest, RecordedAnswer, RequestRoute,
@@ -19,7 +19,7 @@ use crate::{
 
 /// Use cases around waiting lists.
 #[derive(Clone)]
-pub struct Waitlist(pub(crate) Arc<Inner>);
+pub struct Waitlist(pub(crate) Arc<EngineContext>);
 
 impl Waitlist {
     /// Puts the acting user on an event's waiting list, which has no more than so many tickets left. Who asks for the same

@@ -61,7 +61,7 @@ impl Dispatch {
         due_at: Timestamp,
         why: Reason,
     ) -> Result<()> {
-        let now = self.0.surroundings.now();
+        let now = self.0.context.now();
         let ahead = Duration::try_from(due_at.duration_since(now));
         if !ahead.is_ok_and(|ahead| !ahead.is_zero() && ahead <= AHEAD_MAX) {
             return Err(Error::field(

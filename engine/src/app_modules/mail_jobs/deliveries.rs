@@ -97,7 +97,7 @@ impl MailJobs {
 
     /// When to look again at a block that another worker has.
     fn look_after_lease(&self) -> Settlement {
-        Settlement::Release(self.0.surroundings.settings.delivery_lease)
+        Settlement::Release(self.0.context.settings.delivery_lease)
     }
 
     async fn deliver_group(
@@ -133,7 +133,7 @@ impl MailJobs {
             });
         }
         let mut settlements = Vec::with_capacity(on_their_way.len());
-        let window = self.0.surroundings.settings.bulk_window_blocks;
+        let window = self.0.context.settings.bulk_window_blocks;
         let (every, mut list_on) = ((window / WINDOW_PARTS).clamp(1, 8), false);
         for OnItsWay {
             index,
@@ -193,14 +193,14 @@ impl MailJobs {
             self.0.mailer.concurrency().max(1)
         };
         let notifications = &self.0.modules.notifications;
-        let sign_of_life = self.0.surroundings.settings.delivery_lease / 3;
+        let sign_of_life = self.0.context.settings.delivery_lease / 3;
         let mut permits: Vec<Permit<'_>> = Vec::new();
         let mut sending = FuturesUnordered::new();
         let mut outcomes: Vec<(usize, MailOutcome)> = Vec::new();
         self.set_aside_unwanted(&mut claimed, &scene);
         self.set_aside_excess(&mut claimed, &scene).await?;
         loop {
-            let now = self.0.surroundings.now();
+            let now = self.0.context.now();
             let wants_more = |claimed: &ClaimedBatch| !claimed.next(now, 1).is_empty();
             if !stop.is_cancelled() && wants_more(&claimed) && permits.is_empty() {
                 match timeout(sign_of_life, self.permit(lane)).await {
@@ -354,18 +354,13 @@ impl MailJobs {
 
     /// Sends a mail, and tells of it in the trace of the request that caused it, if that is recorded.
     async fn send_one(&self, scene: &MailSource, letter: &PendingMail) -> MailOutcome {
-        let traces = self.0.surroundings.traces.as_ref();
+        let traces = self.0.context.traces.as_ref();
         let Some((traces, parent)) = traces.zip(letter.entry.trace.as_ref()) else {
             return self.send(scene, letter).await;
         };
         if letter.is_first() {
             // In the outbox, in the queue, and for its turn at a worker.
-            traces.waited(
-                parent,
-                "queue",
-                letter.written_at,
-                self.0.surroundings.now(),
-            );
+            traces.waited(parent, "queue", letter.written_at, self.0.context.now());
         }
         let span = tracing::info_span!(
             "deliver",
@@ -428,7 +423,7 @@ impl MailJobs {
             offer: scene.offer(entry),
             keeps_entry: scene.with_tickets_left.contains(&entry.customer),
             tickets: &tickets,
-            mail_from: &self.0.surroundings.settings.mail_from,
+            mail_from: &self.0.context.settings.mail_from,
             delivery_key: &letter.delivery_key,
             // The same moment at every attempt, so that a mail sent twice is the same mail.
             now: letter.written_at,
@@ -436,9 +431,9 @@ impl MailJobs {
         let words = scene.words.as_ref().map(|words| words as &dyn Templates);
         match compose(words, &context).await {
             Ok(composed) => {
-                let counters = &self.0.surroundings.counters;
+                let counters = &self.0.context.counters;
                 if letter.is_first() {
-                    let waited = self.0.surroundings.now().duration_since(letter.written_at);
+                    let waited = self.0.context.now().duration_since(letter.written_at);
                     let waited = Duration::try_from(waited).unwrap_or_default();
                     counters.waited(lane_of(letter.kind), waited);
                 }

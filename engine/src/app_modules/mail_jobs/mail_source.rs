@@ -370,7 +370,7 @@ impl MailJobs {
     /// Marks the deliveries of a block that nobody wants any more, or nobody can get.
     pub(super) fn set_aside_unwanted(&self, claimed: &mut ClaimedBatch, scene: &MailSource) {
         let notifications = &self.0.modules.notifications;
-        let now = self.0.surroundings.now();
+        let now = self.0.context.now();
         for index in 0..claimed.block.entries.len() {
             let entry = &claimed.block.entries[index];
             if entry.state.is_final() || entry.state == DeliveryState::Sending {

@@ -20,7 +20,7 @@ pub(crate) use tenant_locks::TenantLocks;
 
 use crate::{
     Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::{BlockTask, Listing},
     ports::{Lane, Leased, Receipt, Settlement, Task, TaskKind},
     types::{NotificationId, TenantId},
@@ -33,12 +33,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Use cases of the worker.
 #[derive(Clone)]
-pub(crate) struct MailJobs(pub(crate) Arc<Inner>);
+pub(crate) struct MailJobs(pub(crate) Arc<EngineContext>);
 
 impl MailJobs {
     /// Takes or keeps a singleton's lease; answers whether it is held now.
     pub(crate) async fn hold_lease(&self, name: &'static str) -> Result<bool> {
-        let lease = self.0.surroundings.settings.singleton_lease;
+        let lease = self.0.context.settings.singleton_lease;
         self.0
             .modules
             .leases
@@ -54,7 +54,7 @@ impl MailJobs {
 
     /// Shows that this worker lives.
     pub(crate) async fn beat(&self) -> Result<()> {
-        let lanes = self.0.surroundings.counters.lanes();
+        let lanes = self.0.context.counters.lanes();
         self.0.modules.dispatch.beat(&self.0.holder, lanes).await
     }
 
@@ -98,7 +98,7 @@ impl MailJobs {
             .unwrap_or(at_most);
         // Never quite zero: what was due a moment ago has just been handled, or failed.
         let pause = due.clamp(Duration::from_millis(5), at_most);
-        let owed = self.0.surroundings.owed.notified();
+        let owed = self.0.context.owed.notified();
         if tokio::time::timeout(pause, owed).await.is_ok() {
             // Under load commits come by the hundred; they are published together.
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -133,7 +133,7 @@ impl MailJobs {
         wait: Duration,
     ) -> Result<Vec<Leased>> {
         let tasks = self.0.queue.fetch(lane, max, wait).await?;
-        self.0.surroundings.counters.fetched(lane, tasks.len());
+        self.0.context.counters.fetched(lane, tasks.len());
         Ok(tasks)
     }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
-    engine::Inner,
+    engine::EngineContext,
     ports::{PluginAnswer, PluginRequest, RenderFailure, RenderRequest, Rendered, Templates},
     types::{NotificationKind, PluginSet, TenantId},
 };
@@ -19,13 +19,13 @@ const LOCALE: &str = "en";
 
 /// Words mails with what a tenant has in use.
 pub(super) struct TenantTemplates {
-    inner: Arc<Inner>,
+    inner: Arc<EngineContext>,
     set: Arc<PluginSet>,
 }
 
 impl TenantTemplates {
     /// The words of this tenant's mails; none if neither it nor the platform has any of its own.
-    pub(super) async fn of(inner: &Arc<Inner>, tenant: &TenantId) -> Option<Self> {
+    pub(super) async fn of(inner: &Arc<EngineContext>, tenant: &TenantId) -> Option<Self> {
         let set = match &inner.plugins {
             // Nothing could be called, so nothing is looked up.
             None => Arc::default(),

@@ -197,7 +197,7 @@ impl Plugins {
 
     /// A booking and a cancellation as anybody might ask for them.
     fn harmless_requests(&self) -> [PluginRequest; 2] {
-        let now = self.0.surroundings.now();
+        let now = self.0.context.now();
         let days = |days: i64| {
             let moment = now.checked_add(SignedDuration::from_hours(24 * days));
             moment.unwrap_or(now)

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use super::Plugins;
 use crate::{
     Error, Result,
-    engine::Inner,
+    engine::EngineContext,
     modules::PluginBytes,
     ports::{LoadFailure, LoadPurpose, PluginRef, PluginRuntime, PluginSource},
     types::{PluginFacts, PluginHash, PluginState, PluginVersion, TenantId},
@@ -59,7 +59,7 @@ impl Plugins {
     }
 }
 
-impl Inner {
+impl EngineContext {
     fn preparing(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<PluginRef>> {
         self.preparing
             .lock()

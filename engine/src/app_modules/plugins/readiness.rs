@@ -12,7 +12,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::Inner,
+    engine::EngineContext,
     ports::{LoadFailure, PluginRef, PluginRuntime},
     types::{PluginHash, TenantId},
 };
@@ -40,7 +40,7 @@ pub(crate) struct Brought {
     is_bringing: bool,
 }
 
-impl Inner {
+impl EngineContext {
     /// Refuses while a plugin that is in use was not brought here yet. One that this host rejects, that is beyond its limits,
     /// or that takes too long is none of that: its own tenant's bookings are refused, and waiting would help nobody.
     pub(crate) async fn has_all_plugins(self: &Arc<Self>) -> Result<()> {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
-    Surroundings,
+    ModuleContext,
     repositories::{
         BackupsRepository, NotificationsRepository, StoreSnapshot, SystemScope, newest_schema,
     },
@@ -39,7 +39,7 @@ const TRIES_MAX: u32 = 16;
 pub(crate) struct BackupsModule {
     repository: BackupsRepository,
     notifications: Arc<NotificationsRepository>,
-    surroundings: Surroundings,
+    context: ModuleContext,
     /// One at a time: each reads the whole store.
     turn: Arc<Semaphore>,
 }
@@ -70,12 +70,12 @@ impl BackupsModule {
     pub(super) fn new(
         repository: BackupsRepository,
         notifications: Arc<NotificationsRepository>,
-        surroundings: Surroundings,
+        context: ModuleContext,
     ) -> Self {
         Self {
             repository,
             notifications,
-            surroundings,
+            context,
             turn: Arc::new(Semaphore::new(1)),
         }
     }
@@ -93,7 +93,7 @@ impl BackupsModule {
             .retry_after(Duration::from_secs(30))
         })?;
         // Before the snapshot, so that nothing later than this moment is needed to be in it.
-        let taken_at = self.surroundings.now();
+        let taken_at = self.context.now();
         let snapshot = self.repository.snapshot(of_all_tenants()).await?;
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
         // A task of its own: a reader that goes away must not leave the snapshot behind.
@@ -133,7 +133,7 @@ impl BackupsModule {
         if restoration.released_at.is_some() {
             return Ok(restoration);
         }
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let mut after = None;
         loop {
             let owed = self

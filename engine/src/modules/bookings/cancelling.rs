@@ -77,7 +77,7 @@ impl Rules {
         request: &RequestedCancellation,
     ) -> Result<BeforeCancelling> {
         let sight = self.cancel_sight(tenant, request).await?;
-        Ok(match sight.judge(request, None, self.surroundings.now())? {
+        Ok(match sight.judge(request, None, self.context.now())? {
             Verdict::Answered(booking) => BeforeCancelling::Answered(*booking),
             Verdict::Cancel(taken) => BeforeCancelling::Open {
                 tickets_in_event: sight.tickets_in_event(),
@@ -95,8 +95,8 @@ impl Rules {
         request: &RequestedCancellation,
         decision: Option<CancelDecision>,
     ) -> Result<Option<Booking>> {
-        let change = self.surroundings.next_id();
-        let notification = NotificationId::from_ulid(self.surroundings.next_id());
+        let change = self.context.next_id();
+        let notification = NotificationId::from_ulid(self.context.next_id());
         let mut is_open = false;
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
@@ -107,11 +107,11 @@ impl Rules {
                 Err(error) if is_open && error.kind() == ErrorKind::Unavailable => continue,
                 sight => sight?,
             };
-            let now = self.surroundings.now();
+            let now = self.context.now();
             let taken = match sight.judge(request, Some(notification), now)? {
                 Verdict::Answered(booking) => {
                     // Perhaps it is our own, whose answer was lost.
-                    self.surroundings.owed.notify_one();
+                    self.context.owed.notify_one();
                     return Ok(Some(*booking));
                 }
                 Verdict::Cancel(taken) => taken,
@@ -156,13 +156,13 @@ impl Rules {
                 change,
                 offers,
                 mails: mails_about(tenant, notification, kind, &[after.id], now)
-                    .traced(|_| self.surroundings.trace()),
+                    .traced(|_| self.context.trace()),
                 policy_version: decision.map(|decision| decision.policy_version),
                 booking: after,
             };
             match self.repository.cancel(tenant, &step).await {
                 Ok(()) => {
-                    self.surroundings.owed.notify_one();
+                    self.context.owed.notify_one();
                     return Ok(Some(step.booking));
                 }
                 // Settled by reading again: the booking says whether it has this cancellation.

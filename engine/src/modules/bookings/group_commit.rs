@@ -79,12 +79,9 @@ impl Rules {
         event: EventId,
         requests: &[RequestedBooking],
     ) -> Result<Vec<Result<Placement>>> {
-        let change = self.surroundings.next_id();
-        let serials: Vec<Ulid> = requests
-            .iter()
-            .map(|_| self.surroundings.next_id())
-            .collect();
-        let notification = NotificationId::from_ulid(self.surroundings.next_id());
+        let change = self.context.next_id();
+        let serials: Vec<Ulid> = requests.iter().map(|_| self.context.next_id()).collect();
+        let notification = NotificationId::from_ulid(self.context.next_id());
         let mut question = question_of(requests, change);
         // Plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
         let mut open: HashMap<u32, Vec<Result<Placement>>> = HashMap::new();
@@ -105,7 +102,7 @@ impl Rules {
                 }
             };
             if let Some(answers) = snapshot.committed.and_then(|attempt| open.remove(&attempt)) {
-                self.surroundings.owed.notify_one();
+                self.context.owed.notify_one();
                 return Ok(answers);
             }
             let recorded = self.recorded_answers(tenant, requests, &snapshot).await?;
@@ -114,8 +111,8 @@ impl Rules {
                 event,
                 snapshot: &snapshot,
                 recorded,
-                now: self.surroundings.now(),
-                hold_duration: self.surroundings.settings.hold_duration,
+                now: self.context.now(),
+                hold_duration: self.context.settings.hold_duration,
             };
             let (plan, answers) = seen.plan(requests, &serials, change, attempt, notification);
             let Some(plan) = plan else {
@@ -128,7 +125,7 @@ impl Rules {
             };
             match self.repository.insert_group(tenant, &plan).await {
                 Ok(()) => {
-                    self.surroundings.owed.notify_one();
+                    self.context.owed.notify_one();
                     return Ok(answers);
                 }
                 Err(StepError::Lost(source)) => {

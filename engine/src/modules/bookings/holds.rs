@@ -74,7 +74,7 @@ impl Rules {
         id: HoldId,
         request: Option<&KeyedRequest>,
     ) -> Result<Hold> {
-        let lasts = self.surroundings.settings.hold_duration;
+        let lasts = self.context.settings.hold_duration;
         self.change_hold(tenant, id, request, |hold, now| {
             open(hold)?;
             if hold.extended {
@@ -152,7 +152,7 @@ impl Rules {
         request: Option<&KeyedRequest>,
         verdict: impl Fn(&Hold, Timestamp) -> Result<Verdict>,
     ) -> Result<Hold> {
-        let change = self.surroundings.next_id();
+        let change = self.context.next_id();
         let mut sent: Option<Hold> = None;
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
@@ -166,7 +166,7 @@ impl Rules {
                 // The answer was lost, the change was not: the hold is exactly what was sent.
                 return Ok(hold);
             }
-            let now = self.surroundings.now();
+            let now = self.context.now();
             let Some((after, cause, rejected)) = verdict(&hold, now)? else {
                 return Ok(hold);
             };
@@ -191,7 +191,7 @@ impl Rules {
             };
             match self.holds.update(tenant, &change, &holds, &offers).await {
                 Ok(()) => {
-                    self.surroundings.owed.notify_one();
+                    self.context.owed.notify_one();
                     return Ok(after);
                 }
                 Err(StepError::Lost(_)) => sent = Some(after),
@@ -206,7 +206,7 @@ impl Rules {
     /// Ends a batch of due holds, and makes the offers that are due because a sale opened. Answers whether there may be
     /// more.
     pub(super) async fn expire_holds(&self) -> Result<bool> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let (scope, from) = (SystemScope::new(), self.expiry_cursor.begin(now));
         let (now, due) = self.holds.due(scope, (from, now), DUE_MAX).await?;
         let mut more = due.len() == DUE_MAX as usize;
@@ -251,7 +251,7 @@ impl Rules {
         due: &[DueHold],
         now: Timestamp,
     ) -> Result<()> {
-        let change = self.surroundings.next_id();
+        let change = self.context.next_id();
         let ids: Vec<HoldId> = due.iter().map(|due| due.hold).collect();
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
@@ -299,7 +299,7 @@ impl Rules {
                 .await?;
             match self.holds.update(tenant, &change, &expired, &offers).await {
                 Ok(()) => {
-                    self.surroundings.owed.notify_one();
+                    self.context.owed.notify_one();
                     tracing::debug!(%event, count = expired.len(), "holds expired");
                     return Ok(());
                 }

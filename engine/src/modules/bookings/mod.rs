@@ -23,7 +23,7 @@ pub(super) use planner::{Wanted, mails_about, order};
 use policy_snapshots::{PolicySnapshot, PolicySnapshots};
 
 use super::{
-    Surroundings,
+    ModuleContext,
     event_queues::{EventQueues, Waiting},
     offers::OfferMaker,
     repositories::{BookingsRepository, EventsRepository, HoldsRepository},
@@ -140,7 +140,7 @@ struct Rules {
     event_queues: Arc<EventQueues>,
     expiry_cursor: ExpiryScanCursor,
     snapshots: Arc<PolicySnapshots>,
-    surroundings: Surroundings,
+    context: ModuleContext,
 }
 
 impl BookingsModule {
@@ -150,7 +150,7 @@ impl BookingsModule {
         holds: HoldsRepository,
         events: Arc<EventsRepository>,
         event_queues: Arc<EventQueues>,
-        surroundings: Surroundings,
+        context: ModuleContext,
     ) -> Self {
         Self {
             rules: Arc::new(Rules {
@@ -161,7 +161,7 @@ impl BookingsModule {
                 event_queues,
                 expiry_cursor: ExpiryScanCursor::default(),
                 snapshots: Arc::default(),
-                surroundings,
+                context,
             }),
         }
     }
@@ -173,7 +173,7 @@ impl BookingsModule {
         mut request: RequestedBooking,
     ) -> Result<Placement> {
         // Here, because the lane's task has no part in the request's span.
-        request.trace = self.rules.surroundings.trace();
+        request.trace = self.rules.context.trace();
         let key = (tenant.clone(), request.event);
         let (answer, answered) = oneshot::channel();
         if self
@@ -207,7 +207,7 @@ impl BookingsModule {
             hold: accepted,
         };
         let at = (tenant.clone(), request.event);
-        let waiting_max = rules.surroundings.settings.lane_waiting_max;
+        let waiting_max = rules.context.settings.lane_waiting_max;
         let snapshot = rules
             .snapshots
             .read(&rules.repository, at, sight, waiting_max)

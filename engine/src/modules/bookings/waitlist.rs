@@ -53,7 +53,7 @@ impl Rules {
                 };
             }
             can_wait(inventory, &lines, now)?;
-            if inventory.waiting >= self.surroundings.settings.waitlist_entries_max {
+            if inventory.waiting >= self.context.settings.waitlist_entries_max {
                 return Err(Error::new(
                     ErrorCode::WaitlistFull,
                     "The waiting list of this event is full.",
@@ -80,7 +80,7 @@ impl Rules {
                 if let (Some(request), WaitlistPlace::Waiting { .. }) = (request, &place) {
                     // What changes nothing has its answer, too.
                     let answer = RecordedAnswer::Place(Box::new(place.clone()));
-                    let (step, now) = (self.surroundings.next_id(), self.surroundings.now());
+                    let (step, now) = (self.context.next_id(), self.context.now());
                     let repository = &self.offer_maker.repository;
                     let recorded = request.recorded(answer);
                     let step = repository.record_unchanged(tenant, step, recorded, now);
@@ -158,7 +158,7 @@ impl Rules {
 
     /// Offers an event's tickets whose sale has opened.
     async fn offer_opened(&self, due: &DueOffer, now: Timestamp) -> Result<()> {
-        let (tenant, change) = (&due.tenant, self.surroundings.next_id());
+        let (tenant, change) = (&due.tenant, self.context.next_id());
         let repository = &self.offer_maker.repository;
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
@@ -181,7 +181,7 @@ impl Rules {
             let offers = offer_maker.offer(tenant, &mut change, &[], None).await?;
             match repository.offer(due, &change, &offers).await {
                 Ok(()) => {
-                    self.surroundings.owed.notify_one();
+                    self.context.owed.notify_one();
                     return Ok(());
                 }
                 // A lost answer is settled by doing it again: who was offered tickets does not wait any more.
@@ -205,7 +205,7 @@ impl Rules {
             Timestamp,
         ) -> Result<Option<(WaitlistEntry, Inventory, CapacityCause)>>,
     ) -> Result<Option<(WaitlistEntry, u64)>> {
-        let change = self.surroundings.next_id();
+        let change = self.context.next_id();
         let repository = &self.offer_maker.repository;
         let mut sent: Option<(bool, WaitlistEntry)> = None;
         for attempt in 0..ATTEMPTS_MAX {
@@ -228,7 +228,7 @@ impl Rules {
                     return Ok(None);
                 }
             }
-            let now = self.surroundings.now();
+            let now = self.context.now();
             let Some((entry, after, cause)) = decide(&sight, inventory, now)? else {
                 return Ok(None);
             };

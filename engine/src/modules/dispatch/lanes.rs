@@ -19,7 +19,7 @@ impl DispatchModule {
         request: Option<&KeyedRequest>,
     ) -> Result<()> {
         let recorded = request.map(|one| one.recorded(RecordedAnswer::Done));
-        let audit = (self.surroundings.next_id(), audit);
+        let audit = (self.context.next_id(), audit);
         let scope = SystemScope::new();
         let step = self
             .repository

@@ -24,7 +24,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 impl DispatchModule {
     /// Writes this worker's sign of life.
     pub(crate) async fn beat(&self, worker: &str, lanes: Vec<LaneCounts>) -> Result<()> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let sight = WorkerStatus {
             id: worker.to_owned(),
             started_at: self.started_at,
@@ -72,7 +72,7 @@ impl DispatchModule {
 
     /// Worker processes, the newest first.
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerStatus>> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let mut workers = self
             .repository
             .workers(SystemScope::new(), WORKERS_MAX)

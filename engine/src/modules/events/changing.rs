@@ -144,8 +144,8 @@ impl EventsModule {
         (recipients, lead, request): (u64, Option<ReminderLead>, Option<&KeyedRequest>),
         apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
     ) -> Result<EventChange> {
-        let change_id = self.surroundings.next_id();
-        let notification_id = NotificationId::from_ulid(self.surroundings.next_id());
+        let change_id = self.context.next_id();
+        let notification_id = NotificationId::from_ulid(self.context.next_id());
         let mut written: Option<EventChange> = None;
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {
@@ -190,7 +190,7 @@ impl EventsModule {
             let answer = answer.event_change()?;
             match self.repository.update(tenant, &step).await {
                 Ok(()) => {
-                    self.surroundings.owed.notify_one();
+                    self.context.owed.notify_one();
                     return Ok(answer);
                 }
                 Err(StepError::Lost(_)) => written = Some(answer),
@@ -231,8 +231,8 @@ impl EventsModule {
             starts_at: step.after.details.starts_at,
             lead: step.after.details.reminder.lead(lead),
         };
-        let id = NotificationId::from_ulid(self.surroundings.next_id());
-        let planned = reminders::plan(present, &wanted, id, self.surroundings.now());
+        let id = NotificationId::from_ulid(self.context.next_id());
+        let planned = reminders::plan(present, &wanted, id, self.context.now());
         step.after.reminder = planned.reminder;
         step.after.reminded_start = planned.reminded_start;
         step.reminder = planned.step;
@@ -249,7 +249,7 @@ impl EventsModule {
         (change, attempt): (ulid::Ulid, u32),
         (notification_id, recipients): (NotificationId, u64),
     ) -> Result<(EventStep, Option<NotificationSummary>)> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let version = before.version + 1;
         let mut after = StoredEvent {
             version,
@@ -297,7 +297,7 @@ impl EventsModule {
                 let merge = if cancelling {
                     std::time::Duration::ZERO
                 } else {
-                    self.surroundings.settings.update_merge_window
+                    self.context.settings.update_merge_window
                 };
                 let due_at = to_millisecond(now.checked_add(merge).map_err(Error::internal)?);
                 let notification = StoredNotification {
@@ -317,7 +317,7 @@ impl EventsModule {
                     is_paused: false,
                     retry_generation: 0,
                     is_uncertain: false,
-                    trace: self.surroundings.trace(),
+                    trace: self.context.trace(),
                 };
                 let owed = OutboxEntry {
                     due_at,

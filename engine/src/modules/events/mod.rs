@@ -13,7 +13,7 @@ use changing::Changed;
 use ticket_types::{check_room, total_of};
 
 use super::{
-    Surroundings,
+    ModuleContext,
     event_queues::EventQueues,
     lru_cache::LruCache,
     offers::OfferMaker,
@@ -42,7 +42,7 @@ pub(crate) struct EventsModule {
     notifications: Arc<NotificationsRepository>,
     offer_maker: OfferMaker,
     event_queues: Arc<EventQueues>,
-    surroundings: Surroundings,
+    context: ModuleContext,
     /// What versions of events say never changes; their counters here are of some moment.
     versions: Mutex<LruCache<(TenantId, EventId), Arc<Event>>>,
 }
@@ -54,7 +54,7 @@ impl EventsModule {
         notifications: Arc<NotificationsRepository>,
         offer_maker: OfferMaker,
         event_queues: Arc<EventQueues>,
-        surroundings: Surroundings,
+        context: ModuleContext,
     ) -> Self {
         Self {
             repository,
@@ -62,7 +62,7 @@ impl EventsModule {
             notifications,
             offer_maker,
             event_queues,
-            surroundings,
+            context,
             versions: Mutex::new(LruCache::new(VERSIONS_KEPT_MAX)),
         }
     }
@@ -74,8 +74,8 @@ impl EventsModule {
         command: CreateEvent,
         request: Option<&KeyedRequest>,
     ) -> Result<Event> {
-        let now = self.surroundings.now();
-        let id = EventId::from_ulid(self.surroundings.next_id());
+        let now = self.context.now();
+        let id = EventId::from_ulid(self.context.next_id());
         let currency = tenant.currency.clone();
         let mut event = StoredEvent {
             id,
@@ -109,7 +109,7 @@ impl EventsModule {
         };
         let mut change = InventoryChange {
             inventory: inventory.clone(),
-            change: self.surroundings.next_id(),
+            change: self.context.next_id(),
             attempt: 0,
             cause: CapacityCause::EventCreated,
             before: inventory.clone(),
@@ -126,7 +126,7 @@ impl EventsModule {
                 starts_at: event.details.starts_at,
                 lead: (event.details.reminder).lead(tenant.settings.reminder_lead),
             },
-            NotificationId::from_ulid(self.surroundings.next_id()),
+            NotificationId::from_ulid(self.context.next_id()),
             now,
         );
         event.reminder = planned.reminder;

@@ -46,7 +46,7 @@ impl EventsModule {
     }
 
     fn new_type_id(&self) -> TicketTypeId {
-        TicketTypeId::new(self.surroundings.next_id().to_string().to_ascii_lowercase())
+        TicketTypeId::new(self.context.next_id().to_string().to_ascii_lowercase())
     }
 }
 

@@ -133,7 +133,7 @@ impl NotificationsModule {
         holder: &str,
         idempotent_mailer: bool,
     ) -> BatchAvailability {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let key = (tenant.clone(), block.notification, block.number);
         if block.is_final() || (block.claim.is_none() && block.next_at().is_some_and(|at| at > now))
         {
@@ -173,7 +173,7 @@ impl NotificationsModule {
         sending: &[usize],
         then: AfterWrite,
     ) -> impl Future<Output = Result<bool>> + Send + use<> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         if !outcomes.is_empty() {
             // A claim that got something done is none of those that poison makes.
             claimed.block.claims = 0;
@@ -217,7 +217,7 @@ impl NotificationsModule {
         state: DeliveryState,
         reason: &str,
     ) {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let entry = &mut claimed.block.entries[index];
         entry.next_at = None;
         entry.record_outcome(state, reason.to_owned(), now);
@@ -236,15 +236,15 @@ impl NotificationsModule {
             MailOutcome::Sent { reply } => (DeliveryState::Sent, reply),
             MailOutcome::Refused { reply } => (DeliveryState::Dead, reply),
             MailOutcome::Deferred { reply }
-                if entry.attempts >= self.surroundings.settings.attempts_max =>
+                if entry.attempts >= self.context.settings.attempts_max =>
             {
                 (DeliveryState::Dead, reply)
             }
             MailOutcome::Deferred { reply } => (DeliveryState::Deferred, reply),
             MailOutcome::Unknown { reason } => {
                 entry.ever_unknown = true;
-                let again = kind.is_sent_again()
-                    && entry.attempts < self.surroundings.settings.attempts_max;
+                let again =
+                    kind.is_sent_again() && entry.attempts < self.context.settings.attempts_max;
                 (
                     if again {
                         DeliveryState::Deferred
@@ -263,7 +263,7 @@ impl NotificationsModule {
 
     /// Exponential backoff with jitter: between half and all of pause * 2^(attempts - 1), capped.
     fn retry_at(&self, attempts: u32, now: Timestamp) -> Timestamp {
-        let settings = &self.surroundings.settings;
+        let settings = &self.context.settings;
         let doubled = settings
             .retry_pause
             .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1).min(20)));
@@ -277,7 +277,7 @@ impl NotificationsModule {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         match watched.get(key) {
             Some((seen, since)) if *seen == revision => {
-                since.elapsed() >= self.surroundings.settings.delivery_lease
+                since.elapsed() >= self.context.settings.delivery_lease
             }
             _ => {
                 if watched.len() >= WATCHED_MAX {

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::{
     Error, Result,
     modules::{
-        Surroundings,
+        ModuleContext,
         repositories::{NotificationsRepository, StepError, SystemScope, pause_after_conflict},
     },
     types::{BlockWrite, DeliveryBatch},
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct DeliveryWriter {
     repository: Arc<NotificationsRepository>,
-    surroundings: Surroundings,
+    context: ModuleContext,
     line: Mutex<Line>,
 }
 
@@ -55,11 +55,11 @@ struct Waiting {
 impl DeliveryWriter {
     pub(super) fn new(
         repository: Arc<NotificationsRepository>,
-        surroundings: Surroundings,
+        context: ModuleContext,
     ) -> Arc<Self> {
         Arc::new(Self {
             repository,
-            surroundings,
+            context,
             line: Mutex::default(),
         })
     }
@@ -141,7 +141,7 @@ impl DeliveryWriter {
     fn answer(&self, group: Vec<Waiting>, answers: &[bool]) {
         for (waiting, written) in group.into_iter().zip(answers) {
             if *written && waiting.write.owed.is_some() {
-                self.surroundings.owed.notify_one();
+                self.context.owed.notify_one();
             }
             // Who no longer listens has been told by the ledger itself.
             let _ = waiting.answer.send(Ok(*written));
@@ -153,7 +153,7 @@ impl DeliveryWriter {
     ///
     /// Mails are on the wire meanwhile, and giving up at the first hiccup of the store would leave them in doubt.
     async fn still_open(&self, group: Vec<Waiting>, error: StepError) -> Option<Vec<Waiting>> {
-        let lease = self.surroundings.settings.delivery_lease;
+        let lease = self.context.settings.delivery_lease;
         let mut last = Some(error);
         let mut open = Vec::new();
         for waiting in group {

@@ -59,7 +59,7 @@ impl NotificationsModule {
         if notification.is_paused {
             return Ok(Listing::Enough);
         }
-        let now = self.surroundings.now();
+        let now = self.context.now();
         if now < notification.due_at {
             return Ok(Listing::Over);
         }
@@ -70,7 +70,7 @@ impl NotificationsModule {
         }
         // The credit of a notification: a large tenant's blocks must not all stand before a small one's.
         if notification.blocks > 0 {
-            let window = self.surroundings.settings.bulk_window_blocks;
+            let window = self.context.settings.bulk_window_blocks;
             let back = window.saturating_mul(LOOK_BACK_WINDOWS);
             let from = notification.blocks.saturating_sub(back);
             let open = self.repository.count_open_blocks(tenant, id, from).await?;
@@ -80,7 +80,7 @@ impl NotificationsModule {
         }
         let (customers, ended) = self.walk(tenant, &notification).await?;
         let due_at = now
-            .checked_add(self.surroundings.settings.republish_after)
+            .checked_add(self.context.settings.republish_after)
             .map_err(Error::internal)?;
         let mut chunk = Chunk {
             notification,
@@ -142,7 +142,7 @@ impl NotificationsModule {
         let stored = self.repository.insert_chunk(tenant, &chunk).await?;
         if stored {
             count(
-                &self.surroundings.counters.recipients_listed,
+                &self.context.counters.recipients_listed,
                 customers.len() as u64,
             );
         }
@@ -211,7 +211,7 @@ impl NotificationsModule {
 
     /// Blocks of one step: half a window, so that one half is delivered while the other is listed.
     fn chunk_blocks(&self) -> u32 {
-        let half = self.surroundings.settings.bulk_window_blocks / 2;
+        let half = self.context.settings.bulk_window_blocks / 2;
         half.clamp(1, CHUNK_BLOCKS_MAX)
     }
 

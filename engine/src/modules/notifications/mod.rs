@@ -26,7 +26,7 @@ use relay::RelayScanCursor;
 use jiff::Timestamp;
 
 use super::{
-    Surroundings,
+    ModuleContext,
     repositories::{
         BookingsRepository, EventsRepository, HoldsRepository, NotificationsRepository,
         WaitlistRepository,
@@ -55,7 +55,7 @@ pub(crate) struct NotificationsModule {
     holds: HoldsRepository,
     waitlist: Arc<WaitlistRepository>,
     events: Arc<EventsRepository>,
-    surroundings: Surroundings,
+    context: ModuleContext,
     ledger: Arc<DeliveryWriter>,
     /// Blocks seen in another worker's hand: their revision, and since when it has been that.
     watched: Mutex<HashMap<BlockKey, (i64, Instant)>>,
@@ -71,16 +71,16 @@ impl NotificationsModule {
         holds: HoldsRepository,
         waitlist: Arc<WaitlistRepository>,
         events: Arc<EventsRepository>,
-        surroundings: Surroundings,
+        context: ModuleContext,
     ) -> Self {
         Self {
-            ledger: DeliveryWriter::new(repository.clone(), surroundings.clone()),
+            ledger: DeliveryWriter::new(repository.clone(), context.clone()),
             repository,
             bookings,
             holds,
             waitlist,
             events,
-            surroundings,
+            context,
             watched: Mutex::default(),
             window: Mutex::new(RelayScanCursor::new()),
             tallies: Mutex::default(),

@@ -115,7 +115,7 @@ impl NotificationsModule {
     /// Reads what is due and decides what becomes of each row: published (again), put off, or done with.
     pub(crate) async fn due_work(&self, queue: &dyn Queue) -> Result<DueWork> {
         let scope = SystemScope::new();
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let from = self.look_from(now);
         let due = self.repository.due(scope, from, now, OWED_MAX).await?;
         let is_full = due.len() >= OWED_MAX as usize;
@@ -211,12 +211,12 @@ impl NotificationsModule {
     }
 
     fn may_be_put_off(&self, listed_at: Timestamp, now: Timestamp) -> bool {
-        let longest = self.surroundings.settings.republish_after * PUT_OFF_TIMES;
+        let longest = self.context.settings.republish_after * PUT_OFF_TIMES;
         Duration::try_from(now.duration_since(listed_at)).is_ok_and(|age| age < longest)
     }
 
     fn republish_at(&self, now: Timestamp) -> Timestamp {
-        let after = self.surroundings.settings.republish_after;
+        let after = self.context.settings.republish_after;
         now.checked_add(after).unwrap_or(Timestamp::MAX)
     }
 
@@ -247,7 +247,7 @@ impl NotificationsModule {
 
     /// How long until something is due; none if nothing is owed.
     pub(crate) async fn next_due_in(&self) -> Result<Option<Duration>> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         // What was due before has been looked at, and what is committed late rings or waits for the next look.
         let next = self.repository.next_due(SystemScope::new(), now).await?;
         Ok(next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)))
@@ -282,7 +282,7 @@ impl NotificationsModule {
             .repository
             .find(&owed.tenant, owed.notification)
             .await?;
-        let now = self.surroundings.now();
+        let now = self.context.now();
         Ok(match notification {
             Some(stored)
                 if matches!(

@@ -122,7 +122,7 @@ impl PluginsModule {
             return;
         }
         let entry = PluginLogEntry {
-            at: self.surroundings.now(),
+            at: self.context.now(),
             version: call.version,
             export: call.question.export(),
             request_id: request_id(),
@@ -211,7 +211,7 @@ impl PluginsModule {
     }
 
     fn count(&self, tenant: &TenantId, plugin: &PluginName, outcome: &PluginOutcome) {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let mut counters = locked(&self.counters);
         let key = (tenant.clone(), plugin.clone());
         let own = counters.get_or_insert_with(&key, PluginCounters::default);

@@ -73,7 +73,7 @@ impl PluginsModule {
         reason: &str,
     ) -> Result<bool> {
         let version = plugin.version;
-        let at = self.surroundings.now();
+        let at = self.context.now();
         let since = at
             .saturating_sub(FAILURES_COUNT_FOR)
             .map_err(Error::internal)?;
@@ -117,7 +117,7 @@ impl PluginsModule {
             Ok(())
         })
         .await?;
-        self.surroundings.owed.notify_one();
+        self.context.owed.notify_one();
         // After it, the count begins anew.
         self.repository
             .forget_failures(tenant, version, export, false)
@@ -153,7 +153,7 @@ impl PluginsModule {
         plugin: &ActivePlugin,
         export: PluginExport,
     ) -> Result<bool> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let until = later(now, TRY_LASTS);
         let is_claimed = AtomicBool::new(false);
         self.change(tenant, SetRequest::default(), |plugins| {
@@ -177,7 +177,7 @@ impl PluginsModule {
         plugin: &ActivePlugin,
         export: PluginExport,
     ) -> Result<()> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let ended = self.change(tenant, SetRequest::default(), |plugins| {
             each(plugins, plugin.version, export, |quarantine| {
                 quarantine.ended_at = Some(now);
@@ -195,7 +195,7 @@ impl PluginsModule {
         export: PluginExport,
         reason: &str,
     ) -> Result<()> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let noted = self.change(tenant, SetRequest::default(), |plugins| {
             each(plugins, plugin.version, export, |quarantine| {
                 quarantine.failed_tries = quarantine.failed_tries.saturating_add(1);
@@ -226,7 +226,7 @@ impl PluginsModule {
             .repository
             .owners(tenant, DeliveryBatch::ENTRIES_MAX)
             .await?;
-        let notification = NotificationId::from_ulid(self.surroundings.next_id());
+        let notification = NotificationId::from_ulid(self.context.next_id());
         let what = (notification, NotificationKind::PluginQuarantined);
         Ok(QuarantineNotice {
             notification,

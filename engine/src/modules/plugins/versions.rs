@@ -54,16 +54,16 @@ impl PluginsModule {
         if let Some(known) = self.known(tenant, &version).await? {
             return self.again(tenant, known).await;
         }
-        let now = self.surroundings.now();
+        let now = self.context.now();
         self.sweep_uploads(tenant).await?;
-        let upload = (version.hash, self.surroundings.next_id());
+        let upload = (version.hash, self.context.next_id());
         let begun = self
             .repository
             .begin_upload(tenant, upload, now, UPLOADS_BEGUN_MAX)
             .await;
         begun.map_err(|error| refused(error, 0))?;
         self.repository.write_bytes(tenant, upload, bytes).await?;
-        let most = self.surroundings.settings.plugin_versions_max;
+        let most = self.context.settings.plugin_versions_max;
         let inserted = self
             .repository
             .insert(tenant, &version, upload.1, most)
@@ -182,7 +182,7 @@ impl PluginsModule {
 
     /// Takes away what a tenant's uploads left that broke off: a few at a time.
     pub(crate) async fn sweep_uploads(&self, tenant: &TenantId) -> Result<()> {
-        let before = uploads_overdue(self.surroundings.now())?;
+        let before = uploads_overdue(self.context.now())?;
         self.repository.sweep_uploads(tenant, before).await
     }
 }

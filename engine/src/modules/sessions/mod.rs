@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Surroundings,
+    ModuleContext,
     repositories::{SessionScope, SessionsRepository, SystemScope},
 };
 use crate::{
@@ -36,16 +36,16 @@ pub(crate) struct SessionsModule {
     principals: Principals,
     /// Held by who ends sessions: all of them write the head of the log. Only saves conflicts; other processes have their own.
     ending: tokio::sync::Mutex<()>,
-    surroundings: Surroundings,
+    context: ModuleContext,
 }
 
 impl SessionsModule {
-    pub(super) fn new(repository: SessionsRepository, surroundings: Surroundings) -> Self {
+    pub(super) fn new(repository: SessionsRepository, context: ModuleContext) -> Self {
         Self {
             repository,
             principals: Principals::new(),
             ending: tokio::sync::Mutex::new(()),
-            surroundings,
+            context,
         }
     }
 
@@ -60,8 +60,8 @@ impl SessionsModule {
         owner: &SessionOwner,
         epoch: Option<String>,
     ) -> Result<(SessionId, SessionRecord)> {
-        let now = self.surroundings.now();
-        let id = SessionId::from_ulid(self.surroundings.next_id());
+        let now = self.context.now();
+        let id = SessionId::from_ulid(self.context.next_id());
         let lasts = match owner {
             SessionOwner::User { .. } => USER_SESSION_LASTS,
             SessionOwner::Operator(_) => OPERATOR_SESSION_LASTS,
@@ -95,7 +95,7 @@ impl SessionsModule {
     ) -> Result<SessionRecord> {
         // Of callers that race with the same token one rotates; the others find what it wrote.
         for _ in 0..TRIES_MAX {
-            let now = self.surroundings.now();
+            let now = self.context.now();
             let found = self.repository.find(scope_of(owner), id).await?;
             let Some((seen, _)) = found.filter(|(seen, _)| now < seen.expires_at) else {
                 return Err(session_ended());
@@ -138,7 +138,7 @@ impl SessionsModule {
 
     /// The sessions of an account that stand, the newest first.
     pub(crate) async fn list(&self, owner: &SessionOwner) -> Result<Vec<ListedSession>> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let sessions = self.repository.list(scope_of(owner), SESSIONS_MAX).await?;
         let listed = sessions.into_iter().map(|(id, session)| ListedSession {
             id,
@@ -160,7 +160,7 @@ impl SessionsModule {
             Ok(found.map(|(_, principal)| principal))
         };
         let found = self.principals.find(&self.repository, id, read).await?;
-        let now = self.surroundings.now();
+        let now = self.context.now();
         // The id is the store's; whose it is, is what the token says.
         Ok(found.filter(|principal| principal.owner == *owner && now < principal.expires_at))
     }
@@ -172,7 +172,7 @@ impl SessionsModule {
 
     /// The name of an account's next epoch.
     pub(crate) fn next_epoch(&self) -> String {
-        self.surroundings.next_id().to_string()
+        self.context.next_id().to_string()
     }
 
     async fn end_these(&self, owner: &SessionOwner, ids: &[SessionId]) -> Result<bool> {
