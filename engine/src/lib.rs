@@ -54,7 +54,7 @@ mod request;
 pub mod types;
 mod worker;
 
-pub use app_modules::Found;
+pub use app_modules::LookupResult;
 pub use counters::Counts;
 pub use engine::{Engine, EngineBuilder, Settings, Store, check_backup};
 pub use error::{Error, ErrorCode, ErrorKind, Fact, Faults, Result};

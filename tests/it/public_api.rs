@@ -160,7 +160,7 @@ impl Crate {
                 "super" => drop(at.pop()),
                 step => {
                     at.push(step.to_owned());
-                    // From the crate's root, as in `use app_modules::Found` of lib.rs.
+                    // From the crate's root, as in `use app_modules::LookupResult` of lib.rs.
                     if !self.modules.contains_key(&at) && index == 0 {
                         at = vec![step.to_owned()];
                     }

@@ -2,14 +2,14 @@
 //!
 //! Called by hosts and platforms. Calls the dispatch, notifications, events and users modules and the queue port.
 
-mod finding;
+mod delivery_lookup;
 mod health;
 mod lanes;
 mod schedules;
 
 use std::{collections::HashMap, sync::Arc};
 
-pub use finding::Found;
+pub use delivery_lookup::LookupResult;
 use serde_json::{Value, json};
 
 use crate::{

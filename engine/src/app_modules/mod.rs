@@ -25,7 +25,7 @@ mod users;
 
 pub use bookings::{Bookings, Holds, Waitlist};
 pub use check_ins::CheckIns;
-pub use dispatch::{Dispatch, Found};
+pub use dispatch::{Dispatch, LookupResult};
 pub use events::Events;
 pub(crate) use mail_jobs::{Buckets, LanePauses, MailJobs, TenantLocks};
 pub use notifications::Notifications;

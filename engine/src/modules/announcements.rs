@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     ModuleContext,
-    audience::count_customers,
+    recipient_count::count_customers,
     repositories::{
         AnnouncementsRepository, BookingsRepository, NewAnnouncement, QUOTA_USED, StepError,
         pause_after_conflict,

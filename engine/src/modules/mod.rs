@@ -3,7 +3,6 @@
 //! Called by app_modules and the worker's use cases. Calls its own repository and ports; never HTTP, WASM, NATS or SMTP.
 
 mod announcements;
-mod audience;
 mod backups;
 mod bookings;
 mod check_ins;
@@ -27,6 +26,7 @@ mod operators;
 mod passwords;
 mod plugins;
 mod queue;
+mod recipient_count;
 mod reminders;
 mod repositories;
 mod scan_schedule;

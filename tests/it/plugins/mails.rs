@@ -5,7 +5,7 @@
 //! server whose customers fail at the same time, with mails in a folder.
 
 use boxoffice_engine::{
-    BookTickets, CreateUser, Engine, Found, Label, NotificationKind, Store, UserRole,
+    BookTickets, CreateUser, Engine, Label, LookupResult, NotificationKind, Store, UserRole,
     ports::FolderMailer,
 };
 use boxoffice_tests::{
@@ -153,7 +153,7 @@ async fn owners_hear_once_each_that_a_plugin_was_set_aside() {
         assert!(mail.html.contains(&version) && mail.calendar.is_none());
         let found = hosts[0].dispatch();
         let found = found.search(&owner, &mail.message_id).await.expect("it");
-        let Found::Delivery(delivery) = found else {
+        let LookupResult::Delivery(delivery) = found else {
             panic!("a delivery: {found:?}");
         };
         assert_eq!(

@@ -6,7 +6,7 @@
 //! somebody stays marked `unknown`, and nothing goes out before an operator releases it.
 
 mod format;
-mod restoring;
+mod restore;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
 };
 pub(crate) use format::Lines;
 use format::Writer;
-pub(crate) use restoring::restore;
+pub(crate) use restore::restore;
 
 /// Pieces that wait for a slow reader, of some 300 KB each and 12 MB at worst.
 const PIECES_MAX: usize = 2;

@@ -2,7 +2,7 @@
 //!
 //! Called by app_modules. Calls the bookings repository; groups requests in lanes.
 
-mod cancelling;
+mod cancel;
 mod counters;
 mod group_commit;
 mod holds;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-pub(crate) use cancelling::{BeforeCancelling, RequestedCancellation, read_with_event};
+pub(crate) use cancel::{BeforeCancelling, RequestedCancellation, read_with_event};
 pub(super) use counters::held;
 use holds::ExpiryScanCursor;
 pub(crate) use planner::not_published;

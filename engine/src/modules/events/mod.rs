@@ -3,14 +3,14 @@
 //! Called by app_modules and the notifications module. `changing` writes a change in its turn among the event's bookings and
 //! says who is told; `ticket_types` decides what can be sold; `listing` walks a tenant's events. Calls the events, bookings and notifications repositories.
 
-mod changing;
-mod listing;
+mod list;
 mod ticket_types;
+mod update;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use changing::Changed;
 use ticket_types::{check_room, total_of};
+use update::Changed;
 
 use super::{
     ModuleContext,

@@ -3,11 +3,11 @@
 //! Called by app_modules and the worker's use cases. Calls the notifications, bookings, holds, waitlist and events
 //! repositories.
 
-mod audience;
 mod deliveries;
+mod delivery_lookup;
 mod delivery_writer;
 mod fan_out;
-mod finding;
+mod recipients;
 mod relay;
 mod scheduled;
 
@@ -17,10 +17,10 @@ use std::{
     time::Instant,
 };
 
-pub(crate) use audience::still_wanted;
 pub(crate) use deliveries::{AfterWrite, BatchAvailability, BlockTask, ClaimedBatch};
 use delivery_writer::DeliveryWriter;
 pub(crate) use fan_out::Listing;
+pub(crate) use recipients::still_wanted;
 use relay::RelayScanCursor;
 
 use jiff::Timestamp;

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
 
-use super::{NotificationsModule, finding::head};
+use super::{NotificationsModule, delivery_lookup::head};
 use crate::{
     Error, Result,
     types::{NotificationHead, NotificationId, NotificationStatus, Page, PageRequest, TenantId},

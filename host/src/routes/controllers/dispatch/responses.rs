@@ -1,7 +1,7 @@
 //! The JSON of what goes out.
 
 use boxoffice_engine::{
-    AuditEntry, DeliveryOverview, Found, LanePause, LaneStatus, PartHealth, ReasonGroup,
+    AuditEntry, DeliveryOverview, LanePause, LaneStatus, LookupResult, PartHealth, ReasonGroup,
     ReasonGroups, Retried, SystemHealth, WorkerStatus,
 };
 use jiff::Timestamp;
@@ -289,29 +289,29 @@ pub(in crate::routes) struct FoundResponse {
     failed_count: Option<u64>,
 }
 
-impl From<Found> for FoundResponse {
-    fn from(found: Found) -> Self {
+impl From<LookupResult> for FoundResponse {
+    fn from(found: LookupResult) -> Self {
         let none = Self::default();
         match found {
-            Found::User(user) => Self {
+            LookupResult::User(user) => Self {
                 user_id: Some(user.id.to_string()),
                 user_name: Some(user.name.to_string()),
                 ..none
             },
-            Found::Event(event) => Self {
+            LookupResult::Event(event) => Self {
                 event_id: Some(event.to_string()),
                 ..none
             },
-            Found::Notification(head) => Self {
+            LookupResult::Notification(head) => Self {
                 notification: Some(head.into()),
                 ..none
             },
-            Found::Failed { code, count } => Self {
+            LookupResult::Failed { code, count } => Self {
                 failed_code: Some(code.as_str().to_owned()),
                 failed_count: Some(count),
                 ..none
             },
-            Found::Delivery(delivery) => Self {
+            LookupResult::Delivery(delivery) => Self {
                 delivery: Some((*delivery).into()),
                 ..none
             },

@@ -16,7 +16,7 @@ use crate::{
 
 /// What a search found.
 #[derive(Debug, Clone)]
-pub enum Found {
+pub enum LookupResult {
     /// A customer; ask for their deliveries.
     User(User),
     /// An event; ask for its notifications.
@@ -41,7 +41,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// `forbidden`, `not-found`.
-    pub async fn search(&self, caller: &Caller, text: &str) -> Result<Found> {
+    pub async fn search(&self, caller: &Caller, text: &str) -> Result<LookupResult> {
         require_desk(caller)?;
         let tenant = caller.tenant()?;
         let none = || {
@@ -59,7 +59,7 @@ impl Dispatch {
             .and_then(|(key, _)| key.strip_prefix(&format!("{tenant}.")));
         if let Ok(id) = of_mail.unwrap_or(bare).parse::<DeliveryId>() {
             let found = self.delivery(caller, id).await?;
-            return Ok(Found::Delivery(Box::new(found)));
+            return Ok(LookupResult::Delivery(Box::new(found)));
         }
         if let Ok(code) = ReplyCode::parse("text", text) {
             let (blocks, _) = modules.dispatch.troubles(tenant, None, None).await?;
@@ -74,7 +74,7 @@ impl Dispatch {
                 entries.filter(|entry| filter.matches(entry.state, entry.reason.as_deref()));
             return match matching.count() as u64 {
                 0 => Err(none()),
-                count => Ok(Found::Failed { code, count }),
+                count => Ok(LookupResult::Failed { code, count }),
             };
         }
         if text.contains('@') {
@@ -82,25 +82,31 @@ impl Dispatch {
             let found = modules.users.find_by_email(tenant, &email).await?;
             let user = found.ok_or_else(none)?;
             let may_find = self.may_find(caller, user.id).await?;
-            return may_find.then_some(Found::User(user)).ok_or_else(none);
+            return may_find
+                .then_some(LookupResult::User(user))
+                .ok_or_else(none);
         }
         if let Ok(id) = text.parse::<NotificationId>()
             && let Some(head) = modules.notifications.head_of(tenant, id).await?
         {
             let sees = self.sees(caller, tenant, Some(head.event)).await?;
-            return sees.then_some(Found::Notification(head)).ok_or_else(none);
+            return sees
+                .then_some(LookupResult::Notification(head))
+                .ok_or_else(none);
         }
         if let Ok(id) = text.parse::<EventId>()
             && modules.events.find(tenant, id).await?.is_some()
         {
             let sees = self.sees(caller, tenant, Some(id)).await?;
-            return sees.then_some(Found::Event(id)).ok_or_else(none);
+            return sees.then_some(LookupResult::Event(id)).ok_or_else(none);
         }
         if let Ok(id) = text.parse()
             && let Some(user) = modules.users.find(tenant, id).await?
         {
             let may_find = self.may_find(caller, user.id).await?;
-            return may_find.then_some(Found::User(user)).ok_or_else(none);
+            return may_find
+                .then_some(LookupResult::User(user))
+                .ok_or_else(none);
         }
         Err(none())
     }

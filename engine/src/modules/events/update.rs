@@ -4,7 +4,7 @@
 
 use super::{
     super::{
-        audience::{count_customers, count_customers_and_waiting},
+        recipient_count::{count_customers, count_customers_and_waiting},
         reminders,
         repositories::{
             EventStep, InventoryChange, Offers, ReminderStep, STALE_INVENTORY, STALE_NOTIFICATION,
