@@ -18,8 +18,9 @@ use tokio::{
 use crate::{
     Error, ErrorCode, Result,
     app_modules::{
-        Bookings, Brought, Buckets, CheckIns, Dispatch, Events, Holds, LanePauses, Notifications,
-        Operators, Plugins, Sessions, Subscriptions, TenantLocks, Tenants, Users, Waitlist,
+        Bookings, Brought, Buckets, CheckIns, DeliveryAdmin, Events, Holds, LanePauses,
+        Notifications, Operators, Plugins, Sessions, Subscriptions, TenantLocks, Tenants, Users,
+        Waitlist,
     },
     counters::Counts,
     modules::{self, ModuleContext, Modules, restore, to_millisecond},
@@ -246,8 +247,8 @@ impl Engine {
     }
 
     /// Use cases around what goes out: how it stands, and what to do about it.
-    pub fn dispatch(&self) -> Dispatch {
-        Dispatch(self.0.clone())
+    pub fn delivery_admin(&self) -> DeliveryAdmin {
+        DeliveryAdmin(self.0.clone())
     }
 
     /// What this process did since it started, for whoever exports it.

@@ -120,14 +120,18 @@ impl Metrics {
 
     /// Everything as text. What the store or queue does not answer is left out, and `boxoffice_sight_ok` says so.
     async fn text(&self, engine: &Engine) -> Result<String, fmt::Error> {
-        let overview = engine.dispatch().overview(&Caller::operator()).await;
+        let overview = engine.delivery_admin().overview(&Caller::operator()).await;
         if let Err(error) = &overview {
             tracing::warn!(error = ?error, "metrics: how the lanes stand could not be read");
         }
         let health = match &overview {
             Ok(overview) => overview.health,
             // The lanes could not be read: which part is to blame?
-            Err(_) => engine.dispatch().health(&Caller::operator()).await.ok(),
+            Err(_) => engine
+                .delivery_admin()
+                .health(&Caller::operator())
+                .await
+                .ok(),
         };
         let counted = engine.plugins().counted_here(&Caller::operator());
         let mut seen = Registry::with_prefix("boxoffice");

@@ -42,12 +42,12 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
     let (engine, mails) = engine(queue).await;
     let north = TenantId::parse("north").expect("a tenant name");
     let (organizer, event) = booked_event(&engine, &north, 10, 5).await;
-    let dispatch = engine.dispatch();
+    let delivery_admin = engine.delivery_admin();
     let operator = operator();
-    let stopped = dispatch.pause_lane(&operator, Lane::Transactional, why("a test of ours"));
+    let stopped = delivery_admin.pause_lane(&operator, Lane::Transactional, why("a test of ours"));
     stopped.await.expect("a lane stopped");
     for caller in [&organizer, &Caller::platform("north")] {
-        let refused = dispatch
+        let refused = delivery_admin
             .resume_lane(caller, Lane::Transactional, why("mine?"))
             .await;
         assert_eq!(
@@ -67,7 +67,10 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
         0,
         "five are owed and none goes"
     );
-    let overview = dispatch.overview(&operator).await.expect("a overview");
+    let overview = delivery_admin
+        .overview(&operator)
+        .await
+        .expect("a overview");
     let [pause] = overview.paused_lanes.as_slice() else {
         panic!("one lane is stopped: {:?}", overview.paused_lanes)
     };
@@ -79,7 +82,7 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
         organizer.user_id().expect("a user"),
         UserRole::Owner,
     );
-    let shown = dispatch
+    let shown = delivery_admin
         .overview(&owner)
         .await
         .expect("a overview")
@@ -89,13 +92,15 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
         (1, &None, &None)
     );
 
-    let goes_on = dispatch.resume_lane(&operator, Lane::Transactional, why("done"));
+    let goes_on = delivery_admin.resume_lane(&operator, Lane::Transactional, why("done"));
     goes_on.await.expect("a lane that goes on");
     wait_until(Patience::WORK, "the confirmations", || async {
         mails.transactional.load(Ordering::SeqCst) == 5
     })
     .await;
-    let audit = dispatch.audit(&operator, PageRequest::default()).await;
+    let audit = delivery_admin
+        .audit(&operator, PageRequest::default())
+        .await;
     let audit = audit.expect("the audit outside tenants").items;
     let done: Vec<_> = audit
         .iter()
@@ -119,7 +124,7 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
             .iter()
             .all(|entry| entry.who == "operator olivia@boxoffice.test")
     );
-    let of_tenant = dispatch
+    let of_tenant = delivery_admin
         .audit(&Caller::platform("north"), PageRequest::default())
         .await;
     assert!(of_tenant.expect("the tenant's own").items.is_empty());
@@ -139,8 +144,9 @@ async fn a_running_worker_stops_within_seconds_and_loses_nothing() {
     let (engine, mails) = engine(None).await;
     let north = TenantId::parse("north").expect("a tenant name");
     let (organizer, event) = booked_event(&engine, &north, 1_000, CUSTOMERS).await;
-    let (dispatch, operator) = (engine.dispatch(), operator());
-    let stopped = dispatch.pause_lane(&operator, Lane::Transactional, why("they are not counted"));
+    let (delivery_admin, operator) = (engine.delivery_admin(), operator());
+    let stopped =
+        delivery_admin.pause_lane(&operator, Lane::Transactional, why("they are not counted"));
     stopped.await.expect("a lane stopped");
     let told = move_event(&engine, &organizer, &event, "New Hall").await;
     let worker = engine.worker().spawn();
@@ -148,7 +154,7 @@ async fn a_running_worker_stops_within_seconds_and_loses_nothing() {
         mails.bulk.load(Ordering::SeqCst) >= 10
     })
     .await;
-    let stopped = dispatch.pause_lane(&operator, Lane::Bulk, why("wrong date"));
+    let stopped = delivery_admin.pause_lane(&operator, Lane::Bulk, why("wrong date"));
     stopped.await.expect("a lane stopped");
     // At rest: a mail takes 30 ms, and a hundred times that passes without one.
     let last = std::sync::Mutex::new((0, Instant::now()));
@@ -170,7 +176,7 @@ async fn a_running_worker_stops_within_seconds_and_loses_nothing() {
         "{counts:?}"
     );
 
-    let goes_on = dispatch.resume_lane(&operator, Lane::Bulk, why("right date"));
+    let goes_on = delivery_admin.resume_lane(&operator, Lane::Bulk, why("right date"));
     goes_on.await.expect("a lane that goes on");
     wait_until(Patience::WORK, "everybody to be told", || async {
         let shown = engine.notifications().show(&organizer, told.id).await;

@@ -45,14 +45,14 @@ async fn reminders_are_listed_moved_promoted_and_cancelled() {
     );
     assert_eq!(house.shown(moved).await.due_at, soon);
     house
-        .dispatch()
+        .delivery_admin()
         .cancel(&house.organizer, cancelled, why())
         .await
         .expect("cancelled");
     assert_eq!(house.listed(&house.organizer).await, [moved, promoted]);
     house.platform.owes(1);
     house
-        .dispatch()
+        .delivery_admin()
         .promote(&house.organizer, promoted, why())
         .await
         .expect("promoted");
@@ -82,7 +82,7 @@ async fn reminders_are_listed_moved_promoted_and_cancelled() {
         NotificationStatus::Cancelled
     );
     let audit = house
-        .dispatch()
+        .delivery_admin()
         .audit(&Caller::platform("north"), PageRequest::default())
         .await;
     let audit = audit.expect("the audit").items;
@@ -150,16 +150,16 @@ async fn nobody_moves_what_is_not_theirs_or_nowhere() {
     let ann = house.customer("ann").await;
     assert!(house.listed(&rival).await.is_empty());
     assert_eq!(house.listed(&staff).await, [id]);
-    let dispatch = house.dispatch();
+    let delivery_admin = house.delivery_admin();
     for caller in [&rival, &staff, &ann] {
-        let promoted = dispatch.promote(caller, id, why()).await;
+        let promoted = delivery_admin.promote(caller, id, why()).await;
         assert_eq!(code_of(promoted), ErrorCode::Forbidden);
-        let moved = dispatch
+        let moved = delivery_admin
             .move_to(caller, id, house.in_time(HOUR), why())
             .await;
         assert_eq!(code_of(moved), ErrorCode::Forbidden);
     }
-    let seen = dispatch.schedules(&ann, PageRequest::default()).await;
+    let seen = delivery_admin.schedules(&ann, PageRequest::default()).await;
     assert_eq!(seen.expect_err("a customer").code(), ErrorCode::Forbidden);
     for nowhere in [
         house.in_time(Duration::ZERO),
@@ -172,13 +172,13 @@ async fn nobody_moves_what_is_not_theirs_or_nowhere() {
     house.platform.book(&ann, event.id, 1).await;
     house.platform.clock.advance(MINUTE);
     house.platform.owes(1);
-    dispatch
+    delivery_admin
         .promote(&house.organizer, id, why())
         .await
         .expect("promoted");
     house.platform.settle().await;
     house.finished(id).await;
-    let again = dispatch.promote(&house.organizer, id, why()).await;
+    let again = delivery_admin.promote(&house.organizer, id, why()).await;
     assert_eq!(code_of(again), ErrorCode::NotificationOver);
     let moved = house.move_to(id, house.in_time(HOUR)).await;
     assert_eq!(code_of(moved), ErrorCode::NotificationOver);
@@ -201,7 +201,7 @@ async fn a_list_of_schedules_has_pages() {
     );
     loop {
         let found = house
-            .dispatch()
+            .delivery_admin()
             .schedules(&house.organizer, page.clone())
             .await
             .expect("a page");
@@ -212,7 +212,10 @@ async fn a_list_of_schedules_has_pages() {
     }
     assert_eq!(listed, all);
     page.cursor = Some("nonsense".to_owned());
-    let odd = house.dispatch().schedules(&house.organizer, page).await;
+    let odd = house
+        .delivery_admin()
+        .schedules(&house.organizer, page)
+        .await;
     assert_eq!(
         odd.expect_err("no cursor of ours").code(),
         ErrorCode::FieldInvalid
@@ -220,13 +223,13 @@ async fn a_list_of_schedules_has_pages() {
 }
 
 impl House {
-    fn dispatch(&self) -> boxoffice_engine::app_modules::Dispatch {
-        self.platform.engine.dispatch()
+    fn delivery_admin(&self) -> boxoffice_engine::app_modules::DeliveryAdmin {
+        self.platform.engine.delivery_admin()
     }
 
     async fn listed(&self, caller: &Caller) -> Vec<NotificationId> {
         let found = self
-            .dispatch()
+            .delivery_admin()
             .schedules(caller, PageRequest::default())
             .await;
         let found = found.expect("a list").items;
@@ -234,7 +237,7 @@ impl House {
     }
 
     async fn move_to(&self, id: NotificationId, due_at: Timestamp) -> Result<()> {
-        self.dispatch()
+        self.delivery_admin()
             .move_to(&self.organizer, id, due_at, why())
             .await
     }

@@ -5,7 +5,7 @@
 mod bookings;
 mod check_ins;
 mod confirmations;
-mod dispatch;
+mod delivery_admin;
 mod events;
 #[cfg(any(
     layer_probe = "control",
@@ -25,7 +25,7 @@ mod users;
 
 pub use bookings::{Bookings, Holds, Waitlist};
 pub use check_ins::CheckIns;
-pub use dispatch::{Dispatch, LookupResult};
+pub use delivery_admin::{DeliveryAdmin, LookupResult};
 pub use events::Events;
 pub(crate) use mail_jobs::{Buckets, LanePauses, MailJobs, TenantLocks};
 pub use notifications::Notifications;

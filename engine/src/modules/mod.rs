@@ -6,7 +6,7 @@ mod announcements;
 mod backups;
 mod bookings;
 mod check_ins;
-mod dispatch;
+mod delivery_admin;
 mod event_queues;
 mod events;
 mod housekeeping;
@@ -54,7 +54,9 @@ pub(crate) use bookings::{
     RequestedBooking, RequestedCancellation, not_published, read_with_event,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
-pub(crate) use dispatch::{DispatchModule, Steering, Wanted, events_of, group_reasons};
+pub(crate) use delivery_admin::{
+    DeliveryAdminModule, NotificationCommand, Wanted, events_of, group_reasons,
+};
 pub(crate) use events::EventsModule;
 pub(crate) use housekeeping::HousekeepingModule;
 pub(crate) use idempotency::{IdempotencyModule, keyed};
@@ -123,7 +125,7 @@ pub(crate) struct Modules {
     pub(crate) backups: BackupsModule,
     pub(crate) bookings: BookingsModule,
     pub(crate) check_ins: CheckInsModule,
-    pub(crate) dispatch: DispatchModule,
+    pub(crate) delivery_admin: DeliveryAdminModule,
     pub(crate) events: EventsModule,
     pub(crate) housekeeping: HousekeepingModule,
     pub(crate) idempotency: IdempotencyModule,
@@ -182,8 +184,8 @@ impl Modules {
                 bookings.clone(),
                 context.clone(),
             ),
-            dispatch: DispatchModule::new(
-                repositories::DispatchRepository::new(db.clone()),
+            delivery_admin: DeliveryAdminModule::new(
+                repositories::DeliveryAdminRepository::new(db.clone()),
                 notifications.clone(),
                 context.clone(),
             ),

@@ -1,7 +1,7 @@
 //! Attendance: whether a worker is there to do what the relay would publish.
 //!
 //! Tasks that nobody fetches are not worth publishing, putting off and publishing again: what is owed stands in the
-//! database, and is found there when a worker comes. Asked by the dispatch module.
+//! database, and is found there when a worker comes. Asked by the delivery_admin module.
 
 use std::{
     collections::HashMap,

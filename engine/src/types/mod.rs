@@ -7,7 +7,7 @@ mod caller;
 mod cancellations;
 mod check_ins;
 mod counts;
-mod dispatch;
+mod delivery_admin;
 mod events;
 mod holds;
 mod ids;
@@ -36,7 +36,7 @@ pub use caller::{Caller, Role};
 pub use cancellations::{CancelTickets, Cancellation, CancellationStep, CancellationTerms};
 pub use check_ins::{CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
 pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts};
-pub use dispatch::{
+pub use delivery_admin::{
     AuditEntry, DeliveryOverview, FailedFilter, LanePause, LaneStatus, MailCounts, PartHealth,
     ReasonGroup, ReasonGroups, ReplyCode, Retried, RetryDeliveries, RetryScope, SystemHealth,
     WorkerStatus,
@@ -74,7 +74,7 @@ pub use users::{
 };
 
 pub(crate) use cancellations::{chosen, closed, refund_of, total_of, without};
-pub(crate) use dispatch::Tally;
+pub(crate) use delivery_admin::Tally;
 pub(crate) use notifications::message_id;
 pub(crate) use plugins::{NotedFailure, PluginQuarantine};
 pub(crate) use requests::{

@@ -39,7 +39,7 @@ use crate::{
 use controllers::{
     announcements,
     auth::{self, SignIn},
-    backups, bookings, check_ins, desk, dispatch,
+    backups, bookings, check_ins, delivery_admin, desk,
     events::{self, ticket_types},
     health, holds,
     live::{self, Live},
@@ -345,42 +345,54 @@ fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
         .route("/api/operator/restoration/release", post(backups::release));
 
     let admin_lists = Router::new() // These take ?cursor=…&limit=…, too.
-        .route("/api/admin/notifications", get(dispatch::notifications))
+        .route(
+            "/api/admin/notifications",
+            get(delivery_admin::notifications),
+        )
         .route(
             "/api/admin/notifications/{id}/failed",
-            get(dispatch::failed_of_notification),
+            get(delivery_admin::failed_of_notification),
         )
-        .route("/api/admin/schedules", get(dispatch::schedules))
-        .route("/api/admin/failed", get(dispatch::failed))
-        .route("/api/admin/audit", get(dispatch::audit));
+        .route("/api/admin/schedules", get(delivery_admin::schedules))
+        .route("/api/admin/failed", get(delivery_admin::failed))
+        .route("/api/admin/audit", get(delivery_admin::audit));
 
     let admin = Router::new()
-        .route("/api/admin/overview", get(dispatch::overview))
+        .route("/api/admin/overview", get(delivery_admin::overview))
         .route("/api/admin/live", get(live::stream))
-        .route("/api/admin/notifications/{id}/pause", post(dispatch::pause))
+        .route(
+            "/api/admin/notifications/{id}/pause",
+            post(delivery_admin::pause),
+        )
         .route(
             "/api/admin/notifications/{id}/resume",
-            post(dispatch::resume),
+            post(delivery_admin::resume),
         )
         .route(
             "/api/admin/notifications/{id}/cancel",
-            post(dispatch::cancel),
+            post(delivery_admin::cancel),
         )
         .route(
             "/api/admin/notifications/{id}/promote",
-            post(dispatch::promote),
+            post(delivery_admin::promote),
         )
         .route(
             "/api/admin/notifications/{id}/move",
-            post(dispatch::move_to),
+            post(delivery_admin::move_to),
         )
-        .route("/api/admin/lanes/{id}/pause", post(dispatch::pause_lane))
-        .route("/api/admin/lanes/{id}/resume", post(dispatch::resume_lane))
+        .route(
+            "/api/admin/lanes/{id}/pause",
+            post(delivery_admin::pause_lane),
+        )
+        .route(
+            "/api/admin/lanes/{id}/resume",
+            post(delivery_admin::resume_lane),
+        )
         .route("/api/admin/plugins", get(plugins::overview))
-        .route("/api/admin/reasons", get(dispatch::reasons))
-        .route("/api/admin/retries", post(dispatch::retry))
-        .route("/api/admin/deliveries/{id}", get(dispatch::delivery))
-        .route("/api/admin/searches", post(dispatch::search));
+        .route("/api/admin/reasons", get(delivery_admin::reasons))
+        .route("/api/admin/retries", post(delivery_admin::retry))
+        .route("/api/admin/deliveries/{id}", get(delivery_admin::delivery))
+        .route("/api/admin/searches", post(delivery_admin::search));
 
     let dashboard = Router::new()
         .route("/admin/queues", get(pages::queues))

@@ -27,7 +27,7 @@ use self::{
     successes::{Described, Examples, PageItems},
 };
 use super::controllers::{
-    announcements, auth, backups, bookings, check_ins, choices, dispatch, events,
+    announcements, auth, backups, bookings, check_ins, choices, delivery_admin, events,
     events::ticket_types, health, holds, notifications, operators, plugins,
     problem::ProblemResponse, subscriptions, tenants, waitlist,
 };
@@ -100,10 +100,10 @@ const KEYED: [(&str, &str); 25] = [
         notifications::list_of_event, notifications::deliveries_of_booking, notifications::deliveries_of_user,
         plugins::in_use, plugins::upload, plugins::list_versions, plugins::show_version, plugins::dry_run,
         plugins::overview, plugins::replay, plugins::activate, plugins::roll_back, plugins::remove, plugins::logs, plugins::failed_calls, plugins::metrics, plugins::delete_version, plugins::decision,
-        dispatch::overview, dispatch::notifications, dispatch::pause, dispatch::resume, dispatch::cancel,
-        dispatch::failed, dispatch::failed_of_notification, dispatch::reasons, dispatch::retry, dispatch::delivery,
-        dispatch::search, dispatch::audit, dispatch::schedules, dispatch::promote, dispatch::move_to,
-        dispatch::pause_lane, dispatch::resume_lane,
+        delivery_admin::overview, delivery_admin::notifications, delivery_admin::pause, delivery_admin::resume, delivery_admin::cancel,
+        delivery_admin::failed, delivery_admin::failed_of_notification, delivery_admin::reasons, delivery_admin::retry, delivery_admin::delivery,
+        delivery_admin::search, delivery_admin::audit, delivery_admin::schedules, delivery_admin::promote, delivery_admin::move_to,
+        delivery_admin::pause_lane, delivery_admin::resume_lane,
         tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,
         operators::login, operators::refresh, operators::logout, operators::set_password, operators::list_operators,
         operators::remove_operator, operators::list_sessions, operators::end_session, operators::end_sessions,
@@ -122,7 +122,7 @@ const KEYED: [(&str, &str); 25] = [
         (name = "holds", description = "Tickets that are kept for customers for a while"),
         (name = "waitlist", description = "Customers who wait for tickets"),
         (name = "notifications", description = "What customers are told, and how far that has come"),
-        (name = "dispatch", description = "Looking after what goes out: stopping it, what failed, trying again"),
+        (name = "delivery-admin", description = "Looking after what goes out: stopping it, what failed, trying again"),
         (name = "plugins", description = "Policies and templates of the tenant's own"),
         (name = "tenant", description = "The tenant of the request"),
         (name = "operator", description = "For those who run the installation"),

@@ -245,9 +245,9 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/backups/mod.rs", 1),
     ("engine/src/modules/bookings/holds.rs", 1),
     // Operators look across tenants; worker processes belong to none.
-    ("engine/src/modules/dispatch.rs", 3),
-    ("engine/src/modules/dispatch/lanes.rs", 2),
-    ("engine/src/modules/dispatch/workers.rs", 4),
+    ("engine/src/modules/delivery_admin.rs", 3),
+    ("engine/src/modules/delivery_admin/lanes.rs", 2),
+    ("engine/src/modules/delivery_admin/workers.rs", 4),
     ("engine/src/modules/housekeeping.rs", 3),
     // What operators did outside tenants is found by its key.
     ("engine/src/modules/idempotency.rs", 1),

@@ -151,7 +151,7 @@ async fn owners_hear_once_each_that_a_plugin_was_set_aside() {
             assert!(mail.text.contains(words), "{words}: {}", mail.text);
         }
         assert!(mail.html.contains(&version) && mail.calendar.is_none());
-        let found = hosts[0].dispatch();
+        let found = hosts[0].delivery_admin();
         let found = found.search(&owner, &mail.message_id).await.expect("it");
         let LookupResult::Delivery(delivery) = found else {
             panic!("a delivery: {found:?}");

@@ -55,22 +55,26 @@ impl MailJobs {
     /// Shows that this worker lives.
     pub(crate) async fn beat(&self) -> Result<()> {
         let lanes = self.0.context.counters.lanes();
-        self.0.modules.dispatch.beat(&self.0.holder, lanes).await
+        self.0
+            .modules
+            .delivery_admin
+            .beat(&self.0.holder, lanes)
+            .await
     }
 
     /// Says that a worker begins inside this process, before anything of it runs.
     pub(crate) fn begun(&self) {
-        self.0.modules.dispatch.begun();
+        self.0.modules.delivery_admin.begun();
     }
 
     /// Whether somebody is there to do what the relay would publish.
     pub(crate) async fn has_worker(&self) -> Result<bool> {
-        self.0.modules.dispatch.has_worker().await
+        self.0.modules.delivery_admin.has_worker().await
     }
 
     /// Says that this worker has ended.
     pub(crate) async fn ended(&self) -> Result<()> {
-        self.0.modules.dispatch.ended(&self.0.holder).await
+        self.0.modules.delivery_admin.ended(&self.0.holder).await
     }
 
     /// Publishes what is due. Answers whether there may be more at once.

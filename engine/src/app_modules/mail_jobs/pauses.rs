@@ -14,7 +14,7 @@ pub(crate) struct LanePauses([AtomicBool; 2]);
 impl MailJobs {
     /// Looks which lanes are stopped.
     pub(crate) async fn look_at_lanes(&self) -> Result<()> {
-        let paused = self.0.modules.dispatch.paused_lanes().await?;
+        let paused = self.0.modules.delivery_admin.paused_lanes().await?;
         for (lane, known) in Lane::ALL.into_iter().zip(&self.0.lane_pauses.0) {
             let is_paused = paused.iter().any(|pause| pause.lane == lane);
             if known.swap(is_paused, Ordering::Relaxed) != is_paused {

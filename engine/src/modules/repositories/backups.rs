@@ -176,7 +176,7 @@ impl BackupsRepository {
         doubt: impl Fn(&mut DeliveryBatch),
     ) -> Result<()> {
         let mut values = Vec::with_capacity(rows.len());
-        let mut troubles = Vec::new();
+        let mut failed_batches = Vec::new();
         for row in rows {
             let row = from_json(row)?;
             if id_of(&row).is_none_or(|id| id.table.as_str() != table) {
@@ -188,7 +188,7 @@ impl BackupsRepository {
                     let tenant = row.tenant()?;
                     let mut block = row.into_type()?;
                     doubt(&mut block);
-                    troubles.extend(TroubleRow::of(&tenant, &block));
+                    failed_batches.extend(TroubleRow::of(&tenant, &block));
                     values.push(BlockRow::of(&tenant, &block)?.into_value());
                 }
                 "outbox" => {
@@ -211,8 +211,8 @@ impl BackupsRepository {
             // The name is one of this store's own tables.
             script.push(format!("INSERT INTO {table} {rows} RETURN NONE"));
         }
-        if !troubles.is_empty() {
-            let rows = script.bind(troubles);
+        if !failed_batches.is_empty() {
+            let rows = script.bind(failed_batches);
             script.push(format!("INSERT INTO trouble {rows} RETURN NONE"));
         }
         match self.db.run_retrying(&script).await {

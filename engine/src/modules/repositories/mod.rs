@@ -8,7 +8,7 @@ mod backups;
 mod bookings;
 mod check_ins;
 mod db;
-mod dispatch;
+mod delivery_admin;
 mod events;
 mod holds;
 mod housekeeping;
@@ -38,7 +38,7 @@ pub(in crate::modules) use bookings::{
 pub(in crate::modules) use check_ins::{CheckInsRepository, STALE_BOOKING};
 pub(crate) use db::Closing;
 pub(in crate::modules) use db::{CONFLICTS_MAX, Db, StepError, SystemScope, pause_after_conflict};
-pub(in crate::modules) use dispatch::{DispatchRepository, Trouble};
+pub(in crate::modules) use delivery_admin::{DeliveryAdminRepository, FailedBatch};
 pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
 pub(in crate::modules) use holds::{DueHold, HoldChange, HoldsRepository};
 pub(in crate::modules) use housekeeping::HousekeepingRepository;

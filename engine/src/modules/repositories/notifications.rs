@@ -422,11 +422,11 @@ impl NotificationsRepository {
             owed: chunk.owed.clone(),
         };
         add_mails(&mut script, tenant, &mails)?;
-        let troubles: Vec<_> = (mails.blocks.iter())
+        let failed_batches: Vec<_> = (mails.blocks.iter())
             .filter_map(|block| TroubleRow::of(tenant, block))
             .collect();
-        if !troubles.is_empty() {
-            let rows = script.bind(troubles);
+        if !failed_batches.is_empty() {
+            let rows = script.bind(failed_batches);
             script.push(format!("INSERT INTO trouble {rows} RETURN NONE"));
         }
         if let Some(done) = &chunk.done {

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(in crate::routes) use pace::PacesResponse;
 
-use super::{Answer, dispatch::OverviewResponse};
+use super::{Answer, delivery_admin::OverviewResponse};
 use crate::routes::extract::AsWatcher;
 use pace::Paces;
 use places::{Place, Places};
@@ -88,7 +88,7 @@ impl Live {
         let sessions = engine.sessions();
         let look = move |caller: Caller| {
             let engine = engine.clone();
-            async move { engine.dispatch().overview(&caller).await }.boxed()
+            async move { engine.delivery_admin().overview(&caller).await }.boxed()
         };
         let stands = move |caller: Caller| {
             let sessions = sessions.clone();
@@ -318,7 +318,7 @@ pub(in crate::routes) async fn stream(
     State(engine): State<Engine>,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     // Refused here, and not in a stream that never says anything.
-    engine.dispatch().require_may_look(&caller)?;
+    engine.delivery_admin().require_may_look(&caller)?;
     let watcher = live.watch(caller)?;
     let samples = stream::unfold(watcher, async |mut watcher| {
         let told = watcher.next().await?;

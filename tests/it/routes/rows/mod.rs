@@ -2,7 +2,7 @@
 //!
 //! The rows stand in the order in which rightful requests are sent: what calls off comes after what looks.
 
-mod dispatch;
+mod delivery_admin;
 mod events;
 mod operators;
 mod people;
@@ -18,7 +18,7 @@ use super::world::World;
 /// Every route of the API.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
     [
-        dispatch::ROWS,
+        delivery_admin::ROWS,
         people::ROWS,
         events::ROWS,
         plugins::ROWS,

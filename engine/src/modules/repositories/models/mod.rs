@@ -5,7 +5,7 @@ mod blocks;
 mod bookings;
 mod capacity_ledger;
 mod check_ins;
-mod dispatch;
+mod delivery_admin;
 mod events;
 mod holds;
 mod idempotency;
@@ -29,7 +29,7 @@ pub(in crate::modules::repositories) use bookings::{
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use check_ins::CheckInRow;
-pub(in crate::modules::repositories) use dispatch::{
+pub(in crate::modules::repositories) use delivery_admin::{
     AuditRow, LanePauseRow, TroubleRow, WorkerRow,
 };
 pub(in crate::modules::repositories) use events::{

@@ -1,6 +1,6 @@
 //! Looking after what goes out: how it stands, what failed, stopping it, trying again. What a dashboard shows and does.
 //!
-//! Called by hosts and platforms. Calls the dispatch, notifications, events and users modules and the queue port.
+//! Called by hosts and platforms. Calls the delivery_admin, notifications, events and users modules and the queue port.
 
 mod delivery_lookup;
 mod health;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     Error, Result,
     engine::EngineContext,
-    modules::{Steering, Wanted, events_of, group_reasons, keyed},
+    modules::{NotificationCommand, Wanted, events_of, group_reasons, keyed},
     types::{
         AuditEntry, Caller, Delivery, DeliveryId, DeliveryOverview, DeliveryState, EventId,
         FailedFilter, KeyedRequest, NotificationHead, NotificationId, NotificationStatus, Page,
@@ -34,9 +34,9 @@ const AN_OPERATOR: &str = "an operator";
 
 /// Use cases around what goes out.
 #[derive(Clone)]
-pub struct Dispatch(pub(crate) Arc<EngineContext>);
+pub struct DeliveryAdmin(pub(crate) Arc<EngineContext>);
 
-impl Dispatch {
+impl DeliveryAdmin {
     /// Refuses those who have nothing to look at here; for whoever shows [`overview`](Self::overview) again and again.
     ///
     /// # Errors
@@ -55,21 +55,21 @@ impl Dispatch {
         let tenant = caller.tenant().ok();
         let (lanes, health) = match caller.role() {
             Role::Operator => {
-                let mut lanes = modules.dispatch.owed().await?;
+                let mut lanes = modules.delivery_admin.owed().await?;
                 let health = self.look_at_parts(&mut lanes).await;
                 (Some(lanes), Some(health))
             }
             _ => (None, None),
         };
-        let mut paused_lanes = modules.dispatch.paused_lanes().await?;
+        let mut paused_lanes = modules.delivery_admin.paused_lanes().await?;
         if caller.role() != Role::Operator {
             // That a lane stands still is for all to know; an operator's words are for operators.
             for pause in &mut paused_lanes {
                 (pause.who, pause.why) = (None, None);
             }
         }
-        let workers = modules.dispatch.workers().await?;
-        let (dead, unknown, is_cut) = modules.dispatch.failed(tenant).await?;
+        let workers = modules.delivery_admin.workers().await?;
+        let (dead, unknown, is_cut) = modules.delivery_admin.failed(tenant).await?;
         let mut active = Vec::new();
         if let Some(tenant) = tenant {
             let page = PageRequest {
@@ -127,7 +127,8 @@ impl Dispatch {
     /// # Errors
     /// `not-found`, `forbidden`, `notification-over`, `conflict-try-again`.
     pub async fn pause(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
-        self.steer(caller, id, Steering::Pause, why).await
+        self.steer(caller, id, NotificationCommand::Pause, why)
+            .await
     }
 
     /// Lets a paused notification go on.
@@ -135,7 +136,8 @@ impl Dispatch {
     /// # Errors
     /// As [`pause`](Self::pause).
     pub async fn resume(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
-        self.steer(caller, id, Steering::Resume, why).await
+        self.steer(caller, id, NotificationCommand::Resume, why)
+            .await
     }
 
     /// Stops a bulk notification for good: what has not gone out becomes `suppressed`.
@@ -143,7 +145,8 @@ impl Dispatch {
     /// # Errors
     /// As [`pause`](Self::pause).
     pub async fn cancel(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
-        self.steer(caller, id, Steering::Cancel, why).await
+        self.steer(caller, id, NotificationCommand::Cancel, why)
+            .await
     }
 
     /// Shows a delivery with all its attempts.
@@ -181,7 +184,10 @@ impl Dispatch {
         let from = page.position::<DeliveryId>()?;
         let modules = &self.0.modules;
         let of = filter.notification;
-        let (blocks, _) = modules.dispatch.troubles(tenant, of, from).await?;
+        let (blocks, _) = modules
+            .delivery_admin
+            .failed_batches(tenant, of, from)
+            .await?;
         let visible = self.visible(caller, tenant, &events_of(&blocks)).await?;
         let mut items = Vec::new();
         for block in blocks.iter().filter(|block| visible[&block.event]) {
@@ -209,7 +215,12 @@ impl Dispatch {
     pub async fn reasons(&self, caller: &Caller) -> Result<ReasonGroups> {
         require_desk(caller)?;
         let tenant = caller.tenant()?;
-        let (blocks, is_cut) = self.0.modules.dispatch.troubles(tenant, None, None).await?;
+        let (blocks, is_cut) = self
+            .0
+            .modules
+            .delivery_admin
+            .failed_batches(tenant, None, None)
+            .await?;
         let visible = self.visible(caller, tenant, &events_of(&blocks)).await?;
         let mut groups = Vec::new();
         for block in blocks.iter().filter(|block| visible[&block.event]) {
@@ -253,22 +264,27 @@ impl Dispatch {
         command: RetryDeliveries,
         request: Option<&KeyedRequest>,
     ) -> Result<Retried> {
-        let dispatch = &self.0.modules.dispatch;
+        let delivery_admin = &self.0.modules.delivery_admin;
         let (mut blocks, is_cut, only) = match command.scope {
             RetryScope::Delivery(id) => {
                 let none = || Error::not_found("delivery", id);
-                let block = dispatch.block_of(tenant, id).await?.ok_or_else(none)?;
+                let block = delivery_admin
+                    .block_of(tenant, id)
+                    .await?
+                    .ok_or_else(none)?;
                 if !self.manages(caller, tenant, block.event).await? {
                     return Err(none());
                 }
                 (vec![block], false, Some(id))
             }
             RetryScope::Notification(id) => {
-                let (blocks, is_cut) = dispatch.troubles(tenant, Some(id), None).await?;
+                let (blocks, is_cut) = delivery_admin
+                    .failed_batches(tenant, Some(id), None)
+                    .await?;
                 (blocks, is_cut, None)
             }
             RetryScope::Tenant => {
-                let (blocks, is_cut) = dispatch.troubles(tenant, None, None).await?;
+                let (blocks, is_cut) = delivery_admin.failed_batches(tenant, None, None).await?;
                 (blocks, is_cut, None)
             }
         };
@@ -299,7 +315,7 @@ impl Dispatch {
         };
         let audit = self.audit_entry(caller, "retry", subject, command.why, None);
         let noted = (audit.await?, is_cut);
-        dispatch
+        delivery_admin
             .retry(tenant, blocks, &wanted, noted, request)
             .await
     }
@@ -312,7 +328,7 @@ impl Dispatch {
     pub async fn audit(&self, caller: &Caller, page: PageRequest) -> Result<Page<AuditEntry>> {
         caller.require_any(&[Role::Owner], "Only the tenant's owners may read this.")?;
         let tenant = caller.tenant().ok();
-        let mut page = self.0.modules.dispatch.audit(tenant, &page).await?;
+        let mut page = self.0.modules.delivery_admin.audit(tenant, &page).await?;
         if caller.role() != Role::Operator {
             // Whom of the operators it was is for operators: their address is what they sign in with.
             let theirs = page.items.iter_mut();
@@ -327,7 +343,7 @@ impl Dispatch {
         &self,
         caller: &Caller,
         id: NotificationId,
-        steering: Steering,
+        command: NotificationCommand,
         why: Reason,
     ) -> Result<()> {
         require_acting(caller)?;
@@ -343,17 +359,17 @@ impl Dispatch {
         }
         let canonical = json!([
             id.to_string(),
-            steering.as_str(),
-            steering.due_at(),
+            command.as_str(),
+            command.due_at(),
             why.as_str()
         ]);
         let request = keyed(caller, RequestRoute::NotificationCommands, None, &canonical);
         let request = request.as_ref();
         let steered = async {
-            self.check_time(caller, &head, steering).await?;
-            let audit = self.audit_of(caller, &head, steering, why).await?;
-            let dispatch = &modules.dispatch;
-            let steered = dispatch.steer(tenant, id, steering, &audit, request);
+            self.check_time(caller, &head, command).await?;
+            let audit = self.audit_of(caller, &head, command, why).await?;
+            let delivery_admin = &modules.delivery_admin;
+            let steered = delivery_admin.steer(tenant, id, command, &audit, request);
             steered.await.map(drop)
         };
         let idempotency = &modules.idempotency;
@@ -366,17 +382,17 @@ impl Dispatch {
         &self,
         caller: &Caller,
         head: &NotificationHead,
-        steering: Steering,
+        command: NotificationCommand,
         why: Reason,
     ) -> Result<AuditEntry> {
         let id = head.id;
-        let subject = match steering {
-            Steering::Move(due_at) => {
+        let subject = match command {
+            NotificationCommand::Move(due_at) => {
                 format!("notification {id}, from {} to {due_at}", head.due_at)
             }
             _ => format!("notification {id}"),
         };
-        self.audit_entry(caller, steering.as_str(), subject, why, None)
+        self.audit_entry(caller, command.as_str(), subject, why, None)
             .await
     }
 

@@ -1,13 +1,13 @@
 //! Which workers there are, as they say themselves.
 //!
-//! Called by app_modules and the worker's use cases. Calls the dispatch repository.
+//! Called by app_modules and the worker's use cases. Calls the delivery_admin repository.
 
 use std::{
     sync::{PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use super::DispatchModule;
+use super::DeliveryAdminModule;
 use crate::{
     Error, Result,
     modules::repositories::SystemScope,
@@ -21,7 +21,7 @@ const WORKERS_MAX: u32 = 200;
 const ALIVE_WITHIN: Duration = Duration::from_secs(20);
 /// A worker that is silent for this long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
-impl DispatchModule {
+impl DeliveryAdminModule {
     /// Writes this worker's sign of life.
     pub(crate) async fn beat(&self, worker: &str, lanes: Vec<LaneCounts>) -> Result<()> {
         let now = self.context.now();

@@ -29,7 +29,7 @@ use crate::routes::extract::{
 /// Does something to a notification.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::routes) struct SteerRequest {
+pub(in crate::routes) struct NotificationCommandRequest {
     /// Why; kept in the audit. One line, at most 500 characters.
     #[schema(example = "wrong date in it")]
     why: String,
@@ -111,7 +111,7 @@ pub(in crate::routes) struct SearchRequest {
 /// Shows how everything stands
 ///
 /// Lanes are told to operators. Without a tenant an operator sees the failures of all.
-#[utoipa::path(get, path = "/api/admin/overview", tag = "dispatch",
+#[utoipa::path(get, path = "/api/admin/overview", tag = "delivery-admin",
     responses((status = 200, body = OverviewResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn overview(
@@ -119,7 +119,7 @@ pub(in crate::routes) async fn overview(
     State(live): State<Arc<Live>>,
     AsWatcher(caller): AsWatcher,
 ) -> Answer<JsonAnswer<OverviewResponse>> {
-    let overview = engine.dispatch().overview(&caller).await?;
+    let overview = engine.delivery_admin().overview(&caller).await?;
     let paces = live.newest_paces(&caller);
     Ok(JsonAnswer(OverviewResponse::of(overview, paces)))
 }
@@ -127,7 +127,7 @@ pub(in crate::routes) async fn overview(
 /// Lists the tenant's notifications, newest first
 ///
 /// Organizers see those of their own events; a page may hold fewer than its limit and still have a next one.
-#[utoipa::path(get, path = "/api/admin/notifications", tag = "dispatch", params(PageParams),
+#[utoipa::path(get, path = "/api/admin/notifications", tag = "delivery-admin", params(PageParams),
     responses((status = 200, body = PageResponse<NotificationHeadResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn notifications(
@@ -135,14 +135,14 @@ pub(in crate::routes) async fn notifications(
     AsCaller(caller): AsCaller,
     AtPage(page): AtPage,
 ) -> Answer<JsonAnswer<PageResponse<NotificationHeadResponse>>> {
-    let page = engine.dispatch().notifications(&caller, page).await?;
+    let page = engine.delivery_admin().notifications(&caller, page).await?;
     Ok(PageResponse::of(page, NotificationHeadResponse::from))
 }
 
 /// Stops a notification for a while
 ///
 /// Nothing more of it goes out until it is resumed, but what is on a connection at that moment.
-#[utoipa::path(post, path = "/api/admin/notifications/{id}/pause", tag = "dispatch", request_body = SteerRequest,
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/pause", tag = "delivery-admin", request_body = NotificationCommandRequest,
     params(("id" = String, Path, description = "Which notification")),
     responses((status = 204)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
@@ -150,15 +150,15 @@ pub(in crate::routes) async fn pause(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(id): Id<NotificationId>,
-    Json(request): Json<SteerRequest>,
+    Json(request): Json<NotificationCommandRequest>,
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
-    engine.dispatch().pause(&caller, id, why).await?;
+    engine.delivery_admin().pause(&caller, id, why).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets a paused notification go on
-#[utoipa::path(post, path = "/api/admin/notifications/{id}/resume", tag = "dispatch", request_body = SteerRequest,
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/resume", tag = "delivery-admin", request_body = NotificationCommandRequest,
     params(("id" = String, Path, description = "Which notification")),
     responses((status = 204)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
@@ -166,17 +166,17 @@ pub(in crate::routes) async fn resume(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(id): Id<NotificationId>,
-    Json(request): Json<SteerRequest>,
+    Json(request): Json<NotificationCommandRequest>,
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
-    engine.dispatch().resume(&caller, id, why).await?;
+    engine.delivery_admin().resume(&caller, id, why).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Stops a notification for good
 ///
 /// What has not gone out becomes `suppressed`.
-#[utoipa::path(post, path = "/api/admin/notifications/{id}/cancel", tag = "dispatch", request_body = SteerRequest,
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/cancel", tag = "delivery-admin", request_body = NotificationCommandRequest,
     params(("id" = String, Path, description = "Which notification")),
     responses((status = 204)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
@@ -184,10 +184,10 @@ pub(in crate::routes) async fn cancel(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(id): Id<NotificationId>,
-    Json(request): Json<SteerRequest>,
+    Json(request): Json<NotificationCommandRequest>,
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
-    engine.dispatch().cancel(&caller, id, why).await?;
+    engine.delivery_admin().cancel(&caller, id, why).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -195,7 +195,7 @@ pub(in crate::routes) async fn cancel(
 ///
 /// Reminders above all. Organizers see those of their own events; a page may hold fewer than its limit and still have a
 /// next one.
-#[utoipa::path(get, path = "/api/admin/schedules", tag = "dispatch", params(PageParams),
+#[utoipa::path(get, path = "/api/admin/schedules", tag = "delivery-admin", params(PageParams),
     responses((status = 200, body = PageResponse<NotificationHeadResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn schedules(
@@ -203,12 +203,12 @@ pub(in crate::routes) async fn schedules(
     AsCaller(caller): AsCaller,
     AtPage(page): AtPage,
 ) -> Answer<JsonAnswer<PageResponse<NotificationHeadResponse>>> {
-    let page = engine.dispatch().schedules(&caller, page).await?;
+    let page = engine.delivery_admin().schedules(&caller, page).await?;
     Ok(PageResponse::of(page, NotificationHeadResponse::from))
 }
 
 /// Sends a notification now that has not begun to go out
-#[utoipa::path(post, path = "/api/admin/notifications/{id}/promote", tag = "dispatch", request_body = SteerRequest,
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/promote", tag = "delivery-admin", request_body = NotificationCommandRequest,
     params(("id" = String, Path, description = "Which notification")),
     responses((status = 204)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
@@ -216,17 +216,17 @@ pub(in crate::routes) async fn promote(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(id): Id<NotificationId>,
-    Json(request): Json<SteerRequest>,
+    Json(request): Json<NotificationCommandRequest>,
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
-    engine.dispatch().promote(&caller, id, why).await?;
+    engine.delivery_admin().promote(&caller, id, why).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Moves a notification that has not begun to go out
 ///
 /// It stays there until the event itself is moved.
-#[utoipa::path(post, path = "/api/admin/notifications/{id}/move", tag = "dispatch", request_body = MoveRequest,
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/move", tag = "delivery-admin", request_body = MoveRequest,
     operation_id = "move",
     params(("id" = String, Path, description = "Which notification")),
     responses((status = 204)),
@@ -239,14 +239,17 @@ pub(in crate::routes) async fn move_to(
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
     let due_at = instant(&request.due_at, "dueAt")?;
-    engine.dispatch().move_to(&caller, id, due_at, why).await?;
+    engine
+        .delivery_admin()
+        .move_to(&caller, id, due_at, why)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Stops a lane for all tenants, by an operator
 ///
 /// Within seconds no worker takes or sends anything more of it, but what is on a connection. What it owes stays owed.
-#[utoipa::path(post, path = "/api/admin/lanes/{id}/pause", tag = "dispatch", request_body = SteerRequest,
+#[utoipa::path(post, path = "/api/admin/lanes/{id}/pause", tag = "delivery-admin", request_body = NotificationCommandRequest,
     operation_id = "pause_lane",
     params(("id" = String, Path, description = "`transactional` or `bulk`")),
     responses((status = 204)),
@@ -255,15 +258,18 @@ pub(in crate::routes) async fn pause_lane(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
     Id(lane): Id<Lane>,
-    Json(request): Json<SteerRequest>,
+    Json(request): Json<NotificationCommandRequest>,
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
-    engine.dispatch().pause_lane(&caller, lane, why).await?;
+    engine
+        .delivery_admin()
+        .pause_lane(&caller, lane, why)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets a lane go on, by an operator
-#[utoipa::path(post, path = "/api/admin/lanes/{id}/resume", tag = "dispatch", request_body = SteerRequest,
+#[utoipa::path(post, path = "/api/admin/lanes/{id}/resume", tag = "delivery-admin", request_body = NotificationCommandRequest,
     operation_id = "resume_lane",
     params(("id" = String, Path, description = "`transactional` or `bulk`")),
     responses((status = 204)),
@@ -272,15 +278,18 @@ pub(in crate::routes) async fn resume_lane(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
     Id(lane): Id<Lane>,
-    Json(request): Json<SteerRequest>,
+    Json(request): Json<NotificationCommandRequest>,
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
-    engine.dispatch().resume_lane(&caller, lane, why).await?;
+    engine
+        .delivery_admin()
+        .resume_lane(&caller, lane, why)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lists failed deliveries, newest notification first
-#[utoipa::path(get, path = "/api/admin/failed", tag = "dispatch", params(PageParams, FailedParams),
+#[utoipa::path(get, path = "/api/admin/failed", tag = "delivery-admin", params(PageParams, FailedParams),
     responses((status = 200, body = PageResponse<DeliveryResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn failed(
@@ -292,7 +301,7 @@ pub(in crate::routes) async fn failed(
 }
 
 /// Lists a notification's failed deliveries
-#[utoipa::path(get, path = "/api/admin/notifications/{id}/failed", tag = "dispatch",
+#[utoipa::path(get, path = "/api/admin/notifications/{id}/failed", tag = "delivery-admin",
     params(("id" = String, Path, description = "Which notification"), PageParams, FailedParams),
     responses((status = 200, body = PageResponse<DeliveryResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
@@ -312,21 +321,23 @@ pub(in crate::routes) async fn failed_of_notification(
 }
 
 /// Groups failed deliveries by what was said of them
-#[utoipa::path(get, path = "/api/admin/reasons", tag = "dispatch",
+#[utoipa::path(get, path = "/api/admin/reasons", tag = "delivery-admin",
     responses((status = 200, body = ReasonGroupsResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn reasons(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
 ) -> Answer<JsonAnswer<ReasonGroupsResponse>> {
-    Ok(JsonAnswer(engine.dispatch().reasons(&caller).await?.into()))
+    Ok(JsonAnswer(
+        engine.delivery_admin().reasons(&caller).await?.into(),
+    ))
 }
 
 /// Tries failed deliveries again, or counts them
 ///
 /// Without a delivery or notification: those of the tenant, as far as one call looks. Each begins anew, with all its tries
 /// before it.
-#[utoipa::path(post, path = "/api/admin/retries", tag = "dispatch", request_body = RetryRequest,
+#[utoipa::path(post, path = "/api/admin/retries", tag = "delivery-admin", request_body = RetryRequest,
     responses((status = 200, body = RetriedResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn retry(
@@ -334,12 +345,15 @@ pub(in crate::routes) async fn retry(
     AsCaller(caller): AsCaller,
     Json(request): Json<RetryRequest>,
 ) -> Answer<JsonAnswer<RetriedResponse>> {
-    let retried = engine.dispatch().retry(&caller, request.command()?).await?;
+    let retried = engine
+        .delivery_admin()
+        .retry(&caller, request.command()?)
+        .await?;
     Ok(JsonAnswer(retried.into()))
 }
 
 /// Shows a delivery with what its attempts came to
-#[utoipa::path(get, path = "/api/admin/deliveries/{id}", tag = "dispatch",
+#[utoipa::path(get, path = "/api/admin/deliveries/{id}", tag = "delivery-admin",
     params(("id" = String, Path, description = "Which delivery")),
     responses((status = 200, body = DeliveryResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
@@ -349,7 +363,7 @@ pub(in crate::routes) async fn delivery(
     Id(id): Id<DeliveryId>,
 ) -> Answer<JsonAnswer<DeliveryResponse>> {
     Ok(JsonAnswer(
-        engine.dispatch().delivery(&caller, id).await?.into(),
+        engine.delivery_admin().delivery(&caller, id).await?.into(),
     ))
 }
 
@@ -357,7 +371,7 @@ pub(in crate::routes) async fn delivery(
 ///
 /// By key: an address, an id or a Message-ID, whole; or a reply's code, among the newest deliveries that failed. Nothing
 /// else is searched through.
-#[utoipa::path(post, path = "/api/admin/searches", tag = "dispatch", request_body = SearchRequest,
+#[utoipa::path(post, path = "/api/admin/searches", tag = "delivery-admin", request_body = SearchRequest,
     responses((status = 200, body = FoundResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn search(
@@ -365,14 +379,17 @@ pub(in crate::routes) async fn search(
     AsCaller(caller): AsCaller,
     Json(request): Json<SearchRequest>,
 ) -> Answer<JsonAnswer<FoundResponse>> {
-    let found = engine.dispatch().search(&caller, &request.text).await?;
+    let found = engine
+        .delivery_admin()
+        .search(&caller, &request.text)
+        .await?;
     Ok(JsonAnswer(found.into()))
 }
 
 /// Lists what people did about what goes out, newest first
 ///
 /// An operator who names no tenant sees what operators did to the lanes.
-#[utoipa::path(get, path = "/api/admin/audit", tag = "dispatch", params(PageParams),
+#[utoipa::path(get, path = "/api/admin/audit", tag = "delivery-admin", params(PageParams),
     responses((status = 200, body = PageResponse<AuditEntryResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn audit(
@@ -380,7 +397,7 @@ pub(in crate::routes) async fn audit(
     AsWatcher(caller): AsWatcher,
     AtPage(page): AtPage,
 ) -> Answer<JsonAnswer<PageResponse<AuditEntryResponse>>> {
-    let page = engine.dispatch().audit(&caller, page).await?;
+    let page = engine.delivery_admin().audit(&caller, page).await?;
     Ok(PageResponse::of(page, AuditEntryResponse::from))
 }
 
@@ -390,6 +407,6 @@ async fn failed_of(
     filter: FailedFilter,
     page: boxoffice_engine::PageRequest,
 ) -> Answer<JsonAnswer<PageResponse<DeliveryResponse>>> {
-    let page = engine.dispatch().failed(caller, filter, page).await?;
+    let page = engine.delivery_admin().failed(caller, filter, page).await?;
     Ok(PageResponse::of(page, DeliveryResponse::from))
 }

@@ -1,6 +1,6 @@
 //! Storage steps of looking after what goes out: what failed, trying it again, what people did, worker processes.
 //!
-//! Called by the dispatch module; calls models.
+//! Called by the delivery_admin module; calls models.
 
 use std::collections::BTreeSet;
 
@@ -29,33 +29,33 @@ use crate::{
 /// The word a transaction stops with when a block is no longer what the step was decided on, or in a worker's hand.
 const STALE_BLOCK: &str = "block-moved";
 
-pub(in crate::modules) struct DispatchRepository {
+pub(in crate::modules) struct DeliveryAdminRepository {
     db: Db,
 }
 
 /// A block with failed deliveries, and how many.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::modules) struct Trouble {
+pub(in crate::modules) struct FailedBatch {
     pub(in crate::modules) notification: NotificationId,
     pub(in crate::modules) block: u32,
     pub(in crate::modules) dead: u32,
     pub(in crate::modules) unknown: u32,
 }
 
-impl DispatchRepository {
+impl DeliveryAdminRepository {
     pub(in crate::modules) fn new(db: Db) -> Self {
         Self { db }
     }
 
     /// Up to `limit` blocks of a tenant with failed deliveries, newest notification first, from one of them on, or all of one
     /// notification.
-    pub(in crate::modules) async fn troubles(
+    pub(in crate::modules) async fn failed_batches(
         &self,
         tenant: &TenantId,
         of: Option<NotificationId>,
         from: Option<(NotificationId, u32)>,
         limit: u32,
-    ) -> Result<Vec<Trouble>> {
+    ) -> Result<Vec<FailedBatch>> {
         let mut script = Script::of(tenant);
         let limit = script.bind(i64::from(limit));
         let of = of.map(|of| script.bind(TroubleRow::place(of)));
@@ -83,7 +83,7 @@ impl DispatchRepository {
         &self,
         scope: SystemScope,
         limit: u32,
-    ) -> Result<Vec<Trouble>> {
+    ) -> Result<Vec<FailedBatch>> {
         let mut script = Script::across_tenants(scope);
         let limit = script.bind(i64::from(limit));
         let index = script.push(format!("SELECT * FROM trouble LIMIT {limit}"));
@@ -331,10 +331,10 @@ fn add_audit(script: &mut Script, tenant: Option<&TenantId>, serial: Ulid, audit
     script.push(format!("INSERT INTO audit {row} RETURN NONE"));
 }
 
-fn read_troubles(rows: Vec<TroubleRow>) -> Result<Vec<Trouble>> {
+fn read_troubles(rows: Vec<TroubleRow>) -> Result<Vec<FailedBatch>> {
     let read = |row: TroubleRow| {
         let (notification, block) = row.block()?;
-        Ok::<_, Error>(Trouble {
+        Ok::<_, Error>(FailedBatch {
             notification,
             block,
             dead: row.dead,

@@ -1,6 +1,6 @@
 //! The rules of looking after what goes out: pausing, cancelling, trying again, and how everything stands.
 //!
-//! Called by app_modules and the worker's use cases. Calls the dispatch and notifications repositories.
+//! Called by app_modules and the worker's use cases. Calls the delivery_admin and notifications repositories.
 
 mod lanes;
 mod workers;
@@ -18,7 +18,8 @@ use ulid::Ulid;
 use super::{
     ModuleContext,
     repositories::{
-        DispatchRepository, NotificationsRepository, SystemScope, Trouble, pause_after_conflict,
+        DeliveryAdminRepository, FailedBatch, NotificationsRepository, SystemScope,
+        pause_after_conflict,
     },
     scan_schedule::FullScanSchedule,
     to_millisecond,
@@ -50,7 +51,7 @@ const GROUPS_MAX: usize = 100;
 
 /// What becomes of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Steering {
+pub(crate) enum NotificationCommand {
     Pause,
     Resume,
     Cancel,
@@ -60,7 +61,7 @@ pub(crate) enum Steering {
     Move(Timestamp),
 }
 
-impl Steering {
+impl NotificationCommand {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pause => "pause",
@@ -175,8 +176,8 @@ struct OutboxScanCursor {
     full_scans: FullScanSchedule,
 }
 
-pub(crate) struct DispatchModule {
-    repository: DispatchRepository,
+pub(crate) struct DeliveryAdminModule {
+    repository: DeliveryAdminRepository,
     notifications: Arc<NotificationsRepository>,
     context: ModuleContext,
     started_at: Timestamp,
@@ -186,9 +187,9 @@ pub(crate) struct DispatchModule {
     own_workers: AtomicUsize,
 }
 
-impl DispatchModule {
+impl DeliveryAdminModule {
     pub(super) fn new(
-        repository: DispatchRepository,
+        repository: DeliveryAdminRepository,
         notifications: Arc<NotificationsRepository>,
         context: ModuleContext,
     ) -> Self {
@@ -211,7 +212,7 @@ impl DispatchModule {
         &self,
         tenant: &TenantId,
         id: NotificationId,
-        steering: Steering,
+        command: NotificationCommand,
         audit: &AuditEntry,
         request: Option<&KeyedRequest>,
     ) -> Result<StoredNotification> {
@@ -223,12 +224,12 @@ impl DispatchModule {
             let before = found.ok_or_else(|| Error::not_found("notification", id))?;
             let mut after = before.clone();
             let now = self.context.now();
-            match steering {
-                Steering::Promote => after.due_at = after.due_at.min(now),
-                Steering::Move(due_at) => after.due_at = to_millisecond(due_at),
-                Steering::Pause => after.is_paused = true,
-                Steering::Resume => after.is_paused = false,
-                Steering::Cancel => {
+            match command {
+                NotificationCommand::Promote => after.due_at = after.due_at.min(now),
+                NotificationCommand::Move(due_at) => after.due_at = to_millisecond(due_at),
+                NotificationCommand::Pause => after.is_paused = true,
+                NotificationCommand::Resume => after.is_paused = false,
+                NotificationCommand::Cancel => {
                     after.status = NotificationStatus::Cancelled;
                     // What waits is to find out that it is not wanted.
                     after.is_paused = false;
@@ -240,13 +241,18 @@ impl DispatchModule {
                     "Something newer has overtaken this notification.",
                 ));
             }
-            if before.status == NotificationStatus::Cancelled && steering != Steering::Cancel {
+            if before.status == NotificationStatus::Cancelled
+                && command != NotificationCommand::Cancel
+            {
                 return Err(Error::new(
                     ErrorCode::NotificationOver,
                     "This notification was cancelled.",
                 ));
             }
-            let moves = matches!(steering, Steering::Promote | Steering::Move(_));
+            let moves = matches!(
+                command,
+                NotificationCommand::Promote | NotificationCommand::Move(_)
+            );
             if moves && before.status != NotificationStatus::Scheduled {
                 return Err(Error::new(
                     ErrorCode::NotificationOver,
@@ -279,9 +285,11 @@ impl DispatchModule {
                 lane: Lane::Bulk,
                 published: false,
             };
-            let owed = match steering {
-                Steering::Promote | Steering::Move(_) => Some(at(after.due_at)),
-                Steering::Resume if listing => Some(at(now.max(after.due_at))),
+            let owed = match command {
+                NotificationCommand::Promote | NotificationCommand::Move(_) => {
+                    Some(at(after.due_at))
+                }
+                NotificationCommand::Resume if listing => Some(at(now.max(after.due_at))),
                 _ => None,
             };
             // One that the relay has put elsewhere meanwhile finds out by its notification that it is early.
@@ -311,7 +319,7 @@ impl DispatchModule {
     }
 
     /// Blocks with failed deliveries, newest notification first: up to [`TROUBLES_MAX`], and whether there are more.
-    pub(crate) async fn troubles(
+    pub(crate) async fn failed_batches(
         &self,
         tenant: &TenantId,
         of: Option<NotificationId>,
@@ -320,7 +328,7 @@ impl DispatchModule {
         let from = from.map(|id| (id.notification(), id.block()));
         let mut found = self
             .repository
-            .troubles(tenant, of, from, TROUBLES_MAX + 1)
+            .failed_batches(tenant, of, from, TROUBLES_MAX + 1)
             .await?;
         let is_cut = found.len() > TROUBLES_MAX as usize;
         found.truncate(TROUBLES_MAX as usize);
@@ -428,14 +436,19 @@ impl DispatchModule {
     pub(crate) async fn failed(&self, tenant: Option<&TenantId>) -> Result<(u64, u64, bool)> {
         let limit = TROUBLES_MAX + 1;
         let found = match tenant {
-            Some(tenant) => self.repository.troubles(tenant, None, None, limit).await?,
+            Some(tenant) => {
+                self.repository
+                    .failed_batches(tenant, None, None, limit)
+                    .await?
+            }
             None => {
                 self.repository
                     .troubles_of_all(SystemScope::new(), limit)
                     .await?
             }
         };
-        let sum = |count: fn(&Trouble) -> u32| found.iter().map(|one| u64::from(count(one))).sum();
+        let sum =
+            |count: fn(&FailedBatch) -> u32| found.iter().map(|one| u64::from(count(one))).sum();
         Ok((
             sum(|one| one.dead),
             sum(|one| one.unknown),

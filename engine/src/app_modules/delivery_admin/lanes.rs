@@ -1,10 +1,10 @@
 //! Stopping a lane for all tenants: an operator's, and nobody else's.
 //!
-//! Called by hosts and platforms. Calls the dispatch module; workers look at what it wrote once a second.
+//! Called by hosts and platforms. Calls the delivery_admin module; workers look at what it wrote once a second.
 
 use serde_json::json;
 
-use super::Dispatch;
+use super::DeliveryAdmin;
 use crate::{
     Result,
     modules::keyed,
@@ -15,7 +15,7 @@ use crate::{
 const PAUSE: &str = "pause-lane";
 const RESUME: &str = "resume-lane";
 
-impl Dispatch {
+impl DeliveryAdmin {
     /// Stops a lane for all tenants, by an operator: within seconds no worker takes or sends anything more of it, but what
     /// is on a connection. The database still owes it. One that is stopped already is stopped anew, for this reason.
     ///
@@ -56,8 +56,8 @@ impl Dispatch {
                 who: Some(audit.who.clone()),
                 why: Some(audit.why.clone()),
             });
-            let dispatch = &modules.dispatch;
-            let steered = dispatch.steer_lane(lane, pause.as_ref(), &audit, request);
+            let delivery_admin = &modules.delivery_admin;
+            let steered = delivery_admin.steer_lane(lane, pause.as_ref(), &audit, request);
             steered.await
         };
         let idempotency = &modules.idempotency;

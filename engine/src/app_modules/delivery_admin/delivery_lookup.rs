@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::{Dispatch, require_desk};
+use super::{DeliveryAdmin, require_desk};
 use crate::{
     Error, ErrorCode, Result,
     modules::events_of,
@@ -34,7 +34,7 @@ pub enum LookupResult {
     },
 }
 
-impl Dispatch {
+impl DeliveryAdmin {
     /// Finds by what a text names: a customer's address or id, an event's, notification's or delivery's id, or a mail's
     /// Message-ID: each is a look-up by key. Or by the code of a mail server's reply, among the newest deliveries that failed,
     /// which are listed for that. Nothing else is searched through. Organizers find customers of their own events only.
@@ -62,7 +62,10 @@ impl Dispatch {
             return Ok(LookupResult::Delivery(Box::new(found)));
         }
         if let Ok(code) = ReplyCode::parse("text", text) {
-            let (blocks, _) = modules.dispatch.troubles(tenant, None, None).await?;
+            let (blocks, _) = modules
+                .delivery_admin
+                .failed_batches(tenant, None, None)
+                .await?;
             let visible = self.visible(caller, tenant, &events_of(&blocks)).await?;
             let filter = FailedFilter {
                 code: Some(code.clone()),

@@ -1,15 +1,15 @@
 //! The rule of stopped lanes: one row for each, which all workers read.
 //!
-//! Called by app_modules and the worker's use cases. Calls the dispatch repository.
+//! Called by app_modules and the worker's use cases. Calls the delivery_admin repository.
 
-use super::DispatchModule;
+use super::DeliveryAdminModule;
 use crate::{
     Result,
     modules::repositories::SystemScope,
     types::{AuditEntry, KeyedRequest, Lane, LanePause, RecordedAnswer},
 };
 
-impl DispatchModule {
+impl DeliveryAdminModule {
     /// Stops a lane, or without a pause lets it go on.
     pub(crate) async fn steer_lane(
         &self,

@@ -1,16 +1,16 @@
 //! What has not begun to go out, reminders above all: listing it, sending it at once, and moving it. Cancelling is the same
 //! as for what goes out already.
 //!
-//! Called by hosts and platforms. Calls the dispatch, notifications and events modules.
+//! Called by hosts and platforms. Calls the delivery_admin, notifications and events modules.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Dispatch, require_desk};
+use super::{DeliveryAdmin, require_desk};
 use crate::{
     Error, Result,
-    modules::Steering,
+    modules::NotificationCommand,
     types::{
         Caller, NotificationHead, NotificationId, NotificationKind, Page, PageRequest, Reason,
     },
@@ -19,7 +19,7 @@ use crate::{
 /// Farthest time to move something to: a season's events are announced a year ahead, and a slip of the pen is not.
 const AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
-impl Dispatch {
+impl DeliveryAdmin {
     /// Lists the tenant's notifications that have not begun to go out, the one that is due first before the others; an
     /// organizer sees those of events of their own, and a page may then hold fewer than it might.
     ///
@@ -46,7 +46,8 @@ impl Dispatch {
     /// # Errors
     /// `not-found`, `forbidden`, `notification-over` if it goes out already, `conflict-try-again`.
     pub async fn promote(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
-        self.steer(caller, id, Steering::Promote, why).await
+        self.steer(caller, id, NotificationCommand::Promote, why)
+            .await
     }
 
     /// Moves a notification that has not begun to go out to another time, at most 366 days ahead and, for a reminder,
@@ -69,7 +70,8 @@ impl Dispatch {
                 "Name a time to come, at most 366 days ahead; what is to go out now is promoted.",
             ));
         }
-        self.steer(caller, id, Steering::Move(due_at), why).await
+        self.steer(caller, id, NotificationCommand::Move(due_at), why)
+            .await
     }
 
     /// Refuses to move a reminder behind the beginning of its event: nobody would get it.
@@ -77,9 +79,10 @@ impl Dispatch {
         &self,
         caller: &Caller,
         head: &NotificationHead,
-        steering: Steering,
+        command: NotificationCommand,
     ) -> Result<()> {
-        let (Steering::Move(due_at), NotificationKind::EventReminder) = (steering, head.kind)
+        let (NotificationCommand::Move(due_at), NotificationKind::EventReminder) =
+            (command, head.kind)
         else {
             return Ok(());
         };

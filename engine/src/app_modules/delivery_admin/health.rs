@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Dispatch;
+use super::DeliveryAdmin;
 use crate::{
     Result,
     types::{Caller, LaneStatus, PartHealth, SystemHealth},
@@ -13,7 +13,7 @@ use crate::{
 /// As long as an answer may take that is of any use to whoever looks once a second.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-impl Dispatch {
+impl DeliveryAdmin {
     /// Asks database and queue a trivial question each, for operators; takes 2 seconds at most. That one does not answer
     /// is an answer, not an error.
     ///
