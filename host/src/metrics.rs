@@ -4,7 +4,7 @@
 //! their number is that of the program's own words, whatever clients send. No label names a person. Tenants are named
 //! with their plugins alone, the first 100 plugins that a process calls; what it counts of others stands under `other`.
 
-mod seen;
+mod collector;
 
 use std::{
     collections::HashSet,
@@ -29,7 +29,7 @@ use prometheus_client::{
 };
 use tokio::time::Instant;
 
-use seen::{PluginSeen, Seen};
+use collector::{PluginSeen, Seen};
 
 /// Seconds; from a cached read to the longest that a request may take.
 const REQUEST_BOUNDS_SECONDS: [f64; 10] =

@@ -47,7 +47,7 @@ pub(crate) struct RequestLimits<C: Clock = DefaultClock> {
 
 /// How a request's client stands, for the headers of its answer. The door fills it in.
 #[derive(Debug, Default)]
-pub(crate) struct Standing(Mutex<Option<Remaining>>);
+pub(crate) struct RateLimitState(Mutex<Option<Remaining>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Remaining {
@@ -96,7 +96,7 @@ impl<C: Clock + Clone> RequestLimits<C> {
         caller: Option<&Caller>,
         address: Option<IpAddr>,
         tenant: Option<&TenantId>,
-        standing: Option<&Standing>,
+        standing: Option<&RateLimitState>,
     ) -> Result<()> {
         let user = caller.and_then(|caller| Some((caller.tenant().ok()?, caller.user_id()?)));
         if let Some(clients) = &self.clients {
@@ -139,7 +139,7 @@ impl<C: Clock + Clone> RequestLimits<C> {
     }
 }
 
-impl Standing {
+impl RateLimitState {
     /// What `RateLimit` says of the request's client; none if nobody counted it.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         let Remaining {
@@ -192,7 +192,7 @@ impl<C: Clock> Buckets<C> {
         }
     }
 
-    fn take(&self, name: impl Hash, standing: Option<&Standing>) -> Result<()> {
+    fn take(&self, name: impl Hash, standing: Option<&RateLimitState>) -> Result<()> {
         if self.requests.fetch_add(1, Ordering::Relaxed) % REQUESTS_BETWEEN_SWEEPS
             == REQUESTS_BETWEEN_SWEEPS - 1
         {
@@ -275,33 +275,38 @@ mod tests {
     fn a_client_over_its_limit_waits_and_others_do_not() {
         let (limits, clock) = limits(3, 0);
         let north = tenant("north");
-        let ask = |caller: &Caller, address: Option<&str>, standing: &Standing| {
+        let ask = |caller: &Caller, address: Option<&str>, standing: &RateLimitState| {
             let address = address.map(|address| address.parse().unwrap());
             limits.count(Some(caller), address, Some(&north), Some(standing))
         };
         let ann = user("north", ANN);
         for left in [2, 1, 0] {
-            let standing = Standing::default();
+            let standing = RateLimitState::default();
             ask(&ann, Some("192.0.2.1"), &standing).unwrap();
             let header = standing.header().unwrap();
             let seconds = 20 * (3 - left);
             assert_eq!(header, format!("\"client\";r={left};t={seconds}").as_str());
         }
-        let standing = Standing::default();
+        let standing = RateLimitState::default();
         let denied = ask(&ann, None, &standing).unwrap_err();
         assert_eq!(denied.code(), ErrorCode::TooManyRequests);
         assert_eq!(denied.retry_after_hint().unwrap().as_secs(), 20);
         assert_eq!(standing.header().unwrap(), "\"client\";r=0;t=60");
 
         // Somebody else, the same address without a sign-in, and the same id elsewhere.
-        ask(&user("north", BEN), Some("192.0.2.1"), &Standing::default()).unwrap();
+        ask(
+            &user("north", BEN),
+            Some("192.0.2.1"),
+            &RateLimitState::default(),
+        )
+        .unwrap();
         let stranger = Caller::anonymous(north.clone());
-        ask(&stranger, Some("192.0.2.1"), &Standing::default()).unwrap();
-        ask(&user("south", ANN), None, &Standing::default()).unwrap();
+        ask(&stranger, Some("192.0.2.1"), &RateLimitState::default()).unwrap();
+        ask(&user("south", ANN), None, &RateLimitState::default()).unwrap();
 
         clock.advance(Duration::from_secs(20));
-        ask(&ann, None, &Standing::default()).unwrap();
-        ask(&ann, None, &Standing::default()).unwrap_err();
+        ask(&ann, None, &RateLimitState::default()).unwrap();
+        ask(&ann, None, &RateLimitState::default()).unwrap_err();
     }
 
     #[test]

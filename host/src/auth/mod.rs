@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result};
 
-pub(crate) use limits::{RequestLimits, Standing};
+pub(crate) use limits::{RateLimitState, RequestLimits};
 pub use links::MailLinks;
 pub(crate) use links::Unsubscription;
 pub(crate) use throttle::{LoginThrottle, NetworkAllowance, Taken, Try, client_address};

@@ -67,12 +67,12 @@ impl Drop for Shutdown {
 }
 
 /// A listening socket, and the URL it can be reached at.
-pub(super) struct Door {
+pub(super) struct Listener {
     pub(super) listener: TcpListener,
     pub(super) url: String,
 }
 
-impl Door {
+impl Listener {
     /// Listens where `option` says; connections wait until they are served.
     pub(super) async fn open(address: SocketAddr, option: &str) -> anyhow::Result<Self> {
         let flag = match option {

@@ -8,7 +8,7 @@ use figment::value::Value;
 
 use super::{
     StoreArgs,
-    lifecycle::{self, Door, Shutdown},
+    lifecycle::{self, Listener, Shutdown},
     print, store,
 };
 use crate::{
@@ -75,9 +75,9 @@ pub(super) async fn run(
         ..options
     };
     // First, so that a taken port is said before anything is written.
-    let door = Door::open(config.listen, "listen").await?;
+    let door = Listener::open(config.listen, "listen").await?;
     let metrics_door = match config.metrics_listen {
-        MetricsListen::At(address) => Some(Door::open(address, "metrics.listen").await?),
+        MetricsListen::At(address) => Some(Listener::open(address, "metrics.listen").await?),
         MetricsListen::WithApi | MetricsListen::Nowhere => None,
     };
     let opened = store::open(config, mails, command, Some(&door.url), Some(telemetry)).await?;

@@ -9,7 +9,7 @@ use crate::{
     assembly::{self, AssemblyError, Mails},
     config::{
         Config,
-        data_folder::{self, HolderNote},
+        data_folder::{self, LockOwner},
         private_files::Correction,
     },
     telemetry::Telemetry,
@@ -18,7 +18,7 @@ use crate::{
 /// An engine, and the note that this process holds its data folder. Drop the note after the engine.
 pub(super) struct Opened {
     pub(super) engine: Engine,
-    pub(super) note: Option<HolderNote>,
+    pub(super) note: Option<LockOwner>,
 }
 
 /// Opens the store and notes who holds it.
@@ -48,7 +48,7 @@ pub(super) async fn open(
     let note = match config.data_folder() {
         None => None,
         Some(folder) => Some(
-            HolderNote::write(folder, command, url.map(str::to_owned))
+            LockOwner::write(folder, command, url.map(str::to_owned))
                 .with_context(|| format!("writing to the data folder {}", folder.display()))?,
         ),
     };

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     StoreArgs,
-    lifecycle::{self, Door, Shutdown},
+    lifecycle::{self, Listener, Shutdown},
     print, store,
 };
 use crate::{
@@ -54,7 +54,7 @@ pub(super) async fn worker(args: WorkerArgs) -> anyhow::Result<()> {
 
 async fn work(config: &Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    let door = Door::open(config.worker_listen, "worker.listen").await?;
+    let door = Listener::open(config.worker_listen, "worker.listen").await?;
     let opened = store::open(
         config,
         Mails::Sent,

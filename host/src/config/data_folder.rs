@@ -71,11 +71,11 @@ pub(crate) struct Holder {
 
 /// The note of this process about itself; gone when dropped.
 #[derive(Debug)]
-pub(crate) struct HolderNote {
+pub(crate) struct LockOwner {
     path: PathBuf,
 }
 
-impl HolderNote {
+impl LockOwner {
     /// Writes who holds the folder. Call it only once the store is open.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl HolderNote {
     }
 }
 
-impl Drop for HolderNote {
+impl Drop for LockOwner {
     fn drop(&mut self) {
         // A note that stays behind misleads nobody: it is read only while the store says it is in use.
         let _ = fs::remove_file(&self.path);

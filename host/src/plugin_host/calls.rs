@@ -13,9 +13,9 @@ use super::{
     compile::Loaded,
     convert,
     guest::Guest,
-    machine::Machine,
     metered::{Cut, Metered},
     settings::CallLimits,
+    wasm_engine::WasmEngine,
 };
 
 /// Fuel is looked at together with this much work of ours at most: what a plugin hands over in one go, logs included.
@@ -33,7 +33,7 @@ const REASON_CHARACTERS_MAX: usize = 500;
 
 /// Makes one call.
 pub(super) async fn call(
-    machine: &Machine,
+    machine: &WasmEngine,
     loaded: &Loaded,
     limits: &CallLimits,
     request: &PluginRequest,

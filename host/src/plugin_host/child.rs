@@ -14,7 +14,7 @@ use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use serde::{Deserialize, Serialize};
 use wasmtime::{Engine, component::Component};
 
-use super::{compile::Loaded, inspect, machine};
+use super::{compile::Loaded, inspect, wasm_engine};
 
 /// Exit code of a child that says on stderr why a component is refused.
 pub(super) const REFUSED: u8 = 3;
@@ -104,10 +104,10 @@ pub fn compile_stdin() -> ExitCode {
 pub(super) fn work(bytes: &[u8], order: &Order) -> Result<(PluginFacts, Vec<u8>), LoadFailure> {
     let ours = |error: wasmtime::Error| LoadFailure::Unavailable(format!("{error:#}"));
     let facts = inspect::inspect(bytes).map_err(|refusal| LoadFailure::Rejected(refusal.0))?;
-    let engine: Engine = machine::compiling().map_err(ours)?;
+    let engine: Engine = wasm_engine::compiling().map_err(ours)?;
     let component = Component::from_binary(&engine, bytes)
         .map_err(|error| LoadFailure::Rejected(inspect::with_wit_line(&format!("{error:#}"))))?;
-    let linker = machine::linker(&engine).map_err(ours)?;
+    let linker = wasm_engine::linker(&engine).map_err(ours)?;
     Loaded::link(&linker, &component)?;
     let code = component.serialize().map_err(ours)?;
     if code.len() as u64 > order.code_bytes {

@@ -24,8 +24,8 @@ use super::{
     compile::{self, Loaded},
     line::CompileLine,
     loaded::LoadedSet,
-    machine::{self, Machine},
     settings::PluginHostSettings,
+    wasm_engine::{self, WasmEngine},
 };
 
 /// Refusals that are remembered. Those beyond are found again.
@@ -39,7 +39,7 @@ const PAGE_BYTES: u64 = 64 * 1024;
 #[derive(Clone)]
 pub(super) struct Loader {
     settings: Arc<PluginHostSettings>,
-    machine: Arc<Machine>,
+    machine: Arc<WasmEngine>,
     loaded: Arc<LoadedSet>,
     line: CompileLine,
     under_way: Arc<Mutex<HashMap<PluginRef, Flight>>>,
@@ -54,7 +54,7 @@ type Flight = Shared<BoxFuture<'static, Result<PluginFacts, LoadFailure>>>;
 impl Loader {
     pub(super) fn new(
         settings: Arc<PluginHostSettings>,
-        machine: Arc<Machine>,
+        machine: Arc<WasmEngine>,
         loaded: Arc<LoadedSet>,
     ) -> Self {
         let line = CompileLine::new(settings.compilers_max, settings.tenant_compile_time_per_day);
@@ -245,13 +245,13 @@ impl Loader {
 }
 
 /// Makes the component, if this host's pool has room for one like it.
-fn load(machine: &Machine, code: &TrustedCode) -> Result<Component, LoadFailure> {
+fn load(machine: &WasmEngine, code: &TrustedCode) -> Result<Component, LoadFailure> {
     let error = match code.load(&machine.wasm) {
         Ok(component) => return Ok(component),
         Err(error) => error,
     };
     // What an engine without a pool takes is beyond this pool's limits; anything else is no fault of the component.
-    let plain = machine::compiling().and_then(|plain| code.load(&plain));
+    let plain = wasm_engine::compiling().and_then(|plain| code.load(&plain));
     Err(match plain {
         Ok(_) => LoadFailure::OverLimits(format!(
             "It is beyond the limits of this host: {}.",

@@ -13,15 +13,15 @@ mod caps;
 mod child;
 mod compile;
 mod convert;
+mod fair_share;
 mod guest;
 mod inspect;
 mod line;
 mod loaded;
 mod loading;
-mod machine;
 mod metered;
 mod settings;
-mod shares;
+mod wasm_engine;
 
 use std::sync::Arc;
 
@@ -34,10 +34,10 @@ use boxoffice_engine::{
     },
 };
 
+use fair_share::Shares;
 use loaded::LoadedSet;
 use loading::Loader;
-use machine::Machine;
-use shares::Shares;
+use wasm_engine::WasmEngine;
 
 pub use child::compile_stdin;
 pub use settings::{CallLimits, Compiler, PluginCache, PluginHostSettings};
@@ -48,7 +48,7 @@ pub struct PluginHost(Arc<Inner>);
 
 struct Inner {
     settings: Arc<PluginHostSettings>,
-    machine: Arc<Machine>,
+    machine: Arc<WasmEngine>,
     shares: Shares,
     loaded: Arc<LoadedSet>,
     loader: Loader,
@@ -68,7 +68,7 @@ impl PluginHost {
             .memory_bytes
             .max(settings.template.memory_bytes);
         let machine =
-            Machine::for_calls(settings.calls_max, memory).map_err(|error| failed(&error))?;
+            WasmEngine::for_calls(settings.calls_max, memory).map_err(|error| failed(&error))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(settings.threads.unwrap_or(cores))

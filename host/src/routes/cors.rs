@@ -14,7 +14,7 @@ use axum::http::{
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::answers::{IDEMPOTENCY_REPLAYED, RATE_LIMIT, RATE_LIMIT_POLICY, REQUEST_ID};
+use super::response_layers::{IDEMPOTENCY_REPLAYED, RATE_LIMIT, RATE_LIMIT_POLICY, REQUEST_ID};
 
 /// How long a browser need not ask again; browsers cap it at two hours (Chromium) and a day (Firefox).
 const PREFLIGHT_LASTS: Duration = Duration::from_secs(3_600);

@@ -3,7 +3,6 @@
 //! Called by the host's program and by platforms that mount it. Routes call controllers, and those alone call the
 //! engine's AppModules.
 
-mod answers;
 mod compression;
 mod controllers;
 pub(crate) mod cors;
@@ -13,6 +12,7 @@ mod html;
 mod incoming;
 mod openapi;
 mod pages;
+mod response_layers;
 mod unsubscribe;
 mod verify;
 
@@ -39,10 +39,10 @@ use crate::{
 use controllers::{
     announcements,
     auth::{self, SignIn},
-    backups, bookings, check_ins, delivery_admin, desk,
+    backups, bookings, check_ins, dashboard_session, delivery_admin,
     events::{self, ticket_types},
     health, holds,
-    live::{self, Live},
+    live::{self, OverviewStream},
     notifications, operators, plugins,
     problem::{METHOD_NOT_ALLOWED, Problem},
     subscriptions, tenants,
@@ -50,7 +50,7 @@ use controllers::{
     waitlist,
 };
 use dev_mails::MailsFolder;
-use extract::Door;
+use extract::RequestContext;
 
 pub(crate) use incoming::Misframed;
 pub use openapi::openapi_json;
@@ -168,34 +168,37 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
         })
         .with_state(shared)
         // From the inside out; the last one sees a request first.
-        .layer(from_fn(answers::idempotency))
+        .layer(from_fn(response_layers::idempotency))
         .layer(DefaultBodyLimit::max(options.body_bytes_max))
         .layer(from_fn_with_state(
             options.request_timeout,
-            answers::within_time,
+            response_layers::within_time,
         ))
-        .layer(CatchPanicLayer::custom(answers::panicked))
+        .layer(CatchPanicLayer::custom(response_layers::panicked))
         .layer(from_fn(incoming::check));
     if let Some(policies) = policies {
-        app = app.layer(from_fn_with_state(policies, answers::tell_limits));
+        app = app.layer(from_fn_with_state(policies, response_layers::tell_limits));
     }
     app = app
         .layer(from_fn_with_state(metrics, metrics::count))
         .layer(
             TraceLayer::new_for_http()
-                .make_span_with(answers::span)
+                .make_span_with(response_layers::span)
                 .on_request(())
-                .on_response(answers::answered)
+                .on_response(response_layers::answered)
                 .on_failure(()),
         );
     if let Some(cors) = cors {
         app = app.layer(cors);
     }
     if options.hsts_seconds > 0 {
-        let insisting = answers::InsistingOnTls::new(transport, options.hsts_seconds);
-        app = app.layer(from_fn_with_state(insisting, answers::insist_on_tls));
+        let insisting = response_layers::InsistingOnTls::new(transport, options.hsts_seconds);
+        app = app.layer(from_fn_with_state(
+            insisting,
+            response_layers::insist_on_tls,
+        ));
     }
-    app.layer(from_fn(answers::complete))
+    app.layer(from_fn(response_layers::complete))
         .layer(compression::layer())
 }
 
@@ -215,7 +218,7 @@ struct Parts {
 }
 
 /// Every URL there is.
-fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
+fn table(parts: Parts, door: &Arc<RequestContext>) -> Router<Shared> {
     let own_tokens = parts.own_tokens;
     let counted = from_fn_with_state(door.clone(), extract::count_address);
     let lists = Router::new() // These take ?cursor=…&limit=…, and say so themselves.
@@ -402,12 +405,14 @@ fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
         .route("/admin/queues/queues.css", get(pages::queues_style))
         .route_layer(counted.clone());
 
-    let desk = Router::new() // The dashboard signs in with cookies of ours.
+    let dashboard_session = Router::new() // The dashboard signs in with cookies of ours.
         .route(
             "/admin/session",
-            get(desk::show).post(desk::open).delete(desk::end),
+            get(dashboard_session::show)
+                .post(dashboard_session::open)
+                .delete(dashboard_session::end),
         )
-        .route("/admin/session/refresh", post(desk::refresh))
+        .route("/admin/session/refresh", post(dashboard_session::refresh))
         .route_layer(from_fn(compression::keep_plain));
 
     let sign_in = Router::new() // Only with tokens of our own.
@@ -473,7 +478,7 @@ fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
 
     let mut api = things.merge(admin);
     if own_tokens {
-        api = api.merge(sign_in).merge(desk).merge(dashboard);
+        api = api.merge(sign_in).merge(dashboard_session).merge(dashboard);
     }
     let mut all = api
         .route_layer(from_fn(extract::refuse_query))
@@ -495,12 +500,12 @@ fn table(parts: Parts, door: &Arc<Door>) -> Router<Shared> {
 #[derive(Clone)]
 struct Shared {
     engine: Engine,
-    door: Arc<Door>,
+    door: Arc<RequestContext>,
     sign_in: Arc<SignIn>,
     unconfirmed: Arc<UnconfirmedTickets>,
     links: Option<MailLinks>,
     mails: MailsFolder,
-    live: Arc<Live>,
+    live: Arc<OverviewStream>,
     metrics: Arc<Metrics>,
 }
 
@@ -517,7 +522,7 @@ impl Shared {
             options.client_requests_per_minute,
             options.tenant_requests_per_minute,
         );
-        let door = Door {
+        let door = RequestContext {
             engine: engine.clone(),
             limits: limits.map(Arc::new),
             recognition,
@@ -546,7 +551,7 @@ impl Shared {
         });
         let mails = MailsFolder::new(options.mails_folder.clone().unwrap_or_default());
         Self {
-            live: Live::new(engine.clone(), options.stopping.clone()),
+            live: OverviewStream::new(engine.clone(), options.stopping.clone()),
             metrics: options.metrics.clone(),
             engine,
             door: Arc::new(door),
@@ -564,7 +569,7 @@ impl FromRef<Shared> for Engine {
     }
 }
 
-impl FromRef<Shared> for Arc<Door> {
+impl FromRef<Shared> for Arc<RequestContext> {
     fn from_ref(shared: &Shared) -> Self {
         shared.door.clone()
     }
@@ -594,7 +599,7 @@ impl FromRef<Shared> for Arc<Metrics> {
     }
 }
 
-impl FromRef<Shared> for Arc<Live> {
+impl FromRef<Shared> for Arc<OverviewStream> {
     fn from_ref(shared: &Shared) -> Self {
         shared.live.clone()
     }

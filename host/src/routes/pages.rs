@@ -11,10 +11,9 @@ use axum::{
 use boxoffice_engine::{Engine, Error, ErrorCode};
 
 use super::{
-    answers,
     controllers::problem::{HOST_CODES, Problem},
     extract::Id,
-    html, openapi,
+    html, openapi, response_layers,
 };
 use crate::metrics::Metrics;
 
@@ -43,7 +42,7 @@ pub(super) fn openapi(own_tokens: bool, request: &Request) -> Response {
     html::content(
         "application/json",
         NOTHING,
-        openapi::kept_json(own_tokens, &answers::prefix_of(request)),
+        openapi::kept_json(own_tokens, &response_layers::prefix_of(request)),
     )
 }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::choices;
-use super::{Answer, created, desk::with_cookies};
+use super::{Answer, created, dashboard_session::with_cookies};
 use crate::{
     auth::{
         ACCESS_TOKEN_LIFE, LoginThrottle, NetworkAllowance, RefreshToken, TokenKeys, Try, devices,

@@ -13,7 +13,7 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::choices;
-use super::{Answer, PageResponse, created, numbers::whole, unconfirmed::UnconfirmedTickets};
+use super::{Answer, PageResponse, created, integers::whole, unconfirmed::UnconfirmedTickets};
 use crate::routes::extract::{
     AsCaller, AtPage, ClientAddress, Id, Json, OptionalJson, PageParams, Prefix,
 };

@@ -19,7 +19,7 @@ use super::choices;
 use super::{
     Answer, PageResponse,
     events::instant,
-    live::Live,
+    live::OverviewStream,
     notifications::{DeliveryResponse, NotificationHeadResponse},
 };
 use crate::routes::extract::{
@@ -116,7 +116,7 @@ pub(in crate::routes) struct SearchRequest {
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
 pub(in crate::routes) async fn overview(
     State(engine): State<Engine>,
-    State(live): State<Arc<Live>>,
+    State(live): State<Arc<OverviewStream>>,
     AsWatcher(caller): AsWatcher,
 ) -> Answer<JsonAnswer<OverviewResponse>> {
     let overview = engine.delivery_admin().overview(&caller).await?;

@@ -14,7 +14,7 @@ use super::{
     Answer,
     bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest},
     created,
-    numbers::whole,
+    integers::whole,
     unconfirmed::UnconfirmedTickets,
 };
 use crate::routes::extract::{AsCaller, ClientAddress, Id, Json, OptionalJson, Prefix};

@@ -54,14 +54,14 @@ struct Scope {
     user: Option<UserId>,
 }
 
-struct Watched {
+struct WatchedScope {
     caller: Caller,
-    newest: watch::Sender<Option<Told>>,
+    newest: watch::Sender<Option<Shown>>,
 }
 
 /// What a stream says: an event of this name, or of none for a sample.
 #[derive(Debug, Clone, PartialEq)]
-struct Told {
+struct Shown {
     event: Option<&'static str>,
     data: Arc<str>,
 }
@@ -72,18 +72,18 @@ type Look = dyn Fn(Caller) -> BoxFuture<'static, Result<DeliveryOverview>> + Sen
 type Stands = dyn Fn(Caller) -> BoxFuture<'static, Result<bool>> + Send + Sync;
 
 /// The sampler.
-pub(in crate::routes) struct Live {
+pub(in crate::routes) struct OverviewStream {
     look: Box<Look>,
     stands: Arc<Stands>,
     every: Duration,
     takes_max: Duration,
     stopping: CancellationToken,
     places: Arc<Places>,
-    watched: Mutex<HashMap<Scope, Watched>>,
+    watched: Mutex<HashMap<Scope, WatchedScope>>,
     paces: Mutex<Paces>,
 }
 
-impl Live {
+impl OverviewStream {
     pub(in crate::routes) fn new(engine: Engine, stopping: CancellationToken) -> Arc<Self> {
         let sessions = engine.sessions();
         let look = move |caller: Caller| {
@@ -142,7 +142,7 @@ impl Live {
         let before = self.before(&caller);
         let mut watched = self.watched();
         let idle = watched.is_empty();
-        let one = watched.entry(scope).or_insert_with(|| Watched {
+        let one = watched.entry(scope).or_insert_with(|| WatchedScope {
             caller: caller.clone(),
             newest: watch::Sender::new(None),
         });
@@ -166,12 +166,12 @@ impl Live {
     }
 
     /// How fast the lanes were in the last minutes, for those who may know: what a chart begins with.
-    fn before(&self, caller: &Caller) -> Option<Told> {
+    fn before(&self, caller: &Caller) -> Option<Shown> {
         if caller.role() != Role::Operator {
             return None;
         }
         let data = serde_json::to_string(self.paces().all()).ok()?;
-        Some(Told {
+        Some(Shown {
             event: Some("paces"),
             data: data.into(),
         })
@@ -211,7 +211,7 @@ impl Live {
     }
 
     /// Takes one sample, whatever comes of it.
-    async fn take(&self, caller: Caller) -> Told {
+    async fn take(&self, caller: Caller) -> Shown {
         let is_operator = caller.role() == Role::Operator;
         // Within the guard also what is done before the first wait.
         let taken = AssertUnwindSafe(async { (self.look)(caller).await }).catch_unwind();
@@ -221,7 +221,7 @@ impl Live {
                 let paces = is_operator.then(|| self.paces().newest().cloned());
                 match serde_json::to_string(&OverviewResponse::of(overview, paces.flatten())) {
                     Ok(text) => {
-                        return Told {
+                        return Shown {
                             event: None,
                             data: text.into(),
                         };
@@ -245,13 +245,13 @@ impl Live {
                 "The database does not answer in time.".to_owned()
             }
         };
-        Told {
+        Shown {
             event: Some("failing"),
             data: json!({ "detail": detail }).to_string().into(),
         }
     }
 
-    fn watched(&self) -> MutexGuard<'_, HashMap<Scope, Watched>> {
+    fn watched(&self) -> MutexGuard<'_, HashMap<Scope, WatchedScope>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -261,7 +261,7 @@ impl Live {
 }
 
 /// Ends the streams of a sampler that panicked between samples: their pages ask again, and that starts another.
-struct Ended<'a>(&'a Live);
+struct Ended<'a>(&'a OverviewStream);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
@@ -273,8 +273,8 @@ impl Drop for Ended<'_> {
 
 /// Somebody who watches.
 struct Watcher {
-    before: Option<Told>,
-    newest: watch::Receiver<Option<Told>>,
+    before: Option<Shown>,
+    newest: watch::Receiver<Option<Shown>>,
     stopping: CancellationToken,
     until: Instant,
     caller: Caller,
@@ -285,7 +285,7 @@ struct Watcher {
 
 impl Watcher {
     /// What is told next; none when it is over.
-    async fn next(&mut self) -> Option<Told> {
+    async fn next(&mut self) -> Option<Shown> {
         if let Some(before) = self.before.take() {
             return Some(before);
         }
@@ -313,7 +313,7 @@ impl Watcher {
 /// Streams samples (text/event-stream): each `data` is what `GET /api/admin/overview` answers. An event `paces` comes first
 /// for operators, with how fast the lanes were in the last minutes; `failing` says why there is no sample just now.
 pub(in crate::routes) async fn stream(
-    State(live): State<Arc<Live>>,
+    State(live): State<Arc<OverviewStream>>,
     AsWatcher(caller): AsWatcher,
     State(engine): State<Engine>,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
@@ -353,7 +353,7 @@ mod tests {
     }
 
     /// A sampler whose looks go one wrong way after the other before they go right.
-    fn troubled() -> (Arc<Live>, Arc<AtomicU32>) {
+    fn troubled() -> (Arc<OverviewStream>, Arc<AtomicU32>) {
         let looks = Arc::new(AtomicU32::new(0));
         let counted = looks.clone();
         let look = move |_: Caller| {
@@ -372,7 +372,7 @@ mod tests {
         let (every, takes_max) = (Duration::from_millis(20), Duration::from_millis(200));
         let stopping = CancellationToken::new();
         let stands = Arc::new(|_: Caller| async { Ok(true) }.boxed());
-        let live = Live::looking(Box::new(look), stands, every, takes_max, stopping);
+        let live = OverviewStream::looking(Box::new(look), stands, every, takes_max, stopping);
         (Arc::new(live), looks)
     }
 

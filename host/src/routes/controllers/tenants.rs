@@ -11,7 +11,7 @@ use serde_json::{Number, Value};
 use utoipa::ToSchema;
 
 use super::choices;
-use super::{Answer, PageResponse, numbers::whole, patched::Patched, with_etag};
+use super::{Answer, PageResponse, integers::whole, patched::Patched, with_etag};
 use crate::routes::extract::{AsCaller, AtPage, MergePatch, PageParams, SeenVersions, read_value};
 
 /// A tenant.

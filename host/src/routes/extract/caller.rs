@@ -16,7 +16,9 @@ use axum::{
 use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Idempotency, Result, Role, TenantId};
 
 use crate::{
-    auth::{Recognition, RequestLimits, Standing, Transport, client_address, not_authenticated},
+    auth::{
+        RateLimitState, Recognition, RequestLimits, Transport, client_address, not_authenticated,
+    },
     routes::controllers::problem::Problem,
 };
 
@@ -24,7 +26,7 @@ const X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Where every request passes: knows how callers are recognised and how tenants are named.
-pub(in crate::routes) struct Door {
+pub(in crate::routes) struct RequestContext {
     /// Finds the implied tenant.
     pub(in crate::routes) engine: Engine,
     /// Recognises callers.
@@ -39,7 +41,7 @@ pub(in crate::routes) struct Door {
     pub(in crate::routes) limits: Option<Arc<RequestLimits>>,
 }
 
-impl Door {
+impl RequestContext {
     /// The caller of a request in its tenant.
     async fn caller(&self, parts: &Parts) -> Result<Caller> {
         let named = self.named_tenant(parts)?;
@@ -85,7 +87,7 @@ impl Door {
         let Some(limits) = &self.limits else {
             return Ok(());
         };
-        let standing = parts.extensions.get::<Arc<Standing>>();
+        let standing = parts.extensions.get::<Arc<RateLimitState>>();
         limits.count(
             caller,
             self.client_address(parts),
@@ -149,12 +151,12 @@ pub(in crate::routes) struct AsCaller(pub(in crate::routes) Caller);
 impl<S> FromRequestParts<S> for AsCaller
 where
     S: Send + Sync,
-    Arc<Door>: FromRef<S>,
+    Arc<RequestContext>: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let caller = Arc::<Door>::from_ref(state).caller(parts).await?;
+        let caller = Arc::<RequestContext>::from_ref(state).caller(parts).await?;
         Ok(Self(with_key(caller, parts)))
     }
 }
@@ -174,12 +176,12 @@ pub(in crate::routes) struct AsWatcher(pub(in crate::routes) Caller);
 impl<S> FromRequestParts<S> for AsWatcher
 where
     S: Send + Sync,
-    Arc<Door>: FromRef<S>,
+    Arc<RequestContext>: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let door = Arc::<Door>::from_ref(state);
+        let door = Arc::<RequestContext>::from_ref(state);
         if door.named_tenant(parts)?.is_none()
             && let Ok(Some(caller)) = door.recognise(parts).await
             && caller.role() == Role::Operator
@@ -199,12 +201,12 @@ pub(in crate::routes) struct Visitor(pub(in crate::routes) Caller);
 impl<S> FromRequestParts<S> for Visitor
 where
     S: Send + Sync,
-    Arc<Door>: FromRef<S>,
+    Arc<RequestContext>: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let door = Arc::<Door>::from_ref(state);
+        let door = Arc::<RequestContext>::from_ref(state);
         let named = door.named_tenant(parts)?;
         door.count(parts, None, named.as_ref())?;
         Ok(Self(Caller::anonymous(door.or_implied(named).await?)))
@@ -218,12 +220,12 @@ pub(in crate::routes) struct NamedTenant(pub(in crate::routes) Option<TenantId>)
 impl<S> FromRequestParts<S> for NamedTenant
 where
     S: Send + Sync,
-    Arc<Door>: FromRef<S>,
+    Arc<RequestContext>: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let door = Arc::<Door>::from_ref(state);
+        let door = Arc::<RequestContext>::from_ref(state);
         let named = door.named_tenant(parts)?;
         door.count(parts, None, named.as_ref())?;
         Ok(Self(named))
@@ -232,7 +234,7 @@ where
 
 /// Counts a request as its network address's, for routes at which nobody signs in.
 pub(in crate::routes) async fn count_address(
-    State(door): State<Arc<Door>>,
+    State(door): State<Arc<RequestContext>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -253,12 +255,12 @@ pub(in crate::routes) struct AsOperator(pub(in crate::routes) Caller);
 impl<S> FromRequestParts<S> for AsOperator
 where
     S: Send + Sync,
-    Arc<Door>: FromRef<S>,
+    Arc<RequestContext>: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let door = Arc::<Door>::from_ref(state);
+        let door = Arc::<RequestContext>::from_ref(state);
         match door.recognised(parts, None).await? {
             Some(caller) if caller.role() == Role::Operator => {
                 Ok(Self(with_key(caller.outside_tenants(), parts)))
@@ -281,12 +283,14 @@ pub(in crate::routes) struct OverTls(pub(in crate::routes) bool);
 impl<S> FromRequestParts<S> for OverTls
 where
     S: Send + Sync,
-    Arc<Door>: FromRef<S>,
+    Arc<RequestContext>: FromRef<S>,
 {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(Arc::<Door>::from_ref(state).is_over_tls(parts)))
+        Ok(Self(
+            Arc::<RequestContext>::from_ref(state).is_over_tls(parts),
+        ))
     }
 }
 
@@ -297,12 +301,14 @@ pub(in crate::routes) struct ClientAddress(pub(in crate::routes) Option<IpAddr>)
 impl<S> FromRequestParts<S> for ClientAddress
 where
     S: Send + Sync,
-    Arc<Door>: FromRef<S>,
+    Arc<RequestContext>: FromRef<S>,
 {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(Arc::<Door>::from_ref(state).client_address(parts)))
+        Ok(Self(
+            Arc::<RequestContext>::from_ref(state).client_address(parts),
+        ))
     }
 }
 

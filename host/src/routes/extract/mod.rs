@@ -11,7 +11,7 @@ mod sign_in_origin;
 
 pub(super) use body::{Json, JsonObject, MergePatch, OptionalJson, read_value, require_type};
 pub(super) use caller::{
-    AsCaller, AsOperator, AsWatcher, ClientAddress, Door, NamedTenant, OverTls, Visitor,
+    AsCaller, AsOperator, AsWatcher, ClientAddress, NamedTenant, OverTls, RequestContext, Visitor,
     count_address,
 };
 pub(super) use headers::{OptionalVersions, SeenVersions, Versions, idempotency_key};

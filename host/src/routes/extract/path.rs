@@ -8,7 +8,7 @@ use axum::{
 };
 use boxoffice_engine::{EmailAddress, Error, ErrorCode, SessionId};
 
-use crate::routes::{answers, controllers::problem::Problem};
+use crate::routes::{controllers::problem::Problem, response_layers};
 
 /// The id that a path ends or continues with; one that can't be any is `not-found`.
 #[derive(Debug)]
@@ -137,6 +137,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Prefix {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(answers::prefix_in(&parts.extensions)))
+        Ok(Self(response_layers::prefix_in(&parts.extensions)))
     }
 }

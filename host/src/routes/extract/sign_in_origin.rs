@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 
-use super::caller::{ClientAddress, Door, OverTls};
+use super::caller::{ClientAddress, OverTls, RequestContext};
 use crate::auth::devices;
 
 /// Where a sign-in comes from, as far as that is known.
@@ -24,7 +24,7 @@ pub(in crate::routes) struct SignInOrigin {
 impl<S> FromRequestParts<S> for SignInOrigin
 where
     S: Send + Sync,
-    Arc<Door>: FromRef<S>,
+    Arc<RequestContext>: FromRef<S>,
 {
     type Rejection = std::convert::Infallible;
 

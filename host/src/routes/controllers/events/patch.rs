@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::super::choices;
 use super::{
-    super::{numbers::whole, patched::Patched},
+    super::{integers::whole, patched::Patched},
     requests::{CancellationStepRequest, reminder, terms},
     times,
 };

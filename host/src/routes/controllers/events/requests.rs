@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::super::choices;
 use super::{
-    super::numbers::whole,
+    super::integers::whole,
     ticket_types::{ReplaceTicketTypeRequest, TicketTypeRequest},
     times,
 };

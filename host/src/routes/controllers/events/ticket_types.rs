@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use super::{
     super::{
         Answer, created,
-        numbers::{whole, whole_or},
+        integers::{whole, whole_or},
         patched::Patched,
         with_etag,
     },

@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use super::super::{
     Answer,
     auth::{LoginRequest, RefreshRequest, SignIn},
-    desk::with_cookies,
+    dashboard_session::with_cookies,
 };
 use crate::{
     auth::{ACCESS_TOKEN_LIFE, RefreshToken, not_authenticated},

@@ -25,13 +25,13 @@ const TICK: Duration = Duration::from_millis(1);
 const STACK_BYTES: usize = 512 * 1024;
 
 /// Engine, linker and ticker.
-pub(super) struct Machine {
+pub(super) struct WasmEngine {
     pub(super) wasm: Engine,
     pub(super) linker: Linker<Guest>,
     over: Arc<AtomicBool>,
 }
 
-impl Machine {
+impl WasmEngine {
     /// Makes the machine that calls run on: `calls_max` at once, with up to `memory_bytes_max` each.
     pub(super) fn for_calls(calls_max: usize, memory_bytes_max: usize) -> wasmtime::Result<Self> {
         let mut config = settings();
@@ -66,7 +66,7 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
+impl Drop for WasmEngine {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
     }

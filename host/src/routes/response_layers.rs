@@ -26,7 +26,7 @@ use super::{
     controllers::problem::{PROBLEM_JSON, Problem, ProblemDetails},
     extract::idempotency_key,
 };
-use crate::auth::{Standing, Transport};
+use crate::auth::{RateLimitState, Transport};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How many requests are left, and what is allowed (draft-ietf-httpapi-ratelimit-headers-11).
@@ -148,7 +148,7 @@ pub(super) async fn tell_limits(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let standing = Arc::new(Standing::default());
+    let standing = Arc::new(RateLimitState::default());
     request.extensions_mut().insert(standing.clone());
     let mut response = next.run(request).await;
     if let Some(standing) = standing.header() {
