@@ -42,7 +42,7 @@ const STREAM_NOT_FOUND: u64 = 10_059;
 
 /// Why the broker did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
+pub(crate) enum BrokerError {
     /// It is away, or does not answer.
     #[error("NATS does not answer")]
     Away(#[source] Option<Box<dyn StdError + Send + Sync>>),
@@ -61,7 +61,7 @@ pub(crate) enum Trouble {
     },
 }
 
-impl Trouble {
+impl BrokerError {
     pub(crate) fn away(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Away(Some(error.into()))
     }
@@ -82,11 +82,11 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for Error {
+impl From<BrokerError> for Error {
     /// Everything is `unavailable`: the database says what is owed, and the caller tries again.
-    fn from(trouble: Trouble) -> Self {
+    fn from(trouble: BrokerError) -> Self {
         // A full stream empties as fast as mails go out; an outage may be over in a moment.
-        let seconds = if matches!(trouble, Trouble::Refused { .. }) {
+        let seconds = if matches!(trouble, BrokerError::Refused { .. }) {
             5
         } else {
             1
@@ -100,7 +100,7 @@ impl From<Trouble> for Error {
     }
 }
 
-impl From<Elapsed> for Trouble {
+impl From<Elapsed> for BrokerError {
     fn from(error: Elapsed) -> Self {
         Self::away(error)
     }
@@ -133,10 +133,10 @@ impl Broker {
         subject: String,
         headers: Option<HeaderMap>,
         payload: Vec<u8>,
-    ) -> Result<Message, Trouble> {
+    ) -> Result<Message, BrokerError> {
         // Said at once: the client would keep the request until the connection is back, or the timeout is over.
         if self.client.connection_state() != State::Connected {
-            return Err(Trouble::Away(None));
+            return Err(BrokerError::Away(None));
         }
         let request = async_nats::Request::new().payload(payload.into());
         let request = match headers {
@@ -150,8 +150,8 @@ impl Broker {
         )
         .await?;
         answer.map_err(|error| match error.kind() {
-            RequestErrorKind::NoResponders => Trouble::Missing,
-            _ => Trouble::away(error),
+            RequestErrorKind::NoResponders => BrokerError::Missing,
+            _ => BrokerError::away(error),
         })
     }
 
@@ -160,20 +160,20 @@ impl Broker {
         &self,
         what: &str,
         body: &Value,
-    ) -> Result<T, Trouble> {
-        let body = serde_json::to_vec(body).map_err(Trouble::away)?;
+    ) -> Result<T, BrokerError> {
+        let body = serde_json::to_vec(body).map_err(BrokerError::away)?;
         let answer = self.request(format!("$JS.API.{what}"), None, body).await?;
-        Trouble::read(&answer)
+        BrokerError::read(&answer)
     }
 
     /// Does `work` with the streams in place: once more after making them if it finds something missing.
-    pub(crate) async fn with_streams<T, F: Future<Output = Result<T, Trouble>>>(
+    pub(crate) async fn with_streams<T, F: Future<Output = Result<T, BrokerError>>>(
         &self,
         work: impl Fn() -> F,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, BrokerError> {
         self.prepare().await?;
         match timeout(WORK_TIMEOUT, work()).await? {
-            Err(Trouble::Missing) => {
+            Err(BrokerError::Missing) => {
                 tracing::warn!("a stream or consumer is missing; making it anew");
                 self.prepared.store(false, Ordering::Release);
                 self.prepare().await?;
@@ -184,7 +184,7 @@ impl Broker {
     }
 
     /// Makes streams and consumers, or brings them up to date, unless that was done before.
-    pub(crate) async fn prepare(&self) -> Result<(), Trouble> {
+    pub(crate) async fn prepare(&self) -> Result<(), BrokerError> {
         if self.prepared.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -199,7 +199,7 @@ impl Broker {
         Ok(())
     }
 
-    async fn prepare_lane(&self, lane: Lane) -> Result<(), Trouble> {
+    async fn prepare_lane(&self, lane: Lane) -> Result<(), BrokerError> {
         let wanted = settings::stream(&self.options, lane);
         let name = &wanted.name;
         let change = match self.stream_info(lane).await {
@@ -208,11 +208,11 @@ impl Broker {
                 Standing::Current => None,
                 Standing::Outdated => Some("UPDATE"),
             },
-            Err(Trouble::Missing) => Some("CREATE"),
+            Err(BrokerError::Missing) => Some("CREATE"),
             Err(trouble) => return Err(trouble),
         };
         if let Some(change) = change {
-            let body = serde_json::to_value(&wanted).map_err(Trouble::away)?;
+            let body = serde_json::to_value(&wanted).map_err(BrokerError::away)?;
             // Of several processes that create the same, all succeed.
             let _: stream::Info = self.ask(&format!("STREAM.{change}.{name}"), &body).await?;
             tracing::info!(stream = name, change, "set up a stream");
@@ -236,13 +236,13 @@ impl Broker {
             .await
     }
 
-    pub(crate) async fn stream_info(&self, lane: Lane) -> Result<stream::Info, Trouble> {
+    pub(crate) async fn stream_info(&self, lane: Lane) -> Result<stream::Info, BrokerError> {
         let what = format!("STREAM.INFO.{}", self.names.stream(lane));
         self.ask(&what, &json!({})).await
     }
 
     /// How the consumers of a lane stand, shard by shard.
-    pub(crate) async fn consumers(&self, lane: Lane) -> Result<Vec<consumer::Info>, Trouble> {
+    pub(crate) async fn consumers(&self, lane: Lane) -> Result<Vec<consumer::Info>, BrokerError> {
         let stream = self.names.stream(lane);
         let requests: Vec<_> = (0..SHARDS)
             .map(|shard| format!("CONSUMER.INFO.{stream}.{}", Names::consumer(shard)))
@@ -255,7 +255,7 @@ impl Broker {
     }
 
     /// Reads what kept the streams from being made at the start: none if it may be better in a moment.
-    pub(crate) fn lasting(&self, trouble: Trouble) -> Option<ConnectError> {
+    pub(crate) fn lasting(&self, trouble: BrokerError) -> Option<ConnectError> {
         let info = self.client.server_info();
         if !info.version.is_empty() && !self.client.is_server_compatible(2, 12, 0) {
             return Some(ConnectError::TooOld {
@@ -264,7 +264,7 @@ impl Broker {
         }
         match trouble {
             // "Service unavailable" passes: a cluster without a leader, a disk without room.
-            Trouble::Refused { status, .. } if status != 503 => {
+            BrokerError::Refused { status, .. } if status != 503 => {
                 Some(ConnectError::Setup(trouble.into()))
             }
             _ => {

@@ -14,9 +14,9 @@ use serde_json::json;
 use tokio::time::{self, timeout};
 
 use crate::{
-    broker::{Broker, Trouble},
+    broker::{Broker, BrokerError},
     settings::{Names, TASKS_MAX},
-    turns::{LOOK_EVERY, Turns},
+    shard_scheduler::{LOOK_EVERY, ShardScheduler},
 };
 
 /// How long a reply to a pull may take. A pull from a shard whose workers have as many tasks as they may gets none.
@@ -28,7 +28,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// tasks of up to 16 for a worker that wanted two. So pulls never wait, and publishers send a hint.
 pub(crate) async fn fetch(
     broker: &Broker,
-    turns: &Turns,
+    turns: &ShardScheduler,
     lane: Lane,
     max: usize,
     wait: Duration,
@@ -53,10 +53,10 @@ pub(crate) async fn fetch(
 /// Looks at the shards that are due, until something is found.
 async fn visit(
     broker: &Broker,
-    turns: &Turns,
+    turns: &ShardScheduler,
     lane: Lane,
     max: usize,
-) -> Result<Vec<Leased>, Trouble> {
+) -> Result<Vec<Leased>, BrokerError> {
     if max == 0 {
         return Ok(Vec::new());
     }
@@ -83,16 +83,16 @@ async fn pull(
     lane: Lane,
     shard: usize,
     max: usize,
-) -> Result<Vec<Message>, Trouble> {
+) -> Result<Vec<Message>, BrokerError> {
     if broker.client.connection_state() != State::Connected {
-        return Err(Trouble::Away(None));
+        return Err(BrokerError::Away(None));
     }
     let inbox = broker.client.new_inbox();
     let mut replies = broker
         .client
         .subscribe(inbox.clone())
         .await
-        .map_err(Trouble::away)?;
+        .map_err(BrokerError::away)?;
     let request = json!({ "batch": max, "no_wait": true }).to_string();
     let subject = format!(
         "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
@@ -103,12 +103,12 @@ async fn pull(
         .client
         .publish_with_reply(subject, inbox, request.into())
         .await
-        .map_err(Trouble::away)?;
+        .map_err(BrokerError::away)?;
     let mut messages = Vec::with_capacity(max.min(64));
     while messages.len() < max {
         let reply = match timeout(REPLY_TIMEOUT, replies.next()).await {
             Ok(Some(reply)) => reply,
-            Ok(None) => return Err(Trouble::Away(None)),
+            Ok(None) => return Err(BrokerError::Away(None)),
             // The server may have nothing to say; whether it is there at all, another question tells.
             Err(_) if messages.is_empty() => {
                 broker.stream_info(lane).await?;
@@ -122,14 +122,14 @@ async fn pull(
             Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
             // What was leased before the trouble is leased all the same; the next pull will tell.
             Some(_) if !messages.is_empty() => break,
-            Some(StatusCode::NO_RESPONDERS) => return Err(Trouble::Missing),
+            Some(StatusCode::NO_RESPONDERS) => return Err(BrokerError::Missing),
             Some(status) => {
                 let description = reply.description.unwrap_or_default();
                 // The consumer was deleted, or its leader moves: both are mended by looking after the streams.
                 if status.as_u16() == 409 {
-                    return Err(Trouble::Missing);
+                    return Err(BrokerError::Missing);
                 }
-                return Err(Trouble::Refused {
+                return Err(BrokerError::Refused {
                     code: 0,
                     status: status.as_u16().into(),
                     description,
@@ -163,7 +163,7 @@ async fn give_up(broker: &Broker, message: Message) {
 }
 
 /// Hears what other processes publish, for as long as the connection exists.
-pub(crate) async fn listen(broker: &Broker, turns: &Turns, lane: Lane) {
+pub(crate) async fn listen(broker: &Broker, turns: &ShardScheduler, lane: Lane) {
     loop {
         match broker.client.subscribe(broker.names.hint(lane)).await {
             Ok(mut hints) => {

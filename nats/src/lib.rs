@@ -25,7 +25,7 @@ mod purge;
 mod queue;
 mod settings;
 mod settle;
-mod turns;
+mod shard_scheduler;
 
 pub use options::{ConnectError, Credentials, JetStreamOptions, SignIn};
 pub use queue::JetStreamQueue;

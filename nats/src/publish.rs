@@ -12,9 +12,9 @@ use boxoffice_engine::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
-    broker::{Broker, PIPELINED, Trouble},
+    broker::{Broker, BrokerError, PIPELINED},
     settings::{ID_BYTES_MAX, TASKS_MAX, shard_of},
-    turns::Turns,
+    shard_scheduler::ShardScheduler,
 };
 
 /// JetStream's code for a batch that holds an id which is in the stream already.
@@ -33,7 +33,7 @@ struct Wire {
 /// others: then the rest is added one by one. Should that break off, the caller is told, and repeats.
 pub(crate) async fn publish(
     broker: &Broker,
-    turns: &Turns,
+    turns: &ShardScheduler,
     lane: Lane,
     tenant: &TenantId,
     tasks: &[Task],
@@ -58,7 +58,7 @@ pub(crate) async fn publish(
                 .with_streams(|| publish_batch(broker, &subject, many))
                 .await;
             match batched {
-                Err(Trouble::Refused { code, .. }) if code == BATCH_HAS_DUPLICATE => {
+                Err(BrokerError::Refused { code, .. }) if code == BATCH_HAS_DUPLICATE => {
                     broker
                         .with_streams(|| publish_each(broker, &subject, many))
                         .await?;
@@ -97,18 +97,18 @@ fn wires(tenant: &TenantId, tasks: &[Task]) -> Result<Vec<Wire>> {
     Ok(wires)
 }
 
-async fn publish_one(broker: &Broker, subject: &str, wire: &Wire) -> Result<(), Trouble> {
+async fn publish_one(broker: &Broker, subject: &str, wire: &Wire) -> Result<(), BrokerError> {
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Msg-Id", wire.id.as_str());
     let answer = broker
         .request(subject.to_owned(), Some(headers), wire.body.clone())
         .await?;
     // A duplicate is acknowledged too, and marked so.
-    let _: PublishAck = Trouble::read(&answer)?;
+    let _: PublishAck = BrokerError::read(&answer)?;
     Ok(())
 }
 
-async fn publish_each(broker: &Broker, subject: &str, wires: &[Wire]) -> Result<(), Trouble> {
+async fn publish_each(broker: &Broker, subject: &str, wires: &[Wire]) -> Result<(), BrokerError> {
     let publications: Vec<_> = wires
         .iter()
         .map(|wire| publish_one(broker, subject, wire))
@@ -120,7 +120,7 @@ async fn publish_each(broker: &Broker, subject: &str, wires: &[Wire]) -> Result<
 }
 
 /// All or none, with one sync to disk: the server stages the messages, and the last one commits them.
-async fn publish_batch(broker: &Broker, subject: &str, wires: &[Wire]) -> Result<(), Trouble> {
+async fn publish_batch(broker: &Broker, subject: &str, wires: &[Wire]) -> Result<(), BrokerError> {
     // Unique, as inboxes are.
     let inbox = broker.client.new_inbox();
     let batch = inbox.rsplit('.').next().unwrap_or(&inbox);
@@ -135,13 +135,13 @@ async fn publish_batch(broker: &Broker, subject: &str, wires: &[Wire]) -> Result
                 .client
                 .publish_with_headers(subject.to_owned(), headers, body.into())
                 .await
-                .map_err(Trouble::away)?;
+                .map_err(BrokerError::away)?;
         } else {
             headers.insert("Nats-Batch-Commit", "1");
             let answer = broker
                 .request(subject.to_owned(), Some(headers), body)
                 .await?;
-            let _: PublishAck = Trouble::read(&answer)?;
+            let _: PublishAck = BrokerError::read(&answer)?;
         }
     }
     Ok(())

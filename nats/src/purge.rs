@@ -11,7 +11,7 @@ use boxoffice_engine::ports::Lane;
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::broker::{Broker, Trouble};
+use crate::broker::{Broker, BrokerError};
 
 /// Shortest pause between two purges, for windows that only tests have.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
@@ -46,7 +46,7 @@ async fn purge_done(
     lane: Lane,
     window: Duration,
     sights: &mut VecDeque<StreamEnd>,
-) -> Result<(), Trouble> {
+) -> Result<(), BrokerError> {
     let stream = broker.stream_info(lane).await?.state;
     let now = Instant::now();
     let outside = |sight: &StreamEnd| now.saturating_duration_since(sight.at) > window;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     ConnectError, JetStreamOptions, broker::Broker, durability, fetch, publish, purge, settle,
-    turns::Lanes,
+    shard_scheduler::Lanes,
 };
 
 /// The engine's queue on NATS JetStream. Dropping it ends what it does in the background.

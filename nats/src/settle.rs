@@ -11,9 +11,9 @@ use boxoffice_engine::{
 use futures::{StreamExt as _, stream};
 
 use crate::{
-    broker::{Broker, PIPELINED, Trouble},
+    broker::{Broker, BrokerError, PIPELINED},
     settings::Names,
-    turns::Lanes,
+    shard_scheduler::Lanes,
 };
 
 /// Longest a released task waits in the stream. It keeps counting as leased there, and hundreds of them would hold up
@@ -85,7 +85,7 @@ async fn say(broker: &Broker, words: Vec<(&Receipt, String)>) -> Result<()> {
     for outcome in outcomes {
         match outcome {
             // Without its consumer there is no lease to end.
-            Ok(_) | Err(Trouble::Missing) => {}
+            Ok(_) | Err(BrokerError::Missing) => {}
             Err(trouble) => return Err(trouble.into()),
         }
     }

@@ -16,17 +16,17 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The turns of all lanes.
 #[derive(Default)]
-pub(crate) struct Lanes([Turns; Lane::ALL.len()]);
+pub(crate) struct Lanes([ShardScheduler; Lane::ALL.len()]);
 
 impl Lanes {
-    pub(crate) fn of(&self, lane: Lane) -> &Turns {
+    pub(crate) fn of(&self, lane: Lane) -> &ShardScheduler {
         &self.0[usize::from(lane == Lane::Bulk)]
     }
 }
 
 /// The turns of one lane.
 #[derive(Default)]
-pub(crate) struct Turns {
+pub(crate) struct ShardScheduler {
     state: Mutex<State>,
     /// Something may be there.
     pub(crate) hinted: Notify,
@@ -54,7 +54,7 @@ pub(crate) struct Look {
     hints: u64,
 }
 
-impl Turns {
+impl ShardScheduler {
     /// The shards that are worth a look now, the one in turn first.
     pub(crate) fn due(&self, now: Instant) -> Vec<Look> {
         let state = self.state();
@@ -105,13 +105,13 @@ impl Turns {
 mod tests {
     use super::*;
 
-    fn shards(turns: &Turns, now: Instant) -> Vec<usize> {
+    fn shards(turns: &ShardScheduler, now: Instant) -> Vec<usize> {
         turns.due(now).iter().map(|look| look.shard).collect()
     }
 
     #[test]
     fn shards_with_tasks_take_turns_and_empty_ones_rest() {
-        let (turns, now) = (Turns::default(), Instant::now());
+        let (turns, now) = (ShardScheduler::default(), Instant::now());
         assert_eq!(shards(&turns, now).len(), SHARDS, "nothing is known yet");
         for look in turns.due(now) {
             turns.looked(look, [3, 7].contains(&look.shard), now);
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_hint_during_a_look_is_not_lost() {
-        let (turns, now) = (Turns::default(), Instant::now());
+        let (turns, now) = (ShardScheduler::default(), Instant::now());
         for look in turns.due(now) {
             turns.looked(look, false, now);
         }
