@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::api::{event_body, path_of, text};
 
 /// A tenant with an organizer and their event, behind the real router.
-struct House {
+struct EventFixture {
     platform: TestPlatform,
     door: Client,
     organizer: Account,
@@ -19,7 +19,7 @@ struct House {
     _hosted: Hosted,
 }
 
-impl House {
+impl EventFixture {
     async fn open() -> Self {
         let platform = TestPlatform::new().await;
         platform.tenant("north").await;
@@ -94,7 +94,7 @@ fn words() -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_who_booked_hears_it_once_as_text() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let (ann, _) = house.booked("ann").await;
     let (_, of_ben) = house.booked("ben").await;
     let (cyd, _) = house.booked("cyd").await;
@@ -148,7 +148,7 @@ async fn everybody_who_booked_hears_it_once_as_text() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_key_and_words_tell_once_also_at_the_same_time() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     house.booked("ann").await;
     let (path, client) = (house.announcements(), &house.organizer.client);
     let many = (0..6).map(|_| client.post_once(&path, "storm-1", words()));
@@ -191,7 +191,7 @@ async fn the_same_key_and_words_tell_once_also_at_the_same_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day_has_so_many_announcements_also_at_the_same_time() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     house.allow(3).await;
     let (path, client) = (house.announcements(), &house.organizer.client);
     let answers = join_all((0..8).map(|_| client.post(&path, words()))).await;
@@ -217,7 +217,7 @@ async fn a_day_has_so_many_announcements_also_at_the_same_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_announced_is_refused_by_name() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let client = &house.organizer.client;
     let path = house.announcements();
     for (subject, message, field) in [
@@ -260,7 +260,7 @@ async fn what_cannot_be_announced_is_refused_by_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calling_the_event_off_overtakes_what_was_not_begun() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     house.booked("ann").await;
     let client = &house.organizer.client;
     // No worker runs yet: the announcement waits, and the event is called off meanwhile.

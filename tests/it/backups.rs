@@ -47,7 +47,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// A house that sells and mails, before a backup of it is taken.
-struct House {
+struct EventFixture {
     host: Program,
     door: Client,
     operator: String,
@@ -56,7 +56,7 @@ struct House {
     event: Value,
 }
 
-impl House {
+impl EventFixture {
     /// Fills an empty store: an operator, a tenant, an organizer, customers, and an event that all of them booked.
     async fn open(config: &Path) -> Self {
         let config_text = shown(config);
@@ -179,7 +179,7 @@ async fn back_up_and_restore(source: Config, target: Config, folder: &TempFolder
     let describe = |config: Config| config.smtp(&smtp).text("mail", "from", "box@tickets.test");
     let source = describe(source).write(folder, "source.toml");
     let target = describe(target).write(folder, "target.toml");
-    let house = House::open(&source).await;
+    let house = EventFixture::open(&source).await;
     let early = house.move_to("First Hall").await;
     wait_until(Patience::WORK, "the first mails", || async {
         is_over(&house.organizer.client, &early).await && smtp.count() >= 2 * CUSTOMERS
@@ -240,7 +240,7 @@ async fn back_up_and_restore(source: Config, target: Config, folder: &TempFolder
         sent.values().all(|count| *count == 1),
         "the source mailed somebody twice"
     );
-    let House {
+    let EventFixture {
         host,
         customers: buyers,
         organizer,
@@ -406,7 +406,7 @@ async fn what_changes_after_a_restore_is_told() {
         config.write(&folder, &format!("{name}.toml"))
     };
     let (source, target) = (at("source"), at("target"));
-    let house = House::open(&source).await;
+    let house = EventFixture::open(&source).await;
     wait_until(Patience::WORK, "the confirmations", || async {
         smtp.count() == CUSTOMERS
     })
@@ -415,7 +415,7 @@ async fn what_changes_after_a_restore_is_told() {
     let due_at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(4);
     let file = folder.join("backup.jsonl");
     house.back_up(&file).await.expect_success();
-    let House {
+    let EventFixture {
         host,
         organizer,
         event,
@@ -613,7 +613,7 @@ async fn only_operators_take_backups_and_whoever_leaves_holds_up_nobody() {
     let config = config
         .mail_folder(&folder.join("mails"))
         .write(&folder, "boxoffice.toml");
-    let house = House::open(&config).await;
+    let house = EventFixture::open(&config).await;
     let path = "/api/operator/backup";
     house
         .organizer

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::api::{event_body, path_of, text};
 
 /// A house with people at its door.
-struct House {
+struct EventFixture {
     platform: TestPlatform,
     organizer: Account,
     staff: Account,
@@ -24,7 +24,7 @@ struct House {
     _hosted: Hosted,
 }
 
-impl House {
+impl EventFixture {
     async fn open() -> Self {
         let platform = TestPlatform::with(|builder| builder.ticket_codes(ticket_codes())).await;
         let tenant = platform.tenant("north").await;
@@ -84,7 +84,7 @@ fn statuses(tickets: &[Value]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_ticket_admits_once_and_again_after_undo() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     house.platform.may_owe();
     let event = house.event(json!({})).await;
     let booking = house.book(&event, 2).await;
@@ -150,7 +150,7 @@ async fn a_ticket_admits_once_and_again_after_undo() {
 
 #[tokio::test]
 async fn cancelling_some_tickets_voids_the_last_that_nobody_came_in_with() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     house.platform.may_owe();
     let event = house.event(json!({})).await;
     let booking = house.book(&event, 3).await;
@@ -176,7 +176,7 @@ async fn cancelling_some_tickets_voids_the_last_that_nobody_came_in_with() {
 
 #[tokio::test]
 async fn only_good_tickets_of_this_event_admit() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     house.platform.may_owe();
     let (event, other) = (house.event(json!({})).await, house.event(json!({})).await);
     let booking = house.book(&event, 1).await;
@@ -240,7 +240,7 @@ async fn without_keys_tickets_have_no_codes() {
 #[tokio::test]
 async fn everybody_who_came_is_on_the_list_and_in_the_csv() {
     const CAME: u32 = 120;
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     house.platform.may_owe();
     let types = json!([{"name": "Hall", "capacity": 500, "maxPerBooking": 200}]);
     let event = house
@@ -313,7 +313,7 @@ async fn everybody_who_came_is_on_the_list_and_in_the_csv() {
 
 #[tokio::test]
 async fn the_confirmation_shows_codes_that_admit() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let event = house.event(json!({})).await;
     let (two, twelve) = (house.book(&event, 2).await, house.book(&event, 12).await);
     let mails = house.platform.settle().await;

@@ -21,14 +21,14 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{event_body, path_of, text},
-    verification::{House, OWN_PASSWORD},
+    verification::{EventFixture, OWN_PASSWORD},
 };
 
 const CODE: &str = "email-unconfirmed";
 const SETTINGS: &str = "/api/tenant/settings";
 
 /// Makes an event of the house's owner, with so many tickets.
-async fn event(house: &House, tickets: u32) -> Value {
+async fn event(house: &EventFixture, tickets: u32) -> Value {
     let body = event_body(json!({ "totalTickets": tickets }));
     let made = house.owner.client.post("/api/events", body).await;
     made.expect(201)
@@ -49,7 +49,7 @@ async fn wait(client: &Client, event: &Value, tickets: u32) -> Answer {
     client.post(&path, json!({"numTickets": tickets})).await
 }
 
-async fn want_confirmed(house: &House) {
+async fn want_confirmed(house: &EventFixture) {
     let patch = json!({"confirmBeforeBooking": true});
     let client = &house.owner.client;
     let before = client.get(SETTINGS).await;
@@ -60,21 +60,21 @@ async fn want_confirmed(house: &House) {
 }
 
 /// Signs somebody up, who is asked to confirm the address.
-async fn sign_up(house: &House, name: &str) -> Account {
+async fn sign_up(house: &EventFixture, name: &str) -> Account {
     let email = format!("{name}@north.test");
     let account = house.door.register(&email, "customer").await;
     house.platform.owes(1);
     account
 }
 
-async fn confirm(house: &House, account: &Account) {
+async fn confirm(house: &EventFixture, account: &Account) {
     let link = house.links(account).await.remove(0);
     let done = house.confirm(&link, OWN_PASSWORD).await;
     assert_eq!(done.status, 200, "{}", done.text);
 }
 
 /// Books as the platform does for a customer whom it brought.
-async fn book_for_brought(house: &House, event: &Value) {
+async fn book_for_brought(house: &EventFixture, event: &Value) {
     let caller = Caller::platform(house.tenant.as_str());
     let command = EnsureUser {
         external_id: "shop-17".to_owned(),
@@ -96,7 +96,7 @@ async fn book_for_brought(house: &House, event: &Value) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_a_tenant_wants_it_addresses_are_confirmed_before_tickets_are_taken() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let (open, full) = (&house.event, event(&house, 1).await);
     let ann = sign_up(&house, "ann").await;
     let held = hold(&ann.client, open, 2).await.expect(201);
@@ -135,7 +135,7 @@ async fn where_a_tenant_wants_it_addresses_are_confirmed_before_tickets_are_take
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_setting_alone_has_people_asked_and_takes_effect_at_once() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let change = async |patch: Value| {
         let client = &house.owner.client;
         let etag = client.get(SETTINGS).await.header("etag").to_owned();
@@ -155,7 +155,7 @@ async fn the_setting_alone_has_people_asked_and_takes_effect_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_needs_to_confirm_what_nobody_is_asked_for() {
-    let house = House::open(false).await;
+    let house = EventFixture::open(false).await;
     want_confirmed(&house).await;
     let ann = house.door.register("ann@north.test", "customer").await;
     book(&ann.client, &house.event, 1).await.expect(201);
@@ -165,7 +165,7 @@ async fn nobody_needs_to_confirm_what_nobody_is_asked_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_without_a_confirmed_address_holds_few_tickets_of_few_events() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let mut events = Vec::new();
     for tickets in [50, 50, 50, 1] {
         events.push(event(&house, tickets).await);
@@ -206,7 +206,7 @@ async fn an_account_without_a_confirmed_address_holds_few_tickets_of_few_events(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn holds_of_one_account_at_once_stay_within_its_bounds() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let ann = sign_up(&house, "ann").await;
     let mut events = Vec::new();
     for _ in 0..8 {
@@ -284,7 +284,7 @@ async fn two_hosts_let_no_account_hold_more_than_one_would() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_takes_so_many_tickets_with_unconfirmed_addresses() {
-    let house = House::open_with(true, |options| {
+    let house = EventFixture::open_with(true, |options| {
         options.unconfirmed_tickets_per_hour = NonZeroU32::new(20);
         options.trusted_proxies = vec!["127.0.0.1".parse().expect("an address")];
     })

@@ -82,7 +82,7 @@ async fn told_at_rate(rate: Option<NonZeroU32>, count: usize) -> (Duration, Vec<
     let builder = Engine::builder().settings(settings).mailer(mails.clone());
     let engine = builder.build().await.expect("an engine in memory starts");
     let north = TenantId::parse("north").expect("a tenant name");
-    let crowd = Crowd::gather(&engine, &north, count).await;
+    let crowd = LoadFixture::gather(&engine, &north, count).await;
     let worker = engine.worker().spawn();
     wait_until(Patience::WORK, "the confirmations", || async {
         mails.count() >= count
@@ -128,8 +128,8 @@ async fn order_of_mails(window: u32) -> (usize, Vec<String>) {
     let builder = Engine::builder().settings(settings).mailer(mails.clone());
     let engine = builder.build().await.expect("an engine in memory starts");
     let (large, small) = same_shard();
-    let large = Crowd::gather(&engine, &large, MANY).await;
-    let small = Crowd::gather(&engine, &small, FEW).await;
+    let large = LoadFixture::gather(&engine, &large, MANY).await;
+    let small = LoadFixture::gather(&engine, &small, FEW).await;
 
     mails.open();
     let worker = engine.worker().spawn();
@@ -172,12 +172,12 @@ fn same_shard() -> (TenantId, TenantId) {
 }
 
 /// A tenant with an event that so many customers have booked.
-struct Crowd {
+struct LoadFixture {
     organizer: Caller,
     event: Event,
 }
 
-impl Crowd {
+impl LoadFixture {
     async fn gather(engine: &Engine, tenant: &TenantId, count: usize) -> Self {
         let (organizer, event) = booked_event(engine, tenant, 10_000, count).await;
         Self { organizer, event }

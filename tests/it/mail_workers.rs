@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use boxoffice_tests::{
-    Config, Crowd, Patience, Program, SmtpServer, SurrealServer, count_mails, is_final, read_mails,
-    wait_until, wait_until_final,
+    Config, LoadFixture, Patience, Program, SmtpServer, SurrealServer, count_mails, is_final,
+    read_mails, wait_until, wait_until_final,
 };
 use serde_json::json;
 
@@ -105,8 +105,8 @@ async fn mails_that_arrived_when_the_worker_died_are_not_sent_again() {
 }
 
 /// A crowd on a store in memory.
-pub(crate) async fn crowd() -> Crowd {
-    Crowd::gather(SurrealServer::start().await, CUSTOMERS).await
+pub(crate) async fn crowd() -> LoadFixture {
+    LoadFixture::gather(SurrealServer::start().await, CUSTOMERS).await
 }
 
 /// Who got how many mails about the change, and whose delivery ended `unknown`.

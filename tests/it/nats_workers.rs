@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use boxoffice_tests::{
-    Config, Crowd, NatsServer, Patience, Program, count_mails, read_mails, wait_until,
+    Config, LoadFixture, NatsServer, Patience, Program, count_mails, read_mails, wait_until,
     wait_until_final,
 };
 use serde_json::json;
@@ -122,7 +122,7 @@ async fn confirmations(mails: &Path) {
     .await;
 }
 
-fn one_update_each(mails: &Path, crowd: &Crowd) {
+fn one_update_each(mails: &Path, crowd: &LoadFixture) {
     let updates: Vec<String> = read_mails(mails)
         .into_iter()
         .filter(|mail| mail.text.contains("New Hall"))

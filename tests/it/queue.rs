@@ -24,7 +24,7 @@ const NOW: Duration = Duration::ZERO;
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A queue under test.
-struct Bench {
+struct QueueHarness {
     publisher: Arc<dyn Queue>,
     /// The same queue as another process would see it.
     worker: Arc<dyn Queue>,
@@ -33,7 +33,7 @@ struct Bench {
     _holds: (Option<TestPlatform>, Option<NatsServer>),
 }
 
-impl Bench {
+impl QueueHarness {
     async fn embedded() -> Self {
         let platform = TestPlatform::new().await;
         Self {
@@ -111,13 +111,13 @@ macro_rules! for_each_queue {
         mod embedded {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                super::$case(super::Bench::embedded().await).await;
+                super::$case(super::QueueHarness::embedded().await).await;
             })*
         }
         mod jetstream {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                super::$case(super::Bench::jetstream().await).await;
+                super::$case(super::QueueHarness::jetstream().await).await;
             })*
         }
     };
@@ -137,7 +137,7 @@ for_each_queue! {
     tasks_are_counted
 }
 
-async fn tasks_come_out_as_they_went_in(bench: Bench) {
+async fn tasks_come_out_as_they_went_in(bench: QueueHarness) {
     let mut tasks = tasks("a", 2);
     tasks.push(Task {
         kind: TaskKind::FanOut,
@@ -162,7 +162,7 @@ async fn tasks_come_out_as_they_went_in(bench: Bench) {
     assert_eq!(ids(&bench.fetch_all().await), [""; 0], "done is done");
 }
 
-async fn a_repeated_publication_adds_nothing(bench: Bench) {
+async fn a_repeated_publication_adds_nothing(bench: QueueHarness) {
     let tasks = tasks("a", 5);
     bench.publish("north", &tasks[..3]).await;
     bench.publish("north", &tasks[..3]).await;
@@ -182,7 +182,7 @@ async fn a_repeated_publication_adds_nothing(bench: Bench) {
     );
 }
 
-async fn a_thousand_go_in_at_once_and_one_more_does_not(bench: Bench) {
+async fn a_thousand_go_in_at_once_and_one_more_does_not(bench: QueueHarness) {
     let tenant = named("north");
     let refused = bench
         .publisher
@@ -200,7 +200,7 @@ async fn a_thousand_go_in_at_once_and_one_more_does_not(bench: Bench) {
     bench.done(&leased).await;
 }
 
-async fn a_silent_workers_task_comes_again_after_its_lease(bench: Bench) {
+async fn a_silent_workers_task_comes_again_after_its_lease(bench: QueueHarness) {
     bench.publish("north", &tasks("a", 2)).await;
     let first = bench.fetch(2, SOON).await;
     assert_eq!(ids(&first), ["a-0000", "a-0001"]);
@@ -217,7 +217,7 @@ async fn a_silent_workers_task_comes_again_after_its_lease(bench: Bench) {
     assert_eq!(bench.fetch_all().await.len(), 0);
 }
 
-async fn an_extended_lease_holds(bench: Bench) {
+async fn an_extended_lease_holds(bench: QueueHarness) {
     bench.publish("north", &tasks("a", 1)).await;
     let leased = bench.fetch(1, SOON).await;
     let receipts = [leased[0].receipt.clone()];
@@ -234,7 +234,7 @@ async fn an_extended_lease_holds(bench: Bench) {
     );
 }
 
-async fn a_released_task_comes_again_when_it_is_due(bench: Bench) {
+async fn a_released_task_comes_again_when_it_is_due(bench: QueueHarness) {
     bench.publish("north", &tasks("a", 1)).await;
     let leased = bench.fetch(1, SOON).await;
     let release =
@@ -260,7 +260,7 @@ async fn a_released_task_comes_again_when_it_is_due(bench: Bench) {
     bench.done(&leased).await;
 }
 
-async fn a_small_tenant_does_not_wait_for_a_large_one(bench: Bench) {
+async fn a_small_tenant_does_not_wait_for_a_large_one(bench: QueueHarness) {
     let large = "north";
     let small = (0..)
         .map(|number| format!("small-{number}"))
@@ -291,7 +291,7 @@ async fn a_small_tenant_does_not_wait_for_a_large_one(bench: Bench) {
     }
 }
 
-async fn lanes_do_not_mix(bench: Bench) {
+async fn lanes_do_not_mix(bench: QueueHarness) {
     bench.publish("north", &tasks("bulk", 100)).await;
     let urgent = tasks("urgent", 1);
     let published = bench
@@ -307,7 +307,7 @@ async fn lanes_do_not_mix(bench: Bench) {
     assert_eq!(bench.fetch_all().await.len(), 100);
 }
 
-async fn a_waiting_worker_hears_of_a_publication(bench: Bench) {
+async fn a_waiting_worker_hears_of_a_publication(bench: QueueHarness) {
     // The first look at everything, so that the worker below really waits.
     assert_eq!(bench.fetch(1, NOW).await.len(), 0);
     let worker = bench.worker.clone();
@@ -324,7 +324,7 @@ async fn a_waiting_worker_hears_of_a_publication(bench: Bench) {
     assert!(waited < SOON, "waited {waited:?} for a task that was there");
 }
 
-async fn two_workers_never_hold_the_same_task(bench: Bench) {
+async fn two_workers_never_hold_the_same_task(bench: QueueHarness) {
     bench.publish("north", &tasks("north", 100)).await;
     bench.publish("south", &tasks("south", 100)).await;
     let mut workers = Vec::new();
@@ -361,7 +361,7 @@ async fn two_workers_never_hold_the_same_task(bench: Bench) {
     assert_eq!((held.len(), distinct.len()), (200, 200));
 }
 
-async fn tasks_are_counted(bench: Bench) {
+async fn tasks_are_counted(bench: QueueHarness) {
     bench.publish("north", &tasks("a", 10)).await;
     let stats = || async {
         let stats = bench.worker.stats(Lane::Bulk).await.expect("counted");

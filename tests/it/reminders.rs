@@ -16,13 +16,13 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-pub(crate) struct House {
+pub(crate) struct EventFixture {
     pub(crate) platform: TestPlatform,
     pub(crate) tenant: TenantId,
     pub(crate) organizer: Caller,
 }
 
-impl House {
+impl EventFixture {
     /// A tenant whose reminders go out a day before.
     pub(crate) async fn open() -> Self {
         let platform = TestPlatform::new().await;
@@ -157,7 +157,7 @@ pub(crate) fn reminder(event: &Event) -> NotificationId {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_customer_with_a_booking_is_reminded_once_at_its_time() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let event = house.event_in(3 * DAY).await;
     let due_at = event.reminder.expect("a reminder is owed").due_at;
     assert_eq!(due_at, house.in_time(2 * DAY));
@@ -218,7 +218,7 @@ async fn each_customer_with_a_booking_is_reminded_once_at_its_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reminder_moves_with_its_event() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let event = house.event_in(3 * DAY).await;
     let ann = house.customer("ann").await;
     house.platform.book(&ann, event.id, 1).await;
@@ -247,7 +247,7 @@ async fn a_reminder_moves_with_its_event() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_far_move_after_the_reminder_brings_another_and_a_near_one_does_not() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let event = house.event_in(2 * DAY).await;
     let ann = house.customer("ann").await;
     house.platform.book(&ann, event.id, 1).await;
@@ -272,7 +272,7 @@ async fn a_far_move_after_the_reminder_brings_another_and_a_near_one_does_not() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reminders_end_with_their_event() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let (off, gone, hidden) = (
         house.event_in(3 * DAY).await,
         house.event_in(3 * DAY).await,
@@ -322,7 +322,7 @@ async fn reminders_end_with_their_event() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_near_is_not_reminded_of() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     assert!(
         house.event_in(DAY).await.reminder.is_none(),
         "its time is this very moment"
@@ -336,7 +336,7 @@ async fn what_is_too_near_is_not_reminded_of() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_comes_after_the_beginning_reminds_nobody() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let event = house.event_in(3 * DAY).await;
     let ann = house.customer("ann").await;
     house.platform.book(&ann, event.id, 1).await;
@@ -353,7 +353,7 @@ async fn a_worker_that_comes_after_the_beginning_reminds_nobody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_events_own_time_goes_before_the_tenants_and_settings_hold_from_the_next_change() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let event = house.event_in(10 * DAY).await;
     house.set_lead(Some(60)).await;
     let events = house.platform.engine.events();

@@ -11,14 +11,14 @@ use boxoffice_engine::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::reminders::{DAY, HOUR, House, reminder};
+use crate::reminders::{DAY, EventFixture, HOUR, reminder};
 
 /// Who books at the very moment of a reminder has just read when the event begins.
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reminders_are_listed_moved_promoted_and_cancelled() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let events = [
         house.event_in(10 * DAY).await,
         house.event_in(5 * DAY).await,
@@ -97,7 +97,7 @@ async fn reminders_are_listed_moved_promoted_and_cancelled() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_moved_by_hand_stays_until_its_event_moves() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let event = house.event_in(10 * DAY).await;
     let id = reminder(&event);
     let ann = house.customer("ann").await;
@@ -136,7 +136,7 @@ async fn what_is_moved_by_hand_stays_until_its_event_moves() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_moves_what_is_not_theirs_or_nowhere() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let event = house.event_in(3 * DAY).await;
     let id = reminder(&event);
     let rival = house
@@ -186,7 +186,7 @@ async fn nobody_moves_what_is_not_theirs_or_nowhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_of_schedules_has_pages() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let mut all = Vec::new();
     for days in 0..7 {
         all.push(reminder(&house.event_in((9 - days) * DAY).await));
@@ -222,7 +222,7 @@ async fn a_list_of_schedules_has_pages() {
     );
 }
 
-impl House {
+impl EventFixture {
     fn delivery_admin(&self) -> boxoffice_engine::app_modules::DeliveryAdmin {
         self.platform.engine.delivery_admin()
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{event_body, path_of, text},
-    verification::{House, OWN_PASSWORD},
+    verification::{EventFixture, OWN_PASSWORD},
 };
 
 const NOTICE: &str = "You have an account already";
@@ -43,8 +43,8 @@ async fn fail_until_refused(door: &Client, email: &str, address: &str, cookie: &
     panic!("60 wrong passwords were let through");
 }
 
-async fn behind_proxy(per_hour: u32) -> House {
-    House::open_with(true, |options| {
+async fn behind_proxy(per_hour: u32) -> EventFixture {
+    EventFixture::open_with(true, |options| {
         options.throttle_logins = true;
         options.sign_ups_per_hour = NonZeroU32::new(per_hour);
         options.trusted_proxies = vec!["127.0.0.1".parse().expect("an address")];
@@ -79,7 +79,7 @@ fn shape(answer: &Answer) -> (u16, Vec<String>, Vec<String>, Value) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_up_tells_nothing_and_the_owner_of_the_address_hears_of_it_once() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let path = "/api/auth/register";
     let owned = "owen@north.test";
     let again = house.door.post(path, sign_up(owned, OTHER_PASSWORD)).await;
@@ -121,7 +121,7 @@ async fn a_sign_up_tells_nothing_and_the_owner_of_the_address_hears_of_it_once()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_confirmed_addresses_an_address_in_use_is_refused() {
-    let house = House::open(false).await;
+    let house = EventFixture::open(false).await;
     let body = sign_up("owen@north.test", OTHER_PASSWORD);
     let answer = house.door.post("/api/auth/register", body).await;
     answer.problem(409, "email-taken");
@@ -129,7 +129,7 @@ async fn without_confirmed_addresses_an_address_in_use_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_registers_a_strangers_address_first_does_not_own_it() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     // A stranger signs up with Ann's address; she follows the link that she gets and chooses a password of her own.
     let stranger = house.customer("ann").await;
     let path = house.links(&stranger).await.remove(0);
@@ -156,7 +156,7 @@ async fn who_registers_a_strangers_address_first_does_not_own_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_accounts_at_an_address_the_one_that_confirms_it_stays() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let stranger = house.customer("ann").await;
     let body = sign_up("ann@north.test", OTHER_PASSWORD);
     let own = house
@@ -240,7 +240,7 @@ const WORDS: &str = "Collect at evil.example";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unconfirmed_address_gets_no_words_of_people_without_one() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let door = &house.door;
     let role = json!({"email": "liar@north.test", "name": WORDS, "password": OTHER_PASSWORD, "role": "organizer"});
     let liar = door.post("/api/auth/register", role).await.expect(201);
@@ -292,7 +292,7 @@ async fn an_unconfirmed_address_gets_no_words_of_people_without_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unconfirmed_address_gets_few_mails_a_day_and_bookings_go_on() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let ann = house.customer("ann").await;
     let book = || {
         let body = json!({"eventId": house.event["id"], "numTickets": 1});

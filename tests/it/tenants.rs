@@ -13,14 +13,14 @@ use crate::api::{event_body, text};
 
 const SETTINGS: &str = "/api/tenant/settings";
 
-struct House {
+struct EventFixture {
     platform: TestPlatform,
     door: Client,
     owner: Account,
     _hosted: Hosted,
 }
 
-impl House {
+impl EventFixture {
     async fn open() -> Self {
         let platform = TestPlatform::new().await;
         let tenant = platform.tenant("north").await;
@@ -80,7 +80,7 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mails_come_from_the_tenant_as_its_settings_say() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let address = "boxoffice@localhost".to_owned();
     let seen = house.sender_seen_by("ann").await;
     assert_eq!(seen, ("north".to_owned(), address.clone(), None));
@@ -108,7 +108,7 @@ async fn mails_come_from_the_tenant_as_its_settings_say() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_are_merged_and_nobodys_change_is_lost() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let before = house.owner.client.get(SETTINGS).await;
     assert_eq!(before.header("etag"), "\"1\"");
     let before = before.expect(200);
@@ -145,7 +145,7 @@ async fn settings_are_merged_and_nobodys_change_is_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn values_that_fit_no_header_or_no_bound_are_refused_by_name() {
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     for (field, value) in [
         ("name", json!("a\r\nBcc: evil@example.net")),
         ("name", json!("")),
@@ -188,7 +188,7 @@ async fn values_that_fit_no_header_or_no_bound_are_refused_by_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_operators_say_from_which_address_a_tenant_speaks() {
     use boxoffice_engine::{AddOperator, Caller, EmailAddress, Label};
-    let house = House::open().await;
+    let house = EventFixture::open().await;
     let operator = AddOperator {
         email: EmailAddress::parse("email", "op@boxoffice.test").expect("an address"),
         name: Label::parse("name", "Op").expect("one line"),

@@ -6,8 +6,8 @@
 //! of this process that speaks OTLP over gRPC.
 
 use boxoffice_tests::{
-    CollectedSpan, Config, Crowd, Patience, Program, SmtpServer, SurrealServer, TraceCollector,
-    wait_for, wait_until,
+    CollectedSpan, Config, LoadFixture, Patience, Program, SmtpServer, SurrealServer,
+    TraceCollector, wait_for, wait_until,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ const CALLER: &str = "b7ad6b7169203331";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_trace_leads_from_the_request_to_the_mail_servers_reply() {
     let (collector, smtp) = (TraceCollector::start().await, SmtpServer::start().await);
-    let crowd = Crowd::gather(SurrealServer::start().await, CUSTOMERS).await;
+    let crowd = LoadFixture::gather(SurrealServer::start().await, CUSTOMERS).await;
     let config = Config::remote(&crowd.server)
         .smtp(&smtp)
         .text("telemetry", "otlp_endpoint", &collector.url())
@@ -114,7 +114,7 @@ async fn a_collector_that_is_away_holds_nothing_up() {
     let collector = TraceCollector::start().await;
     let away = collector.url();
     drop(collector);
-    let crowd = Crowd::gather(SurrealServer::start().await, 3).await;
+    let crowd = LoadFixture::gather(SurrealServer::start().await, 3).await;
     let mails = crowd.folder.join("mails");
     let config = Config::remote(&crowd.server)
         .mail_folder(&mails)

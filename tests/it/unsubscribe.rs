@@ -34,7 +34,7 @@ async fn hosted(engine: Engine, links: Option<MailLinks>) -> Hosted {
     Hosted::with_options(engine, options).await
 }
 
-struct House {
+struct EventFixture {
     platform: TestPlatform,
     door: Client,
     owner: Account,
@@ -44,7 +44,7 @@ struct House {
     _hosted: Hosted,
 }
 
-impl House {
+impl EventFixture {
     /// A tenant with an event that Ann and Ben have booked.
     async fn open(describe: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
         let platform = TestPlatform::with(describe).await;
@@ -148,7 +148,7 @@ fn unsubscribe_url(mail: &ReceivedMail) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_click_ends_mails_of_that_kind_and_no_others() {
-    let house = House::open(|builder| builder.links(links(9))).await;
+    let house = EventFixture::open(|builder| builder.links(links(9))).await;
     let path = house.link().await;
     for mail in house.platform.settle().await {
         let is_bulk = mail.subject == "News";
@@ -200,7 +200,7 @@ async fn one_click_ends_mails_of_that_kind_and_no_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn looking_changes_nothing_and_the_way_back_is_open() {
-    let house = House::open(|builder| builder.links(links(9))).await;
+    let house = EventFixture::open(|builder| builder.links(links(9))).await;
     let path = house.link().await;
     let page = house.door.get(&path).await;
     assert_eq!(page.status, 200);
@@ -241,7 +241,7 @@ async fn looking_changes_nothing_and_the_way_back_is_open() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_signed_here_is_nothing() {
-    let house = House::open(|builder| builder.links(links(9))).await;
+    let house = EventFixture::open(|builder| builder.links(links(9))).await;
     let path = house.link().await;
     let spoilt = [
         path.replace("north", "south"),
@@ -277,7 +277,7 @@ async fn what_was_not_signed_here_is_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_links_mails_go_out_without() {
-    let house = House::open(|builder| builder).await;
+    let house = EventFixture::open(|builder| builder).await;
     let (mails, _) = house.announce(2).await;
     for mail in &mails {
         assert!(unsubscribe_url(mail).is_none() && header(mail, "List-Unsubscribe-Post").is_none());
@@ -287,7 +287,7 @@ async fn without_links_mails_go_out_without() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn customers_choose_signed_in_and_managers_see_it() {
-    let house = House::open(|builder| builder.links(links(9))).await;
+    let house = EventFixture::open(|builder| builder.links(links(9))).await;
     let choose = async |account: &Account, unsubscribed: Value| {
         let request = account
             .client

@@ -23,7 +23,7 @@ const QUESTION: &str = "Confirm your address";
 pub(crate) const OWN_PASSWORD: &str = "password=correct+horse+battery";
 
 /// A tenant with an event, behind a router.
-pub(crate) struct House {
+pub(crate) struct EventFixture {
     pub(crate) platform: TestPlatform,
     pub(crate) tenant: TenantId,
     pub(crate) door: Client,
@@ -32,7 +32,7 @@ pub(crate) struct House {
     _hosted: Hosted,
 }
 
-impl House {
+impl EventFixture {
     /// A tenant as one is made, with an event; `with_links` tells whether its mails have any.
     pub(crate) async fn open(with_links: bool) -> Self {
         Self::open_with(with_links, |_| {}).await
@@ -159,7 +159,7 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mails_to_many_wait_until_the_address_is_confirmed() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let (ann, ben) = (house.customer("ann").await, house.customer("ben").await);
     assert!(!house.is_verified(&ann).await);
     assert_eq!(
@@ -216,7 +216,7 @@ async fn mails_to_many_wait_until_the_address_is_confirmed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_comes_again_once_a_minute_and_five_times() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let ann = house.customer("ann").await;
     let ask = || ann.client.post_empty("/api/auth/me/verification");
     for _ in 1..5 {
@@ -242,7 +242,7 @@ async fn a_question_comes_again_once_a_minute_and_five_times() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_confirms_for_somebody_else() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let (ann, ben) = (house.customer("ann").await, house.customer("ben").await);
     let path = house.links(&ann).await.remove(0);
     let (of_ann, of_ben) = (ann.id.as_str(), ben.id.as_str());
@@ -267,7 +267,7 @@ async fn nobody_confirms_for_somebody_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_asked_without_links_or_whom_a_platform_brought() {
-    let house = House::open(false).await;
+    let house = EventFixture::open(false).await;
     let ann = house.door.register("ann@north.test", "customer").await;
     house.book(&ann.client).await;
     assert!(house.is_verified(&ann).await);
@@ -284,7 +284,7 @@ async fn nobody_is_asked_without_links_or_whom_a_platform_brought() {
         .await
         .problem(404, "not-found");
 
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let command = EnsureUser {
         external_id: "shop-17".to_owned(),
         name: Label::parse("name", "Cara").expect("a name"),
@@ -300,7 +300,7 @@ async fn nobody_is_asked_without_links_or_whom_a_platform_brought() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_booked_is_told_that_it_moved_or_is_off_also_unconfirmed() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let ann = house.customer("ann").await;
     let path = path_of(&house.event);
     let client = &house.owner.client;
@@ -330,7 +330,7 @@ async fn who_booked_is_told_that_it_moved_or_is_off_also_unconfirmed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_spelling_or_name_of_the_same_is_no_change_to_tell() {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     let client = &house.owner.client;
     let body = event_body(json!({
         "title": "Caf\u{e9}", "location": "Z\u{fc}rich", "timeZone": "Asia/Kolkata",

@@ -7,9 +7,9 @@
 mod client;
 mod components;
 mod configs;
-mod crowd;
 mod folders;
 mod hosted;
+mod load_fixture;
 mod mails;
 mod nats_keys;
 mod platform;
@@ -24,9 +24,9 @@ pub use components::{
     upload_any, using,
 };
 pub use configs::Config;
-pub use crowd::{Crowd, is_final, wait_until_final, wait_until_final_within};
 pub use folders::{TempFolder, workspace_root};
 pub use hosted::Hosted;
+pub use load_fixture::{LoadFixture, is_final, wait_until_final, wait_until_final_within};
 pub use mails::{EnvelopedMail, ReceivedMail, count_mails, read_mails};
 pub use nats_keys::NatsOperator;
 pub use platform::{

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::Seen;
 use crate::{
     api::{event_body, path_of, text},
-    verification::House,
+    verification::EventFixture,
 };
 
 /// A tenant with its people on a host that has plugins and ticket codes, and little room.
@@ -453,7 +453,7 @@ async fn without_parts(seen: &mut Seen) {
 
 /// A tenant that wants addresses confirmed before anybody books.
 async fn unconfirmed(seen: &mut Seen) {
-    let house = House::open(true).await;
+    let house = EventFixture::open(true).await;
     house.platform.may_owe();
     let patch = json!({"confirmBeforeBooking": true});
     let changed = house.owner.client.patch("/api/tenant/settings", "*", patch);

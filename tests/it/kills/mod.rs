@@ -10,12 +10,12 @@
 //! storm of several after each if N > 1; BOXOFFICE_CUSTOMERS=N makes another crowd, and
 //! BOXOFFICE_TROUBLE=Store,Drain keeps to some kinds. The long form has 3 rounds and 10,000 customers.
 
-mod company;
+mod installation;
 
-use boxoffice_tests::{Crowd, NatsCluster, SmtpServer, SurrealServer, is_long_run};
+use boxoffice_tests::{LoadFixture, NatsCluster, SmtpServer, SurrealServer, is_long_run};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-use company::{Company, config};
+use installation::{Installation, config};
 
 /// Connections of a worker to the SMTP server, and so the most mails that one death leaves in doubt.
 const CONNECTIONS: usize = 4;
@@ -23,7 +23,7 @@ const WORKERS: usize = 3;
 
 /// What happens while the mails of a round go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+enum Fault {
     /// Two workers are killed, one after the other, and replaced.
     Worker,
     /// The process that holds the relay's lease is killed, be it a host or a worker.
@@ -46,7 +46,7 @@ enum Trouble {
     Storm,
 }
 
-impl Trouble {
+impl Fault {
     const ALL: [Self; 9] = [
         Self::Worker,
         Self::Relay,
@@ -81,14 +81,14 @@ async fn each_customer_hears_once_whatever_is_killed() {
         usize::try_from(number).expect("a crowd that fits")
     });
     let rounds = number_from("BOXOFFICE_ROUNDS").unwrap_or(if is_long_run() { 3 } else { 1 });
-    let mut company = Company::gather(customers).await;
+    let mut company = Installation::gather(customers).await;
     for _ in 0..rounds {
-        for trouble in Trouble::ALL.into_iter().filter(is_wanted) {
+        for trouble in Fault::ALL.into_iter().filter(is_wanted) {
             company.round(trouble, random.random()).await;
         }
         // A storm takes as long as all of them together.
-        if rounds > 1 && is_wanted(&Trouble::Storm) {
-            company.round(Trouble::Storm, random.random()).await;
+        if rounds > 1 && is_wanted(&Fault::Storm) {
+            company.round(Fault::Storm, random.random()).await;
         }
     }
     company.end().await;
@@ -102,9 +102,9 @@ async fn a_cluster_that_loses_a_node_loses_no_mail() {
         SurrealServer::start_on_disk().await,
         SmtpServer::start().await,
     );
-    let crowd = Crowd::gather(server, if is_long_run() { 2_000 } else { 100 }).await;
+    let crowd = LoadFixture::gather(server, if is_long_run() { 2_000 } else { 100 }).await;
     let config = config(&crowd, &smtp).nats_cluster(&cluster);
-    let mut company = Company::assemble(crowd, smtp, None, config).await;
+    let mut company = Installation::assemble(crowd, smtp, None, config).await;
     for number in 0..if is_long_run() { 3 } else { 1 } {
         let (organizer, notification) = company.announce(number).await;
         let at = random.random_range(1..company.crowd.count());
@@ -113,7 +113,7 @@ async fn a_cluster_that_loses_a_node_loses_no_mail() {
         println!("round {number}: node {node} killed after {at} mails");
         cluster.servers[node].down();
         company
-            .finish(&organizer, &notification, Trouble::Broker)
+            .finish(&organizer, &notification, Fault::Broker)
             .await;
         cluster.servers[node].up().await;
     }
@@ -121,7 +121,7 @@ async fn a_cluster_that_loses_a_node_loses_no_mail() {
 }
 
 /// Whether a kind is among those asked for; all are, unless BOXOFFICE_TROUBLE names some.
-fn is_wanted(trouble: &Trouble) -> bool {
+fn is_wanted(trouble: &Fault) -> bool {
     let wanted = std::env::var("BOXOFFICE_TROUBLE");
     wanted.map_or(true, |names| {
         names.split(',').any(|name| name == format!("{trouble:?}"))

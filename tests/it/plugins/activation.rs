@@ -8,7 +8,7 @@ use boxoffice_engine::ActivatePlugin;
 use boxoffice_tests::{Component, upload, using};
 use serde_json::{Value, json};
 
-use super::{Scene, code};
+use super::{Fixture, code};
 
 /// A fixture of a booking of so many tickets.
 fn fixture(tickets: u32, expected: Value) -> Value {
@@ -20,7 +20,7 @@ fn fixture(tickets: u32, expected: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn activation_tries_every_export_of_a_version() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let engine = &scene.platform.engine;
     let plugins = engine.plugins();
     for (name, component, export) in [
@@ -67,7 +67,7 @@ async fn activation_tries_every_export_of_a_version() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn activation_runs_the_fixtures_that_come_with_it() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let engine = &scene.platform.engine;
     let plugins = engine.plugins();
     let version = upload(engine, &scene.owner, "two-each", &Component::at_most(2)).await;
@@ -108,7 +108,7 @@ async fn activation_runs_the_fixtures_that_come_with_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fixture_may_expect_a_failure() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let engine = &scene.platform.engine;
     let component = Component::trapping_from(3);
     let version = upload(engine, &scene.owner, "some", &component).await;

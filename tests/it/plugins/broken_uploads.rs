@@ -20,14 +20,14 @@ const CHUNK_BYTES: usize = 512 * 1024;
 const LARGE_BYTES: usize = 24 * CHUNK_BYTES;
 const MINUTE: Duration = Duration::from_secs(60);
 
-struct Scene {
+struct Fixture {
     server: SurrealServer,
     engine: Engine,
     clock: Arc<FakeClock>,
     owner: Caller,
 }
 
-impl Scene {
+impl Fixture {
     async fn open() -> Self {
         let server = SurrealServer::start().await;
         let mut plugins = plugin_settings();
@@ -115,7 +115,7 @@ pub(super) fn padded_to(length: usize, component: Vec<u8>, filler: u8) -> Vec<u8
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_broke_off_is_swept_an_hour_later_and_what_runs_is_not() {
-    let scene = Scene::open().await;
+    let scene = Fixture::open().await;
     let (engine, owner) = (&scene.engine, &scene.owner);
     let old = padded(Component::accepting(), 1);
     let old = scene.break_off("old", &old).await;
@@ -158,7 +158,7 @@ async fn what_broke_off_is_swept_an_hour_later_and_what_runs_is_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_sweep_what_broke_off_of_tenants_that_never_come_back() {
-    let scene = Scene::open().await;
+    let scene = Fixture::open().await;
     let left = padded(Component::accepting(), 1);
     let left = scene.break_off("left", &left).await;
     scene.clock.advance(61 * MINUTE);

@@ -17,11 +17,11 @@ use boxoffice_engine::{
 use boxoffice_tests::{Component, owner_of, upload, using};
 use futures::future::join_all;
 
-use super::{Scene, code, price};
+use super::{Fixture, code, price};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_uploaded_policy_refuses_a_booking_until_it_is_taken_out_of_use() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     assert!(scene.book().await.is_ok());
     let set = scene.put_into_use("never", &Component::rejecting()).await;
     assert_eq!(set.version, 1);
@@ -41,7 +41,7 @@ async fn an_uploaded_policy_refuses_a_booking_until_it_is_taken_out_of_use() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn policies_are_asked_in_order_and_see_each_others_prices() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let event = dear_event(&scene).await;
     let book = || async {
         let command = boxoffice_engine::BookTickets::general(event, 1);
@@ -80,7 +80,7 @@ async fn policies_are_asked_in_order_and_see_each_others_prices() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_for_one_event_leaves_the_others_alone() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let hash = upload(
         &scene.platform.engine,
         &scene.owner,
@@ -105,7 +105,7 @@ async fn a_policy_for_one_event_leaves_the_others_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn customers_cancel_under_the_policy_and_organizers_without_it() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let booking = scene.book().await.expect("a booking");
     scene.put_into_use("never", &Component::rejecting()).await;
     let bookings = scene.platform.engine.bookings();
@@ -121,7 +121,7 @@ async fn customers_cancel_under_the_policy_and_organizers_without_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_booking_says_what_it_was_decided_on_and_the_decision_can_be_made_again() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     scene.put_into_use("two-each", &Component::at_most(2)).await;
     let booking = scene.book().await.expect("a booking");
     assert!(scene.book().await.is_ok());
@@ -163,7 +163,7 @@ async fn a_booking_says_what_it_was_decided_on_and_the_decision_can_be_made_agai
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn identity_is_shown_only_to_plugins_that_may_see_it() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let hash = upload(
         &scene.platform.engine,
         &scene.owner,
@@ -187,7 +187,7 @@ async fn identity_is_shown_only_to_plugins_that_may_see_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_refuses_whatever_was_chosen_and_several_customers_failures_quarantine() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let set = scene.put_into_use("ill", &Component::trapping()).await;
     let plugins = scene.platform.engine.plugins();
     let mut command = using("ill", set.plugins[0].version);
@@ -231,7 +231,7 @@ async fn a_failure_refuses_whatever_was_chosen_and_several_customers_failures_qu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_never_see_or_meet_each_others_plugins() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let set = scene.put_into_use("never", &Component::rejecting()).await;
     let hash = set.plugins[0].version;
     let engine = &scene.platform.engine;
@@ -255,7 +255,7 @@ async fn tenants_never_see_or_meet_each_others_plugins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_survives_a_call() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let event = dear_event(&scene).await;
     scene.put_into_use("counts", &Component::counting()).await;
     for _ in 0..10 {
@@ -268,7 +268,7 @@ async fn nothing_survives_a_call() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_is_replaced_under_load_without_a_failed_booking() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let versions = [Component::accepting(), Component::at_most(1_000_000)];
     let mut hashes = Vec::new();
     for component in &versions {
@@ -358,12 +358,16 @@ fn failures_say_what_they_are() {
     assert_eq!(failures[0].to_string(), failures[1].to_string());
 }
 
-async fn upload_again(scene: &Scene, name: &str, component: &[u8]) -> boxoffice_engine::PluginHash {
+async fn upload_again(
+    scene: &Fixture,
+    name: &str,
+    component: &[u8],
+) -> boxoffice_engine::PluginHash {
     upload(&scene.platform.engine, &scene.owner, name, component).await
 }
 
 /// An event whose tickets cost 1,000.
-async fn dear_event(scene: &Scene) -> boxoffice_engine::EventId {
+async fn dear_event(scene: &Fixture) -> boxoffice_engine::EventId {
     let start = scene.event.details.starts_at;
     let mut kind = NewTicketType::general(1_000);
     kind.price_minor = 1_000;

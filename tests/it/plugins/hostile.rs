@@ -13,11 +13,11 @@ use boxoffice_tests::{
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-use super::{Scene, code};
+use super::{Fixture, code};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_components_refuse_their_own_bookings_and_nobody_elses() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let engine = &scene.platform.engine;
     let south = scene.platform.tenant("south").await;
     let neighbour = owner_of(engine, &south).await;
@@ -61,7 +61,7 @@ const MUTATED_FOR: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_functions_are_only_a_larger_plugin() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     scene
         .put_into_use("many", &Component::with_functions(10_000))
         .await;

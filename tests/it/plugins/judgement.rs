@@ -12,11 +12,11 @@ use boxoffice_engine::{
 use boxoffice_tests::{Component, Hosted, TempFolder, required_variable};
 use serde_json::json;
 
-use super::{Scene, code};
+use super::{Fixture, code};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_is_not_valid_leaves_the_same_trace_everywhere() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let plugins = scene.platform.engine.plugins();
     for (name, component, reason) in [
         (
@@ -75,7 +75,7 @@ async fn an_answer_that_is_not_valid_leaves_the_same_trace_everywhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_call_is_read_with_its_request_and_made_again_by_the_program() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let component = Component::miscounting();
     scene.put_into_use("miscounts", &component).await;
     let host = Hosted::start(scene.platform.engine.clone()).await;
@@ -120,7 +120,7 @@ async fn a_failed_call_is_read_with_its_request_and_made_again_by_the_program() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_plugins_tell_customers_is_as_strict_as_titles() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let plugins = scene.platform.engine.plugins();
     let telling = |text: &str| Component::telling_text(text);
     let rejecting = |text: &str| Component::rejecting_text(text);

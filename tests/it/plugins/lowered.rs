@@ -6,7 +6,7 @@
 use boxoffice_engine::{ActivatePlugin, PluginLimits, PluginName};
 use boxoffice_tests::{Component, plugin_settings, using};
 
-use super::{Scene, code};
+use super::{Fixture, code};
 
 fn lowered(limits: PluginLimits) -> ActivatePlugin {
     let version = boxoffice_engine::PluginHash::of(b"");
@@ -19,7 +19,7 @@ fn lowered(limits: PluginLimits) -> ActivatePlugin {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugin_limits_go_below_the_servers_and_hold() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let plugins = scene.platform.engine.plugins();
     let none = PluginLimits::default();
     for (component, enough, too_little) in [
@@ -88,7 +88,7 @@ async fn plugin_limits_go_below_the_servers_and_hold() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugin_limits_above_the_servers_are_refused_by_name() {
     let settings = plugin_settings();
-    let scene = Scene::with(settings.clone()).await;
+    let scene = Fixture::with(settings.clone()).await;
     scene.put_into_use("lowered", &Component::accepting()).await;
     let plugins = scene.platform.engine.plugins();
     let none = PluginLimits::default();
@@ -146,7 +146,7 @@ async fn plugin_limits_above_the_servers_are_refused_by_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugin_metrics_tell_what_calls_came_to() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let plugins = scene.platform.engine.plugins();
     let name = PluginName::parse("name", "counted").expect("a name");
     scene

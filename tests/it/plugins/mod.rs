@@ -27,7 +27,7 @@ use boxoffice_host::PluginHostSettings;
 use boxoffice_tests::{TestPlatform, owner_of, plugin_host, plugin_settings, put_into_use};
 
 /// A tenant with an owner, a customer and an event, on an engine that runs plugins.
-struct Scene {
+struct Fixture {
     platform: TestPlatform,
     tenant: TenantId,
     owner: Caller,
@@ -36,7 +36,7 @@ struct Scene {
     event: Event,
 }
 
-impl Scene {
+impl Fixture {
     async fn make() -> Self {
         Self::with(plugin_settings()).await
     }

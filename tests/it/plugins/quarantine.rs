@@ -10,21 +10,21 @@ use boxoffice_engine::{
 };
 use boxoffice_tests::{Component, email};
 
-use super::{Scene, code};
+use super::{Fixture, code};
 
 /// The plugin that is in use.
-async fn in_use(scene: &Scene) -> ActivePlugin {
+async fn in_use(scene: &Fixture) -> ActivePlugin {
     let plugins = scene.platform.engine.plugins();
     let set = plugins.in_use(&scene.owner).await.expect("a set");
     set.plugins[0].clone()
 }
 
-async fn quarantine(scene: &Scene, export: PluginExport) -> Option<ExportQuarantine> {
+async fn quarantine(scene: &Fixture, export: PluginExport) -> Option<ExportQuarantine> {
     in_use(scene).await.quarantine(export).cloned()
 }
 
 /// Customers whom the tenant's own program brought.
-async fn customers(scene: &Scene, prefix: &str, count: usize) -> Vec<Caller> {
+async fn customers(scene: &Fixture, prefix: &str, count: usize) -> Vec<Caller> {
     let mut customers = Vec::new();
     for number in 0..count {
         let name = format!("{prefix}{number}");
@@ -34,7 +34,7 @@ async fn customers(scene: &Scene, prefix: &str, count: usize) -> Vec<Caller> {
 }
 
 /// Customers as anybody becomes one.
-async fn strangers(scene: &Scene, prefix: &str, count: usize) -> Vec<Caller> {
+async fn strangers(scene: &Fixture, prefix: &str, count: usize) -> Vec<Caller> {
     let mut strangers = Vec::new();
     for number in 0..count {
         let command = CreateUser {
@@ -52,7 +52,7 @@ async fn strangers(scene: &Scene, prefix: &str, count: usize) -> Vec<Caller> {
     strangers
 }
 
-async fn fail_for(scene: &Scene, customers: &[Caller]) {
+async fn fail_for(scene: &Fixture, customers: &[Caller]) {
     for customer in customers {
         let outcome = scene.book_some(customer, 2).await;
         assert_eq!(code(outcome), "policy-unavailable");
@@ -61,7 +61,7 @@ async fn fail_for(scene: &Scene, customers: &[Caller]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_cancellation_never_closes_booking() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let component = Component::trapping_at_cancellations();
     scene.put_into_use("half", &component).await;
     let bookings = scene.platform.engine.bookings();
@@ -98,7 +98,7 @@ async fn a_broken_cancellation_never_closes_booking() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_quarantine_ends_by_itself_with_the_first_try_that_is_answered() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let clock = scene.platform.clock.clone();
     scene
         .put_into_use("ill", &Component::trapping_from(2))
@@ -163,7 +163,7 @@ async fn a_quarantine_ends_by_itself_with_the_first_try_that_is_answered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_requests_one_is_the_try() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     scene
         .put_into_use("ill", &Component::trapping_from(2))
         .await;
@@ -190,7 +190,7 @@ async fn of_many_requests_one_is_the_try() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_that_cost_nothing_close_no_sale() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     scene
         .put_into_use("some", &Component::trapping_from(2))
         .await;
@@ -240,7 +240,7 @@ async fn accounts_that_cost_nothing_close_no_sale() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fails_for_everybody_is_set_aside_whoever_they_are() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     scene
         .put_into_use("ill", &Component::trapping_from(1))
         .await;

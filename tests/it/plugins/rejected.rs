@@ -18,7 +18,7 @@ use boxoffice_tests::{
 };
 
 use super::{
-    Scene, code,
+    Fixture, code,
     strangers::{code_bomb, nested_bomb},
 };
 
@@ -64,7 +64,7 @@ impl Counted {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_the_pool_has_no_room_for_is_rejected_once() {
     let counted = Counted::new();
-    let scene = Scene::with(counted.settings()).await;
+    let scene = Fixture::with(counted.settings()).await;
     let engine = &scene.platform.engine;
     for (name, core, word) in [
         ("table", "(table 10511 funcref)", "table"),
@@ -95,7 +95,7 @@ async fn a_plugin_that_the_pool_has_no_room_for_is_rejected_once() {
 async fn bombs_are_answered_at_once_and_rejected_within_the_childs_bounds() {
     let mut settings = plugin_settings();
     settings.compile_time_max = Duration::from_secs(1);
-    let scene = Scene::with(settings).await;
+    let scene = Fixture::with(settings).await;
     let engine = &scene.platform.engine;
     let south = scene.platform.tenant("south").await;
     let neighbour = owner_of(engine, &south).await;

@@ -9,7 +9,7 @@ use boxoffice_tests::{
     put_into_use, quick_settings, upload, upload_any, using,
 };
 
-use super::{Scene, code};
+use super::{Fixture, code};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_plugin_is_refused_with_what_it_should_be() {
@@ -67,7 +67,7 @@ async fn what_is_no_plugin_is_refused_with_what_it_should_be() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_that_does_not_fit_is_rejected_by_its_name_and_line() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let engine = &scene.platform.engine;
     let (hash, state) = upload_any(
         engine,
@@ -101,7 +101,7 @@ async fn an_export_that_does_not_fit_is_rejected_by_its_name_and_line() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_is_its_content() {
-    let scene = Scene::make().await;
+    let scene = Fixture::make().await;
     let engine = &scene.platform.engine;
     let component = Component::accepting();
     let first = upload(engine, &scene.owner, "one", &component).await;

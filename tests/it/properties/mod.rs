@@ -24,7 +24,7 @@ use proptest::{
 };
 
 use model::{CUSTOMERS_SHARE, HoldIs, Model, ModelBooking, ModelEntry, ModelHold, PRICE, total};
-use world::{HOLD_LASTS, World, ticket_type};
+use world::{Context, HOLD_LASTS, ticket_type};
 
 const CUSTOMERS: usize = 5;
 
@@ -91,7 +91,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// One sequence: the engine and the model side by side.
 struct Run<'a> {
-    world: &'a mut World,
+    world: &'a mut Context,
     model: Model,
     event: Event,
 }
@@ -640,7 +640,7 @@ fn random_sequences_end_as_in_the_model() {
         max_shrink_iters: 300,
         ..Config::default()
     };
-    let world = Mutex::new(runtime.block_on(World::make()));
+    let world = Mutex::new(runtime.block_on(Context::make()));
     let outcome = TestRunner::new(config).run(&steps(), |steps| {
         let mut world = world
             .lock()

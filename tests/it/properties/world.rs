@@ -20,7 +20,7 @@ pub(super) const HOLD_LASTS: Duration = Duration::from_secs(600);
 pub(super) const OFFER_LASTS: Duration = Duration::from_secs(900);
 
 /// An engine on a folder, which can crash.
-pub(super) struct World {
+pub(super) struct Context {
     folder: TempFolder,
     pub(super) clock: Arc<FakeClock>,
     running: Option<(Engine, WorkerHandle)>,
@@ -30,7 +30,7 @@ pub(super) struct World {
     pub(super) verified: Option<String>,
 }
 
-impl World {
+impl Context {
     pub(super) async fn make() -> Self {
         let (folder, clock) = (
             TempFolder::new("properties"),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     lists::operation,
     rows::{Door, Row, Thing, rows},
-    world::World,
+    world::Context,
 };
 
 const EXAMPLES: &str = "host/src/routes/examples.json";
@@ -43,7 +43,7 @@ const SHARED: [(&str, usize); 11] = [
 
 #[tokio::test]
 async fn every_operation_is_described_to_its_end() {
-    let world = World::make().await;
+    let world = Context::make().await;
     let document = world.north.door.get("/openapi.json").await.expect(200);
     assert_eq!(document["openapi"], "3.1.0");
     let mut missing = Vec::new();
@@ -123,7 +123,7 @@ async fn every_operation_is_described_to_its_end() {
 /// What generators of clients make one class of each: things by reference, and fixed values by name.
 #[tokio::test]
 async fn things_and_fixed_values_have_one_schema_each() {
-    let world = World::make().await;
+    let world = Context::make().await;
     let document = world.north.door.get("/openapi.json").await.expect(200);
     assert_eq!(document["servers"][0]["url"], "/");
     let mut wrong = Vec::new();
@@ -152,7 +152,7 @@ async fn things_and_fixed_values_have_one_schema_each() {
 
 #[tokio::test]
 async fn examples_are_what_the_api_answers() {
-    let world = World::make().await;
+    let world = Context::make().await;
     let document = world.north.door.get("/openapi.json").await.expect(200);
     let mut seen = BTreeMap::new();
     for row in rows() {
@@ -211,7 +211,7 @@ async fn examples_are_what_the_api_answers() {
 
 #[tokio::test]
 async fn fields_of_one_name_mean_the_same_in_every_answer() {
-    let world = World::make().await;
+    let world = Context::make().await;
     let document = world.north.door.get("/openapi.json").await.expect(200);
     let api = std::fs::read_to_string(workspace_root().join("docs/api.md")).expect("the page");
     let rows: Vec<&str> = (api.lines())
@@ -253,7 +253,7 @@ async fn fields_of_one_name_mean_the_same_in_every_answer() {
     }
 }
 
-async fn example_of(row: &Row, world: &World) -> Value {
+async fn example_of(row: &Row, world: &Context) -> Value {
     let thing = world.thing(row.thing);
     let answer = row.send(world, world.rightful(row), &thing).await;
     let mut example = Map::new();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     rows::{Row, rows},
-    world::World,
+    world::Context,
 };
 
 /// Lists that take more than a page, and what.
@@ -46,7 +46,7 @@ fn query_parameters(operation: &Value) -> Vec<(&str, &Value)> {
 
 #[tokio::test]
 async fn every_list_has_the_same_parameters() {
-    let world = World::make().await;
+    let world = Context::make().await;
     let document = world.north.door.get("/openapi.json").await.expect(200);
     let mut lists = 0;
     for row in rows() {
@@ -75,7 +75,7 @@ async fn every_list_has_the_same_parameters() {
 
 #[tokio::test]
 async fn every_list_refuses_the_same_and_pages_through_all_items() {
-    let world = World::make().await;
+    let world = Context::make().await;
     let document = world.north.door.get("/openapi.json").await.expect(200);
     let mut wrong = Vec::new();
     for row in rows().filter(|row| is_list(operation(&document, row))) {

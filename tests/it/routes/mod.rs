@@ -16,7 +16,7 @@ use boxoffice_tests::{Answer, workspace_root};
 use serde_json::json;
 
 use rows::{Door, Thing, rows};
-use world::World;
+use world::Context;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
 const PAGES: [&str; 22] = [
@@ -51,7 +51,7 @@ const PAGES: [&str; 22] = [
 
 #[tokio::test]
 async fn the_table_holds_every_route() {
-    let world = World::make().await;
+    let world = Context::make().await;
     let document = world.north.door.get("/openapi.json").await.expect(200);
     let described: BTreeSet<(String, String)> = document["paths"]
         .as_object()
@@ -88,7 +88,7 @@ async fn the_table_holds_every_route() {
 
 #[tokio::test]
 async fn nobody_passes_where_somebody_must_be_known() {
-    let world = World::make().await;
+    let world = Context::make().await;
     for row in rows() {
         let answer = row
             .send(&world, &world.north.door, &world.thing(row.thing))
@@ -102,7 +102,7 @@ async fn nobody_passes_where_somebody_must_be_known() {
 
 #[tokio::test]
 async fn other_roles_are_refused() {
-    let world = World::make().await;
+    let world = Context::make().await;
     for row in rows() {
         let thing = world.thing(row.thing);
         let (client, status) = match row.door {
@@ -134,7 +134,7 @@ async fn other_roles_are_refused() {
 
 #[tokio::test]
 async fn other_tenants_find_nothing_and_their_tokens_open_nothing() {
-    let world = World::make().await;
+    let world = Context::make().await;
     for row in rows().filter(|row| row.door != Door::Open) {
         let thing = world.thing(row.thing);
         let south = match row.door {
@@ -159,7 +159,7 @@ async fn other_tenants_find_nothing_and_their_tokens_open_nothing() {
 
 #[tokio::test]
 async fn bodies_that_cannot_be_read_are_refused_by_name() {
-    let world = World::make().await;
+    let world = Context::make().await;
     for row in rows() {
         let Some(body) = row.body else { continue };
         let (client, thing, body) = (world.rightful(row), world.thing(row.thing), body(&world));
@@ -213,7 +213,7 @@ async fn bodies_that_cannot_be_read_are_refused_by_name() {
 
 #[tokio::test]
 async fn ids_that_nobody_has_are_not_found() {
-    let world = World::make().await;
+    let world = Context::make().await;
     let long = "x".repeat(1000);
     for row in rows().filter(|row| row.thing != Thing::None) {
         let of_no_one: &[&str] = match row.thing {
@@ -257,7 +257,7 @@ async fn ids_that_nobody_has_are_not_found() {
 
 #[tokio::test]
 async fn rightful_requests_pass() {
-    let world = World::make().await;
+    let world = Context::make().await;
     for row in rows() {
         let answer = row
             .send(&world, world.rightful(row), &world.thing(row.thing))

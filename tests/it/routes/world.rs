@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::api::{event_body, path_of, text};
 
 /// Two tenants with the same people and things, and an operator.
-pub(super) struct World {
+pub(super) struct Context {
     pub(super) north: Side,
     pub(super) south: Side,
     pub(super) operator: Client,
@@ -50,7 +50,7 @@ pub(super) struct Side {
     pub(super) plugin: String,
 }
 
-impl World {
+impl Context {
     pub(super) const OTHER_OPERATOR: &str = "two@boxoffice.test";
 
     pub(super) async fn make() -> Self {

@@ -13,7 +13,7 @@ use boxoffice_tests::{Answer, Client};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::world::World;
+use super::world::Context;
 
 /// Every route of the API.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
@@ -38,7 +38,7 @@ pub(super) struct Row {
     /// The thing that the path names.
     pub(super) thing: Thing,
     /// A body that is good, as JSON; its members are then spoilt one by one.
-    pub(super) body: Option<fn(&World) -> Value>,
+    pub(super) body: Option<fn(&Context) -> Value>,
     /// The status of the rightful request.
     pub(super) succeeds: u16,
 }
@@ -97,7 +97,7 @@ const fn row(
     path: &'static str,
     door: Door,
     thing: Thing,
-    body: Option<fn(&World) -> Value>,
+    body: Option<fn(&Context) -> Value>,
     succeeds: u16,
 ) -> Row {
     Row {
@@ -116,7 +116,7 @@ impl Row {
         let thing = if thing.is_empty() { "new" } else { thing };
         let whose = match self.thing {
             Thing::Operator => thing,
-            _ => World::OTHER_OPERATOR,
+            _ => Context::OTHER_OPERATOR,
         };
         let (thing, part) = thing.split_once('/').unwrap_or((thing, thing));
         self.path
@@ -136,7 +136,7 @@ impl Row {
         }
     }
 
-    pub(super) async fn send(&self, world: &World, client: &Client, thing: &str) -> Answer {
+    pub(super) async fn send(&self, world: &Context, client: &Client, thing: &str) -> Answer {
         let request = self.request(client, thing);
         let body = self.body.map(|body| body(world));
         Answer::of(match body {
@@ -154,7 +154,7 @@ impl Row {
     }
 }
 
-impl World {
+impl Context {
     /// Who may do it.
     pub(in crate::routes) fn rightful(&self, row: &Row) -> &Client {
         match row.door {
@@ -185,7 +185,7 @@ impl World {
             Thing::User => self.north.customer.id.clone(),
             Thing::Delivery => self.north.delivery.clone(),
             Thing::Lane => "bulk".to_owned(),
-            Thing::Operator => World::OTHER_OPERATOR.to_owned(),
+            Thing::Operator => Context::OTHER_OPERATOR.to_owned(),
             Thing::OperatorSession => self.operator_session.clone(),
         }
     }

@@ -256,8 +256,8 @@ async fn engine(arguments: MailsArguments) -> anyhow::Result<Value> {
     let large = TenantId::parse("north")?;
     let small = same_shard_as(&large, "small");
     let bound = Instant::now() + Duration::from_secs(arguments.seconds_max);
-    let all = Crowd::gather(&engine, &large, arguments.recipients).await;
-    let beside = Crowd::gather(&engine, &small, arguments.beside).await;
+    let all = LoadFixture::gather(&engine, &large, arguments.recipients).await;
+    let beside = LoadFixture::gather(&engine, &small, arguments.beside).await;
 
     eprintln!("sending the confirmations");
     let bookings = (arguments.recipients + arguments.beside) as u64;
@@ -305,13 +305,13 @@ async fn engine(arguments: MailsArguments) -> anyhow::Result<Value> {
 }
 
 /// A tenant with an event that so many customers have booked.
-struct Crowd {
+struct LoadFixture {
     organizer: Caller,
     event: Event,
     announced: Mutex<Option<NotificationId>>,
 }
 
-impl Crowd {
+impl LoadFixture {
     async fn gather(engine: &Engine, tenant: &TenantId, count: usize) -> Self {
         eprintln!("{count} customers of {tenant} sign up and book");
         let (organizer, event) = booked_event(engine, tenant, 10_000_000, count).await;

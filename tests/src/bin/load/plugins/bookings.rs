@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: &PluginsArguments) -> anyhow::Result<Value> {
     let mut scenes = Vec::new();
     for (number, kind) in kinds.iter().enumerate() {
         let engine = if kind.is_native { &native } else { &plain };
-        scenes.push(Scene::make(engine, kind, number).await?);
+        scenes.push(Fixture::make(engine, kind, number).await?);
     }
     let length = Duration::from_secs(arguments.seconds);
     let mut figures: Vec<Figures> = kinds.iter().map(|_| Figures::default()).collect();
@@ -116,7 +116,7 @@ async fn engine(
     Ok(builder.build().await?)
 }
 
-struct Scene {
+struct Fixture {
     engine: Engine,
     platform: Caller,
     event: EventId,
@@ -124,7 +124,7 @@ struct Scene {
     customers: Arc<AtomicU64>,
 }
 
-impl Scene {
+impl Fixture {
     async fn make(engine: &Engine, kind: &Kind, number: usize) -> anyhow::Result<Self> {
         let (tenant, organizer, _) =
             organizer_and_tenant(engine, &format!("tenant-{number}")).await;

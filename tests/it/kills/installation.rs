@@ -8,21 +8,21 @@ use std::{
 };
 
 use boxoffice_tests::{
-    Account, Config, Crowd, NatsServer, Patience, Program, SmtpLog, SmtpServer, SurrealServer,
-    wait_until, wait_until_final_within,
+    Account, Config, LoadFixture, NatsServer, Patience, Program, SmtpLog, SmtpServer,
+    SurrealServer, wait_until, wait_until_final_within,
 };
 use futures::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
-use super::{CONNECTIONS, Trouble, WORKERS};
+use super::{CONNECTIONS, Fault, WORKERS};
 use crate::verify::assert_verified;
 
 const HOSTS: usize = 2;
 
 /// All processes of an installation, and the crowd they serve.
-pub(super) struct Company {
-    pub(super) crowd: Crowd,
+pub(super) struct Installation {
+    pub(super) crowd: LoadFixture,
     event: Value,
     smtp: SmtpServer,
     log: SmtpLog,
@@ -34,7 +34,7 @@ pub(super) struct Company {
     rounds: usize,
 }
 
-impl Company {
+impl Installation {
     /// Starts everything, and lets everybody book and hear so.
     pub(super) async fn gather(customers: usize) -> Self {
         let begun = Instant::now();
@@ -43,7 +43,7 @@ impl Company {
             SmtpServer::start().await,
         );
         let nats = NatsServer::start().await;
-        let crowd = Crowd::gather(server, customers).await;
+        let crowd = LoadFixture::gather(server, customers).await;
         let config = config(&crowd, &smtp).nats(&nats);
         let company = Self::assemble(crowd, smtp, Some(nats), config).await;
         println!(
@@ -54,7 +54,7 @@ impl Company {
     }
 
     pub(super) async fn assemble(
-        crowd: Crowd,
+        crowd: LoadFixture,
         smtp: SmtpServer,
         nats: Option<NatsServer>,
         config: Config,
@@ -88,14 +88,14 @@ impl Company {
     }
 
     /// One change, one kind of trouble, and everybody is told once.
-    pub(super) async fn round(&mut self, trouble: Trouble, seed: u64) {
+    pub(super) async fn round(&mut self, trouble: Fault, seed: u64) {
         let (begun, number) = (Instant::now(), self.rounds);
         self.rounds += 1;
         let mut random = StdRng::seed_from_u64(seed);
         self.begin_mail_faults(trouble, &mut random);
         let (organizer, notification) = self.announce(number).await;
         // A moment of the fan-out, or one of the deliveries, if there are any.
-        let at = match random.random_bool(0.25) || trouble == Trouble::Busy {
+        let at = match random.random_bool(0.25) || trouble == Fault::Busy {
             true => 0,
             false => random.random_range(1..self.crowd.count()),
         };
@@ -103,7 +103,7 @@ impl Company {
         self.wait_for_mails(&notification, at).await;
         tokio::time::sleep(pause).await;
         println!("round {number}: {trouble:?} {pause:?} after {at} mails");
-        self.strike(trouble, &organizer, &notification, &mut random)
+        self.inject_fault(trouble, &organizer, &notification, &mut random)
             .await;
         // Whoever was signed in at a host that is gone goes on at another.
         let organizer = Account {
@@ -123,7 +123,7 @@ impl Company {
         (organizer, notification)
     }
 
-    fn begin_mail_faults(&self, trouble: Trouble, random: &mut StdRng) {
+    fn begin_mail_faults(&self, trouble: Fault, random: &mut StdRng) {
         let cut = |share: f64, random: &mut StdRng| {
             let seed = random.random::<u32>();
             json!({"keep": "log", "cut": {
@@ -131,73 +131,73 @@ impl Company {
             }})
         };
         let faults = match trouble {
-            Trouble::Busy => json!({"keep": "log", "refuse": "451 4.3.0 busy"}),
-            Trouble::Refusals => {
+            Fault::Busy => json!({"keep": "log", "refuse": "451 4.3.0 busy"}),
+            Fault::Refusals => {
                 json!({"keep": "log", "refuse": "550 5.1.1 nobody here by that name", "ending": "7"})
             }
-            Trouble::Cuts => cut(0.05, random),
-            Trouble::Storm => cut(0.01, random),
+            Fault::Cuts => cut(0.05, random),
+            Fault::Storm => cut(0.01, random),
             // So that there is something in flight to wait for.
-            Trouble::Drain => json!({"keep": "log", "delayMillis": 100}),
+            Fault::Drain => json!({"keep": "log", "delayMillis": 100}),
             _ => json!({"keep": "log"}),
         };
         self.smtp.control(&faults);
     }
 
-    async fn strike(
+    async fn inject_fault(
         &mut self,
-        trouble: Trouble,
+        trouble: Fault,
         organizer: &Account,
         notification: &str,
         random: &mut StdRng,
     ) {
         let away = Duration::from_millis(random.random_range(0..3_000));
         match trouble {
-            Trouble::Worker => {
+            Fault::Worker => {
                 for _ in 0..2 {
                     self.kill_worker(random).await;
                     tokio::time::sleep(away / 4).await;
                 }
             }
-            Trouble::Relay => self.kill_relay().await,
-            Trouble::Broker | Trouble::Wipe => {
+            Fault::Relay => self.kill_relay().await,
+            Fault::Broker | Fault::Wipe => {
                 let nats = self.nats.as_mut().expect("a broker of ours");
                 nats.down();
-                if trouble == Trouble::Wipe {
+                if trouble == Fault::Wipe {
                     nats.wipe();
                 }
                 tokio::time::sleep(away).await;
                 nats.up().await;
             }
-            Trouble::Store => {
+            Fault::Store => {
                 self.crowd.server.down();
                 tokio::time::sleep(away).await;
                 self.crowd.server.up().await;
             }
-            Trouble::Drain => self.drain(organizer, notification).await,
-            Trouble::Busy => {
+            Fault::Drain => self.drain(organizer, notification).await,
+            Fault::Busy => {
                 tokio::time::sleep(away).await;
                 self.smtp.control(&json!({"keep": "log"}));
             }
-            Trouble::Refusals | Trouble::Cuts => {}
-            Trouble::Storm => self.storm(notification, random).await,
+            Fault::Refusals | Fault::Cuts => {}
+            Fault::Storm => self.storm(notification, random).await,
         }
     }
 
     /// Everything is killed once, in any order, at any time.
     async fn storm(&mut self, notification: &str, random: &mut StdRng) {
         let mut left = vec![
-            Trouble::Worker,
-            Trouble::Relay,
-            Trouble::Broker,
-            Trouble::Wipe,
-            Trouble::Store,
+            Fault::Worker,
+            Fault::Relay,
+            Fault::Broker,
+            Fault::Wipe,
+            Fault::Store,
         ];
         while !left.is_empty() {
             let next = left.swap_remove(random.random_range(0..left.len()));
             println!("storm: {next:?}");
             let organizer = self.crowd.organizer(&self.hosts[0]).await;
-            Box::pin(self.strike(next, &organizer, notification, random)).await;
+            Box::pin(self.inject_fault(next, &organizer, notification, random)).await;
             let pause = Duration::from_millis(random.random_range(0..5_000));
             tokio::time::sleep(pause).await;
         }
@@ -280,12 +280,7 @@ impl Company {
     }
 
     /// Waits until the ledger calls everything final, and compares it with what arrived.
-    pub(super) async fn finish(
-        &mut self,
-        organizer: &Account,
-        notification: &str,
-        trouble: Trouble,
-    ) {
+    pub(super) async fn finish(&mut self, organizer: &Account, notification: &str, trouble: Fault) {
         let shown = wait_until_final_within(self.bound(), organizer, notification).await;
         let ledger = self.crowd.ledger(organizer, notification).await;
         let arrived = self.arrived(notification);
@@ -294,7 +289,7 @@ impl Company {
         for (address, delivery) in &ledger {
             let mails = arrived.get(address).copied().unwrap_or(0);
             let state = delivery["state"].as_str().expect("a state");
-            let is_refused = trouble == Trouble::Refusals
+            let is_refused = trouble == Fault::Refusals
                 && address
                     .split('@')
                     .next()
@@ -366,7 +361,7 @@ impl Company {
     }
 }
 
-pub(super) fn config(crowd: &Crowd, smtp: &SmtpServer) -> Config {
+pub(super) fn config(crowd: &LoadFixture, smtp: &SmtpServer) -> Config {
     Config::remote(&crowd.server)
         .smtp(smtp)
         .raw("mail.smtp", "connections_max", &CONNECTIONS.to_string())

@@ -22,7 +22,7 @@ use crate::{
 const AT_ONCE: usize = 32;
 
 /// A SurrealDB server with a tenant named `north`, an organizer and customers.
-pub struct Crowd {
+pub struct LoadFixture {
     /// Where all of it is kept.
     pub server: SurrealServer,
     /// For configurations and mails.
@@ -34,7 +34,7 @@ pub struct Crowd {
     addresses: BTreeMap<String, String>,
 }
 
-impl Crowd {
+impl LoadFixture {
     /// Makes a tenant, its organizer and this many customers, `c0@north.test` and so on.
     ///
     /// # Panics
