@@ -274,7 +274,7 @@ impl Engine {
 
     /// Lets an embedded store close, and waits until it has: then its folder can be opened again, or copied. Without this a
     /// dropped engine's store closes a moment later, and not at all if the process ends first; what was acknowledged is
-    /// safe all the same. Answers false if that took longer than `limit`: something else still has a handle, such as
+    /// safe all the same. Returns false if that took longer than `limit`: something else still has a handle, such as
     /// another clone of the engine or a worker that was not drained. Other stores have nothing to wait for.
     pub async fn close(self, limit: Duration) -> bool {
         let closing = self.0.modules.closing();

@@ -263,7 +263,7 @@ async fn calling_the_event_off_overtakes_what_was_not_begun() {
     let house = EventFixture::open().await;
     house.booked("ann").await;
     let client = &house.organizer.client;
-    // No worker runs yet: the announcement waits, and the event is called off meanwhile.
+    // No worker runs yet: the announcement waits, and the event is cancelled meanwhile.
     let waiting = client
         .post(&house.announcements(), words())
         .await

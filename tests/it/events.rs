@@ -515,7 +515,7 @@ async fn lists_are_filtered_by_state_and_walked_as_events_begin() {
     let made = |title: &str, day| json!({"title": title, "startsAt": at(day)});
     let moved = api.event(made("late, moved to the first", 20)).await;
     api.event(made("third", 12)).await;
-    let called_off = api.event(made("second", 11)).await;
+    let cancelled = api.event(made("second", 11)).await;
     api.event(made("third of the same moment", 12)).await;
     let deleted = api.event(made("deleted", 13)).await;
     api.event(made("last", 28)).await;
@@ -525,7 +525,7 @@ async fn lists_are_filtered_by_state_and_walked_as_events_begin() {
     answer.expect(200);
     let answer = organizer.delete(&path_of(&deleted), "\"1\"").await;
     assert_eq!(answer.status, 204);
-    let path = format!("{}/cancel", path_of(&called_off));
+    let path = format!("{}/cancel", path_of(&cancelled));
     organizer.post(&path, json!({})).await.expect(200);
 
     let (mut seen, mut cursor) = (Vec::new(), String::new());

@@ -114,7 +114,7 @@ fn of_large_before_last_of_small(order: &[String]) -> usize {
     before.count()
 }
 
-/// Sends an update to both tenants' customers. Answers how many of the large one's were listed while nothing could
+/// Sends an update to both tenants' customers. Returns how many of the large one's were listed while nothing could
 /// leave, and to whom the mails went then, in order.
 async fn order_of_mails(window: u32) -> (usize, Vec<String>) {
     let mails = ClosedMailer::default();

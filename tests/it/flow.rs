@@ -154,17 +154,17 @@ async fn cancellations_are_heard_of_by_those_they_concern() {
     );
     mails_of(data.path(), &ann.email, 2).await;
 
-    let called_off = organizer
+    let cancelled = organizer
         .client
         .post_empty(&format!("{path}/cancel"))
         .await
         .expect(200);
-    assert_eq!(called_off["status"], "cancelled");
+    assert_eq!(cancelled["status"], "cancelled");
     assert_eq!(
-        called_off["notification"]["recipients"], 1,
+        cancelled["notification"]["recipients"], 1,
         "only Ben still had a booking"
     );
-    let progress = wait_until_final(&organizer, text(&called_off["notification"]["id"])).await;
+    let progress = wait_until_final(&organizer, text(&cancelled["notification"]["id"])).await;
     assert_eq!(
         (&progress["kind"], &progress["deliveries"]["sent"]),
         (&json!("event-cancelled"), &json!(1))
@@ -207,7 +207,7 @@ async fn cancellations_are_heard_of_by_those_they_concern() {
 
 /// A double click, a retry behind a slow proxy: whoever asks second finds it done, and nobody is told twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calling_off_several_times_at_once_tells_everybody_once() {
+async fn cancelling_several_times_at_once_tells_everybody_once() {
     let data = TempFolder::new("flow-called-off");
     let program = Program::dev(data.path()).await;
     let (organizer, event) = organizer_with_event(&program.client()).await;

@@ -69,7 +69,7 @@ fn is_replayed(answer: &Answer) -> bool {
     answer.headers.contains_key("idempotency-replayed")
 }
 
-/// Sends a request under a key and once more, and another under the same key. Answers what the first one was.
+/// Sends a request under a key and once more, and another under the same key. Returns what the first one was.
 async fn once(client: &Client, path: &str, key: &str, body: Value, other: Option<Value>) -> Value {
     let first = client.post_once(path, key, body.clone()).await;
     assert!((200..300).contains(&first.status), "{path}: {}", first.text);
@@ -90,7 +90,7 @@ async fn once(client: &Client, path: &str, key: &str, body: Value, other: Option
 }
 
 #[tokio::test]
-async fn events_are_made_and_called_off_once() {
+async fn events_are_made_and_cancelled_once() {
     let api = Fixture::start().await;
     let olga = &api.organizer.client;
     let other = event_body(json!({"title": "Another"}));
@@ -108,7 +108,7 @@ async fn events_are_made_and_called_off_once() {
     api.book(&event, 2).await;
     let off = once(olga, &format!("{path}/cancel"), "off", json!({}), None).await;
     assert_eq!(off["notification"]["recipients"], 1);
-    // Without the key it is an event that is called off already.
+    // Without the key it is an event that is cancelled already.
     let plain = olga.post(&format!("{path}/cancel"), json!({})).await;
     assert_eq!(plain.expect(200)["notification"], Value::Null);
     // Nobody else's keys are these, and neither are those of another route.
@@ -261,7 +261,7 @@ async fn what_is_told_is_told_and_stopped_once() {
     owner.create(&platform, command).await.expect("an owner");
     let oona = api.door.login("oona@north.test").await;
     assert_eq!(oona.client.all(audit).await.len(), 3, "each once");
-    // The event is called off since: the announcement is answered all the same.
+    // The event is cancelled since: the announcement is answered all the same.
     let off = format!("{}/cancel", path_of(&event));
     olga.post(&off, json!({})).await.expect(200);
     assert_eq!(

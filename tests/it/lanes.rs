@@ -212,7 +212,7 @@ fn why(text: &str) -> Reason {
     Reason::parse("why", text).expect("a reason")
 }
 
-/// Counts mails about bookings and mails to many, one connection, and takes its time as a wire does.
+/// Counts mails about bookings and bulk mails, one connection, and takes its time as a wire does.
 #[derive(Clone, Default)]
 struct CountingMailer {
     transactional: Arc<AtomicUsize>,

@@ -1,4 +1,4 @@
-//! Goal: who signs up is asked once whether the address is theirs; until they say so, mails to many are none of theirs, and
+//! Goal: who signs up is asked once whether the address is theirs; until they say so, bulk mails are none of theirs, and
 //! nobody else can say it.
 //!
 //! Method: the real router and worker; the link is taken from the mail that was really sent.

@@ -309,7 +309,7 @@ async fn a_sale_that_opens_by_itself_offers_what_is_free() {
 }
 
 #[tokio::test]
-async fn a_list_is_bounded_and_a_called_off_event_offers_nothing() {
+async fn a_list_is_bounded_and_a_cancelled_event_offers_nothing() {
     let settings = Settings {
         waitlist_entries_max: 2,
         ..quick_settings()

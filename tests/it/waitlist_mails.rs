@@ -44,14 +44,14 @@ async fn kinds_of(engine: &Engine, customer: &Caller) -> Vec<NotificationKind> {
     found.iter().map(|delivery| delivery.kind).collect()
 }
 
-fn called_off<'a>(mails: &'a [ReceivedMail], to: &str) -> Vec<&'a ReceivedMail> {
+fn cancelled<'a>(mails: &'a [ReceivedMail], to: &str) -> Vec<&'a ReceivedMail> {
     let subject = "Event cancelled: Jazz Night";
     let about = mails.iter().filter(|mail| mail.subject == subject);
     about.filter(|mail| mail.is_to(to)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_hears_that_an_event_is_called_off_and_each_mail_is_found() {
+async fn who_waits_hears_that_an_event_is_cancelled_and_each_mail_is_found() {
     let platform = TestPlatform::new().await;
     let tenant = platform.tenant("north").await;
     let organizer = platform.user(&tenant, "olga", UserRole::Organizer).await;
@@ -111,13 +111,13 @@ async fn who_waits_hears_that_an_event_is_called_off_and_each_mail_is_found() {
         ("cal", "no longer kept", false),
         ("dan", "need not wait any longer", false),
     ] {
-        let own = called_off(&mails, &format!("{name}@north.test"));
+        let own = cancelled(&mails, &format!("{name}@north.test"));
         assert_eq!(own.len(), 1, "{name} hears once");
         assert!(own[0].text.contains(words), "{}", own[0].text);
         assert_eq!(own[0].text.contains("calendar"), has_calendar);
         assert_eq!(own[0].calendar.is_some(), has_calendar, "{name}");
     }
-    assert!(called_off(&mails, "eve@north.test").is_empty());
+    assert!(cancelled(&mails, "eve@north.test").is_empty());
     for (person, kinds) in [
         (
             ben,

@@ -1,4 +1,4 @@
-//! Making, seeing, changing and calling off events: who may.
+//! Making, seeing, changing and cancelling events: who may.
 //!
 //! Called by hosts and platforms. Calls the events module.
 
@@ -139,7 +139,7 @@ impl Events {
             .await
     }
 
-    /// Calls an event off: bookings end, customers are told, updates not yet sent are dropped.
+    /// Cancels an event: bookings end, customers are told, updates not yet sent are dropped.
     /// With an `expected_version` another version now is refused. Cancelling again answers the event as it is.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ impl Notifications {
                 EventStatus::Cancelled => {
                     return Err(Error::new(
                         ErrorCode::EventCancelled,
-                        "The event was called off, and its customers were told.",
+                        "The event was cancelled, and its customers were told.",
                     ));
                 }
             }

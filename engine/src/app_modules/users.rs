@@ -161,7 +161,7 @@ impl Users {
             "Only an owner of this tenant may make users.",
         )?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
-        // Whom an owner makes to run events gets no mails to many.
+        // Whom an owner makes to run events gets no bulk mails.
         let asks = command.role == UserRole::Customer && self.0.asks_to_confirm(&tenant);
         self.0.modules.users.create(&tenant.id, command, asks).await
     }

@@ -56,7 +56,7 @@ impl EventQueues {
         }
     }
 
-    /// Queues a request. Answers true if the caller must start a task that works the lane off.
+    /// Queues a request. Returns true if the caller must start a task that works the lane off.
     ///
     /// # Errors
     /// `event-busy` beyond the bound.

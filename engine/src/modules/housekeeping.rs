@@ -33,7 +33,7 @@ impl HousekeepingModule {
         Ok((more, tenants))
     }
 
-    /// Which tenants have plugins in use, after this one in the order of names, and the version of each set. Answers none
+    /// Which tenants have plugins in use, after this one in the order of names, and the version of each set. Returns none
     /// behind the last.
     pub(crate) async fn plugin_sets(
         &self,
@@ -44,7 +44,7 @@ impl HousekeepingModule {
             .await
     }
 
-    /// Writes a batch of cancelled events' bookings as cancelled. Answers whether there may be more.
+    /// Writes a batch of cancelled events' bookings as cancelled. Returns whether there may be more.
     pub(crate) async fn sweep_cancelled(&self) -> Result<bool> {
         let scope = SystemScope::new();
         let events = self.repository.cancelled_events(scope, 16).await?;

@@ -27,7 +27,7 @@ impl LeasesModule {
     }
 
     /// Takes or keeps the lease `name` for `holder`. Call it several times within `lease` to keep it.
-    /// Answers whether it is held now.
+    /// Returns whether it is held now.
     pub(crate) async fn hold(
         &self,
         name: &'static str,

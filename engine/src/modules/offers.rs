@@ -38,7 +38,7 @@ impl OfferMaker {
         rejected: Option<WaitlistSkip>,
     ) -> Result<Offers> {
         let inventory = &change.inventory;
-        // Nobody is offered tickets of what is called off, or of what nobody may buy any more.
+        // Nobody is offered tickets of what is cancelled, or of what nobody may buy any more.
         let is_on_sale = inventory.status == EventStatus::Published
             && inventory
                 .ticket_types

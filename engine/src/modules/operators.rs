@@ -52,7 +52,7 @@ impl OperatorsModule {
         }
     }
 
-    /// Checks an operator's address and password. Answers the epoch that the account was in then, too.
+    /// Checks an operator's address and password. Returns the epoch that the account was in then, too.
     pub(crate) async fn check(&self, command: Login) -> Result<(Operator, Option<String>)> {
         let scope = SystemScope::new();
         let found = self.repository.find(scope, &command.email).await?;

@@ -171,7 +171,7 @@ impl UsersModule {
         Ok(())
     }
 
-    /// Counts a mail of a kind to an address that nobody confirmed, once for each key. Answers whether the day on which it was
+    /// Counts a mail of a kind to an address that nobody confirmed, once for each key. Returns whether the day on which it was
     /// written has one left.
     pub(crate) async fn count_mail(
         &self,

@@ -22,7 +22,7 @@ pub(super) struct WorkerLiveness {
 }
 
 impl WorkerLiveness {
-    /// Takes note of what the workers last said. Answers whether any of them lives, or may.
+    /// Takes note of what the workers last said. Returns whether any of them lives, or may.
     pub(super) fn note(&mut self, workers: &[WorkerStatus], now: Instant) -> bool {
         self.signs
             .retain(|id, _| workers.iter().any(|worker| worker.id == *id));

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 pub enum BookingStatus {
     /// Its tickets are sold to the customer.
     Confirmed,
-    /// Given back, or called off with its event.
+    /// Given back, or cancelled with its event.
     Cancelled,
 }
 
@@ -38,7 +38,7 @@ pub enum CancelCause {
     Customer,
     /// The organizer, or the tenant's program, took it back.
     Organizer,
-    /// The whole event was called off.
+    /// The whole event was cancelled.
     Event,
 }
 
@@ -105,7 +105,7 @@ impl Booking {
     }
 
     /// What is due to the customer for all that was cancelled, in minor units of `currency`. All that is left, if the
-    /// event was called off.
+    /// event was cancelled.
     pub fn refund_minor(&self) -> u64 {
         let cancelled: u64 = self.cancellations.iter().map(|one| one.refund_minor).sum();
         match self.cancelled {

@@ -56,7 +56,7 @@ pub enum TicketStatus {
     Valid,
     /// Somebody came in with it.
     CheckedIn,
-    /// It was given back, or called off with its booking or event.
+    /// It was given back, or cancelled with its booking or event.
     Cancelled,
 }
 

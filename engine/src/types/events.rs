@@ -19,7 +19,7 @@ pub enum EventStatus {
     Draft,
     /// Seen by everybody, and on sale.
     Published,
-    /// Called off; final.
+    /// Cancelled; final.
     Cancelled,
 }
 

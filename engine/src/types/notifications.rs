@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub enum Lane {
     /// Answers to what somebody did.
     Transactional,
-    /// Mails to many.
+    /// Bulk mails.
     Bulk,
 }
 
@@ -57,7 +57,7 @@ pub enum NotificationKind {
     WaitingListOffer,
     /// An event changed in a way that its customers must know (bulk).
     EventUpdated,
-    /// An event was called off (bulk).
+    /// An event was cancelled (bulk).
     EventCancelled,
     /// An event is near (bulk).
     EventReminder,

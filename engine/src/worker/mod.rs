@@ -73,7 +73,7 @@ struct LoopContext {
 }
 
 impl LoopContext {
-    /// Waits, or ends the wait when the worker is to stop. Answers whether to go on.
+    /// Waits, or ends the wait when the worker is to stop. Returns whether to go on.
     async fn pause(&self, pause: Duration) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
@@ -120,7 +120,7 @@ impl WorkerHandle {
     }
 
     /// Stops taking work, lets what is in flight finish or hands it back, and returns once that is done, after
-    /// `timeout` at the latest. Answers whether everything ended in time.
+    /// `timeout` at the latest. Returns whether everything ended in time.
     pub async fn drain(self, timeout: Duration) -> bool {
         self.stop.cancel();
         self.tasks.close();

@@ -60,7 +60,7 @@ enum Step {
         total: Option<u32>,
     },
     Pass(Duration),
-    CallOff,
+    CancelEvent,
     Crash,
 }
 
@@ -84,7 +84,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => ([1..9_u32, 1..7_u32], proptest::option::of(1..14_u32))
             .prop_map(|(capacities, total)| Step::Resize { capacities, total }),
         2 => (0..900_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
-        1 => prop_oneof![3 => Just(Step::Crash), 1 => Just(Step::CallOff)],
+        1 => prop_oneof![3 => Just(Step::Crash), 1 => Just(Step::CancelEvent)],
     ];
     vec(step, 1..40)
 }
@@ -138,7 +138,7 @@ impl Run<'_> {
             Step::Leave(customer) => self.leave(customer).await?,
             Step::Resize { capacities, total } => self.resize(capacities, total).await?,
             Step::Pass(time) => self.pass(time).await?,
-            Step::CallOff => {
+            Step::CancelEvent => {
                 let events = self.world.engine().events();
                 let off = events
                     .cancel(&self.world.organizer, self.event.id, None)
@@ -557,7 +557,7 @@ impl Run<'_> {
         self.verify().await.map(drop)
     }
 
-    /// Recomputes the event's counters from its books. Answers the cursor behind it.
+    /// Recomputes the event's counters from its books. Returns the cursor behind it.
     async fn verify(&self) -> Result<Option<String>, TestCaseError> {
         let page = PageRequest {
             cursor: self.world.verified.clone(),

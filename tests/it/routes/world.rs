@@ -190,7 +190,7 @@ impl Side {
 }
 
 /// Puts two versions of a plugin that says yes into use, one after the other, so that there is one to go back to.
-/// Answers the second.
+/// Returns the second.
 async fn put_a_plugin_into_use_twice(platform: &TestPlatform, tenant: &str) -> String {
     let owner = Caller::platform(tenant);
     let mut version = String::new();

@@ -117,7 +117,7 @@ impl MailSource {
             && (by_customer || self.neutral_event.is_some())
     }
 
-    /// Whether the event still takes place; nothing is called off of what is about none.
+    /// Whether the event still takes place; nothing is cancelled of what is about none.
     pub(super) fn status(&self) -> EventStatus {
         let event = self.event.as_ref();
         event.map_or(EventStatus::Published, |event| event.status)

@@ -77,7 +77,7 @@ impl MailJobs {
         self.0.modules.delivery_admin.ended(&self.0.holder).await
     }
 
-    /// Publishes what is due. Answers whether there may be more at once.
+    /// Publishes what is due. Returns whether there may be more at once.
     pub(crate) async fn relay(&self) -> Result<bool> {
         let notifications = &self.0.modules.notifications;
         let work = notifications.due_work(self.0.queue.as_ref()).await?;
@@ -109,17 +109,17 @@ impl MailJobs {
         }
     }
 
-    /// Does one batch of tidying. Answers whether there may be more at once.
+    /// Does one batch of tidying. Returns whether there may be more at once.
     pub(crate) async fn sweep_cancelled(&self) -> Result<bool> {
         self.0.modules.housekeeping.sweep_cancelled().await
     }
 
-    /// Ends one batch of due holds. Answers whether there may be more at once.
+    /// Ends one batch of due holds. Returns whether there may be more at once.
     pub(crate) async fn expire_holds(&self) -> Result<bool> {
         self.0.modules.bookings.expire_holds().await
     }
 
-    /// Deletes one batch of what has expired. Answers whether there may be more at once.
+    /// Deletes one batch of what has expired. Returns whether there may be more at once.
     pub(crate) async fn delete_expired(&self) -> Result<bool> {
         let modules = &self.0.modules;
         let (more, tenants) = modules.housekeeping.delete_expired().await?;

@@ -384,7 +384,7 @@ fn cancelled(booking: Booking, cancellation: Cancellation) -> Booking {
     after
 }
 
-/// A booking as its event's status makes it read: with the event called off, so is the booking, whether that is written
+/// A booking as its event's status makes it read: with the event cancelled, so is the booking, whether that is written
 /// yet or not.
 pub(crate) fn read_with_event(booking: Booking, event: EventStatus, since: Timestamp) -> Booking {
     if event == EventStatus::Cancelled && booking.status == BookingStatus::Confirmed {

@@ -203,7 +203,7 @@ impl Rules {
         Err(StepError::Conflict.into())
     }
 
-    /// Ends a batch of due holds, and makes the offers that are due because a sale opened. Answers whether there may be
+    /// Ends a batch of due holds, and makes the offers that are due because a sale opened. Returns whether there may be
     /// more.
     pub(super) async fn expire_holds(&self) -> Result<bool> {
         let now = self.context.now();

@@ -118,7 +118,7 @@ pub(crate) enum Placement {
 
 /// What the policies see beside the event, and whether the request was answered before.
 pub(crate) struct BeforePolicies {
-    /// The version of the event; none if there is none.
+    /// The version of the event; `None` if there is none.
     pub(crate) event_version: Option<u64>,
     /// Tickets of the event that the customer booked or holds; what is being accepted is not among them.
     pub(crate) tickets_in_event: u32,
@@ -190,7 +190,7 @@ impl BookingsModule {
             .map_err(|_| Error::internal("a lane ended without an answer"))?
     }
 
-    /// Answers what a policy must see of the customer, and a recorded answer, if there is one.
+    /// Returns what a policy must see of the customer, and a recorded answer, if there is one.
     pub(crate) async fn before_policies(
         &self,
         tenant: &TenantId,
@@ -354,7 +354,7 @@ impl BookingsModule {
         Ok(page.cut(rows, |pass| pass.revision.to_string()))
     }
 
-    /// Ends a batch of due holds and makes a batch of due offers, of all tenants. Answers whether there may be more.
+    /// Ends a batch of due holds and makes a batch of due offers, of all tenants. Returns whether there may be more.
     pub(crate) async fn expire_holds(&self) -> Result<bool> {
         self.rules.expire_holds().await
     }

@@ -422,7 +422,7 @@ fn on_sale(inventory: &Inventory) -> Result<()> {
         EventStatus::Draft => Err(not_published()),
         EventStatus::Cancelled => Err(Error::new(
             ErrorCode::EventCancelled,
-            "This event was called off.",
+            "This event was cancelled.",
         )),
     }
 }

@@ -133,7 +133,7 @@ impl Rules {
         }
     }
 
-    /// Makes the offers that are due because the sale of a type opened, a batch of them. Answers whether there may be more.
+    /// Makes the offers that are due because the sale of a type opened, a batch of them. Returns whether there may be more.
     pub(super) async fn offer_due(
         &self,
         scope: SystemScope,

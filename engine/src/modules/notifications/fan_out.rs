@@ -159,7 +159,7 @@ impl NotificationsModule {
         if notification.kind != NotificationKind::EventCancelled {
             return Ok(booked);
         }
-        // Who waits for tickets of what is called off waits in vain.
+        // Who waits for tickets of what is cancelled waits in vain.
         let most = self.chunk_blocks() as usize * DeliveryBatch::ENTRIES_MAX;
         let (event, after) = (notification.event, notification.cursor);
         let waiting = self.waitlist.customers(tenant, event, after, most as u32);

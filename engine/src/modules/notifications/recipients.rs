@@ -151,7 +151,7 @@ pub(crate) fn still_wanted(kind: NotificationKind, booking: &Booking, event: Eve
         | NotificationKind::PluginQuarantined
         | NotificationKind::EmailVerification
         | NotificationKind::SignUpNotice => false,
-        // What an organizer began to say is said to all, also when the event is called off meanwhile.
+        // What an organizer began to say is said to all, also when the event is cancelled meanwhile.
         NotificationKind::EventCancelled | NotificationKind::EventAnnouncement => {
             booking.status == BookingStatus::Confirmed || by_event
         }

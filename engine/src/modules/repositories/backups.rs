@@ -131,7 +131,7 @@ impl BackupsRepository {
     }
 
     /// Takes an empty store for a restore, and brings it to the backup's schema: until [`Self::finish`] nobody serves it.
-    /// Answers the tables that there are then.
+    /// Returns the tables that there are then.
     ///
     /// # Errors
     /// `store-not-empty`.
@@ -285,7 +285,7 @@ impl BackupsRepository {
         rows.into_iter().map(OutboxRow::into_type).collect()
     }
 
-    /// Writes a notification if it is still as it was seen: 1 row. Answers whether it was.
+    /// Writes a notification if it is still as it was seen: 1 row. Returns whether it was.
     pub(in crate::modules) async fn replace_notification(
         &self,
         tenant: &TenantId,

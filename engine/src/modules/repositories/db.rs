@@ -502,7 +502,7 @@ const LOCK_FILE: &str = "LOCK";
 pub(crate) struct Closing(Option<PathBuf>);
 
 impl Closing {
-    /// Waits until the store has closed, at most so long. Answers whether it has.
+    /// Waits until the store has closed, at most so long. Returns whether it has.
     pub(crate) async fn wait(self, limit: Duration) -> bool {
         let Some(lock) = self.0 else { return true };
         let is_free = || std::fs::File::open(&lock).map_or(true, |file| file.try_lock().is_ok());

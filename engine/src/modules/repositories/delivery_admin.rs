@@ -110,7 +110,7 @@ impl DeliveryAdminRepository {
     }
 
     /// Writes a notification if it is still as it was seen, what it owes from now on and what no longer, and who did it:
-    /// 6 rows, and 2 for the request's record. Answers whether it was.
+    /// 6 rows, and 2 for the request's record. Returns whether it was.
     pub(in crate::modules) async fn replace_notification(
         &self,
         tenant: &TenantId,

@@ -26,7 +26,7 @@ impl HousekeepingRepository {
     }
 
     /// Deletes Idempotency-Keys, sessions, counts of announcements and silent workers whose time is over: at most `max` rows of each.
-    /// Answers whether there may be more.
+    /// Returns whether there may be more.
     pub(in crate::modules) async fn delete_expired(
         &self,
         scope: SystemScope,

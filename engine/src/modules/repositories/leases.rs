@@ -37,7 +37,7 @@ impl LeasesRepository {
         self.db.run_retrying(&script).await?.row(index)
     }
 
-    /// Writes a lease if it is still as it was seen (none: not there): 1 row. Answers whether it was.
+    /// Writes a lease if it is still as it was seen (none: not there): 1 row. Returns whether it was.
     pub(in crate::modules) async fn replace(
         &self,
         scope: SystemScope,

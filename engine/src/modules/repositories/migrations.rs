@@ -94,7 +94,7 @@ pub(in crate::modules) async fn migrate(db: &Db) -> Result<()> {
     migrate_to(db, newest_schema()).await
 }
 
-/// Says that a backup is being restored: 1 row. Answers false if somebody said so before.
+/// Says that a backup is being restored: 1 row. Returns false if somebody said so before.
 pub(in crate::modules::repositories) async fn begin_restoring(
     db: &Db,
     scope: SystemScope,

@@ -397,7 +397,7 @@ impl NotificationsRepository {
             .collect()
     }
 
-    /// Writes a notification if it is still as it was seen: 1 row. Answers whether it was.
+    /// Writes a notification if it is still as it was seen: 1 row. Returns whether it was.
     pub(in crate::modules) async fn replace(
         &self,
         tenant: &TenantId,
@@ -409,7 +409,7 @@ impl NotificationsRepository {
     }
 
     /// Stores a chunk of a fan-out if its notification is still as it was seen: at most 66 rows, and as
-    /// many as it has blocks where these are in doubt from the beginning. Answers whether it was.
+    /// many as it has blocks where these are in doubt from the beginning. Returns whether it was.
     pub(in crate::modules) async fn insert_chunk(
         &self,
         tenant: &TenantId,

@@ -30,7 +30,7 @@ impl OperatorsRepository {
         Self { db }
     }
 
-    /// Writes a new operator: 1 row. Answers false if the address is taken.
+    /// Writes a new operator: 1 row. Returns false if the address is taken.
     pub(in crate::modules) async fn insert(
         &self,
         scope: SystemScope,
@@ -71,7 +71,7 @@ impl OperatorsRepository {
         rows.into_iter().map(OperatorRow::into_type).collect()
     }
 
-    /// Sets an operator's password and ends their sessions but one: 6 rows and the sessions. Answers false if there is no
+    /// Sets an operator's password and ends their sessions but one: 6 rows and the sessions. Returns false if there is no
     /// such operator.
     pub(in crate::modules) async fn set_password(
         &self,
@@ -94,7 +94,7 @@ impl OperatorsRepository {
         self.done(&script).await
     }
 
-    /// Removes an operator and ends their sessions: 4 rows and the sessions. Answers false if there is no such operator.
+    /// Removes an operator and ends their sessions: 4 rows and the sessions. Returns false if there is no such operator.
     pub(in crate::modules) async fn remove(
         &self,
         scope: SystemScope,

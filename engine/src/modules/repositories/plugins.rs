@@ -138,7 +138,7 @@ impl PluginsRepository {
     }
 
     /// Writes what is in use if it still is at the version that was seen, and every version that is new in it is there, and
-    /// what owners are told of it: 1 row, 3 more with mails, and 2 for the request's record. Answers whether it was; the
+    /// what owners are told of it: 1 row, 3 more with mails, and 2 for the request's record. Returns whether it was; the
     /// step fails as existing if the request's key was used meanwhile.
     pub(in crate::modules) async fn replace_set(
         &self,
@@ -189,7 +189,7 @@ impl PluginsRepository {
     }
 
     /// Writes the record of a request that changes nothing of what is in use, if that still is at the version that was
-    /// seen: 2 rows. Answers whether it was; the step fails as existing if the request's key was used meanwhile.
+    /// seen: 2 rows. Returns whether it was; the step fails as existing if the request's key was used meanwhile.
     pub(in crate::modules) async fn record_unchanged(
         &self,
         tenant: &TenantId,

@@ -87,7 +87,7 @@ impl SessionsRepository {
         Ok(row.map(|row| row.session_epoch))
     }
 
-    /// Writes a new session: 1 row. Answers the account's other sessions, the newest first, up to `max`.
+    /// Writes a new session: 1 row. Returns the account's other sessions, the newest first, up to `max`.
     pub(in crate::modules) async fn insert(
         &self,
         scope: SessionScope<'_>,
@@ -166,7 +166,7 @@ impl SessionsRepository {
         Ok(sessions)
     }
 
-    /// Replaces a session if it is still at this generation: 1 row. Answers whether it was.
+    /// Replaces a session if it is still at this generation: 1 row. Returns whether it was.
     pub(in crate::modules) async fn rotate(
         &self,
         scope: SessionScope<'_>,
@@ -185,7 +185,7 @@ impl SessionsRepository {
         Ok(!rows.is_empty())
     }
 
-    /// Ends some of an account's sessions, if they are there: their rows, and 3 of the log. Answers whether one was.
+    /// Ends some of an account's sessions, if they are there: their rows, and 3 of the log. Returns whether one was.
     pub(in crate::modules) async fn end(
         &self,
         scope: SessionScope<'_>,

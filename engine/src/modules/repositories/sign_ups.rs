@@ -75,7 +75,7 @@ impl UsersRepository {
 
     /// Makes an account the owner of its address, with another password if it is given one. The others that wait for the
     /// address (`waiting`) give way: their sessions end, and their passwords are good for nothing. So do the account's own sessions
-    /// with a new password. At most 37 rows, and what ends the sessions of 33 accounts. Answers false if somebody else
+    /// with a new password. At most 37 rows, and what ends the sessions of 33 accounts. Returns false if somebody else
     /// owns the address, or the account has another one.
     pub(in crate::modules) async fn confirm(
         &self,
@@ -135,7 +135,7 @@ impl UsersRepository {
     }
 
     /// Counts a mail to an unconfirmed address against `most` of a day, unless its key is counted: 1 row, and forgets those of
-    /// earlier days. Answers whether it may go. Guard: the day's keys stand in the row that is written.
+    /// earlier days. Returns whether it may go. Guard: the day's keys stand in the row that is written.
     pub(in crate::modules) async fn count_mail(
         &self,
         user: &User,

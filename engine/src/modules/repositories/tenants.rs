@@ -18,7 +18,7 @@ impl TenantsRepository {
         Self { db }
     }
 
-    /// Writes a new tenant: 1 row. Answers false if the name is taken.
+    /// Writes a new tenant: 1 row. Returns false if the name is taken.
     pub(in crate::modules) async fn insert(&self, tenant: &Tenant) -> Result<bool> {
         let mut script = Script::transaction(&tenant.id);
         let row = script.bind(TenantRow::of(tenant));
@@ -41,7 +41,7 @@ impl TenantsRepository {
             .transpose()
     }
 
-    /// Writes a tenant, with the next version, if it is still at the version that `tenant` has: 1 row. Answers whether
+    /// Writes a tenant, with the next version, if it is still at the version that `tenant` has: 1 row. Returns whether
     /// it was.
     pub(in crate::modules) async fn replace(&self, tenant: &Tenant) -> Result<bool> {
         let mut script = Script::of(&tenant.id);

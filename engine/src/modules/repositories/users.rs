@@ -66,7 +66,7 @@ impl UsersRepository {
         written_or_taken(self.db.run_retrying(&script).await)
     }
 
-    /// Brings a user's name and address up to date: at most 3 rows. Answers false if the address is taken.
+    /// Brings a user's name and address up to date: at most 3 rows. Returns false if the address is taken.
     pub(in crate::modules) async fn update(&self, before: &User, after: &User) -> Result<bool> {
         let mut script = Script::transaction(&after.tenant);
         if before.email != after.email {
@@ -101,7 +101,7 @@ impl UsersRepository {
         row.map_or(Ok(None), |row| row.asked())
     }
 
-    /// Asks a user again, if they were asked as often as was seen: 3 rows. Answers whether they were.
+    /// Asks a user again, if they were asked as often as was seen: 3 rows. Returns whether they were.
     pub(in crate::modules) async fn ask_again(
         &self,
         tenant: &TenantId,

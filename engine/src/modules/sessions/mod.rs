@@ -121,7 +121,7 @@ impl SessionsModule {
         ))
     }
 
-    /// Ends a session. Answers false if it was not there.
+    /// Ends a session. Returns false if it was not there.
     pub(crate) async fn end(&self, owner: &SessionOwner, id: SessionId) -> Result<bool> {
         self.end_these(owner, &[id]).await
     }

@@ -162,7 +162,7 @@ pub(in crate::routes) struct UserResponse {
     id: String,
     /// Their address and login.
     email: String,
-    /// Whether the address counts as theirs; mails to many may go to such addresses only.
+    /// Whether the address counts as theirs; bulk mails may go to such addresses only.
     email_verified: bool,
     /// What to call them.
     name: String,

@@ -125,7 +125,7 @@ pub(in crate::routes) struct BookingResponse {
     /// What is due to the customer for what it says is cancelled, in minor units. The running total of a booking is rounded
     /// down, not each part.
     refund_minor: u64,
-    /// What was cancelled of it, in order; an event that was called off is none of it.
+    /// What was cancelled of it, in order; an event that was cancelled is none of it.
     cancellations: Vec<CancellationResponse>,
     /// ISO 4217 code of all its amounts.
     currency: String,
@@ -137,7 +137,7 @@ pub(in crate::routes) struct BookingResponse {
     /// When it was cancelled, if it was.
     #[schema(value_type = Option<String>, format = DateTime)]
     cancelled_at: Option<Timestamp>,
-    /// `customer`, `organizer` or `event` (the whole event was called off).
+    /// `customer`, `organizer` or `event` (the whole event was cancelled).
     #[schema(value_type = Option<choices::CancelledBy>)]
     cancelled_by: Option<&'static str>,
 }

@@ -48,7 +48,7 @@ choices! {
     EventSort: ["createdAt", "startsAt"];
     #[doc = "Whether a booking admits anybody."]
     BookingStatus: [Booking::Confirmed, Booking::Cancelled].map(Booking::as_str);
-    #[doc = "Who ended a booking; `event` if the whole event was called off."]
+    #[doc = "Who ended a booking; `event` if the whole event was cancelled."]
     CancelledBy: [Cause::Customer, Cause::Organizer, Cause::Event].map(Cause::as_str);
     #[doc = "What became of a hold."]
     HoldStatus: [Hold::Held, Hold::Confirmed, Hold::Released, Hold::Expired].map(Hold::as_str);

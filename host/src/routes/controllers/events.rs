@@ -1,4 +1,4 @@
-//! Making, seeing, changing and calling off events.
+//! Making, seeing, changing and cancelling events.
 
 mod patch;
 mod requests;
@@ -156,9 +156,9 @@ pub(in crate::routes) async fn merge(
     })?))
 }
 
-/// Calls an event off: its bookings end, and its customers are told
+/// Cancels an event: its bookings end, and its customers are told
 ///
-/// An event that is called off already is answered as it is.
+/// An event that is cancelled already is answered as it is.
 #[utoipa::path(post, path = "/api/events/{id}/cancel", tag = "events",
     params(("id" = String, Path, description = "Which event"),
         ("If-Match" = Option<String>, Header, description = "The ETag of the version that the caller saw")),

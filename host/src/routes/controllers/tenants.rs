@@ -60,7 +60,7 @@ pub(in crate::routes) struct TenantSettingsResponse {
     organizers_may_register: bool,
     /// Announcements that all organizers together may make in a day (UTC).
     announcements_per_day: u32,
-    /// Whether customers who sign up are asked to confirm their address, and get no mails to many until they do. Nobody is
+    /// Whether customers who sign up are asked to confirm their address, and get no bulk mails until they do. Nobody is
     /// asked where the installation makes no links (`public_url` and `keys` under `[links]`), and by `boxoffice dev`.
     bulk_to_verified_only: bool,
     /// Whether users must confirm their address before they book, hold or wait for tickets (`email-unconfirmed`). Has no
@@ -123,7 +123,7 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     #[schema(value_type = Option<u32>)]
     #[serde(default)]
     announcements_per_day: Patched<Number>,
-    /// Whether customers who sign up are asked to confirm their address, and get no mails to many until they do.
+    /// Whether customers who sign up are asked to confirm their address, and get no bulk mails until they do.
     #[schema(value_type = bool, required = false)]
     #[serde(default)]
     bulk_to_verified_only: Patched<bool>,

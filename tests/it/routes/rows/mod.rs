@@ -1,6 +1,6 @@
 //! The table of routes: what each demands of whom, and a request that is right.
 //!
-//! The rows stand in the order in which rightful requests are sent: what calls off comes after what looks.
+//! The rows stand in the order in which rightful requests are sent: what cancels comes after what looks.
 
 mod delivery_admin;
 mod events;

@@ -1,4 +1,4 @@
-//! What only mails to many have: the way out of them, and an organizer's own words.
+//! What only bulk mails have: the way out of them, and an organizer's own words.
 
 use super::{
     parse,

@@ -1,4 +1,4 @@
-//! Mails to readers who have no booking: who only waited for an event that is called off, and a tenant's owners.
+//! Mails to readers who have no booking: who only waited for an event that is cancelled, and a tenant's owners.
 
 use super::{parse, scene::Scene};
 use crate::types::NotificationKind;
