@@ -9,13 +9,13 @@ use jiff::Timestamp;
 /// What sort of refusal an error is; a host maps it to its transport (HTTP statuses in brackets).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The request cannot be read (400).
+    /// Malformed request (400).
     Malformed,
     /// Nobody, or nobody known, is asking (401).
     Unauthenticated,
     /// The caller may not do this (403).
     Forbidden,
-    /// There is no such thing for this caller (404).
+    /// Not found for this caller (404).
     NotFound,
     /// The state of things does not allow it now (409).
     Conflict,
@@ -71,65 +71,65 @@ macro_rules! codes {
 }
 
 codes! {
-    MalformedRequest, "malformed-request", Malformed, "The request cannot be read";
+    MalformedRequest, "malformed-request", Malformed, "Malformed request";
     NotAuthenticated, "not-authenticated", Unauthenticated, "Sign in first";
     WrongCredentials, "wrong-credentials", Unauthenticated, "E-mail address or password is wrong";
     SessionEnded, "session-ended", Unauthenticated, "This session has ended";
     Forbidden, "forbidden", Forbidden, "You may not do this";
     EmailUnconfirmed, "email-unconfirmed", Forbidden, "Confirm your e-mail address first";
-    NotFound, "not-found", NotFound, "There is no such thing";
+    NotFound, "not-found", NotFound, "Not found";
     NotEnoughTickets, "not-enough-tickets", Conflict, "Not enough tickets are left";
     EventNotPublished, "event-not-published", Conflict, "The event is not on sale yet";
     EventCancelled, "event-cancelled", Conflict, "The event was cancelled";
     SalesNotOpen, "sales-not-open", Conflict, "Sales have not begun";
     SalesClosed, "sales-closed", Conflict, "Sales are over";
     EventHasBookings, "event-has-bookings", Conflict, "The event has bookings";
-    CapacityBelowSold, "capacity-below-sold", Conflict, "More tickets are sold or held than that";
-    CancellationClosed, "cancellation-closed", Conflict, "Cancelling is not possible any more";
+    CapacityBelowSold, "capacity-below-sold", Conflict, "The capacity is below the tickets sold or held";
+    CancellationClosed, "cancellation-closed", Conflict, "Cancellation is closed";
     BookingCancelled, "booking-cancelled", Conflict, "The booking was cancelled";
-    AlreadyCheckedIn, "already-checked-in", Conflict, "Somebody came in with this ticket already";
+    AlreadyCheckedIn, "already-checked-in", Conflict, "The ticket is already checked in";
     TicketCancelled, "ticket-cancelled", Conflict, "The ticket was cancelled";
     TicketOfOtherEvent, "ticket-of-other-event", Conflict, "The ticket is for another event";
-    TicketCodeInvalid, "ticket-code-invalid", Invalid, "This is no ticket code of ours";
-    TicketCodesOff, "ticket-codes-off", Unavailable, "This host reads no ticket codes";
-    HoldExists, "hold-exists", Conflict, "You hold tickets of this event already";
+    TicketCodeInvalid, "ticket-code-invalid", Invalid, "Unknown ticket code";
+    TicketCodesOff, "ticket-codes-off", Unavailable, "Ticket codes are off on this host";
+    HoldExists, "hold-exists", Conflict, "You already hold tickets of this event";
     HoldEnded, "hold-ended", Conflict, "The hold has ended";
-    HoldAlreadyExtended, "hold-already-extended", Conflict, "The hold was given more time already";
-    TicketsAvailable, "tickets-available", Conflict, "There are tickets; nobody need wait";
-    AlreadyWaiting, "already-waiting", Conflict, "You are on the waiting list already";
+    HoldAlreadyExtended, "hold-already-extended", Conflict, "The hold was already extended";
+    TicketsAvailable, "tickets-available", Conflict, "Tickets are available";
+    AlreadyWaiting, "already-waiting", Conflict, "Already on the waiting list";
     WaitlistFull, "waitlist-full", Conflict, "The waiting list is full";
     EmailTaken, "email-taken", Conflict, "The e-mail address is in use";
     TenantTaken, "tenant-taken", Conflict, "The tenant name is in use";
     PolicyRejected, "policy-rejected", Conflict, "The organizer's policy does not allow this";
     PriceChanged, "price-changed", Conflict, "The price has changed";
-    ConflictTryAgain, "conflict-try-again", Conflict, "Something changed meanwhile";
-    VersionMismatch, "version-mismatch", PreconditionFailed, "Somebody changed it meanwhile";
+    ConflictTryAgain, "conflict-try-again", Conflict, "A concurrent change came first";
+    VersionMismatch, "version-mismatch", PreconditionFailed, "The version does not match";
     BodyTooLarge, "body-too-large", TooLarge, "The request body is too large";
-    FieldInvalid, "field-invalid", Invalid, "A field breaks a rule";
-    UnknownField, "unknown-field", Invalid, "A field is not known here";
+    FieldInvalid, "field-invalid", Invalid, "Invalid field";
+    UnknownField, "unknown-field", Invalid, "Unknown field";
     IdempotencyKeyReused, "idempotency-key-reused", Invalid, "The Idempotency-Key belongs to another request";
-    PreconditionRequired, "precondition-required", PreconditionRequired, "Say which version you saw";
+    PreconditionRequired, "precondition-required", PreconditionRequired, "If-Match is required";
     TooManyRequests, "too-many-requests", TooManyRequests, "Too many requests";
-    Internal, "internal", Internal, "Something went wrong on our side";
+    Internal, "internal", Internal, "Internal error";
     Unavailable, "unavailable", Unavailable, "Not available right now";
     PolicyInputTooLarge, "policy-input-too-large", TooLarge, "The request is too large for the organizer's policy";
     PluginTaken, "plugin-taken", Conflict, "The component was uploaded under another name";
     PluginInUse, "plugin-in-use", Conflict, "The plugin version is in use";
-    TooManyPlugins, "too-many-plugins", Conflict, "The tenant has as many plugin versions as it may";
+    TooManyPlugins, "too-many-plugins", Conflict, "Too many plugin versions";
     PluginNotReady, "plugin-not-ready", Conflict, "The plugin version cannot be used";
-    PluginRejected, "plugin-rejected", Invalid, "The component is no plugin of ours";
-    PluginTrialFailed, "plugin-trial-failed", Invalid, "The plugin failed when it was tried";
-    PluginsOff, "plugins-off", Unavailable, "This host runs no plugins";
+    PluginRejected, "plugin-rejected", Invalid, "Not a Boxoffice plugin";
+    PluginTrialFailed, "plugin-trial-failed", Invalid, "The plugin failed its trial";
+    PluginsOff, "plugins-off", Unavailable, "Plugins are off on this host";
     PolicyBusy, "policy-busy", Unavailable, "The organizer's policies are busy";
     NotificationOver, "notification-over", Conflict, "The notification is over";
     EventBusy, "event-busy", Unavailable, "Too many people are booking this event right now";
-    OutcomeUnknown, "outcome-unknown", Unavailable, "The outcome could not be found out";
-    PolicyUnavailable, "policy-unavailable", Unavailable, "The organizer's policy could not be asked";
-    StoreInUse, "store-in-use", Unavailable, "Another process holds the data folder";
+    OutcomeUnknown, "outcome-unknown", Unavailable, "The outcome is unknown";
+    PolicyUnavailable, "policy-unavailable", Unavailable, "The organizer's policy is unavailable";
+    StoreInUse, "store-in-use", Unavailable, "The data folder is in use by another process";
     StoreTooNew, "store-too-new", Unavailable, "The store was written by a newer program";
-    StoreIncomplete, "store-incomplete", Unavailable, "A backup was restored into the store halfway";
+    StoreIncomplete, "store-incomplete", Unavailable, "A restore into this store was not finished";
     StoreNotEmpty, "store-not-empty", Conflict, "The store is not empty";
-    BackupInvalid, "backup-invalid", Invalid, "This is no whole backup";
+    BackupInvalid, "backup-invalid", Invalid, "The backup is incomplete or damaged";
 }
 
 impl fmt::Display for ErrorCode {
@@ -238,7 +238,7 @@ impl Error {
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(
             ErrorCode::Internal,
-            "Something went wrong on our side; the request id helps us find it.",
+            "Internal error; the request id helps us find it.",
         )
         .caused_by(source)
     }

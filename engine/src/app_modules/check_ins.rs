@@ -208,7 +208,7 @@ fn named(names: &HashMap<UserId, Label>, check_in: CheckIn) -> ListedCheckIn {
 }
 
 fn no_code() -> Error {
-    let rule = "This is no ticket code of ours: scan the code again, or look the booking up by its customer.";
+    let rule = "Unknown ticket code: scan the code again, or look the booking up by its customer.";
     Error::new(ErrorCode::TicketCodeInvalid, rule).at_field("code")
 }
 

@@ -232,7 +232,7 @@ impl GroupPlanner<'_> {
             return Err(Error::new(
                 ErrorCode::HoldExists,
                 format!(
-                    "You hold tickets of this event already (hold {open}): confirm or release them first."
+                    "You already hold tickets of this event (hold {open}): confirm or release them first."
                 ),
             )
             .with(Fact::HoldId(open.to_string())));

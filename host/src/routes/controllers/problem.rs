@@ -39,21 +39,21 @@ pub(in crate::routes) struct HostCode {
 pub(in crate::routes) static METHOD_NOT_ALLOWED: HostCode = HostCode {
     code: "method-not-allowed",
     status: StatusCode::METHOD_NOT_ALLOWED,
-    title: "This method does not work here",
+    title: "Method not allowed",
     page: include_str!("../../../errors/method-not-allowed.md"),
 };
 /// The body is of a type that is not read here.
 pub(in crate::routes) static UNSUPPORTED_MEDIA_TYPE: HostCode = HostCode {
     code: "unsupported-media-type",
     status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    title: "A body of this type cannot be read here",
+    title: "Unsupported media type",
     page: include_str!("../../../errors/unsupported-media-type.md"),
 };
 /// The body came so slowly that it was not waited for.
 pub(in crate::routes) static UPLOAD_TOO_SLOW: HostCode = HostCode {
     code: "upload-too-slow",
     status: StatusCode::REQUEST_TIMEOUT,
-    title: "The upload came too slowly",
+    title: "The upload was too slow",
     page: include_str!("../../../errors/upload-too-slow.md"),
 };
 /// Every code that only HTTP has.

@@ -98,7 +98,7 @@ fn operator(text: &str) -> Result<Option<EmailAddress>, Problem> {
 }
 
 fn nothing() -> Error {
-    Error::new(ErrorCode::NotFound, "There is no such thing here.")
+    Error::new(ErrorCode::NotFound, "Not found here.")
 }
 
 /// The two ids that a path has: of a thing, and of one of its parts.
