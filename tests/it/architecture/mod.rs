@@ -8,6 +8,7 @@
 mod rules;
 mod snippets;
 mod source;
+mod words;
 
 use std::path::Path;
 

@@ -253,7 +253,7 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/idempotency.rs", 1),
     ("engine/src/modules/leases.rs", 1),
     // One commit for the blocks of all tenants that a worker has in hand.
-    ("engine/src/modules/notifications/ledger.rs", 1),
+    ("engine/src/modules/notifications/delivery_writer.rs", 1),
     ("engine/src/modules/notifications/relay.rs", 3),
     ("engine/src/modules/operators.rs", 6),
     ("engine/src/modules/queue.rs", 4),
