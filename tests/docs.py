@@ -18,7 +18,7 @@ PAGE_SECONDS = 120
 
 def pages(root):
     """The pages whose blocks must say whether they are run."""
-    return sorted((root / "docs").glob("*.md"))
+    return sorted((root / "docs").rglob("*.md"))
 
 
 def blocks(text):

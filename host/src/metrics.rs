@@ -148,7 +148,7 @@ impl Metrics {
         Ok(text)
     }
 
-    /// Returns a scrape.
+    /// Answers a scrape.
     pub(crate) async fn scrape(&self, engine: &Engine) -> Response {
         match self.text(engine).await {
             Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),

@@ -50,7 +50,7 @@ const LINGER_IDLE_MAX: Duration = Duration::from_secs(5);
 /// Most that is read and thrown away after a refusal: eight times what Python's plugins need.
 const LINGER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Returns the requests of one connection, one after another.
+/// Answers the requests of one connection, one after another.
 pub(super) async fn answer(
     stream: TcpStream,
     peer: SocketAddr,

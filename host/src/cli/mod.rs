@@ -50,7 +50,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Returns the API.
+    /// Serves the API.
     Serve(serve::ServeArgs),
     /// Sends what is owed, apart from the API; both use one store on a SurrealDB server.
     Worker(worker::WorkerArgs),

@@ -32,7 +32,7 @@ pub(super) struct ServeArgs {
     worker: bool,
 }
 
-/// Returns the API until a signal comes.
+/// Serves the API until a signal comes.
 pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let mut flags = args.store.flags();
     flags.overrides.extend(
