@@ -44,6 +44,8 @@
 //! ```
 
 pub mod app_modules;
+mod builder;
+mod context;
 mod counters;
 mod engine;
 mod error;
@@ -51,14 +53,17 @@ mod modules;
 mod policy_check;
 pub mod ports;
 mod request;
+mod settings;
 pub mod types;
 mod worker;
 
 pub use app_modules::LookupResult;
+pub use builder::{EngineBuilder, check_backup};
 pub use counters::Counts;
-pub use engine::{Engine, EngineBuilder, Settings, Store, check_backup};
+pub use engine::Engine;
 pub use error::{Error, ErrorCode, ErrorKind, Fact, Faults, Result};
 pub use modules::{Backup, FailedCall, PluginLogEntry};
 pub use request::in_request;
+pub use settings::{Settings, Store};
 pub use types::*;
 pub use worker::{Worker, WorkerHandle};

@@ -14,7 +14,7 @@ use views::{event_view, line_views, list_prices, pseudonym, unit_prices};
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::{Placement, PolicyDecision, RequestedBooking, not_published},
     ports::{
         BookingView, CancellationView, CustomerView, Decision, HookFailure, LineView, PluginAnswer,

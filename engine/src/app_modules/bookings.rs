@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::{
         BeforeCancelling, BookingIntent, CancelDecision, Placement, RequestedBooking,
         RequestedCancellation, keyed, read_with_event,

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::{Admission, keyed, read_with_event},
     types::{
         BookingId, Caller, CheckIn, Event, EventId, Label, ListedCheckIn, Page, PageRequest,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::{NotificationCommand, Wanted, events_of, group_reasons, keyed},
     types::{
         AuditEntry, Caller, Delivery, DeliveryId, DeliveryOverview, DeliveryState, EventId,

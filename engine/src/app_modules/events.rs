@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::keyed,
     types::{
         Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, NewTicketType,

@@ -4,7 +4,7 @@
 
 /// The control: an AppModule may call a module.
 #[cfg(layer_probe = "control")]
-pub(crate) async fn control(inner: &crate::engine::EngineContext) -> crate::Result<()> {
+pub(crate) async fn control(inner: &crate::context::EngineContext) -> crate::Result<()> {
     inner.modules.ping().await
 }
 
@@ -14,7 +14,7 @@ pub(crate) type Named = crate::modules::repositories::TenantsRepository;
 
 /// An AppModule that reaches through a module for its repository (E0616: the field is private).
 #[cfg(layer_probe = "app_module_calls_repository")]
-pub(crate) async fn reached(inner: &crate::engine::EngineContext) {
+pub(crate) async fn reached(inner: &crate::context::EngineContext) {
     let _ = inner
         .modules
         .tenants
@@ -26,7 +26,9 @@ pub(crate) async fn reached(inner: &crate::engine::EngineContext) {
 /// An AppModule that opens the store itself (E0603, E0624).
 #[cfg(layer_probe = "app_module_opens_store")]
 pub(crate) async fn opened() {
-    let _ =
-        crate::modules::repositories::Db::open(&crate::Store::Memory, std::sync::Arc::default())
-            .await;
+    let _ = crate::modules::repositories::Db::open(
+        &crate::settings::Store::Memory,
+        std::sync::Arc::default(),
+    )
+    .await;
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::keyed,
     types::{
         Announce, BookingId, Caller, Delivery, DeliveryState, EventId, EventStatus, Notification,

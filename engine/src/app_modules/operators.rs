@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     Backup, Error, ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     types::{
         AddOperator, Caller, EmailAddress, EventVerdict, ListedSession, Login, Operator,
         OperatorSession, Page, PageRequest, Restoration, SessionId, SessionOwner,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::{FailedCall, PluginLogEntry, SetRequest, keyed},
     policy_check::unavailable,
     ports::{PluginRef, PluginRuntime},

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     types::{Caller, ListedSession, Principal, Session, SessionId, SessionOwner, User},
 };
 

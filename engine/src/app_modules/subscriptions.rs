@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Error, Result,
-    engine::EngineContext,
+    context::EngineContext,
     types::{Caller, NotificationKind, Page, PageRequest, Role, Suppression, SuppressionSource},
 };
 

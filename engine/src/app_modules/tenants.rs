@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     types::{
         Caller, CreateTenant, EmailAddress, Page, PageRequest, Role, Tenant, TenantId, UpdateTenant,
     },

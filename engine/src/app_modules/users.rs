@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     Error, Result,
-    engine::EngineContext,
+    context::EngineContext,
     types::{
         Caller, Confirmation, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest,
         Register, Role, User, UserId, UserRole,

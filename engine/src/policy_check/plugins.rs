@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{PolicyOutcome, unavailable};
 use crate::{
     Error, ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::NotedCall,
     ports::{
         HookFailure, PluginAnswer, PluginCall, PluginOutcome, PluginRef, PluginRequest,

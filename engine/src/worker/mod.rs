@@ -19,7 +19,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{app_modules::MailJobs, engine::EngineContext, ports::Lane};
+use crate::{app_modules::MailJobs, context::EngineContext, ports::Lane};
 
 /// A worker about to start.
 pub struct Worker(pub(crate) Arc<EngineContext>);

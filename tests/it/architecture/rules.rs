@@ -278,21 +278,62 @@ pub(super) fn system_scopes(file: &SourceFile) -> Vec<usize> {
 const REFUSED: &[(&str, &[&str])] = &[
     (
         "engine/src/types/",
-        &["ports", "modules", "app_modules", "worker", "engine"],
+        &[
+            "ports",
+            "modules",
+            "app_modules",
+            "worker",
+            "engine",
+            "builder",
+            "context",
+            "settings",
+        ],
     ),
     (
         "engine/src/ports/",
-        &["modules", "app_modules", "worker", "engine"],
+        &[
+            "modules",
+            "app_modules",
+            "worker",
+            "engine",
+            "builder",
+            "context",
+            "settings",
+        ],
     ),
     (
         "engine/src/modules/",
-        &["app_modules", "policy_check", "worker", "engine"],
+        &[
+            "app_modules",
+            "policy_check",
+            "worker",
+            "engine",
+            "builder",
+            "context",
+        ],
     ),
     (
         "engine/src/app_modules/",
-        &["modules::repositories", "worker"],
+        &["modules::repositories", "worker", "engine", "builder"],
     ),
-    ("engine/src/worker/", &["modules::repositories"]),
+    (
+        "engine/src/worker/",
+        &["modules::repositories", "engine", "builder"],
+    ),
+    // A leaf.
+    (
+        "engine/src/settings.rs",
+        &[
+            "ports",
+            "modules",
+            "app_modules",
+            "policy_check",
+            "worker",
+            "engine",
+            "builder",
+            "context",
+        ],
+    ),
 ];
 
 fn calls_up_or_sideways(file: &SourceFile) -> Vec<usize> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Bookings, requested};
 use crate::{
     Error, Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::{BookingIntent, Placement, RequestedBooking, keyed},
     types::{
         BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, RecordedAnswer, RequestRoute,

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::keyed,
     types::{
         Caller, EventId, JoinWaitlist, Page, PageRequest, RecordedAnswer, RequestRoute,

@@ -20,7 +20,7 @@ pub(crate) use tenant_locks::TenantLocks;
 
 use crate::{
     Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::{BlockTask, Listing},
     ports::{Lane, Leased, Receipt, Settlement, Task, TaskKind},
     types::{NotificationId, TenantId},

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::{
-    engine::EngineContext,
+    context::EngineContext,
     ports::{PluginAnswer, PluginRequest, RenderFailure, RenderRequest, Rendered, Templates},
     types::{NotificationKind, PluginSet, TenantId},
 };

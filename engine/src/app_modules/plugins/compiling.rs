@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use super::Plugins;
 use crate::{
     Error, Result,
-    engine::EngineContext,
+    context::EngineContext,
     modules::PluginBytes,
     ports::{LoadFailure, LoadPurpose, PluginRef, PluginRuntime, PluginSource},
     types::{PluginFacts, PluginHash, PluginState, PluginVersion, TenantId},

@@ -12,7 +12,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::{
     Error, ErrorCode, Result,
-    engine::EngineContext,
+    context::EngineContext,
     ports::{LoadFailure, PluginRef, PluginRuntime},
     types::{PluginHash, TenantId},
 };

@@ -1,0 +1,240 @@
+//! Building an engine: where it keeps its state, its settings, and which ports it is given.
+//!
+//! Called by hosts and platforms. Opens the modules and wires the ports together.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::AsyncBufRead,
+    sync::{Notify, Semaphore},
+};
+
+use crate::{
+    app_modules::{Buckets, LanePauses, TenantLocks},
+    context::EngineContext,
+    engine::Engine,
+    error::{Error, ErrorCode, Result},
+    modules::{self, ModuleContext, Modules, restore, to_millisecond},
+    ports::{
+        Clock, FolderMailer, IdSource, Links, Mailer, PluginRuntime, Policy, Queue, SystemClock,
+        Templates, TicketCodes, Traces, UlidIds,
+    },
+    settings::{Settings, Store},
+    types::BackupFacts,
+};
+
+impl Engine {
+    /// Starts describing an engine.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder {
+            store: Store::Memory,
+            settings: Settings::default(),
+            mailer: None,
+            policies: Vec::new(),
+            plugins: None,
+            templates: None,
+            links: None,
+            ticket_codes: None,
+            queue: None,
+            clock: None,
+            ids: None,
+            traces: None,
+        }
+    }
+}
+
+/// Describes an engine before it is built.
+pub struct EngineBuilder {
+    store: Store,
+    settings: Settings,
+    mailer: Option<Arc<dyn Mailer>>,
+    policies: Vec<Arc<dyn Policy>>,
+    plugins: Option<Arc<dyn PluginRuntime>>,
+    templates: Option<Arc<dyn Templates>>,
+    links: Option<Arc<dyn Links>>,
+    ticket_codes: Option<Arc<dyn TicketCodes>>,
+    queue: Option<Arc<dyn Queue>>,
+    clock: Option<Arc<dyn Clock>>,
+    ids: Option<Arc<dyn IdSource>>,
+    traces: Option<Arc<dyn Traces>>,
+}
+
+impl EngineBuilder {
+    /// Keeps the state in a folder of this machine, durable at every commit.
+    #[must_use]
+    pub fn embedded(self, folder: impl Into<PathBuf>) -> Self {
+        self.store(Store::Embedded(folder.into()))
+    }
+
+    /// Keeps the state wherever this says.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Turns numbers.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Sends mails this way; without it they are written to `mails/` in the store's folder (or a temporary one).
+    #[must_use]
+    pub fn mailer(mut self, mailer: impl Mailer) -> Self {
+        self.mailer = Some(Arc::new(mailer));
+        self
+    }
+
+    /// Asks this policy at every booking, after those added before.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy) -> Self {
+        self.policies.push(Arc::new(policy));
+        self
+    }
+
+    /// Runs what tenants upload; without it tenants with plugins in use get no bookings from this engine.
+    #[must_use]
+    pub fn plugins(mut self, plugins: impl PluginRuntime) -> Self {
+        self.plugins = Some(Arc::new(plugins));
+        self
+    }
+
+    /// Words mails this way; the built-in templates stand in when it fails.
+    #[must_use]
+    pub fn templates(mut self, templates: impl Templates) -> Self {
+        self.templates = Some(Arc::new(templates));
+        self
+    }
+
+    /// Makes the links in mails this way; without it bulk mails have none to unsubscribe with.
+    #[must_use]
+    pub fn links(mut self, links: impl Links) -> Self {
+        self.links = Some(Arc::new(links));
+        self
+    }
+
+    /// Makes and reads the codes of tickets this way; without it tickets have none.
+    #[must_use]
+    pub fn ticket_codes(mut self, codes: impl TicketCodes) -> Self {
+        self.ticket_codes = Some(Arc::new(codes));
+        self
+    }
+
+    /// Hurries work through this queue instead of the embedded one.
+    #[must_use]
+    pub fn queue(mut self, queue: Arc<dyn Queue>) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// Tells the time this way.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Takes ids from here.
+    #[must_use]
+    pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
+        self.ids = Some(ids);
+        self
+    }
+
+    /// Restores a backup ([`Operators::back_up`](crate::app_modules::Operators::back_up)) into this store instead of building an engine; the store must be empty.
+    ///
+    /// Everything is there then but sessions and leases. Deliveries that were not over are marked `unknown`, because they may
+    /// have been sent since the backup was taken, and nothing is mailed before [`Operators::release`]. Whether the backup is
+    /// whole is known at its end: read it with [`check_backup`] before. A restore that was broken off leaves a store that
+    /// every program refuses.
+    ///
+    /// # Errors
+    /// `backup-invalid`, `store-not-empty`, `store-in-use`, `store-too-new`, `unavailable`.
+    pub async fn restore(self, backup: impl AsyncBufRead + Unpin) -> Result<BackupFacts> {
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        restore(&self.store, to_millisecond(clock.now()), backup).await
+    }
+
+    /// Keeps traces of requests together with what they owe; without it nothing is kept of them.
+    #[must_use]
+    pub fn traces(mut self, traces: impl Traces) -> Self {
+        self.traces = Some(Arc::new(traces));
+        self
+    }
+
+    /// Opens the store, brings its schema up to date, and answers the engine.
+    ///
+    /// # Errors
+    /// `store-in-use` if another process holds the folder, `store-too-new`, `store-incomplete`, `unavailable`.
+    pub async fn build(self) -> Result<Engine> {
+        let context = ModuleContext {
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            ids: self.ids.unwrap_or_else(|| Arc::new(UlidIds::default())),
+            settings: Arc::new(self.settings),
+            owed: Arc::new(Notify::new()),
+            counters: Arc::default(),
+            traces: self.traces,
+        };
+        let modules = Modules::open(&self.store, &context).await?;
+        let mailer = match self.mailer {
+            Some(mailer) => mailer,
+            None => Arc::new(default_mailer(&self.store)?),
+        };
+        let queue = self.queue.unwrap_or_else(|| modules.queue.clone());
+        let sending = Semaphore::new(mailer.concurrency().max(1));
+        let sending_bulk = Semaphore::new(mailer.concurrency().saturating_sub(1).max(1));
+        let buckets = Buckets::new(&context.settings);
+        // Not from the id source: two engines with seeded ids must still be told apart.
+        let holder = ulid::Ulid::new().to_string();
+        Ok(Engine(Arc::new(EngineContext {
+            modules,
+            context,
+            policies: self.policies,
+            plugins: self.plugins,
+            preparing: Mutex::default(),
+            kept_swept_at: Mutex::default(),
+            brought: tokio::sync::Mutex::default(),
+            templates: self.templates,
+            links: self.links,
+            ticket_codes: self.ticket_codes,
+            mailer,
+            queue,
+            sending,
+            sending_bulk,
+            turns: TenantLocks::default(),
+            buckets,
+            lane_pauses: LanePauses::default(),
+            listing: tokio::sync::Mutex::default(),
+            holder,
+        })))
+    }
+}
+
+/// Reads a backup to its end, and says what it is.
+///
+/// # Errors
+/// `backup-invalid` for what is none, was cut off or changed; `store-too-new`.
+pub async fn check_backup(backup: impl AsyncBufRead + Unpin) -> Result<BackupFacts> {
+    modules::check_backup(backup).await
+}
+
+/// Writes mails beside an embedded store, into its folder `mails`, or for other stores into `boxoffice-mails` of the
+/// system's folder for temporary files.
+fn default_mailer(store: &Store) -> Result<FolderMailer> {
+    let folder = match store {
+        Store::Embedded(folder) => folder.join("mails"),
+        Store::Memory | Store::Remote { .. } => std::env::temp_dir().join("boxoffice-mails"),
+    };
+    FolderMailer::open(&folder).map_err(|error| {
+        Error::new(
+            ErrorCode::Unavailable,
+            format!("The mail folder {} could not be made.", folder.display()),
+        )
+        .caused_by(error)
+    })
+}
