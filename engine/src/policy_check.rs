@@ -13,8 +13,8 @@ use futures::FutureExt as _;
 use views::{event_view, line_views, list_prices, pseudonym, unit_prices};
 
 use crate::{
-    Error, ErrorCode, Result,
     context::EngineContext,
+    error::{Error, ErrorCode, Result},
     modules::{Placement, PolicyDecision, RequestedBooking, not_published},
     ports::{
         BookingView, CancellationView, CustomerView, Decision, HookFailure, LineView, PluginAnswer,

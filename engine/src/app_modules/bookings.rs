@@ -14,8 +14,8 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    Error, ErrorCode, Result,
     context::EngineContext,
+    error::{Error, ErrorCode, Result},
     modules::{
         BeforeCancelling, BookingIntent, CancelDecision, Placement, RequestedBooking,
         RequestedCancellation, keyed, read_with_event,

@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::{
-    Error, ErrorCode, Result,
     context::EngineContext,
+    error::{Error, ErrorCode, Result},
     modules::{Admission, keyed, read_with_event},
     types::{
         BookingId, Caller, CheckIn, Event, EventId, Label, ListedCheckIn, Page, PageRequest,

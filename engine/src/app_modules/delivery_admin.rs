@@ -13,8 +13,8 @@ pub use delivery_lookup::LookupResult;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, Result,
     context::EngineContext,
+    error::{Error, Result},
     modules::{NotificationCommand, Wanted, events_of, group_reasons, keyed},
     types::{
         AuditEntry, Caller, Delivery, DeliveryId, DeliveryOverview, DeliveryState, EventId,

@@ -7,8 +7,8 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::json;
 
 use crate::{
-    Error, ErrorCode, Result,
     context::EngineContext,
+    error::{Error, ErrorCode, Result},
     modules::keyed,
     types::{
         Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, NewTicketType,

@@ -4,7 +4,7 @@
 
 /// The control: an AppModule may call a module.
 #[cfg(layer_probe = "control")]
-pub(crate) async fn control(inner: &crate::context::EngineContext) -> crate::Result<()> {
+pub(crate) async fn control(inner: &crate::context::EngineContext) -> crate::error::Result<()> {
     inner.modules.ping().await
 }
 
@@ -19,7 +19,7 @@ pub(crate) async fn reached(inner: &crate::context::EngineContext) {
         .modules
         .tenants
         .repository
-        .find(&crate::TenantId::trusted("acme"))
+        .find(&crate::types::TenantId::trusted("acme"))
         .await;
 }
 

@@ -10,8 +10,8 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    Error, ErrorCode, Result,
     context::EngineContext,
+    error::{Error, ErrorCode, Result},
     modules::keyed,
     types::{
         Announce, BookingId, Caller, Delivery, DeliveryState, EventId, EventStatus, Notification,

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Backup, Error, ErrorCode, Result,
     context::EngineContext,
+    error::{Error, ErrorCode, Result},
+    modules::Backup,
     types::{
         AddOperator, Caller, EmailAddress, EventVerdict, ListedSession, Login, Operator,
         OperatorSession, Page, PageRequest, Restoration, SessionId, SessionOwner,

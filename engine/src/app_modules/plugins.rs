@@ -12,8 +12,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, ErrorCode, Result,
     context::EngineContext,
+    error::{Error, ErrorCode, Result},
     modules::{FailedCall, PluginLogEntry, SetRequest, keyed},
     policy_check::unavailable,
     ports::{PluginRef, PluginRuntime},

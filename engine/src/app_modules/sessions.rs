@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, ErrorCode, Result,
     context::EngineContext,
+    error::{Error, ErrorCode, Result},
     types::{Caller, ListedSession, Principal, Session, SessionId, SessionOwner, User},
 };
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    Error, Result,
     context::EngineContext,
+    error::{Error, Result},
     types::{Caller, NotificationKind, Page, PageRequest, Role, Suppression, SuppressionSource},
 };
 

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use crate::{
-    ErrorCode, Result,
     context::EngineContext,
+    error::{ErrorCode, Result},
     types::{
         Caller, CreateTenant, EmailAddress, Page, PageRequest, Role, Tenant, TenantId, UpdateTenant,
     },

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, Result,
     context::EngineContext,
+    error::{Error, Result},
     types::{
         Caller, Confirmation, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest,
         Register, Role, User, UserId, UserRole,

@@ -15,7 +15,7 @@ use super::{
     },
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     ports::Lane,
     types::{
         Announce, Announcement, KeyedRequest, NotificationId, NotificationKind, NotificationStatus,

@@ -12,7 +12,7 @@ use super::{
     },
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         Booking, CheckIn, Event, EventId, KeyedRequest, Page, PageRequest, RecordedAnswer,
         TenantId, Ticket, TicketId, TicketStatus, UserId,

@@ -26,7 +26,7 @@ use super::{
     worker_liveness::WorkerLiveness,
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{
         Attempt, AuditEntry, DeliveryBatch, DeliveryId, DeliveryState, EventId, KeyedRequest, Lane,
         LaneStatus, NotificationId, NotificationStatus, OutboxEntry, OutboxPart, Page, PageRequest,

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     modules::bookings::{Placement, RequestedBooking},
     types::{EventId, TenantId},
 };

@@ -5,7 +5,7 @@ use super::{
     plugins::uploads_overdue,
     repositories::{HousekeepingRepository, SystemScope},
 };
-use crate::{Result, types::TenantId};
+use crate::{error::Result, types::TenantId};
 
 /// Rows deleted or written in one step; keeps each transaction short.
 const BATCH: u32 = 500;

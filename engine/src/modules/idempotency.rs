@@ -10,7 +10,7 @@ use super::{
     request_hash,
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         Caller, Idempotency, IdempotencyKey, KeyedRequest, RecordedAnswer, RequestKey,
         RequestRoute, TenantId,

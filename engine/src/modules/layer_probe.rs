@@ -14,6 +14,6 @@ pub(crate) type Named = super::repositories::models::TenantRow;
 
 /// A module that writes a query of its own (E0603: scripts are private to repositories).
 #[cfg(layer_probe = "module_writes_query")]
-pub(crate) fn written(tenant: &crate::TenantId) {
+pub(crate) fn written(tenant: &crate::types::TenantId) {
     let _ = super::repositories::db::Script::of(tenant);
 }

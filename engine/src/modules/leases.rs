@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::repositories::{LeaseRecord, LeasesRepository, SystemScope};
-use crate::Result;
+use crate::error::Result;
 
 pub(crate) struct LeasesModule {
     repository: LeasesRepository,

@@ -78,9 +78,10 @@ pub(crate) use users::UsersModule;
 pub(crate) use verification::VerificationModule;
 
 use crate::{
-    Result, Settings, Store,
     counters::Counters,
+    error::Result,
     ports::{Clock, IdSource, Traces},
+    settings::{Settings, Store},
     types::TraceParent,
 };
 

@@ -13,7 +13,7 @@ use super::{
     to_millisecond,
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{
         EventStatus, Hold, HoldId, HoldStatus, Inventory, NotificationId, NotificationKind,
         TenantId, WaitlistEntry, WaitlistPass, WaitlistSkip,

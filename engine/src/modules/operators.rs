@@ -9,7 +9,7 @@ use super::{
     users::{email_taken, wrong_credentials},
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{AddOperator, EmailAddress, Login, Operator, SessionId},
 };
 

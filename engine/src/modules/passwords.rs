@@ -13,7 +13,7 @@ use argon2::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result};
 
 /// Hashes that may wait for their turn. At some 50 ms each that is half a minute; beyond it trying later is kinder.
 const WAITING_MAX: usize = 1_024;

@@ -23,7 +23,7 @@ use super::{
     },
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{
         ActivatePlugin, ActivePlugin, BookingId, DecisionRecord, EventId, KeyedRequest, Page,
         PageRequest, PluginActivation, PluginCounters, PluginExport, PluginHash, PluginLimits,

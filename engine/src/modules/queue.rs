@@ -23,7 +23,7 @@ use super::{
     scan_schedule::FullScanSchedule,
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     ports::{Lane, LaneStats, Leased, Queue, Receipt, SHARDS, Settlement, Task, shard_of},
     types::TenantId,
 };

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::repositories::{BookingsRepository, WaitlistRepository};
 use crate::{
-    Result,
+    error::Result,
     types::{BookingStatus, EventId, TenantId, UserId},
 };
 

@@ -14,7 +14,7 @@ use super::{
     users::{UsersModule, wrong_credentials},
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{
         AddressOwner, Confirmation, CreateUser, Login, NotificationId, NotificationKind, TenantId,
         User, UserId, VerificationRequest,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::{ModuleContext, repositories::SubscriptionsRepository};
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{
         NotificationKind, Page, PageRequest, Suppression, SuppressionSource, TenantId, UserId,
     },

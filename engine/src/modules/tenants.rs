@@ -11,7 +11,7 @@ use super::{
     repositories::{SystemScope, TenantsRepository},
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{CreateTenant, EmailAddress, Page, PageRequest, Tenant, TenantId, UpdateTenant},
 };
 

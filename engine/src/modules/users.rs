@@ -6,7 +6,7 @@ use super::{
     ModuleContext, lru_cache::LruCache, passwords::Passwords, repositories::UsersRepository,
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{
         CreateUser, EmailAddress, EnsureUser, Label, Page, PageRequest, TenantId, User, UserId,
         UserRole, VerificationRequest,

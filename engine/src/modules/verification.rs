@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::repositories::{EventCounters, SystemScope, VerificationRepository};
 use crate::{
-    Result,
+    error::Result,
     types::{
         Booking, BookingId, BookingLine, CancelCause, CapacityCause, CapacityEntry, EventId,
         EventVerdict, Inventory, Page, PageRequest, TenantId, TicketTypeId, refund_of, total_of,

@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{PolicyOutcome, unavailable};
 use crate::{
-    Error, ErrorCode, Result,
     context::EngineContext,
+    error::{Error, ErrorCode, Result},
     modules::NotedCall,
     ports::{
         HookFailure, PluginAnswer, PluginCall, PluginOutcome, PluginRef, PluginRequest,

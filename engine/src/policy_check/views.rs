@@ -5,7 +5,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Result,
+    error::Result,
     modules::RequestedBooking,
     ports::{EventView, LineView, TicketTypeView},
     types::{BookingLine, Event, TenantId, TicketType, UserId},

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Result,
+    error::Result,
     types::{Lane, NotificationId, TenantId},
 };
 

@@ -1,7 +1,7 @@
 //! Announcements: what an organizer tells everybody who booked an event.
 
 use super::{EventId, IdempotencyKey, Label, Prose};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Tells all customers of an event something, in one mail to each.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     BookingId, Cancellation, EventId, TicketType, TicketTypeId, UserId, total_of, without,
 };
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Whether a booking admits anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

@@ -1,7 +1,7 @@
 //! Who asks: the first argument of every use case.
 
 use super::{EmailAddress, Idempotency, SessionId, SessionOwner, TenantId, UserId, UserRole};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// In which capacity somebody asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -317,7 +317,7 @@ impl Caller {
 
 fn sign_in() -> Error {
     Error::new(
-        crate::ErrorCode::NotAuthenticated,
+        crate::error::ErrorCode::NotAuthenticated,
         "Sign in and send the token with the request.",
     )
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{BookLine, BookingId, BookingLine, CancelCause, IdempotencyKey, NotificationId};
-use crate::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result};
 
 /// Until when customers may cancel, and which share of the price comes back: steps, the earliest first.
 ///

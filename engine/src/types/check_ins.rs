@@ -13,7 +13,7 @@ use super::{
     Booking, BookingId, BookingLine, BookingStatus, CancelTickets, EventId, Label, TicketTypeId,
     UserId,
 };
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Which ticket: a booking and the ticket's number in it, from 1. Numbers follow the lines as they were booked, and
 /// stay what they are when some tickets are cancelled.

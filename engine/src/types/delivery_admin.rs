@@ -8,7 +8,7 @@ use super::{
     DeliveryCounts, DeliveryId, DeliveryState, Lane, LaneCounts, Notification, NotificationId,
     Reason,
 };
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// How a lane stands, in the queue and in what is owed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::{
     CancellationTerms, EventId, EventReminder, Label, NotificationSummary, Prose, Reminder,
     TicketTypeId, UserId, is_same_text, require_year, time_zone,
 };
-use crate::{Error, Faults, Result};
+use crate::error::{Error, Faults, Result};
 
 /// Whether an event can be seen and booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

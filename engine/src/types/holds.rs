@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{BookLine, BookTickets, BookingLine, EventId, HoldId, IdempotencyKey, UserId};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What became of a hold. Time alone ends none: an overdue hold can be confirmed until it was written as expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Which tenant: a lower-case name as it stands in a host name (RFC 1123 label, 1 to 63 characters).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

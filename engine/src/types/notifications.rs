@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{BookingId, EmailAddress, EventId, NotificationId, TenantId, UserId};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Which stream a task goes through; transactional mails never wait behind bulk ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

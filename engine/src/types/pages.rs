@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Which page: where the last one ended, and how many items at most.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{EventId, UserId};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Names a plugin's content: the SHA-256 of its bytes, as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

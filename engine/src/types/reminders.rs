@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::NotificationId;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// How long before an event its reminder goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

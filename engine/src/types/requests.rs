@@ -9,7 +9,7 @@ use super::{
     BookingId, CheckIn, Event, EventChange, Hold, IdempotencyKey, Inventory, NotificationSummary,
     PluginActivation, Retried, StoredEvent, Ticket, WaitlistPlace,
 };
-use crate::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result};
 
 /// The Idempotency-Key that a caller's request has, and whether the request was answered from a record.
 #[derive(Debug, Clone)]

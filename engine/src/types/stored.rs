@@ -10,7 +10,7 @@ use super::{
     EventReminder, EventStatus, Label, Lane, NotificationId, NotificationKind, NotificationStatus,
     Prose, TenantId, TicketType, TicketTypeId, TraceParent, UserId,
 };
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Everything a booking's validity depends on, as read at one revision.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 
 use super::{NotificationKind, UserId};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A kind of bulk mail that a customer does not want.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{EmailAddress, Label, ReminderLead, TenantId};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// One tenant of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What a line of text for people may not be; see [`check_line`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The IANA data that this program was built with. The system's folder holds more than zones: other forms of the same
 /// data (`posix/…`, `right/…`), and the machine's own choice (`localtime`).

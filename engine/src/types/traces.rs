@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A place in a trace that is recorded (W3C Trace Context, 3.2: `00-TRACE-SPAN-FLAGS` in small hexadecimal digits).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{EmailAddress, Label, TenantId, UserId};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What a user is in their tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

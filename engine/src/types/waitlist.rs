@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{BookLine, BookTickets, EventId, Hold, UserId};
-use crate::{ErrorCode, Result};
+use crate::error::{ErrorCode, Result};
 
 /// Joins an event's waiting list.
 #[derive(Debug, Clone)]

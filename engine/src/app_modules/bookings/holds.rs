@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::{Bookings, requested};
 use crate::{
-    Error, Result,
     context::EngineContext,
+    error::{Error, Result},
     modules::{BookingIntent, Placement, RequestedBooking, keyed},
     types::{
         BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, RecordedAnswer, RequestRoute,

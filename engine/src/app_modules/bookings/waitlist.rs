@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::{
-    Result,
     context::EngineContext,
+    error::Result,
     modules::keyed,
     types::{
         Caller, EventId, JoinWaitlist, Page, PageRequest, RecordedAnswer, RequestRoute,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::{DeliveryAdmin, require_desk};
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     modules::events_of,
     types::{
         Caller, Delivery, DeliveryId, EmailAddress, EventId, FailedFilter, NotificationHead,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::DeliveryAdmin;
 use crate::{
-    Result,
+    error::Result,
     types::{Caller, LaneStatus, PartHealth, SystemHealth},
 };
 

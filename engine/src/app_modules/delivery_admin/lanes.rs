@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::DeliveryAdmin;
 use crate::{
-    Result,
+    error::Result,
     modules::keyed,
     types::{Caller, Lane, LanePause, Reason, RecordedAnswer, RequestRoute, TenantId},
 };

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{DeliveryAdmin, require_desk};
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     modules::NotificationCommand,
     types::{
         Caller, NotificationHead, NotificationId, NotificationKind, Page, PageRequest, Reason,

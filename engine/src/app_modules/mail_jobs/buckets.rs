@@ -11,7 +11,7 @@ use governor::{
 };
 
 use crate::{
-    Settings,
+    settings::Settings,
     types::{Lane, TenantId},
 };
 

@@ -17,7 +17,7 @@ use super::{
     mail_source::{Common, MailSource},
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     modules::{
         AfterWrite, BatchAvailability, BlockTask, ClaimedBatch, MailContext, MailTicket, compose,
         still_wanted,

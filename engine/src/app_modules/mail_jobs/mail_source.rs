@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::MailJobs;
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     modules::{ClaimedBatch, still_wanted},
     types::{
         Announcement, Booking, BookingId, DeliveryState, Entry, Event, EventDetails, EventId,

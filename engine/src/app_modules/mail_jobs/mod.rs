@@ -19,8 +19,8 @@ pub(crate) use pauses::LanePauses;
 pub(crate) use tenant_locks::TenantLocks;
 
 use crate::{
-    Result,
     context::EngineContext,
+    error::Result,
     modules::{BlockTask, Listing},
     ports::{Lane, Leased, Receipt, Settlement, Task, TaskKind},
     types::{NotificationId, TenantId},

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::MailJobs;
-use crate::{Result, ports::Lane};
+use crate::{error::Result, ports::Lane};
 
 /// What was seen last, in the order of [`Lane::ALL`].
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::Plugins;
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     modules::mail_sample,
     policy_check::unavailable,
     ports::{

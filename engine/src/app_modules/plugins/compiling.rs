@@ -13,8 +13,8 @@ use async_trait::async_trait;
 
 use super::Plugins;
 use crate::{
-    Error, Result,
     context::EngineContext,
+    error::{Error, Result},
     modules::PluginBytes,
     ports::{LoadFailure, LoadPurpose, PluginRef, PluginRuntime, PluginSource},
     types::{PluginFacts, PluginHash, PluginState, PluginVersion, TenantId},

@@ -11,8 +11,8 @@ use std::{
 use futures::{StreamExt as _, stream};
 
 use crate::{
-    Error, ErrorCode, Result,
     context::EngineContext,
+    error::{Error, ErrorCode, Result},
     ports::{LoadFailure, PluginRef, PluginRuntime},
     types::{PluginHash, TenantId},
 };

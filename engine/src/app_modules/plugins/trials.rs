@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Plugins, audit, require_object};
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     ports::{PluginCall, PluginOutcome, PluginRequest},
     types::{Caller, DecisionStep, PluginHash, PluginLimits},
 };

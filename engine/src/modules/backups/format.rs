@@ -11,7 +11,10 @@ use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
-use crate::{Error, ErrorCode, Result, types::BackupFacts};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    types::BackupFacts,
+};
 
 /// The only form there was yet.
 const FORMAT: u32 = 1;

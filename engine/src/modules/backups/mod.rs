@@ -20,7 +20,7 @@ use super::{
     },
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{BackupFacts, NotificationStatus, OutboxPart, Restoration},
 };
 pub(crate) use format::Lines;

@@ -13,8 +13,9 @@ use super::{
     Lines, of_all_tenants,
 };
 use crate::{
-    Error, ErrorCode, Result, Store,
     counters::Counters,
+    error::{Error, ErrorCode, Result},
+    settings::Store,
     types::{BackupFacts, DeliveryBatch, DeliveryState, Restoration},
 };
 

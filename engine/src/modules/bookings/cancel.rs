@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{ATTEMPTS_MAX, CancelDecision, Rules, counters::taken_back, planner::mails_about};
 use crate::{
-    Error, ErrorCode, ErrorKind, Result,
+    error::{Error, ErrorCode, ErrorKind, Result},
     modules::repositories::{
         CancelStep, GroupQuery, GroupSnapshot, InventoryChange, STALE_BOOKING, STALE_INVENTORY,
         STALE_POLICIES, StepError, pause_after_conflict,

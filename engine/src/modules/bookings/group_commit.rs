@@ -15,7 +15,7 @@ use super::{
     planner::{PlanInput, as_expected},
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     modules::{
         event_queues::Waiting,
         repositories::{

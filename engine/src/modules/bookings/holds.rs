@@ -15,7 +15,7 @@ use ulid::Ulid;
 
 use super::{ATTEMPTS_MAX, Rules, counters::let_go};
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     modules::{
         event_queues::GROUP_MAX,
         repositories::{

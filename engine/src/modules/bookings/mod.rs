@@ -29,7 +29,7 @@ use super::{
     repositories::{BookingsRepository, EventsRepository, HoldsRepository},
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{
         BookLine, Booking, BookingId, DecisionRecord, EventId, Hold, HoldId, HoldStatus,
         JoinWaitlist, KeyedRequest, Page, PageRequest, RequestKey, TenantId, TraceParent, UserId,

@@ -10,7 +10,7 @@ use ulid::Ulid;
 
 use super::{BookingIntent, Placement, RequestedBooking, besides, counters, holds, unconfirmed};
 use crate::{
-    Error, ErrorCode, Fact, Result,
+    error::{Error, ErrorCode, Fact, Result},
     modules::{
         repositories::{
             GroupPlan, GroupSnapshot, HoldChange, InventoryChange, NewMails, UnconfirmedAccount,

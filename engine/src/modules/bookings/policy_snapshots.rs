@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::group_commit::same_refusal;
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     modules::{
         event_queues::GROUP_MAX,
         repositories::{BookingsRepository, GroupQuery, GroupSnapshot},

@@ -3,7 +3,11 @@
 //!
 //! Called by the planner of groups and by the waiting list. Pure.
 
-use crate::{Error, Result, modules::repositories::UnconfirmedAccount, types::EventId};
+use crate::{
+    error::{Error, Result},
+    modules::repositories::UnconfirmedAccount,
+    types::EventId,
+};
 
 /// Events at a time: those of a weekend, before somebody looks into their mails.
 const EVENTS_MAX: usize = 3;

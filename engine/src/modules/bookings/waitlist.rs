@@ -11,7 +11,7 @@ use super::{
     unconfirmed,
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     modules::repositories::{
         DueOffer, InventoryChange, STALE_ACCOUNT, STALE_INVENTORY, StepError, SystemScope,
         WaitlistPosition, pause_after_conflict,

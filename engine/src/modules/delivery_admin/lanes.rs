@@ -4,7 +4,7 @@
 
 use super::DeliveryAdminModule;
 use crate::{
-    Result,
+    error::Result,
     modules::repositories::SystemScope,
     types::{AuditEntry, KeyedRequest, Lane, LanePause, RecordedAnswer},
 };

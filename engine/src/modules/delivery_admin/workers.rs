@@ -9,7 +9,7 @@ use std::{
 
 use super::DeliveryAdminModule;
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     modules::repositories::SystemScope,
     types::{LaneCounts, MailCounts, WorkerStatus},
 };

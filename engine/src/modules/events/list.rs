@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{EventsModule, to_millisecond};
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{
         Event, EventFilter, EventId, EventSort, EventStatus, Inventory, Page, PageRequest,
         StoredEvent, TenantId, UserId,

@@ -24,7 +24,7 @@ use super::{
     to_millisecond,
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{
         CapacityCause, CreateEvent, Event, EventChange, EventDetails, EventId, EventStatus,
         Inventory, KeyedRequest, NotificationId, NotificationKind, RecordedAnswer, StoredEvent,

@@ -4,7 +4,7 @@
 
 use super::{super::to_millisecond, EventsModule};
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{Inventory, NewTicketType, TicketType, TicketTypeId},
 };
 

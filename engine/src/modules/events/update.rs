@@ -15,7 +15,7 @@ use super::{
     EventsModule,
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     ports::Lane,
     types::{
         CapacityCause, EventChange, EventId, EventStatus, Inventory, KeyedRequest, NotificationId,

@@ -13,7 +13,11 @@ use mail_builder::{
 };
 
 use super::{MailContext, calendar::CalendarFile, qr_code};
-use crate::{Error, Result, ports::Rendered, types::EmailAddress};
+use crate::{
+    error::{Error, Result},
+    ports::Rendered,
+    types::EmailAddress,
+};
 
 /// Longest line of the header (RFC 2047, 2; RFC 5322 recommends 78).
 const LINE_BYTES_MAX: usize = 76;
@@ -256,7 +260,7 @@ mod tests {
             let error = field(&mut Vec::new(), "Subject", &[bad.to_owned()]).unwrap_err();
             assert_eq!(
                 error.code(),
-                crate::ErrorCode::Internal,
+                crate::error::ErrorCode::Internal,
                 "{bad:?} must be refused"
             );
         }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 pub(crate) use samples::sample as mail_sample;
 
 use crate::{
-    Result,
+    error::Result,
     ports::{OutgoingMail, Templates},
     types::{
         Announcement, Booking, EmailAddress, Event, EventDetails, Hold, NotificationId,

@@ -4,7 +4,7 @@
 
 use qrcode::{Color, EcLevel, QrCode};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Edge of a module in pixels: large enough for a phone's camera, small enough for a phone's screen.
 const MODULE_PIXELS: usize = 6;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{MailContext, direction};
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     ports::{RenderFailure, Rendered, Templates, judge_mail},
     types::{
         Booking, BookingLine, BookingStatus, CancelCause, Cancellation, Event, EventDetails, Label,

@@ -9,7 +9,7 @@ use rand::Rng as _;
 
 use super::{BlockKey, NotificationsModule, lane_of};
 use crate::{
-    Result,
+    error::Result,
     modules::to_millisecond,
     ports::MailOutcome,
     types::{

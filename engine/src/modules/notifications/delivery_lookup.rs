@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use super::NotificationsModule;
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{
         BookingId, Delivery, DeliveryBatch, DeliveryId, Entry, EventId, NotificationHead,
         NotificationId, NotificationStatus, Page, PageRequest, StoredNotification, TenantId,

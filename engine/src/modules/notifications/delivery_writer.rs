@@ -17,7 +17,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     modules::{
         ModuleContext,
         repositories::{NotificationsRepository, StepError, SystemScope, pause_after_conflict},

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{NotificationsModule, lane_of, task_of};
 use crate::{
-    Error, Result,
     counters::count,
+    error::{Error, Result},
     modules::to_millisecond,
     ports::Task,
     types::{

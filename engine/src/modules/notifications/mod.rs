@@ -33,7 +33,7 @@ use super::{
     },
 };
 use crate::{
-    Result,
+    error::Result,
     ports::{Task, TaskKind},
     types::{
         Delivery, DeliveryBatch, DeliveryCounts, DeliveryState, Lane, Notification, NotificationId,

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{NotificationsModule, deliveries::ClaimedBatch, fan_out::WALK_PAGE};
 use crate::{
-    Result,
+    error::Result,
     types::{
         Booking, BookingId, BookingStatus, CancelCause, DeliveryBatch, DeliveryState, EventId,
         EventStatus, Hold, HoldId, NotificationKind, TenantId, UserId,

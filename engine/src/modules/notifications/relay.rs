@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{BlockKey, NotificationsModule, caused_at, task_of};
 use crate::{
-    Result,
+    error::Result,
     modules::{repositories::SystemScope, to_millisecond},
     ports::{Queue, Task},
     types::{DeliveryBatch, Lane, NotificationStatus, OutboxEntry, OutboxPart, TenantId},

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{NotificationsModule, delivery_lookup::head};
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{NotificationHead, NotificationId, NotificationStatus, Page, PageRequest, TenantId},
 };
 

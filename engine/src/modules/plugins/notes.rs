@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{PluginsModule, locked};
 use crate::{
-    Result,
+    error::Result,
     modules::lru_cache::LruCache,
     ports::{HookFailure, PluginLogLine, PluginOutcome, PluginRequest},
     request::request_id,
@@ -151,7 +151,8 @@ impl PluginsModule {
         entry: PluginLogEntry,
         reason: &str,
     ) -> Result<()> {
-        let question = serde_json::to_value(call.question).map_err(crate::Error::internal)?;
+        let question =
+            serde_json::to_value(call.question).map_err(crate::error::Error::internal)?;
         let is_small = question.to_string().len() <= FAILED_INPUT_BYTES_MAX;
         let failed = FailedCall {
             at: entry.at,
@@ -164,7 +165,7 @@ impl PluginsModule {
             config: call.config.to_owned(),
             lines: entry.lines,
         };
-        let body = serde_json::to_string(&failed).map_err(crate::Error::internal)?;
+        let body = serde_json::to_string(&failed).map_err(crate::error::Error::internal)?;
         // The oldest of this process makes room.
         let slot = self.failed_slot.fetch_add(1, Ordering::Relaxed) % FAILED_CALLS_MAX;
         self.repository
@@ -205,7 +206,7 @@ impl PluginsModule {
         plugin: &PluginName,
         entry: &PluginLogEntry,
     ) -> Result<()> {
-        let body = serde_json::to_string(entry).map_err(crate::Error::internal)?;
+        let body = serde_json::to_string(entry).map_err(crate::error::Error::internal)?;
         let slot = rand::rng().random_range(0..LOGS_MAX);
         self.repository.keep_log(tenant, plugin, slot, body).await
     }

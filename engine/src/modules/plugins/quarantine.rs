@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{PluginsModule, SetRequest, locked};
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     modules::repositories::{NewMails, QuarantineNotice},
     types::{
         ActivePlugin, DeliveryBatch, ExportQuarantine, NotedFailure, NotificationId,

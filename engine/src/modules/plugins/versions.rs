@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{PluginsModule, others_change};
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     modules::repositories::{
         CONFLICTS_MAX, PluginsRepository, StepError, UPLOAD_SWEPT, UPLOADS_FULL, VERSIONS_FULL,
         pause_after_conflict,

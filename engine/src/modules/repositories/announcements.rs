@@ -9,7 +9,7 @@ use super::{
     notifications::{add_notification, add_outbox},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         Announcement, NotificationId, OutboxEntry, RecordedRequest, StoredNotification, TenantId,
     },

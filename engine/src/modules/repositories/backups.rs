@@ -17,7 +17,7 @@ use super::{
     },
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{DeliveryBatch, OutboxEntry, OutboxPart, Restoration, StoredNotification, TenantId},
 };
 

@@ -20,7 +20,7 @@ use super::{
     waitlist::{Offers, add_offers},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         Booking, BookingId, DecisionRecord, DeliveryId, EventId, Hold, HoldId, Inventory,
         PageRequest, RecordedRequest, RequestKey, TenantId, UserId,

@@ -9,7 +9,7 @@ use super::{
     models::{BookingLineRow, BookingRow, CheckInRow},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{Booking, CheckIn, EventId, RecordedRequest, TenantId, TicketId},
 };
 

@@ -23,8 +23,9 @@ use surrealdb::{
 };
 
 use crate::{
-    Error, ErrorCode, Result, Store,
     counters::{Counters, count},
+    error::{Error, ErrorCode, Result},
+    settings::Store,
     types::TenantId,
 };
 

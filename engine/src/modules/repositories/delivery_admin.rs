@@ -19,7 +19,7 @@ use super::{
     notifications::{add_outbox, remove_owed},
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{
         AuditEntry, DeliveryBatch, Lane, LanePause, NotificationId, OutboxEntry, RecordedRequest,
         StoredNotification, TenantId, WorkerStatus,

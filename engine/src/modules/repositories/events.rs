@@ -16,7 +16,7 @@ use super::{
     waitlist::{Offers, add_offers},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         CancellationTerms, EventDetails, EventId, Inventory, OutboxEntry, StoredEvent,
         StoredNotification, TenantId,

@@ -10,7 +10,7 @@ use super::{
     waitlist::{Offers, add_offers},
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{EventId, Hold, HoldId, HoldStatus, Inventory, TenantId},
 };
 

@@ -12,7 +12,7 @@ use super::{
     models::{IdRow, IdempotencyDueRow, PluginSetVersionRow, millisecond},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{EventId, TenantId},
 };
 

@@ -11,7 +11,7 @@ use super::{
     models::{IdempotencyDueRow, IdempotencyRow},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{RecordedRequest, RequestKey, TenantId},
 };
 

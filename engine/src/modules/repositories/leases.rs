@@ -6,7 +6,7 @@ use super::{
     db::{Db, Script, StepError, SystemScope},
     models::record,
 };
-use crate::Result;
+use crate::error::Result;
 
 /// A lease as it stands: whoever sees `counter` unchanged for long enough may take it.
 #[derive(Debug, Clone, PartialEq, Eq, SurrealValue)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use surrealdb::types::SurrealValue;
 
 use super::db::{CONFLICTS_MAX, Db, Script, StepError, SystemScope, pause_after_conflict};
-use crate::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, Result};
 
 /// A step of the schema. Append only: a step that has been released never changes.
 struct Migration {
@@ -173,7 +173,7 @@ async fn apply(db: &Db, migration: &Migration) -> Result<(), StepError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Store;
+    use crate::settings::Store;
 
     #[derive(SurrealValue)]
     struct Start {

@@ -13,7 +13,7 @@ use super::{
     },
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         BlockWrite, BookingId, Chunk, DeliveryBatch, DeliveryId, Entry, EventId, Lane,
         NotificationId, NotificationKind, NotificationStatus, OutboxEntry, OutboxPart,
@@ -462,7 +462,7 @@ impl NotificationsRepository {
         scope: SystemScope,
         writes: &[BlockWrite],
     ) -> Result<Vec<bool>, StepError> {
-        let other = |error: crate::Error| StepError::Other(error.into());
+        let other = |error: crate::error::Error| StepError::Other(error.into());
         let mut script = Script::transaction_across_tenants(scope);
         let mut answers = Vec::with_capacity(writes.len());
         for (index, write) in writes.iter().enumerate() {
@@ -517,7 +517,7 @@ impl NotificationsRepository {
         ));
         let states: Vec<String> = self.db.run_retrying(&script).await?.rows(index)?;
         let open = states.iter().filter(|states| is_open(states)).count();
-        u32::try_from(open).map_err(crate::Error::internal)
+        u32::try_from(open).map_err(crate::error::Error::internal)
     }
 
     /// Up to `limit` blocks of a notification from number `from` on.

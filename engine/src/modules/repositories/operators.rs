@@ -7,7 +7,7 @@ use super::{
     users::written_or_taken,
 };
 use crate::{
-    Result,
+    error::Result,
     types::{EmailAddress, Operator, SessionId, SessionOwner},
 };
 

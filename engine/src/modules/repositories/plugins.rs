@@ -13,7 +13,7 @@ use super::{
     notifications::{NewMails, add_mails},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         DecisionRecord, NotificationId, PluginHash, PluginQuarantine, PluginSet, RecordedRequest,
         TenantId, UserId,
@@ -215,5 +215,5 @@ fn add_recorded_change(script: &mut Script, tenant: &TenantId, recorded: Option<
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(row: &PluginNoteRow) -> Result<T> {
-    serde_json::from_str(&row.body).map_err(crate::Error::internal)
+    serde_json::from_str(&row.body).map_err(crate::error::Error::internal)
 }

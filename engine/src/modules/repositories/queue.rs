@@ -7,7 +7,7 @@ use super::{
     models::{key_number, key_text, record},
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     ports::{Lane, LaneStats, Leased, Receipt, Settlement, Task},
     types::TenantId,
 };

@@ -14,7 +14,7 @@ use super::{
     },
 };
 use crate::{
-    Result,
+    error::Result,
     types::{Principal, SessionId, SessionOwner, SessionRecord, TenantId},
 };
 

@@ -14,7 +14,7 @@ use super::{
     users::{GIVE_WAY_MAX, UsersRepository, give_way},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         AddressOwner, EmailAddress, NotificationKind, SessionOwner, TenantId, User, UserId,
         VerificationRequest,

@@ -5,7 +5,7 @@ use super::{
     models::SuppressionRow,
 };
 use crate::{
-    Result,
+    error::Result,
     types::{NotificationKind, Suppression, TenantId, UserId},
 };
 

@@ -5,7 +5,7 @@ use super::{
     models::TenantRow,
 };
 use crate::{
-    Result,
+    error::Result,
     types::{Page, PageRequest, Tenant, TenantId},
 };
 

@@ -11,7 +11,7 @@ use super::{
     models::{OpenHoldRow, UnconfirmedAccountRow, WaitingRow},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{EventId, TenantId, UserId},
 };
 

@@ -6,7 +6,7 @@ use super::{
     notifications::{NewMails, add_mails},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         EmailAddress, Page, PageRequest, TenantId, User, UserId, UserRole, VerificationRequest,
     },

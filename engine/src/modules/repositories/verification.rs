@@ -11,7 +11,7 @@ use super::{
     models::{BookingLineRow, BookingRow, CapacityLedgerRow, IdRow, InventoryRow},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{Booking, BookingId, CapacityEntry, EventId, Inventory, TenantId, TicketTypeId},
 };
 
@@ -106,7 +106,7 @@ impl VerificationRepository {
             .db
             .run_within(&script, READ_TIMEOUT)
             .await
-            .map_err(crate::Error::from)?;
+            .map_err(crate::error::Error::from)?;
         let Some(inventory) = answers.row::<InventoryRow>(inventory)? else {
             return Ok(None);
         };
@@ -167,7 +167,7 @@ impl VerificationRepository {
         (after, until): (i64, i64),
         max: u32,
     ) -> Result<Vec<CapacityEntry>, StepError> {
-        let other = |error: crate::Error| StepError::Other(error.into());
+        let other = |error: crate::error::Error| StepError::Other(error.into());
         let mut script = Script::of(tenant);
         let event = script.bind(event.ulid().to_string());
         let (after, until) = (script.bind(after), script.bind(until));

@@ -18,7 +18,7 @@ use super::{
     unconfirmed::{self, UnconfirmedAccount, add_account},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         DeliveryId, EventId, Hold, HoldId, Inventory, RecordedRequest, TenantId, UserId,
         WaitlistEntry, WaitlistPass,

@@ -13,7 +13,7 @@ use super::{
     repositories::{SessionScope, SessionsRepository, SystemScope},
 };
 use crate::{
-    Error, ErrorCode, Result,
+    error::{Error, ErrorCode, Result},
     types::{ListedSession, Principal, SessionId, SessionOwner, SessionRecord},
 };
 use principals::Principals;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::{
-    Result,
+    error::Result,
     modules::{
         lru_cache::LruCache,
         repositories::{Revoked, SessionsRepository, SystemScope},

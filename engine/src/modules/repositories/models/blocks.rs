@@ -11,7 +11,7 @@ use super::keys::{
     at_millisecond, key_number, key_text, key_ulid, millisecond, record, stored_ulid, ulid_key,
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{
         Attempt, BookingId, Claim, DeliveryBatch, DeliveryState, Entry, EventId, NotificationId,
         TenantId, TraceParent, UserId,

@@ -8,7 +8,7 @@ use super::keys::{
     ulid_key,
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         Booking, BookingId, BookingLine, BookingStatus, Cancellation, DeliveryId, EventId,
         NotificationId, TenantId, TicketTypeId, UserId,
@@ -248,7 +248,7 @@ impl CustomerBookingRow {
     }
 
     pub(in crate::modules::repositories) fn booking(&self) -> Result<BookingId> {
-        let event = Ulid::from_string(&self.event).map_err(crate::Error::internal)?;
+        let event = Ulid::from_string(&self.event).map_err(crate::error::Error::internal)?;
         Ok(BookingId::new(
             EventId::from_ulid(event),
             UserId::from_ulid(key_ulid(&self.id, 1)?),

@@ -5,7 +5,7 @@ use ulid::Ulid;
 
 use super::keys::{at_millisecond, key_number, millisecond, record, stored_ulid, ulid_key};
 use crate::{
-    Result,
+    error::Result,
     types::{CapacityEntry, EventId, TenantId, TicketTypeId, TypeChange},
 };
 

@@ -7,7 +7,7 @@ use super::{
     keys::{at_millisecond, key_number, millisecond, record, ulid_key},
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{CheckIn, TenantId, TicketId, TicketTypeId},
 };
 

@@ -6,7 +6,7 @@ use ulid::Ulid;
 
 use super::keys::{at_millisecond, key_number, key_text, key_ulid, millisecond, record};
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{
         AuditEntry, DeliveryBatch, DeliveryState, DurationCounts, Lane, LaneCounts, LanePause,
         MailCounts, NotificationId, TenantId, WorkerStatus,

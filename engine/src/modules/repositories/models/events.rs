@@ -5,7 +5,7 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::keys::{at_millisecond, key_ulid, millisecond, record, stored_ulid, ulid_key};
 use crate::{
-    Result,
+    error::Result,
     types::{
         CancellationStep, CancellationTerms, EventDetails, EventId, EventReminder, Inventory,
         Label, NotificationId, Prose, Reminder, ReminderLead, StoredEvent, TenantId, TicketType,

@@ -10,7 +10,7 @@ use super::{
     },
 };
 use crate::{
-    Result,
+    error::Result,
     types::{EventId, Hold, HoldId, TenantId, UserId},
 };
 

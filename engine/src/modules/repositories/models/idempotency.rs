@@ -15,7 +15,7 @@ use super::{
     waitlist::WaitlistEntryRow,
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{
         NotificationId, NotificationSummary, PluginActivation, RecordedAnswer, RecordedRequest,
         RequestKey, RequestRoute, Retried, TenantId, Ticket, TicketId, TicketStatus, TicketTypeId,

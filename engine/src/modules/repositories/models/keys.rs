@@ -5,7 +5,7 @@ use surrealdb::types::{Array, Number, RecordId, RecordIdKey, SurrealValue, Value
 use ulid::Ulid;
 
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{EventId, TenantId},
 };
 

@@ -9,7 +9,7 @@ use super::keys::{
     ulid_key,
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     ports::Lane,
     types::{
         EventId, NotificationId, OutboxEntry, OutboxPart, StoredNotification, TenantId, UserId,

@@ -8,7 +8,7 @@ use super::keys::{
     at_millisecond, key_text, millisecond, newest_first_key, record, stored_ulid, ulid_key,
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{
         ActivePlugin, NotedFailure, NotificationId, PluginFacts, PluginHash, PluginName, PluginSet,
         PluginState, PluginVersion, TenantId, UserId,

@@ -7,7 +7,7 @@ use super::{
     users::{OperatorRow, UserRow},
 };
 use crate::{
-    Result,
+    error::Result,
     types::{SessionId, SessionOwner, SessionRecord},
 };
 

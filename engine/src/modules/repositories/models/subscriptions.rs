@@ -4,7 +4,7 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::keys::{at_millisecond, key_text, key_ulid, millisecond, record, ulid_key};
 use crate::{
-    Result,
+    error::Result,
     types::{NotificationKind, Suppression, TenantId, UserId},
 };
 

@@ -4,7 +4,7 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::keys::{at_millisecond, key_text, millisecond, record};
 use crate::{
-    Result,
+    error::Result,
     types::{EmailAddress, Label, ReminderLead, Tenant, TenantId, TenantSettings},
 };
 

@@ -6,7 +6,7 @@ use ulid::Ulid;
 
 use super::keys::{at_millisecond, key_text, key_ulid, millisecond, record, ulid_key};
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     types::{
         AddressOwner, EmailAddress, Label, NotificationKind, Operator, TenantId, User, UserId,
         VerificationRequest,

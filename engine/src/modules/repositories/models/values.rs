@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value as Json, json};
 use surrealdb::types::{Array, Bytes, Number, Object, RecordId, RecordIdKey, Value};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Writes a value down.
 ///
@@ -145,7 +145,7 @@ fn odd(what: &str) -> Error {
 
 fn unreadable(what: &str) -> Error {
     Error::new(
-        crate::ErrorCode::BackupInvalid,
+        crate::error::ErrorCode::BackupInvalid,
         format!("A row of the backup holds {what} that cannot be read."),
     )
 }

@@ -8,7 +8,7 @@ use super::keys::{
     newest_first_key, record, stored_ulid, ulid_key,
 };
 use crate::{
-    Result,
+    error::Result,
     types::{
         BookLine, DeliveryId, EventId, TenantId, TicketTypeId, UserId, WaitlistEntry, WaitlistPass,
         WaitlistSkip,

@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::{PluginsRepository, parsed};
 use crate::{
-    Result,
+    error::Result,
     modules::repositories::{
         db::Script,
         models::{PluginFailureRow, PluginNoteRow, millisecond},
@@ -133,7 +133,7 @@ impl PluginsRepository {
         slot: u32,
         record: &DecisionRecord,
     ) -> Result<()> {
-        let body = serde_json::to_string(record).map_err(crate::Error::internal)?;
+        let body = serde_json::to_string(record).map_err(crate::error::Error::internal)?;
         self.keep(tenant, PluginNoteRow::refusal(tenant, slot, body))
             .await
     }

@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::{PluginsRepository, add_policy_guard};
 use crate::{
-    Result,
+    error::Result,
     modules::repositories::{
         db::{Script, StepError},
         models::{
