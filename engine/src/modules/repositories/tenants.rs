@@ -53,7 +53,7 @@ impl TenantsRepository {
         let row = script.bind(TenantRow::of(&next));
         let seen = script.bind(tenant.version);
         let index = script.push(format!(
-            "UPDATE {key} CONTENT {row} WHERE (version ?? 1) = {seen} RETURN VALUE version"
+            "UPDATE {key} CONTENT {row} WHERE version = {seen} RETURN VALUE version"
         ));
         let mut answers = self.db.run_retrying(&script).await?;
         Ok(!answers.rows::<u64>(index)?.is_empty())

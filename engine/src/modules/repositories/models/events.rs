@@ -29,7 +29,6 @@ pub(in crate::modules::repositories) struct EventRow {
     updated_at: i64,
     /// The newest notification about a change; further changes merge into it while it is scheduled.
     update_notification: Option<String>,
-    // Since schema 2; rows of before have none of these.
     /// How long before the event its customers are reminded: none stands for the tenant's setting, 0 for not at all.
     reminder_minutes: Option<u32>,
     reminder: Option<ReminderRow>,
@@ -276,7 +275,6 @@ pub(in crate::modules::repositories) struct InventoryRow {
     sold: u32,
     held: u32,
     waiting: u32,
-    /// Since schema 5.
     waitlist_next: Option<i64>,
     bookings: u64,
     ticket_types: Vec<TicketTypeRow>,

@@ -16,15 +16,13 @@ pub(in crate::modules::repositories) struct TenantRow {
     organizers_may_register: bool,
     reply_to: Option<String>,
     created_at: i64,
-    // Since schema 2; rows of before have none of these.
-    version: Option<u64>,
+    version: u64,
     sender_name: Option<String>,
     mail_from: Option<String>,
     reminder_minutes: Option<u32>,
     announcements_per_day: Option<u32>,
-    // Since schema 7.
-    bulk_to_verified_only: Option<bool>,
-    confirm_before_booking: Option<bool>,
+    bulk_to_verified_only: bool,
+    confirm_before_booking: bool,
 }
 
 impl TenantRow {
@@ -44,7 +42,7 @@ impl TenantRow {
                 .as_ref()
                 .map(|address| address.as_str().to_owned()),
             created_at: millisecond(tenant.created_at),
-            version: Some(tenant.version),
+            version: tenant.version,
             sender_name: tenant
                 .settings
                 .sender_name
@@ -56,8 +54,8 @@ impl TenantRow {
                 .map(|address| address.as_str().to_owned()),
             reminder_minutes: tenant.settings.reminder_lead.map(ReminderLead::minutes),
             announcements_per_day: Some(tenant.settings.announcements_per_day),
-            bulk_to_verified_only: Some(tenant.settings.bulk_to_verified_only),
-            confirm_before_booking: Some(tenant.settings.confirm_before_booking),
+            bulk_to_verified_only: tenant.settings.bulk_to_verified_only,
+            confirm_before_booking: tenant.settings.confirm_before_booking,
         }
     }
 
@@ -66,7 +64,7 @@ impl TenantRow {
             id: TenantId::trusted(key_text(&self.id, 0)?),
             name: Label::stored(self.name),
             currency: self.currency,
-            version: self.version.unwrap_or(1),
+            version: self.version,
             settings: TenantSettings {
                 organizers_may_register: self.organizers_may_register,
                 sender_name: self.sender_name.map(Label::stored),
@@ -75,8 +73,8 @@ impl TenantRow {
                 announcements_per_day: self
                     .announcements_per_day
                     .unwrap_or(TenantSettings::ANNOUNCEMENTS_PER_DAY_DEFAULT),
-                bulk_to_verified_only: self.bulk_to_verified_only.unwrap_or(true),
-                confirm_before_booking: self.confirm_before_booking.unwrap_or(false),
+                bulk_to_verified_only: self.bulk_to_verified_only,
+                confirm_before_booking: self.confirm_before_booking,
             },
             mail_from: self.mail_from.map(EmailAddress::stored),
             created_at: at_millisecond(self.created_at)?,

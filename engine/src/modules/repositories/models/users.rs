@@ -22,7 +22,6 @@ pub(in crate::modules::repositories) struct UserRow {
     external_id: Option<String>,
     pub(in crate::modules::repositories) password_hash: Option<String>,
     created_at: i64,
-    // Since schema 7.
     /// How they were asked to confirm their address; nothing once they did, and where nobody asks.
     unverified: Option<UnverifiedRow>,
 }
