@@ -49,6 +49,7 @@ mod context;
 mod counters;
 mod engine;
 mod error;
+mod locked;
 mod modules;
 mod policy_check;
 pub mod ports;

@@ -29,6 +29,7 @@ pub mod cli;
 #[cfg(feature = "program")]
 mod config;
 #[cfg(feature = "smtp")]
+mod locked;
 pub mod mail;
 mod metrics;
 #[cfg(feature = "plugins")]

@@ -9,7 +9,7 @@ mod collector;
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -30,6 +30,8 @@ use prometheus_client::{
 use tokio::time::Instant;
 
 use collector::{PluginSeen, Seen};
+
+use crate::locked::Locked as _;
 
 /// Seconds; from a cached read to the longest that a request may take.
 const REQUEST_BOUNDS_SECONDS: [f64; 10] =
@@ -86,7 +88,7 @@ impl Metrics {
 
     /// What this process counted of plugins, under labels whose number is bounded.
     fn plugins(&self, counted: Vec<(TenantId, PluginName, PluginCounters)>) -> Vec<PluginSeen> {
-        let mut named = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut named = self.plugins.locked();
         let mut seen = Vec::new();
         // Always there, so that nobody takes a family without a call for one that does not exist.
         let mut others = PluginSeen::of(OTHERS, OTHERS, &PluginCounters::default());

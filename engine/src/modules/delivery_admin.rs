@@ -7,7 +7,7 @@ mod workers;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    locked::Locked as _,
     types::{
         Attempt, AuditEntry, DeliveryBatch, DeliveryId, DeliveryState, EventId, KeyedRequest, Lane,
         LaneStatus, NotificationId, NotificationStatus, OutboxEntry, OutboxPart, Page, PageRequest,
@@ -457,7 +458,7 @@ impl DeliveryAdminModule {
     }
 
     async fn owed_rows(&self, now: Timestamp) -> Result<Vec<OutboxEntry>> {
-        let floor = || self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        let floor = || self.owed.locked();
         let begun = Instant::now();
         let (from, is_whole) = {
             let mut floor = floor();

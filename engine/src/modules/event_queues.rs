@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::{
     error::{Error, ErrorCode, Result},
+    locked::Locked as _,
     modules::bookings::{Placement, RequestedBooking},
     types::{EventId, TenantId},
 };
@@ -114,8 +115,6 @@ impl EventQueues {
 
     fn locked(&self) -> MutexGuard<'_, HashMap<Key, Lane>> {
         // No code panics while holding the lock in a way that leaves the map half changed.
-        self.event_queues
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.event_queues.locked()
     }
 }

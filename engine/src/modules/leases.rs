@@ -5,12 +5,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use super::repositories::{LeaseRecord, LeasesRepository, SystemScope};
-use crate::error::Result;
+use crate::{error::Result, locked::Locked as _};
 
 pub(crate) struct LeasesModule {
     repository: LeasesRepository,
@@ -59,7 +59,7 @@ impl LeasesModule {
     }
 
     fn unchanged_for(&self, name: &'static str, record: &LeaseRecord) -> Duration {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.locked();
         match seen.get(name) {
             Some((known, since)) if known == record => since.elapsed(),
             _ => {

@@ -8,7 +8,7 @@ mod quarantine;
 mod versions;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
+    sync::{Arc, Mutex, atomic::AtomicU32},
     time::{Duration, Instant},
 };
 
@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    locked::Locked as _,
     types::{
         ActivatePlugin, ActivePlugin, BookingId, DecisionRecord, EventId, KeyedRequest, Page,
         PageRequest, PluginActivation, PluginCounters, PluginExport, PluginHash, PluginLimits,
@@ -117,7 +118,7 @@ impl PluginsModule {
 
     /// What is in use, as this process saw it last; read if it never did.
     pub(crate) async fn set(&self, tenant: &TenantId) -> Result<Arc<PluginSet>> {
-        let known = locked(&self.sets).get(tenant).map(|set| set.clone());
+        let known = self.sets.locked().get(tenant).map(|set| set.clone());
         match known {
             Some(set) => Ok(set),
             None => self.fresh_set(tenant).await,
@@ -127,7 +128,7 @@ impl PluginsModule {
     /// What is in use now.
     pub(crate) async fn fresh_set(&self, tenant: &TenantId) -> Result<Arc<PluginSet>> {
         let set = Arc::new(self.repository.set(tenant).await?);
-        locked(&self.sets).insert(tenant.clone(), set.clone());
+        self.sets.locked().insert(tenant.clone(), set.clone());
         Ok(set)
     }
 
@@ -243,7 +244,7 @@ impl PluginsModule {
             match written {
                 Ok(true) => {
                     let set = Arc::new(set);
-                    locked(&self.sets).insert(tenant.clone(), set.clone());
+                    self.sets.locked().insert(tenant.clone(), set.clone());
                     return Ok(set);
                 }
                 Ok(false) => {}
@@ -364,9 +365,4 @@ fn find_mut<'a>(
         .iter_mut()
         .find(|plugin| plugin.name == *name && plugin.event == event)
         .ok_or_else(|| Error::not_found("plugin in use", name))
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code panics while holding one of these in a way that leaves it half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

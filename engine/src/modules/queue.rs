@@ -5,7 +5,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    locked::Locked as _,
     ports::{Lane, LaneStats, Leased, Queue, Receipt, SHARDS, Settlement, Task, shard_of},
     types::TenantId,
 };
@@ -149,9 +150,7 @@ impl ScanCursors {
     }
 
     fn locked(&self, lane: Lane) -> MutexGuard<'_, LaneScanCursors> {
-        self.lanes[index_of(lane)]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.lanes[index_of(lane)].locked()
     }
 
     fn begin(&self, lane: Lane) -> Look {

@@ -1,7 +1,7 @@
 //! The rules of tenants. Called by app_modules; calls the tenants repository.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    locked::Locked as _,
     types::{CreateTenant, EmailAddress, Page, PageRequest, Tenant, TenantId, UpdateTenant},
 };
 
@@ -88,7 +89,7 @@ impl TenantsModule {
     }
 
     fn known(&self) -> MutexGuard<'_, LruCache<TenantId, (Instant, Arc<Tenant>)>> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recent.locked()
     }
 
     /// The tenant, or the refusal that there is none.

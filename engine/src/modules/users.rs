@@ -1,12 +1,13 @@
 //! The rules of users. Called by app_modules; calls the users repository.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::{
     ModuleContext, lru_cache::LruCache, passwords::Passwords, repositories::UsersRepository,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    locked::Locked as _,
     types::{
         CreateUser, EmailAddress, EnsureUser, Label, Page, PageRequest, TenantId, User, UserId,
         UserRole, VerificationRequest,
@@ -115,11 +116,7 @@ impl UsersModule {
     /// Whether a user's address is confirmed: read until it is. Somebody unknown has nothing to confirm.
     pub(crate) async fn is_confirmed(&self, tenant: &TenantId, user: UserId) -> Result<bool> {
         let key = (tenant.clone(), user);
-        let confirmed = || {
-            self.confirmed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
+        let confirmed = || self.confirmed.locked();
         if confirmed().get(&key).is_some() {
             return Ok(true);
         }

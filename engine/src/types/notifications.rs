@@ -19,6 +19,14 @@ pub enum Lane {
 }
 
 impl Lane {
+    /// The lane of mails of this kind.
+    pub(crate) fn of(kind: NotificationKind) -> Self {
+        match kind.is_transactional() {
+            true => Self::Transactional,
+            false => Self::Bulk,
+        }
+    }
+
     /// Both lanes, the hurried one first.
     pub const ALL: [Lane; 2] = [Lane::Transactional, Lane::Bulk];
 

@@ -12,7 +12,7 @@ use std::{
     net::IpAddr,
     num::NonZeroU32,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -28,6 +28,8 @@ use governor::{
 };
 
 use super::throttle::network;
+
+use crate::locked::Locked as _;
 
 /// A limit is so many requests at once, and as many again evenly over a minute.
 const WINDOW_SECONDS: u64 = 60;
@@ -146,12 +148,12 @@ impl RateLimitState {
             policy,
             requests,
             seconds,
-        } = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        } = (*self.0.locked())?;
         HeaderValue::from_str(&format!("\"{policy}\";r={requests};t={seconds}")).ok()
     }
 
     fn set(&self, remaining: Remaining) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(remaining);
+        *self.0.locked() = Some(remaining);
     }
 }
 

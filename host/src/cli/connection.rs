@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -36,6 +36,8 @@ use tower::Service as _;
 
 use super::request_body::{WatchedBody, read_on};
 use crate::routes::Misframed;
+
+use crate::locked::Locked as _;
 
 /// How long a client may take to send the head of a request, or to send the next one.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -172,13 +174,13 @@ impl Default for Framings {
 
 impl Framings {
     fn add(&self, framing: Framing) {
-        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heads = self.heads.locked();
         heads.push_back(framing);
     }
 
     /// The framing of the next request that hyper hands on.
     fn next(&self) -> Framing {
-        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heads = self.heads.locked();
         // A head that was not looked at is not trusted.
         let unknown = Framing::Refused("This request's head is not readable.");
         heads.pop_front().unwrap_or(unknown)

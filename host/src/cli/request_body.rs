@@ -5,13 +5,15 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, Incoming, SizeHint};
+
+use crate::locked::Locked as _;
 
 /// What is read of a body that nobody wanted, so that the client's next request need not open a connection: as much as is
 /// usually under way already.
@@ -54,7 +56,7 @@ impl WatchedBody {
     }
 
     fn tell(&self, left: Left) {
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
+        *self.left.locked() = left;
     }
 }
 
@@ -105,7 +107,7 @@ impl Drop for WatchedBody {
 /// Whether a body was read to its end, or can be within a moment. `waits`: its client sends it only when it is asked to.
 pub(super) async fn read_on(left: &Mutex<Left>, waits: bool) -> bool {
     let left = {
-        let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = left.locked();
         std::mem::replace(&mut *left, Left::InUse)
     };
     match left {

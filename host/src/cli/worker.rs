@@ -2,7 +2,7 @@
 //!
 //! Called by the program. Calls config, assembly and the engine's worker.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     assembly::Mails,
     config::{Config, ConfigError, StoreConfig},
+    locked::Locked as _,
     metrics::Metrics,
     telemetry::{self, Telemetry},
 };
@@ -111,14 +112,11 @@ impl Health {
     }
 
     fn take_worker(&self) -> Option<WorkerHandle> {
-        self.worker
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.worker.locked().take()
     }
 
     fn is_working(&self) -> bool {
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let worker = self.worker.locked();
         worker.as_ref().is_some_and(WorkerHandle::is_healthy)
     }
 }

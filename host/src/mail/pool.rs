@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,6 +14,8 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{connection::Connection, opener::Opener, settings::SmtpSettings};
+
+use crate::locked::Locked as _;
 
 /// The connections of one account, those in use and those that wait for the next mail.
 pub(super) struct Pool {
@@ -52,7 +54,7 @@ impl Pool {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.locked()
     }
 
     fn take_expired(&self) -> Vec<Connection> {

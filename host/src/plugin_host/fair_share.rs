@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
@@ -15,6 +15,8 @@ use boxoffice_engine::{TenantId, ports::HookFailure};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::settings::PluginHostSettings;
+
+use crate::locked::Locked as _;
 
 /// Trials and replays that run at once, of all tenants: the rest belongs to those who wait for an answer.
 const TRIALS_MAX: usize = 2;
@@ -104,7 +106,7 @@ impl Shares {
     }
 
     fn share(&self, tenant: &TenantId) -> Arc<Share> {
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tenants = self.tenants.locked();
         if let Some(share) = tenants.get(tenant) {
             return share.clone();
         }
@@ -123,7 +125,7 @@ impl Shares {
 
 impl Share {
     fn locked(&self) -> std::sync::MutexGuard<'_, Bucket> {
-        self.fuel.lock().unwrap_or_else(PoisonError::into_inner)
+        self.fuel.locked()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Called by wasmtime during calls.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,6 +18,8 @@ use wasmtime_wasi::{
 };
 
 use super::settings::CallLimits;
+
+use crate::locked::Locked as _;
 
 /// What is taken from standard error at a time.
 const STDERR_PIECE_BYTES: usize = 4_096;
@@ -170,7 +172,7 @@ struct SharedLog(Arc<Mutex<CallLog>>);
 impl SharedLog {
     fn locked(&self) -> std::sync::MutexGuard<'_, CallLog> {
         // Appending leaves nothing half done that matters.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 }
 

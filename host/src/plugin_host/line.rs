@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,6 +14,8 @@ use boxoffice_engine::{
     ports::{LoadFailure, LoadPurpose},
 };
 use tokio::sync::oneshot;
+
+use crate::locked::Locked as _;
 
 /// Seconds of a day.
 const DAY: u64 = 24 * 3_600;
@@ -109,7 +111,7 @@ impl CompileLine {
 
 impl Line {
     fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.locked()
     }
 
     fn used_by_uploads(&self, tenant: &TenantId) -> Duration {

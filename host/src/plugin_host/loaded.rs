@@ -4,12 +4,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use boxoffice_engine::{PluginFacts, TenantId, ports::PluginRef};
 
 use super::{compile::Loaded, settings::PluginHostSettings};
+
+use crate::locked::Locked as _;
 
 /// What a loaded plugin takes beside its machine code, at least.
 const OVERHEAD_BYTES: u64 = 64 * 1024;
@@ -116,7 +118,7 @@ impl LoadedSet {
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.locked()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -27,6 +27,8 @@ use super::{
     settings::PluginHostSettings,
     wasm_engine::{self, WasmEngine},
 };
+
+use crate::locked::Locked as _;
 
 /// Refusals that are remembered. Those beyond are found again.
 const REFUSED_MAX: usize = 4_096;
@@ -99,7 +101,7 @@ impl Loader {
     /// Drops everything that is kept of a plugin.
     pub(super) fn forget(&self, plugin: &PluginRef) {
         self.loaded.remove(plugin);
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused.locked();
         refused.remove(plugin);
         drop(refused);
         if let Some(cache) = &self.settings.cache {
@@ -115,7 +117,7 @@ impl Loader {
     }
 
     fn refusal(&self, plugin: &PluginRef) -> Option<LoadFailure> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = self.refused.locked();
         let (failure, at) = refused.get(plugin)?;
         let is_over = matches!(failure, LoadFailure::TimedOut(_)) && at.elapsed() >= TIMED_OUT_REST;
         (!is_over).then(|| failure.clone())
@@ -128,10 +130,7 @@ impl Loader {
         source: &Arc<dyn PluginSource>,
         purpose: LoadPurpose,
     ) -> (Flight, bool) {
-        let mut under_way = self
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self.under_way.locked();
         if let Some(flight) = under_way.get(plugin) {
             return (flight.clone(), false);
         }
@@ -142,10 +141,7 @@ impl Loader {
             if let Err(failure) = &done {
                 loader.remember(&own, purpose, failure);
             }
-            let mut under_way = loader
-                .under_way
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut under_way = loader.under_way.locked();
             under_way.remove(&own);
             done
         });
@@ -161,7 +157,7 @@ impl Loader {
         if purpose != LoadPurpose::Use || matches!(failure, LoadFailure::Unavailable(_)) {
             return;
         }
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused.locked();
         if refused.len() >= REFUSED_MAX {
             refused.clear();
         }

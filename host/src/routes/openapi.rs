@@ -7,10 +7,7 @@ mod errors;
 mod parameters;
 mod successes;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use axum::body::Bytes;
 use utoipa::{
@@ -31,6 +28,8 @@ use super::controllers::{
     events::ticket_types, health, holds, notifications, operators, plugins,
     problem::ProblemResponse, subscriptions, tenants, waitlist,
 };
+
+use crate::locked::Locked as _;
 
 /// Paths that are left out where a platform has sign-ins of its own.
 const SIGN_IN_PATHS: [&str; 13] = [
@@ -144,7 +143,7 @@ const KEPT_MAX: usize = 16;
 /// The description for a router at `prefix`, made once: it takes milliseconds, and anybody may ask for it.
 pub(super) fn kept_json(own_tokens: bool, prefix: &str) -> Bytes {
     static KEPT: Mutex<BTreeMap<(bool, String), Bytes>> = Mutex::new(BTreeMap::new());
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = KEPT.locked();
     let at = (own_tokens, prefix.to_owned());
     if let Some(known) = kept.get(&at) {
         return known.clone();

@@ -118,7 +118,7 @@ impl MailJobs {
         };
         let is_stopped = group
             .first()
-            .is_some_and(|(_, claimed)| self.is_lane_paused(lane_of(claimed.block.kind)));
+            .is_some_and(|(_, claimed)| self.is_lane_paused(Lane::of(claimed.block.kind)));
         if scene.is_paused() || is_stopped {
             let later = |(index, _)| (index, Settlement::Release(PAUSED_LOOK));
             return group.into_iter().map(later).collect();
@@ -179,7 +179,7 @@ impl MailJobs {
         mut scene: Arc<MailSource>,
         stop: &CancellationToken,
     ) -> Result<Settlement> {
-        let lane = lane_of(claimed.block.kind);
+        let lane = Lane::of(claimed.block.kind);
         // Not claimed yet: whatever waits for its turn can be had by others.
         let turn = tokio::select! {
             turn = self.0.turns.take(&claimed.tenant, lane) => turn,
@@ -435,11 +435,11 @@ impl MailJobs {
                 if letter.is_first() {
                     let waited = self.0.context.now().duration_since(letter.written_at);
                     let waited = Duration::try_from(waited).unwrap_or_default();
-                    counters.waited(lane_of(letter.kind), waited);
+                    counters.waited(Lane::of(letter.kind), waited);
                 }
                 let begun = Instant::now();
                 let outcome = self.0.mailer.send(&composed.mail).await;
-                counters.mail(lane_of(letter.kind), &outcome, begun.elapsed());
+                counters.mail(Lane::of(letter.kind), &outcome, begun.elapsed());
                 tracing::debug!(
                     message_id = composed.message_id,
                     ?outcome,
@@ -459,13 +459,6 @@ impl MailJobs {
 struct Permit<'a> {
     _bulk: Option<SemaphorePermit<'a>>,
     _slot: SemaphorePermit<'a>,
-}
-
-fn lane_of(kind: NotificationKind) -> Lane {
-    match kind.is_transactional() {
-        true => Lane::Transactional,
-        false => Lane::Bulk,
-    }
 }
 
 /// One delivery on its way out, apart from its block, which is written meanwhile.

@@ -5,12 +5,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::types::{Lane, TenantId};
+use crate::{
+    locked::Locked as _,
+    types::{Lane, TenantId},
+};
 
 /// The turns of all tenants that have a block in hand.
 #[derive(Default)]
@@ -22,7 +25,7 @@ impl TenantLocks {
     /// Waits for the turn, in order of arrival; dropping the answer ends it.
     pub(super) async fn take(&self, tenant: &TenantId, lane: Lane) -> OwnedMutexGuard<()> {
         let turn = {
-            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut turns = self.0.locked();
             // Nobody holds or awaits those of which the map has the only handle.
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             turns.entry((tenant.clone(), lane)).or_default().clone()

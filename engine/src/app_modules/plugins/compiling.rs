@@ -5,7 +5,7 @@
 //! port.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use super::Plugins;
 use crate::{
     context::EngineContext,
     error::{Error, Result},
+    locked::Locked as _,
     modules::PluginBytes,
     ports::{LoadFailure, LoadPurpose, PluginRef, PluginRuntime, PluginSource},
     types::{PluginFacts, PluginHash, PluginState, PluginVersion, TenantId},
@@ -61,9 +62,7 @@ impl Plugins {
 
 impl EngineContext {
     fn preparing(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<PluginRef>> {
-        self.preparing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.preparing.locked()
     }
 
     /// Has a version compiled and writes what came of it.
@@ -171,10 +170,7 @@ impl EngineContext {
             return;
         };
         {
-            let mut swept = self
-                .kept_swept_at
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut swept = self.kept_swept_at.locked();
             if swept.is_some_and(|swept| swept.elapsed() < SWEEP_EVERY) {
                 return;
             }

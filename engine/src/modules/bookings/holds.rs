@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use ulid::Ulid;
 use super::{ATTEMPTS_MAX, Rules, counters::let_go};
 use crate::{
     error::{Error, ErrorCode, Result},
+    locked::Locked as _,
     modules::{
         event_queues::GROUP_MAX,
         repositories::{
@@ -42,7 +43,7 @@ pub(super) struct ExpiryScanCursor(Mutex<Option<(Timestamp, Instant)>>);
 
 impl ExpiryScanCursor {
     fn begin(&self, now: Timestamp) -> Timestamp {
-        let floor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let floor = self.0.locked();
         let back = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
         match *floor {
             // Of a clock that was set back meanwhile nobody knows where it will go.
@@ -53,7 +54,7 @@ impl ExpiryScanCursor {
 
     /// Notes that nothing is due up to `now`.
     fn reached(&self, begun: Timestamp, now: Timestamp) {
-        let mut floor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut floor = self.0.locked();
         let from = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
         let whole_at = match *floor {
             Some((_, whole_at)) if begun > Timestamp::UNIX_EPOCH => whole_at,

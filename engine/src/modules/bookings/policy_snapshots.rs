@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::group_commit::same_refusal;
 use crate::{
     error::{Error, ErrorCode, Result},
+    locked::Locked as _,
     modules::{
         event_queues::GROUP_MAX,
         repositories::{BookingsRepository, GroupQuery, GroupSnapshot},
@@ -124,6 +125,6 @@ impl PolicySnapshots {
 
     fn locked(&self) -> MutexGuard<'_, HashMap<Key, Vec<Wanted>>> {
         // No code panics while holding the lock in a way that leaves the map half changed.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.locked()
     }
 }

@@ -3,13 +3,14 @@
 //! Called by app_modules and the worker's use cases. Calls the delivery_admin repository.
 
 use std::{
-    sync::{PoisonError, atomic::Ordering},
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 use super::DeliveryAdminModule;
 use crate::{
     error::{Error, Result},
+    locked::Locked as _,
     modules::repositories::SystemScope,
     types::{LaneCounts, MailCounts, WorkerStatus},
 };
@@ -63,10 +64,7 @@ impl DeliveryAdminModule {
             .repository
             .workers(SystemScope::new(), WORKERS_MAX)
             .await?;
-        let mut worker_liveness = self
-            .worker_liveness
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut worker_liveness = self.worker_liveness.locked();
         Ok(worker_liveness.note(&workers, Instant::now()))
     }
 

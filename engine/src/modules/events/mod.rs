@@ -7,7 +7,7 @@ mod list;
 mod ticket_types;
 mod update;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ticket_types::{check_room, total_of};
 use update::Changed;
@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    locked::Locked as _,
     types::{
         CapacityCause, CreateEvent, Event, EventChange, EventDetails, EventId, EventStatus,
         Inventory, KeyedRequest, NotificationId, NotificationKind, RecordedAnswer, StoredEvent,
@@ -158,7 +159,7 @@ impl EventsModule {
         version: u64,
     ) -> Result<Option<Arc<Event>>> {
         let key = (tenant.clone(), event);
-        let kept = || self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = || self.versions.locked();
         if let Some(known) = kept().get(&key)
             && known.version == version
         {

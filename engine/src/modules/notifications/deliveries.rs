@@ -2,19 +2,20 @@
 //!
 //! Called by the worker's use cases. Calls the notifications repository and the ledger.
 
-use std::{collections::HashMap, sync::PoisonError, time::Instant};
+use std::{collections::HashMap, time::Instant};
 
 use jiff::Timestamp;
 use rand::Rng as _;
 
-use super::{BlockKey, NotificationsModule, lane_of};
+use super::{BlockKey, NotificationsModule};
 use crate::{
     error::Result,
+    locked::Locked as _,
     modules::to_millisecond,
     ports::MailOutcome,
     types::{
-        BlockWrite, Claim, DeliveryBatch, DeliveryState, Entry, NotificationId, NotificationKind,
-        OutboxEntry, OutboxPart, TenantId,
+        BlockWrite, Claim, DeliveryBatch, DeliveryState, Entry, Lane, NotificationId,
+        NotificationKind, OutboxEntry, OutboxPart, TenantId,
     },
 };
 
@@ -88,7 +89,7 @@ impl ClaimedBatch {
             tenant: self.tenant.clone(),
             notification: self.block.notification,
             part: OutboxPart::DeliveryBatch(self.block.number),
-            lane: lane_of(self.block.kind),
+            lane: Lane::of(self.block.kind),
             published: true,
         }
     }
@@ -274,7 +275,7 @@ impl NotificationsModule {
     }
 
     fn lease_is_over(&self, key: &BlockKey, revision: i64) -> bool {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.watched.locked();
         match watched.get(key) {
             Some((seen, since)) if *seen == revision => {
                 since.elapsed() >= self.context.settings.delivery_lease
@@ -290,10 +291,7 @@ impl NotificationsModule {
     }
 
     fn unwatch(&self, key: &BlockKey) {
-        self.watched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(key);
+        self.watched.locked().remove(key);
     }
 }
 

@@ -10,7 +10,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::{Error, Result},
+    locked::Locked as _,
     modules::{
         ModuleContext,
         repositories::{NotificationsRepository, StepError, SystemScope, pause_after_conflict},
@@ -89,7 +90,7 @@ impl DeliveryWriter {
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.line.locked()
     }
 
     fn next_group(&self) -> Option<Vec<Waiting>> {

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::{NotificationsModule, lane_of, task_of};
+use super::{NotificationsModule, task_of};
 use crate::{
     counters::count,
     error::{Error, Result},
@@ -12,8 +12,8 @@ use crate::{
     ports::Task,
     types::{
         Booking, BookingStatus, CancelCause, Chunk, DeliveryBatch, DeliveryState, Entry,
-        EventStatus, NotificationId, NotificationKind, NotificationStatus, OutboxEntry, OutboxPart,
-        StoredNotification, TenantId, UserId,
+        EventStatus, Lane, NotificationId, NotificationKind, NotificationStatus, OutboxEntry,
+        OutboxPart, StoredNotification, TenantId, UserId,
     },
 };
 
@@ -115,7 +115,7 @@ impl NotificationsModule {
                 tenant: tenant.clone(),
                 notification: id,
                 part: OutboxPart::DeliveryBatch(number),
-                lane: lane_of(chunk.notification.kind),
+                lane: Lane::of(chunk.notification.kind),
                 published: true,
             };
             tasks.push(task_of(&owed, now));
@@ -134,7 +134,7 @@ impl NotificationsModule {
                 tenant: tenant.clone(),
                 notification: id,
                 part: OutboxPart::FanOut,
-                lane: lane_of(chunk.notification.kind),
+                lane: Lane::of(chunk.notification.kind),
                 published: true,
             });
         }

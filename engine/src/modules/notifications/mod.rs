@@ -13,7 +13,7 @@ mod scheduled;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Instant,
 };
 
@@ -34,11 +34,12 @@ use super::{
 };
 use crate::{
     error::Result,
+    locked::Locked as _,
     ports::{Task, TaskKind},
     types::{
-        Delivery, DeliveryBatch, DeliveryCounts, DeliveryState, Lane, Notification, NotificationId,
-        NotificationKind, NotificationStatus, OutboxEntry, OutboxPart, Page, PageRequest,
-        StoredNotification, Tally, TenantId,
+        Delivery, DeliveryBatch, DeliveryCounts, DeliveryState, Notification, NotificationId,
+        NotificationStatus, OutboxEntry, OutboxPart, Page, PageRequest, StoredNotification, Tally,
+        TenantId,
     },
 };
 
@@ -162,7 +163,7 @@ impl NotificationsModule {
     }
 
     fn tallies(&self) -> MutexGuard<'_, HashMap<(TenantId, NotificationId), (u64, Tally)>> {
-        self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tallies.locked()
     }
 
     /// A page of a notification's deliveries in customer order. The cursor is `block.index` of the next one.
@@ -240,14 +241,6 @@ impl NotificationsModule {
         id: NotificationId,
     ) -> Result<Option<StoredNotification>> {
         self.repository.find(tenant, id).await
-    }
-}
-
-fn lane_of(kind: NotificationKind) -> Lane {
-    if kind.is_transactional() {
-        Lane::Transactional
-    } else {
-        Lane::Bulk
     }
 }
 

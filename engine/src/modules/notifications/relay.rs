@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{MutexGuard, PoisonError},
+    sync::MutexGuard,
     time::{Duration, Instant},
 };
 
@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{BlockKey, NotificationsModule, caused_at, task_of};
 use crate::{
     error::Result,
+    locked::Locked as _,
     modules::{repositories::SystemScope, to_millisecond},
     ports::{Queue, Task},
     types::{DeliveryBatch, Lane, NotificationStatus, OutboxEntry, OutboxPart, TenantId},
@@ -274,7 +275,7 @@ impl NotificationsModule {
     }
 
     fn window(&self) -> MutexGuard<'_, RelayScanCursor> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+        self.window.locked()
     }
 
     async fn fan_out_standing(&self, owed: &OutboxEntry) -> Result<Standing> {

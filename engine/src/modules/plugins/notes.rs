@@ -11,9 +11,10 @@ use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{PluginsModule, locked};
+use super::PluginsModule;
 use crate::{
     error::Result,
+    locked::Locked as _,
     modules::lru_cache::LruCache,
     ports::{HookFailure, PluginLogLine, PluginOutcome, PluginRequest},
     request::request_id,
@@ -213,7 +214,7 @@ impl PluginsModule {
 
     fn count(&self, tenant: &TenantId, plugin: &PluginName, outcome: &PluginOutcome) {
         let now = self.context.now();
-        let mut counters = locked(&self.counters);
+        let mut counters = self.counters.locked();
         let key = (tenant.clone(), plugin.clone());
         let own = counters.get_or_insert_with(&key, PluginCounters::default);
         own.since.get_or_insert(now);
@@ -239,7 +240,7 @@ impl PluginsModule {
     /// What this process counted of a plugin.
     pub(crate) fn counters(&self, tenant: &TenantId, plugin: &PluginName) -> PluginCounters {
         let key = (tenant.clone(), plugin.clone());
-        let counted = locked(&self.counters).get(&key).map(|own| own.clone());
+        let counted = self.counters.locked().get(&key).map(|own| own.clone());
         let mut counted = counted.unwrap_or_default();
         counted.set_aside = self.set_aside(tenant, plugin);
         counted
@@ -247,7 +248,9 @@ impl PluginsModule {
 
     /// What this process counted of all plugins.
     pub(crate) fn all_counters(&self) -> Vec<(TenantId, PluginName, PluginCounters)> {
-        let mut all: Vec<(TenantId, PluginName, PluginCounters)> = locked(&self.counters)
+        let mut all: Vec<(TenantId, PluginName, PluginCounters)> = self
+            .counters
+            .locked()
             .iter()
             .map(|((tenant, plugin), counted)| (tenant.clone(), plugin.clone(), counted.clone()))
             .collect();
@@ -263,7 +266,7 @@ impl PluginsModule {
         tenant: &TenantId,
         plugin: &PluginName,
     ) -> Vec<(PluginExport, jiff::Timestamp)> {
-        let set = locked(&self.sets).get(tenant).map(|set| set.clone());
+        let set = self.sets.locked().get(tenant).map(|set| set.clone());
         let mut found: Vec<_> = set
             .iter()
             .flat_map(|set| set.plugins.iter().filter(|own| own.name == *plugin))
@@ -289,7 +292,7 @@ impl PluginsModule {
 
 /// Whether this second has room for another note of a tenant.
 fn may_note(paces: &Paces, tenant: &TenantId, most: u32) -> bool {
-    let mut paces = locked(paces);
+    let mut paces = paces.locked();
     let now = Instant::now();
     let (since, count) = paces.get_or_insert_with(tenant, || (now, 0));
     if now.saturating_duration_since(*since) >= Duration::from_secs(1) {

@@ -10,9 +10,10 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{PluginsModule, SetRequest, locked};
+use super::{PluginsModule, SetRequest};
 use crate::{
     error::{Error, Result},
+    locked::Locked as _,
     modules::repositories::{NewMails, QuarantineNotice},
     types::{
         ActivePlugin, DeliveryBatch, ExportQuarantine, NotedFailure, NotificationId,
@@ -51,7 +52,7 @@ impl PluginsModule {
         export: PluginExport,
         customer: UserId,
     ) -> bool {
-        let mut failures = locked(&self.failures);
+        let mut failures = self.failures.locked();
         let key = (tenant.clone(), plugin.version, export, customer);
         let is_new = failures
             .get(&key)
@@ -89,7 +90,9 @@ impl PluginsModule {
             .note_failure(tenant, &failure, since, WITNESSES + STRANGERS)
             .await?;
         if !is_witness {
-            locked(&self.strangers).insert((tenant.clone(), version, export), Instant::now());
+            self.strangers
+                .locked()
+                .insert((tenant.clone(), version, export), Instant::now());
         }
         if failed.witnesses < WITNESSES && failed.strangers < STRANGERS {
             return Ok(false);
@@ -134,7 +137,10 @@ impl PluginsModule {
     ) -> Result<()> {
         let version = plugin.version;
         // Only a process that noted such failures writes; there are none as long as all is well.
-        let noted = locked(&self.strangers).remove(&(tenant.clone(), version, export));
+        let noted = self
+            .strangers
+            .locked()
+            .remove(&(tenant.clone(), version, export));
         match noted {
             Some(_) => {
                 let repository = &self.repository;

@@ -10,12 +10,13 @@
 use std::{
     collections::HashSet,
     future::Future,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 use crate::{
     error::Result,
+    locked::Locked as _,
     modules::{
         lru_cache::LruCache,
         repositories::{Revoked, SessionsRepository, SystemScope},
@@ -168,6 +169,6 @@ impl Principals {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.locked()
     }
 }

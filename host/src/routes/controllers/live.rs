@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -33,6 +33,8 @@ use super::{Answer, delivery_admin::OverviewResponse};
 use crate::routes::extract::AsWatcher;
 use pace::Paces;
 use places::{Place, Places};
+
+use crate::locked::Locked as _;
 
 /// Between two samples.
 const EVERY: Duration = Duration::from_secs(1);
@@ -252,11 +254,11 @@ impl OverviewStream {
     }
 
     fn watched(&self) -> MutexGuard<'_, HashMap<Scope, WatchedScope>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+        self.watched.locked()
     }
 
     fn paces(&self) -> MutexGuard<'_, Paces> {
-        self.paces.lock().unwrap_or_else(PoisonError::into_inner)
+        self.paces.locked()
     }
 }
 

@@ -20,7 +20,7 @@ pub(in crate::modules::repositories) struct TenantRow {
     sender_name: Option<String>,
     mail_from: Option<String>,
     reminder_minutes: Option<u32>,
-    announcements_per_day: Option<u32>,
+    announcements_per_day: u32,
     bulk_to_verified_only: bool,
     confirm_before_booking: bool,
 }
@@ -53,7 +53,7 @@ impl TenantRow {
                 .as_ref()
                 .map(|address| address.as_str().to_owned()),
             reminder_minutes: tenant.settings.reminder_lead.map(ReminderLead::minutes),
-            announcements_per_day: Some(tenant.settings.announcements_per_day),
+            announcements_per_day: tenant.settings.announcements_per_day,
             bulk_to_verified_only: tenant.settings.bulk_to_verified_only,
             confirm_before_booking: tenant.settings.confirm_before_booking,
         }
@@ -70,9 +70,7 @@ impl TenantRow {
                 sender_name: self.sender_name.map(Label::stored),
                 reply_to: self.reply_to.map(EmailAddress::stored),
                 reminder_lead: self.reminder_minutes.map(ReminderLead::stored),
-                announcements_per_day: self
-                    .announcements_per_day
-                    .unwrap_or(TenantSettings::ANNOUNCEMENTS_PER_DAY_DEFAULT),
+                announcements_per_day: self.announcements_per_day,
                 bulk_to_verified_only: self.bulk_to_verified_only,
                 confirm_before_booking: self.confirm_before_booking,
             },

@@ -6,10 +6,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use boxoffice_engine::{Caller, Role, TenantId, UserId};
+
+use crate::locked::Locked as _;
 
 /// Pages of operators, and different sights of theirs (all tenants, and each one that they named).
 const OPERATOR_PAGES_MAX: usize = 64;
@@ -99,7 +101,7 @@ impl Places {
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 }
 

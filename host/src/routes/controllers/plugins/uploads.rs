@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -18,6 +18,8 @@ use tokio::{
 };
 
 use crate::routes::controllers::problem::{Problem, UPLOAD_TOO_SLOW};
+
+use crate::locked::Locked as _;
 
 /// Uploads that are read at the same time, of all tenants and of one: each is in memory until it is written. Another
 /// tenant's uploads always find a place until eight tenants trickle at once, and each of those is cut.
@@ -77,7 +79,7 @@ impl UploadPlaces {
     }
 
     fn of_tenant(&self, tenant: &TenantId) -> Arc<Semaphore> {
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tenants = self.tenants.locked();
         // Those that nobody waits for or holds a place of are made again when somebody comes.
         tenants.retain(|_, places| Arc::strong_count(places) > 1);
         tenants
