@@ -11,11 +11,11 @@ use super::{
     recipient_count::count_customers,
     repositories::{
         AnnouncementsRepository, BookingsRepository, NewAnnouncement, QUOTA_USED, StepError,
-        pause_after_conflict,
     },
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    modules::support::Attempts,
     ports::Lane,
     types::{
         Announce, Announcement, KeyedRequest, NotificationId, NotificationKind, NotificationStatus,
@@ -60,10 +60,8 @@ impl AnnouncementsModule {
             id: new.notification.id,
             recipients,
         };
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("announce", ATTEMPTS_MAX);
+        while attempts.next().await.is_some() {
             match self.repository.insert(&tenant.id, &new).await {
                 Ok(()) => {
                     self.context.owed.notify_one();

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use super::{
     ModuleContext,
     bookings::read_with_event,
-    repositories::{
-        BookingsRepository, CheckInsRepository, STALE_BOOKING, StepError, pause_after_conflict,
-    },
+    repositories::{BookingsRepository, CheckInsRepository, STALE_BOOKING, StepError},
 };
 use crate::{
     error::Result,
+    modules::support::Attempts,
     types::{
         Booking, CheckIn, Event, EventId, KeyedRequest, Page, PageRequest, RecordedAnswer,
         TenantId, Ticket, TicketId, TicketStatus, UserId,
@@ -63,10 +62,8 @@ impl CheckInsModule {
         request: Option<&KeyedRequest>,
     ) -> Result<Admission> {
         let mut sent: Option<CheckIn> = None;
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("check_in", ATTEMPTS_MAX);
+        while attempts.next().await.is_some() {
             let Some((booking, ticket)) = self.find(tenant, event, id).await? else {
                 return Ok(Admission::Unknown);
             };
@@ -123,10 +120,8 @@ impl CheckInsModule {
         request: Option<&KeyedRequest>,
     ) -> Result<Option<Ticket>> {
         let mut was_sent = false;
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("undo_check_in", ATTEMPTS_MAX);
+        while attempts.next().await.is_some() {
             let Some((booking, ticket)) = self.find(tenant, event, id).await? else {
                 return Ok(None);
             };

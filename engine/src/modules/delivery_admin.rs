@@ -17,10 +17,7 @@ use ulid::Ulid;
 
 use super::{
     ModuleContext,
-    repositories::{
-        DeliveryAdminRepository, FailedBatch, NotificationsRepository, SystemScope,
-        pause_after_conflict,
-    },
+    repositories::{DeliveryAdminRepository, FailedBatch, NotificationsRepository, SystemScope},
     scan_schedule::FullScanSchedule,
     to_millisecond,
     worker_liveness::WorkerLiveness,
@@ -28,6 +25,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
+    modules::support::Attempts,
     types::{
         Attempt, AuditEntry, DeliveryBatch, DeliveryId, DeliveryState, EventId, KeyedRequest, Lane,
         LaneStatus, NotificationId, NotificationStatus, OutboxEntry, OutboxPart, Page, PageRequest,
@@ -217,10 +215,8 @@ impl DeliveryAdminModule {
         audit: &AuditEntry,
         request: Option<&KeyedRequest>,
     ) -> Result<StoredNotification> {
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("steer_notification", ATTEMPTS_MAX);
+        while attempts.next().await.is_some() {
             let found = self.notifications.find(tenant, id).await?;
             let before = found.ok_or_else(|| Error::not_found("notification", id))?;
             let mut after = before.clone();
@@ -381,9 +377,9 @@ impl DeliveryAdminModule {
         let place = |block: &DeliveryBatch| (block.notification, block.number);
         let places: Vec<_> = blocks.iter().map(place).collect();
         let serial = self.context.next_id();
-        for attempt in 0..ATTEMPTS_MAX {
+        let mut attempts = Attempts::new("retry_deliveries", ATTEMPTS_MAX);
+        while let Some(attempt) = attempts.next().await {
             if attempt > 0 {
-                pause_after_conflict(attempt).await;
                 blocks = self.blocks(tenant, &places).await?;
             }
             let plan = wanted.plan(tenant, &blocks, self.context.now());

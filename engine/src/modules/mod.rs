@@ -33,6 +33,7 @@ mod scan_schedule;
 mod sessions;
 mod sign_ups;
 mod subscriptions;
+mod support;
 mod tenants;
 mod users;
 mod verification;

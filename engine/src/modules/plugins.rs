@@ -19,12 +19,12 @@ use super::{
     lru_cache::LruCache,
     repositories::{
         CONFLICTS_MAX, PluginsRepository, QuarantineNotice, RecordedChange, VERSION_GONE,
-        pause_after_conflict,
     },
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
+    modules::support::Attempts,
     types::{
         ActivatePlugin, ActivePlugin, BookingId, DecisionRecord, EventId, KeyedRequest, Page,
         PageRequest, PluginActivation, PluginCounters, PluginExport, PluginHash, PluginLimits,
@@ -202,7 +202,8 @@ impl PluginsModule {
         notice: Option<&QuarantineNotice>,
         change: impl Fn(&mut Vec<ActivePlugin>) -> Result<()>,
     ) -> Result<Arc<PluginSet>> {
-        for attempt in 0..CONFLICTS_MAX {
+        let mut attempts = Attempts::new("change_plugin_set", CONFLICTS_MAX);
+        while attempts.next().await.is_some() {
             let seen = self.repository.set(tenant).await?;
             let mut plugins = seen.plugins.clone();
             change(&mut plugins)?;
@@ -223,7 +224,6 @@ impl PluginsModule {
                 if step.await? {
                     return Ok(Arc::new(seen));
                 }
-                pause_after_conflict(attempt).await;
                 continue;
             }
             let set = PluginSet {
@@ -254,7 +254,6 @@ impl PluginsModule {
                 }
                 Err(error) => return Err(error.into()),
             }
-            pause_after_conflict(attempt).await;
         }
         Err(others_change())
     }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
+    modules::support::Attempts,
     types::{CreateTenant, EmailAddress, Page, PageRequest, Tenant, TenantId, UpdateTenant},
 };
 
@@ -122,7 +123,8 @@ impl TenantsModule {
         tenant: &TenantId,
         mail_from: Option<EmailAddress>,
     ) -> Result<Tenant> {
-        for _ in 0..8 {
+        let mut attempts = Attempts::new("set_mail_from", 8);
+        while attempts.next().await.is_some() {
             let mut tenant = self.get(tenant).await?;
             if tenant.mail_from == mail_from {
                 return Ok(tenant);

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    modules::support::Attempts,
     types::{BackupFacts, NotificationStatus, OutboxPart, Restoration},
 };
 pub(crate) use format::Lines;
@@ -163,7 +164,8 @@ impl BackupsModule {
         id: crate::types::NotificationId,
         restored_at: Timestamp,
     ) -> Result<()> {
-        for _ in 0..TRIES_MAX {
+        let mut attempts = Attempts::new("mark_uncertain", TRIES_MAX);
+        while attempts.next().await.is_some() {
             let Some(mut notification) = self.notifications.find(tenant, id).await? else {
                 return Ok(());
             };

@@ -12,8 +12,9 @@ use crate::{
     error::{Error, ErrorCode, ErrorKind, Result},
     modules::repositories::{
         CancelStep, GroupQuery, GroupSnapshot, InventoryChange, STALE_BOOKING, STALE_INVENTORY,
-        STALE_POLICIES, StepError, pause_after_conflict,
+        STALE_POLICIES, StepError,
     },
+    modules::support::Attempts,
     types::{
         BookLine, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
         CancellationTerms, CapacityCause, EventStatus, Inventory, KeyedRequest, NotificationId,
@@ -98,10 +99,8 @@ impl Rules {
         let change = self.context.next_id();
         let notification = NotificationId::from_ulid(self.context.next_id());
         let mut is_open = false;
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("cancel_booking", ATTEMPTS_MAX);
+        while let Some(attempt) = attempts.next().await {
             let sight = match self.cancel_sight(tenant, request).await {
                 // Only the booking itself can tell what became of an attempt whose answer was lost.
                 Err(error) if is_open && error.kind() == ErrorKind::Unavailable => continue,

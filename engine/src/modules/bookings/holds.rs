@@ -17,11 +17,11 @@ use super::{ATTEMPTS_MAX, Rules, counters::let_go};
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
+    modules::support::Attempts,
     modules::{
         event_queues::GROUP_MAX,
         repositories::{
             DueHold, HoldChange, InventoryChange, Offers, STALE_INVENTORY, StepError, SystemScope,
-            pause_after_conflict,
         },
     },
     types::{
@@ -155,10 +155,8 @@ impl Rules {
     ) -> Result<Hold> {
         let change = self.context.next_id();
         let mut sent: Option<Hold> = None;
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("change_hold", ATTEMPTS_MAX);
+        while let Some(attempt) = attempts.next().await {
             let (inventory, holds) = self.holds.read(tenant, id.event(), &[id]).await?;
             let (Some(inventory), Some(hold)) = (inventory, holds.into_iter().next()) else {
                 return Err(Error::not_found("hold", id));
@@ -254,10 +252,8 @@ impl Rules {
     ) -> Result<()> {
         let change = self.context.next_id();
         let ids: Vec<HoldId> = due.iter().map(|due| due.hold).collect();
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("expire_holds", ATTEMPTS_MAX);
+        while let Some(attempt) = attempts.next().await {
             let (inventory, holds) = self.holds.read(tenant, event, &ids).await?;
             let is_due = |hold: &Hold| hold.status == HoldStatus::Held && hold.expires_at <= now;
             let stale: Vec<DueHold> = due

@@ -14,8 +14,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     modules::repositories::{
         DueOffer, InventoryChange, STALE_ACCOUNT, STALE_INVENTORY, StepError, SystemScope,
-        WaitlistPosition, pause_after_conflict,
+        WaitlistPosition,
     },
+    modules::support::Attempts,
     types::{
         BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, KeyedRequest,
         RecordedAnswer, TenantId, UserId, WaitlistEntry, WaitlistPlace,
@@ -160,10 +161,8 @@ impl Rules {
     async fn offer_opened(&self, due: &DueOffer, now: Timestamp) -> Result<()> {
         let (tenant, change) = (&due.tenant, self.context.next_id());
         let repository = &self.offer_maker.repository;
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("offer_opened", ATTEMPTS_MAX);
+        while let Some(attempt) = attempts.next().await {
             let (inventory, _) = self.holds.read(tenant, due.event, &[]).await?;
             let Some(inventory) = inventory.filter(|inventory| inventory.waiting > 0) else {
                 return repository.forget(due).await;
@@ -208,10 +207,8 @@ impl Rules {
         let change = self.context.next_id();
         let repository = &self.offer_maker.repository;
         let mut sent: Option<(bool, WaitlistEntry)> = None;
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("change_waitlist", ATTEMPTS_MAX);
+        while let Some(attempt) = attempts.next().await {
             let sight = repository.sight(tenant, event, customer).await?;
             let Some(inventory) = &sight.inventory else {
                 return Err(Error::not_found("event", event));

@@ -8,7 +8,7 @@ use super::{
         reminders,
         repositories::{
             EventStep, InventoryChange, Offers, ReminderStep, STALE_INVENTORY, STALE_NOTIFICATION,
-            StepError, pause_after_conflict,
+            StepError,
         },
         to_millisecond,
     },
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    modules::support::Attempts,
     ports::Lane,
     types::{
         CapacityCause, EventChange, EventId, EventStatus, Inventory, KeyedRequest, NotificationId,
@@ -55,10 +56,8 @@ impl EventsModule {
         event: EventId,
         expected_version: u64,
     ) -> Result<()> {
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("delete_event", ATTEMPTS_MAX);
+        while attempts.next().await.is_some() {
             let (stored, inventory) = self
                 .repository
                 .find(tenant, event)
@@ -147,10 +146,8 @@ impl EventsModule {
         let change_id = self.context.next_id();
         let notification_id = NotificationId::from_ulid(self.context.next_id());
         let mut written: Option<EventChange> = None;
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                pause_after_conflict(attempt).await;
-            }
+        let mut attempts = Attempts::new("update_event", ATTEMPTS_MAX);
+        while let Some(attempt) = attempts.next().await {
             let (before, inventory_before) = self.get(tenant, event).await?;
             if let Some(change) = written.take_if(|change| {
                 change.event.version == before.version

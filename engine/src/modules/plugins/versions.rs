@@ -11,8 +11,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     modules::repositories::{
         CONFLICTS_MAX, PluginsRepository, StepError, UPLOAD_SWEPT, UPLOADS_FULL, VERSIONS_FULL,
-        pause_after_conflict,
     },
+    modules::support::Attempts,
     types::{
         ActivePlugin, PluginFacts, PluginHash, PluginSet, PluginState, PluginVersion, TenantId,
     },
@@ -139,7 +139,8 @@ impl PluginsModule {
         hash: PluginHash,
         reason: &str,
     ) -> Result<bool> {
-        for attempt in 0..CONFLICTS_MAX {
+        let mut attempts = Attempts::new("reject_plugin", CONFLICTS_MAX);
+        while attempts.next().await.is_some() {
             let set = self.repository.set(tenant).await?;
             if user_of(&set, hash).is_some() {
                 return Ok(false);
@@ -151,7 +152,6 @@ impl PluginsModule {
             if written {
                 return Ok(true);
             }
-            pause_after_conflict(attempt).await;
         }
         Err(others_change())
     }
@@ -161,7 +161,8 @@ impl PluginsModule {
     /// # Errors
     /// `plugin-in-use`, `conflict-try-again`.
     pub(crate) async fn delete(&self, tenant: &TenantId, hash: PluginHash) -> Result<()> {
-        for attempt in 0..CONFLICTS_MAX {
+        let mut attempts = Attempts::new("delete_plugin", CONFLICTS_MAX);
+        while attempts.next().await.is_some() {
             let set = self.repository.set(tenant).await?;
             if let Some(plugin) = user_of(&set, hash) {
                 return Err(Error::new(
@@ -175,7 +176,6 @@ impl PluginsModule {
             if self.repository.delete(tenant, hash, set.version).await? {
                 return Ok(());
             }
-            pause_after_conflict(attempt).await;
         }
         Err(others_change())
     }
