@@ -7,7 +7,7 @@ use std::{borrow::Cow, error::Error as _, fmt::Write as _};
 use axum::{
     http::{
         HeaderValue, StatusCode,
-        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -282,6 +282,12 @@ impl IntoResponse for Problem {
         let mut response = status.into_response();
         if let Some(seconds) = details.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        // The rest of the body is not read, and with it ends the connection; a client must not use it again.
+        let leaves_body = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT];
+        if leaves_body.contains(&status) {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
         if status == StatusCode::UNAUTHORIZED {
             response
