@@ -80,7 +80,9 @@ def run(page, script, program):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as said:
-        environment = {**os.environ, "PATH": f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}"}
+        # The program would take variables of the tests for options of its own.
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("BOXOFFICE_")}
+        environment = {**clean, "PATH": f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}"}
         shell = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-x", "-c", script.replace(ADDRESS, address)],
             cwd=folder, env=environment, start_new_session=True, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
