@@ -78,6 +78,73 @@ impl NotificationCommand {
             Self::Pause | Self::Resume | Self::Cancel | Self::Promote => None,
         }
     }
+
+    /// Whether it changes when the notification goes out.
+    fn moves(self) -> bool {
+        matches!(self, Self::Promote | Self::Move(_))
+    }
+
+    /// Refuses what comes too late for a notification in this state.
+    fn check(self, status: NotificationStatus) -> Result<()> {
+        let over = |message| Err(Error::new(ErrorCode::NotificationOver, message));
+        if status == NotificationStatus::Superseded {
+            return over("Something newer has overtaken this notification.");
+        }
+        if status == NotificationStatus::Cancelled && self != Self::Cancel {
+            return over("This notification was cancelled.");
+        }
+        if self.moves() && status != NotificationStatus::Scheduled {
+            return over(
+                "This notification goes out already, or has; it can be paused or cancelled.",
+            );
+        }
+        Ok(())
+    }
+
+    /// The notification as it is after the command.
+    fn applied_to(self, before: &StoredNotification, now: Timestamp) -> StoredNotification {
+        let mut after = before.clone();
+        match self {
+            Self::Promote => after.due_at = after.due_at.min(now),
+            Self::Move(due_at) => after.due_at = to_millisecond(due_at),
+            Self::Pause => after.is_paused = true,
+            Self::Resume => after.is_paused = false,
+            Self::Cancel => {
+                after.status = NotificationStatus::Cancelled;
+                // What waits is to find out that it is not wanted.
+                after.is_paused = false;
+            }
+        }
+        after
+    }
+
+    /// The outbox entry that the command adds, and the one that it removes.
+    fn outbox_changes(
+        self,
+        tenant: &TenantId,
+        (before, after): (&StoredNotification, &StoredNotification),
+        now: Timestamp,
+    ) -> (Option<OutboxEntry>, Option<OutboxEntry>) {
+        let at = |due_at| OutboxEntry {
+            due_at,
+            tenant: tenant.clone(),
+            notification: after.id,
+            part: OutboxPart::FanOut,
+            lane: Lane::Bulk,
+            published: false,
+        };
+        let is_listing = matches!(
+            after.status,
+            NotificationStatus::Scheduled | NotificationStatus::FanningOut
+        );
+        let added = match self {
+            Self::Promote | Self::Move(_) => Some(at(after.due_at)),
+            Self::Resume if is_listing => Some(at(now.max(after.due_at))),
+            _ => None,
+        };
+        // One that the relay has put elsewhere meanwhile finds out by its notification that it is early.
+        (added, self.moves().then(|| at(before.due_at)))
+    }
 }
 
 /// Which deliveries of the blocks that are looked at.
@@ -219,43 +286,9 @@ impl DeliveryAdminModule {
         while attempts.next().await.is_some() {
             let found = self.notifications.find(tenant, id).await?;
             let before = found.ok_or_else(|| Error::not_found("notification", id))?;
-            let mut after = before.clone();
             let now = self.context.now();
-            match command {
-                NotificationCommand::Promote => after.due_at = after.due_at.min(now),
-                NotificationCommand::Move(due_at) => after.due_at = to_millisecond(due_at),
-                NotificationCommand::Pause => after.is_paused = true,
-                NotificationCommand::Resume => after.is_paused = false,
-                NotificationCommand::Cancel => {
-                    after.status = NotificationStatus::Cancelled;
-                    // What waits is to find out that it is not wanted.
-                    after.is_paused = false;
-                }
-            }
-            if before.status == NotificationStatus::Superseded {
-                return Err(Error::new(
-                    ErrorCode::NotificationOver,
-                    "Something newer has overtaken this notification.",
-                ));
-            }
-            if before.status == NotificationStatus::Cancelled
-                && command != NotificationCommand::Cancel
-            {
-                return Err(Error::new(
-                    ErrorCode::NotificationOver,
-                    "This notification was cancelled.",
-                ));
-            }
-            let moves = matches!(
-                command,
-                NotificationCommand::Promote | NotificationCommand::Move(_)
-            );
-            if moves && before.status != NotificationStatus::Scheduled {
-                return Err(Error::new(
-                    ErrorCode::NotificationOver,
-                    "This notification goes out already, or has; it can be paused or cancelled.",
-                ));
-            }
+            let after = command.applied_to(&before, now);
+            command.check(before.status)?;
             if after == before {
                 if let Some(request) = request {
                     // What changes nothing has its answer, too.
@@ -270,27 +303,7 @@ impl DeliveryAdminModule {
                 }
                 return Ok(before);
             }
-            let listing = matches!(
-                after.status,
-                NotificationStatus::Scheduled | NotificationStatus::FanningOut
-            );
-            let at = |due_at| OutboxEntry {
-                due_at,
-                tenant: tenant.clone(),
-                notification: id,
-                part: OutboxPart::FanOut,
-                lane: Lane::Bulk,
-                published: false,
-            };
-            let owed = match command {
-                NotificationCommand::Promote | NotificationCommand::Move(_) => {
-                    Some(at(after.due_at))
-                }
-                NotificationCommand::Resume if listing => Some(at(now.max(after.due_at))),
-                _ => None,
-            };
-            // One that the relay has put elsewhere meanwhile finds out by its notification that it is early.
-            let remove_outbox = moves.then(|| at(before.due_at));
+            let (owed, remove_outbox) = command.outbox_changes(tenant, (&before, &after), now);
             let audited = (self.context.next_id(), audit);
             let written = self
                 .repository

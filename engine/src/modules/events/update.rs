@@ -2,6 +2,8 @@
 //!
 //! Called by the events module. Calls the events and notifications repositories.
 
+use jiff::Timestamp;
+
 use super::{
     super::{
         recipient_count::{count_customers, count_customers_and_waiting},
@@ -34,6 +36,14 @@ pub(super) struct Changed {
     pub(super) inventory: Inventory,
     pub(super) cause: CapacityCause,
     pub(super) tell: Option<NotificationKind>,
+}
+
+/// The notifications that a change adds and changes, and what its caller is told of them.
+#[derive(Default)]
+struct Told {
+    new: Option<(StoredNotification, OutboxEntry)>,
+    changed: Option<StoredNotification>,
+    summary: Option<NotificationSummary>,
 }
 
 impl EventsModule {
@@ -269,71 +279,18 @@ impl EventsModule {
         };
         let scheduled =
             open.filter(|notification| notification.status == NotificationStatus::Scheduled);
-        let (mut new_notification, mut changed_notification, mut summary) = (None, None, None);
-        match (tell, scheduled) {
-            (Some(NotificationKind::EventUpdated), Some(open)) => {
-                summary = Some(NotificationSummary {
-                    id: open.id,
-                    recipients,
-                });
-                changed_notification = Some(StoredNotification {
-                    to_version: version,
-                    estimated_recipients: recipients,
-                    // This change nobody can have been told of yet.
-                    created_at: now,
-                    is_uncertain: false,
-                    ..open
-                });
-            }
-            (Some(kind), open) => {
-                // Calling the event off makes an update that was not sent yet pointless.
-                changed_notification = open.map(|open| StoredNotification {
-                    status: NotificationStatus::Superseded,
-                    ..open
-                });
-                let merge = if cancelling {
-                    std::time::Duration::ZERO
-                } else {
-                    self.context.settings.update_merge_window
-                };
-                let due_at = to_millisecond(now.checked_add(merge).map_err(Error::internal)?);
-                let notification = StoredNotification {
-                    id: notification_id,
-                    revision: 0,
-                    kind,
-                    event: before.id,
-                    status: NotificationStatus::Scheduled,
-                    from_version: before.version,
-                    to_version: version,
-                    estimated_recipients: recipients,
-                    recipients: 0,
-                    blocks: 0,
-                    cursor: None,
-                    created_at: now,
-                    due_at,
-                    is_paused: false,
-                    retry_generation: 0,
-                    is_uncertain: false,
-                    trace: self.context.trace(),
-                };
-                let owed = OutboxEntry {
-                    due_at,
-                    tenant: tenant.clone(),
-                    notification: notification_id,
-                    part: OutboxPart::FanOut,
-                    lane: Lane::Bulk,
-                    published: false,
-                };
-                if kind == NotificationKind::EventUpdated {
-                    after.update_notification = Some(notification_id);
-                }
-                summary = Some(NotificationSummary {
-                    id: notification_id,
-                    recipients,
-                });
-                new_notification = Some((notification, owed));
-            }
-            (None, _) => {}
+        let about = (notification_id, recipients, now);
+        let told = self.tell(
+            tenant,
+            &before,
+            tell.map(|kind| (kind, cancelling)),
+            scheduled,
+            about,
+        )?;
+        if let Some((new, _)) = &told.new
+            && new.kind == NotificationKind::EventUpdated
+        {
+            after.update_notification = Some(new.id);
         }
         let step = EventStep {
             change: InventoryChange {
@@ -349,12 +306,95 @@ impl EventsModule {
             before,
             inventory_before,
             after,
-            new_notification,
-            changed_notification,
+            new_notification: told.new,
+            changed_notification: told.changed,
             reminder: ReminderStep::default(),
             offers: Offers::default(),
         };
-        Ok((step, summary))
+        Ok((step, told.summary))
+    }
+
+    /// The notifications with which a change is told. `tell` is the kind, and whether the event is cancelled; `scheduled`
+    /// the update that has not gone out yet.
+    fn tell(
+        &self,
+        tenant: &TenantId,
+        before: &StoredEvent,
+        tell: Option<(NotificationKind, bool)>,
+        scheduled: Option<StoredNotification>,
+        (id, recipients, now): (NotificationId, u64, Timestamp),
+    ) -> Result<Told> {
+        let summary = |id| Some(NotificationSummary { id, recipients });
+        Ok(match (tell, scheduled) {
+            (Some((NotificationKind::EventUpdated, _)), Some(open)) => Told {
+                new: None,
+                summary: summary(open.id),
+                changed: Some(StoredNotification {
+                    to_version: before.version + 1,
+                    estimated_recipients: recipients,
+                    // This change nobody can have been told of yet.
+                    created_at: now,
+                    is_uncertain: false,
+                    ..open
+                }),
+            },
+            (Some((kind, cancelling)), open) => {
+                let merge = match cancelling {
+                    true => std::time::Duration::ZERO,
+                    false => self.context.settings.update_merge_window,
+                };
+                let due_at = to_millisecond(now.checked_add(merge).map_err(Error::internal)?);
+                let about = (id, kind, recipients);
+                Told {
+                    new: Some(self.new_notification(tenant, before, about, (now, due_at))),
+                    // Cancelling the event makes an update that was not sent yet pointless.
+                    changed: open.map(|open| StoredNotification {
+                        status: NotificationStatus::Superseded,
+                        ..open
+                    }),
+                    summary: summary(id),
+                }
+            }
+            (None, _) => Told::default(),
+        })
+    }
+
+    /// A notification of a change of an event, and the outbox entry for it.
+    fn new_notification(
+        &self,
+        tenant: &TenantId,
+        before: &StoredEvent,
+        (id, kind, recipients): (NotificationId, NotificationKind, u64),
+        (now, due_at): (Timestamp, Timestamp),
+    ) -> (StoredNotification, OutboxEntry) {
+        let notification = StoredNotification {
+            id,
+            revision: 0,
+            kind,
+            event: before.id,
+            status: NotificationStatus::Scheduled,
+            from_version: before.version,
+            to_version: before.version + 1,
+            estimated_recipients: recipients,
+            recipients: 0,
+            blocks: 0,
+            cursor: None,
+            created_at: now,
+            due_at,
+            is_paused: false,
+            retry_generation: 0,
+            is_uncertain: false,
+            trace: self.context.trace(),
+        };
+        let owed = OutboxEntry {
+            due_at,
+            tenant: tenant.clone(),
+            notification: id,
+            part: OutboxPart::FanOut,
+            lane: Lane::Bulk,
+            published: false,
+        };
+        (notification, owed)
     }
 }
 

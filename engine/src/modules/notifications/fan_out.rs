@@ -45,38 +45,12 @@ impl NotificationsModule {
         id: NotificationId,
         owed_at: Option<Timestamp>,
     ) -> Result<Listing> {
-        let Some(mut notification) = self.repository.find(tenant, id).await? else {
+        let Some(notification) = self.repository.find(tenant, id).await? else {
             return Ok(Listing::Over);
         };
-        if matches!(
-            notification.status,
-            NotificationStatus::FannedOut
-                | NotificationStatus::Superseded
-                | NotificationStatus::Cancelled
-        ) {
-            return Ok(Listing::Over);
-        }
-        if notification.is_paused {
-            return Ok(Listing::Enough);
-        }
         let now = self.context.now();
-        if now < notification.due_at {
-            return Ok(Listing::Over);
-        }
-        if self.is_pointless(tenant, &notification, now).await? {
-            notification.status = NotificationStatus::Superseded;
-            self.repository.replace(tenant, &notification).await?;
-            return Ok(Listing::Over);
-        }
-        // The credit of a notification: a large tenant's blocks must not all stand before a small one's.
-        if notification.blocks > 0 {
-            let window = self.context.settings.bulk_window_blocks;
-            let back = window.saturating_mul(LOOK_BACK_WINDOWS);
-            let from = notification.blocks.saturating_sub(back);
-            let open = self.repository.count_open_blocks(tenant, id, from).await?;
-            if open.saturating_add(self.chunk_blocks()) > window.max(2) {
-                return Ok(Listing::Enough);
-            }
+        if let Some(nothing) = self.not_now(tenant, &notification, now).await? {
+            return Ok(nothing);
         }
         let (customers, ended) = self.walk(tenant, &notification).await?;
         let due_at = now
@@ -88,39 +62,12 @@ impl NotificationsModule {
             owed: Vec::new(),
             done: None,
         };
-        let mut tasks = Vec::new();
-        for customers in customers.chunks(DeliveryBatch::ENTRIES_MAX) {
-            let number = chunk.notification.blocks;
-            chunk.notification.blocks += 1;
-            chunk.blocks.push(DeliveryBatch {
-                notification: id,
-                number,
-                revision: 0,
-                kind: chunk.notification.kind,
-                event: Some(chunk.notification.event),
-                entries: customers
-                    .iter()
-                    .map(|customer| listed(&chunk.notification, *customer, now))
-                    .collect(),
-                claim: None,
-                claims: 0,
-                created_at: now,
-            });
-            // What nobody knows about is not sent: it stays listed as unknown.
-            if chunk.notification.is_uncertain {
-                continue;
-            }
-            let owed = OutboxEntry {
-                due_at: to_millisecond(due_at),
-                tenant: tenant.clone(),
-                notification: id,
-                part: OutboxPart::DeliveryBatch(number),
-                lane: Lane::of(chunk.notification.kind),
-                published: true,
-            };
-            tasks.push(task_of(&owed, now));
-            chunk.owed.push(owed);
-        }
+        let tasks = add_blocks(
+            &mut chunk,
+            tenant,
+            &customers,
+            (now, to_millisecond(due_at)),
+        );
         chunk.notification.recipients += customers.len() as u64;
         chunk.notification.cursor = customers.last().copied().or(chunk.notification.cursor);
         chunk.notification.status = if ended {
@@ -147,6 +94,56 @@ impl NotificationsModule {
             );
         }
         Ok(Listing::Stored(if stored { tasks } else { Vec::new() }))
+    }
+
+    /// Why no more recipients of a notification are listed now; `None` if they are.
+    async fn not_now(
+        &self,
+        tenant: &TenantId,
+        notification: &StoredNotification,
+        now: Timestamp,
+    ) -> Result<Option<Listing>> {
+        if matches!(
+            notification.status,
+            NotificationStatus::FannedOut
+                | NotificationStatus::Superseded
+                | NotificationStatus::Cancelled
+        ) {
+            return Ok(Some(Listing::Over));
+        }
+        if notification.is_paused {
+            return Ok(Some(Listing::Enough));
+        }
+        if now < notification.due_at {
+            return Ok(Some(Listing::Over));
+        }
+        if self.is_pointless(tenant, notification, now).await? {
+            let mut notification = notification.clone();
+            notification.status = NotificationStatus::Superseded;
+            self.repository.replace(tenant, &notification).await?;
+            return Ok(Some(Listing::Over));
+        }
+        let has_credit = self.has_credit(tenant, notification).await?;
+        Ok((!has_credit).then_some(Listing::Enough))
+    }
+
+    /// The credit of a notification: a large tenant's blocks must not all stand before a small one's. Returns whether
+    /// another chunk of blocks may wait for workers.
+    async fn has_credit(
+        &self,
+        tenant: &TenantId,
+        notification: &StoredNotification,
+    ) -> Result<bool> {
+        if notification.blocks == 0 {
+            return Ok(true);
+        }
+        let window = self.context.settings.bulk_window_blocks;
+        let back = window.saturating_mul(LOOK_BACK_WINDOWS);
+        let from = notification.blocks.saturating_sub(back);
+        let open = self
+            .repository
+            .count_open_blocks(tenant, notification.id, from);
+        Ok(open.await?.saturating_add(self.chunk_blocks()) <= window.max(2))
     }
 
     /// Lists the next recipients in customer order, and whether they are the last.
@@ -242,6 +239,49 @@ impl NotificationsModule {
             _ => is_cancelled,
         })
     }
+}
+
+/// Adds the batches of these recipients to a chunk. Returns the tasks that send them.
+fn add_blocks(
+    chunk: &mut Chunk,
+    tenant: &TenantId,
+    customers: &[UserId],
+    (now, due_at): (Timestamp, Timestamp),
+) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for customers in customers.chunks(DeliveryBatch::ENTRIES_MAX) {
+        let number = chunk.notification.blocks;
+        chunk.notification.blocks += 1;
+        chunk.blocks.push(DeliveryBatch {
+            notification: chunk.notification.id,
+            number,
+            revision: 0,
+            kind: chunk.notification.kind,
+            event: Some(chunk.notification.event),
+            entries: customers
+                .iter()
+                .map(|customer| listed(&chunk.notification, *customer, now))
+                .collect(),
+            claim: None,
+            claims: 0,
+            created_at: now,
+        });
+        // What nobody knows about is not sent: it stays listed as unknown.
+        if chunk.notification.is_uncertain {
+            continue;
+        }
+        let owed = OutboxEntry {
+            due_at,
+            tenant: tenant.clone(),
+            notification: chunk.notification.id,
+            part: OutboxPart::DeliveryBatch(number),
+            lane: Lane::of(chunk.notification.kind),
+            published: true,
+        };
+        tasks.push(task_of(&owed, now));
+        chunk.owed.push(owed);
+    }
+    tasks
 }
 
 /// A recipient as it is listed: waiting for a first try, or in doubt from the beginning.
