@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    app_modules::{Brought, Buckets, LanePauses, TenantLocks},
+    app_modules::{Buckets, LanePauses, PluginReadiness, TenantLocks},
     modules::{ModuleContext, Modules},
     ports::{Links, Mailer, PluginRef, PluginRuntime, Policy, Queue, Templates, TicketCodes},
 };
@@ -27,7 +27,7 @@ pub(crate) struct EngineContext {
     /// When this process last looked for what its plugin runtime keeps of versions that are gone.
     pub(crate) kept_swept_at: Mutex<Option<Instant>>,
     /// Which plugins in use have been brought to this process.
-    pub(crate) brought: tokio::sync::Mutex<Brought>,
+    pub(crate) brought: tokio::sync::Mutex<PluginReadiness>,
     pub(crate) templates: Option<Arc<dyn Templates>>,
     pub(crate) links: Option<Arc<dyn Links>>,
     pub(crate) ticket_codes: Option<Arc<dyn TicketCodes>>,

@@ -93,7 +93,7 @@ impl EngineContext {
         };
         for plugin in set.policies_of(request.event) {
             let mut question = crate::ports::BookingRequest::from(&view);
-            self.introduce(tenant, plugin, request.customer, &mut question.customer)
+            self.attach_identity(tenant, plugin, request.customer, &mut question.customer)
                 .await?;
             let question = PluginRequest::ValidateBooking(question);
             let turn = self
@@ -146,7 +146,7 @@ impl EngineContext {
         };
         for plugin in set.policies_of(event.id) {
             let mut question = crate::ports::CancellationRequest::from(&view);
-            self.introduce(tenant, plugin, booking.customer, &mut question.customer)
+            self.attach_identity(tenant, plugin, booking.customer, &mut question.customer)
                 .await?;
             let question = PluginRequest::ValidateCancellation(question);
             let turn = self

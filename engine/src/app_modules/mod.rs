@@ -30,7 +30,7 @@ pub use events::Events;
 pub(crate) use mail_jobs::{Buckets, LanePauses, MailJobs, TenantLocks};
 pub use notifications::Notifications;
 pub use operators::Operators;
-pub(crate) use plugins::Brought;
+pub(crate) use plugins::PluginReadiness;
 pub use plugins::{Plugins, ReplayDifference, ReplayReport};
 pub use sessions::Sessions;
 pub use subscriptions::Subscriptions;

@@ -26,7 +26,7 @@ use crate::{
 };
 
 use activation::Trial;
-pub(crate) use readiness::Brought;
+pub(crate) use readiness::PluginReadiness;
 pub use trials::{ReplayDifference, ReplayReport};
 
 /// Use cases around plugins.

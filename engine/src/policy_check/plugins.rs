@@ -56,7 +56,7 @@ impl EngineContext {
     }
 
     /// Adds e-mail address and name where the owner allowed the plugin to see them.
-    pub(super) async fn introduce(
+    pub(super) async fn attach_identity(
         &self,
         tenant: &TenantId,
         plugin: &ActivePlugin,

@@ -57,6 +57,8 @@ const IDENTIFIERS: &[Banned] = &[
     banned("engine/", "Surroundings", "ModuleContext"),
     banned("engine/", "Inner", "EngineContext"),
     banned("engine/", "Found", "LookupResult"),
+    banned("engine/", "Brought", "PluginReadiness"),
+    banned("engine/", "introduce", "attach_identity"),
     banned("host/", "HolderNote", "LockOwner"),
     banned("nats/", "Trouble", "BrokerError"),
     banned("", "asks_to_verify", "require_email_verification"),

@@ -30,7 +30,7 @@ const TRIES_MAX: u32 = 3;
 
 /// What of the plugins in use has been brought to this process.
 #[derive(Default)]
-pub(crate) struct Brought {
+pub(crate) struct PluginReadiness {
     looked_at: Option<Instant>,
     /// The version of each tenant's set that was looked at: a number for each tenant that has plugins in use.
     sets: HashMap<TenantId, u64>,
@@ -88,7 +88,7 @@ impl EngineContext {
     }
 
     /// Finds what is in use and not here, of the sets that changed since the last look.
-    async fn look(&self, brought: &mut Brought) -> Result<()> {
+    async fn look(&self, brought: &mut PluginReadiness) -> Result<()> {
         let mut after: Option<TenantId> = None;
         loop {
             let sets = self
