@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import contract
+import tools
 
 PYTHON_GENERATOR = "openapi-python-client==0.29.1"
 NPM_PACKAGES = {"openapi-typescript": "7.13.0", "openapi-fetch": "0.17.0", "typescript": "5.9.3"}
@@ -24,9 +25,7 @@ FILES_MAX = 400
 
 
 def works(folder):
-    code = "import importlib.metadata as m, openapi_python_client, sys; sys.exit(m.version('openapi-python-client') != sys.argv[1])"
-    command = [sys.executable, "-c", code, PYTHON_GENERATOR.split("==")[1]]
-    return subprocess.run(command, env=python_environment(folder), capture_output=True).returncode == 0
+    return tools.has_package(folder, PYTHON_GENERATOR, "openapi_python_client")
 
 
 def python_environment(*folders):

