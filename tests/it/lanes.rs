@@ -70,7 +70,7 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
     let overview = delivery_admin
         .overview(&operator)
         .await
-        .expect("a overview");
+        .expect("an overview");
     let [pause] = overview.paused_lanes.as_slice() else {
         panic!("one lane is stopped: {:?}", overview.paused_lanes)
     };
@@ -85,7 +85,7 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
     let shown = delivery_admin
         .overview(&owner)
         .await
-        .expect("a overview")
+        .expect("an overview")
         .paused_lanes;
     assert_eq!(
         (shown.len(), &shown[0].who, &shown[0].why),

@@ -206,7 +206,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Answers its data after checking that it ended well.
+    /// Returns its data after checking that it ended well.
     ///
     /// # Panics
     /// When it did not.

@@ -162,7 +162,7 @@ impl EngineContext {
             return Ok(true);
         }
         // Somebody else tries it now, or it is not due.
-        Err(set_aside(
+        Err(quarantined(
             plugin,
             export,
             quarantine.next_try_at.max(now),
@@ -266,7 +266,7 @@ fn is_known(user: &User, now: Timestamp) -> bool {
 }
 
 /// The refusal while an export is not asked.
-fn set_aside(
+fn quarantined(
     plugin: &ActivePlugin,
     export: PluginExport,
     next_try_at: Timestamp,

@@ -318,7 +318,7 @@ pub struct PluginCounters {
     /// When a call failed last, and how.
     pub last_failure: Option<(Timestamp, String)>,
     /// Exports that are in quarantine as this process saw it last, and when each is tried again, UTC.
-    pub set_aside: Vec<(PluginExport, Timestamp)>,
+    pub quarantined: Vec<(PluginExport, Timestamp)>,
 }
 
 impl PluginCounters {

@@ -37,7 +37,7 @@ pub(super) struct PluginSeen {
     microseconds: u64,
     microseconds_max: u64,
     /// Exports in quarantine, and when each is tried again, as Unix time.
-    set_aside: Vec<(&'static str, f64)>,
+    quarantined: Vec<(&'static str, f64)>,
 }
 
 impl PluginSeen {
@@ -53,8 +53,8 @@ impl PluginSeen {
             fuel: counters.fuel,
             microseconds: counters.microseconds,
             microseconds_max: counters.microseconds_max,
-            set_aside: counters
-                .set_aside
+            quarantined: counters
+                .quarantined
                 .iter()
                 .map(|(export, next_try_at)| (export.as_str(), next_try_at.as_second() as f64))
                 .collect(),
@@ -216,8 +216,8 @@ fn encode_plugins(out: &mut Out<'_>, plugins: &[PluginSeen]) -> Result<(), fmt::
         "Longest call of a plugin since it was counted",
         longest.collect(),
     )?;
-    let set_aside = plugins.iter().flat_map(|one| {
-        one.set_aside.iter().map(|(export, next_try_at)| {
+    let quarantined = plugins.iter().flat_map(|one| {
+        one.quarantined.iter().map(|(export, next_try_at)| {
             let mut labels = one.labels();
             labels.push(("export", *export));
             (labels, *next_try_at)
@@ -226,7 +226,7 @@ fn encode_plugins(out: &mut Out<'_>, plugins: &[PluginSeen]) -> Result<(), fmt::
     out.gauges(
         "plugin_next_try_timestamp_seconds",
         "When an export of a plugin that is in quarantine is tried again, as this process saw it last",
-        set_aside.collect(),
+        quarantined.collect(),
     )
 }
 

@@ -59,6 +59,8 @@ const IDENTIFIERS: &[Banned] = &[
     banned("engine/", "Found", "LookupResult"),
     banned("engine/", "Brought", "PluginReadiness"),
     banned("engine/", "introduce", "attach_identity"),
+    banned("", "set_aside", "end_unsent, quarantined"),
+    banned("engine/", "besides", "without_accepted"),
     banned("host/", "HolderNote", "LockOwner"),
     banned("nats/", "Trouble", "BrokerError"),
     banned("", "asks_to_verify", "require_email_verification"),

@@ -76,7 +76,7 @@ async fn a_templates_words_go_out_over_smtp_from_a_worker_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn owners_hear_once_each_that_a_plugin_was_set_aside() {
+async fn owners_hear_once_each_that_a_plugin_is_in_quarantine() {
     let server = SurrealServer::start().await;
     let folder = TempFolder::new("quarantine");
     let mails = folder.join("mails");

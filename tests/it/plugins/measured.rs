@@ -20,7 +20,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{
-    kept::{files, push, resident_bytes, settled},
+    pushing::{files, push, resident_bytes, settled},
     strangers,
 };
 

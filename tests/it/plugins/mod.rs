@@ -14,6 +14,7 @@ mod lowered;
 mod mails;
 mod measured;
 mod messages;
+mod pushing;
 mod quarantine;
 mod rejected;
 mod strangers;

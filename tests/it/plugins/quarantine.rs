@@ -120,7 +120,7 @@ async fn a_quarantine_ends_by_itself_with_the_first_try_that_is_answered() {
     let after = calls().await;
     assert_eq!(after.made(), before.made());
     assert_eq!(
-        after.set_aside,
+        after.quarantined,
         [(PluginExport::ValidateBooking, begun.next_try_at)]
     );
 
@@ -149,7 +149,7 @@ async fn a_quarantine_ends_by_itself_with_the_first_try_that_is_answered() {
         None
     );
     assert!(scene.book().await.is_ok());
-    assert_eq!(calls().await.set_aside, []);
+    assert_eq!(calls().await.quarantined, []);
 
     // What fails again within an hour goes on with longer pauses.
     fail_for(&scene, &customers(&scene, "b", 5).await).await;
@@ -239,7 +239,7 @@ async fn accounts_that_cost_nothing_close_no_sale() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_fails_for_everybody_is_set_aside_whoever_they_are() {
+async fn what_fails_for_everybody_is_quarantined_whoever_they_are() {
     let scene = Fixture::make().await;
     scene
         .put_into_use("ill", &Component::trapping_from(1))

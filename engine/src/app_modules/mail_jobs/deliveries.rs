@@ -197,8 +197,8 @@ impl MailJobs {
         let mut permits: Vec<Permit<'_>> = Vec::new();
         let mut sending = FuturesUnordered::new();
         let mut outcomes: Vec<(usize, MailOutcome)> = Vec::new();
-        self.set_aside_unwanted(&mut claimed, &scene);
-        self.set_aside_excess(&mut claimed, &scene).await?;
+        self.end_unwanted(&mut claimed, &scene);
+        self.end_excess(&mut claimed, &scene).await?;
         loop {
             let now = self.0.context.now();
             let wants_more = |claimed: &ClaimedBatch| !claimed.next(now, 1).is_empty();
@@ -220,7 +220,7 @@ impl MailJobs {
             }
             if !scene.is_fresh() && wants_more(&claimed) {
                 scene = self.looked_anew(&claimed, scene).await;
-                self.set_aside_unwanted(&mut claimed, &scene);
+                self.end_unwanted(&mut claimed, &scene);
             }
             let is_paused = scene.is_paused() || self.is_lane_paused(lane);
             let goes_on = !stop.is_cancelled() && !is_paused && wants_more(&claimed);

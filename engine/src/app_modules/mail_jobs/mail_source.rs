@@ -335,9 +335,9 @@ impl MailJobs {
         Ok(is_unconfirmed.then(|| event.in_neutral_words()))
     }
 
-    /// Marks the deliveries to unconfirmed addresses that got as many mails of the kind as they may in a day. What is counted
+    /// Ends the deliveries to unconfirmed addresses that got as many mails of the kind as they may in a day. What is counted
     /// once is let through at every further try.
-    pub(super) async fn set_aside_excess(
+    pub(super) async fn end_excess(
         &self,
         claimed: &mut ClaimedBatch,
         scene: &MailSource,
@@ -361,58 +361,67 @@ impl MailJobs {
             {
                 let reason = "the address is not confirmed, and got as many mails of this kind today as such addresses get";
                 let notifications = &modules.notifications;
-                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
+                notifications.end_unsent(claimed, index, DeliveryState::Suppressed, reason);
             }
         }
         Ok(())
     }
 
-    /// Marks the deliveries of a block that nobody wants any more, or nobody can get.
-    pub(super) fn set_aside_unwanted(&self, claimed: &mut ClaimedBatch, scene: &MailSource) {
-        let notifications = &self.0.modules.notifications;
+    /// Ends the deliveries of a batch that nobody wants any more, or nobody can get.
+    pub(super) fn end_unwanted(&self, claimed: &mut ClaimedBatch, scene: &MailSource) {
         let now = self.0.context.now();
         for index in 0..claimed.block.entries.len() {
             let entry = &claimed.block.entries[index];
             if entry.state.is_final() || entry.state == DeliveryState::Sending {
                 continue;
             }
-            let kind = claimed.block.kind;
-            let wanted = |booking: &Booking| {
-                entry.booking.is_none_or(|own| own == booking.id)
-                    && still_wanted(kind, booking, scene.status())
-            };
-            let bookings = scene.bookings.get(&entry.customer);
-            if scene.is_cancelled() {
-                let reason = "the notification was cancelled before it was sent";
-                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
-            } else if let Some(reason) = scene.overtaken(claimed, now) {
-                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
-            } else if scene.unsubscribed.contains(&entry.customer) {
-                let reason = "the customer has unsubscribed from mails of this kind";
-                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
-            } else if scene.does_without_unverified(kind, entry.customer) {
-                let reason = "the customer has not confirmed the address, and announcements and reminders go to confirmed ones only";
-                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
-            } else if kind == NotificationKind::EmailVerification
-                && scene.is_verified(entry.customer)
-            {
-                let reason = "the address was confirmed before it was sent";
-                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
-            } else if kind == NotificationKind::WaitingListOffer {
-                if scene.offer(entry).is_none() {
-                    let reason = "the offer had ended before it was sent";
-                    notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
-                }
-            } else if kind.is_about_event()
-                && !bookings.is_some_and(|bookings| bookings.iter().any(wanted))
-                && !scene.waiting.contains(&entry.customer)
-            {
-                let reason = "its bookings were cancelled before it was sent";
-                notifications.set_aside(claimed, index, DeliveryState::Suppressed, reason);
-            } else if !scene.users.contains_key(&entry.customer) {
-                let reason = "the customer's account is gone";
-                notifications.set_aside(claimed, index, DeliveryState::Dead, reason);
+            if let Some((state, reason)) = ending(claimed, entry, scene, now) {
+                let notifications = &self.0.modules.notifications;
+                notifications.end_unsent(claimed, index, state, reason);
             }
         }
+    }
+}
+
+/// The state that a delivery ends in unsent, and why; `None` if it is to be sent.
+fn ending(
+    claimed: &ClaimedBatch,
+    entry: &Entry,
+    scene: &MailSource,
+    now: Timestamp,
+) -> Option<(DeliveryState, &'static str)> {
+    let kind = claimed.block.kind;
+    let wanted = |booking: &Booking| {
+        entry.booking.is_none_or(|own| own == booking.id)
+            && still_wanted(kind, booking, scene.status())
+    };
+    let bookings = scene.bookings.get(&entry.customer);
+    let suppressed = |reason| Some((DeliveryState::Suppressed, reason));
+    if scene.is_cancelled() {
+        suppressed("the notification was cancelled before it was sent")
+    } else if let Some(reason) = scene.overtaken(claimed, now) {
+        suppressed(reason)
+    } else if scene.unsubscribed.contains(&entry.customer) {
+        suppressed("the customer has unsubscribed from mails of this kind")
+    } else if scene.does_without_unverified(kind, entry.customer) {
+        suppressed(
+            "the customer has not confirmed the address, and announcements and reminders go to confirmed ones only",
+        )
+    } else if kind == NotificationKind::EmailVerification && scene.is_verified(entry.customer) {
+        suppressed("the address was confirmed before it was sent")
+    } else if kind == NotificationKind::WaitingListOffer {
+        match scene.offer(entry) {
+            Some(_) => None,
+            None => suppressed("the offer had ended before it was sent"),
+        }
+    } else if kind.is_about_event()
+        && !bookings.is_some_and(|bookings| bookings.iter().any(wanted))
+        && !scene.waiting.contains(&entry.customer)
+    {
+        suppressed("its bookings were cancelled before it was sent")
+    } else if !scene.users.contains_key(&entry.customer) {
+        Some((DeliveryState::Dead, "the customer's account is gone"))
+    } else {
+        None
     }
 }

@@ -215,7 +215,7 @@ impl BookingsModule {
         let tickets = snapshot.tickets.get(&request.customer);
         let offered = accepted.and_then(|hold| snapshot.holds.get(&hold).cloned());
         Ok(BeforePolicies {
-            tickets_in_event: besides(tickets.copied().unwrap_or(0), offered.as_ref()),
+            tickets_in_event: without_accepted(tickets.copied().unwrap_or(0), offered.as_ref()),
             offered,
             recorded: self
                 .rules
@@ -425,8 +425,8 @@ impl BookingsModule {
     }
 }
 
-/// A customer's tickets besides those of an open hold that is being accepted.
-fn besides(tickets: u32, offered: Option<&Hold>) -> u32 {
+/// A customer's tickets without those of an open hold that is being accepted.
+fn without_accepted(tickets: u32, offered: Option<&Hold>) -> u32 {
     let open = offered.filter(|hold| hold.status == HoldStatus::Held);
     tickets.saturating_sub(open.map_or(0, Hold::tickets))
 }

@@ -8,7 +8,9 @@ use std::{collections::HashMap, time::Duration};
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use super::{BookingIntent, Placement, RequestedBooking, besides, counters, holds, unconfirmed};
+use super::{
+    BookingIntent, Placement, RequestedBooking, counters, holds, unconfirmed, without_accepted,
+};
 use crate::{
     error::{Error, ErrorCode, Fact, Result},
     modules::{
@@ -196,7 +198,7 @@ impl GroupPlanner<'_> {
             BookingIntent::Accept(id) => self.holds.get(&id),
             BookingIntent::Book | BookingIntent::Hold | BookingIntent::Confirm(_) => None,
         };
-        let tickets = besides(tickets, offered);
+        let tickets = without_accepted(tickets, offered);
         request.decision.as_ref().is_some_and(|decision| {
             decision.event_version != self.left.event_version
                 || decision.tickets_in_event != tickets

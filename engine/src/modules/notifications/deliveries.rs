@@ -210,8 +210,8 @@ impl NotificationsModule {
         self.ledger.put(write)
     }
 
-    /// Marks deliveries as no longer wanted or impossible, before anything is sent. Written with the next settlement.
-    pub(crate) fn set_aside(
+    /// Ends a delivery that is no longer wanted, or impossible, before it is sent. Written with the next settlement.
+    pub(crate) fn end_unsent(
         &self,
         claimed: &mut ClaimedBatch,
         index: usize,

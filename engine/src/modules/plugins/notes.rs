@@ -242,7 +242,7 @@ impl PluginsModule {
         let key = (tenant.clone(), plugin.clone());
         let counted = self.counters.locked().get(&key).map(|own| own.clone());
         let mut counted = counted.unwrap_or_default();
-        counted.set_aside = self.set_aside(tenant, plugin);
+        counted.quarantined = self.quarantined(tenant, plugin);
         counted
     }
 
@@ -255,13 +255,13 @@ impl PluginsModule {
             .map(|((tenant, plugin), counted)| (tenant.clone(), plugin.clone(), counted.clone()))
             .collect();
         for (tenant, plugin, counted) in &mut all {
-            counted.set_aside = self.set_aside(tenant, plugin);
+            counted.quarantined = self.quarantined(tenant, plugin);
         }
         all
     }
 
     /// Exports of a plugin that are in quarantine, as this process saw it last, and when each is tried again.
-    fn set_aside(
+    fn quarantined(
         &self,
         tenant: &TenantId,
         plugin: &PluginName,

@@ -17,7 +17,7 @@ const EVERY: SignedDuration = SignedDuration::from_secs(5);
 const POINTS_MAX: usize = 120;
 /// Points that quantiles look back over, a minute: so that a quiet lane says something, and a busy one what it does now.
 const LOOKS_BACK: usize = 12;
-/// Workers whose last sign is remembered: as many as a overview has.
+/// Workers whose last sign is remembered: as many as an overview has.
 const WORKERS_MAX: usize = 200;
 
 /// How fast a lane was at one moment.
