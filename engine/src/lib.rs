@@ -51,7 +51,6 @@ mod engine;
 mod error;
 mod locked;
 mod modules;
-mod policy_check;
 pub mod ports;
 mod request;
 mod settings;

@@ -14,13 +14,13 @@ use std::{
 use serde_json::json;
 
 use crate::{
+    app_modules::policy_check::PolicyCheck,
     context::EngineContext,
     error::{Error, ErrorCode, Result},
     modules::{
         BeforeCancelling, BookingIntent, CancelDecision, Placement, RequestedBooking,
         RequestedCancellation, keyed, read_with_event,
     },
-    policy_check::PolicyCheck,
     types::{
         BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, Event, EventId, Page,
         PageRequest, PluginSet, RequestRoute, Role, TenantId, UserId,

@@ -18,6 +18,7 @@ mod mail_jobs;
 mod notifications;
 mod operators;
 mod plugins;
+mod policy_check;
 mod sessions;
 mod subscriptions;
 mod tenants;

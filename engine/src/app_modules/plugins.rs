@@ -12,10 +12,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{
+    app_modules::policy_check::unavailable,
     context::EngineContext,
     error::{Error, ErrorCode, Result},
     modules::{FailedCall, PluginLogEntry, SetRequest, keyed},
-    policy_check::unavailable,
     ports::{PluginRef, PluginRuntime},
     types::{
         ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, KeyedRequest, Page,

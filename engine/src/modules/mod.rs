@@ -2,14 +2,9 @@
 //!
 //! Called by app_modules and the worker's use cases. Calls its own repository and ports; never HTTP, WASM, NATS or SMTP.
 
-mod announcements;
-mod backups;
 mod bookings;
 mod check_ins;
-mod delivery_admin;
-mod event_queues;
 mod events;
-mod housekeeping;
 mod idempotency;
 #[cfg(any(
     layer_probe = "module_returns_repository",
@@ -17,27 +12,14 @@ mod idempotency;
     layer_probe = "module_writes_query"
 ))]
 mod layer_probe;
-mod leases;
-mod lru_cache;
-mod mails;
 mod notifications;
-mod offers;
+mod operations;
 mod operators;
-mod passwords;
 mod plugins;
-mod queue;
-mod recipient_count;
-mod reminders;
 mod repositories;
-mod scan_schedule;
-mod sessions;
-mod sign_ups;
-mod subscriptions;
 mod support;
 mod tenants;
 mod users;
-mod verification;
-mod worker_liveness;
 
 use std::sync::Arc;
 
@@ -47,36 +29,36 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use ulid::Ulid;
 
-pub(crate) use announcements::AnnouncementsModule;
-pub use backups::Backup;
-pub(crate) use backups::{BackupsModule, check as check_backup, restore};
 pub(crate) use bookings::{
     BeforeCancelling, BookingIntent, BookingsModule, CancelDecision, Placement, PolicyDecision,
     RequestedBooking, RequestedCancellation, not_published, read_with_event,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
-pub(crate) use delivery_admin::{
+pub(crate) use events::EventsModule;
+pub(crate) use idempotency::{IdempotencyModule, keyed};
+pub(crate) use notifications::announcements::AnnouncementsModule;
+pub(crate) use notifications::delivery_admin::{
     DeliveryAdminModule, NotificationCommand, Wanted, events_of, group_reasons,
 };
-pub(crate) use events::EventsModule;
-pub(crate) use housekeeping::HousekeepingModule;
-pub(crate) use idempotency::{IdempotencyModule, keyed};
-pub(crate) use leases::LeasesModule;
-pub(crate) use mails::{MailContext, MailTicket, compose, mail_sample};
+pub(crate) use notifications::embedded_queue::EmbeddedQueue;
+pub(crate) use notifications::mail::{MailContext, MailTicket, compose, mail_sample};
+pub(crate) use notifications::subscriptions::SubscriptionsModule;
 pub(crate) use notifications::{
     AfterWrite, BatchAvailability, BlockTask, ClaimedBatch, Listing, NotificationsModule,
     still_wanted,
 };
+pub use operations::backups::Backup;
+pub(crate) use operations::backups::{BackupsModule, check as check_backup, restore};
+pub(crate) use operations::housekeeping::HousekeepingModule;
+pub(crate) use operations::leases::LeasesModule;
+pub(crate) use operations::verification::VerificationModule;
 pub(crate) use operators::OperatorsModule;
 pub use plugins::{FailedCall, PluginLogEntry};
 pub(crate) use plugins::{NotedCall, PluginBytes, PluginsModule, SetRequest};
-pub(crate) use queue::EmbeddedQueue;
 pub(crate) use repositories::Closing;
-pub(crate) use sessions::SessionsModule;
-pub(crate) use subscriptions::SubscriptionsModule;
 pub(crate) use tenants::TenantsModule;
 pub(crate) use users::UsersModule;
-pub(crate) use verification::VerificationModule;
+pub(crate) use users::sessions::SessionsModule;
 
 use crate::{
     counters::Counters,
@@ -149,19 +131,19 @@ impl Modules {
     pub(crate) async fn open(store: &Store, context: &ModuleContext) -> Result<Self> {
         let db = repositories::Db::open(store, context.counters.clone()).await?;
         repositories::migrate(&db).await?;
-        let lanes = Arc::new(event_queues::EventQueues::new(
+        let lanes = Arc::new(support::event_queues::EventQueues::new(
             context.settings.lane_waiting_max,
         ));
         let notifications = Arc::new(repositories::NotificationsRepository::new(db.clone()));
         let bookings = Arc::new(repositories::BookingsRepository::new(db.clone()));
         let events = Arc::new(repositories::EventsRepository::new(db.clone()));
         let waitlist = Arc::new(repositories::WaitlistRepository::new(db.clone()));
-        let offer_maker = offers::OfferMaker {
+        let offer_maker = bookings::offers::OfferMaker {
             repository: waitlist.clone(),
             context: context.clone(),
         };
         let checks_max = context.settings.password_checks_max;
-        let passwords = Arc::new(passwords::Passwords::new(checks_max));
+        let passwords = Arc::new(users::passwords::Passwords::new(checks_max));
         Ok(Self {
             announcements: AnnouncementsModule::new(
                 repositories::AnnouncementsRepository::new(db.clone()),

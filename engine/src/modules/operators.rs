@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{
     ModuleContext,
-    passwords::Passwords,
     repositories::{OperatorRecord, OperatorsRepository, SystemScope},
     users::{email_taken, wrong_credentials},
 };
+use crate::modules::users::passwords::Passwords;
 use crate::{
     error::{Error, Result},
     types::{AddOperator, EmailAddress, Login, Operator, SessionId},

@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     ModuleContext,
-    lru_cache::LruCache,
     repositories::{SystemScope, TenantsRepository},
 };
+use crate::modules::support::lru_cache::LruCache;
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,

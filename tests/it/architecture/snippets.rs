@@ -343,7 +343,7 @@ pub(super) const ALL: &[Snippet] = &[
     ),
     passes(
         "system-scope-places",
-        "engine/src/modules/leases.rs",
+        "engine/src/modules/operations/leases.rs",
         "//! Head.\nlet scope = SystemScope::new();\n",
     ),
     passes(

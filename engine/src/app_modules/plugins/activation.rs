@@ -7,9 +7,9 @@ use jiff::SignedDuration;
 
 use super::Plugins;
 use crate::{
+    app_modules::policy_check::unavailable,
     error::{Error, ErrorCode, Result},
     modules::mail_sample,
-    policy_check::unavailable,
     ports::{
         BookingRequest, CancellationRequest, HookFailure, PluginAnswer, PluginCall, PluginFixture,
         PluginOutcome, PluginRequest, RenderRequest, RequestCustomer, RequestEvent, RequestLine,

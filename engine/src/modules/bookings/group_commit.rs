@@ -17,11 +17,11 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     modules::{
-        event_queues::Waiting,
         repositories::{
             GroupQuery, GroupSnapshot, STALE_ACCOUNT, STALE_INVENTORY, STALE_POLICIES, StepError,
             pause_after_conflict,
         },
+        support::event_queues::Waiting,
     },
     types::{
         Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, RecordedAnswer, TenantId,

@@ -17,12 +17,11 @@ use super::{ATTEMPTS_MAX, Rules, counters::let_go};
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
-    modules::support::Attempts,
     modules::{
-        event_queues::GROUP_MAX,
         repositories::{
             DueHold, HoldChange, InventoryChange, Offers, STALE_INVENTORY, StepError, SystemScope,
         },
+        support::{Attempts, event_queues::GROUP_MAX},
     },
     types::{
         CapacityCause, EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, RecordedAnswer,

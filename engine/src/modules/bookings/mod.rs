@@ -6,6 +6,7 @@ mod cancel;
 mod counters;
 mod group_commit;
 mod holds;
+pub(in crate::modules) mod offers;
 mod planner;
 mod policy_snapshots;
 mod unconfirmed;
@@ -24,9 +25,11 @@ use policy_snapshots::{PolicySnapshot, PolicySnapshots};
 
 use super::{
     ModuleContext,
-    event_queues::{EventQueues, Waiting},
-    offers::OfferMaker,
     repositories::{BookingsRepository, EventsRepository, HoldsRepository},
+};
+use crate::modules::{
+    bookings::offers::OfferMaker,
+    support::event_queues::{EventQueues, Waiting},
 };
 use crate::{
     error::{Error, Result},

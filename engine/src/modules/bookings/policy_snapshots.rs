@@ -16,8 +16,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
     modules::{
-        event_queues::GROUP_MAX,
         repositories::{BookingsRepository, GroupQuery, GroupSnapshot},
+        support::event_queues::GROUP_MAX,
     },
     types::{EventId, HoldId, RequestKey, TenantId, UserId},
 };

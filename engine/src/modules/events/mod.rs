@@ -4,6 +4,7 @@
 //! says who is told; `ticket_types` decides what can be sold; `listing` walks a tenant's events. Calls the events, bookings and notifications repositories.
 
 mod list;
+mod reminders;
 mod ticket_types;
 mod update;
 
@@ -14,14 +15,14 @@ use update::Changed;
 
 use super::{
     ModuleContext,
-    event_queues::EventQueues,
-    lru_cache::LruCache,
-    offers::OfferMaker,
-    reminders,
     repositories::{
         BookingsRepository, EventsRepository, InventoryChange, NotificationsRepository,
     },
     to_millisecond,
+};
+use crate::modules::{
+    bookings::offers::OfferMaker,
+    support::{event_queues::EventQueues, lru_cache::LruCache},
 };
 use crate::{
     error::{Error, ErrorCode, Result},

@@ -6,15 +6,16 @@ use jiff::Timestamp;
 
 use super::{
     super::{
-        recipient_count::{count_customers, count_customers_and_waiting},
-        reminders,
         repositories::{
             EventStep, InventoryChange, Offers, ReminderStep, STALE_INVENTORY, STALE_NOTIFICATION,
             StepError,
         },
         to_millisecond,
     },
-    EventsModule,
+    EventsModule, reminders,
+};
+use crate::modules::notifications::recipient_count::{
+    count_customers, count_customers_and_waiting,
 };
 use crate::{
     error::{Error, ErrorCode, Result},

@@ -3,13 +3,19 @@
 //! Called by app_modules and the worker's use cases. Calls the notifications, bookings, holds, waitlist and events
 //! repositories.
 
+pub(in crate::modules) mod announcements;
 mod deliveries;
+pub(in crate::modules) mod delivery_admin;
 mod delivery_lookup;
 mod delivery_writer;
+pub(in crate::modules) mod embedded_queue;
 mod fan_out;
+pub(in crate::modules) mod mail;
+mod outbox_relay;
+pub(in crate::modules) mod recipient_count;
 mod recipients;
-mod relay;
 mod scheduled;
+pub(in crate::modules) mod subscriptions;
 
 use std::{
     collections::HashMap,
@@ -20,8 +26,8 @@ use std::{
 pub(crate) use deliveries::{AfterWrite, BatchAvailability, BlockTask, ClaimedBatch};
 use delivery_writer::DeliveryWriter;
 pub(crate) use fan_out::Listing;
+use outbox_relay::RelayScanCursor;
 pub(crate) use recipients::still_wanted;
-use relay::RelayScanCursor;
 
 use jiff::Timestamp;
 

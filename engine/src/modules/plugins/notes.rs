@@ -15,7 +15,7 @@ use super::PluginsModule;
 use crate::{
     error::Result,
     locked::Locked as _,
-    modules::lru_cache::LruCache,
+    modules::support::lru_cache::LruCache,
     ports::{HookFailure, PluginLogLine, PluginOutcome, PluginRequest},
     request::request_id,
     types::{

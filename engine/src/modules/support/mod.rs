@@ -2,6 +2,9 @@
 //!
 //! Called by modules.
 
+pub(in crate::modules) mod event_queues;
+pub(in crate::modules) mod lru_cache;
 mod retry;
+pub(in crate::modules) mod scan_schedule;
 
 pub(in crate::modules) use retry::Attempts;

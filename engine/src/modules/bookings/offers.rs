@@ -1,0 +1,175 @@
+//! Offering seats that became free to those who wait: which of them, and who is passed over and why.
+//!
+//! Called by the bookings and events modules, within the steps that free seats. Calls the waitlist repository.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Wanted, held, mails_about, order};
+use crate::modules::{
+    ModuleContext,
+    repositories::{HoldChange, InventoryChange, Offers, Waiter, WaitlistRepository},
+    to_millisecond,
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    types::{
+        EventStatus, Hold, HoldId, HoldStatus, Inventory, NotificationId, NotificationKind,
+        TenantId, WaitlistEntry, WaitlistPass, WaitlistSkip,
+    },
+};
+
+/// Makes offers.
+#[derive(Clone)]
+pub(in crate::modules) struct OfferMaker {
+    pub(in crate::modules) repository: Arc<WaitlistRepository>,
+    pub(in crate::modules) context: ModuleContext,
+}
+
+impl OfferMaker {
+    /// Lets a step that frees seats offer them: the change then holds them for who is next on the list. `ending` are holds
+    /// that end in this very step; `rejected` is somebody who was offered tickets and may not have them.
+    pub(in crate::modules) async fn offer(
+        &self,
+        tenant: &TenantId,
+        change: &mut InventoryChange,
+        ending: &[HoldId],
+        rejected: Option<WaitlistSkip>,
+    ) -> Result<Offers> {
+        let inventory = &change.inventory;
+        // Nobody is offered tickets of what is cancelled, or of what nobody may buy any more.
+        let is_on_sale = inventory.status == EventStatus::Published
+            && inventory
+                .ticket_types
+                .iter()
+                .any(|kind| change.at < kind.sales_close_at.unwrap_or(inventory.starts_at));
+        let waiters = match inventory.waiting > 0 && inventory.available() > 0 && is_on_sale {
+            true => {
+                let most = WaitlistEntry::LOOKED_AT_MAX;
+                let event = inventory.event;
+                self.repository.first(tenant, event, most).await?
+            }
+            false => Vec::new(),
+        };
+        let mut round = OfferPass {
+            inventory: inventory.clone(),
+            now: change.at,
+            ending,
+            holds: Vec::new(),
+            taken: Vec::new(),
+            skips: rejected.into_iter().collect(),
+        };
+        for waiter in waiters {
+            if round.inventory.available() == 0 {
+                break;
+            }
+            round.look_at(waiter, self)?;
+        }
+        let holds = round.holds.iter();
+        let paths: Vec<_> = holds.map(|hold| hold.after.id.booking()).collect();
+        let notification = NotificationId::from_ulid(self.context.next_id());
+        let kind = NotificationKind::WaitingListOffer;
+        let offers = Offers {
+            mails: mails_about(tenant, notification, kind, &paths, change.at),
+            holds: round.holds,
+            taken: round.taken,
+            look_again: look_again(&round.inventory, change.at),
+            pass: (!round.skips.is_empty()).then_some(WaitlistPass {
+                revision: change.before.revision + 1,
+                at: change.at,
+                skips: round.skips,
+            }),
+        };
+        change.inventory = round.inventory;
+        Ok(offers)
+    }
+}
+
+/// When more can be offered without that anybody changes anything: with the next opening of a type's sale, as long as
+/// somebody waits and tickets are left.
+fn look_again(inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {
+    let is_pointless = inventory.status != EventStatus::Published
+        || inventory.waiting == 0
+        || inventory.available() == 0;
+    let opens = inventory.ticket_types.iter();
+    let opens = opens.filter_map(|kind| kind.sales_open_at);
+    opens.filter(|open| *open > now && !is_pointless).min()
+}
+
+/// One pass over the head of a list.
+struct OfferPass<'a> {
+    inventory: Inventory,
+    now: Timestamp,
+    ending: &'a [HoldId],
+    holds: Vec<HoldChange>,
+    taken: Vec<WaitlistEntry>,
+    skips: Vec<WaitlistSkip>,
+}
+
+impl OfferPass<'_> {
+    fn look_at(&mut self, waiter: Waiter, offer_maker: &OfferMaker) -> Result<()> {
+        let entry = waiter.entry;
+        let open = waiter.open_hold.filter(|hold| !self.ending.contains(hold));
+        let wanted = Wanted {
+            lines: &entry.lines,
+            unit_prices_minor: None,
+            expected_total_minor: None,
+        };
+        let order = match open {
+            Some(_) => Err(Error::new(
+                ErrorCode::HoldExists,
+                "They hold tickets of this event already.",
+            )),
+            None => order(&self.inventory, &wanted, self.now),
+        };
+        let order = match order {
+            Ok(order) => order,
+            Err(error) if error.code() == ErrorCode::Internal => return Err(error),
+            Err(error) => {
+                self.skips.push(skip(&entry, &error));
+                return Ok(());
+            }
+        };
+        let lasts = self
+            .now
+            .checked_add(offer_maker.context.settings.offer_duration);
+        let lasts = lasts.map_err(Error::internal)?;
+        let hold = Hold {
+            id: HoldId::new(entry.event, entry.customer, offer_maker.context.next_id()),
+            event: entry.event,
+            customer: entry.customer,
+            status: HoldStatus::Held,
+            lines: order.lines,
+            total_minor: order.total_minor,
+            // Policies are asked when it is accepted.
+            messages: Vec::new(),
+            currency: self.inventory.currency.clone(),
+            event_version: self.inventory.event_version,
+            created_at: self.now,
+            // No longer than its tickets are sold.
+            expires_at: to_millisecond(lasts.min(order.sales_close_at)),
+            extended: false,
+            waitlist_number: Some(entry.number),
+            ended_at: None,
+        };
+        self.inventory = held(self.inventory.clone(), &hold.lines);
+        self.inventory.waiting = self.inventory.waiting.saturating_sub(1);
+        self.holds.push(HoldChange {
+            before: None,
+            after: hold,
+        });
+        self.taken.push(entry);
+        Ok(())
+    }
+}
+
+fn skip(entry: &WaitlistEntry, error: &Error) -> WaitlistSkip {
+    WaitlistSkip {
+        number: entry.number,
+        customer: entry.customer,
+        tickets: entry.tickets(),
+        reason: error.code(),
+        detail: error.detail().to_owned(),
+    }
+}

@@ -1,0 +1,187 @@
+//! The rules of announcements: what an organizer may tell everybody who booked, and how often.
+//!
+//! Called by app_modules and the worker's use cases. Calls the announcements and bookings repositories.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::recipient_count::count_customers;
+use crate::modules::{
+    ModuleContext,
+    repositories::{
+        AnnouncementsRepository, BookingsRepository, NewAnnouncement, QUOTA_USED, StepError,
+    },
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    modules::support::Attempts,
+    ports::Lane,
+    types::{
+        Announce, Announcement, KeyedRequest, NotificationId, NotificationKind, NotificationStatus,
+        NotificationSummary, OutboxEntry, OutboxPart, RecordedAnswer, StoredNotification, Tenant,
+        TenantId,
+    },
+};
+
+/// Attempts at writing; others of the tenant count on the same row.
+const ATTEMPTS_MAX: u32 = 16;
+const DAY_SECONDS: i64 = 24 * 3600;
+
+pub(crate) struct AnnouncementsModule {
+    repository: AnnouncementsRepository,
+    bookings: Arc<BookingsRepository>,
+    context: ModuleContext,
+}
+
+impl AnnouncementsModule {
+    pub(in crate::modules) fn new(
+        repository: AnnouncementsRepository,
+        bookings: Arc<BookingsRepository>,
+        context: ModuleContext,
+    ) -> Self {
+        Self {
+            repository,
+            bookings,
+            context,
+        }
+    }
+
+    /// Makes an announcement.
+    pub(crate) async fn announce(
+        &self,
+        tenant: &Tenant,
+        command: Announce,
+        request: Option<&KeyedRequest>,
+    ) -> Result<NotificationSummary> {
+        let recipients = count_customers(&self.bookings, &tenant.id, command.event).await?;
+        let new = self.prepare(tenant, command, request, recipients)?;
+        let summary = NotificationSummary {
+            id: new.notification.id,
+            recipients,
+        };
+        let mut attempts = Attempts::new("announce", ATTEMPTS_MAX);
+        while attempts.next().await.is_some() {
+            match self.repository.insert(&tenant.id, &new).await {
+                Ok(()) => {
+                    self.context.owed.notify_one();
+                    return Ok(summary);
+                }
+                Err(error) if error.is_guard(QUOTA_USED) => return Err(quota_used(&new)),
+                Err(StepError::Conflict) => {}
+                // Ours whose answer was lost; or else the same request at the same time, whose record is found then.
+                Err(StepError::Exists(_)) if self.is_written(&tenant.id, &new).await? => {
+                    return Ok(summary);
+                }
+                Err(StepError::Lost(source)) => match self.is_written(&tenant.id, &new).await {
+                    Ok(true) => return Ok(summary),
+                    Ok(false) => {}
+                    Err(_) => return Err(outcome_unknown().caused_by(source)),
+                },
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::Conflict.into())
+    }
+
+    /// What a notification announces, if it is an announcement.
+    pub(crate) async fn find(
+        &self,
+        tenant: &TenantId,
+        notification: NotificationId,
+    ) -> Result<Option<Announcement>> {
+        self.repository.find(tenant, notification).await
+    }
+
+    async fn is_written(&self, tenant: &TenantId, new: &NewAnnouncement) -> Result<bool> {
+        let found = self.repository.find(tenant, new.notification.id).await?;
+        Ok(found.is_some())
+    }
+
+    fn prepare(
+        &self,
+        tenant: &Tenant,
+        command: Announce,
+        request: Option<&KeyedRequest>,
+        recipients: u64,
+    ) -> Result<NewAnnouncement> {
+        let now = self.context.now();
+        let id = NotificationId::from_ulid(self.context.next_id());
+        let notification = StoredNotification {
+            id,
+            revision: 0,
+            kind: NotificationKind::EventAnnouncement,
+            event: command.event,
+            status: NotificationStatus::Scheduled,
+            from_version: 0,
+            to_version: 0,
+            estimated_recipients: recipients,
+            recipients: 0,
+            blocks: 0,
+            cursor: None,
+            created_at: now,
+            due_at: now,
+            is_paused: false,
+            retry_generation: 0,
+            is_uncertain: false,
+            trace: self.context.trace(),
+        };
+        let owed = OutboxEntry {
+            due_at: now,
+            tenant: tenant.id.clone(),
+            notification: id,
+            part: OutboxPart::FanOut,
+            lane: Lane::Bulk,
+            published: false,
+        };
+        let summary = NotificationSummary { id, recipients };
+        let recorded =
+            request.map(|one| one.recorded(RecordedAnswer::Announcement(summary.clone())));
+        let day = now.as_second().div_euclid(DAY_SECONDS);
+        Ok(NewAnnouncement {
+            notification,
+            owed,
+            announcement: Announcement {
+                subject: command.subject,
+                message: command.message,
+            },
+            recorded,
+            day,
+            per_day_max: (tenant.settings.announcements_per_day)
+                .min(self.context.settings.announcements_per_day_max),
+            // A host whose clock is behind may still count against the day.
+            day_forgotten_at: start_of(day + 2)?,
+        })
+    }
+}
+
+fn start_of(day: i64) -> Result<Timestamp> {
+    Timestamp::from_second(day * DAY_SECONDS).map_err(Error::internal)
+}
+
+fn quota_used(new: &NewAnnouncement) -> Error {
+    let now = new.notification.created_at;
+    let tomorrow = start_of(new.day + 1).unwrap_or(now);
+    let wait = tomorrow
+        .duration_since(now)
+        .max(SignedDuration::from_secs(1));
+    Error::new(
+        ErrorCode::TooManyRequests,
+        match new.per_day_max {
+            0 => {
+                "No announcements may be made here; the tenant's owner can change that.".to_owned()
+            }
+            max => format!(
+                "{max} announcements were made here today (UTC), and that is all a day has."
+            ),
+        },
+    )
+    .retry_after(wait.unsigned_abs())
+}
+
+fn outcome_unknown() -> Error {
+    Error::new(
+        ErrorCode::OutcomeUnknown,
+        "The announcement may have been made or not. Send it again with the same Idempotency-Key.",
+    )
+}

@@ -1,0 +1,256 @@
+//! What the tests of mails compose: one event, one customer, one booking.
+
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use crate::{
+    modules::notifications::mail::{ComposedMail, MailContext, MailTicket, compose},
+    types::{
+        Announcement, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
+        CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Hold, HoldId,
+        HoldStatus, Label, NotificationId, NotificationKind, PluginHash, PluginName,
+        PluginQuarantine, Prose, Reminder, Tenant, TenantId, TenantSettings, TicketType,
+        TicketTypeId, User, UserId, UserRole,
+    },
+};
+
+/// Owns what a [`MailContext`] borrows.
+pub(super) struct Scene {
+    pub(super) kind: NotificationKind,
+    pub(super) tenant: Tenant,
+    pub(super) event: Event,
+    pub(super) previous: Option<EventDetails>,
+    pub(super) announcement: Option<Announcement>,
+    pub(super) quarantine: Option<PluginQuarantine>,
+    pub(super) unsubscribe_url: Option<String>,
+    pub(super) verify_url: Option<String>,
+    pub(super) recipient: User,
+    pub(super) bookings: Vec<Booking>,
+    pub(super) offer: Option<Hold>,
+    pub(super) keeps_entry: bool,
+    pub(super) tickets: Vec<MailTicket>,
+    pub(super) mail_from: EmailAddress,
+}
+
+impl Scene {
+    pub(super) fn new(kind: NotificationKind) -> Self {
+        let event = event();
+        let previous = (kind == NotificationKind::EventUpdated).then(|| EventDetails {
+            location: Some(label("Old Hall")),
+            ends_at: None,
+            ..event.details.clone()
+        });
+        Self {
+            kind,
+            tenant: Tenant {
+                id: TenantId::parse("north").unwrap(),
+                name: label("North Stage"),
+                currency: "EUR".to_owned(),
+                version: 1,
+                mail_from: None,
+                settings: TenantSettings {
+                    reply_to: Some(address("help@north.example")),
+                    ..TenantSettings::default()
+                },
+                created_at: Timestamp::UNIX_EPOCH,
+            },
+            previous,
+            announcement: (kind == NotificationKind::EventAnnouncement).then(|| Announcement {
+                subject: label("Doors open early"),
+                message: Prose::parse("message", "We open at six.\r\n\r\nSee you!").unwrap(),
+            }),
+            quarantine: (kind == NotificationKind::PluginQuarantined).then(|| PluginQuarantine {
+                plugin: PluginName::stored("members-only".to_owned()),
+                version: PluginHash::of(b"bytes"),
+                reason: "it trapped: <unreachable>".to_owned(),
+                export: crate::types::PluginExport::ValidateBooking,
+                at: Timestamp::UNIX_EPOCH,
+                next_try_at: Timestamp::UNIX_EPOCH,
+            }),
+            unsubscribe_url: None,
+            verify_url: (kind == NotificationKind::EmailVerification)
+                .then(|| "https://tickets.example/verify/a<b".to_owned()),
+            recipient: User {
+                id: customer(),
+                tenant: TenantId::parse("north").unwrap(),
+                email: address("ann@example.org"),
+                email_verified: kind != NotificationKind::EmailVerification,
+                name: label("Ann Example"),
+                role: UserRole::Customer,
+                external_id: None,
+                created_at: Timestamp::UNIX_EPOCH,
+            },
+            bookings: match kind {
+                NotificationKind::WaitingListOffer
+                | NotificationKind::PluginQuarantined
+                | NotificationKind::EmailVerification
+                | NotificationKind::SignUpNotice => Vec::new(),
+                _ => vec![booking(&event, 7)],
+            },
+            offer: (kind == NotificationKind::WaitingListOffer).then(|| offer(&event)),
+            keeps_entry: false,
+            tickets: match kind {
+                NotificationKind::BookingConfirmed => vec![ticket(1), ticket(2)],
+                _ => Vec::new(),
+            },
+            event,
+            mail_from: address("tickets@boxoffice.example"),
+        }
+    }
+
+    pub(super) fn context(&self) -> MailContext<'_> {
+        MailContext {
+            kind: self.kind,
+            notification: notification(),
+            tenant: &self.tenant,
+            event: self.kind.has_templates().then_some(&self.event),
+            previous: self.previous.as_ref(),
+            announcement: self.announcement.as_ref(),
+            quarantine: self.quarantine.as_ref(),
+            unsubscribe_url: self.unsubscribe_url.as_deref(),
+            verify_url: self.verify_url.as_deref(),
+            recipient: &self.recipient,
+            bookings: &self.bookings,
+            offer: self.offer.as_ref(),
+            keeps_entry: self.keeps_entry,
+            tickets: &self.tickets,
+            mail_from: &self.mail_from,
+            delivery_key: "key.1-a_b",
+            now: time("2026-05-01T08:00:00Z"),
+        }
+    }
+
+    pub(super) async fn compose(&self) -> ComposedMail {
+        compose(None, &self.context()).await.unwrap()
+    }
+}
+
+pub(super) fn label(text: &str) -> Label {
+    Label::parse("label", text).unwrap()
+}
+
+pub(super) fn address(text: &str) -> EmailAddress {
+    EmailAddress::parse("email", text).unwrap()
+}
+
+pub(super) fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn notification() -> NotificationId {
+    NotificationId::from_ulid(Ulid::from_parts(1, 9))
+}
+
+/// What the mail tells of: so many tickets of a booking are cancelled.
+pub(super) fn cancellation(quantity: u32) -> Cancellation {
+    Cancellation {
+        notification: notification(),
+        cause: CancelCause::Customer,
+        at: Timestamp::UNIX_EPOCH,
+        lines: vec![BookingLine {
+            ticket_type: TicketTypeId::new("t1"),
+            quantity,
+            unit_price_minor: 1_250,
+        }],
+        // The last ones, of two.
+        numbers: (3 - quantity..=2).collect(),
+        refund_percent: 50,
+        refund_minor: u64::from(quantity) * 625,
+    }
+}
+
+fn customer() -> UserId {
+    UserId::from_ulid(Ulid::from_parts(1, 2))
+}
+
+fn event() -> Event {
+    Event {
+        id: EventId::from_ulid(Ulid::from_parts(1, 1)),
+        organizer: None,
+        version: 3,
+        details: EventDetails {
+            title: label("Jazz Night"),
+            description: Prose::parse("description", "Doors at seven;\r\nbring friends, please")
+                .unwrap(),
+            starts_at: time("2026-06-05T17:30:00Z"),
+            ends_at: Some(time("2026-06-05T20:00:00Z")),
+            time_zone: "Europe/Berlin".to_owned(),
+            location: Some(label("New Hall, Main Street 1")),
+            reminder: Reminder::AsTenant,
+        },
+        status: EventStatus::Published,
+        total_tickets: 100,
+        tickets_sold: 2,
+        tickets_held: 0,
+        waiting: 0,
+        ticket_types: vec![TicketType {
+            id: TicketTypeId::new("t1"),
+            name: label("Balcony"),
+            capacity: 100,
+            sold: 2,
+            held: 0,
+            price_minor: 1_250,
+            sales_open_at: None,
+            sales_close_at: None,
+            min_per_booking: 1,
+            max_per_booking: 10,
+            ever_taken: true,
+        }],
+        cancellation_terms: CancellationTerms::default(),
+        currency: "EUR".to_owned(),
+        reminder: None,
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn offer(event: &Event) -> Hold {
+    let booking = booking(event, 8);
+    Hold {
+        id: HoldId::of_path(booking.id),
+        event: event.id,
+        customer: booking.customer,
+        status: HoldStatus::Held,
+        lines: booking.lines,
+        total_minor: booking.total_minor,
+        messages: Vec::new(),
+        currency: booking.currency,
+        event_version: 3,
+        created_at: Timestamp::UNIX_EPOCH,
+        expires_at: time("2026-05-01T20:00:00Z"),
+        extended: false,
+        waitlist_number: Some(4),
+        ended_at: None,
+    }
+}
+
+fn ticket(number: u32) -> MailTicket {
+    MailTicket {
+        number,
+        name: "Balcony".to_owned(),
+        code: format!("CODE.{number}.abc-_"),
+    }
+}
+
+pub(super) fn booking(event: &Event, serial: u128) -> Booking {
+    Booking {
+        id: BookingId::new(event.id, customer(), Ulid::from_parts(2, serial)),
+        event: event.id,
+        customer: customer(),
+        status: BookingStatus::Confirmed,
+        cancelled: None,
+        lines: vec![BookingLine {
+            ticket_type: TicketTypeId::new("t1"),
+            quantity: 2,
+            unit_price_minor: 1_250,
+        }],
+        booked_lines: None,
+        cancellations: Vec::new(),
+        total_minor: 2_500,
+        messages: vec!["Early bird: 20 % off <until Friday>".to_owned()],
+        currency: "EUR".to_owned(),
+        event_version: 3,
+        created_at: Timestamp::UNIX_EPOCH,
+        checked_in: Vec::new(),
+    }
+}

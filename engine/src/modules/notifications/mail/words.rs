@@ -1,0 +1,458 @@
+//! The words of a mail: the data that templates see, the built-in templates, and the choice between them and
+//! the platform's own.
+//!
+//! Called by the composing of mails. Calls the templates port.
+
+use std::sync::LazyLock;
+
+use jiff::{Timestamp, tz::TimeZone};
+use minijinja::{Environment, UndefinedBehavior, context};
+use serde_json::{Value, json};
+
+use super::{MailContext, direction};
+use crate::{
+    error::{Error, Result},
+    ports::{RenderFailure, Rendered, Templates, judge_mail},
+    types::{
+        Booking, BookingLine, BookingStatus, CancelCause, Cancellation, Event, EventDetails, Label,
+        NotificationKind, known_zone,
+    },
+};
+
+/// Words a mail: with the platform's templates if there are any and they work, else with the built-in ones.
+pub(super) async fn render(
+    templates: Option<&dyn Templates>,
+    context: &MailContext<'_>,
+) -> Result<Rendered> {
+    let data = data(context);
+    let Some(templates) = templates else {
+        return built_in(context.kind, &data);
+    };
+    let rendered = templates
+        .render(&context.tenant.id, context.kind, &data)
+        .await;
+    match rendered.and_then(|words| judge_mail(words).map_err(RenderFailure)) {
+        Ok(words) => Ok(words),
+        Err(RenderFailure(reason)) => {
+            tracing::warn!(
+                tenant = %context.tenant.id,
+                kind = %context.kind,
+                notification = %context.notification,
+                reason,
+                "the templates gave no usable words; the built-in ones stand in"
+            );
+            built_in(context.kind, &data)
+        }
+    }
+}
+
+macro_rules! built_in_templates {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../../../templates/", $name))),)*]
+    };
+}
+
+static BUILT_IN: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.add_filter("isolated", direction::isolated);
+    // The default rule for escaping goes by the name: `.html` is escaped, `.txt` is not.
+    for (name, source) in built_in_templates![
+        "layout.txt",
+        "layout.html",
+        "booking-confirmed/subject.txt",
+        "booking-confirmed/body.txt",
+        "booking-confirmed/body.html",
+        "booking-cancelled/subject.txt",
+        "booking-cancelled/body.txt",
+        "booking-cancelled/body.html",
+        "waiting-list-offer/subject.txt",
+        "waiting-list-offer/body.txt",
+        "waiting-list-offer/body.html",
+        "event-updated/subject.txt",
+        "event-updated/body.txt",
+        "event-updated/body.html",
+        "event-cancelled/subject.txt",
+        "event-cancelled/body.txt",
+        "event-cancelled/body.html",
+        "event-reminder/subject.txt",
+        "event-reminder/body.txt",
+        "event-reminder/body.html",
+        "event-announcement/subject.txt",
+        "event-announcement/body.txt",
+        "event-announcement/body.html",
+        "plugin-quarantined/subject.txt",
+        "plugin-quarantined/body.txt",
+        "plugin-quarantined/body.html",
+        "email-verification/subject.txt",
+        "email-verification/body.txt",
+        "email-verification/body.html",
+        "sign-up-notice/subject.txt",
+        "sign-up-notice/body.txt",
+        "sign-up-notice/body.html",
+    ] {
+        environment
+            .add_template(name, source)
+            .expect("the built-in templates can be parsed; a test renders each");
+    }
+    environment
+});
+
+/// Words a mail with the built-in templates: the kind's own sentences inside the layout all kinds share.
+fn built_in(kind: NotificationKind, data: &Value) -> Result<Rendered> {
+    let data = minijinja::Value::from_serialize(data);
+    let own = |part: &str| render_template(&format!("{kind}/{part}"), &data);
+    let text = own("body.txt")?;
+    let html = minijinja::Value::from_safe_string(own("body.html")?);
+    Ok(Rendered {
+        subject: direction::shortened(own("subject.txt")?.trim(), Label::CHARACTERS_MAX),
+        text: render_template(
+            "layout.txt",
+            &context! { content => text.trim(), ..data.clone() },
+        )?,
+        html: render_template("layout.html", &context! { content => html, ..data.clone() })?,
+    })
+}
+
+fn render_template(name: &str, data: &minijinja::Value) -> Result<String> {
+    BUILT_IN
+        .get_template(name)
+        .and_then(|template| template.render(data))
+        .map_err(Error::internal)
+}
+
+/// What templates see of a mail. The same shape for every mail: what is not known is `null`, lists may be empty.
+pub(super) fn data(context: &MailContext<'_>) -> Value {
+    let event = context.event;
+    let cancellation = cancellation(context);
+    let bookings: Vec<Value> = match &cancellation {
+        // As this cancellation left it, whatever came after: that has a mail of its own.
+        Some((booking, _)) => vec![booking_data(event, booking)],
+        None => {
+            let bookings = context.bookings.iter();
+            bookings
+                .map(|booking| booking_data(event, booking))
+                .collect()
+        }
+    };
+    let zone = event.map_or("UTC", |event| event.details.time_zone.as_str());
+    let mut data = json!({
+        "kind": context.kind,
+        "tenant": { "name": context.tenant.name },
+        "recipient": { "name": context.recipient_name() },
+        "event": event.map(event_data),
+        "bookings": bookings,
+        "cancellation": cancellation.map(|(booking, one)| json!({
+            "cancelledBy": one.cause,
+            "isWhole": booking.status == BookingStatus::Cancelled,
+            "numTickets": one.tickets(),
+            "lines": lines_data(event, &one.lines, &booking.currency),
+            "ticketNumbers": one.numbers,
+            "ticketNumbersText": numbers_text(&one.numbers),
+            "refundMinor": one.refund_minor,
+            "refund": money(one.refund_minor, &booking.currency),
+            "hasTicketsLeft": context.keeps_entry,
+        })),
+        "tickets": context.tickets.iter().map(|ticket| json!({
+            "number": ticket.number,
+            "name": ticket.name,
+            "code": ticket.code,
+            "imageId": ticket.image_id(),
+        })).collect::<Vec<_>>(),
+        "announcement": context.announcement.map(|announcement| json!({
+            "subject": announcement.subject,
+            "message": announcement.message.as_str().replace("\r\n", "\n").trim(),
+        })),
+        "offer": context.offer.map(|hold| json!({
+            "holdId": hold.id.to_string(),
+            "expiresAt": hold.expires_at,
+            "expiresAtLocal": local(hold.expires_at, zone),
+            "numTickets": hold.tickets(),
+            "lines": lines_data(event, &hold.lines, &hold.currency),
+            "totalMinor": hold.total_minor,
+            "total": money(hold.total_minor, &hold.currency),
+            "currency": hold.currency,
+        })),
+        "unsubscribeUrl": context.unsubscribe_url,
+        "changes": match (context.previous, event) {
+            (Some(previous), Some(event)) => changes(previous, &event.details),
+            _ => Vec::new(),
+        },
+    });
+    // Templates never see these: the kinds have none.
+    if let Some(url) = context.verify_url {
+        data["verifyUrl"] = json!(url);
+    }
+    if let Some(quarantine) = context.quarantine {
+        data["plugin"] = json!({
+            "name": quarantine.plugin.as_str(),
+            "version": quarantine.version.to_string(),
+            "export": quarantine.export.as_str(),
+            "reason": quarantine.reason,
+            "atLocal": local(quarantine.at, zone),
+            "nextTryAtLocal": local(quarantine.next_try_at, zone),
+        });
+    }
+    data
+}
+
+fn event_data(event: &Event) -> Value {
+    let details = &event.details;
+    let zone = details.time_zone.as_str();
+    json!({
+        "id": event.id,
+        "title": details.title,
+        "description": details.description,
+        "startsAt": details.starts_at,
+        "startsAtLocal": local(details.starts_at, zone),
+        "endsAt": details.ends_at,
+        "endsAtLocal": details.ends_at.map(|ends_at| local(ends_at, zone)),
+        "timeZone": zone,
+        "location": details.location,
+    })
+}
+
+/// What a mail about a cancellation is about, and the booking as that left it.
+fn cancellation(context: &MailContext<'_>) -> Option<(Booking, Cancellation)> {
+    if context.kind != NotificationKind::BookingCancelled {
+        return None;
+    }
+    let booking = context.bookings.first()?;
+    let mut all = booking.cancellations.iter().enumerate();
+    let (index, one) = all.find(|(_, one)| one.notification == context.notification)?;
+    Some((booking.as_of(index + 1), one.clone()))
+}
+
+fn lines_data(event: Option<&Event>, lines: &[BookingLine], currency: &str) -> Vec<Value> {
+    let line = |line: &BookingLine| {
+        let mut types = event.into_iter().flat_map(|event| &event.ticket_types);
+        let known = types.find(|known| known.id == line.ticket_type);
+        json!({
+            "ticketType": line.ticket_type,
+            "name": known.map_or(line.ticket_type.as_str(), |known| known.name.as_str()),
+            "quantity": line.quantity,
+            "unitPriceMinor": line.unit_price_minor,
+            "unitPrice": money(u64::from(line.unit_price_minor), currency),
+        })
+    };
+    lines.iter().map(line).collect()
+}
+
+/// Numbers of tickets for readers, in runs: `2, 5-7`.
+fn numbers_text(numbers: &[u32]) -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    let run = |(first, last): &(u32, u32)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    runs.iter().map(run).collect::<Vec<_>>().join(", ")
+}
+
+fn booking_data(event: Option<&Event>, booking: &Booking) -> Value {
+    json!({
+        "id": booking.id.to_string(),
+        "status": booking.status,
+        "cancelledBy": booking.cancelled.map(|(cause, _): (CancelCause, Timestamp)| cause),
+        "numTickets": booking.tickets(),
+        "totalMinor": booking.total_minor,
+        "total": money(booking.total_minor, &booking.currency),
+        "currency": booking.currency,
+        "messages": booking.messages,
+        "lines": lines_data(event, &booking.lines, &booking.currency),
+    })
+}
+
+/// What differs for customers, each as its name for programs and readers, and the old and new value for readers.
+fn changes(before: &EventDetails, after: &EventDetails) -> Vec<Value> {
+    let open = || "not announced".to_owned();
+    let start = |details: &EventDetails| local(details.starts_at, &details.time_zone);
+    let end = |details: &EventDetails| {
+        details
+            .ends_at
+            .map_or_else(open, |ends_at| local(ends_at, &details.time_zone))
+    };
+    let place = |details: &EventDetails| {
+        details
+            .location
+            .as_ref()
+            .map_or_else(open, Label::to_string)
+    };
+    let mut changes = Vec::new();
+    let mut note = |differs: bool, what: &str, label: &str, before: String, after: String| {
+        if differs {
+            changes.push(json!({ "what": what, "label": label, "before": before, "after": after }));
+        }
+    };
+    note(
+        before.has_other_title(after),
+        "title",
+        "Title",
+        before.title.to_string(),
+        after.title.to_string(),
+    );
+    note(
+        before.starts_at != after.starts_at,
+        "startsAt",
+        "Begins",
+        start(before),
+        start(after),
+    );
+    note(
+        before.ends_at != after.ends_at,
+        "endsAt",
+        "Ends",
+        end(before),
+        end(after),
+    );
+    note(
+        before.has_other_zone(after),
+        "timeZone",
+        "Time zone",
+        before.time_zone.clone(),
+        after.time_zone.clone(),
+    );
+    note(
+        before.has_other_location(after),
+        "location",
+        "Place",
+        place(before),
+        place(after),
+    );
+    changes
+}
+
+/// A moment for people, in the event's zone: `Friday, 5 June 2026, 19:30 (Europe/Berlin)`.
+///
+/// In the hour that a clock goes through twice, the offset says which one is meant.
+fn local(moment: Timestamp, zone: &str) -> String {
+    let (zone, time_zone) = match known_zone(zone) {
+        Some(time_zone) => (zone, time_zone),
+        // Zones are checked when they enter; one that has gone since is no reason to send no mail.
+        None => ("UTC", TimeZone::UTC),
+    };
+    let zoned = moment.to_zoned(time_zone.clone());
+    let twice = time_zone
+        .to_ambiguous_timestamp(zoned.datetime())
+        .is_ambiguous();
+    let clock = if zoned.second() == 0 {
+        "%H:%M"
+    } else {
+        "%H:%M:%S"
+    };
+    let time = zoned
+        .strftime(&format!("%A, %-d %B %Y, {clock}"))
+        .to_string();
+    if twice {
+        format!("{time} ({zone}, UTC{})", zoned.strftime("%:z"))
+    } else {
+        format!("{time} ({zone})")
+    }
+}
+
+/// An amount with its currency: `24.00 EUR`, `2400 JPY`.
+fn money(minor: u64, currency: &str) -> String {
+    let digits = minor_digits(currency);
+    if digits == 0 {
+        return format!("{minor} {currency}");
+    }
+    let unit = 10_u64.pow(digits);
+    let width = usize::try_from(digits).unwrap_or_default();
+    format!("{}.{:0width$} {currency}", minor / unit, minor % unit)
+}
+
+/// Digits behind the point: the exponents of ISO 4217, list one.
+fn minor_digits(currency: &str) -> u32 {
+    match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX"
+        | "UYI" | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        "CLF" | "UYW" => 4,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_has_the_digits_of_its_currency() {
+        for (minor, currency, text) in [
+            (0, "EUR", "0.00 EUR"),
+            (5, "EUR", "0.05 EUR"),
+            (2_400, "EUR", "24.00 EUR"),
+            (2_400, "JPY", "2400 JPY"),
+            (2_400, "KRW", "2400 KRW"),
+            (1_234, "KWD", "1.234 KWD"),
+            (12_345, "CLF", "1.2345 CLF"),
+            (u64::MAX, "USD", "184467440737095516.15 USD"),
+        ] {
+            assert_eq!(money(minor, currency), text);
+        }
+    }
+
+    #[test]
+    fn times_follow_the_zone_and_its_summer_time() {
+        for (moment, zone, text) in [
+            (
+                "2026-06-05T17:30:00Z",
+                "Europe/Berlin",
+                "Friday, 5 June 2026, 19:30 (Europe/Berlin)",
+            ),
+            (
+                "2026-12-05T17:30:00Z",
+                "Europe/Berlin",
+                "Saturday, 5 December 2026, 18:30 (Europe/Berlin)",
+            ),
+            (
+                "2026-06-05T17:30:00Z",
+                "UTC",
+                "Friday, 5 June 2026, 17:30 (UTC)",
+            ),
+            (
+                "2026-06-05T17:30:15Z",
+                "UTC",
+                "Friday, 5 June 2026, 17:30:15 (UTC)",
+            ),
+            // The night the clock goes back: 02:30 comes twice.
+            (
+                "2026-10-25T00:30:00Z",
+                "Europe/Berlin",
+                "Sunday, 25 October 2026, 02:30 (Europe/Berlin, UTC+02:00)",
+            ),
+            (
+                "2026-10-25T01:30:00Z",
+                "Europe/Berlin",
+                "Sunday, 25 October 2026, 02:30 (Europe/Berlin, UTC+01:00)",
+            ),
+            // The night it goes forward: 02:30 never comes.
+            (
+                "2026-03-29T01:30:00Z",
+                "Europe/Berlin",
+                "Sunday, 29 March 2026, 03:30 (Europe/Berlin)",
+            ),
+            (
+                "2026-06-05T17:30:00Z",
+                "Nowhere/Gone",
+                "Friday, 5 June 2026, 17:30 (UTC)",
+            ),
+        ] {
+            assert_eq!(local(moment.parse().unwrap(), zone), text);
+        }
+    }
+
+    #[test]
+    fn numbers_of_tickets_are_read_in_runs() {
+        assert_eq!(numbers_text(&[]), "");
+        assert_eq!(numbers_text(&[3]), "3");
+        assert_eq!(numbers_text(&[1, 2, 5, 7, 8, 9]), "1-2, 5, 7-9");
+    }
+}

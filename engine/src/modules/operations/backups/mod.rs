@@ -1,0 +1,264 @@
+//! Backups: a whole store as it was at one moment, written while it is used, and brought back into an empty one.
+//!
+//! Called by app_modules, and by whoever builds an engine. Calls the backups repository.
+//!
+//! A backup shows the past: what was owed then may have been done since. So whatever of a restored store may have reached
+//! somebody stays marked `unknown`, and nothing goes out before an operator releases it.
+
+mod format;
+mod restore;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::modules::{
+    ModuleContext,
+    repositories::{
+        BackupsRepository, NotificationsRepository, StoreSnapshot, SystemScope, newest_schema,
+    },
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    modules::support::Attempts,
+    types::{BackupFacts, NotificationStatus, OutboxPart, Restoration},
+};
+pub(crate) use format::Lines;
+use format::Writer;
+pub(crate) use restore::restore;
+
+/// Pieces that wait for a slow reader, of some 300 KB each and 12 MB at worst.
+const PIECES_MAX: usize = 2;
+/// How long a reader may take for a piece. Meanwhile the store keeps what was deleted since the backup began.
+const READER_PATIENCE: Duration = Duration::from_secs(60);
+/// Rows of the outbox looked at in one step of a release.
+const OWED_PAGE: u32 = 500;
+/// Tries to mark a notification that others change, too.
+const TRIES_MAX: u32 = 16;
+
+pub(crate) struct BackupsModule {
+    repository: BackupsRepository,
+    notifications: Arc<NotificationsRepository>,
+    context: ModuleContext,
+    /// One at a time: each reads the whole store.
+    turn: Arc<Semaphore>,
+}
+
+/// A backup on its way, piece by piece. Dropping it breaks it off.
+#[derive(Debug)]
+pub struct Backup {
+    pieces: mpsc::Receiver<Vec<u8>>,
+    /// How it ended; apart from the pieces, so that a reader who is too slow for them hears of it all the same.
+    outcome: Option<oneshot::Receiver<Result<()>>>,
+}
+
+impl Backup {
+    /// The next piece; none behind the last. A backup is whole only if no piece is an error.
+    pub async fn next(&mut self) -> Option<Result<Vec<u8>>> {
+        if let Some(piece) = self.pieces.recv().await {
+            return Some(Ok(piece));
+        }
+        match self.outcome.take()?.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Err(error)),
+            Err(_) => Some(Err(Error::internal("a backup ended without an outcome"))),
+        }
+    }
+}
+
+impl BackupsModule {
+    pub(in crate::modules) fn new(
+        repository: BackupsRepository,
+        notifications: Arc<NotificationsRepository>,
+        context: ModuleContext,
+    ) -> Self {
+        Self {
+            repository,
+            notifications,
+            context,
+            turn: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// Begins a backup of everything that is committed now.
+    ///
+    /// # Errors
+    /// `unavailable` while this process takes another one.
+    pub(crate) async fn back_up(&self) -> Result<Backup> {
+        let turn = self.turn.clone().try_acquire_owned().map_err(|_| {
+            Error::new(
+                ErrorCode::Unavailable,
+                "This host takes a backup already; wait until it is done.",
+            )
+            .retry_after(Duration::from_secs(30))
+        })?;
+        // Before the snapshot, so that nothing later than this moment is needed to be in it.
+        let taken_at = self.context.now();
+        let snapshot = self.repository.snapshot(of_all_tenants()).await?;
+        let (sender, pieces) = mpsc::channel(PIECES_MAX);
+        // A task of its own: a reader that goes away must not leave the snapshot behind.
+        let (tell, outcome) = oneshot::channel();
+        tokio::spawn(async move {
+            let ended = write(snapshot, taken_at, sender).await;
+            // The turn is over before the reader hears of it, so that the next one can begin at once.
+            drop(turn);
+            // Whoever broke it off wants no outcome.
+            let _ = tell.send(ended);
+        });
+        Ok(Backup {
+            pieces,
+            outcome: Some(outcome),
+        })
+    }
+
+    /// From which backup this store came, if it did.
+    pub(crate) async fn restoration(&self) -> Result<Option<Restoration>> {
+        self.repository.restoration(of_all_tenants()).await
+    }
+
+    /// Lets the mails of a restored store out. Before that, what was to be listed by the restore is marked: its recipients
+    /// may have been told by the store that the backup was taken of. What was caused or became due since cannot.
+    ///
+    /// # Errors
+    /// `not-found` if the store did not come from a backup.
+    pub(crate) async fn release(&self) -> Result<Restoration> {
+        let scope = of_all_tenants();
+        let nothing = || {
+            Error::new(
+                ErrorCode::NotFound,
+                "This store did not come from a backup: its mails are not held.",
+            )
+        };
+        let restoration = self.restoration().await?.ok_or_else(nothing)?;
+        if restoration.released_at.is_some() {
+            return Ok(restoration);
+        }
+        let now = self.context.now();
+        let mut after = None;
+        loop {
+            let owed = self
+                .repository
+                .owed(scope, after.as_ref(), OWED_PAGE)
+                .await?;
+            for one in &owed {
+                if one.part == OutboxPart::FanOut {
+                    self.mark(&one.tenant, one.notification, restoration.restored_at)
+                        .await?;
+                }
+            }
+            if owed.len() < OWED_PAGE as usize {
+                break;
+            }
+            after = owed.into_iter().next_back();
+        }
+        self.repository.release(scope, now).await?;
+        self.restoration().await?.ok_or_else(nothing)
+    }
+
+    /// Marks a notification whose recipients may have been told, unless it is over, or what it tells of or its time came
+    /// after the restore.
+    async fn mark(
+        &self,
+        tenant: &crate::types::TenantId,
+        id: crate::types::NotificationId,
+        restored_at: Timestamp,
+    ) -> Result<()> {
+        let mut attempts = Attempts::new("mark_uncertain", TRIES_MAX);
+        while attempts.next().await.is_some() {
+            let Some(mut notification) = self.notifications.find(tenant, id).await? else {
+                return Ok(());
+            };
+            let may_be_told = match notification.status {
+                NotificationStatus::Scheduled => notification.due_at <= restored_at,
+                NotificationStatus::FanningOut => true,
+                _ => false,
+            };
+            let is_new = notification.created_at > restored_at;
+            if !may_be_told || is_new || notification.is_uncertain {
+                return Ok(());
+            }
+            notification.is_uncertain = true;
+            if self
+                .repository
+                .replace_notification(tenant, &notification)
+                .await?
+            {
+                return Ok(());
+            }
+        }
+        Err(Error::new(
+            ErrorCode::ConflictTryAgain,
+            "A notification kept changing; send the request again.",
+        ))
+    }
+}
+
+/// Writes a backup to whoever reads it, and ends the snapshot however that ends.
+async fn write(
+    snapshot: StoreSnapshot,
+    taken_at: Timestamp,
+    pieces: mpsc::Sender<Vec<u8>>,
+) -> Result<()> {
+    let outcome = write_all(&snapshot, taken_at, &pieces).await;
+    if let Err(error) = snapshot.end().await {
+        tracing::warn!(error = ?error, "the snapshot of a backup could not be ended");
+    }
+    match &outcome {
+        Ok(rows) => tracing::info!(rows, "a backup was taken"),
+        Err(error) => tracing::warn!(error = ?error, "a backup was broken off"),
+    }
+    outcome.map(drop)
+}
+
+async fn write_all(
+    snapshot: &StoreSnapshot,
+    taken_at: Timestamp,
+    pieces: &mpsc::Sender<Vec<u8>>,
+) -> Result<u64> {
+    let scope = of_all_tenants();
+    let (mut writer, head) = Writer::begin(newest_schema(), taken_at)?;
+    hand_over(pieces, head).await?;
+    for table in snapshot.tables() {
+        hand_over(pieces, writer.table(table)?).await?;
+        let mut after = None;
+        loop {
+            let (rows, next) = snapshot.page(scope, table, after.as_ref()).await?;
+            hand_over(pieces, writer.rows(rows)?).await?;
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+    }
+    let (end, rows) = writer.end()?;
+    hand_over(pieces, end).await?;
+    Ok(rows)
+}
+
+async fn hand_over(pieces: &mpsc::Sender<Vec<u8>>, piece: Vec<u8>) -> Result<()> {
+    if piece.is_empty() {
+        return Ok(());
+    }
+    let gone = |what: &'static str| Error::new(ErrorCode::Unavailable, what);
+    match tokio::time::timeout(READER_PATIENCE, pieces.send(piece)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(gone("Whoever read the backup has gone.")),
+        Err(_) => Err(gone("Whoever reads the backup takes too long.")),
+    }
+}
+
+/// A backup is of all tenants.
+fn of_all_tenants() -> SystemScope {
+    SystemScope::new()
+}
+
+/// What a backup says about itself, once it was read to its end.
+///
+/// # Errors
+/// `backup-invalid`.
+pub(crate) async fn check(input: impl tokio::io::AsyncBufRead + Unpin) -> Result<BackupFacts> {
+    let mut lines = Lines::open(input, newest_schema()).await?;
+    while lines.next().await?.is_some() {}
+    Ok(lines.facts())
+}

@@ -1,0 +1,71 @@
+//! Leases of singletons, without trusting any wall clock: a taker must have seen the holder's counter unchanged for the
+//! whole lease time on its own monotonic clock.
+//!
+//! Called by the worker's use cases; calls the leases repository.
+
+use std::{
+    collections::HashMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use crate::modules::repositories::{LeaseRecord, LeasesRepository, SystemScope};
+use crate::{error::Result, locked::Locked as _};
+
+pub(crate) struct LeasesModule {
+    repository: LeasesRepository,
+    /// Per lease: the record last seen in somebody else's hand, and since when it looked like that.
+    seen: Mutex<HashMap<&'static str, (LeaseRecord, Instant)>>,
+}
+
+impl LeasesModule {
+    pub(in crate::modules) fn new(repository: LeasesRepository) -> Self {
+        Self {
+            repository,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Takes or keeps the lease `name` for `holder`. Call it several times within `lease` to keep it.
+    /// Returns whether it is held now.
+    pub(crate) async fn hold(
+        &self,
+        name: &'static str,
+        holder: &str,
+        lease: Duration,
+    ) -> Result<bool> {
+        let scope = SystemScope::new();
+        let present = self.repository.find(scope, name).await?;
+        let counter = present.as_ref().map_or(0, |record| record.counter);
+        let new = LeaseRecord {
+            holder: holder.to_owned(),
+            counter: counter + 1,
+        };
+        let may_take = match &present {
+            None => true,
+            Some(record) if record.holder == holder => true,
+            Some(record) => self.unchanged_for(name, record) >= lease,
+        };
+        let held = may_take
+            && self
+                .repository
+                .replace(scope, name, present.as_ref(), &new)
+                .await?;
+        // Said once, so that a log tells which of many processes does what only one does.
+        if held && present.is_none_or(|record| record.holder != holder) {
+            tracing::info!(lease = name, "took a lease");
+        }
+        Ok(held)
+    }
+
+    fn unchanged_for(&self, name: &'static str, record: &LeaseRecord) -> Duration {
+        let mut seen = self.seen.locked();
+        match seen.get(name) {
+            Some((known, since)) if known == record => since.elapsed(),
+            _ => {
+                seen.insert(name, (record.clone(), Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The rules of users. Called by app_modules; calls the users repository.
+
+pub(in crate::modules) mod passwords;
+pub(in crate::modules) mod sessions;
+mod sign_ups;
+
+use std::sync::{Arc, Mutex};
+
+use super::{ModuleContext, repositories::UsersRepository};
+use crate::modules::{support::lru_cache::LruCache, users::passwords::Passwords};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    locked::Locked as _,
+    types::{
+        CreateUser, EmailAddress, EnsureUser, Label, Page, PageRequest, TenantId, User, UserId,
+        UserRole, VerificationRequest,
+    },
+};
+
+/// Users whom this process remembers to have a confirmed address: some 100 bytes each. One beyond costs a read.
+const CONFIRMED_MAX: usize = 20_000;
+
+pub(crate) struct UsersModule {
+    pub(super) repository: UsersRepository,
+    /// Whose address is confirmed. That is never taken back, so that what was read once holds.
+    confirmed: Mutex<LruCache<(TenantId, UserId), ()>>,
+    pub(super) passwords: Arc<Passwords>,
+    pub(super) context: ModuleContext,
+}
+
+impl UsersModule {
+    pub(super) fn new(
+        repository: UsersRepository,
+        passwords: Arc<Passwords>,
+        context: ModuleContext,
+    ) -> Self {
+        Self {
+            repository,
+            confirmed: Mutex::new(LruCache::new(CONFIRMED_MAX)),
+            passwords,
+            context,
+        }
+    }
+
+    /// Makes a user; one who is asked whether the address is theirs gets a mail.
+    pub(crate) async fn create(
+        &self,
+        tenant: &TenantId,
+        command: CreateUser,
+        asks: bool,
+    ) -> Result<User> {
+        let hash = match command.password {
+            Some(password) => {
+                Passwords::check(&password)?;
+                Some(self.passwords.hash(password).await?)
+            }
+            None => None,
+        };
+        let mut user = self.new_user(tenant, command.email, command.name, command.role, None);
+        user.email_verified = !asks;
+        let asked = asks.then(|| {
+            let asked = VerificationRequest {
+                at: user.created_at,
+                mails: 1,
+            };
+            (asked, self.question(&user, asked.at))
+        });
+        let asked = asked.as_ref().map(|(asked, mails)| (asked, mails));
+        if !self.repository.insert(&user, hash, asked).await? {
+            return Err(email_taken());
+        }
+        if asks {
+            self.context.owed.notify_one();
+        }
+        Ok(user)
+    }
+
+    /// Finds or makes the customer behind a platform's own id.
+    pub(crate) async fn ensure(&self, tenant: &TenantId, command: EnsureUser) -> Result<User> {
+        if !(1..=255).contains(&command.external_id.len()) {
+            return Err(Error::field(
+                "externalId",
+                "An external id has 1 to 255 bytes.",
+            ));
+        }
+        // A second round sees what a racing call has written in the first.
+        for _ in 0..2 {
+            if let Some(present) = self
+                .repository
+                .find_by_external_id(tenant, &command.external_id)
+                .await?
+            {
+                let user = User {
+                    name: command.name.clone(),
+                    email: command.email.clone(),
+                    ..present.clone()
+                };
+                let unchanged = user == present;
+                return if unchanged || self.repository.update(&present, &user).await? {
+                    Ok(user)
+                } else {
+                    Err(email_taken())
+                };
+            }
+            let external_id = Some(command.external_id.clone());
+            let (email, name) = (command.email.clone(), command.name.clone());
+            let user = self.new_user(tenant, email, name, UserRole::Customer, external_id);
+            if self.repository.insert(&user, None, None).await? {
+                return Ok(user);
+            }
+        }
+        Err(email_taken())
+    }
+
+    pub(crate) async fn find(&self, tenant: &TenantId, user: UserId) -> Result<Option<User>> {
+        self.repository.find(tenant, user).await
+    }
+
+    /// Whether a user's address is confirmed: read until it is. Somebody unknown has nothing to confirm.
+    pub(crate) async fn is_confirmed(&self, tenant: &TenantId, user: UserId) -> Result<bool> {
+        let key = (tenant.clone(), user);
+        let confirmed = || self.confirmed.locked();
+        if confirmed().get(&key).is_some() {
+            return Ok(true);
+        }
+        let found = self.find(tenant, user).await?;
+        if found.as_ref().is_some_and(|user| user.email_verified) {
+            confirmed().insert(key, ());
+        }
+        Ok(found.is_none_or(|user| user.email_verified))
+    }
+
+    /// Finds who owns an address, or else the newest account that waits for it.
+    pub(crate) async fn find_by_email(
+        &self,
+        tenant: &TenantId,
+        email: &EmailAddress,
+    ) -> Result<Option<User>> {
+        let (owner, waiting) = self.repository.address(tenant, email).await?;
+        let owner = owner.map(|owner| owner.user);
+        match owner.or_else(|| waiting.first().copied()) {
+            Some(user) => self.repository.find(tenant, user).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Those of some users that are there; at most as many as a block has deliveries.
+    pub(crate) async fn find_many(&self, tenant: &TenantId, users: &[UserId]) -> Result<Vec<User>> {
+        self.repository.find_many(tenant, users).await
+    }
+
+    pub(crate) async fn list(&self, tenant: &TenantId, page: &PageRequest) -> Result<Page<User>> {
+        let after = page.position()?;
+        self.repository.list(tenant, after, page).await
+    }
+
+    pub(super) fn new_user(
+        &self,
+        tenant: &TenantId,
+        email: EmailAddress,
+        name: Label,
+        role: UserRole,
+        external_id: Option<String>,
+    ) -> User {
+        User {
+            id: UserId::from_ulid(self.context.next_id()),
+            tenant: tenant.clone(),
+            email,
+            email_verified: true,
+            name,
+            role,
+            external_id,
+            created_at: self.context.now(),
+        }
+    }
+}
+
+pub(super) fn email_taken() -> Error {
+    Error::new(
+        ErrorCode::EmailTaken,
+        "Somebody here uses this e-mail address already.",
+    )
+    .at_field("email")
+}
+
+pub(super) fn wrong_credentials() -> Error {
+    Error::new(
+        ErrorCode::WrongCredentials,
+        "The e-mail address or the password is wrong.",
+    )
+}

@@ -1,0 +1,243 @@
+//! The rules of signing up where addresses are confirmed, and of confirming one.
+//!
+//! Several accounts may wait for one address; each can be used at once. Invariant: an address has at most one owner, and
+//! an account becomes it only by a link that was mailed to the address together with a password. Signing up says nothing about
+//! whether the address has an owner: the same steps are taken, and the mail tells. Called by app_modules; calls the users repository.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{UsersModule, passwords::Passwords, wrong_credentials};
+use crate::modules::repositories::NewMails;
+use crate::{
+    error::{Error, ErrorCode, Result},
+    types::{
+        AddressOwner, Confirmation, CreateUser, Login, NotificationId, NotificationKind, TenantId,
+        User, UserId, VerificationRequest,
+    },
+};
+
+/// Between two mails that tell the owner of an address that somebody signed up with it: a day, so that nobody fills
+/// their mailbox with them.
+const NOTICED_AGAIN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Between two mails that ask the same account: nobody fills a stranger's mailbox with them.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Mails that ask one account before a longer pause, and that pause.
+const QUESTIONS_MAX: u32 = 5;
+const QUESTIONS_PAUSE: Duration = Duration::from_secs(24 * 3600);
+
+impl UsersModule {
+    /// Makes an account that waits for its address to be confirmed. It can be used at once. The address gets a mail: a link
+    /// to confirm it, or, if it has an owner, a notice to them.
+    pub(crate) async fn sign_up(&self, tenant: &TenantId, command: CreateUser) -> Result<User> {
+        let password = command.password.unwrap_or_default();
+        Passwords::check(&password)?;
+        let hash = self.passwords.hash(password).await?;
+        let mut user = self.new_user(tenant, command.email, command.name, command.role, None);
+        user.email_verified = false;
+        let now = user.created_at;
+        let asked = VerificationRequest { at: now, mails: 1 };
+        let (owner, _) = self.repository.address(tenant, &user.email).await?;
+        let (mails, notice) = match owner {
+            None => (self.question(&user, now), None),
+            Some(owner) if is_noticed(&owner, now) => (NewMails::default(), None),
+            Some(owner) => {
+                let mails = self.mail(tenant, NotificationKind::SignUpNotice, owner.user, now);
+                (mails, Some(now))
+            }
+        };
+        self.repository
+            .sign_up(&user, hash, &asked, &mails, notice)
+            .await?;
+        self.context.owed.notify_one();
+        Ok(user)
+    }
+
+    /// Checks an address and a password: the owner's, and, where addresses are confirmed, those of the newest account
+    /// that waits for the address. As many passwords are hashed whether there are such accounts or not.
+    pub(crate) async fn login(
+        &self,
+        tenant: &TenantId,
+        command: Login,
+        confirms: bool,
+    ) -> Result<User> {
+        let (owner, waiting) = self.repository.address(tenant, &command.email).await?;
+        let owner = self.account(tenant, owner.map(|owner| owner.user)).await?;
+        let newest = self.account(tenant, waiting.first().copied()).await?;
+        let tries_newest = confirms || newest.is_some();
+        if let Some(user) = self.checked(command.password.clone(), owner).await? {
+            return Ok(user);
+        }
+        if tries_newest && let Some(user) = self.checked(command.password, newest).await? {
+            return Ok(user);
+        }
+        Err(wrong_credentials())
+    }
+
+    /// Returns whether confirming takes a password: the account was made by whoever typed the address.
+    pub(crate) async fn needs_password(&self, user: &User) -> Result<bool> {
+        let (owner, _) = self.repository.address(&user.tenant, &user.email).await?;
+        Ok(owner.is_none_or(|owner| owner.user != user.id))
+    }
+
+    /// Makes an account the owner of its address, by a link that was mailed to it, and answers it.
+    pub(crate) async fn confirm(&self, user: &User, confirmation: Confirmation) -> Result<User> {
+        let tenant = &user.tenant;
+        let (owner, mut waiting) = self.repository.address(tenant, &user.email).await?;
+        match owner {
+            Some(owner) if owner.user != user.id => return Err(address_owned()),
+            Some(_) if user.email_verified => return Ok(user.clone()),
+            _ => {}
+        }
+        let (user, hash) = match confirmation {
+            Confirmation::Link if owner.is_some() => (user.clone(), None),
+            Confirmation::Link => {
+                return Err(Error::field(
+                    "password",
+                    "Enter the password that you chose, or choose a new one.",
+                ));
+            }
+            Confirmation::Password(password) => {
+                let own = self.account(tenant, Some(user.id)).await?;
+                let newest = waiting.first().copied().filter(|newest| *newest != user.id);
+                let newest = self.account(tenant, newest).await?;
+                let found = match self.checked(password.clone(), own).await? {
+                    Some(user) => Some(user),
+                    None => self.checked(password, newest).await?,
+                };
+                (found.ok_or_else(wrong_credentials)?, None)
+            }
+            Confirmation::NewPassword(password) => {
+                Passwords::check(&password)?;
+                (user.clone(), Some(self.passwords.hash(password).await?))
+            }
+        };
+        if !waiting.contains(&user.id) {
+            waiting.push(user.id);
+        }
+        let epoch = self.context.next_id().to_string();
+        let confirmed = self.repository.confirm(&user, hash, &waiting, &epoch);
+        match confirmed.await? {
+            true => Ok(User {
+                email_verified: true,
+                ..user
+            }),
+            false => Err(address_owned()),
+        }
+    }
+
+    /// Asks once more whether an address is its user's; nothing happens if it is known to be.
+    pub(crate) async fn ask_again(&self, user: &User) -> Result<()> {
+        let (tenant, id) = (&user.tenant, user.id);
+        let Some(seen) = self.repository.asked(tenant, id).await? else {
+            return Ok(());
+        };
+        let now = self.context.now();
+        let waited = Duration::try_from(now.duration_since(seen.at)).unwrap_or_default();
+        let too_many = |detail: &'static str, wait: Duration| {
+            Err(Error::new(ErrorCode::TooManyRequests, detail).retry_after(wait))
+        };
+        let is_over = waited >= QUESTIONS_PAUSE;
+        if seen.mails >= QUESTIONS_MAX && !is_over {
+            let detail = "This address was asked often enough for today; look for the mails.";
+            return too_many(detail, QUESTIONS_PAUSE - waited);
+        }
+        if waited < ASKED_AGAIN_AFTER {
+            let wait = ASKED_AGAIN_AFTER - waited;
+            return too_many("A mail is on its way; wait for it.", wait);
+        }
+        let next = VerificationRequest {
+            at: now,
+            mails: if is_over { 1 } else { seen.mails + 1 },
+        };
+        let (owner, _) = self.repository.address(tenant, &user.email).await?;
+        let mails = match owner {
+            // Told when somebody signed up; the account cannot be confirmed.
+            Some(owner) if owner.user != id => NewMails::default(),
+            _ => self.question(user, now),
+        };
+        // Who was faster has asked.
+        if self
+            .repository
+            .ask_again(tenant, id, (&seen, &next), &mails)
+            .await?
+        {
+            self.context.owed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Counts a mail of a kind to an address that nobody confirmed, once for each key. Returns whether the day on which it was
+    /// written has one left.
+    pub(crate) async fn count_mail(
+        &self,
+        user: &User,
+        kind: NotificationKind,
+        key: String,
+        written_at: Timestamp,
+    ) -> Result<bool> {
+        let day = written_at.as_second().div_euclid(24 * 3600);
+        let most = self.context.settings.unconfirmed_mails_per_day;
+        self.repository
+            .count_mail(user, kind, key, (day, most))
+            .await
+    }
+
+    /// The mail that asks a user whether the address is theirs.
+    pub(in crate::modules) fn question(&self, user: &User, now: Timestamp) -> NewMails {
+        self.mail(
+            &user.tenant,
+            NotificationKind::EmailVerification,
+            user.id,
+            now,
+        )
+    }
+
+    fn mail(
+        &self,
+        tenant: &TenantId,
+        kind: NotificationKind,
+        user: UserId,
+        now: Timestamp,
+    ) -> NewMails {
+        let notification = NotificationId::from_ulid(self.context.next_id());
+        NewMails::to_users(tenant, (notification, kind), &[user], now)
+    }
+
+    async fn account(
+        &self,
+        tenant: &TenantId,
+        user: Option<UserId>,
+    ) -> Result<Option<(User, Option<String>)>> {
+        match user {
+            Some(user) => self.repository.with_password(tenant, user).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The account, if the password is its own. Without one it takes as long.
+    async fn checked(
+        &self,
+        password: String,
+        account: Option<(User, Option<String>)>,
+    ) -> Result<Option<User>> {
+        let (user, hash) = account.map_or((None, None), |(user, hash)| (Some(user), hash));
+        let fits = self.passwords.verify(password, hash).await?;
+        Ok(user.filter(|_| fits))
+    }
+}
+
+fn is_noticed(owner: &AddressOwner, now: Timestamp) -> bool {
+    owner.noticed_at.is_some_and(|at| {
+        Duration::try_from(now.duration_since(at)).is_ok_and(|waited| waited < NOTICED_AGAIN_AFTER)
+    })
+}
+
+fn address_owned() -> Error {
+    Error::new(
+        ErrorCode::EmailTaken,
+        "This address was confirmed by another account meanwhile; sign in with that one.",
+    )
+    .at_field("email")
+}
