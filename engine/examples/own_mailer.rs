@@ -59,10 +59,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         was_busy: AtomicBool::new(false),
         printed,
     };
-    let settings = Settings {
-        retry_pause: Duration::from_millis(100),
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
+    settings.delivery.retry_pause = Duration::from_millis(100);
     let engine = Engine::builder()
         .store(Store::Memory)
         .settings(settings)

@@ -76,7 +76,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Turns numbers.
+    /// Uses these settings instead of the defaults.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -188,7 +188,7 @@ impl EngineBuilder {
         let queue = self.queue.unwrap_or_else(|| modules.queue.clone());
         let sending = Semaphore::new(mailer.concurrency().max(1));
         let sending_bulk = Semaphore::new(mailer.concurrency().saturating_sub(1).max(1));
-        let buckets = Buckets::new(&context.settings);
+        let buckets = Buckets::new(&context.settings.delivery);
         // Not from the id source: two engines with seeded ids must still be told apart.
         let holder = ulid::Ulid::new().to_string();
         Ok(Engine(Arc::new(EngineContext {

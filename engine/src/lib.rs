@@ -64,6 +64,6 @@ pub use engine::Engine;
 pub use error::{Error, ErrorCode, ErrorKind, Fact, Faults, Result};
 pub use modules::{Backup, FailedCall, PluginLogEntry};
 pub use request::in_request;
-pub use settings::{Settings, Store};
+pub use settings::{BookingSettings, DeliverySettings, Limits, Settings, Store, WorkerSettings};
 pub use types::*;
 pub use worker::{Worker, WorkerHandle};

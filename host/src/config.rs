@@ -11,7 +11,9 @@ mod reader;
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use axum::http::HeaderValue;
-use boxoffice_engine::{Settings, types::EmailAddress};
+use boxoffice_engine::{
+    BookingSettings, DeliverySettings, Limits, Settings, WorkerSettings, types::EmailAddress,
+};
 use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions};
 use figment::Figment;
 
@@ -466,37 +468,47 @@ fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
     // Below a tenth of a second leases would end between two beats of their holder.
     let (pause, lease) = (0.001..=604_800.0, 0.1..=3_600.0);
     let engine = Settings {
-        mail_from: reader.checked(
-            "mail.from",
-            "an e-mail address such as tickets@example.org",
-            |text| EmailAddress::parse("mail.from", text).ok(),
-        )?,
-        // Longer than a day, and a hold is a booking that nobody pays for.
-        hold_duration: reader.seconds("bookings.hold_seconds", 1.0..=86_400.0)?,
-        // Longer than a month, and the event is over before the next one on the list hears.
-        offer_duration: reader.seconds("bookings.offer_seconds", 1.0..=2_678_400.0)?,
-        waitlist_entries_max: reader.number("bookings.waitlist_entries_max", 0..=100_000)?,
-        update_merge_window: reader.seconds("worker.update_merge_seconds", 0.0..=86_400.0)?,
-        delivery_lease: reader.seconds("worker.delivery_lease_seconds", lease.clone())?,
-        singleton_lease: reader.seconds("worker.singleton_lease_seconds", lease.clone())?,
-        republish_after: reader.seconds("worker.republish_after_seconds", lease)?,
-        tenant_mails_per_second: NonZeroU32::new(
-            reader.number("worker.tenant_mails_per_second", 0..=1_000_000)?,
-        ),
-        account_mails_per_second: NonZeroU32::new(
-            reader.number("worker.account_mails_per_second", 0..=1_000_000)?,
-        ),
-        bulk_window_blocks: reader.number("worker.bulk_window_blocks", 2..=1_000)?,
-        retry_pause: reader.seconds("worker.retry_pause_seconds", pause.clone())?,
-        retry_pause_max: reader.seconds("worker.retry_pause_max_seconds", pause)?,
-        attempts_max: reader.number("worker.attempts_max", 1..=1_000)?,
-        plugin_versions_max: reader.number("plugins.tenant_versions_max", 1..=100_000)?,
-        announcements_per_day_max: reader.number("mail.announcements_per_day_max", 0..=100_000)?,
-        // The keys of those of a day stand in one row: 1,000 are 50 KB.
-        unconfirmed_mails_per_day: reader.number("mail.unconfirmed_mails_per_day", 1..=1_000)?,
-        ..Settings::default()
+        bookings: BookingSettings {
+            // Longer than a day, and a hold is a booking that nobody pays for.
+            hold_duration: reader.seconds("bookings.hold_seconds", 1.0..=86_400.0)?,
+            // Longer than a month, and the event is over before the next one on the list hears.
+            offer_duration: reader.seconds("bookings.offer_seconds", 1.0..=2_678_400.0)?,
+            waitlist_entries_max: reader.number("bookings.waitlist_entries_max", 0..=100_000)?,
+        },
+        delivery: DeliverySettings {
+            mail_from: reader.checked(
+                "mail.from",
+                "an e-mail address such as tickets@example.org",
+                |text| EmailAddress::parse("mail.from", text).ok(),
+            )?,
+            update_merge_window: reader.seconds("worker.update_merge_seconds", 0.0..=86_400.0)?,
+            tenant_mails_per_second: NonZeroU32::new(
+                reader.number("worker.tenant_mails_per_second", 0..=1_000_000)?,
+            ),
+            account_mails_per_second: NonZeroU32::new(
+                reader.number("worker.account_mails_per_second", 0..=1_000_000)?,
+            ),
+            bulk_window_batches: reader.number("worker.bulk_window_batches", 2..=1_000)?,
+            retry_pause: reader.seconds("worker.retry_pause_seconds", pause.clone())?,
+            retry_pause_max: reader.seconds("worker.retry_pause_max_seconds", pause)?,
+            attempts_max: reader.number("worker.attempts_max", 1..=1_000)?,
+            ..DeliverySettings::default()
+        },
+        worker: WorkerSettings {
+            delivery_lease: reader.seconds("worker.delivery_lease_seconds", lease.clone())?,
+            singleton_lease: reader.seconds("worker.singleton_lease_seconds", lease.clone())?,
+            republish_after: reader.seconds("worker.republish_after_seconds", lease)?,
+        },
+        limits: Limits {
+            plugin_versions_max: reader.number("plugins.tenant_versions_max", 1..=100_000)?,
+            announcements_per_day_max: reader
+                .number("mail.announcements_per_day_max", 0..=100_000)?,
+            // The keys of those of a day stand in one row: 1,000 are 50 KB.
+            unconfirmed_mails_per_day: reader.number("mail.unconfirmed_mails_per_day", 1..=1_000)?,
+            ..Limits::default()
+        },
     };
-    if engine.retry_pause_max < engine.retry_pause {
+    if engine.delivery.retry_pause_max < engine.delivery.retry_pause {
         return Err(reader.refused(
             "worker.retry_pause_max_seconds",
             "at least worker.retry_pause_seconds",

@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use boxoffice_engine::{
     Caller, Delivery, DeliveryState, Engine, Event, Label, NewTicketType, NotificationId,
-    NotificationStatus, PageRequest, Settings, TenantId, UpdateEvent,
+    NotificationStatus, PageRequest, TenantId, UpdateEvent,
     ports::{MailOutcome, Mailer, OutgoingMail},
 };
 use boxoffice_tests::{
@@ -75,10 +75,8 @@ fn check_untroubled(deliveries: &[Delivery], count: usize) {
 async fn told_at_rate(rate: Option<NonZeroU32>, count: usize) -> (Duration, Vec<Delivery>) {
     let mails = ClosedMailer::default();
     mails.open();
-    let settings = Settings {
-        tenant_mails_per_second: rate,
-        ..quick_settings()
-    };
+    let mut settings = quick_settings();
+    settings.delivery.tenant_mails_per_second = rate;
     let builder = Engine::builder().settings(settings).mailer(mails.clone());
     let engine = builder.build().await.expect("an engine in memory starts");
     let north = TenantId::parse("north").expect("a tenant name");
@@ -118,13 +116,11 @@ fn of_large_before_last_of_small(order: &[String]) -> usize {
 /// leave, and to whom the mails went then, in order.
 async fn order_of_mails(window: u32) -> (usize, Vec<String>) {
     let mails = ClosedMailer::default();
-    let settings = Settings {
-        bulk_window_blocks: window,
-        // Nothing is published twice while the mailer is closed.
-        republish_after: Duration::from_secs(600),
-        delivery_lease: Duration::from_secs(600),
-        ..quick_settings()
-    };
+    let mut settings = quick_settings();
+    settings.delivery.bulk_window_batches = window;
+    // Nothing is published twice while the mailer is closed.
+    settings.worker.republish_after = Duration::from_secs(600);
+    settings.worker.delivery_lease = Duration::from_secs(600);
     let builder = Engine::builder().settings(settings).mailer(mails.clone());
     let engine = builder.build().await.expect("an engine in memory starts");
     let (large, small) = same_shard();

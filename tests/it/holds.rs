@@ -449,10 +449,8 @@ async fn on(
         username: SurrealServer::USERNAME.to_owned(),
         password: SurrealServer::PASSWORD.to_owned(),
     };
-    let settings = boxoffice_engine::Settings {
-        hold_duration,
-        ..boxoffice_tests::quick_settings()
-    };
+    let mut settings = boxoffice_tests::quick_settings();
+    settings.bookings.hold_duration = hold_duration;
     let engine = describe(Engine::builder().store(store).settings(settings));
     engine
         .build()

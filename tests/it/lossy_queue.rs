@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use boxoffice_engine::{
     BookTickets, Caller, Engine, Error, ErrorCode, HoldStatus, HoldTickets, NotificationStatus,
-    Result, Settings, TenantId,
+    Result, TenantId,
     ports::{
         Lane, LaneStats, Leased, MailOutcome, Mailer, OutgoingMail, Queue, Receipt, Settlement,
         Task,
@@ -83,11 +83,10 @@ async fn a_queue_that_loses_repeats_and_refuses_changes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_published_before_a_worker_is_there_to_do_it() {
     let (queue, mails) = (Arc::new(BadQueue::new(1)), KeptMails::default());
+    let mut settings = quick_settings();
+    settings.bookings.hold_duration = Duration::from_millis(100);
     let builder = Engine::builder()
-        .settings(Settings {
-            hold_duration: Duration::from_millis(100),
-            ..quick_settings()
-        })
+        .settings(settings)
         .queue(queue.clone())
         .mailer(mails.clone());
     let engine = builder.build().await.expect("an engine in memory starts");

@@ -233,10 +233,8 @@ async fn a_connection_cut_while_tickets_are_cancelled_cancels_each_once() {
 #[tokio::test]
 async fn a_full_lane_refuses_at_once_and_loses_nothing() {
     const REQUESTS: usize = 40;
-    let settings = Settings {
-        lane_waiting_max: 3,
-        ..quick_settings()
-    };
+    let mut settings = quick_settings();
+    settings.limits.event_queue_max = 3;
     let platform = TestPlatform::with(|builder| builder.settings(settings)).await;
     platform.may_owe();
     let tenant = platform.tenant("north").await;

@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use boxoffice_engine::{
-    BookTickets, Caller, Engine, ErrorCode, Hold, JoinWaitlist, Settings, UserRole, WaitlistPlace,
+    BookTickets, Caller, Engine, ErrorCode, Hold, JoinWaitlist, UserRole, WaitlistPlace,
     ports::{BookingView, Decision, HookFailure, Policy},
 };
 use boxoffice_tests::{
@@ -310,10 +310,8 @@ async fn a_sale_that_opens_by_itself_offers_what_is_free() {
 
 #[tokio::test]
 async fn a_list_is_bounded_and_a_cancelled_event_offers_nothing() {
-    let settings = Settings {
-        waitlist_entries_max: 2,
-        ..quick_settings()
-    };
+    let mut settings = quick_settings();
+    settings.bookings.waitlist_entries_max = 2;
     let platform = TestPlatform::with(|builder| builder.settings(settings)).await;
     platform.may_owe();
     let tenant = platform.tenant("north").await;
@@ -575,11 +573,9 @@ async fn an_offer_is_told_by_mail_and_passes_on_when_its_time_is_over() {
 
 /// An engine on the server with its housekeeping, where offers last a second.
 async fn short_offers(server: &SurrealServer) -> Engine {
-    let settings = Settings {
-        offer_duration: Duration::from_secs(1),
-        singleton_lease: Duration::from_millis(300),
-        ..quick_settings()
-    };
+    let mut settings = quick_settings();
+    settings.bookings.offer_duration = Duration::from_secs(1);
+    settings.worker.singleton_lease = Duration::from_millis(300);
     let store = boxoffice_engine::Store::Remote {
         url: server.url(),
         namespace: SurrealServer::NAMESPACE.to_owned(),

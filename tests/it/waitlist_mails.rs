@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use boxoffice_engine::{
     BookTickets, Caller, Delivery, Engine, EventId, JoinWaitlist, NotificationKind, PageRequest,
-    Settings, UserRole, WaitlistPlace,
+    UserRole, WaitlistPlace,
 };
 use boxoffice_tests::{ReceivedMail, TestPlatform, quick_settings};
 
@@ -152,10 +152,8 @@ async fn who_waits_hears_that_an_event_is_cancelled_and_each_mail_is_found() {
 async fn a_long_waiting_list_hears_once_each_in_many_chunks() {
     const BOOKED: usize = 45;
     const WAITING: usize = 80;
-    let settings = Settings {
-        bulk_window_blocks: 2,
-        ..quick_settings()
-    };
+    let mut settings = quick_settings();
+    settings.delivery.bulk_window_batches = 2;
     let platform = TestPlatform::with(|builder| builder.settings(settings)).await;
     let tenant = platform.tenant("north").await;
     let organizer = platform.user(&tenant, "olga", UserRole::Organizer).await;

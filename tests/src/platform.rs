@@ -11,7 +11,7 @@ use std::{
 use boxoffice_engine::{
     BookTickets, Booking, Caller, CreateEvent, CreateTenant, CreateUser, EmailAddress, Engine,
     EngineBuilder, EnsureUser, Event, EventDetails, EventId, EventStatus, Label, NewTicketType,
-    NotificationSummary, Prose, Reminder, Settings, TenantId, TenantSettings, UpdateEvent,
+    NotificationSummary, Prose, Reminder, Settings, TenantId, TenantSettings, UpdateEvent, WorkerSettings,
     UserRole, WorkerHandle,
     ports::{Clock, FolderMailer, SeededIds, shard_of},
 };
@@ -78,15 +78,16 @@ pub fn ticket_codes() -> SealedTicketCodes {
 
 /// Leases and pauses short enough for tests, and long enough for a busy machine; updates do not wait for others.
 pub fn quick_settings() -> Settings {
-    Settings {
-        update_merge_window: Duration::ZERO,
+    let mut settings = Settings::default();
+    settings.delivery.update_merge_window = Duration::ZERO;
+    settings.delivery.retry_pause = Duration::from_millis(200);
+    settings.delivery.retry_pause_max = Duration::from_secs(1);
+    settings.worker = WorkerSettings {
         delivery_lease: Duration::from_secs(3),
         singleton_lease: Duration::from_secs(2),
         republish_after: Duration::from_secs(4),
-        retry_pause: Duration::from_millis(200),
-        retry_pause_max: Duration::from_secs(1),
-        ..Settings::default()
-    }
+    };
+    settings
 }
 
 /// An engine for tests. Dropping it fails the test when it owes mails that nobody waited for.

@@ -58,7 +58,7 @@ impl EngineContext {
     }
 
     fn can_ask_to_confirm(&self) -> bool {
-        self.context.settings.require_email_verification && self.links.is_some()
+        self.context.settings.delivery.require_email_verification && self.links.is_some()
     }
 
     /// The caller's tenant, if people there are asked to confirm their address.

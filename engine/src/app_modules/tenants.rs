@@ -80,7 +80,7 @@ impl Tenants {
     /// `forbidden`, `not-found`, `field-invalid`, `version-mismatch`, `conflict-try-again`.
     pub async fn update(&self, caller: &Caller, command: UpdateTenant) -> Result<Tenant> {
         caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
-        command.validate(self.0.context.settings.announcements_per_day_max)?;
+        command.validate(self.0.context.settings.limits.announcements_per_day_max)?;
         self.0
             .modules
             .tenants
@@ -108,7 +108,7 @@ impl Tenants {
 
     /// The most announcements a day that any tenant of this installation may allow itself.
     pub fn announcements_per_day_max(&self) -> u32 {
-        self.0.context.settings.announcements_per_day_max
+        self.0.context.settings.limits.announcements_per_day_max
     }
 
     /// Lists all tenants by name, for operators.

@@ -132,7 +132,7 @@ impl Modules {
         let db = repositories::Db::open(store, context.counters.clone()).await?;
         repositories::migrate(&db).await?;
         let lanes = Arc::new(support::event_queues::EventQueues::new(
-            context.settings.lane_waiting_max,
+            context.settings.limits.event_queue_max,
         ));
         let notifications = Arc::new(repositories::NotificationsRepository::new(db.clone()));
         let bookings = Arc::new(repositories::BookingsRepository::new(db.clone()));
@@ -142,7 +142,7 @@ impl Modules {
             repository: waitlist.clone(),
             context: context.clone(),
         };
-        let checks_max = context.settings.password_checks_max;
+        let checks_max = context.settings.limits.password_checks_max;
         let passwords = Arc::new(users::passwords::Passwords::new(checks_max));
         Ok(Self {
             announcements: AnnouncementsModule::new(

@@ -13,7 +13,7 @@ use crate::app_modules::MailJobs;
 const LOOK_FOR_WORKERS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(queues: MailJobs, context: LoopContext) {
-    let lease = queues.0.context.settings.singleton_lease;
+    let lease = queues.0.context.settings.worker.singleton_lease;
     // Three signs of life within each lease.
     let round = (lease / 3).max(Duration::from_millis(50));
     let mut last_kept: Option<tokio::time::Instant> = None;

@@ -83,7 +83,7 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
     if config.links.is_none() {
         config.links = Some(links(&secrets, config.listen)?);
     }
-    config.engine.require_email_verification = false;
+    config.engine.delivery.require_email_verification = false;
     if config.ticket_codes.is_none() {
         config.ticket_codes = Some(ticket_codes(&secrets)?);
     }

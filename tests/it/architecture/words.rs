@@ -67,6 +67,8 @@ const IDENTIFIERS: &[Banned] = &[
     banned("", "hold_lasts", "hold_duration"),
     banned("", "offer_lasts", "offer_duration"),
     banned("", "update_merge", "update_merge_window"),
+    banned("", "lane_waiting_max", "event_queue_max"),
+    banned("", "bulk_window_blocks", "bulk_window_batches"),
     banned("tests/", "Crowd", "LoadFixture"),
     banned("tests/", "House", "EventFixture"),
     banned("tests/", "World", "Context"),

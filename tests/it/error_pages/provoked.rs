@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::http::HeaderMap;
 use boxoffice_engine::{
-    AddOperator, Caller, EmailAddress, Error, Label, Settings, TenantId, UserRole,
+    AddOperator, Caller, EmailAddress, Error, Label, TenantId, UserRole,
     ports::{BookingView, Decision, HookFailure, Policy},
 };
 use boxoffice_host::{Authenticate, RouterOptions};
@@ -57,11 +57,9 @@ pub(super) async fn all() -> Seen {
 impl Stage {
     async fn open() -> Self {
         let runtime = plugin_host(plugin_settings());
-        let settings = Settings {
-            waitlist_entries_max: 1,
-            plugin_versions_max: 3,
-            ..quick_settings()
-        };
+        let mut settings = quick_settings();
+        settings.bookings.waitlist_entries_max = 1;
+        settings.limits.plugin_versions_max = 3;
         let describe = |builder: boxoffice_engine::EngineBuilder| {
             let builder = builder.settings(settings).plugins(runtime);
             builder.ticket_codes(ticket_codes()).policy(AtMostFour)
@@ -424,10 +422,8 @@ impl Authenticate for Stuck {
 
 /// A host without plugins, ticket codes, and room for anybody who waits.
 async fn without_parts(seen: &mut Seen) {
-    let settings = Settings {
-        lane_waiting_max: 0,
-        ..quick_settings()
-    };
+    let mut settings = quick_settings();
+    settings.limits.event_queue_max = 0;
     let platform = TestPlatform::with(|builder| builder.settings(settings)).await;
     let north = platform.tenant("north").await;
     for (name, role) in [("owen", UserRole::Owner), ("ann", UserRole::Customer)] {

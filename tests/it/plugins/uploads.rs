@@ -3,7 +3,7 @@
 //!
 //! Method: each kind of wrong upload, with a word that its refusal must hold; the same bytes twice; another name.
 
-use boxoffice_engine::{PluginName, PluginState, Settings, UploadPlugin, ports::LoadFailure};
+use boxoffice_engine::{PluginName, PluginState, UploadPlugin, ports::LoadFailure};
 use boxoffice_tests::{
     Component, TempFolder, TestPlatform, load_component, owner_of, plugin_host, plugin_settings,
     put_into_use, quick_settings, upload, upload_any, using,
@@ -170,13 +170,10 @@ async fn compiled_plugins_come_back_from_the_cache_only_as_they_were_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_has_so_many_versions_and_may_delete_what_is_not_in_use() {
     let runtime = plugin_host(plugin_settings());
-    let platform = TestPlatform::with(|builder| {
-        builder.plugins(runtime).settings(Settings {
-            plugin_versions_max: 2,
-            ..quick_settings()
-        })
-    })
-    .await;
+    let mut settings = quick_settings();
+    settings.limits.plugin_versions_max = 2;
+    let platform =
+        TestPlatform::with(|builder| builder.plugins(runtime).settings(settings)).await;
     let tenant = platform.tenant("north").await;
     let owner = owner_of(&platform.engine, &tenant).await;
     let plugins = platform.engine.plugins();

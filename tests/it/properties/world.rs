@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use boxoffice_engine::{
     Caller, CancellationStep, CancellationTerms, CreateEvent, Engine, ErrorCode, Event,
-    EventDetails, EventStatus, Label, NewTicketType, Prose, Reminder, Settings, WorkerHandle,
+    EventDetails, EventStatus, Label, NewTicketType, Prose, Reminder, WorkerHandle,
 };
 use boxoffice_tests::{
     FakeClock, Patience, TempFolder, email, ensure_customer, organizer_and_tenant, quick_settings,
@@ -102,13 +102,11 @@ pub(super) fn ticket_type(name: &str, capacity: u32) -> NewTicketType {
 }
 
 async fn open(folder: &TempFolder, clock: &Arc<FakeClock>) -> (Engine, WorkerHandle) {
-    let settings = Settings {
-        hold_duration: HOLD_LASTS,
-        offer_duration: OFFER_LASTS,
-        // Looks for due holds every 50 ms.
-        singleton_lease: Duration::from_millis(150),
-        ..quick_settings()
-    };
+    let mut settings = quick_settings();
+    settings.bookings.hold_duration = HOLD_LASTS;
+    settings.bookings.offer_duration = OFFER_LASTS;
+    // Looks for due holds every 50 ms.
+    settings.worker.singleton_lease = Duration::from_millis(150);
     // The last engine's store closes behind our back.
     let engine = wait_for(Patience::START, "the store to open", || async {
         let engine = Engine::builder()

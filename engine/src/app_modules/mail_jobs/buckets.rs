@@ -11,7 +11,7 @@ use governor::{
 };
 
 use crate::{
-    settings::Settings,
+    settings::DeliverySettings,
     types::{Lane, TenantId},
 };
 
@@ -43,7 +43,7 @@ struct Bucket<K: std::hash::Hash + Eq + Clone> {
 }
 
 impl Buckets {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &DeliverySettings) -> Self {
         Self {
             account: settings.account_mails_per_second.map(Bucket::new),
             tenants: settings.tenant_mails_per_second.map(Bucket::new),
@@ -111,10 +111,10 @@ mod tests {
     use super::*;
 
     fn buckets(tenant: u32, account: u32) -> Buckets {
-        Buckets::new(&Settings {
+        Buckets::new(&DeliverySettings {
             tenant_mails_per_second: NonZeroU32::new(tenant),
             account_mails_per_second: NonZeroU32::new(account),
-            ..Settings::default()
+            ..DeliverySettings::default()
         })
     }
 

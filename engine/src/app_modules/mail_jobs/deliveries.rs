@@ -97,7 +97,7 @@ impl MailJobs {
 
     /// When to look again at a block that another worker has.
     fn look_after_lease(&self) -> Settlement {
-        Settlement::Release(self.0.context.settings.delivery_lease)
+        Settlement::Release(self.0.context.settings.worker.delivery_lease)
     }
 
     async fn deliver_group(
@@ -133,7 +133,7 @@ impl MailJobs {
             });
         }
         let mut settlements = Vec::with_capacity(on_their_way.len());
-        let window = self.0.context.settings.bulk_window_blocks;
+        let window = self.0.context.settings.delivery.bulk_window_batches;
         let (every, mut list_on) = ((window / WINDOW_PARTS).clamp(1, 8), false);
         for OnItsWay {
             index,
@@ -193,7 +193,7 @@ impl MailJobs {
             self.0.mailer.concurrency().max(1)
         };
         let notifications = &self.0.modules.notifications;
-        let sign_of_life = self.0.context.settings.delivery_lease / 3;
+        let sign_of_life = self.0.context.settings.worker.delivery_lease / 3;
         let mut permits: Vec<Permit<'_>> = Vec::new();
         let mut sending = FuturesUnordered::new();
         let mut outcomes: Vec<(usize, MailOutcome)> = Vec::new();
@@ -423,7 +423,7 @@ impl MailJobs {
             offer: scene.offer(entry),
             keeps_entry: scene.with_tickets_left.contains(&entry.customer),
             tickets: &tickets,
-            mail_from: &self.0.context.settings.mail_from,
+            mail_from: &self.0.context.settings.delivery.mail_from,
             delivery_key: &letter.delivery_key,
             // The same moment at every attempt, so that a mail sent twice is the same mail.
             now: letter.written_at,

@@ -38,7 +38,7 @@ pub(crate) struct MailJobs(pub(crate) Arc<EngineContext>);
 impl MailJobs {
     /// Takes or keeps a singleton's lease; answers whether it is held now.
     pub(crate) async fn hold_lease(&self, name: &'static str) -> Result<bool> {
-        let lease = self.0.context.settings.singleton_lease;
+        let lease = self.0.context.settings.worker.singleton_lease;
         self.0
             .modules
             .leases

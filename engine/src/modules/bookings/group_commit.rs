@@ -112,7 +112,7 @@ impl Rules {
                 snapshot: &snapshot,
                 recorded,
                 now: self.context.now(),
-                hold_duration: self.context.settings.hold_duration,
+                hold_duration: self.context.settings.bookings.hold_duration,
             };
             let (plan, answers) = seen.plan(requests, &serials, change, attempt, notification);
             let Some(plan) = plan else {

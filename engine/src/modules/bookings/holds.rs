@@ -74,7 +74,7 @@ impl Rules {
         id: HoldId,
         request: Option<&KeyedRequest>,
     ) -> Result<Hold> {
-        let lasts = self.context.settings.hold_duration;
+        let lasts = self.context.settings.bookings.hold_duration;
         self.change_hold(tenant, id, request, |hold, now| {
             open(hold)?;
             if hold.extended {

@@ -210,7 +210,7 @@ impl BookingsModule {
             hold: accepted,
         };
         let at = (tenant.clone(), request.event);
-        let waiting_max = rules.context.settings.lane_waiting_max;
+        let waiting_max = rules.context.settings.limits.event_queue_max;
         let snapshot = rules
             .snapshots
             .read(&rules.repository, at, sight, waiting_max)

@@ -133,7 +133,7 @@ impl OfferPass<'_> {
         };
         let lasts = self
             .now
-            .checked_add(offer_maker.context.settings.offer_duration);
+            .checked_add(offer_maker.context.settings.bookings.offer_duration);
         let lasts = lasts.map_err(Error::internal)?;
         let hold = Hold {
             id: HoldId::new(entry.event, entry.customer, offer_maker.context.next_id()),

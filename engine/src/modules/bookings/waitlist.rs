@@ -54,7 +54,7 @@ impl Rules {
                 };
             }
             can_wait(inventory, &lines, now)?;
-            if inventory.waiting >= self.context.settings.waitlist_entries_max {
+            if inventory.waiting >= self.context.settings.bookings.waitlist_entries_max {
                 return Err(Error::new(
                     ErrorCode::WaitlistFull,
                     "The waiting list of this event is full.",

@@ -342,7 +342,7 @@ impl EventsModule {
             (Some((kind, cancelling)), open) => {
                 let merge = match cancelling {
                     true => std::time::Duration::ZERO,
-                    false => self.context.settings.update_merge_window,
+                    false => self.context.settings.delivery.update_merge_window,
                 };
                 let due_at = to_millisecond(now.checked_add(merge).map_err(Error::internal)?);
                 let about = (id, kind, recipients);

@@ -148,7 +148,7 @@ impl AnnouncementsModule {
             recorded,
             day,
             per_day_max: (tenant.settings.announcements_per_day)
-                .min(self.context.settings.announcements_per_day_max),
+                .min(self.context.settings.limits.announcements_per_day_max),
             // A host whose clock is behind may still count against the day.
             day_forgotten_at: start_of(day + 2)?,
         })

@@ -237,7 +237,7 @@ impl NotificationsModule {
             MailOutcome::Sent { reply } => (DeliveryState::Sent, reply),
             MailOutcome::Refused { reply } => (DeliveryState::Dead, reply),
             MailOutcome::Deferred { reply }
-                if entry.attempts >= self.context.settings.attempts_max =>
+                if entry.attempts >= self.context.settings.delivery.attempts_max =>
             {
                 (DeliveryState::Dead, reply)
             }
@@ -245,7 +245,7 @@ impl NotificationsModule {
             MailOutcome::Unknown { reason } => {
                 entry.ever_unknown = true;
                 let again =
-                    kind.is_sent_again() && entry.attempts < self.context.settings.attempts_max;
+                    kind.is_sent_again() && entry.attempts < self.context.settings.delivery.attempts_max;
                 (
                     if again {
                         DeliveryState::Deferred
@@ -264,7 +264,7 @@ impl NotificationsModule {
 
     /// Exponential backoff with jitter: between half and all of pause * 2^(attempts - 1), capped.
     fn retry_at(&self, attempts: u32, now: Timestamp) -> Timestamp {
-        let settings = &self.context.settings;
+        let settings = &self.context.settings.delivery;
         let doubled = settings
             .retry_pause
             .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1).min(20)));
@@ -278,7 +278,7 @@ impl NotificationsModule {
         let mut watched = self.watched.locked();
         match watched.get(key) {
             Some((seen, since)) if *seen == revision => {
-                since.elapsed() >= self.context.settings.delivery_lease
+                since.elapsed() >= self.context.settings.worker.delivery_lease
             }
             _ => {
                 if watched.len() >= WATCHED_MAX {

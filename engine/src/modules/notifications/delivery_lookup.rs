@@ -411,7 +411,7 @@ impl NotificationsModule {
             next_at: entry.next_at,
             ever_unknown: entry.ever_unknown,
             lost: entry.lost,
-            message_id: message_id(&id.key(tenant), &self.context.settings.mail_from),
+            message_id: message_id(&id.key(tenant), &self.context.settings.delivery.mail_from),
             created_at: block.created_at,
             at: entry.at,
             earlier: entry.earlier.clone(),

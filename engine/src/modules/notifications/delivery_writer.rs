@@ -154,7 +154,7 @@ impl DeliveryWriter {
     ///
     /// Mails are on the wire meanwhile, and giving up at the first hiccup of the store would leave them in doubt.
     async fn still_open(&self, group: Vec<Waiting>, error: StepError) -> Option<Vec<Waiting>> {
-        let lease = self.context.settings.delivery_lease;
+        let lease = self.context.settings.worker.delivery_lease;
         let mut last = Some(error);
         let mut open = Vec::new();
         for waiting in group {

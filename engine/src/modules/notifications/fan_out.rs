@@ -54,7 +54,7 @@ impl NotificationsModule {
         }
         let (customers, ended) = self.walk(tenant, &notification).await?;
         let due_at = now
-            .checked_add(self.context.settings.republish_after)
+            .checked_add(self.context.settings.worker.republish_after)
             .map_err(Error::internal)?;
         let mut chunk = Chunk {
             notification,
@@ -137,7 +137,7 @@ impl NotificationsModule {
         if notification.blocks == 0 {
             return Ok(true);
         }
-        let window = self.context.settings.bulk_window_blocks;
+        let window = self.context.settings.delivery.bulk_window_batches;
         let back = window.saturating_mul(LOOK_BACK_WINDOWS);
         let from = notification.blocks.saturating_sub(back);
         let open = self
@@ -208,7 +208,7 @@ impl NotificationsModule {
 
     /// Blocks of one step: half a window, so that one half is delivered while the other is listed.
     fn chunk_blocks(&self) -> u32 {
-        let half = self.context.settings.bulk_window_blocks / 2;
+        let half = self.context.settings.delivery.bulk_window_batches / 2;
         half.clamp(1, CHUNK_BLOCKS_MAX)
     }
 

@@ -212,12 +212,12 @@ impl NotificationsModule {
     }
 
     fn may_be_put_off(&self, listed_at: Timestamp, now: Timestamp) -> bool {
-        let longest = self.context.settings.republish_after * PUT_OFF_TIMES;
+        let longest = self.context.settings.worker.republish_after * PUT_OFF_TIMES;
         Duration::try_from(now.duration_since(listed_at)).is_ok_and(|age| age < longest)
     }
 
     fn republish_at(&self, now: Timestamp) -> Timestamp {
-        let after = self.context.settings.republish_after;
+        let after = self.context.settings.worker.republish_after;
         now.checked_add(after).unwrap_or(Timestamp::MAX)
     }
 

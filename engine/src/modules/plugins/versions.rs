@@ -63,7 +63,7 @@ impl PluginsModule {
             .await;
         begun.map_err(|error| refused(error, 0))?;
         self.repository.write_bytes(tenant, upload, bytes).await?;
-        let most = self.context.settings.plugin_versions_max;
+        let most = self.context.settings.limits.plugin_versions_max;
         let inserted = self
             .repository
             .insert(tenant, &version, upload.1, most)

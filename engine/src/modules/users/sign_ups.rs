@@ -178,7 +178,7 @@ impl UsersModule {
         written_at: Timestamp,
     ) -> Result<bool> {
         let day = written_at.as_second().div_euclid(24 * 3600);
-        let most = self.context.settings.unconfirmed_mails_per_day;
+        let most = self.context.settings.limits.unconfirmed_mails_per_day;
         self.repository
             .count_mail(user, kind, key, (day, most))
             .await

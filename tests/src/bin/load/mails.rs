@@ -215,10 +215,8 @@ impl StoreFolder {
 async fn engine(arguments: MailsArguments) -> anyhow::Result<Value> {
     let folder = store_folder(&arguments)?;
     let counted = Counted::default();
-    let settings = Settings {
-        update_merge_window: Duration::ZERO,
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
+    settings.delivery.update_merge_window = Duration::ZERO;
     let mut builder = Engine::builder()
         .embedded(folder.path().join("db"))
         .settings(settings);
