@@ -504,7 +504,8 @@ fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
             announcements_per_day_max: reader
                 .number("mail.announcements_per_day_max", 0..=100_000)?,
             // The keys of those of a day stand in one row: 1,000 are 50 KB.
-            unconfirmed_mails_per_day: reader.number("mail.unconfirmed_mails_per_day", 1..=1_000)?,
+            unconfirmed_mails_per_day: reader
+                .number("mail.unconfirmed_mails_per_day", 1..=1_000)?,
             ..Limits::default()
         },
     };

@@ -11,8 +11,8 @@ use std::{
 use boxoffice_engine::{
     BookTickets, Booking, Caller, CreateEvent, CreateTenant, CreateUser, EmailAddress, Engine,
     EngineBuilder, EnsureUser, Event, EventDetails, EventId, EventStatus, Label, NewTicketType,
-    NotificationSummary, Prose, Reminder, Settings, TenantId, TenantSettings, UpdateEvent, WorkerSettings,
-    UserRole, WorkerHandle,
+    NotificationSummary, Prose, Reminder, Settings, TenantId, TenantSettings, UpdateEvent,
+    UserRole, WorkerHandle, WorkerSettings,
     ports::{Clock, FolderMailer, SeededIds, shard_of},
 };
 use boxoffice_host::{SealedTicketCodes, TokenKey};

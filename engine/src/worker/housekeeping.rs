@@ -10,7 +10,8 @@ use crate::app_modules::MailJobs;
 const EXPIRY_EVERY: Duration = Duration::from_secs(600);
 
 pub(super) async fn run(queues: MailJobs, context: LoopContext) {
-    let round = (queues.0.context.settings.worker.singleton_lease / 3).max(Duration::from_millis(50));
+    let round =
+        (queues.0.context.settings.worker.singleton_lease / 3).max(Duration::from_millis(50));
     let mut last_expiry: Option<tokio::time::Instant> = None;
     while !context.stop.is_cancelled() {
         context.pulse.beat();

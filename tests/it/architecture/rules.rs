@@ -246,8 +246,14 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/bookings/holds.rs", 1),
     // Operators look across tenants; worker processes belong to none.
     ("engine/src/modules/notifications/delivery_admin.rs", 3),
-    ("engine/src/modules/notifications/delivery_admin/lanes.rs", 2),
-    ("engine/src/modules/notifications/delivery_admin/workers.rs", 4),
+    (
+        "engine/src/modules/notifications/delivery_admin/lanes.rs",
+        2,
+    ),
+    (
+        "engine/src/modules/notifications/delivery_admin/workers.rs",
+        4,
+    ),
     ("engine/src/modules/operations/housekeeping.rs", 3),
     // What operators did outside tenants is found by its key.
     ("engine/src/modules/idempotency.rs", 1),

@@ -172,8 +172,7 @@ async fn a_tenant_has_so_many_versions_and_may_delete_what_is_not_in_use() {
     let runtime = plugin_host(plugin_settings());
     let mut settings = quick_settings();
     settings.limits.plugin_versions_max = 2;
-    let platform =
-        TestPlatform::with(|builder| builder.plugins(runtime).settings(settings)).await;
+    let platform = TestPlatform::with(|builder| builder.plugins(runtime).settings(settings)).await;
     let tenant = platform.tenant("north").await;
     let owner = owner_of(&platform.engine, &tenant).await;
     let plugins = platform.engine.plugins();

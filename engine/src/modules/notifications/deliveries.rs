@@ -244,8 +244,8 @@ impl NotificationsModule {
             MailOutcome::Deferred { reply } => (DeliveryState::Deferred, reply),
             MailOutcome::Unknown { reason } => {
                 entry.ever_unknown = true;
-                let again =
-                    kind.is_sent_again() && entry.attempts < self.context.settings.delivery.attempts_max;
+                let again = kind.is_sent_again()
+                    && entry.attempts < self.context.settings.delivery.attempts_max;
                 (
                     if again {
                         DeliveryState::Deferred
