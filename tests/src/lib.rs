@@ -4,6 +4,7 @@
 //! Used by the test binary `it` and by the load program; calls the engine and the host through their public
 //! faces only. What a test needs and lacks makes it fail with what to do; nothing is skipped.
 
+pub mod api;
 mod client;
 mod components;
 mod configs;
@@ -16,6 +17,7 @@ mod platform;
 mod processes;
 mod programs;
 mod servers;
+mod verified;
 mod wait;
 
 pub use client::{Account, Answer, Client, Problem};
@@ -39,6 +41,7 @@ pub use servers::{
     CollectedSpan, LoggedMail, NatsCluster, NatsServer, ScriptedSmtp, SmtpLog, SmtpQuestion,
     SmtpReply, SmtpServer, SmtpStep, SurrealServer, TakenMail, TlsFront, TraceCollector,
 };
+pub use verified::{assert_verified, differences};
 pub use wait::{Patience, wait_for, wait_until};
 
 /// Whether the long form of the tests was asked for (`BOXOFFICE_LONG=1`, set by `tests/run.py --long`).

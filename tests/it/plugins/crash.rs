@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use boxoffice_engine::{Engine, Store};
 use boxoffice_tests::{
-    Answer, Client, Component, Config, Patience, Program, TempFolder, is_long_run,
+    Answer, Client, Component, Config, Patience, Program, TempFolder, api::text, is_long_run,
     organizer_and_tenant, owner_of, wait_for,
 };
 use rand::Rng as _;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::api::text;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_leaves_no_plugin_half_there() {

@@ -8,13 +8,12 @@ use std::path::Path;
 
 use boxoffice_engine::UserRole;
 use boxoffice_tests::{
-    Account, Answer, Client, Hosted, Patience, ReceivedMail, TestPlatform, owner_of, plugin_host,
-    plugin_settings, required_variable, wait_for,
+    Account, Answer, Client, Hosted, Patience, ReceivedMail, TestPlatform,
+    api::{event_body, text},
+    owner_of, plugin_host, plugin_settings, required_variable, wait_for,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::api::{event_body, text};
 
 /// The bytes of an example that the test command built.
 pub(super) fn example(name: &str) -> Vec<u8> {

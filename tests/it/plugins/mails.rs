@@ -41,7 +41,10 @@ async fn a_templates_words_go_out_over_smtp_from_a_worker_of_its_own() {
     let ann = door.register("ann@north.test", "customer").await;
     let body = json!({"eventId": event.id.to_string(), "numTickets": 3});
     let booking = ann.client.post("/api/bookings", body).await.expect(201);
-    let cancel = format!("/api/bookings/{}/cancel", crate::api::text(&booking["id"]));
+    let cancel = format!(
+        "/api/bookings/{}/cancel",
+        boxoffice_tests::api::text(&booking["id"])
+    );
     wait_until(Patience::WORK, "the confirmation", || async {
         smtp.count() == 1
     })

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use boxoffice_tests::{Answer, Client, Patience, wait_for};
+use boxoffice_tests::{Answer, Client, Patience, api::text, wait_for};
 use reqwest::Method;
 use serde_json::Value;
-
-use crate::api::text;
 
 /// Pushes a component and returns its version; none if it is refused at once.
 pub(super) async fn push(owner: &Client, component: Vec<u8>) -> Option<String> {

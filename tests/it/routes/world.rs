@@ -4,12 +4,11 @@
 
 use boxoffice_engine::{AddOperator, Caller, EmailAddress, Label, UserRole};
 use boxoffice_tests::{
-    Account, Client, Component, Hosted, TestPlatform, plugin_host, plugin_settings, put_into_use,
-    ticket_codes,
+    Account, Client, Component, Hosted, TestPlatform,
+    api::{event_body, path_of, text},
+    plugin_host, plugin_settings, put_into_use, ticket_codes,
 };
 use serde_json::{Value, json};
-
-use crate::api::{event_body, path_of, text};
 
 /// Two tenants with the same people and things, and an operator.
 pub(super) struct Context {

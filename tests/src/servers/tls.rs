@@ -25,7 +25,7 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// Starts on a free port, in front of the server at `behind`, with the certificate of `tests/it/tls`.
+    /// Starts on a free port, in front of the server at `behind`, with the certificate of `tests/tls`.
     ///
     /// # Panics
     /// When the certificate cannot be used, or no port is free.
@@ -60,7 +60,7 @@ impl TlsFront {
 
     /// The file of the authority that signed its certificate.
     pub fn authority() -> PathBuf {
-        workspace_root().join("tests/it/tls/authority.pem")
+        workspace_root().join("tests/tls/authority.pem")
     }
 }
 
@@ -70,9 +70,9 @@ impl Drop for TlsFront {
     }
 }
 
-/// TLS with the certificate of `tests/it/tls`, for `localhost` and `127.0.0.1`.
+/// TLS with the certificate of `tests/tls`, for `localhost` and `127.0.0.1`.
 pub(super) fn acceptor() -> TlsAcceptor {
-    let files = workspace_root().join("tests/it/tls");
+    let files = workspace_root().join("tests/tls");
     let certificate = CertificateDer::from_pem_file(files.join("server.pem"));
     let key = PrivateKeyDer::from_pem_file(files.join("server.key"));
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

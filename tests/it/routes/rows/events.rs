@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Door, Row, Thing, row};
-use crate::api::{event_body, replacement_body};
+use boxoffice_tests::api::{event_body, replacement_body};
 
 pub(super) const ROWS: &[Row] = &[
     row("GET", "/api/events", Door::Public, Thing::None, None, 200),

@@ -1,0 +1,12 @@
+//! Tests of who gets tickets, at which price, and gives them back.
+
+mod cancellations;
+mod check_ins;
+mod flow;
+mod holds;
+mod idempotency;
+mod lost_answers;
+mod properties;
+mod race;
+mod requests;
+mod waitlist;

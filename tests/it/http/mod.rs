@@ -1,0 +1,6 @@
+//! Tests of HTTP itself, around and below the routes.
+
+mod connections;
+mod edges;
+mod error_pages;
+mod layers;

@@ -1,0 +1,9 @@
+//! Tests of tenants, accounts and sessions, and of embedding.
+
+mod confirmations;
+mod embed;
+mod operators;
+mod sessions;
+mod sign_ups;
+mod tenants;
+pub(crate) mod verification;

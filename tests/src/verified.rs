@@ -1,0 +1,35 @@
+//! What `boxoffice verify` finds, for engines of this process.
+
+use boxoffice_engine::{Caller, Engine, PageRequest};
+
+/// Verifies all counters of an engine.
+///
+/// # Panics
+/// With every difference that there is.
+pub async fn assert_verified(engine: &Engine) {
+    let differences = differences(engine).await;
+    assert!(differences.is_empty(), "{differences:?}");
+}
+
+/// Every difference between the counters of an engine and what they count.
+///
+/// # Panics
+/// When the engine cannot verify.
+pub async fn differences(engine: &Engine) -> Vec<String> {
+    let (mut found, mut request) = (Vec::new(), PageRequest::default());
+    loop {
+        let page = engine
+            .operators()
+            .verify(&Caller::operator(), request)
+            .await
+            .expect("a verdict");
+        found.extend(page.items.into_iter().filter_map(|one| one.difference));
+        if page.next.is_none() {
+            return found;
+        }
+        request = PageRequest {
+            cursor: page.next,
+            limit: 1,
+        };
+    }
+}
