@@ -3,6 +3,7 @@
 //! Called by the host's program and by platforms that mount it. Routes call controllers, and those alone call the
 //! engine's AppModules.
 
+mod api;
 mod compression;
 mod controllers;
 pub(crate) mod cors;
@@ -23,7 +24,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRef, Request},
     http::HeaderValue,
     middleware::{from_fn, from_fn_with_state},
-    routing::{any, delete, get, post, put},
+    routing::{any, get, post},
 };
 use boxoffice_engine::{Engine, Error, ErrorCode};
 use tokio_util::sync::CancellationToken;
@@ -36,18 +37,13 @@ use crate::{
     },
     metrics::{self, Metrics},
 };
+use api::{TokenIssuer, api};
 use controllers::{
-    announcements,
-    auth::{self, SignIn},
-    backups, bookings, check_ins, dashboard_session, delivery_admin,
-    events::{self, ticket_types},
-    health, holds,
-    live::{self, OverviewStream},
-    notifications, operators, plugins,
+    auth::SignIn,
+    dashboard_session,
+    live::OverviewStream,
     problem::{METHOD_NOT_ALLOWED, Problem},
-    subscriptions, tenants,
     unconfirmed::UnconfirmedTickets,
-    waitlist,
 };
 use dev_mails::MailsFolder;
 use extract::RequestContext;
@@ -142,14 +138,17 @@ impl Default for RouterOptions {
 /// It nests under any prefix: links in answers carry the prefix. For throttles by address, serve it with
 /// `into_make_service_with_connect_info::<SocketAddr>()`.
 pub fn router(engine: Engine, options: RouterOptions) -> Router {
-    let own_tokens = options.authenticate.is_none();
+    let issuer = match options.authenticate {
+        None => TokenIssuer::Own,
+        Some(_) => TokenIssuer::Platform,
+    };
     let shared = Shared::new(engine, &options);
     let metrics = shared.metrics.clone();
     let policies = shared.door.limits.as_ref().map(|limits| limits.policies());
     let cors = cors::layer(&options.cors_origins);
     let transport = shared.door.transport.clone();
     let parts = Parts {
-        own_tokens,
+        issuer,
         mails: options.mails_folder.is_some(),
         metrics: options.open_metrics,
     };
@@ -209,8 +208,7 @@ fn nothing_here() -> Problem {
 /// Which parts of the table a router has that not every router has.
 #[derive(Debug, Clone, Copy)]
 struct Parts {
-    /// What signs in with tokens of ours.
-    own_tokens: bool,
+    issuer: TokenIssuer,
     /// The mails of a developer's machine.
     mails: bool,
     /// `/metrics`.
@@ -219,193 +217,49 @@ struct Parts {
 
 /// Every URL there is.
 fn table(parts: Parts, door: &Arc<RequestContext>) -> Router<Shared> {
-    let own_tokens = parts.own_tokens;
     let counted = from_fn_with_state(door.clone(), extract::count_address);
-    let lists = Router::new() // These take ?cursor=…&limit=…, and say so themselves.
-        .route("/api/events", get(events::list))
-        .route("/api/events/{id}/bookings", get(bookings::list_of_event))
-        .route("/api/events/{id}/waitlist", get(waitlist::list))
-        .route("/api/events/{id}/waitlist/skips", get(waitlist::skips))
-        .route("/api/events/{id}/check-ins", get(check_ins::list))
-        .route("/api/bookings/me", get(bookings::list_mine))
-        .route(
-            "/api/bookings/{id}/tickets",
-            get(check_ins::tickets).layer(from_fn(compression::keep_plain)),
-        )
-        .route(
-            "/api/notifications/{id}/deliveries",
-            get(notifications::deliveries),
-        )
-        .route(
-            "/api/events/{id}/notifications",
-            get(notifications::list_of_event),
-        )
-        .route(
-            "/api/bookings/{id}/deliveries",
-            get(notifications::deliveries_of_booking),
-        )
-        .route(
-            "/api/users/{id}/deliveries",
-            get(notifications::deliveries_of_user),
-        )
-        .route("/api/tenant/suppressions", get(tenants::suppressions))
-        .route("/api/plugins/versions", get(plugins::list_versions))
-        .route("/api/operator/tenants", get(operators::list_tenants))
-        .route("/api/operator/verification", get(operators::verify))
-        .route(
-            "/api/operator/tenants/{tenant}/users",
-            get(operators::list_users),
-        );
+    let mut all = Router::from(api(parts.issuer))
+        .merge(pages(parts.issuer).route_layer(counted.clone()))
+        .merge(mail_links().route_layer(counted.clone()));
+    if parts.issuer == TokenIssuer::Own {
+        all = all
+            .merge(dashboard().route_layer(counted))
+            .merge(dashboard_session());
+    }
+    if parts.mails {
+        all = all.merge(developer_mails());
+    }
+    if parts.metrics {
+        all = all.route("/metrics", get(pages::metrics));
+    }
+    all
+}
 
-    let things = Router::new()
-        .route("/api/tenant", get(tenants::show))
+fn pages(issuer: TokenIssuer) -> Router<Shared> {
+    Router::new()
         .route(
-            "/api/tenant/settings",
-            get(tenants::settings).patch(tenants::merge_settings),
+            "/openapi.json",
+            get(async move |request: Request| pages::openapi(issuer, &request)),
         )
-        .route("/api/auth/me", get(auth::me))
-        .route("/api/auth/me/verification", post(auth::ask_to_verify))
-        .route(
-            "/api/auth/me/subscriptions",
-            get(subscriptions::show).put(subscriptions::replace),
-        )
-        .route("/api/events", post(events::create))
-        .route(
-            "/api/events/{id}",
-            get(events::show)
-                .put(events::replace)
-                .patch(events::merge)
-                .delete(events::delete),
-        )
-        .route("/api/events/{id}/cancel", post(events::cancel))
-        .route("/api/events/{id}/ticket-types", post(ticket_types::create))
-        .route(
-            "/api/events/{id}/ticket-types/{type}",
-            get(ticket_types::show)
-                .patch(ticket_types::merge)
-                .delete(ticket_types::delete),
-        )
-        .route(
-            "/api/events/{id}/announcements",
-            post(announcements::create),
-        )
-        .route("/api/events/{id}/waitlist", post(waitlist::join))
-        .route(
-            "/api/events/{id}/waitlist/me",
-            get(waitlist::place).delete(waitlist::leave),
-        )
-        .route("/api/events/{id}/check-ins", post(check_ins::create))
-        .route("/api/events/{id}/check-ins.csv", get(check_ins::export))
-        .route("/api/events/{id}/check-ins/undo", post(check_ins::undo))
-        .route("/api/check-ins/{id}", get(check_ins::show))
-        .route("/api/bookings", post(bookings::create))
-        .route("/api/bookings/{id}", get(bookings::show))
-        .route("/api/bookings/{id}/cancel", post(bookings::cancel))
-        .route("/api/holds", post(holds::create))
-        .route("/api/holds/{id}", get(holds::show))
-        .route("/api/holds/{id}/extend", post(holds::extend))
-        .route("/api/holds/{id}/confirm", post(holds::confirm))
-        .route("/api/holds/{id}/release", post(holds::release))
-        .route("/api/bookings/{id}/decision", get(plugins::decision))
-        .route("/api/notifications/{id}", get(notifications::show))
-        .route("/api/plugins", get(plugins::in_use))
-        .route("/api/plugins/{id}/versions", post(plugins::upload))
-        .route("/api/plugins/{id}/activate", post(plugins::activate))
-        .route("/api/plugins/{id}/roll-back", post(plugins::roll_back))
-        .route("/api/plugins/{id}/remove", post(plugins::remove))
-        .route("/api/plugins/{id}/logs", get(plugins::logs))
-        .route("/api/plugins/{id}/failed-calls", get(plugins::failed_calls))
-        .route("/api/plugins/{id}/metrics", get(plugins::metrics))
-        .route(
-            "/api/plugins/versions/versions",
-            post(plugins::upload_reserved),
-        )
-        .route(
-            "/api/plugins/versions/{id}",
-            get(plugins::show_version).delete(plugins::delete_version),
-        )
-        .route("/api/plugins/versions/{id}/dry-run", post(plugins::dry_run))
-        .route("/api/plugins/versions/{id}/replay", post(plugins::replay))
-        .route("/api/operator/tenants", post(operators::create_tenant))
-        .route(
-            "/api/operator/tenants/{tenant}",
-            get(operators::show_tenant),
-        )
-        .route("/api/users/{id}", get(operators::show_user))
-        .route(
-            "/api/operator/tenants/{tenant}/sender",
-            put(operators::set_sender),
-        )
-        .route(
-            "/api/operator/tenants/{tenant}/users",
-            post(operators::create_user),
-        )
-        .route(
-            "/api/operator/backup",
-            get(backups::backup).layer(from_fn(compression::keep_plain)),
-        )
-        .route("/api/operator/restoration", get(backups::restoration))
-        .route("/api/operator/restoration/release", post(backups::release));
+        .route("/docs", get(pages::docs))
+        .route("/docs/docs.js", get(pages::docs_script))
+        .route("/docs/pages.css", get(pages::style))
+        .route("/errors/{code}", get(pages::error))
+}
 
-    let admin_lists = Router::new() // These take ?cursor=…&limit=…, too.
-        .route(
-            "/api/admin/notifications",
-            get(delivery_admin::notifications),
-        )
-        .route(
-            "/api/admin/notifications/{id}/failed",
-            get(delivery_admin::failed_of_notification),
-        )
-        .route("/api/admin/schedules", get(delivery_admin::schedules))
-        .route("/api/admin/failed", get(delivery_admin::failed))
-        .route("/api/admin/audit", get(delivery_admin::audit));
-
-    let admin = Router::new()
-        .route("/api/admin/overview", get(delivery_admin::overview))
-        .route("/api/admin/live", get(live::stream))
-        .route(
-            "/api/admin/notifications/{id}/pause",
-            post(delivery_admin::pause),
-        )
-        .route(
-            "/api/admin/notifications/{id}/resume",
-            post(delivery_admin::resume),
-        )
-        .route(
-            "/api/admin/notifications/{id}/cancel",
-            post(delivery_admin::cancel),
-        )
-        .route(
-            "/api/admin/notifications/{id}/promote",
-            post(delivery_admin::promote),
-        )
-        .route(
-            "/api/admin/notifications/{id}/move",
-            post(delivery_admin::move_to),
-        )
-        .route(
-            "/api/admin/lanes/{id}/pause",
-            post(delivery_admin::pause_lane),
-        )
-        .route(
-            "/api/admin/lanes/{id}/resume",
-            post(delivery_admin::resume_lane),
-        )
-        .route("/api/admin/plugins", get(plugins::overview))
-        .route("/api/admin/reasons", get(delivery_admin::reasons))
-        .route("/api/admin/retries", post(delivery_admin::retry))
-        .route("/api/admin/deliveries/{id}", get(delivery_admin::delivery))
-        .route("/api/admin/searches", post(delivery_admin::search));
-
-    let dashboard = Router::new()
+fn dashboard() -> Router<Shared> {
+    Router::new()
         .route("/admin/queues", get(pages::queues))
         .route("/admin/queues/queues.js", get(pages::queues_script))
         .route("/admin/queues/views.js", get(pages::queues_views))
         .route("/admin/queues/page.js", get(pages::queues_page))
         .route("/admin/queues/queues.css", get(pages::queues_style))
-        .route_layer(counted.clone());
+        .route_layer(from_fn(extract::refuse_query))
+}
 
-    let dashboard_session = Router::new() // The dashboard signs in with cookies of ours.
+/// The dashboard signs in with cookies of ours.
+fn dashboard_session() -> Router<Shared> {
+    Router::new()
         .route(
             "/admin/session",
             get(dashboard_session::show)
@@ -413,51 +267,13 @@ fn table(parts: Parts, door: &Arc<RequestContext>) -> Router<Shared> {
                 .delete(dashboard_session::end),
         )
         .route("/admin/session/refresh", post(dashboard_session::refresh))
-        .route_layer(from_fn(compression::keep_plain));
+        .route_layer(from_fn(compression::keep_plain))
+        .route_layer(from_fn(extract::refuse_query))
+}
 
-    let sign_in = Router::new() // Only with tokens of our own.
-        .route("/api/auth/register", post(auth::register))
-        .route("/api/auth/login", post(auth::login))
-        .route("/api/auth/refresh", post(auth::refresh))
-        .route("/api/auth/logout", post(auth::logout))
-        .route("/api/auth/me/sessions", delete(auth::end_sessions))
-        .route("/api/operator/login", post(operators::login))
-        .route("/api/operator/refresh", post(operators::refresh))
-        .route("/api/operator/logout", post(operators::logout))
-        .route("/api/operator/password", put(operators::set_password))
-        .route("/api/operator/operators", get(operators::list_operators))
-        .route(
-            "/api/operator/operators/{operator}",
-            delete(operators::remove_operator),
-        )
-        .route(
-            "/api/operator/operators/{operator}/sessions",
-            get(operators::list_sessions).delete(operators::end_sessions),
-        )
-        .route(
-            "/api/operator/operators/{operator}/sessions/{id}",
-            delete(operators::end_session),
-        )
-        .route_layer(from_fn(compression::keep_plain));
-
-    let checks = Router::new() // For those who must always be answered: never counted.
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready));
-
-    let metrics = Router::new().route("/metrics", get(pages::metrics));
-
-    let pages = Router::new()
-        .route(
-            "/openapi.json",
-            get(async move |request: Request| pages::openapi(own_tokens, &request)),
-        )
-        .route("/docs", get(pages::docs))
-        .route("/docs/docs.js", get(pages::docs_script))
-        .route("/docs/pages.css", get(pages::style))
-        .route("/errors/{code}", get(pages::error))
-        .route_layer(counted.clone());
-
-    let links = Router::new() // For whoever holds a link of a mail; nobody signs in here.
+/// For whoever holds a link of a mail; nobody signs in here.
+fn mail_links() -> Router<Shared> {
+    Router::new()
         .route(
             "/unsubscribe/{token}",
             get(unsubscribe::show).post(unsubscribe::unsubscribe),
@@ -468,32 +284,15 @@ fn table(parts: Parts, door: &Arc<RequestContext>) -> Router<Shared> {
         )
         .route("/verify/{token}", get(verify::show).post(verify::confirm))
         .route_layer(from_fn(compression::keep_plain))
-        .route_layer(counted);
+}
 
-    let mails = Router::new() // Only in development.
+/// Only in development.
+fn developer_mails() -> Router<Shared> {
+    Router::new()
         .route("/dev/mails", get(dev_mails::list_page))
         .route("/dev/mails.json", get(dev_mails::list_json))
         .route("/dev/mails/{name}", get(dev_mails::mail_page))
-        .route("/dev/mails/{name}/raw", get(dev_mails::raw));
-
-    let mut api = things.merge(admin);
-    if own_tokens {
-        api = api.merge(sign_in).merge(dashboard_session).merge(dashboard);
-    }
-    let mut all = api
-        .route_layer(from_fn(extract::refuse_query))
-        .merge(lists)
-        .merge(admin_lists)
-        .merge(checks)
-        .merge(pages)
-        .merge(links);
-    if parts.mails {
-        all = all.merge(mails);
-    }
-    if parts.metrics {
-        all = all.merge(metrics);
-    }
-    all
+        .route("/dev/mails/{name}/raw", get(dev_mails::raw))
 }
 
 /// What handlers can take with `State`, each only its own part.
@@ -620,9 +419,13 @@ mod tests {
         let engine = Engine::builder().build().await.unwrap();
         let shared = Shared::new(engine, &RouterOptions::default());
         // axum panics when they do.
-        for (own_tokens, dev) in [(true, true), (true, false), (false, false)] {
+        for (issuer, dev) in [
+            (TokenIssuer::Own, true),
+            (TokenIssuer::Own, false),
+            (TokenIssuer::Platform, false),
+        ] {
             let parts = Parts {
-                own_tokens,
+                issuer,
                 mails: dev,
                 metrics: dev,
             };

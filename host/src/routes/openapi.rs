@@ -23,30 +23,11 @@ use self::{
     parameters::{IdempotencyKeys, RequiredBodies, TenantHeader},
     successes::{Described, Examples, PageItems},
 };
-use super::controllers::{
-    announcements, auth, backups, bookings, check_ins, choices, delivery_admin, events,
-    events::ticket_types, health, holds, notifications, operators, plugins,
-    problem::ProblemResponse, subscriptions, tenants, waitlist,
+use super::{
+    api::{TokenIssuer, api},
+    controllers::{choices, problem::ProblemResponse},
 };
-
 use crate::locked::Locked as _;
-
-/// Paths that are left out where a platform has sign-ins of its own.
-const SIGN_IN_PATHS: [&str; 13] = [
-    "/api/auth/register",
-    "/api/auth/login",
-    "/api/auth/refresh",
-    "/api/auth/logout",
-    "/api/auth/me/sessions",
-    "/api/operator/login",
-    "/api/operator/refresh",
-    "/api/operator/logout",
-    "/api/operator/password",
-    "/api/operator/operators",
-    "/api/operator/operators/{operator}",
-    "/api/operator/operators/{operator}/sessions",
-    "/api/operator/operators/{operator}/sessions/{id}",
-];
 
 /// Operations that mind an Idempotency-Key: all that make or change something of the domain and could do it twice. Every
 /// other POST says that it does not.
@@ -86,31 +67,6 @@ const KEYED: [(&str, &str); 25] = [
             the header X-Tenant, else by the subdomain, else by the token; the only tenant of an installation needs no \
             name. Errors are application/problem+json with a stable `code`."
     ),
-    paths(
-        auth::register, auth::login, auth::refresh, auth::logout, auth::end_sessions, auth::me, auth::ask_to_verify,
-        subscriptions::show, subscriptions::replace,
-        events::create, events::list, events::show, events::replace, events::merge, events::cancel, events::delete,
-        ticket_types::show, ticket_types::create, ticket_types::merge, ticket_types::delete,
-        holds::create, holds::show, holds::extend, holds::confirm, holds::release,
-        bookings::create, bookings::list_mine, bookings::list_of_event, bookings::show, bookings::cancel,
-        waitlist::join, waitlist::place, waitlist::leave, waitlist::list, waitlist::skips,
-        check_ins::create, check_ins::show, check_ins::undo, check_ins::list, check_ins::export, check_ins::tickets,
-        announcements::create, notifications::show, notifications::deliveries,
-        notifications::list_of_event, notifications::deliveries_of_booking, notifications::deliveries_of_user,
-        plugins::in_use, plugins::upload, plugins::list_versions, plugins::show_version, plugins::dry_run,
-        plugins::overview, plugins::replay, plugins::activate, plugins::roll_back, plugins::remove, plugins::logs, plugins::failed_calls, plugins::metrics, plugins::delete_version, plugins::decision,
-        delivery_admin::overview, delivery_admin::notifications, delivery_admin::pause, delivery_admin::resume, delivery_admin::cancel,
-        delivery_admin::failed, delivery_admin::failed_of_notification, delivery_admin::reasons, delivery_admin::retry, delivery_admin::delivery,
-        delivery_admin::search, delivery_admin::audit, delivery_admin::schedules, delivery_admin::promote, delivery_admin::move_to,
-        delivery_admin::pause_lane, delivery_admin::resume_lane,
-        tenants::show, tenants::settings, tenants::merge_settings, tenants::suppressions,
-        operators::login, operators::refresh, operators::logout, operators::set_password, operators::list_operators,
-        operators::remove_operator, operators::list_sessions, operators::end_session, operators::end_sessions,
-        operators::create_tenant, operators::show_tenant, operators::show_user, operators::list_tenants, operators::create_user,
-        operators::list_users, operators::set_sender, operators::verify,
-        backups::backup, backups::restoration, backups::release,
-        health::live, health::ready,
-    ),
     components(schemas(ProblemResponse, choices::EventSort)),
     security(("bearer" = [])),
     tags(
@@ -127,13 +83,33 @@ const KEYED: [(&str, &str); 25] = [
         (name = "operator", description = "For those who run the installation"),
         (name = "health", description = "For load balancers and supervisors"),
     ),
-    modifiers(&OperationNames, &Bearer, &PageItems, &RequiredBodies, &TenantHeader, &IdempotencyKeys, &Described, &Errors, &Examples)
 )]
 struct Description;
 
+/// What is said of operations by rule, in the order in which it is done.
+const RULES: [&(dyn Modify + Sync); 9] = [
+    &OperationNames,
+    &Bearer,
+    &PageItems,
+    &RequiredBodies,
+    &TenantHeader,
+    &IdempotencyKeys,
+    &Described,
+    &Errors,
+    &Examples,
+];
+
+/// The description of a router whose callers have tokens of `issuer`.
+fn description(issuer: TokenIssuer) -> utoipa::openapi::OpenApi {
+    let operations = api(issuer).into_openapi();
+    let mut description = Description::openapi().merge_from(operations);
+    RULES.iter().for_each(|rule| rule.modify(&mut description));
+    description
+}
+
 /// Writes the OpenAPI description of every route, as served under `/openapi.json`.
 pub fn openapi_json() -> String {
-    json(true, "")
+    json(TokenIssuer::Own, "")
 }
 
 /// Descriptions that are kept: one for each place where routers are mounted. A prefix may hold what a client sent, so there
@@ -141,29 +117,23 @@ pub fn openapi_json() -> String {
 const KEPT_MAX: usize = 16;
 
 /// The description for a router at `prefix`, made once: it takes milliseconds, and anybody may ask for it.
-pub(super) fn kept_json(own_tokens: bool, prefix: &str) -> Bytes {
-    static KEPT: Mutex<BTreeMap<(bool, String), Bytes>> = Mutex::new(BTreeMap::new());
+pub(super) fn kept_json(issuer: TokenIssuer, prefix: &str) -> Bytes {
+    static KEPT: Mutex<BTreeMap<(TokenIssuer, String), Bytes>> = Mutex::new(BTreeMap::new());
     let mut kept = KEPT.locked();
-    let at = (own_tokens, prefix.to_owned());
+    let at = (issuer, prefix.to_owned());
     if let Some(known) = kept.get(&at) {
         return known.clone();
     }
-    let made = Bytes::from(json(own_tokens, prefix));
+    let made = Bytes::from(json(issuer, prefix));
     if kept.len() < KEPT_MAX {
         kept.insert(at, made.clone());
     }
     made
 }
 
-/// Writes the description for a router at `prefix`, with or without the sign-ins of our own.
-fn json(own_tokens: bool, prefix: &str) -> String {
-    let mut description = Description::openapi();
-    if !own_tokens {
-        description
-            .paths
-            .paths
-            .retain(|path, _| !SIGN_IN_PATHS.contains(&path.as_str()));
-    }
+/// Writes the description for a router at `prefix`.
+fn json(issuer: TokenIssuer, prefix: &str) -> String {
+    let mut description = description(issuer);
     let mut server = utoipa::openapi::Server::new(if prefix.is_empty() { "/" } else { prefix });
     server.description = Some("The host that this description comes from.".to_owned());
     description.servers = Some(vec![server]);
@@ -233,13 +203,13 @@ mod tests {
         *,
     };
 
-    fn description() -> Value {
+    fn written() -> Value {
         serde_json::from_str(&openapi_json()).unwrap()
     }
 
     #[test]
     fn every_named_error_code_exists() {
-        for (path, operation) in operations(&mut Description::openapi()) {
+        for (path, operation) in operations(&mut description(TokenIssuer::Own)) {
             for code in operation
                 .extensions
                 .iter()
@@ -269,14 +239,14 @@ mod tests {
                 _ => {}
             }
         }
-        walk(&description(), &description());
+        walk(&written(), &written());
     }
 
     #[test]
     fn operations_have_their_errors_security_and_ids() {
-        let description = description();
-        assert_eq!(description["openapi"], "3.1.0");
-        let book = &description["paths"]["/api/bookings"]["post"];
+        let written = written();
+        assert_eq!(written["openapi"], "3.1.0");
+        let book = &written["paths"]["/api/bookings"]["post"];
         for status in [
             "201", "400", "401", "403", "404", "409", "413", "415", "422", "500", "503",
         ] {
@@ -289,12 +259,12 @@ mod tests {
                 .contains("`not-enough-tickets`")
         );
         assert_eq!(
-            description["components"]["securitySchemes"]["bearer"]["scheme"],
+            written["components"]["securitySchemes"]["bearer"]["scheme"],
             "bearer"
         );
-        assert!(description["paths"]["/api/auth/login"]["post"]["responses"]["429"].is_object());
+        assert!(written["paths"]["/api/auth/login"]["post"]["responses"]["429"].is_object());
         let mut ids = BTreeSet::new();
-        for (path, operation) in operations(&mut Description::openapi()) {
+        for (path, operation) in operations(&mut description(TokenIssuer::Own)) {
             let id = operation.operation_id.clone().unwrap();
             assert!(ids.insert(id.clone()), "{path}: {id} stands there twice");
         }
@@ -302,7 +272,7 @@ mod tests {
 
     #[test]
     fn every_post_says_whether_it_minds_a_key() {
-        let description = description();
+        let description = written();
         let paths = description["paths"].as_object().unwrap();
         let mut keyed = Vec::new();
         for (path, item) in paths {
@@ -333,7 +303,8 @@ mod tests {
 
     #[test]
     fn a_prefix_is_its_server_and_foreign_sign_ins_have_no_paths() {
-        let mounted: Value = serde_json::from_str(&json(false, "/tickets")).unwrap();
+        let mounted: Value =
+            serde_json::from_str(&json(TokenIssuer::Platform, "/tickets")).unwrap();
         assert_eq!(mounted["servers"][0]["url"], "/tickets");
         assert!(mounted["paths"].get("/api/auth/login").is_none());
         assert!(mounted["paths"].get("/api/auth/me").is_some());

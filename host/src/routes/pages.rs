@@ -11,6 +11,7 @@ use axum::{
 use boxoffice_engine::{Engine, Error, ErrorCode};
 
 use super::{
+    api::TokenIssuer,
     controllers::problem::{HOST_CODES, Problem},
     extract::Id,
     html, openapi, response_layers,
@@ -38,11 +39,11 @@ pub fn error_page(code: &str) -> Option<&'static str> {
 }
 
 /// The OpenAPI description, as it is at the place this router is mounted.
-pub(super) fn openapi(own_tokens: bool, request: &Request) -> Response {
+pub(super) fn openapi(issuer: TokenIssuer, request: &Request) -> Response {
     html::content(
         "application/json",
         NOTHING,
-        openapi::kept_json(own_tokens, &response_layers::prefix_of(request)),
+        openapi::kept_json(issuer, &response_layers::prefix_of(request)),
     )
 }
 

@@ -1,0 +1,188 @@
+//! Every operation of the API. A handler says its own path, method and description; `routes!` takes all three from it.
+//!
+//! Called by the router, and by `openapi` for the description, so both always hold the same operations.
+
+use axum::{
+    middleware::from_fn,
+    routing::{get, post},
+};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
+
+use super::{
+    Shared, compression,
+    controllers::{
+        announcements, auth, backups, bookings, check_ins, delivery_admin,
+        events::{self, ticket_types},
+        health, holds, live, notifications, operators, plugins, subscriptions, tenants, waitlist,
+    },
+    extract::refuse_query,
+};
+
+/// Who issues the tokens that callers sign in with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TokenIssuer {
+    /// This host.
+    Own,
+    /// The platform that mounts the router. Operations that sign in with tokens of this host are left out.
+    Platform,
+}
+
+/// The operations of a router whose callers have tokens of `issuer`.
+pub(super) fn api(issuer: TokenIssuer) -> OpenApiRouter<Shared> {
+    let mut without_query = customers()
+        .merge(organizers())
+        .merge(admin())
+        .merge(operators());
+    if issuer == TokenIssuer::Own {
+        without_query = without_query.merge(sign_in());
+    }
+    without_query
+        .route_layer(from_fn(refuse_query))
+        .merge(lists())
+        .merge(checks())
+}
+
+/// Lists take `?cursor=…&limit=…` and refuse other parameters themselves.
+fn lists() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(events::list))
+        .routes(routes!(bookings::list_of_event))
+        .routes(routes!(waitlist::list))
+        .routes(routes!(waitlist::skips))
+        .routes(routes!(check_ins::list))
+        .routes(routes!(bookings::list_mine))
+        .routes(routes!(check_ins::tickets).layer(from_fn(compression::keep_plain)))
+        .routes(routes!(notifications::deliveries))
+        .routes(routes!(notifications::list_of_event))
+        .routes(routes!(notifications::deliveries_of_booking))
+        .routes(routes!(notifications::deliveries_of_user))
+        .routes(routes!(tenants::suppressions))
+        .routes(routes!(plugins::list_versions))
+        .routes(routes!(operators::list_tenants))
+        .routes(routes!(operators::verify))
+        .routes(routes!(operators::list_users))
+        .routes(routes!(delivery_admin::notifications))
+        .routes(routes!(delivery_admin::failed_of_notification))
+        .routes(routes!(delivery_admin::schedules))
+        .routes(routes!(delivery_admin::failed))
+        .routes(routes!(delivery_admin::audit))
+}
+
+fn customers() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(tenants::show))
+        .routes(routes!(auth::me))
+        .routes(routes!(auth::ask_to_verify))
+        .routes(routes!(subscriptions::show, subscriptions::replace))
+        .routes(routes!(waitlist::join))
+        .routes(routes!(waitlist::place, waitlist::leave))
+        .routes(routes!(bookings::create))
+        .routes(routes!(bookings::show))
+        .routes(routes!(bookings::cancel))
+        .routes(routes!(holds::create))
+        .routes(routes!(holds::show))
+        .routes(routes!(holds::extend))
+        .routes(routes!(holds::confirm))
+        .routes(routes!(holds::release))
+}
+
+fn organizers() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(tenants::settings, tenants::merge_settings))
+        .routes(routes!(events::create))
+        .routes(routes!(
+            events::show,
+            events::replace,
+            events::merge,
+            events::delete
+        ))
+        .routes(routes!(events::cancel))
+        .routes(routes!(ticket_types::create))
+        .routes(routes!(
+            ticket_types::show,
+            ticket_types::merge,
+            ticket_types::delete
+        ))
+        .routes(routes!(announcements::create))
+        .routes(routes!(check_ins::create))
+        .routes(routes!(check_ins::export))
+        .routes(routes!(check_ins::undo))
+        .routes(routes!(check_ins::show))
+        .routes(routes!(plugins::decision))
+        .routes(routes!(notifications::show))
+        .routes(routes!(operators::show_user))
+        .routes(routes!(plugins::in_use))
+        .routes(routes!(plugins::upload))
+        .route(
+            "/api/plugins/versions/versions",
+            post(plugins::upload_reserved),
+        )
+        .routes(routes!(plugins::activate))
+        .routes(routes!(plugins::roll_back))
+        .routes(routes!(plugins::remove))
+        .routes(routes!(plugins::logs))
+        .routes(routes!(plugins::failed_calls))
+        .routes(routes!(plugins::metrics))
+        .routes(routes!(plugins::show_version, plugins::delete_version))
+        .routes(routes!(plugins::dry_run))
+        .routes(routes!(plugins::replay))
+}
+
+/// Looking after what goes out.
+fn admin() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(delivery_admin::overview))
+        .route("/api/admin/live", get(live::stream))
+        .routes(routes!(delivery_admin::pause))
+        .routes(routes!(delivery_admin::resume))
+        .routes(routes!(delivery_admin::cancel))
+        .routes(routes!(delivery_admin::promote))
+        .routes(routes!(delivery_admin::move_to))
+        .routes(routes!(delivery_admin::pause_lane))
+        .routes(routes!(delivery_admin::resume_lane))
+        .routes(routes!(plugins::overview))
+        .routes(routes!(delivery_admin::reasons))
+        .routes(routes!(delivery_admin::retry))
+        .routes(routes!(delivery_admin::delivery))
+        .routes(routes!(delivery_admin::search))
+}
+
+fn operators() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(operators::create_tenant))
+        .routes(routes!(operators::show_tenant))
+        .routes(routes!(operators::set_sender))
+        .routes(routes!(operators::create_user))
+        .routes(routes!(backups::backup).layer(from_fn(compression::keep_plain)))
+        .routes(routes!(backups::restoration))
+        .routes(routes!(backups::release))
+}
+
+/// Only with tokens of our own.
+fn sign_in() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::end_sessions))
+        .routes(routes!(operators::login))
+        .routes(routes!(operators::refresh))
+        .routes(routes!(operators::logout))
+        .routes(routes!(operators::set_password))
+        .routes(routes!(operators::list_operators))
+        .routes(routes!(operators::remove_operator))
+        .routes(routes!(operators::list_sessions, operators::end_sessions))
+        .routes(routes!(operators::end_session))
+        .route_layer(from_fn(compression::keep_plain))
+}
+
+/// For those who must always be answered: never counted.
+fn checks() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+}
