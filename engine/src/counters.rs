@@ -67,6 +67,8 @@ pub struct Counts {
     pub store_lost: u64,
     /// Scripts run.
     pub store_scripts: u64,
+    /// Commits that those asked for; each waits for the disk. Reads ask for none.
+    pub store_commits: u64,
 }
 
 /// The counters of a process.
@@ -79,6 +81,7 @@ pub(crate) struct Counters {
     pub(crate) store_retries: AtomicU64,
     pub(crate) store_lost: AtomicU64,
     pub(crate) store_scripts: AtomicU64,
+    pub(crate) store_commits: AtomicU64,
 }
 
 impl Counters {
@@ -128,6 +131,7 @@ impl Counters {
             store_retries: load(&self.store_retries),
             store_lost: load(&self.store_lost),
             store_scripts: load(&self.store_scripts),
+            store_commits: load(&self.store_commits),
         }
     }
 

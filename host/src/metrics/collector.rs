@@ -144,6 +144,11 @@ impl Collector for Seen {
                 counts.store_scripts,
             ),
             (
+                "store_commits",
+                "Commits that those scripts asked for; each waits for the disk",
+                counts.store_commits,
+            ),
+            (
                 "store_conflicts",
                 "Transactions that met somebody else's write",
                 counts.store_conflicts,

@@ -9,4 +9,5 @@ mod lost_answers;
 mod properties;
 mod race;
 mod requests;
+mod store_commits;
 mod waitlist;

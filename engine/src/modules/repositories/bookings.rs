@@ -118,9 +118,9 @@ impl BookingsRepository {
         event: EventId,
         question: &GroupQuery,
     ) -> Result<GroupSnapshot, StepError> {
-        let mut script = Script::transaction(tenant);
+        let mut script = Script::snapshot(tenant);
         let places = ask(&mut script, tenant, event, question);
-        let mut answers = self.db.run_retrying(&script).await?;
+        let mut answers = self.db.run(&script).await?;
         snapshot(&mut answers, places, tenant, question)
             .map_err(|error| StepError::Other(error.into()))
     }

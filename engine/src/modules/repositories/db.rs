@@ -191,9 +191,10 @@ impl Db {
         };
         let mut results = answered.map_err(|error| self.sort_out(error))?;
         count(&self.counters.store_scripts, 1);
+        count(&self.counters.store_commits, script.commits());
         let errors = results.take_errors();
         if errors.is_empty() {
-            return Ok(Answers(results));
+            return answers(script, results);
         }
         let worst = worst_of(errors.into_values().map(|error| self.sort_out(error)));
         match &worst {
@@ -275,6 +276,19 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Conflicts in a row before a step gives up. With pauses of 1 to 100 ms that is about half a second.
 pub(in crate::modules) const CONFLICTS_MAX: u32 = 16;
 
+fn answers(script: &Script, mut results: IndexedResults) -> Result<Answers, StepError> {
+    if script.mode != Mode::Snapshot {
+        return Ok(Answers::Statements(results));
+    }
+    match results.take::<Value>(0) {
+        Ok(Value::Array(values)) => Ok(Answers::Snapshot(values.into_vec())),
+        Ok(other) => Err(StepError::Other(
+            format!("a snapshot is {}", other.kind()).into(),
+        )),
+        Err(error) => Err(StepError::Other(error.into())),
+    }
+}
+
 /// Waits a random while that grows with the conflicts so far, so that writers spread out.
 pub(in crate::modules) async fn pause_after_conflict(conflicts: u32) {
     let ceiling = 2_u64.saturating_pow(conflicts.min(6) + 1).min(100);
@@ -339,50 +353,83 @@ fn worst_of(errors: impl Iterator<Item = StepError>) -> StepError {
         .unwrap_or(StepError::NotExecuted)
 }
 
+/// How the statements of a script run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Each alone.
+    Separate,
+    /// All or none, in a transaction that writes.
+    Transaction,
+    /// As one statement that only reads, so that all see one moment. SurrealDB 3.3.5 opens `BEGIN … COMMIT` for writing, and
+    /// surrealkv syncs the log at its end even if nothing was written; a single `RETURN` opens a transaction for reading.
+    Snapshot,
+}
+
+/// Words that begin a statement or subquery that writes.
+const WRITING: [&str; 9] = [
+    "INSERT", "UPDATE", "UPSERT", "DELETE", "CREATE", "RELATE", "DEFINE", "REMOVE", "THROW",
+];
+
+fn writes(statement: &str) -> bool {
+    let mut words = statement.split(|one: char| !one.is_ascii_alphanumeric() && one != '_');
+    words.any(|word| WRITING.contains(&word))
+}
+
 /// Statements with their values, for one tenant or, with leave, across tenants.
 pub(in crate::modules::repositories) struct Script {
+    /// Finished statements; of a snapshot those that come before its reads.
     text: String,
+    /// What a snapshot reads.
+    reads: String,
     variables: Object,
-    statements: usize,
-    atomic: bool,
+    /// Results so far.
+    results: usize,
+    /// Statements that write, in a script that is no transaction.
+    writes: u64,
+    mode: Mode,
 }
 
 impl Script {
     /// Starts statements that run one by one within a tenant; `$tenant` is bound.
     pub(in crate::modules::repositories) fn of(tenant: &TenantId) -> Self {
-        let mut script = Self::empty(false);
-        script.bind_as("tenant", tenant.as_str().to_owned());
-        script
+        Self::within(tenant, Mode::Separate)
     }
 
-    /// Starts a transaction within a tenant; `$tenant` is bound.
+    /// Starts a transaction within a tenant; `$tenant` is bound. It must write: see [`Script::snapshot`].
     pub(in crate::modules::repositories) fn transaction(tenant: &TenantId) -> Self {
-        let mut script = Self::empty(true);
-        script.bind_as("tenant", tenant.as_str().to_owned());
-        script
+        Self::within(tenant, Mode::Transaction)
+    }
+
+    /// Starts reads within a tenant that see one moment; `$tenant` is bound.
+    pub(in crate::modules::repositories) fn snapshot(tenant: &TenantId) -> Self {
+        Self::within(tenant, Mode::Snapshot)
     }
 
     /// Starts statements across tenants.
     pub(in crate::modules::repositories) fn across_tenants(_: SystemScope) -> Self {
-        Self::empty(false)
+        Self::empty(Mode::Separate)
     }
 
     /// Starts a transaction across tenants.
     pub(in crate::modules::repositories) fn transaction_across_tenants(_: SystemScope) -> Self {
-        Self::empty(true)
+        Self::empty(Mode::Transaction)
     }
 
-    fn empty(atomic: bool) -> Self {
-        let (text, statements) = if atomic {
-            ("BEGIN;\n".to_owned(), 1)
-        } else {
-            (String::new(), 0)
-        };
+    fn within(tenant: &TenantId, mode: Mode) -> Self {
+        let mut script = Self::empty(mode);
+        script.bind_as("tenant", tenant.as_str().to_owned());
+        script
+    }
+
+    fn empty(mode: Mode) -> Self {
         Self {
-            text,
+            text: String::new(),
+            reads: String::new(),
             variables: Object::new(),
-            statements,
-            atomic,
+            // BEGIN has a result of its own.
+            results: usize::from(mode == Mode::Transaction),
+            writes: 0,
+            mode,
         }
     }
 
@@ -404,23 +451,64 @@ impl Script {
 
     /// Adds a statement and answers where its result will be.
     pub(in crate::modules::repositories) fn push(&mut self, statement: impl AsRef<str>) -> usize {
-        self.text.push_str(statement.as_ref());
-        self.text.push_str(";\n");
-        self.statements += 1;
-        self.statements - 1
+        let statement = statement.as_ref();
+        let writes = writes(statement);
+        self.writes += u64::from(writes);
+        if self.mode == Mode::Snapshot {
+            debug_assert!(!writes, "a snapshot only reads: {statement}");
+            self.reads.extend(["(", statement, "),\n"]);
+        } else {
+            self.text.extend([statement, ";\n"]);
+        }
+        self.results += 1;
+        self.results - 1
+    }
+
+    /// Gives what an expression yields a name, `$` included, for the statements behind it.
+    pub(in crate::modules::repositories) fn define(
+        &mut self,
+        name: &str,
+        expression: impl AsRef<str>,
+    ) {
+        let expression = expression.as_ref();
+        self.writes += u64::from(writes(expression));
+        self.text.extend(["LET ", name, " = (", expression, ");\n"]);
+        self.results += usize::from(self.mode != Mode::Snapshot);
     }
 
     fn finished(&self) -> String {
-        if self.atomic {
-            format!("{}COMMIT;", self.text)
-        } else {
-            self.text.clone()
+        match self.mode {
+            Mode::Separate => self.text.clone(),
+            Mode::Transaction => {
+                debug_assert!(
+                    self.writes > 0,
+                    "a transaction that writes nothing syncs the log for nothing: {}",
+                    self.text
+                );
+                format!("BEGIN;\n{}COMMIT;", self.text)
+            }
+            Mode::Snapshot if self.text.is_empty() => format!("RETURN [{}];", self.reads),
+            Mode::Snapshot => format!("RETURN {{\n{}RETURN [{}];\n}};", self.text, self.reads),
+        }
+    }
+
+    /// Commits of the store that the script asks for.
+    fn commits(&self) -> u64 {
+        match self.mode {
+            Mode::Separate => self.writes,
+            Mode::Transaction => 1,
+            Mode::Snapshot => 0,
         }
     }
 }
 
 /// The results of a script whose statements all went through.
-pub(in crate::modules::repositories) struct Answers(IndexedResults);
+pub(in crate::modules::repositories) enum Answers {
+    /// One by one.
+    Statements(IndexedResults),
+    /// Of the reads of a snapshot.
+    Snapshot(Vec<Value>),
+}
 
 impl Answers {
     /// The rows of the statement at `index`.
@@ -428,7 +516,13 @@ impl Answers {
         &mut self,
         index: usize,
     ) -> Result<Vec<T>> {
-        self.0.take::<Vec<T>>(index).map_err(Error::internal)
+        let values = match self.value(index)? {
+            Value::Array(values) => values.into_vec(),
+            Value::None => Vec::new(),
+            one => vec![one],
+        };
+        let rows = values.into_iter().map(T::from_value);
+        rows.collect::<Result<_, _>>().map_err(Error::internal)
     }
 
     /// The only row of the statement at `index`, if there is one.
@@ -436,7 +530,21 @@ impl Answers {
         &mut self,
         index: usize,
     ) -> Result<Option<T>> {
-        self.0.take::<Option<T>>(index).map_err(Error::internal)
+        let mut rows = self.rows(index)?.into_iter();
+        match (rows.next(), rows.next()) {
+            (row, None) => Ok(row),
+            _ => Err(Error::internal("several rows where one is expected")),
+        }
+    }
+
+    fn value(&mut self, index: usize) -> Result<Value> {
+        match self {
+            Self::Statements(results) => results.take(index).map_err(Error::internal),
+            Self::Snapshot(values) => {
+                let value = values.get_mut(index).map(std::mem::take);
+                Ok(value.unwrap_or_default())
+            }
+        }
     }
 }
 
@@ -556,4 +664,73 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Er
     )
     .retry_after(Duration::from_secs(2))
     .caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn store() -> (Db, Arc<Counters>) {
+        let counters = Arc::new(Counters::default());
+        let db = Db::open(&Store::Memory, counters.clone()).await.unwrap();
+        (db, counters)
+    }
+
+    fn commits(counters: &Counters) -> u64 {
+        counters.read().store_commits
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_reads_rows_records_and_names_and_commits_nothing() {
+        let (db, counters) = store().await;
+        let scope = SystemScope::new();
+        let mut script = Script::transaction_across_tenants(scope);
+        for (key, number) in [(1, 10), (2, 20)] {
+            script.push(format!(
+                "INSERT INTO thing {{ id: ['north', {key}], number: {number} }} RETURN NONE"
+            ));
+        }
+        db.run(&script).await.unwrap();
+        assert_eq!(commits(&counters), 1);
+
+        let mut script = Script::snapshot(&TenantId::parse("north").unwrap());
+        let all = script.push("SELECT VALUE number FROM thing:[$tenant]..[$tenant, ..]");
+        script.define("$first", "SELECT VALUE number FROM ONLY thing:[$tenant, 1]");
+        let larger = script.push("SELECT VALUE number FROM thing WHERE number > $first");
+        let one = script.push("SELECT VALUE number FROM ONLY thing:[$tenant, 2]");
+        let none = script.push("SELECT VALUE number FROM ONLY thing:[$tenant, 3]");
+        let mut answers = db.run(&script).await.unwrap();
+        assert_eq!(answers.rows::<i64>(all).unwrap(), [10, 20]);
+        assert_eq!(answers.rows::<i64>(larger).unwrap(), [20]);
+        assert_eq!(answers.row::<i64>(one).unwrap(), Some(20));
+        assert_eq!(answers.row::<i64>(none).unwrap(), None);
+        assert_eq!(commits(&counters), 1);
+    }
+
+    #[tokio::test]
+    async fn statements_outside_a_transaction_count_a_commit_for_each_that_writes() {
+        let (db, counters) = store().await;
+        let mut script = Script::across_tenants(SystemScope::new());
+        script.push("INSERT INTO thing { id: 1, number: 1 } RETURN NONE");
+        script.push("SELECT * FROM thing");
+        script.push("DELETE thing:1");
+        db.run(&script).await.unwrap();
+        assert_eq!(commits(&counters), 2);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "syncs the log for nothing")]
+    async fn a_transaction_that_only_reads_is_refused_where_assertions_are_on() {
+        let (db, _) = store().await;
+        let mut script = Script::transaction(&TenantId::parse("north").unwrap());
+        script.push("SELECT * FROM thing");
+        let _ = db.run(&script).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a snapshot only reads")]
+    async fn a_snapshot_that_writes_is_refused_where_assertions_are_on() {
+        let mut script = Script::snapshot(&TenantId::parse("north").unwrap());
+        script.push("UPDATE thing SET number = 1");
+    }
 }

@@ -100,14 +100,14 @@ impl EventsRepository {
         tenant: &TenantId,
         event: EventId,
     ) -> Result<Option<(StoredEvent, Inventory)>> {
-        let mut script = Script::transaction(tenant);
+        let mut script = Script::snapshot(tenant);
         let (event, inventory) = (
             script.bind(EventRow::key(tenant, event)),
             script.bind(InventoryRow::key(tenant, event)),
         );
         let event = script.push(format!("SELECT * FROM ONLY {event}"));
         let inventory = script.push(format!("SELECT * FROM ONLY {inventory}"));
-        let mut answers = self.db.run_retrying(&script).await?;
+        let mut answers = self.db.run(&script).await?;
         let (event, inventory) = (
             answers.row::<EventRow>(event)?,
             answers.row::<InventoryRow>(inventory)?,
@@ -160,7 +160,7 @@ impl EventsRepository {
         after: Option<EventId>,
         limit: u32,
     ) -> Result<Vec<(StoredEvent, Inventory)>> {
-        let mut script = Script::transaction(tenant);
+        let mut script = Script::snapshot(tenant);
         let after = script.bind(
             after
                 .map(|event| event.ulid().to_string())
@@ -174,7 +174,7 @@ impl EventsRepository {
         };
         let (events, inventories) = (range("event"), range("inventory"));
         let (events, inventories) = (script.push(events), script.push(inventories));
-        let mut answers = self.db.run_retrying(&script).await?;
+        let mut answers = self.db.run(&script).await?;
         pairs(&mut answers, events, inventories)
     }
 
@@ -187,7 +187,7 @@ impl EventsRepository {
         until: Option<Timestamp>,
         limit: u32,
     ) -> Result<(Vec<(StoredEvent, Inventory)>, Option<(Timestamp, EventId)>)> {
-        let mut script = Script::transaction(tenant);
+        let mut script = Script::snapshot(tenant);
         let start = script.bind(millisecond(from.0));
         let start = match from.1 {
             None => format!("[$tenant, {start}]"),
@@ -201,13 +201,14 @@ impl EventsRepository {
             Some(until) => script.bind(millisecond(until)),
         };
         let most = script.bind(i64::from(limit));
-        script.push(format!(
-            "LET $starts = (SELECT * FROM type::record('event_start', {start}..[$tenant, {end}]) LIMIT {most})"
-        ));
+        let starts = format!(
+            "SELECT * FROM type::record('event_start', {start}..[$tenant, {end}]) LIMIT {most}"
+        );
+        script.define("$starts", starts);
         let places = script.push("SELECT id FROM $starts");
         let events = script.push("SELECT * FROM $starts.event");
         let inventories = script.push("SELECT * FROM $starts.inventory");
-        let mut answers = self.db.run_retrying(&script).await?;
+        let mut answers = self.db.run(&script).await?;
         let places = answers.rows::<IdRow>(places)?;
         let last = places.last().filter(|_| places.len() == limit as usize);
         let place_of = |place: &IdRow| -> Result<(Timestamp, EventId)> {

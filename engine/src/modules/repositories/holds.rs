@@ -59,13 +59,13 @@ impl HoldsRepository {
         event: EventId,
         holds: &[HoldId],
     ) -> Result<(Option<Inventory>, Vec<Hold>)> {
-        let mut script = Script::transaction(tenant);
+        let mut script = Script::snapshot(tenant);
         let record = script.bind(InventoryRow::key(tenant, event));
         let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
         let keys = holds.iter().map(|hold| HoldRow::key(tenant, *hold));
         let keys = script.bind(keys.collect::<Vec<_>>());
         let holds = script.push(format!("SELECT * FROM {keys}"));
-        let mut answers = self.db.run_retrying(&script).await?;
+        let mut answers = self.db.run(&script).await?;
         let inventory = answers.row::<InventoryRow>(inventory)?;
         let holds = answers.rows::<HoldRow>(holds)?;
         Ok((

@@ -46,13 +46,11 @@ pub(super) fn ask_accounts(
     for (number, user) in users.iter().enumerate() {
         let key = script.bind(UnconfirmedAccountRow::key(tenant, *user));
         let account = script.push(format!("SELECT VALUE revision FROM ONLY {key}"));
-        script.push(format!(
-            "LET $holds{number} = (SELECT VALUE holds FROM ONLY {key}) ?? []"
-        ));
+        let holds = format!("(SELECT VALUE holds FROM ONLY {key}) ?? []");
+        script.define(&format!("$holds{number}"), holds);
         let holds = script.push(format!("SELECT * FROM $holds{number}"));
-        script.push(format!(
-            "LET $waiting{number} = (SELECT VALUE waiting FROM ONLY {key}) ?? []"
-        ));
+        let waiting = format!("(SELECT VALUE waiting FROM ONLY {key}) ?? []");
+        script.define(&format!("$waiting{number}"), waiting);
         let waiting = script.push(format!("SELECT * FROM $waiting{number}"));
         let place = Places {
             account,
@@ -94,7 +92,7 @@ pub(super) async fn account(
     tenant: &TenantId,
     user: UserId,
 ) -> Result<UnconfirmedAccount> {
-    let mut script = Script::transaction(tenant);
+    let mut script = Script::snapshot(tenant);
     let places = ask_accounts(&mut script, tenant, &[user]);
     let mut answers = db.run_retrying(&script).await?;
     Ok(accounts(&mut answers, places)?

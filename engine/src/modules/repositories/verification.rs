@@ -77,7 +77,7 @@ impl VerificationRepository {
         tenant: &TenantId,
         event: EventId,
     ) -> Result<Option<EventCounters>> {
-        let mut script = Script::transaction(tenant);
+        let mut script = Script::snapshot(tenant);
         let record = script.bind(InventoryRow::key(tenant, event));
         let event = script.bind(event.ulid().to_string());
         let inventory = script.push(format!("SELECT * FROM ONLY {record}"));

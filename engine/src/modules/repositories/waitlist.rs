@@ -151,29 +151,27 @@ impl WaitlistRepository {
         event: EventId,
         customer: UserId,
     ) -> Result<WaitlistPosition> {
-        let mut script = Script::transaction(tenant);
+        let mut script = Script::snapshot(tenant);
         let record = script.bind(InventoryRow::key(tenant, event));
         let waiting = script.bind(WaitingRow::key(tenant, event, customer));
         let open = script.bind(OpenHoldRow::key(tenant, event, customer));
         let event_key = script.bind(event.ulid().to_string());
         let customer_key = script.bind(customer.ulid().to_string());
         let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
-        script.push(format!(
-            "LET $number = (SELECT VALUE number FROM ONLY {waiting})"
-        ));
+        let number = format!("SELECT VALUE number FROM ONLY {waiting}");
+        script.define("$number", number);
         let entry = script.push(format!(
             "SELECT * FROM waitlist_entry:[$tenant, {event_key}, $number]"
         ));
         let ahead = script.push(format!(
             "SELECT count() FROM waitlist_entry:[$tenant, {event_key}]..[$tenant, {event_key}, $number ?? 0] GROUP ALL"
         ));
-        script.push(format!(
-            "LET $serial = (SELECT VALUE serial FROM ONLY {open})"
-        ));
+        let serial = format!("SELECT VALUE serial FROM ONLY {open}");
+        script.define("$serial", serial);
         let hold = script.push(format!(
             "SELECT * FROM hold:[$tenant, {event_key}, {customer_key}, $serial]"
         ));
-        let mut answers = self.db.run_retrying(&script).await?;
+        let mut answers = self.db.run(&script).await?;
         let entries: Vec<WaitlistEntryRow> = answers.rows(entry)?;
         let counts: Vec<Count> = answers.rows(ahead)?;
         let holds: Vec<HoldRow> = answers.rows(hold)?;
