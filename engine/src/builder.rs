@@ -1,6 +1,6 @@
-//! Building an engine: where it keeps its state, its settings, and which ports it is given.
+//! The builder of an engine: store, settings and ports.
 //!
-//! Called by hosts and platforms. Opens the modules and wires the ports together.
+//! Called by hosts and platforms. Opens the modules and connects the ports.
 
 use std::{
     path::PathBuf,
@@ -27,7 +27,7 @@ use crate::{
 };
 
 impl Engine {
-    /// Starts describing an engine.
+    /// Starts building an engine.
     pub fn builder() -> EngineBuilder {
         EngineBuilder {
             store: Store::Memory,
@@ -46,7 +46,7 @@ impl Engine {
     }
 }
 
-/// Describes an engine before it is built.
+/// Builds an engine.
 pub struct EngineBuilder {
     store: Store,
     settings: Settings,
@@ -63,13 +63,13 @@ pub struct EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Keeps the state in a folder of this machine, durable at every commit.
+    /// Stores the data in a local folder, durable at every commit.
     #[must_use]
     pub fn embedded(self, folder: impl Into<PathBuf>) -> Self {
         self.store(Store::Embedded(folder.into()))
     }
 
-    /// Keeps the state wherever this says.
+    /// Sets the store.
     #[must_use]
     pub fn store(mut self, store: Store) -> Self {
         self.store = store;
@@ -83,63 +83,63 @@ impl EngineBuilder {
         self
     }
 
-    /// Sends mails this way; without it they are written to `mails/` in the store's folder (or a temporary one).
+    /// Sets the mailer. The default writes mails to `mails/` in the store's folder (or a temporary one).
     #[must_use]
     pub fn mailer(mut self, mailer: impl Mailer) -> Self {
         self.mailer = Some(Arc::new(mailer));
         self
     }
 
-    /// Asks this policy at every booking, after those added before.
+    /// Adds a policy for every booking, after those added before.
     #[must_use]
     pub fn policy(mut self, policy: impl Policy) -> Self {
         self.policies.push(Arc::new(policy));
         self
     }
 
-    /// Runs what tenants upload; without it tenants with plugins in use get no bookings from this engine.
+    /// Sets the plugin runtime. Without it this engine refuses bookings of tenants with active plugins.
     #[must_use]
     pub fn plugins(mut self, plugins: impl PluginRuntime) -> Self {
         self.plugins = Some(Arc::new(plugins));
         self
     }
 
-    /// Words mails this way; the built-in templates stand in when it fails.
+    /// Sets the templates of mails. The built-in templates are used if they fail.
     #[must_use]
     pub fn templates(mut self, templates: impl Templates) -> Self {
         self.templates = Some(Arc::new(templates));
         self
     }
 
-    /// Makes the links in mails this way; without it bulk mails have none to unsubscribe with.
+    /// Sets the links in mails. Without them bulk mails have no link to unsubscribe.
     #[must_use]
     pub fn links(mut self, links: impl Links) -> Self {
         self.links = Some(Arc::new(links));
         self
     }
 
-    /// Makes and reads the codes of tickets this way; without it tickets have none.
+    /// Sets the ticket codes. Without them tickets have no codes.
     #[must_use]
     pub fn ticket_codes(mut self, codes: impl TicketCodes) -> Self {
         self.ticket_codes = Some(Arc::new(codes));
         self
     }
 
-    /// Hurries work through this queue instead of the embedded one.
+    /// Sets the job queue in place of the embedded one.
     #[must_use]
     pub fn queue(mut self, queue: Arc<dyn Queue>) -> Self {
         self.queue = Some(queue);
         self
     }
 
-    /// Tells the time this way.
+    /// Sets the clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// Takes ids from here.
+    /// Sets the source of ids.
     #[must_use]
     pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
         self.ids = Some(ids);
@@ -148,9 +148,9 @@ impl EngineBuilder {
 
     /// Restores a backup ([`Operators::back_up`](crate::app_modules::Operators::back_up)) into this store instead of building an engine; the store must be empty.
     ///
-    /// Everything is there then but sessions and leases. Deliveries that were not over are marked `unknown`, because they may
-    /// have been sent since the backup was taken, and nothing is mailed before [`Operators::release`]. Whether the backup is
-    /// whole is known at its end: read it with [`check_backup`] before. A restore that was broken off leaves a store that
+    /// Everything is restored except sessions and leases. Unfinished deliveries become `unknown`, because they may
+    /// have been sent since the backup was taken, and nothing is mailed before [`Operators::release`]. A backup proves
+    /// complete only at its end: read it with [`check_backup`] first. An interrupted restore leaves a store that
     /// every program refuses.
     ///
     /// # Errors
@@ -160,14 +160,14 @@ impl EngineBuilder {
         restore(&self.store, to_millisecond(clock.now()), backup).await
     }
 
-    /// Keeps traces of requests together with what they owe; without it nothing is kept of them.
+    /// Sets the port that stores places in traces with outbox entries. Without it none are stored.
     #[must_use]
     pub fn traces(mut self, traces: impl Traces) -> Self {
         self.traces = Some(Arc::new(traces));
         self
     }
 
-    /// Opens the store, brings its schema up to date, and answers the engine.
+    /// Opens the store, migrates its schema, and returns the engine.
     ///
     /// # Errors
     /// `store-in-use` if another process holds the folder, `store-too-new`, `store-incomplete`, `unavailable`.
@@ -189,7 +189,7 @@ impl EngineBuilder {
         let sending = Semaphore::new(mailer.concurrency().max(1));
         let sending_bulk = Semaphore::new(mailer.concurrency().saturating_sub(1).max(1));
         let buckets = Buckets::new(&context.settings.delivery);
-        // Not from the id source: two engines with seeded ids must still be told apart.
+        // Not from the id source: two engines with the same seed must still differ.
         let holder = ulid::Ulid::new().to_string();
         Ok(Engine(Arc::new(EngineContext {
             modules,
@@ -215,10 +215,10 @@ impl EngineBuilder {
     }
 }
 
-/// Reads a backup to its end, and says what it is.
+/// Reads and checks a whole backup, and returns its header.
 ///
 /// # Errors
-/// `backup-invalid` for what is none, was cut off or changed; `store-too-new`.
+/// `backup-invalid` if it is no backup, truncated or changed; `store-too-new`.
 pub async fn check_backup(backup: impl AsyncBufRead + Unpin) -> Result<BackupFacts> {
     modules::check_backup(backup).await
 }

@@ -1,4 +1,4 @@
-//! What the handles of one engine share: its modules, ports and what this process keeps in memory.
+//! The state that the handles of one engine share: modules, ports and caches.
 //!
 //! Made by the builder; read by use cases, the policy check and the worker. There is no global state.
 
@@ -16,7 +16,7 @@ use crate::{
     ports::{Links, Mailer, PluginRef, PluginRuntime, Policy, Queue, Templates, TicketCodes},
 };
 
-/// What the handles share.
+/// The shared state.
 pub(crate) struct EngineContext {
     pub(crate) modules: Modules,
     pub(crate) context: ModuleContext,
@@ -24,27 +24,27 @@ pub(crate) struct EngineContext {
     pub(crate) plugins: Option<Arc<dyn PluginRuntime>>,
     /// Plugins that this process is compiling.
     pub(crate) preparing: Mutex<HashSet<PluginRef>>,
-    /// When this process last looked for what its plugin runtime keeps of versions that are gone.
+    /// When this process last looked for files of deleted plugin versions.
     pub(crate) kept_swept_at: Mutex<Option<Instant>>,
-    /// Which plugins in use have been brought to this process.
+    /// Which active plugins this process has loaded.
     pub(crate) brought: tokio::sync::Mutex<PluginReadiness>,
     pub(crate) templates: Option<Arc<dyn Templates>>,
     pub(crate) links: Option<Arc<dyn Links>>,
     pub(crate) ticket_codes: Option<Arc<dyn TicketCodes>>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) queue: Arc<dyn Queue>,
-    /// As many permits as the mailer sends mails at once; who marks a delivery as `sending` holds one.
+    /// One permit for each mail that the mailer sends at the same time. Required to mark a delivery as `sending`.
     pub(crate) sending: Semaphore,
-    /// One less: what bulk mails may hold of them at most.
+    /// One permit less: the most that bulk mails may take.
     pub(crate) sending_bulk: Semaphore,
-    /// Which block of a tenant takes connections now.
+    /// Orders a tenant's batches for connections.
     pub(crate) turns: TenantLocks,
-    /// How many mails a second may go.
+    /// The rate limits of mails.
     pub(crate) buckets: Buckets,
-    /// Which lanes an operator has stopped.
+    /// The lanes that an operator has stopped.
     pub(crate) lane_pauses: LanePauses,
-    /// Held by whoever lists a notification's recipients.
+    /// Held during a fan-out.
     pub(crate) listing: tokio::sync::Mutex<()>,
-    /// Names this engine among all that share the store, anew at every start.
+    /// The id of this engine among all that share the store, new at every start.
     pub(crate) holder: String,
 }

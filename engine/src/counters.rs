@@ -1,6 +1,6 @@
-//! What this process did since it started, counted where it happens: for whoever shows or exports it.
+//! Counters of this process since it started.
 //!
-//! Called by the database handle and the worker's use cases. Relaxed atomics: a count never decides anything.
+//! Written by the database handle and the worker's use cases. Relaxed atomics, because no decision depends on a counter.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -12,7 +12,7 @@ use crate::{
     types::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts, MailCounts},
 };
 
-/// Durations by class.
+/// A histogram of durations.
 #[derive(Debug, Default)]
 struct Durations {
     classes: [AtomicU64; DURATION_BOUNDS_MILLISECONDS.len() + 1],
@@ -52,18 +52,18 @@ struct LaneCounters {
     fetched: AtomicU64,
 }
 
-/// What a process did since it started.
+/// A process's counters since it started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
     /// By lane.
     pub lanes: Vec<LaneCounts>,
     /// Recipients that fan-outs listed.
     pub recipients_listed: u64,
-    /// Transactions that met somebody else's write.
+    /// Transactions that conflicted with another write.
     pub store_conflicts: u64,
-    /// Of those, how many were tried again by the store's own step.
+    /// Those of them that were retried by the repository.
     pub store_retries: u64,
-    /// Scripts whose answer was lost.
+    /// Scripts whose response was lost.
     pub store_lost: u64,
     /// Scripts run.
     pub store_scripts: u64,
@@ -85,7 +85,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Counts a mail that was handed over, or not.
+    /// Counts a mail by its outcome.
     pub(crate) fn mail(&self, lane: Lane, outcome: &MailOutcome, took: Duration) {
         let lane = self.lane(lane);
         let counter = match outcome {
@@ -98,17 +98,17 @@ impl Counters {
         lane.sending.add(took);
     }
 
-    /// Counts how long a mail waited for its first attempt.
+    /// Counts a mail's waiting time before its first attempt.
     pub(crate) fn waited(&self, lane: Lane, took: Duration) {
         self.lane(lane).waiting.add(took);
     }
 
-    /// Counts tasks that were fetched.
+    /// Counts fetched tasks.
     pub(crate) fn fetched(&self, lane: Lane, tasks: usize) {
         count(&self.lane(lane).fetched, tasks as u64);
     }
 
-    /// What happened to the mails of each lane.
+    /// Counters of mails by lane.
     pub(crate) fn lanes(&self) -> Vec<LaneCounts> {
         let lanes = Lane::ALL.map(|lane| {
             let counters = self.lane(lane);

@@ -21,98 +21,98 @@ use crate::{
 pub struct Engine(pub(crate) Arc<EngineContext>);
 
 impl Engine {
-    /// Use cases around bookings.
+    /// Use cases of bookings.
     pub fn bookings(&self) -> Bookings {
         Bookings(self.0.clone())
     }
 
-    /// Use cases around holds.
+    /// Use cases of holds.
     pub fn holds(&self) -> Holds {
         Holds(self.0.clone())
     }
 
-    /// Use cases around waiting lists.
+    /// Use cases of waiting lists.
     pub fn waitlist(&self) -> Waitlist {
         Waitlist(self.0.clone())
     }
 
-    /// Use cases around tickets at the door.
+    /// Use cases of check-ins.
     pub fn check_ins(&self) -> CheckIns {
         CheckIns(self.0.clone())
     }
 
-    /// Use cases around events.
+    /// Use cases of events.
     pub fn events(&self) -> Events {
         Events(self.0.clone())
     }
 
-    /// Use cases around users.
+    /// Use cases of users.
     pub fn users(&self) -> Users {
         Users(self.0.clone())
     }
 
-    /// Use cases around sessions.
+    /// Use cases of sessions.
     pub fn sessions(&self) -> Sessions {
         Sessions(self.0.clone())
     }
 
-    /// Use cases around tenants.
+    /// Use cases of tenants.
     pub fn tenants(&self) -> Tenants {
         Tenants(self.0.clone())
     }
 
-    /// Use cases around operators.
+    /// Use cases of operators.
     pub fn operators(&self) -> Operators {
         Operators(self.0.clone())
     }
 
-    /// Use cases around which mails customers do without.
+    /// Use cases of subscriptions to bulk mails.
     pub fn subscriptions(&self) -> Subscriptions {
         Subscriptions(self.0.clone())
     }
 
-    /// Use cases around notifications.
+    /// Use cases of notifications.
     pub fn notifications(&self) -> Notifications {
         Notifications(self.0.clone())
     }
 
-    /// Use cases around what goes out: how it stands, and what to do about it.
+    /// Use cases of delivery administration.
     pub fn delivery_admin(&self) -> DeliveryAdmin {
         DeliveryAdmin(self.0.clone())
     }
 
-    /// What this process did since it started, for whoever exports it.
+    /// Counters of this process since it started.
     pub fn counts(&self) -> Counts {
         self.0.context.counters.read()
     }
 
-    /// Use cases around plugins.
+    /// Use cases of plugins.
     pub fn plugins(&self) -> Plugins {
         Plugins(self.0.clone())
     }
 
-    /// The queue that tasks go through: the embedded one, or what the platform supplied. For looking at it and for
-    /// tests of queues; the worker needs no help, and a task fetched here is a task it does not get.
+    /// The job queue: the embedded one, or the platform's. For inspection and for
+    /// tests of queues. The worker does not get a task that is fetched here.
     pub fn queue(&self) -> Arc<dyn Queue> {
         self.0.queue.clone()
     }
 
-    /// The worker that does what is owed; start it in at least one process.
+    /// The worker. Start it in at least one process.
     pub fn worker(&self) -> Worker {
         Worker(self.0.clone())
     }
 
-    /// Lets an embedded store close, and waits until it has: then its folder can be opened again, or copied. Without this a
-    /// dropped engine's store closes a moment later, and not at all if the process ends first; what was acknowledged is
-    /// safe all the same. Returns false if that took longer than `limit`: something else still has a handle, such as
-    /// another clone of the engine or a worker that was not drained. Other stores have nothing to wait for.
+    /// Closes an embedded store and waits for that; its folder can then be opened again, or copied. Without this call a
+    /// dropped engine's store closes a moment later, or not at all if the process ends first. Acknowledged writes are
+    /// safe in any case. Returns false if it took longer than `limit`: something else still has a handle, such as
+    /// another clone of the engine or a worker that was not drained. With other stores it returns at once.
     pub async fn close(self, limit: Duration) -> bool {
         let closing = self.0.modules.closing();
         drop(self);
         closing.wait(limit).await
     }
 
-    /// Asks the store a trivial question, for readiness checks; gives up after 2 seconds.
+    /// Runs a trivial query, for readiness checks. Gives up after 2 seconds.
     ///
     /// # Errors
     /// `unavailable`.
@@ -120,8 +120,8 @@ impl Engine {
         self.0.modules.ping().await
     }
 
-    /// Asks whether this process can serve: the store answers, and every plugin that tenants have in use was brought here.
-    /// What is missing is brought behind the answer, so that asking again makes it ready.
+    /// Checks whether this process can serve: the store answers, and every active plugin is loaded.
+    /// Starts to load missing plugins in the background.
     ///
     /// # Errors
     /// `unavailable` says what is missing.

@@ -1,35 +1,35 @@
-//! The one error type of the engine: a stable code, a public sentence, and internal context kept apart.
+//! The engine's error type: a stable code, a public sentence, and separate internal context.
 //!
-//! Called by every layer. Knows no transport: a host maps [`ErrorKind`] to its own status codes.
+//! Used by every layer. It does not depend on a transport: a host maps [`ErrorKind`] to its status codes.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 use jiff::Timestamp;
 
-/// What sort of refusal an error is; a host maps it to its transport (HTTP statuses in brackets).
+/// The kind of an error. A host maps it to its transport (HTTP statuses in brackets).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// Malformed request (400).
     Malformed,
-    /// Nobody, or nobody known, is asking (401).
+    /// The caller is not authenticated (401).
     Unauthenticated,
     /// The caller may not do this (403).
     Forbidden,
     /// Not found for this caller (404).
     NotFound,
-    /// The state of things does not allow it now (409).
+    /// The current state does not allow it (409).
     Conflict,
     /// The caller's version is not the current one (412).
     PreconditionFailed,
-    /// The request is larger than its bound (413).
+    /// The request is too large (413).
     TooLarge,
-    /// The request can be read and breaks a rule (422).
+    /// The request can be parsed but breaks a rule (422).
     Invalid,
     /// The request must name the version it saw (428).
     PreconditionRequired,
-    /// The caller asks too often (429).
+    /// Too many requests (429).
     TooManyRequests,
-    /// A fault of ours (500).
+    /// An internal error (500).
     Internal,
     /// Not now; try again later (503).
     Unavailable,
@@ -52,7 +52,7 @@ macro_rules! codes {
                 match self { $(ErrorCode::$variant => $code,)* }
             }
 
-            /// The kind of refusal the code stands for.
+            /// The kind of the error.
             pub fn kind(self) -> ErrorKind {
                 match self { $(ErrorCode::$variant => ErrorKind::$kind,)* }
             }
@@ -153,26 +153,26 @@ impl std::str::FromStr for ErrorCode {
 /// The result of every use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a use case was refused or failed.
+/// The error of a use case.
 ///
-/// `Display` shows only the public sentence. What a log needs hangs below [`StdError::source`].
+/// `Display` shows only the public sentence. [`StdError::source`] has the context for logs.
 #[derive(Debug)]
 pub struct Error(Box<Parts>);
 
-/// A number, time or id that the public sentence names, for programs.
+/// A number, time or id from the public sentence, for programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
-    /// How many tickets are left of what was asked for.
+    /// The number of tickets that are left of the requested type.
     Left(u32),
     /// When sales begin.
     OpensAt(Timestamp),
     /// When sales ended.
     ClosedAt(Timestamp),
-    /// What it would cost now, in minor units.
+    /// The current total, in minor units.
     TotalMinor(u64),
-    /// The caller's hold that is in the way.
+    /// The caller's hold that prevents it.
     HoldId(String),
-    /// The present version.
+    /// The current version.
     Version(u64),
 }
 
@@ -189,10 +189,10 @@ struct Parts {
 }
 
 impl Error {
-    /// Faults of one request that are told together: more than a form has fields that anybody fills in wrong.
+    /// Most faults that one response reports.
     const OTHERS_MAX: usize = 32;
 
-    /// Makes an error with its public sentence: what is wrong and what to do, for the one who asked.
+    /// Makes an error with its public sentence: what is wrong and what to do.
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Parts {
             code,
@@ -206,12 +206,12 @@ impl Error {
         }))
     }
 
-    /// Refuses a field's value; `rule` says what is allowed.
+    /// The error for an invalid field; `rule` says what is allowed.
     pub fn field(field: impl Into<Cow<'static, str>>, rule: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::FieldInvalid, rule).at_field(field)
     }
 
-    /// Says that there is no such thing for this caller.
+    /// The error for something that does not exist for this caller.
     pub fn not_found(what: &str, id: impl fmt::Display) -> Self {
         Self::new(
             ErrorCode::NotFound,
@@ -219,12 +219,12 @@ impl Error {
         )
     }
 
-    /// Says that the caller's rights do not reach this far.
+    /// The error for a caller without the permission.
     pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::Forbidden, detail)
     }
 
-    /// Says what needs a confirmed address, and how to confirm one.
+    /// The error for an action that needs a confirmed address. Says how to confirm it.
     pub(crate) fn email_unconfirmed(why: &str) -> Self {
         Self::new(
             ErrorCode::EmailUnconfirmed,
@@ -234,7 +234,7 @@ impl Error {
         )
     }
 
-    /// Reports a fault of ours; only the log sees the cause.
+    /// An internal error. Only the log shows the cause.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(
             ErrorCode::Internal,
@@ -243,14 +243,14 @@ impl Error {
         .caused_by(source)
     }
 
-    /// Names the field at fault, as a path in the request (`ticketTypes[0].capacity`).
+    /// Adds the invalid field, as a path in the request (`ticketTypes[0].capacity`).
     #[must_use]
     pub fn at_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
         self.0.field = Some(field.into());
         self
     }
 
-    /// Says when trying again makes sense.
+    /// Adds the time after which a retry makes sense.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
@@ -264,15 +264,15 @@ impl Error {
         self
     }
 
-    /// Adds a number, time or id of the sentence for programs.
+    /// Adds a number, time or id from the sentence, for programs.
     #[must_use]
     pub fn with(mut self, fact: Fact) -> Self {
         self.0.facts.push(fact);
         self
     }
 
-    /// Adds what else is wrong with the same request, so that it can be corrected at once. The first error stays the one
-    /// that is answered.
+    /// Adds further faults of the same request, so it can be corrected at once. The first error stays the one
+    /// that is returned.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         let mut other = other;
@@ -284,7 +284,7 @@ impl Error {
         self
     }
 
-    /// Adds internal context for the log; it is never shown to the one who asked.
+    /// Adds internal context for the log. Callers never see it.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
@@ -296,7 +296,7 @@ impl Error {
         self.0.code
     }
 
-    /// The kind of refusal.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.code.kind()
     }
@@ -306,12 +306,12 @@ impl Error {
         &self.0.detail
     }
 
-    /// The field at fault, if one is.
+    /// The invalid field, if there is one.
     pub fn field_name(&self) -> Option<&str> {
         self.0.field.as_deref()
     }
 
-    /// When trying again makes sense, if it does.
+    /// The time after which a retry makes sense, if it does.
     pub fn retry_after_hint(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -321,12 +321,12 @@ impl Error {
         &self.0.facts
     }
 
-    /// What else is wrong with the same request.
+    /// Further faults of the same request.
     pub fn others(&self) -> &[Self] {
         &self.0.others
     }
 
-    /// The rejecting policy's own code, if a policy rejected.
+    /// The code of the policy that rejected, if one did.
     pub fn policy_code_text(&self) -> Option<&str> {
         self.0.policy_code.as_deref()
     }
@@ -342,7 +342,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The faults of one request, gathered while it is read.
+/// Collects the faults of one request while it is read.
 ///
 /// ```
 /// use boxoffice_engine::{EmailAddress, Faults, Label};
@@ -359,7 +359,7 @@ impl fmt::Display for Error {
 pub struct Faults(Option<Error>);
 
 impl Faults {
-    /// The value, or none once its fault is noted.
+    /// Returns the value, or records its fault and returns `None`.
     pub fn take<T>(&mut self, result: Result<T>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -370,7 +370,7 @@ impl Faults {
         }
     }
 
-    /// Notes a fault.
+    /// Records a fault.
     pub fn add(&mut self, error: Error) {
         self.0 = Some(match self.0.take() {
             Some(first) => first.and(error),
@@ -378,7 +378,7 @@ impl Faults {
         });
     }
 
-    /// Nothing, if there was no fault.
+    /// Succeeds if there was no fault.
     ///
     /// # Errors
     /// The first fault, with the others in [`Error::others`].

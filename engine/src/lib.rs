@@ -1,7 +1,7 @@
 //! **Boxoffice**: an embeddable, multi-tenant event booking engine.
 //!
-//! The whole public face: [`Engine`], the words of the domain ([`types`], also at the root), what a platform may
-//! supply ([`ports`]), and the use cases ([`app_modules`]). The first argument of every use case is a [`Caller`].
+//! The public API: [`Engine`], the domain types ([`types`], also at the root), the traits that a platform may
+//! implement ([`ports`]), and the use cases ([`app_modules`]). The first argument of every use case is a [`Caller`].
 //!
 //! ```
 //! use boxoffice_engine::{

@@ -1,17 +1,17 @@
-//! Where an engine keeps its state, and the settings of an installation.
+//! The store of an engine, and the settings of an installation.
 //!
-//! Supplied by hosts and platforms; read by modules, use cases and the worker. A leaf: names only `types`.
+//! Supplied by hosts and platforms; read by modules, use cases and the worker. Depends on `types` only.
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use crate::types::EmailAddress;
 
-/// Where the engine keeps its state.
+/// The store of an engine.
 #[derive(Debug, Clone)]
 pub enum Store {
-    /// In a folder of this machine; one process at a time.
+    /// In a local folder; one process at a time.
     Embedded(PathBuf),
-    /// In memory, gone with the engine; for tests.
+    /// In memory, dropped with the engine; for tests.
     Memory,
     /// On a SurrealDB server (`ws://` or `wss://`); any number of processes.
     Remote {
@@ -21,9 +21,9 @@ pub enum Store {
         namespace: String,
         /// SurrealDB database.
         database: String,
-        /// A user who may define tables there.
+        /// A user who may define tables.
         username: String,
-        /// Their password.
+        /// The user's password.
         password: String,
     },
 }
@@ -47,7 +47,7 @@ pub struct BookingSettings {
     /// How long a hold keeps its tickets, and by how much it can be extended, once. Default: 600 s, long enough to pay,
     /// short enough that unpaid holds do not block a sold-out event.
     pub hold_duration: Duration,
-    /// How long tickets are kept for a customer on a waiting list whom they were offered; never longer than they are sold.
+    /// How long offered tickets are held for a customer on a waiting list, at most until their sale ends.
     /// Default: 12 h, so that a mail of the evening can be read in the morning.
     pub offer_duration: Duration,
     /// Most customers on the waiting list of an event; 0 for no waiting lists. Default: 5,000. Showing a customer's place counts

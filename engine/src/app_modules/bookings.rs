@@ -33,7 +33,7 @@ const DECISIONS_MAX: u32 = 3;
 pub use holds::Holds;
 pub use waitlist::Waitlist;
 
-/// Use cases around bookings.
+/// Use cases of bookings.
 #[derive(Clone)]
 pub struct Bookings(pub(crate) Arc<EngineContext>);
 

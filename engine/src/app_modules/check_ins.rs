@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Use cases around tickets at the door.
+/// Use cases of check-ins.
 #[derive(Clone)]
 pub struct CheckIns(pub(crate) Arc<EngineContext>);
 

@@ -19,7 +19,7 @@ use crate::{
 /// Tries of adding a type to an event that others change meanwhile. Organizers are few.
 const ADD_TRIES_MAX: u32 = 32;
 
-/// Use cases around events.
+/// Use cases of events.
 #[derive(Clone)]
 pub struct Events(pub(crate) Arc<EngineContext>);
 

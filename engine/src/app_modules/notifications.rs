@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Use cases around notifications.
+/// Use cases of notifications.
 #[derive(Clone)]
 pub struct Notifications(pub(crate) Arc<EngineContext>);
 

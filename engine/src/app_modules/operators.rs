@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Use cases around operators.
+/// Use cases of operators.
 #[derive(Clone)]
 pub struct Operators(pub(crate) Arc<EngineContext>);
 

@@ -29,7 +29,7 @@ use activation::Trial;
 pub(crate) use readiness::PluginReadiness;
 pub use trials::{ReplayDifference, ReplayReport};
 
-/// Use cases around plugins.
+/// Use cases of plugins.
 #[derive(Clone)]
 pub struct Plugins(pub(crate) Arc<EngineContext>);
 

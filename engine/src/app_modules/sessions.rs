@@ -11,7 +11,7 @@ use crate::{
     types::{Caller, ListedSession, Principal, Session, SessionId, SessionOwner, User},
 };
 
-/// Use cases around sessions.
+/// Use cases of sessions.
 #[derive(Clone)]
 pub struct Sessions(pub(crate) Arc<EngineContext>);
 

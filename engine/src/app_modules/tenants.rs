@@ -14,7 +14,7 @@ use crate::{
 
 const OWNERS_ONLY: &str = "Only an owner of this tenant may change its settings.";
 
-/// Use cases around tenants.
+/// Use cases of tenants.
 #[derive(Clone)]
 pub struct Tenants(pub(crate) Arc<EngineContext>);
 

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Use cases around users.
+/// Use cases of users.
 #[derive(Clone)]
 pub struct Users(pub(crate) Arc<EngineContext>);
 

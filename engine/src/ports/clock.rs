@@ -1,10 +1,10 @@
-//! Time as a port, so that tests can move it.
+//! The port for the time of day, which tests can control.
 
 use jiff::Timestamp;
 
-/// Tells the time of day. Durations and leases never use it: they follow the monotonic clock.
+/// Returns the time of day. Durations and leases never use it, but the monotonic clock.
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment, UTC.
+    /// The current time, UTC.
     fn now(&self) -> Timestamp;
 }
 

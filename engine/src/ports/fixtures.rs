@@ -1,5 +1,5 @@
-//! Fixtures of plugins: a call to make, and what is expected of it. The files that authors write for `boxoffice plugin run`
-//! are tried at activation, too.
+//! Fixtures of plugins: a call, and the expected result. The files that authors write for `boxoffice plugin run`
+//! also run at activation.
 //!
 //! Called by the activation of plugins and by hosts. Pure.
 
@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use super::{PluginAnswer, PluginOutcome, PluginRequest};
 
-/// A call to make, and what is expected of it.
+/// A call, and the expected result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginFixture {
-    /// What is asked.
+    /// The request.
     pub request: PluginRequest,
-    /// The configuration to ask with; `None` leaves it to whoever makes the call.
+    /// The configuration of the call; `None` leaves it to the caller.
     pub config: Option<Map<String, Value>>,
-    /// Fields that the answer must have with these values, or how the call must fail; `None` expects any answer.
+    /// Fields and values that the answer must have, or how the call must fail; `None` accepts any answer.
     pub expected: Option<Value>,
 }
 
@@ -22,7 +22,7 @@ impl PluginFixture {
     /// Reads a fixture: an object with `export` and `request`, and `config` and `expected` if they are given.
     ///
     /// # Errors
-    /// A sentence that begins with the path of the field at fault.
+    /// A sentence that begins with the path of the invalid field.
     pub fn read(fixture: Value) -> Result<Self, String> {
         let Value::Object(mut fields) = fixture else {
             return Err("expected a JSON object".to_owned());
@@ -48,9 +48,9 @@ impl PluginFixture {
         })
     }
 
-    /// Whether what came of the call is as expected: every field that is expected is in the answer with the same value, or
+    /// Returns whether the result is as expected: the answer has every expected field with the same value, or
     /// the call failed as `{"failure": "text"}` expects it, with this text in the failure or in a line of the log. Without
-    /// an expectation any answer will do.
+    /// an expectation every answer is accepted.
     pub fn is_met_by(&self, outcome: &PluginOutcome) -> bool {
         match (&self.expected, &outcome.answer) {
             (None, answer) => answer.is_ok(),

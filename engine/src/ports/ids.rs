@@ -1,4 +1,4 @@
-//! Where new ids come from, so that tests can seed them.
+//! The port for new ids, which tests can seed.
 
 use std::sync::{
     Mutex,
@@ -9,7 +9,7 @@ use ulid::{Generator, Ulid};
 
 /// Makes the ids of new records.
 pub trait IdSource: Send + Sync + 'static {
-    /// A ULID no other call has given or will give.
+    /// Returns a unique ULID.
     fn next(&self) -> Ulid;
 }
 
@@ -35,7 +35,7 @@ pub struct SeededIds {
 }
 
 impl SeededIds {
-    /// Starts a sequence of its own for each seed.
+    /// Starts the sequence of this seed.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,

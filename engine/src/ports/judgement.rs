@@ -1,4 +1,4 @@
-//! What counts as a valid answer of a policy or a template. One judgement for every use: bookings, holds, offers of the
+//! Decides whether an answer of a policy or a template is valid. One function for every use: bookings, holds, offers of the
 //! waiting list, mails, dry runs, replays, fixtures and `boxoffice plugin run`.
 //!
 //! Called by the engine and by plugin hosts after each call, before the call is counted and logged. Pure.
@@ -9,20 +9,20 @@ use super::{
 };
 use crate::types::{Label, LineFault, check_line};
 
-/// A policy may raise a price to this many times the list price; a higher one is taken for a mistake.
+/// A policy may raise a price to this many times the list price. A higher price is an invalid answer.
 const PRICE_FACTOR_MAX: u64 = 10;
 /// Longest code of a rejection.
 const CODE_BYTES_MAX: usize = 64;
-/// Longest sentence for customers.
+/// Longest text for customers.
 const SENTENCE_CHARACTERS_MAX: usize = 300;
-/// Most sentences of an adjustment.
+/// Most texts of an adjustment.
 const MESSAGES_MAX: usize = 10;
 /// Largest text or HTML part of a mail. Clients cut mails from about 100 KB on; this bounds what one call can make a
-/// worker carry.
+/// worker hold in memory.
 const PART_BYTES_MAX: usize = 256 * 1024;
 
 impl PluginOutcome {
-    /// The same outcome, where an answer that is not valid has become a failure of the call.
+    /// Turns an invalid answer into a failure of the call.
     #[must_use]
     pub fn judged(self, request: &PluginRequest) -> Self {
         let answer = self.answer.and_then(|answer| {
@@ -33,10 +33,10 @@ impl PluginOutcome {
     }
 }
 
-/// Judges an answer to a request. Returns the answer as it is used.
+/// Checks an answer to a request. Returns the answer in the form in which it is used.
 ///
 /// # Errors
-/// A sentence about what is wrong with it. The call has failed then.
+/// A sentence about what is wrong. The call then counts as failed.
 pub fn judge(request: &PluginRequest, answer: PluginAnswer) -> Result<PluginAnswer, String> {
     match (request, answer) {
         (PluginRequest::ValidateBooking(asked), PluginAnswer::Decided(decision)) => {
@@ -60,7 +60,7 @@ pub fn judge(request: &PluginRequest, answer: PluginAnswer) -> Result<PluginAnsw
     }
 }
 
-/// Judges the text of a mail: a subject that is a label, and two parts of bounded size. The subject is trimmed.
+/// Checks the text of a mail: a subject that is a label, and two parts of limited size. Trims the subject.
 ///
 /// # Errors
 /// A sentence about what is wrong.
@@ -131,8 +131,8 @@ fn decided(
     })
 }
 
-/// The list price of a line's type. A type that the event does not have any more is judged by the price it was asked
-/// about.
+/// The list price of a line's type. For a type that the event does not have any more, the price in the request
+/// counts.
 fn list_price(line: &RequestLine, types: &[RequestTicketType]) -> u32 {
     let known = types.iter().find(|kind| kind.id == line.ticket_type);
     known.map_or(line.unit_price_minor, |kind| kind.price_minor)
@@ -159,7 +159,7 @@ fn rejected(code: String, reason: &str) -> Result<Decision, String> {
     Ok(Decision::Reject { code, reason })
 }
 
-/// One line that may be shown to people, trimmed.
+/// One line of text for people, trimmed.
 fn line<'a>(what: &str, text: &'a str, characters_max: usize) -> Result<&'a str, String> {
     let text = text.trim();
     match check_line(text, characters_max) {
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn prices_are_as_many_as_lines_and_at_most_ten_times_the_list_price() {
-        // The second line was raised by a policy before; the list price counts.
+        // An earlier policy raised the second line; the list price counts.
         let question = asked(&[100, 900]);
         assert!(judge(&question, adjust(&[0, 1_000], &[])).is_ok());
         assert!(judge(&question, PluginAnswer::Decided(Decision::Accept)).is_ok());

@@ -1,4 +1,4 @@
-//! The way out for finished mails, and the default that writes them into a folder.
+//! The port that sends mails, and the default that writes them into a folder.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use async_trait::async_trait;
 
 use crate::types::EmailAddress;
 
-/// A finished mail and where it goes.
+/// A finished mail with its envelope.
 #[derive(Debug, Clone)]
 pub struct OutgoingMail {
-    /// Names the delivery: the same for every attempt, letters, digits, `.`, `_` and `-` only, at most 150 long.
+    /// The delivery's key, the same for every attempt: letters, digits, `.`, `_` and `-`, at most 150 characters.
     pub delivery_key: String,
     /// Envelope sender.
     pub from: EmailAddress,
@@ -19,33 +19,33 @@ pub struct OutgoingMail {
     pub bytes: Vec<u8>,
 }
 
-/// How sending a mail ended.
+/// The outcome of sending a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailOutcome {
-    /// The server took it over, with its reply.
+    /// The server accepted it.
     Sent {
-        /// What the server said.
+        /// The server's reply.
         reply: String,
     },
-    /// It will not work later either (5xx on this mail), with the reply.
+    /// It failed for good (5xx on this mail).
     Refused {
-        /// What the server said.
+        /// The server's reply.
         reply: String,
     },
-    /// It did not work now and certainly was not sent (4xx, no connection), with the reply or reason.
+    /// It failed for now and was certainly not sent (4xx, no connection).
     Deferred {
-        /// What the server said, or what went wrong.
+        /// The server's reply, or the reason.
         reply: String,
     },
-    /// The connection died when the mail might already have been taken over (RFC 1047).
+    /// The connection failed when the mail might already have been accepted (RFC 1047).
     Unknown {
-        /// What went wrong.
+        /// The reason.
         reason: String,
     },
 }
 
 impl MailOutcome {
-    /// How it ended, in one word.
+    /// The outcome as one word.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Sent { .. } => "sent",
@@ -56,32 +56,32 @@ impl MailOutcome {
     }
 }
 
-/// Hands finished mails on.
+/// Sends finished mails.
 #[async_trait]
 pub trait Mailer: Send + Sync + 'static {
-    /// Sends one mail and says how that ended. Bounds its own time; never panics on bad mails.
+    /// Sends one mail and returns the outcome. Limits its own time. Never panics on bad mails.
     async fn send(&self, mail: &OutgoingMail) -> MailOutcome;
 
-    /// How many mails may be handed over at once; the worker marks no more than these as `sending`.
+    /// The number of mails that may be sent at the same time. The worker marks no more than these as `sending`.
     fn concurrency(&self) -> usize;
 
-    /// Whether sending the same `delivery_key` twice leaves one mail; then no outcome is ever unknown.
+    /// Whether sending the same `delivery_key` twice results in one mail. If so, no outcome is ever unknown.
     fn is_idempotent(&self) -> bool {
         false
     }
 }
 
-/// Writes each mail to `FOLDER/KEY.eml`, at once or not at all; the same key again replaces the file.
+/// Writes each mail to `FOLDER/KEY.eml` atomically. The same key again replaces the file.
 #[derive(Debug, Clone)]
 pub struct FolderMailer {
     folder: PathBuf,
 }
 
 impl FolderMailer {
-    /// Opens the folder, making it if need be. What is made is its owner's alone: mails hold addresses and tickets.
+    /// Opens the folder, or creates it with access for its owner only: mails hold addresses and tickets.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The file system's error.
     pub fn open(folder: impl Into<PathBuf>) -> std::io::Result<Self> {
         let folder = folder.into();
         let mut builder = std::fs::DirBuilder::new();
@@ -111,7 +111,7 @@ impl FolderMailer {
             &part,
             self.folder.join(format!("{}.eml", mail.delivery_key)),
         )?;
-        // The rename is durable once the folder is synced; a mail that is called sent must be there after a power cut.
+        // The rename is durable once the folder is synced. A mail that counts as sent must survive a power cut.
         std::fs::File::open(&self.folder)?.sync_data()
     }
 }

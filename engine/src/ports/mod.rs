@@ -1,4 +1,4 @@
-//! What the platform supplies, as traits, with the defaults that need no store.
+//! Ports: traits that a platform implements, with defaults that need no store.
 //!
 //! Called by app_modules, modules and worker; implemented here, in the host, and by platforms.
 

@@ -1,7 +1,7 @@
-//! Running what tenants uploaded: the port that a plugin host implements. The engine knows no WebAssembly.
+//! The port that runs tenants' plugins. A plugin host implements it; the engine contains no WebAssembly runtime.
 //!
-//! Requests and answers have the shapes of `wit/boxoffice.wit`, in camelCase: what is recorded with a decision can be
-//! asked again, and a plugin's fixtures are the same JSON.
+//! Requests and answers have the shapes of `wit/boxoffice.wit`, in camelCase. Recorded decisions can therefore be
+//! replayed, and a plugin's fixtures are the same JSON.
 
 use std::sync::Arc;
 
@@ -16,27 +16,27 @@ use super::{
 };
 use crate::types::{PluginExport, PluginFacts, PluginHash, PluginLimits, TenantId, known_zone};
 
-/// Runs plugins. Without one an engine has native policies and the built-in words only, and refuses bookings of
-/// tenants who have plugins active.
+/// Runs plugins. Without it an engine has native policies and built-in templates only, and refuses bookings of
+/// tenants with active plugins.
 #[async_trait]
 pub trait PluginRuntime: Send + Sync + 'static {
-    /// The largest plugin that is taken, in bytes.
+    /// The largest plugin that is accepted, in bytes.
     fn upload_bytes_max(&self) -> usize;
 
-    /// The limits of a call that decides about a booking, and of one that words a mail: what tenants can only lower.
+    /// The limits of a call that decides about a booking, and of one that writes a mail. Tenants can only lower them.
     fn ceilings(&self) -> PluginCeilings;
 
-    /// Looks at the size and the first bytes of an upload. This costs next to nothing, whatever was uploaded; everything
-    /// else about it is found by [`load`](Self::load).
+    /// Checks the size and the first bytes of an upload. This is cheap whatever was uploaded. Everything
+    /// else is checked by [`load`](Self::load).
     ///
     /// # Errors
-    /// [`PluginRefusal`] says what is wrong and what it should be.
+    /// [`PluginRefusal`] says what is wrong and what is expected.
     fn check(&self, bytes: &[u8]) -> Result<(), PluginRefusal>;
 
-    /// Checks, compiles and loads a plugin; that takes milliseconds to minutes. The bytes are read only when they are
-    /// needed, and only when it is this plugin's turn. Returns what the plugin is made of.
+    /// Checks, compiles and loads a plugin, in milliseconds to minutes. The bytes are read only when they are
+    /// needed and compilation begins. Returns the plugin's interface.
     ///
-    /// It goes on if nobody waits for it any more, and several callers wait for the same work.
+    /// The work continues if its caller is dropped, and several callers share it.
     ///
     /// # Errors
     /// [`LoadFailure`].
@@ -50,17 +50,17 @@ pub trait PluginRuntime: Send + Sync + 'static {
     /// Returns whether a plugin can be called now.
     fn is_loaded(&self, plugin: &PluginRef) -> bool;
 
-    /// Drops everything that is kept of a plugin, in memory and on disk: its version was deleted. May write to a disk.
+    /// Drops everything of a deleted version, in memory and on disk. May write to a disk.
     fn forget(&self, plugin: &PluginRef);
 
-    /// Lists the plugins of which anything is kept, so that those whose version is gone can be forgotten. May read a folder.
+    /// Lists the plugins of which anything is kept, to find those whose version was deleted. May read a folder.
     fn kept(&self) -> Vec<PluginRef>;
 
     /// Makes one call in a fresh instance.
     async fn call(&self, call: &PluginCall, request: &PluginRequest) -> PluginOutcome;
 }
 
-/// Where a plugin's bytes come from.
+/// The source of a plugin's bytes.
 #[async_trait]
 pub trait PluginSource: Send + Sync + 'static {
     /// Reads them.
@@ -70,7 +70,7 @@ pub trait PluginSource: Send + Sync + 'static {
     async fn read(&self) -> Result<Arc<[u8]>, LoadFailure>;
 }
 
-/// Bytes that are at hand.
+/// Bytes in memory.
 #[async_trait]
 impl PluginSource for Arc<[u8]> {
     async fn read(&self) -> Result<Arc<[u8]>, LoadFailure> {
@@ -78,49 +78,49 @@ impl PluginSource for Arc<[u8]> {
     }
 }
 
-/// What a plugin is loaded for.
+/// The purpose of loading a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadPurpose {
-    /// It was uploaded: it is compiled and checked, within the tenant's budget, and stays in memory only if it would have
+    /// It was uploaded: it is compiled and checked within the tenant's budget. It stays in memory only if it would have
     /// to be compiled again otherwise.
     Upload,
-    /// It is in use or tried: it goes before uploads, and stays in memory.
+    /// It is active or on trial: it is compiled before uploads, and stays in memory.
     Use,
 }
 
-/// Which plugin: a tenant's, by its content.
+/// A plugin's version: its tenant, and the hash of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PluginRef {
-    /// Whose.
+    /// The plugin's tenant.
     pub tenant: TenantId,
     /// SHA-256 of its bytes.
     pub hash: PluginHash,
 }
 
-/// How a plugin is called.
+/// The parameters of a call.
 #[derive(Debug, Clone)]
 pub struct PluginCall {
-    /// Which one.
+    /// The plugin and its version.
     pub plugin: PluginRef,
     /// The tenant's configuration for it: a JSON object.
     pub config: Arc<str>,
     /// Limits below the runtime's own.
     pub limits: PluginLimits,
-    /// Whether somebody waits for it; trials and replays give way to those.
+    /// Whether somebody waits for the result. Trials and replays have a lower priority.
     pub urgent: bool,
 }
 
-/// What calls may use at most, every limit given.
+/// The limits of calls, with every value set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PluginCeilings {
-    /// Of calls that decide.
+    /// For calls that decide.
     pub policy: PluginLimits,
-    /// Of calls that word mails.
+    /// For calls that write mails.
     pub template: PluginLimits,
 }
 
 impl PluginCeilings {
-    /// The larger of each two.
+    /// The larger of each pair.
     pub fn largest(&self) -> PluginLimits {
         let (one, other) = (&self.policy, &self.template);
         PluginLimits {
@@ -134,74 +134,74 @@ impl PluginCeilings {
     }
 }
 
-/// Why an upload is refused: a sentence for the tenant.
+/// The reason why an upload is refused: a sentence for the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PluginRefusal(pub String);
 
-/// Why a plugin is not ready.
+/// The reason why a plugin is not ready.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadFailure {
-    /// It never will be: a sentence for the tenant.
+    /// It never will be. A sentence for the tenant.
     #[error("{0}")]
     Rejected(String),
-    /// It is beyond the limits of this host, which another host or later limits may not be: a sentence for the tenant.
+    /// It exceeds the limits of this host; other hosts or later limits may allow it. A sentence for the tenant.
     #[error("{0}")]
     OverLimits(String),
-    /// It took too long or the machine was short of memory, at this time: a sentence for the tenant.
+    /// It took too long, or the machine was short of memory. A sentence for the tenant.
     #[error("{0}")]
     TimedOut(String),
-    /// Something of ours failed; another try may go well.
+    /// An internal failure; another try may succeed.
     #[error("{0}")]
     Unavailable(String),
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Debug, Clone)]
 pub struct PluginOutcome {
     /// The answer, if there is one.
     pub answer: Result<PluginAnswer, HookFailure>,
-    /// What it cost.
+    /// Its cost.
     pub usage: PluginUsage,
-    /// What the plugin wrote into its log, cut to the limit.
+    /// The plugin's log, cut to the limit.
     pub logs: Vec<PluginLogLine>,
 }
 
-/// What a call cost.
+/// The cost of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginUsage {
-    /// Instructions, roughly; the same for the same call.
+    /// Fuel, roughly instructions; the same for the same call.
     pub fuel: u64,
-    /// Time on a thread.
+    /// CPU time.
     pub microseconds: u64,
-    /// Largest memory.
+    /// Highest memory.
     pub memory_bytes: u64,
 }
 
 /// A line that a plugin logged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginLogLine {
-    /// `debug`, `info`, `warn`, `error`, or `stderr` for what it wrote there.
+    /// `debug`, `info`, `warn`, `error`, or `stderr`.
     pub level: String,
     /// Its text.
     pub message: String,
 }
 
-/// What a plugin is asked.
+/// A request to a plugin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "export", content = "request", rename_all = "kebab-case")]
 pub enum PluginRequest {
-    /// May this be booked?
+    /// Decides about a booking.
     ValidateBooking(BookingRequest),
-    /// May this be cancelled?
+    /// Decides about a cancellation.
     ValidateCancellation(CancellationRequest),
-    /// How is this worded?
+    /// Write the text of a mail.
     Render(RenderRequest),
 }
 
 impl PluginRequest {
-    /// The export that answers it.
+    /// The export that answers this request.
     pub fn export(&self) -> PluginExport {
         match self {
             Self::ValidateBooking(_) => PluginExport::ValidateBooking,
@@ -211,18 +211,18 @@ impl PluginRequest {
     }
 }
 
-/// What a plugin answers.
+/// A plugin's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PluginAnswer {
-    /// To a booking or a cancellation.
+    /// The decision about a booking or a cancellation.
     Decided(Decision),
-    /// The words of a mail.
+    /// The text of a mail.
     Rendered {
-        /// Them.
+        /// The text.
         rendered: Rendered,
     },
-    /// It words no such mail.
+    /// It writes no such mail; the built-in template is used.
     Declined {
         /// Why.
         declined: String,
@@ -235,9 +235,9 @@ pub enum PluginAnswer {
 pub struct BookingRequest {
     /// The event to be booked.
     pub event: RequestEvent,
-    /// What is to be booked.
+    /// The tickets to book.
     pub lines: Vec<RequestLine>,
-    /// Who books.
+    /// The customer who books.
     pub customer: RequestCustomer,
     /// The moment of the call.
     pub now: RequestMoment,
@@ -247,15 +247,15 @@ pub struct BookingRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CancellationRequest {
-    /// The event that is booked.
+    /// The booked event.
     pub event: RequestEvent,
     /// The booking's id.
     pub booking: String,
     /// When it was made.
     pub booked_at: String,
-    /// What is to be cancelled.
+    /// The tickets to cancel.
     pub lines: Vec<RequestLine>,
-    /// Who it belongs to.
+    /// The customer who booked.
     pub customer: RequestCustomer,
     /// The moment of the call.
     pub now: RequestMoment,
@@ -269,7 +269,7 @@ pub struct RenderRequest {
     pub kind: String,
     /// BCP 47 tag of the reader's language.
     pub locale: String,
-    /// What the mail is about.
+    /// The mail's data.
     pub data: Value,
 }
 
@@ -277,7 +277,7 @@ pub struct RenderRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestEvent {
-    /// Which event.
+    /// The event's id.
     pub id: String,
     /// Its version.
     pub version: u32,
@@ -295,7 +295,7 @@ pub struct RequestEvent {
     pub location: Option<String>,
     /// Currency of its prices.
     pub currency: String,
-    /// What can be booked.
+    /// Its ticket types.
     pub ticket_types: Vec<RequestTicketType>,
 }
 
@@ -303,9 +303,9 @@ pub struct RequestEvent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestTicketType {
-    /// Which type.
+    /// The ticket type.
     pub id: String,
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Its list price.
     pub price_minor: u32,
@@ -315,9 +315,9 @@ pub struct RequestTicketType {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestLine {
-    /// Which type.
+    /// The ticket type.
     pub ticket_type: String,
-    /// How many.
+    /// The number of tickets.
     pub quantity: u32,
     /// Price of one.
     pub unit_price_minor: u32,
@@ -327,14 +327,14 @@ pub struct RequestLine {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestCustomer {
-    /// Names the customer within the tenant.
+    /// The customer's pseudonym, unique within the tenant.
     pub pseudonym: String,
     /// Tickets of this event the customer holds.
     pub tickets_in_event: u32,
-    /// Only for plugins that may see it.
+    /// Only for plugins that may see personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// Only for plugins that may see it.
+    /// Only for plugins that may see personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
@@ -374,7 +374,7 @@ impl From<&CancellationView> for CancellationRequest {
 }
 
 impl From<&CustomerView> for RequestCustomer {
-    /// Without address and name, which only some plugins may see.
+    /// The request without address and name.
     fn from(customer: &CustomerView) -> Self {
         Self {
             pseudonym: customer.pseudonym.clone(),
@@ -389,7 +389,7 @@ impl From<&EventView> for RequestEvent {
     fn from(event: &EventView) -> Self {
         Self {
             id: event.id.to_string(),
-            // Four billion changes of one event: nobody makes them.
+            // No event is changed four billion times.
             version: u32::try_from(event.version).unwrap_or(u32::MAX),
             title: event.title.clone(),
             starts_at: event.starts_at.to_string(),
@@ -421,7 +421,7 @@ impl From<&LineView> for RequestLine {
 }
 
 impl RequestMoment {
-    /// Writes a moment in UTC and in a zone; one that is not known is taken for UTC.
+    /// Formats a time in UTC and in a zone. An unknown zone counts as UTC.
     pub fn at(moment: Timestamp, zone: &str) -> Self {
         let zone = known_zone(zone).unwrap_or(TimeZone::UTC);
         Self {

@@ -1,4 +1,4 @@
-//! A tenant's say in a booking: a pure function of its arguments.
+//! The port for booking policies. A policy is a pure function of its arguments.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -7,44 +7,44 @@ use serde::{Deserialize, Serialize};
 pub use crate::types::WhenNotLoaded;
 use crate::types::{BookingId, EventId, TenantId};
 
-/// What a policy sees of a booking request. No name, no address: the customer is a pseudonym.
+/// A policy's input for a booking. It has no name and no address: the customer is a pseudonym.
 #[derive(Debug, Clone, Serialize)]
 pub struct BookingView {
-    /// The tenant whose policy is asked.
+    /// The tenant.
     pub tenant: TenantId,
     /// The event to be booked.
     pub event: EventView,
-    /// What is to be booked, at prices as the policy before left them.
+    /// The tickets to book, at the prices after the policy before.
     pub lines: Vec<LineView>,
-    /// What is known of the customer.
+    /// The customer.
     pub customer: CustomerView,
-    /// The moment of the request, UTC.
+    /// The time of the request, UTC.
     pub now: Timestamp,
 }
 
-/// What a policy sees of a booking that its customer wants to cancel.
+/// A policy's input for a cancellation by the customer.
 #[derive(Debug, Clone)]
 pub struct CancellationView {
-    /// The tenant whose policy is asked.
+    /// The tenant.
     pub tenant: TenantId,
-    /// The event that is booked.
+    /// The booked event.
     pub event: EventView,
-    /// Which booking.
+    /// The booking's id.
     pub booking: BookingId,
     /// When it was made, UTC.
     pub booked_at: Timestamp,
-    /// What is to be cancelled, at the prices that were booked.
+    /// The tickets to cancel, at the booked prices.
     pub lines: Vec<LineView>,
-    /// What is known of the customer; the tickets to be cancelled are counted.
+    /// The customer, whose count includes the tickets to cancel.
     pub customer: CustomerView,
-    /// The moment of the request, UTC.
+    /// The time of the request, UTC.
     pub now: Timestamp,
 }
 
-/// What a policy sees of an event.
+/// An event in a policy's input.
 #[derive(Debug, Clone, Serialize)]
 pub struct EventView {
-    /// Which event.
+    /// The event's id.
     pub id: EventId,
     /// Its version.
     pub version: u64,
@@ -52,24 +52,24 @@ pub struct EventView {
     pub title: String,
     /// When it begins, UTC.
     pub starts_at: Timestamp,
-    /// When it ends, if that was announced, UTC.
+    /// When it ends, UTC, if that is known.
     pub ends_at: Option<Timestamp>,
     /// IANA name of its zone.
     pub time_zone: String,
-    /// Its place, if that was announced.
+    /// Its place, if that is known.
     pub location: Option<String>,
     /// ISO 4217 code of its prices.
     pub currency: String,
-    /// What can be booked.
+    /// Its ticket types.
     pub ticket_types: Vec<TicketTypeView>,
 }
 
-/// What a policy sees of a ticket type.
+/// A ticket type in a policy's input.
 #[derive(Debug, Clone, Serialize)]
 pub struct TicketTypeView {
     /// Its id.
     pub id: String,
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Its list price in minor units.
     pub price_minor: u32,
@@ -78,24 +78,24 @@ pub struct TicketTypeView {
 /// Some tickets of one type in a request.
 #[derive(Debug, Clone, Serialize)]
 pub struct LineView {
-    /// Which type.
+    /// The ticket type.
     pub ticket_type: String,
-    /// How many.
+    /// The number of tickets.
     pub quantity: u32,
     /// Price of one, in minor units.
     pub unit_price_minor: u32,
 }
 
-/// What a policy sees of the customer.
+/// The customer in a policy's input.
 #[derive(Debug, Clone, Serialize)]
 pub struct CustomerView {
-    /// The same for the same customer within the tenant.
+    /// A pseudonym, the same for the same customer of the tenant.
     pub pseudonym: String,
-    /// Tickets of this event the customer holds already; exact when the booking is written.
+    /// Tickets of this event that the customer already has. Exact when the booking is written.
     pub tickets_in_event: u32,
 }
 
-/// What a policy answers.
+/// A policy's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "decision",
@@ -103,57 +103,57 @@ pub struct CustomerView {
     rename_all_fields = "camelCase"
 )]
 pub enum Decision {
-    /// Go ahead.
+    /// The request is accepted.
     Accept,
-    /// No, with a code for programs and a reason for the customer.
+    /// The request is rejected, with a code for programs and a reason for the customer.
     Reject {
-        /// A short code of the policy's own.
+        /// A short code that the policy chooses.
         code: String,
-        /// Why, for the customer.
+        /// The reason, for the customer.
         reason: String,
     },
-    /// Go ahead at these prices. No answer to a cancellation.
+    /// The request is accepted at these prices. Not valid for a cancellation.
     Adjust {
         /// Price of one ticket for each line, in minor units; at most ten times the list price.
         unit_prices_minor: Vec<u32>,
-        /// What the customer is told about it.
+        /// Texts about the prices, for the customer.
         messages: Vec<String>,
     },
 }
 
-/// Why a policy gave no answer. Never read as a yes.
+/// Why a policy gave no answer. Never counts as acceptance.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HookFailure {
-    /// It was asked and failed: it trapped, ran over a limit, or answered what cannot be meant. The request is refused
-    /// (`policy-unavailable`), whatever the tenant set.
+    /// It was called and failed: a trap, an exceeded limit, or an invalid answer. The request is refused
+    /// (`policy-unavailable`), whatever the tenant's settings say.
     #[error("{0}")]
     Failed(String),
-    /// What it was to be asked is over the input limit. The request is refused (`policy-input-too-large`).
+    /// Its input is too large. The request is refused (`policy-input-too-large`).
     #[error("{0}")]
     InputTooLarge(String),
-    /// It gave no answer, because its tenant is over its share of calls, or the host was too busy to let it run
-    /// (`policy-busy`). Not the policy's failure.
+    /// It was not called, because its tenant exceeded its share of calls or the host was too busy
+    /// (`policy-busy`). This is not the policy's failure.
     #[error("{0}")]
     Busy(String),
-    /// It was not asked, because it could not be loaded. The only failure that a tenant may have skipped.
+    /// It was not called, because it could not be loaded. The only failure that a tenant may choose to ignore.
     #[error("{0}")]
     NotLoaded(String),
 }
 
-/// Decides about bookings. Asked at every door into a booking, before the transaction that makes it; asked
-/// again if what it saw moved meanwhile. A call that panics or takes longer than 5 seconds counts as failed.
+/// Decides about bookings. Called for every booking, hold, confirmation and accepted offer, before its transaction, and
+/// again if its input has become stale. A call that panics or takes longer than 5 seconds counts as failed.
 #[async_trait]
 pub trait Policy: Send + Sync + 'static {
-    /// Says whether this booking may be made, and at which prices.
+    /// Decides whether this booking may be made, and at which prices.
     ///
     /// # Errors
-    /// [`HookFailure`] when there is no answer; never read as a yes.
+    /// [`HookFailure`] if there is no answer. It never counts as acceptance.
     async fn validate_booking(&self, request: &BookingView) -> Result<Decision, HookFailure>;
 
-    /// Says whether a customer may cancel this booking; yes, unless a policy has something to say about it.
+    /// Decides whether a customer may cancel this booking. The default accepts.
     ///
     /// # Errors
-    /// [`HookFailure`] when there is no answer; never read as a yes.
+    /// [`HookFailure`] if there is no answer. It never counts as acceptance.
     async fn validate_cancellation(
         &self,
         _request: &CancellationView,
@@ -161,7 +161,7 @@ pub trait Policy: Send + Sync + 'static {
         Ok(Decision::Accept)
     }
 
-    /// What happens to a request while [`HookFailure::NotLoaded`] is all this policy answers.
+    /// The effect on a request if this policy fails with [`HookFailure::NotLoaded`].
     fn when_not_loaded(&self) -> WhenNotLoaded {
         WhenNotLoaded::Refuse
     }

@@ -1,4 +1,4 @@
-//! The queue between what is owed and the workers. It only hurries: what is owed stands in the database.
+//! The port of the job queue between outbox and workers. It only makes delivery faster: the database has all work.
 
 use std::time::Duration;
 
@@ -11,63 +11,63 @@ use crate::{
     types::{Lane, NotificationId, TenantId},
 };
 
-/// Work that is due now.
+/// A task: work that is due now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// The same for the same work, and in the order the work was listed, so that a queue sorted by it lets nobody's
-    /// new work before another's old; visible ASCII, at most 200 long. A queue that remembers ids of tasks that are
-    /// done must forget them within seconds: the same work may come again.
+    /// The task's id, the same for the same work, in the order in which work was listed. A queue that is sorted by it
+    /// serves old work first. Visible ASCII, at most 200 characters. A queue that remembers the ids of finished
+    /// tasks must forget them within seconds, because the same work may be published again.
     pub id: String,
-    /// The notification it belongs to.
+    /// Its notification.
     pub notification: NotificationId,
-    /// What to do.
+    /// The work.
     pub kind: TaskKind,
-    /// The time under which the outbox holds the work, so that whoever finishes it takes the row away in the same
-    /// transaction. A hint: with a wrong one the row stays until the relay looks at it.
+    /// The time in the key of the work's outbox entry. Whoever finishes the work removes the entry in the same
+    /// transaction. A hint: with a wrong time the entry stays until the relay checks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed_at: Option<Timestamp>,
 }
 
-/// What to do for a notification.
+/// The work for a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum TaskKind {
-    /// List its recipients in blocks.
+    /// The fan-out: store its recipients in delivery batches.
     FanOut,
-    /// Deliver one block: up to 32 consecutive customers, one mail each.
+    /// Deliver one batch: up to 32 consecutive customers, one mail each.
     Deliver {
-        /// Which block, from 0.
+        /// The batch's number, from 0.
         block: u32,
     },
 }
 
-/// Proves that a task was fetched by this worker and not yet settled.
+/// A fetched task's receipt, with which it is extended and settled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Receipt(pub String);
 
-/// A fetched task. Unsettled for longer than the lease, it is given to another worker.
+/// A fetched task. If it is not settled within the lease, another worker gets it.
 #[derive(Debug, Clone)]
 pub struct Leased {
-    /// Whose task.
+    /// The task's tenant.
     pub tenant: TenantId,
     /// The task.
     pub task: Task,
-    /// What settles it.
+    /// Its receipt.
     pub receipt: Receipt,
 }
 
-/// What becomes of a fetched task.
+/// The end of a fetched task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {
-    /// The ledger has what happened, good or bad: forget the task.
+    /// The outcome is stored, whatever it is: forget the task.
     Done,
-    /// Not handled: give it to somebody after about this time. A queue may forget a task that is put off for more
-    /// than 30 s: what is unfinished is published again.
+    /// Not handled: give it to a worker after about this time. A queue may forget a task that is deferred by more
+    /// than 30 s, because unfinished work is published again.
     Release(Duration),
 }
 
-/// Tenants are spread over this many parts of each lane, which are visited in turn, so that one tenant's flood leaves the
-/// others their turns. More shards make an idle look dearer.
+/// Each lane is divided into this many shards, which are visited in turn. A tenant with much work delays only the
+/// others in its shard. More shards make an empty fetch more expensive.
 pub const SHARDS: u32 = 16;
 
 /// The shard of a tenant's tasks, below [`SHARDS`]: FNV-1a, which is the same in every program, version and queue.
@@ -78,10 +78,10 @@ pub fn shard_of(tenant: &TenantId) -> u32 {
     hash % SHARDS
 }
 
-/// How a lane stands.
+/// The state of a lane in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LaneStats {
-    /// Tasks that nobody has fetched.
+    /// Tasks that no worker has fetched.
     pub waiting: u64,
     /// Tasks that a worker has.
     pub leased: u64,
@@ -90,35 +90,35 @@ pub struct LaneStats {
 /// A durable queue with leases.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// Adds tasks, all or none; a task whose id is there already is not added again. After an error some may be there:
+    /// Adds tasks. A task whose id is there already is not added again. After an error some may have been added:
     /// repeat the publication under the same ids.
     ///
     /// # Errors
-    /// `unavailable` if the queue is full or away; `internal` for more than 1,000 tasks.
+    /// `unavailable` if the queue is full or cannot be reached; `internal` for more than 1,000 tasks.
     async fn publish(&self, lane: Lane, tenant: &TenantId, tasks: &[Task]) -> Result<()>;
 
-    /// Leases up to `max` tasks, tenants in turn; waits up to `wait` if there is none.
+    /// Leases up to `max` tasks, shard by shard; waits up to `wait` if there is none.
     ///
     /// # Errors
-    /// `unavailable` if the queue is away.
+    /// `unavailable` if the queue cannot be reached.
     async fn fetch(&self, lane: Lane, max: usize, wait: Duration) -> Result<Vec<Leased>>;
 
-    /// Starts the leases anew, for work that takes long.
+    /// Extends the leases of long-running work.
     ///
     /// # Errors
-    /// `unavailable` if the queue is away.
+    /// `unavailable` if the queue cannot be reached.
     async fn extend(&self, receipts: &[Receipt]) -> Result<()>;
 
-    /// Ends leases. A lease that ran out meanwhile is left alone, or, where a queue can't tell, `Done` still ends the
-    /// task: it is done.
+    /// Settles tasks. An expired lease is ignored, or, if a queue cannot detect that, `Done` still ends the
+    /// task.
     ///
     /// # Errors
-    /// `unavailable` if the queue is away.
+    /// `unavailable` if the queue cannot be reached.
     async fn settle(&self, settlements: &[(Receipt, Settlement)]) -> Result<()>;
 
     /// Counts the tasks of a lane.
     ///
     /// # Errors
-    /// `unavailable` if the queue is away.
+    /// `unavailable` if the queue cannot be reached.
     async fn stats(&self, lane: Lane) -> Result<LaneStats>;
 }

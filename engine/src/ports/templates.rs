@@ -1,4 +1,4 @@
-//! The words of a mail: the port, and the built-in templates.
+//! The port for the text of mails, and the built-in templates.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::types::{NotificationKind, TenantId};
 
-/// The words of one mail.
+/// The text of one mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rendered {
     /// One line.
@@ -17,16 +17,16 @@ pub struct Rendered {
     pub html: String,
 }
 
-/// Why a template gave no words; the built-in ones are used instead.
+/// Why a template gave no text. The built-in template is used instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RenderFailure(pub String);
 
-/// Writes the words of mails.
+/// Writes the text of mails.
 #[async_trait]
 pub trait Templates: Send + Sync + 'static {
-    /// Renders a notification kind for one recipient. `data` has the same shape for every mail; what a kind has
-    /// nothing of is `null` or empty:
+    /// Renders a notification kind for one recipient. `data` has the same shape for every mail. What a kind does not
+    /// have is `null` or empty:
     ///
     /// - `kind`, `tenant {name}`, `recipient {name}`
     /// - `event {id, title, description, startsAt, startsAtLocal, endsAt, endsAtLocal, timeZone, location}`
@@ -37,7 +37,7 @@ pub trait Templates: Send + Sync + 'static {
     /// - `unsubscribeUrl`, for bulk kinds where the platform makes such links; show it
     ///
     /// # Errors
-    /// [`RenderFailure`]; the engine then falls back to the built-in ones.
+    /// [`RenderFailure`]; the engine then uses the built-in template.
     async fn render(
         &self,
         tenant: &TenantId,

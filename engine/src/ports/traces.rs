@@ -1,19 +1,19 @@
-//! Traces across what is stored: the engine keeps where a request's trace was beside what it owes, and whoever does that
-//! goes on there. The engine itself knows only spans of `tracing`, and no way to export any.
+//! The port that continues traces across the outbox: the engine stores a request's place in its trace with the outbox
+//! entry, and the worker continues there. The engine itself only uses spans of `tracing` and exports none.
 
 use jiff::Timestamp;
 
 use crate::types::TraceParent;
 
-/// Connects spans of `tracing` with traces that outlive a process.
+/// Connects spans of `tracing` with traces across processes.
 pub trait Traces: Send + Sync + 'static {
-    /// Where the trace of the current span is, if it is recorded; none keeps nothing. Asked once for each request that
-    /// owes something, and must not wait.
+    /// The current span's place in its trace; `None` if it is not recorded. Called once for each request that
+    /// adds an outbox entry. Must not block.
     fn current(&self) -> Option<TraceParent>;
 
-    /// Makes a span that nobody has entered go on there.
+    /// Makes a span, before it is entered, continue there.
     fn go_on(&self, span: &tracing::Span, parent: &TraceParent);
 
-    /// Tells of something that waited from one moment to another.
+    /// Records that something waited from one time to another.
     fn waited(&self, parent: &TraceParent, name: &'static str, from: Timestamp, to: Timestamp);
 }

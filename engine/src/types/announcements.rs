@@ -1,18 +1,18 @@
-//! Announcements: what an organizer tells everybody who booked an event.
+//! Announcements: free text from an organizer to everybody who booked an event.
 
 use super::{EventId, IdempotencyKey, Label, Prose};
 use crate::error::{Error, Result};
 
-/// Tells all customers of an event something, in one mail to each.
+/// Sends an announcement to all customers of an event, one mail each.
 #[derive(Debug, Clone)]
 pub struct Announce {
-    /// The event whose customers hear it.
+    /// The event whose customers get it.
     pub event: EventId,
     /// The subject of the mail.
     pub subject: Label,
-    /// The words, as plain text; templates escape them.
+    /// The text. It is plain text; templates escape it.
     pub message: Prose,
-    /// The same key and words within 24 hours give the same notification.
+    /// The same key and text within 24 hours return the same notification.
     pub idempotency_key: Option<IdempotencyKey>,
 }
 

@@ -1,25 +1,25 @@
-//! Backups of a whole store, and what is known of a store that came from one.
+//! Backups of a whole store, and the state of a store that was restored from one.
 
 use jiff::Timestamp;
 
-/// What a backup is.
+/// A backup's header: what it contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupFacts {
-    /// The moment at which it shows the store.
+    /// The moment of the snapshot, UTC.
     pub taken_at: Timestamp,
-    /// The store's schema then.
+    /// The version of the store's schema.
     pub schema: i64,
-    /// How many rows it holds.
+    /// The number of rows.
     pub rows: u64,
 }
 
-/// That a store came from a backup.
+/// The record that a store was restored from a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restoration {
-    /// When the backup was taken.
+    /// When the backup was taken, UTC.
     pub taken_at: Timestamp,
     /// When it was restored.
     pub restored_at: Timestamp,
-    /// Since when its mails go out; none while they are held.
+    /// Since when its mails go out; `None` while they are held back.
     pub released_at: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! Bookings and the request for one.
+//! Bookings, and the request for one.
 
 use std::{fmt, str::FromStr};
 
@@ -10,13 +10,13 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Whether a booking admits anybody.
+/// The state of a booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BookingStatus {
     /// Its tickets are sold to the customer.
     Confirmed,
-    /// Given back, or cancelled with its event.
+    /// Cancelled, alone or with its event.
     Cancelled,
 }
 
@@ -34,9 +34,9 @@ impl BookingStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CancelCause {
-    /// The customer gave it back.
+    /// The customer cancelled it.
     Customer,
-    /// The organizer, or the tenant's program, took it back.
+    /// The organizer or a program of the tenant cancelled it.
     Organizer,
     /// The whole event was cancelled.
     Event,
@@ -68,25 +68,25 @@ impl FromStr for CancelCause {
 /// Tickets that a customer booked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Booking {
-    /// Which booking; names its event and customer too.
+    /// The booking's id. It contains the ids of its event and customer.
     pub id: BookingId,
-    /// The event that is booked.
+    /// The booked event.
     pub event: EventId,
-    /// Who booked.
+    /// The customer who booked.
     pub customer: UserId,
-    /// Whether it admits anybody.
+    /// Its state.
     pub status: BookingStatus,
-    /// Why it ended, if it did.
+    /// Why it was cancelled, if it was.
     pub cancelled: Option<(CancelCause, Timestamp)>,
-    /// What it holds, or held before it was cancelled; 1 to 10 lines.
+    /// Its tickets, or those it had before it was cancelled; 1 to 10 lines.
     pub lines: Vec<BookingLine>,
-    /// What was booked, if some of it was cancelled since.
+    /// The lines as they were booked, if some tickets were cancelled since.
     pub booked_lines: Option<Vec<BookingLine>>,
-    /// What was cancelled of it, in order; nothing for what ended with its event.
+    /// Its cancellations, in order. Cancelling the event adds none.
     pub cancellations: Vec<Cancellation>,
     /// Sum over the lines, in minor units of `currency`.
     pub total_minor: u64,
-    /// What policies tell the customer about the prices that were booked, in their order; at most 20 lines.
+    /// Texts of policies about the booked prices, in the policies' order; at most 20 lines.
     pub messages: Vec<String>,
     /// ISO 4217 code of the prices.
     pub currency: String,
@@ -94,7 +94,7 @@ pub struct Booking {
     pub event_version: u64,
     /// When it was booked, UTC.
     pub created_at: Timestamp,
-    /// The numbers of the tickets that somebody came in with, in order.
+    /// The numbers of the tickets that are checked in, in order.
     pub checked_in: Vec<u32>,
 }
 
@@ -104,8 +104,8 @@ impl Booking {
         self.lines.iter().map(|line| line.quantity).sum()
     }
 
-    /// What is due to the customer for all that was cancelled, in minor units of `currency`. All that is left, if the
-    /// event was cancelled.
+    /// The refund for all that was cancelled, in minor units of `currency`. If the event was cancelled, it includes
+    /// the whole price of what was left.
     pub fn refund_minor(&self) -> u64 {
         let cancelled: u64 = self.cancellations.iter().map(|one| one.refund_minor).sum();
         match self.cancelled {
@@ -114,13 +114,13 @@ impl Booking {
         }
     }
 
-    /// What all its tickets cost when they were booked, cancelled ones included, in minor units of `currency`.
+    /// The price of all its tickets, cancelled ones included, in minor units of `currency`.
     pub fn paid_minor(&self) -> u64 {
         total_of(self.lines_as_booked())
     }
 
-    /// What the tickets cost that were cancelled, in minor units of `currency`, whoever cancelled them: customer,
-    /// organizer, or the event.
+    /// The price of the cancelled tickets, in minor units of `currency`, whether the customer, the organizer or the
+    /// end of the event cancelled them.
     pub fn cancelled_minor(&self) -> u64 {
         let parts = self.cancellations.iter().map(|one| total_of(&one.lines));
         let parts: u64 = parts.sum();
@@ -160,9 +160,9 @@ impl Booking {
 /// Some tickets of one type at one price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BookingLine {
-    /// Which type.
+    /// The ticket type.
     pub ticket_type: TicketTypeId,
-    /// How many.
+    /// The number of tickets.
     pub quantity: u32,
     /// Price of one, in minor units.
     pub unit_price_minor: u32,
@@ -171,13 +171,13 @@ pub struct BookingLine {
 /// Books tickets for the acting user.
 #[derive(Debug, Clone)]
 pub struct BookTickets {
-    /// Which event.
+    /// The event's id.
     pub event: EventId,
-    /// What to book; 1 to 10 lines, each type once.
+    /// The tickets to book; 1 to 10 lines, each type once.
     pub lines: Vec<BookLine>,
-    /// Makes the request safe to send again for 24 hours.
+    /// Makes the request safe to repeat for 24 hours.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Refuses the booking (`price-changed`) if its total would differ; in minor units.
+    /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
     pub expected_total_minor: Option<u64>,
 }
 
@@ -223,20 +223,20 @@ impl BookTickets {
     }
 }
 
-/// How many tickets of which type.
+/// A number of tickets of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BookLine {
-    /// Which type; none means the event's only one.
+    /// The ticket type; `None` means the event's only one.
     pub ticket_type: Option<TicketTypeId>,
-    /// How many, at least 1.
+    /// The number of tickets, at least 1.
     pub quantity: u32,
 }
 
 impl BookLine {
-    /// The ticket type that this line, the `index`th of its request, means among an event's.
+    /// Finds this line's ticket type among an event's; `index` is the line's place in its request.
     ///
     /// # Errors
-    /// `field-invalid` if it names none of them, or none at all while there are several.
+    /// `field-invalid` if there is no such type, or if the line names none and the event has several.
     pub(crate) fn ticket_type_of<'a>(
         &self,
         index: usize,
@@ -259,7 +259,7 @@ impl BookLine {
     }
 }
 
-/// The client's own name for a request, so that sending it again books once.
+/// The client's name for a request: a repeated request with the same key takes effect once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 

@@ -1,12 +1,12 @@
-//! Who asks: the first argument of every use case.
+//! The caller: the first argument of every use case.
 
 use super::{EmailAddress, Idempotency, SessionId, SessionOwner, TenantId, UserId, UserRole};
 use crate::error::{Error, Result};
 
-/// In which capacity somebody asks.
+/// The role of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Nobody signed in; sees what is public.
+    /// Not signed in; sees what is public.
     Anonymous,
     /// Books tickets.
     Customer,
@@ -16,7 +16,7 @@ pub enum Role {
     Organizer,
     /// Runs the whole tenant.
     Owner,
-    /// Code that embeds the engine and is trusted with a tenant.
+    /// Code that embeds the engine, with all rights in one tenant.
     Platform,
     /// Runs the installation; belongs to no tenant.
     Operator,
@@ -33,19 +33,19 @@ impl From<UserRole> for Role {
     }
 }
 
-/// Who asks, for which tenant. Whoever makes one vouches for it: the engine believes it.
+/// The caller of a use case, and its tenant. The engine trusts it: authenticate before you make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     tenant: Option<TenantId>,
     user: Option<UserId>,
     role: Role,
-    /// Who the operator is, where that is known.
+    /// The operator's address, if it is known.
     operator: Option<EmailAddress>,
-    /// The key of the request that is being made, if it has one.
+    /// The request's idempotency key, if it has one.
     idempotency: Option<Idempotency>,
-    /// The session whose token they showed, if they showed one.
+    /// The session of the token that they presented, if any.
     session: Option<SessionId>,
-    /// Whether the user's address is confirmed, where that was looked up; `None` where nobody looked.
+    /// Whether the user's address is confirmed; `None` if that was not read.
     email_confirmed: Option<bool>,
 }
 
@@ -63,7 +63,7 @@ impl Caller {
         }
     }
 
-    /// Somebody who did not sign in, at a tenant's door.
+    /// A visitor of a tenant who is not signed in.
     pub fn anonymous(tenant: TenantId) -> Self {
         Self {
             tenant: Some(tenant),
@@ -78,7 +78,7 @@ impl Caller {
 
     /// Trusted embedding code with all rights in this tenant.
     ///
-    /// A name that no tenant has is not refused here; the use case answers `not-found`.
+    /// An unknown name is not refused here; the use case returns `not-found`.
     pub fn platform(tenant: &str) -> Self {
         Self {
             tenant: Some(TenantId::trusted(tenant)),
@@ -91,7 +91,7 @@ impl Caller {
         }
     }
 
-    /// The one who runs the installation; acts outside tenants, or in one with [`Caller::within`].
+    /// An operator of the installation. Acts outside tenants, or in one with [`Caller::within`].
     pub fn operator() -> Self {
         Self {
             tenant: None,
@@ -104,7 +104,7 @@ impl Caller {
         }
     }
 
-    /// The same, by the address of their account, which the audit names.
+    /// Adds the address of the operator's account, which the audit log shows.
     pub fn operator_named(email: EmailAddress) -> Self {
         Self {
             operator: Some(email),
@@ -112,7 +112,7 @@ impl Caller {
         }
     }
 
-    /// The same, by the token of this session.
+    /// Adds the session of the token that was presented.
     #[must_use]
     pub fn in_session(&self, session: SessionId) -> Self {
         Self {
@@ -121,7 +121,7 @@ impl Caller {
         }
     }
 
-    /// The same, of whose address it is known whether it is confirmed: use cases do not look again.
+    /// Adds whether the user's address is confirmed. Use cases then do not read it again.
     #[must_use]
     pub(crate) fn with_email_confirmed(&self, is_confirmed: bool) -> Self {
         Self {
@@ -130,26 +130,26 @@ impl Caller {
         }
     }
 
-    /// Whether the user's address is confirmed, as far as that is known.
+    /// Whether the user's address is confirmed; `None` if that was not read.
     pub(crate) fn email_confirmed(&self) -> Option<bool> {
         self.email_confirmed
     }
 
-    /// Returns whether the user is known to be asked to confirm their address, and not to have done so: see
+    /// Returns whether the user's address is known to be unconfirmed: see
     /// [`Users::with_confirmation`](crate::Users::with_confirmation).
     pub fn is_unconfirmed(&self) -> bool {
         self.email_confirmed == Some(false)
     }
 
-    /// The session whose token the caller showed. Trusted code has none.
+    /// The session of the token that was presented. Trusted code has none.
     pub fn session(&self) -> Option<SessionId> {
         self.session
     }
 
-    /// Whose sessions are the caller's own.
+    /// The owner of the caller's own sessions.
     ///
     /// # Errors
-    /// `not-authenticated` for nobody, `forbidden` for trusted code that named neither user nor operator.
+    /// `not-authenticated` if nobody is signed in, `forbidden` for trusted code without a user or operator.
     pub(crate) fn session_owner(&self) -> Result<SessionOwner> {
         if let (Role::Operator, Some(email)) = (self.role, &self.operator) {
             return Ok(SessionOwner::Operator(email.clone()));
@@ -160,12 +160,12 @@ impl Caller {
         })
     }
 
-    /// The operator's address, where it is known.
+    /// The operator's address, if it is known.
     pub fn operator_email(&self) -> Option<&EmailAddress> {
         self.operator.as_ref()
     }
 
-    /// The operator outside tenants again. Nobody else can leave their tenant: they stay where they are.
+    /// The operator outside tenants again. Other callers stay in their tenant.
     #[must_use]
     pub fn outside_tenants(&self) -> Self {
         match self.role {
@@ -177,7 +177,7 @@ impl Caller {
         }
     }
 
-    /// The operator acting in a tenant. Nobody else can leave their tenant: they stay where they are.
+    /// The operator in a tenant. Other callers stay in their tenant.
     #[must_use]
     pub fn within(&self, tenant: TenantId) -> Self {
         match self.role {
@@ -199,8 +199,8 @@ impl Caller {
         }
     }
 
-    /// The same caller with the key of one request: sent again within 24 hours, it is answered as at first, without that
-    /// anything happens twice. Use cases that make or change something mind it; those that only read do not.
+    /// Adds the idempotency key of one request. A repetition within 24 hours gets the first answer, and nothing happens
+    /// twice. Use cases that create or change something honour it; reads ignore it.
     #[must_use]
     pub fn with_idempotency(&self, idempotency: Idempotency) -> Self {
         Self {
@@ -209,12 +209,12 @@ impl Caller {
         }
     }
 
-    /// The key of the request, if it has one.
+    /// The request's idempotency key, if it has one.
     pub fn idempotency(&self) -> Option<&Idempotency> {
         self.idempotency.as_ref()
     }
 
-    /// Whose keys a request's key is one of: the acting user's, or those of programs in this capacity. Nobody has none.
+    /// The owner of the request's key: the acting user, or all programs with this role. `None` if nobody is signed in.
     pub(crate) fn principal(&self) -> Option<String> {
         match (self.user, self.role) {
             (_, Role::Anonymous) => None,
@@ -227,12 +227,12 @@ impl Caller {
         }
     }
 
-    /// In which capacity the caller asks.
+    /// The caller's role.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// The user who asks, if one is named.
+    /// The acting user, if there is one.
     pub fn user_id(&self) -> Option<UserId> {
         self.user
     }
@@ -240,17 +240,17 @@ impl Caller {
     /// The tenant the caller acts in.
     ///
     /// # Errors
-    /// `not-found` for an operator who named none.
+    /// `not-found` for an operator outside tenants.
     pub fn tenant(&self) -> Result<&TenantId> {
         self.tenant
             .as_ref()
             .ok_or_else(|| Error::not_found("tenant", ""))
     }
 
-    /// The user who acts.
+    /// The acting user.
     ///
     /// # Errors
-    /// `not-authenticated` for nobody, `forbidden` for trusted code that named no user.
+    /// `not-authenticated` if nobody is signed in, `forbidden` for trusted code without a user.
     pub fn acting_user(&self) -> Result<UserId> {
         match (self.user, self.role) {
             (Some(user), _) => Ok(user),
@@ -261,7 +261,7 @@ impl Caller {
         }
     }
 
-    /// Refuses callers who did not sign in.
+    /// Refuses callers who are not signed in.
     pub(crate) fn require_signed_in(&self) -> Result<()> {
         if self.role == Role::Anonymous {
             Err(sign_in())
@@ -270,7 +270,7 @@ impl Caller {
         }
     }
 
-    /// Refuses callers other than those in `roles`; trusted code of the tenant and operators pass.
+    /// Refuses callers whose role is not in `roles`. Trusted code of the tenant and operators pass.
     pub(crate) fn require_any(&self, roles: &[Role], to: &'static str) -> Result<()> {
         self.require_signed_in()?;
         let trusted = matches!(self.role, Role::Platform | Role::Operator);
@@ -281,7 +281,7 @@ impl Caller {
         }
     }
 
-    /// Refuses all but an event's own organizer, the tenant's owners and trusted code.
+    /// Refuses everybody but the event's organizer, the tenant's owners and trusted code.
     pub(crate) fn require_manager(&self, organizer: Option<UserId>) -> Result<()> {
         match self.role {
             Role::Owner | Role::Platform | Role::Operator => Ok(()),
@@ -293,7 +293,7 @@ impl Caller {
         }
     }
 
-    /// Refuses all but those who manage an event, and the tenant's staff.
+    /// Refuses everybody but those who manage the event and the tenant's staff.
     pub(crate) fn require_manager_or_staff(&self, organizer: Option<UserId>) -> Result<()> {
         if self.role == Role::Staff {
             Ok(())

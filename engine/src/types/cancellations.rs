@@ -1,4 +1,4 @@
-//! Cancelling tickets: an event's terms for it, the request, and what was cancelled of a booking.
+//! Cancellation of tickets: an event's terms, the request, and the record in the booking.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -6,20 +6,20 @@ use serde::Serialize;
 use super::{BookLine, BookingId, BookingLine, CancelCause, IdempotencyKey, NotificationId};
 use crate::error::{Error, ErrorCode, Result};
 
-/// Until when customers may cancel, and which share of the price comes back: steps, the earliest first.
+/// An event's cancellation terms: steps with a deadline and the refunded share of the price, the earliest first.
 ///
-/// Without a step customers cannot cancel. By default they can until the event begins, and everything comes back.
+/// Without a step customers cannot cancel. By default they can until the event begins, with a full refund.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct CancellationTerms(Vec<CancellationStep>);
 
-/// Until so long before an event begins, so much of the price comes back.
+/// A deadline before an event begins, and the share of the price that is refunded until then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CancellationStep {
     /// Hours before the event begins, 0 to 8,760.
     pub until_hours_before: u32,
-    /// Share of the price, 0 to 100.
+    /// Refunded share of the price in percent, 0 to 100.
     pub refund_percent: u32,
 }
 
@@ -33,12 +33,12 @@ impl Default for CancellationTerms {
 }
 
 impl CancellationTerms {
-    /// Most steps; customers are to understand them.
+    /// Most steps. Few, because customers have to understand them.
     pub const STEPS_MAX: usize = 10;
     /// Longest time before an event, a year.
     pub const HOURS_MAX: u32 = 8_760;
 
-    /// Checks steps: at most 10, each nearer to the event than the one before it and giving less back.
+    /// Checks steps: at most 10, each nearer to the event and with a smaller refund than the one before it.
     ///
     /// # Errors
     /// `field-invalid`, at `cancellationTerms` or the part of it that breaks the rule.
@@ -82,7 +82,7 @@ impl CancellationTerms {
         Ok(Self(steps))
     }
 
-    /// Terms as they were stored.
+    /// Takes terms that were checked when they were stored.
     pub(crate) fn stored(steps: Vec<CancellationStep>) -> Self {
         Self(steps)
     }
@@ -92,8 +92,8 @@ impl CancellationTerms {
         &self.0
     }
 
-    /// Percent of the price that a customer gets back who cancels at `now`; none if that is not possible any more. The
-    /// last moment of a step belongs to it.
+    /// The refund in percent for a customer who cancels at `now`; `None` if cancellation is closed. The last moment of
+    /// a step belongs to it.
     pub fn refund_percent(&self, starts_at: Timestamp, now: Timestamp) -> Option<u32> {
         let is_open = |step: &&CancellationStep| {
             let before = SignedDuration::from_hours(i64::from(step.until_hours_before));
@@ -107,14 +107,14 @@ impl CancellationTerms {
 /// Cancels tickets of a booking.
 #[derive(Debug, Clone)]
 pub struct CancelTickets {
-    /// Which booking.
+    /// The booking's id.
     pub booking: BookingId,
-    /// How many of which tickets, each type once: the last ones of the type that nobody came in with. With neither
-    /// `lines` nor `tickets` all that are left are cancelled.
+    /// Numbers of tickets, each type once. The last tickets of the type that are not checked in are cancelled. With neither
+    /// `lines` nor `tickets`, all that are left are cancelled.
     pub lines: Option<Vec<BookLine>>,
-    /// Which tickets, by their numbers in the booking, each once; instead of `lines`.
+    /// Numbers of single tickets in the booking, each once; instead of `lines`.
     pub tickets: Option<Vec<u32>>,
-    /// Makes the request safe to send again for 24 hours.
+    /// Makes the request safe to repeat for 24 hours.
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
@@ -131,40 +131,40 @@ impl CancelTickets {
 }
 
 impl CancelTickets {
-    /// Most tickets that one request names; more are cancelled by type.
+    /// Most tickets that one request names. To cancel more, name types.
     pub const NAMED_MAX: usize = 1_000;
 }
 
 /// Tickets of a booking that were cancelled together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cancellation {
-    /// Names the cancellation: the notification that tells the customer.
+    /// The cancellation's id: that of the notification to the customer.
     pub notification: NotificationId,
     /// Who cancelled.
     pub cause: CancelCause,
-    /// When, UTC.
+    /// The time, UTC.
     pub at: Timestamp,
-    /// What was cancelled, at the prices it was booked at.
+    /// The cancelled tickets, at the prices they were booked at.
     pub lines: Vec<BookingLine>,
-    /// Which tickets that were: their numbers in the booking, in order.
+    /// The numbers of the cancelled tickets in the booking, in order.
     pub numbers: Vec<u32>,
-    /// The share of the price that comes back, 0 to 100.
+    /// The refunded share of the price in percent, 0 to 100.
     pub refund_percent: u32,
-    /// What is due to the customer for it, in minor units of the booking's currency. Paying it is not Boxoffice's.
+    /// The refund, in minor units of the booking's currency. Boxoffice does not pay it out.
     pub refund_minor: u64,
 }
 
 impl Cancellation {
-    /// Most cancellations of one booking; its row holds them all. The last one takes everything that is left.
+    /// Most cancellations of one booking, because its row holds them all. The last one cancels everything that is left.
     pub const PER_BOOKING_MAX: usize = 100;
 
-    /// How many tickets were cancelled, over all lines.
+    /// The number of cancelled tickets, over all lines.
     pub fn tickets(&self) -> u32 {
         self.lines.iter().map(|line| line.quantity).sum()
     }
 }
 
-/// What some lines cost together, in minor units.
+/// The price of all lines together, in minor units.
 pub(crate) fn total_of(lines: &[BookingLine]) -> u64 {
     // Quantities are at most 10,000 each in 10 lines and prices u32, so that sums stay far within u64.
     lines
@@ -173,8 +173,8 @@ pub(crate) fn total_of(lines: &[BookingLine]) -> u64 {
         .sum()
 }
 
-/// What is due for some lines of which so many percent come back, after what was cancelled before. The running total is
-/// rounded down, not each part: however a booking is cancelled, the parts add up to what the whole gives.
+/// The refund for `lines`, given what was cancelled before. The running total is rounded down, not each part: however
+/// a booking is cancelled, the parts add up to the refund of the whole.
 pub(crate) fn refund_of(earlier: &[Cancellation], lines: &[BookingLine], percent: u32) -> u64 {
     let share =
         |lines: &[BookingLine], percent: u32| u128::from(total_of(lines)) * u128::from(percent);
@@ -188,7 +188,7 @@ pub(crate) fn refund_of(earlier: &[Cancellation], lines: &[BookingLine], percent
     u64::try_from(due.saturating_sub(refunded)).unwrap_or(u64::MAX)
 }
 
-/// What is left of some lines without others; each type stands in one line. Lines of which nothing is left are gone.
+/// Subtracts lines from lines; each type has one line. Empty lines are removed.
 pub(crate) fn without(lines: &[BookingLine], cancelled: &[BookingLine]) -> Vec<BookingLine> {
     let left = lines.iter().map(|line| {
         let mut gone = cancelled
@@ -203,7 +203,7 @@ pub(crate) fn without(lines: &[BookingLine], cancelled: &[BookingLine]) -> Vec<B
     left.filter(|line| line.quantity > 0).collect()
 }
 
-/// The lines of a booking that a request wants cancelled, at their prices.
+/// The lines that a request cancels, at the booking's prices.
 ///
 /// # Errors
 /// `field-invalid` for lines that the booking does not have.
@@ -248,7 +248,7 @@ pub(crate) fn chosen(booked: &[BookingLine], wanted: &[BookLine]) -> Result<Vec<
     Ok(chosen)
 }
 
-/// The refusal of a customer's cancellation that comes too late.
+/// The error for a customer who cancels too late.
 pub(crate) fn closed(terms: &CancellationTerms) -> Error {
     let detail = match terms.steps().last() {
         None => {

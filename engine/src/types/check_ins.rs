@@ -1,4 +1,4 @@
-//! Tickets, each the admission of one person, and who came in with which.
+//! Tickets, each for one person, and their check-ins.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -15,13 +15,13 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Which ticket: a booking and the ticket's number in it, from 1. Numbers follow the lines as they were booked, and
-/// stay what they are when some tickets are cancelled.
+/// A ticket's id: its booking, and its number in it, from 1. Numbers follow the lines as they were booked and do not
+/// change when tickets are cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TicketId {
-    /// The booking that it belongs to.
+    /// The ticket's booking.
     pub booking: BookingId,
-    /// Its number there, from 1.
+    /// The ticket's number in the booking, from 1.
     pub number: u32,
 }
 
@@ -42,21 +42,21 @@ impl FromStr for TicketId {
                 booking: booking.parse().ok()?,
                 number: number.parse().ok().filter(exists)?,
             };
-            // One ticket has one text: no leading zeros, no sign.
+            // One ticket has one text: no leading zeros and no sign.
             (id.to_string() == text).then_some(id)
         });
         parts.ok_or_else(|| Error::not_found("ticket", text.chars().take(80).collect::<String>()))
     }
 }
 
-/// Whether a ticket admits somebody.
+/// The state of a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TicketStatus {
-    /// It does, once.
+    /// It admits one person, once.
     Valid,
-    /// Somebody came in with it.
+    /// It is checked in.
     CheckedIn,
-    /// It was given back, or cancelled with its booking or event.
+    /// It was cancelled, alone or with its booking or event.
     Cancelled,
 }
 
@@ -74,55 +74,55 @@ impl TicketStatus {
 /// One admission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// Which one.
+    /// Its id.
     pub id: TicketId,
-    /// Of which type.
+    /// Its ticket type.
     pub ticket_type: TicketTypeId,
-    /// Whether it admits somebody.
+    /// Its state.
     pub status: TicketStatus,
-    /// What is shown at the door; none for those who may not have it, and where no
+    /// The code that is shown at the door. `None` for callers who may not see it, and if no
     /// [`TicketCodes`](crate::ports::TicketCodes) were supplied.
     pub code: Option<String>,
 }
 
-/// Somebody came in with a ticket.
+/// A check-in: somebody was admitted with a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckIn {
-    /// With which.
+    /// The ticket.
     pub ticket: TicketId,
-    /// Of which type.
+    /// Its ticket type.
     pub ticket_type: TicketTypeId,
-    /// When, UTC.
+    /// The time, UTC.
     pub at: Timestamp,
-    /// Who let them in; none if the tenant's program did.
+    /// The user who checked the ticket; `None` for a program of the tenant.
     pub by: Option<UserId>,
 }
 
 /// A check-in with the names of people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedCheckIn {
-    /// Who came in with which ticket.
+    /// The check-in.
     pub check_in: CheckIn,
-    /// What the customer who booked is called; none if their account is gone.
+    /// The name of the customer who booked; `None` if the account was deleted.
     pub customer_name: Option<Label>,
-    /// What the one who let them in is called.
+    /// The name of the user who checked the ticket.
     pub by_name: Option<Label>,
 }
 
 impl CheckIn {
-    /// The event that they came to.
+    /// The event.
     pub fn event(&self) -> EventId {
         self.ticket.booking.event()
     }
 
-    /// Who booked.
+    /// The customer who booked.
     pub fn customer(&self) -> UserId {
         self.ticket.booking.customer()
     }
 }
 
 impl Booking {
-    /// How many tickets were booked, cancelled ones included: numbers go from 1 to this.
+    /// The number of booked tickets, cancelled ones included. Ticket numbers go from 1 to this.
     pub(crate) fn numbers(&self) -> u32 {
         self.lines_as_booked()
             .iter()
@@ -162,12 +162,12 @@ impl Booking {
         cancelled.any(|one| one.numbers.binary_search(&number).is_ok())
     }
 
-    /// Whether somebody came in with the ticket of this number.
+    /// Whether the ticket of this number is checked in.
     pub(crate) fn is_in(&self, number: u32) -> bool {
         self.checked_in.binary_search(&number).is_ok()
     }
 
-    /// The numbers of the tickets that customer and organizer left, in order.
+    /// The numbers of the tickets that neither customer nor organizer cancelled, in order.
     pub(crate) fn numbers_left(&self) -> Vec<u32> {
         let gone = self.cancellations.iter().flat_map(|one| &one.numbers);
         let gone: HashSet<u32> = gone.copied().collect();
@@ -175,8 +175,8 @@ impl Booking {
         all.filter(|number| !gone.contains(number)).collect()
     }
 
-    /// Which tickets are cancelled when so many of some types are: of each type the last ones that nobody came in with,
-    /// and only then the last of the others. Their numbers, in order.
+    /// Chooses the tickets that are cancelled: of each type the last ones that are not checked in, and only then the last
+    /// of the others. Returns their numbers, in order.
     pub(crate) fn last_numbers(&self, lines: &[BookingLine]) -> Vec<u32> {
         let mut chosen = Vec::new();
         let left = self.numbers_left();
@@ -194,11 +194,11 @@ impl Booking {
         chosen
     }
 
-    /// Checks tickets that a request names: their numbers, in order, and the lines that they are of.
+    /// Checks the tickets that a request names. Returns their numbers, in order, and their lines.
     ///
     /// # Errors
-    /// `field-invalid` for none or too many, for a number that is none of the booking's or named twice, and for a ticket
-    /// that was cancelled already.
+    /// `field-invalid` for none or too many, for a number that the booking does not have or that is repeated, and for a
+    /// ticket that is cancelled already.
     pub(crate) fn named_tickets(&self, numbers: &[u32]) -> Result<(Vec<u32>, Vec<BookingLine>)> {
         if numbers.is_empty() || numbers.len() > CancelTickets::NAMED_MAX {
             let rule = "Name 1 to 1,000 tickets by their numbers.";
@@ -230,7 +230,7 @@ impl Booking {
         Ok((named.into_iter().collect(), lines))
     }
 
-    /// The line that a ticket was booked in, with the numbers of its tickets.
+    /// The booked line of a ticket, with the numbers of its tickets.
     fn line_of(&self, number: u32) -> Option<(&BookingLine, Range<u32>)> {
         let mut first = 1;
         for line in self.lines_as_booked() {
@@ -331,7 +331,7 @@ mod tests {
         };
         let (valid, came, void) = ("valid", "checked-in", "cancelled");
         assert_eq!(statuses(&booking), [valid, void, came, valid, valid]);
-        // A check-in that is taken back makes no other ticket void, and none valid.
+        // Undoing a check-in changes no other ticket.
         booking.checked_in.clear();
         assert_eq!(statuses(&booking), [valid, void, valid, valid, valid]);
         assert_eq!(booking.numbers_left(), [1, 3, 4, 5]);

@@ -1,21 +1,21 @@
-//! What processes count of the mails they send: by lane, and by how long it took.
+//! Counters of sent mails: by lane, and histograms of durations.
 
 use super::{Lane, MailCounts};
 
-/// Upper bounds of the classes of durations, in milliseconds: from a mail on loopback to one that a fan-out of hours, or
-/// a lane that was paused overnight, kept waiting.
+/// Upper bounds of the histogram's buckets, in milliseconds: from a mail on loopback to one that waited for a fan-out
+/// of hours or for a lane that was paused overnight.
 pub const DURATION_BOUNDS_MILLISECONDS: [u64; 17] = [
     1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 15_000, 60_000, 300_000, 1_800_000,
     14_400_000,
 ];
 
-/// Classes of durations: the last is for all above the bounds.
+/// Buckets: the last is for all above the bounds.
 const CLASSES: usize = DURATION_BOUNDS_MILLISECONDS.len() + 1;
 
-/// Durations as they were counted.
+/// A histogram of durations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DurationCounts {
-    /// How many ended within each of [`DURATION_BOUNDS_MILLISECONDS`] and not within the one before; the last is for all above.
+    /// The number in each bucket of [`DURATION_BOUNDS_MILLISECONDS`]; the last bucket is for all above.
     pub classes: Vec<u64>,
     /// Their sum.
     pub sum_microseconds: u64,
@@ -31,12 +31,12 @@ impl Default for DurationCounts {
 }
 
 impl DurationCounts {
-    /// How many were counted.
+    /// The number of durations.
     pub fn count(&self) -> u64 {
         self.classes.iter().sum()
     }
 
-    /// Adds what somebody else counted.
+    /// Adds another histogram.
     pub fn add(&mut self, other: &Self) {
         for (own, others) in self.classes.iter_mut().zip(&other.classes) {
             *own += others;
@@ -44,7 +44,7 @@ impl DurationCounts {
         self.sum_microseconds += other.sum_microseconds;
     }
 
-    /// What was counted since `earlier`, by the same process.
+    /// The difference to `earlier`, of the same process.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let classes = self.classes.iter().zip(&earlier.classes);
@@ -58,8 +58,8 @@ impl DurationCounts {
         }
     }
 
-    /// The duration that this share (0 to 1) of what was counted stayed within, in milliseconds: evenly spread inside
-    /// its class, and the greatest bound for all above it. None if nothing was counted.
+    /// A quantile (0 to 1) in milliseconds, interpolated inside its bucket; the greatest bound for all above it. `None` if
+    /// nothing was counted.
     pub fn quantile_milliseconds(&self, share: f64) -> Option<f64> {
         let count = self.count();
         if count == 0 {
@@ -87,13 +87,13 @@ impl DurationCounts {
 /// A lane's counts since the process started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneCounts {
-    /// Which lane.
+    /// The lane.
     pub lane: Lane,
-    /// How mails ended.
+    /// Outcomes of mails.
     pub mails: MailCounts,
-    /// How long mails waited, from being listed to their first attempt.
+    /// Waiting times, from the listing of a mail to its first attempt.
     pub waiting: DurationCounts,
-    /// How long handing a mail over took.
+    /// Durations of the handover to the mail server.
     pub sending: DurationCounts,
     /// Tasks fetched from the queue.
     pub fetched: u64,

@@ -1,4 +1,4 @@
-//! What goes out, how it stands, and what people do about it: for those who look after it.
+//! Delivery administration: the state of lanes, workers and deliveries, and the commands to change it.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// How a lane stands, in the queue and in what is owed.
+/// The state of a lane, in the queue and in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneStatus {
-    /// Which lane.
+    /// The lane.
     pub lane: Lane,
-    /// Tasks that nobody has fetched; none if the queue gives no answer.
+    /// Tasks that no worker has fetched; `None` if the queue does not answer.
     pub waiting: Option<u64>,
-    /// Tasks that a worker has; none if the queue gives no answer.
+    /// Tasks that a worker has; `None` if the queue does not answer.
     pub in_flight: Option<u64>,
-    /// Pieces of work that are owed: blocks of up to 32 mails, and recipients to be listed.
+    /// Outbox entries: delivery batches of up to 32 mails, and fan-outs.
     pub owed: u64,
-    /// Those of them that are owed at a later time: tried again, looked at again, or scheduled.
+    /// Those of them that are due later: retries, checks, and schedules.
     pub later: u64,
     /// Whether there is more than was counted.
     pub is_cut: bool,
-    /// When the oldest of what is owed and due was caused, UTC.
+    /// When the oldest entry that is due was caused, UTC.
     pub oldest_at: Option<Timestamp>,
 }
 
-/// What one process has sent since it started.
+/// Outcomes of one process's mails since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailCounts {
     /// Taken over by mail servers.
@@ -55,89 +55,89 @@ impl MailCounts {
     }
 }
 
-/// A worker process, as it last said.
+/// A worker process, as of its last heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerStatus {
     /// Names the process, anew at every start.
     pub id: String,
     /// When it started, UTC.
     pub started_at: Timestamp,
-    /// When it last showed that it lives, UTC by its own clock.
+    /// When it wrote its last heartbeat, UTC by its own clock.
     pub at: Timestamp,
-    /// Whether that was a moment ago.
+    /// Whether that was recent.
     pub is_alive: bool,
     /// What it has sent.
     pub mails: MailCounts,
-    /// The same by lane, with how long it took; empty for a process of another version that counts otherwise.
+    /// The same by lane, with durations; empty for a process of another version that counts differently.
     pub lanes: Vec<LaneCounts>,
 }
 
-/// Whether something that everything rests on answers.
+/// The health of the database or the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartHealth {
-    /// Whether it answered, without an error and in time.
+    /// Whether it answered without an error and in time.
     pub answers: bool,
-    /// How long that took.
+    /// The duration of the request.
     pub took: Duration,
 }
 
-/// Whether the installation's own parts answer this process.
+/// The health of the parts that every process needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SystemHealth {
     /// The database.
     pub database: PartHealth,
-    /// What tasks go through on their way to the workers: the embedded queue, or a broker.
+    /// The job queue: the embedded one, or a broker.
     pub queue: PartHealth,
 }
 
-/// A lane that an operator has stopped, for all tenants: no worker takes anything of it. What it owes stays owed.
+/// A lane that an operator has stopped for all tenants: no worker takes its tasks. Its outbox entries stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LanePause {
-    /// Which lane.
+    /// The lane.
     pub lane: Lane,
     /// Since when, UTC.
     pub at: Timestamp,
-    /// Who stopped it: for operators.
+    /// Who stopped it; shown to operators only.
     pub who: Option<String>,
-    /// Why, in their words: for operators.
+    /// Why; shown to operators only.
     pub why: Option<String>,
 }
 
-/// How everything stands that a caller may see.
+/// The overview that a caller may see.
 #[derive(Debug, Clone)]
 pub struct DeliveryOverview {
-    /// When this was seen, UTC.
+    /// When this was read, UTC.
     pub at: Timestamp,
-    /// The lanes, which all tenants share: for operators.
+    /// The lanes, which all tenants share; for operators only.
     pub lanes: Option<Vec<LaneStatus>>,
-    /// Whether database and queue answer: for operators.
+    /// Whether database and queue answer; for operators only.
     pub health: Option<SystemHealth>,
     /// Lanes that an operator has stopped.
     pub paused_lanes: Vec<LanePause>,
     /// Worker processes.
     pub workers: Vec<WorkerStatus>,
-    /// Deliveries that were given up; in the tenant, or for an operator outside one in all.
+    /// Deliveries that were given up: the tenant's, or all for an operator outside tenants.
     pub dead: u64,
     /// Deliveries that were perhaps sent.
     pub unknown: u64,
-    /// Whether there are more of both than were counted.
+    /// Whether there are more of either than were counted.
     pub is_cut: bool,
-    /// The tenant's newest notifications that are not done with; none outside a tenant.
+    /// The tenant's newest unfinished notifications; empty outside a tenant.
     pub active: Vec<Notification>,
 }
 
-/// Deliveries that failed for the same reason, as far as its words say.
+/// Deliveries that failed for the same reason, judged by its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReasonGroup {
-    /// The reason without what differs between mails: addresses, numbers, times.
+    /// The reason, without addresses, numbers and times.
     pub reason: String,
     /// `Dead` or `Unknown`.
     pub state: DeliveryState,
-    /// How many.
+    /// The number of deliveries.
     pub count: u64,
-    /// One of them.
+    /// One of these deliveries.
     pub example: DeliveryId,
-    /// What was said of that one.
+    /// The reason of that one.
     pub example_reason: String,
 }
 
@@ -146,7 +146,7 @@ pub struct ReasonGroup {
 pub struct ReasonGroups {
     /// The groups, the largest first.
     pub groups: Vec<ReasonGroup>,
-    /// Whether there are failed deliveries that were not looked at.
+    /// Whether there are failed deliveries that were not read.
     pub is_cut: bool,
 }
 
@@ -155,11 +155,11 @@ pub struct ReasonGroups {
 pub struct ReplyCode(String);
 
 impl ReplyCode {
-    /// Reads a code that came in as `field`.
+    /// Checks a code from the request's `field`.
     ///
     /// # Errors
-    /// `field-invalid` for anything else than 1 to 3 digits of which the first is 2, 4 or 5, or such a digit with two
-    /// numbers behind full stops.
+    /// `field-invalid` unless it is 1 to 3 digits of which the first is 2, 4 or 5, or such a digit with two numbers behind
+    /// full stops.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let text = text.trim();
         let is_number = |part: &str| {
@@ -203,19 +203,19 @@ impl ReplyCode {
     }
 }
 
-/// Which failed deliveries are listed.
+/// The filter for lists of failed deliveries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailedFilter {
     /// Those of one notification.
     pub notification: Option<NotificationId>,
-    /// `Dead` or `Unknown`; none for both.
+    /// `Dead` or `Unknown`; `None` for both.
     pub state: Option<DeliveryState>,
     /// Those that a mail server refused with this code.
     pub code: Option<ReplyCode>,
 }
 
 impl FailedFilter {
-    /// Whether a delivery in this state, for this reason, failed and is wanted.
+    /// Returns whether a delivery with this state and reason passes the filter.
     pub(crate) fn matches(&self, state: DeliveryState, reason: Option<&str>) -> bool {
         matches!(state, DeliveryState::Dead | DeliveryState::Unknown)
             && self.state.is_none_or(|wanted| wanted == state)
@@ -223,7 +223,7 @@ impl FailedFilter {
     }
 }
 
-/// Which failed deliveries are tried again.
+/// The failed deliveries that a retry is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryScope {
     /// One.
@@ -234,52 +234,52 @@ pub enum RetryScope {
     Tenant,
 }
 
-/// Tries failed deliveries again.
+/// Retries failed deliveries.
 #[derive(Debug, Clone)]
 pub struct RetryDeliveries {
-    /// Where they are looked for.
+    /// Which deliveries.
     pub scope: RetryScope,
-    /// `Dead`, or `Unknown`: a mail that was perhaps sent may then come twice.
+    /// `Dead` or `Unknown`. With `Unknown` a customer may get a mail twice.
     pub state: DeliveryState,
     /// Only those of one [`ReasonGroup`].
     pub reason: Option<String>,
     /// Only count them.
     pub dry_run: bool,
-    /// Why; kept in the audit.
+    /// Why; written to the audit log.
     pub why: Reason,
 }
 
-/// What came of trying again.
+/// The result of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retried {
-    /// Deliveries that were meant.
+    /// Deliveries that match.
     pub matched: u64,
-    /// Those that wait for a worker now; none in a dry run.
+    /// Those that wait for a worker now; 0 in a dry run.
     pub retried: u64,
-    /// Those in a worker's hand at that moment; try again.
+    /// Those that a worker was sending at that moment. Call again later.
     pub busy: u64,
-    /// Whether there are more than one call looks at; call again.
+    /// Whether there are more than one call handles. Call again.
     pub is_cut: bool,
 }
 
-/// What somebody did about what goes out.
+/// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// When, UTC.
+    /// The time, UTC.
     pub at: Timestamp,
-    /// In which capacity, and who.
+    /// The role, and who.
     pub who: String,
-    /// What: `pause`, `resume`, `cancel`, `promote`, `move`, `retry`, `pause-lane`, `resume-lane`.
+    /// The action: `pause`, `resume`, `cancel`, `promote`, `move`, `retry`, `pause-lane`, `resume-lane`.
     pub action: String,
-    /// What it was done to.
+    /// What it changed.
     pub subject: String,
     /// Why, in their words.
     pub why: String,
-    /// Deliveries that were meant, where that is known.
+    /// The number of deliveries, if it is known.
     pub count: Option<u64>,
 }
 
-/// What a notification has delivered, for whoever counts further.
+/// A notification's counts of deliveries, as a base for further counting.
 pub(crate) type Tally = (u32, DeliveryCounts);
 
 #[cfg(test)]

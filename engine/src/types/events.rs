@@ -11,13 +11,13 @@ use super::{
 };
 use crate::error::{Error, Faults, Result};
 
-/// Whether an event can be seen and booked.
+/// The state of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EventStatus {
-    /// Seen by its organizer only.
+    /// Visible to its organizer only.
     Draft,
-    /// Seen by everybody, and on sale.
+    /// Visible to everybody and on sale.
     Published,
     /// Cancelled; final.
     Cancelled,
@@ -55,12 +55,12 @@ impl FromStr for EventStatus {
     }
 }
 
-/// In which order events are listed.
+/// The order of a list of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventSort {
-    /// As they were made.
+    /// In order of creation.
     CreatedAt,
-    /// As they begin, those of one moment as they were made.
+    /// In order of their beginning, then of creation.
     StartsAt,
 }
 
@@ -75,7 +75,7 @@ impl FromStr for EventSort {
     }
 }
 
-/// Which of a tenant's events are listed, and in which order; without anything all of them, as they were made.
+/// A filter and an order for a list of events. The default lists all, in order of creation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// Only those in this state.
@@ -84,15 +84,15 @@ pub struct EventFilter {
     pub starts_from: Option<Timestamp>,
     /// Only those that begin before.
     pub starts_before: Option<Timestamp>,
-    /// As they were made, unless a time is asked for: then as they begin.
+    /// The order. `None` means in order of creation, or of the beginning if a time is given.
     pub sort: Option<EventSort>,
 }
 
 impl EventFilter {
-    /// The order that is asked for or follows from what is.
+    /// The order of the list.
     ///
     /// # Errors
-    /// `field-invalid` at `sort` for the order of making together with a time.
+    /// `field-invalid` at `sort` for the order of creation together with a time.
     pub(crate) fn order(&self) -> Result<EventSort> {
         let by_time = self.starts_from.is_some() || self.starts_before.is_some();
         match (self.sort, by_time) {
@@ -107,34 +107,34 @@ impl EventFilter {
     }
 }
 
-/// What people attend.
+/// Something that people attend: a concert, a match, a course.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Which event.
+    /// The event's id.
     pub id: EventId,
-    /// The organizer who made it; none if an owner's program did.
+    /// The organizer who created it; `None` if a program of the tenant did.
     pub organizer: Option<UserId>,
-    /// Counts the organizers' changes, never bookings; 1 at creation.
+    /// Its version: 1 at creation, raised by changes of organizers, never by bookings.
     pub version: u64,
-    /// What it says about itself.
+    /// Title, times, place and description.
     pub details: EventDetails,
-    /// Whether it can be seen and booked.
+    /// Its state.
     pub status: EventStatus,
     /// Tickets that can be sold in all.
     pub total_tickets: u32,
     /// Tickets sold.
     pub tickets_sold: u32,
-    /// Tickets kept for somebody for a while.
+    /// Tickets in holds.
     pub tickets_held: u32,
     /// Customers on its waiting list.
     pub waiting: u32,
-    /// What can be booked; 1 to [`NewTicketType::PER_EVENT_MAX`].
+    /// Its ticket types; 1 to [`NewTicketType::PER_EVENT_MAX`].
     pub ticket_types: Vec<TicketType>,
-    /// Until when customers may cancel, and what comes back.
+    /// Until when customers may cancel, and what is refunded.
     pub cancellation_terms: CancellationTerms,
     /// ISO 4217 code of the prices.
     pub currency: String,
-    /// Its newest reminder: the one that is to come, or else the last that went out.
+    /// Its newest reminder: the scheduled one, or else the last that was sent.
     pub reminder: Option<EventReminder>,
     /// When it was made, UTC.
     pub created_at: Timestamp,
@@ -143,7 +143,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// The same in neutral words, for mails that carry none of its organizer's.
+    /// A copy with neutral texts, for mails that must not carry the organizer's.
     pub(crate) fn in_neutral_words(&self) -> Self {
         let mut event = self.clone();
         event.details = event.details.in_neutral_words();
@@ -154,27 +154,27 @@ impl Event {
     }
 }
 
-/// What an event says about itself.
+/// An event's title, times, place and description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EventDetails {
     /// Its name.
     pub title: Label,
-    /// More about it.
+    /// The description.
     pub description: Prose,
     /// When it begins.
     pub starts_at: Timestamp,
-    /// When it ends, if that is known; after `starts_at`.
+    /// When it ends, if that is known. Later than `starts_at`.
     pub ends_at: Option<Timestamp>,
-    /// IANA name of the zone it happens in, such as `Europe/Berlin`.
+    /// IANA name of its time zone, such as `Europe/Berlin`.
     pub time_zone: String,
-    /// Where it happens; may be empty.
+    /// Its place; may be empty.
     pub location: Option<Label>,
     /// Whether and when its customers are reminded.
     pub reminder: Reminder,
 }
 
 impl EventDetails {
-    /// The same in neutral words, for mails that carry none of its organizer's.
+    /// A copy with neutral texts, for mails that must not carry the organizer's.
     pub(crate) fn in_neutral_words(&self) -> Self {
         Self {
             title: Label::stored("An event".to_owned()),
@@ -200,7 +200,7 @@ impl EventDetails {
         }
     }
 
-    /// Whether customers must hear of the step from `self` to `new`.
+    /// Returns whether customers must be told of the change from `self` to `new`.
     pub(crate) fn differs_for_customers(&self, new: &Self) -> bool {
         self.has_other_title(new)
             || self.starts_at != new.starts_at
@@ -209,12 +209,12 @@ impl EventDetails {
             || self.has_other_location(new)
     }
 
-    /// Returns whether readers see another title. Another spelling of the same text (NFC) is the same.
+    /// Returns whether the titles differ. Texts that are equal after normalisation (NFC) do not differ.
     pub(crate) fn has_other_title(&self, new: &Self) -> bool {
         !is_same_text(self.title.as_str(), new.title.as_str())
     }
 
-    /// Returns whether readers see another place. Another spelling of the same text (NFC) is the same.
+    /// Returns whether the places differ. Texts that are equal after normalisation (NFC) do not differ.
     pub(crate) fn has_other_location(&self, new: &Self) -> bool {
         match (&self.location, &new.location) {
             (Some(old), Some(new)) => !is_same_text(old.as_str(), new.as_str()),
@@ -223,7 +223,7 @@ impl EventDetails {
         }
     }
 
-    /// Returns whether it is in another time zone. Another name (link) of the same zone is the same.
+    /// Returns whether the time zones differ. Two names (links) of one zone do not differ.
     pub(crate) fn has_other_zone(&self, new: &Self) -> bool {
         let primary = |name: &str| {
             let zone = TimeZone::get(name).ok()?;
@@ -234,47 +234,47 @@ impl EventDetails {
     }
 }
 
-/// Something that can be booked at an event.
+/// A ticket type of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketType {
-    /// Which type, within the event.
+    /// The type's id, unique within the event.
     pub id: TicketTypeId,
-    /// What it is called.
+    /// Its name.
     pub name: Label,
     /// Tickets of this type that can be sold.
     pub capacity: u32,
     /// Tickets of this type that are sold.
     pub sold: u32,
-    /// Tickets of this type that are kept for somebody.
+    /// Tickets of this type in holds.
     pub held: u32,
     /// Price of one ticket, in minor units of the event's currency.
     pub price_minor: u32,
-    /// From when it is sold; none means at once.
+    /// When its sale begins; `None` means at once.
     pub sales_open_at: Option<Timestamp>,
-    /// Until when it is sold; none means until the event begins.
+    /// When its sale ends; `None` means when the event begins.
     pub sales_close_at: Option<Timestamp>,
     /// Fewest tickets of one booking.
     pub min_per_booking: u32,
     /// Most tickets of one booking.
     pub max_per_booking: u32,
-    /// Whether a ticket of this type was ever booked or held; it can then no longer be removed.
+    /// Whether a ticket of this type was ever booked or held. If so, the type cannot be removed.
     pub ever_taken: bool,
 }
 
-/// Describes a ticket type; an `id` names one that is there already.
+/// Describes a new ticket type, or with an `id` an existing one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewTicketType {
-    /// The type to change; none makes a new one (or means the only one, if there is one before and after).
+    /// The type to change. `None` makes a new one, or means the only one if there is one before and after.
     pub id: Option<TicketTypeId>,
-    /// What it is called.
+    /// Its name.
     pub name: Label,
     /// Tickets of this type that can be sold, 1 to 10,000,000.
     pub capacity: u32,
     /// Price of one ticket, in minor units of the tenant's currency.
     pub price_minor: u32,
-    /// From when it is sold; none means at once.
+    /// When its sale begins; `None` means at once.
     pub sales_open_at: Option<Timestamp>,
-    /// Until when it is sold; none means until the event begins.
+    /// When its sale ends; `None` means when the event begins.
     pub sales_close_at: Option<Timestamp>,
     /// Fewest tickets of one booking; at least 1.
     pub min_per_booking: u32,
@@ -292,7 +292,7 @@ impl NewTicketType {
     /// Most tickets in one booking unless the organizer says otherwise.
     pub const PER_BOOKING_DEFAULT: u32 = 100;
 
-    /// The type that the short form `totalTickets` stands for: `General`, at price 0.
+    /// The type of an event that gives only `totalTickets`: `General`, at price 0.
     pub fn general(capacity: u32) -> Self {
         Self {
             id: None,
@@ -345,7 +345,7 @@ impl NewTicketType {
 }
 
 impl From<&TicketType> for NewTicketType {
-    /// What leaves the type as it is.
+    /// The description that changes nothing.
     fn from(kind: &TicketType) -> Self {
         Self {
             id: Some(kind.id.clone()),
@@ -360,23 +360,23 @@ impl From<&TicketType> for NewTicketType {
     }
 }
 
-/// Makes an event.
+/// Creates an event.
 #[derive(Debug, Clone, Serialize)]
 pub struct CreateEvent {
-    /// What it says about itself.
+    /// Title, times, place and description.
     pub details: EventDetails,
     /// `Draft` or `Published`.
     pub status: EventStatus,
-    /// What can be booked; 1 to [`NewTicketType::PER_EVENT_MAX`] types.
+    /// Its ticket types; 1 to [`NewTicketType::PER_EVENT_MAX`].
     pub ticket_types: Vec<NewTicketType>,
-    /// Tickets that can be sold in all, if that is less than what the types hold together.
+    /// The total capacity, if it is less than the sum of the types.
     pub total_tickets: Option<u32>,
-    /// Until when customers may cancel, and what comes back.
+    /// Until when customers may cancel, and what is refunded.
     pub cancellation_terms: CancellationTerms,
 }
 
 impl CreateEvent {
-    /// A published event in UTC with free tickets of one type; its fields say the rest.
+    /// A published event in UTC with free tickets of one type. Change its fields for the rest.
     pub fn general(title: Label, starts_at: Timestamp, tickets: u32) -> Self {
         Self {
             details: EventDetails {
@@ -403,29 +403,29 @@ impl CreateEvent {
     }
 }
 
-/// Replaces what an organizer may say about an event; counters are not among it.
+/// Replaces everything that an organizer may change of an event. Counters stay.
 #[derive(Debug, Clone)]
 pub struct UpdateEvent {
-    /// Which event.
+    /// The event's id.
     pub event: EventId,
-    /// The version the organizer saw; another one now is `version-mismatch`.
+    /// The version that the organizer saw. If it is not the current one: `version-mismatch`.
     pub expected_version: u64,
-    /// What it says about itself from now on.
+    /// The new title, times, place and description.
     pub details: EventDetails,
-    /// `Draft` or `Published`; to call an event off, cancel it.
+    /// `Draft` or `Published`. There is a separate use case to cancel an event.
     pub status: EventStatus,
-    /// What can be booked from now on; a type that was ever booked must be among it.
+    /// The new ticket types. A type that was ever booked must be among them.
     pub ticket_types: Vec<NewTicketType>,
-    /// Tickets that can be sold in all, if that is less than what the types hold together.
+    /// The total capacity, if it is less than the sum of the types.
     pub total_tickets: Option<u32>,
-    /// Until when customers may cancel from now on, and what comes back. Who booked under better terms keeps those.
+    /// The new cancellation terms. Customers who booked under better terms keep those.
     pub cancellation_terms: CancellationTerms,
-    /// Whether customers are told; none tells them when title, time, zone or place change.
+    /// Whether customers are told; `None` tells them if title, time, zone or place change.
     pub notify_customers: Option<bool>,
 }
 
 impl UpdateEvent {
-    /// The update that leaves `event` as it is. Change its fields to change only those:
+    /// The update that changes nothing of `event`. Change its fields to change only those:
     ///
     /// ```
     /// # use boxoffice_engine::{Event, Label, UpdateEvent};
@@ -443,7 +443,7 @@ impl UpdateEvent {
             details: event.details.clone(),
             status: event.status,
             ticket_types: event.ticket_types.iter().map(NewTicketType::from).collect(),
-            // A total that follows from the types goes on following.
+            // A total that is the sum of the types stays the sum.
             total_tickets: (event.total_tickets != together).then_some(event.total_tickets),
             cancellation_terms: event.cancellation_terms.clone(),
             notify_customers: None,
@@ -499,7 +499,7 @@ fn validate_parts(
     }
 }
 
-/// An event after an organizer's change, and what customers will hear of it.
+/// An event after an organizer's change, and the notification about it.
 #[derive(Debug, Clone)]
 pub struct EventChange {
     /// The event as it was written.

@@ -1,4 +1,4 @@
-//! Holds: tickets that are kept for a customer for a while.
+//! Holds: tickets that are reserved for a customer until a time.
 
 use std::{str::FromStr, time::Duration};
 
@@ -8,17 +8,17 @@ use serde::Serialize;
 use super::{BookLine, BookTickets, BookingLine, EventId, HoldId, IdempotencyKey, UserId};
 use crate::error::{Error, Result};
 
-/// What became of a hold. Time alone ends none: an overdue hold can be confirmed until it was written as expired.
+/// The state of a hold. An overdue hold can still be confirmed until its row says `expired`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HoldStatus {
-    /// Its tickets are kept.
+    /// Its tickets are reserved.
     Held,
     /// It became a booking.
     Confirmed,
-    /// It was given back.
+    /// It was released.
     Released,
-    /// Its time was over.
+    /// It expired.
     Expired,
 }
 
@@ -47,44 +47,44 @@ impl FromStr for HoldStatus {
     }
 }
 
-/// Tickets that are kept for a customer, at prices that were settled when they were taken.
+/// Tickets that are reserved for a customer, at the prices of the moment when they were held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// Which hold; names its event and customer too.
+    /// The hold's id. It contains the ids of its event and customer.
     pub id: HoldId,
     /// The event whose tickets are held.
     pub event: EventId,
-    /// The customer they are held for.
+    /// The customer who has the hold.
     pub customer: UserId,
-    /// What became of it.
+    /// Its state.
     pub status: HoldStatus,
-    /// What is held; 1 to 10 lines.
+    /// The held tickets; 1 to 10 lines.
     pub lines: Vec<BookingLine>,
-    /// What it will cost, in minor units of `currency`.
+    /// Its price, in minor units of `currency`.
     pub total_minor: u64,
-    /// What policies tell the customer about its prices; the booking that it becomes says the same.
+    /// Texts of policies about its prices. The booking gets the same texts.
     pub messages: Vec<String>,
     /// ISO 4217 code of the prices.
     pub currency: String,
-    /// The version of the event that it was decided on.
+    /// The version of the event when it was made.
     pub event_version: u64,
     /// When it was made, UTC.
     pub created_at: Timestamp,
     /// When it is due to end, UTC.
     pub expires_at: Timestamp,
-    /// Whether it was given more time; that happens once.
+    /// Whether it was extended; possible once.
     pub extended: bool,
-    /// The number of the waiting list's entry that it was offered to; none for others.
+    /// The number of the waiting list's entry that it was offered to; `None` for other holds.
     pub waitlist_number: Option<i64>,
     /// When it ended, if it did.
     pub ended_at: Option<Timestamp>,
 }
 
 impl Hold {
-    /// How long a hold can be seen after it ended: twice as long as an Idempotency-Key answers it.
+    /// How long a hold can be read after it ended: twice the lifetime of an Idempotency-Key.
     pub const KEPT_AFTER_END: Duration = Duration::from_secs(48 * 3600);
 
-    /// When the hold is to be looked at: when it is due or, once it has ended, when it may be forgotten.
+    /// When the hold needs work: when it expires or, once it has ended, when it is deleted.
     pub(crate) fn noted_at(&self) -> Timestamp {
         match self.ended_at {
             None => self.expires_at,
@@ -94,22 +94,22 @@ impl Hold {
         }
     }
 
-    /// How many tickets are held, over all lines.
+    /// The number of held tickets, over all lines.
     pub fn tickets(&self) -> u32 {
         self.lines.iter().map(|line| line.quantity).sum()
     }
 }
 
-/// Keeps tickets for the acting user for a while.
+/// Holds tickets for the acting user.
 #[derive(Debug, Clone)]
 pub struct HoldTickets {
-    /// Of which event.
+    /// The event.
     pub event: EventId,
-    /// What to hold; 1 to 10 lines, each type once.
+    /// The tickets to hold; 1 to 10 lines, each type once.
     pub lines: Vec<BookLine>,
-    /// Makes the request safe to send again for 24 hours.
+    /// Makes the request safe to repeat for 24 hours.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Refuses the hold (`price-changed`) if its total would differ; in minor units.
+    /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
     pub expected_total_minor: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Typed ids. Public ids are opaque text; only this file and the models know what they are made of.
+//! Typed ids. Public ids are opaque text. Only this file and the models know their parts.
 
 use std::{fmt, str::FromStr};
 
@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use crate::error::{Error, Result};
 
-/// Which tenant: a lower-case name as it stands in a host name (RFC 1123 label, 1 to 63 characters).
+/// A tenant's id: a lower-case name that can be part of a host name (RFC 1123 label, 1 to 63 characters).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TenantId(String);
@@ -34,7 +34,7 @@ impl TenantId {
         }
     }
 
-    /// Takes a name that trusted code gives; a name that no tenant has simply finds nothing.
+    /// Takes a name from trusted code. An unknown name finds nothing.
     pub(crate) fn trusted(text: &str) -> Self {
         Self(text.to_owned())
     }
@@ -83,7 +83,7 @@ macro_rules! ulid_id {
         impl FromStr for $name {
             type Err = Error;
 
-            /// Reads the public text of an id; any other text is `not-found`, as no such thing exists.
+            /// Parses an id. Any other text is `not-found`.
             fn from_str(text: &str) -> Result<Self> {
                 if text.len() != 26 {
                     return Err(Error::not_found($what, shortened(text)));
@@ -109,23 +109,23 @@ macro_rules! ulid_id {
 }
 
 ulid_id!(
-    /// Which user of a tenant.
+    /// A user's id.
     UserId, "user"
 );
 ulid_id!(
-    /// Which event of a tenant.
+    /// An event's id.
     EventId, "event"
 );
 ulid_id!(
-    /// Which notification of a tenant.
+    /// A notification's id.
     NotificationId, "notification"
 );
 ulid_id!(
-    /// Which signed-in session of a user or an operator.
+    /// The id of a session of a user or operator.
     SessionId, "session"
 );
 
-/// Which ticket type of an event: a short text, unique within the event.
+/// A ticket type's id: a short text, unique within the event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TicketTypeId(String);
@@ -160,8 +160,8 @@ impl FromStr for TicketTypeId {
     }
 }
 
-/// Which booking. Its text encodes the path to its record (event, customer, booking), so that a
-/// look-up is one point read; to everybody else it is opaque.
+/// A booking's id. It encodes the path to the record (event, customer, booking), so a look-up is
+/// one point read. Clients must treat it as opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BookingId {
     event: EventId,
@@ -178,7 +178,7 @@ impl BookingId {
         }
     }
 
-    /// The event that is booked.
+    /// The booked event.
     pub fn event(self) -> EventId {
         self.event
     }
@@ -206,7 +206,7 @@ impl fmt::Display for BookingId {
 impl FromStr for BookingId {
     type Err = Error;
 
-    /// Reads the public text of a booking id; any other text is `not-found`.
+    /// Parses a booking's id. Any other text is `not-found`.
     fn from_str(text: &str) -> Result<Self> {
         let none = || Error::not_found("booking", shortened(text));
         if text.len() != 64 {
@@ -228,8 +228,8 @@ impl FromStr for BookingId {
     }
 }
 
-/// Which hold. The booking that it becomes when it is confirmed has the same path, so that confirming twice cannot
-/// make two.
+/// A hold's id. The booking that it becomes has the same path, so confirming twice cannot
+/// make two bookings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HoldId(BookingId);
 
@@ -247,12 +247,12 @@ impl HoldId {
         self.0.event
     }
 
-    /// The customer they are held for.
+    /// The customer who has the hold.
     pub fn customer(self) -> UserId {
         self.0.customer
     }
 
-    /// The booking that the hold becomes when it is confirmed.
+    /// The id of the booking that the hold becomes.
     pub fn booking(self) -> BookingId {
         self.0
     }
@@ -267,7 +267,7 @@ impl fmt::Display for HoldId {
 impl FromStr for HoldId {
     type Err = Error;
 
-    /// Reads the public text of a hold id; any other text is `not-found`.
+    /// Parses a hold's id. Any other text is `not-found`.
     fn from_str(text: &str) -> Result<Self> {
         let path = text.parse::<BookingId>();
         path.map(Self)
@@ -275,7 +275,7 @@ impl FromStr for HoldId {
     }
 }
 
-/// At most the first 80 characters of a text that a stranger sent, for an error message.
+/// At most the first 80 characters of a client's text, for an error message.
 fn shortened(text: &str) -> String {
     text.chars()
         .filter(|character| !character.is_control())

@@ -1,4 +1,4 @@
-//! The domain's words as plain types. Every layer speaks in them; they know no store and no transport.
+//! Domain types. Every layer uses them. They depend on no store and no transport.
 
 mod announcements;
 mod backups;

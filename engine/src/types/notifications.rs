@@ -1,4 +1,4 @@
-//! Notifications (what customers must hear) and deliveries (one notification to one customer).
+//! Notifications (something that customers are told) and deliveries (one notification to one customer).
 
 use std::{fmt, str::FromStr};
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{BookingId, EmailAddress, EventId, NotificationId, TenantId, UserId};
 use crate::error::{Error, Result};
 
-/// Which stream a task goes through; transactional mails never wait behind bulk ones.
+/// The priority of mails. Transactional mails never wait behind bulk mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// Answers to what somebody did.
+    /// Mails that answer what somebody did.
     Transactional,
     /// Bulk mails.
     Bulk,
@@ -27,7 +27,7 @@ impl Lane {
         }
     }
 
-    /// Both lanes, the hurried one first.
+    /// Both lanes, transactional first.
     pub const ALL: [Lane; 2] = [Lane::Transactional, Lane::Bulk];
 
     /// The lane as text.
@@ -42,7 +42,7 @@ impl Lane {
 impl FromStr for Lane {
     type Err = Error;
 
-    /// Reads a lane's name; any other text is `not-found`.
+    /// Parses a lane's name. Any other text is `not-found`.
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|lane| lane.as_str() == text);
         let shown: String = (text.chars())
@@ -53,7 +53,7 @@ impl FromStr for Lane {
     }
 }
 
-/// What a notification is about.
+/// The kind of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotificationKind {
@@ -63,22 +63,22 @@ pub enum NotificationKind {
     BookingCancelled,
     /// Somebody on a waiting list was offered tickets (transactional).
     WaitingListOffer,
-    /// An event changed in a way that its customers must know (bulk).
+    /// An event changed in a way that concerns its customers (bulk).
     EventUpdated,
     /// An event was cancelled (bulk).
     EventCancelled,
-    /// An event is near (bulk).
+    /// An event begins soon (bulk).
     EventReminder,
-    /// The organizer has something to say to everybody who booked (bulk).
+    /// The organizer wrote to everybody who booked (bulk).
     EventAnnouncement,
-    /// A plugin failed for several customers and is not asked any more (transactional, to the tenant's owners). About no
-    /// event, and always in the built-in words: the plugin that failed may be the one that words mails.
+    /// A plugin failed for several customers and is quarantined (transactional, to the tenant's owners). About no event,
+    /// and always with the built-in text, because the plugin that failed may be the one that writes mails.
     PluginQuarantined,
-    /// Somebody signed up and is asked whether the address is theirs (transactional). About no event, and in the built-in
-    /// words.
+    /// Somebody signed up and is asked to confirm the address (transactional). About no event, with the built-in
+    /// text.
     EmailVerification,
-    /// Somebody signed up with the address of an account that is there (transactional, to its owner). About no event, and in
-    /// the built-in words.
+    /// Somebody signed up with the address of an existing account (transactional, to its owner). About no event, with
+    /// the built-in text.
     SignUpNotice,
 }
 
@@ -97,7 +97,7 @@ impl NotificationKind {
         Self::SignUpNotice,
     ];
 
-    /// The kinds that go to many, by the bulk lane.
+    /// The kinds of the bulk lane.
     pub const BULK: &'static [Self] = &[
         Self::EventUpdated,
         Self::EventCancelled,
@@ -105,8 +105,8 @@ impl NotificationKind {
         Self::EventAnnouncement,
     ];
 
-    /// The kinds that need their reader's consent: a customer may do without them, and they go to confirmed addresses
-    /// only where the tenant wants that. Whoever booked must hear of everything else.
+    /// The kinds that need consent: customers may unsubscribe from them, and they go to confirmed addresses only where the
+    /// tenant wants that. Customers get all other kinds in any case.
     pub const NEED_CONSENT: &'static [Self] = &[Self::EventReminder, Self::EventAnnouncement];
 
     /// The kind as text, which is also the name of its template folder.
@@ -125,8 +125,8 @@ impl NotificationKind {
         }
     }
 
-    /// Whether the mail answers something its reader did, or is for one reader only; such mails go first and are sent at least once.
-    /// Bulk mails but `EventCancelled` are sent at most once where SMTP leaves the outcome open.
+    /// Returns whether the kind is transactional. Such mails go first and are sent at least once. Bulk mails except
+    /// `EventCancelled` are sent at most once if SMTP leaves the outcome open.
     pub fn is_transactional(self) -> bool {
         matches!(
             self,
@@ -139,18 +139,18 @@ impl NotificationKind {
         )
     }
 
-    /// Whether a customer may do without it, and it needs a confirmed address where the tenant wants that.
+    /// Returns whether customers may unsubscribe from it. It then needs a confirmed address where the tenant wants that.
     pub fn needs_consent(self) -> bool {
         Self::NEED_CONSENT.contains(&self)
     }
 
-    /// Whether it is sent again, under the same Message-ID, where the outcome of a try is not known. A mail twice is a
-    /// nuisance; a customer who stands before closed doors is a loss.
+    /// Returns whether it is sent again, with the same Message-ID, after an attempt with an unknown outcome. A duplicate
+    /// mail is a nuisance; a customer who travels to a cancelled event is a loss.
     pub(crate) fn is_sent_again(self) -> bool {
         self.is_transactional() || self == Self::EventCancelled
     }
 
-    /// Whether it tells of an event.
+    /// Returns whether it is about an event.
     pub(crate) fn is_about_event(self) -> bool {
         !matches!(
             self,
@@ -158,7 +158,7 @@ impl NotificationKind {
         )
     }
 
-    /// Whether a tenant or a platform may word it.
+    /// Returns whether tenants and platforms may supply its templates.
     pub fn has_templates(self) -> bool {
         self.is_about_event()
     }
@@ -181,19 +181,19 @@ impl FromStr for NotificationKind {
     }
 }
 
-/// How far a notification has come.
+/// The state of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotificationStatus {
-    /// Waits for its time (later changes of the event still merge into it).
+    /// Waits for its time. Later changes of the event still merge into it.
     Scheduled,
     /// Its recipients are being listed.
     FanningOut,
-    /// All recipients are listed; their deliveries say the rest.
+    /// All recipients are listed. Their deliveries have their own states.
     FannedOut,
-    /// Something newer made it pointless before it was done.
+    /// A newer change made it pointless before it was done.
     Superseded,
-    /// Somebody stopped it for good; what had not gone out is suppressed.
+    /// Somebody cancelled it. Deliveries that had not been sent are suppressed.
     Cancelled,
 }
 
@@ -229,57 +229,57 @@ impl FromStr for NotificationStatus {
 /// A notification that a change caused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotificationSummary {
-    /// Which notification; its progress can be asked for.
+    /// The notification's id, with which its progress can be read.
     pub id: NotificationId,
-    /// How many customers it will reach, counted just before the change.
+    /// The number of customers it will reach, counted just before the change.
     pub recipients: u64,
 }
 
-/// Something customers must hear, and how far telling them has come.
+/// Something that customers are told, with its progress.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// Which notification.
+    /// The notification's id.
     pub id: NotificationId,
-    /// What it is about.
+    /// Its kind.
     pub kind: NotificationKind,
-    /// The event it is about.
+    /// The event.
     pub event: EventId,
-    /// How far it has come.
+    /// Its state.
     pub status: NotificationStatus,
-    /// How many customers it reaches: an estimate until it is fanned out, exact from then on.
+    /// The number of customers it reaches: an estimate until its fan-out is finished, then exact.
     pub recipients: u64,
-    /// How its deliveries stand.
+    /// The states of its deliveries.
     pub deliveries: DeliveryCounts,
     /// When it was caused, UTC.
     pub created_at: Timestamp,
     /// When it goes out, UTC.
     pub due_at: Timestamp,
-    /// Whether nothing more of it goes out until it is resumed.
+    /// Whether it is paused.
     pub is_paused: bool,
 }
 
-/// What a notification's record says of it, without the sum of its deliveries.
+/// A notification without the counts of its deliveries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotificationHead {
-    /// Which notification.
+    /// The notification's id.
     pub id: NotificationId,
-    /// What it is about.
+    /// Its kind.
     pub kind: NotificationKind,
-    /// The event it is about.
+    /// The event.
     pub event: EventId,
-    /// How far it has come.
+    /// Its state.
     pub status: NotificationStatus,
-    /// How many customers it reaches: an estimate until it is fanned out, exact from then on.
+    /// The number of customers it reaches: an estimate until its fan-out is finished, then exact.
     pub recipients: u64,
     /// When it was caused, UTC.
     pub created_at: Timestamp,
     /// When it goes out, UTC.
     pub due_at: Timestamp,
-    /// Whether nothing more of it goes out until it is resumed.
+    /// Whether it is paused.
     pub is_paused: bool,
 }
 
-/// What became of one notification for one customer.
+/// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
@@ -291,11 +291,11 @@ pub enum DeliveryState {
     Sent,
     /// Failed for now; tried again at its time.
     Deferred,
-    /// Given up, with a reason.
+    /// Given up, for a reason.
     Dead,
-    /// No longer wanted, with a reason: its bookings were cancelled first, or its customer has unsubscribed.
+    /// No longer wanted, for a reason: its bookings were cancelled first, or its customer unsubscribed.
     Suppressed,
-    /// Perhaps sent: a worker or connection died at the wrong moment, and a second mail would be worse.
+    /// Perhaps sent: a worker or a connection failed while sending, and the kind is sent at most once.
     Unknown,
 }
 
@@ -313,7 +313,7 @@ impl DeliveryState {
         }
     }
 
-    /// Whether nothing more happens by itself.
+    /// Returns whether the state is final unless somebody retries.
     pub fn is_final(self) -> bool {
         matches!(
             self,
@@ -338,7 +338,7 @@ impl FromStr for DeliveryState {
     }
 }
 
-/// How many deliveries stand how.
+/// Deliveries by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct DeliveryCounts {
     /// Wait for a worker.
@@ -355,7 +355,7 @@ pub struct DeliveryCounts {
     pub suppressed: u64,
     /// Perhaps sent.
     pub unknown: u64,
-    /// Were `unknown` at some time, whatever they are now.
+    /// Those that were ever `unknown`, whatever their state is now.
     pub ever_unknown: u64,
 }
 
@@ -387,7 +387,7 @@ impl DeliveryCounts {
     }
 }
 
-/// Which delivery: its place in the ledger, so that a look-up is one point read.
+/// A delivery's id: the key of its batch and its place there, so a look-up is one point read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryId {
     notification: NotificationId,
@@ -404,7 +404,7 @@ impl DeliveryId {
         }
     }
 
-    /// What it is one delivery of. Transactional kinds have no record under this id.
+    /// The notification. Transactional kinds have no record with this id.
     pub fn notification(self) -> NotificationId {
         self.notification
     }
@@ -417,7 +417,7 @@ impl DeliveryId {
         self.index as usize
     }
 
-    /// Names the delivery to a mailer: the same for every attempt.
+    /// The delivery's key for a mailer, the same for every attempt.
     pub(crate) fn key(self, tenant: &TenantId) -> String {
         format!("{tenant}.{self}")
     }
@@ -465,49 +465,49 @@ pub(crate) fn message_id(delivery_key: &str, mail_from: &EmailAddress) -> String
     format!("<{delivery_key}@{domain}>")
 }
 
-/// What an attempt at a delivery came to.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// When it ended, UTC.
     pub at: Timestamp,
-    /// The state it led to.
+    /// The state after it.
     pub state: DeliveryState,
-    /// The mail server's reply, or our reason.
+    /// The mail server's reply, or the engine's reason.
     pub reply: String,
 }
 
 /// One notification to one customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Which delivery.
+    /// The delivery's id.
     pub id: DeliveryId,
-    /// What it tells.
+    /// Its kind.
     pub kind: NotificationKind,
-    /// The event it is about, for kinds that are about one.
+    /// The event, for kinds that are about one.
     pub event: Option<EventId>,
-    /// The customer it goes to.
+    /// The recipient.
     pub customer: UserId,
-    /// The booking it is about, for kinds that are about one.
+    /// The booking, for kinds that are about one.
     pub booking: Option<BookingId>,
-    /// What became of it.
+    /// Its state.
     pub state: DeliveryState,
-    /// How often a send was tried to its end.
+    /// The number of finished attempts.
     pub attempts: u32,
-    /// Why it is where it is: the mail server's reply, or our reason.
+    /// The reason of its state: the mail server's reply, or the engine's own.
     pub reason: Option<String>,
-    /// When it is tried again, if it is.
+    /// The time of its next attempt, if there is one.
     pub next_at: Option<Timestamp>,
-    /// Whether its outcome was unknown at some time.
+    /// Whether it was ever `unknown`.
     pub ever_unknown: bool,
-    /// How often a worker died while sending it.
+    /// The number of workers that died while they sent it.
     pub lost: u32,
     /// The Message-ID of its mail, with angle brackets: the same at every attempt.
     pub message_id: String,
     /// When it was listed, UTC.
     pub created_at: Timestamp,
-    /// When its state last came of something, UTC; none before the first attempt.
+    /// When its state last changed, UTC; `None` before the first attempt.
     pub at: Option<Timestamp>,
-    /// What attempts before the last came to, oldest first: the first and the newest seven, where there were more.
+    /// Outcomes of earlier attempts, oldest first: at most the first and the newest seven.
     pub earlier: Vec<Attempt>,
 }
 

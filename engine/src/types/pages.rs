@@ -1,23 +1,23 @@
-//! One page of a list and how to ask for the next.
+//! Pages of lists.
 
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// Which page: where the last one ended, and how many items at most.
+/// A request for a page: a cursor and a limit.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
-    /// What the last page gave as `next`; none for the first page.
+    /// The `next` of the page before; `None` for the first page.
     pub cursor: Option<String>,
     /// Items at most, 1 to 100.
     pub limit: u32,
 }
 
 impl PageRequest {
-    /// Most items of a page; bounds the rows of one read and the bytes of one answer.
+    /// Most items of a page. Limits the rows of one read and the bytes of one response.
     pub const LIMIT_MAX: u32 = 100;
 
-    /// Checks what a client sent; no limit means 20.
+    /// Checks a client's values. The default limit is 20.
     ///
     /// # Errors
     /// `field-invalid` for a limit outside 1 to 100.
@@ -33,21 +33,21 @@ impl PageRequest {
 }
 
 impl PageRequest {
-    /// What the cursor says; none for the first page.
+    /// The position in the cursor; `None` for the first page.
     ///
     /// # Errors
-    /// `field-invalid` for a text that no page gave.
+    /// `field-invalid` for a text that is not a cursor.
     pub(crate) fn position<T: FromStr>(&self) -> Result<Option<T>> {
         let read = |cursor: &str| cursor.parse().map_err(|_| Self::not_a_cursor());
         self.cursor.as_deref().map(read).transpose()
     }
 
-    /// Refuses a cursor that no page gave.
+    /// The error for a text that is not a cursor.
     pub(crate) fn not_a_cursor() -> Error {
         Error::field("cursor", "Send back what the last page gave as nextCursor.")
     }
 
-    /// Makes the page of items that were read with one more than it holds, which tells whether there is another.
+    /// Makes a page of rows that were read with a limit one higher than the page's. The extra row shows that there is a next page.
     pub(crate) fn cut<T>(&self, mut items: Vec<T>, cursor: impl Fn(&T) -> String) -> Page<T> {
         let limit = self.limit as usize;
         let more = items.len() > limit;
@@ -66,17 +66,17 @@ impl Default for PageRequest {
     }
 }
 
-/// Some items of a list, in its order.
+/// A page of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
-    /// The cursor of the next page; none when this is the last one.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// The same page with every item changed.
+    /// Maps every item.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
         Page {
             items: self.items.into_iter().map(change).collect(),

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::{EventId, UserId};
 use crate::error::{Error, Result};
 
-/// Names a plugin's content: the SHA-256 of its bytes, as 64 hexadecimal digits.
+/// The id of a plugin's version: the SHA-256 of its bytes, as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PluginHash([u8; 32]);
 
 impl PluginHash {
-    /// Computes the name of these bytes.
+    /// Computes the hash of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
         Self(sha2::Sha256::digest(bytes).into())
@@ -31,7 +31,7 @@ impl fmt::Display for PluginHash {
 impl FromStr for PluginHash {
     type Err = Error;
 
-    /// Reads 64 hexadecimal digits; any other text is `not-found`.
+    /// Parses 64 hexadecimal digits. Any other text is `not-found`.
     fn from_str(text: &str) -> Result<Self> {
         let none = || {
             let shown: String = text
@@ -66,10 +66,10 @@ impl<'de> Deserialize<'de> for PluginHash {
     }
 }
 
-/// The name that no plugin may have: the API lists the versions of all plugins under it.
+/// A reserved name: the API lists the versions of all plugins under it.
 const RESERVED_NAME: &str = "versions";
 
-/// What a tenant calls a plugin, over all its versions: 1 to 64 of `a-z`, `0-9` and inner `-`, and not `versions`.
+/// A plugin's name, the same for all its versions: 1 to 64 of `a-z`, `0-9` and inner `-`, and not `versions`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PluginName(String);
@@ -136,20 +136,20 @@ impl fmt::Display for PluginName {
     }
 }
 
-/// What a plugin can be asked: the functions that it exports.
+/// The functions that a plugin can export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PluginExport {
-    /// May this be booked?
+    /// Decides about a booking.
     ValidateBooking,
-    /// May this be cancelled?
+    /// Decides about a cancellation.
     ValidateCancellation,
-    /// How is this mail worded?
+    /// Writes the text of a mail.
     Render,
 }
 
 impl PluginExport {
-    /// The name as the contract has it.
+    /// The name in the WIT.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ValidateBooking => "validate-booking",
@@ -159,75 +159,75 @@ impl PluginExport {
     }
 }
 
-/// An export of a plugin in use that is not asked for a while, because it failed for several customers. What it would
-/// decide about is refused meanwhile. When the time is over, one request is let through: if it is answered, the
-/// quarantine ends; if not, the next pause is longer.
+/// An export of an active plugin that is not called for a while, because it failed for several customers. Requests that
+/// need it are refused meanwhile. After the pause one request is let through. If the call succeeds, the
+/// quarantine ends. If not, the next pause is longer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportQuarantine {
-    /// What is not asked.
+    /// The export.
     pub export: PluginExport,
     /// Since when, UTC.
     pub since: Timestamp,
-    /// How its last call failed.
+    /// The failure of its last call.
     pub reason: String,
-    /// When it is tried again, UTC: with the first request from then on.
+    /// When it is tried again, UTC: with the first request after that.
     pub next_try_at: Timestamp,
-    /// How many tries failed so far.
+    /// The number of failed tries.
     pub failed_tries: u32,
-    /// When a try was answered, UTC: it is asked again. Remembered for an hour, so that what fails again soon has no
-    /// short pauses.
+    /// When a try succeeded, UTC. Kept for an hour: an export that fails again within that time does not start with the
+    /// shortest pause.
     pub ended_at: Option<Timestamp>,
-    /// When owners were told last, UTC.
+    /// When owners were last notified, UTC.
     pub told_at: Timestamp,
 }
 
-/// How far an upload has come.
+/// The state of an uploaded version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PluginState {
-    /// It is being made ready.
+    /// It is being compiled.
     Compiling,
     /// It can be activated.
     Ready,
-    /// It can't.
+    /// It cannot be activated.
     Rejected {
-        /// Why, for the tenant.
+        /// The reason, for the tenant.
         reason: String,
-        /// Whether uploading the same bytes again may end otherwise: it took too long, or is beyond the host's limits.
+        /// Whether uploading the same bytes again may succeed: compiling took too long, or exceeded the host's limits.
         may_retry: bool,
     },
 }
 
-/// What a plugin is made of, as far as can be seen from outside.
+/// A plugin's interface: its exports, imports and contract.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PluginFacts {
-    /// Names of what it exports.
+    /// The names of its exports.
     pub exports: Vec<String>,
-    /// Names of what it imports.
+    /// The names of its imports.
     pub imports: Vec<String>,
-    /// The version of the contract that it was built for.
+    /// The version of the WIT that it was built for.
     pub wit_version: String,
     /// Whether it decides about bookings.
     pub decides: bool,
-    /// Whether it words mails.
+    /// Whether it writes mails.
     pub words: bool,
 }
 
-/// One version of a plugin; never changed once uploaded.
+/// One version of a plugin. It never changes after the upload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginVersion {
-    /// What the tenant calls the plugin.
+    /// The plugin's name.
     pub name: PluginName,
-    /// Names this version.
+    /// The version's id.
     pub hash: PluginHash,
-    /// How far it has come.
+    /// Its state.
     pub state: PluginState,
     /// Its size.
     pub size_bytes: u64,
-    /// What it is made of; empty until it was compiled.
+    /// Its interface; empty until it is compiled.
     pub facts: PluginFacts,
-    /// Who uploaded it, if that was a user.
+    /// The user who uploaded it, if it was a user.
     pub uploaded_by: Option<UserId>,
-    /// When, UTC.
+    /// The time, UTC.
     pub uploaded_at: Timestamp,
 }
 
@@ -238,30 +238,30 @@ pub enum WhenNotLoaded {
     /// It is refused (`policy-unavailable`).
     #[default]
     Refuse,
-    /// It is decided without this policy.
+    /// The request is decided without this policy.
     Skip,
 }
 
-/// Bounds of a plugin's calls. At activation: those that its tenant chose below the server's, none being the server's own.
+/// Limits of a plugin's calls. At activation: the tenant's own, below the server's; `None` means the server's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PluginLimits {
-    /// Time on a thread, in milliseconds; 1 or more.
+    /// CPU time in milliseconds; 1 or more.
     pub time_ms: Option<u64>,
-    /// Fuel: instructions, roughly; 1 or more.
+    /// Fuel, roughly instructions; 1 or more.
     pub fuel: Option<u64>,
     /// Memory, tables included; 64 KiB or more.
     pub memory_bytes: Option<u64>,
-    /// What it is asked.
+    /// Bytes of the input.
     pub input_bytes: Option<u64>,
-    /// What it answers.
+    /// Bytes of the output.
     pub output_bytes: Option<u64>,
-    /// What is kept of its log; the rest is cut.
+    /// Bytes of the log that are kept; the rest is cut.
     pub log_bytes: Option<u64>,
 }
 
 impl PluginLimits {
-    /// Each limit with its name in requests and the least it can be.
+    /// Each limit with its name in requests and its minimum.
     pub(crate) fn each(&self) -> [(&'static str, u64, Option<u64>); 6] {
         [
             ("timeMs", 1, self.time_ms),
@@ -273,7 +273,7 @@ impl PluginLimits {
         ]
     }
 
-    /// Refuses what is no limit or above the server's.
+    /// Refuses values below the minimum or above the server's limits.
     pub(crate) fn check_below(&self, ceilings: &Self) -> Result<()> {
         for ((name, least, own), (_, _, most)) in self.each().into_iter().zip(ceilings.each()) {
             let most = most.unwrap_or(u64::MAX);
@@ -290,95 +290,95 @@ impl PluginLimits {
     }
 }
 
-/// What one process counted of a plugin's calls since it began to.
+/// One process's counters of a plugin's calls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PluginCounters {
-    /// Since when, UTC: the first call here, or the first after this process had to forget what it counted.
+    /// Since when, UTC: the first call in this process, or the first after the counters were evicted.
     pub since: Option<Timestamp>,
-    /// Calls that were made and answered.
+    /// Calls that succeeded.
     pub answered: u64,
-    /// Calls that were made and failed: trapped, over a limit, or an answer that cannot be meant.
+    /// Calls that failed: a trap, an exceeded limit, or an invalid answer.
     pub failed: u64,
-    /// Calls that were not made, because the question was over the input limit.
+    /// Calls that were not made because the input was too large.
     pub too_large: u64,
-    /// Calls that were not made, because the tenant was over its share, or that this host was too busy to make.
+    /// Calls that were not made because the tenant exceeded its share or the host was too busy.
     pub busy: u64,
-    /// Calls that were not made, because the plugin could not be loaded.
+    /// Calls that were not made because the plugin could not be loaded.
     pub not_loaded: u64,
-    /// Fuel of all calls that were made.
+    /// Fuel of all calls.
     pub fuel: u64,
-    /// Most fuel of one call.
+    /// Highest fuel of one call.
     pub fuel_max: u64,
-    /// Time on threads of all calls that were made.
+    /// CPU time of all calls.
     pub microseconds: u64,
-    /// Longest time of one call.
+    /// Longest CPU time of one call.
     pub microseconds_max: u64,
-    /// Largest memory of one call.
+    /// Highest memory of one call.
     pub memory_bytes_max: u64,
-    /// When a call failed last, and how.
+    /// The time and text of the last failure.
     pub last_failure: Option<(Timestamp, String)>,
-    /// Exports that are in quarantine as this process saw it last, and when each is tried again, UTC.
+    /// Exports in quarantine, as this process last read them, and when each is tried again, UTC.
     pub quarantined: Vec<(PluginExport, Timestamp)>,
 }
 
 impl PluginCounters {
-    /// Calls that were made.
+    /// The number of calls.
     pub fn made(&self) -> u64 {
         self.answered + self.failed
     }
 
-    /// Mean time of a call on its thread; none if none was made.
+    /// Mean CPU time of a call; `None` without calls.
     pub fn microseconds_mean(&self) -> Option<u64> {
         self.microseconds.checked_div(self.made())
     }
 }
 
-/// What is known of how a plugin in use fares.
+/// The health of an active plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginMetrics {
-    /// The plugin in use: for all events, and for single ones.
+    /// The active plugin: for all events, and for single ones.
     pub uses: Vec<ActivePlugin>,
-    /// What the process that was asked counted. Others count their own.
+    /// The counters of the process that was asked. Other processes have their own.
     pub here: PluginCounters,
 }
 
 /// Uploads a version of a plugin.
 #[derive(Debug, Clone)]
 pub struct UploadPlugin {
-    /// What the tenant calls the plugin.
+    /// The plugin's name.
     pub name: PluginName,
     /// The component.
     pub bytes: std::sync::Arc<[u8]>,
 }
 
-/// A plugin that is in use.
+/// An active plugin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActivePlugin {
-    /// Which plugin.
+    /// The plugin's name.
     pub name: PluginName,
-    /// For which event; none for all of the tenant's.
+    /// The event; `None` for all events of the tenant.
     pub event: Option<EventId>,
-    /// Which of its versions.
+    /// The active version.
     pub version: PluginHash,
-    /// The versions before, newest first: what rolling back goes to.
+    /// Earlier active versions, newest first, for roll-back.
     pub previous: Vec<PluginHash>,
-    /// The tenant's configuration for it: the text of a JSON object.
+    /// The tenant's configuration: the text of a JSON object.
     pub config: String,
-    /// What happens while it cannot be loaded.
+    /// The effect on requests while it cannot be loaded.
     pub when_not_loaded: WhenNotLoaded,
-    /// Whether it sees e-mail address and name of customers.
+    /// Whether it gets e-mail address and name of customers.
     pub sees_identity: bool,
-    /// Whether it is asked.
+    /// Whether it is called.
     pub enabled: bool,
     /// Limits of its calls below the server's.
     #[serde(default)]
     pub limits: PluginLimits,
     /// Copied from the version: whether it decides about bookings.
     pub decides: bool,
-    /// Copied from the version: whether it words mails.
+    /// Copied from the version: whether it writes mails.
     pub words: bool,
-    /// Its exports that are not asked for a while, and those that were not until lately. Putting a version into use ends
-    /// them.
+    /// Its exports in quarantine, and those that recently were. Activating a version clears
+    /// the list.
     #[serde(default)]
     pub quarantines: Vec<ExportQuarantine>,
 }
@@ -395,47 +395,47 @@ impl ActivePlugin {
     }
 }
 
-/// A failed call of an export for a customer.
+/// A failed call of an export, with its customer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NotedFailure {
     pub(crate) version: PluginHash,
     pub(crate) export: PluginExport,
     pub(crate) customer: UserId,
-    /// Whether it counts in full: theirs is no account that anybody makes for the occasion.
+    /// Whether it counts towards quarantine: the customer's account is not one that anybody could have made for it.
     pub(crate) is_witness: bool,
     pub(crate) at: Timestamp,
 }
 
-/// What a tenant's owners are told of a plugin that was set aside.
+/// What a tenant's owners are told about a quarantined plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PluginQuarantine {
     pub(crate) plugin: PluginName,
     pub(crate) version: PluginHash,
     pub(crate) export: PluginExport,
-    /// How its last call failed.
+    /// The failure of its last call.
     pub(crate) reason: String,
     pub(crate) at: Timestamp,
     pub(crate) next_try_at: Timestamp,
 }
 
-/// What is in use at a tenant, in the order in which policies are asked.
+/// A tenant's active plugins, in the order in which policies are called.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PluginSet {
-    /// Grows with every change. A booking is decided and written under one version.
+    /// The version of the set, raised by every change. A booking is decided and written under one version.
     pub version: u64,
     /// At most [`PluginSet::PLUGINS_MAX`].
     pub plugins: Vec<ActivePlugin>,
 }
 
 impl PluginSet {
-    /// Plugins in use at a tenant. With configurations of 16 KiB the row stays below 1 MiB.
+    /// Most active plugins of a tenant. With configurations of 16 KiB the row stays below 1 MiB.
     pub const PLUGINS_MAX: usize = 64;
-    /// Versions kept for rolling back.
+    /// Most versions that are kept for roll-back.
     pub const PREVIOUS_MAX: usize = 10;
-    /// Longest configuration.
+    /// Largest configuration in bytes.
     pub const CONFIG_BYTES_MAX: usize = 16 * 1024;
 
-    /// The policies to be asked about an event, in order.
+    /// The policies for an event, in order.
     pub fn policies_of(&self, event: EventId) -> impl Iterator<Item = &ActivePlugin> {
         self.plugins.iter().filter(move |plugin| {
             plugin.enabled && plugin.decides && plugin.event.is_none_or(|own| own == event)
@@ -443,67 +443,67 @@ impl PluginSet {
     }
 }
 
-/// Puts a version into use, or changes how it is used. What is `None` stays as it is.
+/// Activates a version, or changes how it is used. `None` changes nothing.
 #[derive(Debug, Clone)]
 pub struct ActivatePlugin {
-    /// Which plugin.
+    /// The plugin's name.
     pub name: PluginName,
-    /// For which event; none for all of the tenant's.
+    /// The event; `None` for all events of the tenant.
     pub event: Option<EventId>,
-    /// Which version; none keeps the one in use.
+    /// The version; `None` keeps the active one.
     pub version: Option<PluginHash>,
     /// The text of a JSON object.
     pub config: Option<String>,
-    /// What happens while it cannot be loaded.
+    /// The effect on requests while it cannot be loaded.
     pub when_not_loaded: Option<WhenNotLoaded>,
-    /// Whether it sees e-mail address and name of customers.
+    /// Whether it gets e-mail address and name of customers.
     pub sees_identity: Option<bool>,
-    /// Limits of its calls below the server's; all of them, in place of those it had.
+    /// Limits of its calls below the server's. They replace all earlier ones.
     pub limits: Option<PluginLimits>,
-    /// Whether it is asked.
+    /// Whether it is called.
     pub enabled: Option<bool>,
-    /// Its place among the plugins in use, from 0.
+    /// Its place among the active plugins, from 0.
     pub position: Option<usize>,
-    /// Calls to make before it is put into use, as fixture files have them; at most [`ActivatePlugin::FIXTURES_MAX`].
+    /// Fixtures to run before the activation; at most [`ActivatePlugin::FIXTURES_MAX`].
     pub fixtures: Vec<serde_json::Value>,
-    /// Puts it into use whatever its exports do when they are tried first.
+    /// Activates it even if the trial of its exports fails.
     pub skip_trial: bool,
 }
 
 impl ActivatePlugin {
-    /// Fixtures of one activation: each is a call that the answer waits for.
+    /// Most fixtures of one activation: the response waits for each call.
     pub const FIXTURES_MAX: usize = 20;
 }
 
-/// What came of putting a plugin into use.
+/// The result of an activation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginActivation {
-    /// What is in use now.
+    /// The active plugin.
     pub set: PluginSet,
-    /// Mails that it failed to word when it was tried, each with the reason: the built-in words stand in for them.
+    /// Mails that its trial failed to write, each with the reason. They get the built-in text.
     pub warnings: Vec<String>,
 }
 
-/// A decision that a booking was made on, or a sampled refusal, with all that the policies saw.
+/// A recorded decision of policies, or a sampled refusal, with the policies' input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DecisionRecord {
-    /// The set of plugins it was decided under.
+    /// The version of the plugin set.
     pub policy_version: u64,
-    /// What each of them was asked and answered, in order.
+    /// Input and answer of each plugin, in order.
     pub steps: Vec<DecisionStep>,
 }
 
 /// One plugin's part in a decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DecisionStep {
-    /// What the tenant calls it.
+    /// The plugin's name.
     pub plugin: String,
-    /// Which version.
+    /// The version's id.
     pub version: PluginHash,
-    /// Its configuration at that time.
+    /// The configuration at that time.
     pub config: String,
-    /// What it was asked, in the shape of a fixture; none if it was too large to keep.
+    /// Its input, in the shape of a fixture; `None` if it was too large to keep.
     pub request: Option<serde_json::Value>,
-    /// What it answered, or how it failed.
+    /// Its answer, or its failure.
     pub answer: serde_json::Value,
 }

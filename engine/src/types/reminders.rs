@@ -6,18 +6,18 @@ use serde::Serialize;
 use super::NotificationId;
 use crate::error::{Error, Result};
 
-/// How long before an event its reminder goes out.
+/// The time between a reminder and the event's beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct ReminderLead(u32);
 
 impl ReminderLead {
-    /// Shortest lead: below it the mails of a large event would arrive after its beginning.
+    /// Shortest lead. With less the mails of a large event would arrive after its beginning.
     pub const MINUTES_MIN: u32 = 5;
     /// Longest lead: 60 days.
     pub const MINUTES_MAX: u32 = 60 * 24 * 60;
 
-    /// Checks a number of minutes that came in as `field`.
+    /// Checks a number of minutes from the request's `field`.
     ///
     /// # Errors
     /// `field-invalid` outside 5 minutes to 60 days.
@@ -51,17 +51,17 @@ impl ReminderLead {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reminder {
-    /// As the tenant's settings say.
+    /// The tenant's default.
     #[default]
     AsTenant,
-    /// Not at all.
+    /// No reminder.
     Off,
-    /// This long before it begins.
+    /// This time before it begins.
     Before(ReminderLead),
 }
 
 impl Reminder {
-    /// The lead that applies, given the tenant's; none for no reminder.
+    /// The effective lead, given the tenant's default; `None` for no reminder.
     pub(crate) fn lead(self, tenant: Option<ReminderLead>) -> Option<ReminderLead> {
         match self {
             Self::AsTenant => tenant,
@@ -74,10 +74,10 @@ impl Reminder {
 /// The newest reminder of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventReminder {
-    /// Its notification; its progress can be asked for.
+    /// The notification's id, with which its progress can be read.
     pub notification: NotificationId,
-    /// When it goes out, or went out, UTC.
+    /// When it is sent, or was sent, UTC.
     pub due_at: Timestamp,
-    /// The beginning of the event that it tells of, UTC.
+    /// The event's beginning that it announces, UTC.
     pub starts_at: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! Requests that may be sent again: the key that names one, and what it was answered first.
+//! Idempotency: a request's key, and the record of its first answer.
 
 use std::sync::{
     Arc,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::error::{Error, ErrorCode, Result};
 
-/// The Idempotency-Key that a caller's request has, and whether the request was answered from a record.
+/// A request's Idempotency-Key, and whether the request was answered from a record.
 #[derive(Debug, Clone)]
 pub struct Idempotency {
     key: IdempotencyKey,
@@ -19,7 +19,7 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// A request under this key.
+    /// A request with this key.
     pub fn new(key: IdempotencyKey) -> Self {
         Self {
             key,
@@ -32,7 +32,7 @@ impl Idempotency {
         &self.key
     }
 
-    /// Returns whether the answer is the one that the same request had before. Clones share it.
+    /// Returns whether the answer was replayed. Clones share this.
     pub fn is_replayed(&self) -> bool {
         self.replayed.load(Ordering::Relaxed)
     }
@@ -50,7 +50,7 @@ impl PartialEq for Idempotency {
 
 impl Eq for Idempotency {}
 
-/// Where an Idempotency-Key was sent; the same text elsewhere is another key.
+/// The scope of an Idempotency-Key: the route. The same text at another route is another key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum RequestRoute {
     Bookings,
@@ -103,20 +103,20 @@ impl RequestRoute {
     }
 }
 
-/// Names a request that must have its effect once.
+/// The identity of a request that must take effect once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RequestKey {
-    /// Who acts: a user's id, or in which capacity a program does.
+    /// The caller: a user's id, or a program's role.
     pub(crate) principal: String,
     pub(crate) route: RequestRoute,
     pub(crate) key: IdempotencyKey,
 }
 
-/// A request with its key: what is recorded together with its success, and compared when it comes again.
+/// A request with its key. Recorded when it succeeds, and compared when it is repeated.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyedRequest {
     pub(crate) key: RequestKey,
-    /// Of all that the request says but its key.
+    /// The digest of the whole request except its key.
     pub(crate) hash: String,
     pub(crate) idempotency: Idempotency,
 }
@@ -131,7 +131,7 @@ impl KeyedRequest {
         }
     }
 
-    /// The answer of a record under this request's key.
+    /// The recorded answer, if the record is of this request.
     ///
     /// # Errors
     /// `idempotency-key-reused` if it is the record of another request.
@@ -143,7 +143,7 @@ impl KeyedRequest {
         Ok(recorded.answer.clone())
     }
 
-    /// The refusal of a key that another request was sent under.
+    /// The error for a key that was used for another request.
     pub(crate) fn reused(&self) -> Error {
         Error::new(
             ErrorCode::IdempotencyKeyReused,
@@ -153,7 +153,7 @@ impl KeyedRequest {
     }
 }
 
-/// A request that succeeded under its key.
+/// The record of a request that succeeded.
 #[derive(Debug, Clone)]
 pub(crate) struct RecordedRequest {
     pub(crate) key: RequestKey,
@@ -161,10 +161,10 @@ pub(crate) struct RecordedRequest {
     pub(crate) answer: RecordedAnswer,
 }
 
-/// What a request was answered, as far as it cannot be read from what it made.
+/// The part of an answer that cannot be read from the created records.
 #[derive(Debug, Clone)]
 pub(crate) enum RecordedAnswer {
-    /// A booking as it was after so many cancellations; its row knows them all.
+    /// A booking after this number of cancellations. Its row holds them all.
     Booking {
         booking: BookingId,
         cancellations: usize,
@@ -177,7 +177,7 @@ pub(crate) enum RecordedAnswer {
     Announcement(NotificationSummary),
     Plugins(Box<PluginActivation>),
     Retried(Retried),
-    /// There was nothing to say.
+    /// An empty answer.
     Done,
 }
 
@@ -248,7 +248,7 @@ impl RecordedAnswer {
         }
     }
 
-    /// Nothing, whatever was recorded.
+    /// Ignores the record.
     pub(crate) fn done(self) -> Result<()> {
         Ok(())
     }

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use super::{EmailAddress, Operator, SessionId, TenantId, User, UserId, UserRole};
 
-/// Whose session it is.
+/// The owner of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SessionOwner {
     /// A user of a tenant.
     User {
-        /// Which tenant.
+        /// The tenant's name.
         tenant: TenantId,
-        /// Which of its users.
+        /// The user's id.
         user: UserId,
     },
     /// An operator of the installation, by the address of their account.
@@ -21,7 +21,7 @@ pub enum SessionOwner {
 }
 
 impl fmt::Display for SessionOwner {
-    /// The owner as the revocation log names it.
+    /// The owner's name in the revocation log.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User { tenant, user } => write!(formatter, "user {tenant} {user}"),
@@ -30,40 +30,40 @@ impl fmt::Display for SessionOwner {
     }
 }
 
-/// A signed-in session: a family of refresh tokens of which one generation is current.
+/// A session: a family of refresh tokens with one current generation.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// Which session.
+    /// The session's id.
     pub id: SessionId,
-    /// Whose session.
+    /// Its owner.
     pub user: User,
-    /// Which refresh token of the family is to be used next.
+    /// The generation of the refresh token that is valid now.
     pub generation: u32,
     /// When the session ends at the latest, UTC.
     pub expires_at: Timestamp,
 }
 
-/// The same of an operator.
+/// A session of an operator.
 #[derive(Debug, Clone)]
 pub struct OperatorSession {
-    /// Which session.
+    /// The session's id.
     pub id: SessionId,
-    /// Whose session.
+    /// Its owner.
     pub operator: Operator,
-    /// Which refresh token of the family is to be used next.
+    /// The generation of the refresh token that is valid now.
     pub generation: u32,
     /// When the session ends at the latest, UTC.
     pub expires_at: Timestamp,
 }
 
-/// A session as it stands in a list.
+/// A session in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedSession {
-    /// Which session.
+    /// The session's id.
     pub id: SessionId,
     /// When somebody signed in, UTC.
     pub opened_at: Timestamp,
-    /// When its refresh token was used last, UTC; at first when it was opened.
+    /// When its refresh token was last used, UTC, or when it was opened.
     pub refreshed_at: Timestamp,
     /// When it ends at the latest, UTC.
     pub expires_at: Timestamp,
@@ -72,9 +72,9 @@ pub struct ListedSession {
 /// A session as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SessionRecord {
-    /// Which refresh token is to be used next.
+    /// The generation of the refresh token that is valid now.
     pub(crate) generation: u32,
-    /// When the last generations began, the newest first. Never empty: the first one began when the session was opened.
+    /// When the last generations began, newest first. Never empty: the first began when the session was opened.
     pub(crate) rotated_at: Vec<Timestamp>,
     pub(crate) opened_at: Timestamp,
     pub(crate) expires_at: Timestamp,
@@ -82,14 +82,14 @@ pub(crate) struct SessionRecord {
     pub(crate) epoch: Option<String>,
 }
 
-/// What a request with a session may count on. Kept in memory for a while.
+/// What is known of a session's user. Cached in memory for a short time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Principal {
     pub(crate) owner: SessionOwner,
     /// The user's role; `None` for an operator.
     pub(crate) role: Option<UserRole>,
-    /// Whether the user's address counts as confirmed. That is never taken back, so that what is kept in memory holds; an
-    /// address that is not may be confirmed meanwhile.
+    /// Whether the user's address is confirmed. This is never revoked, so a cached `true` stays valid; a cached `false`
+    /// may be outdated.
     pub(crate) email_verified: bool,
     /// When the session ends at the latest.
     pub(crate) expires_at: Timestamp,

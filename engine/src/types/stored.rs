@@ -1,4 +1,4 @@
-//! Values that pass between rules, storage steps and the worker, and never leave the engine.
+//! Values that modules, repositories and the worker exchange. They never leave the engine.
 
 use std::str::FromStr;
 
@@ -12,11 +12,11 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Everything a booking's validity depends on, as read at one revision.
+/// Everything that a booking's validity depends on, read at one revision.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Inventory {
     pub(crate) event: EventId,
-    /// Grows with every write; a step written on an older sight does not go through.
+    /// Raised by every write. A transaction with an outdated revision writes nothing.
     pub(crate) revision: i64,
     pub(crate) status: EventStatus,
     pub(crate) event_version: u64,
@@ -27,9 +27,9 @@ pub(crate) struct Inventory {
     pub(crate) held: u32,
     /// Entries on the waiting list.
     pub(crate) waiting: u32,
-    /// The number that the next of them gets.
+    /// The number of the next entry.
     pub(crate) waitlist_next: i64,
-    /// Bookings ever made, cancelled ones included.
+    /// The number of bookings ever made, cancelled ones included.
     pub(crate) bookings: u64,
     pub(crate) ticket_types: Vec<TicketType>,
     pub(crate) cancellation_terms: CancellationTerms,
@@ -44,7 +44,7 @@ impl Inventory {
     }
 }
 
-/// What an event says about itself, without its counters.
+/// An event without its counters.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredEvent {
     pub(crate) id: EventId,
@@ -58,12 +58,12 @@ pub(crate) struct StoredEvent {
     pub(crate) update_notification: Option<NotificationId>,
     /// Its newest reminder.
     pub(crate) reminder: Option<EventReminder>,
-    /// The beginning that customers were reminded of last, by a reminder before that one.
+    /// The event's beginning in the last reminder before that one.
     pub(crate) reminded_start: Option<Timestamp>,
 }
 
 impl StoredEvent {
-    /// The event as callers see it.
+    /// The event with its counters, as callers see it.
     pub(crate) fn with(self, inventory: Inventory) -> Event {
         Event {
             id: self.id,
@@ -85,7 +85,7 @@ impl StoredEvent {
     }
 }
 
-/// A change of an event's counters and why; becomes a row of the capacity ledger.
+/// A change of an event's counters, with its cause. It becomes a row of the capacity ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CapacityCause {
     Booked,
@@ -96,13 +96,13 @@ pub(crate) enum CapacityCause {
     HoldExtended,
     HoldReleased,
     HoldExpired,
-    /// A policy said no to somebody who was offered tickets.
+    /// A policy rejected somebody who was offered tickets.
     OfferRejected,
     WaitlistJoined,
     WaitlistLeft,
-    /// The sale of a type opened that somebody waits for.
+    /// The sale of a type began for which somebody waits.
     SalesOpened,
-    /// A group whose members came for different things.
+    /// A group of requests with different causes.
     Several,
     EventCreated,
     EventChanged,
@@ -164,14 +164,14 @@ impl FromStr for CapacityCause {
 pub(crate) struct CapacityEntry {
     /// The revision that the change made.
     pub(crate) revision: i64,
-    /// Names the change.
+    /// The change's id.
     pub(crate) change: Ulid,
-    /// Which of the plans under that name went through.
+    /// Which plan with that id was committed.
     pub(crate) attempt: u32,
     pub(crate) cause: CapacityCause,
     pub(crate) sold_change: i64,
     pub(crate) held_change: i64,
-    /// What that was for each ticket type that changed.
+    /// The change of each ticket type.
     pub(crate) types: Vec<TypeChange>,
     /// The counters after the change.
     pub(crate) sold: u32,
@@ -180,7 +180,7 @@ pub(crate) struct CapacityEntry {
     pub(crate) at: Timestamp,
 }
 
-/// What a change did to one ticket type.
+/// The change of one ticket type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TypeChange {
     pub(crate) ticket_type: TicketTypeId,
@@ -188,14 +188,14 @@ pub(crate) struct TypeChange {
     pub(crate) held_change: i64,
 }
 
-/// What an organizer announced; lies beside its notification.
+/// An announcement's text, stored beside its notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Announcement {
     pub(crate) subject: Label,
     pub(crate) message: Prose,
 }
 
-/// A notification with what its fan-out needs to go on where it stopped.
+/// A notification with the position of its fan-out.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredNotification {
     pub(crate) id: NotificationId,
@@ -203,42 +203,42 @@ pub(crate) struct StoredNotification {
     pub(crate) kind: NotificationKind,
     pub(crate) event: EventId,
     pub(crate) status: NotificationStatus,
-    /// The event version before the first change this tells of.
+    /// The event's version before the first change that this reports.
     pub(crate) from_version: u64,
-    /// The event version after the last change this tells of; bookings made under it need not hear.
+    /// The event's version after the last change that this reports. Bookings made under it are no recipients.
     pub(crate) to_version: u64,
     pub(crate) estimated_recipients: u64,
     /// Recipients listed so far.
     pub(crate) recipients: u64,
-    /// Blocks stored so far.
+    /// Batches stored so far.
     pub(crate) blocks: u32,
     /// The last customer listed.
     pub(crate) cursor: Option<UserId>,
     pub(crate) created_at: Timestamp,
     pub(crate) due_at: Timestamp,
-    /// Whether nothing more of it goes out for now.
+    /// Whether it is paused.
     pub(crate) is_paused: bool,
-    /// How often failed deliveries of it were set waiting again.
+    /// The number of retries of its failed deliveries.
     pub(crate) retry_generation: u64,
-    /// Whether its recipients may have been told by a store that this one is a backup of.
+    /// Whether the store was restored from a backup, so its recipients may already have been told.
     pub(crate) is_uncertain: bool,
-    /// Where the trace of the request is that caused it, if it is recorded.
+    /// The place in the trace of the causing request, if it is recorded.
     pub(crate) trace: Option<TraceParent>,
 }
 
-/// Up to [`DeliveryBatch::ENTRIES_MAX`] deliveries of one notification that are claimed and settled together.
+/// Up to [`DeliveryBatch::ENTRIES_MAX`] deliveries of one notification that are claimed and finished together.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DeliveryBatch {
     pub(crate) notification: NotificationId,
     pub(crate) number: u32,
     pub(crate) revision: i64,
     pub(crate) kind: NotificationKind,
-    /// The event that it is about, for kinds that are about one.
+    /// The event, for kinds that are about one.
     pub(crate) event: Option<EventId>,
     pub(crate) entries: Vec<Entry>,
-    /// The worker that has it now, if one does.
+    /// The worker that has claimed it, if any.
     pub(crate) claim: Option<Claim>,
-    /// Claims in a row that ended without a settlement.
+    /// Consecutive claims that ended without an outcome.
     pub(crate) claims: u32,
     pub(crate) created_at: Timestamp,
 }
@@ -247,18 +247,18 @@ impl DeliveryBatch {
     /// A row of 32 costs 8 to 10 µs of CPU per delivery to write; larger ones make a dead worker's share larger.
     pub(crate) const ENTRIES_MAX: usize = 32;
 
-    /// Names one of its deliveries.
+    /// The id of one of its deliveries.
     pub(crate) fn delivery_id(&self, index: usize) -> DeliveryId {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         DeliveryId::new(self.notification, self.number, index)
     }
 
-    /// Whether nothing more is to be done for any of its deliveries.
+    /// Returns whether all of its deliveries are finished.
     pub(crate) fn is_final(&self) -> bool {
         self.entries.iter().all(|entry| entry.state.is_final())
     }
 
-    /// When the block is worth looking at again: the earliest time of a deferred delivery, unless others are due.
+    /// When the batch is due again: the earliest time of a deferred delivery, or `None` if others are due now.
     pub(crate) fn next_at(&self) -> Option<Timestamp> {
         self.entries
             .iter()
@@ -268,7 +268,7 @@ impl DeliveryBatch {
     }
 }
 
-/// One delivery within a block.
+/// One delivery in a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) customer: UserId,
@@ -279,22 +279,22 @@ pub(crate) struct Entry {
     pub(crate) next_at: Option<Timestamp>,
     pub(crate) ever_unknown: bool,
     pub(crate) lost: u32,
-    /// When its state last came of something.
+    /// When its state last changed.
     pub(crate) at: Option<Timestamp>,
-    /// What attempts before the last came to, oldest first.
+    /// Outcomes of earlier attempts, oldest first.
     pub(crate) earlier: Vec<Attempt>,
-    /// Where the trace of the request is that caused it, if it is recorded.
+    /// The place in the trace of the causing request, if it is recorded.
     pub(crate) trace: Option<TraceParent>,
 }
 
 impl Entry {
-    /// Attempts that are remembered besides the last; beyond it the oldest but the first are forgotten. With 200
-    /// characters each, a block whose every mail fails that often stays below 60 KB.
+    /// Earlier attempts that are kept. Beyond it the oldest except the first are dropped. With 200 characters
+    /// each, a batch whose every mail fails that often stays below 60 KB.
     const EARLIER_MAX: usize = 8;
     /// Characters of an earlier attempt's reply that are kept: a code, its class and a sentence.
     const EARLIER_REPLY_MAX: usize = 200;
 
-    /// Writes down what came of it, and when, and keeps what had come of it before.
+    /// Sets the new state, reason and time, and keeps the outcome before.
     pub(crate) fn record_outcome(&mut self, state: DeliveryState, reason: String, at: Timestamp) {
         if let (Some(at), Some(reply)) = (self.at, self.reason.take()) {
             let state = self.state_before_sending();
@@ -305,7 +305,7 @@ impl Entry {
         self.at = Some(at);
     }
 
-    /// Keeps what an attempt came to.
+    /// Adds an attempt to the history.
     pub(crate) fn remember(&mut self, attempt: Attempt) {
         self.earlier.push(Attempt {
             reply: (attempt.reply.chars())
@@ -318,7 +318,7 @@ impl Entry {
         }
     }
 
-    /// While a mail is on the wire its row says `sending`; what it was before is what may be tried again.
+    /// `sending` is no outcome: it is written before each mail goes out.
     fn state_before_sending(&self) -> DeliveryState {
         match self.state {
             DeliveryState::Sending | DeliveryState::Queued => DeliveryState::Deferred,
@@ -326,7 +326,7 @@ impl Entry {
         }
     }
 
-    /// A delivery that waits for its first try.
+    /// A delivery that waits for its first attempt.
     pub(crate) fn queued(customer: UserId, booking: Option<BookingId>) -> Self {
         Self {
             customer,
@@ -344,22 +344,22 @@ impl Entry {
     }
 }
 
-/// Who works on a block.
+/// The worker that has claimed a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) holder: String,
 }
 
-/// Which part of a notification is owed.
+/// The part of a notification that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum OutboxPart {
-    /// Listing its recipients.
+    /// Its fan-out.
     FanOut,
-    /// Delivering one block.
+    /// The delivery of one batch.
     DeliveryBatch(u32),
 }
 
-/// A row of the outbox: something to be published once it is due, and looked at again until it is done.
+/// A row of the outbox: work to publish when it is due, and to check until it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct OutboxEntry {
     pub(crate) due_at: Timestamp,
@@ -367,29 +367,29 @@ pub(crate) struct OutboxEntry {
     pub(crate) notification: NotificationId,
     pub(crate) part: OutboxPart,
     pub(crate) lane: Lane,
-    /// Whether it was handed to the queue before.
+    /// Whether it was published before.
     pub(crate) published: bool,
 }
 
-/// A step of a fan-out: the recipients found, stored before anything of them is published.
+/// A step of a fan-out: its recipients are stored before anything is published.
 #[derive(Debug, Clone)]
 pub(crate) struct Chunk {
-    /// The notification as it is from now on; its revision is the one that was read.
+    /// The notification to write, with the revision that was read.
     pub(crate) notification: StoredNotification,
     pub(crate) blocks: Vec<DeliveryBatch>,
     pub(crate) owed: Vec<OutboxEntry>,
-    /// The outbox row of the fan-out itself, if this ends it.
+    /// The fan-out's own outbox entry, if this step finishes it.
     pub(crate) done: Option<OutboxEntry>,
 }
 
-/// What becomes of a block in one step of its delivery.
+/// The write of one step of a batch's delivery.
 #[derive(Debug, Clone)]
 pub(crate) struct BlockWrite {
     pub(crate) tenant: TenantId,
-    /// The block as it shall be; its revision is the one that was seen.
+    /// The batch to write, with the revision that was read.
     pub(crate) block: DeliveryBatch,
-    /// The outbox row to be taken away: its work is done, or owed under another time from now on.
+    /// The outbox entry to remove: its work is done, or is due at another time.
     pub(crate) done: Option<OutboxEntry>,
-    /// What is owed next.
+    /// The outbox entry to add.
     pub(crate) owed: Option<OutboxEntry>,
 }

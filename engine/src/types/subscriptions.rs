@@ -1,4 +1,4 @@
-//! Which mails a customer does without.
+//! Bulk mails that a customer has unsubscribed from.
 
 use std::{fmt, str::FromStr};
 
@@ -7,25 +7,25 @@ use jiff::Timestamp;
 use super::{NotificationKind, UserId};
 use crate::error::{Error, Result};
 
-/// A kind of bulk mail that a customer does not want.
+/// A kind of bulk mail that a customer has unsubscribed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suppression {
-    /// Who does not want it.
+    /// The customer.
     pub customer: UserId,
-    /// What they do not want; one of [`NotificationKind::BULK`].
+    /// The kind; one of [`NotificationKind::BULK`].
     pub kind: NotificationKind,
-    /// How they said so.
+    /// How they unsubscribed.
     pub source: SuppressionSource,
-    /// When they said so, UTC.
+    /// When they unsubscribed, UTC.
     pub created_at: Timestamp,
 }
 
-/// How a customer said what they do not want.
+/// How a customer unsubscribed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SuppressionSource {
     /// With the link in a mail.
     Link,
-    /// Signed in.
+    /// With a session.
     Account,
 }
 

@@ -1,4 +1,4 @@
-//! Tenants: who shares an installation with whom, and nothing else with them.
+//! Tenants and their settings.
 
 use jiff::Timestamp;
 
@@ -8,42 +8,42 @@ use crate::error::{Error, Result};
 /// One tenant of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
-    /// Its name in host names, tokens and record ids.
+    /// Its id, used in host names, tokens and record ids.
     pub id: TenantId,
-    /// What people call it; the sender's name of its mails unless its settings name another.
+    /// Its display name, also the sender's name of its mails unless its settings have another.
     pub name: Label,
-    /// ISO 4217 code of every price of this tenant, such as `EUR`.
+    /// ISO 4217 code of all its prices, such as `EUR`.
     pub currency: String,
-    /// Counts the changes of what stands here; 1 at creation.
+    /// Its version: 1 at creation, raised by every change.
     pub version: u64,
-    /// What the tenant decided about itself.
+    /// Its settings.
     pub settings: TenantSettings,
-    /// The sender's address of its mails; none stands for the installation's. Only operators set it: they answer for
-    /// the domains that the installation's mail servers may speak for.
+    /// The sender's address of its mails; `None` means the installation's. Only operators set it, because they know
+    /// for which domains the installation's mail servers may send.
     pub mail_from: Option<EmailAddress>,
     /// When it was created, UTC.
     pub created_at: Timestamp,
 }
 
-/// What a tenant decides about itself.
+/// A tenant's settings, which its owners change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantSettings {
     /// Whether anybody may register as an organizer.
     pub organizers_may_register: bool,
-    /// The sender's name of the tenant's mails; none stands for the tenant's name.
+    /// The sender's name of its mails; `None` means its display name.
     pub sender_name: Option<Label>,
-    /// Where answers to the tenant's mails go.
+    /// The Reply-To address of its mails.
     pub reply_to: Option<EmailAddress>,
-    /// How long before an event its reminder goes out; none for no reminders. Holds for events that are made or
+    /// How long before an event its reminder is sent; `None` for no reminders. Applies to events that are created or
     /// changed from then on.
     pub reminder_lead: Option<ReminderLead>,
-    /// Announcements that all organizers together may make in a day (UTC); at most as many as the installation allows.
+    /// Announcements a day (UTC) of all organizers together; at most the installation's limit.
     pub announcements_per_day: u32,
-    /// Whether customers who sign up are asked to confirm their address, and get mails about their own bookings only, none of
-    /// those to many, until they do. Needs [`EngineBuilder::links`](crate::EngineBuilder::links); nobody is asked without.
+    /// Whether customers who sign up are asked to confirm their address. Until they do they get no bulk mails, only mails
+    /// about their own bookings. Needs [`EngineBuilder::links`](crate::EngineBuilder::links).
     pub bulk_to_verified_only: bool,
-    /// Whether users must confirm their address before they book, hold or wait for tickets. Whoever signs up is then asked to
-    /// confirm it, too. Has no effect where nobody is asked: without links, and for users that platforms bring.
+    /// Whether users must confirm their address before they book, hold or wait for tickets. They are then asked to confirm
+    /// when they sign up. Has no effect without links, and for users that a platform brings.
     pub confirm_before_booking: bool,
 }
 
@@ -62,30 +62,30 @@ impl Default for TenantSettings {
 }
 
 impl TenantSettings {
-    /// Enough for a busy house on the day of a storm, and no newsletter.
+    /// Enough for a venue on the day of a storm, too few for a newsletter.
     pub const ANNOUNCEMENTS_PER_DAY_DEFAULT: u32 = 10;
 
-    /// Returns whether the tenant wants its users' addresses confirmed, for one purpose or another.
+    /// Returns whether the tenant asks its users to confirm their addresses.
     pub(crate) fn wants_addresses_confirmed(&self) -> bool {
         self.bulk_to_verified_only || self.confirm_before_booking
     }
 }
 
-/// Makes a tenant.
+/// Creates a tenant.
 #[derive(Debug, Clone)]
 pub struct CreateTenant {
-    /// Its name; see [`TenantId`].
+    /// Its id; see [`TenantId`].
     pub id: TenantId,
-    /// What people call it.
+    /// Its display name.
     pub name: Label,
     /// ISO 4217 code of its prices: three capital letters.
     pub currency: String,
-    /// What it decides about itself.
+    /// Its settings.
     pub settings: TenantSettings,
 }
 
 impl CreateTenant {
-    /// A tenant that leaves its settings as they come; `currency` is an ISO 4217 code such as `EUR`.
+    /// A tenant with default settings; `currency` is an ISO 4217 code such as `EUR`.
     pub fn new(id: TenantId, name: Label, currency: &str) -> Self {
         Self {
             id,
@@ -108,19 +108,19 @@ impl CreateTenant {
     }
 }
 
-/// Replaces what a tenant's owner may say about it.
+/// Replaces everything that a tenant's owner may change.
 #[derive(Debug, Clone)]
 pub struct UpdateTenant {
-    /// The version that the owner saw; another one now is `version-mismatch`.
+    /// The version that the owner saw. If it is not the current one: `version-mismatch`.
     pub expected_version: u64,
-    /// What people call it.
+    /// Its display name.
     pub name: Label,
-    /// What it decides about itself.
+    /// Its settings.
     pub settings: TenantSettings,
 }
 
 impl UpdateTenant {
-    /// Checks the numbers that the installation bounds, and the name that mails come from.
+    /// Checks the numbers against the installation's limits, and the sender's name.
     pub(crate) fn validate(&self, announcements_per_day_max: u32) -> Result<()> {
         check_sender_names(&self.name, &self.settings)?;
         if self.settings.announcements_per_day > announcements_per_day_max {
@@ -136,8 +136,8 @@ impl UpdateTenant {
     }
 }
 
-/// Refuses names that look like another sender. Mails come from the tenant's name unless it has one for them, and mail programs
-/// show it in place of the address.
+/// Refuses names that look like another sender, because mail programs show the name in place of the
+/// address.
 fn check_sender_names(name: &Label, settings: &TenantSettings) -> Result<()> {
     let sender_name = settings.sender_name.as_ref();
     for (field, name) in [("name", Some(name)), ("senderName", sender_name)] {
@@ -151,7 +151,7 @@ fn check_sender_names(name: &Label, settings: &TenantSettings) -> Result<()> {
     Ok(())
 }
 
-/// Whether a name could be taken for an e-mail address: by its signs, or what looks like them (full-width, small, angle quotes).
+/// Returns whether a name looks like an e-mail address: it has `@`, `<`, `>` or similar characters (full-width, small, angle quotes).
 fn looks_like_address(name: &str) -> bool {
     name.contains([
         '@', '\u{ff20}', '\u{fe6b}', '<', '>', '\u{ff1c}', '\u{ff1e}', '\u{fe64}', '\u{fe65}',

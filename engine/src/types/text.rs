@@ -1,4 +1,4 @@
-//! Text from outside, checked once when it enters: no control characters, bounded, and so safe in headers.
+//! Text from clients, checked once when it enters: limited in length, without control characters, so it is safe in headers.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::{Error, Result};
 
-/// What a line of text for people may not be; see [`check_line`].
+/// Why a line of text is refused; see [`check_line`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineFault {
-    /// It is empty, or none of its characters shows anything.
+    /// It is empty or has no visible character.
     Blank,
-    /// It has more characters than it may have.
+    /// It is too long.
     TooLong,
-    /// It breaks the line, controls something, or changes the direction of what stands around it.
+    /// It has a line break, a control character or a direction override.
     Control,
 }
 
 impl fmt::Display for LineFault {
-    /// Completes a sentence that begins with what the text is.
+    /// The predicate of a sentence whose subject is the text.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Blank => "must show something: it is empty or has only invisible characters",
@@ -29,13 +29,13 @@ impl fmt::Display for LineFault {
     }
 }
 
-/// Checks a line of text for people, by the rules of titles: it shows something, has at most `characters_max` characters,
-/// and no control, line separator or direction override.
+/// Checks a line of text: it has a visible character, at most `characters_max` characters,
+/// and no control character, line separator or direction override.
 ///
 /// # Errors
-/// The rule that it breaks.
+/// The violated rule.
 pub fn check_line(text: &str, characters_max: usize) -> Result<(), LineFault> {
-    // Bytes first: counting the characters of a huge text is work, too.
+    // Bytes first, because counting the characters of a huge text is expensive.
     if text.len() > 4 * characters_max || text.chars().count() > characters_max {
         Err(LineFault::TooLong)
     } else if text.chars().any(is_forbidden) {
@@ -47,30 +47,30 @@ pub fn check_line(text: &str, characters_max: usize) -> Result<(), LineFault> {
     }
 }
 
-/// Returns whether no character of a text shows anything: only spaces, fillers and characters that renderers ignore.
+/// Returns whether a text has no visible character: only spaces, fillers and characters that renderers ignore.
 pub(crate) fn shows_nothing(text: &str) -> bool {
     text.chars()
         .all(|character| character.is_whitespace() || is_invisible(character))
 }
 
-/// Returns whether two texts are the same for readers: equal after canonical composition (NFC, UAX 15).
+/// Returns whether two texts are equal after canonical composition (NFC, UAX 15).
 pub(crate) fn is_same_text(one: &str, other: &str) -> bool {
     one == other || one.nfc().eq(other.nfc())
 }
 
-/// One line of text: trimmed, 1 to 200 characters of which one shows something, no control characters.
+/// One line of text: trimmed, 1 to 200 characters, at least one visible, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Label(String);
 
 impl Label {
-    /// Longest label, in characters. Anchor: mail subjects and calendar entries stay readable.
+    /// Longest label, in characters. Mail subjects and calendar entries stay readable with it.
     pub const CHARACTERS_MAX: usize = 200;
 
-    /// Checks a line of text that came in as `field`.
+    /// Checks a line of text from the request's `field`.
     ///
     /// # Errors
-    /// `field-invalid` if it shows nothing, is too long, or holds a control character such as a line break.
+    /// `field-invalid` if it has no visible character, is too long, or has a control character such as a line break.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let text = text.trim();
         match check_line(text, Self::CHARACTERS_MAX) {
@@ -107,19 +107,19 @@ impl fmt::Display for Label {
     }
 }
 
-/// Why somebody did something, in their words: one line, trimmed, 1 to 500 characters, no control characters.
+/// A person's reason for an action: one line, trimmed, 1 to 500 characters, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Reason(String);
 
 impl Reason {
-    /// Longest reason, in characters: a few sentences, and the number of a ticket.
+    /// Longest reason, in characters: a few sentences.
     pub const CHARACTERS_MAX: usize = 500;
 
-    /// Checks a reason that came in as `field`.
+    /// Checks a reason from the request's `field`.
     ///
     /// # Errors
-    /// `field-invalid` if it shows nothing, is too long, or holds a control character such as a line break.
+    /// `field-invalid` if it has no visible character, is too long, or has a control character such as a line break.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let text = text.trim();
         let rule = |rule: &'static str| Err(Error::field(field, rule));
@@ -139,7 +139,7 @@ impl Reason {
     }
 }
 
-/// Running text of several lines: at most 10,000 characters, no control characters but line breaks and tabs.
+/// Text of several lines: at most 10,000 characters, no control characters but line breaks and tabs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Prose(String);
@@ -148,7 +148,7 @@ impl Prose {
     /// Longest prose, in characters.
     pub const CHARACTERS_MAX: usize = 10_000;
 
-    /// Checks running text that came in as `field`. May be empty.
+    /// Checks text from the request's `field`. May be empty.
     ///
     /// # Errors
     /// `field-invalid` if it is too long or holds a control character.
@@ -180,27 +180,27 @@ impl Prose {
         &self.0
     }
 
-    /// Returns whether it shows nothing.
+    /// Returns whether it has no visible character.
     pub(crate) fn is_blank(&self) -> bool {
         shows_nothing(&self.0)
     }
 }
 
-/// An e-mail address, trimmed and lower-case, so that one mailbox is one login.
+/// An e-mail address, trimmed and in lower case.
 ///
-/// Local parts are matched without regard to case: RFC 5321 allows a server to tell them apart, none in use does.
+/// Local parts are compared without case. RFC 5321 allows a server to distinguish them, but none in use does.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// Checks an address that came in as `field`.
+    /// Checks an address from the request's `field`.
     ///
     /// Accepts `local@domain` in printable ASCII of at most 254 characters (RFC 5321, 4.5.3.1.3); a domain
     /// with other letters is written in Punycode. Quoted local parts and address literals are refused.
     ///
     /// # Errors
-    /// `field-invalid` for everything else, above all for line breaks.
+    /// `field-invalid` for everything else, line breaks included.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         let text = text.trim().to_ascii_lowercase();
         let valid = text.len() <= 254
@@ -239,7 +239,7 @@ fn is_forbidden(character: char) -> bool {
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Characters that show nothing: those that renderers ignore (Default_Ignorable_Code_Point of DerivedCoreProperties.txt,
+/// Invisible characters: those that renderers ignore (Default_Ignorable_Code_Point of DerivedCoreProperties.txt,
 /// Unicode 16: soft hyphen, zero width, fillers, variation selectors, tags), and the blank Braille pattern.
 fn is_invisible(character: char) -> bool {
     matches!(

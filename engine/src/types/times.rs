@@ -1,6 +1,6 @@
-//! Time zones and moments that an event may have.
+//! Valid time zones and times of events.
 //!
-//! Used by the types of events, and by whoever shows a moment to people.
+//! Used by the types of events, and by code that shows times to people.
 
 use std::sync::LazyLock;
 
@@ -11,19 +11,19 @@ use jiff::{
 
 use crate::error::{Error, Result};
 
-/// The IANA data that this program was built with. The system's folder holds more than zones: other forms of the same
+/// The IANA data that is compiled in. The system's folder has more than zones: other forms of the same
 /// data (`posix/…`, `right/…`), and the machine's own choice (`localtime`).
 static IANA: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// Years (UTC) in which tickets are sold and events take place. Earlier and later ones are mistakes of typing or of a
-/// client's clock, and calendars and spreadsheets disagree about them.
+/// Years (UTC) in which tickets are sold and events take place. Others are typing errors or wrong
+/// clocks, and calendars and spreadsheets treat them differently.
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2199;
 
 /// Finds a time zone by its IANA name, in any case.
 ///
 /// # Errors
-/// `field-invalid` at `timeZone` for everything else, also for what only stands for a zone: `Factory`, `Etc/Unknown`, and
-/// rules in the form of POSIX (`CET-1CEST`).
+/// `field-invalid` at `timeZone` for everything else, also for placeholders (`Factory`, `Etc/Unknown`) and
+/// POSIX rules (`CET-1CEST`).
 pub fn time_zone(name: &str) -> Result<TimeZone> {
     known_zone(name).ok_or_else(|| {
         Error::field(
@@ -33,7 +33,7 @@ pub fn time_zone(name: &str) -> Result<TimeZone> {
     })
 }
 
-/// A time zone by its name, if it is one: with the system's data, which may be newer, else with our own.
+/// Finds a time zone by name: in the system's data, which may be newer, else in the compiled data.
 pub(crate) fn known_zone(name: &str) -> Option<TimeZone> {
     let own = IANA.get(name).ok()?;
     let is_place = !own.is_unknown() && own.iana_name() != Some("Factory");
@@ -42,7 +42,7 @@ pub(crate) fn known_zone(name: &str) -> Option<TimeZone> {
     Some(TimeZone::get(usual_name).unwrap_or(own))
 }
 
-/// Refuses a moment outside the years in which something can be sold.
+/// Refuses a time outside the years in which something can be sold.
 ///
 /// # Errors
 /// `field-invalid` at `field`.

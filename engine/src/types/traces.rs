@@ -1,15 +1,15 @@
-//! Where a trace goes on: what is kept beside something that is owed, so that whoever does it tells on.
+//! The place in a trace that is stored with an outbox entry. The worker continues the trace there.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::error::{Error, Result};
 
-/// A place in a trace that is recorded (W3C Trace Context, 3.2: `00-TRACE-SPAN-FLAGS` in small hexadecimal digits).
+/// A place in a recorded trace (W3C Trace Context, 3.2: `00-TRACE-SPAN-FLAGS` in lower-case hexadecimal digits).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TraceParent(Arc<str>);
 
 impl TraceParent {
-    /// Characters of one; all have as many.
+    /// The length of its text.
     pub const CHARACTERS: usize = 55;
 
     /// The trace: 32 digits.
@@ -22,7 +22,7 @@ impl TraceParent {
         &self.0[36..52]
     }
 
-    /// Whether its beginning was chosen to be recorded.
+    /// Whether the trace is sampled.
     pub fn is_sampled(&self) -> bool {
         let flags = u8::from_str_radix(&self.0[53..], 16);
         flags.is_ok_and(|flags| flags & 1 == 1)
@@ -43,7 +43,7 @@ impl fmt::Display for TraceParent {
 impl FromStr for TraceParent {
     type Err = Error;
 
-    /// Reads the text of version 00; any other text is `field-invalid`.
+    /// Parses the text of version 00. Any other text is `field-invalid`.
     fn from_str(text: &str) -> Result<Self> {
         let parts: Vec<&str> = text.split('-').collect();
         let is_hex = |part: &str| {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{EmailAddress, Label, TenantId, UserId};
 use crate::error::{Error, Result};
 
-/// What a user is in their tenant.
+/// The role of a user in a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UserRole {
@@ -59,31 +59,31 @@ impl FromStr for UserRole {
 /// A user of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Which user.
+    /// The user's id.
     pub id: UserId,
     /// The tenant they belong to.
     pub tenant: TenantId,
-    /// The address their mails go to, and their login.
+    /// Their e-mail address, which is also their login.
     pub email: EmailAddress,
-    /// Whether the address counts as theirs: they followed the link in a mail, their platform brought it, or nobody asked.
+    /// Whether the address counts as confirmed: they followed the link in a mail, a platform brought it, or nobody asked.
     /// See [`TenantSettings::bulk_to_verified_only`](super::TenantSettings::bulk_to_verified_only).
     pub email_verified: bool,
-    /// What to call them.
+    /// Their display name.
     pub name: Label,
-    /// What they are in the tenant.
+    /// Their role.
     pub role: UserRole,
-    /// The id the embedding platform knows them by, if it brought them.
+    /// The platform's id of the user, if a platform brought them.
     pub external_id: Option<String>,
     /// When the record was made, UTC.
     pub created_at: Timestamp,
 }
 
-/// How somebody was asked to confirm their address.
+/// The requests to confirm an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct VerificationRequest {
-    /// When last, UTC.
+    /// When the last mail was sent, UTC.
     pub(crate) at: Timestamp,
-    /// How many mails asked.
+    /// The number of mails.
     pub(crate) mails: u32,
 }
 
@@ -91,21 +91,21 @@ pub(crate) struct VerificationRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AddressOwner {
     pub(crate) user: UserId,
-    /// When they were last told that somebody signed up with their address.
+    /// When they were last notified that somebody signed up with their address.
     pub(crate) noticed_at: Option<Timestamp>,
 }
 
-/// How somebody who followed the link in a mail confirms the address.
+/// How somebody confirms an address after following the link in a mail.
 ///
-/// The link proves that they read the address's mails, not that they are who signed up: a stranger may have done that first. So
-/// they show the password that they chose, or choose one.
+/// The link proves that they read the address's mails, not that they signed up: a stranger may have done that. So they
+/// give their password, or choose a new one.
 #[derive(Clone)]
 pub enum Confirmation {
-    /// The password of one of the accounts that signed up with the address: that account is confirmed.
+    /// The password of one of the accounts that signed up with the address. That account is confirmed.
     Password(String),
-    /// A new password, 8 to 200 characters. Whoever knew the account's password before is locked out.
+    /// A new password, 8 to 200 characters. The old one becomes invalid.
     NewPassword(String),
-    /// Nothing more, for an account that an owner made for this address.
+    /// Nothing else, for an account that an owner made for this address.
     Link,
 }
 
@@ -114,39 +114,39 @@ pub enum Confirmation {
 pub struct Register {
     /// Their address and login.
     pub email: EmailAddress,
-    /// What to call them.
+    /// Their display name.
     pub name: Label,
     /// 8 to 200 characters.
     pub password: String,
-    /// `Customer`, or `Organizer` where the tenant leaves that open.
+    /// `Customer`, or `Organizer` if the tenant allows that.
     pub role: UserRole,
 }
 
-/// Makes a user, by somebody with the right to.
+/// Creates a user. Needs the right to do so.
 #[derive(Debug, Clone)]
 pub struct CreateUser {
     /// Their address and login.
     pub email: EmailAddress,
-    /// What to call them.
+    /// Their display name.
     pub name: Label,
-    /// 8 to 200 characters; without one they cannot sign in here.
+    /// 8 to 200 characters. Without a password they cannot sign in here.
     pub password: Option<String>,
-    /// What they are in the tenant.
+    /// Their role.
     pub role: UserRole,
 }
 
-/// Finds or makes the user that a platform knows under its own id; name and address are brought up to date.
+/// Finds or creates a user by the platform's id, and updates name and address.
 #[derive(Debug, Clone)]
 pub struct EnsureUser {
-    /// The platform's own id of the user, 1 to 255 characters.
+    /// The platform's id of the user, 1 to 255 characters.
     pub external_id: String,
-    /// What to call them.
+    /// Their display name.
     pub name: Label,
-    /// The address their mails go to.
+    /// Their e-mail address.
     pub email: EmailAddress,
 }
 
-/// Proves who somebody is.
+/// E-mail address and password.
 #[derive(Debug, Clone)]
 pub struct Login {
     /// The login.
@@ -155,23 +155,23 @@ pub struct Login {
     pub password: String,
 }
 
-/// Somebody who runs the installation.
+/// An operator of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator {
     /// Their login.
     pub email: EmailAddress,
-    /// What to call them.
+    /// Their display name.
     pub name: Label,
     /// When the account was made, UTC.
     pub created_at: Timestamp,
 }
 
-/// Makes an operator.
+/// Creates an operator.
 #[derive(Debug, Clone)]
 pub struct AddOperator {
     /// Their login.
     pub email: EmailAddress,
-    /// What to call them.
+    /// Their display name.
     pub name: Label,
     /// 8 to 200 characters.
     pub password: String,
@@ -180,10 +180,10 @@ pub struct AddOperator {
 /// Sets an operator's password.
 #[derive(Debug, Clone)]
 pub struct SetOperatorPassword {
-    /// Whose.
+    /// The operator's address.
     pub email: EmailAddress,
-    /// The new one: 8 to 200 characters.
+    /// The new password: 8 to 200 characters.
     pub password: String,
-    /// The one before. Who comes with a session must know it, and may change their own only.
+    /// The old password. An operator with a session needs it, and may change only their own.
     pub present: Option<String>,
 }

@@ -1,20 +1,20 @@
-//! What verifying an event's counters finds.
+//! The result of verifying an event's counters.
 
 use super::{EventId, TenantId};
 
-/// What came of recomputing an event's counters from its capacity ledger and from its bookings.
+/// An event's counters, compared with its capacity ledger and its bookings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventVerdict {
-    /// Whose event.
+    /// The event's tenant.
     pub tenant: TenantId,
-    /// Which event.
+    /// The event's id.
     pub event: EventId,
-    /// How often its inventory was written, as it was read.
+    /// The revision of its inventory.
     pub revision: i64,
-    /// Tickets sold, as its inventory says.
+    /// Tickets sold, by its inventory.
     pub sold: u32,
-    /// Tickets held, as its inventory says.
+    /// Tickets held, by its inventory.
     pub held: u32,
-    /// The first thing that does not agree, in words; none if all does.
+    /// The first difference, as text; `None` if there is none.
     pub difference: Option<String>,
 }

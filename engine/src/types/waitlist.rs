@@ -1,4 +1,4 @@
-//! The waiting list of an event: who waits for how many tickets, and who was passed over and why.
+//! An event's waiting list: its entries, and who was passed over and why.
 
 use jiff::Timestamp;
 
@@ -8,9 +8,9 @@ use crate::error::{ErrorCode, Result};
 /// Joins an event's waiting list.
 #[derive(Debug, Clone)]
 pub struct JoinWaitlist {
-    /// Which event.
+    /// The event's id.
     pub event: EventId,
-    /// What is wanted, all of it together; 1 to 10 lines, each type once.
+    /// The wanted tickets, all or nothing; 1 to 10 lines, each type once.
     pub lines: Vec<BookLine>,
 }
 
@@ -27,20 +27,20 @@ impl JoinWaitlist {
 /// A customer who waits for tickets of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitlistEntry {
-    /// Which event.
+    /// The event's id.
     pub event: EventId,
-    /// Grows with every entry of the event, from 0: who joined first stands first.
+    /// Its number, from 0, raised with every entry of the event. The list is ordered by it.
     pub number: i64,
-    /// Who waits.
+    /// The customer who waits.
     pub customer: UserId,
-    /// What is wanted, all of it together; every line names its type.
+    /// The wanted tickets, all or nothing. Every line names its type.
     pub lines: Vec<BookLine>,
     /// When they joined, UTC.
     pub joined_at: Timestamp,
 }
 
 impl WaitlistEntry {
-    /// Entries that a freeing step looks at, from the first.
+    /// Entries that are checked when tickets become free, from the first.
     pub const LOOKED_AT_MAX: usize = 50;
 
     /// How many tickets are wanted, over all lines.
@@ -49,48 +49,48 @@ impl WaitlistEntry {
     }
 }
 
-/// Where a customer stands on a waiting list.
+/// A customer's place on a waiting list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitlistPlace {
-    /// On the list, behind `ahead` others.
+    /// On the list, with `ahead` others before.
     Waiting {
         /// The entry.
         entry: WaitlistEntry,
-        /// How many stand before it.
+        /// The number of entries before it.
         ahead: u64,
     },
-    /// Offered tickets: confirm or release this hold.
+    /// Tickets are offered: confirm or release this hold.
     Offered(Hold),
 }
 
 /// One pass over a waiting list in which somebody was passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitlistPass {
-    /// The revision of the event's inventory that the step made; grows with every pass.
+    /// The inventory's revision after the pass; raised with every pass.
     pub revision: i64,
-    /// When, UTC.
+    /// The time, UTC.
     pub at: Timestamp,
-    /// Who was passed over, in the order of the list; at most 51.
+    /// The entries that were passed over, in the order of the list; at most 51.
     pub skips: Vec<WaitlistSkip>,
 }
 
 impl WaitlistPass {
-    /// Passes that are kept of an event; older ones give way.
+    /// Passes that are kept for an event. Older ones are deleted.
     pub const KEPT_MAX: i64 = 200;
 }
 
-/// Why somebody was passed over.
+/// Why an entry was passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitlistSkip {
-    /// Which entry.
+    /// The entry.
     pub number: i64,
-    /// Whose.
+    /// The customer.
     pub customer: UserId,
-    /// How many tickets they want.
+    /// The number of wanted tickets.
     pub tickets: u32,
-    /// Why, as a booking would have been refused; `policy-rejected` when they accepted and a policy said no: their
-    /// entry is gone then, and all others stay.
+    /// The code that a booking would have got. `policy-rejected` if they accepted and a policy rejected it: their entry is
+    /// deleted then, all others stay.
     pub reason: ErrorCode,
-    /// The sentence that goes with it.
+    /// The error's sentence.
     pub detail: String,
 }

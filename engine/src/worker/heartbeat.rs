@@ -1,13 +1,13 @@
-//! A worker's sign of life: one small row, written anew every few seconds, so that a lane without workers is seen.
+//! A worker's heartbeat: one small row, written every few seconds. It shows lanes without workers.
 //!
-//! Nothing depends on it but what people are shown.
+//! Only displays depend on it.
 
 use std::time::Duration;
 
 use super::LoopContext;
 use crate::app_modules::MailJobs;
 
-/// Four signs fit into the time after which a worker is shown as gone.
+/// Four heartbeats fit into the time after which a worker is shown as gone.
 const EVERY: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(queues: MailJobs, context: LoopContext) {

@@ -1,12 +1,12 @@
-//! Expiry and sweeper: ends due holds, writes the bookings of cancelled events, and deletes rows whose time is over. A
-//! leased singleton; every step of it is guarded by itself, so that two at once would do no harm.
+//! Housekeeping: ends due holds, writes the bookings of cancelled events, and deletes expired rows. A
+//! leased singleton. Every step is guarded, so two at the same time do no harm.
 
 use std::time::Duration;
 
 use super::LoopContext;
 use crate::app_modules::MailJobs;
 
-/// Between two looks for rows whose time is over; they are kept for a day or more, so that some minutes do not matter.
+/// The pause between two sweeps for expired rows. They are kept for a day or more, so minutes do not matter.
 const EXPIRY_EVERY: Duration = Duration::from_secs(600);
 
 pub(super) async fn run(queues: MailJobs, context: LoopContext) {
@@ -33,7 +33,7 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext) {
                         Ok(true) => more = true,
                         Ok(false) => last_expiry = Some(tokio::time::Instant::now()),
                         Err(error) => {
-                            // Not again at once: what takes too long now will do so in a moment, too.
+                            // Not again at once: what takes too long now would do so again.
                             last_expiry = Some(tokio::time::Instant::now());
                             tracing::warn!(error = ?error, "deleting what expired failed");
                         }

@@ -1,17 +1,17 @@
-//! Looks once a second which lanes an operator has stopped: two rows, by their keys.
+//! Reads once a second which lanes an operator has stopped: two rows by key.
 
 use std::time::Duration;
 
 use super::LoopContext;
 use crate::app_modules::MailJobs;
 
-/// An operator who stops a lane is in a hurry.
+/// An operator who stops a lane wants it at once.
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(queues: MailJobs, context: LoopContext) {
     loop {
         context.pulse.beat();
-        // What was known stays: a store that is away for a moment lets no stopped lane go on.
+        // Keep the last known state: a short failure of the store must not restart a stopped lane.
         if let Err(error) = queues.look_at_lanes().await {
             tracing::debug!(error = ?error, "which lanes are stopped could not be read");
         }

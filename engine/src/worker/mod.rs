@@ -1,7 +1,7 @@
-//! The engine's second entrance: what is owed is done here, behind any queue.
+//! The worker: loops that call the worker's use cases, independent of the job queue.
 //!
-//! Relay and housekeeping are leased singletons that any process may hold; fan-out and delivery run where a worker
-//! runs. Calls the `queues` use cases.
+//! Relay and housekeeping are leased singletons in any process. Fan-out and delivery run in every process with a
+//! worker. Calls the use cases of `mail_jobs`.
 
 mod heartbeat;
 mod housekeeping;
@@ -21,11 +21,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{app_modules::MailJobs, context::EngineContext, ports::Lane};
 
-/// A worker about to start.
+/// A worker before its start.
 pub struct Worker(pub(crate) Arc<EngineContext>);
 
 impl Worker {
-    /// Starts everything: the singletons, fan-out and delivery.
+    /// Starts the singletons, fan-out and delivery.
     pub fn spawn(self) -> WorkerHandle {
         MailJobs(self.0.clone()).begun();
         let mut handle = self.start();
@@ -40,7 +40,7 @@ impl Worker {
         handle
     }
 
-    /// Starts only the singletons (relay, expiry, sweeper), as a host does that leaves mails to worker processes.
+    /// Starts only the singletons (relay, housekeeping), for a host that leaves mails to worker processes.
     pub fn spawn_singletons(self) -> WorkerHandle {
         self.start()
     }
@@ -64,7 +64,7 @@ pub struct WorkerHandle {
     pulses: Vec<Arc<Pulse>>,
 }
 
-/// What every loop of a worker is given.
+/// The shared parts of a worker's loops.
 #[derive(Clone)]
 struct LoopContext {
     stop: CancellationToken,
@@ -73,7 +73,7 @@ struct LoopContext {
 }
 
 impl LoopContext {
-    /// Waits, or ends the wait when the worker is to stop. Returns whether to go on.
+    /// Waits, or returns early if the worker shall stop. Returns whether to continue.
     async fn pause(&self, pause: Duration) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
@@ -82,7 +82,7 @@ impl LoopContext {
     }
 }
 
-/// When a loop last came round.
+/// The time of each loop's last round.
 struct Pulse {
     born: Instant,
     last_milliseconds: AtomicU64,
@@ -119,7 +119,7 @@ impl WorkerHandle {
         self.tasks.spawn(body(MailJobs(inner.clone()), context));
     }
 
-    /// Stops taking work, lets what is in flight finish or hands it back, and returns once that is done, after
+    /// Stops fetching tasks, finishes or returns those in flight, and returns when that is done, after
     /// `timeout` at the latest. Returns whether everything ended in time.
     pub async fn drain(self, timeout: Duration) -> bool {
         self.stop.cancel();
@@ -129,7 +129,7 @@ impl WorkerHandle {
             .is_ok()
     }
 
-    /// Whether each loop of the worker has come round within the last minute.
+    /// Returns whether each loop of the worker has made a round within the last minute.
     pub fn is_healthy(&self) -> bool {
         self.pulses
             .iter()

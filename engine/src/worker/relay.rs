@@ -1,20 +1,20 @@
-//! The relay: publishes what the outbox says is due, and looks again at what it published until it is done.
+//! The relay: publishes due outbox entries as tasks, and publishes them again until their work is done.
 //!
-//! Outbox and sweeper in one: rows are ordered by the time they are due, and a row stays until its work is finished.
-//! A leased singleton; were two to run, both would publish the same task ids. It rests while no worker lives, so that a
-//! host that only sells pays nothing for mails that nobody sends.
+//! Entries are ordered by the time they are due, and an entry stays until its work is finished.
+//! A leased singleton. Two relays would publish the same task ids, which is harmless. It pauses while no worker runs, so a
+//! host without workers does no work for mails.
 
 use std::time::Duration;
 
 use super::LoopContext;
 use crate::app_modules::MailJobs;
 
-/// How often a resting relay looks whether a worker has come.
+/// How often a paused relay checks for a worker.
 const LOOK_FOR_WORKERS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(queues: MailJobs, context: LoopContext) {
     let lease = queues.0.context.settings.worker.singleton_lease;
-    // Three signs of life within each lease.
+    // Three heartbeats within each lease.
     let round = (lease / 3).max(Duration::from_millis(50));
     let mut last_kept: Option<tokio::time::Instant> = None;
     let mut last_attended: Option<tokio::time::Instant> = None;
@@ -37,7 +37,7 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext) {
             }
         }
         if last_attended.is_none_or(|at| at.elapsed() >= LOOK_FOR_WORKERS_EVERY) {
-            // A store that gives no answer is no reason to rest.
+            // Do not pause because the store does not answer.
             if queues.has_worker().await.unwrap_or(true) {
                 last_attended = Some(tokio::time::Instant::now());
             } else {

@@ -11,17 +11,17 @@ use crate::{
     types::TenantId,
 };
 
-/// Batches of a lane in hand at the same time in one process, so that connections stay busy while other blocks are
-/// being read or written down.
+/// Batches of a lane that one process handles at the same time. Connections stay busy while other batches are
+/// read or written.
 const IN_FLIGHT_MAX: usize = 4;
-/// Tasks fetched at once, 256 mails: what they have in common is read once for all. Small enough that tenants, whose
+/// Tasks fetched at once, 256 mails: common data is read once for all. Small enough that tenants, whose
 /// shards are visited in turn, do not wait long for theirs.
 const FETCH_MAX: usize = 8;
-/// Between two looks whether an operator has released a restored store.
+/// The pause between two checks whether an operator has released a restored store.
 const RELEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Between two looks at a lane that is stopped.
+/// The pause between two checks of a stopped lane.
 const PAUSED_LOOK: Duration = Duration::from_millis(500);
-/// Between two extensions of a task's lease; three fit into the embedded queue's 30 s.
+/// The pause between two extensions of a task's lease; three fit into the embedded queue's 30 s.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(queues: MailJobs, context: LoopContext, lane: Lane) {
@@ -37,7 +37,7 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext, lane: Lane) {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     while !context.stop.is_cancelled() {
         context.pulse.beat();
-        // The slots bound what is in flight; the wait here is the back-pressure on fetching.
+        // The slots limit the tasks in flight. Waiting here is the back-pressure on fetching.
         let slot = tokio::select! {
             () = context.stop.cancelled() => return,
             slot = slots.clone().acquire_owned() => slot,
@@ -49,12 +49,12 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext, lane: Lane) {
             context.pause(PAUSED_LOOK).await;
             continue;
         }
-        // Not cancelled half-way: a fetch that is dropped would leave its tasks leased to nobody.
+        // Do not cancel a fetch: its tasks would stay leased to nobody.
         match queues.fetch(lane, FETCH_MAX, Duration::from_secs(1)).await {
             Ok(tasks) if tasks.is_empty() => {}
             Ok(tasks) => {
                 let slot = Arc::new(slot);
-                // Tenants that share a shard do not wait for each other.
+                // Tenants in the same shard do not wait for each other.
                 for (tenant, tasks) in by_tenant(tasks) {
                     let (queues, inner, slot) = (queues.clone(), context.clone(), slot.clone());
                     context.tasks.spawn(async move {
@@ -71,8 +71,8 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext, lane: Lane) {
     }
 }
 
-/// Takes nothing up while the mails of a restored store are held. A store is restored before anything uses it, so that this is
-/// asked only until the answer is no.
+/// Fetches nothing while the mails of a restored store are held back. A store is restored before anything uses it, so this is
+/// checked only until the answer is no.
 async fn wait_for_release(queues: &MailJobs, context: &LoopContext, lane: Lane) {
     let mut is_told = false;
     while !context.stop.is_cancelled() {
@@ -112,7 +112,7 @@ fn by_tenant(tasks: Vec<Leased>) -> Vec<(TenantId, Vec<Leased>)> {
 async fn handle(queues: MailJobs, context: LoopContext, tenant: TenantId, tasks: Vec<Leased>) {
     let receipts: Vec<Receipt> = tasks.iter().map(|leased| leased.receipt.clone()).collect();
     let (worker, stop) = (queues.clone(), context.stop.clone());
-    // A task of its own, so that a panic ends that task and nothing else.
+    // A separate task: a panic ends that task only.
     let mut work = tokio::spawn(async move { worker.handle(&tenant, &tasks, &stop).await });
     let outcome = loop {
         tokio::select! {

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Use cases around holds.
+/// Use cases of holds.
 #[derive(Clone)]
 pub struct Holds(pub(crate) Arc<EngineContext>);
 

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Use cases around waiting lists.
+/// Use cases of waiting lists.
 #[derive(Clone)]
 pub struct Waitlist(pub(crate) Arc<EngineContext>);
 

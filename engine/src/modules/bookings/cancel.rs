@@ -40,7 +40,7 @@ pub(crate) enum BeforeCancelling {
     Answered(Booking),
     Open {
         booking: Booking,
-        /// What is to be cancelled, at the prices that were booked.
+        /// The tickets to cancel, at the booked prices.
         lines: Vec<BookingLine>,
         /// Tickets of the event that the customer booked or holds.
         tickets_in_event: u32,

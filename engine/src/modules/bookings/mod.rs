@@ -92,7 +92,7 @@ pub(crate) struct PolicyDecision {
     pub(crate) tickets_in_event: u32,
     /// Price of one ticket for each line, in minor units.
     pub(crate) unit_prices_minor: Vec<u32>,
-    /// What the customer is told about it.
+    /// Texts about the prices, for the customer.
     pub(crate) messages: Vec<String>,
     /// What plugins saw and said, to be kept with the booking.
     pub(crate) record: Option<DecisionRecord>,

@@ -125,7 +125,7 @@ impl PluginsModule {
         }
     }
 
-    /// What is in use now.
+    /// The active plugin.
     pub(crate) async fn fresh_set(&self, tenant: &TenantId) -> Result<Arc<PluginSet>> {
         let set = Arc::new(self.repository.set(tenant).await?);
         self.sets.locked().insert(tenant.clone(), set.clone());

@@ -55,11 +55,11 @@ pub(crate) struct NotedCall<'a> {
 /// A call that failed, with all that it takes to make it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailedCall {
-    /// When, UTC.
+    /// The time, UTC.
     pub at: jiff::Timestamp,
-    /// Whose.
+    /// The plugin.
     pub plugin: PluginName,
-    /// Which version.
+    /// The version's id.
     pub version: PluginHash,
     /// What was called.
     pub export: PluginExport,
@@ -78,7 +78,7 @@ pub struct FailedCall {
 /// What a call logged, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginLogEntry {
-    /// When, UTC.
+    /// The time, UTC.
     pub at: jiff::Timestamp,
     /// By which version.
     pub version: PluginHash,

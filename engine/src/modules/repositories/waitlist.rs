@@ -59,7 +59,7 @@ pub(in crate::modules) struct DueOffer {
 pub(in crate::modules) struct WaitlistPosition {
     pub(in crate::modules) inventory: Option<Inventory>,
     pub(in crate::modules) entry: Option<WaitlistEntry>,
-    /// How many stand before it.
+    /// The number of entries before it.
     pub(in crate::modules) ahead: u64,
     /// The hold that the customer has open.
     pub(in crate::modules) open_hold: Option<Hold>,

@@ -29,9 +29,9 @@ const UNCONFIRMED_NAME: &str = "Guest";
 
 /// Everything the words of one mail are made of.
 pub(crate) struct MailContext<'a> {
-    /// What the mail is about.
+    /// The mail's data.
     pub(crate) kind: NotificationKind,
-    /// The notification it belongs to.
+    /// Its notification.
     pub(crate) notification: NotificationId,
     /// In whose name it is sent.
     pub(crate) tenant: &'a Tenant,

@@ -23,7 +23,7 @@ pub(in crate::modules::repositories) struct CapacityLedgerRow {
     cause: String,
     sold_change: i64,
     held_change: i64,
-    /// What that was for each ticket type that changed.
+    /// The change of each ticket type.
     types: Vec<TypeChangeRow>,
     /// The counters after the change.
     sold: u32,

@@ -155,7 +155,7 @@ impl LanePauseRow {
     }
 }
 
-/// A worker process, as it last said.
+/// A worker process, as of its last heartbeat.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct WorkerRow {
     pub(in crate::modules::repositories) id: RecordId,

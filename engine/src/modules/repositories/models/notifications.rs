@@ -31,9 +31,9 @@ pub(in crate::modules::repositories) struct NotificationRow {
     cursor: Option<String>,
     created_at: i64,
     due_at: i64,
-    /// Whether nothing more of it goes out for now.
+    /// Whether it is paused.
     paused: Option<bool>,
-    /// How often failed deliveries of it were set waiting again.
+    /// The number of retries of its failed deliveries.
     retry_generation: Option<u64>,
     /// Whether its recipients may have been told before the store was restored.
     doubtful: Option<bool>,
