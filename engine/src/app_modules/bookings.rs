@@ -1,4 +1,4 @@
-//! Booking tickets, seeing bookings and cancelling tickets: who may, and in which order things are asked.
+//! Use cases of bookings: permissions, and the order in which policies are asked.
 //!
 //! Called by hosts and platforms. Calls the bookings and events modules and the policy port.
 
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// How often policies are asked about one request before it is given up: what they see may move each time.
+/// How often policies are asked about one request. Their input may become stale each time.
 const DECISIONS_MAX: u32 = 3;
 
 pub use holds::Holds;
@@ -38,7 +38,7 @@ pub use waitlist::Waitlist;
 pub struct Bookings(pub(crate) Arc<EngineContext>);
 
 impl Bookings {
-    /// Books tickets for the acting user; once it answers, the booking and the mail it owes are on disk.
+    /// Books tickets for the acting user. When it returns, the booking and its outbox entry are on disk.
     ///
     /// # Errors
     /// `field-invalid`, `email-unconfirmed`, `not-found`, `not-enough-tickets`, `event-not-published`, `event-cancelled`,
@@ -117,18 +117,18 @@ impl Bookings {
         Ok(list.map(|booking| as_seen(booking, Some(&found))))
     }
 
-    /// Cancels a whole booking; see [`Bookings::cancel_tickets`]. One that is cancelled already is answered as it is.
+    /// Cancels a whole booking; see [`Bookings::cancel_tickets`]. A cancelled booking is returned unchanged.
     ///
     /// # Errors
-    /// Those of `cancel_tickets` but `field-invalid` and `booking-cancelled`.
+    /// Those of `cancel_tickets` except `field-invalid` and `booking-cancelled`.
     pub async fn cancel(&self, caller: &Caller, booking: BookingId) -> Result<Booking> {
         self.cancel_tickets(caller, CancelTickets::all(booking))
             .await
     }
 
-    /// Cancels all or some tickets of a booking: by its customer under the event's terms, if policies agree, or by the
-    /// event's organizer, who gives the whole price back. They are free at once. The booking that is answered says what is
-    /// due to the customer; paying it is not Boxoffice's.
+    /// Cancels all or some tickets of a booking: for its customer under the event's terms, if policies agree, or for the
+    /// event's organizer with a full refund. The tickets are free at once. The returned booking has the
+    /// refund; Boxoffice does not pay it out.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `field-invalid`, `booking-cancelled`, `cancellation-closed`, `policy-rejected`,
@@ -163,9 +163,9 @@ impl Bookings {
         }
     }
 
-    /// The gate that every door into a booking leads through: policies, then the guarded transaction, and again if what
-    /// the policies saw has moved. A confirmation passes on the decision that its hold was made with; an offer's hold was
-    /// made without one, and is decided about now.
+    /// The path of all bookings: policies, then the guarded transaction, and again if the policies' input
+    /// has become stale. A confirmation uses the decision of its hold. The hold of an offer has
+    /// none, so policies decide now.
     async fn check_policies(
         &self,
         tenant: &TenantId,
@@ -173,7 +173,7 @@ impl Bookings {
     ) -> Result<Placement> {
         let plugins = &self.0.modules.plugins;
         let mut set = plugins.set(tenant).await?;
-        // What turns out to be an offer has spent one try on that.
+        // Finding out that it is an offer has used one attempt.
         for _ in 0..DECISIONS_MAX + u32::from(matches!(request.door, BookingIntent::Confirm(_))) {
             request.policy_version = set.version;
             request.decision = None;
@@ -208,9 +208,9 @@ impl Bookings {
         Err(kept_changing())
     }
 
-    /// What is in use now, if that is no longer what policies refused under: only a refusal under the present set counts. An
-    /// acceptance is held to it by the transaction; a refusal writes nothing, and a host that never sells would never hear
-    /// that another one took the policy away.
+    /// The current plugin set, if policies rejected under another one: only a rejection under the current set counts. For an
+    /// acceptance the transaction checks this. A rejection writes nothing, so a host that never sells would not notice
+    /// that another host removed the policy.
     async fn moved(
         &self,
         tenant: &TenantId,
@@ -221,7 +221,7 @@ impl Bookings {
             refusal.code(),
             ErrorCode::PolicyRejected | ErrorCode::PolicyUnavailable
         );
-        // Without plugins it was the platform's own policy that refused.
+        // Without plugins the platform's own policy rejected.
         if !is_a_policys || seen.plugins.is_empty() {
             return None;
         }
@@ -229,7 +229,7 @@ impl Bookings {
         (present.version != seen.version).then_some(present)
     }
 
-    /// A refusal of the gate. Of an offer that a policy says no to, the tickets go to who is next.
+    /// Handles a rejection. The tickets of a rejected offer go to the next in the list.
     async fn rejected(
         &self,
         tenant: &TenantId,
@@ -242,14 +242,14 @@ impl Bookings {
             let bookings = &self.0.modules.bookings;
             let given_back = bookings.reject_offer(tenant, hold, refusal.detail());
             if let Err(error) = given_back.await {
-                // It ends at its time then.
+                // It then ends at its time.
                 tracing::warn!(%tenant, %hold, %error, "a rejected offer was not given back");
             }
         }
         refusal
     }
 
-    /// Cancels if the policies let the customer; what they decided on must still be so when it is written.
+    /// Cancels if the policies accept. Their input must not be stale when the cancellation is written.
     async fn cancel_by_customer(
         &self,
         tenant: &TenantId,
@@ -322,7 +322,7 @@ impl Bookings {
     }
 }
 
-/// A booking as its event makes it read.
+/// A booking with the state of its event.
 fn as_seen(booking: Booking, event: Option<&Event>) -> Booking {
     match event {
         Some(event) => read_with_event(booking, event.status, event.updated_at),
@@ -330,7 +330,7 @@ fn as_seen(booking: Booking, event: Option<&Event>) -> Booking {
     }
 }
 
-/// What a customer asks for at a door, as the gate takes it.
+/// A customer's request, as the policy check takes it.
 fn requested(
     caller: &Caller,
     customer: UserId,

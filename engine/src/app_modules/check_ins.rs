@@ -1,4 +1,4 @@
-//! Tickets at the door: whose they are, who lets people in, and who sees who came.
+//! Use cases of check-ins, with their permissions.
 //!
 //! Called by hosts and platforms. Calls the check-ins, bookings, events and users modules, and the ticket codes port.
 
@@ -22,11 +22,11 @@ use crate::{
 pub struct CheckIns(pub(crate) Arc<EngineContext>);
 
 impl CheckIns {
-    /// Lets somebody in with a ticket's code; once only. For the event's organizer, the tenant's owner and staff.
+    /// Checks a ticket in by its code; possible once. For the event's organizer, the tenant's owner and staff.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `ticket-code-invalid`, `ticket-of-other-event`, `ticket-cancelled`,
-    /// `already-checked-in`, which says when and by whom, `ticket-codes-off`, `conflict-try-again`.
+    /// `already-checked-in` with time and name, `ticket-codes-off`, `conflict-try-again`.
     pub async fn check_in(
         &self,
         caller: &Caller,
@@ -67,7 +67,7 @@ impl CheckIns {
                     ErrorCode::TicketCancelled,
                     "This ticket was cancelled and admits nobody.",
                 )),
-                // Sealed by one of our keys, and of a booking that is not here: another installation's with the same keys.
+                // The key is valid but the booking unknown: another installation has the same keys.
                 Admission::Unknown => Err(no_code()),
             }
         };
@@ -79,7 +79,7 @@ impl CheckIns {
     /// Shows the check-in of a ticket, to the event's organizer, the tenant's owner and staff.
     ///
     /// # Errors
-    /// `not-found`, also if nobody came in with this ticket, or it was taken back; `forbidden`.
+    /// `not-found`, also if the ticket is not checked in; `forbidden`.
     pub async fn show(&self, caller: &Caller, ticket: TicketId) -> Result<ListedCheckIn> {
         self.at_the_door_of(caller, ticket.booking.event()).await?;
         let check_ins = &self.0.modules.check_ins;
@@ -88,11 +88,11 @@ impl CheckIns {
         self.named_one(caller, check_in).await
     }
 
-    /// Takes a check-in back, so that the ticket admits somebody again; answers the ticket as it is then. For the event's
+    /// Undoes a check-in, so the ticket is valid again, and returns the ticket. For the event's
     /// organizer, the tenant's owner and staff.
     ///
     /// # Errors
-    /// `not-found`, also if nobody came in with this ticket; `forbidden`, `conflict-try-again`.
+    /// `not-found`, also if the ticket is not checked in; `forbidden`, `conflict-try-again`.
     pub async fn undo(&self, caller: &Caller, event: EventId, ticket: TicketId) -> Result<Ticket> {
         let event = self.at_the_door_of(caller, event).await?;
         let none = || Error::not_found("check-in", ticket);
@@ -114,7 +114,7 @@ impl CheckIns {
             .await
     }
 
-    /// Lists who came to an event, in the order of customers, bookings and tickets. For its organizer, the tenant's
+    /// Lists an event's check-ins, in the order of customers, bookings and tickets. For its organizer, the tenant's
     /// owner and staff.
     ///
     /// # Errors
@@ -132,8 +132,8 @@ impl CheckIns {
         Ok(page.map(|check_in| named(&names, check_in)))
     }
 
-    /// Lists a booking's tickets by number, to those who may see the booking. Their codes are for its customer and the
-    /// tenant's own program alone.
+    /// Lists a booking's tickets by number, for those who may see the booking. Only its customer and the
+    /// tenant's own programs get the codes.
     ///
     /// # Errors
     /// `not-found`, `field-invalid` for a broken cursor.
@@ -170,7 +170,7 @@ impl CheckIns {
         Ok(page.cut(tickets.collect(), |ticket| ticket.id.to_string()))
     }
 
-    /// The event, for those who stand at its door.
+    /// The event, for those who may check in tickets.
     async fn at_the_door_of(&self, caller: &Caller, event: EventId) -> Result<Event> {
         caller.require_signed_in()?;
         let found = self.0.visible_event(caller, event).await?;
@@ -212,12 +212,12 @@ fn no_code() -> Error {
     Error::new(ErrorCode::TicketCodeInvalid, rule).at_field("code")
 }
 
-/// Says when, in the event's zone, and by whom somebody was let in before.
+/// The error that says when, in the event's zone, and by whom the ticket was checked in.
 fn in_before(event: &Event, before: &ListedCheckIn) -> Error {
     let zone = event.details.time_zone.as_str();
     let (zone, time_zone) = match known_zone(zone) {
         Some(time_zone) => (zone, time_zone),
-        // Zones are checked when they enter; one that has gone since still leaves a time.
+        // Zones are checked in requests. If one was removed since then, the time is still shown.
         None => ("UTC", TimeZone::UTC),
     };
     let at = before.check_in.at.to_zoned(time_zone);

@@ -1,6 +1,6 @@
-//! Whose address is confirmed, and what those whose address is not must wait for.
+//! Confirmed addresses, and what users without one may not do.
 //!
-//! Called by the use cases of users, bookings, holds and waiting lists, and by the gate. Calls the tenants and users modules.
+//! Called by the use cases of users, bookings, holds and waiting lists, and by the policy check. Calls the tenants and users modules.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::{
 };
 
 impl EngineContext {
-    /// Returns whether people of a tenant are asked to confirm their address. Without links nobody could answer.
+    /// Returns whether users of a tenant are asked to confirm their address. Without links they could not.
     pub(crate) fn asks_to_confirm(&self, tenant: &Tenant) -> bool {
         self.can_ask_to_confirm() && tenant.settings.wants_addresses_confirmed()
     }
 
-    /// Refuses an acting user whose address is not confirmed, where their tenant wants that before they take tickets or
-    /// wait for some. Reads nothing where the tenant does not, but the tenant once a second.
+    /// Refuses an acting user whose address is not confirmed, if the tenant requires that before they take tickets or
+    /// wait for some. Otherwise reads nothing but the tenant, once a second.
     pub(crate) async fn require_may_take_tickets(&self, caller: &Caller) -> Result<()> {
         if caller.email_confirmed() == Some(true) {
             return Ok(());
@@ -32,8 +32,8 @@ impl EngineContext {
         }
     }
 
-    /// The same for those who hold or wait for tickets. Returns whether the acting user's address is not confirmed, so that
-    /// what they hold and wait for is bounded.
+    /// The same before holding or waiting for tickets. Returns whether the acting user's address is unconfirmed, because
+    /// that limits what they may hold and wait for.
     pub(crate) async fn require_may_hold_tickets(&self, caller: &Caller) -> Result<bool> {
         let Some(tenant) = self.asking_tenant(caller).await? else {
             return Ok(false);
@@ -47,7 +47,7 @@ impl EngineContext {
         }
     }
 
-    /// The caller, with whether the acting user is asked to confirm their address and has not.
+    /// Adds to the caller whether the acting user's address is unconfirmed.
     pub(super) async fn with_confirmation(&self, caller: &Caller) -> Result<Caller> {
         let is_known = caller.email_confirmed().is_some() || caller.acting_user().is_err();
         if is_known || self.asking_tenant(caller).await?.is_none() {
@@ -61,7 +61,7 @@ impl EngineContext {
         self.context.settings.delivery.require_email_verification && self.links.is_some()
     }
 
-    /// The caller's tenant, if people there are asked to confirm their address.
+    /// The caller's tenant, if its users are asked to confirm their address.
     async fn asking_tenant(&self, caller: &Caller) -> Result<Option<Arc<Tenant>>> {
         if !self.can_ask_to_confirm() {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Looking after what goes out: how it stands, what failed, stopping it, trying again. What a dashboard shows and does.
+//! Delivery administration: the overview, failed deliveries, pausing, cancelling and retrying. The dashboard uses it.
 //!
 //! Called by hosts and platforms. Calls the delivery_admin, notifications, events and users modules and the queue port.
 
@@ -24,20 +24,20 @@ use crate::{
     },
 };
 
-/// Notifications looked at for those that are not done with.
+/// Notifications that are read to find unfinished ones.
 const ACTIVE_LOOKED_AT: u32 = 20;
 
-/// What the audit calls an operator whose address is known, before the address.
+/// The audit log's name of an operator, before the address.
 const BY_OPERATOR: &str = "operator ";
-/// And one whose address is not known, or not for who reads.
+/// The audit log's name of an operator whose address is unknown, or hidden from the reader.
 const AN_OPERATOR: &str = "an operator";
 
-/// Use cases around what goes out.
+/// Use cases of delivery administration.
 #[derive(Clone)]
 pub struct DeliveryAdmin(pub(crate) Arc<EngineContext>);
 
 impl DeliveryAdmin {
-    /// Refuses those who have nothing to look at here; for whoever shows [`overview`](Self::overview) again and again.
+    /// Checks the permission for [`overview`](Self::overview), for hosts that call it repeatedly.
     ///
     /// # Errors
     /// `forbidden`, `not-authenticated`.
@@ -45,7 +45,7 @@ impl DeliveryAdmin {
         require_desk(caller)
     }
 
-    /// Shows how everything stands: for operators (outside a tenant: all of it), owners, organizers and staff.
+    /// Shows the overview: for operators (outside a tenant: of everything), owners, organizers and staff.
     ///
     /// # Errors
     /// `forbidden`, `unavailable`.
@@ -63,7 +63,7 @@ impl DeliveryAdmin {
         };
         let mut paused_lanes = modules.delivery_admin.paused_lanes().await?;
         if caller.role() != Role::Operator {
-            // That a lane stands still is for all to know; an operator's words are for operators.
+            // Everybody sees that a lane is stopped; only operators see the reason.
             for pause in &mut paused_lanes {
                 (pause.who, pause.why) = (None, None);
             }
@@ -107,8 +107,8 @@ impl DeliveryAdmin {
         })
     }
 
-    /// Lists the tenant's notifications, newest first; an organizer sees those of events of their own, and a page may
-    /// then hold fewer than it might.
+    /// Lists the tenant's notifications, newest first. An organizer sees those of their own events; a page may
+    /// then have fewer items than the limit.
     ///
     /// # Errors
     /// `forbidden`, `not-found` for an operator who named no tenant, `field-invalid` for a broken cursor.
@@ -121,8 +121,8 @@ impl DeliveryAdmin {
         self.visible_heads(caller, caller.tenant()?, page).await
     }
 
-    /// Stops a bulk notification for a while: nothing more of it goes out until it is resumed. Mails on a connection
-    /// go out.
+    /// Pauses a bulk notification: no more mails are sent until it is resumed. Mails on a connection
+    /// are still sent.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `notification-over`, `conflict-try-again`.
@@ -131,7 +131,7 @@ impl DeliveryAdmin {
             .await
     }
 
-    /// Lets a paused notification go on.
+    /// Resumes a paused notification.
     ///
     /// # Errors
     /// As [`pause`](Self::pause).
@@ -140,7 +140,7 @@ impl DeliveryAdmin {
             .await
     }
 
-    /// Stops a bulk notification for good: what has not gone out becomes `suppressed`.
+    /// Cancels a bulk notification: deliveries that were not sent become `suppressed`.
     ///
     /// # Errors
     /// As [`pause`](Self::pause).
@@ -168,8 +168,8 @@ impl DeliveryAdmin {
         sees.then_some(found).ok_or_else(none)
     }
 
-    /// Lists failed deliveries, dead or perhaps sent: newest notification first. What one call looks at is bounded
-    /// (16,000 deliveries), whatever is filtered out of it.
+    /// Lists failed deliveries (`dead` or `unknown`), newest notification first. One call reads at most
+    /// 16,000 deliveries, whatever the filter.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `field-invalid` for a broken cursor.
@@ -204,11 +204,11 @@ impl DeliveryAdmin {
                 items.push(delivery);
             }
         }
-        // All that one look takes in; what lies behind it is reached by mending or by notification.
+        // The limit of one read. Older ones are found by notification.
         Ok(Page { items, next: None })
     }
 
-    /// Groups the newest failed deliveries by what was said of them.
+    /// Groups the newest failed deliveries by reason.
     ///
     /// # Errors
     /// `forbidden`, `not-found`.
@@ -230,11 +230,11 @@ impl DeliveryAdmin {
         Ok(ReasonGroups { groups, is_cut })
     }
 
-    /// Tries failed deliveries again, or counts them. Each begins anew, with all its tries before it; what its earlier
-    /// attempts came to stays readable.
+    /// Retries failed deliveries, or counts them. Each gets all its attempts again; its earlier
+    /// attempts stay readable.
     ///
     /// # Errors
-    /// `forbidden`, `not-found`, `field-invalid` for a state that is not tried again, `conflict-try-again`,
+    /// `forbidden`, `not-found`, `field-invalid` for a state that cannot be retried, `conflict-try-again`,
     /// `idempotency-key-reused`.
     pub async fn retry(&self, caller: &Caller, command: RetryDeliveries) -> Result<Retried> {
         require_acting(caller)?;
@@ -320,8 +320,8 @@ impl DeliveryAdmin {
             .await
     }
 
-    /// Lists what people did about what goes out, newest first, for owners and operators; outside tenants what operators
-    /// did to the lanes.
+    /// Lists the audit log, newest first, for owners and operators; outside tenants the actions of operators on
+    /// lanes.
     ///
     /// # Errors
     /// `forbidden`, `field-invalid` for a broken cursor.
@@ -330,7 +330,7 @@ impl DeliveryAdmin {
         let tenant = caller.tenant().ok();
         let mut page = self.0.modules.delivery_admin.audit(tenant, &page).await?;
         if caller.role() != Role::Operator {
-            // Whom of the operators it was is for operators: their address is what they sign in with.
+            // Only operators see which operator it was: the address is a login.
             let theirs = page.items.iter_mut();
             for entry in theirs.filter(|entry| entry.who.starts_with(BY_OPERATOR)) {
                 AN_OPERATOR.clone_into(&mut entry.who);
@@ -454,7 +454,7 @@ impl DeliveryAdmin {
         Ok(heads)
     }
 
-    /// Which of some events a caller sees the mails of.
+    /// The events whose mails a caller may see.
     async fn visible(
         &self,
         caller: &Caller,
@@ -480,7 +480,7 @@ impl DeliveryAdmin {
         self.manages(caller, tenant, event).await
     }
 
-    /// Whether a caller manages an event; what is about none is the owners'. Reads the event only where that depends on it.
+    /// Returns whether a caller manages an event. Notifications without an event are the owners'. Reads the event only if needed.
     async fn manages(
         &self,
         caller: &Caller,
@@ -498,7 +498,7 @@ impl DeliveryAdmin {
     }
 }
 
-/// All that a request to try again says.
+/// The whole content of a retry request.
 fn canonical(command: &RetryDeliveries) -> Value {
     let scope = match command.scope {
         RetryScope::Delivery(id) => json!({"delivery": id.to_string()}),
@@ -513,7 +513,7 @@ fn canonical(command: &RetryDeliveries) -> Value {
     ])
 }
 
-/// Refuses all but those who look after what goes out.
+/// Refuses callers without access to delivery administration.
 fn require_desk(caller: &Caller) -> Result<()> {
     caller.require_any(
         &[Role::Owner, Role::Organizer, Role::Staff],
@@ -521,7 +521,7 @@ fn require_desk(caller: &Caller) -> Result<()> {
     )
 }
 
-/// Refuses all but those who may do something about it: staff only look.
+/// Refuses callers who may not change deliveries: staff may only read.
 fn require_acting(caller: &Caller) -> Result<()> {
     caller.require_any(
         &[Role::Owner, Role::Organizer],
@@ -529,7 +529,7 @@ fn require_acting(caller: &Caller) -> Result<()> {
     )
 }
 
-/// Whether a delivery stands before another in the same block.
+/// Returns whether a delivery comes before another in the same batch.
 fn is_before(id: DeliveryId, other: DeliveryId) -> bool {
     (id.notification(), id.block()) == (other.notification(), other.block())
         && id.index() < other.index()

@@ -1,4 +1,4 @@
-//! Making, seeing, changing and cancelling events: who may.
+//! Use cases of events, with their permissions.
 //!
 //! Called by hosts and platforms. Calls the events module.
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Tries of adding a type to an event that others change meanwhile. Organizers are few.
+/// Attempts to add a type to an event that others change at the same time. Few are enough, because organizers are few.
 const ADD_TRIES_MAX: u32 = 32;
 
 /// Use cases of events.
@@ -24,7 +24,7 @@ const ADD_TRIES_MAX: u32 = 32;
 pub struct Events(pub(crate) Arc<EngineContext>);
 
 impl Events {
-    /// Makes an event; the acting organizer owns it.
+    /// Creates an event. The acting organizer owns it.
     ///
     /// # Errors
     /// `forbidden` for customers and staff, `field-invalid`, `not-found` for an unknown tenant.
@@ -53,7 +53,7 @@ impl Events {
         self.0.visible_event(caller, event).await
     }
 
-    /// Shows an event to those who may change it: what a change is judged against before it is made.
+    /// Shows an event to those who may change it, as the base of a change.
     ///
     /// # Errors
     /// `not-found`, also for a draft that the caller may not see; `forbidden`.
@@ -64,10 +64,10 @@ impl Events {
         Ok(found)
     }
 
-    /// Lists those of the events that the caller may see which a filter lets through.
+    /// Lists the events that pass a filter and that the caller may see.
     ///
     /// # Errors
-    /// `not-found` for an unknown tenant, `field-invalid` for a broken cursor and for an order that does not go with a time.
+    /// `not-found` for an unknown tenant, `field-invalid` for a broken cursor, or for an order that cannot be combined with a time.
     pub async fn list(
         &self,
         caller: &Caller,
@@ -80,7 +80,7 @@ impl Events {
         events.list(&tenant, &filter, &page, sees).await
     }
 
-    /// Replaces what an event says and offers; tells customers if that concerns them.
+    /// Replaces an event, and notifies customers if the change concerns them.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `version-mismatch`, `field-invalid`, `capacity-below-sold`,
@@ -93,7 +93,7 @@ impl Events {
         self.0.modules.events.update(&tenant, command, None).await
     }
 
-    /// Adds a ticket type, the last of the answer, to an event as it is then. An event's total grows with it, unless the
+    /// Adds a ticket type to an event; it is the last in the returned event. The event's total grows with it, unless the
     /// organizer set a lower one.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl Events {
         let canonical = json!([event, ticket_type]);
         let request = keyed(caller, RequestRoute::TicketTypes, None, &canonical);
         let request = request.as_ref();
-        // On the heap: a change of an event, tried several times, is a large future.
+        // On the heap, because this is a large future.
         let adding = Box::pin(async {
             let mut tries = 0;
             loop {
@@ -120,7 +120,7 @@ impl Events {
                 update.ticket_types.push(ticket_type.clone());
                 update.validate()?;
                 match modules.events.update(&tenant, update, request).await {
-                    // Somebody changed the event meanwhile: the type is added to what it is now.
+                    // Somebody changed the event meanwhile: add the type to the new version.
                     Err(refusal) if refusal.code() == ErrorCode::VersionMismatch => {
                         if tries == ADD_TRIES_MAX {
                             return Err(Error::new(
@@ -139,8 +139,8 @@ impl Events {
             .await
     }
 
-    /// Cancels an event: bookings end, customers are told, updates not yet sent are dropped.
-    /// With an `expected_version` another version now is refused. Cancelling again answers the event as it is.
+    /// Cancels an event: bookings end, customers are notified, updates that were not sent are dropped.
+    /// With an `expected_version`, another version is refused. Cancelling again returns the event unchanged.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `version-mismatch`, `conflict-try-again`.
@@ -181,14 +181,14 @@ impl Events {
             .await
     }
 
-    /// Refuses callers who may not change this event; what they may not even see is not there.
+    /// Refuses callers who may not change this event: `not-found` if they may not see it either.
     async fn require_manages(&self, caller: &Caller, event: EventId) -> Result<()> {
         self.show_to_manager(caller, event).await.map(|_| ())
     }
 }
 
 impl EngineContext {
-    /// An event that the caller may see. To everybody else a draft does not exist.
+    /// An event that the caller may see. For everybody else a draft does not exist.
     ///
     /// # Errors
     /// `not-found`.
@@ -199,8 +199,8 @@ impl EngineContext {
             .ok_or_else(|| Error::not_found("event", event))
     }
 
-    /// Whether a caller may see who a customer is: an organizer only one who booked, or waited for, an event of theirs (of the
-    /// newest 100 of each). `managed` keeps which events are theirs, for whoever asks about many customers.
+    /// Returns whether a caller may see a customer. An organizer may see those who booked or waited for their events (the
+    /// newest 100 of each). `managed` caches which events are theirs, for checks of many customers.
     pub(super) async fn sees_customer(
         &self,
         caller: &Caller,
@@ -230,7 +230,7 @@ impl EngineContext {
         Ok(false)
     }
 
-    /// A refusal as this caller may read it: that there is a draft, and what is not in it, is only for those who see drafts.
+    /// Hides from an error that a draft exists, unless the caller may see it.
     pub(super) async fn hide_draft(
         &self,
         caller: &Caller,

@@ -1,6 +1,6 @@
-//! Use cases and who may do them: the engine's public face.
+//! Use cases and their permissions: the engine's public API.
 //!
-//! Called by hosts, platforms and the worker. Calls modules and ports; knows no record and no query.
+//! Called by hosts, platforms and the worker. Calls modules and ports. Contains no row type and no query.
 
 mod bookings;
 mod check_ins;

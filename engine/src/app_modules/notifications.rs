@@ -1,4 +1,4 @@
-//! What customers are told: announcements, and the progress of a notification and its deliveries.
+//! Use cases of notifications: announcements, and the progress of notifications and deliveries.
 //!
 //! Called by hosts and platforms. Calls the announcements, notifications and events modules.
 
@@ -25,12 +25,12 @@ use crate::{
 pub struct Notifications(pub(crate) Arc<EngineContext>);
 
 impl Notifications {
-    /// Tells all customers of an event something, in one mail to each, by those who manage the event. Counts against
-    /// what the tenant may announce in a day.
+    /// Sends an announcement to all customers of an event, for those who manage it. Counts against the
+    /// tenant's daily limit.
     ///
     /// # Errors
-    /// `not-found`, `forbidden`, `field-invalid`, `event-not-published`, `event-cancelled`, `too-many-requests` when the
-    /// day's announcements are made, `idempotency-key-reused`, `conflict-try-again`, `outcome-unknown`.
+    /// `not-found`, `forbidden`, `field-invalid`, `event-not-published`, `event-cancelled`, `too-many-requests` beyond the
+    /// daily limit, `idempotency-key-reused`, `conflict-try-again`, `outcome-unknown`.
     pub async fn announce(
         &self,
         caller: &Caller,
@@ -71,7 +71,7 @@ impl Notifications {
             .await
     }
 
-    /// Shows how far a notification has come, to the event's organizer, the tenant's owner and staff.
+    /// Shows a notification's progress to the event's organizer, the tenant's owner and staff.
     ///
     /// # Errors
     /// `not-found`, `forbidden`.
@@ -108,8 +108,8 @@ impl Notifications {
             .await
     }
 
-    /// Lists a notification's deliveries in one state, in customer order. One call looks at 6,400 deliveries, so that a
-    /// page may hold fewer than it might, or none, and still have a next one.
+    /// Lists a notification's deliveries in one state, in customer order. One call reads 6,400 deliveries, so a
+    /// page may have fewer items than the limit, or none, and still have a next page.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
@@ -127,7 +127,7 @@ impl Notifications {
             .await
     }
 
-    /// Lists what an event's customers were told or will be, newest first, for those who manage the event, and staff.
+    /// Lists an event's notifications, newest first, for those who manage the event, and staff.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
@@ -145,7 +145,7 @@ impl Notifications {
         notifications.list(tenant, Some(event), &page).await
     }
 
-    /// Lists what a booking's customer was mailed about it and about its event, newest first, for the customer, those who
+    /// Lists the deliveries about a booking and its event to its customer, newest first, for the customer, those who
     /// manage the event, and staff.
     ///
     /// # Errors
@@ -175,10 +175,10 @@ impl Notifications {
             .await
     }
 
-    /// Lists what a customer was mailed: newest booking first, with it what is about it, and with the newest booking of
-    /// an event what all customers of the event were told. For the customer, the tenant's owners and staff; an
-    /// organizer sees what is about events of their own, and a page may then hold fewer than it might. A customer of none of
-    /// these does not exist for them.
+    /// Lists a customer's deliveries: by booking, newest first, and with the newest booking of
+    /// an event also its notifications to all customers. For the customer, the tenant's owners and staff. An
+    /// organizer sees what is about their own events; a page may then have fewer items than the limit. Other customers
+    /// do not exist for them.
     ///
     /// # Errors
     /// `not-found`, also for what the caller may not see; `field-invalid` for a broken cursor.
@@ -228,7 +228,7 @@ impl Notifications {
         Ok(list)
     }
 
-    /// Refuses callers who may not see a notification; reads its head only, not its deliveries.
+    /// Refuses callers who may not see a notification. Reads its head only, not its deliveries.
     async fn require_may_see(&self, caller: &Caller, notification: NotificationId) -> Result<()> {
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
@@ -248,7 +248,7 @@ impl Notifications {
     }
 }
 
-/// Whether somebody asks about themselves.
+/// Returns whether the caller is this user.
 fn is_self(caller: &Caller, user: UserId) -> bool {
     caller.user_id() == Some(user) && caller.role() != Role::Anonymous
 }

@@ -20,7 +20,7 @@ use crate::{
 pub struct Operators(pub(crate) Arc<EngineContext>);
 
 impl Operators {
-    /// Makes an operator's account. Trusted code does; no session makes further accounts.
+    /// Creates an operator's account. Only trusted code may; a session may not.
     ///
     /// # Errors
     /// `forbidden`, `email-taken`, `field-invalid`.
@@ -50,7 +50,7 @@ impl Operators {
         })
     }
 
-    /// Takes a refresh token's session and generation and answers the next generation, as
+    /// Exchanges a refresh token's session and generation for the next generation, as
     /// [`Sessions::rotate`](super::Sessions::rotate) does for users.
     ///
     /// # Errors
@@ -84,8 +84,8 @@ impl Operators {
         self.0.modules.operators.list().await
     }
 
-    /// Sets an operator's password, and ends their sessions but the caller's own; within a second at every host. Trusted code
-    /// sets anybody's. With a session, one's own, by who knows the present one: a stolen token gets no account.
+    /// Sets an operator's password and ends their sessions except the caller's own, within a second at every host. Trusted code
+    /// sets any password. A session sets only its own, and needs the old password: a stolen token is not enough to take an account.
     ///
     /// # Errors
     /// `forbidden`, `wrong-credentials`, `field-invalid`, `not-found`.
@@ -172,8 +172,8 @@ impl Operators {
         Ok(SessionOwner::Operator(operator.email))
     }
 
-    /// Recomputes the counters of a page of all tenants' events, from the capacity ledger and from the bookings, each
-    /// event in one consistent read; while it is sold, too. A difference is an answer, not an error.
+    /// Verifies a page of all tenants' events: recomputes their counters from the capacity ledger and from the bookings, each
+    /// event in one consistent read, also during sales. A difference is a result, not an error.
     ///
     /// # Errors
     /// `forbidden`, `field-invalid` for a broken cursor, `unavailable`.
@@ -182,8 +182,8 @@ impl Operators {
         self.0.modules.verification.verify(&page).await
     }
 
-    /// Begins a backup of the whole store, as it is at this moment, while it is used. What it holds and how it is brought back
-    /// stands at [`EngineBuilder::restore`](crate::EngineBuilder::restore).
+    /// Begins a backup: a consistent snapshot of the running store. Its content and the restore
+    /// are described at [`EngineBuilder::restore`](crate::EngineBuilder::restore).
     ///
     /// # Errors
     /// `forbidden`, `unavailable` while this process takes another one.
@@ -192,7 +192,7 @@ impl Operators {
         self.0.modules.backups.back_up().await
     }
 
-    /// From which backup this store came, if it did, and whether its mails go out.
+    /// The backup that this store was restored from, if any, and whether its mails are sent.
     ///
     /// # Errors
     /// `forbidden`.
@@ -201,7 +201,7 @@ impl Operators {
         self.0.modules.backups.restoration().await
     }
 
-    /// Lets the mails of a restored store out. Doing it again changes nothing.
+    /// Releases the mails of a restored store. Repeating it changes nothing.
     ///
     /// # Errors
     /// `forbidden`, `not-found` if the store did not come from a backup, `conflict-try-again`.
@@ -211,7 +211,7 @@ impl Operators {
     }
 }
 
-/// The address of the operator who asks.
+/// The address of the acting operator.
 fn own_address(caller: &Caller) -> Result<&EmailAddress> {
     caller.require_operator()?;
     caller.operator_email().ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Plugins of a tenant: uploading, putting into use, trying out, and reading what was decided. For owners.
+//! Use cases of a tenant's plugins: upload, activation, trials, and recorded decisions. For owners.
 //!
 //! Called by hosts and platforms. Calls the plugins module and the plugin runtime port.
 
@@ -34,7 +34,7 @@ pub use trials::{ReplayDifference, ReplayReport};
 pub struct Plugins(pub(crate) Arc<EngineContext>);
 
 impl Plugins {
-    /// The largest plugin that is taken from this caller, in bytes.
+    /// The largest plugin that this caller may upload, in bytes.
     ///
     /// # Errors
     /// `forbidden`, `plugins-off`.
@@ -43,11 +43,11 @@ impl Plugins {
         Ok(self.runtime()?.upload_bytes_max())
     }
 
-    /// Takes a version of a plugin, and checks and compiles it behind the answer: its state tells what came of it. The same
-    /// bytes again are the same version; one that was rejected for a reason that may have passed is compiled again.
+    /// Stores a version of a plugin, and checks and compiles it in the background; its state shows the result. The same
+    /// bytes again are the same version. A version that was rejected for a temporary reason is compiled again.
     ///
     /// # Errors
-    /// `forbidden`, `plugins-off`, `plugin-rejected` for what its first bytes or its size show to be no plugin,
+    /// `forbidden`, `plugins-off`, `plugin-rejected` if its first bytes or its size cannot be a plugin's,
     /// `plugin-taken`, `too-many-plugins`, `too-many-requests`, `conflict-try-again`.
     pub async fn upload(&self, caller: &Caller, command: UploadPlugin) -> Result<PluginVersion> {
         let tenant = self.owned_tenant(caller).await?;
@@ -56,7 +56,7 @@ impl Plugins {
             .check(&command.bytes)
             .map_err(|refusal| Error::new(ErrorCode::PluginRejected, refusal.0))?;
         let bytes = command.bytes.clone();
-        // Some ten milliseconds for each MiB on a slow machine: not on a thread that others wait for.
+        // About ten milliseconds for each MiB on a slow machine: not on a thread of the async runtime.
         let hash = tokio::task::spawn_blocking(move || PluginHash::of(&bytes));
         let version = PluginVersion {
             name: command.name,
@@ -84,20 +84,20 @@ impl Plugins {
         Ok(version)
     }
 
-    /// Shows a version and how far it has come.
+    /// Shows a version with its state.
     ///
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn show(&self, caller: &Caller, hash: PluginHash) -> Result<PluginVersion> {
         let tenant = self.owned_tenant(caller).await?;
         let version = self.find(&tenant, hash).await?;
-        // A process that died while compiling left it behind; whoever looks at it takes it up.
+        // A process may have died while compiling it. Reading it continues the work.
         self.prepare(&tenant, &version);
         Ok(version)
     }
 
-    /// Deletes a version that is not in use, and its bytes; with the last version of a name goes its log. What was decided
-    /// with it stays recorded.
+    /// Deletes an inactive version and its bytes, and the plugin's log with its last version. Decisions made
+    /// with it stay recorded.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `plugin-in-use`, `conflict-try-again`.
@@ -122,7 +122,7 @@ impl Plugins {
         self.0.modules.plugins.list(&tenant, &page).await
     }
 
-    /// Shows what is in use, in the order in which policies are asked.
+    /// Shows the active plugins, in the order in which policies are called.
     ///
     /// # Errors
     /// `forbidden`.
@@ -132,9 +132,9 @@ impl Plugins {
         Ok(set.as_ref().clone())
     }
 
-    /// Puts a version into use, or changes how it is used. It is in force for every booking that is answered later. A
-    /// version or configuration that is new is tried first: the fixtures that are given, and a harmless request to each of
-    /// its exports, which it may refuse as it likes.
+    /// Activates a version, or changes how it is used. This applies to every booking that is answered later. A new
+    /// version or configuration is tried first, with the given fixtures and a harmless request to each of
+    /// its exports, which it may accept or reject.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `plugin-not-ready` while it compiles or if it was rejected, `plugin-trial-failed` if it
@@ -212,7 +212,7 @@ impl Plugins {
         })
     }
 
-    /// Goes back to the version that was in use before.
+    /// Activates the version that was active before.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `plugin-not-ready` if there is none, `conflict-try-again`, `idempotency-key-reused`.
@@ -239,7 +239,7 @@ impl Plugins {
             .await
     }
 
-    /// Takes a plugin out of use.
+    /// Deactivates a plugin.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `conflict-try-again`, `idempotency-key-reused`.
@@ -266,8 +266,8 @@ impl Plugins {
             .await
     }
 
-    /// Shows what a plugin logged and how it failed lately, newest first; a sample where there is much. Also when it is in
-    /// use no more.
+    /// Shows a plugin's recent log lines and failures, newest first; a sample if there are many. Also of an inactive
+    /// plugin.
     ///
     /// # Errors
     /// `forbidden`, `not-found` for a name that no version has.
@@ -278,8 +278,8 @@ impl Plugins {
         plugins.logs(&tenant, name).await
     }
 
-    /// Shows calls of a plugin that failed lately, newest first, each with what it was asked and under which configuration:
-    /// enough to make it again with `boxoffice plugin run`. 64 are kept of all of a tenant's plugins.
+    /// Shows a plugin's recent failed calls, newest first, with request and configuration:
+    /// enough to repeat them with `boxoffice plugin run`. 64 are kept for all plugins of a tenant.
     ///
     /// # Errors
     /// `forbidden`, `not-found` for a name that no version has.
@@ -294,11 +294,11 @@ impl Plugins {
         plugins.failed_calls(&tenant, name).await
     }
 
-    /// Shows how a plugin in use fares: whether it is in quarantine, and what the process that is asked counted of its calls.
-    /// Every process counts its own, since its start.
+    /// Shows an active plugin's health: quarantine, and this process's counters of its calls.
+    /// Every process has its own counters, since its start.
     ///
     /// # Errors
-    /// `forbidden`, `not-found` for a plugin that is not in use.
+    /// `forbidden`, `not-found` for an inactive plugin.
     pub async fn metrics(&self, caller: &Caller, name: &PluginName) -> Result<PluginMetrics> {
         let tenant = self.owned_tenant(caller).await?;
         let plugins = &self.0.modules.plugins;
@@ -314,7 +314,7 @@ impl Plugins {
         })
     }
 
-    /// Shows how all plugins in use fare, by name; see [`metrics`](Self::metrics).
+    /// Shows the health of all active plugins, by name; see [`metrics`](Self::metrics).
     ///
     /// # Errors
     /// `forbidden`.
@@ -335,7 +335,7 @@ impl Plugins {
         Ok(by_name.into_values().collect())
     }
 
-    /// What this process counted of the plugins of all tenants, in no order; at most 8,192. For operators' metrics.
+    /// This process's counters of all tenants' plugins, unordered; at most 8,192. For operators' metrics.
     ///
     /// # Errors
     /// `forbidden`.
@@ -347,7 +347,7 @@ impl Plugins {
         Ok(self.0.modules.plugins.all_counters())
     }
 
-    /// Shows what a booking was decided on; none if no plugin was asked.
+    /// Shows the decision of a booking; `None` if no plugin was called.
     ///
     /// # Errors
     /// `forbidden`, `not-found`.
@@ -382,7 +382,7 @@ impl Plugins {
         found.ok_or_else(|| Error::not_found("plugin version", hash))
     }
 
-    /// A version that can be put into use under this name, loaded on this host.
+    /// A version that can be activated under this name, loaded on this host.
     async fn usable(
         &self,
         tenant: &TenantId,
@@ -443,7 +443,7 @@ fn require_object(config: &str) -> Result<()> {
     }
 }
 
-/// All that an activation says.
+/// The whole content of an activation request.
 fn canonical(command: &ActivatePlugin) -> Value {
     json!([
         command.name.as_str(),
@@ -464,7 +464,7 @@ fn recorded_set(answer: RecordedAnswer) -> Result<PluginSet> {
     answer.plugins().map(|activation| activation.set)
 }
 
-/// Says who did what with plugins, for the operator's log.
+/// Writes an operation on plugins to the operator's log.
 fn audit(
     caller: &Caller,
     tenant: &TenantId,

@@ -1,6 +1,6 @@
-//! Signed-in sessions: families of refresh tokens, told apart by their generation; and who a token's bearer is.
+//! Use cases of sessions: families of refresh tokens with generations, and the caller behind a token.
 //!
-//! Called by hosts, which sign the tokens; what a token says (owner, session and generation) is judged here. Calls the
+//! Called by hosts, which sign the tokens. The content of a token (owner, session and generation) is checked here. Calls the
 //! sessions and users modules.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::{
 pub struct Sessions(pub(crate) Arc<EngineContext>);
 
 impl Sessions {
-    /// Opens a session for the acting user, at generation 0, for 30 days. An account has at most 100; a further one ends the
+    /// Opens a session for the acting user, at generation 0, for 30 days. An account has at most 100; another one ends the
     /// oldest.
     ///
     /// # Errors
@@ -40,11 +40,11 @@ impl Sessions {
         })
     }
 
-    /// Takes a refresh token's session and generation and answers the next generation.
+    /// Exchanges a refresh token's session and generation for the next generation.
     ///
-    /// The current generation moves on. For 30 seconds after that, the one before is accepted any number of times and
-    /// answers the generation that is current by then: tabs refresh at once, and answers get lost. Any other generation
-    /// ends the whole session: somebody else holds a copy of the token.
+    /// A generation is also accepted for 30 seconds after its exchange, any number of times, and returns the generation
+    /// that is current then, because tabs refresh at the same time and responses get lost. Any other generation
+    /// ends the whole session, because somebody else has a copy of the token.
     ///
     /// # Errors
     /// `session-ended`.
@@ -67,8 +67,8 @@ impl Sessions {
         })
     }
 
-    /// Ends a session of the caller's own, of a user or an operator; within a second its tokens are good for nothing at any
-    /// host. Ending one that is over, or never was, changes nothing.
+    /// Ends one of the caller's own sessions. Within a second its tokens are invalid at every
+    /// host. Ending an unknown or ended session changes nothing.
     ///
     /// # Errors
     /// `not-authenticated`, `forbidden` for trusted code that names no user, `unavailable`.
@@ -78,7 +78,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends all of the caller's own sessions, the one they ask with included; within a second at every host.
+    /// Ends all of the caller's own sessions, the current one included, within a second at every host.
     ///
     /// # Errors
     /// As those of [`Self::end`].
@@ -96,10 +96,10 @@ impl Sessions {
         self.0.modules.sessions.list(&owner).await
     }
 
-    /// Names whoever holds a session, with the role that they have now.
+    /// Finds the caller behind a session, with the current role.
     ///
-    /// What was read once is known for a while. It counts only as long as this process knows, from a look at the log of
-    /// revocations less than a second ago, that nothing of it has ended.
+    /// Results are cached. A cached result is used only if this process has read the log of
+    /// revocations within the last second and it does not end the session.
     ///
     /// # Errors
     /// `not-authenticated` if the session has ended, or its account is gone; `unavailable` if the store cannot be asked.
@@ -115,7 +115,7 @@ impl Sessions {
                 }),
             ) => {
                 let caller = Caller::user(tenant.clone(), *user, role).in_session(session);
-                // One that was not confirmed when it was read may be by now.
+                // An address that was unconfirmed then may be confirmed now.
                 Ok(match email_verified {
                     true => caller.with_email_confirmed(true),
                     false => caller,
@@ -131,7 +131,7 @@ impl Sessions {
         }
     }
 
-    /// Whether the session that a caller was named by still stands. Who came without one still is who they were.
+    /// Returns whether the caller's session is still valid; true for callers without a session.
     ///
     /// # Errors
     /// `unavailable`.

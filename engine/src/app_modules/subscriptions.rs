@@ -1,4 +1,4 @@
-//! Which mails customers do without: their own say, and what a tenant's managers see of it.
+//! Use cases of subscriptions: a customer's choice of bulk mails, and the list for a tenant's managers.
 //!
 //! Called by hosts and platforms. Calls the subscriptions, users and events modules.
 
@@ -13,12 +13,12 @@ use crate::{
     types::{Caller, NotificationKind, Page, PageRequest, Role, Suppression, SuppressionSource},
 };
 
-/// Use cases around subscriptions.
+/// Use cases of subscriptions.
 #[derive(Clone)]
 pub struct Subscriptions(pub(crate) Arc<EngineContext>);
 
 impl Subscriptions {
-    /// Shows which kinds that need consent the acting user does without.
+    /// Shows the kinds that the acting user has unsubscribed from.
     ///
     /// # Errors
     /// `not-authenticated`.
@@ -31,7 +31,7 @@ impl Subscriptions {
             .await
     }
 
-    /// Replaces which kinds that need consent the acting user does without; every other kind comes again.
+    /// Replaces the kinds that the acting user has unsubscribed from. They get all other kinds again.
     ///
     /// # Errors
     /// `not-authenticated`, `field-invalid` for a kind that everybody gets.
@@ -52,8 +52,8 @@ impl Subscriptions {
         subscriptions.list_of_customer(tenant, customer).await
     }
 
-    /// Writes whether the acting user gets mails of one kind that needs consent; for links that prove who follows them. Saying it
-    /// again changes nothing.
+    /// Sets whether the acting user gets bulk mails of one kind; for links that prove who follows them. Repeating it
+    /// changes nothing.
     ///
     /// # Errors
     /// `not-authenticated`, `field-invalid` for a kind that everybody gets, `not-found` for somebody unknown.
@@ -76,8 +76,8 @@ impl Subscriptions {
             .await
     }
 
-    /// Lists what the tenant's customers do without, for its owners; an organizer sees customers of their own events, and a
-    /// page may then hold fewer than it might.
+    /// Lists the kinds that the tenant's customers have unsubscribed from, for its owners. An organizer sees customers of their own events; a
+    /// page may then have fewer items than the limit.
     ///
     /// # Errors
     /// `forbidden`, `not-found` for an unknown tenant, `field-invalid` for a broken cursor.

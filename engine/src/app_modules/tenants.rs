@@ -19,7 +19,7 @@ const OWNERS_ONLY: &str = "Only an owner of this tenant may change its settings.
 pub struct Tenants(pub(crate) Arc<EngineContext>);
 
 impl Tenants {
-    /// Makes a tenant, by an operator.
+    /// Creates a tenant, for operators.
     ///
     /// # Errors
     /// `forbidden`, `tenant-taken`, `field-invalid`.
@@ -29,7 +29,7 @@ impl Tenants {
         self.0.modules.tenants.create(command).await
     }
 
-    /// Makes a tenant unless it is there, by an operator or embedding code; answers the one that is there.
+    /// Creates a tenant unless it exists, for operators and embedding code. Returns the existing one.
     ///
     /// # Errors
     /// `forbidden`, `field-invalid`.
@@ -45,7 +45,7 @@ impl Tenants {
         }
     }
 
-    /// Shows the caller's tenant to anybody at its door.
+    /// Shows the caller's tenant to anybody.
     ///
     /// # Errors
     /// `not-found`.
@@ -65,7 +65,7 @@ impl Tenants {
         self.0.modules.tenants.get(caller.tenant()?).await
     }
 
-    /// Shows a tenant with its settings to those who may change them: what a change is judged against before it is made.
+    /// Shows a tenant with its settings to those who may change them, as the base of a change.
     ///
     /// # Errors
     /// `forbidden`, `not-found`.
@@ -74,7 +74,7 @@ impl Tenants {
         self.0.modules.tenants.get(caller.tenant()?).await
     }
 
-    /// Replaces what an owner may say about their tenant.
+    /// Replaces a tenant's name and settings, for its owners.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `field-invalid`, `version-mismatch`, `conflict-try-again`.
@@ -88,8 +88,8 @@ impl Tenants {
             .await
     }
 
-    /// Sets the sender's address of the tenant's mails (none: the installation's), by an operator, who answers for the
-    /// domains that the installation's mail servers may speak for.
+    /// Sets the sender's address of the tenant's mails (`None`: the installation's). For operators, who know for
+    /// which domains the installation's mail servers may send.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `conflict-try-again`.
@@ -106,7 +106,7 @@ impl Tenants {
             .await
     }
 
-    /// The most announcements a day that any tenant of this installation may allow itself.
+    /// The highest daily limit of announcements that a tenant of this installation can set.
     pub fn announcements_per_day_max(&self) -> u32 {
         self.0.context.settings.limits.announcements_per_day_max
     }
@@ -120,7 +120,7 @@ impl Tenants {
         self.0.modules.tenants.list(&page).await
     }
 
-    /// The tenant that a request means which names none: the only one there is, if there is only one.
+    /// The tenant of a request that names none: the only tenant, if there is just one.
     ///
     /// # Errors
     /// `unavailable`.

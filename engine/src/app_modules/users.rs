@@ -1,4 +1,4 @@
-//! Users of a tenant: signing up, signing in, and those that platforms bring.
+//! Use cases of users: sign-up, sign-in, and users that platforms bring.
 //!
 //! Called by hosts and platforms. Calls the users module.
 
@@ -18,13 +18,13 @@ use crate::{
 pub struct Users(pub(crate) Arc<EngineContext>);
 
 impl Users {
-    /// Signs somebody up. Anybody may become a customer, and an organizer where the tenant leaves that open.
+    /// Signs somebody up. Anybody may become a customer, and an organizer if the tenant allows that.
     ///
-    /// Where addresses are confirmed, this says nothing about whether the address has an account: it makes one that can be used at
-    /// once, and mails the address. Whoever [confirms](Users::confirm) it owns it; the other accounts that signed up with it give way.
+    /// If addresses are confirmed, the result does not reveal whether the address has an account: it creates one that can be used at
+    /// once, and mails the address. The account that [confirms](Users::confirm) the address owns it; the other accounts that signed up with it are removed.
     ///
     /// # Errors
-    /// `field-invalid`, `forbidden` for other roles, `not-found` for an unknown tenant; `email-taken` where nobody confirms
+    /// `field-invalid`, `forbidden` for other roles, `not-found` for an unknown tenant; `email-taken` if nobody confirms
     /// addresses.
     pub async fn register(&self, caller: &Caller, command: Register) -> Result<User> {
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
@@ -61,7 +61,7 @@ impl Users {
         }
     }
 
-    /// Mails the acting user once more to confirm their address; nothing happens if it is confirmed, or nobody is asked.
+    /// Mails the acting user again to confirm their address. Does nothing if it is confirmed, or nobody is asked.
     ///
     /// # Errors
     /// `not-authenticated`, `not-found`; `too-many-requests` less than a minute after the last such mail, and for a day
@@ -75,8 +75,8 @@ impl Users {
         }
     }
 
-    /// Returns the caller with whether the acting user is asked to confirm their address and has not
-    /// ([`Caller::is_unconfirmed`]), for programs that bound what such users do. Use cases given this caller do not look again.
+    /// Returns the caller with whether the acting user's address is unconfirmed
+    /// ([`Caller::is_unconfirmed`]), for programs that limit such users. Use cases do not read it again for this caller.
     ///
     /// # Errors
     /// `unavailable`.
@@ -84,7 +84,7 @@ impl Users {
         self.0.with_confirmation(caller).await
     }
 
-    /// Returns whether [`Users::confirm`] takes a password of the acting user: they signed up themselves.
+    /// Returns whether [`Users::confirm`] needs the acting user's password, because they signed up themselves.
     ///
     /// # Errors
     /// `not-authenticated`, `not-found`.
@@ -93,11 +93,11 @@ impl Users {
         self.0.modules.users.needs_password(&user).await
     }
 
-    /// Makes an account the owner of its address; for links that were mailed to the address and name the acting user. Answers
-    /// the account: another one that signed up with the address, if the password is that one's. Again changes nothing.
+    /// Confirms an account's address; for links that were mailed to the address and name the acting user. Returns
+    /// the confirmed account: another one that signed up with the address, if the password belongs to that. Repeating it changes nothing.
     ///
     /// # Errors
-    /// `not-authenticated`, `not-found` if the address is theirs no more; `wrong-credentials`; `field-invalid`;
+    /// `not-authenticated`, `not-found` if the address is no longer theirs; `wrong-credentials`; `field-invalid`;
     /// `email-taken` if another account was confirmed meanwhile.
     pub async fn confirm(
         &self,
@@ -115,7 +115,7 @@ impl Users {
     /// Checks an address and a password.
     ///
     /// # Errors
-    /// `wrong-credentials`, the same and as late for an unknown address; `too-many-requests` while too many
+    /// `wrong-credentials`, also for an unknown address and after the same time; `too-many-requests` while too many
     /// passwords are being checked.
     pub async fn login(&self, caller: &Caller, command: Login) -> Result<User> {
         let tenant = caller.tenant()?;
@@ -151,7 +151,7 @@ impl Users {
         found.ok_or_else(|| Error::not_found("user", user))
     }
 
-    /// Makes a user with any role, by an owner or trusted code.
+    /// Creates a user with any role, for owners and trusted code.
     ///
     /// # Errors
     /// `forbidden`, `email-taken`, `field-invalid`, `not-found` for an unknown tenant.
@@ -161,12 +161,12 @@ impl Users {
             "Only an owner of this tenant may make users.",
         )?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
-        // Whom an owner makes to run events gets no bulk mails.
+        // Organizers and owners that an owner creates get no bulk mails.
         let asks = command.role == UserRole::Customer && self.0.asks_to_confirm(&tenant);
         self.0.modules.users.create(&tenant.id, command, asks).await
     }
 
-    /// Finds or makes the customer that the platform knows under `external_id`, and brings name and address up to date.
+    /// Finds or creates the customer with the platform's `external_id`, and updates name and address.
     ///
     /// # Errors
     /// `forbidden` unless the caller is trusted code, `email-taken`, `field-invalid`, `not-found` for an unknown tenant.
@@ -176,7 +176,7 @@ impl Users {
         self.0.modules.users.ensure(&tenant.id, command).await
     }
 
-    /// Lists the tenant's users in the order they were made, for owners and trusted code.
+    /// Lists the tenant's users in order of creation, for owners and trusted code.
     ///
     /// # Errors
     /// `forbidden`, `field-invalid` for a broken cursor.

@@ -1,7 +1,7 @@
-//! Holding tickets, and confirming, extending and releasing holds: who may. A hold is made and confirmed through the same
-//! gate as a booking.
+//! Use cases of holds, with their permissions. A hold is made and confirmed through the same
+//! policy check as a booking.
 //!
-//! Called by hosts and platforms. Calls the bookings module through the gate.
+//! Called by hosts and platforms. Calls the bookings module through the policy check.
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ use crate::{
 pub struct Holds(pub(crate) Arc<EngineContext>);
 
 impl Holds {
-    /// Keeps tickets for the acting user for a while: policies are asked and prices settled now. A customer has one
-    /// open hold for an event at a time. Whose address is not confirmed, where their tenant asks for that, holds or waits for
-    /// tickets of 3 events at a time, 10 in all.
+    /// Holds tickets for the acting user. Policies decide and prices are fixed now. A customer has at most one
+    /// active hold per event. A customer whose address the tenant wants confirmed, and is not, holds or waits for
+    /// tickets of at most 3 events, 10 in all.
     ///
     /// # Errors
-    /// Those of `book_tickets`, and `hold-exists`; `email-unconfirmed` beyond that bound, too.
+    /// Those of `book_tickets`, and `hold-exists`; `email-unconfirmed` also beyond that limit.
     pub async fn hold_tickets(&self, caller: &Caller, command: HoldTickets) -> Result<Hold> {
         let customer = caller.acting_user()?;
         let tenant = caller.tenant()?;
@@ -55,10 +55,10 @@ impl Holds {
         self.find_visible(caller, hold).await.map(|(hold, _)| hold)
     }
 
-    /// Gives the acting user's hold more time, once: as long as it was made for.
+    /// Extends the acting user's hold once, by the time it was made for.
     ///
     /// # Errors
-    /// `not-found`, `forbidden` for another's, `hold-ended`, `hold-already-extended`, `conflict-try-again`.
+    /// `not-found`, `forbidden` for another user's hold, `hold-ended`, `hold-already-extended`, `conflict-try-again`.
     pub async fn extend(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
         self.own(caller, hold).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
@@ -72,8 +72,8 @@ impl Holds {
             .await
     }
 
-    /// Turns the acting user's hold into the booking that was decided on when it was made. The booking has the hold's
-    /// id; a hold that is confirmed already answers it again. An overdue hold can be confirmed until it has expired. About an
+    /// Turns the acting user's hold into a booking, by the decision of the hold. The booking has the hold's
+    /// id. Confirming again returns the same booking. An overdue hold can be confirmed until its row says `expired`. For an
     /// offer from the waiting list policies decide now: see [`Holds::accept`].
     ///
     /// # Errors
@@ -84,10 +84,10 @@ impl Holds {
         self.accept(caller, hold, None).await
     }
 
-    /// Confirms a hold at a total that the customer agreed to: with `expected_total_minor` the booking's total must be
-    /// that, also that of a booking that the hold became before. An offer's total may have changed, because policies decide
-    /// about it now: without `expected_total_minor` it is no more than what was offered. If a policy says no, the tickets go
-    /// to who is next on the waiting list.
+    /// Confirms a hold at a total that the customer agreed to. With `expected_total_minor` the booking's total must be
+    /// that, also if the hold was confirmed before. An offer's total may change, because policies decide
+    /// now; without `expected_total_minor` it may not exceed the offered total. If a policy rejects, the tickets go
+    /// to the next in the waiting list.
     ///
     /// # Errors
     /// Those of `confirm`, and `price-changed`, `policy-rejected`, `policy-unavailable`, `policy-busy`,
@@ -122,11 +122,11 @@ impl Holds {
         }
     }
 
-    /// Gives a hold's tickets back, by its customer or the event's organizer. A hold that was released or has expired is
-    /// answered as it is.
+    /// Releases a hold, for its customer or the event's organizer. A released or expired hold is
+    /// returned unchanged.
     ///
     /// # Errors
-    /// `not-found`, `forbidden`, `hold-ended` for one that became a booking, `conflict-try-again`.
+    /// `not-found`, `forbidden`, `hold-ended` for a confirmed hold, `conflict-try-again`.
     pub async fn release(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
         let (found, organizer) = self.find_visible(caller, hold).await?;
         if caller.user_id() != Some(found.customer) {
@@ -143,7 +143,7 @@ impl Holds {
             .await
     }
 
-    /// The acting user, if the hold is theirs. Of another's, who may see it is told whose matter it is; to everybody else it
+    /// The acting user, if the hold is theirs. Callers who may see another's hold get `forbidden`; for everybody else it
     /// does not exist.
     async fn own(&self, caller: &Caller, hold: HoldId) -> Result<crate::types::UserId> {
         let customer = caller.acting_user()?;
@@ -156,7 +156,7 @@ impl Holds {
         ))
     }
 
-    /// A hold and who made its event, for those who may see it.
+    /// A hold and its event's organizer, for those who may see it.
     async fn find_visible(
         &self,
         caller: &Caller,

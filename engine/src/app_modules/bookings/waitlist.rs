@@ -1,5 +1,5 @@
-//! Waiting for tickets: joining and leaving an event's list, and looking at it. Who is offered tickets confirms or releases
-//! the hold that they are kept by.
+//! Use cases of waiting lists: joining, leaving and reading them. A customer who is offered tickets gets a hold, to confirm
+//! or release.
 //!
 //! Called by hosts and platforms. Calls the bookings and events modules.
 
@@ -22,8 +22,8 @@ use crate::{
 pub struct Waitlist(pub(crate) Arc<EngineContext>);
 
 impl Waitlist {
-    /// Puts the acting user on an event's waiting list, which has no more than so many tickets left. Who asks for the same
-    /// again is answered where they stand. Whose address is not confirmed is bounded as in [`Holds::hold_tickets`](super::Holds::hold_tickets).
+    /// Adds the acting user to the waiting list of an event without enough tickets. Joining again for the same
+    /// tickets returns the place. Unconfirmed customers have the limits of [`Holds::hold_tickets`](super::Holds::hold_tickets).
     ///
     /// # Errors
     /// `field-invalid`, `email-unconfirmed`, `not-found`, `event-not-published`, `event-cancelled`, `sales-not-open`, `sales-closed`,
@@ -48,10 +48,10 @@ impl Waitlist {
         }
     }
 
-    /// Takes the acting user off an event's waiting list. An offer that they have is theirs until they release it.
+    /// Removes the acting user from an event's waiting list. An offer that they have stays until they release it.
     ///
     /// # Errors
-    /// `not-found` for who does not wait, `conflict-try-again`.
+    /// `not-found` if they do not wait, `conflict-try-again`.
     pub async fn leave(&self, caller: &Caller, event: EventId) -> Result<()> {
         let customer = caller.acting_user()?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
@@ -69,10 +69,10 @@ impl Waitlist {
         }
     }
 
-    /// Where the acting user stands, or what they were offered.
+    /// The acting user's place, or the offer that they got.
     ///
     /// # Errors
-    /// `not-found` for who does not wait.
+    /// `not-found` if they do not wait.
     pub async fn place(&self, caller: &Caller, event: EventId) -> Result<WaitlistPlace> {
         let customer = caller.acting_user()?;
         let bookings = &self.0.modules.bookings;
@@ -83,7 +83,7 @@ impl Waitlist {
         }
     }
 
-    /// Lists who waits, in their order, for the event's organizer, the tenant's owner and staff.
+    /// Lists an event's waiting list in order, for the event's organizer, the tenant's owner and staff.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
@@ -98,7 +98,7 @@ impl Waitlist {
         bookings.list_waitlist(caller.tenant()?, event, &page).await
     }
 
-    /// Lists in which passes over the list somebody was passed over and why, the newest first; the last 200 are kept. For
+    /// Lists the passes in which entries were passed over, with reasons, newest first. The last 200 are kept. For
     /// the event's organizer, the tenant's owner and staff.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Finding what a text names, by keys.
+//! The search of delivery administration: finds what a text names, by key.
 //!
 //! Called by hosts and platforms. Calls the notifications, users and events modules.
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone)]
 pub enum LookupResult {
     /// A customer; ask for their deliveries.
@@ -29,15 +29,15 @@ pub enum LookupResult {
     Failed {
         /// The code.
         code: ReplyCode,
-        /// How many, of the newest that were looked at.
+        /// The number, among the newest that were read.
         count: u64,
     },
 }
 
 impl DeliveryAdmin {
-    /// Finds by what a text names: a customer's address or id, an event's, notification's or delivery's id, or a mail's
-    /// Message-ID: each is a look-up by key. Or by the code of a mail server's reply, among the newest deliveries that failed,
-    /// which are listed for that. Nothing else is searched through. Organizers find customers of their own events only.
+    /// Finds what a text names: a customer's address or id, an event's, notification's or delivery's id, or a mail's
+    /// Message-ID. Each is a look-up by key. The code of a mail server's reply is searched among the newest failed
+    /// deliveries. Nothing else is searched. Organizers find customers of their own events only.
     ///
     /// # Errors
     /// `forbidden`, `not-found`.

@@ -1,6 +1,6 @@
-//! Whether what everything rests on answers: the database, and the queue or its broker.
+//! Health of the database and the job queue.
 //!
-//! Called by whoever shows or exports how everything stands. Calls the modules and the queue port.
+//! Called by the overview and by metrics. Calls the modules and the queue port.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use crate::{
     types::{Caller, LaneStatus, PartHealth, SystemHealth},
 };
 
-/// As long as an answer may take that is of any use to whoever looks once a second.
+/// A later answer is of no use to displays that refresh once a second.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 impl DeliveryAdmin {
-    /// Asks database and queue a trivial question each, for operators; takes 2 seconds at most. That one does not answer
-    /// is an answer, not an error.
+    /// Runs a trivial request against database and queue, for operators; takes 2 seconds at most. A failure
+    /// is part of the result, not an error.
     ///
     /// # Errors
     /// `forbidden`.
@@ -24,7 +24,7 @@ impl DeliveryAdmin {
         Ok(self.look_at_parts(&mut []).await)
     }
 
-    /// Asks both, and takes along what the queue says of some lanes.
+    /// Checks both, and returns the queue's counts of some lanes.
     pub(super) async fn look_at_parts(&self, lanes: &mut [LaneStatus]) -> SystemHealth {
         let queue = async {
             for lane in lanes.iter_mut() {
@@ -40,7 +40,7 @@ impl DeliveryAdmin {
             }
             Ok(())
         };
-        // A queue that is away must not hide the rest.
+        // A failing queue must not hide the rest.
         let (database, queue) = tokio::join!(timed(self.0.modules.ping()), timed(queue));
         SystemHealth { database, queue }
     }

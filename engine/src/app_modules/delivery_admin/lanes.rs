@@ -1,6 +1,6 @@
-//! Stopping a lane for all tenants: an operator's, and nobody else's.
+//! Stopping a lane for all tenants, for operators only.
 //!
-//! Called by hosts and platforms. Calls the delivery_admin module; workers look at what it wrote once a second.
+//! Called by hosts and platforms. Calls the delivery_admin module. Workers read its rows once a second.
 
 use serde_json::json;
 
@@ -11,13 +11,13 @@ use crate::{
     types::{Caller, Lane, LanePause, Reason, RecordedAnswer, RequestRoute, TenantId},
 };
 
-/// What the audit calls it.
+/// Its name in the audit log.
 const PAUSE: &str = "pause-lane";
 const RESUME: &str = "resume-lane";
 
 impl DeliveryAdmin {
-    /// Stops a lane for all tenants, by an operator: within seconds no worker takes or sends anything more of it, but what
-    /// is on a connection. The database still owes it. One that is stopped already is stopped anew, for this reason.
+    /// Stops a lane for all tenants. Within seconds no worker fetches its tasks or sends its mails, except mails
+    /// on a connection. Its outbox entries stay. Stopping a stopped lane replaces the reason.
     ///
     /// # Errors
     /// `forbidden`, `unavailable`, `idempotency-key-reused`.
@@ -25,7 +25,7 @@ impl DeliveryAdmin {
         self.steer_lane(caller, lane, PAUSE, why).await
     }
 
-    /// Lets a lane go on, by an operator. One that was not stopped goes on as it did.
+    /// Restarts a lane. A lane that was not stopped stays as it is.
     ///
     /// # Errors
     /// As [`pause_lane`](Self::pause_lane).

@@ -1,5 +1,5 @@
-//! What has not begun to go out, reminders above all: listing it, sending it at once, and moving it. Cancelling is the same
-//! as for what goes out already.
+//! Scheduled notifications, mainly reminders: listing, sending at once, and moving them. They are cancelled
+//! like all others.
 //!
 //! Called by hosts and platforms. Calls the delivery_admin, notifications and events modules.
 
@@ -16,12 +16,12 @@ use crate::{
     },
 };
 
-/// Farthest time to move something to: a season's events are announced a year ahead, and a slip of the pen is not.
+/// The latest time to move something to: a season's events are announced a year ahead; a later date is a typing error.
 const AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 impl DeliveryAdmin {
-    /// Lists the tenant's notifications that have not begun to go out, the one that is due first before the others; an
-    /// organizer sees those of events of their own, and a page may then hold fewer than it might.
+    /// Lists the tenant's scheduled notifications, in order of their time. An
+    /// organizer sees those of their own events; a page may then have fewer items than the limit.
     ///
     /// # Errors
     /// `forbidden`, `not-found` for an operator who named no tenant, `field-invalid` for a broken cursor.
@@ -41,20 +41,20 @@ impl DeliveryAdmin {
         self.only_visible(caller, tenant, heads).await
     }
 
-    /// Sends a notification now that has not begun to go out.
+    /// Sends a scheduled notification now.
     ///
     /// # Errors
-    /// `not-found`, `forbidden`, `notification-over` if it goes out already, `conflict-try-again`.
+    /// `not-found`, `forbidden`, `notification-over` if its fan-out has begun, `conflict-try-again`.
     pub async fn promote(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
         self.steer(caller, id, NotificationCommand::Promote, why)
             .await
     }
 
-    /// Moves a notification that has not begun to go out to another time, at most 366 days ahead and, for a reminder,
-    /// before its event begins. It stays there until the event itself is moved.
+    /// Moves a scheduled notification to another time, at most 366 days ahead and, for a reminder,
+    /// before its event begins. It keeps this time until the event itself is moved.
     ///
     /// # Errors
-    /// `not-found`, `forbidden`, `field-invalid`, `notification-over` if it goes out already, `conflict-try-again`.
+    /// `not-found`, `forbidden`, `field-invalid`, `notification-over` if its fan-out has begun, `conflict-try-again`.
     pub async fn move_to(
         &self,
         caller: &Caller,
@@ -74,7 +74,7 @@ impl DeliveryAdmin {
             .await
     }
 
-    /// Refuses to move a reminder behind the beginning of its event: nobody would get it.
+    /// Refuses to move a reminder behind its event's beginning: nobody would get it.
     pub(super) async fn check_time(
         &self,
         caller: &Caller,

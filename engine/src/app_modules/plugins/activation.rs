@@ -1,5 +1,5 @@
-//! Trying a version before it is put into use: its author's fixtures, and a harmless request to every export that it has.
-//! What would fail for customers fails here, for its owner.
+//! The trial of a version before its activation: its author's fixtures, and a harmless request to each of its exports.
+//! A failure is shown to the owner instead of to customers.
 //!
 //! Called by the activation of plugins. Calls the plugin runtime port.
 
@@ -18,7 +18,7 @@ use crate::{
     types::{ActivatePlugin, ActivePlugin, NotificationKind, PluginHash, PluginLimits, TenantId},
 };
 
-/// What is tried, and how it will be called.
+/// The version on trial, and the parameters of its calls.
 pub(super) struct Trial<'a> {
     version: PluginHash,
     decides: bool,
@@ -49,7 +49,7 @@ impl<'a> Trial<'a> {
         Some(Self {
             version: hash,
             decides,
-            // Mails are worded for the whole tenant only.
+            // Templates apply to the whole tenant only.
             words: words && command.event.is_none(),
             config: config
                 .or(present.map(|own| own.config.as_str()))
@@ -64,10 +64,10 @@ impl<'a> Trial<'a> {
 }
 
 impl Plugins {
-    /// Tries a version. Returns which mails it failed to word: the built-in words stand in for those.
+    /// Tries a version. Returns the mails that it failed to write; they get the built-in text.
     ///
     /// # Errors
-    /// `plugin-trial-failed` if a fixture is not met, or a policy's export fails; `field-invalid` for what is no fixture;
+    /// `plugin-trial-failed` if a fixture or a policy's export fails; `field-invalid` for an invalid fixture;
     /// `policy-busy`, `policy-unavailable`.
     pub(super) async fn try_out(
         &self,
@@ -148,7 +148,7 @@ impl Plugins {
         trial: &Trial<'_>,
         request: &PluginRequest,
     ) -> Result<()> {
-        // Any answer will do: saying no to this customer, too.
+        // Any answer is accepted, also a rejection of this customer.
         match self.try_call(tenant, trial, request, trial.config).await? {
             Ok(_) => Ok(()),
             Err(reason) => {
@@ -159,7 +159,7 @@ impl Plugins {
         }
     }
 
-    /// Makes one call of a trial: its valid answer, or why there is none.
+    /// Makes one call of a trial. Returns its valid answer, or the failure.
     async fn try_call(
         &self,
         tenant: &TenantId,
@@ -171,7 +171,7 @@ impl Plugins {
         Ok(outcome.answer.map_err(|failure| failure.to_string()))
     }
 
-    /// Makes one call of a trial. What says nothing about the plugin is an error.
+    /// Makes one call of a trial. A failure that is not the plugin's is an error.
     async fn make(
         &self,
         tenant: &TenantId,
@@ -195,7 +195,7 @@ impl Plugins {
         }
     }
 
-    /// A booking and a cancellation as anybody might ask for them.
+    /// A typical booking and a typical cancellation.
     fn harmless_requests(&self) -> [PluginRequest; 2] {
         let now = self.0.context.now();
         let days = |days: i64| {

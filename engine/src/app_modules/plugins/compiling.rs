@@ -1,5 +1,5 @@
-//! From an upload to a version that can be used: compiling behind the answer, trying again what took too long, and
-//! dropping what is kept of versions that are gone.
+//! From an upload to a usable version: compiling in the background, retrying what took too long, and
+//! removing files of deleted versions.
 //!
 //! Called by the use cases of plugins, by readiness checks and by bookings. Calls the plugins module and the plugin runtime
 //! port.
@@ -21,17 +21,17 @@ use crate::{
     types::{PluginFacts, PluginHash, PluginState, PluginVersion, TenantId},
 };
 
-/// How often a version is compiled before it is left to its tenant, or to the next look at it.
+/// How often a version is compiled before the engine gives up until somebody reads or uploads it again.
 const TRIES_MAX: u32 = 3;
-/// Pause before the second try; the one before the third is twice as long.
+/// The pause before the second attempt. The one before the third is twice as long.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
-/// How long a version that could not be tried is left alone, however often somebody looks at it.
+/// How long a version that could not be compiled is not tried again, however often it is read.
 const REST: Duration = Duration::from_secs(60);
-/// Between two looks for what is kept of versions that are gone. Those deleted at this host are forgotten at once.
+/// The pause between two searches for files of deleted versions. Versions deleted at this host are removed at once.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 impl Plugins {
-    /// Compiles a version that is still to be compiled, behind the answer. Compiling twice ends in the same state.
+    /// Compiles a version in the background, if it is not compiled yet. Compiling twice gives the same state.
     pub(super) fn prepare(&self, tenant: &TenantId, version: &PluginVersion) {
         let (Ok(runtime), PluginState::Compiling) = (self.runtime(), &version.state) else {
             return;
@@ -65,11 +65,11 @@ impl EngineContext {
         self.preparing.locked()
     }
 
-    /// Has a version compiled and writes what came of it.
+    /// Compiles a version and writes the result.
     async fn compile(&self, runtime: &dyn PluginRuntime, plugin: &PluginRef) -> Result<()> {
         let plugins = &self.modules.plugins;
         let found = plugins.find(&plugin.tenant, plugin.hash).await?;
-        // Who saw it as `compiling` may come here after it was settled.
+        // Another task may have finished it meanwhile.
         if found.is_none_or(|version| version.state != PluginState::Compiling) {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl EngineContext {
         Ok(())
     }
 
-    /// Brings a plugin that is in use or tried to this host.
+    /// Loads a plugin that is active or on trial.
     pub(crate) async fn load_stored(
         &self,
         runtime: &dyn PluginRuntime,
@@ -130,8 +130,8 @@ impl EngineContext {
         })
     }
 
-    /// Writes that a version which was ready is rejected, if this host refuses to load it and nothing uses it. Returns why
-    /// this host refuses it; none if it failed for another reason.
+    /// Marks a ready version as rejected, if this host refuses to load it and it is not active. Returns why
+    /// this host refuses it; `None` if it failed for another reason.
     pub(super) async fn reject_if_refused(
         &self,
         tenant: &TenantId,
@@ -144,7 +144,7 @@ impl EngineContext {
             tenant: tenant.clone(),
             hash,
         };
-        // The runtime remembers what it refused: this compiles nothing.
+        // The runtime remembers its refusals, so this compiles nothing.
         match self.load_stored(runtime.as_ref(), &plugin).await {
             Err(LoadFailure::Rejected(reason) | LoadFailure::OverLimits(reason)) => {
                 let plugins = &self.modules.plugins;
@@ -155,16 +155,16 @@ impl EngineContext {
         }
     }
 
-    /// Drops what this host keeps of a version that is gone.
+    /// Removes this host's files of a deleted version.
     pub(super) async fn forget(&self, plugin: PluginRef) {
         if let Some(runtime) = self.plugins.clone() {
-            // It may have to wait for a disk.
+            // This may block on a disk.
             let _ = tokio::task::spawn_blocking(move || runtime.forget(&plugin)).await;
         }
     }
 
-    /// Drops, behind the answer and now and then, what this host keeps of versions that were deleted at other hosts or by
-    /// a process that died over it.
+    /// Removes, in the background and from time to time, this host's files of versions that were deleted at other hosts or by
+    /// a process that died meanwhile.
     pub(super) fn sweep_kept(self: &Arc<Self>) {
         let Some(runtime) = self.plugins.clone() else {
             return;

@@ -1,4 +1,4 @@
-//! Whether this process has every plugin that is in use: what it lacks is brought here behind the question.
+//! Whether this process has loaded every active plugin. Missing ones are loaded in the background.
 //!
 //! Called by readiness checks. Calls the housekeeping and plugins modules and the plugin runtime port.
 
@@ -17,32 +17,32 @@ use crate::{
     types::{PluginHash, TenantId},
 };
 
-/// How long an answer holds. Load balancers ask every few seconds; a walk over the sets of a thousand tenants takes
+/// How long a result is cached. Load balancers ask every few seconds, and reading the sets of a thousand tenants takes
 /// some milliseconds.
 const LOOKED_FOR: Duration = Duration::from_secs(2);
-/// Plugins that an answer names.
+/// Most plugins that an answer names.
 const NAMED_MAX: usize = 3;
-/// Plugins that are brought at the same time: one that takes long holds up none that is compiled already.
+/// Plugins that are loaded at the same time. A slow one does not delay those that are compiled already.
 const BROUGHT_AT_ONCE: usize = 4;
-/// How often a plugin is tried whose loading failed for a reason that may pass. Behind that it keeps this process from being
-/// ready no more: one tenant's plugin is no reason not to serve the others.
+/// How often a plugin is tried again after a temporary failure. After that it no longer keeps this process from being
+/// ready, because one tenant's plugin must not stop the service for others.
 const TRIES_MAX: u32 = 3;
 
-/// What of the plugins in use has been brought to this process.
+/// The active plugins that this process has loaded.
 #[derive(Default)]
 pub(crate) struct PluginReadiness {
     looked_at: Option<Instant>,
-    /// The version of each tenant's set that was looked at: a number for each tenant that has plugins in use.
+    /// The version of each tenant's set that was read: a number for each tenant with active plugins.
     sets: HashMap<TenantId, u64>,
-    /// What is in use and not here yet, and how often it was tried.
+    /// Active plugins that are not loaded yet, with the number of attempts.
     lacking: HashMap<PluginRef, u32>,
-    /// Whether a task brings what is lacking.
+    /// Whether a task is loading the missing ones.
     is_bringing: bool,
 }
 
 impl EngineContext {
-    /// Refuses while a plugin that is in use was not brought here yet. One that this host rejects, that is beyond its limits,
-    /// or that takes too long is none of that: its own tenant's bookings are refused, and waiting would help nobody.
+    /// Refuses while an active plugin is not loaded yet. This excludes plugins that this host rejects, that exceed its limits
+    /// or that take too long: their tenant's bookings are refused, and waiting would not help.
     pub(crate) async fn has_all_plugins(self: &Arc<Self>) -> Result<()> {
         let Some(runtime) = self.plugins.clone() else {
             return Ok(());
@@ -67,7 +67,7 @@ impl EngineContext {
             let inner = self.clone();
             tokio::spawn(async move { inner.bring(runtime, lacking).await });
         }
-        // Not whose they are: whoever asks is not signed in.
+        // Without the tenants' names, because the caller is not signed in.
         let mut named: Vec<String> = brought.lacking.keys().map(|own| short(own.hash)).collect();
         named.sort_unstable();
         named.truncate(NAMED_MAX);
@@ -87,7 +87,7 @@ impl EngineContext {
         .retry_after(Duration::from_secs(2)))
     }
 
-    /// Finds what is in use and not here, of the sets that changed since the last look.
+    /// Finds active plugins that are not loaded, in the sets that changed since the last read.
     async fn look(&self, brought: &mut PluginReadiness) -> Result<()> {
         let mut after: Option<TenantId> = None;
         loop {
@@ -121,7 +121,7 @@ impl EngineContext {
         Ok(())
     }
 
-    /// Brings plugins here, a few at a time.
+    /// Loads plugins, a few at a time.
     async fn bring(&self, runtime: Arc<dyn PluginRuntime>, lacking: Vec<PluginRef>) {
         let runtime = runtime.as_ref();
         stream::iter(lacking)
@@ -140,7 +140,7 @@ impl EngineContext {
         let is_last = *tries >= TRIES_MAX;
         let (tenant, version) = (&plugin.tenant, plugin.hash);
         let goes_on = match loaded {
-            // Whether it is still loaded does not matter: what is asked for longest ago makes room, and comes back.
+            // It may have been evicted since then. It is loaded again when it is needed.
             Ok(_) => false,
             Err(LoadFailure::Unavailable(reason)) if !is_last => {
                 tracing::warn!(%tenant, %version, reason, "a plugin in use could not be loaded; the next readiness check tries again");

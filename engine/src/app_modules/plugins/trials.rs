@@ -1,5 +1,5 @@
-//! Trying a version out: on a given request, and on what was decided before. Without any effect, under the server's limits,
-//! and behind everybody who waits for an answer.
+//! Trials of a version: on a given request, and on recorded decisions. Without any effect, under the server's limits,
+//! and with a lower priority than real requests.
 //!
 //! Called by hosts and platforms. Calls the plugins module and the plugin runtime port.
 
@@ -15,12 +15,12 @@ use crate::{
 /// Most decisions of one replay, and as many sampled refusals.
 const REPLAY_MAX: u32 = 200;
 
-/// What a replay found.
+/// The result of a replay.
 #[derive(Debug, Clone)]
 pub struct ReplayReport {
     /// Decisions that were made again.
     pub replayed: usize,
-    /// Decisions whose request was not kept, or that this plugin had no part in.
+    /// Decisions whose request was not kept, or in which this plugin did not take part.
     pub not_replayable: usize,
     /// Those that would differ.
     pub differing: Vec<ReplayDifference>,
@@ -29,16 +29,16 @@ pub struct ReplayReport {
 /// A decision that would differ.
 #[derive(Debug, Clone)]
 pub struct ReplayDifference {
-    /// What was asked then.
+    /// The request.
     pub request: Value,
-    /// What was answered then.
+    /// The answer at that time.
     pub then: Value,
-    /// What this version answers.
+    /// The answer of this version.
     pub now: Value,
 }
 
 impl Plugins {
-    /// Asks any ready version a question, without any effect.
+    /// Calls a ready version, without any effect.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid` for a configuration that is no object.
@@ -63,8 +63,8 @@ impl Plugins {
         Ok(runtime.call(&call, &request).await.judged(&request))
     }
 
-    /// Asks a version again what its plugin was asked at the last `last` decisions and in the refusals that were kept, and
-    /// lists the answers that differ. With a configuration, under that instead of the one in force then.
+    /// Calls a version with the requests of the last `last` decisions and of the recorded refusals, and
+    /// lists the answers that differ. With a configuration, uses that instead of the recorded one.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid`.

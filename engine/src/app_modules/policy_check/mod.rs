@@ -1,4 +1,4 @@
-//! The gate that every door into a booking passes: which policies are asked, in which order, and what their answers
+//! The policy check of every booking: which policies are called, in which order, and what their answers
 //! and failures mean. The same for native policies of the platform and for plugins of the tenant.
 //!
 //! Called by the use cases of bookings, plugins and mails. Calls the plugins, bookings, events and users modules and the policy ports.
@@ -23,27 +23,27 @@ use crate::{
     types::{Booking, BookingLine, DecisionRecord, Event, EventStatus, PluginSet, TenantId},
 };
 
-/// Longest time for a native policy; plugins have their own bound.
+/// Time limit of a native policy; plugins have their own limits.
 const NATIVE_TIME_MAX: Duration = Duration::from_secs(5);
-/// Most messages of policies that a booking keeps: two policies may say all they want. Those of later ones are left out.
+/// Most texts of policies that a booking keeps: as many as two policies may give. Further ones are left out.
 const MESSAGES_KEPT_MAX: usize = 20;
 
-/// What came of asking the policies about a booking.
+/// The result of the policy check of a booking.
 pub(crate) enum PolicyCheck {
     Decided(PolicyDecision),
     /// The same request was answered before.
     Recorded(Placement),
 }
 
-/// How a policy's turn ended that did not refuse.
+/// The outcome of a policy that did not reject.
 enum PolicyOutcome {
     Answered(Decision),
-    /// It could not be loaded, and its tenant would rather go on without it.
+    /// It could not be loaded, and its tenant chose to continue without it.
     Skipped,
 }
 
 impl EngineContext {
-    /// Asks every policy about a booking, in order; each sees prices as the one before left them, and the first no stops.
+    /// Asks every policy about a booking, in order. Each sees the prices after the one before. The first rejection ends it.
     pub(crate) async fn ask_about_booking(
         &self,
         tenant: &TenantId,
@@ -63,7 +63,7 @@ impl EngineContext {
             .at_version(tenant, request.event, event_version)
             .await?;
         let event = event.ok_or_else(none)?;
-        // Nobody books a draft: its policies are not asked, and nothing of it is told.
+        // A draft cannot be booked: its policies are not called, and its existence is not revealed.
         if event.status == EventStatus::Draft {
             return Err(not_published());
         }
@@ -113,7 +113,7 @@ impl EngineContext {
         }))
     }
 
-    /// Asks every policy about a customer's cancellation of some lines of a booking; the first no stops.
+    /// Asks every policy about a customer's cancellation of lines of a booking. The first rejection ends it.
     pub(crate) async fn ask_about_cancellation(
         &self,
         tenant: &TenantId,
@@ -158,7 +158,7 @@ impl EngineContext {
     }
 }
 
-/// Applies a policy's valid answer to the prices and messages. A no ends the request.
+/// Applies a policy's valid answer to prices and texts. A rejection ends the request.
 fn apply(lines: &mut [LineView], messages: &mut Vec<String>, turn: PolicyOutcome) -> Result<()> {
     match turn {
         PolicyOutcome::Skipped | PolicyOutcome::Answered(Decision::Accept) => Ok(()),
@@ -179,7 +179,7 @@ fn apply(lines: &mut [LineView], messages: &mut Vec<String>, turn: PolicyOutcome
     }
 }
 
-/// Waits for a native policy. One that panics or hangs has failed; it takes nothing else down.
+/// Waits for a native policy. One that panics or hangs has failed, without effect on other requests.
 async fn native(
     asked: impl Future<Output = Result<Decision, HookFailure>>,
 ) -> Result<Decision, HookFailure> {
@@ -193,7 +193,7 @@ async fn native(
     }
 }
 
-/// A native policy's answer, judged as a plugin's is.
+/// A native policy's answer, checked like a plugin's.
 fn native_turn(
     asked: Result<Decision, HookFailure>,
     question: impl FnOnce() -> PluginRequest,
@@ -214,7 +214,7 @@ fn native_turn(
     }
 }
 
-/// What a failure means to the one who books: never a yes.
+/// The error for a failed policy, which never counts as acceptance.
 pub(crate) fn unavailable(failure: HookFailure) -> Error {
     let error = match &failure {
         HookFailure::InputTooLarge(_) => Error::new(

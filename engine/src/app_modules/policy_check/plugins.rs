@@ -1,7 +1,7 @@
-//! Asking a plugin: the only way from the engine to one. Its answer is judged before anything is made of it, and what
-//! came of the call is counted, logged, and held against the plugin where it is its fault.
+//! Calls of plugins: the only code of the engine that calls one. Checks the answer before it is used, and
+//! counts, logs, and records failures for the quarantine.
 //!
-//! Called by the gate, by use cases of plugins and by mails. Calls the plugins, users and tenants modules and the plugin runtime port.
+//! Called by the policy check, by use cases of plugins and by mails. Calls the plugins, users and tenants modules and the plugin runtime port.
 
 use std::time::Duration;
 
@@ -21,15 +21,15 @@ use crate::{
     },
 };
 
-/// How long a request waits while a plugin is brought to this host. What takes longer refuses the request.
+/// How long a request waits while a plugin is loaded. After that it is refused.
 const LOADING_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Largest request that is kept with a decision.
 const KEPT_REQUEST_BYTES_MAX: usize = 16 * 1024;
-/// From this age on an account counts as a witness of a failure, whoever made it. Accounts cost nothing, days do.
+/// From this age on an account counts as evidence of a failure. Accounts are free to make, but age is not.
 const WITNESS_AGE_MIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl EngineContext {
-    /// Sees to it that a plugin can be called on this host; answers what calls it.
+    /// Makes sure that a plugin can be called on this host. Returns the runtime that calls it.
     pub(crate) async fn ensure_loaded(
         &self,
         tenant: &TenantId,
@@ -55,7 +55,7 @@ impl EngineContext {
         }
     }
 
-    /// Adds e-mail address and name where the owner allowed the plugin to see them.
+    /// Adds e-mail address and name if the owner allowed the plugin to see them.
     pub(super) async fn attach_identity(
         &self,
         tenant: &TenantId,
@@ -72,7 +72,7 @@ impl EngineContext {
         Ok(())
     }
 
-    /// Asks one plugin about a booking or a cancellation and notes what it said. A failure is a refusal already.
+    /// Calls one plugin about a booking or a cancellation and records the answer. Turns a failure into an error.
     pub(super) async fn ask_plugin(
         &self,
         tenant: &TenantId,
@@ -94,14 +94,14 @@ impl EngineContext {
             Err(HookFailure::Failed(reason)) => {
                 self.failed(tenant, plugin, export, customer, reason).await;
             }
-            // Not asked: that says nothing about the plugin.
+            // Not called: this is no evidence about the plugin.
             Err(
                 HookFailure::Busy(_) | HookFailure::NotLoaded(_) | HookFailure::InputTooLarge(_),
             ) => {}
         }
         match outcome.answer {
             Ok(PluginAnswer::Decided(decision)) => Ok(PolicyOutcome::Answered(decision)),
-            // Judged before: a policy answers decisions.
+            // Checked before: a policy answers with a decision.
             Ok(_) => Err(Error::internal(
                 "a policy answered something else than a decision",
             )),
@@ -115,7 +115,7 @@ impl EngineContext {
         }
     }
 
-    /// Calls a plugin in use, judges its answer, counts the call, and keeps what it logged and how it failed.
+    /// Calls an active plugin, checks its answer, counts the call, and records its log and failure.
     pub(crate) async fn call_plugin(
         &self,
         tenant: &TenantId,
@@ -146,7 +146,7 @@ impl EngineContext {
         outcome
     }
 
-    /// Whether a plugin may be asked: yes (false), as a try after a quarantine (true), or not now.
+    /// Returns whether this call is a try after a quarantine; refuses if the plugin may not be called now.
     async fn may_ask(
         &self,
         tenant: &TenantId,
@@ -161,7 +161,7 @@ impl EngineContext {
         if quarantine.next_try_at <= now && plugins.claim_try(tenant, plugin, export).await? {
             return Ok(true);
         }
-        // Somebody else tries it now, or it is not due.
+        // Another request tries it now, or the pause is not over.
         Err(quarantined(
             plugin,
             export,
@@ -173,7 +173,7 @@ impl EngineContext {
     async fn answered(&self, tenant: &TenantId, plugin: &ActivePlugin, export: PluginExport) {
         let noted = self.modules.plugins.note_answer(tenant, plugin, export);
         if let Err(error) = noted.await {
-            // The failures before it lapse by themselves.
+            // The failures before it expire by themselves.
             tracing::warn!(%tenant, %error, "failures of a plugin were not forgotten");
         }
     }
@@ -201,7 +201,7 @@ impl EngineContext {
         let plugins = &self.modules.plugins;
         let failed = plugins.note_failed_try(tenant, plugin, export, reason);
         if let Err(error) = failed.await {
-            // It is tried again all the same, a little earlier.
+            // It is then tried again a little earlier.
             tracing::warn!(%tenant, %error, "a failed try of a plugin could not be written");
         }
     }
@@ -240,8 +240,8 @@ impl EngineContext {
         }
     }
 
-    /// Whether a failure for this customer counts in full. Anybody can make accounts: those count that the tenant's own
-    /// program brought, that confirmed their address where the tenant asks for it, or that are a day old; and owners and staff.
+    /// Returns whether a failure for this customer counts towards quarantine. Anybody can make accounts, so only these count: accounts that the tenant's
+    /// programs brought, that confirmed their address if the tenant asks for it, or that are a day old; and owners and staff.
     async fn is_witness(&self, tenant: &TenantId, customer: UserId) -> Result<bool> {
         let Some(user) = self.modules.users.find(tenant, customer).await? else {
             return Ok(false);
@@ -249,7 +249,7 @@ impl EngineContext {
         if is_known(&user, self.context.now()) {
             return Ok(true);
         }
-        // Where nobody asks, every address counts as confirmed.
+        // If nobody is asked, every address counts as confirmed.
         if !user.email_verified {
             return Ok(false);
         }
@@ -258,14 +258,14 @@ impl EngineContext {
     }
 }
 
-/// Whether somebody's account alone says that it was not made for the occasion.
+/// Returns whether the account itself shows that it was not made for this purpose.
 fn is_known(user: &User, now: Timestamp) -> bool {
     user.external_id.is_some()
         || matches!(user.role, UserRole::Owner | UserRole::Staff)
         || now.duration_since(user.created_at) >= WITNESS_AGE_MIN
 }
 
-/// The refusal while an export is not asked.
+/// The error while an export is in quarantine.
 fn quarantined(
     plugin: &ActivePlugin,
     export: PluginExport,

@@ -1,6 +1,6 @@
-//! What policies see: views of events, lines and customers.
+//! Input of policies: views of events, lines and customers.
 //!
-//! Called by the gate. Pure.
+//! Called by the policy check. Pure.
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +11,7 @@ use crate::{
     types::{BookingLine, Event, TenantId, TicketType, UserId},
 };
 
-/// A name for the customer that is the same within the tenant and says nothing outside it.
+/// The customer's pseudonym: the same within the tenant, meaningless outside it.
 pub(super) fn pseudonym(tenant: &TenantId, customer: UserId) -> String {
     let digest = Sha256::digest(format!("{tenant}/{customer}").as_bytes());
     digest

@@ -169,7 +169,7 @@ impl PluginsModule {
         .await
     }
 
-    /// Takes a plugin out of use.
+    /// Deactivates a plugin.
     pub(crate) async fn remove(
         &self,
         tenant: &TenantId,
