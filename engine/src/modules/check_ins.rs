@@ -1,4 +1,4 @@
-//! Letting people in: each ticket once, as long as it is not cancelled.
+//! The rules of check-ins: each ticket once, if it is not cancelled.
 //!
 //! Called by app_modules. Calls the check-ins and bookings repositories.
 
@@ -18,14 +18,14 @@ use crate::{
     },
 };
 
-/// Tries of one check-in: only others at the same booking make more than one.
+/// Attempts of one check-in. Only other changes of the same booking cause more than one.
 const ATTEMPTS_MAX: u32 = 16;
 
-/// What became of somebody at the door.
+/// The outcome of a check-in.
 pub(crate) enum Admission {
-    /// They are in.
+    /// The ticket is checked in now.
     In(CheckIn),
-    /// Somebody came in with this ticket before.
+    /// The ticket was checked in before.
     InBefore(CheckIn),
     /// The ticket was cancelled.
     Cancelled,
@@ -52,7 +52,7 @@ impl CheckInsModule {
         }
     }
 
-    /// Lets somebody in with a ticket of an event.
+    /// Checks a ticket of an event in.
     pub(crate) async fn check_in(
         &self,
         tenant: &TenantId,
@@ -71,12 +71,12 @@ impl CheckInsModule {
                 TicketStatus::Cancelled => return Ok(Admission::Cancelled),
                 TicketStatus::CheckedIn => {
                     match self.repository.find(tenant, id).await? {
-                        // Our own, whose answer was lost.
+                        // This request's own, whose answer was lost.
                         Some(before) if sent.as_ref() == Some(&before) => {
                             return Ok(Admission::In(before));
                         }
                         Some(before) => return Ok(Admission::InBefore(before)),
-                        // Taken back between the two reads.
+                        // Undone between the two reads.
                         None => continue,
                     }
                 }
@@ -111,7 +111,7 @@ impl CheckInsModule {
         self.repository.find(tenant, id).await
     }
 
-    /// Takes a check-in back; none if nobody came in with this ticket.
+    /// Undoes a check-in; `None` if the ticket is not checked in.
     pub(crate) async fn undo(
         &self,
         tenant: &TenantId,
@@ -126,7 +126,7 @@ impl CheckInsModule {
                 return Ok(None);
             };
             if ticket.status != TicketStatus::CheckedIn {
-                // Ours, whose answer was lost, or there was none.
+                // This request's own, whose answer was lost, or there was none.
                 return Ok(was_sent.then_some(ticket));
             }
             let left = booking.checked_in.iter().copied();

@@ -1,7 +1,7 @@
-//! Requests with an Idempotency-Key: done once, answered as at first.
+//! Requests with an Idempotency-Key: executed once, then answered from the record.
 //!
 //! A step writes the record of its request in its own transaction ([`KeyedRequest::recorded`]); the record's id is the key,
-//! so that of two at once one finds it taken. Called by app_modules. Calls the idempotency repository.
+//! so one of two concurrent requests finds it taken. Called by app_modules. Calls the idempotency repository.
 
 use serde_json::Value;
 
@@ -26,10 +26,10 @@ impl IdempotencyModule {
         Self { repository }
     }
 
-    /// Runs a use case unless the same request had its effect before, whose answer `read` then makes of what was recorded.
+    /// Runs a use case, unless the same request took effect before. Then `read` makes the answer from the record.
     ///
-    /// A refusal is looked at once more: it may be that of the second of two at once, which only the first could not have.
-    /// No tenant stands for what operators do outside all.
+    /// After an error the record is read again: the request may be the second of two concurrent ones, and the first succeeded.
+    /// `None` as tenant is for operators outside tenants.
     ///
     /// # Errors
     /// Those of the use case, and `idempotency-key-reused`.
@@ -71,8 +71,8 @@ impl IdempotencyModule {
     }
 }
 
-/// A request as it is recorded: under the key that its command names, or its caller. None without a key, and for nobody.
-/// `canonical` is all that the request says.
+/// A request to record: with the key of its command or its caller. `None` without a key, and without a caller.
+/// `canonical` is the whole content of the request.
 pub(crate) fn keyed(
     caller: &Caller,
     route: RequestRoute,

@@ -1,4 +1,4 @@
-//! Code that must not compile: modules that hand out what only repositories may know. See `app_modules::layer_probe`.
+//! Code that must not compile: modules that reveal what only repositories may know. See `app_modules::layer_probe`.
 
 /// A module that returns a repository to the rest of the crate (`private_interfaces`).
 #[cfg(layer_probe = "module_returns_repository")]

@@ -68,22 +68,22 @@ use crate::{
     types::TraceParent,
 };
 
-/// What every module needs besides its repository.
+/// What every module needs in addition to its repository.
 #[derive(Clone)]
 pub(crate) struct ModuleContext {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) settings: Arc<Settings>,
-    /// Rung when something was committed that the relay should look at.
+    /// Notified when something was committed for the relay.
     pub(crate) owed: Arc<Notify>,
-    /// What this process did.
+    /// This process's counters.
     pub(crate) counters: Arc<Counters>,
-    /// Keeps traces together, if there are any.
+    /// The port for traces, if there is one.
     pub(crate) traces: Option<Arc<dyn Traces>>,
 }
 
 impl ModuleContext {
-    /// The present moment in whole milliseconds, as rows hold it: what is answered is what was written.
+    /// The current time in whole milliseconds, like in rows, so that responses equal what is stored.
     pub(crate) fn now(&self) -> Timestamp {
         to_millisecond(self.clock.now())
     }
@@ -92,13 +92,13 @@ impl ModuleContext {
         self.ids.next()
     }
 
-    /// Where the trace of the current request is, if it is recorded.
+    /// The place in the current request's trace, if it is recorded.
     pub(crate) fn trace(&self) -> Option<TraceParent> {
         self.traces.as_ref()?.current()
     }
 }
 
-/// Cuts a moment to whole milliseconds, as rows hold it.
+/// Truncates a time to whole milliseconds, like in rows.
 pub(crate) fn to_millisecond(moment: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(moment.as_millisecond()).unwrap_or(moment)
 }
@@ -127,7 +127,7 @@ pub(crate) struct Modules {
 }
 
 impl Modules {
-    /// Opens the store and brings its schema up to date.
+    /// Opens the store and migrates its schema.
     pub(crate) async fn open(store: &Store, context: &ModuleContext) -> Result<Self> {
         let db = repositories::Db::open(store, context.counters.clone()).await?;
         repositories::migrate(&db).await?;
@@ -234,18 +234,18 @@ impl Modules {
         })
     }
 
-    /// What is left to wait for once nobody has a module any more.
+    /// What to wait for once no module exists any more.
     pub(crate) fn closing(&self) -> Closing {
         self.db.closing()
     }
 
-    /// Asks the store a trivial question.
+    /// Runs a trivial query.
     pub(crate) async fn ping(&self) -> Result<()> {
         self.db.ping().await
     }
 }
 
-/// What makes two requests with one Idempotency-Key the same: everything but the key itself, as JSON.
+/// The content of a request except its Idempotency-Key, as JSON. Two requests with one key must have the same.
 pub(crate) fn request_hash(canonical: &Value) -> String {
     let digest = Sha256::digest(canonical.to_string().as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

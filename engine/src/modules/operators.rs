@@ -52,7 +52,7 @@ impl OperatorsModule {
         }
     }
 
-    /// Checks an operator's address and password. Returns the epoch that the account was in then, too.
+    /// Checks an operator's address and password. Also returns the account's epoch.
     pub(crate) async fn check(&self, command: Login) -> Result<(Operator, Option<String>)> {
         let scope = SystemScope::new();
         let found = self.repository.find(scope, &command.email).await?;
@@ -72,7 +72,7 @@ impl OperatorsModule {
         self.repository.list(SystemScope::new()).await
     }
 
-    /// Sets a password, and ends all sessions but one.
+    /// Sets a password, and ends all sessions except one.
     pub(crate) async fn set_password(
         &self,
         email: &EmailAddress,

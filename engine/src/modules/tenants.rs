@@ -17,15 +17,15 @@ use crate::{
     types::{CreateTenant, EmailAddress, Page, PageRequest, Tenant, TenantId, UpdateTenant},
 };
 
-/// How long a tenant that was read counts for [`TenantsModule::recent`]. A change has its effect at every host within this.
+/// How long [`TenantsModule::recent`] caches a tenant. A change takes effect at every host within this time.
 const RECENT_FOR: Duration = Duration::from_secs(1);
-/// Tenants that are kept: under 1 KB each. One that is not costs a read.
+/// Most cached tenants: under 1 KB each. One that is not cached costs a read.
 const RECENT_MAX: usize = 4_096;
 
 pub(crate) struct TenantsModule {
     repository: TenantsRepository,
     context: ModuleContext,
-    /// What this process read lately, and when it began to.
+    /// Cached tenants, with the time when each read began.
     recent: Mutex<LruCache<TenantId, (Instant, Arc<Tenant>)>>,
 }
 
@@ -63,15 +63,15 @@ impl TenantsModule {
         self.repository.find(tenant).await
     }
 
-    /// The tenant as it was at most a second ago, or a little longer while somebody reads it again: for what every booking
-    /// asks, so that bookings cost no read of their own.
+    /// The tenant as it was at most a second ago, or a little longer while it is being read again. For checks of every booking,
+    /// so that they cost no read.
     pub(crate) async fn recent(&self, tenant: &TenantId) -> Result<Option<Arc<Tenant>>> {
         let now = Instant::now();
         if let Some((read_at, known)) = self.known().get(tenant) {
             if now.duration_since(*read_at) < RECENT_FOR {
                 return Ok(Some(known.clone()));
             }
-            // This one reads it again; the others go on with what is known.
+            // This caller reads it again; the others use the cached one.
             *read_at = now;
         }
         let found = self.find(tenant).await;
@@ -93,7 +93,7 @@ impl TenantsModule {
         self.recent.locked()
     }
 
-    /// The tenant, or the refusal that there is none.
+    /// The tenant, or `not-found`.
     pub(crate) async fn get(&self, tenant: &TenantId) -> Result<Tenant> {
         self.find(tenant)
             .await?
@@ -112,12 +112,12 @@ impl TenantsModule {
             return Err(changed_meanwhile());
         }
         tenant.version += 1;
-        // It holds here at once.
+        // It takes effect here at once.
         self.known().remove(&tenant.id);
         Ok(tenant)
     }
 
-    /// Writes the sender's address of a tenant's mails, whatever version it is at: nobody else writes it.
+    /// Writes the sender's address of a tenant's mails, whatever the version: only operators write it.
     pub(crate) async fn set_mail_from(
         &self,
         tenant: &TenantId,

@@ -166,7 +166,7 @@ impl Cancellation {
 
 /// The price of all lines together, in minor units.
 pub(crate) fn total_of(lines: &[BookingLine]) -> u64 {
-    // Quantities are at most 10,000 each in 10 lines and prices u32, so that sums stay far within u64.
+    // Quantities are at most 10,000 each in 10 lines and prices u32, so sums fit into u64.
     lines
         .iter()
         .map(|line| u64::from(line.unit_price_minor) * u64::from(line.quantity))

@@ -1,5 +1,5 @@
-//! Giving tickets back: all or some of a booking's, by its customer under the event's terms or by the organizer. What is
-//! free by that is offered to those who wait.
+//! The rules of cancellation: all or some tickets of a booking, by its customer under the event's terms or by the organizer.
+//! Freed tickets are offered to the waiting list.
 //!
 //! Called by the bookings module. Calls the bookings and events repositories.
 
@@ -22,21 +22,21 @@ use crate::{
     },
 };
 
-/// A cancellation on its way to the transaction.
+/// A requested cancellation.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestedCancellation {
     pub(crate) booking: BookingId,
-    /// What is to be cancelled, by type or by number; with neither, all that is left.
+    /// The tickets to cancel, by type or by number; with neither, all that are left.
     pub(crate) lines: Option<Vec<BookLine>>,
     pub(crate) tickets: Option<Vec<u32>>,
     pub(crate) cause: CancelCause,
-    /// The request under its Idempotency-Key, if it has one.
+    /// The request with its Idempotency-Key, if it has one.
     pub(crate) idempotency: Option<KeyedRequest>,
 }
 
-/// What is to be known before policies are asked about a cancellation.
+/// What is read before policies are asked about a cancellation.
 pub(crate) enum BeforeCancelling {
-    /// There is nothing to decide: it was done before.
+    /// Nothing to decide: it was done before.
     Answered(Booking),
     Open {
         booking: Booking,
@@ -47,22 +47,22 @@ pub(crate) enum BeforeCancelling {
     },
 }
 
-/// What a cancellation is decided on.
+/// The state that a cancellation is decided on.
 struct CancellationInput {
     snapshot: GroupSnapshot,
     inventory: Inventory,
     booking: Booking,
-    /// When the event began in the version that was booked, and its terms then, if it was another one.
+    /// The event's beginning and terms in the booked version, if it was another one.
     booked_terms: Option<(Timestamp, CancellationTerms)>,
 }
 
-/// What comes of a request.
+/// The outcome of a request.
 enum Verdict {
     Answered(Box<Booking>),
     Cancel(Taken),
 }
 
-/// The tickets that a cancellation takes, and what comes back for them.
+/// The tickets of a cancellation, and their refund.
 struct Taken {
     lines: Vec<BookingLine>,
     numbers: Vec<u32>,
@@ -71,7 +71,7 @@ struct Taken {
 }
 
 impl Rules {
-    /// What a customer's cancellation would cancel, or its answer if it was done before.
+    /// The tickets that a customer's cancellation would cancel, or its answer if it was done before.
     pub(super) async fn before_cancelling(
         &self,
         tenant: &TenantId,
@@ -88,8 +88,8 @@ impl Rules {
         })
     }
 
-    /// Cancels tickets of a booking in its turn among the event's bookings; none if what the policies decided on has
-    /// moved.
+    /// Cancels tickets of a booking under the event's inventory lock; `None` if the policies' input has become
+    /// stale.
     pub(super) async fn cancel(
         &self,
         tenant: &TenantId,
@@ -102,14 +102,14 @@ impl Rules {
         let mut attempts = Attempts::new("cancel_booking", ATTEMPTS_MAX);
         while let Some(attempt) = attempts.next().await {
             let sight = match self.cancel_sight(tenant, request).await {
-                // Only the booking itself can tell what became of an attempt whose answer was lost.
+                // Only the booking itself shows the outcome of an attempt whose answer was lost.
                 Err(error) if is_open && error.kind() == ErrorKind::Unavailable => continue,
                 sight => sight?,
             };
             let now = self.context.now();
             let taken = match sight.judge(request, Some(notification), now)? {
                 Verdict::Answered(booking) => {
-                    // Perhaps it is our own, whose answer was lost.
+                    // Perhaps it is this attempt's, whose answer was lost.
                     self.context.owed.notify_one();
                     return Ok(Some(*booking));
                 }
@@ -164,9 +164,9 @@ impl Rules {
                     self.context.owed.notify_one();
                     return Ok(Some(step.booking));
                 }
-                // Settled by reading again: the booking says whether it has this cancellation.
+                // Reading again settles it: the booking shows whether it has this cancellation.
                 Err(StepError::Lost(_)) => is_open = true,
-                // The same key at the same time elsewhere: its answer is found there.
+                // The same key was used at the same time elsewhere: return that answer.
                 Err(StepError::Conflict | StepError::Exists(_)) => {}
                 Err(error)
                     if [STALE_INVENTORY, STALE_POLICIES, STALE_BOOKING]
@@ -186,7 +186,7 @@ impl Rules {
         }
     }
 
-    /// Reads what a cancellation is decided on.
+    /// Reads the state that a cancellation is decided on.
     async fn cancel_sight(
         &self,
         tenant: &TenantId,
@@ -194,7 +194,7 @@ impl Rules {
     ) -> Result<CancellationInput> {
         let id = request.booking;
         let key = request.idempotency.as_ref().map(|one| one.key.clone());
-        // The inventory is read first: whatever happens to the booking after that moves it.
+        // The inventory is read first: every later change of the booking raises its revision.
         let question = GroupQuery {
             keys: key.into_iter().collect(),
             customers: vec![id.customer()],
@@ -233,14 +233,14 @@ impl CancellationInput {
         self.snapshot.tickets.get(&customer).copied().unwrap_or(0)
     }
 
-    /// Whether what the policies decided on is no longer so.
+    /// Returns whether the policies' input is stale.
     fn is_stale(&self, decision: CancelDecision) -> bool {
         let now = (self.inventory.event_version, self.tickets_in_event());
         decision.policy_version != self.snapshot.policy_version
             || decision.seen.is_some_and(|seen| seen != now)
     }
 
-    /// Decides about a request; `own` names the cancellation that it would be, or was if its answer was lost.
+    /// Decides about a request. `own` is the id that the cancellation gets, or has if its answer was lost.
     fn judge(
         &self,
         request: &RequestedCancellation,
@@ -314,7 +314,7 @@ impl CancellationInput {
         }))
     }
 
-    /// Refuses what would leave fewer tickets of a type than one booking may have; none at all are fine.
+    /// Refuses to leave fewer tickets of a type than one booking must have, unless none are left.
     fn leaves_enough(&self, request: &RequestedCancellation, left: &[BookingLine]) -> Result<()> {
         for before in &self.booking.lines {
             let of_type = |line: &&BookingLine| line.ticket_type == before.ticket_type;
@@ -346,7 +346,7 @@ impl CancellationInput {
         Ok(())
     }
 
-    /// The share that a customer gets back: under the event's terms, or those that were booked if they are better.
+    /// The refunded share: under the event's terms, or the booked ones if they are better.
     fn percent_back(&self, now: Timestamp) -> Result<u32> {
         let (terms, starts_at) = (&self.inventory.cancellation_terms, self.inventory.starts_at);
         let booked = self.booked_terms.as_ref().filter(|_| now <= starts_at);
@@ -356,7 +356,7 @@ impl CancellationInput {
     }
 }
 
-/// Refuses to cancel tickets that somebody came in with.
+/// Refuses to cancel tickets that are checked in.
 fn came_in_stay(booking: &Booking, numbers: &[u32]) -> Result<()> {
     match numbers.iter().any(|number| booking.is_in(*number)) {
         true => Err(Error::new(
@@ -383,7 +383,7 @@ fn cancelled(booking: Booking, cancellation: Cancellation) -> Booking {
     after
 }
 
-/// A booking as its event's status makes it read: with the event cancelled, so is the booking, whether that is written
+/// A booking with its event's state: if the event is cancelled, so is the booking, whether that is written
 /// yet or not.
 pub(crate) fn read_with_event(booking: Booking, event: EventStatus, since: Timestamp) -> Booking {
     if event == EventStatus::Cancelled && booking.status == BookingStatus::Confirmed {

@@ -1,27 +1,27 @@
-//! The counters of an inventory: what selling, holding and giving back do to them. Nowhere else are they changed.
+//! The counters of an inventory. Only this file changes them.
 //!
 //! Called by the other files of the bookings module.
 
 use crate::types::{BookingLine, Inventory};
 
-/// Tickets become sold.
+/// Free tickets are sold.
 pub(super) fn sold(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |sold, _, quantity| *sold += quantity)
 }
 
-/// Sold tickets become free.
+/// Sold tickets are freed.
 pub(super) fn taken_back(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |sold, _, quantity| {
         *sold = sold.saturating_sub(quantity);
     })
 }
 
-/// Tickets are kept for somebody.
+/// Free tickets are held.
 pub(in crate::modules) fn held(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |_, held, quantity| *held += quantity)
 }
 
-/// Kept tickets become free.
+/// Held tickets are freed.
 pub(super) fn let_go(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |_, held, quantity| {
         *held = held.saturating_sub(quantity);

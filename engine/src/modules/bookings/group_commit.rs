@@ -1,7 +1,7 @@
-//! Committing groups: every request of a group is decided on one sight of the inventory, and all are written in one
+//! Group commit: all requests of a group are decided on one read of the inventory and written in one
 //! transaction.
 //!
-//! Called by the bookings module's lanes. Calls the bookings repository.
+//! Called by the tasks of event queues. Calls the bookings repository.
 
 use std::{
     collections::HashMap,
@@ -29,11 +29,11 @@ use crate::{
     },
 };
 
-/// How long a group is tried. Clients wait 30 s; those behind in the lane should still get an answer.
+/// How long a group is tried. Clients wait 30 s, and those later in the queue should still get an answer.
 const GROUP_LASTS_MAX: Duration = Duration::from_secs(20);
 
 impl Rules {
-    /// Commits one group after the other until nobody waits.
+    /// Commits groups until the queue is empty.
     pub(super) async fn drain(&self, key: (TenantId, EventId)) {
         while let Some(group) = self.event_queues.next_group(&key) {
             let turn = self.event_queues.turn(&key).await;
@@ -42,7 +42,7 @@ impl Rules {
         }
     }
 
-    /// Commits a group and answers each member; a group that fails for no common reason is halved down to the culprit.
+    /// Commits a group and answers each member. A group that fails without a common reason is halved to find the cause.
     async fn commit(&self, tenant: &TenantId, event: EventId, group: Vec<Waiting>) {
         let mut groups = vec![group];
         while let Some(mut group) = groups.pop() {
@@ -53,7 +53,7 @@ impl Rules {
             match self.commit_group(tenant, event, &requests).await {
                 Ok(answers) => {
                     for (waiting, answer) in group.into_iter().zip(answers) {
-                        // Nobody listens any more if the client hung up; the booking stands, and its key finds it.
+                        // The receiver is gone if the client disconnected. The booking stays, and its key finds it.
                         let _ = waiting.answer.send(answer);
                     }
                 }
@@ -83,7 +83,7 @@ impl Rules {
         let serials: Vec<Ulid> = requests.iter().map(|_| self.context.next_id()).collect();
         let notification = NotificationId::from_ulid(self.context.next_id());
         let mut question = question_of(requests, change);
-        // Plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
+        // Plans with an unknown outcome, by attempt. If one of them was committed, its answers count.
         let mut open: HashMap<u32, Vec<Result<Placement>>> = HashMap::new();
         let mut last = StepError::Conflict;
         let begun = Instant::now();
@@ -119,7 +119,7 @@ impl Rules {
                 if open.is_empty() {
                     return Ok(answers);
                 }
-                // An earlier plan may still arrive; only its marker, or its own failure, can tell.
+                // An earlier plan may still be committed. Only its marker, or its failure, shows the outcome.
                 last = StepError::Lost("an earlier attempt is unsettled".into());
                 continue;
             };
@@ -157,7 +157,7 @@ impl Rules {
         }
     }
 
-    /// The answers of members who were answered before: their key has succeeded, or their hold is a booking already.
+    /// The answers of repeated requests: their key has succeeded, or their hold is a booking already.
     async fn recorded_answers(
         &self,
         tenant: &TenantId,
@@ -184,7 +184,7 @@ impl Rules {
         Ok(answers)
     }
 
-    /// The answer that a request had before, if it had one: the booking or hold as it was made.
+    /// The earlier answer of a request, if there is one: the booking or hold as it was created.
     pub(super) async fn recorded_answer(
         &self,
         tenant: &TenantId,
@@ -215,7 +215,7 @@ impl Rules {
         }
     }
 
-    /// A booking as it was when it was made.
+    /// A booking as it was created.
     async fn made_booking(&self, tenant: &TenantId, id: BookingId) -> Result<Booking> {
         let booking = self.repository.find(tenant, id).await?;
         let booking = booking.ok_or_else(|| Error::internal("a recorded booking is gone"))?;
@@ -223,7 +223,7 @@ impl Rules {
     }
 }
 
-/// What must be known to decide about a group.
+/// The input to decide about a group.
 fn question_of(requests: &[RequestedBooking], change: Ulid) -> GroupQuery {
     let mut question = GroupQuery {
         change,
@@ -251,7 +251,7 @@ fn question_of(requests: &[RequestedBooking], change: Ulid) -> GroupQuery {
     question
 }
 
-/// The same refusal for each member of a group that could not be written.
+/// The same error for each member of a group that could not be written.
 pub(super) fn same_refusal(error: &Error) -> Error {
     let copy = Error::new(error.code(), error.detail().to_owned());
     match error.retry_after_hint() {

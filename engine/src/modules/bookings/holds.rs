@@ -1,5 +1,5 @@
-//! Holds after they were made: given more time, released, and expired when they are due. What is free by that is offered
-//! to those who wait. (They are made and confirmed in
+//! Holds after their creation: extended, released, and expired. Freed tickets are offered
+//! to the waiting list. (Holds are created and confirmed in
 //! groups, among bookings.)
 //!
 //! Called by the bookings module. Calls the holds repository.
@@ -29,14 +29,14 @@ use crate::{
     },
 };
 
-/// Due holds looked at in one pass, of all events.
+/// Due holds of all events that one pass reads.
 const DUE_MAX: u32 = 500;
-/// A look begins this long before the last one ended: another host's clock may be behind ours.
+/// A scan begins this long before the last one ended, because another host's clock may be behind.
 const LOOK_BACK: Duration = Duration::from_secs(600);
-/// A look from the very beginning follows this often, for notes that lie still further back.
+/// A full scan follows this often, for entries that are even earlier.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(600);
 
-/// Where looks for due holds begin. Saves work only.
+/// Where scans for due holds begin. An optimisation only.
 #[derive(Default)]
 pub(super) struct ExpiryScanCursor(Mutex<Option<(Timestamp, Instant)>>);
 
@@ -45,13 +45,13 @@ impl ExpiryScanCursor {
         let floor = self.0.locked();
         let back = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
         match *floor {
-            // Of a clock that was set back meanwhile nobody knows where it will go.
+            // If the clock was set back, scan from the beginning.
             Some((from, whole_at)) if whole_at.elapsed() < WHOLE_LOOK_EVERY && from <= back => from,
             _ => Timestamp::UNIX_EPOCH,
         }
     }
 
-    /// Notes that nothing is due up to `now`.
+    /// Records that nothing is due up to `now`.
     fn reached(&self, begun: Timestamp, now: Timestamp) {
         let mut floor = self.0.locked();
         let from = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -63,11 +63,11 @@ impl ExpiryScanCursor {
     }
 }
 
-/// What is to become of a hold, and whom a policy did not let have it; none leaves it as it is.
+/// The new state of a hold, and the customer whom a policy rejected; `None` changes nothing.
 type Verdict = Option<(Hold, CapacityCause, Option<WaitlistSkip>)>;
 
 impl Rules {
-    /// Gives a hold more time, once.
+    /// Extends a hold once.
     pub(super) async fn extend_hold(
         &self,
         tenant: &TenantId,
@@ -89,7 +89,7 @@ impl Rules {
                     "An offer from the waiting list is given no more time: others wait.",
                 ));
             }
-            // From now, or from its end if that is later: nobody loses time by asking early.
+            // From now, or from its end if that is later: extending early loses no time.
             let later = hold.expires_at.max(now).checked_add(lasts);
             let extended = Hold {
                 expires_at: later.map_err(Error::internal)?,
@@ -101,7 +101,7 @@ impl Rules {
         .await
     }
 
-    /// Gives a hold's tickets back; one that has ended without a booking is answered as it is.
+    /// Releases a hold. One that has ended without a booking is returned unchanged.
     pub(super) async fn release_hold(
         &self,
         tenant: &TenantId,
@@ -119,7 +119,7 @@ impl Rules {
         .await
     }
 
-    /// Gives back what somebody was offered who may not have it.
+    /// Releases an offer that a policy rejected.
     pub(super) async fn reject_offer(
         &self,
         tenant: &TenantId,
@@ -161,7 +161,7 @@ impl Rules {
                 return Err(Error::not_found("hold", id));
             };
             if sent.as_ref() == Some(&hold) {
-                // The answer was lost, the change was not: the hold is exactly what was sent.
+                // The answer was lost but the change was committed: the hold is exactly what was sent.
                 return Ok(hold);
             }
             let now = self.context.now();
@@ -201,7 +201,7 @@ impl Rules {
         Err(StepError::Conflict.into())
     }
 
-    /// Ends a batch of due holds, and makes the offers that are due because a sale opened. Returns whether there may be
+    /// Ends a batch of due holds, and makes offers for ticket types whose sale began. Returns whether there may be
     /// more.
     pub(super) async fn expire_holds(&self) -> Result<bool> {
         let now = self.context.now();
@@ -219,13 +219,13 @@ impl Rules {
                 let turn = self.event_queues.turn(&key).await;
                 let outcome = self.expire_group(&key.0, key.1, group, now).await;
                 self.event_queues.done(&key, turn);
-                // One event that cannot be written now must not keep the others from theirs.
+                // One failing event must not stop the others.
                 if let Err(error) = outcome {
                     failed = Some(error);
                 }
             }
         }
-        // Behind the holds that end now: their tickets are offered, too.
+        // After the holds that end now, because their tickets are offered too.
         match self.offer_due(scope, (from, now)).await {
             Ok(again) => more |= again,
             Err(error) => failed = Some(error),
@@ -241,7 +241,7 @@ impl Rules {
         }
     }
 
-    /// Ends those of an event's holds that are open and due at this time, and forgets those that ended long ago.
+    /// Ends an event's active holds that are due, and deletes those that ended long ago.
     async fn expire_group(
         &self,
         tenant: &TenantId,
@@ -299,7 +299,7 @@ impl Rules {
                     tracing::debug!(%event, count = expired.len(), "holds expired");
                     return Ok(());
                 }
-                // A lost answer is settled by reading again: what has expired is no longer open.
+                // Reading again settles a lost answer: expired holds are no longer active.
                 Err(StepError::Conflict | StepError::Lost(_)) => {}
                 Err(error) if error.is_guard(STALE_INVENTORY) => {}
                 Err(error) => return Err(error.into()),
@@ -309,7 +309,7 @@ impl Rules {
     }
 }
 
-/// Refuses what only an open hold can do.
+/// Refuses holds that have ended.
 pub(super) fn open(hold: &Hold) -> Result<()> {
     let how = match hold.status {
         HoldStatus::Held => return Ok(()),
@@ -321,7 +321,7 @@ pub(super) fn open(hold: &Hold) -> Result<()> {
     Err(Error::new(ErrorCode::HoldEnded, detail))
 }
 
-/// The hold as it ends.
+/// The ended hold.
 pub(super) fn ended(hold: &Hold, status: HoldStatus, now: Timestamp) -> Hold {
     Hold {
         status,
@@ -330,7 +330,7 @@ pub(super) fn ended(hold: &Hold, status: HoldStatus, now: Timestamp) -> Hold {
     }
 }
 
-/// What changes of holds do to the inventory: tickets of those that end without a booking are free.
+/// Applies changes of holds to the inventory: holds that end without a booking free their tickets.
 fn change_of(
     before: Inventory,
     holds: &[HoldChange],

@@ -1,6 +1,6 @@
-//! The rules of booking: who gets tickets, at which price, and what is written with it.
+//! The rules of booking: who gets tickets, at which price, and what is written.
 //!
-//! Called by app_modules. Calls the bookings repository; groups requests in lanes.
+//! Called by app_modules. Calls the bookings repository. Groups requests in event queues.
 
 mod cancel;
 mod counters;
@@ -40,41 +40,41 @@ use crate::{
     },
 };
 
-/// Attempts of one group. Inside a process the lane keeps writers apart, so that only other hosts make more than one.
+/// Attempts of one group. The event queue orders the writers of a process, so only other hosts cause more than one.
 const ATTEMPTS_MAX: u32 = 24;
 
-/// What a request wants of the event: the doors into a booking. All of them lead through the same gate, lane and
+/// What a request wants of an event. All variants go through the same policy check, event queue and
 /// transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BookingIntent {
-    /// A booking at once.
+    /// A booking.
     Book,
-    /// Tickets kept for a while.
+    /// A hold.
     Hold,
-    /// The booking that a hold stands for, as it was decided when the hold was made.
+    /// The booking of a hold, by the decision of the hold.
     Confirm(HoldId),
-    /// The booking of a hold that was offered to somebody who waited: nothing was decided about it yet.
+    /// The booking of an offer. Policies have not decided about it yet.
     Accept(HoldId),
 }
 
-/// A booking request on its way to the transaction.
+/// A requested booking.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestedBooking {
     pub(crate) customer: UserId,
     pub(crate) event: EventId,
     pub(crate) door: BookingIntent,
-    /// What is wanted; a confirmation has it from its hold.
+    /// The wanted tickets; a confirmation takes those of its hold.
     pub(crate) lines: Vec<BookLine>,
     pub(crate) expected_total_minor: Option<u64>,
-    /// The request under its Idempotency-Key, if it has one.
+    /// The request with its Idempotency-Key, if it has one.
     pub(crate) idempotency: Option<KeyedRequest>,
-    /// The version of the tenant's set of plugins that the request was decided under; a confirmation has its hold's.
+    /// The version of the tenant's plugin set under which the request was decided; a confirmation has its hold's.
     pub(crate) policy_version: u64,
-    /// What the policies decided, and on which sight; none if no policy is to be asked.
+    /// The policies' decision with its snapshot; `None` if there are no policies.
     pub(crate) decision: Option<PolicyDecision>,
-    /// Whether the customer's address is not confirmed, so that what they hold is bounded.
+    /// Whether the customer's address is unconfirmed, which limits what they may hold.
     pub(crate) is_unconfirmed: bool,
-    /// Where the request's trace is; known once it stands in its lane.
+    /// The place in the request's trace; known once it is queued.
     pub(crate) trace: Option<TraceParent>,
 }
 
@@ -85,7 +85,7 @@ impl RequestedBooking {
     }
 }
 
-/// What policies decided, and what must still be so when it is written.
+/// The policies' decision, and the snapshot that must still be current when it is written.
 #[derive(Debug, Clone)]
 pub(crate) struct PolicyDecision {
     pub(crate) event_version: u64,
@@ -94,11 +94,11 @@ pub(crate) struct PolicyDecision {
     pub(crate) unit_prices_minor: Vec<u32>,
     /// Texts about the prices, for the customer.
     pub(crate) messages: Vec<String>,
-    /// What plugins saw and said, to be kept with the booking.
+    /// The plugins' input and answers, to be stored with the booking.
     pub(crate) record: Option<DecisionRecord>,
 }
 
-/// What a customer's cancellation was decided on; it must still be so when it is written.
+/// The snapshot of a customer's cancellation. It must still be current when the cancellation is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CancelDecision {
     pub(crate) policy_version: u64,
@@ -106,26 +106,26 @@ pub(crate) struct CancelDecision {
     pub(crate) seen: Option<(u64, u32)>,
 }
 
-/// How a request ended that was not refused.
+/// The outcome of an accepted request.
 #[derive(Debug, Clone)]
 pub(crate) enum Placement {
-    /// The booking is written, now or by the same request before.
+    /// The booking is written, now or by an earlier attempt of the same request.
     Booked(Booking),
-    /// The hold is written, now or by the same request before.
+    /// The hold is written, now or by an earlier attempt of the same request.
     Held(Hold),
-    /// What was to be confirmed is an offer: decide about it, and accept it.
+    /// The hold is an offer: ask the policies, and accept it.
     Offered(Hold),
-    /// What the policies decided on has moved: ask them again.
+    /// The policies' input is stale: ask them again.
     PolicyStale,
 }
 
-/// What the policies see beside the event, and whether the request was answered before.
+/// The policies' input other than the event, and whether the request was answered before.
 pub(crate) struct BeforePolicies {
     /// The version of the event; `None` if there is none.
     pub(crate) event_version: Option<u64>,
-    /// Tickets of the event that the customer booked or holds; what is being accepted is not among them.
+    /// Tickets of the event that the customer booked or holds, without the offer that is being accepted.
     pub(crate) tickets_in_event: u32,
-    /// The hold that is being accepted, if one is.
+    /// The offer that is being accepted, if there is one.
     pub(crate) offered: Option<Hold>,
     pub(crate) recorded: Option<Placement>,
 }
@@ -134,7 +134,7 @@ pub(crate) struct BookingsModule {
     rules: Arc<Rules>,
 }
 
-/// What the task of a lane shares with the module.
+/// The state that an event queue's task shares with the module.
 struct Rules {
     repository: Arc<BookingsRepository>,
     holds: HoldsRepository,
@@ -169,13 +169,13 @@ impl BookingsModule {
         }
     }
 
-    /// Puts a request into its event's lane and waits for its own answer.
+    /// Queues a request at its event and waits for its answer.
     pub(crate) async fn place(
         &self,
         tenant: &TenantId,
         mut request: RequestedBooking,
     ) -> Result<Placement> {
-        // Here, because the lane's task has no part in the request's span.
+        // Here, because the queue's task is outside the request's span.
         request.trace = self.rules.context.trace();
         let key = (tenant.clone(), request.event);
         let (answer, answered) = oneshot::channel();
@@ -184,7 +184,7 @@ impl BookingsModule {
             .event_queues
             .enter(&key, Waiting { request, answer })?
         {
-            // A task of its own: a client that hangs up must not take its group down.
+            // A separate task: a client that disconnects must not cancel its group.
             let rules = self.rules.clone();
             tokio::spawn(async move { rules.drain(key).await });
         }
@@ -193,7 +193,7 @@ impl BookingsModule {
             .map_err(|_| Error::internal("a lane ended without an answer"))?
     }
 
-    /// Returns what a policy must see of the customer, and a recorded answer, if there is one.
+    /// Returns the policies' input about the customer, and a recorded answer, if there is one.
     pub(crate) async fn before_policies(
         &self,
         tenant: &TenantId,
@@ -235,7 +235,7 @@ impl BookingsModule {
         self.rules.holds.find(tenant, hold).await
     }
 
-    /// Gives a hold more time, once.
+    /// Extends a hold once.
     pub(crate) async fn extend_hold(
         &self,
         tenant: &TenantId,
@@ -249,7 +249,7 @@ impl BookingsModule {
         outcome
     }
 
-    /// Gives a hold's tickets back; one that has ended without a booking is answered as it is.
+    /// Releases a hold. One that has ended without a booking is returned unchanged.
     pub(crate) async fn release_hold(
         &self,
         tenant: &TenantId,
@@ -263,7 +263,7 @@ impl BookingsModule {
         outcome
     }
 
-    /// Gives the tickets of an offer back that a policy did not let its customer have, and notes why.
+    /// Releases an offer that a policy rejected, and records why.
     pub(crate) async fn reject_offer(
         &self,
         tenant: &TenantId,
@@ -277,8 +277,8 @@ impl BookingsModule {
         outcome
     }
 
-    /// Puts a customer, whose address may not be confirmed, on an event's waiting list; who asks for the same again is
-    /// answered where they stand.
+    /// Adds a customer to an event's waiting list. Joining again for the same tickets returns
+    /// the place.
     pub(crate) async fn join_waitlist(
         &self,
         tenant: &TenantId,
@@ -296,7 +296,7 @@ impl BookingsModule {
         outcome
     }
 
-    /// Takes a customer off an event's waiting list.
+    /// Removes a customer from an event's waiting list.
     pub(crate) async fn leave_waitlist(
         &self,
         tenant: &TenantId,
@@ -312,7 +312,7 @@ impl BookingsModule {
         outcome
     }
 
-    /// Where a customer stands on an event's waiting list, or what they were offered.
+    /// A customer's place on an event's waiting list, or their offer.
     pub(crate) async fn place_on_waitlist(
         &self,
         tenant: &TenantId,
@@ -323,7 +323,7 @@ impl BookingsModule {
         rules.place_on_waitlist(tenant, event, customer).await
     }
 
-    /// A page of an event's waiting list, in its order.
+    /// A page of an event's waiting list, in order.
     pub(crate) async fn list_waitlist(
         &self,
         tenant: &TenantId,
@@ -338,7 +338,7 @@ impl BookingsModule {
         Ok(page.cut(rows, |entry| entry.number.to_string()))
     }
 
-    /// A page of the passes in which somebody on an event's waiting list was passed over, the newest first.
+    /// A page of the passes over an event's waiting list in which entries were passed over, newest first.
     pub(crate) async fn list_waitlist_passes(
         &self,
         tenant: &TenantId,
@@ -403,7 +403,7 @@ impl BookingsModule {
         Ok(page.cut(rows, |booking| booking.id.to_string()))
     }
 
-    /// What policies must see of a customer's cancellation, or its answer if it was done before.
+    /// The policies' input of a customer's cancellation, or its answer if it was done before.
     pub(crate) async fn before_cancelling(
         &self,
         tenant: &TenantId,
@@ -412,8 +412,8 @@ impl BookingsModule {
         self.rules.before_cancelling(tenant, request).await
     }
 
-    /// Cancels tickets of a booking, which are free then. A booking that is cancelled already is answered as it is, if all
-    /// of it was to be. None if what the policies decided on has moved: ask them again.
+    /// Cancels tickets of a booking, which are then free. A cancelled booking is returned unchanged, if the request is for
+    /// all of it. `None` if the policies' input is stale: ask them again.
     pub(crate) async fn cancel(
         &self,
         tenant: &TenantId,
@@ -428,7 +428,7 @@ impl BookingsModule {
     }
 }
 
-/// A customer's tickets without those of an open hold that is being accepted.
+/// A customer's tickets without those of the offer that is being accepted.
 fn without_accepted(tickets: u32, offered: Option<&Hold>) -> u32 {
     let open = offered.filter(|hold| hold.status == HoldStatus::Held);
     tickets.saturating_sub(open.map_or(0, Hold::tickets))

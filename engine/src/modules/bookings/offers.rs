@@ -1,6 +1,6 @@
-//! Offering seats that became free to those who wait: which of them, and who is passed over and why.
+//! Offers of freed tickets to the waiting list: who gets them, and who is passed over and why.
 //!
-//! Called by the bookings and events modules, within the steps that free seats. Calls the waitlist repository.
+//! Called by the bookings and events modules, in the steps that free tickets. Calls the waitlist repository.
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ pub(in crate::modules) struct OfferMaker {
 }
 
 impl OfferMaker {
-    /// Lets a step that frees seats offer them: the change then holds them for who is next on the list. `ending` are holds
-    /// that end in this very step; `rejected` is somebody who was offered tickets and may not have them.
+    /// Offers the tickets that a step frees: the change then holds them for the next on the list. `ending` are holds
+    /// that end in the same step; `rejected` is a customer whose offer a policy rejected.
     pub(in crate::modules) async fn offer(
         &self,
         tenant: &TenantId,
@@ -38,7 +38,7 @@ impl OfferMaker {
         rejected: Option<WaitlistSkip>,
     ) -> Result<Offers> {
         let inventory = &change.inventory;
-        // Nobody is offered tickets of what is cancelled, or of what nobody may buy any more.
+        // No offers for cancelled events, or after the end of the sale.
         let is_on_sale = inventory.status == EventStatus::Published
             && inventory
                 .ticket_types
@@ -86,7 +86,7 @@ impl OfferMaker {
     }
 }
 
-/// When more can be offered without that anybody changes anything: with the next opening of a type's sale, as long as
+/// When more can be offered although nobody changes anything: when the next type's sale begins, if
 /// somebody waits and tickets are left.
 fn look_again(inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {
     let is_pointless = inventory.status != EventStatus::Published
@@ -97,7 +97,7 @@ fn look_again(inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {
     opens.filter(|open| *open > now && !is_pointless).min()
 }
 
-/// One pass over the head of a list.
+/// One pass over the first entries of a list.
 struct OfferPass<'a> {
     inventory: Inventory,
     now: Timestamp,
@@ -142,12 +142,12 @@ impl OfferPass<'_> {
             status: HoldStatus::Held,
             lines: order.lines,
             total_minor: order.total_minor,
-            // Policies are asked when it is accepted.
+            // Policies are asked when the offer is accepted.
             messages: Vec::new(),
             currency: self.inventory.currency.clone(),
             event_version: self.inventory.event_version,
             created_at: self.now,
-            // No longer than its tickets are sold.
+            // At most until the sale of its tickets ends.
             expires_at: to_millisecond(lasts.min(order.sales_close_at)),
             extended: false,
             waitlist_number: Some(entry.number),

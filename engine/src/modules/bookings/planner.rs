@@ -1,5 +1,5 @@
-//! Deciding about a group of requests on one sight of the inventory: who gets tickets, at which price, and what is to be
-//! written. Pure: no store and no clock is asked.
+//! The planner decides a group of requests on one read of the inventory: who gets tickets, at which price, and what is
+//! written. Pure: it uses no store and no clock.
 //!
 //! Called by the bookings module.
 
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// What a group is decided on.
+/// The input for a group.
 pub(super) struct PlanInput<'a> {
     pub(super) tenant: &'a TenantId,
     pub(super) event: EventId,
@@ -38,31 +38,31 @@ pub(super) struct PlanInput<'a> {
     pub(super) hold_duration: Duration,
 }
 
-/// The group's plan as far as it has come: what is left, and who gets what.
+/// The unfinished plan of a group: what is left, and who gets what.
 struct GroupPlanner<'a> {
     left: Inventory,
     tickets: HashMap<UserId, u32>,
     open_holds: HashMap<UserId, HoldId>,
-    /// What those whose address is not confirmed hold and wait for.
+    /// What unconfirmed customers hold and wait for.
     unconfirmed: HashMap<UserId, UnconfirmedAccount>,
     holds: &'a HashMap<HoldId, Hold>,
     now: Timestamp,
     hold_duration: Duration,
-    /// Requests with keys of this very group, and what came of them.
+    /// Requests of this group with keys, and their outcomes.
     fresh: HashMap<RequestKey, (KeyedRequest, Placement)>,
     bookings: Vec<Booking>,
     /// The version of the tenant's set of plugins.
     policy_version: u64,
-    /// What the policies saw and said about what is booked or held, by its serial.
+    /// The policies' input and answers for each booking or hold, by serial.
     decisions: Vec<(Ulid, DecisionRecord)>,
     hold_changes: Vec<HoldChange>,
-    /// Where the traces of what is booked are.
+    /// The places in traces of the bookings.
     traces: HashMap<BookingId, TraceParent>,
 }
 
 impl PlanInput<'_> {
-    /// Decides about each member in order of arrival: the plan to write (none if nobody gets anything) and everybody's
-    /// answer, valid once the plan is written.
+    /// Decides about each member in order of arrival. Returns the plan to write (`None` if nobody gets anything) and everybody's
+    /// answer, which is valid once the plan is written.
     pub(super) fn plan(
         self,
         requests: &[RequestedBooking],
@@ -129,7 +129,7 @@ impl PlanInput<'_> {
     }
 }
 
-/// How a request that succeeded is recorded.
+/// The record of a successful request.
 fn recorded((request, placement): (KeyedRequest, Placement)) -> Option<RecordedRequest> {
     let answer = match placement {
         Placement::Booked(booking) => RecordedAnswer::Booking {
@@ -143,9 +143,9 @@ fn recorded((request, placement): (KeyedRequest, Placement)) -> Option<RecordedR
 }
 
 impl GroupPlanner<'_> {
-    /// Decides about one member, after those before it.
+    /// Decides about one member.
     fn decide(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Placement> {
-        // The same key twice in one group: the second waits for the first, which is this very plan.
+        // The same key twice in one group: the second gets the answer of the first, which is in this plan.
         let keyed = request.idempotency.as_ref();
         if let Some(keyed) = keyed
             && let Some((first, placement)) = self.fresh.get(&keyed.key)
@@ -185,9 +185,9 @@ impl GroupPlanner<'_> {
         Ok(placement)
     }
 
-    /// Whether what the policies decided on is no longer so.
+    /// Returns whether the policies' input is stale.
     fn is_stale(&self, request: &RequestedBooking) -> bool {
-        // A confirmation has the decision of its hold, whatever was put into use since.
+        // A confirmation has the decision of its hold, whatever was activated since.
         if !matches!(request.door, BookingIntent::Confirm(_))
             && request.policy_version != self.policy_version
         {
@@ -272,8 +272,8 @@ impl GroupPlanner<'_> {
         Ok(hold)
     }
 
-    /// Turns an open hold, overdue or not, into the booking that was decided on when it was made. One that was offered to
-    /// somebody who waited is decided about now, by the request that accepts it.
+    /// Turns an active hold, overdue or not, into a booking by the hold's decision. An offer to the
+    /// waiting list is decided now, by the request that accepts it.
     fn confirm(&mut self, id: HoldId, request: &RequestedBooking) -> Result<Placement> {
         let made = self.bookings.iter().find(|made| made.id == id.booking());
         if let Some(booking) = made {
@@ -322,7 +322,7 @@ impl GroupPlanner<'_> {
         Ok(Placement::Booked(booking))
     }
 
-    /// Why the counters change, for the ledger.
+    /// The cause of the change, for the capacity ledger.
     fn cause(&self) -> CapacityCause {
         let made = |change: &&HoldChange| change.before.is_none();
         let held = self.hold_changes.iter().filter(made).count();
@@ -336,10 +336,10 @@ impl GroupPlanner<'_> {
     }
 }
 
-/// What is wanted of an event.
+/// The wanted tickets of an event.
 pub(in crate::modules) struct Wanted<'a> {
     pub(in crate::modules) lines: &'a [BookLine],
-    /// What policies made of the prices, for each line.
+    /// The prices after the policies, for each line.
     pub(in crate::modules) unit_prices_minor: Option<&'a [u32]>,
     pub(in crate::modules) expected_total_minor: Option<u64>,
 }
@@ -359,12 +359,12 @@ impl<'a> Wanted<'a> {
 pub(in crate::modules) struct Order {
     pub(in crate::modules) lines: Vec<BookingLine>,
     pub(in crate::modules) total_minor: u64,
-    /// Until when all of it is sold.
+    /// When the first sale of its types ends.
     pub(in crate::modules) sales_close_at: Timestamp,
 }
 
-/// What an offer becomes, at the prices that policies made of its own. They may be lower; if they are higher, only who says
-/// so gets them.
+/// The accepted offer, at the prices after the policies. They may be lower. Higher prices need the customer's
+/// consent.
 fn accepted(hold: &Hold, request: &RequestedBooking) -> Result<Vec<BookingLine>> {
     let mut lines = hold.lines.clone();
     if let Some(decision) = &request.decision {
@@ -383,7 +383,7 @@ fn accepted(hold: &Hold, request: &RequestedBooking) -> Result<Vec<BookingLine>>
     }
 }
 
-/// Refuses a total that is another than the request expects, if it says one.
+/// Refuses a total that differs from the expected one, if the request has one.
 pub(super) fn as_expected(
     request: &RequestedBooking,
     total_minor: u64,
@@ -395,7 +395,7 @@ pub(super) fn as_expected(
     }
 }
 
-/// What policies tell the customer of a request.
+/// The policies' texts for the customer.
 fn told(request: &RequestedBooking) -> Vec<String> {
     let decision = request.decision.as_ref();
     decision.map_or_else(Vec::new, |decision| decision.messages.clone())
@@ -409,7 +409,7 @@ fn price_changed(total_minor: u64, currency: &str) -> Error {
     .with(Fact::TotalMinor(total_minor))
 }
 
-/// That a draft cannot be booked.
+/// The error for a draft.
 pub(crate) fn not_published() -> Error {
     Error::new(
         ErrorCode::EventNotPublished,
@@ -429,7 +429,7 @@ fn on_sale(inventory: &Inventory) -> Result<()> {
     }
 }
 
-/// Decides about one request on a sight of the inventory: what it gets, or why not.
+/// Decides about one request on a read of the inventory: what it gets, or why not.
 pub(in crate::modules) fn order(
     inventory: &Inventory,
     request: &Wanted<'_>,
@@ -442,7 +442,7 @@ pub(in crate::modules) fn order(
     let mut total_minor: u64 = 0;
     for (index, line) in request.lines.iter().enumerate() {
         let kind = line.ticket_type_of(index, &inventory.ticket_types)?;
-        // A line may leave its type open, so that only here two lines can be seen to mean the same.
+        // A line may leave its type open, so duplicates are only visible here.
         if lines
             .iter()
             .any(|earlier: &BookingLine| earlier.ticket_type == kind.id)
@@ -479,7 +479,7 @@ pub(in crate::modules) fn order(
             let left = free.min(inventory.available());
             return Err(not_enough_of(kind, inventory, left));
         }
-        // Quantities are at most 10,000 each in 10 lines and prices u32, so that sums stay far within u64.
+        // Quantities are at most 10,000 each in 10 lines and prices u32, so sums fit into u64.
         wanted = wanted.saturating_add(line.quantity);
         let unit_price_minor = request
             .unit_prices_minor
@@ -508,7 +508,7 @@ pub(in crate::modules) fn order(
     })
 }
 
-/// The mails that a step about some bookings owes: one for each booking, in blocks, due now.
+/// The mails of a step about bookings: one for each booking, in delivery batches, due now.
 pub(in crate::modules) fn mails_about(
     tenant: &TenantId,
     notification: NotificationId,
@@ -547,7 +547,7 @@ pub(in crate::modules) fn mails_about(
     mails
 }
 
-/// Too few of one type: with several on sale, the customer must hear which.
+/// Too few of one type: with several on sale, the error names it.
 fn not_enough_of(kind: &TicketType, inventory: &Inventory, left: u32) -> Error {
     if inventory.ticket_types.len() == 1 || inventory.available() == 0 {
         return not_enough(left);

@@ -1,6 +1,6 @@
-//! Sights: what policies see of an event and their customer, read for many requests in one query.
+//! Policy snapshots: the policies' input about an event and a customer, read for many requests in one query.
 //!
-//! An optimisation only: a sight is read after its request came, and what was decided on it must still be so in the
+//! An optimisation only: a snapshot is read after its request arrived, and it must still be current in the
 //! booking's transaction. Called by the bookings module. Calls the bookings repository.
 
 use std::{
@@ -24,19 +24,19 @@ use crate::{
 
 type Key = (TenantId, EventId);
 
-/// The sights that are asked for now.
+/// The snapshots that are being read.
 #[derive(Default)]
 pub(super) struct PolicySnapshots {
-    /// One entry for each event that a query is under way for.
+    /// One entry for each event with a running query.
     waiting: Mutex<HashMap<Key, Vec<Wanted>>>,
 }
 
-/// What one request wants to see.
+/// The input that one request needs.
 pub(super) struct PolicySnapshot {
     pub(super) customer: UserId,
-    /// The key that may have been used before.
+    /// The key, which may have been used before.
     pub(super) key: Option<RequestKey>,
-    /// The hold that is being accepted.
+    /// The offer that is being accepted.
     pub(super) hold: Option<HoldId>,
 }
 
@@ -46,7 +46,7 @@ struct Wanted {
 }
 
 impl PolicySnapshots {
-    /// Reads what a request wants to see, and what others want meanwhile.
+    /// Reads the snapshot of a request, together with those of others.
     ///
     /// # Errors
     /// `event-busy` when more than `waiting_max` wait, `unavailable`.
@@ -81,7 +81,7 @@ impl PolicySnapshots {
             }
         };
         if is_first {
-            // A task of its own: a client that hangs up must not take the others' sight along.
+            // A separate task: a client that disconnects must not cancel the others' query.
             let (snapshots, repository) = (self.clone(), repository.clone());
             tokio::spawn(async move { snapshots.drain(&repository, &at).await });
         }
@@ -90,7 +90,7 @@ impl PolicySnapshots {
             .map_err(|_| Error::internal("a sight ended without an answer"))?
     }
 
-    /// Reads for all that wait, again and again, until nobody does.
+    /// Reads for all waiting requests, until none is left.
     async fn drain(&self, repository: &BookingsRepository, at: &Key) {
         while let Some(group) = self.next_group(at) {
             let mut question = GroupQuery::default();
@@ -105,7 +105,7 @@ impl PolicySnapshots {
             let read = read.map(Arc::new).map_err(Error::from);
             for wanted in group {
                 let own = read.as_ref().map(Arc::clone).map_err(same_refusal);
-                // Whoever hung up meanwhile wants no answer.
+                // The receiver is gone if the client disconnected.
                 let _ = wanted.answer.send(own);
             }
         }
@@ -124,7 +124,7 @@ impl PolicySnapshots {
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<Key, Vec<Wanted>>> {
-        // No code panics while holding the lock in a way that leaves the map half changed.
+        // No code panics while it holds the lock and has half changed the map.
         self.waiting.locked()
     }
 }

@@ -1,7 +1,7 @@
-//! How much an account whose address is not confirmed may hold and wait for: accounts cost nothing, and should not keep a house
-//! empty. (How much all of a network may is the host's to bound.)
+//! Limits of what an unconfirmed account may hold and wait for. Accounts are free to make and must not block a
+//! sold-out event. (The host limits networks.)
 //!
-//! Called by the planner of groups and by the waiting list. Pure.
+//! Called by the planner and by the waiting list. Pure.
 
 use crate::{
     error::{Error, Result},
@@ -9,15 +9,15 @@ use crate::{
     types::EventId,
 };
 
-/// Events at a time: those of a weekend, before somebody looks into their mails.
+/// Most events at a time: those of a weekend, before somebody reads their mails.
 const EVENTS_MAX: usize = 3;
-/// Tickets of all of these: a family and its friends.
+/// Most tickets of all of them: a family and its friends.
 const TICKETS_MAX: u32 = 10;
 
-/// Counts tickets of an event that an account is to hold or to wait for.
+/// Counts tickets of an event that an account wants to hold or to wait for.
 ///
 /// # Errors
-/// `email-unconfirmed` beyond the bounds; nothing is counted then.
+/// `email-unconfirmed` beyond the limits; nothing is counted then.
 pub(super) fn count(account: &mut UnconfirmedAccount, event: EventId, tickets: u32) -> Result<()> {
     let is_new = !account.events.contains(&event);
     let sum = account.tickets.saturating_add(tickets);

@@ -1,5 +1,5 @@
-//! Joining and leaving an event's waiting list, and where somebody stands. (Offers are made within the steps that free
-//! seats.)
+//! The rules of waiting lists: joining, leaving, and places. (Offers are made in the steps that free
+//! tickets.)
 //!
 //! Called by the bookings module. Calls the waitlist repository.
 
@@ -23,12 +23,12 @@ use crate::{
     },
 };
 
-/// Due offers looked at in one pass; each is an event.
+/// Due offers that one pass reads; each is an event.
 const OFFERS_DUE_MAX: u32 = 100;
 
 impl Rules {
-    /// Puts a customer, whose address may not be confirmed, on an event's list; who asks for the same again is answered where
-    /// they stand.
+    /// Adds a customer to an event's list. Joining again for the same tickets returns
+    /// the place.
     pub(super) async fn join_waitlist(
         &self,
         tenant: &TenantId,
@@ -39,7 +39,7 @@ impl Rules {
         let event = command.event;
         let who = (event, customer, is_unconfirmed, request);
         let joined = self.change_waitlist(tenant, who, |sight, inventory, now| {
-            // Before anything is said of a draft's ticket types.
+            // First, so that the ticket types of a draft are not revealed.
             if inventory.status == EventStatus::Draft {
                 return Err(not_published());
             }
@@ -79,7 +79,7 @@ impl Rules {
             None => {
                 let place = self.place_on_waitlist(tenant, event, customer).await?;
                 if let (Some(request), WaitlistPlace::Waiting { .. }) = (request, &place) {
-                    // What changes nothing has its answer, too.
+                    // A request that changes nothing is recorded, too.
                     let answer = RecordedAnswer::Place(Box::new(place.clone()));
                     let (step, now) = (self.context.next_id(), self.context.now());
                     let repository = &self.offer_maker.repository;
@@ -92,7 +92,7 @@ impl Rules {
         }
     }
 
-    /// Takes a customer off an event's list.
+    /// Removes a customer from an event's list.
     pub(super) async fn leave_waitlist(
         &self,
         tenant: &TenantId,
@@ -112,7 +112,7 @@ impl Rules {
         left.await.map(drop)
     }
 
-    /// Where a customer stands: on the list, or offered tickets.
+    /// A customer's place: on the list, or with an offer.
     pub(super) async fn place_on_waitlist(
         &self,
         tenant: &TenantId,
@@ -134,7 +134,7 @@ impl Rules {
         }
     }
 
-    /// Makes the offers that are due because the sale of a type opened, a batch of them. Returns whether there may be more.
+    /// Makes a batch of offers for ticket types whose sale began. Returns whether there may be more.
     pub(super) async fn offer_due(
         &self,
         scope: SystemScope,
@@ -149,7 +149,7 @@ impl Rules {
             let turn = self.event_queues.turn(&key).await;
             let outcome = self.offer_opened(&due, reach.1).await;
             self.event_queues.done(&key, turn);
-            // One event that cannot be written now must not keep the others from theirs.
+            // One failing event must not stop the others.
             if let Err(error) = outcome {
                 failed = Some(error);
             }
@@ -157,7 +157,7 @@ impl Rules {
         failed.map_or(Ok(more), Err)
     }
 
-    /// Offers an event's tickets whose sale has opened.
+    /// Offers an event's tickets whose sale has begun.
     async fn offer_opened(&self, due: &DueOffer, now: Timestamp) -> Result<()> {
         let (tenant, change) = (&due.tenant, self.context.next_id());
         let repository = &self.offer_maker.repository;
@@ -183,7 +183,7 @@ impl Rules {
                     self.context.owed.notify_one();
                     return Ok(());
                 }
-                // A lost answer is settled by doing it again: who was offered tickets does not wait any more.
+                // Repeating settles a lost answer: customers with an offer do not wait any more.
                 Err(StepError::Conflict | StepError::Lost(_)) => {}
                 Err(error) if error.is_guard(STALE_INVENTORY) => {}
                 Err(error) => return Err(error.into()),
@@ -192,8 +192,8 @@ impl Rules {
         Err(StepError::Conflict.into())
     }
 
-    /// Writes what `decide` makes of a list, together with the event's inventory; nothing if it finds nothing to do. Answers
-    /// the entry that came or went, and how many were before it; none for nothing, and where that cannot be told any more.
+    /// Writes the change of `decide` to a list, together with the event's inventory; nothing if there is no change. Returns
+    /// the entry that was added or removed, and the number before it; `None` if nothing changed, or if that is no longer known.
     async fn change_waitlist(
         &self,
         tenant: &TenantId,
@@ -214,7 +214,7 @@ impl Rules {
                 return Err(Error::not_found("event", event));
             };
             if let Some((joins, entry)) = &sent {
-                // The answer was lost, the change was not: numbers are given once.
+                // The answer was lost but the change was committed: numbers are given once.
                 let is_there = sight.entry.as_ref().map(|there| there.number) == Some(entry.number);
                 let was_offered = sight
                     .open_hold
@@ -238,7 +238,7 @@ impl Rules {
                 }
                 false => None,
             };
-            // Who joins has everybody before them who waits.
+            // A new entry has all others before it.
             let ahead = u64::from(inventory.waiting);
             let answer = || match joins {
                 true => RecordedAnswer::Place(Box::new(WaitlistPlace::Waiting {
@@ -280,7 +280,7 @@ impl Rules {
     }
 }
 
-/// The lines with their types named, so that they mean the same whatever types the event gets.
+/// The lines with their types filled in, so that they stay the same when the event gets more types.
 fn named(lines: &[BookLine], inventory: &Inventory) -> Result<Vec<BookLine>> {
     let line = |(index, line): (usize, &BookLine)| {
         let kind = line.ticket_type_of(index, &inventory.ticket_types)?;
@@ -292,9 +292,9 @@ fn named(lines: &[BookLine], inventory: &Inventory) -> Result<Vec<BookLine>> {
     lines.iter().enumerate().map(line).collect()
 }
 
-/// Refuses who need not wait, and who would wait in vain.
+/// Refuses customers who need not wait, or would wait in vain.
 fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result<()> {
-    // A called-off event refuses before anything about its tickets is said.
+    // A cancelled event is refused first, before its tickets are checked.
     if inventory.status == EventStatus::Published {
         let types = &inventory.ticket_types;
         for (index, line) in lines.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Lists of a tenant's events: as they were made, or as they begin.
+//! Lists of a tenant's events, in order of creation or of their beginning.
 //!
 //! Called by app_modules. Calls the events repository.
 
@@ -15,22 +15,22 @@ use crate::{
     },
 };
 
-/// Reads of one page at most: who sees few of many events gets a short page rather than a long wait.
+/// Most reads for one page. Callers who see few of many events get a short page instead of a long wait.
 const READS_MAX: usize = 10;
 
-/// Where a list goes on.
+/// The position in a list.
 enum Place {
-    /// Behind an event in the order they were made.
+    /// After an event, in order of creation.
     Made(Option<EventId>),
-    /// Behind an event in the order they begin, or from a moment on.
+    /// After an event in order of beginning, or from a time on.
     Start(Timestamp, Option<EventId>),
 }
 
-/// The last event of a page of those that begin, as its cursor says.
+/// The last event of a page in order of beginning, from the cursor.
 struct StartCursor(Timestamp, EventId);
 
 impl EventsModule {
-    /// A page of the events that a filter and `sees` let through. Looks at 1,000 events at most; a page may then be short.
+    /// A page of the events that pass a filter and `sees`. Reads at most 1,000 events; a page may then be short.
     pub(crate) async fn list(
         &self,
         tenant: &TenantId,
@@ -65,7 +65,7 @@ impl EventsModule {
         Ok(Page { items, next })
     }
 
-    /// Events from a place on, and where they end, if there may be more.
+    /// Events from a position on, and the next position, if there may be more.
     async fn rows_at(
         &self,
         tenant: &TenantId,
@@ -99,7 +99,7 @@ impl Place {
         }
         let from = filter.starts_from.map_or(Timestamp::MIN, up_to_millisecond);
         Ok(match page.position()? {
-            // A cursor leads on within what is asked for, whatever it says.
+            // The filter applies whatever the cursor says.
             Some(StartCursor(at, event)) if at >= from => Self::Start(at, Some(event)),
             Some(_) => return Err(PageRequest::not_a_cursor()),
             None => Self::Start(from, None),
@@ -121,7 +121,7 @@ impl Place {
     }
 }
 
-/// The first whole millisecond from a moment on: events begin at whole ones.
+/// A time rounded up to whole milliseconds, because events begin at whole milliseconds.
 fn up_to_millisecond(moment: Timestamp) -> Timestamp {
     let whole = to_millisecond(moment);
     match whole < moment {

@@ -1,7 +1,7 @@
-//! The rules of events: making and reading them, and what an organizer may change.
+//! The rules of events: creating, reading and changing them.
 //!
-//! Called by app_modules and the notifications module. `changing` writes a change in its turn among the event's bookings and
-//! says who is told; `ticket_types` decides what can be sold; `listing` walks a tenant's events. Calls the events, bookings and notifications repositories.
+//! Called by app_modules and the notifications module. `update` writes a change under the event's inventory lock and
+//! decides who is told; `ticket_types` decides what can be sold; `list` lists a tenant's events. Calls the events, bookings and notifications repositories.
 
 mod list;
 mod reminders;
@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// Events that are kept in memory as one of their versions says: those that policies are asked about. With a long
+/// Cached versions of events, for policies. With a long
 /// description, one has some 10 KB.
 const VERSIONS_KEPT_MAX: usize = 1_000;
 
@@ -45,7 +45,7 @@ pub(crate) struct EventsModule {
     offer_maker: OfferMaker,
     event_queues: Arc<EventQueues>,
     context: ModuleContext,
-    /// What versions of events say never changes; their counters here are of some moment.
+    /// A version of an event never changes; the counters here may be outdated.
     versions: Mutex<LruCache<(TenantId, EventId), Arc<Event>>>,
 }
 
@@ -151,8 +151,8 @@ impl EventsModule {
             .map(|(event, inventory)| event.with(inventory)))
     }
 
-    /// An event as this version says, or as a newer one does, if it changed just now; read only if it is not known. Its
-    /// counters are of some moment before.
+    /// An event in this version or a newer one; read only if it is not cached. Its
+    /// counters may be outdated.
     pub(crate) async fn at_version(
         &self,
         tenant: &TenantId,
@@ -173,7 +173,7 @@ impl EventsModule {
         Ok(found)
     }
 
-    /// What an event said in an older version, if that version is known.
+    /// An older version of an event, if it is stored.
     pub(crate) async fn find_version(
         &self,
         tenant: &TenantId,

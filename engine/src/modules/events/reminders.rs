@@ -1,4 +1,4 @@
-//! The rules of reminders: when an event owes one, and what a change of the event does to it.
+//! The rules of reminders: when an event gets one, and how changes of the event affect it.
 //!
 //! Called by the events module, which writes the outcome in the change's own transaction. Pure: reads no store.
 
@@ -13,31 +13,31 @@ use crate::{
     },
 };
 
-/// What an event has of reminders before a change.
+/// An event's reminders before a change.
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct Present {
     /// Its newest reminder.
     pub(in crate::modules) reminder: Option<EventReminder>,
     /// That reminder's notification.
     pub(in crate::modules) notification: Option<StoredNotification>,
-    /// The beginning that customers were reminded of before that one.
+    /// The beginning in the reminder before that one.
     pub(in crate::modules) reminded_start: Option<Timestamp>,
 }
 
-/// The event as it shall be, as far as reminders care.
+/// The parts of the changed event that matter for reminders.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct Wanted {
     pub(in crate::modules) tenant: TenantId,
     pub(in crate::modules) event: EventId,
     pub(in crate::modules) version: u64,
-    /// Whether it is published; drafts and cancelled events remind nobody.
+    /// Whether it is published; drafts and cancelled events have no reminders.
     pub(in crate::modules) is_published: bool,
     pub(in crate::modules) starts_at: Timestamp,
-    /// How long before it begins; none for no reminder.
+    /// How long before it begins; `None` for no reminder.
     pub(in crate::modules) lead: Option<ReminderLead>,
 }
 
-/// What an event has of reminders after a change, and what is to be written for it.
+/// An event's reminders after a change, and what to write.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct Plan {
     pub(in crate::modules) reminder: Option<EventReminder>,
@@ -45,12 +45,12 @@ pub(in crate::modules) struct Plan {
     pub(in crate::modules) step: ReminderStep,
 }
 
-/// Decides what becomes of an event's reminder. `id` names a new one, if there is to be one.
+/// Decides about an event's reminder. `id` is the id of a new one, if there will be one.
 ///
-/// - A reminder that has not begun to go out follows the event: it moves, or is superseded.
-/// - One whose time had passed when it was to be made is not made: the booking or the change has just told everybody.
-/// - After one went out, another follows only if the event moves by more than the lead: who was reminded the day before
-///   of eight o'clock need not be reminded again of nine.
+/// - A scheduled reminder follows the event: it moves, or is superseded.
+/// - If its time has passed already, none is made: the booking or the change has just told everybody.
+/// - After one was sent, another follows only if the event moves by more than the lead: customers who were reminded of
+///   eight o'clock the day before need not be reminded again of nine.
 pub(in crate::modules) fn plan(
     present: Present,
     wanted: &Wanted,
@@ -79,7 +79,7 @@ pub(in crate::modules) fn plan(
         starts_at: wanted.starts_at,
     };
     match (pending, due_at) {
-        // Also when it is due already and about to go out.
+        // Also when it is due already.
         (Some((pending, _)), Some(due_at)) if pending.due_at == due_at => Plan {
             reminder: Some(at(pending.notification, due_at)),
             reminded_start,
@@ -131,7 +131,7 @@ pub(in crate::modules) fn plan(
     }
 }
 
-/// What a reminder owes: its fan-out, when it is due.
+/// A reminder's outbox entry: its fan-out, when it is due.
 pub(in crate::modules) fn owed(tenant: &TenantId, reminder: &EventReminder) -> OutboxEntry {
     OutboxEntry {
         due_at: reminder.due_at,
@@ -143,7 +143,7 @@ pub(in crate::modules) fn owed(tenant: &TenantId, reminder: &EventReminder) -> O
     }
 }
 
-/// When the reminder of an event goes out, if it has one.
+/// When the reminder of an event is sent, if it has one.
 fn due(wanted: &Wanted, reminded_start: Option<Timestamp>) -> Option<Timestamp> {
     let lead = wanted.lead.filter(|_| wanted.is_published)?;
     if let Some(told) = reminded_start
@@ -164,7 +164,7 @@ fn notification(wanted: &Wanted, reminder: &EventReminder, now: Timestamp) -> St
         status: NotificationStatus::Scheduled,
         from_version: wanted.version,
         to_version: wanted.version,
-        // Nobody knows today who will have booked by then.
+        // The recipients are not known before then.
         estimated_recipients: 0,
         recipients: 0,
         blocks: 0,
@@ -174,7 +174,7 @@ fn notification(wanted: &Wanted, reminder: &EventReminder, now: Timestamp) -> St
         is_paused: false,
         retry_generation: 0,
         is_uncertain: false,
-        // Months later nobody looks for the request that made the event.
+        // No trace: months later it would be of no use.
         trace: None,
     }
 }
@@ -305,7 +305,7 @@ mod tests {
         let far = plan(sent(), &wanted("2026-06-11T20:01:00Z"), id(2), time(NOW));
         assert_eq!(far.reminder.unwrap().notification, id(2));
         assert_eq!(far.reminded_start, Some(time(START)));
-        // Back again before the second went out: of this beginning everybody was told.
+        // Moved back before the second was sent: everybody was reminded of this beginning.
         let second = Present {
             reminder: far.reminder,
             notification: far.step.new,

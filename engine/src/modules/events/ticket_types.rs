@@ -1,6 +1,6 @@
-//! Ticket types: which an event shall have, and whether that leaves room for what is sold and held.
+//! The rules of ticket types: changes must leave room for sold and held tickets.
 //!
-//! Called by the events module. Pure but for the ids of new types.
+//! Called by the events module. Pure except for the ids of new types.
 
 use super::{super::to_millisecond, EventsModule};
 use crate::{
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl EventsModule {
-    /// The ticket types as they shall be; counters come from those that are there, matched by id (or, if there is one
-    /// before and after, by being it).
+    /// The new ticket types. Counters come from the existing ones, matched by id (or, if there is one
+    /// before and after, without id).
     pub(super) fn new_types(
         &self,
         wanted: &[NewTicketType],
@@ -50,7 +50,7 @@ impl EventsModule {
     }
 }
 
-/// Checks that what an organizer wants leaves room for everything sold and held, and for every type that was booked.
+/// Checks that a change leaves room for all sold and held tickets, and keeps every type that was booked.
 pub(super) fn check_room(inventory: &Inventory, wanted: &[TicketType], total: u32) -> Result<()> {
     let gone = |kind: &&TicketType| !wanted.iter().any(|new| new.id == kind.id);
     let mut removed = inventory.ticket_types.iter().filter(gone);
@@ -88,7 +88,7 @@ pub(super) fn check_room(inventory: &Inventory, wanted: &[TicketType], total: u3
     Ok(())
 }
 
-/// What the event can sell in all: what its types hold together, unless the organizer says less. Checked before.
+/// The event's total capacity: the sum of its types, unless the organizer set less. Checked before.
 pub(super) fn total_of(types: &[TicketType], wanted: Option<u32>) -> u32 {
     wanted.unwrap_or_else(|| types.iter().map(|kind| kind.capacity).sum())
 }

@@ -1,4 +1,4 @@
-//! Organizers' changes: written in their turn among the event's bookings, with whoever is told of them.
+//! Organizers' changes of events, written under the event's inventory lock, with their notifications.
 //!
 //! Called by the events module. Calls the events and notifications repositories.
 
@@ -28,10 +28,10 @@ use crate::{
     },
 };
 
-/// Attempts of an organizer's change. Its turn in the lane keeps local bookings away; other hosts may interfere.
+/// Attempts of an organizer's change. The inventory lock excludes local bookings; other hosts may conflict.
 const ATTEMPTS_MAX: u32 = 24;
 
-/// What a change turns an event into, before anybody is told.
+/// The event after a change, without its notification.
 pub(super) struct Changed {
     pub(super) after: StoredEvent,
     pub(super) inventory: Inventory,
@@ -39,7 +39,7 @@ pub(super) struct Changed {
     pub(super) tell: Option<NotificationKind>,
 }
 
-/// The notifications that a change adds and changes, and what its caller is told of them.
+/// The notifications that a change adds and changes, and the one that its caller gets.
 #[derive(Default)]
 struct Told {
     new: Option<(StoredNotification, OutboxEntry)>,
@@ -98,9 +98,9 @@ impl EventsModule {
         Err(StepError::Conflict.into())
     }
 
-    /// Applies an organizer's change to the event as it is now, in its turn among the event's bookings. `apply` may
-    /// find that nothing is to be changed (none), whatever version was expected. `lead` is the tenant's for reminders,
-    /// `request` the organizer's under its Idempotency-Key.
+    /// Applies an organizer's change to the current event, under its inventory lock. `apply` may
+    /// find that nothing changes (`None`), whatever version was expected. `lead` is the tenant's for reminders,
+    /// `request` the organizer's request with its Idempotency-Key.
     pub(super) async fn change(
         &self,
         tenant: &TenantId,
@@ -109,8 +109,8 @@ impl EventsModule {
         (lead, request): (Option<ReminderLead>, Option<&KeyedRequest>),
         apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
     ) -> Result<EventChange> {
-        // Looked at before the turn is taken: what is refused now need not count anybody, and counting may take a
-        // while. It is an estimate anyway.
+        // Before the lock is taken: a refused change need not count recipients, and counting may take a
+        // while. The count is an estimate anyway.
         let (before, inventory) = self.get(tenant, event).await?;
         let recipients = match apply(&before, &inventory)? {
             None => {
@@ -164,7 +164,7 @@ impl EventsModule {
                 change.event.version == before.version
                     && before.updated_at == change.event.updated_at
             }) {
-                // The answer was lost, the change was not: the event is exactly what was sent.
+                // The answer was lost but the change was committed: the event is exactly what was sent.
                 return Ok(change);
             }
             let Some(changed) = apply(&before, &inventory_before)? else {
@@ -211,7 +211,7 @@ impl EventsModule {
         Err(StepError::Conflict.into())
     }
 
-    /// Adds to a change what it does to the event's reminder.
+    /// Adds to a change its effect on the event's reminder.
     async fn plan_reminder(
         &self,
         tenant: &TenantId,
@@ -247,7 +247,7 @@ impl EventsModule {
         Ok(())
     }
 
-    /// Turns a change into the step to write, with the notification that tells of it.
+    /// Turns a change into the step to write, with its notification.
     async fn step(
         &self,
         tenant: &TenantId,
@@ -269,7 +269,7 @@ impl EventsModule {
             ..changed.inventory
         };
         let cancelling = changed.cause == CapacityCause::EventCancelled;
-        // A change that nobody could have booked under need not be told; who waits hears of the end of it, too.
+        // Nobody is told of a change of an event without bookings. The waiting list is told of the cancellation, too.
         let is_waited_for = cancelling && (inventory_before.waiting > 0 || recipients > 0);
         let tell = changed
             .tell
@@ -315,8 +315,8 @@ impl EventsModule {
         Ok((step, told.summary))
     }
 
-    /// The notifications with which a change is told. `tell` is the kind, and whether the event is cancelled; `scheduled`
-    /// the update that has not gone out yet.
+    /// The notifications of a change. `tell` is the kind, and whether the event is cancelled; `scheduled`
+    /// the update that was not sent yet.
     fn tell(
         &self,
         tenant: &TenantId,
@@ -333,7 +333,7 @@ impl EventsModule {
                 changed: Some(StoredNotification {
                     to_version: before.version + 1,
                     estimated_recipients: recipients,
-                    // This change nobody can have been told of yet.
+                    // Nobody can have been told of this change yet.
                     created_at: now,
                     is_uncertain: false,
                     ..open
@@ -348,7 +348,7 @@ impl EventsModule {
                 let about = (id, kind, recipients);
                 Told {
                     new: Some(self.new_notification(tenant, before, about, (now, due_at))),
-                    // Cancelling the event makes an update that was not sent yet pointless.
+                    // The cancellation of the event makes an update that was not sent pointless.
                     changed: open.map(|open| StoredNotification {
                         status: NotificationStatus::Superseded,
                         ..open
@@ -399,8 +399,8 @@ impl EventsModule {
     }
 }
 
-/// Whether a change may let somebody have tickets who waits for them: whether anything differs that a booking of theirs
-/// would be refused for. The start is one, because sales end with it.
+/// Returns whether a change may allow offers to the waiting list: whether anything changed for which a booking
+/// can be refused. The beginning is included, because sales end with it.
 fn offers_more(step: &EventStep) -> bool {
     let sold = |inventory: &Inventory| {
         (

@@ -291,7 +291,7 @@ impl DeliveryAdminModule {
             command.check(before.status)?;
             if after == before {
                 if let Some(request) = request {
-                    // What changes nothing has its answer, too.
+                    // A request that changes nothing is recorded, too.
                     let recorded = request.recorded(RecordedAnswer::Done);
                     let step = self.repository.record_unchanged(
                         tenant,

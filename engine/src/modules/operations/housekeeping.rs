@@ -1,4 +1,4 @@
-//! Tidying: rows whose time is over, and bookings of cancelled events. Called by the worker's use cases.
+//! Housekeeping: expired rows, and bookings of cancelled events. Called by the worker's use cases.
 
 use crate::modules::{
     ModuleContext,
@@ -26,8 +26,8 @@ impl HousekeepingModule {
         }
     }
 
-    /// Deletes a batch of what has expired. Returns whether there may be more, and the tenants that have uploads which
-    /// broke off.
+    /// Deletes a batch of expired rows. Returns whether there may be more, and the tenants with uploads that
+    /// were interrupted.
     pub(crate) async fn delete_expired(&self) -> Result<(bool, Vec<TenantId>)> {
         let (scope, now) = (SystemScope::new(), self.context.now());
         let more = self.repository.delete_expired(scope, now, BATCH).await?;
@@ -36,8 +36,8 @@ impl HousekeepingModule {
         Ok((more, tenants))
     }
 
-    /// Which tenants have plugins in use, after this one in the order of names, and the version of each set. Returns none
-    /// behind the last.
+    /// The tenants with active plugins after this one, in order of names, and the version of each set. Returns none
+    /// after the last.
     pub(crate) async fn plugin_sets(
         &self,
         after: Option<&TenantId>,

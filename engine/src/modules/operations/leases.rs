@@ -1,4 +1,4 @@
-//! Leases of singletons, without trusting any wall clock: a taker must have seen the holder's counter unchanged for the
+//! Leases of singletons, independent of wall clocks: a process takes a lease over only after it has seen the holder's counter unchanged for the
 //! whole lease time on its own monotonic clock.
 //!
 //! Called by the worker's use cases; calls the leases repository.
@@ -14,7 +14,7 @@ use crate::{error::Result, locked::Locked as _};
 
 pub(crate) struct LeasesModule {
     repository: LeasesRepository,
-    /// Per lease: the record last seen in somebody else's hand, and since when it looked like that.
+    /// Per lease: the record as last read with another holder, and since when it is unchanged.
     seen: Mutex<HashMap<&'static str, (LeaseRecord, Instant)>>,
 }
 
@@ -51,7 +51,7 @@ impl LeasesModule {
                 .repository
                 .replace(scope, name, present.as_ref(), &new)
                 .await?;
-        // Said once, so that a log tells which of many processes does what only one does.
+        // Logged once, so that the log shows which process has the lease.
         if held && present.is_none_or(|record| record.holder != holder) {
             tracing::info!(lease = name, "took a lease");
         }

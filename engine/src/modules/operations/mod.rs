@@ -1,4 +1,4 @@
-//! What keeps an installation running: backups, leases, workers that live, the sweep of what has expired, and the check of
+//! The operation of an installation: backups, leases, liveness of workers, housekeeping, and verification of
 //! the whole store.
 //!
 //! Called by app_modules and the worker's use cases. Each file calls its own repository.

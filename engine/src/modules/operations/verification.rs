@@ -1,5 +1,5 @@
-//! Recomputing every event's counters: from the capacity ledger, row by row, and from the bookings they stand for; and
-//! those bookings from what was booked and cancelled.
+//! Verification: recomputes every event's counters from the capacity ledger, row by row, and from the bookings; and
+//! checks the bookings against what was booked and cancelled.
 //!
 //! Called by app_modules. Calls the verification repository.
 
@@ -46,7 +46,7 @@ impl VerificationModule {
         })
     }
 
-    /// Verifies one event; none if it was deleted meanwhile.
+    /// Verifies one event; `None` if it was deleted meanwhile.
     async fn verify_event(&self, tenant: TenantId, event: EventId) -> Result<Option<EventVerdict>> {
         let Some(sight) = self.repository.sight(&tenant, event).await? else {
             return Ok(None);
@@ -69,7 +69,7 @@ impl VerificationModule {
         }))
     }
 
-    /// Walks the bookings of which something was cancelled. Each agrees with itself at every moment.
+    /// Checks the bookings with cancellations. Each is consistent at every moment.
     async fn cancellations_differ(
         &self,
         tenant: &TenantId,
@@ -91,7 +91,7 @@ impl VerificationModule {
         }
     }
 
-    /// Walks the ledger up to the revision that was read. Its rows never change, so that pages of it agree.
+    /// Reads the ledger up to the inventory's revision. Its rows never change, so pages are consistent.
     async fn ledger_differs(
         &self,
         tenant: &TenantId,
@@ -120,7 +120,7 @@ impl VerificationModule {
     }
 }
 
-/// What about a booking does not follow from what was booked and cancelled of it.
+/// The first inconsistency of a booking with its cancellations.
 fn history_differs(booking: &Booking) -> Option<String> {
     let id = booking.id;
     let booked = booking.booked_lines.as_ref().unwrap_or(&booking.lines);
@@ -164,7 +164,7 @@ fn history_differs(booking: &Booking) -> Option<String> {
     })
 }
 
-/// Which refund is not the share of what was cancelled until then.
+/// The first cancellation with a wrong refund.
 fn refunds_differ(booking: &Booking) -> Option<String> {
     let all = &booking.cancellations;
     all.iter().enumerate().find_map(|(index, one)| {
@@ -178,7 +178,7 @@ fn refunds_differ(booking: &Booking) -> Option<String> {
     })
 }
 
-/// Which cancellation names other tickets than it took: too many or few of a type, or one that was cancelled before.
+/// The first cancellation with wrong ticket numbers: too many or few of a type, or one that was cancelled before.
 fn numbers_differ(booking: &Booking) -> Option<String> {
     let booked = Booking {
         cancellations: Vec::new(),
@@ -211,7 +211,7 @@ fn numbers_differ(booking: &Booking) -> Option<String> {
     })
 }
 
-/// What the ledger adds up to, so far.
+/// The running sum of the ledger.
 #[derive(Default)]
 struct Account {
     revision: i64,
@@ -222,7 +222,7 @@ struct Account {
 }
 
 impl Account {
-    /// Adds a row; answers what about it does not follow from those before.
+    /// Adds a row. Returns its first inconsistency with those before.
     fn add(&mut self, row: &CapacityEntry) -> Option<String> {
         let (revision, cause) = (row.revision, row.cause.as_str());
         if revision != self.revision + 1 {
@@ -305,7 +305,7 @@ impl Account {
     }
 }
 
-/// Whether an inventory contradicts itself or its bookings.
+/// The first inconsistency of an inventory with itself or its bookings.
 fn counters_differ(sight: &EventCounters) -> Option<String> {
     let inventory = &sight.inventory;
     let sum = |count: fn(&crate::types::TicketType) -> u32| -> u64 {

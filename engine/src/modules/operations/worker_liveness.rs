@@ -1,7 +1,7 @@
-//! Attendance: whether a worker is there to do what the relay would publish.
+//! Whether a worker is alive to handle what the relay would publish.
 //!
-//! Tasks that nobody fetches are not worth publishing, putting off and publishing again: what is owed stands in the
-//! database, and is found there when a worker comes. Asked by the delivery_admin module.
+//! Without workers the relay does not publish: the work stays in the
+//! outbox, and is published when a worker starts. Called by the relay's use case.
 
 use std::{
     collections::HashMap,
@@ -12,17 +12,17 @@ use jiff::Timestamp;
 
 use crate::types::WorkerStatus;
 
-/// How long a sign of life is good for: four of them fit in. By this process's own clock, which no other can mislead.
+/// How long a heartbeat is valid: four fit into it. Measured by this process's own clock.
 const GOOD_FOR: Duration = Duration::from_secs(20);
 
-/// The workers that were seen, when each gave its last sign, and when that sign was first seen here.
+/// The known workers, the time of each one's last heartbeat, and when this process first saw it.
 #[derive(Debug, Default)]
 pub(in crate::modules) struct WorkerLiveness {
     signs: HashMap<String, (Timestamp, Instant)>,
 }
 
 impl WorkerLiveness {
-    /// Takes note of what the workers last said. Returns whether any of them lives, or may.
+    /// Records the workers' last heartbeats. Returns whether any worker is alive, or may be.
     pub(in crate::modules) fn note(&mut self, workers: &[WorkerStatus], now: Instant) -> bool {
         self.signs
             .retain(|id, _| workers.iter().any(|worker| worker.id == *id));
@@ -62,7 +62,7 @@ mod tests {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         assert!(!worker_liveness.note(&[], start));
-        // Its clock stands in the year 1970.
+        // A worker whose clock is in the year 1970.
         assert!(worker_liveness.note(&[sign("a", 5)], after(1)));
         assert!(worker_liveness.note(&[sign("a", 10)], after(15)));
         assert!(worker_liveness.note(&[sign("a", 10)], after(34)));

@@ -1,5 +1,5 @@
-//! The rules of plugins: immutable versions, what is in use, what is kept of decisions and logs. Bytes are opaque here.
-//! (Versions are in `versions`, when a plugin is set aside is in `quarantine`.)
+//! The rules of plugins: immutable versions, the active set, and records of decisions and logs. Bytes are opaque here.
+//! (Versions are in `versions`, quarantine is in `quarantine`.)
 //!
 //! Called by app_modules. Calls the plugins repository.
 
@@ -32,13 +32,13 @@ use crate::{
     },
 };
 
-/// Failures that this process remembers to have noted.
+/// Failures that this process has recorded lately.
 const FAILURES_KEPT_MAX: usize = 4_096;
-/// Tenants of whom this process remembers the set of plugins and what it noted in this second. A set has some KB, most
-/// tenants book seldom, and one that was forgotten costs a read.
+/// Tenants whose plugin set this process caches. A set has some KB, most
+/// tenants have few bookings, and an evicted set costs one read.
 const TENANTS_KEPT_MAX: usize = 4_096;
-/// Plugins that this process counts the calls of: some 400 bytes each. Of those beyond, the ones that were not called
-/// for longest begin anew.
+/// Plugins with counters in this process: about 400 bytes each. Beyond it the least recently called
+/// are evicted.
 const COUNTERS_KEPT_MAX: usize = 8_192;
 
 pub(crate) use notes::NotedCall;
@@ -46,7 +46,7 @@ pub use notes::{FailedCall, PluginLogEntry};
 pub(crate) use versions::PluginBytes;
 pub(in crate::modules) use versions::uploads_overdue;
 
-/// The request that asks for a change, and what its answer says beside the set.
+/// The request of a change, and the part of its answer that is not the set.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SetRequest<'a> {
     pub(crate) request: Option<&'a KeyedRequest>,
@@ -65,16 +65,16 @@ impl<'a> SetRequest<'a> {
 pub(crate) struct PluginsModule {
     repository: Arc<PluginsRepository>,
     context: ModuleContext,
-    /// What this process saw last of each tenant's set. Only a hint: every booking checks its version when it is written.
+    /// The cached set of each tenant. Only a hint: every booking checks the version when it is written.
     sets: Mutex<LruCache<TenantId, Arc<PluginSet>>>,
     notes: Paces,
     failed_notes: Paces,
-    /// The slot of the next failed call. It begins anywhere, so that processes do not all write the same ones.
+    /// The slot of the next failed call. It begins at a random slot, so that processes do not all write the same ones.
     failed_slot: AtomicU32,
     counters: Mutex<LruCache<(TenantId, PluginName), PluginCounters>>,
-    /// Whose failures were noted lately.
+    /// Recently recorded failures.
     failures: Mutex<LruCache<(TenantId, PluginHash, PluginExport, UserId), Instant>>,
-    /// Which exports failed lately for accounts that anybody can make, as far as this process noted it.
+    /// Exports that failed lately for accounts that do not count in full, as far as this process recorded it.
     strangers: Mutex<LruCache<(TenantId, PluginHash, PluginExport), Instant>>,
 }
 
@@ -103,7 +103,7 @@ impl PluginsModule {
         Ok(page.cut(rows, |version| version.hash.to_string()))
     }
 
-    /// Takes away what a plugin logged, if no version has its name any more: names, and so logs, are as many as versions.
+    /// Deletes a plugin's log if no version has its name any more, so there are at most as many logs as versions.
     pub(crate) async fn forget_name(&self, tenant: &TenantId, name: &PluginName) -> Result<()> {
         self.repository.forget_name(tenant, name).await
     }
@@ -116,7 +116,7 @@ impl PluginsModule {
         }
     }
 
-    /// What is in use, as this process saw it last; read if it never did.
+    /// The active set as this process last read it; reads it if it is not cached.
     pub(crate) async fn set(&self, tenant: &TenantId) -> Result<Arc<PluginSet>> {
         let known = self.sets.locked().get(tenant).map(|set| set.clone());
         match known {
@@ -132,7 +132,7 @@ impl PluginsModule {
         Ok(set)
     }
 
-    /// Puts a version into use or changes how it is used.
+    /// Activates a version, or changes how it is used.
     pub(crate) async fn activate(
         &self,
         tenant: &TenantId,
@@ -146,7 +146,7 @@ impl PluginsModule {
         .await
     }
 
-    /// Goes back to the version before.
+    /// Activates the version before.
     pub(crate) async fn roll_back(
         &self,
         tenant: &TenantId,
@@ -194,7 +194,7 @@ impl PluginsModule {
         self.change_telling(tenant, asked, None, change).await
     }
 
-    /// Changes what is in use, and tells the owners with the same write; nobody is told of what changes nothing.
+    /// Changes the active set.
     async fn change_telling(
         &self,
         tenant: &TenantId,
@@ -214,7 +214,7 @@ impl PluginsModule {
                 ));
             }
             if plugins == seen.plugins {
-                // What changes nothing has its answer, too.
+                // A request that changes nothing is recorded, too.
                 let Some(recorded) = self.record_of(asked, &seen) else {
                     return Ok(Arc::new(seen));
                 };
@@ -258,7 +258,7 @@ impl PluginsModule {
         Err(others_change())
     }
 
-    /// The request's record, if it has a key, with the set that it is answered.
+    /// The request's record, if it has a key, with the set of its answer.
     fn record_of(&self, asked: SetRequest<'_>, set: &PluginSet) -> Option<RecordedChange> {
         let request = asked.request?;
         let answer = RecordedAnswer::Plugins(Box::new(PluginActivation {
@@ -282,7 +282,7 @@ impl PluginsModule {
             .await
     }
 
-    /// The latest decisions and the refusals that were kept.
+    /// The latest decisions and the recorded refusals.
     pub(crate) async fn recorded(
         &self,
         tenant: &TenantId,

@@ -1,6 +1,6 @@
-//! What is noted of plugins' calls: counters of this process, samples of logs and refusals in the store. None of it decides.
+//! Records of plugins' calls: counters of this process, samples of logs and refusals in the store. No decision depends on them.
 //!
-//! Called by the gate and by use cases. Calls the plugins repository.
+//! Called by the policy check and by use cases. Calls the plugins repository.
 
 use std::{
     sync::{Mutex, atomic::Ordering},
@@ -24,35 +24,35 @@ use crate::{
     },
 };
 
-/// Slots that sampled refusals of a tenant rotate through.
+/// Slots for a tenant's sampled refusals, used in rotation.
 const REFUSALS_MAX: u32 = 200;
-/// Slots that what a plugin logged rotates through, one for each call that said something.
+/// Slots for a plugin's log, used in rotation, one for each call that logged something.
 const LOGS_MAX: u32 = 200;
-/// Slots that failed calls of a tenant rotate through, of all its plugins: the latest of each process. With their
+/// Slots for a tenant's failed calls of all plugins, used in rotation: the latest of each process. With their
 /// inputs they are 4 MiB at most.
 const FAILED_CALLS_MAX: u32 = 64;
-/// Largest input that is kept with a failed call: what a policy may be asked by default.
+/// Largest input that is kept with a failed call: the default input limit of policies.
 const FAILED_INPUT_BYTES_MAX: usize = 64 * 1024;
-/// Notes of a tenant that are written per second at most: they must not slow what they tell of.
+/// Most records of a tenant per second: they must not slow the calls.
 const NOTES_PER_SECOND_MAX: u32 = 10;
-/// Failed calls of a tenant that are written per second at most; what plugins log leaves them their room.
+/// Most failed calls of a tenant per second, separate from the logs.
 const FAILED_PER_SECOND_MAX: u32 = 10;
 
-/// What happened in a second that has begun, by tenant.
+/// Records written in the current second, by tenant.
 pub(super) type Paces = Mutex<LruCache<TenantId, (Instant, u32)>>;
 
-/// A call of a plugin, as it is counted and kept.
+/// A call of a plugin, for counters and records.
 pub(crate) struct NotedCall<'a> {
     pub(crate) tenant: &'a TenantId,
     pub(crate) plugin: &'a PluginName,
     pub(crate) version: PluginHash,
     pub(crate) config: &'a str,
     pub(crate) question: &'a PluginRequest,
-    /// Judged.
+    /// After the check of its answer.
     pub(crate) outcome: &'a PluginOutcome,
 }
 
-/// A call that failed, with all that it takes to make it again.
+/// A failed call, with everything that is needed to repeat it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailedCall {
     /// The time, UTC.
@@ -61,39 +61,39 @@ pub struct FailedCall {
     pub plugin: PluginName,
     /// The version's id.
     pub version: PluginHash,
-    /// What was called.
+    /// The export.
     pub export: PluginExport,
     /// The id of the request that it was made for; `None` for mails.
     pub request_id: Option<String>,
-    /// How it failed.
+    /// The failure.
     pub failure: String,
-    /// What was asked, in the shape of a fixture; `None` if it was too large to keep.
+    /// The request, in the shape of a fixture; `None` if it was too large to keep.
     pub question: Option<Value>,
     /// The configuration: the text of a JSON object.
     pub config: String,
-    /// What it logged.
+    /// Its log.
     pub lines: Vec<PluginLogLine>,
 }
 
-/// What a call logged, as it is kept.
+/// The recorded log of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginLogEntry {
     /// The time, UTC.
     pub at: jiff::Timestamp,
-    /// By which version.
+    /// The version.
     pub version: PluginHash,
-    /// What was called.
+    /// The export.
     pub export: PluginExport,
     /// The id of the request that it was called for; `None` for mails.
     pub request_id: Option<String>,
-    /// How the call failed, if it did.
+    /// The failure, if the call failed.
     pub failure: Option<String>,
-    /// What it said.
+    /// The log lines.
     pub lines: Vec<PluginLogLine>,
 }
 
 impl PluginsModule {
-    /// Keeps a refusal for replays, if this second has room for it. Nobody waits for it.
+    /// Records a refusal for replays, within the limit per second. Runs in the background.
     pub(crate) fn sample_refusal(&self, tenant: &TenantId, record: DecisionRecord) {
         if !may_note(&self.notes, tenant, NOTES_PER_SECOND_MAX) {
             return;
@@ -107,8 +107,8 @@ impl PluginsModule {
         });
     }
 
-    /// Counts a call, and keeps what it logged. Of a call that failed its input is kept, too, before the answer: whoever
-    /// reads of a failure finds it. What is over a second's room is only counted.
+    /// Counts a call, and records its log. The input of a failed call is recorded, too, before the response is sent, so that
+    /// it can be found at once. Beyond the limit per second calls are only counted.
     pub(crate) async fn note(&self, call: NotedCall<'_>) {
         self.count(call.tenant, call.plugin, call.outcome);
         let failure = call.outcome.answer.as_ref().err();
@@ -137,7 +137,7 @@ impl PluginsModule {
             self.keep_log(call.tenant, call.plugin, &entry).await?;
             match failure {
                 HookFailure::Failed(reason) => self.keep_failed(&call, entry, reason).await,
-                // Not made: there is nothing to make again.
+                // Not called: there is nothing to repeat.
                 _ => Ok(()),
             }
         };
@@ -167,14 +167,14 @@ impl PluginsModule {
             lines: entry.lines,
         };
         let body = serde_json::to_string(&failed).map_err(crate::error::Error::internal)?;
-        // The oldest of this process makes room.
+        // The oldest of this process is overwritten.
         let slot = self.failed_slot.fetch_add(1, Ordering::Relaxed) % FAILED_CALLS_MAX;
         self.repository
             .keep_failed_call(call.tenant, slot, body)
             .await
     }
 
-    /// Failed calls of a tenant's plugin that were kept, newest first.
+    /// Recorded failed calls of a tenant's plugin, newest first.
     pub(crate) async fn failed_calls(
         &self,
         tenant: &TenantId,
@@ -186,7 +186,7 @@ impl PluginsModule {
         Ok(calls)
     }
 
-    /// Keeps what a call logged. Nobody waits for it.
+    /// Records a call's log. Runs in the background.
     fn note_log(&self, tenant: &TenantId, plugin: &PluginName, entry: &PluginLogEntry) {
         let Ok(body) = serde_json::to_string(entry) else {
             return;
@@ -237,7 +237,7 @@ impl PluginsModule {
         }
     }
 
-    /// What this process counted of a plugin.
+    /// This process's counters of a plugin.
     pub(crate) fn counters(&self, tenant: &TenantId, plugin: &PluginName) -> PluginCounters {
         let key = (tenant.clone(), plugin.clone());
         let counted = self.counters.locked().get(&key).map(|own| own.clone());
@@ -246,7 +246,7 @@ impl PluginsModule {
         counted
     }
 
-    /// What this process counted of all plugins.
+    /// This process's counters of all plugins.
     pub(crate) fn all_counters(&self) -> Vec<(TenantId, PluginName, PluginCounters)> {
         let mut all: Vec<(TenantId, PluginName, PluginCounters)> = self
             .counters
@@ -260,7 +260,7 @@ impl PluginsModule {
         all
     }
 
-    /// Exports of a plugin that are in quarantine, as this process saw it last, and when each is tried again.
+    /// Exports of a plugin in quarantine, as this process last read them, and when each is tried again.
     fn quarantined(
         &self,
         tenant: &TenantId,
@@ -278,7 +278,7 @@ impl PluginsModule {
         found
     }
 
-    /// What was kept of a plugin's log, newest first.
+    /// A plugin's recorded log, newest first.
     pub(crate) async fn logs(
         &self,
         tenant: &TenantId,
@@ -290,7 +290,7 @@ impl PluginsModule {
     }
 }
 
-/// Whether this second has room for another note of a tenant.
+/// Returns whether the limit per second allows another record of a tenant.
 fn may_note(paces: &Paces, tenant: &TenantId, most: u32) -> bool {
     let mut paces = paces.locked();
     let now = Instant::now();

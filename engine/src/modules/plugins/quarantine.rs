@@ -1,7 +1,7 @@
-//! When an export of a plugin is set aside because it fails, when it is tried again, and that its tenant's owners hear of
-//! it. One export's failures say nothing about the others.
+//! The rules of quarantine: when a failing export of a plugin enters it, when it is tried again, and the notification of
+//! the tenant's owners. Each export has its own.
 //!
-//! Called by the gate and by the delivery of mails. Calls the plugins repository.
+//! Called by the policy check and by the delivery of mails. Calls the plugins repository.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -21,30 +21,30 @@ use crate::{
     },
 };
 
-/// Different customers whose calls must fail before an export is set aside: one alone can't close a sale.
+/// The number of customers whose calls must fail before an export is quarantined. One alone must not stop a sale.
 const WITNESSES: usize = 5;
-/// How many it takes of accounts that anybody can make. They count only while nobody else gets an answer, so that what
-/// fails for some is not taken from all.
+/// The same for accounts that do not count in full. They count only while no call succeeds, so that an export that
+/// fails for some is not quarantined for all.
 const STRANGERS: usize = 50;
 /// How long a failed call counts.
 const FAILURES_COUNT_FOR: SignedDuration = SignedDuration::from_mins(10);
-/// How long a customer's failure need not be noted again by the same process: who tries in a loop writes nothing.
+/// How long the same process does not record a customer's failure again, so that retries in a loop write nothing.
 const FAILURE_NOTED_FOR: Duration = Duration::from_secs(5);
-/// First pause before an export in quarantine is tried again. It doubles with each try that fails.
+/// First pause before an export in quarantine is tried again. It doubles with each failed try.
 const TRY_PAUSE_MIN: SignedDuration = SignedDuration::from_secs(30);
 /// Longest pause between two tries.
 const TRY_PAUSE_MAX: SignedDuration = SignedDuration::from_mins(15);
-/// How long a try has, until somebody else may make the next: above all that a call may take.
+/// How long a try lasts before another request may make the next: more than a call may take.
 const TRY_LASTS: SignedDuration = SignedDuration::from_secs(30);
-/// How long a quarantine is remembered that has ended: one that comes again meanwhile goes on with longer pauses.
+/// How long an ended quarantine is remembered. A new one within that time continues with its longer pauses.
 const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(1);
-/// How long owners need not be told again.
+/// How long owners are not notified again.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(1);
-/// Characters of a failure that owners are told; the log has more.
+/// Characters of a failure in the notification; the log has more.
 const REASON_MAX: usize = 500;
 
 impl PluginsModule {
-    /// Whether a customer's failure has not been noted by this process lately.
+    /// Returns whether this process has not recorded a customer's failure lately.
     pub(crate) fn is_failure_new(
         &self,
         tenant: &TenantId,
@@ -63,8 +63,8 @@ impl PluginsModule {
         is_new
     }
 
-    /// Notes that an export failed for a customer, and whether that one counts as a witness. Once it failed for enough of
-    /// them within ten minutes, at whichever hosts, it is set aside. Returns whether that happened now.
+    /// Records that an export failed for a customer. Once it failed for enough of
+    /// them within ten minutes, at any hosts, it is quarantined. Returns whether that happened now.
     pub(crate) async fn note_failure(
         &self,
         tenant: &TenantId,
@@ -112,7 +112,7 @@ impl PluginsModule {
             }
             _ => None,
         };
-        // Whoever is first writes the set and the mails; others find it set aside, and write and tell nothing.
+        // The first process writes the set and the mails. Others find it quarantined and write nothing.
         self.change_telling(tenant, SetRequest::default(), notice.as_ref(), |plugins| {
             for plugin in plugins.iter_mut().filter(|own| own.version == version) {
                 open(plugin, export, reason, at);
@@ -121,14 +121,14 @@ impl PluginsModule {
         })
         .await?;
         self.context.owed.notify_one();
-        // After it, the count begins anew.
+        // Afterwards the count starts again.
         self.repository
             .forget_failures(tenant, version, export, false)
             .await?;
         Ok(true)
     }
 
-    /// Notes that an export answered: strangers for whom it failed until now count no more.
+    /// Records that an export succeeded: earlier failures of accounts that do not count in full are dropped.
     pub(crate) async fn note_answer(
         &self,
         tenant: &TenantId,
@@ -136,7 +136,7 @@ impl PluginsModule {
         export: PluginExport,
     ) -> Result<()> {
         let version = plugin.version;
-        // Only a process that noted such failures writes; there are none as long as all is well.
+        // Only a process that recorded such failures writes.
         let noted = self
             .strangers
             .locked()
@@ -152,7 +152,7 @@ impl PluginsModule {
         }
     }
 
-    /// Takes the next try of an export in quarantine, if it is due: of all requests at all hosts one gets it.
+    /// Claims the next try of an export in quarantine, if it is due. One request of all hosts gets it.
     pub(crate) async fn claim_try(
         &self,
         tenant: &TenantId,
@@ -176,7 +176,7 @@ impl PluginsModule {
         Ok(is_claimed.load(Ordering::SeqCst))
     }
 
-    /// Ends a quarantine: a try was answered.
+    /// Ends a quarantine after a successful try.
     pub(crate) async fn end_quarantine(
         &self,
         tenant: &TenantId,
@@ -193,7 +193,7 @@ impl PluginsModule {
         ended.await.map(drop)
     }
 
-    /// Notes that a try failed: the next pause is longer.
+    /// Records a failed try: the next pause is longer.
     pub(crate) async fn note_failed_try(
         &self,
         tenant: &TenantId,
@@ -213,7 +213,7 @@ impl PluginsModule {
         noted.await.map(drop)
     }
 
-    /// What a notification tells owners of a plugin that was set aside.
+    /// The content of the notification about a quarantined plugin.
     pub(crate) async fn quarantine(
         &self,
         tenant: &TenantId,
@@ -222,7 +222,7 @@ impl PluginsModule {
         self.repository.find_quarantine(tenant, notification).await
     }
 
-    /// A mail to each of the tenant's owners, the first 32: as many as one block holds.
+    /// A mail to each of the tenant's owners, at most 32, the size of one batch.
     async fn notice(
         &self,
         tenant: &TenantId,
@@ -242,7 +242,7 @@ impl PluginsModule {
     }
 }
 
-/// The quarantine that opening one would leave in this set; `None` if the version is in use no more.
+/// The quarantine that opening one would create in this set; `None` if the version is not active any more.
 fn opened(
     set: &PluginSet,
     version: PluginHash,
@@ -259,7 +259,7 @@ fn opened(
     plugin.quarantine(export).cloned()
 }
 
-/// Opens the quarantine of an export, unless it is open. One that ended lately goes on where it was.
+/// Opens the quarantine of an export, unless it is open. One that ended lately continues.
 fn open(plugin: &mut ActivePlugin, export: PluginExport, reason: &str, now: Timestamp) {
     let is_old = |own: &ExportQuarantine| {
         own.ended_at
@@ -294,7 +294,7 @@ fn open(plugin: &mut ActivePlugin, export: PluginExport, reason: &str, now: Time
     }
 }
 
-/// Changes the open quarantine of an export, wherever this version is in use.
+/// Changes the open quarantine of an export, wherever this version is active.
 fn each(
     plugins: &mut [ActivePlugin],
     version: PluginHash,
@@ -309,7 +309,7 @@ fn each(
         .for_each(change);
 }
 
-/// How long to wait after so many tries that failed.
+/// The pause after this number of failed tries.
 fn pause(failed_tries: u32) -> SignedDuration {
     let doubled = 1_i32.checked_shl(failed_tries.min(16)).unwrap_or(i32::MAX);
     TRY_PAUSE_MIN.saturating_mul(doubled).min(TRY_PAUSE_MAX)

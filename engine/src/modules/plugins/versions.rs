@@ -1,4 +1,4 @@
-//! The rules of versions: how they come, what becomes of them, and how they go with their bytes.
+//! The rules of plugin versions: upload, state, and deletion with their bytes.
 //!
 //! Called by app_modules. Calls the plugins repository.
 
@@ -18,9 +18,9 @@ use crate::{
     },
 };
 
-/// How long an upload may take to be written; what is left of older ones is taken away.
+/// How long an upload may take to be written. Remains of older ones are deleted.
 const UPLOAD_LASTS_MAX: SignedDuration = SignedDuration::from_hours(1);
-/// Uploads of a tenant that have begun and not ended, those that broke off within the hour included. It bounds what they
+/// Most unfinished uploads of a tenant, interrupted ones of the last hour included. Limits what they
 /// leave in the store.
 const UPLOADS_BEGUN_MAX: u32 = 32;
 
@@ -29,7 +29,7 @@ const UPLOADS_BEGUN_MAX: u32 = 32;
 pub(crate) struct PluginBytes(Arc<PluginsRepository>);
 
 impl PluginBytes {
-    /// Reads a version's bytes; none if it is gone.
+    /// Reads a version's bytes; `None` if it was deleted.
     pub(crate) async fn read(
         &self,
         tenant: &TenantId,
@@ -40,8 +40,8 @@ impl PluginBytes {
 }
 
 impl PluginsModule {
-    /// Writes a new version as `compiling`, its bytes first. Returns the one that is there if these bytes were uploaded
-    /// before; one that was rejected for a reason that may have passed is to be compiled again.
+    /// Writes a new version as `compiling`, its bytes first. Returns the existing one if these bytes were uploaded
+    /// before. One that was rejected for a temporary reason is compiled again.
     ///
     /// # Errors
     /// `plugin-taken` if they were uploaded under another name, `too-many-plugins`.
@@ -71,7 +71,7 @@ impl PluginsModule {
         if let Ok(true) = inserted {
             return Ok(version);
         }
-        // Not if this upload's version is there after all: the answer to writing it was lost then.
+        // Not if the version was written: then only the answer was lost.
         self.repository.discard_upload(tenant, upload, None).await?;
         match (self.known(tenant, &version).await?, inserted) {
             (Some(known), _) => self.again(tenant, known).await,
@@ -114,12 +114,12 @@ impl PluginsModule {
         self.repository.find(tenant, hash).await
     }
 
-    /// The bytes of all versions, to read one's when it is its turn.
+    /// The source of all versions' bytes.
     pub(crate) fn stored_bytes(&self) -> PluginBytes {
         PluginBytes(self.repository.clone())
     }
 
-    /// Writes what became of a version that was to be compiled. Returns false if it was not any more: it was deleted, or
+    /// Writes the result of compiling a version. Returns false if it is not compiling any more: it was deleted, or
     /// another process was faster.
     pub(crate) async fn settle(
         &self,
@@ -131,7 +131,7 @@ impl PluginsModule {
         self.repository.settle(tenant, hash, state, facts).await
     }
 
-    /// Writes that a version that was ready cannot be loaded, unless it is in use: then hosts with other limits may need it.
+    /// Marks a ready version as one that cannot be loaded, unless it is active, because hosts with other limits may need it.
     /// Returns whether it was written.
     pub(crate) async fn reject_ready(
         &self,
@@ -156,7 +156,7 @@ impl PluginsModule {
         Err(others_change())
     }
 
-    /// Deletes a version that is not in use and that nothing goes back to, and its bytes.
+    /// Deletes a version and its bytes, if it is not active and not kept for roll-back.
     ///
     /// # Errors
     /// `plugin-in-use`, `conflict-try-again`.
@@ -180,20 +180,20 @@ impl PluginsModule {
         Err(others_change())
     }
 
-    /// Takes away what a tenant's uploads left that broke off: a few at a time.
+    /// Deletes the remains of a tenant's interrupted uploads, a few at a time.
     pub(crate) async fn sweep_uploads(&self, tenant: &TenantId) -> Result<()> {
         let before = uploads_overdue(self.context.now())?;
         self.repository.sweep_uploads(tenant, before).await
     }
 }
 
-/// The moment before which an upload began that has broken off.
+/// The time before which an unfinished upload counts as interrupted.
 pub(in crate::modules) fn uploads_overdue(now: Timestamp) -> Result<Timestamp> {
     now.saturating_sub(UPLOAD_LASTS_MAX)
         .map_err(Error::internal)
 }
 
-/// The plugin that uses a version, or would go back to it.
+/// The plugin that uses a version, or keeps it for roll-back.
 fn user_of(set: &PluginSet, hash: PluginHash) -> Option<&ActivePlugin> {
     set.plugins
         .iter()

@@ -244,7 +244,7 @@ impl BackupsRepository {
         Ok(())
     }
 
-    /// From which backup this store came, if it did.
+    /// The backup that this store was restored from, if any.
     pub(in crate::modules) async fn restoration(
         &self,
         scope: SystemScope,

@@ -1,6 +1,6 @@
-//! Lanes: inside one process, requests for one event queue up and are committed in groups.
+//! Event queues: in one process, requests for one event wait and are committed in groups.
 //!
-//! An optimisation only: the revision guard in the database decides, whether lanes exist or not. A lane starts with its
+//! An optimisation only: correctness depends on the revision guard in the database. A queue starts with its
 //! first request and ends when nothing waits. Called by the bookings and events modules.
 
 use std::{
@@ -18,7 +18,7 @@ use crate::{
     types::{EventId, TenantId},
 };
 
-/// Bookings committed together at most. Measured: rates grow up to here and hardly beyond.
+/// Most bookings that are committed together. Measured: rates grow up to here and hardly beyond.
 pub(in crate::modules) const GROUP_MAX: usize = 128;
 
 /// A request that waits for its group.
@@ -32,19 +32,19 @@ type Key = (TenantId, EventId);
 #[derive(Default)]
 struct Lane {
     waiting: VecDeque<Waiting>,
-    /// Whether a task is working the lane off.
+    /// Whether a task is draining the queue.
     running: bool,
-    /// Held by whoever writes the event's inventory: a group, or an organizer's change, in order of arrival.
+    /// Held by the writer of the event's inventory: a group, or an organizer's change, in order of arrival.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// All lanes of a process.
+/// All event queues of a process.
 pub(crate) struct EventQueues {
     event_queues: Mutex<HashMap<Key, Lane>>,
     waiting_max: usize,
 }
 
-/// The right to write an event's inventory next, within this process.
+/// The lock on an event's inventory within this process.
 pub(crate) struct InventoryLock {
     _guard: OwnedMutexGuard<()>,
 }
@@ -57,7 +57,7 @@ impl EventQueues {
         }
     }
 
-    /// Queues a request. Returns true if the caller must start a task that works the lane off.
+    /// Queues a request. Returns true if the caller must start a task that drains the queue.
     ///
     /// # Errors
     /// `event-busy` beyond the bound.
@@ -75,11 +75,11 @@ impl EventQueues {
         Ok(!std::mem::replace(&mut lane.running, true))
     }
 
-    /// Takes the next group. With none left, the lane ends.
+    /// Takes the next group. With none left, the queue ends.
     pub(in crate::modules) fn next_group(&self, key: &Key) -> Option<Vec<Waiting>> {
         let mut event_queues = self.locked();
         let lane = event_queues.get_mut(key)?;
-        // Whoever hung up while waiting has no part in any plan yet, and would be surprised by a booking.
+        // Requests of clients that disconnected while waiting are dropped: they are in no plan yet.
         lane.waiting.retain(|waiting| !waiting.answer.is_closed());
         if lane.waiting.is_empty() {
             lane.running = false;
@@ -90,7 +90,7 @@ impl EventQueues {
         Some(lane.waiting.drain(..count).collect())
     }
 
-    /// Waits for the turn to write an event's inventory.
+    /// Waits for the lock on an event's inventory.
     pub(in crate::modules) async fn turn(&self, key: &Key) -> InventoryLock {
         let turn = self.locked().entry(key.clone()).or_default().turn.clone();
         InventoryLock {
@@ -98,7 +98,7 @@ impl EventQueues {
         }
     }
 
-    /// Ends a turn, and the lane with it if nobody else is there.
+    /// Releases the lock, and removes the queue if it is empty.
     pub(in crate::modules) fn done(&self, key: &Key, turn: InventoryLock) {
         drop(turn);
         Self::forget_if_idle(&mut self.locked(), key);
@@ -114,7 +114,7 @@ impl EventQueues {
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<Key, Lane>> {
-        // No code panics while holding the lock in a way that leaves the map half changed.
+        // No code panics while it holds the lock and has half changed the map.
         self.event_queues.locked()
     }
 }

@@ -1,10 +1,10 @@
-//! A map that forgets: what this process saw last, with a bound. Nothing that must be right stands only here.
+//! An LRU cache: a map with a limit that evicts the least recently used entries.
 //!
 //! Called by the events, plugins and sessions modules.
 
 use std::{collections::HashMap, hash::Hash};
 
-/// Up to so many entries; those not asked for longest make room.
+/// A cache of at most this many entries.
 pub(in crate::modules) struct LruCache<K, V> {
     entries: HashMap<K, Entry<V>>,
     entries_max: usize,
@@ -41,12 +41,12 @@ impl<K: Eq + Hash + Clone, V> LruCache<K, V> {
         self.entries.insert(key, Entry { value, used });
     }
 
-    /// Forgets a key. Returns its value.
+    /// Removes a key. Returns its value.
     pub(in crate::modules) fn remove(&mut self, key: &K) -> Option<V> {
         self.entries.remove(key).map(|entry| entry.value)
     }
 
-    /// The value of a key, made if there is none.
+    /// The value of a key, created if there is none.
     pub(in crate::modules) fn get_or_insert_with(
         &mut self,
         key: &K,
@@ -61,7 +61,7 @@ impl<K: Eq + Hash + Clone, V> LruCache<K, V> {
         &mut entry.value
     }
 
-    /// Keeps the values that this is true for.
+    /// Keeps the values for which this returns true.
     pub(in crate::modules) fn retain(&mut self, is_kept: impl Fn(&V) -> bool) {
         self.entries.retain(|_, entry| is_kept(&entry.value));
     }
@@ -70,7 +70,7 @@ impl<K: Eq + Hash + Clone, V> LruCache<K, V> {
         self.entries.iter().map(|(key, entry)| (key, &entry.value))
     }
 
-    /// Forgets an eighth at a time, so that the search for the oldest is seldom.
+    /// Evicts an eighth at a time, so that the search for the oldest is rare.
     fn make_room(&mut self) {
         let mut uses: Vec<u64> = self.entries.values().map(|entry| entry.used).collect();
         let count = (uses.len() / 8).min(uses.len().saturating_sub(1));

@@ -1,4 +1,4 @@
-//! Mechanisms that several areas of modules use, without rules of any of them.
+//! Mechanisms that several modules use, without business rules.
 //!
 //! Called by modules.
 

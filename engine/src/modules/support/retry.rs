@@ -1,11 +1,11 @@
-//! Optimistic retry: read, decide, write under a guard, and begin anew when somebody else wrote first.
+//! Optimistic retry: read, decide, write under a guard, and start again if another write came first.
 //!
 //! Called by modules around steps whose guard may fail. An iterator instead of a function that takes the step: most steps
 //! keep something between attempts, such as what was sent when an answer got lost.
 
 use super::super::repositories::pause_after_conflict;
 
-/// The attempts of one step, with random pauses between them that grow.
+/// The attempts of one step, with growing random pauses between them.
 pub(in crate::modules) struct Attempts {
     step: &'static str,
     limit: u32,
@@ -13,7 +13,7 @@ pub(in crate::modules) struct Attempts {
 }
 
 impl Attempts {
-    /// Up to `limit` attempts of the step of this name.
+    /// Up to `limit` attempts of the step with this name.
     pub(in crate::modules) fn new(step: &'static str, limit: u32) -> Self {
         Self {
             step,
@@ -22,7 +22,7 @@ impl Attempts {
         }
     }
 
-    /// The number of the next attempt, counted from 0. Waits before each but the first. Returns `None` when all were made.
+    /// The number of the next attempt, from 0. Waits before each except the first. Returns `None` after the last.
     pub(in crate::modules) async fn next(&mut self) -> Option<u32> {
         let attempt = self.made;
         if attempt >= self.limit {

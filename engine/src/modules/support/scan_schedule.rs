@@ -1,21 +1,21 @@
-//! When a table whose rows come and go is looked at from its very beginning.
+//! Schedules full scans of tables whose rows are added and deleted.
 //!
-//! A store of sorted logs reads over every row that was deleted before the first one it finds, so that such a look costs
-//! more the more was ever done; looks in between begin where the last one found something. Called by modules; calls
+//! An LSM store reads every tombstone before the first live row, so a full scan costs
+//! more the more rows were ever deleted. Scans in between begin where the last one found something. Called by modules; calls
 //! nothing.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Looks of one kind from the beginning take at most this part of the time, until one takes more than a fiftieth of the longest pause: one in fifty.
+/// Full scans of one table take at most this share of the time, one fiftieth, until a scan takes more than a fiftieth of the longest pause.
 const SHARE: u32 = 50;
 
-/// Decides which look is a whole one: the cheaper they are, the more of them.
+/// Decides which scan is a full scan: the cheaper they are, the more often.
 #[derive(Debug)]
 pub(in crate::modules) struct FullScanSchedule {
     next_at: Option<Instant>,
-    /// Whatever a whole look costs, the next one follows after so long.
+    /// Whatever a full scan costs, the next one follows after this time.
     every_max: Duration,
 }
 
@@ -27,7 +27,7 @@ impl FullScanSchedule {
         }
     }
 
-    /// Whether the look that begins now is a whole one; then no other is until it has said how long it took.
+    /// Returns whether the scan that begins now is a full scan. If so, no other is until it has reported its duration.
     pub(in crate::modules) fn begin(&mut self) -> bool {
         let now = Instant::now();
         let is_due = self.next_at.is_none_or(|at| now >= at);
@@ -37,7 +37,7 @@ impl FullScanSchedule {
         is_due
     }
 
-    /// Says when a whole look began that is over now.
+    /// Reports the start of a full scan that is finished now.
     pub(in crate::modules) fn ended(&mut self, begun: Instant) {
         let pause = begun.elapsed().saturating_mul(SHARE);
         self.next_at = Some(Instant::now() + pause.min(self.every_max));
@@ -62,7 +62,7 @@ mod tests {
             tokio::time::advance(Duration::from_millis(1)).await;
         }
         assert!(looks.begin());
-        // One that never came back holds up no other for ever.
+        // A scan that never reported does not block others for ever.
         tokio::time::advance(Duration::from_secs(30)).await;
         assert!(looks.begin());
     }

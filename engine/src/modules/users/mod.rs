@@ -17,12 +17,12 @@ use crate::{
     },
 };
 
-/// Users whom this process remembers to have a confirmed address: some 100 bytes each. One beyond costs a read.
+/// Most cached users with a confirmed address: about 100 bytes each. One that is not cached costs a read.
 const CONFIRMED_MAX: usize = 20_000;
 
 pub(crate) struct UsersModule {
     pub(super) repository: UsersRepository,
-    /// Whose address is confirmed. That is never taken back, so that what was read once holds.
+    /// Users with a confirmed address. This is never revoked, so a cached entry stays valid.
     confirmed: Mutex<LruCache<(TenantId, UserId), ()>>,
     pub(super) passwords: Arc<Passwords>,
     pub(super) context: ModuleContext,
@@ -42,7 +42,7 @@ impl UsersModule {
         }
     }
 
-    /// Makes a user; one who is asked whether the address is theirs gets a mail.
+    /// Creates a user. A user who is asked to confirm the address gets a mail.
     pub(crate) async fn create(
         &self,
         tenant: &TenantId,
@@ -75,7 +75,7 @@ impl UsersModule {
         Ok(user)
     }
 
-    /// Finds or makes the customer behind a platform's own id.
+    /// Finds or creates the customer with a platform's id.
     pub(crate) async fn ensure(&self, tenant: &TenantId, command: EnsureUser) -> Result<User> {
         if !(1..=255).contains(&command.external_id.len()) {
             return Err(Error::field(
@@ -83,7 +83,7 @@ impl UsersModule {
                 "An external id has 1 to 255 bytes.",
             ));
         }
-        // A second round sees what a racing call has written in the first.
+        // A second round sees what a concurrent call has written.
         for _ in 0..2 {
             if let Some(present) = self
                 .repository
@@ -116,7 +116,7 @@ impl UsersModule {
         self.repository.find(tenant, user).await
     }
 
-    /// Whether a user's address is confirmed: read until it is. Somebody unknown has nothing to confirm.
+    /// Returns whether a user's address is confirmed. Cached only if it is. True for unknown users, who have nothing to confirm.
     pub(crate) async fn is_confirmed(&self, tenant: &TenantId, user: UserId) -> Result<bool> {
         let key = (tenant.clone(), user);
         let confirmed = || self.confirmed.locked();
@@ -130,7 +130,7 @@ impl UsersModule {
         Ok(found.is_none_or(|user| user.email_verified))
     }
 
-    /// Finds who owns an address, or else the newest account that waits for it.
+    /// Finds the owner of an address, or else the newest account that waits for it.
     pub(crate) async fn find_by_email(
         &self,
         tenant: &TenantId,
@@ -144,7 +144,7 @@ impl UsersModule {
         }
     }
 
-    /// Those of some users that are there; at most as many as a block has deliveries.
+    /// The users among these that exist; at most the size of a delivery batch.
     pub(crate) async fn find_many(&self, tenant: &TenantId, users: &[UserId]) -> Result<Vec<User>> {
         self.repository.find_many(tenant, users).await
     }

@@ -1,4 +1,4 @@
-//! Password hashing (Argon2id): off the async threads, and only so many at a time.
+//! Password hashing (Argon2id): outside the async threads, with limited concurrency.
 //!
 //! Called by the users module.
 
@@ -15,16 +15,16 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// Hashes that may wait for their turn. At some 50 ms each that is half a minute; beyond it trying later is kinder.
+/// Most waiting hashes. At about 50 ms each that is half a minute; beyond it the request is refused.
 const WAITING_MAX: usize = 1_024;
 
 /// Most characters of a password.
 const CHARACTERS_MAX: usize = 200;
-/// A decomposed spelling has at most so many times the bytes of the composed one (UAX 15, 9.2, for NFC in UTF-8).
+/// Decomposed text has at most this many times the bytes of composed text (UAX 15, 9.2, for NFC in UTF-8).
 const NFC_GROWTH_MAX: usize = 3;
 
-/// A password as it is hashed: the OpaqueString profile of RFC 8265, 4.2.2. Spaces of other scripts become the ASCII space,
-/// and the whole is composed (NFC), so that every keyboard types the same.
+/// A password prepared for hashing: the OpaqueString profile of RFC 8265, 4.2.2. Spaces of other scripts become the ASCII space,
+/// and the text is composed (NFC), so that all keyboards give the same text.
 fn prepared(password: &str) -> String {
     let space = |character: char| match character {
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
@@ -49,8 +49,8 @@ impl Passwords {
         }
     }
 
-    /// Checks a new password: 8 to 200 characters, none of which controls anything (RFC 8265, 4.2.1, by way of the
-    /// FreeformClass of RFC 8264). The upper bound keeps hashing time bounded.
+    /// Checks a new password: 8 to 200 characters, no control characters (RFC 8265, 4.2.1, with the
+    /// FreeformClass of RFC 8264). The upper limit bounds the time of hashing.
     pub(in crate::modules) fn check(password: &str) -> Result<()> {
         let rule = |rule: &'static str| Err(Error::field("password", rule));
         match prepared(password).chars().count() {
@@ -62,7 +62,7 @@ impl Passwords {
         }
     }
 
-    /// Hashes a password as every keyboard composes it.
+    /// Hashes a password in its prepared form.
     pub(in crate::modules) async fn hash(&self, password: String) -> Result<String> {
         self.off_thread(move || {
             let password = prepared(&password);
@@ -74,16 +74,16 @@ impl Passwords {
         .await
     }
 
-    /// Whether the password is the one hashed. Without a hash it takes as long, and is not.
+    /// Returns whether the password matches the hash. Without a hash it returns false after the same time.
     ///
-    /// Hashes that were made of passwords as they were typed still work: where the prepared form is another one and does not
-    /// match, the typed one is tried.
+    /// Hashes of unprepared passwords still work: if the prepared form differs and does not
+    /// match, the password is tried as it was typed.
     pub(in crate::modules) async fn verify(
         &self,
         password: String,
         hash: Option<String>,
     ) -> Result<bool> {
-        // Longer than any password here: nothing to compare, and nothing to spend time on but one hash.
+        // Longer than any password: compute one hash for the time, and compare nothing.
         let too_long = password.len() > 4 * CHARACTERS_MAX * NFC_GROWTH_MAX;
         let (password, hash) = match too_long {
             true => (String::new(), None),
@@ -133,7 +133,7 @@ impl Passwords {
             .acquire_owned()
             .await
             .map_err(Error::internal)?;
-        // The permits go with the work: a client that hangs up ends the waiting, not the hashing.
+        // The permits move into the task: a client that disconnects stops waiting, but the hash is still computed.
         let work = move || {
             let _held = (slot, place);
             work()

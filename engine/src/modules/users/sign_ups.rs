@@ -1,8 +1,8 @@
-//! The rules of signing up where addresses are confirmed, and of confirming one.
+//! The rules of sign-up with confirmation of addresses.
 //!
 //! Several accounts may wait for one address; each can be used at once. Invariant: an address has at most one owner, and
-//! an account becomes it only by a link that was mailed to the address together with a password. Signing up says nothing about
-//! whether the address has an owner: the same steps are taken, and the mail tells. Called by app_modules; calls the users repository.
+//! an account becomes it only by a link that was mailed to the address, together with a password. Sign-up does not reveal
+//! whether the address has an owner: the steps are the same, and only the mail differs. Called by app_modules; calls the users repository.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ use crate::{
     },
 };
 
-/// Between two mails that tell the owner of an address that somebody signed up with it: a day, so that nobody fills
-/// their mailbox with them.
+/// The pause between two mails that tell the owner of an address that somebody signed up with it: a day, so that nobody can
+/// fill their mailbox.
 const NOTICED_AGAIN_AFTER: Duration = Duration::from_secs(24 * 3600);
-/// Between two mails that ask the same account: nobody fills a stranger's mailbox with them.
+/// The pause between two mails that ask the same account, so that nobody can fill a stranger's mailbox.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// Mails that ask one account before a longer pause, and that pause.
+/// The number of mails to one account before a longer pause, and that pause.
 const QUESTIONS_MAX: u32 = 5;
 const QUESTIONS_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 impl UsersModule {
-    /// Makes an account that waits for its address to be confirmed. It can be used at once. The address gets a mail: a link
-    /// to confirm it, or, if it has an owner, a notice to them.
+    /// Creates an account that waits for its address to be confirmed. It can be used at once. The address gets a mail: a link
+    /// to confirm it, or, if it has an owner, a notice to the owner.
     pub(crate) async fn sign_up(&self, tenant: &TenantId, command: CreateUser) -> Result<User> {
         let password = command.password.unwrap_or_default();
         Passwords::check(&password)?;
@@ -54,8 +54,8 @@ impl UsersModule {
         Ok(user)
     }
 
-    /// Checks an address and a password: the owner's, and, where addresses are confirmed, those of the newest account
-    /// that waits for the address. As many passwords are hashed whether there are such accounts or not.
+    /// Checks an address and a password: the owner's, and, if addresses are confirmed, those of the newest account
+    /// that waits for the address. The number of hashes is the same whether there are such accounts or not.
     pub(crate) async fn login(
         &self,
         tenant: &TenantId,
@@ -75,13 +75,13 @@ impl UsersModule {
         Err(wrong_credentials())
     }
 
-    /// Returns whether confirming takes a password: the account was made by whoever typed the address.
+    /// Returns whether confirming needs a password: anybody could have typed the address.
     pub(crate) async fn needs_password(&self, user: &User) -> Result<bool> {
         let (owner, _) = self.repository.address(&user.tenant, &user.email).await?;
         Ok(owner.is_none_or(|owner| owner.user != user.id))
     }
 
-    /// Makes an account the owner of its address, by a link that was mailed to it, and answers it.
+    /// Makes an account the owner of its address, by a link that was mailed to it, and returns the account.
     pub(crate) async fn confirm(&self, user: &User, confirmation: Confirmation) -> Result<User> {
         let tenant = &user.tenant;
         let (owner, mut waiting) = self.repository.address(tenant, &user.email).await?;
@@ -127,7 +127,7 @@ impl UsersModule {
         }
     }
 
-    /// Asks once more whether an address is its user's; nothing happens if it is known to be.
+    /// Sends the request to confirm an address again; does nothing if it is confirmed.
     pub(crate) async fn ask_again(&self, user: &User) -> Result<()> {
         let (tenant, id) = (&user.tenant, user.id);
         let Some(seen) = self.repository.asked(tenant, id).await? else {
@@ -153,11 +153,11 @@ impl UsersModule {
         };
         let (owner, _) = self.repository.address(tenant, &user.email).await?;
         let mails = match owner {
-            // Told when somebody signed up; the account cannot be confirmed.
+            // The owner was told at sign-up; this account cannot be confirmed.
             Some(owner) if owner.user != id => NewMails::default(),
             _ => self.question(user, now),
         };
-        // Who was faster has asked.
+        // A concurrent request has sent it.
         if self
             .repository
             .ask_again(tenant, id, (&seen, &next), &mails)
@@ -168,8 +168,8 @@ impl UsersModule {
         Ok(())
     }
 
-    /// Counts a mail of a kind to an address that nobody confirmed, once for each key. Returns whether the day on which it was
-    /// written has one left.
+    /// Counts a mail of a kind to an unconfirmed address, once for each key. Returns whether the limit of the day on which
+    /// it was written allows it.
     pub(crate) async fn count_mail(
         &self,
         user: &User,
@@ -184,7 +184,7 @@ impl UsersModule {
             .await
     }
 
-    /// The mail that asks a user whether the address is theirs.
+    /// The mail that asks a user to confirm the address.
     pub(in crate::modules) fn question(&self, user: &User, now: Timestamp) -> NewMails {
         self.mail(
             &user.tenant,
@@ -216,7 +216,7 @@ impl UsersModule {
         }
     }
 
-    /// The account, if the password is its own. Without one it takes as long.
+    /// The account, if the password matches. Takes the same time without an account.
     async fn checked(
         &self,
         password: String,

@@ -1,5 +1,5 @@
-//! The form of a backup: lines of JSON. The first says what it is, the last how many rows it has and the SHA-256 of all
-//! before it; between them each table is named and followed by its rows.
+//! The format of a backup: lines of JSON. The first is the header, the last has the number of rows and the SHA-256 of all
+//! before it. Between them each table's name is followed by its rows.
 //!
 //! Called by the backups module.
 
@@ -16,7 +16,7 @@ use crate::{
     types::BackupFacts,
 };
 
-/// The only form there was yet.
+/// The only version of the format so far.
 const FORMAT: u32 = 1;
 /// Longest line that is read: a piece of a component takes 700 KB, a set of 64 plugins with their configurations 5 MB.
 const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -38,7 +38,7 @@ enum WrittenLine {
     },
 }
 
-/// Makes the lines of a backup.
+/// Writes the lines of a backup.
 pub(super) struct Writer {
     digest: Sha256,
     rows: u64,
@@ -67,7 +67,7 @@ impl Writer {
         self.lines(rows.into_iter().map(WrittenLine::Row))
     }
 
-    /// The last line, and how many rows there are.
+    /// The last line, with the number of rows.
     pub(super) fn end(mut self) -> Result<(Vec<u8>, u64)> {
         let sha256 = hex(&self.digest.clone().finalize());
         let rows = self.rows;
@@ -85,7 +85,7 @@ impl Writer {
     }
 }
 
-/// Reads the lines of a backup, and judges them as a whole.
+/// Reads and checks the lines of a backup.
 pub(crate) struct Lines<R> {
     input: R,
     digest: Sha256,
@@ -96,7 +96,7 @@ pub(crate) struct Lines<R> {
     buffer: Vec<u8>,
 }
 
-/// A row, the table it belongs to, and how long it is in bytes.
+/// A row, its table, and its length in bytes.
 pub(crate) struct ReadRow {
     pub(crate) table: String,
     pub(crate) row: Json,
@@ -144,12 +144,12 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
         Ok(lines)
     }
 
-    /// What the backup is; how many rows it has is known at its end.
+    /// The backup's header; the number of rows is known at its end.
     pub(crate) fn facts(&self) -> BackupFacts {
         self.facts.clone()
     }
 
-    /// The next row; none at the end, once everything has proved to be as it was written.
+    /// The next row; `None` at the end, after the checksum was verified.
     ///
     /// # Errors
     /// `backup-invalid`.
@@ -191,7 +191,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
         }
     }
 
-    /// The next line; none at the end of the input.
+    /// The next line; `None` at the end of the input.
     async fn line(&mut self) -> Result<Option<WrittenLine>> {
         self.buffer.clear();
         let mut bounded = (&mut self.input).take(LINE_BYTES_MAX);
@@ -254,7 +254,7 @@ mod tests {
         let whole = written();
         let rows = read(&whole).await.unwrap();
         assert_eq!(rows[1], ("tenant".to_owned(), json!({"b": null})));
-        // Cut off anywhere, it is refused.
+        // It is refused wherever it is cut off.
         for end in 0..whole.len() {
             let error = read(&whole[..end]).await.unwrap_err();
             assert_eq!(error.code(), ErrorCode::BackupInvalid, "{end}");

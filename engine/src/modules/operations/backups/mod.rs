@@ -1,9 +1,9 @@
-//! Backups: a whole store as it was at one moment, written while it is used, and brought back into an empty one.
+//! Backups: a consistent snapshot of a running store, and the restore into an empty one.
 //!
 //! Called by app_modules, and by whoever builds an engine. Calls the backups repository.
 //!
-//! A backup shows the past: what was owed then may have been done since. So whatever of a restored store may have reached
-//! somebody stays marked `unknown`, and nothing goes out before an operator releases it.
+//! A backup shows the past: what was due then may have been done since. So deliveries of a restored store that may have
+//! been sent become `unknown`, and no mail is sent before an operator releases the store.
 
 mod format;
 mod restore;
@@ -28,13 +28,13 @@ pub(crate) use format::Lines;
 use format::Writer;
 pub(crate) use restore::restore;
 
-/// Pieces that wait for a slow reader, of some 300 KB each and 12 MB at worst.
+/// Pieces that wait for a slow reader, of about 300 KB each, 12 MB at worst.
 const PIECES_MAX: usize = 2;
-/// How long a reader may take for a piece. Meanwhile the store keeps what was deleted since the backup began.
+/// How long a reader may take for a piece. Meanwhile the store cannot remove deleted data.
 const READER_PATIENCE: Duration = Duration::from_secs(60);
-/// Rows of the outbox looked at in one step of a release.
+/// Rows of the outbox that one step of a release reads.
 const OWED_PAGE: u32 = 500;
-/// Tries to mark a notification that others change, too.
+/// Attempts to mark a notification that others change, too.
 const TRIES_MAX: u32 = 16;
 
 pub(crate) struct BackupsModule {
@@ -45,16 +45,16 @@ pub(crate) struct BackupsModule {
     turn: Arc<Semaphore>,
 }
 
-/// A backup on its way, piece by piece. Dropping it breaks it off.
+/// A running backup, piece by piece. Dropping it cancels it.
 #[derive(Debug)]
 pub struct Backup {
     pieces: mpsc::Receiver<Vec<u8>>,
-    /// How it ended; apart from the pieces, so that a reader who is too slow for them hears of it all the same.
+    /// The outcome, separate from the pieces, so that a reader who is too slow for them still gets it.
     outcome: Option<oneshot::Receiver<Result<()>>>,
 }
 
 impl Backup {
-    /// The next piece; none behind the last. A backup is whole only if no piece is an error.
+    /// The next piece; `None` after the last. A backup is complete only if no piece is an error.
     pub async fn next(&mut self) -> Option<Result<Vec<u8>>> {
         if let Some(piece) = self.pieces.recv().await {
             return Some(Ok(piece));
@@ -93,17 +93,17 @@ impl BackupsModule {
             )
             .retry_after(Duration::from_secs(30))
         })?;
-        // Before the snapshot, so that nothing later than this moment is needed to be in it.
+        // Before the snapshot, so that it includes everything up to this time.
         let taken_at = self.context.now();
         let snapshot = self.repository.snapshot(of_all_tenants()).await?;
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
-        // A task of its own: a reader that goes away must not leave the snapshot behind.
+        // A separate task: the snapshot must be closed even if the reader goes away.
         let (tell, outcome) = oneshot::channel();
         tokio::spawn(async move {
             let ended = write(snapshot, taken_at, sender).await;
-            // The turn is over before the reader hears of it, so that the next one can begin at once.
+            // The permit is released before the reader sees the end, so that the next backup can begin at once.
             drop(turn);
-            // Whoever broke it off wants no outcome.
+            // The receiver is gone if the backup was cancelled.
             let _ = tell.send(ended);
         });
         Ok(Backup {
@@ -112,13 +112,13 @@ impl BackupsModule {
         })
     }
 
-    /// From which backup this store came, if it did.
+    /// The backup that this store was restored from, if any.
     pub(crate) async fn restoration(&self) -> Result<Option<Restoration>> {
         self.repository.restoration(of_all_tenants()).await
     }
 
-    /// Lets the mails of a restored store out. Before that, what was to be listed by the restore is marked: its recipients
-    /// may have been told by the store that the backup was taken of. What was caused or became due since cannot.
+    /// Releases the mails of a restored store. First marks the fan-outs that were pending at the restore: their recipients
+    /// may have been told by the original store. Later ones cannot.
     ///
     /// # Errors
     /// `not-found` if the store did not come from a backup.
@@ -156,7 +156,7 @@ impl BackupsModule {
         self.restoration().await?.ok_or_else(nothing)
     }
 
-    /// Marks a notification whose recipients may have been told, unless it is over, or what it tells of or its time came
+    /// Marks a notification whose recipients may have been told, unless it is over, or was caused or due
     /// after the restore.
     async fn mark(
         &self,
@@ -194,7 +194,7 @@ impl BackupsModule {
     }
 }
 
-/// Writes a backup to whoever reads it, and ends the snapshot however that ends.
+/// Writes a backup to its reader, and closes the snapshot in any case.
 async fn write(
     snapshot: StoreSnapshot,
     taken_at: Timestamp,
@@ -248,12 +248,12 @@ async fn hand_over(pieces: &mpsc::Sender<Vec<u8>>, piece: Vec<u8>) -> Result<()>
     }
 }
 
-/// A backup is of all tenants.
+/// A backup contains all tenants.
 fn of_all_tenants() -> SystemScope {
     SystemScope::new()
 }
 
-/// What a backup says about itself, once it was read to its end.
+/// The header of a backup, once it was read to its end.
 ///
 /// # Errors
 /// `backup-invalid`.

@@ -1,6 +1,6 @@
-//! Bringing a backup back into an empty store.
+//! Restoring a backup into an empty store.
 //!
-//! Called by whoever builds an engine, instead of building one. Calls the backups repository.
+//! Called by the builder, instead of building an engine. Calls the backups repository.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,14 +17,14 @@ use crate::{
     types::{BackupFacts, DeliveryBatch, DeliveryState, Restoration},
 };
 
-/// Rows written in one step at most.
+/// Most rows written in one step.
 const BATCH_ROWS_MAX: usize = 500;
-/// Bytes of a backup written in one step, and one row at most beyond them.
+/// Bytes of a backup written in one step, plus one row at most.
 const BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// How long the store may take to close behind a restore; a gigabyte takes seconds.
+/// How long the store may take to close after a restore; a gigabyte takes seconds.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Restores a backup into an empty store. Until everything is there, no program serves the store.
+/// Restores a backup into an empty store. No program opens the store before it is complete.
 ///
 /// # Errors
 /// `backup-invalid`, `store-not-empty`, `store-in-use`, `store-too-new`, `unavailable`. After any of them that came later than
@@ -92,7 +92,7 @@ async fn fill(
     Ok(facts)
 }
 
-/// What of a block was not over may have been sent since the backup was taken: nobody knows.
+/// Unfinished deliveries of a batch may have been sent since the backup was taken: they become `unknown`.
 fn doubt(block: &mut DeliveryBatch, reason: &str, now: Timestamp) {
     block.claim = None;
     block.claims = 0;

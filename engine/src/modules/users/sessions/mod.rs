@@ -1,4 +1,4 @@
-//! The rules of sessions, of users and operators alike: opening, rotating, ending, and who a request comes from.
+//! The rules of sessions, for users and operators: opening, rotating, ending, and the caller of a request.
 //!
 //! Called by app_modules. Calls the sessions repository.
 
@@ -18,23 +18,23 @@ use crate::{
 };
 use principals::Principals;
 
-/// How long a user's session lasts at most.
+/// Longest lifetime of a user's session.
 const USER_SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long an operator's lasts at most: a working day. Whoever holds one holds the whole installation.
+/// Longest lifetime of an operator's session: a working day, because it gives access to the whole installation.
 const OPERATOR_SESSION_LASTS: Duration = Duration::from_secs(12 * 3600);
-/// How long a refresh token is accepted once its successor was made: tabs refresh at the same time, answers get lost.
+/// How long a refresh token is accepted after its successor was made: tabs refresh at the same time, and responses get lost.
 const GRACE: Duration = Duration::from_secs(30);
-/// Generations that are accepted within that time; a client that refreshes more often has read the answers.
+/// Generations that are accepted within that time. A client that refreshes more often has read the responses.
 const GRACE_GENERATIONS_MAX: usize = 8;
-/// Sessions of one account; a further one ends the oldest. A page of a list, and a bound for what ends them all.
+/// Most sessions of one account; another one ends the oldest. The size of a page, and the limit of ending all of them.
 const SESSIONS_MAX: usize = 100;
-/// Tries against others that rotate the same session. One of them gets through each time.
+/// Attempts against others that rotate the same session. One of them succeeds each time.
 const TRIES_MAX: u32 = 16;
 
 pub(crate) struct SessionsModule {
     repository: SessionsRepository,
     principals: Principals,
-    /// Held by who ends sessions: all of them write the head of the log. Only saves conflicts; other processes have their own.
+    /// Held while sessions are ended, because all of these write the head of the log. Only avoids conflicts within a process.
     ending: tokio::sync::Mutex<()>,
     context: ModuleContext,
 }
@@ -49,12 +49,12 @@ impl SessionsModule {
         }
     }
 
-    /// The epoch that an account's sessions are in, if there is such an account.
+    /// The epoch of an account's sessions, if the account exists.
     pub(crate) async fn epoch(&self, owner: &SessionOwner) -> Result<Option<Option<String>>> {
         self.repository.epoch(scope_of(owner)).await
     }
 
-    /// Opens a session of an account, in the epoch that it was in when somebody proved who they are.
+    /// Opens a session of an account, in the epoch of the moment when its password was checked.
     pub(crate) async fn open(
         &self,
         owner: &SessionOwner,
@@ -73,7 +73,7 @@ impl SessionsModule {
             expires_at: now.checked_add(lasts).map_err(Error::internal)?,
             epoch,
         };
-        // One more than may stay, so that it is known which have to go. Two at once may leave one too many until the next.
+        // One more than allowed, to find those that must end. Two concurrent sign-ins may leave one too many until the next.
         let others = self
             .repository
             .insert(scope_of(owner), id, &record, 2 * SESSIONS_MAX)
@@ -86,14 +86,14 @@ impl SessionsModule {
         Ok((id, record))
     }
 
-    /// Judges a refresh token's generation; see `Sessions::rotate`.
+    /// Checks a refresh token's generation; see `Sessions::rotate`.
     pub(crate) async fn rotate(
         &self,
         owner: &SessionOwner,
         id: SessionId,
         generation: u32,
     ) -> Result<SessionRecord> {
-        // Of callers that race with the same token one rotates; the others find what it wrote.
+        // One of several concurrent callers rotates; the others find what it wrote.
         for _ in 0..TRIES_MAX {
             let now = self.context.now();
             let found = self.repository.find(scope_of(owner), id).await?;
@@ -126,7 +126,7 @@ impl SessionsModule {
         self.end_these(owner, &[id]).await
     }
 
-    /// Ends all sessions of an account, whoever may be opening one at this moment.
+    /// Ends all sessions of an account, also those that are being opened at this moment.
     pub(crate) async fn end_all(&self, owner: &SessionOwner) -> Result<()> {
         let _turn = self.ending.lock().await;
         let epoch = self.next_epoch();
@@ -136,7 +136,7 @@ impl SessionsModule {
         Ok(())
     }
 
-    /// The sessions of an account that stand, the newest first.
+    /// The valid sessions of an account, newest first.
     pub(crate) async fn list(&self, owner: &SessionOwner) -> Result<Vec<ListedSession>> {
         let now = self.context.now();
         let sessions = self.repository.list(scope_of(owner), SESSIONS_MAX).await?;
@@ -149,7 +149,7 @@ impl SessionsModule {
         Ok(listed.filter(|session| now < session.expires_at).collect())
     }
 
-    /// Who holds a session, if it stands.
+    /// The owner of a session, if it is valid.
     pub(crate) async fn principal(
         &self,
         owner: &SessionOwner,
@@ -161,16 +161,16 @@ impl SessionsModule {
         };
         let found = self.principals.find(&self.repository, id, read).await?;
         let now = self.context.now();
-        // The id is the store's; whose it is, is what the token says.
+        // The store knows the id; the token names the owner.
         Ok(found.filter(|principal| principal.owner == *owner && now < principal.expires_at))
     }
 
-    /// Forgets here what another module's step has ended.
+    /// Removes from the cache what another module has ended.
     pub(crate) fn forget(&self, owner: &SessionOwner) {
         self.principals.forget(owner);
     }
 
-    /// The name of an account's next epoch.
+    /// The id of an account's next epoch.
     pub(crate) fn next_epoch(&self) -> String {
         self.context.next_id().to_string()
     }
@@ -183,14 +183,14 @@ impl SessionsModule {
     }
 }
 
-/// What a refresh token is worth.
+/// The validity of a refresh token.
 #[derive(Debug, PartialEq, Eq)]
 enum Judgement {
-    /// It is the current one, and this follows it.
+    /// It is the current one, with its successor.
     Next(SessionRecord),
-    /// It was the current one a moment ago: what follows it is the current one.
+    /// It was the current one a moment ago: the current one is returned.
     Same,
-    /// It was used before: somebody else may hold a copy.
+    /// It was used before: somebody else may have a copy.
     Stolen,
 }
 
@@ -206,7 +206,7 @@ fn judge(seen: &SessionRecord, generation: u32, now: Timestamp) -> Judgement {
             ..seen.clone()
         });
     }
-    // How many generations began since; the oldest of them took this one's place.
+    // The number of generations since then; the oldest of them replaced this one.
     let since = seen.generation.checked_sub(generation);
     let place = since.and_then(|since| usize::try_from(since).ok());
     let replaced_at = place.and_then(|since| seen.rotated_at.get(since - 1));

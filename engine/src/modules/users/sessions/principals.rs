@@ -1,11 +1,11 @@
-//! Who requests come from, kept in memory, and the revocation log that says when to look again.
+//! A cache of principals (the callers of requests), and the revocation log that invalidates it.
 //!
-//! A principal that was read once counts without another read for as long as this process knows that nothing of its owner
-//! was revoked: the last successful look at the log began less than a second ago. Otherwise it is read from the store; if
-//! that cannot be asked, nobody is let in. So whatever ends a session has its effect at every host within a second, and
-//! whoever asks nothing costs nothing: requests themselves look at the log, twice a second at most.
+//! A cached principal is valid as long as this process knows that nothing of its owner
+//! was revoked: the last successful read of the log began less than a second ago. Otherwise it is read from the store. If
+//! the store does not answer, the request is refused. So the end of a session takes effect at every host within a second, and
+//! without requests there is no cost: requests themselves read the log, at most twice a second.
 //!
-//! Called by the sessions module. API keys fit in: a further kind of owner and id.
+//! Called by the sessions module.
 
 use std::{
     collections::HashSet,
@@ -24,29 +24,29 @@ use crate::{
     types::{Principal, SessionId, SessionOwner},
 };
 
-/// Between two looks at the log.
+/// The pause between two reads of the log.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long a look is good for: what ends a session has its effect within this.
+/// How long a read of the log is valid. The end of a session takes effect within this time.
 const LOOK_GOOD_FOR: Duration = Duration::from_secs(1);
-/// Principals that are kept: some 6 MB. Who is not among them costs one read of two rows.
+/// Most cached principals: about 6 MB. One that is not cached costs one read of two rows.
 const PRINCIPALS_MAX: usize = 20_000;
 
-/// The principals that this process has read, and how far it has read the log.
+/// The cached principals, and the position in the log.
 pub(super) struct Principals {
     known: Mutex<Known>,
-    /// Held by whoever looks at the log.
+    /// Held while the log is read.
     looking: tokio::sync::Mutex<()>,
 }
 
 struct Known {
     principals: LruCache<SessionId, Principal>,
-    /// The last entry of the log that was read.
+    /// The last entry that was read.
     position: Option<i64>,
-    /// When the last successful look began.
+    /// When the last successful read began.
     looked_at: Option<Instant>,
-    /// When the last look began, or failed.
+    /// When the last read began, or failed.
     tried_at: Option<Instant>,
-    /// How often something was forgotten. A principal that was being read meanwhile is not kept.
+    /// The number of removals. A principal that was being read during a removal is not cached.
     forgotten: u64,
 }
 
@@ -95,7 +95,7 @@ impl Principals {
         }
     }
 
-    /// The principal of a session: as it is known here, or as `read` finds it.
+    /// The principal of a session: the cached one, or what `read` finds.
     pub(super) async fn find(
         &self,
         repository: &SessionsRepository,
@@ -122,12 +122,12 @@ impl Principals {
         Ok(found)
     }
 
-    /// Forgets what this process itself has just ended, without waiting for the log.
+    /// Removes what this process has just ended, without waiting for the log.
     pub(super) fn forget(&self, owner: &SessionOwner) {
         self.known().forget(|other| other == owner);
     }
 
-    /// Looks at the log if that is due. One request at a time does; the others wait only if what is known is too old.
+    /// Reads the log if that is due. One request at a time does; the others wait only if the last read is too old.
     async fn follow(&self, repository: &SessionsRepository) {
         let (is_due, is_current) = {
             let (known, now) = (self.known(), Instant::now());
@@ -147,7 +147,7 @@ impl Principals {
         let began = Instant::now();
         let position = {
             let mut known = self.known();
-            // Somebody else looked while this one waited.
+            // Another request read it while this one waited.
             if !known.is_due(began) {
                 return;
             }
@@ -162,7 +162,7 @@ impl Principals {
             }
             Err(error) => {
                 tracing::warn!(?error, "the revocation log could not be read");
-                // Those who waited for this look ask the store themselves, instead of each trying again.
+                // Requests that waited for this read ask the store instead of trying again.
                 self.known().tried_at = Some(Instant::now());
             }
         }
