@@ -224,7 +224,7 @@ pub enum PluginAnswer {
     },
     /// It writes no such mail; the built-in template is used.
     Declined {
-        /// Why.
+        /// The reason.
         declined: String,
     },
 }

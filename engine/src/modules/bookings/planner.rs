@@ -51,7 +51,7 @@ struct GroupPlanner<'a> {
     /// Requests of this group with keys, and their outcomes.
     fresh: HashMap<RequestKey, (KeyedRequest, Placement)>,
     bookings: Vec<Booking>,
-    /// The version of the tenant's set of plugins.
+    /// The version of the tenant's plugin set.
     policy_version: u64,
     /// The policies' input and answers for each booking or hold, by serial.
     decisions: Vec<(Ulid, DecisionRecord)>,

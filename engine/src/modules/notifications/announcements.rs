@@ -84,7 +84,7 @@ impl AnnouncementsModule {
         Err(StepError::Conflict.into())
     }
 
-    /// What a notification announces, if it is an announcement.
+    /// The text of a notification, if it is an announcement.
     pub(crate) async fn find(
         &self,
         tenant: &TenantId,

@@ -15,10 +15,10 @@ use crate::{
     },
 };
 
-/// The word a transaction stops with when the tenant has made its announcements of the day.
+/// The guard's word when the tenant's daily limit is reached.
 pub(in crate::modules) const QUOTA_USED: &str = "announcement-quota-used";
 
-/// An announcement that is to be written.
+/// An announcement to write.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct NewAnnouncement {
     pub(in crate::modules) notification: StoredNotification,
@@ -26,10 +26,10 @@ pub(in crate::modules) struct NewAnnouncement {
     pub(in crate::modules) announcement: Announcement,
     /// The request with an Idempotency-Key that it answers.
     pub(in crate::modules) recorded: Option<RecordedRequest>,
-    /// The day it counts against, in days since 1970, and how many the day may have.
+    /// The day it counts for, in days since 1970, and the daily limit.
     pub(in crate::modules) day: i64,
     pub(in crate::modules) per_day_max: u32,
-    /// When the day's count is of no use any more.
+    /// When the day's count expires.
     pub(in crate::modules) day_forgotten_at: Timestamp,
 }
 
@@ -42,9 +42,9 @@ impl AnnouncementsRepository {
         Self { db }
     }
 
-    /// Writes an announcement with what it owes, and counts it: at most 8 rows.
+    /// Writes an announcement with its outbox entry, and counts it: at most 8 rows.
     ///
-    /// Fails with the guard [`QUOTA_USED`] if the day has no more, and as existing if its key was used meanwhile.
+    /// Fails with the guard [`QUOTA_USED`] beyond the daily limit, and as existing if its key was used meanwhile.
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
@@ -56,7 +56,7 @@ impl AnnouncementsRepository {
         let count = script.bind(announcement_count_key(tenant, new.day));
         let max = script.bind(i64::from(new.per_day_max));
         let forgotten_at = script.bind(millisecond(new.day_forgotten_at));
-        // Counting writes the row, so that two announcements at once cannot both be the day's last.
+        // Counting writes the row, so two concurrent announcements cannot both be the day's last.
         script.push(format!(
             "LET $made = (UPSERT {count} SET made = (made ?? 0) + 1, expires_at = {forgotten_at} RETURN VALUE made)"
         ));
@@ -72,7 +72,7 @@ impl AnnouncementsRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// What a notification announces, if it is an announcement.
+    /// The text of a notification, if it is an announcement.
     pub(in crate::modules) async fn find(
         &self,
         tenant: &TenantId,

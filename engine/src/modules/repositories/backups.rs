@@ -1,7 +1,7 @@
-//! Storage steps of backups: reading every table as of one moment, writing rows as they were, and what is known of a store
-//! that came from a backup.
+//! Storage steps of backups: reading a snapshot of every table, restoring rows, and the state of a restored
+//! store.
 //!
-//! Called by the backups module; calls models. Rows travel as JSON (`models/values.rs`), whatever they are.
+//! Called by the backups module; calls models. All rows are transferred as JSON (`models/values.rs`).
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -21,8 +21,8 @@ use crate::{
     types::{DeliveryBatch, OutboxEntry, OutboxPart, Restoration, StoredNotification, TenantId},
 };
 
-/// What no backup holds. Sessions end with a restore, so nothing need be revoked; tasks only hurry what the outbox owes; leases and signs of life
-/// belong to processes; troubles follow from deliveries; the schema is the backup's first line.
+/// Tables that are not in a backup. Sessions end with a restore, so there is nothing to revoke; tasks are published again from the outbox; leases and
+/// heartbeats belong to processes; failed batches follow from deliveries; the schema version is in the backup's first line.
 const LEFT_OUT: [&str; 9] = [
     "lease",
     "queue_task",
@@ -34,9 +34,9 @@ const LEFT_OUT: [&str; 9] = [
     "trouble",
     "worker_process",
 ];
-/// Rows read at a time; an event with all its prose has some 60 KB.
+/// Rows read at a time; an event with a long description has some 60 KB.
 const PAGE: i64 = 200;
-/// The same where one row has half a megabyte.
+/// The same for tables whose rows have half a megabyte.
 const PAGE_OF_CHUNKS: i64 = 8;
 
 pub(in crate::modules) struct BackupsRepository {
@@ -51,7 +51,7 @@ struct RestorationRow {
     released_at: Option<i64>,
 }
 
-/// The store as it was at one moment. It has to be ended.
+/// A snapshot of the store. It has to be closed.
 pub(in crate::modules) struct StoreSnapshot {
     snapshot: Snapshot,
     tables: Vec<String>,
@@ -67,7 +67,7 @@ impl StoreSnapshot {
         &self.tables
     }
 
-    /// Rows of a table behind a place, in the order of their keys, and the place of the last one; none behind the last.
+    /// Rows of a table after a position, in key order, and the position of the last one; none at the end.
     pub(in crate::modules) async fn page(
         &self,
         scope: SystemScope,
@@ -98,7 +98,7 @@ impl StoreSnapshot {
         Ok((rows, place))
     }
 
-    /// Lets the store forget what was deleted since.
+    /// Closes the snapshot, so that the store can remove deleted data.
     pub(in crate::modules) async fn end(self) -> Result<()> {
         self.snapshot.end().await
     }
@@ -109,7 +109,7 @@ impl BackupsRepository {
         Self { db }
     }
 
-    /// Begins to see the store as it is now.
+    /// Opens a snapshot.
     pub(in crate::modules) async fn snapshot(&self, scope: SystemScope) -> Result<StoreSnapshot> {
         let snapshot = self.db.snapshot(scope).await?;
         let mut script = Script::across_tenants(scope);
@@ -130,8 +130,8 @@ impl BackupsRepository {
         }
     }
 
-    /// Takes an empty store for a restore, and brings it to the backup's schema: until [`Self::finish`] nobody serves it.
-    /// Returns the tables that there are then.
+    /// Reserves an empty store for a restore, and migrates it to the backup's schema. Until [`Self::finish`] no program opens it.
+    /// Returns its tables.
     ///
     /// # Errors
     /// `store-not-empty`.
@@ -149,7 +149,7 @@ impl BackupsRepository {
         if !self.tables(scope).await?.is_empty() {
             return Err(not_empty());
         }
-        // Of two at once one is first.
+        // One of two concurrent restores is first.
         if !begin_restoring(&self.db, scope).await? {
             return Err(not_empty());
         }
@@ -163,8 +163,8 @@ impl BackupsRepository {
         tables_of(self.db.run_retrying(&script).await?.row(index)?)
     }
 
-    /// Writes rows of a backup: as many as are given, twice as many for blocks with failed deliveries. `doubt` is asked about
-    /// every block of deliveries; of what is owed only what lists recipients is kept.
+    /// Writes rows of a backup: as many as given, twice as many for batches with failed deliveries. `doubt` is called with
+    /// every delivery batch. Of the outbox only fan-outs are kept.
     ///
     /// # Errors
     /// `backup-invalid` for rows that belong to another table.
@@ -208,7 +208,7 @@ impl BackupsRepository {
         let mut script = Script::transaction_across_tenants(scope);
         if !values.is_empty() {
             let rows = script.bind(Value::Array(Array::from(values)));
-            // The name is one of this store's own tables.
+            // The name is one of this store's tables.
             script.push(format!("INSERT INTO {table} {rows} RETURN NONE"));
         }
         if !failed_batches.is_empty() {
@@ -225,7 +225,7 @@ impl BackupsRepository {
         }
     }
 
-    /// Says that everything is there: 2 rows. From then on the store is served, and its mails are held.
+    /// Marks the restore as complete: 2 rows. From then on the store can be opened, and its mails are held back.
     pub(in crate::modules) async fn finish(
         &self,
         scope: SystemScope,
@@ -263,7 +263,7 @@ impl BackupsRepository {
         .transpose()
     }
 
-    /// Up to `limit` of what is owed behind one of it, in its order.
+    /// Up to `limit` outbox entries after one of them, in order.
     pub(in crate::modules) async fn owed(
         &self,
         scope: SystemScope,
@@ -285,7 +285,7 @@ impl BackupsRepository {
         rows.into_iter().map(OutboxRow::into_type).collect()
     }
 
-    /// Writes a notification if it is still as it was seen: 1 row. Returns whether it was.
+    /// Writes a notification if its revision is still the one that was read: 1 row. Returns whether it was.
     pub(in crate::modules) async fn replace_notification(
         &self,
         tenant: &TenantId,
@@ -301,7 +301,7 @@ impl BackupsRepository {
         }
     }
 
-    /// Lets the store's mails out, if they are held: 1 row.
+    /// Releases the store's mails, if they are held back: 1 row.
     pub(in crate::modules) async fn release(
         &self,
         scope: SystemScope,
@@ -353,7 +353,7 @@ fn foreign(table: &str) -> Error {
     )
 }
 
-/// The names in what `INFO FOR DB` answers.
+/// The names in the result of `INFO FOR DB`.
 fn tables_of(info: Option<Value>) -> Result<Vec<String>> {
     let Some(Value::Object(mut info)) = info else {
         return Err(Error::internal("the store did not list its tables"));

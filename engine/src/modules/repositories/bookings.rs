@@ -27,66 +27,66 @@ use crate::{
     },
 };
 
-/// What a group needs to know; each list is at most as long as the group.
+/// The input that a group needs; each list is at most as long as the group.
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct GroupQuery {
-    /// Names the group's change.
+    /// The id of the group's change.
     pub(in crate::modules) change: Ulid,
-    /// The revisions that plans of it would have made whose outcome is not known.
+    /// The revisions that its plans with an unknown outcome would have made.
     pub(in crate::modules) open_revisions: Vec<i64>,
-    /// Keys that may have been used before.
+    /// Idempotency keys, which may have been used before.
     pub(in crate::modules) keys: Vec<RequestKey>,
     /// Customers whose tickets are counted.
     pub(in crate::modules) customers: Vec<UserId>,
-    /// Customers who want tickets held.
+    /// Customers who want a hold.
     pub(in crate::modules) holders: Vec<UserId>,
-    /// Those of them whose address is not confirmed.
+    /// Those of them who are unconfirmed.
     pub(in crate::modules) unconfirmed: Vec<UserId>,
-    /// Holds to be confirmed.
+    /// Holds to confirm.
     pub(in crate::modules) holds: Vec<HoldId>,
 }
 
-/// What a group of bookings is decided on, read in one transaction.
+/// The input of a group's decision, read in one transaction.
 pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) inventory: Option<Inventory>,
     pub(in crate::modules) recorded: HashMap<RequestKey, RecordedRequest>,
-    /// Tickets of the event that each customer asked about has booked or holds.
+    /// Tickets of the event that each of these customers booked or holds.
     pub(in crate::modules) tickets: HashMap<UserId, u32>,
-    /// The open hold of each customer who wants one or is counted, if there is one.
+    /// The active hold of each customer who wants one or is counted, if there is one.
     pub(in crate::modules) open_holds: HashMap<UserId, HoldId>,
-    /// What those whose address is not confirmed hold and wait for, in all events.
+    /// What unconfirmed customers hold and wait for, in all events.
     pub(in crate::modules) unconfirmed: HashMap<UserId, UnconfirmedAccount>,
-    /// The holds to be confirmed.
+    /// The holds to confirm.
     pub(in crate::modules) holds: HashMap<HoldId, Hold>,
-    /// The version of the tenant's set of plugins.
+    /// The version of the tenant's plugin set.
     pub(in crate::modules) policy_version: u64,
-    /// Which of the plans sent so far was committed, if one was.
+    /// Which of the plans so far was committed, if one was.
     pub(in crate::modules) committed: Option<u32>,
 }
 
-/// What a group writes together: for n bookings at most 4n + n/32 * 2 + 3 rows, and for each hold 5 more.
+/// The write of a group: for n bookings at most 4n + n/32 * 2 + 3 rows, and for each hold 5 more.
 pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) change: InventoryChange,
     pub(in crate::modules) bookings: Vec<Booking>,
-    /// Holds that are made or confirmed.
+    /// Holds that are created or confirmed.
     pub(in crate::modules) holds: Vec<HoldChange>,
-    /// The accounts without a confirmed address that get some of them, as they shall be.
+    /// The new rows of the unconfirmed accounts that get some of them.
     pub(in crate::modules) unconfirmed: Vec<(UserId, UnconfirmedAccount)>,
     pub(in crate::modules) mails: NewMails,
-    /// The version of the tenant's set of plugins that all of it was decided under.
+    /// The version of the tenant's plugin set under which all of it was decided.
     pub(in crate::modules) policy_version: u64,
-    /// What the policies saw and said, by the serial of the booking or hold.
+    /// The policies' input and answers, by the serial of the booking or hold.
     pub(in crate::modules) decisions: Vec<(Ulid, DecisionRecord)>,
 }
 
-/// What a cancellation writes: at most 7 rows, and what the free tickets are offered to.
+/// The write of a cancellation: at most 7 rows, and the offers of the freed tickets.
 pub(in crate::modules) struct CancelStep {
-    /// The booking as it shall be.
+    /// The booking to write.
     pub(in crate::modules) booking: Booking,
     pub(in crate::modules) change: InventoryChange,
     pub(in crate::modules) mails: NewMails,
     pub(in crate::modules) offers: Offers,
-    /// The version of the tenant's set of plugins that it was decided under, if any was asked.
+    /// The version of the tenant's plugin set under which it was decided, if plugins were called.
     pub(in crate::modules) policy_version: Option<u64>,
 }
 
@@ -94,7 +94,7 @@ pub(in crate::modules) struct BookingsRepository {
     db: Db,
 }
 
-/// Where the parts of a group's snapshot lie among a script's results.
+/// The indexes of a group's input in a script's results.
 struct Places {
     inventory: usize,
     policies: usize,
@@ -111,7 +111,7 @@ impl BookingsRepository {
         Self { db }
     }
 
-    /// Reads what a group is decided on.
+    /// Reads the input of a group.
     pub(in crate::modules) async fn read_group(
         &self,
         tenant: &TenantId,
@@ -125,7 +125,7 @@ impl BookingsRepository {
             .map_err(|error| StepError::Other(error.into()))
     }
 
-    /// Writes what a group gets, all or nothing, if the inventory is still what it was decided on.
+    /// Writes a group in one transaction, if the inventory still has the revision that was read.
     pub(in crate::modules) async fn insert_group(
         &self,
         tenant: &TenantId,
@@ -163,7 +163,7 @@ impl BookingsRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// Writes a booking with what was cancelled of it, and its tickets as free, if the inventory is still as it was seen.
+    /// Writes a booking with its cancellation, and frees the tickets, if the inventory still has the revision that was read.
     pub(in crate::modules) async fn cancel(
         &self,
         tenant: &TenantId,
@@ -177,7 +177,7 @@ impl BookingsRepository {
         let key = script.bind(BookingRow::key(tenant, step.booking.id));
         let row = script.bind(BookingRow::of(tenant, &step.booking));
         let came_in = script.bind(BookingRow::numbers(&step.booking.checked_in));
-        // Coming in writes the booking without its event's inventory, and so has a guard of its own.
+        // A check-in writes the booking without its event's inventory, so the booking has a separate guard.
         script.push(format!(
             "LET $cancelled = (UPDATE {key} CONTENT {row} WHERE checked_in = {came_in} RETURN VALUE id)"
         ));
@@ -201,7 +201,7 @@ impl BookingsRepository {
         row.map(BookingRow::into_type).transpose()
     }
 
-    /// Those of some bookings that are there, in no order; at most as many as some blocks hold.
+    /// The bookings with these ids, unordered; at most as many as some batches hold.
     pub(in crate::modules) async fn find_many(
         &self,
         tenant: &TenantId,
@@ -218,7 +218,7 @@ impl BookingsRepository {
         rows.into_iter().map(BookingRow::into_type).collect()
     }
 
-    /// Those of some customers, at most as many as some blocks hold, who have a booking of an event that stands.
+    /// The customers among these with a valid booking of an event; at most as many as some batches hold.
     pub(in crate::modules) async fn with_active(
         &self,
         tenant: &TenantId,
@@ -249,7 +249,7 @@ impl BookingsRepository {
         Ok(found)
     }
 
-    /// A customer's bookings made before one of them, newest first; one more than the page holds, if there are more.
+    /// A customer's bookings before one of them, newest first; one more than the page holds, if there are more.
     pub(in crate::modules) async fn list_of_customer(
         &self,
         tenant: &TenantId,
@@ -269,7 +269,7 @@ impl BookingsRepository {
         Ok(bookings)
     }
 
-    /// Up to `limit` rows of a customer's own list before one of its bookings, newest first.
+    /// Up to `limit` rows of a customer's list before one of its bookings, newest first.
     async fn rows_of_customer(
         &self,
         tenant: &TenantId,
@@ -293,7 +293,7 @@ impl BookingsRepository {
         self.db.run_retrying(&script).await?.rows(index)
     }
 
-    /// Where the mails about a booking stand in the ledger; those to all customers of its event are not among them.
+    /// The ids of the deliveries about a booking, without those to all customers of its event.
     pub(in crate::modules) async fn mails_of(
         &self,
         tenant: &TenantId,
@@ -381,7 +381,7 @@ impl BookingsRepository {
     }
 }
 
-/// Writes down what a group asks for.
+/// Adds the reads of a group to a script.
 fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQuery) -> Places {
     let record = script.bind(InventoryRow::key(tenant, event));
     let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
@@ -428,7 +428,7 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
     }
 }
 
-/// Asks for rows by their ids; for nothing, where there are none.
+/// Adds a read of rows by id; none if there are no ids.
 fn select_all(script: &mut Script, ids: Vec<RecordId>) -> Option<usize> {
     if ids.is_empty() {
         return None;
@@ -437,7 +437,7 @@ fn select_all(script: &mut Script, ids: Vec<RecordId>) -> Option<usize> {
     Some(script.push(format!("SELECT * FROM {ids}")))
 }
 
-/// Reads the answers to what [`ask`] wrote down.
+/// Reads the results of [`ask`].
 fn snapshot(
     answers: &mut Answers,
     places: Places,

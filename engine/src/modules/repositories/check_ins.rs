@@ -13,7 +13,7 @@ use crate::{
     types::{Booking, CheckIn, EventId, RecordedRequest, TenantId, TicketId},
 };
 
-/// The word a transaction stops with when the booking is no longer what the step was decided on.
+/// The guard's word when the booking has changed.
 pub(in crate::modules) const STALE_BOOKING: &str = "booking-moved";
 
 pub(in crate::modules) struct CheckInsRepository {
@@ -25,7 +25,7 @@ impl CheckInsRepository {
         Self { db }
     }
 
-    /// Writes that somebody came in, if the booking is still as it was seen: 2 rows, and 2 for the request's record under
+    /// Writes a check-in, if the booking is unchanged: 2 rows, and 2 for the request's record under
     /// the name of this step.
     pub(in crate::modules) async fn insert(
         &self,
@@ -47,7 +47,7 @@ impl CheckInsRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// Takes a check-in back, if the booking is still as it was seen: 2 rows, and 2 for the request's record under the name
+    /// Undoes a check-in, if the booking is unchanged: 2 rows, and 2 for the request's record under the name
     /// of this step.
     pub(in crate::modules) async fn delete(
         &self,
@@ -108,8 +108,8 @@ impl CheckInsRepository {
     }
 }
 
-/// Adds the guard of a check-in: it writes the booking, as every cancellation does, so that of those at the same time
-/// one sees the other.
+/// Adds the guard of a check-in. It writes the booking, like every cancellation, so that one of two concurrent
+/// ones fails.
 fn add_booking_change(script: &mut Script, tenant: &TenantId, seen: &Booking, numbers: Vec<u32>) {
     let key = script.bind(BookingRow::key(tenant, seen.id));
     let lines = script.bind(

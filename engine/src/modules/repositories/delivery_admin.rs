@@ -1,4 +1,4 @@
-//! Storage steps of looking after what goes out: what failed, trying it again, what people did, worker processes.
+//! Storage steps of delivery administration: failed batches, retries, the audit log, worker processes.
 //!
 //! Called by the delivery_admin module; calls models.
 
@@ -26,14 +26,14 @@ use crate::{
     },
 };
 
-/// The word a transaction stops with when a block is no longer what the step was decided on, or in a worker's hand.
+/// The guard's word when a batch has changed, or is claimed by a worker.
 const STALE_BLOCK: &str = "block-moved";
 
 pub(in crate::modules) struct DeliveryAdminRepository {
     db: Db,
 }
 
-/// A block with failed deliveries, and how many.
+/// A batch with failed deliveries, and their number.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::modules) struct FailedBatch {
     pub(in crate::modules) notification: NotificationId,
@@ -47,7 +47,7 @@ impl DeliveryAdminRepository {
         Self { db }
     }
 
-    /// Up to `limit` blocks of a tenant with failed deliveries, newest notification first, from one of them on, or all of one
+    /// Up to `limit` batches of a tenant with failed deliveries, newest notification first, from one of them on, or all of one
     /// notification.
     pub(in crate::modules) async fn failed_batches(
         &self,
@@ -78,7 +78,7 @@ impl DeliveryAdminRepository {
         read_troubles(self.db.run_retrying(&script).await?.rows(index)?)
     }
 
-    /// Up to `limit` blocks of all tenants with failed deliveries.
+    /// Up to `limit` batches of all tenants with failed deliveries.
     pub(in crate::modules) async fn troubles_of_all(
         &self,
         scope: SystemScope,
@@ -90,7 +90,7 @@ impl DeliveryAdminRepository {
         read_troubles(self.db.run_retrying(&script).await?.rows(index)?)
     }
 
-    /// Up to `limit` pieces of work that are owed since a moment, in the order they are due, of all tenants.
+    /// Up to `limit` outbox entries of all tenants that are due after a time, in the order they are due.
     pub(in crate::modules) async fn owed(
         &self,
         scope: SystemScope,
@@ -109,7 +109,7 @@ impl DeliveryAdminRepository {
         rows.into_iter().map(OutboxRow::into_type).collect()
     }
 
-    /// Writes a notification if it is still as it was seen, what it owes from now on and what no longer, and who did it:
+    /// Writes a notification if it is unchanged, its added and removed outbox entries, and the audit entry:
     /// 6 rows, and 2 for the request's record. Returns whether it was.
     pub(in crate::modules) async fn replace_notification(
         &self,
@@ -134,9 +134,9 @@ impl DeliveryAdminRepository {
         }
     }
 
-    /// Writes blocks whose failed deliveries wait again, if all are still as they were seen and in nobody's hand, and owes
-    /// them; and, unless there are none, who did it: at most 4 rows a block, 1, and 2 for the request's record. Answers
-    /// whether it was. Whoever remembers the sum of a notification's deliveries counts anew.
+    /// Writes batches whose failed deliveries wait again, if all are unchanged and unclaimed, with their outbox
+    /// entries; and, unless there are none, the audit entry: at most 4 rows a batch, 1, and 2 for the request's record. Returns
+    /// whether it was. Cached sums of a notification's deliveries become invalid.
     pub(in crate::modules) async fn retry_blocks(
         &self,
         tenant: &TenantId,
@@ -186,7 +186,7 @@ impl DeliveryAdminRepository {
         }
     }
 
-    /// Writes the record of a request that found everything as it wants it: 2 rows.
+    /// Writes the record of a request that changes nothing: 2 rows.
     pub(in crate::modules) async fn record_unchanged(
         &self,
         tenant: &TenantId,
@@ -197,7 +197,7 @@ impl DeliveryAdminRepository {
         record_unchanged(&self.db, tenant, step, recorded, at).await
     }
 
-    /// Up to `limit` of what people did before one entry, newest first.
+    /// Up to `limit` entries of the audit log before one of them, newest first.
     pub(in crate::modules) async fn audit(
         &self,
         tenant: &TenantId,
@@ -207,7 +207,7 @@ impl DeliveryAdminRepository {
         self.read_audit(Script::of(tenant), before, limit).await
     }
 
-    /// The same of what was done outside tenants.
+    /// The same outside tenants.
     pub(in crate::modules) async fn audit_outside(
         &self,
         scope: SystemScope,
@@ -240,7 +240,7 @@ impl DeliveryAdminRepository {
         rows.into_iter().map(AuditRow::into_type).collect()
     }
 
-    /// Writes that a lane is stopped, or without a pause that it goes on, and who did it: 2 rows, and 2 for the request's
+    /// Stops a lane, or without a pause restarts it, and writes the audit entry: 2 rows, and 2 for the request's
     /// record.
     pub(in crate::modules) async fn replace_lane_pause(
         &self,
@@ -271,7 +271,7 @@ impl DeliveryAdminRepository {
         Ok(())
     }
 
-    /// The lanes that are stopped: two rows at most, by their keys.
+    /// The stopped lanes: two rows at most, by key.
     pub(in crate::modules) async fn lane_pauses(
         &self,
         scope: SystemScope,
@@ -283,7 +283,7 @@ impl DeliveryAdminRepository {
         rows.into_iter().map(LanePauseRow::into_type).collect()
     }
 
-    /// Writes a worker's sign of life: 1 row.
+    /// Writes a worker's heartbeat: 1 row.
     pub(in crate::modules) async fn write_worker(
         &self,
         scope: SystemScope,
@@ -298,7 +298,7 @@ impl DeliveryAdminRepository {
         Ok(())
     }
 
-    /// Forgets a worker that ended: 1 row.
+    /// Deletes a worker that ended: 1 row.
     pub(in crate::modules) async fn remove_worker(
         &self,
         scope: SystemScope,
@@ -311,7 +311,7 @@ impl DeliveryAdminRepository {
         Ok(())
     }
 
-    /// Up to `limit` worker processes that did not end properly or live.
+    /// Up to `limit` worker processes that are alive or did not end properly.
     pub(in crate::modules) async fn workers(
         &self,
         scope: SystemScope,
@@ -325,7 +325,7 @@ impl DeliveryAdminRepository {
     }
 }
 
-/// Adds what somebody did: 1 row.
+/// Adds an audit entry: 1 row.
 fn add_audit(script: &mut Script, tenant: Option<&TenantId>, serial: Ulid, audit: &AuditEntry) {
     let row = script.bind(AuditRow::of(tenant, serial, audit));
     script.push(format!("INSERT INTO audit {row} RETURN NONE"));

@@ -23,39 +23,39 @@ use crate::{
     },
 };
 
-/// An organizer's change: at most 14 rows in one transaction, and what tickets that are free by it are offered to.
+/// An organizer's change: at most 14 rows in one transaction, and the offers of freed tickets.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct EventStep {
-    /// The event as it was seen; kept as an old version.
+    /// The event as it was read; kept as an old version.
     pub(in crate::modules) before: StoredEvent,
-    /// Its inventory as it was seen.
+    /// Its inventory as it was read.
     pub(in crate::modules) inventory_before: Inventory,
-    /// The event as it shall be.
+    /// The event to write.
     pub(in crate::modules) after: StoredEvent,
-    /// Its inventory as it shall be, and why.
+    /// Its inventory to write, and the cause.
     pub(in crate::modules) change: InventoryChange,
-    /// A new notification with what it owes.
+    /// A new notification with its outbox entry.
     pub(in crate::modules) new_notification: Option<(StoredNotification, OutboxEntry)>,
-    /// A notification that changes too (merged or superseded); its revision is the one that was seen.
+    /// A notification that changes too (merged or superseded), with the revision that was read.
     pub(in crate::modules) changed_notification: Option<StoredNotification>,
-    /// What becomes of the event's reminder.
+    /// The change of the event's reminder.
     pub(in crate::modules) reminder: ReminderStep,
-    /// Whether the event's bookings are to be written as cancelled.
+    /// Whether the event's bookings shall be written as cancelled.
     pub(in crate::modules) sweep_bookings: bool,
-    /// What the tickets are offered to that are more than before.
+    /// The offers of added tickets.
     pub(in crate::modules) offers: Offers,
 }
 
-/// What a change writes about an event's reminder: at most 4 rows.
+/// The write of a change to an event's reminder: at most 4 rows.
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct ReminderStep {
     /// A new notification.
     pub(in crate::modules) new: Option<StoredNotification>,
-    /// The one there is, moved or superseded; its revision is the one that was seen.
+    /// The existing one, moved or superseded, with the revision that was read.
     pub(in crate::modules) changed: Option<StoredNotification>,
-    /// The outbox row under its old time.
+    /// The outbox entry at its old time.
     pub(in crate::modules) remove_outbox: Option<OutboxEntry>,
-    /// The outbox row under its new time.
+    /// The outbox entry at its new time.
     pub(in crate::modules) owed: Option<OutboxEntry>,
 }
 
@@ -73,7 +73,7 @@ impl EventsRepository {
         Self { db }
     }
 
-    /// Writes a new event with its inventory, and the reminder it owes: at most 8 rows.
+    /// Writes a new event with its inventory and its reminder: at most 8 rows.
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
@@ -120,7 +120,7 @@ impl EventsRepository {
         }
     }
 
-    /// What an event said in one of its versions, the current one included.
+    /// A version of an event, the current one included.
     pub(in crate::modules) async fn find_version(
         &self,
         tenant: &TenantId,
@@ -137,7 +137,7 @@ impl EventsRepository {
             .map(|event| event.details))
     }
 
-    /// When an event began in an older version, and until when that let customers cancel. Such rows never change.
+    /// The beginning and the cancellation terms of an older version of an event. Such rows never change.
     pub(in crate::modules) async fn old_terms(
         &self,
         tenant: &TenantId,
@@ -153,7 +153,7 @@ impl EventsRepository {
         row.map(OldTermsRow::into_type).transpose()
     }
 
-    /// Up to `limit` events after one of them, in the order they were made, with their inventories.
+    /// Up to `limit` events after one of them, in order of creation, with their inventories.
     pub(in crate::modules) async fn page(
         &self,
         tenant: &TenantId,
@@ -178,8 +178,8 @@ impl EventsRepository {
         pairs(&mut answers, events, inventories)
     }
 
-    /// Up to `limit` events in the order they begin, with their inventories: those that begin at `from` or later (behind an
-    /// event of that moment), and before `until`. With the last place that was read, if there may be more behind it.
+    /// Up to `limit` events in order of beginning, with their inventories: those that begin at `from` or later (after an
+    /// event of that time), and before `until`. With the last position that was read, if there may be more.
     pub(in crate::modules) async fn page_by_start(
         &self,
         tenant: &TenantId,
@@ -220,9 +220,9 @@ impl EventsRepository {
         Ok((pairs, last))
     }
 
-    /// Writes an organizer's change, decided on what was seen; see [`EventStep`].
+    /// Writes an organizer's change; see [`EventStep`].
     ///
-    /// Fails with the guard [`STALE_INVENTORY`] or [`STALE_NOTIFICATION`] if that is no longer so.
+    /// Fails with the guard [`STALE_INVENTORY`] or [`STALE_NOTIFICATION`] if something changed since it was read.
     pub(in crate::modules) async fn update(
         &self,
         tenant: &TenantId,
@@ -262,8 +262,8 @@ impl EventsRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// Deletes an event that is still as it was seen: at most 7 rows, its old versions, of which there are few before
-    /// any booking, and holds that ended without one. `reminder` is what its reminder owes.
+    /// Deletes an event if it is unchanged: at most 7 rows, its old versions, of which there are few before
+    /// any booking, and holds that ended without one. `reminder` is its reminder's outbox entry.
     pub(in crate::modules) async fn delete(
         &self,
         tenant: &TenantId,
@@ -295,7 +295,7 @@ impl EventsRepository {
         script.push(format!(
             "DELETE event_version:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
         ));
-        // Nobody waits, but somebody may have.
+        // Nobody waits now, but somebody may have before.
         for table in ["hold", "waitlist_pass"] {
             script.push(format!(
                 "DELETE {table}:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
@@ -305,7 +305,7 @@ impl EventsRepository {
     }
 }
 
-/// Events with their inventories. Both are made and deleted in one transaction, so the same keys hold the same events.
+/// Events with their inventories. Both are created and deleted in one transaction, so they have the same keys.
 fn pairs(
     answers: &mut Answers,
     events: usize,
@@ -320,7 +320,7 @@ fn pairs(
     pairs.map(pair).collect()
 }
 
-/// Adds what a change writes about a reminder.
+/// Adds the write of a change to a reminder.
 fn add_reminder(script: &mut Script, tenant: &TenantId, step: &ReminderStep) {
     if let Some(notification) = &step.changed {
         add_notification_change(script, tenant, notification);
@@ -332,7 +332,7 @@ fn add_reminder(script: &mut Script, tenant: &TenantId, step: &ReminderStep) {
     add_outbox(script, step.owed.as_slice());
 }
 
-/// Adds a notification's change, guarded by the revision that was seen: 1 row, and at most 2 of its schedule.
+/// Adds a notification's change, guarded by the revision that was read: 1 row, and at most 2 of its schedule.
 pub(in crate::modules::repositories) fn add_notification_change(
     script: &mut Script,
     tenant: &TenantId,

@@ -17,13 +17,13 @@ use crate::{
 /// A hold before and after a step.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct HoldChange {
-    /// As it was read; none if the step makes it.
+    /// As it was read; `None` if the step creates it.
     pub(in crate::modules) before: Option<Hold>,
-    /// As it shall be.
+    /// As it is written.
     pub(in crate::modules) after: Hold,
 }
 
-/// A hold that is due, or was when this was written.
+/// An entry for a hold's end.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct DueHold {
     pub(in crate::modules) due_at: Timestamp,
@@ -77,8 +77,8 @@ impl HoldsRepository {
         ))
     }
 
-    /// Writes holds of one event as they shall be, and what tickets that are free by that are offered to, if its inventory is
-    /// still as it was seen: at most 4 rows for each, 2 more, and the offers'.
+    /// Writes holds of one event, and the offers of the freed tickets, if its inventory
+    /// still has the revision that was read: at most 4 rows for each, 2 more, and the offers'.
     pub(in crate::modules) async fn update(
         &self,
         tenant: &TenantId,
@@ -88,15 +88,15 @@ impl HoldsRepository {
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
         add_change(&mut script, tenant, change);
-        // What ends goes first: who gives a hold back may be the next to be offered tickets.
+        // Ended holds first: the customer of one may be the next who gets an offer.
         add_holds(&mut script, tenant, holds);
         add_offers(&mut script, tenant, change.inventory.event, offers)?;
         self.db.run(&script).await.map(drop)
     }
 
-    /// Up to `max` holds that are due, of all tenants, the longest overdue first, and at what time they are. Not from the
-    /// very beginning: a store of sorted logs reads over everything that was ever deleted there. Not later than the store's
-    /// own clock says, either.
+    /// Up to `max` due holds of all tenants, the longest overdue first, with their times. Not from the
+    /// beginning of the table: an LSM store reads every tombstone there. Not later than the store's
+    /// own clock, either.
     pub(in crate::modules) async fn due(
         &self,
         scope: SystemScope,
@@ -126,8 +126,8 @@ impl HoldsRepository {
         Ok((at_millisecond(at)?, due.collect::<Result<_>>()?))
     }
 
-    /// Deletes notes that no open hold stands behind, and holds that ended long ago: as many rows. What has ended does not
-    /// change any more, so that no guard is needed.
+    /// Deletes entries without an active hold, and holds that ended long ago: as many rows. Ended holds do not
+    /// change any more, so no guard is needed.
     pub(in crate::modules) async fn forget(
         &self,
         tenant: &TenantId,
@@ -146,8 +146,8 @@ impl HoldsRepository {
     }
 }
 
-/// Adds holds as they shall be, whose they are, and when they are to be looked at: at most 4 rows for each. The
-/// inventory's guard covers them, because every change of a hold goes with one of its event's inventory.
+/// Adds holds, with the entries for their customers and their end: at most 4 rows for each. The
+/// inventory's guard covers them, because every change of a hold also changes its event's inventory.
 pub(in crate::modules::repositories) fn add_holds(
     script: &mut Script,
     tenant: &TenantId,
@@ -179,7 +179,7 @@ pub(in crate::modules::repositories) fn add_holds(
             script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
         }
     }
-    // First what goes: in one group a customer may confirm a hold and open another.
+    // Ended holds first: in one group a customer may confirm a hold and make another.
     if !gone.is_empty() {
         let gone = script.bind(gone);
         script.push(format!("DELETE {gone} RETURN NONE"));

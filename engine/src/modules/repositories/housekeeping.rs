@@ -1,4 +1,4 @@
-//! Storage steps of the singletons: rows whose time is over, and bookings of cancelled events.
+//! Storage steps of housekeeping: expired rows, and bookings of cancelled events.
 //!
 //! Called by the housekeeping module; calls models.
 
@@ -25,7 +25,7 @@ impl HousekeepingRepository {
         Self { db }
     }
 
-    /// Deletes Idempotency-Keys, sessions, counts of announcements and silent workers whose time is over: at most `max` rows of each.
+    /// Deletes expired Idempotency-Keys, sessions, counts of announcements and silent workers: at most `max` rows of each.
     /// Returns whether there may be more.
     pub(in crate::modules) async fn delete_expired(
         &self,
@@ -38,7 +38,7 @@ impl HousekeepingRepository {
         script.push(format!("LET $now = {now}"));
         let due = add_due_keys(&mut script, "$now");
         let most = script.bind(i64::from(max));
-        // These tables are read whole: there are few of their rows beside bookings.
+        // These tables are read completely, because they are small compared with bookings.
         let statements = ["session", "announcement_count", "worker_process"].map(|table| {
             script.push(format!(
                 "DELETE (SELECT VALUE id FROM {table} WHERE expires_at <= $now LIMIT {most}) RETURN BEFORE"
@@ -56,7 +56,7 @@ impl HousekeepingRepository {
         Ok(more)
     }
 
-    /// Cancelled events whose bookings are still to be written as cancelled; at most `max`.
+    /// Cancelled events whose bookings are not yet written as cancelled; at most `max`.
     pub(in crate::modules) async fn cancelled_events(
         &self,
         scope: SystemScope,
@@ -69,7 +69,7 @@ impl HousekeepingRepository {
         rows.iter().map(IdRow::tenant_and_event).collect()
     }
 
-    /// Tenants that have uploads of plugins which broke off before `before`: those of at most 32 uploads.
+    /// Tenants with uploads of plugins that were interrupted before `before`: those of at most 32 uploads.
     pub(in crate::modules) async fn broken_uploads(
         &self,
         scope: SystemScope,
@@ -77,7 +77,7 @@ impl HousekeepingRepository {
     ) -> Result<Vec<TenantId>> {
         let mut script = Script::across_tenants(scope);
         let before = script.bind(millisecond(before));
-        // Read whole: each tenant has at most a few.
+        // Read completely: each tenant has at most a few.
         let index = script.push(format!(
             "SELECT id FROM plugin_upload WHERE at < {before} LIMIT 32"
         ));
@@ -86,7 +86,7 @@ impl HousekeepingRepository {
         Ok(tenants?.into_iter().collect())
     }
 
-    /// Which tenants have plugins in use, and the version of each set, in the order of their names: at most `max` of those
+    /// The tenants with active plugins, and the version of each set, in order of their names: at most `max` of those
     /// after this one.
     pub(in crate::modules) async fn plugin_sets(
         &self,
@@ -106,8 +106,8 @@ impl HousekeepingRepository {
             .collect()
     }
 
-    /// Writes up to `max` of a cancelled event's bookings as cancelled; answers how many. When none is left, the event
-    /// is taken off the list: at most `max` + 1 rows.
+    /// Writes up to `max` of a cancelled event's bookings as cancelled; returns their number. When none is left, the event
+    /// is removed from the list: at most `max` + 1 rows.
     pub(in crate::modules) async fn sweep_cancelled(
         &self,
         tenant: &TenantId,

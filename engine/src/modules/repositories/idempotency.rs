@@ -1,5 +1,5 @@
-//! Requests that succeeded under an Idempotency-Key: written with what they did, found by their key, and forgotten after a
-//! day. One note stands for all that a step records, so that what is over is found without reading what is not.
+//! Records of requests with an Idempotency-Key: written with their effect, found by their key, and deleted after a
+//! day. One expiry entry covers all records of a step, so expired ones are found without reading the others.
 //!
 //! Called by the idempotency module, by the steps that record requests, and by housekeeping. Calls models.
 
@@ -15,9 +15,9 @@ use crate::{
     types::{RecordedRequest, RequestKey, TenantId},
 };
 
-/// Most notes that are worked off at a time; each stands for the keys of a group at most, which is 128.
+/// Most expiry entries that are handled at a time; each covers the keys of one group, at most 128.
 pub(super) const DUE_MAX: usize = 4;
-/// How long a key is remembered.
+/// How long a key is kept.
 const KEPT_HOURS: i64 = 24;
 
 pub(in crate::modules) struct IdempotencyRepository {
@@ -29,7 +29,7 @@ impl IdempotencyRepository {
         Self { db }
     }
 
-    /// The request that succeeded under a key, if one did.
+    /// The record of a key, if there is one.
     pub(in crate::modules) async fn find(
         &self,
         tenant: &TenantId,
@@ -38,7 +38,7 @@ impl IdempotencyRepository {
         self.read(Script::of(tenant), Some(tenant), key).await
     }
 
-    /// The same of what was done outside tenants.
+    /// The same outside tenants.
     pub(in crate::modules) async fn find_outside(
         &self,
         scope: SystemScope,
@@ -60,9 +60,9 @@ impl IdempotencyRepository {
     }
 }
 
-/// Adds requests that succeed with this step, and until when they are kept, under the name of the step's change: a row
-/// each, and one. The step fails as existing if one of the keys was used meanwhile. No tenant stands for what is done
-/// outside all.
+/// Adds the records of requests that succeed with this step, and their expiry entry under the step's id: a row
+/// each, and one. The step fails as existing if one of the keys was used meanwhile. `None` as tenant is for operators
+/// outside tenants.
 pub(super) fn add_recorded<'a>(
     script: &mut Script,
     tenant: impl Into<Option<&'a TenantId>>,
@@ -87,7 +87,7 @@ pub(super) fn add_recorded<'a>(
     script.push(format!("INSERT INTO idempotency_due {note} RETURN NONE"));
 }
 
-/// Writes the record of a request that found everything as it wants it: 2 rows.
+/// Writes the record of a request that changes nothing: 2 rows.
 pub(super) async fn record_unchanged(
     db: &Db,
     tenant: &TenantId,
@@ -101,14 +101,14 @@ pub(super) async fn record_unchanged(
     Ok(())
 }
 
-/// Adds the question which notes are due at a time, an expression, and answers where its result will be.
+/// Adds the query for expiry entries that are due at a time, an expression, and returns the index of its result.
 pub(super) fn add_due_keys(script: &mut Script, now: &str) -> usize {
     script.push(format!(
         "SELECT * FROM type::record('idempotency_due', [0]..[{now}, ..]) LIMIT {DUE_MAX}"
     ))
 }
 
-/// What forgets the keys of notes that were due, and the notes.
+/// Deletes the keys of due expiry entries, and the entries.
 pub(super) fn forgetting(scope: SystemScope, due: Vec<IdempotencyDueRow>) -> Script {
     let mut script = Script::transaction_across_tenants(scope);
     let (mut gone, mut keys) = (Vec::new(), Vec::new());

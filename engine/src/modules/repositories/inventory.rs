@@ -1,5 +1,5 @@
-//! The guard that every counting step shares: compare the inventory's revision, write the next one, or stop the
-//! transaction. Plus the ledger row that goes with every change.
+//! The guard of every step that changes counters: compare the inventory's revision, write the next one, or stop the
+//! transaction. And the row of the capacity ledger.
 //!
 //! Called by the steps of bookings and events. Calls models.
 
@@ -15,25 +15,25 @@ use crate::types::{
     CapacityCause, CapacityEntry, Inventory, RecordedRequest, TenantId, TypeChange,
 };
 
-/// The word a transaction stops with when the inventory is no longer what the step was decided on.
+/// The guard's word when the inventory has changed.
 pub(in crate::modules) const STALE_INVENTORY: &str = "inventory-moved";
-/// The word a transaction stops with when a notification is no longer what the step was decided on.
+/// The guard's word when a notification has changed.
 pub(in crate::modules) const STALE_NOTIFICATION: &str = "notification-moved";
 
-/// A change of an event's inventory, decided on a sight of it.
+/// A change of an event's inventory.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct InventoryChange {
     /// The inventory as it was read.
     pub(in crate::modules) before: Inventory,
-    /// The inventory as it shall be; its `revision` does not matter.
+    /// The inventory to write; its `revision` is ignored.
     pub(in crate::modules) inventory: Inventory,
-    /// Names the change: its ledger row, which proves that it was committed.
+    /// The change's id in its ledger row, which proves that it was committed.
     pub(in crate::modules) change: Ulid,
-    /// Which plan under that name this is, from 0.
+    /// The number of this plan under that id, from 0.
     pub(in crate::modules) attempt: u32,
-    /// Why.
+    /// The cause.
     pub(in crate::modules) cause: CapacityCause,
-    /// When.
+    /// The time.
     pub(in crate::modules) at: Timestamp,
     /// The requests with an Idempotency-Key that it answers.
     pub(in crate::modules) recorded: Vec<RecordedRequest>,
@@ -54,7 +54,7 @@ pub(in crate::modules::repositories) fn add_change(
     let record = script.bind(InventoryRow::key(tenant, next.event));
     let row = script.bind(InventoryRow::of(tenant, &next));
     let seen = script.bind(seen);
-    // The guard writes what it guards: a read alone would let two transactions pass each other (snapshot isolation).
+    // The guard writes the row that it guards: with a read alone two transactions could both commit (snapshot isolation).
     script.push(format!(
         "LET $moved = (UPDATE {record} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision)"
     ));
@@ -67,7 +67,7 @@ pub(in crate::modules::repositories) fn add_change(
     add_recorded(script, tenant, change.change, recorded, change.at);
 }
 
-/// The account of a change: what it did to the counters, from what was and what shall be.
+/// The ledger row of a change: the difference of the counters.
 fn entry_of(change: &InventoryChange, next: &Inventory) -> CapacityEntry {
     let difference = |after: u32, before: u32| i64::from(after) - i64::from(before);
     let before = &change.before;

@@ -8,12 +8,12 @@ use super::{
 };
 use crate::error::Result;
 
-/// A lease as it stands: whoever sees `counter` unchanged for long enough may take it.
+/// A lease. A process that sees `counter` unchanged for long enough may take it over.
 #[derive(Debug, Clone, PartialEq, Eq, SurrealValue)]
 pub(in crate::modules) struct LeaseRecord {
-    /// Who holds it.
+    /// The holder.
     pub(in crate::modules) holder: String,
-    /// Grows with every sign of life and every change of hands.
+    /// Raised by every renewal and every change of the holder.
     pub(in crate::modules) counter: i64,
 }
 
@@ -37,7 +37,7 @@ impl LeasesRepository {
         self.db.run_retrying(&script).await?.row(index)
     }
 
-    /// Writes a lease if it is still as it was seen (none: not there): 1 row. Returns whether it was.
+    /// Writes a lease if it is unchanged (`None`: missing): 1 row. Returns whether it was.
     pub(in crate::modules) async fn replace(
         &self,
         scope: SystemScope,

@@ -1,6 +1,6 @@
-//! Brings a store's schema up to date: numbered files, each in one transaction that creates its `schema` record.
+//! Migrates a store's schema: numbered files, each in one transaction that creates its `schema` record.
 //!
-//! Called when an engine is built. The loser of a race between two hosts sees the record and goes on.
+//! Called when an engine is built. If two hosts race, the second sees the record and continues.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use surrealdb::types::SurrealValue;
 use super::db::{CONFLICTS_MAX, Db, Script, StepError, SystemScope, pause_after_conflict};
 use crate::error::{Error, ErrorCode, Result};
 
-/// A step of the schema. Append only: a step that has been released never changes.
+/// A migration. A migration that has been released never changes.
 struct Migration {
     number: i64,
-    /// The oldest program (by the number of the last migration it knows) that may run after this step.
+    /// The oldest program (by the number of its last migration) that may run after this one.
     oldest_program: i64,
     statements: &'static str,
 }
@@ -29,23 +29,23 @@ struct SchemaRow {
     oldest_program: i64,
 }
 
-/// Longest time for one step: a later one may write a row for each that is there, in a large remote store.
+/// Time limit of one migration: one may rewrite every row of a table in a large remote store.
 const TAKES_MAX: Duration = Duration::from_secs(600);
 
-/// Stands among the steps while a backup is being restored. No program runs then, older ones included: to them it is a step
-/// that only a much newer one knows.
+/// The number of a marker that is stored while a backup is being restored. No program runs then, older ones included: they take it for a
+/// migration of a much newer program.
 const RESTORING: i64 = 0;
 
-/// The newest step that this program knows.
+/// The newest migration that this program knows.
 pub(in crate::modules) fn newest_schema() -> i64 {
     MIGRATIONS.last().map_or(0, |migration| migration.number)
 }
 
-/// Runs what is missing.
+/// Runs the missing migrations.
 ///
 /// # Errors
-/// `store-too-new` if a newer program left word that this one may not run, `store-incomplete` while or after a backup was
-/// restored halfway.
+/// `store-too-new` if a newer program's migration excludes this one, `store-incomplete` during or after an incomplete
+/// restore.
 pub(in crate::modules) async fn migrate(db: &Db) -> Result<()> {
     if applied(db).await?.iter().any(|row| row.number == RESTORING) {
         return Err(Error::new(
@@ -56,12 +56,12 @@ pub(in crate::modules) async fn migrate(db: &Db) -> Result<()> {
     migrate_to(db, newest_schema()).await
 }
 
-/// Says that a backup is being restored: 1 row. Returns false if somebody said so before.
+/// Marks that a backup is being restored: 1 row. Returns false if that was marked before.
 pub(in crate::modules::repositories) async fn begin_restoring(
     db: &Db,
     scope: SystemScope,
 ) -> Result<bool> {
-    // Makes the table.
+    // Creates the table.
     applied(db).await?;
     let mut script = Script::transaction_across_tenants(scope);
     script.bind_as("number", RESTORING);
@@ -74,7 +74,7 @@ pub(in crate::modules::repositories) async fn begin_restoring(
     }
 }
 
-/// Adds that nothing is being restored any more: 1 row.
+/// Removes the mark: 1 row.
 pub(in crate::modules::repositories) fn add_restored(script: &mut Script) {
     let number = script.bind(RESTORING);
     script.push(format!(
@@ -82,7 +82,7 @@ pub(in crate::modules::repositories) fn add_restored(script: &mut Script) {
     ));
 }
 
-/// Runs what is missing up to a step.
+/// Runs the missing migrations up to one of them.
 pub(in crate::modules::repositories) async fn migrate_to(db: &Db, newest: i64) -> Result<()> {
     let newest_known = newest_schema();
     for _ in 0..=CONFLICTS_MAX {
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::settings::Store;
 
-    /// A row of the table `schema`, written by hand.
+    /// A row of the table `schema`.
     async fn note_schema(db: &Db, number: i64, oldest_program: i64) {
         let mut script = Script::transaction_across_tenants(SystemScope::new());
         script.bind_as("number", number);
@@ -180,10 +180,10 @@ mod tests {
         let db = Db::open(&Store::Memory, Default::default()).await.unwrap();
         migrate(&db).await.unwrap();
         let next = newest_schema() + 1;
-        // A newer program made a step that this one may live with.
+        // A newer program's migration that this one can run with.
         note_schema(&db, next, newest_schema()).await;
         migrate(&db).await.unwrap();
-        // And one that it may not.
+        // And one that it cannot run with.
         note_schema(&db, next + 1, next).await;
         let error = migrate(&db).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::StoreTooNew);

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Mails that a step owes: blocks of deliveries, and the outbox rows that say so.
+/// The mails of a step: delivery batches and their outbox entries.
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct NewMails {
     pub(in crate::modules) blocks: Vec<DeliveryBatch>,
@@ -29,7 +29,7 @@ pub(in crate::modules) struct NewMails {
 }
 
 impl NewMails {
-    /// A mail to each of some users, as many as one block holds, that is about no event and due at once.
+    /// A mail to each of these users, at most one batch, that is about no event and due at once.
     pub(in crate::modules) fn to_users(
         tenant: &TenantId,
         (notification, kind): (NotificationId, NotificationKind),
@@ -69,7 +69,7 @@ pub(in crate::modules) struct NotificationsRepository {
 }
 
 impl NewMails {
-    /// The same mails, each going on with the trace of what it is about.
+    /// The same mails, each with the place in its trace.
     pub(in crate::modules) fn traced(
         mut self,
         trace_of: impl Fn(BookingId) -> Option<TraceParent>,
@@ -82,7 +82,7 @@ impl NewMails {
         self
     }
 
-    /// Which of these mails is about which booking.
+    /// The bookings of these mails.
     pub(in crate::modules::repositories) fn places(
         &self,
     ) -> impl Iterator<Item = (BookingId, DeliveryId)> {
@@ -96,7 +96,7 @@ impl NewMails {
     }
 }
 
-/// Adds mails about bookings that are stored already, so that each is found from its booking: 3 rows for a mail, and 2
+/// Adds mails about existing bookings, so that each is found from its booking: 3 rows for a mail, and 2
 /// for each further 32.
 pub(in crate::modules::repositories) fn add_mails_about(
     script: &mut Script,
@@ -113,7 +113,7 @@ pub(in crate::modules::repositories) fn add_mails_about(
     add_mails(script, tenant, mails)
 }
 
-/// Adds a notification, its places in the lists of its event and tenant, and its schedule: 4 rows.
+/// Adds a notification, its entries in the lists of its event and tenant, and its schedule: 4 rows.
 pub(in crate::modules::repositories) fn add_notification(
     script: &mut Script,
     tenant: &TenantId,
@@ -128,7 +128,7 @@ pub(in crate::modules::repositories) fn add_notification(
     add_schedule(script, tenant, notification);
 }
 
-/// Adds a notification's place among what has not begun to go out, if it has not: 1 row.
+/// Adds a notification's schedule, if it is scheduled: 1 row.
 fn add_schedule(script: &mut Script, tenant: &TenantId, notification: &StoredNotification) {
     if notification.status == NotificationStatus::Scheduled {
         let row = script.bind(ScheduleRow::of(tenant, notification));
@@ -136,7 +136,7 @@ fn add_schedule(script: &mut Script, tenant: &TenantId, notification: &StoredNot
     }
 }
 
-/// Moves or takes away a notification's place among what has not begun to go out, after a statement that left the row as
+/// Moves or deletes a notification's schedule, after a statement that left the row as
 /// it was before in `$told`: 2 rows.
 pub(in crate::modules::repositories) fn add_schedule_change(
     script: &mut Script,
@@ -148,7 +148,7 @@ pub(in crate::modules::repositories) fn add_schedule_change(
     let is_scheduled = notification.status == NotificationStatus::Scheduled;
     let left = script.bind(!is_scheduled);
     let scheduled = script.bind(NotificationStatus::Scheduled.as_str().to_owned());
-    // Taken away only when it is there: a fan-out changes its notification with every chunk.
+    // Deleted only if it exists, because a fan-out changes its notification with every chunk.
     script.push(format!(
         "IF $told[0].status = {scheduled} AND ({left} OR $told[0].due_at != {due}) {{ \
          DELETE type::record('scheduled', [$tenant, $told[0].due_at, {id}]) RETURN NONE }}"
@@ -156,7 +156,7 @@ pub(in crate::modules::repositories) fn add_schedule_change(
     add_schedule(script, tenant, notification);
 }
 
-/// Takes a notification away that nobody was told of: 4 rows.
+/// Deletes a notification that was not sent to anybody: 4 rows.
 pub(in crate::modules::repositories) fn remove_notification(
     script: &mut Script,
     tenant: &TenantId,
@@ -177,7 +177,7 @@ pub(in crate::modules::repositories) fn remove_notification(
     script.push(format!("DELETE {keys} RETURN NONE"));
 }
 
-/// Adds the blocks and outbox rows of mails: 2 rows for each 32 mails.
+/// Adds the batches and outbox entries of mails: 2 rows for each 32 mails.
 pub(in crate::modules::repositories) fn add_mails(
     script: &mut Script,
     tenant: &TenantId,
@@ -197,7 +197,7 @@ pub(in crate::modules::repositories) fn add_mails(
     Ok(())
 }
 
-/// Adds outbox rows; one that is there already stands for both.
+/// Adds outbox entries; an existing one is kept.
 pub(in crate::modules::repositories) fn add_outbox(script: &mut Script, owed: &[OutboxEntry]) {
     if !owed.is_empty() {
         let rows: Vec<_> = owed.iter().map(OutboxRow::of).collect();
@@ -206,7 +206,7 @@ pub(in crate::modules::repositories) fn add_outbox(script: &mut Script, owed: &[
     }
 }
 
-/// Takes outbox rows away; one that the relay has moved meanwhile finds out by its notification that it is not wanted.
+/// Deletes outbox entries. One that the relay has moved meanwhile is dropped later, when its notification is checked.
 pub(in crate::modules::repositories) fn remove_owed(script: &mut Script, owed: &[OutboxEntry]) {
     if !owed.is_empty() {
         let ids: Vec<RecordId> = owed.iter().map(|owed| OutboxRow::of(owed).id).collect();
@@ -220,7 +220,7 @@ impl NotificationsRepository {
         Self { db }
     }
 
-    /// What fell due after `from`, the longest owed first; at most `max`.
+    /// Outbox entries that became due after `from`, the oldest first; at most `max`.
     pub(in crate::modules) async fn due(
         &self,
         scope: SystemScope,
@@ -239,7 +239,7 @@ impl NotificationsRepository {
         rows.into_iter().map(OutboxRow::into_type).collect()
     }
 
-    /// When the next thing after `from` is due, if anything is owed.
+    /// When the next outbox entry after `from` is due, if there is one.
     pub(in crate::modules) async fn next_due(
         &self,
         scope: SystemScope,
@@ -255,7 +255,7 @@ impl NotificationsRepository {
         Ok(first.transpose()?.map(|owed| owed.due_at))
     }
 
-    /// Takes outbox rows away and puts others in: as many rows as are named, at most 1,000.
+    /// Replaces outbox entries: as many rows as are named, at most 1,000.
     pub(in crate::modules) async fn replace_owed(
         &self,
         scope: SystemScope,
@@ -308,7 +308,7 @@ impl NotificationsRepository {
         rows.iter().map(NotificationListRow::notification).collect()
     }
 
-    /// Notifications that have not begun to go out, the one due first before the others: up to `limit` behind one of them.
+    /// Scheduled notifications in order of their time: up to `limit` after one of them.
     pub(in crate::modules) async fn list_scheduled(
         &self,
         tenant: &TenantId,
@@ -332,7 +332,7 @@ impl NotificationsRepository {
         rows.iter().map(ScheduleRow::place).collect()
     }
 
-    /// Those of some notifications that are there, in no order; at most 101.
+    /// The notifications with these ids, unordered; at most 101.
     pub(in crate::modules) async fn find_many(
         &self,
         tenant: &TenantId,
@@ -349,7 +349,7 @@ impl NotificationsRepository {
         rows.into_iter().map(NotificationRow::into_type).collect()
     }
 
-    /// The first customer of each of some blocks of a notification, those that are there; at most 64.
+    /// The first customer of each of these batches of a notification, if they exist; at most 64.
     pub(in crate::modules) async fn first_recipients(
         &self,
         tenant: &TenantId,
@@ -370,7 +370,7 @@ impl NotificationsRepository {
         rows.into_iter().map(FirstRecipientRow::into_type).collect()
     }
 
-    /// The blocks that some outbox rows are about, those that are there; at most 1,000.
+    /// The batches of these outbox entries, if they exist; at most 1,000.
     pub(in crate::modules) async fn find_blocks_of(
         &self,
         scope: SystemScope,
@@ -397,7 +397,7 @@ impl NotificationsRepository {
             .collect()
     }
 
-    /// Writes a notification if it is still as it was seen: 1 row. Returns whether it was.
+    /// Writes a notification if its revision is still the one that was read: 1 row. Returns whether it was.
     pub(in crate::modules) async fn replace(
         &self,
         tenant: &TenantId,
@@ -408,8 +408,8 @@ impl NotificationsRepository {
         written(self.db.run_retrying(&script).await)
     }
 
-    /// Stores a chunk of a fan-out if its notification is still as it was seen: at most 66 rows, and as
-    /// many as it has blocks where these are in doubt from the beginning. Returns whether it was.
+    /// Stores a chunk of a fan-out if its notification is unchanged: at most 66 rows, and as
+    /// many as it has batches if these are uncertain from the beginning. Returns whether it was.
     pub(in crate::modules) async fn insert_chunk(
         &self,
         tenant: &TenantId,
@@ -436,7 +436,7 @@ impl NotificationsRepository {
         written(self.db.run_retrying(&script).await)
     }
 
-    /// Those of some blocks that are there, in no order; at most 64.
+    /// The batches with these ids, unordered; at most 64.
     pub(in crate::modules) async fn find_blocks(
         &self,
         tenant: &TenantId,
@@ -453,10 +453,10 @@ impl NotificationsRepository {
         rows.into_iter().map(BlockRow::into_type).collect()
     }
 
-    /// Writes steps of several blocks' deliveries in one transaction, each only if its block is still as it was seen:
-    /// at most 4 rows each. Answers for each whether it was; one that was not leaves the others alone.
+    /// Writes steps of several batches in one transaction, each only if its batch is unchanged:
+    /// at most 4 rows each. Returns for each whether it was. A changed batch does not affect the others.
     ///
-    /// Fails with a conflict if anybody wrote one of the rows in the same moment; nothing is written then.
+    /// Fails with a conflict if another transaction wrote one of the rows at the same time; nothing is written then.
     pub(in crate::modules) async fn write_blocks(
         &self,
         scope: SystemScope,
@@ -501,8 +501,8 @@ impl NotificationsRepository {
         self.db.run(&script).await?.rows(index).map_err(other)
     }
 
-    /// How many of a notification's blocks from number `from` on wait for a worker now, or are in one's hand. Reads as
-    /// many rows as there are from there on; the caller bounds that.
+    /// The number of a notification's batches from number `from` on that wait for a worker now, or are claimed. Reads as
+    /// many rows as there are from there on; the caller limits that.
     pub(in crate::modules) async fn count_open_blocks(
         &self,
         tenant: &TenantId,
@@ -520,7 +520,7 @@ impl NotificationsRepository {
         u32::try_from(open).map_err(crate::error::Error::internal)
     }
 
-    /// Up to `limit` blocks of a notification from number `from` on.
+    /// Up to `limit` batches of a notification from number `from` on.
     pub(in crate::modules) async fn list_blocks(
         &self,
         tenant: &TenantId,

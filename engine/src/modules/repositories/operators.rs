@@ -11,10 +11,10 @@ use crate::{
     types::{EmailAddress, Operator, SessionId, SessionOwner},
 };
 
-/// The word a transaction stops with when there is no such operator.
+/// The guard's word when there is no such operator.
 const OPERATOR_GONE: &str = "operator-gone";
 
-/// An operator with what is checked when they sign in.
+/// An operator with the data that is checked at sign-in.
 pub(in crate::modules) struct OperatorRecord {
     pub(in crate::modules) operator: Operator,
     pub(in crate::modules) password_hash: String,
@@ -71,7 +71,7 @@ impl OperatorsRepository {
         rows.into_iter().map(OperatorRow::into_type).collect()
     }
 
-    /// Sets an operator's password and ends their sessions but one: 6 rows and the sessions. Returns false if there is no
+    /// Sets an operator's password and ends their sessions except one: 6 rows and the sessions. Returns false if there is no
     /// such operator.
     pub(in crate::modules) async fn set_password(
         &self,

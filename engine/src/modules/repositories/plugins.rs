@@ -20,15 +20,15 @@ use crate::{
     },
 };
 
-/// The word a transaction stops with when what is in use is no longer what the step was decided on.
+/// The guard's word when the active set has changed.
 pub(in crate::modules) const STALE_POLICIES: &str = "policies-moved";
 
 pub(in crate::modules) use versions::{UPLOAD_SWEPT, UPLOADS_FULL, VERSIONS_FULL};
 
-/// The word a transaction stops with when the version that it would put into use is gone.
+/// The guard's word when the version to activate was deleted.
 pub(in crate::modules) const VERSION_GONE: &str = "plugin-version-gone";
 
-/// What owners are told when a plugin is set aside, and their mails.
+/// The notice to owners about a quarantined plugin, and their mails.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct QuarantineNotice {
     pub(in crate::modules) notification: NotificationId,
@@ -36,14 +36,14 @@ pub(in crate::modules) struct QuarantineNotice {
     pub(in crate::modules) mails: NewMails,
 }
 
-/// A request that a change of what is in use is recorded with: under the name of which change, and when.
+/// The record of a request that changes the active set: the change's id, and the time.
 pub(in crate::modules) type RecordedChange = (Ulid, Timestamp, RecordedRequest);
 
-/// Adds the guard of decisions: the set of plugins must still be at this version when the transaction commits.
+/// Adds the guard of decisions: the plugin set must still have this version when the transaction commits.
 ///
-/// `FOR UPDATE` has the store check at the commit that nobody wrote the record since it was read (snapshot isolation
-/// alone would not notice); readers do not disturb each other. So a change of policies that was acknowledged is in
-/// force for every booking that is acknowledged later.
+/// `FOR UPDATE` makes the store check at the commit that nobody wrote the record since it was read (snapshot isolation
+/// alone would not notice); readers do not conflict. So an acknowledged change of policies applies to
+/// every booking that is acknowledged later.
 pub(in crate::modules::repositories) fn add_policy_guard(
     script: &mut Script,
     tenant: &TenantId,
@@ -59,7 +59,7 @@ pub(in crate::modules::repositories) fn add_policy_guard(
     ));
 }
 
-/// Adds the question which version the set of plugins has, and answers where its result will be.
+/// Adds the query for the version of the plugin set, and returns the index of its result.
 pub(in crate::modules::repositories) fn add_policy_version(
     script: &mut Script,
     tenant: &TenantId,
@@ -68,7 +68,7 @@ pub(in crate::modules::repositories) fn add_policy_version(
     script.push(format!("SELECT VALUE version FROM ONLY {record}"))
 }
 
-/// Adds the records of what bookings were decided on: a row each.
+/// Adds the records of decisions: a row each.
 pub(in crate::modules::repositories) fn add_decisions(
     script: &mut Script,
     tenant: &TenantId,
@@ -96,7 +96,7 @@ impl PluginsRepository {
         Self { db }
     }
 
-    /// What is in use; an empty set of version 0 if nothing ever was.
+    /// The active set; an empty set of version 0 if there never was one.
     pub(in crate::modules) async fn set(&self, tenant: &TenantId) -> Result<PluginSet> {
         let mut script = Script::of(tenant);
         let key = script.bind(PluginSetRow::key(tenant));
@@ -123,7 +123,7 @@ impl PluginsRepository {
         rows.iter().map(OwnerRow::user).collect()
     }
 
-    /// What owners are told by a notification of this kind.
+    /// The notice to owners of a notification.
     pub(in crate::modules) async fn find_quarantine(
         &self,
         tenant: &TenantId,
@@ -137,8 +137,8 @@ impl PluginsRepository {
         row.map(|row| parsed(&row)).transpose()
     }
 
-    /// Writes what is in use if it still is at the version that was seen, and every version that is new in it is there, and
-    /// what owners are told of it: 1 row, 3 more with mails, and 2 for the request's record. Returns whether it was; the
+    /// Writes the active set if it still has the version that was read and every newly activated version exists, and
+    /// the notice to owners: 1 row, 3 more with mails, and 2 for the request's record. Returns whether it was written; the
     /// step fails as existing if the request's key was used meanwhile.
     pub(in crate::modules) async fn replace_set(
         &self,
@@ -181,15 +181,15 @@ impl PluginsRepository {
         match self.db.run(&script).await {
             Ok(_) => Ok(true),
             Err(StepError::Conflict) => Ok(false),
-            // The first set of all: somebody else's is there, and is seen the next time.
+            // The first set of a tenant: another process wrote it first, and it is read the next time.
             Err(StepError::Exists(_)) if seen == 0 => Ok(false),
             Err(error) if error.is_guard(STALE_POLICIES) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Writes the record of a request that changes nothing of what is in use, if that still is at the version that was
-    /// seen: 2 rows. Returns whether it was; the step fails as existing if the request's key was used meanwhile.
+    /// Writes the record of a request that does not change the active set, if that still has the version that was
+    /// read: 2 rows. Returns whether it was; the step fails as existing if the request's key was used meanwhile.
     pub(in crate::modules) async fn record_unchanged(
         &self,
         tenant: &TenantId,

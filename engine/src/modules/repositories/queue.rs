@@ -17,9 +17,9 @@ struct TaskRow {
     id: RecordId,
     tenant: String,
     task: String,
-    /// Until when a worker has it; 0 if none does. Milliseconds UTC.
+    /// When its lease ends; 0 without a lease. Milliseconds UTC.
     leased_until: i64,
-    /// Which lease this is; a receipt names it.
+    /// The number of the lease, which a receipt names.
     lease: i64,
 }
 
@@ -32,7 +32,7 @@ impl QueueRepository {
         Self { db }
     }
 
-    /// Adds tasks that are not there yet, all or none: at most 1,000 rows.
+    /// Adds tasks that do not exist yet, in one transaction: at most 1,000 rows.
     pub(in crate::modules) async fn insert(
         &self,
         lane: Lane,
@@ -113,7 +113,7 @@ impl QueueRepository {
         rows.into_iter().map(leased).collect()
     }
 
-    /// Puts the ends of leases off: as many rows as receipts, at most 1,000.
+    /// Extends leases: as many rows as receipts, at most 1,000.
     pub(in crate::modules) async fn extend(
         &self,
         scope: SystemScope,

@@ -1,6 +1,6 @@
-//! Storage steps of sessions, and of the log that says whose have ended. Called by the sessions module; calls models.
+//! Storage steps of sessions and of the revocation log. Called by the sessions module; calls models.
 //!
-//! The log only says whom to look up again; whether a session stands is in its own row and its account's.
+//! The log only invalidates caches. Whether a session is valid is in its own row and its account's.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::{
     types::{Principal, SessionId, SessionOwner, SessionRecord, TenantId},
 };
 
-/// Entries that the log keeps. Who is further behind than that forgets everything.
+/// Entries that the log keeps. A process that is further behind clears its cache.
 const REVOCATIONS_KEPT: i64 = 4_096;
-/// Entries that are read at a time; who has missed more forgets everything, too.
+/// Entries that are read at a time. A process that has missed more clears its cache, too.
 const REVOCATIONS_READ_MAX: usize = 1_024;
-/// Longest wait for a store that is asked who somebody is: requests wait for it, and 503 is an answer.
+/// Longest wait for the read of a principal: requests wait for it, and can be answered with 503.
 const PRINCIPAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for what was revoked: it is asked twice a second.
+/// Longest wait for the read of the log, which happens twice a second.
 const REVOCATIONS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whose sessions a step is about. Those of operators lie outside tenants.
+/// The account of a step. Operators are outside tenants.
 #[derive(Clone, Copy)]
 pub(in crate::modules) enum SessionScope<'a> {
     /// A user's, within their tenant.
@@ -36,12 +36,12 @@ pub(in crate::modules) enum SessionScope<'a> {
     System(SystemScope, &'a SessionOwner),
 }
 
-/// What the log says that was not known.
+/// New entries of the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::modules) enum Revoked {
     /// Sessions of these owners have ended, as [`SessionOwner`] is displayed.
     Of(Vec<String>),
-    /// More than can be said.
+    /// Too many to list.
     Any,
 }
 
@@ -109,7 +109,7 @@ impl SessionsRepository {
         ids.map(|id| Ok(SessionId::from_ulid(id?))).collect()
     }
 
-    /// A session, if it stands: its account is there, and in the epoch that the session was opened in.
+    /// A session, if it is valid: its account exists, and is in the epoch in which the session was opened.
     pub(in crate::modules) async fn find(
         &self,
         scope: SessionScope<'_>,
@@ -118,7 +118,7 @@ impl SessionsRepository {
         let mut script = scope.script();
         let key = script.bind(SessionRow::key(scope.owner(), id));
         let session = script.push(format!("SELECT * FROM ONLY {key}"));
-        // Read after the session: an epoch that ended meanwhile is seen.
+        // Read after the session, so that an epoch that ended meanwhile is noticed.
         let account = push_account(&mut script, scope.owner());
         let mut answers = self.db.run_within(&script, PRINCIPAL_TIMEOUT).await?;
         let session: Option<SessionRow> = answers.row(session)?;
@@ -185,7 +185,7 @@ impl SessionsRepository {
         Ok(!rows.is_empty())
     }
 
-    /// Ends some of an account's sessions, if they are there: their rows, and 3 of the log. Returns whether one was.
+    /// Ends some of an account's sessions, if they exist: their rows, and 3 of the log. Returns whether one did.
     pub(in crate::modules) async fn end(
         &self,
         scope: SessionScope<'_>,
@@ -202,7 +202,7 @@ impl SessionsRepository {
         Ok(ended.first().is_some_and(|count| *count > 0))
     }
 
-    /// Ends all of an account's sessions but one: their rows, and 5 more.
+    /// Ends all of an account's sessions except one: their rows, and 5 more.
     pub(in crate::modules) async fn end_all(
         &self,
         scope: SessionScope<'_>,
@@ -215,7 +215,7 @@ impl SessionsRepository {
         Ok(())
     }
 
-    /// What was revoked after this entry of the log, and the last entry there is.
+    /// The entries after this entry of the log, and the last entry.
     pub(in crate::modules) async fn revoked_since(
         &self,
         scope: SystemScope,
@@ -232,14 +232,14 @@ impl SessionsRepository {
             Some(seen) if seen < head => {
                 let rows = self.revocations_after(scope, seen).await?;
                 let first = rows.first().map(|row| row.number);
-                // A gap is what was taken away meanwhile.
+                // A gap means that entries were deleted meanwhile.
                 if first == Some(seen + 1) && rows.len() <= REVOCATIONS_READ_MAX {
                     let last = rows.last().map_or(seen, |row| row.number);
                     let owners = rows.into_iter().map(|row| row.owner).collect();
                     return Ok((last, Revoked::Of(owners)));
                 }
             }
-            // Never looked, or another store than before.
+            // Never read, or another store than before.
             _ => {}
         }
         Ok((head, Revoked::Any))
@@ -257,7 +257,7 @@ impl SessionsRepository {
     }
 }
 
-/// Ends all of an account's sessions but one, and begins its next epoch: who checked a password before opens no session
+/// Ends all of an account's sessions except one, and begins its next epoch: a password that was checked before opens no session
 /// any more.
 pub(super) fn add_end_of_sessions(
     script: &mut Script,
@@ -287,7 +287,7 @@ pub(super) fn add_end_of_sessions(
 }
 
 /// The statements that write an entry of the log. Its number is one more than the last one's, whoever writes: the head is
-/// written with it, so two transactions at once cannot take the same.
+/// written with it, so two concurrent transactions cannot take the same.
 fn log_entry(script: &mut Script, owner: &SessionOwner) -> String {
     let head = script.bind(RevocationHeadRow::key());
     let whose = script.bind(owner.to_string());
@@ -298,7 +298,7 @@ fn log_entry(script: &mut Script, owner: &SessionOwner) -> String {
     )
 }
 
-/// The range of an account's sessions. Bounded by how many it may have, so it may be read to its end.
+/// The range of an account's sessions. Their number is limited, so the range may be read to its end.
 fn range(script: &mut Script, owner: &SessionOwner) -> String {
     let (tenant, whose) = owner_key(owner);
     let (tenant, whose) = (script.bind(tenant), script.bind(whose));

@@ -1,7 +1,7 @@
-//! Storage steps of signing up where addresses are confirmed: several accounts may wait for one address, and whoever confirms
+//! Storage steps of sign-up with confirmation: several accounts may wait for one address, and the one that confirms
 //! it owns it. Called by the users module; calls models.
 //!
-//! `login` names the owner of an address; `sign_up` the unconfirmed accounts at it, the newest last. Guard: an account
+//! `login` has the owner of an address; `sign_up` its unconfirmed accounts, the newest last. Guard: an account
 //! becomes the owner in the transaction that inserts `login`, whose id is the address.
 
 use jiff::Timestamp;
@@ -21,13 +21,13 @@ use crate::{
     },
 };
 
-/// The word a transaction stops with when somebody else owns the address, or it is no longer the account's.
+/// The guard's word when another account owns the address, or it is no longer the account's.
 const ADDRESS_OWNED: &str = "address-owned";
-/// The word a transaction stops with when an unconfirmed address got its mails of the day.
+/// The guard's word when an unconfirmed address has got its mails of the day.
 const MAILED_ENOUGH: &str = "mailed-enough";
 
 impl UsersRepository {
-    /// Who owns an address, and the accounts that wait for it, the newest first; at most 32.
+    /// The owner of an address, and the accounts that wait for it, newest first; at most 32.
     pub(in crate::modules) async fn address(
         &self,
         tenant: &TenantId,
@@ -49,7 +49,7 @@ impl UsersRepository {
     }
 
     /// Writes an account that waits for its address to be confirmed, with a mail to the address: at most 6 rows. `notice`
-    /// is the owner of the address and the moment at which they are told.
+    /// is the owner of the address and the time of the notice to them.
     pub(in crate::modules) async fn sign_up(
         &self,
         user: &User,
@@ -73,8 +73,8 @@ impl UsersRepository {
         Ok(())
     }
 
-    /// Makes an account the owner of its address, with another password if it is given one. The others that wait for the
-    /// address (`waiting`) give way: their sessions end, and their passwords are good for nothing. So do the account's own sessions
+    /// Makes an account the owner of its address, with a new password if one is given. The others that wait for the
+    /// address (`waiting`) lose it: their sessions end, and their passwords become invalid. The account's own sessions end, too,
     /// with a new password. At most 37 rows, and what ends the sessions of 33 accounts. Returns false if somebody else
     /// owns the address, or the account has another one.
     pub(in crate::modules) async fn confirm(
@@ -134,8 +134,8 @@ impl UsersRepository {
         }
     }
 
-    /// Counts a mail to an unconfirmed address against `most` of a day, unless its key is counted: 1 row, and forgets those of
-    /// earlier days. Returns whether it may go. Guard: the day's keys stand in the row that is written.
+    /// Counts a mail to an unconfirmed address against the daily limit `most`, unless its key is counted: 1 row, and deletes those of
+    /// earlier days. Returns whether it may be sent. Guard: the day's keys are in the row that is written.
     pub(in crate::modules) async fn count_mail(
         &self,
         user: &User,

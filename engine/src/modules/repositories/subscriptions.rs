@@ -1,4 +1,4 @@
-//! Storage steps of what customers do without. Called by the subscriptions module; calls models.
+//! Storage steps of subscriptions. Called by the subscriptions module; calls models.
 
 use super::{
     db::{Db, Script},
@@ -18,7 +18,7 @@ impl SubscriptionsRepository {
         Self { db }
     }
 
-    /// Those of some customers who do not want a kind; at most as many customers as a block has deliveries.
+    /// The customers among these who unsubscribed from a kind; at most the size of a delivery batch.
     pub(in crate::modules) async fn find_many(
         &self,
         tenant: &TenantId,
@@ -39,7 +39,7 @@ impl SubscriptionsRepository {
         rows.into_iter().map(SuppressionRow::into_type).collect()
     }
 
-    /// What one customer does not want; at most one row for each kind.
+    /// The kinds that one customer unsubscribed from; at most one row for each kind.
     pub(in crate::modules) async fn list_of_customer(
         &self,
         tenant: &TenantId,
@@ -78,8 +78,8 @@ impl SubscriptionsRepository {
         rows.into_iter().map(SuppressionRow::into_type).collect()
     }
 
-    /// Writes what customers do not want and takes back what they want again: as many rows as are named. One that
-    /// stands there already stays as it is, with its time and source.
+    /// Adds and removes customers' suppressions: as many rows as are named. One that
+    /// exists already keeps its time and source.
     pub(in crate::modules) async fn change(
         &self,
         tenant: &TenantId,

@@ -1,8 +1,8 @@
-//! What accounts whose address is not confirmed hold and wait for, over all events of their tenant.
+//! What unconfirmed accounts hold and wait for, in all events of their tenant.
 //!
-//! Guard: whoever makes a hold or a waiting-list place for such an account writes the account's row, if it is still as it was
-//! read. So two hosts cannot both let the last one through. What ends writes nothing here: the row names events, and what is
-//! open there is read with it. Called by the steps of bookings and waiting lists; calls models.
+//! Guard: a step that makes a hold or a waiting-list place for such an account writes the account's row, if it is unchanged since it was
+//! read. So two hosts cannot both accept the last one. When something ends, nothing is written here: the row names events, and what is
+//! active there is read with it. Called by the steps of bookings and waiting lists; calls models.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,28 +15,28 @@ use crate::{
     types::{EventId, TenantId, UserId},
 };
 
-/// The word a transaction stops with when an account took part in something else meanwhile.
+/// The guard's word when the account's row has changed.
 pub(in crate::modules) const STALE_ACCOUNT: &str = "account-moved";
 
-/// What an account whose address is not confirmed holds and waits for.
+/// What an unconfirmed account holds and waits for.
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct UnconfirmedAccount {
     /// The revision of its row; `None` if it has none.
     revision: Option<i64>,
-    /// Events in which it has an open hold or a place on the waiting list.
+    /// Events in which it has an active hold or a place on the waiting list.
     pub(in crate::modules) events: BTreeSet<EventId>,
     /// Tickets of all of these.
     pub(in crate::modules) tickets: u32,
 }
 
-/// Where the parts of an account lie among a script's results.
+/// The indexes of an account's parts in a script's results.
 pub(super) struct Places {
     account: usize,
     holds: usize,
     waiting: usize,
 }
 
-/// Asks for accounts; the numbers of the statements are theirs.
+/// Adds the reads of accounts; returns the indexes of their results.
 pub(super) fn ask_accounts(
     script: &mut Script,
     tenant: &TenantId,
@@ -62,7 +62,7 @@ pub(super) fn ask_accounts(
     places
 }
 
-/// Reads the answers to what [`ask_accounts`] asked.
+/// Reads the results of [`ask_accounts`].
 pub(super) fn accounts(
     answers: &mut Answers,
     places: Vec<(UserId, Places)>,
@@ -100,8 +100,8 @@ pub(super) async fn account(
         .unwrap_or_default())
 }
 
-/// Writes an account as it shall be: 1 row, which names as many events as the rules of bookings let it take part in. Stops with
-/// [`STALE_ACCOUNT`], or as a row that exists, if it is no longer as it was read.
+/// Writes an account: 1 row, which names as many events as the rules of bookings allow. Stops with
+/// [`STALE_ACCOUNT`], or as existing, if it has changed since it was read.
 pub(super) fn add_account(
     script: &mut Script,
     tenant: &TenantId,

@@ -12,11 +12,11 @@ use crate::{
     },
 };
 
-/// The word a transaction stops with when somebody was asked meanwhile, or has confirmed.
+/// The guard's word when the user was asked meanwhile, or has confirmed.
 const ASKED_MEANWHILE: &str = "asked-meanwhile";
 
-/// Unconfirmed accounts at one address that give way when it gets an owner, the newest ones. More are an attacker's, who could
-/// sign up anew all the same: they stay what they are, accounts that never own the address.
+/// Most unconfirmed accounts that lose their address when it gets an owner, the newest ones. More are an attacker's, who could
+/// sign up again in any case. They stay accounts that never own the address.
 pub(super) const GIVE_WAY_MAX: u32 = 32;
 
 pub(in crate::modules) struct UsersRepository {
@@ -28,7 +28,7 @@ impl UsersRepository {
         Self { db }
     }
 
-    /// Writes a new user with their logins, and the mail that asks whether the address is theirs: at most 6 rows. Answers
+    /// Writes a new user with their logins, and the mail that asks to confirm the address: at most 6 rows. Returns
     /// false if a login is taken.
     pub(in crate::modules) async fn insert(
         &self,
@@ -66,7 +66,7 @@ impl UsersRepository {
         written_or_taken(self.db.run_retrying(&script).await)
     }
 
-    /// Brings a user's name and address up to date: at most 3 rows. Returns false if the address is taken.
+    /// Updates a user's name and address: at most 3 rows. Returns false if the address is taken.
     pub(in crate::modules) async fn update(&self, before: &User, after: &User) -> Result<bool> {
         let mut script = Script::transaction(&after.tenant);
         if before.email != after.email {
@@ -88,7 +88,7 @@ impl UsersRepository {
         written_or_taken(self.db.run_retrying(&script).await)
     }
 
-    /// How a user was asked to confirm their address, if they still are.
+    /// The requests to a user to confirm their address, if it is still unconfirmed.
     pub(in crate::modules) async fn asked(
         &self,
         tenant: &TenantId,
@@ -101,7 +101,7 @@ impl UsersRepository {
         row.map_or(Ok(None), |row| row.asked())
     }
 
-    /// Asks a user again, if they were asked as often as was seen: 3 rows. Returns whether they were.
+    /// Records another request to confirm an address, if there was none meanwhile: 3 rows. Returns whether it was written.
     pub(in crate::modules) async fn ask_again(
         &self,
         tenant: &TenantId,
@@ -137,7 +137,7 @@ impl UsersRepository {
         Ok(self.find_many(tenant, &[user]).await?.pop())
     }
 
-    /// Those of the users that are there; at most as many as one block holds.
+    /// The users with these ids; at most the size of a delivery batch.
     pub(in crate::modules) async fn find_many(
         &self,
         tenant: &TenantId,
@@ -155,7 +155,7 @@ impl UsersRepository {
         rows.into_iter().map(UserRow::into_type).collect()
     }
 
-    /// The user that a platform knows under this id.
+    /// The user with this id of a platform.
     pub(in crate::modules) async fn find_by_external_id(
         &self,
         tenant: &TenantId,
@@ -195,7 +195,7 @@ impl UsersRepository {
         .transpose()
     }
 
-    /// A page of a tenant's users, in the order they were made.
+    /// A page of a tenant's users, in order of creation.
     pub(in crate::modules) async fn list(
         &self,
         tenant: &TenantId,
@@ -221,7 +221,7 @@ impl UsersRepository {
     }
 }
 
-/// Takes the address from the unconfirmed accounts at it: at most 32.
+/// Removes the address from the unconfirmed accounts that have it: at most 32.
 pub(super) fn give_way(script: &mut Script, email: &EmailAddress) {
     let email = script.bind(email.as_str().to_owned());
     script.push(format!(

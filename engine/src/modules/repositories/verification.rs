@@ -1,4 +1,4 @@
-//! Reads for verifying counters: the inventory beside what its bookings add up to, and the capacity ledger.
+//! Reads for verification: the inventory, the sums of its bookings, and the capacity ledger.
 //!
 //! Called by the verification module; calls models.
 
@@ -15,22 +15,22 @@ use crate::{
     types::{Booking, BookingId, CapacityEntry, EventId, Inventory, TenantId, TicketTypeId},
 };
 
-/// Longest read of one event: all its bookings are counted in it, some 100,000 a second.
+/// Time limit of reading one event: it counts all its bookings, about 100,000 a second.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// An event's counters beside what they stand for, read in one transaction.
+/// An event's counters and the sums of its bookings, read in one transaction.
 #[derive(Debug)]
 pub(in crate::modules) struct EventCounters {
     pub(in crate::modules) inventory: Inventory,
-    /// Bookings there are, cancelled ones included.
+    /// The number of bookings, cancelled ones included.
     pub(in crate::modules) bookings: u64,
     /// Tickets in bookings that count as sold, by type.
     pub(in crate::modules) booked: Vec<(TicketTypeId, u64)>,
-    /// Open holds, and notes that a customer has one.
+    /// Active holds, and the entries of their customers.
     pub(in crate::modules) open_holds: (u64, u64),
-    /// Tickets in open holds, by type.
+    /// Tickets in active holds, by type.
     pub(in crate::modules) held: Vec<(TicketTypeId, u64)>,
-    /// Entries on the waiting list, and notes that a customer has one.
+    /// Entries on the waiting list, and the entries of their customers.
     pub(in crate::modules) waiting: (u64, u64),
 }
 
@@ -70,8 +70,8 @@ impl VerificationRepository {
         rows.iter().map(IdRow::tenant_and_event).collect()
     }
 
-    /// An event's counters and what its bookings add up to, in one consistent read; none if it was deleted. Bookings are
-    /// counted inside the store, by equal lines, so that an event of a million takes no memory here.
+    /// An event's counters and the sums of its bookings, in one consistent read; `None` if it was deleted. Bookings are
+    /// counted in the store, by equal lines, so an event with a million takes no memory here.
     pub(in crate::modules) async fn sight(
         &self,
         tenant: &TenantId,
@@ -82,7 +82,7 @@ impl VerificationRepository {
         let event = script.bind(event.ulid().to_string());
         let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
         let range = |table: &str| format!("{table}:[$tenant, {event}]..[$tenant, {event}, ..]");
-        // A called-off event's bookings keep counting: its counters are left as they were.
+        // The bookings of a cancelled event still count: its counters are left unchanged.
         let booked = script.push(format!(
             "SELECT lines, count() AS bookings FROM {} WHERE cancelled_by = NONE OR cancelled_by = 'event' \
              GROUP BY lines",
@@ -131,7 +131,7 @@ impl VerificationRepository {
         }))
     }
 
-    /// Up to `max` of an event's bookings of which something was cancelled, after one of them.
+    /// Up to `max` of an event's bookings with cancellations, after one of them.
     pub(in crate::modules) async fn with_cancellations(
         &self,
         tenant: &TenantId,
@@ -159,7 +159,7 @@ impl VerificationRepository {
         rows.into_iter().map(BookingRow::into_type).collect()
     }
 
-    /// Up to `max` rows of an event's capacity ledger, from behind one revision and up to another.
+    /// Up to `max` rows of an event's capacity ledger, after one revision and up to another.
     pub(in crate::modules) async fn ledger(
         &self,
         tenant: &TenantId,

@@ -25,29 +25,29 @@ use crate::{
     },
 };
 
-/// Somebody who waits, and the hold that they have open.
+/// An entry, and the customer's active hold.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct Waiter {
     pub(in crate::modules) entry: WaitlistEntry,
     pub(in crate::modules) open_hold: Option<HoldId>,
 }
 
-/// What seats that became free are offered to: at most 7 rows for each of 50 offers, a pass, 4 of mails, and when to look
-/// again.
+/// The offers of freed tickets: at most 7 rows for each of 50 offers, a pass, 4 of mails, and the time of the next
+/// check.
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct Offers {
     /// The holds that are made.
     pub(in crate::modules) holds: Vec<HoldChange>,
-    /// The entries that they are made for, which leave the list.
+    /// Their entries, which leave the list.
     pub(in crate::modules) taken: Vec<WaitlistEntry>,
-    /// Who was passed over, if anybody was.
+    /// The entries that were passed over, if there are any.
     pub(in crate::modules) pass: Option<WaitlistPass>,
     pub(in crate::modules) mails: NewMails,
-    /// When a type's sale opens that somebody may wait for.
+    /// When the sale of a type begins for which somebody may wait.
     pub(in crate::modules) look_again: Option<Timestamp>,
 }
 
-/// An event whose waiting list is to be looked at, because the sale of one of its types opens.
+/// An event whose waiting list must be checked, because the sale of one of its types begins.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct DueOffer {
     pub(in crate::modules) due_at: Timestamp,
@@ -55,13 +55,13 @@ pub(in crate::modules) struct DueOffer {
     pub(in crate::modules) event: EventId,
 }
 
-/// Where a customer stands, and at which inventory.
+/// A customer's place, and the inventory.
 pub(in crate::modules) struct WaitlistPosition {
     pub(in crate::modules) inventory: Option<Inventory>,
     pub(in crate::modules) entry: Option<WaitlistEntry>,
     /// The number of entries before it.
     pub(in crate::modules) ahead: u64,
-    /// The hold that the customer has open.
+    /// The customer's active hold.
     pub(in crate::modules) open_hold: Option<Hold>,
 }
 
@@ -74,7 +74,7 @@ impl WaitlistRepository {
         Self { db }
     }
 
-    /// Writes the record of a request to join of somebody who waits already: 2 rows.
+    /// Writes the record of a request to join by somebody who waits already: 2 rows.
     pub(in crate::modules) async fn record_unchanged(
         &self,
         tenant: &TenantId,
@@ -85,8 +85,8 @@ impl WaitlistRepository {
         record_unchanged(&self.db, tenant, step, recorded, at).await
     }
 
-    /// The first of an event's list, at most `max`. Who reads them for a step is guarded by the event's inventory: every
-    /// change of a list, and of an open hold, writes it.
+    /// The first entries of an event's list, at most `max`. For a step they are guarded by the event's inventory: every
+    /// change of a list, and of an active hold, writes it.
     pub(in crate::modules) async fn first(
         &self,
         tenant: &TenantId,
@@ -119,7 +119,7 @@ impl WaitlistRepository {
             .collect())
     }
 
-    /// Up to `max` entries of an event behind one of them, in their order.
+    /// Up to `max` entries of an event after one of them, in order.
     pub(in crate::modules) async fn list(
         &self,
         tenant: &TenantId,
@@ -144,7 +144,7 @@ impl WaitlistRepository {
         rows.into_iter().map(WaitlistEntryRow::into_type).collect()
     }
 
-    /// Where a customer stands on an event's list, in one consistent read of at most as many keys as a list has.
+    /// A customer's place on an event's list, in one consistent read of at most as many keys as the list has.
     pub(in crate::modules) async fn sight(
         &self,
         tenant: &TenantId,
@@ -191,7 +191,7 @@ impl WaitlistRepository {
         })
     }
 
-    /// Who waits for tickets of an event or is offered some, in customer order: the first `max` behind one of them.
+    /// Customers who wait for tickets of an event or have an offer, in customer order: the first `max` after one of them.
     pub(in crate::modules) async fn customers(
         &self,
         tenant: &TenantId,
@@ -223,7 +223,7 @@ impl WaitlistRepository {
         Ok(customers.into_iter().collect())
     }
 
-    /// Those of some customers, at most as many as some blocks hold, who wait for tickets of an event or are offered some.
+    /// The customers among these who wait for tickets of an event or have an offer; at most as many as some batches hold.
     pub(in crate::modules) async fn those_of(
         &self,
         tenant: &TenantId,
@@ -257,7 +257,7 @@ impl WaitlistRepository {
         Ok(customers)
     }
 
-    /// On which events' lists a customer was, and where the mails stand in the ledger that offered them tickets: up to
+    /// The events on whose lists a customer was, and the ids of the mails that offered them tickets: up to
     /// `limit` events made before one of them, newest first.
     pub(in crate::modules) async fn mails_of_customer(
         &self,
@@ -285,7 +285,7 @@ impl WaitlistRepository {
             .collect()
     }
 
-    /// Where the mails stand in the ledger that offered a customer tickets of an event.
+    /// The ids of the mails that offered a customer tickets of an event.
     pub(in crate::modules) async fn mails_of(
         &self,
         tenant: &TenantId,
@@ -299,7 +299,7 @@ impl WaitlistRepository {
         row.map_or_else(|| Ok(Vec::new()), |row| row.mails())
     }
 
-    /// The passes over an event's list that are kept, the newest first.
+    /// The stored passes over an event's list, newest first.
     pub(in crate::modules) async fn passes(
         &self,
         tenant: &TenantId,
@@ -317,8 +317,8 @@ impl WaitlistRepository {
         Ok(passes)
     }
 
-    /// Makes offers of tickets that nobody freed, if the event's inventory is still as it was seen; and forgets that they
-    /// were due: 3 rows, and the offers'.
+    /// Makes offers of tickets that were not freed by a step, if the event's inventory is unchanged; and deletes their due
+    /// entry: 3 rows, and the offers'.
     pub(in crate::modules) async fn offer(
         &self,
         due: &DueOffer,
@@ -334,7 +334,7 @@ impl WaitlistRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// Forgets that offers were due: 1 row.
+    /// Deletes the due entry of offers: 1 row.
     pub(in crate::modules) async fn forget(&self, due: &DueOffer) -> Result<()> {
         let mut script = Script::of(&due.tenant);
         let note = script.bind(OfferDueRow::of(&due.tenant, due.event, due.due_at).id);
@@ -343,8 +343,8 @@ impl WaitlistRepository {
         Ok(())
     }
 
-    /// Up to `max` events whose waiting lists are to be looked at by a time, of all tenants, the longest due first. Not from
-    /// the very beginning, like due holds.
+    /// Up to `max` events of all tenants whose waiting lists must be checked by a time, the longest due first. Not from
+    /// the beginning of the table, like due holds.
     pub(in crate::modules) async fn due(
         &self,
         scope: SystemScope,
@@ -372,8 +372,8 @@ impl WaitlistRepository {
         due.collect()
     }
 
-    /// Puts somebody on a list, if the event's inventory is still as it was seen: at most 6 rows. `account` is theirs as
-    /// it shall be, if their address is not confirmed.
+    /// Adds an entry to a list, if the event's inventory is unchanged: at most 6 rows. `account` is the customer's new
+    /// row, if they are unconfirmed.
     pub(in crate::modules) async fn join(
         &self,
         tenant: &TenantId,
@@ -397,7 +397,7 @@ impl WaitlistRepository {
         self.db.run(&script).await.map(drop)
     }
 
-    /// What an account whose address is not confirmed holds and waits for.
+    /// What an unconfirmed account holds and waits for.
     pub(in crate::modules) async fn unconfirmed(
         &self,
         tenant: &TenantId,
@@ -406,7 +406,7 @@ impl WaitlistRepository {
         unconfirmed::account(&self.db, tenant, user).await
     }
 
-    /// Takes somebody off a list, if the event's inventory is still as it was seen: 4 rows.
+    /// Removes an entry from a list, if the event's inventory is unchanged: 4 rows.
     pub(in crate::modules) async fn leave(
         &self,
         tenant: &TenantId,
@@ -420,7 +420,7 @@ impl WaitlistRepository {
     }
 }
 
-/// Adds the offers of a step that frees seats; see [`Offers`].
+/// Adds the offers of a step that frees tickets; see [`Offers`].
 pub(in crate::modules::repositories) fn add_offers(
     script: &mut Script,
     tenant: &TenantId,

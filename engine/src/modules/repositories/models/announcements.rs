@@ -1,11 +1,11 @@
-//! The rows of announcements: their words, and how many a tenant made in a day.
+//! The rows of announcements: their texts, and a tenant's count a day.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::keys::{record, ulid_key};
 use crate::types::{Announcement, Label, NotificationId, Prose, TenantId};
 
-/// The words of an announcement. Apart from its notification, which a fan-out writes again with every chunk.
+/// The text of an announcement. Separate from its notification, which a fan-out writes with every chunk.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct AnnouncementRow {
     pub(in crate::modules::repositories) id: RecordId,

@@ -1,8 +1,8 @@
-//! The row of a block of deliveries, in few and short fields: every value of a row costs to bind, store and read
-//! back, and a block of 32 written entry by entry has 250 of them.
+//! The row of a delivery batch, with few and short fields: every value of a row costs time to bind, store and read
+//! back, and a batch of 32 with separate fields would have 250 of them.
 //!
-//! What never changes (`recipients`) stands apart from what does, so that a step of delivery sends and writes the
-//! latter only.
+//! The constant part (`recipients`) is separate from the rest, so that a step of delivery sends and writes only the
+//! latter.
 
 use serde::{Deserialize, Serialize};
 use surrealdb::types::{RecordId, SurrealValue, Value};
@@ -24,9 +24,9 @@ pub(in crate::modules::repositories) struct BlockRow {
     kind: String,
     event: Option<String>,
     created_at: i64,
-    /// For each delivery its customer, or `CUSTOMER.SERIAL` of the booking it is about; blanks between.
+    /// For each delivery its customer, or `CUSTOMER.SERIAL` of its booking; separated by spaces.
     recipients: String,
-    /// For each delivery where its trace is, or `-`, blanks between; one for all if it is the same; none without any.
+    /// For each delivery its place in a trace, or `-`, separated by spaces; one for all if it is the same; `None` without any.
     traces: Option<String>,
     revision: i64,
     states: String,
@@ -35,21 +35,21 @@ pub(in crate::modules::repositories) struct BlockRow {
     claims: u32,
 }
 
-/// What a step of delivery changes in a block's row.
+/// The part of a batch's row that a step of delivery changes.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct BlockProgress {
     revision: i64,
     /// One letter for each delivery, in the order of `recipients`; see [`letter`].
     states: String,
-    /// What there is to say of deliveries beyond their state: a JSON list of [`Note`]s; none if nothing is.
+    /// Details of deliveries: a JSON list of [`Note`]s; `None` if there are none.
     notes: Option<String>,
-    /// The worker that has it.
+    /// The worker that has claimed it.
     claim: Option<String>,
     claims: u32,
 }
 
-/// Which delivery, and its attempts, losses, doubt, next time (milliseconds UTC) and reason; then when that was written,
-/// and what earlier attempts came to.
+/// A delivery's index, attempts, worker deaths, uncertainty, next time (milliseconds UTC) and reason; then the time of the last change,
+/// and the outcomes of earlier attempts.
 #[derive(Serialize, Deserialize)]
 struct Note(
     usize,
@@ -62,7 +62,7 @@ struct Note(
     Vec<Earlier>,
 );
 
-/// An attempt before the last: when (milliseconds UTC), the state it led to, and the reply.
+/// An earlier attempt: its time (milliseconds UTC), the state after it, and the reply.
 #[derive(Serialize, Deserialize)]
 struct Earlier(i64, char, String);
 
@@ -173,7 +173,7 @@ impl BlockRow {
 }
 
 impl BlockProgress {
-    /// How a block stands from now on, as the given revision.
+    /// The new state of a batch, with the given revision.
     pub(in crate::modules::repositories) fn of(
         block: &DeliveryBatch,
         revision: i64,
@@ -221,7 +221,7 @@ impl BlockProgress {
     }
 }
 
-/// What a row says of its deliveries' traces.
+/// The places in traces of a row's deliveries.
 fn traces_text(entries: &[Entry]) -> Option<String> {
     let first = entries.first()?.trace.as_ref();
     if entries.iter().all(|entry| entry.trace.as_ref() == first) {
@@ -235,7 +235,7 @@ fn traces_text(entries: &[Entry]) -> Option<String> {
 }
 
 fn read_traces(text: &str, entries: &mut [Entry]) {
-    // What cannot be read is a trace less, and no damage.
+    // An unreadable place only loses a trace.
     let mut traces = text.split(' ').map(|one| one.parse::<TraceParent>().ok());
     match text.contains(' ') {
         true => {
@@ -252,7 +252,7 @@ fn read_traces(text: &str, entries: &mut [Entry]) {
     }
 }
 
-/// Whom a block begins with.
+/// The first customer of a batch.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct FirstRecipientRow {
     id: RecordId,
@@ -270,7 +270,7 @@ impl FirstRecipientRow {
     }
 }
 
-/// How many deliveries of a block with these states wait for a worker now, or are in one's hand.
+/// The number of deliveries with these states that wait for a worker now, or are claimed.
 pub(in crate::modules::repositories) fn is_open(states: &str) -> bool {
     let open = [DeliveryState::Queued, DeliveryState::Sending].map(letter);
     states.contains(open)
@@ -290,7 +290,7 @@ fn entry(event: Option<EventId>, recipient: &str, state: char) -> Result<Entry> 
     })
 }
 
-/// A state as a block's row has it.
+/// A state in a batch's row.
 fn letter(state: DeliveryState) -> char {
     match state {
         DeliveryState::Queued => 'q',

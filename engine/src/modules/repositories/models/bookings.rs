@@ -20,7 +20,7 @@ pub(in crate::modules::repositories) struct BookingRow {
     pub(in crate::modules::repositories) id: RecordId,
     lines: Vec<BookingLineRow>,
     total_minor: u64,
-    /// None if policies said nothing.
+    /// `None` if policies gave no texts.
     messages: Option<Vec<String>>,
     currency: String,
     event_version: u64,
@@ -29,9 +29,9 @@ pub(in crate::modules::repositories) struct BookingRow {
     cancelled_at: Option<i64>,
     /// The lines as they were booked, once some of them were cancelled.
     booked_lines: Option<Vec<BookingLineRow>>,
-    /// None while nothing was cancelled by customer or organizer.
+    /// `None` while neither customer nor organizer cancelled anything.
     cancellations: Option<Vec<CancellationRow>>,
-    /// Numbers of the tickets that somebody came in with; none if nobody did.
+    /// Numbers of the tickets that are checked in; `None` without any.
     checked_in: Option<Vec<u32>>,
 }
 
@@ -42,7 +42,7 @@ struct CancellationRow {
     cause: String,
     at: i64,
     lines: Vec<BookingLineRow>,
-    /// Numbers of the tickets, as first and last of each run: a thousand in a row are two numbers.
+    /// Numbers of the tickets, as first and last of each run: a thousand consecutive ones are two numbers.
     tickets: Vec<u32>,
     refund_percent: u32,
     refund_minor: u64,
@@ -74,7 +74,7 @@ impl CancellationRow {
     }
 }
 
-/// First and last of each run of numbers that follow each other.
+/// First and last of each run of consecutive numbers.
 fn runs_of(numbers: &[u32]) -> Vec<u32> {
     let mut runs: Vec<u32> = Vec::new();
     for number in numbers {
@@ -206,12 +206,12 @@ pub(in crate::modules::repositories) fn booking_id(id: &RecordId) -> Result<Book
     ))
 }
 
-/// One line of a customer's own list of bookings, the newest first.
+/// One row of a customer's list of bookings, newest first.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct CustomerBookingRow {
     pub(in crate::modules::repositories) id: RecordId,
     event: String,
-    /// Where its own mails stand in the ledger, the oldest first. As many as it had changes.
+    /// The ids of its own deliveries, oldest first. As many as it had changes.
     mails: Option<Vec<String>>,
 }
 

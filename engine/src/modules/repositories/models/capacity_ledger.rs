@@ -9,17 +9,17 @@ use crate::{
     types::{CapacityEntry, EventId, TenantId, TicketTypeId, TypeChange},
 };
 
-/// One change of an event's inventory, never altered: the account that its counters can be recomputed from, and the
-/// proof that the change was committed. Its key is the revision that the change made, so that the account lies in the
-/// order of commits and a missing row shows.
+/// One change of an event's inventory, never altered: the counters can be recomputed from these rows, and each
+/// proves that its change was committed. Its key is the change's revision, so the rows are in the
+/// order of commits and a missing row is visible.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct CapacityLedgerRow {
     pub(in crate::modules::repositories) id: RecordId,
-    /// Names the change, chosen before its first attempt.
+    /// The change's id, chosen before its first attempt.
     change: String,
-    /// Which of the plans that were sent under this name went through.
+    /// The number of the committed plan.
     attempt: u32,
-    /// Why; see `CapacityCause`.
+    /// The cause; see `CapacityCause`.
     cause: String,
     sold_change: i64,
     held_change: i64,
@@ -107,7 +107,7 @@ impl CapacityLedgerRow {
         })
     }
 
-    /// Which plan of the change `change` this row proves, if it is that change's row.
+    /// The number of the committed plan, if this is the row of `change`.
     pub(in crate::modules::repositories) fn attempt_of(&self, change: Ulid) -> Option<u32> {
         (self.change == change.to_string()).then_some(self.attempt)
     }

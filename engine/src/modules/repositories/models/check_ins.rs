@@ -11,7 +11,7 @@ use crate::{
     types::{CheckIn, TenantId, TicketId, TicketTypeId},
 };
 
-/// When and by whom somebody was let in; that they were is in the booking's row, which decides.
+/// The time and user of a check-in. The booking's row decides whether a ticket is checked in.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct CheckInRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -21,7 +21,7 @@ pub(in crate::modules::repositories) struct CheckInRow {
 }
 
 impl CheckInRow {
-    /// The booking's key and the ticket's number, so that an event's check-ins lie in customer order.
+    /// The booking's key and the ticket's number, so an event's check-ins are in customer order.
     pub(in crate::modules::repositories) fn key(tenant: &TenantId, ticket: TicketId) -> RecordId {
         let path = ticket.booking;
         record(

@@ -1,4 +1,4 @@
-//! The rows of what failed, of what people did about it, and of worker processes.
+//! The rows of failed batches, of the audit log, and of worker processes.
 
 use serde::{Deserialize, Serialize};
 use surrealdb::types::{RecordId, SurrealValue, Value};
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A block with deliveries that failed: dead, or perhaps sent. Newest notification first.
+/// A batch with failed deliveries (dead or unknown). Newest notification first.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct TroubleRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -22,7 +22,7 @@ pub(in crate::modules::repositories) struct TroubleRow {
 }
 
 impl TroubleRow {
-    /// The row of a block, if anything in it failed.
+    /// The row of a batch, if any of its deliveries failed.
     pub(in crate::modules::repositories) fn of(
         tenant: &TenantId,
         block: &DeliveryBatch,
@@ -54,7 +54,7 @@ impl TroubleRow {
         )
     }
 
-    /// Where a notification's blocks stand: its id with every bit turned round, so that the newest comes first.
+    /// The key of a notification's batches: its id with inverted bits, so that the newest comes first.
     pub(in crate::modules::repositories) fn place(notification: NotificationId) -> String {
         Ulid(!notification.ulid().0).to_string()
     }
@@ -66,7 +66,7 @@ impl TroubleRow {
     }
 }
 
-/// What somebody did. Newest first; never changed, never deleted.
+/// An audit entry. Newest first; never changed, never deleted.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct AuditRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -79,7 +79,7 @@ pub(in crate::modules::repositories) struct AuditRow {
 }
 
 impl AuditRow {
-    /// Stands for the tenant where something was done outside all of them; no tenant has an empty name.
+    /// The tenant of actions outside tenants; no tenant has an empty name.
     pub(in crate::modules::repositories) const OUTSIDE: &str = "";
 
     pub(in crate::modules::repositories) fn of(
@@ -122,7 +122,7 @@ impl AuditRow {
     }
 }
 
-/// A lane that is stopped.
+/// A stopped lane.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct LanePauseRow {
     id: RecordId,
@@ -195,7 +195,7 @@ impl WorkerRow {
 
     pub(in crate::modules::repositories) fn into_type(self) -> Result<WorkerStatus> {
         let lanes = self.lanes.as_deref().unwrap_or("[]");
-        // Another version's may look otherwise: it is shown without them.
+        // Another version's format may differ: the worker is shown without counts.
         let lanes: Vec<LaneText> = serde_json::from_str(lanes).unwrap_or_default();
         let lanes = lanes.into_iter().map(LaneText::into_type);
         Ok(WorkerStatus {
@@ -214,8 +214,8 @@ impl WorkerRow {
     }
 }
 
-/// What a worker counted of a lane: its name; mails sent, refused, deferred, unknown; tasks fetched; then by class, with
-/// their sums in microseconds, how long mails waited and how long sending them took.
+/// A worker's counts of a lane: its name; mails sent, refused, deferred, unknown; tasks fetched; then the histograms, with
+/// their sums in microseconds, of waiting and of sending.
 #[derive(Serialize, Deserialize)]
 struct LaneText(String, [u64; 4], u64, Vec<u64>, u64, Vec<u64>, u64);
 
@@ -233,7 +233,7 @@ impl LaneText {
         )
     }
 
-    /// None if it was counted in other classes.
+    /// `None` if its histogram has other buckets.
     fn into_type(self) -> Option<LaneCounts> {
         let Self(
             lane,

@@ -1,4 +1,4 @@
-//! The rows of events, their old versions, and the inventory record that every booking is decided on.
+//! The rows of events, their old versions, and their inventories.
 
 use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
@@ -29,7 +29,7 @@ pub(in crate::modules::repositories) struct EventRow {
     updated_at: i64,
     /// The newest notification about a change; further changes merge into it while it is scheduled.
     update_notification: Option<String>,
-    /// How long before the event its customers are reminded: none stands for the tenant's setting, 0 for not at all.
+    /// How long before the event its customers are reminded: `None` means the tenant's setting, 0 no reminder.
     reminder_minutes: Option<u32>,
     reminder: Option<ReminderRow>,
     reminded_start: Option<i64>,
@@ -138,14 +138,14 @@ impl EventRow {
     }
 }
 
-/// An event as an older version described it; the whole row, so that nothing about it is lost.
+/// An older version of an event; the whole row.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct EventVersionRow {
     pub(in crate::modules::repositories) id: RecordId,
     pub(in crate::modules::repositories) event: EventRow,
     status: String,
     ticket_types: Vec<TicketTypeRow>,
-    /// None stands for the terms that hold where nobody says any.
+    /// `None` means the default terms.
     cancellation_terms: Option<Vec<CancellationStepRow>>,
 }
 
@@ -155,7 +155,7 @@ pub(in crate::modules::repositories) struct CancellationStepRow {
     refund_percent: u32,
 }
 
-/// Terms as rows hold them: none for those that hold where nobody says any, so that most rows have nothing of it.
+/// Terms in rows: `None` for the default terms, which most events have.
 fn terms_row(terms: &CancellationTerms) -> Option<Vec<CancellationStepRow>> {
     let row = |step: &CancellationStep| CancellationStepRow {
         until_hours_before: step.until_hours_before,
@@ -174,7 +174,7 @@ fn terms_of(rows: Option<Vec<CancellationStepRow>>) -> CancellationTerms {
     })
 }
 
-/// Until when an older version let customers cancel, and when it began.
+/// The cancellation terms of an older version, and its beginning.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct OldTermsRow {
     starts_at: i64,
@@ -192,7 +192,7 @@ impl OldTermsRow {
     }
 }
 
-/// When an event begins, as the key that lists are read by.
+/// The beginning of an event, as the key of lists.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct EventStartRow {
     id: RecordId,
@@ -261,8 +261,8 @@ impl EventVersionRow {
     }
 }
 
-/// The one record that a booking's validity depends on. Every step that counts writes `revision`, so that two of them
-/// can never both go through on the same sight of it.
+/// The one record that a booking's validity depends on. Every step that changes counters writes `revision`, so two of them
+/// can never both commit on the same read of it.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct InventoryRow {
     pub(in crate::modules::repositories) id: RecordId,

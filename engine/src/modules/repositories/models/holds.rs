@@ -1,4 +1,4 @@
-//! The rows of holds, and of the order in which they are due.
+//! The rows of holds, and of their due times.
 
 use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
@@ -20,7 +20,7 @@ pub(in crate::modules::repositories) struct HoldRow {
     status: String,
     lines: Vec<BookingLineRow>,
     total_minor: u64,
-    /// None if policies said nothing.
+    /// `None` if policies gave no texts.
     messages: Option<Vec<String>>,
     currency: String,
     event_version: u64,
@@ -32,7 +32,7 @@ pub(in crate::modules::repositories) struct HoldRow {
 }
 
 impl HoldRow {
-    /// Like the key of the booking that it becomes.
+    /// The same key as the booking that it becomes.
     pub(in crate::modules::repositories) fn key(tenant: &TenantId, hold: HoldId) -> RecordId {
         let path = hold.booking();
         record(
@@ -88,8 +88,8 @@ impl HoldRow {
     }
 }
 
-/// The hold that a customer has open for an event: there is one at most, which the key sees to, and it is found
-/// without walking over those that ended.
+/// The active hold of a customer for an event. The key allows at most one, and it is found
+/// without reading those that ended.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct OpenHoldRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -131,7 +131,7 @@ impl OpenHoldRow {
     }
 }
 
-/// Says that a hold is due to end at a moment; the key is all of it, so that what is due lies in order of time.
+/// An entry for a hold's end. It consists of its key, so due holds are in order of time.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct HoldDueRow {
     pub(in crate::modules::repositories) id: RecordId,

@@ -1,5 +1,5 @@
-//! The rows of requests that succeeded under an Idempotency-Key. The answer stands there as the row of what it shows, so that
-//! it comes again as it was, whatever became of the thing since.
+//! The records of requests with an Idempotency-Key. The answer is stored as the row that it shows, so it can be returned
+//! unchanged, whatever happened to the row since.
 
 use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
@@ -23,12 +23,12 @@ use crate::{
     },
 };
 
-/// A request that succeeded under its Idempotency-Key.
+/// The record of a request with an Idempotency-Key.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct IdempotencyRow {
     pub(in crate::modules::repositories) id: RecordId,
     request_hash: String,
-    /// Of a shape that the route decides.
+    /// Its shape depends on the route.
     answer: Value,
     expires_at: i64,
 }
@@ -36,7 +36,7 @@ pub(in crate::modules::repositories) struct IdempotencyRow {
 #[derive(Debug, SurrealValue)]
 struct BookingAnswer {
     booking: RecordId,
-    /// How many cancellations the answer's booking had.
+    /// The number of cancellations of the answer's booking.
     cancellations: u32,
 }
 
@@ -97,7 +97,7 @@ impl SummaryAnswer {
 }
 
 impl IdempotencyRow {
-    /// In place of a tenant: what is done outside all.
+    /// In place of a tenant: actions outside tenants.
     const OUTSIDE: &str = "";
 
     pub(in crate::modules::repositories) fn key(
@@ -130,7 +130,7 @@ impl IdempotencyRow {
         }
     }
 
-    /// The request that the row is of, which was found by this key.
+    /// The request of the row, which was found by this key.
     pub(in crate::modules::repositories) fn into_type(
         self,
         key: &RequestKey,
@@ -262,7 +262,7 @@ fn read<T: SurrealValue>(value: Value) -> Result<T> {
     T::from_value(value).map_err(Error::internal)
 }
 
-/// Says until when the keys of a step are kept; in order of time.
+/// The expiry entry of a step's keys, in order of time.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct IdempotencyDueRow {
     pub(in crate::modules::repositories) id: RecordId,

@@ -1,4 +1,4 @@
-//! Record ids and times as rows hold them: array keys of texts and numbers, times as milliseconds UTC.
+//! Record ids and times in rows: array keys of texts and numbers, times as milliseconds UTC.
 
 use jiff::Timestamp;
 use surrealdb::types::{Array, Number, RecordId, RecordIdKey, SurrealValue, Value};
@@ -9,7 +9,7 @@ use crate::{
     types::{EventId, TenantId},
 };
 
-/// A row of which only the id is read.
+/// A row from which only the id is read.
 #[derive(Debug, SurrealValue)]
 pub(in crate::modules::repositories) struct IdRow {
     id: RecordId,
@@ -20,12 +20,12 @@ impl IdRow {
         &self.id
     }
 
-    /// Which tenant, for keys that begin with it.
+    /// The tenant, for keys that begin with it.
     pub(in crate::modules::repositories) fn tenant(&self) -> Result<TenantId> {
         Ok(TenantId::trusted(key_text(&self.id, 0)?))
     }
 
-    /// Which event of which tenant, for keys that begin with both.
+    /// The tenant and event, for keys that begin with both.
     pub(in crate::modules::repositories) fn tenant_and_event(&self) -> Result<(TenantId, EventId)> {
         Ok((
             TenantId::trusted(key_text(&self.id, 0)?),
@@ -47,7 +47,7 @@ pub(in crate::modules::repositories) fn ulid_key(ulid: Ulid) -> Value {
     Value::String(ulid.to_string())
 }
 
-/// A ULID as a key part that sorts the newest first, so that a page of the newest is a page of a range.
+/// A ULID as a key part that sorts newest first, so a page of the newest is a range read.
 pub(in crate::modules::repositories) fn newest_first_key(ulid: Ulid) -> Value {
     ulid_key(Ulid(!ulid.0))
 }
@@ -65,7 +65,7 @@ pub(in crate::modules::repositories) fn key_ulid(id: &RecordId, index: usize) ->
     Ulid::from_string(key_text(id, index)?).map_err(|_| odd_key(id))
 }
 
-/// A ULID part of an array key that sorts the newest first.
+/// A ULID part of an array key that sorts newest first.
 pub(in crate::modules::repositories) fn key_newest_first(
     id: &RecordId,
     index: usize,
@@ -100,12 +100,12 @@ fn odd_key(id: &RecordId) -> Error {
     ))
 }
 
-/// A moment as rows hold it.
+/// A time in a row.
 pub(in crate::modules::repositories) fn millisecond(moment: Timestamp) -> i64 {
     moment.as_millisecond()
 }
 
-/// A moment from a row.
+/// A time from a row.
 pub(in crate::modules::repositories) fn at_millisecond(millisecond: i64) -> Result<Timestamp> {
     Timestamp::from_millisecond(millisecond).map_err(Error::internal)
 }

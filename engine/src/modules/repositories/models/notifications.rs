@@ -35,9 +35,9 @@ pub(in crate::modules::repositories) struct NotificationRow {
     paused: Option<bool>,
     /// The number of retries of its failed deliveries.
     retry_generation: Option<u64>,
-    /// Whether its recipients may have been told before the store was restored.
+    /// Whether its recipients may have been told by the original store, before the restore.
     doubtful: Option<bool>,
-    /// Where the trace of the request is that caused it.
+    /// The place in the trace of the causing request.
     trace: Option<String>,
 }
 
@@ -111,8 +111,8 @@ impl NotificationRow {
     }
 }
 
-/// A notification's place in a list: all of its event, or all of its tenant. Ids are turned round (every bit of them),
-/// so that a list read from its beginning begins with the newest.
+/// A notification's entry in a list: of its event, or of its tenant. Ids have inverted bits,
+/// so a list begins with the newest.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct NotificationListRow {
     id: RecordId,
@@ -144,14 +144,14 @@ impl NotificationListRow {
         )
     }
 
-    /// Names a list within its tenant.
+    /// The id of a list within its tenant.
     pub(in crate::modules::repositories) fn list(event: Option<EventId>) -> String {
         event
             .map(|event| event.ulid().to_string())
             .unwrap_or_default()
     }
 
-    /// Where a notification stands in its lists.
+    /// A notification's keys in its lists.
     pub(in crate::modules::repositories) fn place(notification: NotificationId) -> String {
         Ulid(!notification.ulid().0).to_string()
     }
@@ -162,7 +162,7 @@ impl NotificationListRow {
     }
 }
 
-/// A notification that has not begun to go out, under the time it is due.
+/// A scheduled notification, by its due time.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct ScheduleRow {
     id: RecordId,
@@ -185,7 +185,7 @@ impl ScheduleRow {
         }
     }
 
-    /// When it is due, and which.
+    /// The due time, and the notification.
     pub(in crate::modules::repositories) fn place(
         row: &IdRow,
     ) -> Result<(Timestamp, NotificationId)> {
@@ -194,12 +194,12 @@ impl ScheduleRow {
     }
 }
 
-/// One thing that is owed, under the time it is due.
+/// An outbox entry, by its due time.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct OutboxRow {
     pub(in crate::modules::repositories) id: RecordId,
     lane: String,
-    /// Whether it was published before, so that its work must be looked at first.
+    /// Whether it was published before, so its work must be checked first.
     published: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The rows of plugins: versions, their bytes, what is in use, decisions, and logs.
+//! The rows of plugins: versions, their bytes, active sets, decisions, and logs.
 
 use jiff::Timestamp;
 use surrealdb::types::{Bytes, RecordId, SurrealValue, Value};
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The state of a version that is still to be compiled.
+/// The state of a version that is not compiled yet.
 const COMPILING: &str = "compiling";
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -28,7 +28,7 @@ pub(in crate::modules::repositories) struct PluginRow {
     size_bytes: u64,
     /// JSON.
     facts: String,
-    /// Which upload wrote its bytes.
+    /// The upload that wrote its bytes.
     upload: String,
     uploaded_by: Option<String>,
     uploaded_at: i64,
@@ -39,7 +39,7 @@ impl PluginRow {
         record("plugin", [text(tenant.as_str()), text(hash)])
     }
 
-    /// The row of a version that is still to be compiled.
+    /// The row of a version that is not compiled yet.
     pub(in crate::modules::repositories) fn compiling(
         tenant: &TenantId,
         version: &PluginVersion,
@@ -81,7 +81,7 @@ impl PluginRow {
     }
 }
 
-/// What a version's state becomes.
+/// The new state of a version.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginStateRow {
     state: String,
@@ -109,7 +109,7 @@ impl PluginStateRow {
     }
 }
 
-/// Where a version's bytes are: which upload wrote them, and how many there are.
+/// The location of a version's bytes: their upload, and their number.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginBytesRow {
     pub(in crate::modules::repositories) upload: String,
@@ -151,7 +151,7 @@ impl PluginChunkRow {
     }
 }
 
-/// A moment under a key: when an upload began.
+/// The time when an upload began.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginMomentRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -180,14 +180,14 @@ impl PluginMomentRow {
         record("plugin_upload", path)
     }
 
-    /// Of what the upload is, and which.
+    /// The version and the upload.
     pub(in crate::modules::repositories) fn upload_id(&self) -> Result<(PluginHash, Ulid)> {
         let hash = key_text(&self.id, 1)?.parse()?;
         Ok((hash, stored_ulid(key_text(&self.id, 2)?)?))
     }
 }
 
-/// When an export of a plugin failed for a customer.
+/// The time when an export of a plugin failed for a customer.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginFailureRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -216,7 +216,7 @@ pub(in crate::modules::repositories) fn plugin_count_key(tenant: &TenantId) -> R
     record("plugin_count", [text(tenant.as_str())])
 }
 
-/// What is in use at a tenant.
+/// A tenant's active plugins.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginSetRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -248,7 +248,7 @@ impl PluginSetRow {
     }
 }
 
-/// Which tenant's set, and its version.
+/// The tenant, and the set's version.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginSetVersionRow {
     id: RecordId,
@@ -261,7 +261,7 @@ impl PluginSetVersionRow {
     }
 }
 
-/// Something kept as JSON under a key: a decision, a sampled refusal, a log line, what owners are told.
+/// Something stored as JSON: a decision, a sampled refusal, a log line, a notice to owners.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct PluginNoteRow {
     pub(in crate::modules::repositories) id: RecordId,

@@ -15,7 +15,7 @@ use crate::{
 pub(in crate::modules::repositories) struct SessionRow {
     id: RecordId,
     generation: u32,
-    /// When the last generations began, the newest first.
+    /// When the last generations began, newest first.
     rotated_at: Vec<i64>,
     opened_at: i64,
     expires_at: i64,
@@ -85,24 +85,24 @@ impl SessionRow {
     }
 }
 
-/// What sessions need to know of their account.
+/// The part of an account that sessions need.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct AccountRow {
-    /// The role of a user; operators have none.
+    /// The role of a user; `None` for operators.
     pub(in crate::modules::repositories) role: Option<String>,
     pub(in crate::modules::repositories) session_epoch: Option<String>,
-    /// Whether a user was asked to confirm the address, and has not.
+    /// Whether a user's address is unconfirmed.
     pub(in crate::modules::repositories) is_unconfirmed: bool,
 }
 
-/// One entry of the revocation log: something about this account's sessions has ended.
+/// One entry of the revocation log: sessions of this account have ended.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct RevocationRow {
     pub(in crate::modules::repositories) number: i64,
     pub(in crate::modules::repositories) owner: String,
 }
 
-/// How many entries the revocation log has had.
+/// The number of entries that the revocation log has had.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct RevocationHeadRow {
     pub(in crate::modules::repositories) number: i64,

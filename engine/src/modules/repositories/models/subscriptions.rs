@@ -1,4 +1,4 @@
-//! The row of a kind of mail that a customer does not want.
+//! The row of a kind of mail that a customer has unsubscribed from.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 

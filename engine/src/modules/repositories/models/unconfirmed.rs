@@ -1,4 +1,4 @@
-//! The rows of accounts whose address is not confirmed, and that hold or wait for tickets.
+//! The rows of unconfirmed accounts that hold or wait for tickets.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::types::{EventId, TenantId, UserId};
 
-/// Where an account may have something open: the ids of rows that are gone when it has not.
+/// Ids of rows of an account that may or may not exist: active holds and places on waiting lists.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct UnconfirmedAccountRow {
     pub(in crate::modules::repositories) id: RecordId,

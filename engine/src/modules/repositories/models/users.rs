@@ -22,7 +22,7 @@ pub(in crate::modules::repositories) struct UserRow {
     external_id: Option<String>,
     pub(in crate::modules::repositories) password_hash: Option<String>,
     created_at: i64,
-    /// How they were asked to confirm their address; nothing once they did, and where nobody asks.
+    /// The requests to confirm their address; `None` once they did, or if nobody asks.
     unverified: Option<UnverifiedRow>,
 }
 
@@ -69,7 +69,7 @@ impl UserRow {
         }
     }
 
-    /// How they were asked to confirm their address, if they still are.
+    /// The requests to confirm their address, if it is still unconfirmed.
     pub(in crate::modules::repositories) fn asked(&self) -> Result<Option<VerificationRequest>> {
         let asked = self.unverified.as_ref().map(|row| {
             Ok(VerificationRequest {
@@ -94,7 +94,7 @@ impl UserRow {
     }
 }
 
-/// Says that a user is one of the tenant's owners: what concerns all of it finds them without a walk over its users.
+/// An entry for one of a tenant's owners, to find them without reading all users.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct OwnerRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -117,7 +117,7 @@ impl OwnerRow {
     }
 }
 
-/// Points from a login (an address, or a platform's id) to its user; its id makes the login unique.
+/// Maps a login (an address, or a platform's id) to its user. Its id makes the login unique.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct LoginRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -197,7 +197,7 @@ impl SignUpRow {
         Self { id }
     }
 
-    /// What counts the mails of a kind and day to an address that nobody confirmed.
+    /// The count of mails of a kind and day to an unconfirmed address.
     pub(in crate::modules::repositories) fn mails_of(
         tenant: &TenantId,
         email: &EmailAddress,
@@ -225,7 +225,7 @@ pub(in crate::modules::repositories) struct OperatorRow {
     name: String,
     pub(in crate::modules::repositories) password_hash: String,
     created_at: i64,
-    /// Changes with everything that ends the account's sessions. One that is made anew has another.
+    /// Changes with everything that ends all of the account's sessions. A new account has another one.
     pub(in crate::modules::repositories) session_epoch: Option<String>,
 }
 

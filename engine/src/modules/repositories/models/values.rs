@@ -1,7 +1,7 @@
-//! Values of rows as JSON and back, without losing what JSON has no word for.
+//! Lossless conversion of rows to JSON and back.
 //!
-//! What JSON knows stands as itself. All else is an object with one member whose name begins with `$`, so that the members of
-//! an object of ours that looks like one are listed instead (`$object`).
+//! JSON's own types are used directly. Other values are an object with one member whose name begins with `$`. An
+//! object that looks like one is stored as a list of members (`$object`).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value as Json, json};
@@ -9,17 +9,17 @@ use surrealdb::types::{Array, Bytes, Number, Object, RecordId, RecordIdKey, Valu
 
 use crate::error::{Error, Result};
 
-/// Writes a value down.
+/// Converts a value to JSON.
 ///
 /// # Errors
-/// `internal` for a kind of value that no row of ours has.
+/// `internal` for a kind of value that no row has.
 pub(in crate::modules::repositories) fn to_json(value: Value) -> Result<Json> {
     Ok(match value {
         Value::None => json!({"$none": true}),
         Value::Null => Json::Null,
         Value::Bool(yes) => Json::Bool(yes),
         Value::Number(Number::Int(number)) => json!(number),
-        // As text: neither 1.0 nor the last bits may change.
+        // As text, so that neither 1.0 nor the last bits change.
         Value::Number(Number::Float(number)) => json!({"$float": format!("{number:?}")}),
         Value::Number(Number::Decimal(number)) => json!({"$decimal": number.to_string()}),
         Value::String(text) => Json::String(text),

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Somebody who waits; the key is the order of the list.
+/// An entry; its key is the order of the list.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct WaitlistEntryRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -74,7 +74,7 @@ impl WaitlistEntryRow {
     }
 }
 
-/// Where a customer stands on a list: there is one entry of each at most, which the key sees to.
+/// A customer's place on a list. The key allows at most one per customer.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct WaitingRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -111,8 +111,8 @@ impl WaitingRow {
     }
 }
 
-/// Says that a customer was on an event's waiting list once, and where the mails lie that offered them tickets: what
-/// they were mailed is found by it, however they left the list.
+/// An entry for a customer who was ever on an event's waiting list, with the ids of the mails that offered them tickets.
+/// It stays when they leave the list.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct CustomerWaitlistRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -120,7 +120,7 @@ pub(in crate::modules::repositories) struct CustomerWaitlistRow {
 }
 
 impl CustomerWaitlistRow {
-    /// Mails of offers that are noted; who was offered tickets of one event more often finds the first ones.
+    /// Most mails of offers that are stored; of more offers the first ones are kept.
     pub(in crate::modules::repositories) const MAILS_MAX: i64 = 100;
 
     pub(in crate::modules::repositories) fn key(
@@ -154,7 +154,7 @@ impl CustomerWaitlistRow {
     }
 }
 
-/// Who was passed over in one pass. Slots are used again, so that an event has a bounded number of them.
+/// The entries that were passed over in one pass. Slots are reused, so an event has a limited number of them.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct WaitlistPassRow {
     pub(in crate::modules::repositories) id: RecordId,
@@ -219,7 +219,7 @@ impl WaitlistPassRow {
     }
 }
 
-/// Says that an event's list is to be looked at, because the sale of one of its types opens; the key is all of it.
+/// An entry for an event whose list must be checked, because the sale of one of its types begins. It consists of its key.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct OfferDueRow {
     pub(in crate::modules::repositories) id: RecordId,

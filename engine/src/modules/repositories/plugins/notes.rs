@@ -1,4 +1,4 @@
-//! Storage steps of what is noted of plugins: for whom they failed, what they decided, logged and failed over.
+//! Storage steps of plugins' records: failures by customer, decisions, logs and failed calls.
 //!
 //! Called by the plugins module; calls models.
 
@@ -16,7 +16,7 @@ use crate::{
     types::{DecisionRecord, NotedFailure, PluginExport, PluginHash, PluginName, TenantId},
 };
 
-/// For how many customers an export failed lately.
+/// The numbers of customers for whom an export failed lately.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::modules) struct FailedFor {
     pub(in crate::modules) witnesses: usize,
@@ -24,7 +24,7 @@ pub(in crate::modules) struct FailedFor {
 }
 
 impl PluginsRepository {
-    /// Notes that an export failed for a customer: 1 row; those of before `since` go. Returns for how many it failed since
+    /// Records that an export failed for a customer: 1 row; deletes those before `since`. Returns for how many it failed since
     /// then, of the first `most`.
     pub(in crate::modules) async fn note_failure(
         &self,
@@ -55,7 +55,7 @@ impl PluginsRepository {
         })
     }
 
-    /// Forgets for whom an export failed: everybody, or strangers only.
+    /// Deletes the failures of an export: all, or those of accounts that do not count in full.
     pub(in crate::modules) async fn forget_failures(
         &self,
         tenant: &TenantId,
@@ -77,7 +77,7 @@ impl PluginsRepository {
         Ok(())
     }
 
-    /// Keeps a failed call in a slot: 1 row, in place of what was there.
+    /// Stores a failed call in a slot: 1 row, which replaces the old one.
     pub(in crate::modules) async fn keep_failed_call(
         &self,
         tenant: &TenantId,
@@ -88,7 +88,7 @@ impl PluginsRepository {
             .await
     }
 
-    /// A tenant's failed calls that were kept, in no order.
+    /// A tenant's recorded failed calls, unordered.
     pub(in crate::modules) async fn failed_calls<T: serde::de::DeserializeOwned>(
         &self,
         tenant: &TenantId,
@@ -99,7 +99,7 @@ impl PluginsRepository {
         self.notes(&script, index).await
     }
 
-    /// What a booking was decided on, if policies were asked.
+    /// The decision of a booking, if policies were asked.
     pub(in crate::modules) async fn find_decision(
         &self,
         tenant: &TenantId,
@@ -112,7 +112,7 @@ impl PluginsRepository {
         row.map(|row| parsed(&row)).transpose()
     }
 
-    /// The latest decisions that bookings were made on, newest first.
+    /// The latest decisions of bookings, newest first.
     pub(in crate::modules) async fn latest_decisions(
         &self,
         tenant: &TenantId,
@@ -126,7 +126,7 @@ impl PluginsRepository {
         self.notes(&script, index).await
     }
 
-    /// Keeps a refusal in a slot: 1 row, in place of what was there.
+    /// Stores a refusal in a slot: 1 row, which replaces the old one.
     pub(in crate::modules) async fn keep_refusal(
         &self,
         tenant: &TenantId,
@@ -138,7 +138,7 @@ impl PluginsRepository {
             .await
     }
 
-    /// The refusals that were kept, in no order.
+    /// The recorded refusals, unordered.
     pub(in crate::modules) async fn refusals(
         &self,
         tenant: &TenantId,
@@ -152,7 +152,7 @@ impl PluginsRepository {
         self.notes(&script, index).await
     }
 
-    /// Keeps what a call logged in a slot: 1 row, in place of what was there.
+    /// Stores a call's log in a slot: 1 row, which replaces the old one.
     pub(in crate::modules) async fn keep_log(
         &self,
         tenant: &TenantId,
@@ -164,7 +164,7 @@ impl PluginsRepository {
             .await
     }
 
-    /// Takes away what was kept of a plugin's log, if no version has its name.
+    /// Deletes a plugin's recorded log, if no version has its name.
     pub(in crate::modules) async fn forget_name(
         &self,
         tenant: &TenantId,
@@ -182,7 +182,7 @@ impl PluginsRepository {
         Ok(())
     }
 
-    /// What was kept of a plugin's log, in no order.
+    /// A plugin's recorded log, unordered.
     pub(in crate::modules) async fn logs<T: serde::de::DeserializeOwned>(
         &self,
         tenant: &TenantId,

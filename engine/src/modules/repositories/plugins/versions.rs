@@ -22,23 +22,23 @@ use crate::{
     },
 };
 
-/// The word a transaction stops with when a tenant has as many versions as it may.
+/// The guard's word when a tenant has the maximum number of versions.
 pub(in crate::modules) const VERSIONS_FULL: &str = "plugin-versions-full";
-/// The word a transaction stops with when a tenant has begun as many uploads as it may.
+/// The guard's word when a tenant has the maximum number of unfinished uploads.
 pub(in crate::modules) const UPLOADS_FULL: &str = "plugin-uploads-full";
-/// The word a transaction stops with when an upload took so long that its bytes were taken away.
+/// The guard's word when an upload took so long that its bytes were deleted.
 pub(in crate::modules) const UPLOAD_SWEPT: &str = "plugin-upload-swept";
 
-/// Uploads that broke off which one step looks at.
+/// Interrupted uploads that one step handles.
 const BROKEN_UPLOADS_MAX: u32 = 8;
-/// Bytes of a chunk: well below what a message to a server may have.
+/// Bytes of a chunk: well below the limit of a message to a server.
 const CHUNK_BYTES: usize = 512 * 1024;
 
 impl PluginsRepository {
-    /// Notes that an upload begins: 1 row.
+    /// Records the start of an upload: 1 row.
     ///
     /// # Errors
-    /// The guard's word [`UPLOADS_FULL`] if the tenant has `most` that have not ended.
+    /// The guard's word [`UPLOADS_FULL`] if the tenant has `most` unfinished ones.
     pub(in crate::modules) async fn begin_upload(
         &self,
         tenant: &TenantId,
@@ -59,7 +59,7 @@ impl PluginsRepository {
         Ok(())
     }
 
-    /// Writes an upload's bytes, a transaction for each 512 KiB. Until its version is written nobody sees them.
+    /// Writes an upload's bytes, a transaction for each 512 KiB. They are invisible until the version is written.
     pub(in crate::modules) async fn write_bytes(
         &self,
         tenant: &TenantId,
@@ -77,7 +77,7 @@ impl PluginsRepository {
         Ok(())
     }
 
-    /// Reads a version's bytes back; none if it is gone.
+    /// Reads a version's bytes; `None` if it was deleted.
     pub(in crate::modules) async fn read_bytes(
         &self,
         tenant: &TenantId,
@@ -99,14 +99,14 @@ impl PluginsRepository {
             let chunk: Option<PluginChunkRow> = self.db.run_retrying(&script).await?.row(index)?;
             match chunk {
                 Some(chunk) => bytes.extend_from_slice(&chunk.into_bytes()),
-                // Deleted since its row was read: they go together.
+                // Deleted since its row was read, because both are deleted together.
                 None => return Ok(None),
             }
         }
         Ok(Some(bytes))
     }
 
-    /// Takes away what a tenant's uploads left that broke off before `before`: at most 8 of them.
+    /// Deletes the remains of a tenant's uploads that were interrupted before `before`: at most 8 of them.
     pub(in crate::modules) async fn sweep_uploads(
         &self,
         tenant: &TenantId,
@@ -126,7 +126,7 @@ impl PluginsRepository {
         Ok(())
     }
 
-    /// Takes an upload's note and its bytes away, unless a version names it; with a moment only if it began before it.
+    /// Deletes an upload's record and its bytes, unless a version names it; with a time only if it began before it.
     pub(in crate::modules) async fn discard_upload(
         &self,
         tenant: &TenantId,
@@ -162,7 +162,7 @@ impl PluginsRepository {
     ///
     /// # Errors
     /// The guard's word [`VERSIONS_FULL`] if the tenant has `versions_max` already, [`UPLOAD_SWEPT`] if the bytes were
-    /// taken away meanwhile.
+    /// deleted meanwhile.
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
@@ -194,7 +194,7 @@ impl PluginsRepository {
         }
     }
 
-    /// Deletes a version and its bytes, if what is in use still is at the version that was seen. Returns whether it was.
+    /// Deletes a version and its bytes, if the active set still has the version that was read. Returns whether it was.
     pub(in crate::modules) async fn delete(
         &self,
         tenant: &TenantId,
@@ -219,7 +219,7 @@ impl PluginsRepository {
         }
     }
 
-    /// Writes what became of a version that is still to be compiled: 1 row. Returns whether it was.
+    /// Writes the result of compiling a version, if it is still `compiling`: 1 row. Returns whether it was.
     pub(in crate::modules) async fn settle(
         &self,
         tenant: &TenantId,
@@ -237,7 +237,7 @@ impl PluginsRepository {
         Ok(!changed.is_empty())
     }
 
-    /// Writes that a version is to be compiled again that was rejected for a reason that may have passed: 1 row.
+    /// Sets a version that was rejected for a temporary reason to `compiling`: 1 row.
     pub(in crate::modules) async fn compile_again(
         &self,
         tenant: &TenantId,
@@ -253,7 +253,7 @@ impl PluginsRepository {
         Ok(())
     }
 
-    /// Writes that a version which was ready cannot be loaded, if what is in use still is at the version that was seen:
+    /// Marks a ready version as one that cannot be loaded, if the active set still has the version that was read:
     /// 1 row. Returns whether it was.
     pub(in crate::modules) async fn reject_ready(
         &self,
