@@ -38,7 +38,7 @@ pub(crate) enum AssemblyError {
     MailFolder {
         /// Which folder.
         folder: PathBuf,
-        /// What the file system says.
+        /// The file system's error.
         source: std::io::Error,
     },
 }

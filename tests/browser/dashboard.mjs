@@ -114,14 +114,14 @@ async function world() {
 const errors = [];
 const expected = [];
 
-async function open(browser, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 850 }, ...options });
+async function open(browser, path, heading) {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 850 } });
   context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   page.on("console", (message) => message.type() === "error" && errors.push(`${message.text()} ${message.location().url}`));
   page.on("pageerror", (error) => errors.push(String(error)));
-  await page.goto(`${url}/admin/queues`);
-  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await page.goto(url + path);
+  await page.getByRole("heading", { name: heading }).first().waitFor();
   return page;
 }
 
@@ -162,9 +162,37 @@ async function look(page, name) {
   looked.add(name);
 }
 
+/** Follows `/` to the API docs, signs in there, and books with the form. */
+async function tryApi(browser, event) {
+  const page = await open(browser, "/", "Book 2 tickets");
+  await look(page, "start");
+  const sign_in = page.getByRole("row", { name: "customer" }).locator("code");
+  const [email, password] = await sign_in.allTextContents();
+  await page.getByRole("link", { name: "API docs" }).click();
+  await page.getByRole("heading", { name: /Boxoffice/ }).waitFor();
+  const send = async (id, body, tenant) => {
+    const operation = page.locator(`[id="operations-${id}"]`);
+    await operation.locator(".opblock-summary").click();
+    if (tenant) await operation.getByPlaceholder("X-Tenant").fill(tenant);
+    await operation.locator("textarea.body-param__text").fill(JSON.stringify(body));
+    await operation.getByRole("button", { name: "Execute" }).click();
+    return operation.locator(".live-responses-table .response-col_status");
+  };
+  await page.locator("#operations-tag-auth button.expand-operation").click();
+  assert.match(await (await send("auth-auth_login", { email, password }, "demo")).last().innerText(), /^200/);
+  await page.locator("#operations-tag-bookings button.expand-operation").click();
+  const booked = await send("bookings-bookings_create", { eventId: event, numTickets: 2 });
+  assert.match(await booked.last().innerText(), /^201/, "the sign-in was taken over");
+  const width = async () => page.evaluate(() => document.documentElement.scrollWidth);
+  await page.setViewportSize({ width: 390, height: 800 });
+  assert(await width() <= 390, `the API docs are ${await width()} pixels wide on a phone`);
+  assert.deepEqual(errors, [], "no errors on the console, refused scripts and styles among them");
+  await page.context().close();
+}
+
 async function run(browser) {
   const { owner, event } = await world();
-  const page = await open(browser);
+  const page = await open(browser, "/admin/queues", "Sign in");
   await look(page, "sign-in");
   await signIn(page, "owen@north.test", "north");
   await page.getByText("1 alive").waitFor();
@@ -287,7 +315,7 @@ async function run(browser) {
   await page.context().close();
 
   // An operator sees the lanes, and any tenant by name.
-  const operator = await open(browser);
+  const operator = await open(browser, "/admin/queues", "Sign in");
   await signIn(operator, "olivia@boxoffice.test");
   await operator.getByRole("heading", { name: "bulk" }).waitFor();
   await operator.getByLabel("Tenant").fill("north");

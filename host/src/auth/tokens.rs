@@ -264,18 +264,18 @@ impl Key {
 /// What an access token says: a session, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AccessToken {
-    /// Whose session it is.
+    /// The session's owner.
     pub(crate) owner: SessionOwner,
-    /// Which session.
+    /// The session's id.
     pub(crate) session: SessionId,
 }
 
 /// What a refresh token says: a session, whose it is, and a generation of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefreshToken {
-    /// Whose session it is.
+    /// The session's owner.
     pub(crate) owner: SessionOwner,
-    /// Which session.
+    /// The session's id.
     pub(crate) session: SessionId,
     /// Which of its generations.
     pub(crate) generation: u32,

@@ -35,7 +35,7 @@ pub(super) struct Place {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
-    /// Makes a tenant.
+    /// Creates a tenant.
     Add {
         /// Its name in host names and headers: 1 to 63 lower-case letters, digits and inner hyphens.
         id: String,
@@ -54,7 +54,7 @@ pub(super) enum TenantCommand {
     /// Sets the sender's address of a tenant's mails. First let the domain allow this installation's mail servers to
     /// speak for it (SPF, DKIM).
     Sender {
-        /// Which tenant.
+        /// The tenant's name.
         id: String,
         /// The address; without it the installation's own.
         #[arg(long, value_name = "ADDRESS")]
@@ -75,7 +75,7 @@ pub(super) enum UserCommand {
     Add {
         #[command(flatten)]
         account: Account,
-        /// Which tenant.
+        /// The tenant's name.
         #[arg(long)]
         tenant: String,
         /// owner, organizer, staff or customer.
@@ -86,7 +86,7 @@ pub(super) enum UserCommand {
     },
     /// Lists a tenant's users: id, role, e-mail, name, separated by tabs.
     List {
-        /// Which tenant.
+        /// The tenant's name.
         #[arg(long)]
         tenant: String,
         #[command(flatten)]
@@ -152,7 +152,7 @@ pub(super) struct Account {
     /// Their address and login.
     #[arg(long)]
     email: String,
-    /// What to call them.
+    /// Their display name.
     #[arg(long)]
     name: String,
     /// Reads the password from the first line of stdin.

@@ -11,7 +11,8 @@ use boxoffice_engine::{
 };
 use jiff::{Span, Timestamp};
 
-use crate::config::data_folder::DevSecrets;
+use super::serve::Welcome;
+use crate::{DemoAccess, DemoSignIn, config::data_folder::DevSecrets};
 
 const TENANT: &str = "demo";
 const OPERATOR: &str = "operator@boxoffice.test";
@@ -27,6 +28,8 @@ pub(super) struct Place {
     pub(super) mails: Option<PathBuf>,
     /// Whether the secrets were made just now.
     pub(super) secrets_are_new: bool,
+    /// Whether only this machine can open the pages.
+    pub(super) is_loopback: bool,
 }
 
 /// The demo tenant as it is.
@@ -87,8 +90,9 @@ pub(super) async fn ensure(engine: &Engine, secrets: &DevSecrets) -> Result<Demo
     })
 }
 
-/// What is printed below the line that says where the program listens.
-pub(super) fn welcome(demo: &Demo, secrets: &DevSecrets, place: &Place, url: &str) -> String {
+/// What is printed and shown at `/`. Passwords are shown there only if no other machine can open it.
+pub(super) fn welcome(demo: &Demo, secrets: &DevSecrets, place: &Place, url: &str) -> Welcome {
+    let access = access(demo, secrets, url);
     let folder = place.folder.display();
     let (mails, read_mail) = match &place.mails {
         Some(mails) => (
@@ -106,24 +110,44 @@ pub(super) fn welcome(demo: &Demo, secrets: &DevSecrets, place: &Place, url: &st
     } else {
         ""
     };
-    let sign_in = |role: UserRole, password: &str| {
-        format!("  {:<10} {:<24} {password}", role.as_str(), email(role))
-    };
-    format!(
-        "\n\n  API        {url}/api\n  \
+    let sign_ins: String = (access.sign_ins.iter())
+        .map(|one| format!("  {:<10} {:<24} {}\n", one.role, one.email, one.password))
+        .collect();
+    let text = format!(
+        "\n\n  Start here {url}/\n  \
            API docs   {url}/docs\n  \
+           Dashboard  {url}/admin/queues\n  \
            Mails      {mails}\n  \
            Data       {folder}\n\n\
-         Sign-ins of tenant `{TENANT}`, kept in {folder}/secrets.toml:\n{owner}\n{organizer}\n{customer}\n\
-         Operator of this installation:\n  {:<10} {OPERATOR:<24} {}\n{doubt}\n\
-         Book 2 tickets for \"{EVENT_TITLE}\" as the customer:\n\n{curl}\n\n{read_mail}",
-        "operator",
-        secrets.operator_password,
-        owner = sign_in(UserRole::Owner, &secrets.owner_password),
-        organizer = sign_in(UserRole::Organizer, &secrets.organizer_password),
-        customer = sign_in(UserRole::Customer, &secrets.customer_password),
-        curl = curl(demo, secrets, url),
-    )
+         Sign-ins of tenant `{TENANT}` and of the operator, kept in {folder}/secrets.toml:\n{sign_ins}{doubt}\n\
+         {title}:\n\n{commands}\n\n{read_mail}",
+        title = access.commands_title,
+        commands = access.commands,
+    );
+    Welcome {
+        text,
+        demo: place.is_loopback.then_some(access),
+    }
+}
+
+fn access(demo: &Demo, secrets: &DevSecrets, url: &str) -> DemoAccess {
+    let sign_in = |role: &str, email: String, password: &str| DemoSignIn {
+        role: role.to_owned(),
+        email,
+        password: password.to_owned(),
+    };
+    let user = |role: UserRole, password| sign_in(role.as_str(), email(role), password);
+    DemoAccess {
+        tenant: TENANT.to_owned(),
+        sign_ins: vec![
+            user(UserRole::Owner, &secrets.owner_password),
+            user(UserRole::Organizer, &secrets.organizer_password),
+            user(UserRole::Customer, &secrets.customer_password),
+            sign_in("operator", OPERATOR.to_owned(), &secrets.operator_password),
+        ],
+        commands_title: format!("Book 2 tickets for \"{EVENT_TITLE}\" as the customer"),
+        commands: curl(demo, secrets, url),
+    }
 }
 
 /// Commands for a plain shell; passwords are letters and digits, so nothing needs escaping.

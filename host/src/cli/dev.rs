@@ -95,6 +95,7 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
         folder: folder.clone(),
         mails: options.mails_folder.clone(),
         secrets_are_new: are_new,
+        is_loopback: config.listen.ip().is_loopback(),
     };
     let welcome = async |engine: &boxoffice_engine::Engine, url: &str| {
         let demo = demo::ensure(engine, &secrets)

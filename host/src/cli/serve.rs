@@ -12,7 +12,7 @@ use super::{
     print, store,
 };
 use crate::{
-    RouterOptions,
+    DemoAccess, RouterOptions,
     assembly::{self, Mails},
     config::{Config, MetricsListen},
     metrics_router, router,
@@ -53,27 +53,32 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         mails,
         "serve",
         &telemetry,
-        async |_, _| Ok(String::new()),
+        async |_, _| Ok(Welcome::default()),
     )
     .await;
     telemetry.end().await;
     ended
 }
 
-/// Opens everything, prints where it listens and what `prepare` has to say, serves, and stops in order.
+/// What whoever started the program is shown.
+#[derive(Debug, Default)]
+pub(super) struct Welcome {
+    /// Printed below the line that says where the program listens.
+    pub(super) text: String,
+    /// Shown at `/`.
+    pub(super) demo: Option<DemoAccess>,
+}
+
+/// Opens everything, prints where it listens and the welcome that `prepare` makes, serves, and stops in order.
 pub(super) async fn run(
     config: &Config,
     options: RouterOptions,
     mails: Mails,
     command: &str,
     telemetry: &Telemetry,
-    prepare: impl AsyncFnOnce(&Engine, &str) -> anyhow::Result<String>,
+    prepare: impl AsyncFnOnce(&Engine, &str) -> anyhow::Result<Welcome>,
 ) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    let options = RouterOptions {
-        stopping: shutdown.token(),
-        ..options
-    };
     // First, so that a taken port is said before anything is written.
     let door = Listener::open(config.listen, "listen").await?;
     let metrics_door = match config.metrics_listen {
@@ -81,12 +86,17 @@ pub(super) async fn run(
         MetricsListen::WithApi | MetricsListen::Nowhere => None,
     };
     let opened = store::open(config, mails, command, Some(&door.url), Some(telemetry)).await?;
-    let said = prepare(&opened.engine, &door.url).await?;
+    let welcome = prepare(&opened.engine, &door.url).await?;
+    let options = RouterOptions {
+        stopping: shutdown.token(),
+        demo: welcome.demo,
+        ..options
+    };
     let worker = match mails {
         Mails::Sent => opened.engine.worker().spawn(),
         Mails::LeftToOthers => opened.engine.worker().spawn_singletons(),
     };
-    print(&format!("listening on {}{said}", door.url))?;
+    print(&format!("listening on {}{}", door.url, welcome.text))?;
 
     let metrics = options.metrics.clone();
     let api = door.serve(router(opened.engine.clone(), options), &shutdown);

@@ -34,7 +34,7 @@ pub(crate) fn plugin_cache(folder: &Path) -> PathBuf {
 /// that share the folder share the key.
 ///
 /// # Errors
-/// What the file system says.
+/// The file system's error.
 pub(crate) fn plugin_cache_key(cache: &Path) -> io::Result<[u8; 32]> {
     let path = cache.with_extension("key");
     // Letters and digits, as all our secrets; 43 of them hold 256 bits.
@@ -79,7 +79,7 @@ impl LockOwner {
     /// Writes who holds the folder. Call it only once the store is open.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The file system's error.
     pub(crate) fn write(folder: &Path, command: &str, url: Option<String>) -> io::Result<Self> {
         let path = note_path(folder);
         let holder = Holder {

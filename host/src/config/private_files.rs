@@ -32,7 +32,7 @@ pub(crate) fn mask_new_files() {
 /// Makes a folder and those above it; new ones are its owner's alone.
 ///
 /// # Errors
-/// What the file system says.
+/// The file system's error.
 pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)

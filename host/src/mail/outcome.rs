@@ -39,7 +39,7 @@ pub(super) enum Failure {
     },
     /// The connection failed, or the server spoke something else than SMTP.
     Broken {
-        /// What went wrong.
+        /// The reason.
         reason: String,
     },
     /// No answer in time.

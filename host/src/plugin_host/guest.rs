@@ -63,7 +63,7 @@ impl Guest {
         }
     }
 
-    /// What it logged.
+    /// Its log.
     pub(super) fn take_log(&self) -> Vec<PluginLogLine> {
         self.log.locked().finish()
     }

@@ -51,7 +51,7 @@ pub struct PluginHostSettings {
 /// What one call may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLimits {
-    /// Time on a thread.
+    /// CPU time.
     pub time: Duration,
     /// Fuel: instructions, roughly.
     pub fuel: u64,
@@ -59,9 +59,9 @@ pub struct CallLimits {
     pub memory_bytes: usize,
     /// What it is asked, as JSON.
     pub input_bytes: usize,
-    /// What it answers.
+    /// Bytes of the output.
     pub output_bytes: usize,
-    /// What is kept of its log; the rest is cut.
+    /// Bytes of the log that are kept; the rest is cut.
     pub log_bytes: usize,
 }
 

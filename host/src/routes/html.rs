@@ -17,7 +17,11 @@ use axum::{
 pub(super) const OWN_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// An answer of some type under some policy.
+/// The page that tries the API: Swagger UI also draws pictures that its own style holds.
+pub(super) const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A response of this type with this content security policy.
 pub(super) fn content(
     content_type: &'static str,
     policy: &'static str,

@@ -14,6 +14,7 @@ mod incoming;
 mod openapi;
 mod pages;
 mod response_layers;
+mod start_page;
 mod unsubscribe;
 mod verify;
 
@@ -51,6 +52,7 @@ use extract::RequestContext;
 pub(crate) use incoming::Misframed;
 pub use openapi::openapi_json;
 pub use pages::{error_codes, error_page};
+pub use start_page::{DemoAccess, DemoSignIn};
 
 /// How the HTTP side behaves. The defaults suit one process that serves browsers and programs directly.
 pub struct RouterOptions {
@@ -91,6 +93,8 @@ pub struct RouterOptions {
     pub base_domain: Option<String>,
     /// Shows the mails in this folder under `/dev/mails`, to anybody. Only for development.
     pub mails_folder: Option<PathBuf>,
+    /// Sign-ins and commands that `/` shows, to anybody. Only for development.
+    pub demo: Option<DemoAccess>,
     /// Counts requests. Tell it with [`metrics_router`](crate::metrics_router), where only Prometheus reaches it.
     pub metrics: Arc<Metrics>,
     /// Whether this router answers `/metrics` too, to anybody.
@@ -124,6 +128,7 @@ impl Default for RouterOptions {
             hsts_seconds: 0,
             base_domain: None,
             mails_folder: None,
+            demo: None,
             metrics: Metrics::new(),
             open_metrics: false,
             stopping: CancellationToken::new(),
@@ -219,7 +224,7 @@ struct Parts {
 fn table(parts: Parts, door: &Arc<RequestContext>) -> Router<Shared> {
     let counted = from_fn_with_state(door.clone(), extract::count_address);
     let mut all = Router::from(api(parts.issuer))
-        .merge(pages(parts.issuer).route_layer(counted.clone()))
+        .merge(pages(parts).route_layer(counted.clone()))
         .merge(mail_links().route_layer(counted.clone()));
     if parts.issuer == TokenIssuer::Own {
         all = all
@@ -235,25 +240,25 @@ fn table(parts: Parts, door: &Arc<RequestContext>) -> Router<Shared> {
     all
 }
 
-fn pages(issuer: TokenIssuer) -> Router<Shared> {
+fn pages(parts: Parts) -> Router<Shared> {
     Router::new()
         .route(
+            "/",
+            get(async move |demo, request: Request| start_page::show(parts, demo, &request)),
+        )
+        .route(
             "/openapi.json",
-            get(async move |request: Request| pages::openapi(issuer, &request)),
+            get(async move |request: Request| pages::openapi(parts.issuer, &request)),
         )
         .route("/docs", get(pages::docs))
-        .route("/docs/docs.js", get(pages::docs_script))
-        .route("/docs/pages.css", get(pages::style))
+        .route("/docs/{file}", get(pages::docs_file))
         .route("/errors/{code}", get(pages::error))
 }
 
 fn dashboard() -> Router<Shared> {
     Router::new()
         .route("/admin/queues", get(pages::queues))
-        .route("/admin/queues/queues.js", get(pages::queues_script))
-        .route("/admin/queues/views.js", get(pages::queues_views))
-        .route("/admin/queues/page.js", get(pages::queues_page))
-        .route("/admin/queues/queues.css", get(pages::queues_style))
+        .route("/admin/queues/{file}", get(pages::queues_file))
         .route_layer(from_fn(extract::refuse_query))
 }
 
@@ -304,6 +309,7 @@ struct Shared {
     unconfirmed: Arc<UnconfirmedTickets>,
     links: Option<MailLinks>,
     mails: MailsFolder,
+    demo: Option<DemoAccess>,
     live: Arc<OverviewStream>,
     metrics: Arc<Metrics>,
 }
@@ -356,6 +362,7 @@ impl Shared {
             door: Arc::new(door),
             sign_in: Arc::new(sign_in),
             unconfirmed: Arc::new(UnconfirmedTickets(unconfirmed)),
+            demo: options.demo.clone(),
             links: options.links.clone(),
             mails,
         }
@@ -389,6 +396,12 @@ impl FromRef<Shared> for Arc<UnconfirmedTickets> {
 impl FromRef<Shared> for Option<MailLinks> {
     fn from_ref(shared: &Shared) -> Self {
         shared.links.clone()
+    }
+}
+
+impl FromRef<Shared> for Option<DemoAccess> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.demo.clone()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pages for people: the description of the interface, and what each error code means.
+//! Pages for people: the description of the API, the dashboard, and what each error code means.
 //!
 //! Everything is compiled in; nothing is loaded from elsewhere. Links are relative, so that any prefix works.
 
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
+    http::{HeaderValue, header::CACHE_CONTROL},
     response::Response,
 };
 use boxoffice_engine::{Engine, Error, ErrorCode};
@@ -18,6 +19,9 @@ use super::{
 };
 use crate::metrics::Metrics;
 
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// What data and assets may do when they are opened by themselves.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
@@ -49,26 +53,76 @@ pub(super) fn openapi(issuer: TokenIssuer, request: &Request) -> Response {
 
 pub(super) async fn docs() -> Response {
     html::content(
-        "text/html; charset=utf-8",
-        html::OWN_POLICY,
+        HTML,
+        html::DOCS_POLICY,
         include_str!("../../assets/docs.html"),
     )
 }
 
-pub(super) async fn docs_script() -> Response {
-    html::content(
-        "text/javascript; charset=utf-8",
-        NOTHING,
-        include_str!("../../assets/docs.js"),
-    )
+/// A file that a page loads: its name, its type, its text.
+type PageFile = (&'static str, &'static str, &'static str);
+
+const DOCS_FILES: [PageFile; 5] = [
+    ("docs.css", CSS, include_str!("../../assets/docs.css")),
+    ("docs.js", SCRIPT, include_str!("../../assets/docs.js")),
+    ("pages.css", CSS, include_str!("../../assets/pages.css")),
+    (
+        "swagger-ui-bundle.js",
+        SCRIPT,
+        include_str!("../../assets/swagger-ui/swagger-ui-bundle.js"),
+    ),
+    (
+        "swagger-ui.css",
+        CSS,
+        include_str!("../../assets/swagger-ui/swagger-ui.css"),
+    ),
+];
+
+const QUEUES_FILES: [PageFile; 4] = [
+    (
+        "queues.css",
+        CSS,
+        include_str!("../../assets/queues/queues.css"),
+    ),
+    (
+        "queues.js",
+        SCRIPT,
+        include_str!("../../assets/queues/queues.js"),
+    ),
+    (
+        "views.js",
+        SCRIPT,
+        include_str!("../../assets/queues/views.js"),
+    ),
+    (
+        "page.js",
+        SCRIPT,
+        include_str!("../../assets/queues/page.js"),
+    ),
+];
+
+/// A file of `/docs`, the style of all other pages among them.
+pub(super) async fn docs_file(Id(name): Id<Name>) -> Result<Response, Problem> {
+    let mut response = file(&DOCS_FILES, &name)?;
+    if name.0.starts_with("swagger-ui") {
+        // Nearly two megabytes that change only with a release.
+        let hour = HeaderValue::from_static("public, max-age=3600");
+        response.headers_mut().insert(CACHE_CONTROL, hour);
+    }
+    Ok(response)
 }
 
-pub(super) async fn style() -> Response {
-    html::content(
-        "text/css; charset=utf-8",
-        NOTHING,
-        include_str!("../../assets/pages.css"),
-    )
+/// A file of the dashboard.
+pub(super) async fn queues_file(Id(name): Id<Name>) -> Result<Response, Problem> {
+    file(&QUEUES_FILES, &name)
+}
+
+fn file(files: &[PageFile], name: &Name) -> Result<Response, Problem> {
+    let (_, content_type, text) = files
+        .iter()
+        .find(|(known, ..)| *known == name.0)
+        .ok_or_else(|| Error::new(ErrorCode::NotFound, "There is no such file."))?;
+    Ok(html::content(content_type, NOTHING, *text))
 }
 
 /// What Prometheus reads.
@@ -79,40 +133,16 @@ pub(super) async fn metrics(
     metrics.scrape(&engine).await
 }
 
-/// The dashboard of what goes out; it asks the interface like any other client.
+/// The dashboard of what goes out; it calls the API like any other client.
 pub(super) async fn queues() -> Response {
     html::content(
-        "text/html; charset=utf-8",
+        HTML,
         html::OWN_POLICY,
         include_str!("../../assets/queues/queues.html"),
     )
 }
 
-pub(super) async fn queues_script() -> Response {
-    script(include_str!("../../assets/queues/queues.js"))
-}
-
-pub(super) async fn queues_views() -> Response {
-    script(include_str!("../../assets/queues/views.js"))
-}
-
-pub(super) async fn queues_page() -> Response {
-    script(include_str!("../../assets/queues/page.js"))
-}
-
-fn script(text: &'static str) -> Response {
-    html::content("text/javascript; charset=utf-8", NOTHING, text)
-}
-
-pub(super) async fn queues_style() -> Response {
-    html::content(
-        "text/css; charset=utf-8",
-        NOTHING,
-        include_str!("../../assets/queues/queues.css"),
-    )
-}
-
-pub(super) async fn error(Id(CodeName(code)): Id<CodeName>) -> Result<Response, Problem> {
+pub(super) async fn error(Id(Name(code)): Id<Name>) -> Result<Response, Problem> {
     let page = error_page(&code)
         .ok_or_else(|| Error::new(ErrorCode::NotFound, "There is no such error code."))?;
     let main = html::from_markdown(page);
@@ -124,10 +154,10 @@ pub(super) async fn error(Id(CodeName(code)): Id<CodeName>) -> Result<Response, 
     ))
 }
 
-/// The code that a path names, whatever it is.
-pub(super) struct CodeName(String);
+/// The last part of a path, whatever it is.
+pub(super) struct Name(String);
 
-impl std::str::FromStr for CodeName {
+impl std::str::FromStr for Name {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self, Error> {
         Ok(Self(text.to_owned()))

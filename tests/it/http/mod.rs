@@ -4,3 +4,4 @@ mod connections;
 mod edges;
 mod error_pages;
 mod layers;
+mod pages;

@@ -19,11 +19,11 @@ use rows::{Door, Thing, rows};
 use world::Context;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 19] = [
+    "/",
     "/openapi.json",
     "/docs",
-    "/docs/docs.js",
-    "/docs/pages.css",
+    "/docs/{file}",
     "/errors/{code}",
     // What these refuse is tried in `unsubscribe`.
     "/unsubscribe/{token}",
@@ -36,10 +36,7 @@ const PAGES: [&str; 22] = [
     "/metrics",
     // What these refuse is tried in `dashboard`.
     "/admin/queues",
-    "/admin/queues/queues.js",
-    "/admin/queues/views.js",
-    "/admin/queues/page.js",
-    "/admin/queues/queues.css",
+    "/admin/queues/{file}",
     "/admin/session",
     "/admin/session/refresh",
     "/api/admin/live",

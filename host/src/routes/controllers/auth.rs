@@ -103,7 +103,7 @@ pub(in crate::routes) struct RegisterRequest {
     /// Their address and login.
     #[schema(example = "ann@example.org")]
     email: String,
-    /// What to call them.
+    /// Their display name.
     name: String,
     /// 8 to 200 characters.
     password: String,
@@ -112,7 +112,7 @@ pub(in crate::routes) struct RegisterRequest {
     role: Option<String>,
 }
 
-/// Proves who somebody is.
+/// E-mail address and password.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct LoginRequest {
@@ -158,13 +158,13 @@ pub(in crate::routes) struct TokensResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct UserResponse {
-    /// Which user.
+    /// The user's id.
     id: String,
     /// Their address and login.
     email: String,
     /// Whether the address counts as theirs; bulk mails may go to such addresses only.
     email_verified: bool,
-    /// What to call them.
+    /// Their display name.
     name: String,
     /// `owner`, `organizer`, `staff` or `customer`.
     #[schema(value_type = choices::UserRole)]

@@ -26,25 +26,25 @@ const FIRST_TICKET_TYPE: &str = "lines[0].ticketType";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct CreateBookingRequest {
-    /// Which event.
+    /// The event's id.
     event_id: String,
     /// How many tickets of the only type; instead of `lines`.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
     num_tickets: Option<Number>,
     /// How many tickets of which types; instead of `numTickets`. 1 to 10 lines, each type once.
     lines: Option<Vec<BookLineRequest>>,
-    /// Refuses the booking (`price-changed`) if its total would differ; in minor units.
+    /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
     #[schema(value_type = Option<u64>)]
     expected_total_minor: Option<Number>,
 }
 
-/// How many tickets of which type.
+/// A number of tickets of one type.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct BookLineRequest {
     /// Which type; none means the only one.
     ticket_type: Option<String>,
-    /// How many.
+    /// The number of tickets.
     #[schema(value_type = u32, minimum = 1, maximum = 10_000)]
     quantity: Number,
 }
@@ -64,7 +64,7 @@ pub(in crate::routes) struct CancelBookingRequest {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct CancellationResponse {
-    /// When.
+    /// The time.
     #[schema(value_type = String, format = DateTime)]
     cancelled_at: Timestamp,
     /// `customer` or `organizer`.
@@ -87,9 +87,9 @@ pub(in crate::routes) struct CancellationResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct BookingLineResponse {
-    /// Which type.
+    /// The ticket type.
     ticket_type: String,
-    /// How many.
+    /// The number of tickets.
     quantity: u32,
     /// Price of one, in minor units.
     unit_price_minor: u32,
@@ -99,11 +99,11 @@ pub(in crate::routes) struct BookingLineResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct BookingResponse {
-    /// Which booking.
+    /// The booking's id.
     pub(super) id: String,
-    /// The event that is booked.
+    /// The booked event.
     event_id: String,
-    /// Who booked.
+    /// The customer who booked.
     customer_id: String,
     /// `confirmed` or `cancelled`.
     #[schema(value_type = choices::BookingStatus)]
@@ -129,7 +129,7 @@ pub(in crate::routes) struct BookingResponse {
     cancellations: Vec<CancellationResponse>,
     /// ISO 4217 code of all its amounts.
     currency: String,
-    /// The version of the event that it was decided on.
+    /// The version of the event when it was made.
     event_version: u64,
     /// When it was booked.
     #[schema(value_type = String, format = DateTime)]

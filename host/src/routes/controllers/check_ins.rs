@@ -44,13 +44,13 @@ pub(in crate::routes) struct UndoRequest {
 pub(in crate::routes) struct CheckInResponse {
     /// With which ticket.
     ticket_id: String,
-    /// The booking that it belongs to.
+    /// The ticket's booking.
     booking_id: String,
-    /// Its number there, from 1.
+    /// The ticket's number in the booking, from 1.
     number: u32,
-    /// Of which type.
+    /// Its ticket type.
     ticket_type: String,
-    /// Who booked.
+    /// The customer who booked.
     customer_id: String,
     /// What they are called; null if their account is gone.
     customer_name: Option<String>,
@@ -71,7 +71,7 @@ pub(in crate::routes) struct TicketResponse {
     id: String,
     /// Its number in its booking, from 1.
     number: u32,
-    /// Of which type.
+    /// Its ticket type.
     ticket_type: String,
     /// `valid`, `checked-in` or `cancelled`.
     #[schema(value_type = choices::TicketStatus)]

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::routes::extract::{AsCaller, ClientAddress, Id, Json, OptionalJson, Prefix};
 
-/// Tickets that are kept for a customer, at prices that were settled when they were taken.
+/// Tickets that are reserved for a customer, at the prices of the moment when they were held.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct HoldResponse {
@@ -42,7 +42,7 @@ pub(in crate::routes) struct HoldResponse {
     messages: Vec<String>,
     /// ISO 4217 code of all its amounts.
     currency: String,
-    /// The version of the event that it was decided on.
+    /// The version of the event when it was made.
     event_version: u64,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
@@ -50,7 +50,7 @@ pub(in crate::routes) struct HoldResponse {
     /// When it is due to end.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// Whether it was given more time; that happens once.
+    /// Whether it was extended; possible once.
     extended: bool,
     /// Whether it was offered to somebody on the waiting list. Policies then decide when it is confirmed.
     offered: bool,

@@ -31,23 +31,23 @@ impl From<NotificationSummary> for NotificationSummaryResponse {
     }
 }
 
-/// Something customers must hear, and how far telling them has come.
+/// Something that customers are told, with its progress.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct NotificationResponse {
-    /// Which notification.
+    /// The notification's id.
     id: String,
     /// `event-updated`, `event-cancelled`, `event-reminder` or `event-announcement`.
     #[schema(value_type = choices::NotificationKind)]
     kind: &'static str,
-    /// The event it is about.
+    /// The event.
     event_id: String,
     /// `scheduled`, `fanning-out`, `fanned-out`, `superseded` or `cancelled`.
     #[schema(value_type = choices::NotificationStatus)]
     status: &'static str,
     /// How many customers it reaches: an estimate until it is fanned out.
     recipients: u64,
-    /// How its deliveries stand.
+    /// The states of its deliveries.
     deliveries: DeliveryCountsResponse,
     /// When it was caused.
     #[schema(value_type = String, format = DateTime)]
@@ -55,11 +55,11 @@ pub(in crate::routes) struct NotificationResponse {
     /// When it goes out.
     #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
-    /// Whether nothing more of it goes out until it is resumed.
+    /// Whether it is paused.
     is_paused: bool,
 }
 
-/// How many deliveries stand how.
+/// Deliveries by state.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct DeliveryCountsResponse {
@@ -77,7 +77,7 @@ pub(in crate::routes) struct DeliveryCountsResponse {
     suppressed: u64,
     /// Perhaps sent.
     unknown: u64,
-    /// Were `unknown` at some time, whatever they are now.
+    /// Those that were ever `unknown`, whatever their state is now.
     ever_unknown: u64,
 }
 
@@ -121,7 +121,7 @@ pub(in crate::routes) struct NotificationHeadResponse {
     /// `event-updated`, `event-cancelled`, `event-reminder` or `event-announcement`.
     #[schema(value_type = choices::NotificationKind)]
     kind: &'static str,
-    /// The event it is about.
+    /// The event.
     event_id: String,
     /// `scheduled`, `fanning-out`, `fanned-out`, `superseded` or `cancelled`.
     #[schema(value_type = choices::NotificationStatus)]
@@ -134,7 +134,7 @@ pub(in crate::routes) struct NotificationHeadResponse {
     /// When it goes out.
     #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
-    /// Whether nothing more of it goes out until it is resumed.
+    /// Whether it is paused.
     is_paused: bool,
 }
 
@@ -153,14 +153,14 @@ impl From<NotificationHead> for NotificationHeadResponse {
     }
 }
 
-/// What an attempt at a delivery came to.
+/// The outcome of an attempt.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct AttemptResponse {
     /// When it ended.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// The state it led to.
+    /// The state after it.
     #[schema(value_type = choices::DeliveryState)]
     state: &'static str,
     /// The mail server's reply, or our reason. Text, never markup.
@@ -181,32 +181,32 @@ impl From<Attempt> for AttemptResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct DeliveryResponse {
-    /// Which delivery.
+    /// The delivery's id.
     id: String,
     /// What it is one delivery of. Mails about one booking have no notification of their own to ask for.
     notification_id: String,
     /// `booking-confirmed`, `booking-cancelled`, `waiting-list-offer`, `plugin-quarantined`, or a notification's kind.
     #[schema(value_type = choices::MailKind)]
     kind: &'static str,
-    /// The event it is about, for kinds that are about one.
+    /// The event, for kinds that are about one.
     event_id: Option<String>,
-    /// The customer it goes to.
+    /// The recipient.
     customer_id: String,
-    /// The booking it is about, for kinds that are about one.
+    /// The booking, for kinds that are about one.
     booking_id: Option<String>,
     /// `queued`, `sending`, `sent`, `deferred`, `dead`, `suppressed` or `unknown`.
     #[schema(value_type = choices::DeliveryState)]
     state: &'static str,
-    /// How often a send was tried to its end.
+    /// The number of finished attempts.
     attempts: u32,
     /// Why it is where it is: the mail server's reply, or our reason. Text, never markup.
     reason: Option<String>,
-    /// When it is tried again, if it is.
+    /// The time of its next attempt, if there is one.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_at: Option<Timestamp>,
-    /// Whether its outcome was unknown at some time.
+    /// Whether it was ever `unknown`.
     ever_unknown: bool,
-    /// How often a worker died while sending it.
+    /// The number of workers that died while they sent it.
     lost: u32,
     /// The Message-ID of the mail, the same at every attempt.
     message_id: String,
@@ -216,7 +216,7 @@ pub(in crate::routes) struct DeliveryResponse {
     /// When its state last came of something; null before the first attempt.
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Timestamp>,
-    /// What attempts before the last came to, oldest first: the first and the newest seven, where there were more.
+    /// Outcomes of earlier attempts, oldest first: at most the first and the newest seven.
     earlier: Vec<AttemptResponse>,
 }
 

@@ -21,14 +21,14 @@ use crate::routes::extract::{AsCaller, AsOperator, AtPage, Id, Json, PageParams,
 
 pub(in crate::routes) use accounts::*;
 
-/// Makes a tenant.
+/// Creates a tenant.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct CreateTenantRequest {
     /// 1 to 63 lower-case letters, digits and inner hyphens.
     #[schema(example = "acme")]
     id: String,
-    /// What people call it.
+    /// Its display name.
     name: String,
     /// ISO 4217 code of all its prices. Without it: `EUR`.
     currency: Option<String>,
@@ -43,7 +43,7 @@ pub(in crate::routes) struct CreateTenantRequest {
 pub(in crate::routes) struct CreateUserRequest {
     /// Their address and login.
     email: String,
-    /// What to call them.
+    /// Their display name.
     name: String,
     /// 8 to 200 characters; without one they cannot sign in with a password.
     password: Option<String>,
@@ -65,15 +65,15 @@ pub(in crate::routes) struct SenderRequest {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct EventVerdictResponse {
-    /// Whose event.
+    /// The event's tenant.
     tenant: String,
-    /// Which event.
+    /// The event's id.
     event_id: String,
-    /// How often its inventory was written, as it was read.
+    /// The revision of its inventory.
     revision: i64,
-    /// Tickets sold, as its inventory says.
+    /// Tickets sold, by its inventory.
     sold: u32,
-    /// Tickets held, as its inventory says.
+    /// Tickets held, by its inventory.
     held: u32,
     /// The first thing that does not agree; null if all does.
     difference: Option<String>,

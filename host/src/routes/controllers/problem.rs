@@ -152,7 +152,7 @@ pub(in crate::routes) struct ProblemResponse<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FaultResponse<'a>>,
-    /// How many tickets are left of what was asked for.
+    /// The number of tickets that are left of the requested type.
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<u32>,
     /// When sales begin.
@@ -163,10 +163,10 @@ pub(in crate::routes) struct ProblemResponse<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     closed_at: Option<Timestamp>,
-    /// What it would cost now, in minor units.
+    /// The current total, in minor units.
     #[serde(skip_serializing_if = "Option::is_none")]
     total_minor: Option<u64>,
-    /// The caller's hold that is in the way.
+    /// The caller's hold that prevents it.
     #[serde(skip_serializing_if = "Option::is_none")]
     hold_id: Option<&'a str>,
     /// The present version, as its ETag has it.

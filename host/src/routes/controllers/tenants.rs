@@ -20,7 +20,7 @@ pub(in crate::routes) struct TenantResponse {
     /// Its name in host names, headers and tokens.
     #[schema(example = "default")]
     id: String,
-    /// What people call it.
+    /// Its display name.
     name: String,
     /// ISO 4217 code of all its amounts.
     #[schema(example = "EUR")]
@@ -37,7 +37,7 @@ impl From<Tenant> for TenantResponse {
     }
 }
 
-/// What a tenant decides about itself.
+/// A tenant's settings, which its owners change.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct TenantSettingsResponse {
@@ -46,7 +46,7 @@ pub(in crate::routes) struct TenantSettingsResponse {
     id: String,
     /// Counts the changes; the ETag.
     version: u64,
-    /// What people call it.
+    /// Its display name.
     name: String,
     /// The sender's name of its mails; null stands for `name`.
     sender_name: Option<String>,

@@ -37,9 +37,9 @@ pub(in crate::routes) struct JoinWaitlistRequest {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct WantedLineResponse {
-    /// Which type.
+    /// The ticket type.
     ticket_type: Option<String>,
-    /// How many.
+    /// The number of tickets.
     quantity: u32,
 }
 
@@ -50,7 +50,7 @@ pub(in crate::routes) struct WaitlistPlaceResponse {
     /// `waiting`, or `offered`: tickets are kept by `hold`, to be confirmed or released.
     #[schema(value_type = choices::WaitlistStatus)]
     status: &'static str,
-    /// Of which event.
+    /// The event.
     event_id: String,
     /// Tickets of all types together: those in `lines`, where it has them.
     num_tickets: u32,
@@ -71,7 +71,7 @@ pub(in crate::routes) struct WaitlistPlaceResponse {
 pub(in crate::routes) struct WaitlistEntryResponse {
     /// Grows with every entry of the event; who joined first has the lowest.
     number: i64,
-    /// Who waits.
+    /// The customer who waits.
     customer_id: String,
     /// Tickets of all types together: those in `lines`, where it has them.
     num_tickets: u32,
@@ -86,27 +86,27 @@ pub(in crate::routes) struct WaitlistEntryResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct WaitlistPassResponse {
-    /// When.
+    /// The time.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// Who, in the order of the list.
     skips: Vec<WaitlistSkipResponse>,
 }
 
-/// Why somebody was passed over.
+/// Why an entry was passed over.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct WaitlistSkipResponse {
-    /// Which entry.
+    /// The entry.
     number: i64,
-    /// Whose.
+    /// The customer.
     customer_id: String,
     /// Tickets of all types together: those in `lines`, where it has them.
     num_tickets: u32,
     /// The error code that a booking of theirs would have been refused with. After `policy-rejected` they no longer wait.
     #[schema(value_type = choices::ErrorCode)]
     reason: &'static str,
-    /// The sentence that goes with it.
+    /// The error's sentence.
     detail: String,
 }
 

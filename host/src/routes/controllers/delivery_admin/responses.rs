@@ -14,7 +14,7 @@ use super::super::{
     notifications::{DeliveryResponse, NotificationHeadResponse, NotificationResponse},
 };
 
-/// How a lane stands.
+/// The state of a lane in the queue.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct LaneResponse {
@@ -25,7 +25,7 @@ pub(in crate::routes) struct LaneResponse {
     waiting: Option<u64>,
     /// Tasks that a worker has; null if the queue gives no answer.
     in_flight: Option<u64>,
-    /// Pieces of work that are owed: blocks of up to 32 mails, and recipients to be listed.
+    /// Outbox entries: delivery batches of up to 32 mails, and fan-outs.
     owed: u64,
     /// Those of them that are owed at a later time.
     later: u64,
@@ -50,7 +50,7 @@ impl From<LaneStatus> for LaneResponse {
     }
 }
 
-/// A worker process, as it last said.
+/// A worker process, as of its last heartbeat.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct WorkerResponse {
@@ -62,7 +62,7 @@ pub(in crate::routes) struct WorkerResponse {
     /// When it last showed that it lives, by its own clock.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// Whether that was a moment ago.
+    /// Whether that was recent.
     is_alive: bool,
     /// Mails that mail servers took over from it since it started.
     sent: u64,
@@ -176,7 +176,7 @@ pub(in crate::routes) struct OverviewResponse {
     dead: u64,
     /// Deliveries that were perhaps sent.
     unknown: u64,
-    /// Whether there are more of both than were counted.
+    /// Whether there are more of either than were counted.
     is_cut: bool,
     /// The tenant's newest notifications that are not done with.
     active: Vec<NotificationResponse>,
@@ -201,7 +201,7 @@ impl OverviewResponse {
     }
 }
 
-/// Deliveries that failed for the same reason, as far as its words say.
+/// Deliveries that failed for the same reason, judged by its text.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct ReasonGroupResponse {
@@ -210,9 +210,9 @@ pub(in crate::routes) struct ReasonGroupResponse {
     /// `dead` or `unknown`.
     #[schema(value_type = choices::FailedState)]
     state: &'static str,
-    /// How many.
+    /// The number of deliveries.
     count: u64,
-    /// One of them.
+    /// One of these deliveries.
     example_id: String,
     /// What was said of that one. Text, never markup.
     example_reason: String,
@@ -224,7 +224,7 @@ pub(in crate::routes) struct ReasonGroupResponse {
 pub(in crate::routes) struct ReasonGroupsResponse {
     /// The groups, the largest first.
     groups: Vec<ReasonGroupResponse>,
-    /// Whether there are failed deliveries that were not looked at.
+    /// Whether there are failed deliveries that were not read.
     is_cut: bool,
 }
 
@@ -244,15 +244,15 @@ impl From<ReasonGroups> for ReasonGroupsResponse {
     }
 }
 
-/// What came of trying again.
+/// The result of a retry.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct RetriedResponse {
-    /// Deliveries that were meant.
+    /// Deliveries that match.
     matched: u64,
     /// Those that wait for a worker now.
     retried: u64,
-    /// Those in a worker's hand at that moment; try again.
+    /// Those that a worker was sending at that moment. Call again later.
     busy: u64,
     /// Whether there are more than one call looks at.
     is_cut: bool,
@@ -323,19 +323,19 @@ impl From<LookupResult> for FoundResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct AuditEntryResponse {
-    /// When.
+    /// The time.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// In which capacity, and who.
+    /// The role, and who.
     who: String,
     /// `pause`, `resume`, `cancel`, `promote`, `move`, `retry`, `pause-lane` or `resume-lane`.
     #[schema(value_type = choices::AuditAction)]
     action: String,
-    /// What it was done to.
+    /// What it changed.
     subject: String,
     /// Why, in their words.
     why: String,
-    /// Deliveries that were meant, where that is known.
+    /// The number of deliveries, if it is known.
     count: Option<u64>,
 }
 

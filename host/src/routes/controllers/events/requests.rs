@@ -98,7 +98,7 @@ pub(in crate::routes) struct ReplaceEventRequest {
     notify_customers: Option<bool>,
 }
 
-/// Until so long before an event begins, so much of the price comes back.
+/// A deadline before an event begins, and the share of the price that is refunded until then.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct CancellationStepRequest {

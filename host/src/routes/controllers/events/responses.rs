@@ -10,11 +10,11 @@ use utoipa::ToSchema;
 use super::super::choices;
 use super::super::notifications::NotificationSummaryResponse;
 
-/// What people attend.
+/// Something that people attend: a concert, a match, a course.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct EventResponse {
-    /// Which event.
+    /// The event's id.
     pub(super) id: String,
     /// Counts organizers' changes, never bookings; the ETag.
     pub(super) version: u64,
@@ -44,13 +44,13 @@ pub(in crate::routes) struct EventResponse {
     total_tickets: u32,
     /// Tickets sold.
     tickets_sold: u32,
-    /// Tickets kept for somebody for a while.
+    /// Tickets in holds.
     tickets_held: u32,
     /// Customers on the waiting list.
     waiting: u32,
     /// ISO 4217 code of all its amounts.
     currency: String,
-    /// What can be booked.
+    /// Its ticket types.
     ticket_types: Vec<TicketTypeResponse>,
     /// Until when customers may cancel, and what comes back; the earliest step first. Empty: only the organizer cancels.
     cancellation_terms: Vec<CancellationStepResponse>,
@@ -68,24 +68,24 @@ pub(in crate::routes) struct EventResponse {
 pub(in crate::routes) struct ReminderResponse {
     /// Its notification; those who manage the event see its progress.
     notification_id: String,
-    /// When it goes out, or went out, UTC.
+    /// When it is sent, or was sent, UTC.
     #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
 }
 
-/// Something that can be booked at an event.
+/// A ticket type of an event.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct TicketTypeResponse {
-    /// Which type, within the event.
+    /// The type's id, unique within the event.
     id: String,
-    /// What it is called.
+    /// Its name.
     name: String,
     /// Tickets of this type that can be sold.
     capacity: u32,
     /// Tickets of this type that are sold.
     sold: u32,
-    /// Tickets of this type that are kept for somebody.
+    /// Tickets of this type in holds.
     held: u32,
     /// Price of one ticket, in minor units.
     price_minor: u32,
@@ -101,7 +101,7 @@ pub(in crate::routes) struct TicketTypeResponse {
     max_per_booking: u32,
 }
 
-/// Until so long before an event begins, so much of the price comes back.
+/// A deadline before an event begins, and the share of the price that is refunded until then.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct CancellationStepResponse {

@@ -32,11 +32,11 @@ use crate::routes::extract::{
     AsCaller, Id, Ids, Json, MergePatch, Prefix, SeenVersions, Versions, read_value,
 };
 
-/// Something that can be booked at an event.
+/// A ticket type of an event.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct TicketTypeRequest {
-    /// What it is called.
+    /// Its name.
     #[schema(example = "General")]
     name: String,
     /// Tickets of this type that can be sold.
@@ -65,7 +65,7 @@ pub(in crate::routes) struct TicketTypeRequest {
 pub(in crate::routes) struct ReplaceTicketTypeRequest {
     /// The type to change; without it a new one is made, or the only one is meant where there is one before and after.
     id: Option<String>,
-    /// What it is called.
+    /// Its name.
     #[schema(example = "General")]
     name: String,
     /// Tickets of this type that can be sold.
@@ -92,7 +92,7 @@ pub(in crate::routes) struct ReplaceTicketTypeRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct TicketTypePatchRequest {
-    /// What it is called.
+    /// Its name.
     #[schema(value_type = String, required = false, example = "General")]
     #[serde(default)]
     name: Patched<String>,

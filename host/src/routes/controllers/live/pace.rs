@@ -44,7 +44,7 @@ pub(in crate::routes) struct PaceResponse {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PacesResponse {
-    /// When.
+    /// The time.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// Each lane.

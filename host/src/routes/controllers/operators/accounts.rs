@@ -34,7 +34,7 @@ use crate::{
 pub(in crate::routes) struct ChangePasswordRequest {
     /// The present one.
     present_password: String,
-    /// The new one: 8 to 200 characters.
+    /// The new password: 8 to 200 characters.
     password: String,
 }
 
@@ -61,7 +61,7 @@ pub(in crate::routes) struct OperatorTokensResponse {
 pub(in crate::routes) struct OperatorResponse {
     /// Their address and login.
     email: String,
-    /// What to call them.
+    /// Their display name.
     name: String,
     /// When the account was made.
     #[schema(value_type = String, format = DateTime)]
@@ -94,7 +94,7 @@ pub(in crate::routes) struct SessionsResponse {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct SessionResponse {
-    /// Which session.
+    /// The session's id.
     id: String,
     /// When somebody signed in.
     #[schema(value_type = String, format = DateTime)]

@@ -23,11 +23,11 @@ pub(in crate::routes) struct ActivatePluginRequest {
     /// What happens to bookings while it cannot be loaded: `refuse`, or `skip` to go on without it.
     #[schema(value_type = Option<choices::WhenNotLoaded>)]
     pub(super) when_not_loaded: Option<String>,
-    /// Whether it sees e-mail address and name of customers.
+    /// Whether it gets e-mail address and name of customers.
     pub(super) sees_identity: Option<bool>,
     /// Limits of its calls below the server's, in place of those it had; what is left out is the server's own.
     pub(super) limits: Option<PluginLimitsBody>,
-    /// Whether it is asked.
+    /// Whether it is called.
     pub(super) enabled: Option<bool>,
     /// Its place in the order, from 0.
     pub(super) position: Option<u32>,
@@ -82,9 +82,9 @@ pub(in crate::routes) struct PluginLimitsBody {
     fuel: Option<u64>,
     /// Memory.
     memory_bytes: Option<u64>,
-    /// What it is asked.
+    /// Bytes of the input.
     input_bytes: Option<u64>,
-    /// What it answers.
+    /// Bytes of the output.
     output_bytes: Option<u64>,
     /// What is kept of its log.
     log_bytes: Option<u64>,

@@ -39,7 +39,7 @@ pub(in crate::routes) struct PluginVersionResponse {
     wit_version: String,
     /// Whether it decides about bookings.
     decides: bool,
-    /// Whether it words mails.
+    /// Whether it writes mails.
     words: bool,
     /// What it exports.
     exports: Vec<String>,
@@ -103,11 +103,11 @@ pub(in crate::routes) struct ActivePluginResponse {
     /// `refuse` or `skip`.
     #[schema(value_type = choices::WhenNotLoaded)]
     when_not_loaded: &'static str,
-    /// Whether it sees e-mail address and name of customers.
+    /// Whether it gets e-mail address and name of customers.
     sees_identity: bool,
     /// Limits of its calls below the server's; null for the server's own.
     limits: PluginLimitsBody,
-    /// Whether it is asked.
+    /// Whether it is called.
     enabled: bool,
     /// Exports that are in quarantine, because they failed for several customers: what they would decide about is refused
     /// until a try is answered, or a version is activated again.
@@ -129,7 +129,7 @@ pub(in crate::routes) struct QuarantineResponse {
     /// When it is tried again: with the first request from then on.
     #[schema(value_type = String, format = DateTime)]
     next_try_at: Timestamp,
-    /// How many tries failed so far.
+    /// The number of failed tries.
     failed_tries: u32,
 }
 
@@ -228,7 +228,7 @@ pub(in crate::routes) struct PluginCountersResponse {
     fuel_mean: Option<u64>,
     /// Fuel: the most of one call.
     fuel_max: u64,
-    /// Largest memory of one call.
+    /// Highest memory of one call.
     memory_bytes_max: u64,
     /// When one had no answer last.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -285,13 +285,13 @@ pub(in crate::routes) struct DryRunResponse {
     /// The answer; null if the call failed.
     #[schema(value_type = Option<Object>)]
     answer: Option<Value>,
-    /// How it failed.
+    /// The failure.
     failure: Option<String>,
     /// Instructions, roughly.
     fuel: u64,
-    /// Time on a thread.
+    /// CPU time.
     microseconds: u64,
-    /// Largest memory.
+    /// Highest memory.
     memory_bytes: u64,
     /// What it logged. Text, never markup.
     logs: Vec<LogLineResponse>,
@@ -331,7 +331,7 @@ fn log_line(line: PluginLogLine) -> LogLineResponse {
     }
 }
 
-/// What a replay found.
+/// The result of a replay.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct ReplayResponse {
@@ -349,10 +349,10 @@ pub(in crate::routes) struct ReplayDifferenceResponse {
     /// What was asked.
     #[schema(value_type = Object)]
     question: Value,
-    /// What was answered then.
+    /// The answer at that time.
     #[schema(value_type = Object)]
     then: Value,
-    /// What this version answers.
+    /// The answer of this version.
     #[schema(value_type = Object)]
     now: Value,
 }
@@ -385,17 +385,17 @@ pub(in crate::routes) struct PluginLogResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PluginLogEntryResponse {
-    /// When.
+    /// The time.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// Which version.
+    /// The version's id.
     version: String,
-    /// What was called.
+    /// The export.
     #[schema(value_type = choices::PluginExport)]
     export: &'static str,
     /// The `X-Request-Id` of the request that it was called for; null for mails.
     request_id: Option<String>,
-    /// How the call failed, if it did.
+    /// The failure, if the call failed.
     failure: Option<String>,
     /// Its lines. Text, never markup.
     lines: Vec<LogLineResponse>,
@@ -425,14 +425,14 @@ pub(in crate::routes) struct FailedCallsResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct FailedCallResponse {
-    /// When.
+    /// The time.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// Which version.
+    /// The version's id.
     version: String,
     /// The `X-Request-Id` of the request that it was called for; null for mails.
     request_id: Option<String>,
-    /// What was called.
+    /// The export.
     #[schema(value_type = choices::PluginExport)]
     export: &'static str,
     /// How it failed. Text, never markup.
@@ -478,7 +478,7 @@ pub(in crate::routes) struct DecisionResponse {
 pub(in crate::routes) struct DecisionStepResponse {
     /// The plugin's name then.
     plugin: String,
-    /// Which version.
+    /// The version's id.
     version: String,
     /// What it was asked; null if that was too large to keep.
     #[schema(value_type = Option<Object>)]
