@@ -1,8 +1,8 @@
-//! Where the program's memory comes from: mimalloc for what is many and short-lived, the system for what is huge.
+//! The program's allocator: mimalloc for small and short-lived blocks, the system's allocator for large ones.
 //!
-//! Bookings and mails are many small strings and maps, which mimalloc serves a quarter cheaper. But memory that it had
-//! before it must wipe: the embedded store asks for a zeroed gigabyte at every opening, of which it touches little, and
-//! a second opening in one process would make all of it resident. The system gives such a block straight from the
+//! Bookings and mails need many small strings and maps, for which mimalloc needs a quarter less time. But it must wipe
+//! memory that it reuses: the embedded store asks for a zeroed gigabyte at every opening, of which it touches little, and
+//! a second opening in one process would make all of it resident. The system takes such a block directly from the
 //! kernel, zeroed when it is touched.
 
 #![allow(unsafe_code)] // An allocator cannot be written without.
@@ -11,7 +11,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 use mimalloc::MiMalloc;
 
-/// From this size on the system serves: far above any request, mail or plugin, far below the store's blocks.
+/// From this size on the system's allocator is used: far above any request, mail or plugin, far below the store's blocks.
 const HUGE_BYTES: usize = 32 * 1024 * 1024;
 
 /// See the module. For `#[global_allocator]` of a program.

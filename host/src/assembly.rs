@@ -1,6 +1,6 @@
-//! From configuration to an engine with its store, mailer and queue: the only place that chooses.
+//! Makes an engine with store, mailer and queue from the configuration: the only place that chooses them.
 //!
-//! Called by cli for serve, worker, dev and the commands that open the store themselves.
+//! Called by cli for serve, worker, dev and the commands that open the store.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -18,25 +18,25 @@ use crate::{
     traces::Exporting,
 };
 
-/// Why nothing could be assembled.
+/// Why the assembly failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AssemblyError {
-    /// An option is missing or does not go with the others.
+    /// An option is missing or contradicts others.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The store could not be opened.
     #[error(transparent)]
     Engine(#[from] boxoffice_engine::Error),
-    /// The NATS servers don't take us, and never will like this.
+    /// The NATS servers refuse this program for good, for example because of wrong credentials.
     #[error("queue: {0}")]
     Queue(#[from] boxoffice_nats::ConnectError),
     /// Plugins cannot be run on this machine.
     #[error("plugins: {0}; `enabled = false` under [plugins] goes on without them")]
     Plugins(String),
-    /// The mail folder could not be made.
+    /// The mail folder could not be created.
     #[error("mail folder {}: {source}", folder.display())]
     MailFolder {
-        /// Which folder.
+        /// The folder.
         folder: PathBuf,
         /// The file system's error.
         source: std::io::Error,
@@ -46,13 +46,13 @@ pub(crate) enum AssemblyError {
 /// Whether a process sends mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mails {
-    /// It runs a whole worker.
+    /// It runs a worker.
     Sent,
-    /// It leaves them to others, and so needs no way out for them.
+    /// It leaves them to other processes, and needs no mailer.
     LeftToOthers,
 }
 
-/// Opens the store and wires the engine.
+/// Opens the store and builds the engine.
 ///
 /// # Errors
 /// [`AssemblyError`].
@@ -100,10 +100,10 @@ pub(crate) async fn restore(
     Ok(builder.restore(backup).await?)
 }
 
-/// What the router is told.
+/// The options of the router.
 ///
 /// # Errors
-/// [`ConfigError`] without a key to sign tokens with.
+/// [`ConfigError`] without a key to sign tokens.
 pub(crate) fn router_options(config: &Config) -> Result<RouterOptions, ConfigError> {
     let keys = config.keys.clone().ok_or_else(|| {
         ConfigError::missing(
@@ -143,7 +143,7 @@ pub(crate) fn mails_folder(config: &Config) -> Option<PathBuf> {
     }
 }
 
-/// Stands where a process sends no mails; without it the engine would make a mail folder of its own.
+/// The mailer of a process that sends no mails. Without it the engine would create a mail folder.
 struct NoMailer;
 
 #[async_trait]
@@ -218,7 +218,7 @@ fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder
                 key,
                 bytes_max: plugins.cache_bytes_max,
             }),
-            // Nobody asked for this folder, and it only saves time.
+            // This folder is a default, and only saves time.
             Err(error) if plugins.cache_folder.is_none() && config.data_folder().is_none() => {
                 tracing::warn!(folder = %folder.display(), %error, "compiled plugins are not kept over a restart; `cache_folder` under [plugins] names another folder");
                 None
@@ -259,7 +259,7 @@ fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder
     Ok(builder.plugins(host))
 }
 
-/// Where compiled plugins are kept: apart for each installation, because what a store does not know is removed.
+/// The folder of compiled plugins: separate for each installation, because plugins that a store does not know are removed.
 #[cfg(feature = "plugins")]
 fn plugin_cache_folder(config: &Config, plugins: &crate::config::PluginsConfig) -> Option<PathBuf> {
     use sha2::Digest as _;

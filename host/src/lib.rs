@@ -1,4 +1,4 @@
-//! **Boxoffice host**: the engine's HTTP side, to mount in a program of your own, and the program `boxoffice`.
+//! **Boxoffice host**: the engine's REST API, to mount in your program, and the program `boxoffice`.
 //!
 //! [`router`] is the whole REST interface as an [`axum::Router`] that nests under any prefix. The features
 //! `program` (command line, configuration, logs), `smtp`, `nats` and `otlp` (traces to a collector) are on by default and

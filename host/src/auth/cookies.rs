@@ -1,7 +1,7 @@
-//! Sessions of pages: our tokens in cookies that no script can read.
+//! Sessions of pages: tokens in cookies that no script can read.
 //!
-//! A cookie alone is nobody: a request counts as its session's only with the header that our own page sends along, which
-//! no other site can, and from no other site (`Sec-Fetch-Site`, or `Origin` where a browser sends no such header).
+//! A cookie alone is not enough: a request needs a header that only the page itself sends, which
+//! other sites cannot send, and it must not come from another site (`Sec-Fetch-Site`, or `Origin` if a browser sends no such header).
 //!
 //! Called by [`BearerAuthentication`](super::BearerAuthentication) and by the page's sign-in.
 
@@ -15,14 +15,14 @@ use boxoffice_engine::{Error, ErrorCode, Result, SessionId};
 
 use super::{ACCESS_TOKEN_LIFE, AccessToken, TokenKeys, not_authenticated};
 
-/// The header that proves that a page of ours sends the request.
+/// The header that proves that the page itself sends the request.
 pub(crate) const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Cookies of pages that came over TLS: bound to the host, its whole path, and TLS (RFC 6265bis, 4.1.3.2).
 const SECURE: [&str; 2] = ["__Host-boxoffice-session", "__Host-boxoffice-refresh"];
 /// The same without TLS, as on one's own machine.
 const PLAIN: [&str; 2] = ["boxoffice-session", "boxoffice-refresh"];
-/// Longest header of cookies that is looked at; browsers send no more than 8 KB for one.
+/// Longest header of cookies that is read; browsers send at most 8 KB for one.
 const COOKIES_BYTES_MAX: usize = 8 * 1024;
 
 /// The tokens in a request's cookies.
@@ -34,8 +34,8 @@ pub(crate) struct CookieTokens<'a> {
     pub(crate) refresh: Option<&'a str>,
 }
 
-/// Reads a request's cookies. Over TLS only those count that are bound to it: anybody on the way, and any neighbour below
-/// the same domain, can set others. Where it is not known to be TLS, they count first.
+/// Reads a request's cookies. Over TLS only those count that are bound to it: anybody on the network path, and any site below
+/// the same domain, can set others. Without TLS they have priority.
 pub(crate) fn read(headers: &HeaderMap, is_over_tls: bool) -> CookieTokens<'_> {
     let either = |index: usize| match (find(headers, SECURE[index]), is_over_tls) {
         (None, false) => find(headers, PLAIN[index]),
@@ -60,10 +60,10 @@ pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// The access token of a request that one of our pages sends; none without a cookie, or without our header.
+/// The access token of a request from one of the pages; `None` without a cookie, or without the header.
 ///
 /// # Errors
-/// `not-authenticated` if the token or the header is not good, `forbidden` if the request comes from another site.
+/// `not-authenticated` if the token or the header is invalid, `forbidden` if the request comes from another site.
 pub(crate) fn access_token(
     headers: &HeaderMap,
     is_over_tls: bool,
@@ -81,7 +81,7 @@ pub(crate) fn access_token(
     Ok(Some(token))
 }
 
-/// Refuses a request without the header that our page sends along with this session's cookies.
+/// Refuses a request without the header that the page sends with this session's cookies.
 ///
 /// # Errors
 /// `not-authenticated`.
@@ -100,7 +100,7 @@ pub(crate) fn require_own_page(
     }
 }
 
-/// Refuses what a browser sends on behalf of another site.
+/// Refuses requests that a browser sends for another site.
 ///
 /// # Errors
 /// `forbidden`.
@@ -125,7 +125,7 @@ pub(crate) fn require_own_site(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-/// The cookies of a session, as `Set-Cookie` has them; the refresh token's lasts as long as the session at most.
+/// The `Set-Cookie` values of a session. The refresh token's lasts at most as long as the session.
 pub(crate) fn set(
     is_over_tls: bool,
     access: &str,
@@ -139,7 +139,7 @@ pub(crate) fn set(
     cookies.into_iter().flatten().collect()
 }
 
-/// Takes the cookies of a session away.
+/// Removes the cookies of a session.
 pub(crate) fn clear(is_over_tls: bool) -> Vec<HeaderValue> {
     let names = names(is_over_tls).into_iter();
     names

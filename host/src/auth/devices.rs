@@ -1,7 +1,7 @@
-//! Known devices: a cookie that a sign-in leaves, so that strangers' wrong passwords do not keep its account from signing in there.
+//! Known devices: a cookie that is set at sign-in. With it, wrong passwords of others do not block the account on that device.
 //!
-//! It proves that somebody knew the account's password on this device once, and opens nothing: a sign-in still takes the
-//! password. It names no account: its signature is over tenant, address and a random name. Called by sign-in controllers.
+//! It proves that the account's password was once used on this device, and grants nothing: a sign-in still needs the
+//! password. It does not contain the account: its signature is over tenant, address and a random name. Called by sign-in controllers.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use super::{TokenKeys, cookies};
 
 const SECURE: &str = "__Host-boxoffice-device";
 const PLAIN: &str = "boxoffice-device";
-/// As long as browsers keep a cookie at most (RFC 6265bis, 5.5). A key that is dropped ends it, too.
+/// The longest time that browsers keep a cookie (RFC 6265bis, 5.5). Removing its key invalidates it, too.
 const LASTS: Duration = Duration::from_secs(400 * 24 * 3600);
-/// Bytes of a device's name: nobody meets another's.
+/// Bytes of a device's random name: no collisions.
 const NAME_BYTES: usize = 16;
-/// Longest cookie that is looked at; ours have 66 characters.
+/// Longest cookie that is read; valid ones have 66 characters.
 const COOKIE_BYTES_MAX: usize = 128;
 
 /// The cookie of a request, unchecked.
@@ -27,7 +27,7 @@ pub(crate) fn cookie_of(headers: &HeaderMap, is_over_tls: bool) -> Option<&str> 
     cookies::find(headers, name).filter(|value| value.len() <= COOKIE_BYTES_MAX)
 }
 
-/// The name of a device, if its cookie is good for this account. Operators have no tenant.
+/// The name of a device, if its cookie is valid for this account. Operators have no tenant.
 pub(crate) fn known<'a>(
     keys: &TokenKeys,
     cookie: &'a str,
@@ -54,7 +54,7 @@ pub(crate) fn remember(
     cookies::cookie(is_over_tls, cookie, &format!("{name}.{mac}"), LASTS)
 }
 
-/// Tenants, addresses and names hold no line breaks, so that no two accounts have one proof.
+/// Tenants, addresses and names have no line breaks, so two accounts never have the same signed text.
 fn proof(name: &str, tenant: Option<&TenantId>, email: &EmailAddress) -> String {
     let tenant = tenant.map_or("", TenantId::as_str);
     format!("device\n{tenant}\n{}\n{name}", email.as_str())

@@ -1,10 +1,10 @@
-//! How often one client, and one tenant, may ask: token buckets in front of everything that names a caller.
+//! Rate limits of clients and tenants: token buckets in front of all routes with a caller.
 //!
-//! Called by the door of the routes, once it knows who asks. One request takes one token of its client (a signed-in user, or
-//! the network address of anybody else) and one of its tenant, so that a tenant over its limit is refused alone.
+//! Called by the extractors, once they know the caller. One request takes one token of its client (a signed-in user, or
+//! the network address of anybody else) and one of its tenant. Only a tenant over its limit is refused.
 //!
-//! No lock is held while anything waits: a bucket is one number (GCRA) that is moved by compare-and-set, found under the read
-//! side of one of some dozens of small maps, and only a client's first request in a while writes to such a map.
+//! No lock is held while anything waits: a bucket is one number (GCRA) that is changed by compare-and-set, found under the read
+//! lock of one of some dozens of small maps. Only a client's first request in a while writes to such a map.
 
 use std::{
     fmt,
@@ -31,23 +31,23 @@ use super::throttle::network;
 
 use crate::locked::Locked as _;
 
-/// A limit is so many requests at once, and as many again evenly over a minute.
+/// A limit is a number of requests at once, and the same number evenly over a minute.
 const WINDOW_SECONDS: u64 = 60;
-/// Buckets that full again are forgotten after every so many requests; a sweep over all of them takes some milliseconds.
+/// Full buckets are removed after this number of requests; a sweep over all of them takes some milliseconds.
 const REQUESTS_BETWEEN_SWEEPS: u32 = 1 << 16;
-/// More buckets in use than this, and whoever is new shares one of [`SHARED_BUCKETS`]: memory stays below some 30 MiB
-/// (this, what comes between two sweeps, and the shared ones, at about 100 bytes each), whatever names strangers invent.
+/// With more buckets than this, new clients share one of [`SHARED_BUCKETS`]: memory stays below about 30 MiB
+/// (this, the growth between two sweeps, and the shared ones, at about 100 bytes each), whatever names clients invent.
 const BUCKETS_MAX: usize = 1 << 17;
 const SHARED_BUCKETS: u64 = 1 << 16;
 
-/// The limits of clients and of tenants, those that there are.
+/// The limits of clients and of tenants, if they are set.
 #[derive(Debug)]
 pub(crate) struct RequestLimits<C: Clock = DefaultClock> {
     clients: Option<Buckets<C>>,
     tenants: Option<Buckets<C>>,
 }
 
-/// How a request's client stands, for the headers of its answer. The door fills it in.
+/// The state of a request's client limit, for the headers of the response. The extractors fill it in.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimitState(Mutex<Option<Remaining>>);
 
@@ -59,7 +59,7 @@ struct Remaining {
 }
 
 impl RequestLimits {
-    /// Limits to so many requests a minute; none where there is no number.
+    /// Limits to this many requests a minute; `None` for no limit.
     pub(crate) fn new(
         client_per_minute: Option<NonZeroU32>,
         tenant_per_minute: Option<NonZeroU32>,
@@ -88,11 +88,11 @@ impl<C: Clock + Clone> RequestLimits<C> {
         (limits.clients.is_some() || limits.tenants.is_some()).then_some(limits)
     }
 
-    /// Counts a request: of `caller` if somebody signed in, else of `address`, and of `tenant`. What is not known is not
-    /// counted. Writes down how the client stands.
+    /// Counts a request: of `caller` if somebody is signed in, else of `address`, and of `tenant`. Unknown ones are not
+    /// counted. Records the state of the client's limit.
     ///
     /// # Errors
-    /// `too-many-requests`, with the time after which the next one is let through.
+    /// `too-many-requests`, with the time after which the next one is allowed.
     pub(crate) fn count(
         &self,
         caller: Option<&Caller>,
@@ -105,12 +105,12 @@ impl<C: Clock + Clone> RequestLimits<C> {
             match (user, address) {
                 (Some((own, user)), _) => clients.take((own.as_str(), user), standing)?,
                 (None, Some(address)) => clients.take(network(address), standing)?,
-                // A server that does not say whom it talks to.
+                // The server does not know the client's address.
                 (None, None) => {}
             }
         }
         match (&self.tenants, tenant) {
-            // How much is left of a tenant's is not its clients' business: it tells how much is sold there.
+            // The rest of a tenant's limit is not shown to its clients, because it reveals how much is sold there.
             (Some(tenants), Some(tenant)) => {
                 tenants.take(tenant.as_str(), None).inspect_err(|_| {
                     if let Some(standing) = standing {
@@ -126,7 +126,7 @@ impl<C: Clock + Clone> RequestLimits<C> {
         }
     }
 
-    /// What `RateLimit-Policy` says: the same in every answer.
+    /// The value of `RateLimit-Policy`: the same in every response.
     pub(crate) fn policies(&self) -> HeaderValue {
         let all = [&self.clients, &self.tenants].into_iter().flatten();
         let texts: Vec<String> = all
@@ -142,7 +142,7 @@ impl<C: Clock + Clone> RequestLimits<C> {
 }
 
 impl RateLimitState {
-    /// What `RateLimit` says of the request's client; none if nobody counted it.
+    /// The value of `RateLimit` for the request's client; `None` if it was not counted.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         let Remaining {
             policy,
@@ -159,12 +159,12 @@ impl RateLimitState {
 
 type Limiter<C> = RateLimiter<u64, DefaultKeyedStateStore<u64>, C, StateInformationMiddleware>;
 
-/// One bucket for each name of a kind.
+/// One bucket for each name.
 struct Buckets<C: Clock> {
     policy: &'static str,
     limit: NonZeroU32,
     limiter: Limiter<C>,
-    // Random per process, so that nobody can aim at somebody else's bucket.
+    // Random per process, so that nobody can target another's bucket.
     hasher: RandomState,
     requests: AtomicU32,
     is_crowded: AtomicBool,
@@ -212,7 +212,7 @@ impl<C: Clock> Buckets<C> {
             standing.set(Remaining {
                 policy: self.policy,
                 requests: left,
-                // When as much is there as ever.
+                // When the bucket is full.
                 seconds: (used * WINDOW_SECONDS).div_ceil(u64::from(self.limit.get())),
             });
         }
@@ -236,7 +236,7 @@ impl<C: Clock> Buckets<C> {
         }
     }
 
-    /// Forgets full buckets: whoever comes back starts with a full one.
+    /// Removes full buckets: a new one starts full.
     fn sweep(&self) {
         self.limiter.retain_recent();
         let crowded = self.limiter.len() > BUCKETS_MAX;

@@ -1,8 +1,8 @@
-//! Links with which customers unsubscribe from a kind of mail or confirm their address, signed so that nobody can make one
-//! up.
+//! Links with which customers unsubscribe from a kind of mail or confirm their address. They are signed, so nobody can forge
+//! one.
 //!
-//! Called by the engine, which puts them into mails, and by the pages behind them. A link names tenant and customer, and no
-//! address: links end in logs. It does not expire, as mails are read whenever; what it can do is little.
+//! Called by the engine, which puts them into mails, and by their pages. A link names tenant and customer, and no
+//! address, because links end in logs. It does not expire, because mails are read at any time; it can do little.
 
 use std::{fmt, sync::Arc};
 
@@ -13,29 +13,29 @@ use sha2::Sha256;
 
 use super::tokens::{TokenKey, check_keys, hmac};
 
-/// Longest token that is looked at; ours have at most 160 bytes.
+/// Longest token that is read; valid ones have at most 160 bytes.
 const TOKEN_BYTES_MAX: usize = 256;
 
 /// Makes and reads the links of an installation; cheap to clone.
 ///
 /// The engine that sends mails ([`EngineBuilder::links`](boxoffice_engine::EngineBuilder::links)) and the router that
 /// answers ([`RouterOptions::links`](crate::RouterOptions::links)) must have the same keys. The first signs, all of them
-/// verify: an old key is kept as long as the mails that were sent under it shall be good for unsubscribing.
+/// verify: keep an old key as long as the links in mails that it signed shall work.
 #[derive(Clone)]
 pub struct MailLinks {
-    /// Where the router is reached, without a slash at the end.
+    /// The router's address, without a slash at the end.
     public_url: Arc<str>,
     keys: Arc<[Keys]>,
 }
 
-/// What one key signs with: a secret for each purpose, so that a link is good for nothing else.
+/// The secrets of one key: one for each purpose, so that a link works for its purpose only.
 struct Keys {
     unsubscribe: Hmac<Sha256>,
     verify: Hmac<Sha256>,
 }
 
 impl fmt::Debug for MailLinks {
-    /// Leaves the keys out.
+    /// Without the keys.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_tuple("MailLinks")
@@ -44,19 +44,19 @@ impl fmt::Debug for MailLinks {
     }
 }
 
-/// What a link is for.
+/// The content of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unsubscription {
-    /// Whose mails.
+    /// The tenant of the mails.
     pub(crate) tenant: TenantId,
-    /// Who does without.
+    /// The customer who unsubscribes.
     pub(crate) customer: UserId,
-    /// Which kind of mail, one that needs consent.
+    /// The kind of mail, one that needs consent.
     pub(crate) kind: NotificationKind,
 }
 
 impl MailLinks {
-    /// Takes the address that the router is reached at from outside, its prefix included, and the keys.
+    /// Takes the public address of the router, its prefix included, and the keys.
     ///
     /// # Errors
     /// A sentence for the operator if the address is not `https://HOST[/…]` (or `http://`, to try things out: mail
@@ -65,7 +65,7 @@ impl MailLinks {
         let rest = public_url
             .strip_prefix("https://")
             .or_else(|| public_url.strip_prefix("http://"));
-        // What would end the header's angle brackets, or begin another part of the address, is no part of it.
+        // Refuse characters that would end the header's angle brackets, or begin another part of the address.
         let plain = |byte: u8| byte.is_ascii_graphic() && !b"<>\"\\?#,@".contains(&byte);
         let is_address = rest.is_some_and(|rest| {
             !rest.is_empty()
@@ -77,7 +77,7 @@ impl MailLinks {
             return Err("the public address is https://HOST, perhaps with a path".to_owned());
         }
         check_keys(&keys)?;
-        // Secrets of their own, so that a key that also signs something else gives nothing away.
+        // Separate secrets, so that a key that also signs something else reveals nothing.
         let for_use = |key: &TokenKey, purpose: &[u8]| {
             hmac(
                 &hmac(&key.secret)
@@ -96,7 +96,7 @@ impl MailLinks {
         })
     }
 
-    /// Reads what stands behind `/unsubscribe/`, if one of the keys signed it.
+    /// Reads the token after `/unsubscribe/`, if one of the keys signed it.
     pub(crate) fn read(&self, token: &str) -> Option<Unsubscription> {
         let (body, mac) = parts_of(token)?;
         // Compared in constant time.
@@ -112,7 +112,7 @@ impl MailLinks {
         (parts.next().is_none() && link.kind.needs_consent()).then_some(link)
     }
 
-    /// Reads whose address stands behind `/verify/`. Whether the link is good shows only with the address: see
+    /// Reads the user in the token after `/verify/`. Checking the signature needs the address: see
     /// [`MailLinks::proves`].
     pub(crate) fn claimed(token: &str) -> Option<(TenantId, UserId)> {
         let (body, _) = parts_of(token)?;
@@ -120,7 +120,7 @@ impl MailLinks {
         Some((TenantId::parse(tenant).ok()?, customer.parse().ok()?))
     }
 
-    /// Whether what stands behind `/verify/` was mailed to this address of the user that it names.
+    /// Returns whether the token after `/verify/` was mailed to this address of its user.
     pub(crate) fn proves(&self, token: &str, email: &EmailAddress) -> bool {
         parts_of(token).is_some_and(|(body, mac)| {
             let proof = proof_of(body, email);
@@ -139,7 +139,7 @@ impl MailLinks {
 impl Links for MailLinks {
     fn unsubscribe(&self, tenant: &TenantId, customer: UserId, kind: NotificationKind) -> String {
         let body = format!("{tenant}.{customer}.{kind}");
-        // `new` sees to it that there is a first key.
+        // `new` makes sure that there is a first key.
         self.url(
             "unsubscribe",
             &body,
@@ -154,7 +154,7 @@ impl Links for MailLinks {
     }
 }
 
-/// What a token says, and its signature.
+/// The content of a token, and its signature.
 fn parts_of(token: &str) -> Option<(&str, Vec<u8>)> {
     if token.len() > TOKEN_BYTES_MAX {
         return None;
@@ -163,7 +163,7 @@ fn parts_of(token: &str) -> Option<(&str, Vec<u8>)> {
     Some((body, URL_SAFE_NO_PAD.decode(mac).ok()?))
 }
 
-/// What the signature of a verification says: the body has no line break, so that it ends where the address begins.
+/// The signed text of a verification: the body has no line break, so it ends where the address begins.
 fn proof_of(body: &str, email: &EmailAddress) -> String {
     format!("{body}\n{}", email.as_str())
 }
@@ -220,7 +220,7 @@ mod tests {
             let mut bytes = good.clone().into_bytes();
             bytes[index] = if bytes[index] == b'a' { b'b' } else { b'a' };
             let bad = String::from_utf8(bytes).unwrap();
-            // The last character of base64 holds bits that count for nothing; strict decoding refuses those too.
+            // The last character of base64 has unused bits; strict decoding refuses those too.
             assert_eq!(links.read(&bad), None, "{bad}");
         }
         let other = good.replacen("north-2", "south", 1);

@@ -1,6 +1,6 @@
-//! Who is asking: tokens and how they become a [`Caller`], how often a sign-in may be tried, and how often anybody may ask.
+//! Authentication: from tokens to a [`Caller`], limits of sign-in attempts, and rate limits.
 //!
-//! Called by routes. Calls the engine's use cases around sessions.
+//! Called by routes. Calls the engine's use cases of sessions.
 
 pub(crate) mod cookies;
 pub(crate) mod devices;
@@ -26,31 +26,31 @@ pub(crate) use tokens::{ACCESS_TOKEN_LIFE, AccessToken, RefreshToken};
 pub use tokens::{TokenKey, TokenKeys};
 pub(crate) use transport::Transport;
 
-/// Says who sends a request. A platform with sign-ins of its own puts its own implementation in
+/// Authenticates requests. A platform with its own sign-in puts its implementation into
 /// [`RouterOptions::authenticate`](crate::RouterOptions::authenticate).
 #[async_trait]
 pub trait Authenticate: Send + Sync + 'static {
-    /// Names the sender of a request by its headers; `None` is somebody who did not sign in.
+    /// Authenticates a request by its headers; `None` for somebody who is not signed in.
     ///
-    /// Whatever it answers is believed: the engine does not check again. A caller without a tenant
+    /// The result is trusted: the engine does not check it again. A caller without a tenant
     /// ([`Caller::operator`]) acts in the tenant that the request names.
     ///
     /// # Errors
-    /// `not-authenticated` for credentials that are wrong or over, `unavailable` if they can't be checked.
+    /// `not-authenticated` for wrong or expired credentials, `unavailable` if they cannot be checked.
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<Caller>>;
 }
 
-/// How callers are recognised: our own way, or the platform's.
+/// How callers are authenticated: by own tokens, or by the platform.
 #[derive(Clone)]
 pub(crate) enum Recognition {
-    /// With tokens of ours.
+    /// With own tokens.
     Own(BearerAuthentication),
-    /// As the platform says.
+    /// By the platform.
     Platform(Arc<dyn Authenticate>),
 }
 
 impl Recognition {
-    /// Names the sender of a request by its headers.
+    /// Authenticates a request by its headers.
     ///
     /// # Errors
     /// As those of [`Authenticate::authenticate`].
@@ -66,8 +66,8 @@ impl Recognition {
     }
 }
 
-/// Our own way: `Authorization: Bearer` with an access token that [`TokenKeys`] signed, or such a token in the cookie of a
-/// page of ours. It counts while its session stands, with the role that its owner has now.
+/// Authentication by own tokens: `Authorization: Bearer` with an access token that [`TokenKeys`] signed, or such a token in the cookie of a
+/// page. It is valid as long as its session, with the owner's current role.
 #[derive(Clone)]
 pub(crate) struct BearerAuthentication {
     keys: TokenKeys,
@@ -75,7 +75,7 @@ pub(crate) struct BearerAuthentication {
 }
 
 impl BearerAuthentication {
-    /// Accepts what these keys signed for sessions of this engine.
+    /// Accepts tokens that these keys signed for sessions of this engine.
     pub(crate) fn new(keys: TokenKeys, engine: Engine) -> Self {
         Self { keys, engine }
     }
@@ -112,7 +112,7 @@ fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>> {
         .ok_or_else(|| not_authenticated("Send the token as `Authorization: Bearer TOKEN`."))
 }
 
-/// A refusal of credentials.
+/// The error for wrong credentials.
 pub(crate) fn not_authenticated(detail: &'static str) -> Error {
     Error::new(ErrorCode::NotAuthenticated, detail)
 }

@@ -1,13 +1,13 @@
-//! How often somebody may try to sign in, and sign up. Failures count, successes do not.
+//! Limits of attempts to sign in and sign up. Failures count, successes do not.
 //!
-//! Called by the sign-in controllers. A try is counted before the password is looked at and given back if it was right, so that
-//! tries at the same time cannot pass the bound. Three bounds hold failures:
+//! Called by the sign-in controllers. An attempt is counted before the password is checked and given back if it was right, so
+//! concurrent attempts cannot exceed a limit. There are three limits of failures:
 //!
-//! - per account and network: a stranger's failures are not the owner's, who comes from elsewhere;
+//! - per account and network: a stranger's failures do not affect the owner, who has another network;
 //! - per network, over all accounts;
-//! - per account, over all networks. It locks nobody out: beyond it each network has one try in ten minutes at this account.
+//! - per account, over all networks. It locks nobody out: beyond it each network has one attempt in ten minutes at this account.
 //!
-//! A known device (a signed cookie that an earlier sign-in left) has tries of its own and meets none of them.
+//! A known device (with a signed cookie of an earlier sign-in) has its own limit instead.
 
 use std::{
     hash::{BuildHasher as _, Hash, RandomState},
@@ -19,27 +19,27 @@ use std::{
 
 use boxoffice_engine::{Error, ErrorCode, Result};
 
-/// Failures on one account from one network at once, and as many again each minute: a person errs less often, a guesser of a
-/// password of eight characters gets nowhere.
+/// Failures on one account from one network at once, and the same number each minute: people fail less often, and guessing a
+/// password of eight characters is hopeless.
 const PAIR_FAILURES: Rate = Rate::per(10, Duration::from_secs(60));
-/// Failures from one network at once, and as many again each minute: an office behind one address signs in at nine.
+/// Failures from one network at once, and the same number each minute: an office behind one address signs in at nine.
 const NETWORK_FAILURES: Rate = Rate::per(60, Duration::from_secs(60));
-/// Failures on one account from all networks at once, and as many again each hour. No person errs so often; what comes from so
-/// many networks is guessing.
+/// Failures on one account from all networks at once, and the same number each hour. No person fails so often; failures from
+/// so many networks are guessing.
 const ACCOUNT_FAILURES: Rate = Rate::per(100, Duration::from_secs(3_600));
-/// Failures from one network on an account that is being guessed: a guesser with a thousand networks has 6,000 an hour, and the
-/// owner, from a network of their own, the one try that they need.
+/// Failures from one network on an account under attack: an attacker with a thousand networks has 6,000 an hour, and the
+/// owner, in another network, the one attempt that they need.
 const GUESSED_PAIR_FAILURES: Rate = Rate::per(1, Duration::from_secs(600));
 /// Failures of a known device on its account.
 const DEVICE_FAILURES: Rate = Rate::per(10, Duration::from_secs(60));
-/// Names are hashed into this many buckets of each kind: memory is bounded (2 MiB for each), however many are tried, no name
-/// is kept, and strangers hardly ever share a bucket.
+/// Names are hashed into this many buckets of each kind: memory is limited (2 MiB for each) whatever is tried, no name
+/// is stored, and two names rarely share a bucket.
 const BUCKETS: usize = 1 << 18;
 
-/// So many at once, and as many again evenly over a time.
+/// A number at once, and the same number evenly over a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {
-    /// Microseconds from one to the next.
+    /// Microseconds between two.
     interval: u64,
     burst: u64,
 }
@@ -53,7 +53,7 @@ impl Rate {
     }
 }
 
-/// Token buckets by name, each one number that is moved by compare-and-set (GCRA). The crate `governor`, which counts requests,
+/// Token buckets by name, each one number that is changed by compare-and-set (GCRA). The crate `governor`, which counts requests,
 /// cannot give a token back.
 #[derive(Debug)]
 struct Buckets {
@@ -70,7 +70,7 @@ impl Buckets {
         }
     }
 
-    /// Takes some tokens, all or none; else answers how long until they are there.
+    /// Takes some tokens, all or none. Otherwise returns how long until they are available.
     fn take(&self, bucket: usize, count: u32, now: u64) -> Result<(), Duration> {
         let cost = self.rate.interval * u64::from(count);
         let most = self.rate.interval * self.rate.burst;
@@ -84,7 +84,7 @@ impl Buckets {
         })
     }
 
-    /// Takes a token if there is one; answers whether there was.
+    /// Takes a token if there is one. Returns whether there was.
     fn note(&self, bucket: usize, now: u64) -> bool {
         self.take(bucket, 1, now).is_ok()
     }
@@ -112,23 +112,23 @@ pub(crate) struct LoginThrottle {
     accounts: Buckets,
     guessed_pairs: Buckets,
     devices: Buckets,
-    // Random per process, so that nobody can aim at somebody else's bucket.
+    // Random per process, so that nobody can target another's bucket.
     hasher: RandomState,
     begun: Instant,
 }
 
-/// A try to sign in. It counts as a failure until its outcome says otherwise.
+/// An attempt to sign in. It counts as a failure until its outcome is known.
 #[derive(Debug)]
 #[must_use = "a try counts as a failure until it is settled"]
 pub(crate) struct Try<'a>(Vec<(&'a Buckets, usize)>);
 
 impl Try<'_> {
-    /// The try of a host that counts none.
+    /// An attempt at a host that counts none.
     pub(crate) fn uncounted() -> Self {
         Self(Vec::new())
     }
 
-    /// Takes the outcome: only wrong credentials are a failure.
+    /// Sets the outcome: only wrong credentials are a failure.
     pub(crate) fn settle<T>(self, outcome: &Result<T>) {
         let failed = matches!(outcome, Err(error) if error.code() == ErrorCode::WrongCredentials);
         if !failed {
@@ -153,11 +153,11 @@ impl LoginThrottle {
         }
     }
 
-    /// Counts a try on `account` (whatever names it) from `address`, if that is known, by a `device` that signed in to the
-    /// account before, if it showed that it is one.
+    /// Counts an attempt on `account` from `address`, if that is known, by a `device` that signed in to the
+    /// account before, if it has a valid cookie.
     ///
     /// # Errors
-    /// `too-many-requests`, with the time after which the next try is let through.
+    /// `too-many-requests`, with the time after which the next attempt is allowed.
     pub(crate) fn begin(
         &self,
         account: impl Hash,
@@ -186,7 +186,7 @@ impl LoginThrottle {
         }
         let (own, pair) = (self.bucket(&account), self.bucket((&account, network)));
         counted.take(&self.pairs, pair, now)?;
-        // Without an address all strangers are one network: its own bound is the only one.
+        // Without an address all strangers are one network, and only its own limit applies.
         if network.is_some() {
             if self.accounts.is_empty(own, now) {
                 counted.take(&self.guessed_pairs, pair, now)?;
@@ -204,7 +204,7 @@ impl LoginThrottle {
 }
 
 impl<'a> Try<'a> {
-    /// Takes a token, or gives back all that were taken and refuses.
+    /// Takes a token, or returns all that were taken and refuses.
     fn take(&mut self, buckets: &'a Buckets, bucket: usize, now: u64) -> Result<()> {
         match buckets.take(bucket, 1, now) {
             Ok(()) => {
@@ -212,7 +212,7 @@ impl<'a> Try<'a> {
                 Ok(())
             }
             Err(wait) => {
-                // What was refused was no guess.
+                // A refused attempt was no guess.
                 for (buckets, bucket) in self.0.drain(..) {
                     buckets.give_back(bucket, 1);
                 }
@@ -225,7 +225,7 @@ impl<'a> Try<'a> {
     }
 }
 
-/// Counts what each network does, so many of it in a time, such as accounts that it makes.
+/// Limits what a network does in a time, such as creating accounts.
 #[derive(Debug)]
 pub(crate) struct NetworkAllowance {
     buckets: Buckets,
@@ -235,7 +235,7 @@ pub(crate) struct NetworkAllowance {
 }
 
 impl NetworkAllowance {
-    /// Allows so many in a time, at once or one by one; `detail` says what to do when they are used up.
+    /// Allows this many in a time, at once or one by one; `detail` is the error's sentence.
     pub(crate) fn new(most: NonZeroU32, time: Duration, detail: &'static str) -> Self {
         Self {
             buckets: Buckets::new(Rate::per(most.get(), time)),
@@ -245,11 +245,11 @@ impl NetworkAllowance {
         }
     }
 
-    /// Counts `count` of them for the network of an address, within a tenant if `scope` names it.
+    /// Counts `count` of them for the network of an address, within a tenant if `scope` names one.
     ///
     /// # Errors
-    /// `too-many-requests`, with the time after which so many are let through. More than are ever let through together
-    /// count as that many.
+    /// `too-many-requests`, with the time after which so many are allowed. More than the limit
+    /// count as the limit.
     pub(crate) fn take(
         &self,
         scope: impl Hash,
@@ -257,7 +257,7 @@ impl NetworkAllowance {
         count: u32,
     ) -> Result<Taken<'_>> {
         let Some(address) = address else {
-            // A server that does not say whom it talks to.
+            // The server does not know the client's address.
             return Ok(Taken::nothing());
         };
         let bucket = self.hasher.hash_one((scope, network(address))) % BUCKETS as u64;
@@ -280,7 +280,7 @@ impl Taken<'_> {
         Self(None)
     }
 
-    /// Gives it back: it did not come to be.
+    /// Returns it, because nothing happened.
     pub(crate) fn give_back(self) {
         if let Some((buckets, bucket, count)) = self.0 {
             buckets.give_back(bucket, count);
@@ -292,7 +292,7 @@ fn too_many(detail: &'static str, wait: Duration) -> Error {
     Error::new(ErrorCode::TooManyRequests, detail).retry_after(wait.max(Duration::from_secs(1)))
 }
 
-/// What one customer of an internet provider holds: a whole IPv4 address, or a /64 of IPv6.
+/// The network of one customer of an internet provider: an IPv4 address, or a /64 of IPv6.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
@@ -300,10 +300,10 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The address of the client: the connection's peer, or what trusted proxies say stands behind them.
+/// The address of the client: the connection's peer, or the one that trusted proxies report.
 ///
-/// `forwarded` are the values of `X-Forwarded-For` in their order. They are read from the end, as each proxy adds
-/// its own peer there, and only as long as those who wrote them are trusted: anything further left is hearsay.
+/// `forwarded` are the values of `X-Forwarded-For` in order. They are read from the end, because each proxy adds
+/// its peer there, and only as long as their writers are trusted.
 pub(crate) fn client_address<'a>(
     peer: Option<IpAddr>,
     forwarded: impl DoubleEndedIterator<Item = &'a str>,

@@ -1,7 +1,7 @@
-//! The codes of tickets, sealed so that nobody can make one up.
+//! The codes of tickets, sealed so that nobody can forge one.
 //!
-//! Called by the engine, which puts them into mails and reads them at the door. A code is the ticket's id and a MAC: it
-//! says nothing that the booking's id does not, and whether its ticket admits anybody is looked up.
+//! Called by the engine, which puts them into mails and reads them at check-in. A code is the ticket's id and a MAC: it
+//! reveals no more than the booking's id, and the ticket's state is looked up.
 
 use std::{fmt, sync::Arc};
 
@@ -12,22 +12,22 @@ use sha2::Sha256;
 
 use super::tokens::{TokenKey, check_keys, hmac};
 
-/// Bytes of the MAC: 96 bits cannot be guessed at a door, and the whole code still fits a QR code of 37 modules.
+/// Bytes of the MAC: 96 bits cannot be guessed at a check-in, and the whole code still fits into a QR code of 37 modules.
 const MAC_BYTES: usize = 12;
-/// Longest code that is looked at; ours have at most 88 bytes.
+/// Longest code that is read; valid ones have at most 88 bytes.
 const CODE_BYTES_MAX: usize = 200;
 
 /// Makes and reads the ticket codes of an installation; cheap to clone.
 ///
-/// The first key seals, all of them read: an old key is kept as long as tickets that it sealed shall be good. Every host
-/// and worker has the same.
+/// The first key seals, all of them read: keep an old key as long as tickets that it sealed shall be valid. Every host
+/// and worker needs the same keys.
 #[derive(Clone)]
 pub struct SealedTicketCodes {
     keys: Arc<[Hmac<Sha256>]>,
 }
 
 impl fmt::Debug for SealedTicketCodes {
-    /// Leaves the keys out.
+    /// Without the keys.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("SealedTicketCodes").finish()
     }
@@ -40,7 +40,7 @@ impl SealedTicketCodes {
     /// A sentence for the operator if they are not what [`TokenKeys::new`](crate::TokenKeys::new) takes.
     pub fn new(keys: Vec<TokenKey>) -> Result<Self, String> {
         check_keys(&keys)?;
-        // Secrets of their own, so that a key that also signs something else gives nothing away.
+        // Separate secrets, so that a key that also signs something else reveals nothing.
         let derived = |key: TokenKey| {
             let secret = hmac(&key.secret).chain_update(b"boxoffice ticket codes 1");
             hmac(&secret.finalize().into_bytes())
@@ -54,7 +54,7 @@ impl SealedTicketCodes {
 impl TicketCodes for SealedTicketCodes {
     fn code(&self, tenant: &TenantId, ticket: TicketId) -> String {
         let id = ticket.to_string();
-        // `new` sees to it that there is a first key.
+        // `new` makes sure that there is a first key.
         let mac = mac_of(&self.keys[0], tenant, &id).finalize().into_bytes();
         format!("{id}.{}", URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]))
     }

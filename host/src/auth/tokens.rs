@@ -1,7 +1,7 @@
 //! Access tokens (JWT, HS256) and refresh tokens, signed and checked with keys that can be rotated.
 //!
-//! Called by sign-in controllers and by [`BearerAuthentication`](super::BearerAuthentication). Both kinds of token name a session and whose it is.
-//! Whether the session still stands, what its owner may do, and which of its refresh tokens counts, is for the engine to say.
+//! Called by sign-in controllers and by [`BearerAuthentication`](super::BearerAuthentication). Both kinds of token name a session and its owner.
+//! The engine decides whether the session is valid, what its owner may do, and which of its refresh tokens is current.
 
 use std::{
     fmt,
@@ -21,16 +21,16 @@ use sha2::Sha256;
 
 use super::not_authenticated;
 
-/// How long an access token is good for at most, if its session does not end before. Short, so that a copy in some log is
-/// soon worth nothing.
+/// Longest lifetime of an access token. Short, so that a copy in a log is
+/// soon worthless.
 pub(crate) const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
-/// How far two hosts' clocks may be apart, in seconds.
+/// How far the clocks of two hosts may differ, in seconds.
 const CLOCK_SKEW_SECONDS: u64 = 5;
-/// Who our tokens say issued them.
+/// The issuer in tokens.
 const ISSUER: &str = "boxoffice";
 /// HS256 is as strong as its key up to the 32 bytes of SHA-256's output (RFC 7518, 3.2 demands them).
 const SECRET_BYTES_MIN: usize = 32;
-/// Longest refresh token that is looked at; ours have fewer than 200 bytes.
+/// Longest refresh token that is read; valid ones have fewer than 200 bytes.
 const REFRESH_TOKEN_BYTES_MAX: usize = 512;
 
 /// One signing key: its public name and its secret.
@@ -75,7 +75,7 @@ impl fmt::Debug for TokenKeys {
 }
 
 impl TokenKeys {
-    /// Makes one random key, which lives as long as the process: its tokens end with it.
+    /// Makes one random key. It ends with the process, and so do its tokens.
     pub fn generate() -> Self {
         let mut secret = vec![0_u8; SECRET_BYTES_MIN];
         rand::rng().fill_bytes(&mut secret);
@@ -89,7 +89,7 @@ impl TokenKeys {
     ///
     /// # Errors
     /// A sentence for the operator if there is no key, a secret has fewer than 32 bytes, or an id is not 1 to
-    /// 64 of `A-Z a-z 0-9 . _ -` or stands there twice.
+    /// 64 of `A-Z a-z 0-9 . _ -` or is repeated.
     pub fn new(keys: Vec<TokenKey>) -> Result<Self, String> {
         check_keys(&keys)?;
         Ok(Self(keys.into_iter().map(Key::new).collect()))
@@ -103,7 +103,7 @@ impl TokenKeys {
         self.sign(owner, session, now_seconds())
     }
 
-    /// Checks an access token and reads whose session it names.
+    /// Checks an access token and returns its session and owner.
     ///
     /// # Errors
     /// `not-authenticated`.
@@ -115,7 +115,7 @@ impl TokenKeys {
             .as_deref()
             .and_then(|id| self.0.iter().find(|key| key.id == id));
         let key = key.ok_or_else(refused)?;
-        // Only HS256 is in the list, so a token cannot choose another algorithm, `none` above all.
+        // Only HS256 is in the list, so a token cannot choose another algorithm, such as `none`.
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = CLOCK_SKEW_SECONDS;
         validation.set_issuer(&[ISSUER]);
@@ -133,13 +133,13 @@ impl TokenKeys {
         session: SessionId,
         generation: u32,
     ) -> String {
-        // No tenant has an empty name, and no part has a point in it.
+        // No tenant has an empty name, and no part contains a full stop.
         let (tenant, whose) = match owner {
             SessionOwner::User { tenant, user } => (tenant.as_str(), user.to_string()),
             SessionOwner::Operator(email) => ("", URL_SAFE_NO_PAD.encode(email.as_str())),
         };
         let body = format!("{tenant}.{whose}.{session}.{generation}");
-        // `new` and `generate` see to it that there is a first key.
+        // `new` and `generate` make sure that there is a first key.
         let mac = self.0[0].refresh_mac(&body);
         format!(
             "{body}.{}",
@@ -160,24 +160,24 @@ impl TokenKeys {
         })
     }
 
-    /// What a page of ours sends along with its session's cookies, to show that it is one. The same for as long as the
-    /// session lasts, so that one tab's refresh does not shut out the others.
+    /// The header value that the page sends with its session's cookies. The same during the whole
+    /// session, so that one tab's refresh does not affect the others.
     pub(crate) fn csrf_of(&self, session: SessionId) -> String {
         self.seal(&format!("csrf {session}"))
     }
 
-    /// Whether a page showed that it is one of ours; compared in constant time.
+    /// Checks the page's header value, in constant time.
     pub(crate) fn is_csrf_of(&self, session: SessionId, csrf: &str) -> bool {
         self.is_sealed(&format!("csrf {session}"), csrf)
     }
 
-    /// Seals a text of which each use has a beginning of its own, so that no seal is good for another.
+    /// Seals a text. Each purpose has its own prefix, so a seal is valid for one purpose only.
     pub(super) fn seal(&self, text: &str) -> String {
         let mac = self.0[0].refresh_mac(text);
         URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
     }
 
-    /// Whether one of the keys sealed a text; compared in constant time.
+    /// Returns whether one of the keys sealed a text; compared in constant time.
     pub(super) fn is_sealed(&self, text: &str, seal: &str) -> bool {
         let Ok(mac) = URL_SAFE_NO_PAD.decode(seal) else {
             return false;
@@ -243,7 +243,7 @@ impl Key {
         // The store's own dependencies may switch on a second crypto provider of the token crate, which then
         // refuses to choose. A provider that the embedding program installed before stays.
         let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
-        // A secret of its own for refresh tokens: neither kind can ever pass for the other.
+        // A separate secret for refresh tokens, so neither kind can be used as the other.
         let derived = hmac(&key.secret)
             .chain_update(b"boxoffice refresh tokens 1")
             .finalize()
@@ -261,7 +261,7 @@ impl Key {
     }
 }
 
-/// What an access token says: a session, and whose it is.
+/// The content of an access token: a session, and its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AccessToken {
     /// The session's owner.
@@ -270,19 +270,19 @@ pub(crate) struct AccessToken {
     pub(crate) session: SessionId,
 }
 
-/// What a refresh token says: a session, whose it is, and a generation of it.
+/// The content of a refresh token: a session, its owner, and a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefreshToken {
     /// The session's owner.
     pub(crate) owner: SessionOwner,
     /// The session's id.
     pub(crate) session: SessionId,
-    /// Which of its generations.
+    /// The generation.
     pub(crate) generation: u32,
 }
 
 impl RefreshToken {
-    /// The tenant of the session; none of an operator's.
+    /// The tenant of the session; `None` for an operator's.
     pub(crate) fn tenant(&self) -> Option<&TenantId> {
         match &self.owner {
             SessionOwner::User { tenant, .. } => Some(tenant),
@@ -290,7 +290,7 @@ impl RefreshToken {
         }
     }
 
-    /// Its bearer, for use cases around their own session only: the token says who asks, not what they may do.
+    /// Its bearer, for use cases of their own sessions only: the token has no role.
     pub(crate) fn caller(&self) -> Caller {
         let caller = match &self.owner {
             SessionOwner::User { tenant, user } => {
@@ -306,7 +306,7 @@ impl RefreshToken {
 struct Claims {
     iss: String,
     sub: String,
-    /// The tenant of a user. A token without one is an operator's.
+    /// The tenant of a user. A token without a tenant is an operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tenant: Option<TenantId>,
     sid: SessionId,

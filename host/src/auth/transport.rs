@@ -1,7 +1,7 @@
-//! Whether a request came over TLS, which others end in front of this host: what cookies are bound to, and whether browsers
-//! are told to insist on it.
+//! Whether a request came over TLS, which a proxy terminates. It decides about cookies, and whether browsers
+//! are told to use TLS only.
 //!
-//! Called by the door of the routes and by what completes answers.
+//! Called by the extractors and by the response layers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,12 +12,12 @@ use axum::{
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// How it is known whether a request came over TLS.
+/// How to find out whether a request came over TLS.
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
-    /// Everything does, whatever a request says.
+    /// All requests do.
     pub(crate) always_tls: bool,
-    /// Whose `X-Forwarded-Proto` is believed.
+    /// Proxies whose `X-Forwarded-Proto` is trusted.
     pub(crate) trusted_proxies: Vec<IpAddr>,
 }
 
@@ -27,7 +27,7 @@ impl Transport {
         self.is_over_tls(request.extensions(), request.headers())
     }
 
-    /// The same, by its parts. Where no proxy says so, a browser does: by the page that sends the request.
+    /// The same, by its parts. Without a proxy's header, the origin of the page that sends the request decides.
     pub(crate) fn is_over_tls(&self, extensions: &Extensions, headers: &HeaderMap) -> bool {
         if self.always_tls {
             return true;
@@ -46,7 +46,7 @@ impl Transport {
     }
 }
 
-/// What the nearest proxy says: the last of what stands there.
+/// The nearest proxy's value: the last one.
 fn forwarded_scheme(headers: &HeaderMap) -> Option<&str> {
     let values = headers.get_all(X_FORWARDED_PROTO).iter();
     let last = values.last()?.to_str().ok()?;

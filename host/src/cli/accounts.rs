@@ -1,4 +1,4 @@
-//! `boxoffice tenant|user|operator`: accounts, at the store itself or through a running host.
+//! `boxoffice tenant|user|operator`: accounts, in the store or through a running host.
 //!
 //! Called by the program. Calls the engine's use cases as an operator, or the same over REST.
 
@@ -24,7 +24,7 @@ use crate::{
     telemetry,
 };
 
-/// Where a command finds the accounts.
+/// The store or host of a command.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Place {
     #[command(flatten)]
@@ -45,18 +45,18 @@ pub(super) enum TenantCommand {
         /// ISO 4217 code of its prices.
         #[arg(long, default_value = "EUR")]
         currency: String,
-        /// Lets anybody register as an organizer.
+        /// Allows anybody to register as an organizer.
         #[arg(long)]
         organizers_may_register: bool,
         #[command(flatten)]
         place: Place,
     },
-    /// Sets the sender's address of a tenant's mails. First let the domain allow this installation's mail servers to
-    /// speak for it (SPF, DKIM).
+    /// Sets the sender's address of a tenant's mails. The domain must allow this installation's mail servers to
+    /// send for it (SPF, DKIM).
     Sender {
         /// The tenant's name.
         id: String,
-        /// The address; without it the installation's own.
+        /// The address; without it the installation's.
         #[arg(long, value_name = "ADDRESS")]
         mail_from: Option<String>,
         #[command(flatten)]
@@ -71,7 +71,7 @@ pub(super) enum TenantCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
-    /// Makes a user; without --password-stdin a password is made up and printed once.
+    /// Creates a user. Without --password-stdin a password is generated and printed once.
     Add {
         #[command(flatten)]
         account: Account,
@@ -94,11 +94,11 @@ pub(super) enum UserCommand {
     },
 }
 
-/// Operators are made at the store only: whoever may write there is trusted anyway, and no token may make more, or set
+/// Operators are created in the store only: whoever may write there is trusted anyway. No token can create operators or set
 /// another operator's password.
 #[derive(Debug, Subcommand)]
 pub(super) enum OperatorCommand {
-    /// Makes an operator, at the store only; without --password-stdin a password is made up and printed once.
+    /// Creates an operator, in the store only. Without --password-stdin a password is generated and printed once.
     Add {
         #[command(flatten)]
         account: Account,
@@ -110,32 +110,32 @@ pub(super) enum OperatorCommand {
         #[command(flatten)]
         place: Place,
     },
-    /// Removes an operator; their sessions end within a second, at every host.
+    /// Removes an operator. Their sessions end within a second at every host.
     Remove {
-        /// Which operator.
+        /// The operator's address.
         #[arg(long)]
         email: String,
         #[command(flatten)]
         place: Place,
     },
-    /// Sets an operator's password and ends their sessions. At the store anybody's: without --password-stdin it is made up
-    /// and printed once. At a running host the token's owner's own: the first line of stdin is the present one then.
+    /// Sets an operator's password and ends their sessions. In the store, of any operator: without --password-stdin it is generated
+    /// and printed once. At a running host, of the token's owner: the first line of stdin is then the old password.
     Password {
-        /// Which operator; at the store only.
+        /// The operator's address; in the store only.
         #[arg(long, required_unless_present = "url", conflicts_with = "url")]
         email: Option<String>,
-        /// Reads the new password from stdin: its first line, or behind the present one the second.
+        /// Reads the new password from the first line of stdin, or from the second after the old password.
         #[arg(long)]
         password_stdin: bool,
         #[command(flatten)]
         place: Place,
     },
-    /// Lets the mails of a restored store out.
+    /// Releases the mails of a restored store.
     Release {
         #[command(flatten)]
         place: Place,
     },
-    /// Signs in at a running host with the password from stdin, and prints the token that --token takes.
+    /// Signs in at a running host with the password from stdin, and prints a token for --token.
     Login {
         /// The host.
         #[arg(long, value_name = "URL")]
@@ -146,7 +146,7 @@ pub(super) enum OperatorCommand {
     },
 }
 
-/// Who is added.
+/// The new account.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Account {
     /// Their address and login.
@@ -161,7 +161,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The password, and whether it was made up and so must be shown.
+    /// The password, and whether it was generated and must be shown.
     fn password(&self) -> anyhow::Result<(String, bool)> {
         if self.password_stdin {
             let [password] = lines_from_stdin()?;
@@ -235,7 +235,7 @@ pub(super) async fn tenant(command: TenantCommand) -> anyhow::Result<()> {
     }
 }
 
-/// Prints the address that is in force, or nothing for the installation's own.
+/// Prints the effective address, or nothing for the installation's.
 async fn set_sender(
     tenant: &TenantId,
     mail_from: Option<String>,
@@ -437,7 +437,7 @@ async fn set_operator_password(
 /// Opens the store for a short command.
 pub(super) async fn open(store: &StoreArgs, command: &str) -> anyhow::Result<Opened> {
     let config = Config::load(&store.flags())?;
-    // A short command says only what goes wrong; the configured level is for hosts.
+    // A short command logs only errors; the configured level is for hosts.
     telemetry::start_lines("warn,surrealkv=error", config.logs.json);
     store::open(&config, Mails::LeftToOthers, command, None, None).await
 }
@@ -472,7 +472,7 @@ fn users_path(tenant: &TenantId) -> String {
     format!("/api/operator/tenants/{tenant}/users")
 }
 
-/// The second line of what an `add` prints: nobody can look the password up later.
+/// The second line that `add` prints: the password cannot be read later.
 fn show_new_password(password: &str, is_new: bool) -> anyhow::Result<()> {
     if is_new {
         print(&format!("password: {password}"))
@@ -484,7 +484,7 @@ fn show_new_password(password: &str, is_new: bool) -> anyhow::Result<()> {
 /// The first lines of stdin, each a password.
 fn lines_from_stdin<const N: usize>() -> anyhow::Result<[String; N]> {
     let mut text = String::new();
-    // 200 characters are allowed; what comes after a kilobyte for each is no password.
+    // 200 characters are allowed, so a kilobyte each is enough.
     io::stdin()
         .take(1_024 * N as u64)
         .read_to_string(&mut text)

@@ -1,4 +1,4 @@
-//! `boxoffice backup` and `boxoffice restore`: a whole store in a file, and back into an empty one.
+//! `boxoffice backup` and `boxoffice restore`: writes a whole store to a file, and restores it into an empty one.
 //!
 //! Called by the program. Calls the engine's use case as an operator, or the same over REST; and the engine's restore.
 
@@ -28,8 +28,8 @@ const READ_BYTES: usize = 256 * 1024;
 /// `boxoffice backup`.
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// Writes the backup to this file, which must not exist. It holds personal data and hashes of passwords, and can be read
-    /// by its owner alone.
+    /// Writes the backup to this file, which must not exist. It has personal data and hashes of passwords, and is readable
+    /// by its owner only.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -39,14 +39,14 @@ pub(super) struct BackupArgs {
 /// `boxoffice restore`.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
-    /// The backup.
+    /// The backup's file.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     store: StoreArgs,
 }
 
-/// Takes a backup, and answers for it only once it is whole and on disk.
+/// Takes a backup. Succeeds only when it is complete and on disk.
 pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     let BackupArgs { out, place } = args;
     if out.exists() {
@@ -63,14 +63,14 @@ pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
     match finish(written, file, &part, &out).await {
         Ok(said) => print(&said),
         Err(error) => {
-            // What is no whole backup must not lie there like one.
+            // An incomplete backup must not look like a backup.
             let _ = tokio::fs::remove_file(&part).await;
             Err(error)
         }
     }
 }
 
-/// Brings a backup back into an empty store.
+/// Restores a backup into an empty store.
 pub(super) async fn restore(RestoreArgs { file, store }: RestoreArgs) -> anyhow::Result<()> {
     let config = Config::load(&store.flags())?;
     telemetry::start_lines(&config.logs.level, config.logs.json);
@@ -80,7 +80,7 @@ pub(super) async fn restore(RestoreArgs { file, store }: RestoreArgs) -> anyhow:
         let file = file.with_context(|| format!("opening {shown}"))?;
         Ok::<_, anyhow::Error>(BufReader::with_capacity(READ_BYTES, file))
     };
-    // Whether it is whole is known at its end: nothing is written before that.
+    // A backup proves complete only at its end: nothing is written before.
     check_backup(read().await?)
         .await
         .with_context(|| format!("reading {shown}"))?;
@@ -117,7 +117,7 @@ async fn at_store(place: &Place, file: &mut File) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sees that the backup is whole, on disk, and gives it its name.
+/// Checks that the backup is complete and on disk, and renames it.
 async fn finish(
     written: anyhow::Result<()>,
     mut file: File,
@@ -136,7 +136,7 @@ async fn finish(
     Ok(format!("{} rows, as of {}", facts.rows, facts.taken_at))
 }
 
-/// Makes a new file that only its owner reads.
+/// Creates a file that only its owner can read.
 async fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);

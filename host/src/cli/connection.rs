@@ -1,9 +1,9 @@
-//! One client's connection: each request is framed in one way only, an answer that comes before its request was read says
-//! whether the connection goes on, and a connection that ends early is closed in stages.
+//! One client's connection. Each request must be framed in one way only. A response before the end of its request says
+//! whether the connection continues. A connection that ends early is closed in stages.
 //!
-//! Called by `lifecycle`, for every connection. hyper reads and writes the messages. What it hides is looked at before:
-//! it takes a request with both Content-Length and Transfer-Encoding for a chunked one and removes the length, while a
-//! proxy in front may go by the length and take the rest for another request (RFC 9112, 11.2).
+//! Called by `lifecycle`, for every connection. hyper reads and writes the messages. Some checks come before it:
+//! hyper treats a request with both Content-Length and Transfer-Encoding as chunked and removes the length, while a
+//! proxy may use the length and take the rest for another request (RFC 9112, 11.2).
 
 use std::{
     collections::VecDeque,
@@ -39,27 +39,27 @@ use crate::routes::Misframed;
 
 use crate::locked::Locked as _;
 
-/// How long a client may take to send the head of a request, or to send the next one.
+/// How long a client may take to send the head of a request, or the next request.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest head of a request: line and headers. Tokens and cookies are some KB; proxies stop at 8 to 64 KB.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Headers of a request; hyper's own bound.
 const HEADERS_MAX: usize = 100;
-/// How long we go on reading after a refusal, and how long we wait for the next bytes: what nginx takes for
-/// `lingering_time` and `lingering_timeout`. Who writes everything before reading the answer has that long.
+/// How long to read after a refusal, and how long to wait for the next bytes: nginx's
+/// `lingering_time` and `lingering_timeout`. A client that sends everything before it reads the response has this time.
 const LINGER_MAX: Duration = Duration::from_secs(30);
 const LINGER_IDLE_MAX: Duration = Duration::from_secs(5);
-/// Most that is read and thrown away after a refusal: eight times what Python's plugins need.
+/// Most bytes that are read and dropped after a refusal: eight times the size of Python plugins.
 const LINGER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Answers the requests of one connection, one after another.
+/// Handles the requests of one connection, one after another.
 pub(super) async fn answer(
     stream: TcpStream,
     peer: SocketAddr,
     app: Router,
     stop: CancellationToken,
 ) {
-    // Answers are small: waiting to fill a packet only makes them late.
+    // Responses are small: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let framings = Arc::new(Framings::default());
     let watched = WatchedStream::new(stream, framings.clone());
@@ -84,7 +84,7 @@ pub(super) async fn answer(
     }
 }
 
-/// Answers one request. If its body was not read, reads on for a moment, or says that the connection ends.
+/// Handles one request. If its body was not read, reads on for a moment, or announces the end of the connection.
 async fn answer_one(
     mut app: Router,
     peer: SocketAddr,
@@ -93,7 +93,7 @@ async fn answer_one(
 ) -> Result<Response<Body>, std::convert::Infallible> {
     let framing = framings.next();
     let (parts, body) = request.into_parts();
-    // Such a client sends the body once it is asked to. A refusal does not ask.
+    // Such a client sends the body only after `100 Continue`, which a refusal does not send.
     let waits = parts.headers.get(EXPECT).is_some();
     let (body, left) = WatchedBody::new(body);
     let mut request = Request::from_parts(parts, Body::new(body));
@@ -106,7 +106,7 @@ async fn answer_one(
     if is_read {
         framings.is_between_requests.store(true, Ordering::Release);
     }
-    // Behind a chunked body nobody but hyper knows where the next head begins.
+    // After a chunked body only hyper knows where the next head begins.
     if !is_read || !matches!(framing, Framing::Length(_)) {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
@@ -114,12 +114,12 @@ async fn answer_one(
     Ok(response)
 }
 
-/// How a request says where it ends.
+/// How a request is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Framing {
     Length(u64),
     Chunked,
-    /// In two ways, or in one that is not understood.
+    /// In two ways, or in an unknown one.
     Refused(&'static str),
 }
 
@@ -154,12 +154,12 @@ impl Framing {
     }
 }
 
-/// What the connection's reading side tells its answering side.
+/// What the reading side of the connection tells the writing side.
 #[derive(Debug)]
 struct Framings {
     /// Of heads that hyper has got and not yet handed on: as many as fit into its buffer, which is [`HEAD_BYTES_MAX`].
     heads: Mutex<VecDeque<Framing>>,
-    /// Whether everything that came was read, so that the connection can be closed at once.
+    /// Whether all received bytes were read, so the connection can be closed at once.
     is_between_requests: AtomicBool,
 }
 
@@ -181,7 +181,7 @@ impl Framings {
     /// The framing of the next request that hyper hands on.
     fn next(&self) -> Framing {
         let mut heads = self.heads.locked();
-        // A head that was not looked at is not trusted.
+        // An unchecked head is not trusted.
         let unknown = Framing::Refused("This request's head is not readable.");
         heads.pop_front().unwrap_or(unknown)
     }
@@ -191,9 +191,9 @@ impl Framings {
 #[derive(Debug, Clone, Copy)]
 enum Expected {
     Head,
-    /// So many bytes of a body.
+    /// This many bytes of a body.
     Body(u64),
-    /// Nothing that we look at: the connection ends with what is being sent.
+    /// Unchecked bytes: the connection ends after the current response.
     Rest,
 }
 

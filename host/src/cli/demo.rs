@@ -1,4 +1,4 @@
-//! The demo tenant of `boxoffice dev`: its users and event, made once, and the text that shows the way in.
+//! The demo tenant of `boxoffice dev`: its users and event, created once, and the welcome.
 //!
 //! Called by dev. Calls the engine's use cases, as an embedding program would.
 
@@ -17,29 +17,29 @@ use crate::{DemoAccess, DemoSignIn, config::data_folder::DevSecrets};
 const TENANT: &str = "demo";
 const OPERATOR: &str = "operator@boxoffice.test";
 const EVENT_TITLE: &str = "Demo night";
-/// Tickets of the demo event: more than anybody clicks through, few enough to see it sell out.
+/// Tickets of the demo event: enough to try things, few enough to sell it out.
 const EVENT_TICKETS: u32 = 500;
 
-/// What the welcome text needs to know of the process.
+/// The process's data for the welcome.
 pub(super) struct Place {
     /// The data folder.
     pub(super) folder: PathBuf,
     /// Where mails are written, if they are.
     pub(super) mails: Option<PathBuf>,
-    /// Whether the secrets were made just now.
+    /// Whether the secrets are new.
     pub(super) secrets_are_new: bool,
     /// Whether only this machine can open the pages.
     pub(super) is_loopback: bool,
 }
 
-/// The demo tenant as it is.
+/// The demo tenant.
 pub(super) struct Demo {
     event: Event,
-    /// Whether accounts were there before; then their passwords are those of the secrets they were made with.
+    /// Whether the accounts existed before, and so have the passwords of older secrets.
     accounts_are_old: bool,
 }
 
-/// Makes what is missing of the demo tenant.
+/// Creates the missing parts of the demo tenant.
 ///
 /// # Errors
 /// The engine's, if the store fails.
@@ -236,7 +236,7 @@ async fn ensure_event(engine: &Engine, tenant: &TenantId, organizer: &User) -> R
         ..EventFilter::default()
     };
     let mut cursor = None;
-    // Ten pages are enough for a folder to try things in; beyond them another demo event does no harm.
+    // Ten pages are enough for a demo; beyond them another demo event does no harm.
     for _ in 0..10 {
         let page = PageRequest::parse(cursor, Some(100))?;
         let page = engine.events().list(&caller, filter.clone(), page).await?;

@@ -1,4 +1,4 @@
-//! `boxoffice dev`: everything in one process, ready to try.
+//! `boxoffice dev`: everything in one process, for trying and development.
 //!
 //! Called by the program. Calls serve's run with secrets from the data folder and a demo tenant.
 
@@ -20,7 +20,7 @@ use crate::{
 /// `boxoffice dev`.
 #[derive(Debug, Args)]
 pub(super) struct DevArgs {
-    /// Keeps database, mails and secrets in this folder [default: boxoffice-data].
+    /// Stores database, mails and secrets in this folder [default: boxoffice-data].
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
     /// Listens here; port 0 takes a free one [default: 127.0.0.1:8080].
@@ -43,7 +43,7 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
         args.listen
             .map(|listen| ("listen", "--listen", Value::from(listen))),
     );
-    // Whoever tries things out mistypes passwords and does not want to wait for mails.
+    // People who try things mistype passwords and do not want to wait for mails.
     flags
         .presets
         .push(("http.throttle_logins", Value::from(false)));
@@ -108,8 +108,8 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
     ended
 }
 
-/// Links that lead to this machine: enough to try them. With port 0 nobody knows the port before it is taken, and the
-/// links lead nowhere.
+/// Links to this machine, for trying. With port 0 the port is not known yet, and the
+/// links do not work.
 fn links(secrets: &DevSecrets, listen: std::net::SocketAddr) -> anyhow::Result<MailLinks> {
     let key = key_of(secrets, secrets.links_secret.as_ref())?;
     MailLinks::new(&format!("http://{listen}"), vec![key])

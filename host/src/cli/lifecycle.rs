@@ -1,4 +1,4 @@
-//! What long-running commands share: listening, signals, serving, and stopping in order within a bound.
+//! What long-running commands share: listening, signals, serving, and an orderly stop within a time limit.
 //!
 //! Called by serve, worker and dev.
 
@@ -17,25 +17,25 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::connection;
 
-/// Connections at the same time; the next ones wait in the kernel's queue. Well above what one process answers, below
-/// what its memory holds. The limit of open files (`ulimit -n`) should be higher.
+/// Most connections at the same time; further ones wait in the kernel's queue. Well above what one process answers, below
+/// what fits into its memory. The limit of open files (`ulimit -n`) should be higher.
 const CONNECTIONS_MAX: usize = 8_192;
-/// How long requests in flight may take once the program stops.
+/// How long requests in flight may take when the program stops.
 const REQUESTS_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the worker may take to finish or hand back what it holds. Together with the above and below well below the
+/// How long the worker may take to finish or return its tasks. Together with the other two well below the
 /// 90 s after which service managers usually kill.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the store may take to write its log into its tables.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Told once the program is to stop.
+/// The signal to stop.
 pub(super) struct Shutdown {
     token: CancellationToken,
     watcher: JoinHandle<()>,
 }
 
 impl Shutdown {
-    /// Watches for SIGTERM and SIGINT: the first asks to stop, the second stops at once.
+    /// Watches for SIGTERM and SIGINT: the first starts an orderly stop, the second stops at once.
     pub(super) fn on_signals() -> io::Result<Self> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -54,7 +54,7 @@ impl Shutdown {
         Ok(Self { token, watcher })
     }
 
-    /// Cancelled once the program is to stop.
+    /// Cancelled when the program shall stop.
     pub(super) fn token(&self) -> CancellationToken {
         self.token.clone()
     }
@@ -66,14 +66,14 @@ impl Drop for Shutdown {
     }
 }
 
-/// A listening socket, and the URL it can be reached at.
+/// A listening socket, and its URL.
 pub(super) struct Listener {
     pub(super) listener: TcpListener,
     pub(super) url: String,
 }
 
 impl Listener {
-    /// Listens where `option` says; connections wait until they are served.
+    /// Listens at the address of `option`. Connections wait until they are served.
     pub(super) async fn open(address: SocketAddr, option: &str) -> anyhow::Result<Self> {
         let flag = match option {
             "metrics.listen" => "",
@@ -89,7 +89,7 @@ impl Listener {
             .local_addr()
             .context("asking for the address we listen at")?;
         if reached.ip().is_unspecified() {
-            // "Everywhere" cannot be typed into a browser; this machine is part of it.
+            // A browser cannot open the wildcard address, so show loopback.
             reached.set_ip(match reached {
                 SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
                 SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
@@ -101,9 +101,9 @@ impl Listener {
         })
     }
 
-    /// Answers requests until the program is to stop and those in flight are answered, or their time is over.
+    /// Serves requests until the program stops and those in flight are answered, or their time is over.
     ///
-    /// Not `axum::serve`, which bounds neither the connections nor how long a client may take over its headers.
+    /// Not `axum::serve`, which limits neither the connections nor the time for headers.
     pub(super) async fn serve(self, app: Router, shutdown: &Shutdown) -> anyhow::Result<()> {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let open = TaskTracker::new();
@@ -126,7 +126,7 @@ impl Listener {
                     });
                 }
                 Err(error) => {
-                    // Out of file descriptors, or a client that left already: neither ends the program.
+                    // No file descriptors, or a client that left already: neither ends the program.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -144,14 +144,14 @@ impl Listener {
     }
 }
 
-/// Lets the store close, so that the next start finds it settled.
+/// Closes the store, so that the next start need not recover it.
 pub(super) async fn close(engine: Engine) {
     if !engine.close(CLOSING_TIMEOUT).await {
         tracing::warn!("the store did not close in time; the next start settles its log first");
     }
 }
 
-/// Stops the worker in order.
+/// Stops the worker.
 pub(super) async fn drain(worker: WorkerHandle) {
     if !worker.drain(WORKER_TIMEOUT).await {
         tracing::warn!("the worker did not end in time; what it held is taken up by others");

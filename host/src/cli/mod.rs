@@ -1,6 +1,6 @@
-//! The program `boxoffice`: its commands and how they end.
+//! The program `boxoffice`: its commands and exit codes.
 //!
-//! Called by main.rs. Calls config, assembly and the library. Data goes to stdout, all else to stderr; exit code 0 is
+//! Called by main.rs. Calls config, assembly and the library. Data goes to stdout, everything else to stderr. Exit code 0 is
 //! success, 2 a wrong command line or configuration (nothing was started), 1 any other failure.
 
 mod accounts;
@@ -34,13 +34,13 @@ use crate::{
     config::{ConfigError, Flags, private_files},
 };
 
-/// The command that makes this program a compiling child; see `plugin_host::Compiler`.
+/// The command of the compiling child; see `plugin_host::Compiler`.
 #[cfg(feature = "plugins")]
 pub(crate) const PLUGIN_COMPILE: &str = "plugin-compile";
-/// How long tasks that end by themselves may take once a command is over; usually some milliseconds.
+/// How long background tasks may take after a command; usually some milliseconds.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sells tickets, and tells people about it.
+/// Event booking engine: REST API, mail worker, administration.
 #[derive(Debug, Parser)]
 #[command(name = "boxoffice", version, arg_required_else_help = true)]
 struct Cli {
@@ -52,9 +52,9 @@ struct Cli {
 enum Command {
     /// Serves the API.
     Serve(serve::ServeArgs),
-    /// Sends what is owed, apart from the API; both use one store on a SurrealDB server.
+    /// Sends mails, in a process separate from the API. Both need a store on a SurrealDB server.
     Worker(worker::WorkerArgs),
-    /// Everything in one process, with a demo tenant, for trying and developing.
+    /// Runs everything in one process, with a demo tenant, for trying and development.
     Dev(dev::DevArgs),
     /// Adds and lists tenants.
     #[command(subcommand)]
@@ -62,42 +62,42 @@ enum Command {
     /// Adds and lists a tenant's users.
     #[command(subcommand)]
     User(accounts::UserCommand),
-    /// Adds, lists, removes and signs in those who run the installation.
+    /// Adds, lists, removes and signs in operators.
     #[command(subcommand)]
     Operator(accounts::OperatorCommand),
-    /// Recomputes all events' counters from the capacity ledger and the bookings, and names what does not agree.
+    /// Recomputes all events' counters from the capacity ledger and the bookings, and prints differences.
     Verify(verify::VerifyArgs),
-    /// Writes everything into a file, as it is at one moment, while the store is used.
+    /// Takes a consistent snapshot of a running system into a file.
     Backup(backup::BackupArgs),
-    /// Brings a backup back into an empty store.
+    /// Restores a backup into an empty store.
     Restore(backup::RestoreArgs),
-    /// Checks and runs plugins.
+    /// Creates, checks, runs and uploads plugins.
     #[cfg(feature = "plugins")]
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-    /// Reads a component and writes its machine code: what a host starts for each upload, in a process of its own.
+    /// Reads a component and writes its machine code. A host starts this for each upload, in a separate process.
     #[cfg(feature = "plugins")]
     #[command(name = PLUGIN_COMPILE, hide = true)]
     PluginCompile,
     /// Prints the API's OpenAPI document.
     Openapi,
-    /// Prints the page of an error code: what it means and what to do.
+    /// Explains an error code: what it means and what to do.
     Explain {
         /// The code, such as `not-enough-tickets`; without one all codes are listed.
         code: Option<String>,
     },
 }
 
-/// Where a command finds configuration and store.
+/// The configuration and store of a command.
 #[derive(Debug, Clone, Default, Args)]
 struct StoreArgs {
     /// Reads options from this file; `config.default.toml` in the source documents them all.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Keeps everything in this folder.
+    /// Stores everything in this folder.
     #[arg(long, value_name = "DIR", conflicts_with = "store")]
     data: Option<String>,
-    /// Keeps everything in this store: a folder, mem://, ws://HOST:PORT or wss://HOST:PORT.
+    /// Uses this store: a folder, mem://, ws://HOST:PORT or wss://HOST:PORT.
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 }
@@ -121,7 +121,7 @@ impl StoreArgs {
     }
 }
 
-/// Runs the program on the process's arguments.
+/// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     #[cfg(feature = "plugins")]
@@ -160,7 +160,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Whether a command writes what belongs to customers. A plugin's project is its author's, and has their usual rights.
+/// Returns whether a command writes customers' data. A plugin's project is not private, and gets the usual rights.
 fn keeps_data(command: &Command) -> bool {
     match command {
         #[cfg(feature = "plugins")]
@@ -182,11 +182,11 @@ fn explain(code: Option<&str>) -> anyhow::Result<()> {
     }
 }
 
-/// Runs a command on a runtime of its own.
+/// Runs a command on a new runtime.
 fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // Deep queries recurse; SurrealDB's own server gives its threads as much. Only what is touched is resident.
+        // Deep queries recurse; SurrealDB's own server has the same stack. Only touched pages are resident.
         .thread_stack_size(10 * 1024 * 1024)
         .build()?;
     let ended = runtime.block_on(async {
@@ -194,12 +194,12 @@ fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
         let _ = tokio::time::timeout(SETTLE_TIMEOUT, tasks_are_over()).await;
         ended
     });
-    // Blocking work cannot be cancelled; whatever still runs was told to stop and had its time.
+    // Blocking work cannot be cancelled. What still runs had its time to stop.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
 
-/// Waits for tasks that end by themselves, the embedded database's way of closing its files above all: it begins
+/// Waits for background tasks, mainly for the embedded database to close its files: it begins
 /// once the last handle is dropped and offers nothing to wait for.
 async fn tasks_are_over() {
     while tokio::runtime::Handle::current()
@@ -215,7 +215,7 @@ async fn tasks_are_over() {
 fn print(line: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
-        // Nobody listens any more, as behind `| head`: no fault of ours.
+        // The reader is gone, as with `| head`: no error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         ended => Ok(ended?),
     }

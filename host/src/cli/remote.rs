@@ -1,6 +1,6 @@
-//! A small REST client for commands that ask a running host instead of opening the store.
+//! A REST client for commands that call a running host instead of opening the store.
 //!
-//! Called by accounts, backup, verify and plugin push. Speaks HTTP and HTTPS: certificates are checked against the machine's own
+//! Called by accounts, backup, verify and plugin push. Supports HTTP and HTTPS: certificates are checked against the machine's
 //! authorities and Mozilla's.
 
 use std::time::Duration;
@@ -14,29 +14,29 @@ use tokio::{fs::File, io::AsyncWriteExt as _, time::timeout};
 
 use crate::config;
 
-/// Longest answer; a page of 100 users is some 30 KB.
+/// Largest response; a page of 100 users has about 30 KB.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Longest time for an answer, connecting included; the host's own limit is 30 s.
+/// Time limit of a response, connecting included; the host's own limit is 30 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
-/// Longest time for an upload and its answer: 4 MiB, the largest component by default, at 20 KB a second.
+/// Time limit of an upload and its response: 4 MiB, the largest component by default, at 20 KB a second.
 #[cfg(feature = "plugins")]
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(240);
-/// Longest time for a connection, TLS included.
+/// Time limit of a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a running host is, and who asks.
+/// The URL of a running host, and the token.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct RemoteArgs {
-    /// Asks the host at this address, http:// or https://, instead of opening the store.
+    /// Calls the host at this URL (http:// or https://) instead of opening the store.
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "data", "store"])]
     url: Option<String>,
-    /// An operator's token, as `boxoffice operator login` prints it; better in BOXOFFICE_TOKEN, where `ps` shows it not.
+    /// An operator's token from `boxoffice operator login`. Better set BOXOFFICE_TOKEN, which `ps` does not show.
     #[arg(long, value_name = "TOKEN", requires = "url")]
     token: Option<String>,
 }
 
 impl RemoteArgs {
-    /// The host to ask, if one was named.
+    /// The host to call, if one was named.
     pub(super) fn remote(&self) -> anyhow::Result<Option<Remote>> {
         let Some(url) = &self.url else {
             return Ok(None);
@@ -54,7 +54,7 @@ impl RemoteArgs {
 #[derive(Debug)]
 pub(super) struct Remote {
     client: Client,
-    /// Without a slash at its end.
+    /// Without a slash at the end.
     base: String,
     host: String,
     token: Option<String>,
@@ -65,7 +65,7 @@ impl Remote {
     pub(super) fn new(url: &str, token: Option<String>) -> anyhow::Result<Self> {
         let allowed = "it must be https://HOST[:PORT] or http://HOST[:PORT]";
         let Ok(parsed) = url.parse::<Url>() else {
-            // What stands before `@` may be a password.
+            // The part before `@` may be a password.
             let shown = if url.contains('@') { "" } else { url };
             bail!("--url {shown} is not allowed; {allowed}");
         };
@@ -83,7 +83,7 @@ impl Remote {
         let client = Client::builder()
             .user_agent(concat!("boxoffice/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect would repeat a command, or its token, somewhere else: people say where to.
+            // A redirect would send a command, or its token, to another place.
             .redirect(Policy::none());
         let client = match is_loopback(&parsed) {
             true => client.no_proxy(),
@@ -97,10 +97,10 @@ impl Remote {
         })
     }
 
-    /// Sends a request with a JSON body and answers the JSON of a success.
+    /// Sends a request with a JSON body and returns the JSON of a success.
     ///
     /// # Errors
-    /// The host's own words if it refuses; what failed if it cannot be reached.
+    /// The host's error if it refuses; the cause if it cannot be reached.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -111,10 +111,10 @@ impl Remote {
         self.send(method, path, body, ANSWER_TIMEOUT).await
     }
 
-    /// Sends a file and answers the JSON of a success.
+    /// Sends a file and returns the JSON of a success.
     ///
     /// # Errors
-    /// As those of [`Self::call`].
+    /// Those of [`Self::call`].
     #[cfg(feature = "plugins")]
     pub(super) async fn upload(
         &self,
@@ -146,12 +146,12 @@ impl Remote {
         }
     }
 
-    /// Writes what a success holds to a file, as it comes.
+    /// Streams the body of a success to a file.
     ///
     /// # Errors
-    /// As those of [`Self::call`], and if it breaks off, or nothing comes for a while.
+    /// Those of [`Self::call`], and if the response is interrupted or stalls.
     pub(super) async fn download(&self, path: &str, file: &mut File) -> anyhow::Result<()> {
-        // Limits for the head and for each piece, none for the whole: a backup takes as long as it takes, while it moves.
+        // Time limits for the head and for each piece, none for the whole: a large backup may take long.
         let slow = |_| anyhow::anyhow!("{} sent nothing for a while", self.host);
         let asked = self.ask(Method::GET, path, None, None);
         let mut answer = timeout(ANSWER_TIMEOUT, asked).await.map_err(slow)??;
@@ -179,7 +179,7 @@ impl Remote {
         self.read(answer).await
     }
 
-    /// Sends a request and answers the head of what comes back.
+    /// Sends a request and returns the head of the response.
     async fn ask(
         &self,
         method: Method,
@@ -209,7 +209,7 @@ impl Remote {
         answer.map_err(|error| self.unreachable(error))
     }
 
-    /// Says why no answer came, and what to do about it.
+    /// The error for a missing response, with advice.
     fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
         if error.is_timeout() {
             return anyhow::anyhow!("{} did not answer in time", self.base);
@@ -273,12 +273,12 @@ impl Remote {
     }
 }
 
-/// A text member of an answer; empty if it is none.
+/// A text member of a response; empty if it is not a text.
 pub(super) fn text<'a>(answer: &'a Value, member: &str) -> &'a str {
     answer[member].as_str().unwrap_or_default()
 }
 
-/// Whether a URL leads to this machine, where no proxy and nobody else stands in between.
+/// Returns whether a URL is of this machine, where the connection is direct.
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
@@ -286,16 +286,16 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.parse().is_ok_and(is_loopback)
 }
 
-/// A URL for a message: what stands before `@` may be a password.
+/// A URL for a message, without the part before `@`, which may be a password.
 fn without_user(url: &Url) -> String {
     let mut shown = url.clone();
-    // Both fail only for URLs that cannot have them.
+    // Both fail only for URLs that cannot have these parts.
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
     shown.to_string()
 }
 
-/// A text as a query parameter carries it.
+/// A text encoded as a query parameter.
 pub(super) fn percent_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

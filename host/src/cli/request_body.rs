@@ -1,4 +1,4 @@
-//! A request's body that tells whether it was read to its end, so that an answer knows whether another request can follow
+//! A request's body that records whether it was read to its end: only then another request can follow
 //! on the same connection.
 //!
 //! Used by `connection`.
@@ -15,20 +15,20 @@ use hyper::body::{Frame, Incoming, SizeHint};
 
 use crate::locked::Locked as _;
 
-/// What is read of a body that nobody wanted, so that the client's next request need not open a connection: as much as is
-/// usually under way already.
+/// Most bytes that are read of an unwanted body, so that the client can reuse the connection: as much as is
+/// usually in flight already.
 const READ_ON_BYTES_MAX: u64 = 64 * 1024;
-/// How long a refusal waits for it: a slow network's round trip.
+/// How long a refusal waits for it: the round trip of a slow network.
 const READ_ON_TIME: Duration = Duration::from_millis(500);
 
-/// What became of a body.
+/// The state of a body.
 #[derive(Debug)]
 pub(super) enum Left {
-    /// It is being read, or was never given back.
+    /// It is being read.
     InUse,
     /// It was read to its end.
     Nothing,
-    /// Its reader stopped before its end, perhaps before its beginning.
+    /// Its reader stopped before the end, perhaps before the beginning.
     Some { body: Incoming, is_begun: bool },
 }
 
@@ -41,7 +41,7 @@ pub(super) struct WatchedBody {
 }
 
 impl WatchedBody {
-    /// Watches a body; what becomes of it is told by the second value.
+    /// Watches a body; the second value gets its state.
     pub(super) fn new(body: Incoming) -> (Self, Arc<Mutex<Left>>) {
         let left = Arc::new(Mutex::new(match body.is_end_stream() {
             true => Left::Nothing,
@@ -104,7 +104,7 @@ impl Drop for WatchedBody {
     }
 }
 
-/// Whether a body was read to its end, or can be within a moment. `waits`: its client sends it only when it is asked to.
+/// Returns whether a body was read to its end, or can be within a moment. `waits`: its client waits for `100 Continue`.
 pub(super) async fn read_on(left: &Mutex<Left>, waits: bool) -> bool {
     let left = {
         let mut left = left.locked();
@@ -122,7 +122,7 @@ pub(super) async fn read_on(left: &Mutex<Left>, waits: bool) -> bool {
     }
 }
 
-/// Reads the rest and throws it away; whether it came to its end within its bound.
+/// Reads and drops the rest. Returns whether it ended within the limit.
 async fn read_rest(mut body: Incoming) -> bool {
     let mut bytes = 0;
     while bytes <= READ_ON_BYTES_MAX {

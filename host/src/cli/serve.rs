@@ -27,7 +27,7 @@ pub(super) struct ServeArgs {
     /// Listens here; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// Sends mails in this process too, instead of leaving them to `boxoffice worker`.
+    /// Also sends mails in this process, instead of leaving them to `boxoffice worker`.
     #[arg(long)]
     worker: bool,
 }
@@ -60,7 +60,7 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     ended
 }
 
-/// What whoever started the program is shown.
+/// What the program shows at its start.
 #[derive(Debug, Default)]
 pub(super) struct Welcome {
     /// Printed below the line that says where the program listens.
@@ -79,7 +79,7 @@ pub(super) async fn run(
     prepare: impl AsyncFnOnce(&Engine, &str) -> anyhow::Result<Welcome>,
 ) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    // First, so that a taken port is said before anything is written.
+    // First, so that a port in use is reported before anything is written.
     let door = Listener::open(config.listen, "listen").await?;
     let metrics_door = match config.metrics_listen {
         MetricsListen::At(address) => Some(Listener::open(address, "metrics.listen").await?),

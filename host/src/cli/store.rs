@@ -1,4 +1,4 @@
-//! Opening the store for a command, with a helpful answer when another process holds it.
+//! Opens the store for a command, with a helpful error if another process has it open.
 //!
 //! Called by all commands that open a store. Calls assembly.
 
@@ -15,13 +15,13 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// An engine, and the note that this process holds its data folder. Drop the note after the engine.
+/// An engine, and the record that this process owns its data folder. Drop the record after the engine.
 pub(super) struct Opened {
     pub(super) engine: Engine,
     pub(super) note: Option<LockOwner>,
 }
 
-/// Opens the store and notes who holds it.
+/// Opens the store and records the owner.
 ///
 /// # Errors
 /// [`AssemblyError`], with what to do if the store is in use.
@@ -41,7 +41,7 @@ pub(super) async fn open(
         }
         Err(error) => return Err(error.into()),
     };
-    // surrealkv gives the group rights to the folder of its log, whatever the mask.
+    // surrealkv gives the group access to the folder of its log, whatever the umask.
     if let Some(folder) = config.data_folder() {
         Correction::of_data_folder(folder);
     }
@@ -55,7 +55,7 @@ pub(super) async fn open(
     Ok(Opened { engine, note })
 }
 
-/// Takes the rights of other users of this machine from what the configuration keeps in files, and says so.
+/// Removes the access of other users of this machine to the configured files, and logs it.
 pub(super) fn close_to_others(config: &Config) {
     let data = config.data_folder().map(|folder| {
         let correction = Correction::of_data_folder(folder);

@@ -1,7 +1,7 @@
-//! `boxoffice verify`: recomputes every event's counters, at the store itself or through a running host.
+//! `boxoffice verify`: recomputes every event's counters, in the store or through a running host.
 //!
 //! Called by the program. Calls the engine's use case as an operator, or the same over REST. Each event whose counters
-//! do not agree is a line on stdout: tenant, event, the first difference, separated by tabs; the exit code is then 1.
+//! differ is a line on stdout: tenant, event, the first difference, separated by tabs. The exit code is then 1.
 
 use std::io::{self, Write as _};
 
@@ -16,7 +16,7 @@ use super::{
     remote::{Remote, percent_encoded, text},
 };
 
-/// Events that one request to a host verifies. One of a million bookings takes seconds, and a host gives a request 30.
+/// Events that one request to a host verifies. One with a million bookings takes seconds, and the time limit is 30 s.
 const EVENTS_PER_REQUEST: u32 = 1;
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `boxoffice worker`: relay, fan-out and delivery apart from the API, with health checks of its own.
+//! `boxoffice worker`: relay, fan-out and delivery in a process separate from the API, with health checks.
 //!
 //! Called by the program. Calls config, assembly and the engine's worker.
 
@@ -29,7 +29,7 @@ use crate::{
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// Answers /health/live, /health/ready and /metrics here; port 0 takes a free one.
+    /// Serves /health/live, /health/ready and /metrics here; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 }
@@ -80,11 +80,11 @@ async fn work(config: &Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     served
 }
 
-/// What health checks ask.
+/// The state for health checks.
 #[derive(Clone)]
 struct Health {
     engine: Engine,
-    /// None once it is being drained.
+    /// `None` while it stops.
     worker: Arc<Mutex<Option<WorkerHandle>>>,
     metrics: Arc<Metrics>,
 }

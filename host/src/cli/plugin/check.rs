@@ -1,4 +1,4 @@
-//! `boxoffice plugin check`: would a host take this component?
+//! `boxoffice plugin check`: checks whether a host would accept a component.
 //!
 //! Called by the plugin commands. Calls the plugin host.
 
@@ -20,7 +20,7 @@ pub(in crate::cli) struct CheckArgs {
     upload_bytes_max: Option<usize>,
 }
 
-/// Prints what the component is made of, or why it is refused.
+/// Prints the component's interface, or why it is refused.
 pub(super) async fn check(args: CheckArgs) -> anyhow::Result<()> {
     let local = Local::load(&args.file, args.upload_bytes_max, None).await?;
     let facts = json!({

@@ -1,6 +1,6 @@
-//! `boxoffice plugin …`: what somebody who writes plugins needs.
+//! `boxoffice plugin …`: commands for authors of plugins.
 //!
-//! Called by the program. `new` writes a project, `check` and `run` do what a host does, with the same code; `push` asks a running host.
+//! Called by the program. `new` writes a project, `check` and `run` use the code of a host; `push` uploads to a running host.
 
 mod check;
 mod new;
@@ -21,11 +21,11 @@ use crate::plugin_host::{Compiler, PluginHost, PluginHostSettings};
 /// `boxoffice plugin …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum PluginCommand {
-    /// Writes a project that builds, into a new folder.
+    /// Writes a complete project into a new folder.
     New(new::NewArgs),
-    /// Says whether a host would take a component, and what it is made of.
+    /// Checks whether a host would accept a component, and prints its interface.
     Check(check::CheckArgs),
-    /// Makes one call of a component, as a host would, and prints the answer and what it cost.
+    /// Makes one call of a component, like a host, and prints the answer and its cost.
     Run(run::RunArgs),
     /// Uploads a component to a running host.
     Push(push::PushArgs),
@@ -41,7 +41,7 @@ pub(super) async fn plugin(command: PluginCommand) -> anyhow::Result<()> {
     }
 }
 
-/// A component that was checked and compiled, on a host of its own.
+/// A checked and compiled component, with its own plugin host.
 struct Local {
     host: PluginHost,
     plugin: PluginRef,
@@ -53,7 +53,7 @@ impl Local {
     /// Reads, checks and compiles a component.
     ///
     /// # Errors
-    /// What a tenant would read who uploads it.
+    /// The message that a tenant would get.
     async fn load(
         path: &Path,
         upload_bytes_max: Option<usize>,
@@ -89,7 +89,7 @@ impl Local {
     }
 }
 
-/// This program as the compiler.
+/// This program as the compiling child.
 fn own_compiler() -> anyhow::Result<Compiler> {
     Ok(Compiler::Program {
         path: std::env::current_exe().context("finding this program")?,

@@ -1,7 +1,7 @@
-//! `boxoffice plugin new`: a project that builds, in the language its writer likes.
+//! `boxoffice plugin new`: writes a complete project in a chosen language.
 //!
 //! Called by the plugin commands. The projects' files are in the folder `templates` of this crate (`new/projects.rs`); the contract
-//! comes from the crate boxoffice-wit, so that a project always carries the one that this program speaks.
+//! comes from the crate boxoffice-wit, so a project always has the version of this program.
 
 mod projects;
 
@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::print;
 
-/// Longest name of a project; npm and cargo allow more, file systems and people like less.
+/// Longest name of a project; npm and cargo allow more.
 const NAME_CHARACTERS_MAX: usize = 64;
 
 /// `boxoffice plugin new`.
@@ -25,10 +25,10 @@ pub(in crate::cli) struct NewArgs {
     /// The project's name and folder: a-z, 0-9 and -, beginning with a letter.
     #[arg(value_parser = parse_name)]
     name: String,
-    /// The language to write it in.
+    /// The language.
     #[arg(long, value_enum)]
     lang: Language,
-    /// What it does.
+    /// What the plugin does.
     #[arg(long, value_enum, default_value_t = Kind::Policy)]
     kind: Kind,
 }
@@ -36,7 +36,7 @@ pub(in crate::cli) struct NewArgs {
 /// A language with a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Language {
-    /// Needs Rust; the smallest and fastest components beside C.
+    /// Needs Rust; the smallest and fastest components, together with C.
     Rust,
     /// Needs Node.js.
     Js,
@@ -48,12 +48,12 @@ enum Language {
     C,
 }
 
-/// A world of the contract.
+/// A world of the WIT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// Decides about bookings.
     Policy,
-    /// Words mails.
+    /// Writes mails.
     Template,
     /// Does both, with one configuration.
     Plugin,
@@ -89,9 +89,9 @@ pub(super) fn new(args: &NewArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a project's files. The folder is made by this call, or nothing is written.
+/// Writes a project's files into a new folder, or nothing.
 fn write_project(args: &NewArgs, folder: &Path) -> anyhow::Result<()> {
-    // Not create_dir_all: it would succeed on a folder that is there, and overwrite what is in it.
+    // Not create_dir_all: it would succeed for an existing folder, and overwrite files in it.
     if let Err(error) = fs::create_dir(folder) {
         if error.kind() == std::io::ErrorKind::AlreadyExists {
             bail!(
@@ -126,7 +126,7 @@ fn files(args: &NewArgs) -> Vec<(&'static str, Vec<u8>)> {
     files
 }
 
-/// Puts the project's name and kind where a template has places for them; bytes that are no text stay as they are.
+/// Replaces the placeholders for the project's name and kind; bytes that are no text stay unchanged.
 fn filled(content: &[u8], args: &NewArgs) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(content) else {
         return content.to_vec();
@@ -150,7 +150,7 @@ fn component(args: &NewArgs) -> String {
     }
 }
 
-/// A configuration that fits. The template in C has no settings: its words are fixed.
+/// A valid configuration. The template in C has no settings.
 fn config(args: &NewArgs) -> String {
     let mut settings = Vec::new();
     if args.kind.decides() {
@@ -162,7 +162,7 @@ fn config(args: &NewArgs) -> String {
     format!("{{{}}}", settings.join(", "))
 }
 
-/// The commands that try each fixture.
+/// The commands that run each fixture.
 fn runs(args: &NewArgs) -> String {
     let component = component(args);
     let option = match args.lang {

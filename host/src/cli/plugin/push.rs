@@ -1,6 +1,6 @@
-//! `boxoffice plugin push`: uploads a component to a running host, and puts it into use if asked to.
+//! `boxoffice plugin push`: uploads a component to a running host, and activates it on request.
 //!
-//! Called by the plugin commands. Asks a host over REST.
+//! Called by the plugin commands. Calls a host's REST API.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -19,9 +19,9 @@ use crate::{
     config,
 };
 
-/// Longest wait for the host to compile it: its own bound, and the uploads before this one.
+/// Longest wait for the host to compile it: its own limit, and the uploads before this one.
 const COMPILE_WAIT_MAX: Duration = Duration::from_secs(600);
-/// Between two looks whether it is compiled.
+/// The pause between two requests for its state.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
 /// `boxoffice plugin push`.
@@ -32,21 +32,21 @@ pub(in crate::cli) struct PushArgs {
     /// The host: https://HOST or http://HOST:PORT.
     #[arg(long, value_name = "URL")]
     url: String,
-    /// A token of one of the tenant's owners; better in BOXOFFICE_TOKEN, where `ps` does not show it. It is sent as it is.
+    /// A token of one of the tenant's owners. Better set BOXOFFICE_TOKEN, which `ps` does not show.
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-    /// What the tenant calls the plugin; without it the file's name.
+    /// The plugin's name [default: the file's name].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Puts it into use once it is ready.
+    /// Activates it when it is ready.
     #[arg(long)]
     activate: bool,
-    /// A file with the configuration, a JSON object, to put it into use with; without it the one it has.
+    /// A file with the configuration, a JSON object, for the activation. Without it the current one is kept.
     #[arg(long, value_name = "FILE", requires = "activate")]
     config: Option<PathBuf>,
 }
 
-/// Uploads, waits until the component is ready, and prints the version, or the set of plugins it is in use with.
+/// Uploads, waits until the component is ready, and prints the version, or after activation the active plugins.
 pub(super) async fn push(args: PushArgs) -> anyhow::Result<()> {
     let Some(token) = args.token.clone().or_else(config::token_from_environment) else {
         bail!("an owner's token is needed: --token TOKEN, or BOXOFFICE_TOKEN");
@@ -62,7 +62,7 @@ pub(super) async fn push(args: PushArgs) -> anyhow::Result<()> {
     };
     let name = PluginName::parse("--name", &name)?;
     let name = name.as_str();
-    // Read before anything is uploaded: a file that is wrong changes nothing.
+    // Read before the upload: an invalid file changes nothing.
     let config = args.config.as_deref().map(read_object).transpose()?;
     let bytes = std::fs::read(&args.file).with_context(|| args.file.display().to_string())?;
     let remote = Remote::new(&args.url, Some(token))?;

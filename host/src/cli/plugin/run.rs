@@ -1,4 +1,4 @@
-//! `boxoffice plugin run`: one call, as a host makes it, on a fixture.
+//! `boxoffice plugin run`: one call with a fixture, like on a host.
 //!
 //! Called by the plugin commands. Calls the plugin host.
 
@@ -23,7 +23,7 @@ use crate::cli::print;
 pub(in crate::cli) struct RunArgs {
     /// The component.
     file: PathBuf,
-    /// The fixture: which call, its request, and what is expected of it; `plugins/README.md` describes it.
+    /// The fixture: call, request, and expected result; `plugins/README.md` describes it.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
     /// A file with the configuration, a JSON object, in place of the fixture's.
@@ -32,13 +32,13 @@ pub(in crate::cli) struct RunArgs {
     /// Largest component; a host's own limit is `plugins.upload_bytes_max` in its configuration.
     #[arg(long, value_name = "BYTES")]
     upload_bytes_max: Option<usize>,
-    /// Longest call, for machines that are busy or slow. Without it what hosts allow by default: 50 for a policy, 250 for a
-    /// template.
+    /// Time limit in milliseconds, for busy or slow machines [default: as on hosts, 50 for a policy, 250 for a
+    /// template].
     #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     time_ms: Option<u64>,
 }
 
-/// Prints the answer and what it cost. A failure or an answer that the fixture does not expect is an error.
+/// Prints the answer and its cost. A failure or an answer that the fixture does not expect is an error.
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let file = args.input.display();
     let fixture = PluginFixture::read(Value::Object(read_object(&args.input)?))
@@ -59,7 +59,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
         limits: PluginLimits::default(),
         urgent: true,
     };
-    // Judged as a host does: the same function.
+    // Checked by the same function as on a host.
     let outcome = local
         .host
         .call(&call, &fixture.request)
@@ -93,7 +93,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a file that holds a JSON object.
+/// Reads a file with a JSON object.
 ///
 /// # Errors
 /// What is wrong, after the file's name.

@@ -4,7 +4,7 @@
 
 use super::{Kind, Language};
 
-/// A file: its path in the project, and its content with places to fill.
+/// A file: its path in the project, and its content with placeholders.
 type File = (&'static str, &'static [u8]);
 
 macro_rules! template {
@@ -13,7 +13,7 @@ macro_rules! template {
     };
 }
 
-/// What a README goes on with once a project is built: uploading, configuring, logs and limits.
+/// The end of each README: uploading, configuring, logs and limits.
 pub(super) const NEXT: &str = include_str!("../../../../templates/next.md");
 
 /// The files of a project in a language, without the contract.
@@ -33,7 +33,7 @@ pub(super) fn of(language: Language, kind: Kind) -> Vec<File> {
     files
 }
 
-/// Calls to try a plugin with: one for each way it may answer, and one with a configuration that does not fit.
+/// Fixtures: one for each possible answer, and one with an invalid configuration.
 pub(super) fn fixtures(kind: Kind) -> Vec<File> {
     let mut files: Vec<File> = Vec::new();
     if kind.decides() {
@@ -77,7 +77,7 @@ fn rust(kind: Kind) -> [File; 11] {
         Kind::Template => template!("rust/template/lib.rs"),
         Kind::Plugin => template!("rust/plugin/lib.rs"),
     };
-    // Manifests have another name here, because cargo packages no folder that holds one.
+    // Manifests have another name here, because cargo does not package a folder with a manifest.
     [
         ("Cargo.toml", template!("rust/Cargo.toml.template")),
         ("README.md", template!("rust/README.md")),
@@ -129,7 +129,7 @@ fn js(kind: Kind) -> Vec<File> {
     files
 }
 
-/// The same source as in JavaScript: it has no types of its own to write down, and `tsc` infers all of them.
+/// The same source as in JavaScript: `tsc` infers all types.
 fn ts(kind: Kind) -> Vec<File> {
     let mut files = vec![
         ("package.json", template!("ts/package.json")),
