@@ -1,10 +1,10 @@
-//! Locking a mutex, whatever happened to whoever held it before. Called wherever a mutex is.
+//! Locks a mutex, also after a panic of an earlier holder. Used for every mutex.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locking without a poisoned state.
+/// Locking without poisoning.
 pub(crate) trait Locked<T> {
-    /// Locks, also after a panic under the lock: no code panics there in a way that leaves the value half changed.
+    /// Locks, also after a panic under the lock: no code panics there and leaves the value half changed.
     fn locked(&self) -> MutexGuard<'_, T>;
 }
 
