@@ -28,8 +28,8 @@ mod auth;
 pub mod cli;
 #[cfg(feature = "program")]
 mod config;
-#[cfg(feature = "smtp")]
 mod locked;
+#[cfg(feature = "smtp")]
 pub mod mail;
 mod metrics;
 #[cfg(feature = "plugins")]
