@@ -251,7 +251,7 @@ pub struct CancellationRequest {
     pub event: RequestEvent,
     /// The booking's id.
     pub booking: String,
-    /// When it was made.
+    /// When it was created.
     pub booked_at: String,
     /// The tickets to cancel.
     pub lines: Vec<RequestLine>,

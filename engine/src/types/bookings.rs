@@ -157,7 +157,7 @@ impl Booking {
     }
 }
 
-/// Some tickets of one type at one price.
+/// Tickets of one type at one price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BookingLine {
     /// The ticket type.

@@ -71,7 +71,7 @@ impl TicketStatus {
     }
 }
 
-/// One admission.
+/// A ticket: the admission of one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
     /// Its id.

@@ -23,7 +23,7 @@ pub struct LaneStatus {
     pub owed: u64,
     /// Those of them that are due later: retries, checks, and schedules.
     pub later: u64,
-    /// Whether there is more than was counted.
+    /// Whether there are more than were counted.
     pub is_cut: bool,
     /// When the oldest entry that is due was caused, UTC.
     pub oldest_at: Option<Timestamp>,
@@ -58,7 +58,7 @@ impl MailCounts {
 /// A worker process, as of its last heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerStatus {
-    /// Names the process, anew at every start.
+    /// The id of the process, new at every start.
     pub id: String,
     /// When it started, UTC.
     pub started_at: Timestamp,
@@ -118,7 +118,7 @@ pub struct DeliveryOverview {
     pub workers: Vec<WorkerStatus>,
     /// Deliveries that were given up: the tenant's, or all for an operator outside tenants.
     pub dead: u64,
-    /// Deliveries that were perhaps sent.
+    /// Deliveries with an unknown outcome.
     pub unknown: u64,
     /// Whether there are more of either than were counted.
     pub is_cut: bool,
@@ -273,7 +273,7 @@ pub struct AuditEntry {
     pub action: String,
     /// What it changed.
     pub subject: String,
-    /// Why, in their words.
+    /// The reason.
     pub why: String,
     /// The number of deliveries, if it is known.
     pub count: Option<u64>,

@@ -502,7 +502,7 @@ fn validate_parts(
 /// An event after an organizer's change, and the notification about it.
 #[derive(Debug, Clone)]
 pub struct EventChange {
-    /// The event as it was written.
+    /// The event after the change.
     pub event: Event,
     /// The notification that tells customers, if they are told.
     pub notification: Option<NotificationSummary>,

@@ -1,4 +1,4 @@
-//! What organizers tell everybody who booked.
+//! Announcements: free text from an organizer to everybody who booked.
 
 use axum::{extract::State, response::Response};
 use boxoffice_engine::{Announce, Engine, EventId, Label, Prose, Result};
@@ -8,14 +8,14 @@ use utoipa::ToSchema;
 use super::{Answer, created, notifications::NotificationSummaryResponse};
 use crate::routes::extract::{AsCaller, Id, Json, Prefix};
 
-/// What an organizer tells everybody who booked an event.
+/// An announcement to everybody who booked an event.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct AnnouncementRequest {
     /// The mail's subject: one line of 1 to 200 characters.
     #[schema(example = "Doors open at six")]
     subject: String,
-    /// Plain text of 1 to 10,000 characters; markup in it is shown as it is.
+    /// Plain text of 1 to 10,000 characters. Markup is shown as text.
     message: String,
 }
 
@@ -30,9 +30,9 @@ impl AnnouncementRequest {
     }
 }
 
-/// Tells all customers of an event something, in one mail to each
+/// Sends an announcement to all customers of an event, one mail each
 ///
-/// Counts against the announcements that the tenant may make in a day.
+/// Counts against the tenant's daily limit.
 #[utoipa::path(post, path = "/api/events/{id}/announcements", tag = "notifications", request_body = AnnouncementRequest,
     operation_id = "announce",
     params(("id" = String, Path, description = "Which event")),

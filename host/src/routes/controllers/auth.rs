@@ -1,4 +1,4 @@
-//! Signing up, in and out, with tokens of our own.
+//! Sign-up, sign-in and sign-out, with own tokens.
 
 use std::sync::Arc;
 
@@ -26,19 +26,19 @@ use crate::{
     routes::extract::{AsCaller, ClientAddress, Json, NamedTenant, Prefix, SignInOrigin, Visitor},
 };
 
-/// What signing in needs: the keys of its tokens, and a count of tries.
+/// What a sign-in needs: the keys of its tokens, and the limits of attempts.
 #[derive(Debug)]
 pub(in crate::routes) struct SignIn {
     /// Signs tokens.
     pub(in crate::routes) keys: TokenKeys,
-    /// Counts failures; none where anybody may try forever.
+    /// Limits failures; `None` for no limit.
     pub(in crate::routes) throttle: Option<LoginThrottle>,
-    /// Counts accounts that each network makes; none where anybody may make as many as they like.
+    /// Limits the accounts that each network creates; `None` for no limit.
     pub(in crate::routes) sign_ups: Option<NetworkAllowance>,
 }
 
 impl SignIn {
-    /// Counts a try on an account; operators have no tenant. Settle it with its outcome.
+    /// Counts an attempt on an account; operators have no tenant. Settle it with its outcome.
     pub(super) fn begin(
         &self,
         tenant: Option<&TenantId>,
@@ -54,7 +54,7 @@ impl SignIn {
         throttle.begin(account, origin.address, device)
     }
 
-    /// The cookie that makes a device known where somebody signed in, unless it is.
+    /// The cookie that makes a device known after a sign-in, unless it is known already.
     pub(super) fn remember(
         &self,
         tenant: Option<&TenantId>,
@@ -96,7 +96,7 @@ impl SignIn {
     }
 }
 
-/// Signs somebody up. Passwords are never logged, so this has no `Debug`.
+/// A sign-up. Passwords are never logged, so this has no `Debug`.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct RegisterRequest {
@@ -107,7 +107,7 @@ pub(in crate::routes) struct RegisterRequest {
     name: String,
     /// 8 to 200 characters.
     password: String,
-    /// `customer`, or `organizer` where the tenant leaves that open. Without it: `customer`.
+    /// `customer`, or `organizer` if the tenant allows that. The default is `customer`.
     #[schema(value_type = Option<choices::RegistrationRole>)]
     role: Option<String>,
 }
@@ -132,11 +132,11 @@ impl LoginRequest {
     }
 }
 
-/// Names a session.
+/// Identifies a session.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct RefreshRequest {
-    /// The refresh token that was given last.
+    /// The last refresh token.
     pub(super) refresh_token: String,
 }
 
@@ -146,11 +146,11 @@ pub(in crate::routes) struct RefreshRequest {
 pub(in crate::routes) struct TokensResponse {
     /// Access token; send it as `Authorization: Bearer`.
     token: String,
-    /// Gets the next pair of tokens, once.
+    /// Exchanged for the next pair of tokens, once.
     refresh_token: String,
-    /// How long the access token is good for.
+    /// Lifetime of the access token.
     expires_in_seconds: u64,
-    /// Who signed in.
+    /// The signed-in account.
     user: UserResponse,
 }
 
@@ -162,7 +162,7 @@ pub(in crate::routes) struct UserResponse {
     id: String,
     /// Their address and login.
     email: String,
-    /// Whether the address counts as theirs; bulk mails may go to such addresses only.
+    /// Whether the address is confirmed. Bulk mails may go to confirmed addresses only.
     email_verified: bool,
     /// Their display name.
     name: String,
@@ -171,7 +171,7 @@ pub(in crate::routes) struct UserResponse {
     role: &'static str,
     /// The tenant they belong to.
     tenant: String,
-    /// When they signed up.
+    /// When the account was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -190,11 +190,11 @@ impl From<User> for UserResponse {
     }
 }
 
-/// Signs somebody up, and in
+/// Signs somebody up and in
 ///
-/// Where addresses are confirmed, the answer is the same whether the address has an account: a new one is made, can be used at
-/// once, and waits for its address. The address gets a link to confirm it, or, if it has an account, a notice. Only where nobody
-/// confirms addresses is it `email-taken`.
+/// If the tenant confirms addresses, the answer does not reveal whether the address has an account: a new one is created, can be used at
+/// once, and waits for its address. The address gets a link to confirm it, or, if it has an account, a notice. `email-taken` is only
+/// answered if nobody confirms addresses.
 #[utoipa::path(post, path = "/api/auth/register", tag = "auth", request_body = RegisterRequest, security(()),
     responses((status = 201, body = TokensResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!(["forbidden", "not-found", "email-taken", "too-many-requests"]))))]
@@ -226,8 +226,8 @@ pub(in crate::routes) async fn register(
 
 /// Signs somebody in
 ///
-/// Wrong passwords count per account and network, so that strangers lock nobody out: 10 at once and as many again each
-/// minute. A browser that signed in before shows its cookie `boxoffice-device` and is let through whatever others try.
+/// Wrong passwords count per account and network, so strangers cannot lock anybody out: 10 at once and as many again each
+/// minute. A browser that signed in before sends its cookie `boxoffice-device` and is not affected by others' attempts.
 #[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = LoginRequest, security(()),
     responses((status = 200, body = TokensResponse)),
     extensions(("x-error-codes" = json!(["wrong-credentials", "not-found", "too-many-requests"]))))]
@@ -251,11 +251,11 @@ pub(in crate::routes) async fn login(
     ))
 }
 
-/// Gets the next pair of tokens
+/// Exchanges a refresh token for the next pair of tokens
 ///
-/// Each refresh token works once; for 30 seconds it is accepted again, any number of times, and gets the tokens that are
-/// current by then: several tabs may refresh at once, and answers get lost. Using an older one ends the session, as somebody
-/// else may hold it.
+/// Each refresh token works once. For 30 seconds it is accepted again, any number of times, and returns the tokens that are
+/// current then, because several tabs may refresh at once and responses get lost. An older one ends the session, because somebody
+/// else may have a copy.
 #[utoipa::path(post, path = "/api/auth/refresh", tag = "auth", request_body = RefreshRequest, security(()),
     responses((status = 200, body = TokensResponse)),
     extensions(("x-error-codes" = json!(["session-ended", "not-authenticated"]))))]
@@ -276,8 +276,8 @@ pub(in crate::routes) async fn refresh(
 
 /// Ends a session
 ///
-/// A token that is no longer good is no error: what was wanted is so (RFC 7009, 2.2). The session's access tokens are
-/// refused within a second, at every host.
+/// An invalid token is no error, because the session has ended already (RFC 7009, 2.2). The session's access tokens are
+/// refused within a second at every host.
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", request_body = RefreshRequest, security(()),
     responses((status = 204)),
     extensions(("x-error-codes" = json!(["not-authenticated"]))))]
@@ -303,7 +303,7 @@ pub(in crate::routes) async fn logout(
 
 /// Ends all sessions of the caller
 ///
-/// The one that asks is among them. Their tokens are refused within a second, at every host.
+/// The current session included. Their tokens are refused within a second at every host.
 #[utoipa::path(delete, path = "/api/auth/me/sessions", tag = "auth", operation_id = "end_sessions",
     responses((status = 204)),
     extensions(("x-error-codes" = json!(["forbidden"]))))]
@@ -327,9 +327,9 @@ pub(in crate::routes) async fn me(
     Ok(JsonAnswer(engine.users().me(&caller).await?.into()))
 }
 
-/// Mails the caller once more to confirm their address
+/// Sends the mail to confirm the caller's address again
 ///
-/// Nothing is sent if it is confirmed, or nobody is asked. At most one mail a minute, and after five none for a day.
+/// Nothing is sent if it is confirmed, or if nobody is asked. At most one mail a minute, and after five none for a day.
 #[utoipa::path(post, path = "/api/auth/me/verification", tag = "auth", operation_id = "ask_to_verify",
     responses((status = 204)),
     extensions(("x-error-codes" = json!(["forbidden"]))))]

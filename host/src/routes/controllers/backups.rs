@@ -1,4 +1,4 @@
-//! Backups of the whole store, and letting the mails of a restored one out.
+//! Backups of the whole store, and the release of a restored one.
 
 use axum::{
     Json as JsonAnswer,
@@ -21,17 +21,17 @@ use crate::routes::extract::AsOperator;
 /// Lines of JSON (https://github.com/ndjson/ndjson-spec).
 const LINES_OF_JSON: &str = "application/x-ndjson";
 
-/// From which backup this installation's store came.
+/// The backup that this store was restored from.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct RestorationResponse {
-    /// When the backup was taken; null if the store did not come from one.
+    /// When the backup was taken; null if the store was not restored.
     taken_at: Option<String>,
     /// When it was restored.
     restored_at: Option<String>,
-    /// Since when its mails go out; null while they are held.
+    /// Since when its mails are sent; null while they are held back.
     released_at: Option<String>,
-    /// Whether mails wait for an operator.
+    /// Whether mails wait for the release by an operator.
     mails_are_held: bool,
 }
 
@@ -49,10 +49,10 @@ impl From<Option<Restoration>> for RestorationResponse {
     }
 }
 
-/// Takes a backup of everything, as it is at this moment
+/// Takes a backup: a consistent snapshot of everything
 ///
-/// Lines of JSON, the last with the number of rows and the SHA-256 of all before it; one that lacks it was cut off. It holds
-/// personal data and the hashes of passwords, and no session. `boxoffice restore` brings it back.
+/// Lines of JSON, the last with the number of rows and the SHA-256 of all before it. Without that line it is incomplete. It has
+/// personal data and hashes of passwords, but no sessions. `boxoffice restore` restores it.
 #[utoipa::path(get, path = "/api/operator/backup", tag = "operator",
     responses((status = 200, content_type = "application/x-ndjson", body = String, headers(("Content-Disposition" = String)))),
     extensions(("x-error-codes" = json!(["forbidden"]))))]
@@ -63,7 +63,7 @@ pub(in crate::routes) async fn backup(
     let backup = engine.operators().back_up(&caller).await?;
     let pieces = stream::unfold(backup, async |mut backup: Backup| {
         let piece = backup.next().await?;
-        // An error cuts the answer off before its last line, so that nobody takes it for whole.
+        // An error ends the response before its last line, so it cannot be taken for complete.
         let piece = piece.map(Bytes::from).inspect_err(|error| {
             tracing::warn!(error = ?error, "a backup ended early");
         });
@@ -77,7 +77,7 @@ pub(in crate::routes) async fn backup(
     Ok(response)
 }
 
-/// Says from which backup the store came, if it did
+/// Shows the backup that the store was restored from
 #[utoipa::path(get, path = "/api/operator/restoration", tag = "operator",
     responses((status = 200, body = RestorationResponse)),
     extensions(("x-error-codes" = json!(["forbidden"]))))]
@@ -89,9 +89,9 @@ pub(in crate::routes) async fn restoration(
     Ok(JsonAnswer(restoration.into()))
 }
 
-/// Lets the mails of a restored store out
+/// Releases the mails of a restored store
 ///
-/// What may have been sent since the backup was taken stays `unknown`, and is sent only by trying it again. Doing this again
+/// Deliveries that may have been sent since the backup stay `unknown`, and are sent only by a retry. Repeating this
 /// changes nothing.
 #[utoipa::path(post, path = "/api/operator/restoration/release", tag = "operator",
     responses((status = 200, body = RestorationResponse)),

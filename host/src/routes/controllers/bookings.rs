@@ -1,4 +1,4 @@
-//! Booking tickets, seeing bookings, and cancelling tickets.
+//! Bookings: book, show, list and cancel.
 
 use std::sync::Arc;
 
@@ -18,20 +18,20 @@ use crate::routes::extract::{
     AsCaller, AtPage, ClientAddress, Id, Json, OptionalJson, PageParams, Prefix,
 };
 
-/// Where the engine finds the fault in a booking of the short form.
+/// The engine's name of the field in a booking of the short form.
 const FIRST_QUANTITY: &str = "lines[0].quantity";
 const FIRST_TICKET_TYPE: &str = "lines[0].ticketType";
 
-/// What to book, or to hold: `numTickets` of the event's only ticket type, or `lines`.
+/// The tickets to book or hold: `numTickets` of the event's only ticket type, or `lines`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct CreateBookingRequest {
     /// The event's id.
     event_id: String,
-    /// How many tickets of the only type; instead of `lines`.
+    /// The number of tickets of the only type; instead of `lines`.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
     num_tickets: Option<Number>,
-    /// How many tickets of which types; instead of `numTickets`. 1 to 10 lines, each type once.
+    /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
     lines: Option<Vec<BookLineRequest>>,
     /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
     #[schema(value_type = Option<u64>)]
@@ -42,20 +42,20 @@ pub(in crate::routes) struct CreateBookingRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct BookLineRequest {
-    /// Which type; none means the only one.
+    /// The ticket type. The default is the event's only one.
     ticket_type: Option<String>,
     /// The number of tickets.
     #[schema(value_type = u32, minimum = 1, maximum = 10_000)]
     quantity: Number,
 }
 
-/// What to cancel of a booking: `lines` or `ticketNumbers`; with neither, all that is left.
+/// The tickets to cancel: `lines` or `ticketNumbers`; with neither, all that are left.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct CancelBookingRequest {
-    /// How many tickets of which of its types, each once: the last ones of the type that nobody came in with.
+    /// The numbers of tickets by type, each type once: the last ones of the type that are not checked in.
     lines: Option<Vec<BookLineRequest>>,
-    /// Which tickets, by their `number` in the booking; instead of `lines`.
+    /// The tickets, by their `number` in the booking; instead of `lines`.
     #[schema(value_type = Option<Vec<u32>>, min_items = 1, max_items = 1_000)]
     ticket_numbers: Option<Vec<Number>>,
 }
@@ -70,20 +70,20 @@ pub(in crate::routes) struct CancellationResponse {
     /// `customer` or `organizer`.
     #[schema(value_type = choices::CancelledBy)]
     cancelled_by: &'static str,
-    /// Tickets of all types together: those in `lines`, where it has them.
+    /// The number of tickets of all types.
     num_tickets: u32,
-    /// What was cancelled.
+    /// The cancelled tickets.
     lines: Vec<BookingLineResponse>,
-    /// Which tickets: their numbers in the booking, in order.
+    /// Their numbers in the booking, in order.
     ticket_numbers: Vec<u32>,
-    /// The share of the price that comes back, in percent.
+    /// The refunded share of the price, in percent.
     refund_percent: u32,
-    /// What is due to the customer for what it says is cancelled, in minor units. The running total of a booking is rounded
+    /// The refund, in minor units. The running total of a booking is rounded
     /// down, not each part.
     refund_minor: u64,
 }
 
-/// Some tickets of one type at one price.
+/// Tickets of one type at one price.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct BookingLineResponse {
@@ -108,24 +108,24 @@ pub(in crate::routes) struct BookingResponse {
     /// `confirmed` or `cancelled`.
     #[schema(value_type = choices::BookingStatus)]
     status: &'static str,
-    /// Tickets of all types together: those in `lines`, where it has them.
+    /// The number of tickets of all types.
     num_tickets: u32,
-    /// What it holds, or held at its end.
+    /// Its tickets, or those at its end.
     lines: Vec<BookingLineResponse>,
     /// Price of all `lines`, in minor units.
     total_minor: u64,
-    /// What all its tickets cost when they were booked, cancelled ones included, in minor units.
+    /// Price of all its tickets, cancelled ones included, in minor units.
     paid_minor: u64,
-    /// What its cancelled tickets cost, whoever cancelled them, in minor units.
+    /// Price of its cancelled tickets, in minor units.
     cancelled_minor: u64,
-    /// What the organizer's policies say about the prices: text for the customer, line by line.
+    /// Texts of the tenant's policies about the prices, for the customer.
     messages: Vec<String>,
-    /// What is due to the customer for all that was cancelled, in minor units. Paying it is left to whoever took the money.
+    /// The refund for all that was cancelled, in minor units. Boxoffice does not pay it out.
     refund_due_minor: u64,
-    /// What is due to the customer for what it says is cancelled, in minor units. The running total of a booking is rounded
+    /// The refund, in minor units. The running total of a booking is rounded
     /// down, not each part.
     refund_minor: u64,
-    /// What was cancelled of it, in order; an event that was cancelled is none of it.
+    /// Its cancellations, in order. Cancelling the event adds none.
     cancellations: Vec<CancellationResponse>,
     /// ISO 4217 code of all its amounts.
     currency: String,
@@ -214,7 +214,7 @@ impl CreateBookingRequest {
         })
     }
 
-    /// The same error, at the field that this request has.
+    /// The same error, with this request's name of the field.
     pub(super) fn at_own_field(&self, error: Error) -> Error {
         match self.num_tickets {
             Some(_) => at_num_tickets(error),
@@ -255,7 +255,7 @@ impl BookLineRequest {
     }
 }
 
-/// The same error, where `numTickets` stood for the only line.
+/// The same error, with `numTickets` for the only line.
 pub(super) fn at_num_tickets(error: Error) -> Error {
     match error.field_name() {
         Some(FIRST_QUANTITY | FIRST_TICKET_TYPE) => error.at_field("numTickets"),
@@ -263,7 +263,7 @@ pub(super) fn at_num_tickets(error: Error) -> Error {
     }
 }
 
-/// The lines that a request means which has them in either form.
+/// The lines of a request in either form.
 pub(super) fn wanted_lines(
     num_tickets: Option<&Number>,
     lines: Option<&[BookLineRequest]>,
@@ -291,7 +291,7 @@ fn at_least_one(number: &Number, field: &str) -> Result<u32> {
 
 /// Books tickets for the caller
 ///
-/// Once it answers 201, the booking is on disk and a confirmation is owed.
+/// With the answer 201 the booking is on disk, and a confirmation will be mailed.
 #[utoipa::path(post, path = "/api/bookings", tag = "bookings", request_body = CreateBookingRequest,
     responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
@@ -365,12 +365,12 @@ pub(in crate::routes) async fn show(
     ))
 }
 
-/// Cancels a booking, or some of its tickets; they go back on sale at once
+/// Cancels a booking or some of its tickets, which go back on sale at once
 ///
-/// Customers cancel under the event's `cancellationTerms` (or those that they booked under, where they are better) and as
-/// the tenant's policies let them; organizers at any time, and the whole price comes back. `refundDueMinor` says what is
-/// due in all, `cancellations` which tickets were taken. A booking that is cancelled already is answered as it is, unless
-/// `lines` or `ticketNumbers` ask for a part of it.
+/// Customers cancel under the event's `cancellationTerms` (or those when they booked, if they are better) and if
+/// the tenant's policies allow it; organizers at any time, with a full refund. `refundDueMinor` is the whole
+/// refund, `cancellations` has the cancelled tickets. A cancelled booking is returned unchanged, unless
+/// `lines` or `ticketNumbers` name a part of it.
 #[utoipa::path(post, path = "/api/bookings/{id}/cancel", tag = "bookings", request_body = Option<CancelBookingRequest>,
     params(("id" = String, Path, description = "Which booking")),
     responses((status = 200, body = BookingResponse)),

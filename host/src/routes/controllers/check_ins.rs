@@ -1,4 +1,4 @@
-//! Tickets at the door: letting people in, and who came, as JSON and as CSV.
+//! Check-ins: check tickets in, undo it, and list check-ins as JSON and CSV.
 
 use axum::{
     Json as JsonAnswer,
@@ -22,7 +22,7 @@ use super::choices;
 use super::{Answer, PageResponse, created, csv};
 use crate::routes::extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix};
 
-/// What was shown at the door.
+/// A ticket's code.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct CheckInRequest {
@@ -30,7 +30,7 @@ pub(in crate::routes) struct CheckInRequest {
     code: String,
 }
 
-/// Which check-in.
+/// Identifies a check-in.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct UndoRequest {
@@ -38,11 +38,11 @@ pub(in crate::routes) struct UndoRequest {
     ticket_id: String,
 }
 
-/// Somebody came in.
+/// A check-in.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct CheckInResponse {
-    /// With which ticket.
+    /// The ticket's id.
     ticket_id: String,
     /// The ticket's booking.
     booking_id: String,
@@ -52,22 +52,22 @@ pub(in crate::routes) struct CheckInResponse {
     ticket_type: String,
     /// The customer who booked.
     customer_id: String,
-    /// What they are called; null if their account is gone.
+    /// Their name; null if the account was deleted.
     customer_name: Option<String>,
-    /// When somebody came in with it.
+    /// When it was checked in.
     #[schema(value_type = String, format = DateTime)]
     checked_in_at: Timestamp,
-    /// Who let them in; null if a program did.
+    /// The user who checked it in; null for a program.
     checked_in_by: Option<String>,
-    /// What they are called.
+    /// Their name.
     checked_in_by_name: Option<String>,
 }
 
-/// One admission.
+/// A ticket: the admission of one person.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct TicketResponse {
-    /// Which ticket.
+    /// The ticket's id.
     id: String,
     /// Its number in its booking, from 1.
     number: u32,
@@ -76,7 +76,7 @@ pub(in crate::routes) struct TicketResponse {
     /// `valid`, `checked-in` or `cancelled`.
     #[schema(value_type = choices::TicketStatus)]
     status: &'static str,
-    /// What is shown at the door; for its customer only, else null, and where the host has no keys for codes.
+    /// The ticket's code, for its customer only. Null for everybody else, and if the host has no keys for codes.
     code: Option<String>,
 }
 
@@ -124,9 +124,9 @@ pub(in crate::routes) async fn tickets(
     Ok(PageResponse::of(page, TicketResponse::from))
 }
 
-/// Lets somebody in with a ticket's code, once
+/// Checks a ticket in by its code, once
 ///
-/// For the event's organizer, the tenant's owner and staff. Of two who scan one ticket at once, one gets 201.
+/// For the event's organizer, the tenant's owner and staff. If two scan one ticket at once, one gets 201.
 #[utoipa::path(post, path = "/api/events/{id}/check-ins", tag = "check-ins", request_body = CheckInRequest,
     params(("id" = String, Path, description = "Which event")),
     responses((status = 201, body = CheckInResponse, headers(("Location" = String)))),
@@ -147,9 +147,9 @@ pub(in crate::routes) async fn create(
     Ok(created(&location, check_in))
 }
 
-/// Shows who came in with a ticket
+/// Shows the check-in of a ticket
 ///
-/// For the event's organizer, the tenant's owner and staff. There is none before the check-in, and after it was undone.
+/// For the event's organizer, the tenant's owner and staff. 404 before the check-in, and after it was undone.
 #[utoipa::path(get, path = "/api/check-ins/{id}", tag = "check-ins",
     operation_id = "show_check_in",
     params(("id" = String, Path, description = "The ticket's id")),
@@ -165,7 +165,7 @@ pub(in crate::routes) async fn show(
     ))
 }
 
-/// Takes a check-in back, so that the ticket admits somebody again
+/// Undoes a check-in, so that the ticket is valid again
 #[utoipa::path(post, path = "/api/events/{id}/check-ins/undo", tag = "check-ins", request_body = UndoRequest,
     params(("id" = String, Path, description = "Which event")),
     responses((status = 200, body = TicketResponse)),
@@ -181,7 +181,7 @@ pub(in crate::routes) async fn undo(
     Ok(JsonAnswer(ticket.into()))
 }
 
-/// Lists who came, for the event's organizer, the tenant's owner and staff
+/// Lists an event's check-ins, for its organizer, the tenant's owner and staff
 #[utoipa::path(get, path = "/api/events/{id}/check-ins", tag = "check-ins",
     params(("id" = String, Path, description = "Which event"), PageParams),
     responses((status = 200, body = PageResponse<CheckInResponse>)),
@@ -196,9 +196,9 @@ pub(in crate::routes) async fn list(
     Ok(PageResponse::of(page, CheckInResponse::from))
 }
 
-/// Lists everybody who came, as CSV (RFC 4180)
+/// Exports an event's check-ins as CSV (RFC 4180)
 ///
-/// UTF-8 with a byte order mark, so that spreadsheets read accents. Cells that they would take for a formula begin with
+/// UTF-8 with a byte order mark, so that spreadsheets read accents. Cells that look like a formula begin with
 /// an apostrophe.
 #[utoipa::path(get, path = "/api/events/{id}/check-ins.csv", tag = "check-ins",
     params(("id" = String, Path, description = "Which event")),
@@ -209,7 +209,7 @@ pub(in crate::routes) async fn export(
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
 ) -> Answer<Response> {
-    // Before the answer begins, so that a refusal is one.
+    // Before the response begins, so that a refusal has its own status.
     let first = page_of(&engine, &caller, event, None).await?;
     let names = [
         "ticketId",
@@ -230,7 +230,7 @@ pub(in crate::routes) async fn export(
                 return Ok::<_, boxoffice_engine::Error>(None);
             };
             let next = match page.next {
-                // A client that takes it slowly is waited for: one page is in memory at a time, and the next.
+                // Slow clients are waited for: at most two pages are in memory.
                 Some(cursor) => Some(page_of(&engine, &caller, event, Some(cursor)).await?),
                 None => None,
             };

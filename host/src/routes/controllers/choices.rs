@@ -1,6 +1,6 @@
-//! Texts of requests and answers that have one of some fixed values, each as a named schema of the API's description.
+//! Enumerations of requests and responses, each as a named schema of the API's description.
 //!
-//! Fields name them as their `value_type`. They are never values themselves.
+//! Fields name them as their `value_type`. No value has these types.
 
 use boxoffice_engine::{
     BookingStatus as Booking, CancelCause as Cause, DeliveryState as Delivery,

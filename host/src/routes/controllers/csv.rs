@@ -1,11 +1,11 @@
-//! Lines of CSV (RFC 4180) that spreadsheets take for text.
+//! Lines of CSV (RFC 4180) that spreadsheets read as text.
 //!
 //! Called by controllers that export lists.
 
 /// The first line, with the names of the columns.
 ///
-/// Before it stands the byte order mark of UTF-8: without it spreadsheets take the file for one in their own old code
-/// page, and an é for two other letters.
+/// It begins with the byte order mark of UTF-8: without it spreadsheets use their old code
+/// page, and show é as two other letters.
 pub(super) fn head<const N: usize>(names: [&str; N]) -> String {
     format!("\u{feff}{}", line(names.map(str::to_owned)))
 }
@@ -17,9 +17,9 @@ pub(super) fn line<const N: usize>(cells: [String; N]) -> String {
     line
 }
 
-/// A cell: quoted where it must be, and never a formula.
+/// A cell: quoted if necessary, and never a formula.
 ///
-/// Spreadsheets run what begins with one of these as a formula, quoted or not; an apostrophe before it makes it text.
+/// Spreadsheets run a cell that begins with one of these as a formula, quoted or not. An apostrophe makes it text.
 /// <https://owasp.org/www-community/attacks/CSV_Injection>
 fn cell(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);

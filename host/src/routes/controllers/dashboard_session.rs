@@ -1,4 +1,4 @@
-//! Signing in to the dashboard: the same accounts and tokens, kept in cookies that no script can read.
+//! The dashboard's session: the same accounts and tokens, in cookies that no script can read.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,20 +21,20 @@ use crate::{
     routes::extract::{Json, OverTls, SignInOrigin},
 };
 
-/// Proves who somebody is, and where they want in.
+/// A sign-in to the dashboard.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct OpenRequest {
     email: String,
     password: String,
-    /// Which tenant; none for an operator, or where there is only one.
+    /// The tenant; `None` for an operator, or if there is only one.
     tenant: Option<String>,
-    /// Whether somebody signs in as an operator of the installation.
+    /// Whether to sign in as an operator.
     #[serde(default)]
     operator: bool,
 }
 
-/// Who is signed in, and what the page sends along with every request.
+/// The signed-in account, and the header value that the page sends with every request.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SessionResponse {
@@ -45,18 +45,18 @@ struct SessionResponse {
     name: Option<String>,
 }
 
-/// Nobody is signed in.
+/// Not signed in.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct NobodyResponse {
-    /// Whether there is a session that can go on.
+    /// Whether there is a session that can be refreshed.
     may_refresh: bool,
-    /// What the page sends along when it asks for that.
+    /// The header value for the refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
     csrf_token: Option<String>,
 }
 
-/// A session that was just opened or went on.
+/// A session that was just opened or refreshed.
 struct Opened {
     owner: SessionOwner,
     id: SessionId,
@@ -113,7 +113,7 @@ pub(in crate::routes) async fn open(
     ))
 }
 
-/// Shows who is signed in. Its answer can be read by our own page only, which is told what to send along.
+/// Shows the signed-in account. Only the page itself can read the response, with the header value to send.
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
@@ -131,7 +131,7 @@ pub(in crate::routes) async fn show(
     }
     let refresh = tokens.refresh;
     let refresh = refresh.and_then(|refresh| sign_in.keys.verify_refresh(refresh).ok());
-    // No error: whoever opens the page to sign in has done nothing wrong.
+    // No error: the page is also opened to sign in.
     let nobody = NobodyResponse {
         may_refresh: refresh.is_some(),
         csrf_token: refresh.map(|token| sign_in.keys.csrf_of(token.session)),
@@ -139,8 +139,8 @@ pub(in crate::routes) async fn show(
     Ok(JsonAnswer(nobody).into_response())
 }
 
-/// Gets the next pair of tokens, for whoever holds the refresh token's cookie and sends our header from our own page. How
-/// long the session lasts in all was settled when it was opened.
+/// Refreshes the tokens. Needs the cookie with the refresh token and the page's header. The
+/// session's end does not change.
 pub(in crate::routes) async fn refresh(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
@@ -167,7 +167,7 @@ pub(in crate::routes) async fn refresh(
     answer(&sign_in, is_over_tls, opened)
 }
 
-/// Signs out. Somebody who is not signed in is signed out already.
+/// Signs out. No error if nobody is signed in.
 pub(in crate::routes) async fn end(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,

@@ -1,4 +1,4 @@
-//! Looking after what goes out: how it stands, what failed, stopping it and trying again.
+//! Delivery administration: the overview, failed deliveries, pausing, moving, cancelling and retrying.
 
 mod responses;
 
@@ -26,11 +26,11 @@ use crate::routes::extract::{
     AsCaller, AsOperator, AsWatcher, AtFailedPage, AtPage, FailedParams, Id, Json, PageParams,
 };
 
-/// Does something to a notification.
+/// A command to a notification.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct NotificationCommandRequest {
-    /// Why; kept in the audit. One line, at most 500 characters.
+    /// The reason, for the audit log. One line, at most 500 characters.
     #[schema(example = "wrong date in it")]
     why: String,
 }
@@ -39,31 +39,31 @@ pub(in crate::routes) struct NotificationCommandRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct MoveRequest {
-    /// When it goes out from now on (RFC 3339): at most 366 days ahead; a reminder before its event begins.
+    /// The new time (RFC 3339): at most 366 days ahead; for a reminder, before its event begins.
     #[schema(format = DateTime, example = "2026-12-01T08:00:00Z")]
     due_at: String,
-    /// Why; kept in the audit. One line, at most 500 characters.
+    /// The reason, for the audit log. One line, at most 500 characters.
     #[schema(example = "earlier than the holidays")]
     why: String,
 }
 
-/// Tries failed deliveries again, or counts them.
+/// Retries failed deliveries, or counts them.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct RetryRequest {
-    /// `dead`, or `unknown`: a mail that was perhaps sent may then come twice.
+    /// `dead` or `unknown`. With `unknown` a customer may get a mail twice.
     #[schema(value_type = choices::FailedState)]
     state: String,
     /// Only this one.
     delivery_id: Option<String>,
     /// Only those of this notification.
     notification_id: Option<String>,
-    /// Only those of this group of reasons, as `GET /api/admin/reasons` names it.
+    /// Only those of this group of reasons, from `GET /api/admin/reasons`.
     reason: Option<String>,
-    /// Only count what would be tried again.
+    /// Only count.
     #[serde(default)]
     dry_run: bool,
-    /// Why; kept in the audit. One line, at most 500 characters.
+    /// The reason, for the audit log. One line, at most 500 characters.
     #[schema(example = "mailbox is back")]
     why: String,
 }
@@ -98,19 +98,19 @@ impl RetryRequest {
     }
 }
 
-/// Finds something by what names it.
+/// A search.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct SearchRequest {
-    /// A customer's address or id, an event's, notification's or delivery's id, a mail's Message-ID, or what mail
-    /// servers' replies to failed deliveries begin with, such as `550` or `5.1.1`.
+    /// A customer's address or id, an event's, notification's or delivery's id, a mail's Message-ID, or the beginning of mail
+    /// servers' replies to failed deliveries, such as `550` or `5.1.1`.
     #[schema(example = "ann@example.org")]
     text: String,
 }
 
-/// Shows how everything stands
+/// Shows the overview of lanes, workers and notifications
 ///
-/// Lanes are told to operators. Without a tenant an operator sees the failures of all.
+/// Operators also see the lanes, and without a tenant the failures of all tenants.
 #[utoipa::path(get, path = "/api/admin/overview", tag = "delivery-admin",
     responses((status = 200, body = OverviewResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
@@ -126,7 +126,7 @@ pub(in crate::routes) async fn overview(
 
 /// Lists the tenant's notifications, newest first
 ///
-/// Organizers see those of their own events; a page may hold fewer than its limit and still have a next one.
+/// Organizers see those of their own events. A page may have fewer items than its limit and still have a next page.
 #[utoipa::path(get, path = "/api/admin/notifications", tag = "delivery-admin", params(PageParams),
     responses((status = 200, body = PageResponse<NotificationHeadResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
@@ -139,9 +139,9 @@ pub(in crate::routes) async fn notifications(
     Ok(PageResponse::of(page, NotificationHeadResponse::from))
 }
 
-/// Stops a notification for a while
+/// Pauses a notification
 ///
-/// Nothing more of it goes out until it is resumed, but what is on a connection at that moment.
+/// No more mails are sent until it is resumed, except those on a connection at that moment.
 #[utoipa::path(post, path = "/api/admin/notifications/{id}/pause", tag = "delivery-admin", request_body = NotificationCommandRequest,
     params(("id" = String, Path, description = "Which notification")),
     responses((status = 204)),
@@ -157,7 +157,7 @@ pub(in crate::routes) async fn pause(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lets a paused notification go on
+/// Resumes a paused notification
 #[utoipa::path(post, path = "/api/admin/notifications/{id}/resume", tag = "delivery-admin", request_body = NotificationCommandRequest,
     params(("id" = String, Path, description = "Which notification")),
     responses((status = 204)),
@@ -173,9 +173,9 @@ pub(in crate::routes) async fn resume(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Stops a notification for good
+/// Cancels a notification
 ///
-/// What has not gone out becomes `suppressed`.
+/// Deliveries that were not sent become `suppressed`.
 #[utoipa::path(post, path = "/api/admin/notifications/{id}/cancel", tag = "delivery-admin", request_body = NotificationCommandRequest,
     params(("id" = String, Path, description = "Which notification")),
     responses((status = 204)),
@@ -191,10 +191,10 @@ pub(in crate::routes) async fn cancel(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lists notifications that have not begun to go out, the one due first before the others
+/// Lists scheduled notifications in order of their time
 ///
-/// Reminders above all. Organizers see those of their own events; a page may hold fewer than its limit and still have a
-/// next one.
+/// Mainly reminders. Organizers see those of their own events. A page may have fewer items than its limit and still have a
+/// next page.
 #[utoipa::path(get, path = "/api/admin/schedules", tag = "delivery-admin", params(PageParams),
     responses((status = 200, body = PageResponse<NotificationHeadResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
@@ -207,7 +207,7 @@ pub(in crate::routes) async fn schedules(
     Ok(PageResponse::of(page, NotificationHeadResponse::from))
 }
 
-/// Sends a notification now that has not begun to go out
+/// Sends a scheduled notification now
 #[utoipa::path(post, path = "/api/admin/notifications/{id}/promote", tag = "delivery-admin", request_body = NotificationCommandRequest,
     params(("id" = String, Path, description = "Which notification")),
     responses((status = 204)),
@@ -223,9 +223,9 @@ pub(in crate::routes) async fn promote(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Moves a notification that has not begun to go out
+/// Moves a scheduled notification to another time
 ///
-/// It stays there until the event itself is moved.
+/// It keeps this time until the event itself is moved.
 #[utoipa::path(post, path = "/api/admin/notifications/{id}/move", tag = "delivery-admin", request_body = MoveRequest,
     operation_id = "move",
     params(("id" = String, Path, description = "Which notification")),
@@ -246,9 +246,9 @@ pub(in crate::routes) async fn move_to(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Stops a lane for all tenants, by an operator
+/// Stops a lane for all tenants, for operators
 ///
-/// Within seconds no worker takes or sends anything more of it, but what is on a connection. What it owes stays owed.
+/// Within seconds no worker sends its mails, except those on a connection. Its work stays in the database.
 #[utoipa::path(post, path = "/api/admin/lanes/{id}/pause", tag = "delivery-admin", request_body = NotificationCommandRequest,
     operation_id = "pause_lane",
     params(("id" = String, Path, description = "`transactional` or `bulk`")),
@@ -268,7 +268,7 @@ pub(in crate::routes) async fn pause_lane(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lets a lane go on, by an operator
+/// Restarts a stopped lane, for operators
 #[utoipa::path(post, path = "/api/admin/lanes/{id}/resume", tag = "delivery-admin", request_body = NotificationCommandRequest,
     operation_id = "resume_lane",
     params(("id" = String, Path, description = "`transactional` or `bulk`")),
@@ -311,7 +311,7 @@ pub(in crate::routes) async fn failed_of_notification(
     Id(id): Id<NotificationId>,
     AtFailedPage(page, filter): AtFailedPage,
 ) -> Answer<JsonAnswer<PageResponse<DeliveryResponse>>> {
-    // Somebody who may not see the notification is told so; an empty list would say that all is well.
+    // Callers who may not see the notification get an error, because an empty list would look as if nothing failed.
     engine.notifications().show(&caller, id).await?;
     let filter = FailedFilter {
         notification: Some(id),
@@ -320,7 +320,7 @@ pub(in crate::routes) async fn failed_of_notification(
     failed_of(&engine, &caller, filter, page).await
 }
 
-/// Groups failed deliveries by what was said of them
+/// Groups failed deliveries by reason
 #[utoipa::path(get, path = "/api/admin/reasons", tag = "delivery-admin",
     responses((status = 200, body = ReasonGroupsResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
@@ -333,10 +333,10 @@ pub(in crate::routes) async fn reasons(
     ))
 }
 
-/// Tries failed deliveries again, or counts them
+/// Retries failed deliveries, or counts them
 ///
-/// Without a delivery or notification: those of the tenant, as far as one call looks. Each begins anew, with all its tries
-/// before it.
+/// Without a delivery or notification: those of the tenant, up to the limit of one call. Each gets all its attempts
+/// again.
 #[utoipa::path(post, path = "/api/admin/retries", tag = "delivery-admin", request_body = RetryRequest,
     responses((status = 200, body = RetriedResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
@@ -352,7 +352,7 @@ pub(in crate::routes) async fn retry(
     Ok(JsonAnswer(retried.into()))
 }
 
-/// Shows a delivery with what its attempts came to
+/// Shows a delivery with the outcomes of its attempts
 #[utoipa::path(get, path = "/api/admin/deliveries/{id}", tag = "delivery-admin",
     params(("id" = String, Path, description = "Which delivery")),
     responses((status = 200, body = DeliveryResponse)),
@@ -367,10 +367,10 @@ pub(in crate::routes) async fn delivery(
     ))
 }
 
-/// Finds something by what names it
+/// Finds something by an id, an address or a reply code
 ///
-/// By key: an address, an id or a Message-ID, whole; or a reply's code, among the newest deliveries that failed. Nothing
-/// else is searched through.
+/// By key: a whole address, id or Message-ID; or a reply's code, among the newest failed deliveries. Nothing
+/// else is searched.
 #[utoipa::path(post, path = "/api/admin/searches", tag = "delivery-admin", request_body = SearchRequest,
     responses((status = 200, body = FoundResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
@@ -386,9 +386,9 @@ pub(in crate::routes) async fn search(
     Ok(JsonAnswer(found.into()))
 }
 
-/// Lists what people did about what goes out, newest first
+/// Lists the audit log, newest first
 ///
-/// An operator who names no tenant sees what operators did to the lanes.
+/// Without a tenant an operator sees the actions of operators on lanes.
 #[utoipa::path(get, path = "/api/admin/audit", tag = "delivery-admin", params(PageParams),
     responses((status = 200, body = PageResponse<AuditEntryResponse>)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]

@@ -1,4 +1,4 @@
-//! Making, seeing, changing and cancelling events.
+//! Events: create, show, list, change, cancel and delete.
 
 mod patch;
 mod requests;
@@ -26,7 +26,7 @@ pub(in crate::routes) use requests::{CreateEventRequest, ReplaceEventRequest};
 pub(in crate::routes) use responses::{EventChangeResponse, EventResponse};
 pub(in crate::routes) use times::instant;
 
-/// What replacing and changing an event may be refused with.
+/// The error codes of replacing and changing an event.
 const CHANGE_ERRORS: [&str; 8] = [
     "forbidden",
     "not-found",
@@ -38,17 +38,17 @@ const CHANGE_ERRORS: [&str; 8] = [
     "outcome-unknown",
 ];
 
-/// What a change says of the version that it changes.
+/// The precondition of a change.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes what the extractor reads")]
 struct SeenVersion {
-    /// The ETag of the version that the caller saw; several, or `*` for whichever there is.
+    /// The ETag of the version that the caller saw; several, or `*` for any version.
     #[param(rename = "If-Match")]
     if_match: String,
 }
 
-/// Makes an event; the caller owns it
+/// Creates an event, which the caller owns
 ///
 /// Without `status` it is published at once.
 #[utoipa::path(post, path = "/api/events", tag = "events", request_body = CreateEventRequest,
@@ -69,8 +69,8 @@ pub(in crate::routes) async fn create(
 
 /// Lists the events that the caller may see
 ///
-/// As they were made; with `startsFrom`, `startsBefore` or `sort=startsAt` as they begin. A page may hold fewer than its
-/// limit, or none, and still have a next one.
+/// In order of creation; with `startsFrom`, `startsBefore` or `sort=startsAt` in order of their beginning. A page may have fewer items than its
+/// limit, or none, and still have a next page.
 #[utoipa::path(get, path = "/api/events", tag = "events", params(PageParams, EventParams), security((), ("bearer" = [])),
     responses((status = 200, body = PageResponse<EventResponse>)))]
 pub(in crate::routes) async fn list(
@@ -84,8 +84,8 @@ pub(in crate::routes) async fn list(
 
 /// Shows an event
 ///
-/// Its ETag is its version, which counts organizers' changes; send it as If-Match with a change. Counts of tickets
-/// move without it, so that it does not tell whether a cached answer is fresh: there is no 304.
+/// Its ETag is its version, which counts organizers' changes. Send it as If-Match with a change. Ticket counters
+/// change without it, so it does not show whether a cached answer is fresh: there is no 304.
 #[utoipa::path(get, path = "/api/events/{id}", tag = "events", security((), ("bearer" = [])),
     params(("id" = String, Path, description = "Which event")),
     responses((status = 200, body = EventResponse, headers(("ETag" = String)))),
@@ -100,10 +100,10 @@ pub(in crate::routes) async fn show(
     Ok(with_etag(version, JsonAnswer(event).into_response()))
 }
 
-/// Replaces what an event says and offers
+/// Replaces an event
 ///
-/// What is left out is gone: send all that the event says, its ticket types with their ids included. PATCH changes only
-/// what it names. Customers are told when title, time, zone or place
+/// Fields that are left out are reset: send the whole event, its ticket types with their ids included. PATCH changes only
+/// the fields that it names. Customers are told if title, time, zone or place
 /// change, unless `notifyCustomers` says otherwise.
 #[utoipa::path(put, path = "/api/events/{id}", tag = "events", request_body = ReplaceEventRequest,
     params(("id" = String, Path, description = "Which event"), SeenVersion),
@@ -116,7 +116,7 @@ pub(in crate::routes) async fn replace(
     SeenVersions(seen): SeenVersions,
     JsonObject(body): JsonObject,
 ) -> Answer<Response> {
-    // The precondition goes before the body's rules (RFC 9110, 13.2.1).
+    // The precondition is checked before the body's rules (RFC 9110, 13.2.1).
     let current = engine.events().show_to_manager(&caller, event).await?;
     let version = seen.judge(current.version)?;
     let request: ReplaceEventRequest = read_value(Value::Object(body))?;
@@ -130,9 +130,9 @@ pub(in crate::routes) async fn replace(
     Ok(changed(change))
 }
 
-/// Changes some of what an event says (RFC 7396)
+/// Changes some fields of an event (RFC 7396)
 ///
-/// What is left out stays; null resets an optional field. Ticket types have a resource of their own.
+/// Fields that are left out stay; null resets an optional field. Ticket types have their own resource.
 #[utoipa::path(patch, path = "/api/events/{id}", tag = "events",
     request_body(content((EventPatchRequest = "application/merge-patch+json"), (EventPatchRequest = "application/json"))),
     params(("id" = String, Path, description = "Which event"), SeenVersion),
@@ -156,9 +156,9 @@ pub(in crate::routes) async fn merge(
     })?))
 }
 
-/// Cancels an event: its bookings end, and its customers are told
+/// Cancels an event: its bookings end, and its customers are notified
 ///
-/// An event that is cancelled already is answered as it is.
+/// A cancelled event is returned unchanged.
 #[utoipa::path(post, path = "/api/events/{id}/cancel", tag = "events",
     params(("id" = String, Path, description = "Which event"),
         ("If-Match" = Option<String>, Header, description = "The ETag of the version that the caller saw")),
@@ -172,11 +172,11 @@ pub(in crate::routes) async fn cancel(
     OptionalVersions(seen): OptionalVersions,
 ) -> Answer<Response> {
     let version = match seen {
-        // Whichever version there is may be cancelled anyway.
+        // Any version may be cancelled.
         None | Some(Versions::Any) => None,
         Some(seen) => {
             let current = engine.events().show_to_manager(&caller, event).await?;
-            // What the request asks for has happened already, at whichever version (RFC 9110, 13.1.1).
+            // The event is cancelled already, at any version (RFC 9110, 13.1.1).
             match current.status {
                 EventStatus::Cancelled => None,
                 _ => Some(seen.judge(current.version)?),

@@ -1,4 +1,4 @@
-//! Whether this process lives, and whether it can serve. For load balancers and supervisors.
+//! Health checks for load balancers and supervisors: whether this process is alive, and whether it can serve.
 
 use axum::{Json, extract::State};
 use boxoffice_engine::Engine;
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::Answer;
 
-/// How a check went.
+/// The result of a check.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct HealthResponse {
     /// Always `ok`; anything else is a problem.
@@ -17,19 +17,19 @@ pub(in crate::routes) struct HealthResponse {
 
 const OK: Json<HealthResponse> = Json(HealthResponse { status: "ok" });
 
-/// Says that the process runs
+/// Reports that the process runs
 ///
-/// Asks nothing else: a store that is away is no reason to restart this process.
+/// Checks nothing else: a failing store is no reason to restart this process.
 #[utoipa::path(get, path = "/health/live", tag = "health", security(()),
     responses((status = 200, body = HealthResponse)))]
 pub(in crate::routes) async fn live() -> Json<HealthResponse> {
     OK
 }
 
-/// Says whether this process can serve
+/// Reports whether this process can serve
 ///
-/// The store answers, and every plugin that tenants have in use is on this host. What is missing is brought here behind the
-/// answer, which names it.
+/// The store answers, and this host has loaded all active plugins. Missing ones are loaded in the
+/// background, and named in the answer.
 #[utoipa::path(get, path = "/health/ready", tag = "health", security(()),
     responses((status = 200, body = HealthResponse)),
     extensions(("x-error-codes" = json!(["unavailable"]))))]

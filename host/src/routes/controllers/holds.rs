@@ -1,4 +1,4 @@
-//! Holding tickets for a while, and confirming, extending and releasing holds.
+//! Holds: create, show, extend, confirm and release.
 
 use std::sync::Arc;
 
@@ -23,36 +23,36 @@ use crate::routes::extract::{AsCaller, ClientAddress, Id, Json, OptionalJson, Pr
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct HoldResponse {
-    /// Which hold; the booking that it becomes has the same id.
+    /// The hold's id. The booking that it becomes has the same id.
     id: String,
     /// The event whose tickets are held.
     event_id: String,
-    /// Whom they are held for.
+    /// The customer who has the hold.
     customer_id: String,
-    /// `held`, `confirmed`, `released` or `expired`. One that is `held` can be confirmed, also after `expiresAt`.
+    /// `held`, `confirmed`, `released` or `expired`. A `held` one can be confirmed, also after `expiresAt`.
     #[schema(value_type = choices::HoldStatus)]
     status: &'static str,
-    /// Tickets of all types together: those in `lines`, where it has them.
+    /// The number of tickets of all types.
     num_tickets: u32,
-    /// What is held.
+    /// The held tickets.
     lines: Vec<BookingLineResponse>,
     /// Price of all `lines`, in minor units.
     total_minor: u64,
-    /// What the organizer's policies say about the prices: text for the customer, line by line.
+    /// Texts of the tenant's policies about the prices, for the customer.
     messages: Vec<String>,
     /// ISO 4217 code of all its amounts.
     currency: String,
     /// The version of the event when it was made.
     event_version: u64,
-    /// When it was made.
+    /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When it is due to end.
+    /// When it expires.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
     /// Whether it was extended; possible once.
     extended: bool,
-    /// Whether it was offered to somebody on the waiting list. Policies then decide when it is confirmed.
+    /// Whether it is an offer from the waiting list. Policies then decide when it is confirmed.
     offered: bool,
     /// When it ended, if it did.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -81,20 +81,19 @@ impl From<Hold> for HoldResponse {
     }
 }
 
-/// What the caller expects of a confirmation.
+/// The content of a confirmation.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct ConfirmHoldRequest {
-    /// Refuses the booking (`price-changed`) if its total would differ, or does; in minor units. Without it the total of an
+    /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`). Without it the total of an
     /// offer may be lower than offered, but not higher.
     #[schema(value_type = Option<u64>)]
     expected_total_minor: Option<Number>,
 }
 
-/// Keeps tickets for the caller for a while
+/// Holds tickets for the caller
 ///
-/// What a booking would cost and whether it is allowed is decided now. A customer has one open hold for an event at a
-/// time.
+/// Price and permission are decided now. A customer has at most one active hold per event.
 #[utoipa::path(post, path = "/api/holds", tag = "holds", request_body = CreateBookingRequest,
     responses((status = 201, body = HoldResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!([
@@ -132,7 +131,7 @@ pub(in crate::routes) async fn show(
     Ok(JsonAnswer(engine.holds().show(&caller, hold).await?.into()))
 }
 
-/// Gives the caller's hold more time, once: as long as it was made for
+/// Extends the caller's hold once, by the time it was made for
 #[utoipa::path(post, path = "/api/holds/{id}/extend", tag = "holds",
     params(("id" = String, Path, description = "Which hold")),
     responses((status = 200, body = HoldResponse)),
@@ -150,8 +149,8 @@ pub(in crate::routes) async fn extend(
 
 /// Turns the caller's hold into a booking
 ///
-/// The booking has the hold's id, its prices are those of the hold. Confirming again answers the same booking. About an
-/// offer from the waiting list policies decide now, and if one says no, its tickets go to who is next.
+/// The booking has the hold's id and prices. Confirming again returns the same booking. For an
+/// offer from the waiting list policies decide now. If one rejects it, the tickets go to the next in the list.
 #[utoipa::path(post, path = "/api/holds/{id}/confirm", tag = "holds", request_body = Option<ConfirmHoldRequest>,
     params(("id" = String, Path, description = "Which hold")),
     responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
@@ -176,9 +175,9 @@ pub(in crate::routes) async fn confirm(
     ))
 }
 
-/// Gives a hold's tickets back
+/// Releases a hold
 ///
-/// A hold that was released or has expired is answered as it is.
+/// A released or expired hold is returned unchanged.
 #[utoipa::path(post, path = "/api/holds/{id}/release", tag = "holds",
     params(("id" = String, Path, description = "Which hold")),
     responses((status = 200, body = HoldResponse)),

@@ -26,10 +26,10 @@ use crate::routes::extract::{AsCaller, AtPage, ClientAddress, Id, Json, PagePara
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct JoinWaitlistRequest {
-    /// How many tickets of the only type; instead of `lines`.
+    /// The number of tickets of the only type; instead of `lines`.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
     num_tickets: Option<Number>,
-    /// How many tickets of which types; instead of `numTickets`. 1 to 10 lines, each type once.
+    /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
     lines: Option<Vec<BookLineRequest>>,
 }
 
@@ -52,7 +52,7 @@ pub(in crate::routes) struct WaitlistPlaceResponse {
     status: &'static str,
     /// The event.
     event_id: String,
-    /// Tickets of all types together: those in `lines`, where it has them.
+    /// The number of tickets of all types.
     num_tickets: u32,
     /// The place, from 1; null once offered.
     position: Option<u64>,
@@ -73,7 +73,7 @@ pub(in crate::routes) struct WaitlistEntryResponse {
     number: i64,
     /// The customer who waits.
     customer_id: String,
-    /// Tickets of all types together: those in `lines`, where it has them.
+    /// The number of tickets of all types.
     num_tickets: u32,
     /// What they wait for, all of it together.
     lines: Vec<WantedLineResponse>,
@@ -101,7 +101,7 @@ pub(in crate::routes) struct WaitlistSkipResponse {
     number: i64,
     /// The customer.
     customer_id: String,
-    /// Tickets of all types together: those in `lines`, where it has them.
+    /// The number of tickets of all types.
     num_tickets: u32,
     /// The error code that a booking of theirs would have been refused with. After `policy-rejected` they no longer wait.
     #[schema(value_type = choices::ErrorCode)]
@@ -194,7 +194,7 @@ impl JoinWaitlistRequest {
         })
     }
 
-    /// The same error, at the field that this request has.
+    /// The same error, with this request's name of the field.
     fn at_own_field(&self, error: Error) -> Error {
         match self.num_tickets {
             Some(_) => at_num_tickets(error),

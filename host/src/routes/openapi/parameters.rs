@@ -62,7 +62,7 @@ impl Modify for IdempotencyKeys {
             if !KEYED.contains(&(method, path)) {
                 if method == "POST" {
                     let says = operation.description.take().unwrap_or_default();
-                    let ignores = "An `Idempotency-Key` is not minded here.";
+                    let ignores = "This operation ignores `Idempotency-Key`.";
                     let says = format!("{says}\n\n{ignores}");
                     operation.description = Some(says.trim().to_owned());
                 }

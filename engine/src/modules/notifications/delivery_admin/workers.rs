@@ -68,7 +68,7 @@ impl DeliveryAdminModule {
         Ok(worker_liveness.note(&workers, Instant::now()))
     }
 
-    /// Worker processes, the newest first.
+    /// Worker processes, newest first.
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerStatus>> {
         let now = self.context.now();
         let mut workers = self

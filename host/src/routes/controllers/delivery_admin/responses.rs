@@ -1,4 +1,4 @@
-//! The JSON of what goes out.
+//! The JSON of delivery administration.
 
 use boxoffice_engine::{
     AuditEntry, DeliveryOverview, LanePause, LaneStatus, LookupResult, PartHealth, ReasonGroup,
@@ -21,17 +21,17 @@ pub(in crate::routes) struct LaneResponse {
     /// `transactional` or `bulk`.
     #[schema(value_type = choices::Lane)]
     lane: &'static str,
-    /// Tasks that nobody has fetched; null if the queue gives no answer.
+    /// Tasks that no worker has fetched; null if the queue does not answer.
     waiting: Option<u64>,
-    /// Tasks that a worker has; null if the queue gives no answer.
+    /// Tasks that a worker has; null if the queue does not answer.
     in_flight: Option<u64>,
     /// Outbox entries: delivery batches of up to 32 mails, and fan-outs.
     owed: u64,
-    /// Those of them that are owed at a later time.
+    /// Those of them that are due later.
     later: u64,
-    /// Whether there is more than was counted.
+    /// Whether there are more than were counted.
     is_cut: bool,
-    /// When the oldest of what is owed and due was caused.
+    /// When the oldest entry that is due was caused.
     #[schema(value_type = Option<String>, format = DateTime)]
     oldest_at: Option<Timestamp>,
 }
@@ -54,17 +54,17 @@ impl From<LaneStatus> for LaneResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct WorkerResponse {
-    /// Names the process, anew at every start.
+    /// The id of the process, new at every start.
     id: String,
     /// When it started.
     #[schema(value_type = String, format = DateTime)]
     started_at: Timestamp,
-    /// When it last showed that it lives, by its own clock.
+    /// When it wrote its last heartbeat, by its own clock.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// Whether that was recent.
     is_alive: bool,
-    /// Mails that mail servers took over from it since it started.
+    /// Mails that mail servers accepted from it since it started.
     sent: u64,
     /// Refused for good.
     refused: u64,
@@ -89,7 +89,7 @@ impl From<WorkerStatus> for WorkerResponse {
     }
 }
 
-/// A lane that an operator has stopped, for all tenants.
+/// A lane that an operator has stopped for all tenants.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct LanePauseResponse {
@@ -99,9 +99,9 @@ pub(in crate::routes) struct LanePauseResponse {
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// Who stopped it; null for those who are no operators.
+    /// Who stopped it; null for everybody but operators.
     who: Option<String>,
-    /// Why, in their words; null for those who are no operators.
+    /// Why; null for everybody but operators.
     why: Option<String>,
 }
 
@@ -116,13 +116,13 @@ impl From<LanePause> for LanePauseResponse {
     }
 }
 
-/// Whether something answers that everything rests on.
+/// The health of the database or the queue.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PartHealthResponse {
     /// Whether it answered in time.
     answers: bool,
-    /// How long that took, in milliseconds.
+    /// The duration of the request, in milliseconds.
     took_millis: f64,
 }
 
@@ -135,13 +135,13 @@ impl From<PartHealth> for PartHealthResponse {
     }
 }
 
-/// Whether the installation's own parts answer this host.
+/// The health of the parts that every host needs.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct SystemHealthResponse {
     /// The database.
     database: PartHealthResponse,
-    /// The queue: embedded, or a broker.
+    /// The job queue: embedded, or a broker.
     queue: PartHealthResponse,
 }
 
@@ -154,31 +154,31 @@ impl From<SystemHealth> for SystemHealthResponse {
     }
 }
 
-/// How everything stands that the caller may see.
+/// The overview that the caller may see.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct OverviewResponse {
-    /// When this was seen.
+    /// When this was read.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// The lanes, which all tenants share; null for those who are no operators.
+    /// The lanes, which all tenants share; null for everybody but operators.
     lanes: Option<Vec<LaneResponse>>,
     /// Lanes that an operator has stopped.
     paused_lanes: Vec<LanePauseResponse>,
-    /// Whether database and queue answer; null for those who are no operators.
+    /// The health of database and queue; null for everybody but operators.
     health: Option<SystemHealthResponse>,
-    /// How fast the lanes were just now; null for those who are no operators, and while nobody watches this host's
+    /// The lanes' throughput just now; null for everybody but operators, and while nobody watches this host's
     /// dashboard.
     paces: Option<PacesResponse>,
-    /// Worker processes, the newest first.
+    /// Worker processes, newest first.
     workers: Vec<WorkerResponse>,
     /// Deliveries that were given up.
     dead: u64,
-    /// Deliveries that were perhaps sent.
+    /// Deliveries with an unknown outcome.
     unknown: u64,
     /// Whether there are more of either than were counted.
     is_cut: bool,
-    /// The tenant's newest notifications that are not done with.
+    /// The tenant's newest unfinished notifications.
     active: Vec<NotificationResponse>,
 }
 
@@ -205,7 +205,7 @@ impl OverviewResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct ReasonGroupResponse {
-    /// The reason without what differs between mails.
+    /// The reason, without addresses, numbers and times.
     reason: String,
     /// `dead` or `unknown`.
     #[schema(value_type = choices::FailedState)]
@@ -214,7 +214,7 @@ pub(in crate::routes) struct ReasonGroupResponse {
     count: u64,
     /// One of these deliveries.
     example_id: String,
-    /// What was said of that one. Text, never markup.
+    /// The reason of that one. Text, never markup.
     example_reason: String,
 }
 
@@ -254,7 +254,7 @@ pub(in crate::routes) struct RetriedResponse {
     retried: u64,
     /// Those that a worker was sending at that moment. Call again later.
     busy: u64,
-    /// Whether there are more than one call looks at.
+    /// Whether there are more than one call handles.
     is_cut: bool,
 }
 
@@ -269,23 +269,23 @@ impl From<Retried> for RetriedResponse {
     }
 }
 
-/// What a search found: one of these is there.
+/// The result of a search: one of these members.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct FoundResponse {
-    /// A customer; ask for `/api/users/{id}/deliveries`.
+    /// A customer; continue with `/api/users/{id}/deliveries`.
     user_id: Option<String>,
     /// The customer's name.
     user_name: Option<String>,
-    /// An event; ask for `/api/events/{id}/notifications`.
+    /// An event; continue with `/api/events/{id}/notifications`.
     event_id: Option<String>,
     /// A notification.
     notification: Option<NotificationHeadResponse>,
     /// A delivery.
     delivery: Option<DeliveryResponse>,
-    /// The code of replies to failed deliveries; ask for `/api/admin/failed?code=…`.
+    /// The code of replies to failed deliveries; continue with `/api/admin/failed?code=…`.
     failed_code: Option<String>,
-    /// How many of the newest ones have it.
+    /// The number among the newest ones.
     failed_count: Option<u64>,
 }
 
@@ -319,7 +319,7 @@ impl From<LookupResult> for FoundResponse {
     }
 }
 
-/// What somebody did.
+/// An entry of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct AuditEntryResponse {
@@ -333,7 +333,7 @@ pub(in crate::routes) struct AuditEntryResponse {
     action: String,
     /// What it changed.
     subject: String,
-    /// Why, in their words.
+    /// The reason.
     why: String,
     /// The number of deliveries, if it is known.
     count: Option<u64>,

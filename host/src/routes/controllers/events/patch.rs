@@ -1,4 +1,4 @@
-//! Events as JSON: a merge patch (RFC 7396), and the update it becomes.
+//! Events as JSON: merge patches (RFC 7396), and their commands.
 //!
 //! Called by the events controller.
 
@@ -16,7 +16,7 @@ use super::{
     times,
 };
 
-/// What to change of an event. Whatever is left out stays as it is.
+/// The fields to change of an event. Fields that are left out stay.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct EventPatchRequest {
@@ -24,7 +24,7 @@ pub(in crate::routes) struct EventPatchRequest {
     #[schema(value_type = String, required = false, example = "Jazz Night")]
     #[serde(default)]
     title: Patched<String>,
-    /// More about it, at most 10,000 characters. Null: nothing more.
+    /// The description, at most 10,000 characters. Null: empty.
     #[schema(value_type = Option<String>)]
     #[serde(default)]
     description: Patched<String>,
@@ -36,20 +36,20 @@ pub(in crate::routes) struct EventPatchRequest {
     #[schema(value_type = String, required = false)]
     #[serde(default)]
     date: Patched<String>,
-    /// When it ends. Null: that is not known.
+    /// When it ends. Null: unknown.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default)]
     ends_at: Patched<String>,
-    /// IANA name of the zone it happens in. Alone it moves no time.
+    /// IANA name of its time zone. A change of the zone alone moves no time.
     #[schema(value_type = String, required = false, example = "Europe/Berlin")]
     #[serde(default)]
     time_zone: Patched<String>,
-    /// Where it happens: one line of at most 200 characters. Null: that is not known.
+    /// Its place: one line of at most 200 characters. Null: unknown.
     #[schema(value_type = Option<String>)]
     #[serde(default)]
     location: Patched<String>,
-    /// How long before it begins its customers are reminded, in minutes; 0 for not at all. Null: as the tenant's
-    /// settings say.
+    /// How long before it begins its customers are reminded, in minutes; 0 for no reminder. Null: the tenant's
+    /// setting.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
     #[serde(default)]
     reminder_minutes: Patched<Number>,
@@ -57,27 +57,27 @@ pub(in crate::routes) struct EventPatchRequest {
     #[schema(value_type = choices::NewEventStatus, required = false)]
     #[serde(default)]
     status: Patched<String>,
-    /// The capacity of the event's only ticket type; with several types, how many tickets can be sold of all of them
-    /// together. Null: what they hold together.
+    /// The capacity of the event's only ticket type; with several types, the total capacity of all
+    /// of them. Null: the sum of the types.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000_000, example = 100)]
     #[serde(default)]
     total_tickets: Patched<Number>,
-    /// Until when customers may cancel, and what comes back: the whole list of up to 10 steps. Null: everything comes
-    /// back until the event begins.
+    /// Until when customers may cancel, and what is refunded: the whole list of up to 10 steps. Null: a full refund
+    /// until the event begins.
     #[schema(value_type = Option<Vec<CancellationStepRequest>>)]
     #[serde(default)]
     cancellation_terms: Patched<Vec<CancellationStepRequest>>,
-    /// Whether customers are told. Without it they are told when title, time, zone or place change.
+    /// Whether customers are told. By default they are told if title, time, zone or place change.
     #[schema(value_type = Option<bool>)]
     #[serde(default)]
     notify_customers: Patched<bool>,
-    /// Refused with the path of the resource that they have.
+    /// Always refused, with the path of their own resource.
     #[schema(ignore)]
     ticket_types: Option<IgnoredAny>,
 }
 
 impl EventPatchRequest {
-    /// The update of the event as it is now.
+    /// The update of the current event.
     ///
     /// # Errors
     /// `field-invalid`, `unknown-field`.
@@ -108,7 +108,7 @@ impl EventPatchRequest {
         Ok(command)
     }
 
-    /// The same error, at the field that this request has: its short forms are other names for longer ones.
+    /// The same error, with this request's name of the field: its short forms are other names for longer ones.
     pub(super) fn at_own_field(&self, error: Error) -> Error {
         match error.field_name() {
             Some("ticketTypes[0].capacity") => error.at_field("totalTickets"),
@@ -145,7 +145,7 @@ impl EventPatchRequest {
             times::instant(text, "endsAt").map(Some)
         })?;
         self.location.write(&mut details.location, None, |text| {
-            // An empty place is no place.
+            // An empty place means no place.
             (!text.trim().is_empty())
                 .then(|| Label::parse("location", text))
                 .transpose()

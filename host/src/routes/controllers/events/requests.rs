@@ -1,4 +1,4 @@
-//! Events as JSON: requests, and the commands they become.
+//! Events as JSON: requests, and their commands.
 //!
 //! Called by the events controller.
 
@@ -17,14 +17,14 @@ use super::{
     times,
 };
 
-/// An event to make.
+/// An event to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct CreateEventRequest {
     /// Its name: one line of 1 to 200 characters.
     #[schema(example = "Jazz Night")]
     title: String,
-    /// More about it, at most 10,000 characters.
+    /// The description, at most 10,000 characters.
     description: Option<String>,
     /// When it begins, with an offset (RFC 3339). This or `date`.
     #[schema(value_type = Option<String>, format = DateTime, example = "2027-05-01T20:00:00+02:00")]
@@ -34,67 +34,67 @@ pub(in crate::routes) struct CreateEventRequest {
     /// When it ends.
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<String>,
-    /// IANA name of the zone it happens in. Without it: `UTC`.
+    /// IANA name of its time zone. The default is `UTC`.
     #[schema(example = "Europe/Berlin")]
     time_zone: Option<String>,
-    /// Where it happens: one line of at most 200 characters.
+    /// Its place: one line of at most 200 characters.
     location: Option<String>,
-    /// How long before it begins its customers are reminded, in minutes; 0 for not at all. Without it the tenant's
-    /// setting holds.
+    /// How long before it begins its customers are reminded, in minutes; 0 for no reminder. The default is the tenant's
+    /// setting.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
     reminder_minutes: Option<Number>,
     /// `draft` or `published`. Without it: `published`.
     #[schema(value_type = Option<choices::NewEventStatus>)]
     status: Option<String>,
-    /// How many tickets there are: alone, of one type `General` at price 0; beside `ticketTypes`, at most what those
-    /// hold together (which it is without it).
+    /// The capacity: alone, of one type `General` at price 0; with `ticketTypes`, at most their
+    /// sum, which is the default.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000_000, example = 100)]
     total_tickets: Option<Number>,
-    /// What can be booked: 1 to 50 types.
+    /// Its ticket types: 1 to 50.
     ticket_types: Option<Vec<TicketTypeRequest>>,
-    /// Until when customers may cancel, and what comes back: up to 10 steps, each nearer to the event and giving less than
-    /// the one before. Empty: only the organizer cancels. Without it everything comes back until the event begins.
+    /// Until when customers may cancel, and what is refunded: up to 10 steps, each nearer to the event and with a smaller refund than
+    /// the one before. Empty: only the organizer cancels. The default is a full refund until the event begins.
     cancellation_terms: Option<Vec<CancellationStepRequest>>,
 }
 
-/// All that an event says and offers from now on.
+/// The new content of an event.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct ReplaceEventRequest {
     /// Its name: one line of 1 to 200 characters.
     #[schema(example = "Jazz Night")]
     title: String,
-    /// More about it, at most 10,000 characters; nothing without it.
+    /// The description, at most 10,000 characters. The default is empty.
     description: Option<String>,
     /// When it begins, with an offset (RFC 3339). This or `date`.
     #[schema(value_type = Option<String>, format = DateTime, example = "2027-05-01T20:00:00+02:00")]
     starts_at: Option<String>,
     /// When it begins, in the event's zone: a date (00:00 then), or a date and time. This or `startsAt`.
     date: Option<String>,
-    /// When it ends; unknown without it.
+    /// When it ends. The default is unknown.
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<String>,
-    /// IANA name of the zone it happens in.
+    /// IANA name of its time zone.
     #[schema(example = "Europe/Berlin")]
     time_zone: String,
-    /// Where it happens: one line of at most 200 characters; unknown without it.
+    /// Its place: one line of at most 200 characters. The default is unknown.
     location: Option<String>,
-    /// How long before it begins its customers are reminded, in minutes; 0 for not at all. Without it the tenant's
-    /// setting holds.
+    /// How long before it begins its customers are reminded, in minutes; 0 for no reminder. The default is the tenant's
+    /// setting.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
     reminder_minutes: Option<Number>,
     /// `draft` or `published`.
     #[schema(value_type = choices::NewEventStatus)]
     status: String,
-    /// At most how many tickets can be sold of all types together; what they hold together without it.
+    /// The total capacity of all types. The default is their sum.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000_000, example = 100)]
     total_tickets: Option<Number>,
-    /// What can be booked: 1 to 50 types. A type that was ever booked must be among them, with its `id`.
+    /// Its ticket types: 1 to 50. A type that was ever booked must be among them, with its `id`.
     ticket_types: Vec<ReplaceTicketTypeRequest>,
-    /// Until when customers may cancel, and what comes back: up to 10 steps, each nearer to the event and giving less than
-    /// the one before. Empty: only the organizer cancels. Without it everything comes back until the event begins.
+    /// Until when customers may cancel, and what is refunded: up to 10 steps, each nearer to the event and with a smaller refund than
+    /// the one before. Empty: only the organizer cancels. The default is a full refund until the event begins.
     cancellation_terms: Option<Vec<CancellationStepRequest>>,
-    /// Whether customers are told. Without it they are told when title, time, zone or place change.
+    /// Whether customers are told. By default they are told if title, time, zone or place change.
     notify_customers: Option<bool>,
 }
 
@@ -121,7 +121,7 @@ impl CancellationStepRequest {
 }
 
 impl ReplaceEventRequest {
-    /// The command to replace what `event` says and offers.
+    /// The command to replace `event`.
     pub(super) fn command(self, event: EventId, expected_version: u64) -> Result<UpdateEvent> {
         let types = self.ticket_types.into_iter();
         let (ids, types): (Vec<_>, Vec<_>) = types.map(|kind| kind.into_parts()).unzip();
@@ -163,14 +163,14 @@ impl ReplaceEventRequest {
         })
     }
 
-    /// Returns whether the beginning came as `date`; errors about it then name that.
+    /// Returns whether the beginning was given as `date`. Errors about it then name that field.
     pub(super) fn has_date(&self) -> bool {
         self.date.is_some()
     }
 }
 
 impl CreateEventRequest {
-    /// The command to make the event.
+    /// The command to create the event.
     pub(super) fn command(&self) -> Result<CreateEvent> {
         Ok(CreateEvent {
             details: self.details()?,
@@ -184,7 +184,7 @@ impl CreateEventRequest {
         })
     }
 
-    /// The same error, at the field that this request has: its short forms are other names for longer ones.
+    /// The same error, with this request's name of the field: its short forms are other names for longer ones.
     pub(super) fn at_own_field(&self, error: Error) -> Error {
         match error.field_name() {
             Some("ticketTypes[0].capacity") if self.ticket_types.is_none() => {
@@ -211,7 +211,7 @@ impl CreateEventRequest {
                 ));
             }
         };
-        // An empty place is no place.
+        // An empty place means no place.
         let location = self
             .location
             .as_deref()
@@ -257,7 +257,7 @@ impl CreateEventRequest {
         }
     }
 
-    /// The event's total, where it was given beside the types.
+    /// The event's total, if it was given with the types.
     fn total_of_several(&self) -> Result<Option<u32>> {
         match (&self.total_tickets, &self.ticket_types) {
             (Some(total), Some(_)) => whole(total, "totalTickets").map(Some),
@@ -266,7 +266,7 @@ impl CreateEventRequest {
     }
 }
 
-/// When customers are reminded; without a number, as the tenant says.
+/// When customers are reminded; without a number, the tenant's setting.
 pub(super) fn reminder(minutes: Option<&Number>) -> Result<Reminder> {
     const FIELD: &str = "reminderMinutes";
     match minutes {

@@ -1,4 +1,4 @@
-//! Events as JSON: what is shown of them.
+//! Events as JSON: responses.
 //!
 //! Called by the events controller.
 
@@ -16,11 +16,11 @@ use super::super::notifications::NotificationSummaryResponse;
 pub(in crate::routes) struct EventResponse {
     /// The event's id.
     pub(super) id: String,
-    /// Counts organizers' changes, never bookings; the ETag.
+    /// Its version, which counts organizers' changes, never bookings. Also the ETag.
     pub(super) version: u64,
     /// Its name.
     title: String,
-    /// More about it; may be empty.
+    /// The description; may be empty.
     description: String,
     /// When it begins, UTC.
     #[schema(value_type = String, format = DateTime)]
@@ -28,14 +28,14 @@ pub(in crate::routes) struct EventResponse {
     /// When it ends, UTC, if that is known.
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<Timestamp>,
-    /// IANA name of the zone it happens in.
+    /// IANA name of its time zone.
     time_zone: String,
-    /// Where it happens, if that is known.
+    /// Its place, if that is known.
     location: Option<String>,
-    /// How long before it begins its customers are reminded, in minutes; 0 for not at all, null for as the tenant's
-    /// settings say.
+    /// How long before it begins its customers are reminded, in minutes; 0 for no reminder, null for the tenant's
+    /// setting.
     reminder_minutes: Option<u32>,
-    /// Its newest reminder: the one that is to come, or else the last that went out; null if there is none.
+    /// Its newest reminder: the scheduled one, or else the last that was sent; null if there is none.
     reminder: Option<ReminderResponse>,
     /// `draft`, `published` or `cancelled`.
     #[schema(value_type = choices::EventStatus)]
@@ -52,9 +52,9 @@ pub(in crate::routes) struct EventResponse {
     currency: String,
     /// Its ticket types.
     ticket_types: Vec<TicketTypeResponse>,
-    /// Until when customers may cancel, and what comes back; the earliest step first. Empty: only the organizer cancels.
+    /// Until when customers may cancel, and what is refunded; the earliest step first. Empty: only the organizer cancels.
     cancellation_terms: Vec<CancellationStepResponse>,
-    /// When it was made.
+    /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// When an organizer last changed it.
@@ -66,7 +66,7 @@ pub(in crate::routes) struct EventResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct ReminderResponse {
-    /// Its notification; those who manage the event see its progress.
+    /// Its notification. Those who manage the event can read its progress.
     notification_id: String,
     /// When it is sent, or was sent, UTC.
     #[schema(value_type = String, format = DateTime)]
@@ -89,10 +89,10 @@ pub(in crate::routes) struct TicketTypeResponse {
     held: u32,
     /// Price of one ticket, in minor units.
     price_minor: u32,
-    /// From when it is sold, if not at once.
+    /// When its sale begins, if not at once.
     #[schema(value_type = Option<String>, format = DateTime)]
     sales_open_at: Option<Timestamp>,
-    /// Until when it is sold, if not until the event begins.
+    /// When its sale ends, if not when the event begins.
     #[schema(value_type = Option<String>, format = DateTime)]
     sales_close_at: Option<Timestamp>,
     /// Fewest tickets of one booking.
@@ -107,7 +107,7 @@ pub(in crate::routes) struct TicketTypeResponse {
 pub(in crate::routes) struct CancellationStepResponse {
     /// Hours before the event begins.
     until_hours_before: u32,
-    /// The share of the price that comes back, in percent.
+    /// The refunded share of the price, in percent.
     refund_percent: u32,
 }
 
@@ -120,17 +120,17 @@ impl From<&CancellationStep> for CancellationStepResponse {
     }
 }
 
-/// An event after a change, and what its customers will hear of it.
+/// An event after a change, with the notification to its customers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct EventChangeResponse {
-    /// The event as it was written.
+    /// The event after the change.
     #[serde(flatten)]
     event: EventResponse,
-    /// The notification that tells customers; null if they are not told.
+    /// The notification to customers; null if they are not told.
     notification: Option<NotificationSummaryResponse>,
 }
 
-/// The reminder's lead as PUT takes it.
+/// The reminder's lead in the form of PUT.
 pub(super) fn reminder_minutes(reminder: Reminder) -> Option<u32> {
     match reminder {
         Reminder::AsTenant => None,

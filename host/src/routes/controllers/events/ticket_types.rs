@@ -1,6 +1,6 @@
-//! The ticket types of an event, one by one: what is not named stays as it is.
+//! The ticket types of an event, one by one.
 //!
-//! Called by the URL table. A change of a type is a change of its event: it has the event's version and its ETag.
+//! Called by the URL table. A change of a type is a change of its event: it uses the event's version and ETag.
 
 use axum::{
     Json as JsonAnswer,
@@ -42,28 +42,28 @@ pub(in crate::routes) struct TicketTypeRequest {
     /// Tickets of this type that can be sold.
     #[schema(value_type = u32, minimum = 1, maximum = 10_000_000)]
     capacity: Number,
-    /// Price of one ticket, in minor units of the tenant's currency. Without it: 0.
+    /// Price of one ticket, in minor units of the tenant's currency. The default is 0.
     #[schema(value_type = Option<u32>)]
     price_minor: Option<Number>,
-    /// From when it is sold; at once without it.
+    /// When its sale begins. The default is at once.
     #[schema(value_type = Option<String>, format = DateTime)]
     sales_open_at: Option<String>,
-    /// Until when it is sold; until the event begins without it.
+    /// When its sale ends. The default is when the event begins.
     #[schema(value_type = Option<String>, format = DateTime)]
     sales_close_at: Option<String>,
-    /// Fewest tickets of one booking. Without it: 1.
+    /// Fewest tickets of one booking. The default is 1.
     #[schema(value_type = Option<u32>)]
     min_per_booking: Option<Number>,
-    /// Most tickets of one booking. Without it: 100.
+    /// Most tickets of one booking. The default is 100.
     #[schema(value_type = Option<u32>, maximum = 10_000)]
     max_per_booking: Option<Number>,
 }
 
-/// A ticket type of an event that is replaced.
+/// A ticket type in the replacement of an event.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct ReplaceTicketTypeRequest {
-    /// The type to change; without it a new one is made, or the only one is meant where there is one before and after.
+    /// The type to change. Without it a new one is created, or the only one is meant if there is one before and after.
     id: Option<String>,
     /// Its name.
     #[schema(example = "General")]
@@ -74,21 +74,21 @@ pub(in crate::routes) struct ReplaceTicketTypeRequest {
     /// Price of one ticket, in minor units of the tenant's currency; 0 for free ones.
     #[schema(value_type = u32)]
     price_minor: Number,
-    /// From when it is sold; at once without it.
+    /// When its sale begins. The default is at once.
     #[schema(value_type = Option<String>, format = DateTime)]
     sales_open_at: Option<String>,
-    /// Until when it is sold; until the event begins without it.
+    /// When its sale ends. The default is when the event begins.
     #[schema(value_type = Option<String>, format = DateTime)]
     sales_close_at: Option<String>,
-    /// Fewest tickets of one booking; 1 without it.
+    /// Fewest tickets of one booking. The default is 1.
     #[schema(value_type = Option<u32>)]
     min_per_booking: Option<Number>,
-    /// Most tickets of one booking; 100 without it.
+    /// Most tickets of one booking. The default is 100.
     #[schema(value_type = Option<u32>, maximum = 10_000)]
     max_per_booking: Option<Number>,
 }
 
-/// What to change of a ticket type. Whatever is left out stays as it is.
+/// The fields to change of a ticket type. Fields that are left out stay.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct TicketTypePatchRequest {
@@ -96,19 +96,19 @@ pub(in crate::routes) struct TicketTypePatchRequest {
     #[schema(value_type = String, required = false, example = "General")]
     #[serde(default)]
     name: Patched<String>,
-    /// Tickets of this type that can be sold; not below what is sold and held.
+    /// Tickets of this type that can be sold; not below the sold and held ones.
     #[schema(value_type = u32, required = false, minimum = 1, maximum = 10_000_000)]
     #[serde(default)]
     capacity: Patched<Number>,
-    /// Price of one ticket, in minor units of the tenant's currency. Bookings and holds that exist keep their price.
+    /// Price of one ticket, in minor units of the tenant's currency. Existing bookings and holds keep their price.
     #[schema(value_type = u32, required = false)]
     #[serde(default)]
     price_minor: Patched<Number>,
-    /// From when it is sold. Null: at once.
+    /// When its sale begins. Null: at once.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default)]
     sales_open_at: Patched<String>,
-    /// Until when it is sold. Null: until the event begins.
+    /// When its sale ends. Null: when the event begins.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default)]
     sales_close_at: Patched<String>,
@@ -166,7 +166,7 @@ pub(in crate::routes) async fn create(
     Ok(with_etag(version, response))
 }
 
-/// Changes some of a ticket type (RFC 7396)
+/// Changes some fields of a ticket type (RFC 7396)
 #[utoipa::path(patch, path = "/api/events/{id}/ticket-types/{type}", tag = "events", operation_id = "merge_ticket_type",
     request_body(content((TicketTypePatchRequest = "application/merge-patch+json"),
         (TicketTypePatchRequest = "application/json"))),
@@ -191,9 +191,9 @@ pub(in crate::routes) async fn merge(
     Ok(shown(changed, index))
 }
 
-/// Removes a ticket type that nobody ever booked or held
+/// Deletes a ticket type that nobody ever booked or held
 ///
-/// An event keeps at least one. A `totalTickets` above what the others hold together becomes that.
+/// An event keeps at least one. A `totalTickets` above the sum of the others is lowered to it.
 #[utoipa::path(delete, path = "/api/events/{id}/ticket-types/{type}", tag = "events", operation_id = "delete_ticket_type",
     params(("id" = String, Path, description = "Which event"), ("type" = String, Path, description = "Which ticket type"),
         SeenVersion),
@@ -219,7 +219,7 @@ pub(in crate::routes) async fn delete(
 }
 
 impl TicketTypeRequest {
-    /// The type to make; `at` stands before the names of its fields in errors.
+    /// The type to create; `at` is the prefix of its fields in errors.
     pub(super) fn command(&self, at: &str) -> Result<NewTicketType> {
         let at = |name: &str| format!("{at}{name}");
         let time = |text: &Option<String>, name: &str| {
@@ -245,7 +245,7 @@ impl TicketTypeRequest {
 }
 
 impl ReplaceTicketTypeRequest {
-    /// Its id, and what is said of it.
+    /// Its id and fields.
     pub(super) fn into_parts(self) -> (Option<String>, TicketTypeRequest) {
         let said = TicketTypeRequest {
             name: self.name,
@@ -310,7 +310,7 @@ async fn change(
         .map_err(|refusal| at_type(seen.refused(refusal)))
 }
 
-/// The same error, at the field of the type itself. Of two types of one name the later is named, which may be the other.
+/// The same error, with the type's own field. Of two types with one name the later is named.
 fn at_type(refusal: Error) -> Error {
     let own = refusal
         .field_name()

@@ -1,4 +1,4 @@
-//! When an event is, as people write it: RFC 3339, or a date or local time in the event's zone.
+//! Times of events in requests: RFC 3339, or a date or local time in the event's zone.
 //!
 //! Called by the events controller.
 
@@ -9,11 +9,11 @@ use jiff::{
     tz::TimeZone,
 };
 
-/// Longest text that is looked at; RFC 3339 with nanoseconds fits.
+/// Longest text that is read; RFC 3339 with nanoseconds fits.
 const TEXT_BYTES_MAX: usize = 40;
 /// Length of `2026-12-31`.
 const DATE_BYTES: usize = 10;
-/// The first moment that RFC 3339 can write in UTC: 0000-01-01T00:00:00Z.
+/// The first time that RFC 3339 can express in UTC: 0000-01-01T00:00:00Z.
 const FIRST: Timestamp = Timestamp::constant(-62_167_219_200, 0);
 
 /// Finds a zone by its IANA name.
@@ -24,7 +24,7 @@ pub(super) fn zone(name: &str) -> Result<TimeZone> {
     boxoffice_engine::time_zone(name)
 }
 
-/// The usual spelling of a zone's name: names are found in any case.
+/// The canonical spelling of a zone's name: names are found in any case.
 ///
 /// # Errors
 /// `field-invalid` at `timeZone`.
@@ -47,7 +47,7 @@ pub(in crate::routes) fn instant(text: &str, field: impl Into<String>) -> Result
 
 /// Reads an instant, a local time in `zone`, or a date alone, which means 00:00 there.
 ///
-/// A local time that the zone's clocks skip is moved forward by the gap; of one that they show twice the first is
+/// A local time that the zone's clocks skip is moved forward by the gap. If they show it twice, the first is
 /// meant (as in RFC 5545, 3.3.5).
 ///
 /// # Errors
@@ -71,8 +71,8 @@ pub(super) fn date(text: &str, zone: &TimeZone) -> Result<Timestamp> {
         .ok_or_else(rule)
 }
 
-/// A time as RFC 3339, 5.6, writes it, and nothing of what ISO 8601 allows beside: no signed or long years, no times without
-/// seconds or separators. Zones in brackets (RFC 9557) are refused: the event's own zone is what counts.
+/// A time in the form of RFC 3339, 5.6, without the extras of ISO 8601: no signed or long years, no times without
+/// seconds or separators. Zones in brackets (RFC 9557) are refused, because the event has its own zone.
 fn rfc_3339(text: &str) -> Option<Timestamp> {
     let (date_time, offset) = match text.strip_suffix(['Z', 'z']) {
         Some(date_time) => (date_time, None),
@@ -99,7 +99,7 @@ fn local(text: &str) -> Option<DateTime> {
     is_time.then(|| text.parse().ok()).flatten()
 }
 
-/// Whether this is `2026-12-31T20:00:00`, with or without a fraction; the seconds may be missing if they need not be there.
+/// Returns whether this is `2026-12-31T20:00:00`, with or without a fraction; the seconds may be missing if they are optional.
 fn is_date_time(text: &str, needs_seconds: bool) -> bool {
     let (whole, fraction) = match text.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
@@ -113,7 +113,7 @@ fn is_date_time(text: &str, needs_seconds: bool) -> bool {
         || !needs_seconds && fraction.is_none() && has_shape(whole, "0000-00-00T00:00")
 }
 
-/// Whether a text has digits where `shape` has zeros, and the same characters elsewhere; `T` in any case.
+/// Returns whether a text has digits where `shape` has zeros, and the same characters elsewhere; `T` in any case.
 fn has_shape(text: &str, shape: &str) -> bool {
     let alike = |(byte, wanted): (u8, u8)| match wanted {
         b'0' => byte.is_ascii_digit(),
@@ -122,7 +122,7 @@ fn has_shape(text: &str, shape: &str) -> bool {
     text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(alike)
 }
 
-/// Whether RFC 3339 can write this moment in UTC: not before the year 0000. The last one that can be read is of 9999.
+/// Returns whether RFC 3339 can express this time in UTC: not before the year 0000. The last one that can be read is in 9999.
 fn can_be_told(instant: Timestamp) -> bool {
     instant >= FIRST
 }

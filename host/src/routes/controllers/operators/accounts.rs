@@ -44,14 +44,14 @@ pub(in crate::routes) struct ChangePasswordRequest {
 pub(in crate::routes) struct OperatorTokensResponse {
     /// Access token; send it as `Authorization: Bearer`.
     token: String,
-    /// Gets the next pair of tokens, once.
+    /// Exchanged for the next pair of tokens, once.
     refresh_token: String,
-    /// How long the access token is good for.
+    /// Lifetime of the access token.
     expires_in_seconds: u64,
     /// When the session ends at the latest, 12 hours after signing in.
     #[schema(value_type = String, format = DateTime)]
     session_expires_at: Timestamp,
-    /// Who signed in.
+    /// The signed-in account.
     operator: OperatorResponse,
 }
 
