@@ -229,7 +229,8 @@ impl Error {
         Self::new(
             ErrorCode::EmailUnconfirmed,
             format!(
-                "{why} Follow the link in the mail that you got when you signed up; POST /api/auth/me/verification sends it again."
+                "{why} Follow the link in the mail that you got when you signed up; POST /api/auth/me/verification \
+                sends it again."
             ),
         )
     }
@@ -238,7 +239,7 @@ impl Error {
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(
             ErrorCode::Internal,
-            "Internal error; the request id helps us find it.",
+            "Internal error. The log has details under the request id.",
         )
         .caused_by(source)
     }

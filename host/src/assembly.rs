@@ -220,7 +220,8 @@ fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder
             }),
             // This folder is a default, and only saves time.
             Err(error) if plugins.cache_folder.is_none() && config.data_folder().is_none() => {
-                tracing::warn!(folder = %folder.display(), %error, "compiled plugins are not kept over a restart; `cache_folder` under [plugins] names another folder");
+                tracing::warn!(folder = %folder.display(), %error, "compiled plugins are not cached across restarts; \
+                    `cache_folder` under [plugins] names another folder");
                 None
             }
             Err(error) => {

@@ -124,7 +124,7 @@ impl Metrics {
     async fn text(&self, engine: &Engine) -> Result<String, fmt::Error> {
         let overview = engine.delivery_admin().overview(&Caller::operator()).await;
         if let Err(error) = &overview {
-            tracing::warn!(error = ?error, "metrics: how the lanes stand could not be read");
+            tracing::warn!(error = ?error, "metrics: reading the state of the lanes failed");
         }
         let health = match &overview {
             Ok(overview) => overview.health,
@@ -155,7 +155,7 @@ impl Metrics {
         match self.text(engine).await {
             Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
             Err(error) => {
-                tracing::error!(%error, "metrics could not be written");
+                tracing::error!(%error, "writing metrics failed");
                 axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }

@@ -110,7 +110,7 @@ impl Exporting {
         // It blocks its thread until the exporting one is done.
         let ended = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(limit)).await;
         if !matches!(ended, Ok(Ok(()))) {
-            tracing::warn!("some spans did not reach the collector");
+            tracing::warn!("exporting spans failed; some are lost");
         }
     }
 }

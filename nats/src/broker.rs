@@ -93,7 +93,7 @@ impl From<BrokerError> for Error {
         };
         Error::new(
             ErrorCode::Unavailable,
-            "The task queue is not available right now.",
+            "The job queue is not available right now.",
         )
         .retry_after(Duration::from_secs(seconds))
         .caused_by(trouble)
@@ -174,7 +174,7 @@ impl Broker {
         self.prepare().await?;
         match timeout(WORK_TIMEOUT, work()).await? {
             Err(BrokerError::Missing) => {
-                tracing::warn!("a stream or consumer is missing; making it anew");
+                tracing::warn!("a stream or consumer is missing; creating it again");
                 self.prepared.store(false, Ordering::Release);
                 self.prepare().await?;
                 timeout(WORK_TIMEOUT, work()).await?
@@ -268,7 +268,7 @@ impl Broker {
                 Some(ConnectError::Setup(trouble.into()))
             }
             _ => {
-                tracing::warn!(error = ?trouble, "the streams could not be set up; trying again when they are needed");
+                tracing::warn!(error = ?trouble, "creating the streams failed; will retry when they are needed");
                 None
             }
         }

@@ -150,14 +150,14 @@ fn read(message: &Message) -> Option<Leased> {
 
 /// Ends a message that is no task of ours. If a newer program wrote it, its owner publishes it again.
 async fn give_up(broker: &Broker, message: Message) {
-    tracing::error!(subject = %message.subject, "a message in the stream is no task; it is dropped");
+    tracing::error!(subject = %message.subject, "dropping a message that is not a task");
     if let Some(reply) = message.reply {
         let sent = broker
             .client
             .publish(reply, "+TERM unreadable".into())
             .await;
         if let Err(error) = sent {
-            tracing::warn!(error = ?error, "dropping a message failed; it comes again");
+            tracing::warn!(error = ?error, "dropping a message failed; it will be delivered again");
         }
     }
 }

@@ -183,7 +183,7 @@ impl JetStreamOptions {
                     ConnectErrorKind::Io | ConnectErrorKind::TimedOut | ConnectErrorKind::Dns
                 ) =>
             {
-                tracing::warn!(error = ?error, "NATS cannot be reached; trying on in the background");
+                tracing::warn!(error = ?error, "NATS cannot be reached; retrying in the background");
                 let options = self.connect_options()?.retry_on_initial_connect();
                 options
                     .connect(addresses)
@@ -284,8 +284,8 @@ impl fmt::Debug for JetStreamOptions {
 fn log(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
-        Event::Disconnected => tracing::warn!("the connection to NATS is lost; trying again"),
-        Event::ServerError(error) => tracing::warn!(error = ?error, "the NATS server complains"),
+        Event::Disconnected => tracing::warn!("the connection to NATS is lost, will retry"),
+        Event::ServerError(error) => tracing::warn!(error = ?error, "the NATS server reports an error"),
         Event::ClientError(error) => tracing::warn!(error = ?error, "the NATS connection failed"),
         other => tracing::debug!(event = %other, "NATS"),
     }

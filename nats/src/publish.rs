@@ -74,7 +74,7 @@ pub(crate) async fn publish(
         .client
         .publish(broker.names.hint(lane), shard.to_string().into());
     if let Err(error) = hinted.await {
-        tracing::debug!(error = ?error, "a hint was not sent");
+        tracing::debug!(error = ?error, "sending a wake-up hint failed");
     }
     Ok(())
 }

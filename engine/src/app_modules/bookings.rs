@@ -243,7 +243,7 @@ impl Bookings {
             let given_back = bookings.reject_offer(tenant, hold, refusal.detail());
             if let Err(error) = given_back.await {
                 // It then ends at its time.
-                tracing::warn!(%tenant, %hold, %error, "a rejected offer was not given back");
+                tracing::warn!(%tenant, %hold, %error, "releasing a rejected offer failed");
             }
         }
         refusal
@@ -361,7 +361,7 @@ fn requested(
 fn kept_changing() -> Error {
     Error::new(
         ErrorCode::ConflictTryAgain,
-        "What the organizer's policy decides on kept changing; send the request again.",
+        "The data for the organizer's policy kept changing; send the request again.",
     )
     .retry_after(Duration::from_secs(1))
 }

@@ -47,7 +47,7 @@ impl CheckIns {
         if id.booking.event() != event.id {
             return Err(Error::new(
                 ErrorCode::TicketOfOtherEvent,
-                "This ticket is good, but for another event.",
+                "This ticket is valid, but for another event.",
             ));
         }
         let modules = &self.0.modules;
@@ -225,6 +225,6 @@ fn in_before(event: &Event, before: &ListedCheckIn) -> Error {
     let by = before.by_name.as_ref().map_or("a program", Label::as_str);
     Error::new(
         ErrorCode::AlreadyCheckedIn,
-        format!("Somebody came in with this ticket at {at} ({zone}), let in by {by}."),
+        format!("This ticket was checked in at {at} ({zone}) by {by}."),
     )
 }

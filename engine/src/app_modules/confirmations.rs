@@ -84,6 +84,6 @@ impl EngineContext {
 
 fn confirm_first() -> Error {
     Error::email_unconfirmed(
-        "Here you confirm your e-mail address before you book, hold or wait for tickets.",
+        "Confirm your e-mail address before you book, hold or wait for tickets.",
     )
 }

@@ -242,7 +242,7 @@ impl DeliveryAdmin {
         if !matches!(command.state, DeliveryState::Dead | DeliveryState::Unknown) {
             return Err(Error::field(
                 "state",
-                "Only `dead` and `unknown` deliveries are tried again by hand.",
+                "Only `dead` and `unknown` deliveries can be retried.",
             ));
         }
         let request = match command.dry_run {
@@ -517,7 +517,7 @@ fn canonical(command: &RetryDeliveries) -> Value {
 fn require_desk(caller: &Caller) -> Result<()> {
     caller.require_any(
         &[Role::Owner, Role::Organizer, Role::Staff],
-        "Only those who run events here may see this.",
+        "Only organizers, staff and owners may see this.",
     )
 }
 
@@ -525,7 +525,7 @@ fn require_desk(caller: &Caller) -> Result<()> {
 fn require_acting(caller: &Caller) -> Result<()> {
     caller.require_any(
         &[Role::Owner, Role::Organizer],
-        "Only those who run events here may do this.",
+        "Only organizers and owners may do this.",
     )
 }
 

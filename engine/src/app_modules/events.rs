@@ -31,7 +31,7 @@ impl Events {
     pub async fn create(&self, caller: &Caller, command: CreateEvent) -> Result<Event> {
         caller.require_any(
             &[Role::Owner, Role::Organizer],
-            "Only organizers and owners make events.",
+            "Only organizers and owners may create events.",
         )?;
         command.validate()?;
         let modules = &self.0.modules;

@@ -52,7 +52,7 @@ impl Notifications {
                 EventStatus::Draft => {
                     return Err(Error::new(
                         ErrorCode::EventNotPublished,
-                        "Nobody has booked a draft; publish the event first.",
+                        "Nobody can have booked a draft; publish the event first.",
                     ));
                 }
                 EventStatus::Cancelled => {

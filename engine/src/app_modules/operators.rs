@@ -28,7 +28,7 @@ impl Operators {
         caller.require_operator()?;
         if caller.session().is_some() {
             return Err(Error::forbidden(
-                "Operators are made at the store: `boxoffice operator add`.",
+                "Operators are created in the store: `boxoffice operator add`.",
             ));
         }
         self.0.modules.operators.add(command).await
@@ -94,7 +94,7 @@ impl Operators {
         if caller.session().is_some() {
             if own_address(caller)? != &command.email {
                 return Err(Error::forbidden(
-                    "With a token you set your own password only; at the store `boxoffice operator password` sets any.",
+                    "With a token you can set only your own password. `boxoffice operator password` sets any in the store.",
                 ));
             }
             let login = Login {

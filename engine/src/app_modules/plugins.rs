@@ -410,7 +410,7 @@ impl Plugins {
             PluginState::Ready => {}
             PluginState::Compiling => {
                 return not_ready(
-                    "This version is still being compiled; look again soon.".to_owned(),
+                    "This version is still being compiled; try again soon.".to_owned(),
                 );
             }
             PluginState::Rejected { reason, .. } => {

@@ -84,7 +84,7 @@ impl Subscriptions {
     pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<Suppression>> {
         caller.require_any(
             &[Role::Owner, Role::Organizer],
-            "Only owners and organizers see what customers do without.",
+            "Only owners and organizers may see from which mails customers have unsubscribed.",
         )?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
         let mut list = self.0.modules.subscriptions.list(&tenant.id, &page).await?;
@@ -107,7 +107,7 @@ fn can_do_without(kind: NotificationKind) -> Result<()> {
     if !kind.needs_consent() {
         Err(Error::field(
             "kind",
-            "Everybody gets mails of this kind: they are about what somebody booked.",
+            "Everybody gets mails of this kind, because they are about bookings.",
         ))
     } else {
         Ok(())

@@ -34,7 +34,7 @@ impl Tenants {
     /// # Errors
     /// `forbidden`, `field-invalid`.
     pub async fn ensure(&self, caller: &Caller, command: CreateTenant) -> Result<Tenant> {
-        caller.require_any(&[], "Only an operator or trusted code may make tenants.")?;
+        caller.require_any(&[], "Only an operator or trusted code may create tenants.")?;
         command.validate()?;
         let id = command.id.clone();
         match self.0.modules.tenants.create(command).await {
@@ -60,7 +60,7 @@ impl Tenants {
     pub async fn settings(&self, caller: &Caller) -> Result<Tenant> {
         caller.require_any(
             &[Role::Owner, Role::Organizer],
-            "Only owners and organizers see the tenant's settings.",
+            "Only owners and organizers may see the tenant's settings.",
         )?;
         self.0.modules.tenants.get(caller.tenant()?).await
     }

@@ -33,12 +33,12 @@ impl Users {
             UserRole::Organizer if tenant.settings.organizers_may_register => {}
             UserRole::Organizer => {
                 return Err(Error::forbidden(
-                    "Here an owner makes organizers; ask one, or register as a customer.",
+                    "Organizers are created by an owner here; ask one, or register as a customer.",
                 ));
             }
             UserRole::Owner | UserRole::Staff => {
                 return Err(Error::forbidden(
-                    "Nobody registers with this role; an owner gives it.",
+                    "Nobody can register with this role; an owner gives it.",
                 ));
             }
         }
@@ -158,7 +158,7 @@ impl Users {
     pub async fn create(&self, caller: &Caller, command: CreateUser) -> Result<User> {
         caller.require_any(
             &[Role::Owner],
-            "Only an owner of this tenant may make users.",
+            "Only an owner of this tenant may create users.",
         )?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
         // Organizers and owners that an owner creates get no bulk mails.
@@ -171,7 +171,7 @@ impl Users {
     /// # Errors
     /// `forbidden` unless the caller is trusted code, `email-taken`, `field-invalid`, `not-found` for an unknown tenant.
     pub async fn ensure(&self, caller: &Caller, command: EnsureUser) -> Result<User> {
-        caller.require_any(&[], "Only trusted code may bring users of its own.")?;
+        caller.require_any(&[], "Only trusted code may add users with an external id.")?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
         self.0.modules.users.ensure(&tenant.id, command).await
     }

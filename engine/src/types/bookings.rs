@@ -215,7 +215,7 @@ impl BookTickets {
             {
                 return Err(Error::field(
                     format!("lines[{index}].ticketType"),
-                    "Each ticket type stands in one line.",
+                    "Each ticket type may be in one line only.",
                 ));
             }
         }

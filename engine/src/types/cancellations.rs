@@ -231,7 +231,7 @@ pub(crate) fn chosen(booked: &[BookingLine], wanted: &[BookLine]) -> Result<Vec<
         {
             return Err(Error::field(
                 format!("lines[{index}].ticketType"),
-                "Each ticket type stands in one line.",
+                "Each ticket type may be in one line only.",
             ));
         }
         if line.quantity == 0 || line.quantity > found.quantity {

@@ -81,7 +81,8 @@ impl PluginName {
     /// `field-invalid` for any other text.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         if text == RESERVED_NAME {
-            let rule = "The name `versions` is reserved: the API lists the versions of all plugins under it. Choose another name.";
+            let rule = "The name `versions` is reserved: the API lists the versions of all plugins under it. Choose \
+                another name.";
             return Err(Error::field(field, rule));
         }
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -281,7 +282,7 @@ impl PluginLimits {
                 return Err(Error::field(
                     format!("limits.{name}"),
                     format!(
-                        "This limit is {least} to {most}: a plugin's limits only go below the server's."
+                        "This limit is {least} to {most}: a plugin's limits cannot exceed the server's."
                     ),
                 ));
             }

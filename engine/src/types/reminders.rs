@@ -27,7 +27,7 @@ impl ReminderLead {
         } else {
             Err(Error::field(
                 field,
-                "A reminder goes out 5 to 86,400 minutes (60 days) before the event; 0 stands for none.",
+                "A reminder is sent 5 to 86,400 minutes (60 days) before the event; 0 means none.",
             ))
         }
     }

@@ -144,7 +144,8 @@ fn check_sender_names(name: &Label, settings: &TenantSettings) -> Result<()> {
         if name.is_some_and(|name| looks_like_address(name.as_str())) {
             return Err(Error::field(
                 field,
-                "Mails come from this name. It must not look like an address: leave out @, < and >, and what looks like them.",
+                "This is the sender's name of mails. It must not look like an address: leave out @, <, > and similar \
+                characters.",
             ));
         }
     }

@@ -125,7 +125,7 @@ impl Reason {
         let rule = |rule: &'static str| Err(Error::field(field, rule));
         match check_line(text, Self::CHARACTERS_MAX) {
             Ok(()) => Ok(Self(text.to_owned())),
-            Err(LineFault::Blank) => rule("Say why: this is kept in the audit."),
+            Err(LineFault::Blank) => rule("Give a reason for the audit log."),
             Err(LineFault::TooLong) => rule("A reason may have at most 500 characters."),
             Err(LineFault::Control) => {
                 rule("A reason must be one line without control characters.")

@@ -62,7 +62,7 @@ impl FromStr for TraceParent {
             }
             _ => Err(Error::field(
                 "traceparent",
-                "It is 00-TRACE-SPAN-FLAGS with 32, 16 and 2 small hexadecimal digits.",
+                "It is 00-TRACE-SPAN-FLAGS with 32, 16 and 2 lower-case hexadecimal digits.",
             )),
         }
     }

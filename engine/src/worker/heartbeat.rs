@@ -14,13 +14,13 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext) {
     loop {
         context.pulse.beat();
         if let Err(error) = queues.beat().await {
-            tracing::warn!(error = ?error, "a worker's sign of life was not written");
+            tracing::warn!(error = ?error, "writing a worker's heartbeat failed");
         }
         if !context.pause(EVERY).await {
             break;
         }
     }
     if let Err(error) = queues.ended().await {
-        tracing::warn!(error = ?error, "a worker's end was not written; it is forgotten in minutes");
+        tracing::warn!(error = ?error, "writing a worker's end failed; its row expires in minutes");
     }
 }

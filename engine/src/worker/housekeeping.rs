@@ -35,13 +35,13 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext) {
                         Err(error) => {
                             // Not again at once: what takes too long now would do so again.
                             last_expiry = Some(tokio::time::Instant::now());
-                            tracing::warn!(error = ?error, "deleting what expired failed");
+                            tracing::warn!(error = ?error, "deleting expired rows failed");
                         }
                     }
                 }
             }
             Ok(false) => {}
-            Err(error) => tracing::warn!(error = ?error, "housekeeping could not reach the store"),
+            Err(error) => tracing::warn!(error = ?error, "housekeeping cannot reach the store"),
         }
         context
             .pause(if more {

@@ -13,7 +13,7 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext) {
         context.pulse.beat();
         // Keep the last known state: a short failure of the store must not restart a stopped lane.
         if let Err(error) = queues.look_at_lanes().await {
-            tracing::debug!(error = ?error, "which lanes are stopped could not be read");
+            tracing::debug!(error = ?error, "reading which lanes are stopped failed");
         }
         if !context.pause(EVERY).await {
             return;

@@ -29,7 +29,7 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext) {
                     continue;
                 }
                 Err(error) => {
-                    tracing::warn!(error = ?error, "the relay could not reach the store");
+                    tracing::warn!(error = ?error, "the relay cannot reach the store");
                     last_kept = None;
                     context.pause(Duration::from_secs(1)).await;
                     continue;
@@ -55,7 +55,7 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext) {
                 }
             }
             Err(error) => {
-                tracing::warn!(error = ?error, "publishing what is owed failed; trying again");
+                tracing::warn!(error = ?error, "publishing outbox entries failed, will retry");
                 context.pause(Duration::from_secs(1)).await;
             }
         }

@@ -28,7 +28,7 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext, lane: Lane) {
     wait_for_release(&queues, &context, lane).await;
     // A worker that starts while its lane is stopped takes nothing.
     while let Err(error) = queues.look_at_lanes().await {
-        tracing::warn!(error = ?error, lane = lane.as_str(), "which lanes are stopped could not be read; trying again");
+        tracing::warn!(error = ?error, lane = lane.as_str(), "reading which lanes are stopped failed, will retry");
         context.pulse.beat();
         if !context.pause(Duration::from_secs(1)).await {
             return;
@@ -64,7 +64,7 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext, lane: Lane) {
                 }
             }
             Err(error) => {
-                tracing::warn!(error = ?error, lane = lane.as_str(), "fetching tasks failed; trying again");
+                tracing::warn!(error = ?error, lane = lane.as_str(), "fetching tasks failed, will retry");
                 context.pause(Duration::from_secs(1)).await;
             }
         }
@@ -83,12 +83,12 @@ async fn wait_for_release(queues: &MailJobs, context: &LoopContext, lane: Lane) 
                 is_told = true;
                 tracing::warn!(
                     lane = lane.as_str(),
-                    "this store came from a backup: no mail goes out before `boxoffice operator release`"
+                    "this store was restored from a backup: no mail is sent before `boxoffice operator release`"
                 );
             }
             Ok(true) => {}
             Err(error) => {
-                tracing::warn!(error = ?error, "asking whether mails are held failed; trying again");
+                tracing::warn!(error = ?error, "reading whether mails are held back failed, will retry");
             }
         }
         context.pause(RELEASE_LOOK_EVERY).await;
@@ -133,6 +133,6 @@ async fn handle(queues: MailJobs, context: LoopContext, tenant: TenantId, tasks:
         }
     };
     if let Err(error) = queues.settle(&settlements).await {
-        tracing::warn!(error = ?error, "settling tasks failed; they come again after their leases");
+        tracing::warn!(error = ?error, "settling tasks failed; they will be delivered again after their leases");
     }
 }

@@ -221,8 +221,8 @@ impl<C: Clock> Buckets<C> {
 
     fn refusal(&self, wait: Duration) -> Error {
         let detail = match self.policy {
-            "tenant" => "This tenant's clients ask too often together; wait a little.",
-            _ => "You ask too often; wait a little.",
+            "tenant" => "Too many requests to this tenant; retry after the time in Retry-After.",
+            _ => "Too many requests; retry after the time in Retry-After.",
         };
         Error::new(ErrorCode::TooManyRequests, detail).retry_after(wait.max(Duration::from_secs(1)))
     }

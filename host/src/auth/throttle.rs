@@ -217,7 +217,7 @@ impl<'a> Try<'a> {
                     buckets.give_back(bucket, 1);
                 }
                 Err(too_many(
-                    "Too many wrong passwords; wait a little, or sign in where you have before.",
+                    "Too many wrong passwords; wait, or sign in on a device where you have signed in before.",
                     wait,
                 ))
             }

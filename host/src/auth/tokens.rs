@@ -108,7 +108,7 @@ impl TokenKeys {
     /// # Errors
     /// `not-authenticated`.
     pub(crate) fn verify_access(&self, token: &str) -> Result<AccessToken> {
-        let refused = || not_authenticated("This token is not valid, or no longer; sign in again.");
+        let refused = || not_authenticated("This token is invalid or expired; sign in again.");
         let header = jsonwebtoken::decode_header(token).map_err(|_| refused())?;
         let key = header
             .kid

@@ -97,8 +97,8 @@ pub(super) async fn restore(RestoreArgs { file, store }: RestoreArgs) -> anyhow:
 fn say_what_is_next() {
     let _ = writeln!(
         io::stderr(),
-        "No mail goes out yet. Look at the store (`boxoffice verify`, /admin/queues), then let mails out: \
-         `boxoffice operator release`. Everybody has to sign in again."
+        "No mail is sent yet. Check the store (`boxoffice verify`, /admin/queues), then release the mails: `boxoffice \
+        operator release`. Everybody has to sign in again."
     );
 }
 

@@ -136,7 +136,7 @@ impl Framing {
             return match (lengths, is_chunked && codings.next().is_none()) {
                 (0, true) => Self::Chunked,
                 (0, false) => {
-                    Self::Refused("The only Transfer-Encoding that is read is `chunked`.")
+                    Self::Refused("The only supported Transfer-Encoding is `chunked`.")
                 }
                 _ => Self::Refused("Send Content-Length or Transfer-Encoding, not both."),
             };
@@ -182,7 +182,7 @@ impl Framings {
     fn next(&self) -> Framing {
         let mut heads = self.heads.locked();
         // An unchecked head is not trusted.
-        let unknown = Framing::Refused("This request's head is not readable.");
+        let unknown = Framing::Refused("The head of this request cannot be parsed.");
         heads.pop_front().unwrap_or(unknown)
     }
 }

@@ -81,7 +81,8 @@ impl Listener {
         };
         let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => anyhow::anyhow!(
-                "{address} is taken by another program; choose another one: {option} = \"127.0.0.1:PORT\"{flag} (0 takes a free port)"
+                "{address} is taken by another program; choose another one: {option} = \"127.0.0.1:PORT\"{flag} (0 \
+                takes a free port)"
             ),
             _ => anyhow::anyhow!("cannot listen at {address} ({option}{flag}): {error}"),
         })?;
@@ -127,7 +128,7 @@ impl Listener {
                 }
                 Err(error) => {
                     // No file descriptors, or a client that left already: neither ends the program.
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    tracing::warn!(%error, "accepting a connection failed");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -147,13 +148,13 @@ impl Listener {
 /// Closes the store, so that the next start need not recover it.
 pub(super) async fn close(engine: Engine) {
     if !engine.close(CLOSING_TIMEOUT).await {
-        tracing::warn!("the store did not close in time; the next start settles its log first");
+        tracing::warn!("the store did not close in time; the next start recovers its log first");
     }
 }
 
 /// Stops the worker.
 pub(super) async fn drain(worker: WorkerHandle) {
     if !worker.drain(WORKER_TIMEOUT).await {
-        tracing::warn!("the worker did not end in time; what it held is taken up by others");
+        tracing::warn!("the worker did not stop in time; other workers will take over its tasks");
     }
 }

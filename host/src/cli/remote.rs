@@ -161,7 +161,7 @@ impl Remote {
         while let Some(piece) = timeout(ANSWER_TIMEOUT, answer.chunk())
             .await
             .map_err(slow)?
-            .context("the host broke off")?
+            .context("the host closed the connection")?
         {
             file.write_all(&piece).await.context("writing the answer")?;
         }

@@ -103,7 +103,7 @@ pub(super) async fn run(
     let served = match metrics_door {
         None => api.await,
         Some(metrics_door) => {
-            tracing::info!(url = metrics_door.url, "metrics are answered");
+            tracing::info!(url = metrics_door.url, "metrics are served");
             let app = metrics_router(opened.engine.clone(), metrics);
             let (served, told) = tokio::join!(api, metrics_door.serve(app, &shutdown));
             served.and(told)

@@ -71,14 +71,14 @@ pub(super) fn close_to_others(config: &Config) {
             tracing::warn!(
                 %folder,
                 corrected,
-                "other users of this machine could read the {what}; now only its owner can"
+                "other users of this machine could read the {what}; their access was removed"
             );
         }
         if let Some((path, reason)) = left {
             tracing::warn!(
                 path = %path.display(),
                 reason,
-                "other users of this machine can read the {what}: take their rights away (chmod -R go= {folder})"
+                "other users of this machine can read the {what}: remove their access (chmod -R go= {folder})"
             );
         }
     }

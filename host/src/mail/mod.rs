@@ -61,9 +61,9 @@ impl SmtpMailer {
         let server = &self.settings.host;
         match &opened {
             Err(failure) if !was_down => {
-                tracing::warn!(server, reason = %failure, "the SMTP server cannot be used; mails wait");
+                tracing::warn!(server, reason = %failure, "the SMTP server does not work; mails wait");
             }
-            Ok(_) if was_down => tracing::info!(server, "the SMTP server can be used again"),
+            Ok(_) if was_down => tracing::info!(server, "the SMTP server works again"),
             _ => {}
         }
         opened

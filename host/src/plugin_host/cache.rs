@@ -81,7 +81,7 @@ pub(super) fn read(
         .verify_slice(&bytes)
         .is_err()
     {
-        tracing::warn!(path = %path.display(), "a compiled plugin is not as it was written; it is made anew");
+        tracing::warn!(path = %path.display(), "a cached plugin is damaged; compiling it again");
         return None;
     }
     let length = sealed.first_chunk::<4>()?;
@@ -103,7 +103,7 @@ pub(super) fn write(cache: &PluginCache, engine: &Engine, plugin: &PluginRef, co
     let name = name(engine, plugin);
     let written = try_write(cache, &name, code).and_then(|()| make_room(cache, &name));
     if let Err(error) = written {
-        tracing::warn!(folder = %cache.folder.display(), %error, "a compiled plugin could not be kept");
+        tracing::warn!(folder = %cache.folder.display(), %error, "writing a compiled plugin to the cache failed");
     }
 }
 

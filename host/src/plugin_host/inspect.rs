@@ -115,7 +115,7 @@ fn require_component(bytes: &[u8]) -> Result<(), PluginRefusal> {
             "This is WebAssembly text. Upload the binary form: `wasm-tools parse x.wat -o x.wasm`."
                 .to_owned()
         } else {
-            "This is no WebAssembly: a component begins with the bytes 00 61 73 6d.".to_owned()
+            "This is not WebAssembly: a component begins with the bytes 00 61 73 6d.".to_owned()
         });
     }
     match bytes.first_chunk::<8>() {
@@ -125,7 +125,7 @@ fn require_component(bytes: &[u8]) -> Result<(), PluginRefusal> {
              `jco new core.wasm --wasi-reactor -o x.wasm`.",
         ),
         None => refuse("The file ends too early; was it uploaded whole?"),
-        Some(_) => refuse("This is WebAssembly of a version that is not known here."),
+        Some(_) => refuse("This is WebAssembly of an unknown version."),
     }
 }
 
@@ -175,7 +175,7 @@ fn check_import(name: &str) -> Result<(), PluginRefusal> {
             return Ok(());
         }
         return refuse(format!(
-            "The plugin imports `{}`, which plugins export. A host offers {} alone.",
+            "The plugin imports `{}`, which is an export of plugins. A host offers {} only.",
             shown(name),
             line_text("host", None)
         ));
@@ -190,13 +190,13 @@ fn check_import(name: &str) -> Result<(), PluginRefusal> {
                 Ok(())
             } else {
                 refuse(format!(
-                    "The plugin imports `{}`; here is WASI 0.2 only.",
+                    "The plugin imports `{}`; only WASI 0.2 is supported.",
                     shown(name)
                 ))
             }
         }
         _ => refuse(format!(
-            "The plugin imports `{}`, which no plugin gets. It may import WASI 0.2 (with nothing behind it) and {}.",
+            "The plugin imports `{}`, which plugins cannot use. It may import WASI 0.2 (without any access) and {}.",
             shown(name),
             line_text("host", Some("log"))
         )),
@@ -251,7 +251,7 @@ fn exports_nothing_of_ours(exports: &[String]) -> PluginRefusal {
         names.join(", ")
     };
     PluginRefusal(format!(
-        "The component is made for another world: it exports {found}. A plugin exports `{PACKAGE}/{POLICY}@{version}` \
+        "The component is built for another world: it exports {found}. A plugin exports `{PACKAGE}/{POLICY}@{version}` \
          ({}) or `{PACKAGE}/{TEMPLATE}@{version}` ({}), or both.",
         line_text(POLICY, None),
         line_text(TEMPLATE, None),

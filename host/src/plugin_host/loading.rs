@@ -250,7 +250,7 @@ fn load(machine: &WasmEngine, code: &TrustedCode) -> Result<Component, LoadFailu
     let plain = wasm_engine::compiling().and_then(|plain| code.load(&plain));
     Err(match plain {
         Ok(_) => LoadFailure::OverLimits(format!(
-            "It is beyond the limits of this host: {}.",
+            "It exceeds the limits of this host: {}.",
             super::inspect::shown(&format!("{error:#}"))
         )),
         Err(_) => LoadFailure::Unavailable(format!("{error:#}")),
@@ -274,7 +274,7 @@ fn check_memory(
     let bytes = pages.unwrap_or(0).saturating_mul(PAGE_BYTES);
     if bytes > most {
         return Err(LoadFailure::OverLimits(format!(
-            "It begins with {bytes} bytes of memory, and a call may have {most}."
+            "It needs {bytes} bytes of memory at its start, and a call may have {most}."
         )));
     }
     Ok(())

@@ -170,8 +170,8 @@ impl PluginRuntime for PluginHost {
             outcome
         });
         made.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a plugin call broke off");
-            calls::not_made(HookFailure::Failed("the call broke off".to_owned()))
+            tracing::error!(%error, "a plugin call was interrupted");
+            calls::not_made(HookFailure::Failed("the call was interrupted".to_owned()))
         })
     }
 }

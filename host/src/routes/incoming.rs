@@ -40,7 +40,7 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
         return Problem::from(error).into_response();
     }
     if is_encoded(request.headers()) && !request.body().is_end_stream() {
-        let detail = "Send the body as it is, without Content-Encoding: no coding is read here.";
+        let detail = "Send the body without Content-Encoding: no coding is supported.";
         let mut response = Problem::host(&UNSUPPORTED_MEDIA_TYPE, detail).into_response();
         let headers = response.headers_mut();
         // What would be read (RFC 9110, 12.5.3).

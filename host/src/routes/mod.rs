@@ -345,13 +345,13 @@ impl Shared {
                 .sign_ups_per_hour
                 .filter(|_| options.throttle_logins))
             .map(|most| {
-                let detail = "Very many accounts were made from your network; wait a little.";
+                let detail = "Too many accounts were created from your network; wait.";
                 NetworkAllowance::new(most, Duration::from_secs(3_600), detail)
             }),
         };
         let unconfirmed = options.unconfirmed_tickets_per_hour.map(|most| {
-            let detail = "Very many tickets were taken from your network by people who have not confirmed their address; confirm \
-                yours, or wait a little.";
+            let detail = "Too many tickets were taken from your network by people who have not confirmed their e-mail \
+                address; confirm yours, or wait.";
             NetworkAllowance::new(most, Duration::from_secs(3_600), detail)
         });
         let mails = MailsFolder::new(options.mails_folder.clone().unwrap_or_default());

@@ -63,24 +63,25 @@ const KEYED: [(&str, &str); 25] = [
 #[openapi(
     info(
         title = "Boxoffice",
-        description = "Events, bookings, and telling customers what changed.\n\nThe tenant of a request is named by \
+        description = "Events, bookings, waiting lists, check-ins, and mails to customers.\n\nThe tenant of a request \
+            is named by \
             the header X-Tenant, else by the subdomain, else by the token; the only tenant of an installation needs no \
             name. Errors are application/problem+json with a stable `code`."
     ),
     components(schemas(ProblemResponse, choices::EventSort)),
     security(("bearer" = [])),
     tags(
-        (name = "auth", description = "Signing up, in and out"),
+        (name = "auth", description = "Sign-up, sign-in and sign-out"),
         (name = "events", description = "What people attend"),
         (name = "bookings", description = "Tickets that customers booked"),
-        (name = "check-ins", description = "Tickets at the door"),
-        (name = "holds", description = "Tickets that are kept for customers for a while"),
+        (name = "check-ins", description = "Check-in of tickets"),
+        (name = "holds", description = "Tickets that are reserved for customers until a time"),
         (name = "waitlist", description = "Customers who wait for tickets"),
-        (name = "notifications", description = "What customers are told, and how far that has come"),
-        (name = "delivery-admin", description = "Looking after what goes out: stopping it, what failed, trying again"),
-        (name = "plugins", description = "Policies and templates of the tenant's own"),
+        (name = "notifications", description = "Notifications to customers, and their progress"),
+        (name = "delivery-admin", description = "Delivery administration: pause, move, cancel and retry mails"),
+        (name = "plugins", description = "The tenant's policies and templates"),
         (name = "tenant", description = "The tenant of the request"),
-        (name = "operator", description = "For those who run the installation"),
+        (name = "operator", description = "For operators of the installation"),
         (name = "health", description = "For load balancers and supervisors"),
     ),
 )]

@@ -81,12 +81,13 @@ pub(super) async fn within_time(
         Ok(response) => response,
         Err(_) if reads => Problem::from(Error::new(
             ErrorCode::Unavailable,
-            "This took too long and was given up; try again later.",
+            "The request took too long; try again later.",
         ))
         .into_response(),
         Err(_) => Problem::from(Error::new(
             ErrorCode::OutcomeUnknown,
-            "This took too long, and may have happened or not. Look, or send it again with the same Idempotency-Key.",
+            "The request took too long, and its outcome is unknown. Read the current state, or send it again with the \
+            same Idempotency-Key.",
         ))
         .into_response(),
     }

@@ -65,7 +65,7 @@ fn read(links: Option<&MailLinks>, token: &str) -> Result<Unsubscription, Error>
     links.and_then(|links| links.read(token)).ok_or_else(|| {
         Error::new(
             boxoffice_engine::ErrorCode::NotFound,
-            "This link is not complete, or no longer good; sign in to choose which mails you get.",
+            "This link is incomplete or no longer valid; sign in to choose which mails you get.",
         )
     })
 }
@@ -112,7 +112,7 @@ async fn done(
     up: &str,
 ) -> Result<Response, Problem> {
     let text = format!(
-        "You no longer get {} from {}. Mails about what you booked still come.",
+        "You no longer get {} from {}. You still get mails about your bookings.",
         words(link.kind),
         name(engine, link).await?
     );

@@ -91,7 +91,7 @@ async fn read(
     let no_good = || {
         Error::new(
             ErrorCode::NotFound,
-            "This link is not complete, or no longer good; sign in to get another.",
+            "This link is incomplete or no longer valid; sign in to get another.",
         )
     };
     let links = links.ok_or_else(no_good)?;
@@ -126,7 +126,8 @@ fn form(user: &User, token: &str, needs_password: bool, said: Option<&str>) -> R
              <p>You do not know it, or somebody else signed up with your address? Choose a new one. The account is then yours \
              alone.</p>\n\
              <form method=\"post\" action=\"{token}\">\n<p><label>New password, 8 characters or more:<br>\
-             <input type=\"password\" name=\"newPassword\" autocomplete=\"new-password\" minlength=\"8\" required></label></p>\n\
+             <input type=\"password\" name=\"newPassword\" autocomplete=\"new-password\" minlength=\"8\" \
+                 required></label></p>\n\
              <button>Take this password</button>\n</form>"
         ),
     };

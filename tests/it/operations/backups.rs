@@ -483,7 +483,7 @@ async fn a_backup_that_is_not_whole_is_refused_and_writes_nothing() {
     for (bad, word) in [
         (&whole[..last + 1], "cut off"),
         (&whole[..whole.len() - 2], "cut off"),
-        ("", "does not begin"),
+        ("", "not a Boxoffice backup"),
         (changed.as_str(), "checksum"),
     ] {
         let path = shown(&folder.join("bad.jsonl"));

@@ -63,7 +63,7 @@ async fn a_host_tells_at_a_port_apart() {
     let client = host.client();
     // Where the API is, there are none.
     client.get("/metrics").await.problem(404, "not-found");
-    let line = "metrics are answered";
+    let line = "metrics are served";
     let is_told = || async { host.output().contains(line) };
     wait_until(Patience::WORK, "the place of the metrics", is_told).await;
     let said = host.output();

@@ -140,7 +140,7 @@ async fn settings_are_merged_and_nobodys_change_is_lost() {
         .change(2, json!({"reminderMinutes": 0}))
         .await
         .expect(200);
-    assert_eq!(zero["reminderMinutes"], Value::Null, "0 stands for none");
+    assert_eq!(zero["reminderMinutes"], Value::Null, "0 means none");
     house.platform.settle().await;
 }
 

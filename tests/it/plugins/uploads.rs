@@ -46,7 +46,7 @@ async fn what_is_no_plugin_is_refused_with_what_it_should_be() {
         ),
         (
             Component::importing("wasi:filesystem/types@0.3.0"),
-            &["WASI 0.2 only"],
+            &["only WASI 0.2"],
         ),
     ] {
         let (_, loaded) = load_component(&host, "north", &bytes).await;

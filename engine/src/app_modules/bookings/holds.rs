@@ -152,7 +152,7 @@ impl Holds {
         }
         self.find_visible(caller, hold).await?;
         Err(Error::forbidden(
-            "Only the customer who holds these tickets may confirm the hold or give it more time.",
+            "Only the customer who holds these tickets may confirm or extend the hold.",
         ))
     }
 

@@ -67,7 +67,7 @@ impl DeliveryAdmin {
         if !ahead.is_ok_and(|ahead| !ahead.is_zero() && ahead <= AHEAD_MAX) {
             return Err(Error::field(
                 "dueAt",
-                "Name a time to come, at most 366 days ahead; what is to go out now is promoted.",
+                "Name a future time, at most 366 days ahead; to send it now, promote it.",
             ));
         }
         self.steer(caller, id, NotificationCommand::Move(due_at), why)
@@ -95,7 +95,7 @@ impl DeliveryAdmin {
         match event {
             Some(event) if due_at >= event.details.starts_at => Err(Error::field(
                 "dueAt",
-                "A reminder goes out before its event begins.",
+                "A reminder must be sent before its event begins.",
             )),
             _ => Ok(()),
         }

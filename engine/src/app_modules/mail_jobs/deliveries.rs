@@ -68,7 +68,7 @@ impl MailJobs {
         let sights = match sights {
             Ok(sights) => sights,
             Err(error) => {
-                tracing::warn!(error = ?error, "blocks could not be read; they are tried again");
+                tracing::warn!(error = ?error, "reading delivery batches failed, will retry");
                 settlements.fill(Settlement::Release(PAUSE));
                 return settlements;
             }
@@ -111,7 +111,7 @@ impl MailJobs {
             Ok(scene) => Arc::new(scene),
             Err(error) => {
                 // They stay as they are: an error of ours is not one of the deaths that poison is known by.
-                tracing::warn!(error = ?error, "what mails are made of could not be read; tried again");
+                tracing::warn!(error = ?error, "loading mail content failed, will retry");
                 let again = |(index, _)| (index, Settlement::Release(PAUSE));
                 return group.into_iter().map(again).collect();
             }
@@ -144,11 +144,11 @@ impl MailJobs {
             let settlement = match work.await {
                 Ok(Ok(settlement)) => settlement,
                 Ok(Err(error)) => {
-                    tracing::warn!(error = ?error, "a block failed; it is tried again");
+                    tracing::warn!(error = ?error, "a delivery batch failed, will retry");
                     Settlement::Release(PAUSE)
                 }
                 Err(error) => {
-                    tracing::error!(error = ?error, "delivering a block panicked");
+                    tracing::error!(error = ?error, "delivering a batch panicked");
                     Settlement::Release(PAUSE)
                 }
             };
@@ -165,7 +165,7 @@ impl MailJobs {
         if let Some(notification) = unlisted.filter(|_| goes_on) {
             // Should this fail, or this worker die, the relay finds the fan-out unfinished.
             if let Err(error) = self.fan_out(tenant, notification.id, None, stop).await {
-                tracing::warn!(error = ?error, "listing more recipients failed; the relay sees to it");
+                tracing::warn!(error = ?error, "a fan-out failed; the relay will publish it again");
             }
         }
         settlements
@@ -293,7 +293,7 @@ impl MailJobs {
         match self.scene(&claimed.tenant, &[claimed]).await {
             Ok(scene) => Arc::new(scene),
             Err(error) => {
-                tracing::warn!(error = ?error, "looking anew at what mails are made of failed");
+                tracing::warn!(error = ?error, "reading mail content again failed");
                 scene
             }
         }
@@ -443,7 +443,7 @@ impl MailJobs {
                 tracing::debug!(
                     message_id = composed.message_id,
                     ?outcome,
-                    "mail handed over"
+                    "mail sent"
                 );
                 outcome
             }

@@ -169,7 +169,7 @@ impl MailJobs {
                     match listed.await {
                         Ok(settlement) => settlements[index] = settlement,
                         Err(error) => {
-                            tracing::warn!(error = ?error, task = task.id, "a fan-out failed; it is tried again");
+                            tracing::warn!(error = ?error, task = task.id, "a fan-out failed, will retry");
                         }
                     }
                 }
@@ -222,7 +222,7 @@ impl MailJobs {
         loop {
             match self.0.queue.publish(Lane::Bulk, tenant, tasks).await {
                 Err(error) if tries < PUBLISH_TRIES => {
-                    tracing::warn!(error = ?error, "a chunk of a fan-out was not published; trying again");
+                    tracing::warn!(error = ?error, "publishing a chunk of a fan-out failed, will retry");
                     tokio::time::sleep(PAUSE).await;
                     tries += 1;
                 }

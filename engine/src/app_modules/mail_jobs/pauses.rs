@@ -21,7 +21,7 @@ impl MailJobs {
                 tracing::warn!(
                     lane = lane.as_str(),
                     is_paused,
-                    "an operator has stopped a lane, or let it go on"
+                    "an operator has stopped or restarted a lane"
                 );
             }
         }

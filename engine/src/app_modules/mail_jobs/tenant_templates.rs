@@ -33,7 +33,7 @@ impl TenantTemplates {
             Some(_) => match inner.modules.plugins.fresh_set(tenant).await {
                 Ok(set) => set,
                 Err(error) => {
-                    tracing::warn!(%tenant, %error, "a tenant's templates could not be looked up");
+                    tracing::warn!(%tenant, %error, "finding a tenant's templates failed");
                     Arc::default()
                 }
             },
@@ -72,13 +72,13 @@ impl Templates for TenantTemplates {
                 Ok(PluginAnswer::Rendered { rendered }) => return Ok(rendered),
                 Ok(_) => {}
                 Err(failure) => {
-                    tracing::warn!(%tenant, plugin = %plugin.name, %kind, %failure, "a template gave no usable words");
+                    tracing::warn!(%tenant, plugin = %plugin.name, %kind, %failure, "a template gave no valid text");
                 }
             }
         }
         match &self.inner.templates {
             Some(templates) => templates.render(tenant, kind, data).await,
-            None => Err(RenderFailure("no plugin words this mail".to_owned())),
+            None => Err(RenderFailure("no plugin writes this mail".to_owned())),
         }
     }
 }

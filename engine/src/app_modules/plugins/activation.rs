@@ -252,7 +252,8 @@ fn trial_failed(detail: &str) -> Error {
     Error::new(
         ErrorCode::PluginTrialFailed,
         format!(
-            "{detail} Customers would meet the same. Mend the plugin or its configuration; `skipTrial` puts it into use all the same."
+            "{detail} Customers would get this failure. Fix the plugin or its configuration, or activate it anyway \
+            with `skipTrial`."
         ),
     )
 }

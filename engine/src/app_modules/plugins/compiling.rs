@@ -46,7 +46,8 @@ impl Plugins {
         let inner = self.0.clone();
         tokio::spawn(async move {
             if let Err(error) = inner.compile(runtime.as_ref(), &plugin).await {
-                tracing::warn!(tenant = %plugin.tenant, version = %plugin.hash, %error, "a plugin is not ready yet; a look at it after a minute tries again");
+                tracing::warn!(tenant = %plugin.tenant, version = %plugin.hash, %error, "a plugin is not ready yet; \
+                    reading it after a minute retries");
                 let resting = Arc::downgrade(&inner);
                 drop(inner);
                 tokio::time::sleep(REST).await;
@@ -179,7 +180,7 @@ impl EngineContext {
         let inner = self.clone();
         tokio::spawn(async move {
             if let Err(error) = inner.sweep(runtime).await {
-                tracing::warn!(%error, "what is kept of deleted plugins could not be looked for");
+                tracing::warn!(%error, "finding files of deleted plugins failed");
             }
         });
     }

@@ -143,11 +143,12 @@ impl EngineContext {
             // It may have been evicted since then. It is loaded again when it is needed.
             Ok(_) => false,
             Err(LoadFailure::Unavailable(reason)) if !is_last => {
-                tracing::warn!(%tenant, %version, reason, "a plugin in use could not be loaded; the next readiness check tries again");
+                tracing::warn!(%tenant, %version, reason, "loading an active plugin failed; the next readiness check retries");
                 true
             }
             Err(failure) => {
-                tracing::error!(%tenant, %version, reason = %failure, "a plugin in use cannot be loaded on this host; its tenant's bookings are refused here");
+                tracing::error!(%tenant, %version, reason = %failure, "an active plugin cannot be loaded on this \
+                    host; bookings of its tenant are refused here");
                 false
             }
         };

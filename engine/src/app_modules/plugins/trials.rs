@@ -79,7 +79,7 @@ impl Plugins {
         if !(1..=REPLAY_MAX).contains(&last) {
             return Err(Error::field(
                 "last",
-                format!("A replay makes 1 to {REPLAY_MAX} decisions again."),
+                format!("A replay repeats 1 to {REPLAY_MAX} decisions."),
             ));
         }
         if let Some(config) = &config {

@@ -219,16 +219,16 @@ pub(crate) fn unavailable(failure: HookFailure) -> Error {
     let error = match &failure {
         HookFailure::InputTooLarge(_) => Error::new(
             ErrorCode::PolicyInputTooLarge,
-            "This request is larger than what the organizer's policy may be asked.",
+            "This request is too large for the organizer's policy.",
         ),
         HookFailure::Busy(_) => Error::new(
             ErrorCode::PolicyBusy,
-            "The organizer's policies could not be asked in time; try again in a moment.",
+            "The organizer's policies could not run in time; try again in a moment.",
         )
         .retry_after(Duration::from_secs(1)),
         HookFailure::Failed(_) | HookFailure::NotLoaded(_) => Error::new(
             ErrorCode::PolicyUnavailable,
-            "The organizer's policy gave no usable answer, so that nothing was booked; try again later.",
+            "The organizer's policy gave no valid answer. Nothing was booked; try again later.",
         )
         .retry_after(Duration::from_secs(10)),
     };

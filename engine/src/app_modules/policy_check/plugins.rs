@@ -174,7 +174,7 @@ impl EngineContext {
         let noted = self.modules.plugins.note_answer(tenant, plugin, export);
         if let Err(error) = noted.await {
             // The failures before it expire by themselves.
-            tracing::warn!(%tenant, %error, "failures of a plugin were not forgotten");
+            tracing::warn!(%tenant, %error, "deleting a plugin's failures failed");
         }
     }
 
@@ -182,11 +182,12 @@ impl EngineContext {
         let ended = self.modules.plugins.end_quarantine(tenant, plugin, export);
         match ended.await {
             Ok(()) => {
-                tracing::info!(%tenant, plugin = %plugin.name, export = export.as_str(), "a plugin answers again and is out of quarantine");
+                tracing::info!(%tenant, plugin = %plugin.name, export = export.as_str(), "a plugin works again; its \
+                    quarantine has ended");
             }
             // The next try ends it.
             Err(error) => {
-                tracing::warn!(%tenant, %error, "the end of a quarantine could not be written")
+                tracing::warn!(%tenant, %error, "writing the end of a quarantine failed")
             }
         }
     }
@@ -202,7 +203,7 @@ impl EngineContext {
         let failed = plugins.note_failed_try(tenant, plugin, export, reason);
         if let Err(error) = failed.await {
             // It is then tried again a little earlier.
-            tracing::warn!(%tenant, %error, "a failed try of a plugin could not be written");
+            tracing::warn!(%tenant, %error, "writing a plugin's failed try failed");
         }
     }
 
@@ -235,7 +236,7 @@ impl EngineContext {
             Ok(false) => {}
             // The next failure tries again.
             Err(error) => {
-                tracing::warn!(%tenant, %error, "a plugin's failure could not be counted")
+                tracing::warn!(%tenant, %error, "counting a plugin's failure failed")
             }
         }
     }
@@ -277,7 +278,8 @@ fn quarantined(
     Error::new(
         ErrorCode::PolicyUnavailable,
         format!(
-            "The organizer's policy failed for several customers and is set aside. It is tried again from {next_try_at:.0} on; nothing was changed."
+            "The organizer's policy failed for several customers and is in quarantine. It is tried again from \
+            {next_try_at:.0} on. Nothing was changed."
         ),
     )
     .retry_after(wait)

@@ -178,8 +178,8 @@ impl Rules {
         match is_open {
             true => Err(Error::new(
                 ErrorCode::OutcomeUnknown,
-                "The database went away while the cancellation was written. Look at the booking, or send the request \
-                 again with the same Idempotency-Key.",
+                "The connection to the database failed while the cancellation was written. Read the booking, or send \
+                the request again with the same Idempotency-Key.",
             )
             .retry_after(Duration::from_secs(5))),
             false => Err(StepError::Conflict.into()),
@@ -271,7 +271,7 @@ impl CancellationInput {
                 )))),
                 true => Err(Error::new(
                     ErrorCode::BookingCancelled,
-                    "This booking is cancelled already, and holds no tickets that could be.",
+                    "This booking is already cancelled.",
                 )),
             };
         }
@@ -295,7 +295,7 @@ impl CancellationInput {
             };
             return Err(Error::field(
                 field,
-                "A booking is cancelled in part 99 times at most; cancel the rest at once, without naming any.",
+                "A booking can be cancelled in part at most 99 times; cancel all the rest, without naming tickets.",
             ));
         }
         let percent = match request.cause {
@@ -361,7 +361,7 @@ fn came_in_stay(booking: &Booking, numbers: &[u32]) -> Result<()> {
     match numbers.iter().any(|number| booking.is_in(*number)) {
         true => Err(Error::new(
             ErrorCode::AlreadyCheckedIn,
-            "Somebody came in with these tickets, so that only the organizer can cancel them.",
+            "These tickets are checked in, so only the organizer can cancel them.",
         )),
         false => Ok(()),
     }

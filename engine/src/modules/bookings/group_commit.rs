@@ -58,7 +58,7 @@ impl Rules {
                     }
                 }
                 Err(error) if error.code() == ErrorCode::Internal && group.len() > 1 => {
-                    tracing::warn!(size = group.len(), %error, "a group of bookings failed; trying its halves");
+                    tracing::warn!(size = group.len(), %error, "a group of bookings failed; trying each half");
                     let second = group.split_off(group.len() / 2);
                     groups.push(second);
                     groups.push(group);
@@ -150,8 +150,8 @@ impl Rules {
         } else {
             Err(Error::new(
                 ErrorCode::OutcomeUnknown,
-                "The database went away while the booking was written. Look at your bookings, or send the request \
-                 again with the same Idempotency-Key.",
+                "The connection to the database failed while the booking was written. Read your bookings, or send the \
+                request again with the same Idempotency-Key.",
             )
             .retry_after(Duration::from_secs(5)))
         }

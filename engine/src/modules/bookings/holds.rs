@@ -80,13 +80,13 @@ impl Rules {
             if hold.extended {
                 return Err(Error::new(
                     ErrorCode::HoldAlreadyExtended,
-                    "A hold is given more time once, and this one was.",
+                    "A hold can be extended once, and this one was extended already.",
                 ));
             }
             if hold.waitlist_number.is_some() {
                 return Err(Error::new(
                     ErrorCode::HoldAlreadyExtended,
-                    "An offer from the waiting list is given no more time: others wait.",
+                    "An offer from the waiting list cannot be extended, because others wait.",
                 ));
             }
             // From now, or from its end if that is later: extending early loses no time.
@@ -317,7 +317,7 @@ pub(super) fn open(hold: &Hold) -> Result<()> {
         HoldStatus::Released => "was released",
         HoldStatus::Expired => "has expired",
     };
-    let detail = format!("This hold {how}; its tickets are no longer kept by it.");
+    let detail = format!("This hold {how}; its tickets are no longer reserved.");
     Err(Error::new(ErrorCode::HoldEnded, detail))
 }
 

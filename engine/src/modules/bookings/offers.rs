@@ -119,7 +119,7 @@ impl OfferPass<'_> {
         let order = match open {
             Some(_) => Err(Error::new(
                 ErrorCode::HoldExists,
-                "They hold tickets of this event already.",
+                "They already hold tickets of this event.",
             )),
             None => order(&self.inventory, &wanted, self.now),
         };

@@ -449,7 +449,7 @@ pub(in crate::modules) fn order(
         {
             return Err(Error::field(
                 format!("lines[{index}].ticketType"),
-                "Each ticket type stands in one line.",
+                "Each ticket type may be in one line only.",
             ));
         }
         if let Some(open) = kind.sales_open_at.filter(|open| now < *open) {

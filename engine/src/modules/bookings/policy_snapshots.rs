@@ -65,7 +65,7 @@ impl PolicySnapshots {
             if line.as_ref().is_some_and(|line| line.len() >= waiting_max) {
                 return Err(Error::new(
                     ErrorCode::EventBusy,
-                    "Very many people are booking this event right now; try again in a moment.",
+                    "Too many people are booking this event right now; try again in a moment.",
                 )
                 .retry_after(Duration::from_secs(2)));
             }

@@ -302,7 +302,7 @@ fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result
             if line.quantity > kind.capacity.min(inventory.total) {
                 return Err(Error::field(
                     format!("lines[{index}].quantity"),
-                    "There are not that many tickets at all, so that waiting is in vain.",
+                    "The event does not have that many tickets, so waiting is useless.",
                 ));
             }
         }
@@ -310,7 +310,7 @@ fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result
         if wanted > inventory.total {
             return Err(Error::field(
                 "lines",
-                "There are not that many tickets at all, so that waiting is in vain.",
+                "The event does not have that many tickets, so waiting is useless.",
             ));
         }
     }

@@ -205,7 +205,7 @@ impl EventsModule {
                 if command.status == EventStatus::Cancelled {
                     return Err(Error::field(
                         "status",
-                        "To call an event off, cancel it: POST …/cancel.",
+                        "Use POST …/cancel to cancel an event.",
                     ));
                 }
                 let taken = inventory.bookings > 0 || inventory.held > 0;

@@ -58,7 +58,7 @@ pub(super) fn check_room(inventory: &Inventory, wanted: &[TicketType], total: u3
         return Err(Error::new(
             ErrorCode::EventHasBookings,
             format!(
-                "The ticket type {} ({}) was booked, so that it must stay; set its salesCloseAt to end its sale.",
+                "The ticket type {} ({}) was booked and must stay; set its salesCloseAt to end its sale.",
                 kind.name, kind.id
             ),
         )

@@ -78,7 +78,7 @@ impl EventsModule {
             if inventory.bookings > 0 || inventory.held > 0 || inventory.waiting > 0 {
                 return Err(Error::new(
                     ErrorCode::EventHasBookings,
-                    "An event that was ever booked, or that somebody waits for, is cancelled, not deleted: POST …/cancel.",
+                    "An event that was ever booked, or has a waiting list, cannot be deleted; cancel it: POST …/cancel.",
                 ));
             }
             let reminder = stored

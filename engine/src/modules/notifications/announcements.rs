@@ -172,7 +172,7 @@ fn quota_used(new: &NewAnnouncement) -> Error {
                 "No announcements may be made here; the tenant's owner can change that.".to_owned()
             }
             max => format!(
-                "{max} announcements were made here today (UTC), and that is all a day has."
+                "The daily limit of {max} announcements (UTC) is reached."
             ),
         },
     )

@@ -88,14 +88,14 @@ impl NotificationCommand {
     fn check(self, status: NotificationStatus) -> Result<()> {
         let over = |message| Err(Error::new(ErrorCode::NotificationOver, message));
         if status == NotificationStatus::Superseded {
-            return over("Something newer has overtaken this notification.");
+            return over("A newer notification has replaced this one.");
         }
         if status == NotificationStatus::Cancelled && self != Self::Cancel {
             return over("This notification was cancelled.");
         }
         if self.moves() && status != NotificationStatus::Scheduled {
             return over(
-                "This notification goes out already, or has; it can be paused or cancelled.",
+                "This notification is being sent or was sent; it can be paused or cancelled.",
             );
         }
         Ok(())

@@ -130,7 +130,7 @@ impl DeliveryWriter {
                         );
                     }
                     Err(error) => {
-                        tracing::warn!(error = ?error, "writing down deliveries failed; trying again");
+                        tracing::warn!(error = ?error, "writing deliveries failed, will retry");
                         tokio::time::sleep(PAUSE).await;
                         groups.extend(self.still_open(group, error).await);
                     }

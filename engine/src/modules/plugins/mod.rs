@@ -210,7 +210,7 @@ impl PluginsModule {
             if plugins.len() > PluginSet::PLUGINS_MAX {
                 return Err(Error::field(
                     "name",
-                    format!("At most {} plugins are in use.", PluginSet::PLUGINS_MAX),
+                    format!("At most {} plugins can be active.", PluginSet::PLUGINS_MAX),
                 ));
             }
             if plugins == seen.plugins {
@@ -297,7 +297,7 @@ impl PluginsModule {
 fn others_change() -> Error {
     Error::new(
         ErrorCode::ConflictTryAgain,
-        "Others change the plugins in use at the same time; send the request again.",
+        "Others are changing the active plugins at the same time; send the request again.",
     )
     .retry_after(Duration::from_secs(1))
 }
@@ -309,7 +309,7 @@ fn activated(
 ) -> Result<()> {
     if find_mut(plugins, &command.name, command.event).is_err() {
         let version = version.ok_or_else(|| {
-            Error::field("version", "Name the version to put into use: its SHA-256.")
+            Error::field("version", "Name the version to activate: its SHA-256.")
         })?;
         plugins.push(ActivePlugin {
             name: command.name.clone(),

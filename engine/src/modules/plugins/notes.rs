@@ -102,7 +102,7 @@ impl PluginsModule {
         let (repository, tenant) = (self.repository.clone(), tenant.clone());
         tokio::spawn(async move {
             if let Err(error) = repository.keep_refusal(&tenant, slot, &record).await {
-                tracing::debug!(?error, "a refusal was not kept");
+                tracing::debug!(?error, "recording a refusal failed");
             }
         });
     }
@@ -142,7 +142,7 @@ impl PluginsModule {
             }
         };
         if let Err(error) = kept.await {
-            tracing::debug!(?error, "a plugin's failure was not kept");
+            tracing::debug!(?error, "recording a plugin's failed call failed");
         }
     }
 
@@ -196,7 +196,7 @@ impl PluginsModule {
             (self.repository.clone(), tenant.clone(), plugin.clone());
         tokio::spawn(async move {
             if let Err(error) = repository.keep_log(&tenant, &plugin, slot, body).await {
-                tracing::debug!(?error, "a plugin's log was not kept");
+                tracing::debug!(?error, "recording a plugin's log failed");
             }
         });
     }

@@ -88,7 +88,7 @@ impl PluginsModule {
         match self.repository.find(tenant, version.hash).await? {
             Some(known) if known.name != version.name => Err(Error::new(
                 ErrorCode::PluginTaken,
-                format!("This very component was uploaded as `{}`.", known.name),
+                format!("This component was already uploaded as `{}`.", known.name),
             )),
             known => Ok(known),
         }
@@ -205,7 +205,7 @@ fn refused(error: StepError, versions_max: u32) -> Error {
         return Error::new(
             ErrorCode::TooManyPlugins,
             format!(
-                "This tenant has {versions_max} versions of plugins, as many as it may. Delete some that are not in use."
+                "This tenant has {versions_max} plugin versions, the maximum. Delete some that are not active."
             ),
         );
     }
@@ -213,7 +213,8 @@ fn refused(error: StepError, versions_max: u32) -> Error {
         return Error::new(
             ErrorCode::TooManyRequests,
             format!(
-                "{UPLOADS_BEGUN_MAX} uploads of this tenant are being written, or broke off within the last hour. Try again later."
+                "{UPLOADS_BEGUN_MAX} uploads of this tenant are being written, or were interrupted within the last \
+                hour. Try again later."
             ),
         )
         .retry_after(std::time::Duration::from_secs(60));

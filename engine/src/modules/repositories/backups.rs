@@ -143,7 +143,7 @@ impl BackupsRepository {
         let not_empty = || {
             Error::new(
                 ErrorCode::StoreNotEmpty,
-                "A backup is restored into an empty store only: name a new folder, or a new database.",
+                "A backup can only be restored into an empty store: name a new folder, or a new database.",
             )
         };
         if !self.tables(scope).await?.is_empty() {
@@ -219,7 +219,7 @@ impl BackupsRepository {
             Ok(_) => Ok(()),
             Err(StepError::Exists(_)) => Err(Error::new(
                 ErrorCode::BackupInvalid,
-                "The backup holds a row twice.",
+                "The backup has a row twice.",
             )),
             Err(error) => Err(error.into()),
         }
@@ -349,7 +349,7 @@ fn key_value(key: RecordIdKey) -> Result<Value> {
 fn foreign(table: &str) -> Error {
     Error::new(
         ErrorCode::BackupInvalid,
-        format!("The backup holds a row that does not belong to the table {table}."),
+        format!("The backup has a row that does not belong to the table {table}."),
     )
 }
 

@@ -92,7 +92,8 @@ impl Db {
         if remote {
             let _ = client
                 .query(format!(
-                    "DEFINE NAMESPACE IF NOT EXISTS `{namespace}`; USE NS `{namespace}`; DEFINE DATABASE IF NOT EXISTS `{database}`;"
+                    "DEFINE NAMESPACE IF NOT EXISTS `{namespace}`; USE NS `{namespace}`; DEFINE DATABASE IF NOT \
+                    EXISTS `{database}`;"
                 ))
                 .await
                 .map_err(|error| cannot_open("the database", error))?;
@@ -336,7 +337,7 @@ impl From<StepError> for Error {
         match error {
             StepError::Conflict => Error::new(
                 ErrorCode::ConflictTryAgain,
-                "Others changed the same thing at the same time; send the request again.",
+                "Others changed the same record at the same time; send the request again.",
             )
             .retry_after(Duration::from_secs(1)),
             StepError::Lost(source) => unavailable(source),
@@ -600,7 +601,7 @@ async fn open_after_settling(url: &str) -> Result<Surreal<Any>> {
     }
     Err(Error::new(
         ErrorCode::Unavailable,
-        "The store was not closed properly last time, and settling its log took longer than two minutes.",
+        "The store was not closed properly last time, and recovering its log took longer than two minutes.",
     ))
 }
 

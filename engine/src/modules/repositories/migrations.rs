@@ -50,7 +50,7 @@ pub(in crate::modules) async fn migrate(db: &Db) -> Result<()> {
     if applied(db).await?.iter().any(|row| row.number == RESTORING) {
         return Err(Error::new(
             ErrorCode::StoreIncomplete,
-            "A backup is being restored into this store, or that was broken off. Take an empty store and restore it again.",
+            "A backup is being restored into this store, or the restore was interrupted. Restore it again into an empty store.",
         ));
     }
     migrate_to(db, newest_schema()).await
@@ -92,7 +92,8 @@ pub(in crate::modules::repositories) async fn migrate_to(db: &Db, newest: i64) -
             return Err(Error::new(
                 ErrorCode::StoreTooNew,
                 format!(
-                    "The store is at schema {}, which needs a program that knows at least schema {}; this one knows {newest_known}.",
+                    "The store is at schema {}, which needs a program that knows at least schema {}; this one knows \
+                    {newest_known}.",
                     row.number, row.oldest_program
                 ),
             ));
@@ -112,7 +113,7 @@ pub(in crate::modules::repositories) async fn migrate_to(db: &Db, newest: i64) -
     }
     Err(Error::new(
         ErrorCode::Unavailable,
-        "The schema could not be migrated: other hosts kept interfering.",
+        "The schema could not be migrated, because other hosts were migrating it at the same time.",
     ))
 }
 

@@ -67,7 +67,7 @@ impl EventQueues {
         if lane.waiting.len() >= self.waiting_max {
             return Err(Error::new(
                 ErrorCode::EventBusy,
-                "Very many people are booking this event right now; try again in a moment.",
+                "Too many people are booking this event right now; try again in a moment.",
             )
             .retry_after(Duration::from_secs(2)));
         }

@@ -29,7 +29,7 @@ impl Attempts {
             tracing::debug!(
                 step = self.step,
                 attempts = self.made,
-                "others kept writing first"
+                "too many conflicts with other writes"
             );
             return None;
         }

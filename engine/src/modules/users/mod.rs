@@ -178,7 +178,7 @@ impl UsersModule {
 pub(super) fn email_taken() -> Error {
     Error::new(
         ErrorCode::EmailTaken,
-        "Somebody here uses this e-mail address already.",
+        "This e-mail address is already in use.",
     )
     .at_field("email")
 }

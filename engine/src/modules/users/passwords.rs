@@ -121,7 +121,7 @@ impl Passwords {
         let busy = || {
             Error::new(
                 ErrorCode::TooManyRequests,
-                "Very many people are signing in right now; try again in a moment.",
+                "Too many people are signing in right now; try again in a moment.",
             )
             .retry_after(Duration::from_secs(2))
         };

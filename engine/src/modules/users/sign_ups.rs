@@ -140,12 +140,12 @@ impl UsersModule {
         };
         let is_over = waited >= QUESTIONS_PAUSE;
         if seen.mails >= QUESTIONS_MAX && !is_over {
-            let detail = "This address was asked often enough for today; look for the mails.";
+            let detail = "The daily limit of mails to this address is reached; look for the earlier mails.";
             return too_many(detail, QUESTIONS_PAUSE - waited);
         }
         if waited < ASKED_AGAIN_AFTER {
             let wait = ASKED_AGAIN_AFTER - waited;
-            return too_many("A mail is on its way; wait for it.", wait);
+            return too_many("A mail was just sent; wait for it.", wait);
         }
         let next = VerificationRequest {
             at: now,

@@ -77,7 +77,7 @@ pub(super) async fn push(args: PushArgs) -> anyhow::Result<()> {
     let begun = tokio::time::Instant::now();
     while text(&version, "state") == "compiling" {
         if begun.elapsed() > COMPILE_WAIT_MAX {
-            bail!("the host still compiles it; look at {path} later");
+            bail!("the host is still compiling it; read {path} later");
         }
         tokio::time::sleep(LOOK_PAUSE).await;
         version = remote.call(Method::GET, &path, None).await?;

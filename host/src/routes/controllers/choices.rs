@@ -40,56 +40,56 @@ fn schema(description: &str, values: impl IntoIterator<Item = &'static str>) -> 
 }
 
 choices! {
-    #[doc = "What an event can be made as."]
+    #[doc = "The state of a new event."]
     NewEventStatus: [Event::Draft, Event::Published].map(Event::as_str);
-    #[doc = "Who sees an event, and whether it takes place."]
+    #[doc = "The state of an event."]
     EventStatus: [Event::Draft, Event::Published, Event::Cancelled].map(Event::as_str);
-    #[doc = "By what events are sorted."]
+    #[doc = "The order of a list of events."]
     EventSort: ["createdAt", "startsAt"];
-    #[doc = "Whether a booking admits anybody."]
+    #[doc = "The state of a booking."]
     BookingStatus: [Booking::Confirmed, Booking::Cancelled].map(Booking::as_str);
     #[doc = "Who ended a booking; `event` if the whole event was cancelled."]
     CancelledBy: [Cause::Customer, Cause::Organizer, Cause::Event].map(Cause::as_str);
-    #[doc = "What became of a hold."]
+    #[doc = "The state of a hold."]
     HoldStatus: [Hold::Held, Hold::Confirmed, Hold::Released, Hold::Expired].map(Hold::as_str);
-    #[doc = "Whether a ticket admits somebody."]
+    #[doc = "The state of a ticket."]
     TicketStatus: [Ticket::Valid, Ticket::CheckedIn, Ticket::Cancelled].map(Ticket::as_str);
-    #[doc = "Whether somebody waits for tickets or is offered them."]
+    #[doc = "The state of a place on a waiting list."]
     WaitlistStatus: ["waiting", "offered"];
-    #[doc = "What somebody may do in a tenant."]
+    #[doc = "The role of a user in a tenant."]
     UserRole: [Role::Owner, Role::Organizer, Role::Staff, Role::Customer].map(Role::as_str);
-    #[doc = "What somebody may register as."]
+    #[doc = "A role to register with."]
     RegistrationRole: [Role::Customer, Role::Organizer].map(Role::as_str);
-    #[doc = "What a mail is about."]
+    #[doc = "The kind of a mail."]
     MailKind: Kind::ALL.iter().map(|kind| kind.as_str());
-    #[doc = "What a notification to many is about."]
+    #[doc = "The kind of a notification."]
     NotificationKind: Kind::BULK.iter().map(|kind| kind.as_str());
-    #[doc = "A kind of mail that its reader may do without."]
+    #[doc = "A kind of mail that customers can unsubscribe from."]
     OptionalMailKind: Kind::NEED_CONSENT.iter().map(|kind| kind.as_str());
-    #[doc = "How far a notification has come."]
+    #[doc = "The state of a notification."]
     NotificationStatus: [
         Notification::Scheduled, Notification::FanningOut, Notification::FannedOut, Notification::Superseded,
         Notification::Cancelled,
     ].map(Notification::as_str);
-    #[doc = "What became of one mail."]
+    #[doc = "The state of a delivery."]
     DeliveryState: [
         Delivery::Queued, Delivery::Sending, Delivery::Sent, Delivery::Deferred, Delivery::Dead, Delivery::Suppressed,
         Delivery::Unknown,
     ].map(Delivery::as_str);
-    #[doc = "How a mail failed for good."]
+    #[doc = "The state of a failed delivery."]
     FailedState: [Delivery::Dead, Delivery::Unknown].map(Delivery::as_str);
-    #[doc = "Which mails go before which."]
+    #[doc = "The priority of mails."]
     Lane: MailLane::ALL.map(MailLane::as_str);
-    #[doc = "Whether a version of a plugin can be used."]
+    #[doc = "The state of a plugin version."]
     PluginState: ["compiling", "ready", "rejected"];
-    #[doc = "What a plugin can be asked."]
+    #[doc = "An export of a plugin."]
     PluginExport: [Export::ValidateBooking, Export::ValidateCancellation, Export::Render].map(Export::as_str);
-    #[doc = "What becomes of bookings while a policy cannot be loaded."]
+    #[doc = "The effect on bookings while a policy cannot be loaded."]
     WhenNotLoaded: ["refuse", "skip"];
-    #[doc = "How a plugin logged a line."]
+    #[doc = "The level of a log line."]
     LogLevel: ["debug", "info", "warn", "error", "stderr"];
-    #[doc = "What somebody did to what goes out."]
+    #[doc = "An action in the audit log."]
     AuditAction: ["pause", "resume", "cancel", "promote", "move", "retry", "pause-lane", "resume-lane"];
-    #[doc = "The stable code of a refusal; `/errors/{code}` is its page. New codes may be added."]
+    #[doc = "The stable code of an error; `/errors/{code}` is its page. New codes may be added."]
     ErrorCode: EngineCode::ALL.iter().map(|code| code.as_str()).chain(HOST_CODES.iter().map(|host| host.code));
 }

@@ -95,7 +95,7 @@ pub(in crate::routes) async fn open(
         _ => {
             let implied = engine.tenants().implied().await?;
             implied
-                .ok_or_else(|| Error::field("tenant", "Which tenant? There are several here."))?
+                .ok_or_else(|| Error::field("tenant", "Name the tenant, because there are several."))?
         }
     };
     let counted = sign_in.begin(Some(&tenant), &email, &origin)?;

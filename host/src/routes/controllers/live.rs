@@ -130,7 +130,7 @@ impl OverviewStream {
         let place = self.places.take(&caller).ok_or_else(|| {
             Error::new(
                 ErrorCode::Unavailable,
-                "Too many pages watch this host; close some, or try again later.",
+                "Too many pages are watching this host; close some, or try again later.",
             )
             .retry_after(Duration::from_secs(30))
         })?;
@@ -229,21 +229,21 @@ impl OverviewStream {
                         };
                     }
                     Err(error) => {
-                        tracing::error!(%error, "a sample could not be written as JSON");
-                        "A sample could not be written.".to_owned()
+                        tracing::error!(%error, "writing a sample as JSON failed");
+                        "The overview could not be written.".to_owned()
                     }
                 }
             }
             Ok(Ok(Err(error))) => {
-                tracing::warn!(error = ?error, "sampling failed; trying again");
+                tracing::warn!(error = ?error, "sampling failed, will retry");
                 error.detail().to_owned()
             }
             Ok(Err(_panic)) => {
-                tracing::error!("sampling panicked; going on");
-                "Looking at it failed inside the server; its log says more.".to_owned()
+                tracing::error!("sampling panicked, will retry");
+                "The overview failed with an internal error; the server's log has details.".to_owned()
             }
             Err(_) => {
-                tracing::warn!("sampling took too long; trying again");
+                tracing::warn!("sampling took too long, will retry");
                 "The database does not answer in time.".to_owned()
             }
         };

@@ -323,7 +323,7 @@ fn log(error: &Error) {
             tracing::warn!(
                 code,
                 causes = causes(error),
-                "a request could not be served"
+                "serving a request failed"
             );
         }
         _ => {}

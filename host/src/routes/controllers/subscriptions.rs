@@ -48,7 +48,7 @@ impl SubscriptionsRequest {
                     .collect();
                 Error::field(
                     format!("unsubscribed[{index}]"),
-                    format!("One can do without {}.", kinds.join(", ")),
+                    format!("Only these kinds can be unsubscribed from: {}.", kinds.join(", ")),
                 )
             })
         };

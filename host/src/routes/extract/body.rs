@@ -351,14 +351,14 @@ fn refusal(path: &Path, error: &serde_json::Error) -> Error {
     if message.starts_with("unknown field `") {
         let known = message.split_once("`, expected ").map(|(_, known)| known);
         let detail = match known {
-            Some(known) => format!("This field is not known here. Expected {}.", quoted(known)),
-            None => "This field is not known here.".to_owned(),
+            Some(known) => format!("Unknown field. Expected {}.", quoted(known)),
+            None => "Unknown field.".to_owned(),
         };
         return Error::new(ErrorCode::UnknownField, detail).at_field(path);
     }
     for (start, rule) in [
         ("missing field `", "This field is required."),
-        ("duplicate field `", "This field stands there twice."),
+        ("duplicate field `", "This field is repeated."),
     ] {
         // The path ends at the object; the field's name is one of ours.
         let name = message

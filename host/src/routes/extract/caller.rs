@@ -138,7 +138,7 @@ impl RequestContext {
         self.engine.tenants().implied().await?.ok_or_else(|| {
             Error::new(
                 ErrorCode::NotFound,
-                "Which tenant? There is not exactly one here: name it in the header X-Tenant.",
+                "Name the tenant in the header X-Tenant, because there is not exactly one.",
             )
         })
     }

@@ -43,8 +43,8 @@ impl Versions {
                 format!("The version is {current} now; the change was made for version {version}.")
             }
             ([], true) => format!(
-                "If-Match names a weak ETag (W/\"…\"), which matches no version: something on the way, often a proxy \
-                 that compresses, changed the ETag. The version is {current} now: send If-Match: \"{current}\"."
+                "If-Match has a weak ETag (W/\"…\"), which matches no version. A proxy has changed the ETag, often \
+                one that compresses. The version is {current} now: send If-Match: \"{current}\"."
             ),
             _ => format!("The version is {current} now, and If-Match names others."),
         };
@@ -57,7 +57,7 @@ impl Versions {
         if *self == Self::Any && refusal.code() == ErrorCode::VersionMismatch {
             return Error::new(
                 ErrorCode::ConflictTryAgain,
-                "Somebody changed it at the same moment; send the request again.",
+                "Somebody changed it at the same time; send the request again.",
             );
         }
         refusal
@@ -75,7 +75,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SeenVersions {
         let versions = if_match(&parts.headers)?.ok_or_else(|| {
             Error::new(
                 ErrorCode::PreconditionRequired,
-                "Send the ETag of what you saw as If-Match, so that nobody's change is lost.",
+                "Send the ETag of the version that you saw as If-Match, so that nobody's change is lost.",
             )
         })?;
         Ok(Self(versions))

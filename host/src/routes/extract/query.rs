@@ -262,7 +262,7 @@ fn unknown(name: &str) -> Error {
         .collect();
     Error::new(
         ErrorCode::UnknownField,
-        "This query parameter is not known here.",
+        "Unknown query parameter.",
     )
     .at_field(name)
 }

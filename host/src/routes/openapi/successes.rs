@@ -68,7 +68,7 @@ impl Modify for Described {
                         format!("Taken, and worked on behind this answer. {shown}")
                     }
                     (_, Some(shown)) => shown,
-                    ("204", None) => "Done; there is nothing to show.".to_owned(),
+                    ("204", None) => "Done; no content.".to_owned(),
                     (_, None) => "Done.".to_owned(),
                 };
             }

@@ -269,7 +269,7 @@ impl Stage {
         seen.note(late, 409, "booking-cancelled");
     }
 
-    /// Tickets at the door.
+    /// Check-in of tickets.
     async fn tickets(&self, seen: &mut Seen) {
         let (event, other) = (self.event(json!({})).await, self.event(json!({})).await);
         let booking = self.book(&event, 2).await.expect(201);

@@ -240,7 +240,7 @@ impl Installation {
         for program in leaving {
             let output = program.stopped().await;
             assert!(
-                !output.contains("did not end in time"),
+                !output.contains("did not stop in time"),
                 "it did not hand back what it held within its own bound:\n{output}"
             );
         }

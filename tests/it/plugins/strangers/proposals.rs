@@ -252,7 +252,7 @@ fn wasi() -> Vec<Hostile> {
             "",
             "(result i64)",
             "(drop (call $ask))",
-            Ends::Refused("0.2 only"),
+            Ends::Refused("only WASI 0.2"),
         ),
     ]
 }

@@ -39,7 +39,7 @@ pub(super) async fn render(
                 kind = %context.kind,
                 notification = %context.notification,
                 reason,
-                "the templates gave no usable words; the built-in ones stand in"
+                "the templates gave no valid text; using the built-in ones"
             );
             built_in(context.kind, &data)
         }

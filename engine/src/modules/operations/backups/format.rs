@@ -128,7 +128,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             taken_at,
         }) = lines.line().await?
         else {
-            return Err(invalid("It does not begin like a backup of Boxoffice."));
+            return Err(invalid("It is not a Boxoffice backup."));
         };
         if format != FORMAT || schema > newest_schema {
             return Err(Error::new(
@@ -159,7 +159,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             match self.line().await? {
                 Some(WrittenLine::Row(row)) => {
                     let table = self.table.clone();
-                    let table = table.ok_or_else(|| invalid("A row stands before any table."))?;
+                    let table = table.ok_or_else(|| invalid("A row comes before any table."))?;
                     self.rows += 1;
                     return Ok(Some(ReadRow {
                         table,
@@ -169,22 +169,22 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
                 }
                 Some(WrittenLine::Table(name)) => {
                     if !self.tables.insert(name.clone()) {
-                        return Err(invalid("A table stands there twice."));
+                        return Err(invalid("A table is repeated."));
                     }
                     self.table = Some(name);
                 }
                 Some(WrittenLine::End { rows, sha256 }) => {
                     if rows != self.rows || sha256 != hex(&before.finalize()) {
-                        return Err(invalid("It was changed: its checksum is another one."));
+                        return Err(invalid("It was changed: its checksum does not match."));
                     }
                     if self.line().await?.is_some() {
-                        return Err(invalid("Something stands behind its end."));
+                        return Err(invalid("There is data after its end."));
                     }
                     self.facts.rows = rows;
                     return Ok(None);
                 }
                 Some(WrittenLine::Boxoffice { .. }) => {
-                    return Err(invalid("Another backup begins in the middle of it."));
+                    return Err(invalid("Another backup begins in it."));
                 }
                 None => return Err(invalid("It was cut off: its last line is missing.")),
             }
@@ -208,7 +208,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
         self.digest.update(&self.buffer);
         serde_json::from_slice(&self.buffer)
             .map(Some)
-            .map_err(|error| invalid("A line of it cannot be read.").caused_by(error))
+            .map_err(|error| invalid("A line cannot be parsed.").caused_by(error))
     }
 }
 

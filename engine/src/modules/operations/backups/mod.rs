@@ -89,7 +89,7 @@ impl BackupsModule {
         let turn = self.turn.clone().try_acquire_owned().map_err(|_| {
             Error::new(
                 ErrorCode::Unavailable,
-                "This host takes a backup already; wait until it is done.",
+                "This host is already taking a backup; wait until it is finished.",
             )
             .retry_after(Duration::from_secs(30))
         })?;
@@ -127,7 +127,7 @@ impl BackupsModule {
         let nothing = || {
             Error::new(
                 ErrorCode::NotFound,
-                "This store did not come from a backup: its mails are not held.",
+                "This store was not restored from a backup: its mails are not held back.",
             )
         };
         let restoration = self.restoration().await?.ok_or_else(nothing)?;
@@ -202,7 +202,7 @@ async fn write(
 ) -> Result<()> {
     let outcome = write_all(&snapshot, taken_at, &pieces).await;
     if let Err(error) = snapshot.end().await {
-        tracing::warn!(error = ?error, "the snapshot of a backup could not be ended");
+        tracing::warn!(error = ?error, "closing the snapshot of a backup failed");
     }
     match &outcome {
         Ok(rows) => tracing::info!(rows, "a backup was taken"),
@@ -243,8 +243,8 @@ async fn hand_over(pieces: &mpsc::Sender<Vec<u8>>, piece: Vec<u8>) -> Result<()>
     let gone = |what: &'static str| Error::new(ErrorCode::Unavailable, what);
     match tokio::time::timeout(READER_PATIENCE, pieces.send(piece)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(gone("Whoever read the backup has gone.")),
-        Err(_) => Err(gone("Whoever reads the backup takes too long.")),
+        Ok(Err(_)) => Err(gone("The reader of the backup has disconnected.")),
+        Err(_) => Err(gone("The reader of the backup is too slow.")),
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) async fn restore(
     drop(repository);
     let facts = outcome?;
     if !closing.wait(CLOSING_TIMEOUT).await {
-        tracing::warn!("the store did not close in time; the next start settles its log first");
+        tracing::warn!("the store did not close in time; the next start recovers its log first");
     }
     Ok(facts)
 }
@@ -71,7 +71,7 @@ async fn fill(
             if !tables.contains(&next.table) {
                 return Err(Error::new(
                     ErrorCode::BackupInvalid,
-                    "The backup holds a table that its schema does not have.",
+                    "The backup has a table that its schema does not have.",
                 ));
             }
             table = next.table;

@@ -146,7 +146,7 @@ fn odd(what: &str) -> Error {
 fn unreadable(what: &str) -> Error {
     Error::new(
         crate::error::ErrorCode::BackupInvalid,
-        format!("A row of the backup holds {what} that cannot be read."),
+        format!("A row of the backup has {what} that cannot be read."),
     )
 }
 

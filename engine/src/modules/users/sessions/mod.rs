@@ -110,7 +110,7 @@ impl SessionsModule {
                 Judgement::Same => return Ok(seen),
                 Judgement::Stolen => {
                     self.end_these(owner, &[id]).await?;
-                    tracing::warn!(session = %id, "a used refresh token came again; its session is ended");
+                    tracing::warn!(session = %id, "a refresh token was used twice; its session was ended");
                     return Err(session_ended());
                 }
             }

@@ -161,7 +161,7 @@ impl Principals {
                 known.looked_at = Some(began);
             }
             Err(error) => {
-                tracing::warn!(?error, "the revocation log could not be read");
+                tracing::warn!(?error, "reading the revocation log failed");
                 // Requests that waited for this read ask the store instead of trying again.
                 self.known().tried_at = Some(Instant::now());
             }

@@ -43,14 +43,14 @@ pub(in crate::routes) struct ActivatePluginRequest {
 impl ActivatePluginRequest {
     /// What is asked for, for the plugin of this name.
     pub(super) fn command(self, name: PluginName) -> Result<ActivatePlugin, Error> {
-        let unknown = |_| Error::field("version", "A version is named by 64 hexadecimal digits.");
+        let unknown = |_| Error::field("version", "A version is 64 hexadecimal digits.");
         let version = self.version.as_deref().map(str::parse);
         let when_not_loaded = match self.when_not_loaded.as_deref() {
             None => None,
             Some("refuse") => Some(WhenNotLoaded::Refuse),
             Some("skip") => Some(WhenNotLoaded::Skip),
             Some(_) => {
-                let rule = "Say `refuse` or `skip`.";
+                let rule = "Use `refuse` or `skip`.";
                 return Err(Error::field("whenNotLoaded", rule));
             }
         };
@@ -157,5 +157,5 @@ pub(super) fn config_text(config: Option<Map<String, Value>>) -> Option<String> 
 pub(super) fn event_of(id: Option<&str>) -> Result<Option<EventId>, Error> {
     id.map(str::parse)
         .transpose()
-        .map_err(|_| Error::field("eventId", "An event is named by its id."))
+        .map_err(|_| Error::field("eventId", "Use the event's id."))
 }

@@ -71,7 +71,7 @@ impl UploadPlaces {
             Error::new(
                 ErrorCode::TooManyRequests,
                 format!(
-                    "{TENANT_UPLOADS_MAX} uploads of this tenant are being read already; send this one when they are over."
+                    "{TENANT_UPLOADS_MAX} uploads of this tenant are being read already; send this one when they are finished."
                 ),
             )
             .retry_after(Duration::from_secs(5))
@@ -113,7 +113,7 @@ pub(super) async fn read(body: Body, bytes_max: usize) -> Result<Arc<[u8]>, Prob
         let due = begun + BEGINS_WITHIN + time_for(bytes.len() as u64);
         let Ok(frame) = tokio::time::timeout_at(due, frames.next()).await else {
             let detail = format!(
-                "After {} seconds {} bytes had arrived; uploads bring at least {BYTES_PER_SECOND_MIN} a second.",
+                "{} seconds brought {} bytes; an upload must bring at least {BYTES_PER_SECOND_MIN} a second.",
                 begun.elapsed().as_secs(),
                 bytes.len()
             );
