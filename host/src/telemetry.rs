@@ -1,6 +1,6 @@
-//! The program's log and traces: what is said, in which form, and where to. Logs go to stderr.
+//! The program's logs and traces: level, format and target. Logs go to stderr.
 //!
-//! Called by cli once per process. Spans and events come from engine and host; the subscriber is chosen only here.
+//! Called by cli once per process. Spans and events come from engine and host. Only this file installs a subscriber.
 
 use std::{
     io::{self, BufWriter},
@@ -19,47 +19,47 @@ use crate::{
     traces::Exporting,
 };
 
-/// What a level may look like, for messages about a wrong one.
+/// Valid levels, for error messages.
 pub(crate) const LEVEL_RULE: &str =
     "a level (error, warn, info, debug, trace), or TARGET=LEVEL pairs with commas";
-/// Lines that wait for whoever reads stderr; beyond it, who has something to say waits. Some megabytes.
+/// Most lines that wait to be written to stderr; beyond it, logging blocks. Some megabytes.
 const LINES_MAX: usize = 10_000;
-/// Bytes written at once when lines come faster than that.
+/// Bytes that are written at once if there are many lines.
 const WRITTEN_BYTES: usize = 64 * 1024;
-/// How long a process that ends waits for its last spans to leave.
+/// How long a process waits at its end for the export of its last spans.
 const SHUT_DOWN_LASTS_MAX: Duration = Duration::from_secs(3);
 
-/// Whether a text says what is logged.
+/// Returns whether a text is a valid log filter.
 pub(crate) fn is_level(text: &str) -> bool {
     EnvFilter::try_new(text).is_ok()
 }
 
-/// What is left to do when a process ends.
+/// The work at the end of a process.
 #[must_use]
 pub(crate) struct Telemetry {
     exporting: Option<Exporting>,
-    /// Writes what waits when it is dropped.
+    /// Writes the waiting lines when it is dropped.
     _lines: WorkerGuard,
 }
 
 impl Telemetry {
-    /// Sends off what waits to be told.
+    /// Exports the waiting spans.
     pub(crate) async fn end(self) {
         if let Some(exporting) = self.exporting {
             exporting.shut_down(SHUT_DOWN_LASTS_MAX).await;
         }
     }
 
-    /// What spans leave through, if they do.
+    /// The exporter of spans, if there is one.
     pub(crate) fn exporting(&self) -> Option<&Exporting> {
         self.exporting.as_ref()
     }
 }
 
-/// Starts logging, and traces if they go anywhere. A second call changes nothing: the first one in a process decides.
+/// Starts logging, and traces if they are configured. Only the first call in a process has an effect.
 ///
 /// # Errors
-/// [`ConfigError`] for a collector that cannot be one.
+/// [`ConfigError`] for an invalid collector.
 pub(crate) fn start(config: &Config) -> Result<Telemetry, ConfigError> {
     let exporting = match &config.traces {
         None => None,
@@ -75,7 +75,7 @@ pub(crate) fn start(config: &Config) -> Result<Telemetry, ConfigError> {
             .with_filter(FilterFn::new(is_ours).with_max_level_hint(LevelFilter::INFO))
     });
     let registry = tracing_subscriber::registry().with(spans);
-    // Each request leaves a line: writing it is not the request's business, and lines that come together are written at once.
+    // Each request logs a line. It is written in the background, several lines at once.
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(false)
         .buffered_lines_limit(LINES_MAX)
@@ -116,7 +116,7 @@ fn filter(level: &str) -> EnvFilter {
     EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// Our own spans only: the database and the network would make thousands, and their events hold what is nobody's business.
+/// Only spans of Boxoffice: the database and the network would make thousands, and their events may contain private data.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && metadata.target().starts_with("boxoffice")
 }

@@ -1,7 +1,7 @@
-//! Traces for an OpenTelemetry collector: which requests are traced, where what they owe goes on, and how spans leave.
+//! Traces for an OpenTelemetry collector: sampling, continuation across the outbox, and export.
 //!
-//! Chosen by `assembly` and `telemetry`; the routes take in where a caller's trace is. Exporting has a thread of its own and a
-//! bounded line: a collector that is slow or away costs spans, never a request.
+//! Used by `assembly` and `telemetry`; the routes read the caller's trace. The export has a separate thread and a
+//! limited queue: a slow or missing collector loses spans, but never delays a request.
 
 #![cfg_attr(
     not(feature = "program"),
@@ -36,25 +36,25 @@ use opentelemetry_sdk::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Who our spans say made them.
+/// The instrumentation scope of the spans.
 const SCOPE: &str = "boxoffice";
-/// Spans that wait to be exported; what comes beyond is dropped. A request and its mail make about five.
+/// Most spans that wait for the export; further ones are dropped. A request and its mail make about five.
 const WAITING_MAX: usize = 4_096;
-/// Spans of one export.
+/// Most spans of one export.
 const BATCH_MAX: usize = 512;
-/// Between two exports.
+/// The pause between two exports.
 const EXPORT_EVERY: Duration = Duration::from_secs(1);
-/// Longest export. The ones behind it wait meanwhile, within their bound.
+/// Time limit of an export. Later spans wait meanwhile, within their limit.
 const EXPORT_LASTS_MAX: Duration = Duration::from_secs(10);
 
-/// Where traces go, and which.
+/// The settings of traces.
 #[derive(Debug, Clone)]
 pub(crate) struct TracesConfig {
     /// The collector (OTLP over gRPC), http:// or https://.
     pub(crate) endpoint: String,
-    /// Who we are there.
+    /// The service name.
     pub(crate) service_name: String,
-    /// Which share of requests is traced, 0 to 1.
+    /// The sampled share of requests, 0 to 1.
     pub(crate) sample_ratio: f64,
 }
 
@@ -63,11 +63,11 @@ pub(crate) struct TracesConfig {
 pub(crate) struct Exporting(SdkTracerProvider);
 
 impl Exporting {
-    /// Prepares the way to the collector; connects later, so that a host starts while it is away. Must be called on a
+    /// Prepares the exporter. It connects later, so a host starts without a collector. Must be called on a
     /// tokio runtime.
     ///
     /// # Errors
-    /// What is wrong with the endpoint, as a sentence.
+    /// A sentence about the invalid endpoint.
     pub(crate) fn start(config: &TracesConfig) -> Result<Self, String> {
         let exporter = SpanExporter::builder()
             .with_tonic()
@@ -95,19 +95,19 @@ impl Exporting {
         Ok(Self(provider))
     }
 
-    /// What turns spans of `tracing` into spans of ours.
+    /// The layer that turns spans of `tracing` into OpenTelemetry spans.
     pub(crate) fn tracer(&self) -> SdkTracer {
         self.0.tracer(SCOPE)
     }
 
-    /// What the engine keeps traces together with.
+    /// The engine's port for traces.
     pub(crate) fn traces(&self) -> StoredTraces {
         StoredTraces(self.tracer())
     }
 
-    /// Exports what waits, and ends, within this time.
+    /// Exports the waiting spans and shuts down, within this time.
     pub(crate) async fn shut_down(self, limit: Duration) {
-        // It blocks its thread until the exporting one is done.
+        // It blocks its thread until the export is finished.
         let ended = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(limit)).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::warn!("exporting spans failed; some are lost");
@@ -115,10 +115,10 @@ impl Exporting {
     }
 }
 
-/// Decides at a trace's beginning, by its id.
+/// Samples by trace id, at the beginning of a trace.
 ///
-/// A caller's word counts one way only: what it does not record we do not, but nobody outside can make us record more than
-/// our share: what a caller's own id comes to, only this process knows. What we began and stored goes on as it began.
+/// A caller's decision only counts if it is no: an unsampled trace is not recorded, but no caller can make us record more than
+/// the configured share, because a caller's ids are hashed with a secret of this process. Stored traces continue as they began.
 #[derive(Debug, Clone)]
 struct Head {
     share: Sampler,
@@ -137,7 +137,7 @@ impl Head {
 }
 
 impl Head {
-    /// Whether a trace that somebody else began is among our share.
+    /// Returns whether a caller's trace is in the sampled share.
     fn draws(&self, trace_id: TraceId) -> bool {
         let lot = self.lots.hash_one(trace_id.to_bytes());
         // As far along the whole range as the share is of one; the rounding of floats does not matter to a share.
@@ -170,7 +170,7 @@ impl ShouldSample for Head {
     }
 }
 
-/// Traces beside what is owed.
+/// Traces across the outbox.
 pub(crate) struct StoredTraces(SdkTracer);
 
 impl Traces for StoredTraces {
@@ -187,7 +187,7 @@ impl Traces for StoredTraces {
 
     fn go_on(&self, span: &Span, parent: &TraceParent) {
         if let Some(context) = context_of(parent, false) {
-            // A span that is filtered out has nothing to go on.
+            // A filtered span cannot be continued.
             let _ = span.set_parent(context);
         }
     }
@@ -198,7 +198,7 @@ impl Traces for StoredTraces {
         let Some(context) = context_of(parent, false) else {
             return;
         };
-        // Of clocks that differ the later one may be behind.
+        // With different clocks the later time may be before the earlier.
         let (from, to) = (SystemTime::from(from), SystemTime::from(to.max(from)));
         let span = self.0.span_builder(name).with_start_time(from);
         let mut span = self.0.build_with_context(span, &context);
@@ -206,7 +206,7 @@ impl Traces for StoredTraces {
     }
 }
 
-/// Makes a request's span part of the caller's trace, if the caller says in which it is (W3C Trace Context).
+/// Makes a request's span part of the caller's trace, if the request has one (W3C Trace Context).
 pub(crate) fn take_in(span: &Span, headers: &HeaderMap) {
     let mut values = headers.get_all("traceparent").iter();
     let (Some(value), None) = (values.next(), values.next()) else {

@@ -32,13 +32,13 @@ pub struct LaneStatus {
 /// Outcomes of one process's mails since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MailCounts {
-    /// Taken over by mail servers.
+    /// Accepted by mail servers.
     pub sent: u64,
     /// Refused for good.
     pub refused: u64,
     /// Failed for now.
     pub deferred: u64,
-    /// Perhaps sent.
+    /// The outcome is unknown.
     pub unknown: u64,
 }
 

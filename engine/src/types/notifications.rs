@@ -287,9 +287,9 @@ pub enum DeliveryState {
     Queued,
     /// On a connection right now.
     Sending,
-    /// Taken over by the mail server.
+    /// Accepted by the mail server.
     Sent,
-    /// Failed for now; tried again at its time.
+    /// Failed for now; will be retried at its time.
     Deferred,
     /// Given up, for a reason.
     Dead,
@@ -345,7 +345,7 @@ pub struct DeliveryCounts {
     pub queued: u64,
     /// On a connection right now.
     pub sending: u64,
-    /// Taken over by the mail server.
+    /// Accepted by the mail server.
     pub sent: u64,
     /// Failed for now.
     pub deferred: u64,
@@ -353,7 +353,7 @@ pub struct DeliveryCounts {
     pub dead: u64,
     /// No longer wanted.
     pub suppressed: u64,
-    /// Perhaps sent.
+    /// The outcome is unknown.
     pub unknown: u64,
     /// Those that were ever `unknown`, whatever their state is now.
     pub ever_unknown: u64,

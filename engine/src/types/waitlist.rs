@@ -63,7 +63,7 @@ pub enum WaitlistPlace {
     Offered(Hold),
 }
 
-/// One pass over a waiting list in which somebody was passed over.
+/// One pass over a waiting list in which entries were passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitlistPass {
     /// The inventory's revision after the pass; raised with every pass.

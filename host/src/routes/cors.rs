@@ -1,7 +1,7 @@
-//! Which pages of other origins may ask this host from a browser (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol).
+//! Which pages of other origins may call this host from a browser (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol).
 //!
-//! Called by the URL table. Such pages sign in with a bearer token of their own: credentials are never allowed, so that the
-//! dashboard's cookies stay with this origin whatever is configured.
+//! Called by the URL table. Such pages use a bearer token: credentials are never allowed, so the
+//! dashboard's cookies only work for this origin, whatever is configured.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::response_layers::{IDEMPOTENCY_REPLAYED, RATE_LIMIT, RATE_LIMIT_POLICY, REQUEST_ID};
 
-/// How long a browser need not ask again; browsers cap it at two hours (Chromium) and a day (Firefox).
+/// How long a browser caches the answer; browsers limit it to two hours (Chromium) and a day (Firefox).
 const PREFLIGHT_LASTS: Duration = Duration::from_secs(3_600);
 
-/// The layer that lets pages of these origins in; none for none.
+/// The layer that allows pages of these origins; `None` without origins.
 pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
@@ -61,12 +61,12 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     )
 }
 
-/// Pages, metrics and the dashboard's session are for this origin alone.
+/// Pages, metrics and the dashboard's session are for this origin only.
 fn is_of_the_interface(path: &str) -> bool {
     path.starts_with("/api/") || path == "/openapi.json"
 }
 
-/// Whether this is an origin as browsers send it: a scheme, a host in lower case, and a port if it is not the scheme's own.
+/// Returns whether this is an origin as browsers send it: a scheme, a host in lower case, and a port if it is not the scheme's default.
 pub(crate) fn is_origin(text: &str) -> bool {
     let Some((scheme @ ("http" | "https"), authority)) = text.split_once("://") else {
         return false;

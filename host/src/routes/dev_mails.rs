@@ -1,7 +1,7 @@
-//! The mails that development wrote to a folder, to look at in a browser or from a program.
+//! The mails in the folder of `boxoffice dev`, for browsers and programs.
 //!
-//! Mails are made of what strangers typed: their text is escaped, their HTML shown only in a sandboxed frame that
-//! may load nothing, and names of files are checked before they touch the file system.
+//! Mails contain text of strangers: it is escaped, and HTML is only shown in a sandboxed frame that
+//! cannot load anything. File names are checked before they are used.
 
 use std::{
     fs::File,
@@ -23,17 +23,17 @@ use serde::Serialize;
 
 use super::{controllers::problem::Problem, extract::Id, html};
 
-/// Mails in the list: what one looks through by eye.
+/// Most mails in the list.
 const LISTED_MAX: usize = 200;
-/// Files of the folder that are looked at; finding the newest of 100,000 takes some 0.2 s.
+/// Most files that are read from the folder; finding the newest of 100,000 takes about 0.2 s.
 const FILES_MAX: usize = 100_000;
-/// Bytes read of each listed mail: its header, and ours are smaller.
+/// Bytes that are read of each listed mail: the engine's headers are smaller.
 const HEADER_BYTES_MAX: u64 = 32 * 1024;
-/// Bytes read of a mail that is shown.
+/// Bytes that are read of a mail that is shown.
 const MAIL_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Longest name: what a file system takes.
+/// Longest file name: the limit of file systems.
 const NAME_BYTES_MAX: usize = 255;
-/// Nothing loads and nothing runs; a frame with `srcdoc` is held to the same. Mails carry their styles inline.
+/// Nothing loads and nothing runs, also in a frame with `srcdoc`. Mails have inline styles.
 const MAIL_POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 

@@ -1,6 +1,6 @@
-//! Writing HTML by hand: everything that is not a tag of ours is escaped.
+//! Writing HTML: all text is escaped.
 //!
-//! Called by pages and by the view of development's mails.
+//! Called by pages and by the list of mails in development.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// A page with scripts and styles of our own, which may ask this server.
+/// The policy of pages with own scripts and styles, which may call this server.
 pub(super) const OWN_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -46,7 +46,7 @@ pub(super) fn page(title: &str, style: &str, policy: &'static str, main: &str) -
     content("text/html; charset=utf-8", policy, html)
 }
 
-/// Text that stays text, in an element or an attribute in double quotes.
+/// Escapes text for an element, or an attribute in double quotes.
 pub(super) fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for character in text.chars() {
@@ -56,7 +56,7 @@ pub(super) fn escaped(text: &str) -> String {
             '>' => html.push_str("&gt;"),
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
-            // NUL is no character of HTML.
+            // NUL is not allowed in HTML.
             '\0' => html.push('\u{fffd}'),
             character => html.push(character),
         }
@@ -64,7 +64,7 @@ pub(super) fn escaped(text: &str) -> String {
     html
 }
 
-/// Our own Markdown pages as HTML: headings, paragraphs, lists, fenced and inline code. Nothing else is known.
+/// Converts the error pages from Markdown to HTML: headings, paragraphs, lists, fenced and inline code, nothing else.
 pub(super) fn from_markdown(markdown: &str) -> String {
     let mut html = String::new();
     let mut open: Option<&str> = None;
@@ -114,7 +114,7 @@ fn inline(line: &str) -> String {
     let mut pieces = line.split('`').peekable();
     let mut in_code = false;
     while let Some(piece) = pieces.next() {
-        // A last backtick without its partner is only a character.
+        // A last backtick without its partner is a plain character.
         match (in_code, pieces.peek().is_some()) {
             (true, true) => html.push_str(&format!("<code>{}</code>", escaped(piece))),
             (true, false) => html.push_str(&format!("`{}", escaped(piece))),

@@ -1,6 +1,6 @@
-//! What every request must be before a route reads it: for one known host, and with a body that is not encoded.
+//! Checks of every request before a route reads it: one host, and a body without encoding.
 //!
-//! Wrapped around the URL table by [`router`](super::router()), inside of what completes answers.
+//! Wrapped around the URL table by [`router`](super::router()), inside the response layers.
 
 use axum::{
     body::HttpBody as _,
@@ -17,7 +17,7 @@ use boxoffice_engine::{Error, ErrorCode};
 
 use super::controllers::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
 
-/// That a request does not say in one way where it ends, and why. Put into its extensions by whoever reads the connection.
+/// Marks a request with contradictory framing, with the reason. The connection puts it into the request's extensions.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(
     not(feature = "program"),
@@ -25,10 +25,10 @@ use super::controllers::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
 )]
 pub(crate) struct Misframed(pub(crate) &'static str);
 
-/// Refuses a request that does not name its host as RFC 9112, 3.2, asks, and one whose body has a coding (RFC 9110, 8.4).
+/// Refuses a request that does not name its host as RFC 9112, 3.2, requires, and one whose body has a coding (RFC 9110, 8.4).
 ///
-/// Two readers that take different hosts from one request are how caches are poisoned. A compressed body that is read as
-/// plain is at best an error about its JSON.
+/// If two programs read different hosts from one request, caches can be poisoned. A compressed body that is parsed as
+/// plain text gives a misleading error about its JSON.
 pub(super) async fn check(request: Request, next: Next) -> Response {
     if let Some(Misframed(reason)) = request.extensions().get() {
         let error = Error::new(ErrorCode::MalformedRequest, *reason);
@@ -43,7 +43,7 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
         let detail = "Send the body without Content-Encoding: no coding is supported.";
         let mut response = Problem::host(&UNSUPPORTED_MEDIA_TYPE, detail).into_response();
         let headers = response.headers_mut();
-        // What would be read (RFC 9110, 12.5.3).
+        // The supported codings (RFC 9110, 12.5.3).
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         return response;
     }
@@ -55,7 +55,7 @@ fn names_its_host(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
     match (values.next(), values.next()) {
         (Some(host), None) => host.to_str().is_ok_and(is_host),
         (Some(_), Some(_)) => false,
-        // HTTP/1.0 knows no Host, and HTTP/2 has it in the target.
+        // HTTP/1.0 has no Host, and HTTP/2 has it in the target.
         (None, _) => {
             version < Version::HTTP_11 || version > Version::HTTP_11 && uri.host().is_some()
         }

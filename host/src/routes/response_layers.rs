@@ -1,5 +1,5 @@
-//! What every answer has, whatever route made it: a request id, problem details, a bound on its time, headers
-//! that keep browsers careful.
+//! Layers around all routes: request ids, problem details, a time limit, and security
+//! headers.
 //!
 //! Wrapped around the URL table by [`router`](super::router()). Spans carry methods, route patterns and request
 //! ids; never a path, query, header or body, which may name people.
@@ -29,21 +29,21 @@ use super::{
 use crate::auth::{RateLimitState, Transport};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// How many requests are left, and what is allowed (draft-ietf-httpapi-ratelimit-headers-11).
+/// The remaining requests, and the limit (draft-ietf-httpapi-ratelimit-headers-11).
 pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// Tells nginx, and proxies that follow it, to pass an answer on as it comes.
+/// Tells nginx and compatible proxies not to buffer a response.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// Says that an answer is the one that the same request had before.
+/// Marks a replayed response.
 pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// Longest request id taken over from a client; UUIDs and trace ids fit.
+/// Longest request id that is accepted from a client; UUIDs and trace ids fit.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// The name of a request in logs and answers.
+/// The id of a request in logs and responses.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(Arc<str>);
 
-/// Names the request, lets it be answered, and completes the answer. The outermost step.
+/// Adds the request id, runs the request, and completes the response. The outermost layer.
 pub(super) async fn complete(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let prefix = prefix_of(&request);
@@ -65,9 +65,9 @@ pub(super) async fn complete(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Gives a request no more than `limit` to be answered.
+/// Limits the time of a request.
 ///
-/// A change that was cut off may have happened: only reading ends with `unavailable`.
+/// An interrupted change may have been committed: only reads end with `unavailable`.
 pub(super) async fn within_time(
     State(limit): State<Duration>,
     request: Request,
@@ -93,7 +93,7 @@ pub(super) async fn within_time(
     }
 }
 
-/// Reads the Idempotency-Key of a request, whatever its route does with it, and says of an answer that it was given before.
+/// Reads the Idempotency-Key of a request, and marks replayed responses.
 pub(super) async fn idempotency(mut request: Request, next: Next) -> Response {
     let idempotency = match idempotency_key(request.headers()) {
         Ok(key) => key.map(Idempotency::new),
@@ -113,7 +113,7 @@ pub(super) async fn idempotency(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// What answers that go over TLS tell browsers about it.
+/// The HSTS header of responses over TLS.
 #[derive(Clone)]
 pub(super) struct InsistingOnTls {
     transport: Transport,
@@ -128,7 +128,7 @@ impl InsistingOnTls {
     }
 }
 
-/// Tells browsers to insist on TLS, in answers that go over it: in others they must not heed it (RFC 6797, 8.1).
+/// Adds the HSTS header to responses over TLS: browsers must ignore it in others (RFC 6797, 8.1).
 pub(super) async fn insist_on_tls(
     State(insisting): State<InsistingOnTls>,
     request: Request,
@@ -143,7 +143,7 @@ pub(super) async fn insist_on_tls(
     response
 }
 
-/// Tells how the client stands with its limit, if the door counted the request.
+/// Adds the rate limit headers, if the request was counted.
 pub(super) async fn tell_limits(
     State(policies): State<HeaderValue>,
     mut request: Request,
@@ -159,8 +159,8 @@ pub(super) async fn tell_limits(
     response
 }
 
-/// Answers for a handler that panicked. The panic's own text went to stderr; it is not repeated here, as it may
-/// hold anything.
+/// Answers for a handler that panicked. The panic's text went to stderr. It is not repeated here, because it may
+/// contain anything.
 pub(super) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> HttpResponse<axum::body::Body> {
     Problem::from(Error::internal("a handler panicked")).into_response()
 }
@@ -186,18 +186,18 @@ pub(super) fn span(request: &Request) -> Span {
     span
 }
 
-/// Logs how a request ended.
+/// Logs the result of a request.
 pub(super) fn answered(response: &Response, latency: Duration, _span: &Span) {
     let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(status = response.status().as_u16(), latency_ms, "answered");
 }
 
-/// Where this router is mounted: empty, or a path such as `/tickets`.
+/// The prefix of this router: empty, or a path such as `/tickets`.
 pub(super) fn prefix_of(request: &Request) -> String {
     prefix_in(request.extensions())
 }
 
-/// Where this router is mounted, from a request's extensions.
+/// The prefix of this router, from a request's extensions.
 pub(super) fn prefix_in(extensions: &axum::http::Extensions) -> String {
     let prefix = extensions
         .get::<NestedPath>()
@@ -206,7 +206,7 @@ pub(super) fn prefix_in(extensions: &axum::http::Extensions) -> String {
 }
 
 impl RequestId {
-    /// Takes over the client's id if it is a harmless word, and makes one otherwise.
+    /// Uses the client's id if it is harmless, and makes one otherwise.
     fn of(headers: &HeaderMap) -> Self {
         let sane = |id: &str| {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -229,20 +229,20 @@ fn complete_headers(headers: &mut HeaderMap, id: &RequestId) {
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    // Pages bring a policy that lets them load what they need; JSON needs nothing.
+    // Pages have a policy for what they load; JSON loads nothing.
     headers
         .entry(CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static(
             "default-src 'none'; frame-ancestors 'none'",
         ));
     if headers.get(CONTENT_TYPE).is_some_and(is_live) {
-        // A proxy that collects, compresses or keeps a live stream shows it late or never.
+        // A proxy must not buffer, compress or cache a live stream.
         headers.insert(
             CACHE_CONTROL,
             HeaderValue::from_static("no-cache, no-store, no-transform"),
         );
         headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        // The connection ends with the stream, so that who reads on is not left waiting.
+        // The connection ends with the stream.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     headers
@@ -254,7 +254,7 @@ fn is_live(content_type: &HeaderValue) -> bool {
     content_type.as_bytes().starts_with(b"text/event-stream")
 }
 
-/// The method, if it is one of HTTP's own: others are text of the client's choice.
+/// The method, if it is a standard one: others are arbitrary text of the client.
 fn method_text(method: &Method) -> &str {
     let known = [
         Method::GET,

@@ -1,7 +1,7 @@
-//! The pages behind the links with which customers unsubscribe (RFC 8058): without signing in, for whoever holds one.
+//! The pages of the links to unsubscribe (RFC 8058): for everybody who has such a link, without signing in.
 //!
-//! Called by the URL table. A GET only shows a button: programs that scan mails follow every link. A POST does it,
-//! whatever its body, as mail programs send `List-Unsubscribe=One-Click` in the one or the other form. Calls the
+//! Called by the URL table. A GET only shows a button, because programs that scan mails follow every link. A POST unsubscribes,
+//! whatever its body, because mail programs send `List-Unsubscribe=One-Click` in different forms. Calls the
 //! engine's subscriptions.
 
 use axum::{extract::State, response::Response};
@@ -10,11 +10,11 @@ use boxoffice_engine::{Caller, Engine, Error, NotificationKind, SuppressionSourc
 use super::{controllers::problem::Problem, extract::Id, html};
 use crate::auth::{MailLinks, Unsubscription};
 
-/// A page whose only button sends a form back to where it came from.
+/// The policy of a page whose only button sends a form to this host.
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'";
 
-/// Shows what the link is for, with a button for it or, once that is done, for the way back. Changes nothing.
+/// Shows the kind of mail, with a button to unsubscribe or, after that, to subscribe again. Changes nothing.
 pub(super) async fn show(
     State(engine): State<Engine>,
     State(links): State<Option<MailLinks>>,
@@ -29,7 +29,7 @@ pub(super) async fn show(
     }
 }
 
-/// Unsubscribes. Again is as good as once.
+/// Unsubscribes. Idempotent.
 pub(super) async fn unsubscribe(
     State(engine): State<Engine>,
     State(links): State<Option<MailLinks>>,
@@ -40,7 +40,7 @@ pub(super) async fn unsubscribe(
     done(&engine, &link, &token, "").await
 }
 
-/// Takes it back.
+/// Subscribes again.
 pub(super) async fn subscribe_again(
     State(engine): State<Engine>,
     State(links): State<Option<MailLinks>>,
@@ -51,7 +51,7 @@ pub(super) async fn subscribe_again(
     asked(&engine, &link, &token, "../", "Unsubscribe after all").await
 }
 
-/// What stands between `/unsubscribe/` and the next slash, whatever it is.
+/// The text between `/unsubscribe/` and the next slash.
 pub(super) struct Token(pub(super) String);
 
 impl std::str::FromStr for Token {
@@ -70,7 +70,7 @@ fn read(links: Option<&MailLinks>, token: &str) -> Result<Unsubscription, Error>
     })
 }
 
-/// The customer whom the link was sent to: its signature vouches for that.
+/// The customer of the link, proven by its signature.
 fn caller(link: &Unsubscription) -> Caller {
     let role = boxoffice_engine::UserRole::Customer;
     Caller::user(link.tenant.clone(), link.customer, role)
@@ -104,7 +104,7 @@ async fn asked(
     ))
 }
 
-/// The page that says it is done, with the button that takes it back.
+/// The page after unsubscribing, with a button to subscribe again.
 async fn done(
     engine: &Engine,
     link: &Unsubscription,
@@ -137,11 +137,11 @@ fn page(text: &str, action: &str, button: &str, style: &str) -> Response {
 
 async fn name(engine: &Engine, link: &Unsubscription) -> Result<String, Problem> {
     let name = engine.tenants().show(&caller(link)).await?.name;
-    // In isolates: a name that runs from right to left must not reorder the sentence around it (UAX #9).
+    // In isolates: a right-to-left name must not reorder the sentence around it (UAX #9).
     Ok(format!("\u{2068}{name}\u{2069}"))
 }
 
-/// What readers call a kind of mail.
+/// The display name of a kind of mail.
 fn words(kind: NotificationKind) -> &'static str {
     match kind {
         NotificationKind::EventReminder => "reminders of events that you booked",

@@ -1,7 +1,7 @@
-//! The page behind the link with which somebody confirms their address: without signing in, for whoever holds one.
+//! The page of the link to confirm an address: for everybody who has the link, without signing in.
 //!
-//! Called by the URL table. A GET only shows a form: programs that scan mails follow every link. The link proves who reads the
-//! address's mails, and not who signed up with it, so the form asks for the account's password, or for a new one. Calls the
+//! Called by the URL table. A GET only shows a form, because programs that scan mails follow every link. The link proves that somebody reads the
+//! address's mails, not that they signed up, so the form asks for the account's password, or for a new one. Calls the
 //! engine's users.
 
 use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::auth::MailLinks;
 
-/// Longest form that is read: two passwords of 200 characters, each of 4 bytes in 3 characters, and their names.
+/// Largest form that is read: two passwords of 200 characters, each of 4 bytes in 3 characters, and their names.
 const FORM_BYTES_MAX: usize = 8 * 1024;
 
 /// Shows the address with a form that confirms it. Changes nothing.
@@ -32,7 +32,7 @@ pub(super) async fn show(
     Ok(form(&user, &token, needs_password, None))
 }
 
-/// Confirms the address. Again is as good as once.
+/// Confirms the address. Idempotent.
 pub(super) async fn confirm(
     State(engine): State<Engine>,
     State(links): State<Option<MailLinks>>,
@@ -62,7 +62,7 @@ pub(super) async fn confirm(
     }
 }
 
-/// What a form says: one of its two fields, as browsers send it (`application/x-www-form-urlencoded`).
+/// The content of a form: one of its two fields (`application/x-www-form-urlencoded`).
 fn said(body: &[u8]) -> Result<Confirmation, Error> {
     if body.len() > FORM_BYTES_MAX {
         return Err(Error::field(
@@ -82,7 +82,7 @@ fn said(body: &[u8]) -> Result<Confirmation, Error> {
     })
 }
 
-/// Whom the link was sent to, if it was, and the address is still theirs: its signature vouches for that.
+/// The user of the link, proven by its signature, if the address is still theirs.
 async fn read(
     engine: &Engine,
     links: Option<&MailLinks>,

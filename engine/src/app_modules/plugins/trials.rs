@@ -18,7 +18,7 @@ const REPLAY_MAX: u32 = 200;
 /// The result of a replay.
 #[derive(Debug, Clone)]
 pub struct ReplayReport {
-    /// Decisions that were made again.
+    /// Decisions that were replayed.
     pub replayed: usize,
     /// Decisions whose request was not kept, or in which this plugin did not take part.
     pub not_replayable: usize,

@@ -1,17 +1,17 @@
-//! Numbers in requests: any JSON number is read, and judged here, so that each wrong one names its field.
+//! Numbers in requests: any JSON number is parsed, and checked here, so that an error names its field.
 //!
-//! Called by controllers. Ranges beyond the type's own are the engine's rules.
+//! Called by controllers. The engine checks ranges within the type's.
 
 use boxoffice_engine::{Error, Result};
 use serde_json::Number;
 
-/// Above it, neighbouring whole numbers are the same to a JSON reader that uses doubles.
+/// Above it, JSON readers that use doubles confuse neighbouring whole numbers.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// Reads a whole number that fits `T`; `2.0` is one, as JSON has one kind of number only.
+/// Reads a whole number that fits into `T`. `2.0` is one, because JSON has only one kind of number.
 ///
 /// # Errors
-/// `field-invalid` at `field` for fractions, negative numbers and what does not fit.
+/// `field-invalid` at `field` for fractions, negative numbers and numbers that do not fit.
 pub(super) fn whole<T: TryFrom<u64>>(number: &Number, field: impl Into<String>) -> Result<T> {
     number
         .as_u64()
@@ -25,7 +25,7 @@ pub(super) fn whole<T: TryFrom<u64>>(number: &Number, field: impl Into<String>) 
         })
 }
 
-/// Like [`whole`], with a default for a number that is not given.
+/// Like [`whole`], with a default.
 pub(super) fn whole_or<T: TryFrom<u64>>(
     number: Option<&Number>,
     default: T,

@@ -1,8 +1,8 @@
-//! What is shown live: how everything stands, sampled once for all who watch the same.
+//! The live overview: sampled once for all viewers of the same overview.
 //!
-//! One task per process samples while anybody watches. Each who watches has a place for one sample, the newest: a slow
-//! reader misses some and holds up nobody. A sample that fails, panics or takes too long is told as that, and the next one
-//! is taken all the same.
+//! One task per process takes samples while there are viewers. Each viewer keeps the newest sample only: a slow
+//! reader misses some and delays nobody. A sample that fails, panics or takes too long is reported as failed, and the next one
+//! is still taken.
 
 mod pace;
 mod places;
@@ -36,23 +36,23 @@ use places::{Place, Places};
 
 use crate::locked::Locked as _;
 
-/// Between two samples.
+/// The pause between two samples.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long a sample may take before it is given up: longer than a store that is busy, shorter than patience.
+/// Time limit of a sample: longer than a busy store needs, shorter than people wait.
 const TAKES_MAX: Duration = Duration::from_secs(10);
-/// A stream ends after this long, and its page asks again.
+/// A stream ends after this time, and its page reconnects.
 const LASTS: Duration = Duration::from_secs(600);
-/// Between two looks whether the session of who watches still stands; its stream ends with it.
+/// The pause between two checks of a viewer's session. The stream ends with the session.
 const STANDS_EVERY: Duration = Duration::from_secs(1);
-/// Samples taken at the same time: one that is slow does not hold up all others.
+/// Samples that are taken at the same time: a slow one does not delay all others.
 const SAMPLES_AT_ONCE: usize = 2;
 
-/// Whose overview: two with the same see the same.
+/// The key of an overview: viewers with the same key see the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Scope {
     tenant: Option<TenantId>,
     role: Role,
-    /// Organizers see events of their own.
+    /// Organizers see their own events.
     user: Option<UserId>,
 }
 
@@ -61,16 +61,16 @@ struct WatchedScope {
     newest: watch::Sender<Option<Shown>>,
 }
 
-/// What a stream says: an event of this name, or of none for a sample.
+/// A message of a stream: an event with this name, or without one for a sample.
 #[derive(Debug, Clone, PartialEq)]
 struct Shown {
     event: Option<&'static str>,
     data: Arc<str>,
 }
 
-/// Takes a sample for somebody.
+/// Takes a sample.
 type Look = dyn Fn(Caller) -> BoxFuture<'static, Result<DeliveryOverview>> + Send + Sync;
-/// Whether somebody's session still stands.
+/// Checks a viewer's session.
 type Stands = dyn Fn(Caller) -> BoxFuture<'static, Result<bool>> + Send + Sync;
 
 /// The sampler.
@@ -119,13 +119,13 @@ impl OverviewStream {
         }
     }
 
-    /// How fast the lanes were just now, for operators; none while nobody watches.
+    /// The lanes' throughput just now, for operators; `None` without viewers.
     pub(super) fn newest_paces(&self, caller: &Caller) -> Option<PacesResponse> {
         let is_operator = caller.role() == Role::Operator;
         is_operator.then(|| self.paces().newest().cloned())?
     }
 
-    /// Lets somebody watch; starts sampling if nobody did.
+    /// Adds a viewer; starts sampling for the first one.
     fn watch(self: &Arc<Self>, caller: Caller) -> Result<Watcher> {
         let place = self.places.take(&caller).ok_or_else(|| {
             Error::new(
@@ -149,7 +149,7 @@ impl OverviewStream {
             newest: watch::Sender::new(None),
         });
         let mut newest = one.newest.subscribe();
-        // What was sampled before is news to this one.
+        // Earlier samples are new to this viewer.
         newest.mark_changed();
         if idle {
             let live = self.clone();
@@ -167,7 +167,7 @@ impl OverviewStream {
         })
     }
 
-    /// How fast the lanes were in the last minutes, for those who may know: what a chart begins with.
+    /// The lanes' throughput in the last minutes, for operators: the start of a chart.
     fn before(&self, caller: &Caller) -> Option<Shown> {
         if caller.role() != Role::Operator {
             return None;
@@ -179,7 +179,7 @@ impl OverviewStream {
         })
     }
 
-    /// Samples until nobody watches.
+    /// Takes samples until there are no viewers.
     async fn sample(&self) {
         let _ended = Ended(self);
         while !self.stopping.is_cancelled() {
@@ -194,7 +194,7 @@ impl OverviewStream {
                 all.map(|(scope, one)| (scope.clone(), one.caller.clone()))
                     .collect()
             };
-            // Who looks after all of it is served first.
+            // Operators outside tenants are served first.
             callers.sort_by_key(|(scope, _)| scope.role != Role::Operator);
             let sampled = stream::iter(callers).for_each_concurrent(
                 SAMPLES_AT_ONCE,
@@ -206,16 +206,16 @@ impl OverviewStream {
                 },
             );
             sampled.await;
-            // Many sights are shown less often, rather than at everybody's cost.
+            // Many different overviews are refreshed less often, to limit the cost.
             tokio::time::sleep(self.every.max(began.elapsed())).await;
         }
         self.watched().clear();
     }
 
-    /// Takes one sample, whatever comes of it.
+    /// Takes one sample, and reports failures.
     async fn take(&self, caller: Caller) -> Shown {
         let is_operator = caller.role() == Role::Operator;
-        // Within the guard also what is done before the first wait.
+        // The guard also covers the work before the first await.
         let taken = AssertUnwindSafe(async { (self.look)(caller).await }).catch_unwind();
         let detail = match tokio::time::timeout(self.takes_max, taken).await {
             Ok(Ok(Ok(overview))) => {
@@ -262,7 +262,7 @@ impl OverviewStream {
     }
 }
 
-/// Ends the streams of a sampler that panicked between samples: their pages ask again, and that starts another.
+/// Ends the streams of a sampler that panicked between samples: their pages reconnect, which starts another.
 struct Ended<'a>(&'a OverviewStream);
 
 impl Drop for Ended<'_> {
@@ -273,7 +273,7 @@ impl Drop for Ended<'_> {
     }
 }
 
-/// Somebody who watches.
+/// A viewer.
 struct Watcher {
     before: Option<Shown>,
     newest: watch::Receiver<Option<Shown>>,
@@ -286,7 +286,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// What is told next; none when it is over.
+    /// The next message; `None` at the end.
     async fn next(&mut self) -> Option<Shown> {
         if let Some(before) = self.before.take() {
             return Some(before);
@@ -296,7 +296,7 @@ impl Watcher {
                 () = self.stopping.cancelled() => return None,
                 () = tokio::time::sleep_until(self.until) => return None,
                 () = tokio::time::sleep_until(self.stands_at) => {
-                    // A store that cannot be asked has nothing to show, either: its samples say so.
+                    // A failing store cannot show samples either; these report the failure.
                     if let Ok(false) = (self.stands)(self.caller.clone()).await {
                         return None;
                     }
@@ -313,13 +313,13 @@ impl Watcher {
 }
 
 /// Streams samples (text/event-stream): each `data` is what `GET /api/admin/overview` answers. An event `paces` comes first
-/// for operators, with how fast the lanes were in the last minutes; `failing` says why there is no sample just now.
+/// for operators, with the lanes' throughput of the last minutes; `failing` says why there is no sample just now.
 pub(in crate::routes) async fn stream(
     State(live): State<Arc<OverviewStream>>,
     AsWatcher(caller): AsWatcher,
     State(engine): State<Engine>,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    // Refused here, and not in a stream that never says anything.
+    // Refused here, not in an empty stream.
     engine.delivery_admin().require_may_look(&caller)?;
     let watcher = live.watch(caller)?;
     let samples = stream::unfold(watcher, async |mut watcher| {

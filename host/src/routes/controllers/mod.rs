@@ -39,7 +39,7 @@ use utoipa::ToSchema;
 
 use problem::Problem;
 
-/// What a controller answers.
+/// The result of a controller.
 type Answer<T> = Result<T, Problem>;
 
 /// One page of a list.
@@ -62,17 +62,17 @@ impl<T> PageResponse<T> {
     }
 }
 
-/// 201 with the place of what was made.
+/// 201 with the path of the created resource.
 fn created(location: &str, body: impl Serialize) -> Response {
     let mut response = (StatusCode::CREATED, axum::Json(body)).into_response();
-    // Our paths and ids are ASCII; a prefix that is not simply goes without the header.
+    // Paths and ids are ASCII. With another prefix the header is left out.
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
     }
     response
 }
 
-/// The same answer with the version of what it shows as its ETag.
+/// The response with the version as its ETag.
 fn with_etag(version: u64, mut response: Response) -> Response {
     let value = HeaderValue::from_str(&format!("\"{version}\""))
         .expect("digits in quotes are a header value");

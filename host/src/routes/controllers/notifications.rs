@@ -1,4 +1,4 @@
-//! What customers are told, and how far telling them has come.
+//! Notifications to customers, and their progress.
 
 use axum::{Json, extract::State};
 use boxoffice_engine::{
@@ -13,12 +13,12 @@ use super::choices;
 use super::{Answer, PageResponse};
 use crate::routes::extract::{AsCaller, AtPage, AtStatePage, Id, PageParams, StateParams};
 
-/// The notification that a change caused.
+/// The notification of a change.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct NotificationSummaryResponse {
-    /// Which notification; ask for its progress under it.
+    /// The notification's id, with which its progress can be read.
     id: String,
-    /// How many customers it reaches, counted just before the change.
+    /// The number of customers it reaches, counted just before the change.
     recipients: u64,
 }
 
@@ -45,7 +45,7 @@ pub(in crate::routes) struct NotificationResponse {
     /// `scheduled`, `fanning-out`, `fanned-out`, `superseded` or `cancelled`.
     #[schema(value_type = choices::NotificationStatus)]
     status: &'static str,
-    /// How many customers it reaches: an estimate until it is fanned out.
+    /// The number of customers it reaches: an estimate until its fan-out is finished.
     recipients: u64,
     /// The states of its deliveries.
     deliveries: DeliveryCountsResponse,
@@ -67,15 +67,15 @@ pub(in crate::routes) struct DeliveryCountsResponse {
     queued: u64,
     /// On a connection right now.
     sending: u64,
-    /// Taken over by the mail server.
+    /// Accepted by the mail server.
     sent: u64,
-    /// Failed for now; tried again.
+    /// Failed for now; will be retried.
     deferred: u64,
     /// Given up.
     dead: u64,
-    /// No longer wanted: the bookings were cancelled first, or the customer has unsubscribed.
+    /// No longer wanted: the bookings were cancelled first, or the customer unsubscribed.
     suppressed: u64,
-    /// Perhaps sent.
+    /// The outcome is unknown.
     unknown: u64,
     /// Those that were ever `unknown`, whatever their state is now.
     ever_unknown: u64,
@@ -112,11 +112,11 @@ impl From<Notification> for NotificationResponse {
     }
 }
 
-/// What a notification's record says of it.
+/// A notification without the counts of its deliveries.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct NotificationHeadResponse {
-    /// Which notification; ask for its progress under it.
+    /// The notification's id, with which its progress can be read.
     id: String,
     /// `event-updated`, `event-cancelled`, `event-reminder` or `event-announcement`.
     #[schema(value_type = choices::NotificationKind)]
@@ -126,7 +126,7 @@ pub(in crate::routes) struct NotificationHeadResponse {
     /// `scheduled`, `fanning-out`, `fanned-out`, `superseded` or `cancelled`.
     #[schema(value_type = choices::NotificationStatus)]
     status: &'static str,
-    /// How many customers it reaches: an estimate until it is fanned out.
+    /// The number of customers it reaches: an estimate until its fan-out is finished.
     recipients: u64,
     /// When it was caused.
     #[schema(value_type = String, format = DateTime)]
@@ -163,7 +163,7 @@ pub(in crate::routes) struct AttemptResponse {
     /// The state after it.
     #[schema(value_type = choices::DeliveryState)]
     state: &'static str,
-    /// The mail server's reply, or our reason. Text, never markup.
+    /// The mail server's reply, or the engine's reason. Text, never markup.
     reply: String,
 }
 
@@ -183,7 +183,7 @@ impl From<Attempt> for AttemptResponse {
 pub(in crate::routes) struct DeliveryResponse {
     /// The delivery's id.
     id: String,
-    /// What it is one delivery of. Mails about one booking have no notification of their own to ask for.
+    /// The notification. Mails about one booking have no notification that can be read.
     notification_id: String,
     /// `booking-confirmed`, `booking-cancelled`, `waiting-list-offer`, `plugin-quarantined`, or a notification's kind.
     #[schema(value_type = choices::MailKind)]
@@ -199,7 +199,7 @@ pub(in crate::routes) struct DeliveryResponse {
     state: &'static str,
     /// The number of finished attempts.
     attempts: u32,
-    /// Why it is where it is: the mail server's reply, or our reason. Text, never markup.
+    /// The reason of its state: the mail server's reply, or the engine's own. Text, never markup.
     reason: Option<String>,
     /// The time of its next attempt, if there is one.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -213,7 +213,7 @@ pub(in crate::routes) struct DeliveryResponse {
     /// When it was listed.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When its state last came of something; null before the first attempt.
+    /// When its state last changed; null before the first attempt.
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Timestamp>,
     /// Outcomes of earlier attempts, oldest first: at most the first and the newest seven.
@@ -243,7 +243,7 @@ impl From<Delivery> for DeliveryResponse {
     }
 }
 
-/// Shows how far a notification has come
+/// Shows a notification with its progress
 #[utoipa::path(get, path = "/api/notifications/{id}", tag = "notifications",
     params(("id" = String, Path, description = "Which notification")),
     responses((status = 200, body = NotificationResponse)),
@@ -289,7 +289,7 @@ pub(in crate::routes) async fn deliveries(
     Ok(PageResponse::of(page, DeliveryResponse::from))
 }
 
-/// Lists what a booking's customer was mailed about it and its event, newest first
+/// Lists the deliveries about a booking and its event to its customer, newest first
 #[utoipa::path(get, path = "/api/bookings/{id}/deliveries", tag = "notifications",
     operation_id = "deliveries_of_booking",
     params(("id" = String, Path, description = "Which booking"), PageParams),
@@ -308,10 +308,10 @@ pub(in crate::routes) async fn deliveries_of_booking(
     Ok(PageResponse::of(page, DeliveryResponse::from))
 }
 
-/// Lists what a customer was mailed, newest booking first
+/// Lists a customer's deliveries, newest booking first
 ///
-/// What all customers of an event were told stands with the customer's newest booking of it. A page may hold fewer
-/// deliveries than its limit and still have a next one. For organizers a user who is no customer of their events does not exist.
+/// Notifications to all customers of an event are listed with the customer's newest booking of it. A page may have fewer
+/// deliveries than its limit and still have a next page. For organizers, users who are not customers of their events do not exist.
 #[utoipa::path(get, path = "/api/users/{id}/deliveries", tag = "notifications",
     operation_id = "deliveries_of_user",
     params(("id" = String, Path, description = "Which user"), PageParams),
@@ -330,7 +330,7 @@ pub(in crate::routes) async fn deliveries_of_user(
     Ok(PageResponse::of(page, DeliveryResponse::from))
 }
 
-/// Lists what an event's customers were told or will be, newest first
+/// Lists an event's notifications, newest first
 #[utoipa::path(get, path = "/api/events/{id}/notifications", tag = "notifications",
     operation_id = "list_of_event",
     params(("id" = String, Path, description = "Which event"), PageParams),

@@ -1,4 +1,4 @@
-//! What operators of the installation do about tenants and their first users. Their own accounts are in `operators/accounts.rs`.
+//! Use cases of operators: tenants and their first users. Operators' own accounts are in `operators/accounts.rs`.
 
 mod accounts;
 
@@ -30,14 +30,14 @@ pub(in crate::routes) struct CreateTenantRequest {
     id: String,
     /// Its display name.
     name: String,
-    /// ISO 4217 code of all its prices. Without it: `EUR`.
+    /// ISO 4217 code of all its prices. The default is `EUR`.
     currency: Option<String>,
     /// Whether anybody may register as an organizer.
     #[serde(default)]
     organizers_may_register: bool,
 }
 
-/// Makes a user with any role.
+/// A user to create, with any role.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct CreateUserRequest {
@@ -45,23 +45,23 @@ pub(in crate::routes) struct CreateUserRequest {
     email: String,
     /// Their display name.
     name: String,
-    /// 8 to 200 characters; without one they cannot sign in with a password.
+    /// 8 to 200 characters. Without it they cannot sign in with a password.
     password: Option<String>,
     /// `owner`, `organizer`, `staff` or `customer`.
     #[schema(value_type = choices::UserRole)]
     role: String,
 }
 
-/// Who a tenant's mails come from.
+/// The sender of a tenant's mails.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct SenderRequest {
-    /// The sender's address; null stands for the installation's.
+    /// The sender's address; null means the installation's.
     #[schema(example = "tickets@north.example")]
     mail_from: Option<String>,
 }
 
-/// What came of recomputing an event's counters.
+/// The result of recomputing an event's counters.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct EventVerdictResponse {
@@ -75,7 +75,7 @@ pub(in crate::routes) struct EventVerdictResponse {
     sold: u32,
     /// Tickets held, by its inventory.
     held: u32,
-    /// The first thing that does not agree; null if all does.
+    /// The first difference; null if there is none.
     difference: Option<String>,
 }
 
@@ -92,7 +92,7 @@ impl From<EventVerdict> for EventVerdictResponse {
     }
 }
 
-/// Makes a tenant
+/// Creates a tenant
 #[utoipa::path(post, path = "/api/operator/tenants", tag = "operator", request_body = CreateTenantRequest,
     responses((status = 201, body = TenantResponse, headers(("Location" = String)))),
     extensions(("x-error-codes" = json!(["forbidden", "tenant-taken"]))))]
@@ -146,7 +146,7 @@ pub(in crate::routes) async fn list_tenants(
 
 /// Sets the sender's address of a tenant's mails
 ///
-/// Before that, let the domain's owner allow this installation's mail servers to speak for it (SPF, DKIM).
+/// The domain must allow this installation's mail servers to send for it (SPF, DKIM).
 #[utoipa::path(put, path = "/api/operator/tenants/{tenant}/sender", tag = "operator", request_body = SenderRequest,
     operation_id = "set_sender",
     params(("tenant" = String, Path, description = "Which tenant")),
@@ -168,7 +168,7 @@ pub(in crate::routes) async fn set_sender(
     Ok(TenantSettingsResponse::answer(tenant))
 }
 
-/// Makes a user of a tenant, with any role
+/// Creates a user of a tenant, with any role
 #[utoipa::path(post, path = "/api/operator/tenants/{tenant}/users", tag = "operator", request_body = CreateUserRequest,
     params(("tenant" = String, Path, description = "Which tenant")),
     responses((status = 201, body = UserResponse, headers(("Location" = String)))),
@@ -211,7 +211,7 @@ pub(in crate::routes) async fn show_user(
     Ok(JsonAnswer(engine.users().show(&caller, user).await?.into()))
 }
 
-/// Lists a tenant's users in the order they were made
+/// Lists a tenant's users in order of creation
 #[utoipa::path(get, path = "/api/operator/tenants/{tenant}/users", tag = "operator",
     params(("tenant" = String, Path, description = "Which tenant"), PageParams),
     responses((status = 200, body = PageResponse<UserResponse>)),
@@ -226,9 +226,9 @@ pub(in crate::routes) async fn list_users(
     Ok(PageResponse::of(page, UserResponse::from))
 }
 
-/// Recomputes events' counters, from the capacity ledger and from the bookings
+/// Verifies events' counters: recomputes them from the capacity ledger and from the bookings
 ///
-/// All tenants' events, page after page. A difference is no error here: it stands in the item.
+/// Events of all tenants, page by page. A difference is no error: the item shows it.
 #[utoipa::path(get, path = "/api/operator/verification", tag = "operator", params(PageParams),
     responses((status = 200, body = PageResponse<EventVerdictResponse>)),
     extensions(("x-error-codes" = json!(["forbidden"]))))]

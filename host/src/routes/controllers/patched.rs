@@ -1,7 +1,7 @@
 //! Fields of a merge patch (RFC 7396): left out, null, or a value.
 //!
-//! Used by the controllers of events, ticket types and tenants. A patch is a type of its own, in which nothing is
-//! required and nothing has a default: what a client leaves out stays as it is.
+//! Used by the controllers of events, ticket types and tenants. A patch has its own type, in which nothing is
+//! required and nothing has a default: fields that a client leaves out stay.
 
 use boxoffice_engine::{Error, Result};
 use serde::{Deserialize, Deserializer};
@@ -9,12 +9,12 @@ use serde::{Deserialize, Deserializer};
 /// One field of a patch. Put `#[serde(default)]` on it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) enum Patched<T> {
-    /// Left out: it stays as it is.
+    /// Left out: the field stays.
     #[default]
     Kept,
-    /// Null: it goes back to its default.
+    /// Null: the field is reset to its default.
     Reset,
-    /// It becomes this.
+    /// The new value.
     Set(T),
 }
 
@@ -40,7 +40,7 @@ impl<T> Patched<T> {
         }
     }
 
-    /// Writes the new value, if there is one, into `target`: what `read` makes of a value, or `default` for null.
+    /// Writes the new value, if there is one, into `target`: the result of `read`, or `default` for null.
     ///
     /// # Errors
     /// Those of `read`.

@@ -1,4 +1,4 @@
-//! A tenant's plugins: uploading, putting into use, trying out, reading logs and decisions. For owners.
+//! A tenant's plugins: upload, activation, trials, logs and decisions. For owners.
 
 mod requests;
 mod responses;
@@ -32,13 +32,13 @@ pub(in crate::routes) use responses::{
 };
 
 const WASM: &str = "application/wasm";
-/// Uploads that are read at the same time in this process.
+/// Most uploads that are read at the same time in this process.
 static UPLOADS: LazyLock<uploads::UploadPlaces> = LazyLock::new(uploads::UploadPlaces::new);
 
 /// Uploads a version of a plugin: the component itself as the body
 ///
-/// It is checked and compiled behind the answer; ask for its state under the Location until it is `ready`, or `rejected` for
-/// a reason. The same bytes again are the same version; one that was rejected and has `mayRetry` is compiled again.
+/// It is checked and compiled in the background. Read its state at the Location until it is `ready`, or `rejected` with
+/// a reason. The same bytes again are the same version. One that was rejected and has `mayRetry` is compiled again.
 #[utoipa::path(post, path = "/api/plugins/{id}/versions", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name: 1 to 64 of a-z, 0-9 and -")),
     request_body(content_type = "application/wasm", content = Vec<u8>),
@@ -51,7 +51,7 @@ pub(in crate::routes) async fn upload(
     NewId(name): NewId<PluginName>,
     request: Request,
 ) -> Answer<Response> {
-    // Before anything is read: the engine says who may, and how much it takes.
+    // Before anything is read: the engine checks the permission and the size.
     let bytes_max = engine.plugins().upload_bytes_max(&caller).await?;
     require_type(request.headers(), &[WASM])?;
     uploads::check_length(request.headers(), bytes_max)?;
@@ -69,7 +69,7 @@ pub(in crate::routes) async fn upload(
     Ok(response)
 }
 
-/// Refuses an upload under the name that is an address of the API, with the rule instead of a wrong method.
+/// Refuses an upload with the reserved name, with a clearer error than a wrong method.
 pub(in crate::routes) async fn upload_reserved(AsCaller(_): AsCaller) -> Answer<Response> {
     Err(match PluginName::parse("name", "versions") {
         Err(error) => error.into(),
@@ -90,7 +90,7 @@ pub(in crate::routes) async fn list_versions(
     Ok(PageResponse::of(page, PluginVersionResponse::from))
 }
 
-/// Shows a version: its state and what it is made of
+/// Shows a version: its state and its interface
 #[utoipa::path(get, path = "/api/plugins/versions/{id}", tag = "plugins",
     params(("id" = String, Path, description = "SHA-256 of the component")),
     responses((status = 200, body = PluginVersionResponse)),
@@ -104,7 +104,7 @@ pub(in crate::routes) async fn show_version(
     Ok(JsonAnswer(version.into()))
 }
 
-/// Deletes a version that is not in use
+/// Deletes a version that is not active
 #[utoipa::path(delete, path = "/api/plugins/versions/{id}", tag = "plugins",
     params(("id" = String, Path, description = "SHA-256 of the component")),
     responses((status = 204)),
@@ -118,7 +118,7 @@ pub(in crate::routes) async fn delete_version(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks a version a question, without any effect
+/// Calls a version with a request, without any effect
 #[utoipa::path(post, path = "/api/plugins/versions/{id}/dry-run", tag = "plugins",
     params(("id" = String, Path, description = "SHA-256 of the component")),
     request_body = DryRunRequest,
@@ -139,7 +139,7 @@ pub(in crate::routes) async fn dry_run(
     Ok(JsonAnswer(outcome.into()))
 }
 
-/// Asks a version again what its plugin was asked before, and lists the answers that differ
+/// Replays recorded requests with a version, and lists the answers that differ
 #[utoipa::path(post, path = "/api/plugins/versions/{id}/replay", tag = "plugins",
     params(("id" = String, Path, description = "SHA-256 of the component")),
     request_body = ReplayRequest,
@@ -159,7 +159,7 @@ pub(in crate::routes) async fn replay(
     Ok(JsonAnswer(report.into()))
 }
 
-/// Shows what is in use, in the order in which policies are asked
+/// Shows the active plugins, in the order in which policies are called
 #[utoipa::path(get, path = "/api/plugins", tag = "plugins",
     responses((status = 200, body = PluginSetResponse)),
     extensions(("x-error-codes" = json!(["forbidden"]))))]
@@ -170,10 +170,10 @@ pub(in crate::routes) async fn in_use(
     Ok(JsonAnswer(engine.plugins().in_use(&caller).await?.into()))
 }
 
-/// Puts a version into use, or changes its order, configuration or whether it is asked
+/// Activates a version, or changes its order, its configuration or whether it is called
 ///
-/// A version or configuration that is new is tried first: the fixtures that are given, and a harmless request to each of
-/// its exports. A policy may say no to it; one that fails is not put into use.
+/// A new version or configuration is tried first, with the given fixtures and a harmless request to each of
+/// its exports. A rejection is a valid answer. A plugin that fails is not activated.
 #[utoipa::path(post, path = "/api/plugins/{id}/activate", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     request_body = ActivatePluginRequest,
@@ -190,7 +190,7 @@ pub(in crate::routes) async fn activate(
     Ok(JsonAnswer(activation.into()))
 }
 
-/// Goes back to the version that was in use before
+/// Activates the version that was active before
 #[utoipa::path(post, path = "/api/plugins/{id}/roll-back", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     request_body = PluginUseRequest,
@@ -207,7 +207,7 @@ pub(in crate::routes) async fn roll_back(
     Ok(JsonAnswer(set.into()))
 }
 
-/// Takes a plugin out of use
+/// Deactivates a plugin
 #[utoipa::path(post, path = "/api/plugins/{id}/remove", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     request_body = PluginUseRequest,
@@ -224,7 +224,7 @@ pub(in crate::routes) async fn remove(
     Ok(JsonAnswer(set.into()))
 }
 
-/// Shows what a plugin logged and how it failed lately, also when it is in use no more
+/// Shows a plugin's recent log lines and failures, also if it is not active any more
 #[utoipa::path(get, path = "/api/plugins/{id}/logs", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     responses((status = 200, body = PluginLogResponse)),
@@ -240,7 +240,7 @@ pub(in crate::routes) async fn logs(
     }))
 }
 
-/// Shows calls of a plugin that failed lately, each with what it was asked: enough to make it again
+/// Shows a plugin's recent failed calls, each with its request, so that it can be repeated
 #[utoipa::path(get, path = "/api/plugins/{id}/failed-calls", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     responses((status = 200, body = FailedCallsResponse)),
@@ -256,9 +256,9 @@ pub(in crate::routes) async fn failed_calls(
     }))
 }
 
-/// Lists how all plugins in use fare, by name
+/// Shows the health of all active plugins, by name
 ///
-/// For the dashboard: what `GET /api/plugins/{id}/metrics` says of each.
+/// For the dashboard: the content of `GET /api/plugins/{id}/metrics` for each.
 #[utoipa::path(get, path = "/api/admin/plugins", tag = "plugins",
     responses((status = 200, body = PluginOverviewResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
@@ -270,7 +270,7 @@ pub(in crate::routes) async fn overview(
     Ok(JsonAnswer(overview.into()))
 }
 
-/// Shows how a plugin in use fares: quarantine, and calls as this host process counted them
+/// Shows an active plugin's health: quarantine, and this process's counters of its calls
 #[utoipa::path(get, path = "/api/plugins/{id}/metrics", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     responses((status = 200, body = PluginMetricsResponse)),
@@ -284,7 +284,7 @@ pub(in crate::routes) async fn metrics(
     Ok(JsonAnswer(metrics.into()))
 }
 
-/// Shows which plugins decided about a booking, on which inputs
+/// Shows the decision of a booking: its plugins, with input and answer
 #[utoipa::path(get, path = "/api/bookings/{id}/decision", tag = "plugins",
     params(("id" = String, Path, description = "Which booking")),
     responses((status = 200, body = DecisionResponse)),

@@ -1,6 +1,6 @@
-//! The single mapping of errors to HTTP: kind -> status, and RFC 9457 problem details.
+//! The single mapping of errors to HTTP: from kinds to statuses, and RFC 9457 problem details.
 //!
-//! Made by controllers and extractors; `routes::answers` writes the body, as it knows the request.
+//! Made by controllers and extractors. `routes::response_layers` writes the body, because it knows the request.
 
 use std::{borrow::Cow, error::Error as _, fmt::Write as _};
 
@@ -20,15 +20,15 @@ use super::choices;
 
 /// The media type of problem details.
 pub(in crate::routes) const PROBLEM_JSON: &str = "application/problem+json";
-/// Links of an error's causes that are logged; a cycle would have no end.
+/// Most causes of an error that are logged, in case of a cycle.
 const CAUSES_MAX: usize = 16;
 
 /// A code that only HTTP has: its text, status, title, and page.
 #[derive(Debug)]
 pub(in crate::routes) struct HostCode {
-    /// The stable text.
+    /// The stable code.
     pub(in crate::routes) code: &'static str,
-    /// The status it stands for.
+    /// Its HTTP status.
     pub(in crate::routes) status: StatusCode,
     title: &'static str,
     /// The page about it, in Markdown.
@@ -42,14 +42,14 @@ pub(in crate::routes) static METHOD_NOT_ALLOWED: HostCode = HostCode {
     title: "Method not allowed",
     page: include_str!("../../../errors/method-not-allowed.md"),
 };
-/// The body is of a type that is not read here.
+/// The body has an unsupported type.
 pub(in crate::routes) static UNSUPPORTED_MEDIA_TYPE: HostCode = HostCode {
     code: "unsupported-media-type",
     status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
     title: "Unsupported media type",
     page: include_str!("../../../errors/unsupported-media-type.md"),
 };
-/// The body came so slowly that it was not waited for.
+/// The body was sent too slowly.
 pub(in crate::routes) static UPLOAD_TOO_SLOW: HostCode = HostCode {
     code: "upload-too-slow",
     status: StatusCode::REQUEST_TIMEOUT,
@@ -63,7 +63,7 @@ pub(in crate::routes) static HOST_CODES: [&HostCode; 3] = [
     &UPLOAD_TOO_SLOW,
 ];
 
-/// Which status a kind of refusal has.
+/// The status of an error's kind.
 pub(in crate::routes) fn status_of(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::Malformed => StatusCode::BAD_REQUEST,
@@ -81,7 +81,7 @@ pub(in crate::routes) fn status_of(kind: ErrorKind) -> StatusCode {
     }
 }
 
-/// An error on its way to the client.
+/// An error for the client.
 #[derive(Debug)]
 pub(in crate::routes) struct Problem(Box<Parts>);
 
@@ -89,12 +89,12 @@ pub(in crate::routes) struct Problem(Box<Parts>);
 struct Parts {
     status: StatusCode,
     details: ProblemDetails,
-    // What the log is told; the client never is.
+    // The context for the log; never sent to the client.
     error: Option<Error>,
 }
 
-/// What a problem says about itself, before the request adds `type`, `instance` and `requestId`.
-/// Travels in the response's extensions to `routes::answers`.
+/// The problem without `type`, `instance` and `requestId`, which need the request.
+/// Passed in the response's extensions to `routes::response_layers`.
 #[derive(Debug, Clone)]
 pub(in crate::routes) struct ProblemDetails {
     status: u16,
@@ -108,10 +108,10 @@ pub(in crate::routes) struct ProblemDetails {
     faults: Vec<(String, &'static str, String)>,
 }
 
-/// One of the faults of a request.
+/// One fault of a request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct FaultResponse<'a> {
-    /// The field at fault, as a path.
+    /// The invalid field, as a path.
     field: &'a str,
     /// The stable code of this fault.
     #[schema(value_type = choices::ErrorCode)]
@@ -125,30 +125,30 @@ pub(in crate::routes) struct FaultResponse<'a> {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem)]
 pub(in crate::routes) struct ProblemResponse<'a> {
-    /// Path of the page about this code.
+    /// The path of the page about this code.
     #[schema(example = "/errors/not-found")]
     r#type: String,
-    /// Short title, the same for every occurrence.
+    /// A short title, the same for every occurrence.
     title: &'a str,
     /// The HTTP status.
     status: u16,
     /// What is wrong and what to do.
     detail: &'a str,
-    /// The path that was asked for.
+    /// The path of the request.
     instance: String,
     /// The stable code; programs may match on it.
     #[schema(value_type = choices::ErrorCode)]
     code: &'a str,
-    /// The field, query parameter or header at fault, as a path: `ticketTypes[0].capacity`.
+    /// The invalid field, query parameter or header, as a path: `ticketTypes[0].capacity`.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
-    /// When trying again makes sense; the same as the Retry-After header.
+    /// The time after which a retry makes sense; the same as the Retry-After header.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
-    /// The rejecting policy's own code.
+    /// The code of the policy that rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     policy_code: Option<&'a str>,
-    /// Everything that is wrong with the fields of the request, as far as it could be read; the first is the one above.
+    /// All faults in the fields of the request, as far as it could be parsed; the first is the one above.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FaultResponse<'a>>,
@@ -169,10 +169,10 @@ pub(in crate::routes) struct ProblemResponse<'a> {
     /// The caller's hold that prevents it.
     #[serde(skip_serializing_if = "Option::is_none")]
     hold_id: Option<&'a str>,
-    /// The present version, as its ETag has it.
+    /// The current version, in the form of its ETag.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
-    /// Names this request in our logs; the same as the X-Request-Id header.
+    /// The request's id in the logs; the same as the X-Request-Id header.
     request_id: &'a str,
 }
 
@@ -253,7 +253,7 @@ impl From<Error> for Problem {
             title: error.code().title(),
             detail: error.detail().to_owned().into(),
             field: error.field_name().map(str::to_owned),
-            // Rounded up: who waits as long as told must not come too early.
+            // Rounded up, so that a client that waits this long is not early.
             retry_after_seconds: error
                 .retry_after_hint()
                 .map(|wait| wait.as_millis().div_ceil(1000) as u64),
@@ -283,7 +283,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = details.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
-        // The rest of the body is not read, and with it ends the connection; a client must not use it again.
+        // The rest of the body is not read, so the connection ends; clients must not reuse it.
         let leaves_body = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT];
         if leaves_body.contains(&status) {
             let close = HeaderValue::from_static("close");
@@ -299,7 +299,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The faults of a request's fields: of one that could be read and breaks rules.
+/// The faults of a request's fields, if it could be parsed but breaks rules.
 fn faults(error: &Error) -> Vec<(String, &'static str, String)> {
     if error.kind() != ErrorKind::Invalid {
         return Vec::new();
@@ -312,7 +312,7 @@ fn faults(error: &Error) -> Vec<(String, &'static str, String)> {
     .collect()
 }
 
-/// Tells the log, once and here where the error is handled, what the client must not see. Refusals are no news.
+/// Logs the context that the client must not see, once, here where the error is handled. Refusals are not logged.
 fn log(error: &Error) {
     let code = error.code().as_str();
     match error.kind() {

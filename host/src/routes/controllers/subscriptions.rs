@@ -1,4 +1,4 @@
-//! Which mails the caller gets.
+//! The caller's subscriptions to bulk mails.
 
 use axum::{Json as JsonAnswer, extract::State};
 use boxoffice_engine::{Engine, Error, NotificationKind, Result};
@@ -9,25 +9,25 @@ use super::Answer;
 use super::choices;
 use crate::routes::extract::{AsCaller, Json};
 
-/// Most items of the list: more than there are kinds is a mistake.
+/// Most items of the list: more than the number of kinds is a mistake.
 const ITEMS_MAX: usize = 16;
 
-/// Which mails the caller gets.
+/// The caller's subscriptions to bulk mails.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct SubscriptionsResponse {
-    /// The kinds of mail that one can do without.
+    /// The kinds of mail that customers can unsubscribe from.
     #[schema(value_type = Vec<choices::OptionalMailKind>)]
     kinds: Vec<&'static str>,
-    /// Those that the caller does without.
+    /// The kinds that the caller has unsubscribed from.
     #[schema(value_type = Vec<choices::OptionalMailKind>)]
     unsubscribed: Vec<&'static str>,
 }
 
-/// Replaces which mails the caller does without.
+/// Replaces the kinds that the caller has unsubscribed from.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct SubscriptionsRequest {
-    /// The kinds of mail that the caller does without; all others come. Mails about what the caller booked always come, changed or cancelled events included.
+    /// The kinds that the caller unsubscribes from; they get all others. Mails about their bookings are always sent, also about changed or cancelled events.
     #[schema(value_type = Vec<choices::OptionalMailKind>)]
     unsubscribed: Vec<String>,
 }
@@ -66,7 +66,7 @@ impl From<Vec<NotificationKind>> for SubscriptionsResponse {
     }
 }
 
-/// Shows which mails the caller does without
+/// Shows the kinds of mail that the caller has unsubscribed from
 #[utoipa::path(get, path = "/api/auth/me/subscriptions", tag = "auth", operation_id = "show_subscriptions",
     responses((status = 200, body = SubscriptionsResponse)),
     extensions(("x-error-codes" = json!(["forbidden"]))))]
@@ -78,9 +78,9 @@ pub(in crate::routes) async fn show(
     Ok(JsonAnswer(unsubscribed.into()))
 }
 
-/// Replaces which mails the caller does without
+/// Replaces the kinds of mail that the caller has unsubscribed from
 ///
-/// The last one to say so wins; saying the same again changes nothing.
+/// The last request wins. Repeating a request changes nothing.
 #[utoipa::path(put, path = "/api/auth/me/subscriptions", tag = "auth", operation_id = "replace_subscriptions",
     request_body = SubscriptionsRequest,
     responses((status = 200, body = SubscriptionsResponse)),

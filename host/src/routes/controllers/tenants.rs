@@ -1,4 +1,4 @@
-//! The tenant whose door this is: what everybody sees of it, its settings, and what its customers do without.
+//! The tenant of the request: its public data, its settings, and its customers' subscriptions.
 
 use axum::{Json as JsonAnswer, extract::State, response::IntoResponse as _, response::Response};
 use boxoffice_engine::{
@@ -17,7 +17,7 @@ use crate::routes::extract::{AsCaller, AtPage, MergePatch, PageParams, SeenVersi
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct TenantResponse {
-    /// Its name in host names, headers and tokens.
+    /// Its id, used in host names, headers and tokens.
     #[schema(example = "default")]
     id: String,
     /// Its display name.
@@ -41,30 +41,30 @@ impl From<Tenant> for TenantResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct TenantSettingsResponse {
-    /// Its name in host names, headers and tokens.
+    /// Its id, used in host names, headers and tokens.
     #[schema(example = "default")]
     id: String,
-    /// Counts the changes; the ETag.
+    /// Its version, raised by every change; also the ETag.
     version: u64,
     /// Its display name.
     name: String,
-    /// The sender's name of its mails; null stands for `name`.
+    /// The sender's name of its mails; null means `name`.
     sender_name: Option<String>,
-    /// Where answers to its mails go; null stands for the sender's address.
+    /// The Reply-To address of its mails; null means the sender's address.
     reply_to: Option<String>,
-    /// The sender's address of its mails, as an operator set it; null stands for the installation's.
+    /// The sender's address of its mails, set by an operator; null means the installation's.
     mail_from: Option<String>,
-    /// How long before an event its reminder goes out, in minutes; null for no reminders.
+    /// How long before an event its reminder is sent, in minutes; null for no reminders.
     reminder_minutes: Option<u32>,
     /// Whether anybody may register as an organizer.
     organizers_may_register: bool,
-    /// Announcements that all organizers together may make in a day (UTC).
+    /// Announcements a day (UTC) of all organizers together.
     announcements_per_day: u32,
-    /// Whether customers who sign up are asked to confirm their address, and get no bulk mails until they do. Nobody is
-    /// asked where the installation makes no links (`public_url` and `keys` under `[links]`), and by `boxoffice dev`.
+    /// Whether customers who sign up are asked to confirm their address, and get no bulk mails until they do. Without
+    /// links (`public_url` and `keys` under `[links]`), and in `boxoffice dev`, nobody is asked.
     bulk_to_verified_only: bool,
     /// Whether users must confirm their address before they book, hold or wait for tickets (`email-unconfirmed`). Has no
-    /// effect where nobody is asked to confirm one, as above.
+    /// effect if nobody is asked, as above.
     confirm_before_booking: bool,
 }
 
@@ -94,11 +94,11 @@ impl TenantSettingsResponse {
     }
 }
 
-/// What to change of a tenant's settings. Whatever is left out stays as it is.
+/// The fields to change of a tenant's settings. Fields that are left out stay.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct TenantSettingsPatchRequest {
-    /// What people call it: one line of 1 to 200 characters.
+    /// Its display name: one line of 1 to 200 characters.
     #[schema(value_type = String, required = false, example = "North Stage")]
     #[serde(default)]
     name: Patched<String>,
@@ -106,12 +106,12 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     #[schema(value_type = Option<String>)]
     #[serde(default)]
     sender_name: Patched<String>,
-    /// Where answers to its mails go. Null: to the sender's address.
+    /// The Reply-To address of its mails. Null: the sender's address.
     #[schema(value_type = Option<String>)]
     #[serde(default)]
     reply_to: Patched<String>,
-    /// How long before an event its reminder goes out, in minutes (5 to 86,400). Null or 0: no reminders. Holds for
-    /// events that are made or changed from then on; an event may have a time of its own.
+    /// How long before an event its reminder is sent, in minutes (5 to 86,400). Null or 0: no reminders. Applies to
+    /// events that are created or changed from then on; an event may have its own setting.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
     #[serde(default)]
     reminder_minutes: Patched<Number>,
@@ -119,7 +119,7 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     #[schema(value_type = bool, required = false)]
     #[serde(default)]
     organizers_may_register: Patched<bool>,
-    /// Announcements that all organizers together may make in a day (UTC). Null: 10.
+    /// Announcements a day (UTC) of all organizers together. Null: 10.
     #[schema(value_type = Option<u32>)]
     #[serde(default)]
     announcements_per_day: Patched<Number>,
@@ -127,8 +127,8 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     #[schema(value_type = bool, required = false)]
     #[serde(default)]
     bulk_to_verified_only: Patched<bool>,
-    /// Whether users must confirm their address before they book, hold or wait for tickets (`email-unconfirmed`); whoever signs
-    /// up is then asked to confirm it. Has no effect where the installation makes no links, and in `boxoffice dev`.
+    /// Whether users must confirm their address before they book, hold or wait for tickets (`email-unconfirmed`). Users who sign
+    /// up are then asked to confirm it. Has no effect without links, and in `boxoffice dev`.
     #[schema(value_type = bool, required = false)]
     #[serde(default)]
     confirm_before_booking: Patched<bool>,
@@ -181,19 +181,19 @@ impl TenantSettingsPatchRequest {
     }
 }
 
-/// A kind of mail that a customer does without.
+/// A kind of mail that a customer has unsubscribed from.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct SuppressionResponse {
     /// The customer.
     customer_id: String,
-    /// What they do without.
+    /// The kind.
     #[schema(value_type = choices::OptionalMailKind)]
     kind: &'static str,
-    /// How they said so: `link` (in a mail) or `account` (signed in).
+    /// How they unsubscribed: `link` (in a mail) or `account` (signed in).
     #[schema(example = "link")]
     source: &'static str,
-    /// When they said so.
+    /// When they unsubscribed.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -233,9 +233,9 @@ pub(in crate::routes) async fn settings(
     Ok(TenantSettingsResponse::answer(tenant))
 }
 
-/// Changes some of the tenant's settings (RFC 7396), by its owners
+/// Changes some of the tenant's settings (RFC 7396), for its owners
 ///
-/// What is left out stays; null resets a setting to its default. The sender's address is for operators to set.
+/// Fields that are left out stay; null resets a setting to its default. Only operators set the sender's address.
 #[utoipa::path(patch, path = "/api/tenant/settings", tag = "tenant",
     operation_id = "change_settings",
     request_body(content((TenantSettingsPatchRequest = "application/merge-patch+json"),
@@ -260,9 +260,9 @@ pub(in crate::routes) async fn merge_settings(
     Ok(TenantSettingsResponse::answer(tenant))
 }
 
-/// Lists which mails the tenant's customers do without, in customer order
+/// Lists the kinds of mail that the tenant's customers have unsubscribed from, in customer order
 ///
-/// An organizer sees customers of their own events; a page may then hold fewer than its limit and still have a next one.
+/// An organizer sees customers of their own events. A page may have fewer items than its limit and still have a next page.
 #[utoipa::path(get, path = "/api/tenant/suppressions", tag = "tenant", params(PageParams),
     operation_id = "list_suppressions",
     responses((status = 200, body = PageResponse<SuppressionResponse>)),

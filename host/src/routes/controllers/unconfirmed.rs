@@ -1,7 +1,7 @@
-//! How many tickets people whose address is not confirmed take from one network. Accounts cost nothing, networks do.
+//! Limits the tickets of unconfirmed accounts by network, because accounts are free to make, but networks are not.
 //!
-//! Called by the controllers of bookings, holds and waiting lists. Calls the users use case. What one account may hold is
-//! bounded in the engine.
+//! Called by the controllers of bookings, holds and waiting lists. Calls the users use case. The engine limits single
+//! accounts.
 
 use std::net::IpAddr;
 
@@ -9,22 +9,22 @@ use boxoffice_engine::{BookLine, Caller, Engine, Result};
 
 use crate::auth::{NetworkAllowance, Taken};
 
-/// Counts the tickets; none where anybody may take as many as they like.
+/// Counts the tickets; `None` for no limit.
 #[derive(Debug)]
 pub(in crate::routes) struct UnconfirmedTickets(pub(in crate::routes) Option<NetworkAllowance>);
 
-/// Tickets that count for a network until it turns out that nobody got them.
+/// Tickets that count for a network until the request has failed.
 pub(super) struct Counted<'a> {
-    /// Who wants them; whether their address is confirmed is known where it matters.
+    /// The caller, with whether the address is confirmed, if that matters.
     pub(super) caller: Caller,
     taken: Taken<'a>,
 }
 
 impl UnconfirmedTickets {
-    /// Counts tickets that a caller is to book, to hold or to wait for, if their address is not confirmed.
+    /// Counts tickets that an unconfirmed caller wants to book, to hold or to wait for.
     ///
     /// # Errors
-    /// `too-many-requests`, with the time after which so many are let through.
+    /// `too-many-requests`, with the time after which so many are allowed.
     pub(super) async fn count(
         &self,
         engine: &Engine,
@@ -50,7 +50,7 @@ impl UnconfirmedTickets {
 }
 
 impl Counted<'_> {
-    /// Takes the outcome: what was refused counts for nothing.
+    /// Sets the outcome: refused requests do not count.
     pub(super) fn settle<T>(self, outcome: Result<T>) -> Result<T> {
         if outcome.is_err() {
             self.taken.give_back();

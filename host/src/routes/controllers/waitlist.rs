@@ -1,4 +1,4 @@
-//! Waiting for tickets of an event: joining and leaving its list, one's own place, and the list for those who manage it.
+//! Waiting lists: joining, leaving, the caller's place, and the list for those who manage the event.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::routes::extract::{AsCaller, AtPage, ClientAddress, Id, Json, PageParams, Prefix};
 
-/// What to wait for: `numTickets` of the event's only ticket type, or `lines`; all of it together.
+/// The wanted tickets: `numTickets` of the event's only ticket type, or `lines`; all or nothing.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct JoinWaitlistRequest {
@@ -33,7 +33,7 @@ pub(in crate::routes) struct JoinWaitlistRequest {
     lines: Option<Vec<BookLineRequest>>,
 }
 
-/// How many tickets of which type somebody waits for.
+/// A number of tickets of one type.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct WantedLineResponse {
@@ -43,11 +43,11 @@ pub(in crate::routes) struct WantedLineResponse {
     quantity: u32,
 }
 
-/// Where the caller stands on a waiting list.
+/// The caller's place on a waiting list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct WaitlistPlaceResponse {
-    /// `waiting`, or `offered`: tickets are kept by `hold`, to be confirmed or released.
+    /// `waiting`, or `offered`: the tickets are reserved by `hold`, to be confirmed or released.
     #[schema(value_type = choices::WaitlistStatus)]
     status: &'static str,
     /// The event.
@@ -56,40 +56,40 @@ pub(in crate::routes) struct WaitlistPlaceResponse {
     num_tickets: u32,
     /// The place, from 1; null once offered.
     position: Option<u64>,
-    /// Which tickets the caller waits for, or was offered.
+    /// The tickets that the caller waits for, or was offered.
     lines: Vec<WantedLineResponse>,
     /// When the caller joined; null once offered.
     #[schema(value_type = Option<String>, format = DateTime)]
     joined_at: Option<Timestamp>,
-    /// What is offered; null while waiting.
+    /// The offer; null while waiting.
     hold: Option<HoldResponse>,
 }
 
-/// Somebody on a waiting list.
+/// An entry of a waiting list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct WaitlistEntryResponse {
-    /// Grows with every entry of the event; who joined first has the lowest.
+    /// Its number, raised with every entry of the event. The first entry has the lowest.
     number: i64,
     /// The customer who waits.
     customer_id: String,
     /// The number of tickets of all types.
     num_tickets: u32,
-    /// What they wait for, all of it together.
+    /// The wanted tickets, all or nothing.
     lines: Vec<WantedLineResponse>,
     /// When they joined.
     #[schema(value_type = String, format = DateTime)]
     joined_at: Timestamp,
 }
 
-/// One pass over a waiting list in which somebody was passed over.
+/// One pass over a waiting list in which entries were passed over.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct WaitlistPassResponse {
     /// The time.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// Who, in the order of the list.
+    /// The entries, in the order of the list.
     skips: Vec<WaitlistSkipResponse>,
 }
 
@@ -103,7 +103,7 @@ pub(in crate::routes) struct WaitlistSkipResponse {
     customer_id: String,
     /// The number of tickets of all types.
     num_tickets: u32,
-    /// The error code that a booking of theirs would have been refused with. After `policy-rejected` they no longer wait.
+    /// The error code that a booking would have got. After `policy-rejected` they no longer wait.
     #[schema(value_type = choices::ErrorCode)]
     reason: &'static str,
     /// The error's sentence.
@@ -203,11 +203,11 @@ impl JoinWaitlistRequest {
     }
 }
 
-/// Puts the caller on an event's waiting list
+/// Adds the caller to an event's waiting list
 ///
-/// Possible while fewer tickets are left than the caller wants. When enough become free, the first on the list whom they
-/// are enough for are offered them: a hold, which the caller confirms or releases, and a mail that says so. Asking for the
-/// same again answers the place that the caller has.
+/// Possible while fewer tickets are left than the caller wants. When enough become free for the first entry that they
+/// are enough for, it gets an offer: a hold, which the customer confirms or releases, and a mail. Joining again for the
+/// same tickets returns the place.
 #[utoipa::path(post, path = "/api/events/{id}/waitlist", tag = "waitlist", request_body = JoinWaitlistRequest,
     params(("id" = String, Path, description = "Which event")),
     responses((status = 201, body = WaitlistPlaceResponse, headers(("Location" = String)))),
@@ -233,7 +233,7 @@ pub(in crate::routes) async fn join(
     Ok(created(&location, WaitlistPlaceResponse::from(place)))
 }
 
-/// Shows where the caller stands on an event's waiting list, or what they were offered
+/// Shows the caller's place on an event's waiting list, or their offer
 #[utoipa::path(get, path = "/api/events/{id}/waitlist/me", tag = "waitlist",
     params(("id" = String, Path, description = "Which event")),
     responses((status = 200, body = WaitlistPlaceResponse)),
@@ -247,7 +247,7 @@ pub(in crate::routes) async fn place(
     Ok(JsonAnswer(place.into()))
 }
 
-/// Takes the caller off an event's waiting list
+/// Removes the caller from an event's waiting list
 #[utoipa::path(delete, path = "/api/events/{id}/waitlist/me", tag = "waitlist",
     params(("id" = String, Path, description = "Which event")),
     responses((status = 204)),
@@ -261,7 +261,7 @@ pub(in crate::routes) async fn leave(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lists who waits for tickets of an event, in their order, for its organizer, the tenant's owner and staff
+/// Lists an event's waiting list in order, for its organizer, the tenant's owner and staff
 #[utoipa::path(get, path = "/api/events/{id}/waitlist", tag = "waitlist",
     params(("id" = String, Path, description = "Which event"), PageParams),
     responses((status = 200, body = PageResponse<WaitlistEntryResponse>)),
@@ -276,7 +276,7 @@ pub(in crate::routes) async fn list(
     Ok(PageResponse::of(page, WaitlistEntryResponse::from))
 }
 
-/// Lists who was passed over when tickets became free and why, the newest first; the last 200 passes are kept
+/// Lists the passes in which entries were passed over and why, newest first; the last 200 are kept
 #[utoipa::path(get, path = "/api/events/{id}/waitlist/skips", tag = "waitlist",
     params(("id" = String, Path, description = "Which event"), PageParams),
     responses((status = 200, body = PageResponse<WaitlistPassResponse>)),

@@ -1,4 +1,4 @@
-//! The answers of refusal: each operation's own error codes, and those that every operation of its kind has.
+//! The error responses: each operation's own error codes, and those that every operation of its kind has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ pub(super) fn add_code(operation: &mut Operation, code: ErrorCode) {
     }
 }
 
-/// Turns error codes into answers.
+/// Turns error codes into responses.
 pub(super) struct Errors;
 
 impl Modify for Errors {
@@ -55,7 +55,7 @@ impl Modify for Errors {
     }
 }
 
-/// The codes of an operation: its own, and those of every operation like it.
+/// The codes of an operation: its own, and those of its kind.
 fn codes_by_status(
     path: &str,
     operation: &Operation,
@@ -80,14 +80,14 @@ fn codes_by_status(
             ErrorCode::Internal,
         ]);
     }
-    // The tenant that a request names, or does not.
+    // The tenant of the request.
     if path.starts_with("/api/") && !path.starts_with("/api/operator/") {
         add(&[ErrorCode::NotFound]);
     }
     if needs_token {
         add(&[ErrorCode::NotAuthenticated]);
     }
-    // A header that is no list of ETags.
+    // A header that is not a list of ETags.
     let has_precondition =
         (operation.parameters.iter().flatten()).any(|one| one.name == "If-Match");
     if has_precondition {
@@ -118,7 +118,7 @@ pub(super) fn status_of_code(code: &str) -> Option<StatusCode> {
     })
 }
 
-/// The answer of one status: always a `Problem`, whose codes here stand in the text and in `x-error-codes`. One schema for
+/// The response of one status: always a `Problem`, with its codes in the description and in `x-error-codes`. One schema for
 /// all keeps generated clients small.
 fn problem(status: StatusCode, codes: &BTreeSet<String>) -> Response {
     let named: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();

@@ -37,7 +37,7 @@ impl Modify for TenantHeader {
     }
 }
 
-/// Says of each operation that makes or changes something whether it minds an Idempotency-Key.
+/// Adds to each operation that creates or changes something whether it honours an Idempotency-Key.
 pub(super) struct IdempotencyKeys;
 
 impl Modify for IdempotencyKeys {
@@ -87,7 +87,7 @@ impl Modify for IdempotencyKeys {
     }
 }
 
-/// Says that a body is needed wherever one is described in several media types, which the attribute cannot.
+/// Marks bodies that are described in several media types as required, which the attribute cannot.
 pub(super) struct RequiredBodies;
 
 impl Modify for RequiredBodies {

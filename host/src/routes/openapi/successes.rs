@@ -1,4 +1,4 @@
-//! The answers of success: what they are, lists by reference, and examples.
+//! The success responses: descriptions, lists by reference, and examples.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use utoipa::{
 
 use super::operations_by_method;
 
-/// What the names of pages begin with; the name of their items' schema follows.
+/// The prefix of the names of pages; the name of their items' schema follows.
 const PAGE_OF: &str = "PageResponse_";
 
-/// Makes the items of a page a reference to their schema; generics would repeat it whole, and generated clients would have
+/// Makes the items of a page a reference to their schema. Generics would repeat the schema, and generated clients would have
 /// two classes for one thing.
 pub(super) struct PageItems;
 
@@ -44,7 +44,7 @@ impl Modify for PageItems {
     }
 }
 
-/// Says of each answer of success what it is: the words of its schema.
+/// Describes each success response with the text of its schema.
 pub(super) struct Described;
 
 impl Modify for Described {
@@ -76,7 +76,7 @@ impl Modify for Described {
     }
 }
 
-/// The name of the schema of an answer.
+/// The name of the schema of a response.
 fn shown_by(response: &Response) -> Option<String> {
     match response.content.values().next()?.schema.as_ref()? {
         RefOr::Ref(reference) => reference.ref_location.rsplit('/').next().map(str::to_owned),
@@ -93,7 +93,7 @@ fn description_of(schemas: &BTreeMap<String, RefOr<Schema>>, name: &str) -> Stri
     described.unwrap_or_default()
 }
 
-/// Shows what each operation is asked and answers: requests and answers of the tests (`tests/it/routes/description.rs` writes
+/// Adds examples to each operation: requests and responses of the tests (`tests/it/routes/description.rs` writes
 /// them), so that they are real.
 pub(super) struct Examples;
 
@@ -109,7 +109,7 @@ impl Modify for Examples {
             let thing = shown("path").and_then(|path| path.as_str().map(str::to_owned));
             let thing = thing.unwrap_or_else(|| "new".to_owned());
             let things: Vec<&str> = match path.contains("{operator}") && path.contains("{id}") {
-                // The example's thing is what the path ends with.
+                // The example's resource is the end of the path.
                 true => vec!["me", &thing],
                 false => thing.split('/').collect(),
             };

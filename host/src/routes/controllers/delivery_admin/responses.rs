@@ -70,7 +70,7 @@ pub(in crate::routes) struct WorkerResponse {
     refused: u64,
     /// Failed for now.
     deferred: u64,
-    /// Perhaps sent.
+    /// The outcome is unknown.
     unknown: u64,
 }
 

@@ -1,6 +1,6 @@
-//! How fast mails went lately, lane by lane: from the signs of life of all workers, for whoever watches.
+//! The recent throughput of mails by lane, from the heartbeats of all workers, for viewers.
 //!
-//! Called by the sampler. Workers count since their start; here stands what they added, for the last ten minutes.
+//! Called by the sampler. Workers count since their start; this keeps the differences of the last ten minutes.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,36 +11,36 @@ use utoipa::ToSchema;
 
 use super::super::choices;
 
-/// Between two points: as often as workers show that they live.
+/// The time between two points: that of workers' heartbeats.
 const EVERY: SignedDuration = SignedDuration::from_secs(5);
-/// Points that are kept: ten minutes.
+/// Most points: ten minutes.
 const POINTS_MAX: usize = 120;
-/// Points that quantiles look back over, a minute: so that a quiet lane says something, and a busy one what it does now.
+/// Points of which quantiles are computed, a minute: enough for a quiet lane, and current for a busy one.
 const LOOKS_BACK: usize = 12;
-/// Workers whose last sign is remembered: as many as an overview has.
+/// Workers whose last heartbeat is kept: as many as an overview has.
 const WORKERS_MAX: usize = 200;
 
-/// How fast a lane was at one moment.
+/// The throughput of a lane at one time.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PaceResponse {
     /// `transactional` or `bulk`.
     #[schema(value_type = choices::Lane)]
     lane: &'static str,
-    /// Mails a second that mail servers took over just then.
+    /// Mails a second that mail servers accepted.
     sent_per_second: f64,
-    /// Half of the mails of the last minute waited no longer, from being listed to their first attempt, in milliseconds;
-    /// null if none went.
+    /// Median waiting time of the mails of the last minute, from listing to first attempt, in milliseconds;
+    /// null without mails.
     wait_p50_millis: Option<f64>,
-    /// 95 of 100 waited no longer.
+    /// 95th percentile.
     wait_p95_millis: Option<f64>,
-    /// Half of the mails of the last minute took no longer to hand over, in milliseconds.
+    /// Median sending time of the mails of the last minute, in milliseconds.
     send_p50_millis: Option<f64>,
-    /// 95 of 100 took no longer.
+    /// 95th percentile.
     send_p95_millis: Option<f64>,
 }
 
-/// How fast the lanes were at one moment.
+/// The throughput of the lanes at one time.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PacesResponse {
@@ -51,15 +51,15 @@ pub(in crate::routes) struct PacesResponse {
     lanes: Vec<PaceResponse>,
 }
 
-/// What a worker said last.
+/// A worker's last heartbeat.
 struct Known {
     at: Timestamp,
     lanes: Vec<LaneCounts>,
-    /// Mails a second that it sent between its last two signs, by lane.
+    /// Mails a second that it sent between its last two heartbeats, by lane.
     rates: [f64; 2],
 }
 
-/// What was added between two points, by lane: waits and sends.
+/// The differences between two points, by lane: waiting and sending.
 type Added = [(DurationCounts, DurationCounts); 2];
 
 /// The last ten minutes.
@@ -72,7 +72,7 @@ pub(super) struct Paces {
 }
 
 impl Paces {
-    /// Takes in what all workers say now; makes a point of it every five seconds.
+    /// Adds the heartbeats of all workers; makes a point every five seconds.
     pub(super) fn take(&mut self, at: Timestamp, workers: &[WorkerStatus]) {
         self.forget(at, workers);
         for worker in workers.iter().take(WORKERS_MAX) {
@@ -124,7 +124,7 @@ impl Paces {
     fn forget(&mut self, at: Timestamp, workers: &[WorkerStatus]) {
         let alive = |id: &String| workers.iter().any(|one| one.is_alive && one.id == *id);
         self.known.retain(|id, _| alive(id));
-        // Nobody watched for a while: what was before that is another time.
+        // There were no viewers for a while: drop the points before.
         let lasts = EVERY * i32::try_from(POINTS_MAX).unwrap_or(i32::MAX);
         while self
             .points

@@ -1,8 +1,8 @@
-//! Who may watch: places for operators apart, and for each tenant so many that others always find one.
+//! Limits of viewers: separate places for operators, and for each tenant so many that others always find one.
 //!
-//! A tenant's organizers may have made their accounts themselves, so theirs are apart from those of owners and staff, and
-//! one person has a few. Beyond a few that each tenant always finds, a tenant has no more than an eighth of what is free: the
-//! fewer are left, the fewer go to who has some already.
+//! A tenant's organizers may have registered themselves, so their places are separate from those of owners and staff, and
+//! one person has a few. Beyond a few that each tenant always finds, a tenant gets at most an eighth of the free places: the
+//! fewer are left, the fewer a tenant with places gets.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,28 +13,28 @@ use boxoffice_engine::{Caller, Role, TenantId, UserId};
 
 use crate::locked::Locked as _;
 
-/// Pages of operators, and different sights of theirs (all tenants, and each one that they named).
+/// Pages of operators, and their different overviews (of all tenants, and of each single one).
 const OPERATOR_PAGES_MAX: usize = 64;
 const OPERATOR_SIGHTS_MAX: usize = 32;
 /// Pages of all tenants' people together: each is a connection with one sample.
 const PAGES_MAX: usize = 1_000;
-/// Pages, and different sights (each is a handful of reads), that tenants share out beyond what each always finds.
+/// Pages, and different overviews (each costs a few reads), that tenants share beyond those that each always finds.
 const SHARED_PAGES: usize = 400;
 const SHARED_SIGHTS: usize = 96;
-/// What of that one tenant's kind of people may have: one part in so many of what is free.
+/// The share of the free places that one tenant's group of people may take: one in this many.
 const SHARE: usize = 8;
-/// What each kind of people of each tenant always finds. Sights beyond the shared ones are shown less often.
+/// The places that each group of people of each tenant always finds. Overviews beyond the shared ones are refreshed less often.
 const OWN_PAGES: usize = 4;
 const OWN_SIGHTS: usize = 1;
 /// Pages of one tenant's organizers, and of its owners and staff.
 const ORGANIZER_PAGES_MAX: usize = 64;
 const OWNER_PAGES_MAX: usize = 32;
-/// Different sights of one tenant's organizers: each sees events of their own.
+/// Different overviews of one tenant's organizers: each sees their own events.
 const ORGANIZER_SIGHTS_MAX: usize = 14;
 /// Pages of one person: a few windows on a few screens.
 const PERSON_PAGES_MAX: usize = 8;
 
-/// Who watches.
+/// A viewer's group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Who {
     tenant: Option<TenantId>,
@@ -59,14 +59,14 @@ impl Who {
         self.role == Role::Organizer
     }
 
-    /// Two with the same see the same.
+    /// Viewers with the same key see the same.
     fn overview(&self) -> (Option<&TenantId>, Role, Option<UserId>) {
         let own = self.user.filter(|_| self.is_organizer());
         (self.tenant.as_ref(), self.role, own)
     }
 }
 
-/// The places that are taken in this process.
+/// The taken places in this process.
 #[derive(Debug, Default)]
 pub(super) struct Places(Mutex<Taken>);
 
@@ -76,7 +76,7 @@ struct Taken {
     by: HashMap<u64, Who>,
 }
 
-/// A place that somebody has until it is dropped.
+/// A place, taken until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
@@ -129,7 +129,7 @@ fn has_room(taken: &[&Who], who: &Who) -> bool {
     };
     let pages = (free_pages / SHARE).clamp(OWN_PAGES, pages_max);
     let sights = (free_sights / SHARE).clamp(OWN_SIGHTS, sights_max);
-    // Owners see the same, and so do staff: those few sights are always there.
+    // All owners see the same, and so do staff: these few overviews always have a place.
     let has_sight = !who.is_organizer() || other_sights(&own, who) < sights;
     people.len() < PAGES_MAX && of_person.len() < PERSON_PAGES_MAX && own.len() < pages && has_sight
 }
@@ -138,7 +138,7 @@ fn select<'a>(taken: &[&'a Who], wanted: impl Fn(&Who) -> bool) -> Vec<&'a Who> 
     taken.iter().copied().filter(|who| wanted(who)).collect()
 }
 
-/// How many different sights are watched beside this one.
+/// The number of different overviews other than this one.
 fn other_sights(taken: &[&Who], who: &Who) -> usize {
     let mut sights: HashSet<_> = taken.iter().map(|other| other.overview()).collect();
     sights.remove(&who.overview());

@@ -1,4 +1,4 @@
-//! Operators' own accounts: signing in and out, passwords, sessions, and who is an operator at all.
+//! Operators' accounts: sign-in, sign-out, passwords, sessions, and the list of operators.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ use crate::{
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct ChangePasswordRequest {
-    /// The present one.
+    /// The old password.
     present_password: String,
     /// The new password: 8 to 200 characters.
     password: String,
@@ -48,7 +48,7 @@ pub(in crate::routes) struct OperatorTokensResponse {
     refresh_token: String,
     /// Lifetime of the access token.
     expires_in_seconds: u64,
-    /// When the session ends at the latest, 12 hours after signing in.
+    /// When the session ends at the latest, 12 hours after the sign-in.
     #[schema(value_type = String, format = DateTime)]
     session_expires_at: Timestamp,
     /// The signed-in account.
@@ -84,7 +84,7 @@ pub(in crate::routes) struct OperatorsResponse {
     items: Vec<OperatorResponse>,
 }
 
-/// An operator's sessions, the newest first; there are at most 100.
+/// An operator's sessions, newest first; at most 100.
 #[derive(Serialize, ToSchema)]
 pub(in crate::routes) struct SessionsResponse {
     items: Vec<SessionResponse>,
@@ -96,16 +96,16 @@ pub(in crate::routes) struct SessionsResponse {
 pub(in crate::routes) struct SessionResponse {
     /// The session's id.
     id: String,
-    /// When somebody signed in.
+    /// When it was opened.
     #[schema(value_type = String, format = DateTime)]
     opened_at: Timestamp,
-    /// When its refresh token was used last; at first when it was opened.
+    /// When its refresh token was last used, or when it was opened.
     #[schema(value_type = String, format = DateTime)]
     refreshed_at: Timestamp,
     /// When it ends at the latest.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// Whether it is the one that asks.
+    /// Whether it is the session of this request.
     is_current: bool,
 }
 
@@ -143,9 +143,9 @@ pub(in crate::routes) async fn login(
     ))
 }
 
-/// Gets the next pair of an operator's tokens
+/// Exchanges an operator's refresh token for the next pair of tokens
 ///
-/// As for users: each refresh token works once, and for 30 seconds again with the same outcome. The session is not prolonged.
+/// As for users: each refresh token works once, and for 30 seconds again with the same result. The session's end does not change.
 #[utoipa::path(post, path = "/api/operator/refresh", tag = "operator", request_body = RefreshRequest, security(()),
     operation_id = "operator_refresh",
     responses((status = 200, body = OperatorTokensResponse)),
@@ -167,7 +167,7 @@ pub(in crate::routes) async fn refresh(
 
 /// Ends an operator's session
 ///
-/// A token that is no longer good is no error. The session's access tokens are refused within a second, at every host.
+/// An invalid token is no error. The session's access tokens are refused within a second at every host.
 #[utoipa::path(post, path = "/api/operator/logout", tag = "operator", request_body = RefreshRequest, security(()),
     operation_id = "operator_logout",
     responses((status = 204)),
@@ -192,7 +192,7 @@ pub(in crate::routes) async fn logout(
 
 /// Changes the caller's password
 ///
-/// It takes the present one, and ends the caller's other sessions. Somebody else's password is set at the store:
+/// Needs the old password, and ends the caller's other sessions. Another operator's password is set in the store:
 /// `boxoffice operator password`.
 #[utoipa::path(put, path = "/api/operator/password", tag = "operator", request_body = ChangePasswordRequest,
     operation_id = "operator_password",
@@ -233,8 +233,8 @@ pub(in crate::routes) async fn list_operators(
 
 /// Removes an operator
 ///
-/// Their sessions end with the account; within a second their tokens are refused at every host. Further operators are made
-/// at the store: `boxoffice operator add`.
+/// Their sessions end with the account. Their tokens are refused within a second at every host. Operators are created
+/// in the store: `boxoffice operator add`.
 #[utoipa::path(delete, path = "/api/operator/operators/{operator}", tag = "operator",
     params(("operator" = String, Path, description = "The operator's address, or `me`")),
     responses((status = 204)),
@@ -249,7 +249,7 @@ pub(in crate::routes) async fn remove_operator(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lists an operator's sessions, the newest first
+/// Lists an operator's sessions, newest first
 #[utoipa::path(get, path = "/api/operator/operators/{operator}/sessions", tag = "operator",
     params(("operator" = String, Path, description = "The operator's address, or `me`")),
     responses((status = 200, body = SessionsResponse)),
@@ -291,7 +291,7 @@ pub(in crate::routes) async fn end_session(
 
 /// Ends all of an operator's sessions
 ///
-/// For `me` the one that asks is among them.
+/// For `me` the session of this request is included.
 #[utoipa::path(delete, path = "/api/operator/operators/{operator}/sessions", tag = "operator",
     operation_id = "end_operator_sessions",
     params(("operator" = String, Path, description = "The operator's address, or `me`")),
@@ -335,7 +335,7 @@ fn named_or_own(named: Option<EmailAddress>, caller: &Caller) -> Result<EmailAdd
     }
 }
 
-/// A platform that recognises operators itself may not say who they are.
+/// A platform that authenticates operators itself may not name them.
 fn own_address(caller: &Caller) -> Result<EmailAddress> {
     let own = caller.operator_email().cloned();
     own.ok_or_else(|| not_authenticated("Sign in as an operator of this host."))

@@ -1,4 +1,4 @@
-//! What owners ask of plugins, as JSON.
+//! Requests about plugins, as JSON.
 //!
 //! Called by the plugins controller.
 
@@ -9,39 +9,39 @@ use utoipa::ToSchema;
 
 use super::super::choices;
 
-/// Puts a version into use, or changes how it is used; what is left out stays.
+/// Activates a version, or changes how it is used. Fields that are left out stay.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct ActivatePluginRequest {
-    /// The version, as the upload answered it.
+    /// The version, from the response to the upload.
     pub(super) version: Option<String>,
-    /// The only event it is asked about.
+    /// The only event for which it is called.
     pub(super) event_id: Option<String>,
     /// Its configuration: an object of at most 16 KiB.
     #[schema(value_type = Option<Object>)]
     pub(super) config: Option<Map<String, Value>>,
-    /// What happens to bookings while it cannot be loaded: `refuse`, or `skip` to go on without it.
+    /// The effect on bookings while it cannot be loaded: `refuse`, or `skip` to continue without it.
     #[schema(value_type = Option<choices::WhenNotLoaded>)]
     pub(super) when_not_loaded: Option<String>,
     /// Whether it gets e-mail address and name of customers.
     pub(super) sees_identity: Option<bool>,
-    /// Limits of its calls below the server's, in place of those it had; what is left out is the server's own.
+    /// Limits of its calls below the server's. They replace all earlier ones; fields that are left out mean the server's.
     pub(super) limits: Option<PluginLimitsBody>,
     /// Whether it is called.
     pub(super) enabled: Option<bool>,
     /// Its place in the order, from 0.
     pub(super) position: Option<u32>,
-    /// Calls that it must answer as expected first: up to 20 fixtures, as `boxoffice plugin run` takes them.
+    /// Fixtures that must pass first: up to 20, in the form for `boxoffice plugin run`.
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     pub(super) fixtures: Vec<Value>,
-    /// Puts it into use without trying its exports first.
+    /// Activates it without a trial of its exports.
     #[serde(default)]
     pub(super) skip_trial: bool,
 }
 
 impl ActivatePluginRequest {
-    /// What is asked for, for the plugin of this name.
+    /// The command for the plugin with this name.
     pub(super) fn command(self, name: PluginName) -> Result<ActivatePlugin, Error> {
         let unknown = |_| Error::field("version", "A version is 64 hexadecimal digits.");
         let version = self.version.as_deref().map(str::parse);
@@ -76,9 +76,9 @@ impl ActivatePluginRequest {
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct PluginLimitsBody {
-    /// Time on a thread, in milliseconds.
+    /// CPU time in milliseconds.
     time_ms: Option<u64>,
-    /// Instructions, roughly.
+    /// Fuel, roughly instructions.
     fuel: Option<u64>,
     /// Memory.
     memory_bytes: Option<u64>,
@@ -86,7 +86,7 @@ pub(in crate::routes) struct PluginLimitsBody {
     input_bytes: Option<u64>,
     /// Bytes of the output.
     output_bytes: Option<u64>,
-    /// What is kept of its log.
+    /// Bytes of the log that are kept.
     log_bytes: Option<u64>,
 }
 
@@ -116,22 +116,22 @@ impl From<PluginLimits> for PluginLimitsBody {
     }
 }
 
-/// Which use of a plugin.
+/// Identifies one use of a plugin.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct PluginUseRequest {
-    /// The only event it is asked about; without it the use for all events.
+    /// The only event for which it is called. Without it: the use for all events.
     pub(super) event_id: Option<String>,
 }
 
-/// A question to try a version on.
+/// A request for a trial.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct DryRunRequest {
     /// `{"export": …, "request": …}`, as in a fixture; `plugins/README.md` describes it.
     #[schema(value_type = Object)]
     pub(super) question: Map<String, Value>,
-    /// The configuration to try it with.
+    /// The configuration of the trial.
     #[schema(value_type = Option<Object>)]
     pub(super) config: Option<Map<String, Value>>,
 }
@@ -140,15 +140,15 @@ pub(in crate::routes) struct DryRunRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct ReplayRequest {
-    /// How many of the latest bookings, 1 to 200; as many of the sampled refusals are added.
+    /// The number of the latest bookings, 1 to 200; as many of the sampled refusals are added.
     #[schema(example = 100)]
     pub(super) last: u32,
-    /// A configuration to replay with, instead of the one in force then.
+    /// A configuration to use instead of the recorded one.
     #[schema(value_type = Option<Object>)]
     pub(super) config: Option<Map<String, Value>>,
 }
 
-/// A configuration as the engine takes it: its text.
+/// A configuration as text, for the engine.
 pub(super) fn config_text(config: Option<Map<String, Value>>) -> Option<String> {
     config.map(|config| Value::Object(config).to_string())
 }

@@ -1,4 +1,4 @@
-//! Plugins as JSON: versions, what is in use, what trials and replays found, what was logged and decided.
+//! Plugins as JSON: versions, active plugins, results of trials and replays, logs and decisions.
 //!
 //! Called by the plugins controller.
 
@@ -29,21 +29,21 @@ pub(in crate::routes) struct PluginVersionResponse {
     state: &'static str,
     /// Why it was rejected. Text, never markup.
     reason: Option<String>,
-    /// Whether uploading the same component again may end otherwise: compiling it took too long, or it is beyond the limits
+    /// Whether uploading the same component again may succeed: compiling took too long, or it exceeded the limits
     /// of the host.
     may_retry: bool,
     /// Size of the component.
     size_bytes: u64,
-    /// The version of the contract it was built for. Empty until the version is ready, as is what follows.
+    /// The version of the WIT that it was built for. This and the following fields are empty until the version is ready.
     #[schema(example = "0.1.0")]
     wit_version: String,
     /// Whether it decides about bookings.
     decides: bool,
     /// Whether it writes mails.
     words: bool,
-    /// What it exports.
+    /// Its exports.
     exports: Vec<String>,
-    /// What it imports.
+    /// Its imports.
     imports: Vec<String>,
     /// When it was uploaded.
     #[schema(value_type = String, format = DateTime)]
@@ -74,28 +74,28 @@ impl From<PluginVersion> for PluginVersionResponse {
     }
 }
 
-/// What is in use.
+/// The active plugins.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct PluginSetResponse {
-    /// Grows with every change.
+    /// Its version, raised by every change.
     version: u64,
     /// The plugins, in the order in which policies are asked.
     items: Vec<ActivePluginResponse>,
-    /// At activation: mails that the plugin failed to word when it was tried, and why. Text, never markup.
+    /// At activation: mails that the trial failed to write, and why. Text, never markup.
     warnings: Vec<String>,
 }
 
-/// A plugin in use.
+/// An active plugin.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct ActivePluginResponse {
     /// The plugin's name.
     name: String,
-    /// The only event it is asked about; null for all.
+    /// The only event for which it is called; null for all.
     event_id: Option<String>,
-    /// The version in use.
+    /// The active version.
     version: String,
-    /// The versions before it, newest first.
+    /// Earlier active versions, newest first.
     previous: Vec<String>,
     /// Its configuration.
     #[schema(value_type = Object)]
@@ -105,12 +105,12 @@ pub(in crate::routes) struct ActivePluginResponse {
     when_not_loaded: &'static str,
     /// Whether it gets e-mail address and name of customers.
     sees_identity: bool,
-    /// Limits of its calls below the server's; null for the server's own.
+    /// Limits of its calls below the server's; null for the server's.
     limits: PluginLimitsBody,
     /// Whether it is called.
     enabled: bool,
-    /// Exports that are in quarantine, because they failed for several customers: what they would decide about is refused
-    /// until a try is answered, or a version is activated again.
+    /// Exports in quarantine, because they failed for several customers. Requests that need them are refused
+    /// until a try succeeds, or a version is activated.
     quarantines: Vec<QuarantineResponse>,
 }
 
@@ -118,15 +118,15 @@ pub(in crate::routes) struct ActivePluginResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct QuarantineResponse {
-    /// Which export.
+    /// The export.
     #[schema(value_type = choices::PluginExport)]
     export: &'static str,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
-    /// How its last call failed. Text, never markup.
+    /// The failure of its last call. Text, never markup.
     reason: String,
-    /// When it is tried again: with the first request from then on.
+    /// When it is tried again: with the first request after that.
     #[schema(value_type = String, format = DateTime)]
     next_try_at: Timestamp,
     /// The number of failed tries.
@@ -184,17 +184,17 @@ impl From<ActivePlugin> for ActivePluginResponse {
     }
 }
 
-/// How a plugin fares.
+/// The health of a plugin.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PluginMetricsResponse {
-    /// How it is used: for all events, and for single ones; whether it is in quarantine.
+    /// Its uses, for all events and for single ones, with quarantine.
     uses: Vec<ActivePluginResponse>,
-    /// What the host process that answers has counted. Every process counts its own, and begins anew with every start.
+    /// The counters of the process that answers. Every process has its own, since its start.
     this_process: PluginCountersResponse,
 }
 
-/// How all plugins in use fare.
+/// The health of all active plugins.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct PluginOverviewResponse {
     /// Each of them, by name; at most 64.
@@ -209,31 +209,31 @@ impl From<Vec<PluginMetrics>> for PluginOverviewResponse {
     }
 }
 
-/// What one host process counted of a plugin's calls.
+/// One process's counters of a plugin's calls.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PluginCountersResponse {
-    /// Since when; null if it was not called here.
+    /// Since when; null if it was not called in this process.
     #[schema(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
-    /// Calls that were made, answered or not.
+    /// The number of calls.
     calls: u64,
-    /// How many had no answer, by kind.
+    /// Calls without an answer, by kind.
     failures: PluginFailuresResponse,
-    /// Time on a thread: mean of the calls that were made.
+    /// Mean CPU time of a call.
     microseconds_mean: Option<u64>,
-    /// Time on a thread: the longest call.
+    /// Longest CPU time of a call.
     microseconds_max: u64,
-    /// Fuel: mean of the calls that were made.
+    /// Mean fuel of a call.
     fuel_mean: Option<u64>,
-    /// Fuel: the most of one call.
+    /// Highest fuel of a call.
     fuel_max: u64,
     /// Highest memory of one call.
     memory_bytes_max: u64,
-    /// When one had no answer last.
+    /// When the last call without an answer was.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_failure_at: Option<Timestamp>,
-    /// Why. Text, never markup.
+    /// The reason. Text, never markup.
     last_failure: Option<String>,
 }
 
@@ -241,11 +241,11 @@ pub(in crate::routes) struct PluginCountersResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PluginFailuresResponse {
-    /// Trapped, ran over a limit, or answered what cannot be meant.
+    /// Failed: a trap, an exceeded limit, or an invalid answer.
     failed: u64,
-    /// Not made: the question was over the input limit.
+    /// Not made: the input was too large.
     input_too_large: u64,
-    /// Not made: the tenant was over its share of calls, or this host was too busy to let the plugin run.
+    /// Not made: the tenant exceeded its share of calls, or this host was too busy.
     busy: u64,
     /// Not made: it could not be loaded.
     not_loaded: u64,
@@ -278,7 +278,7 @@ impl From<PluginMetrics> for PluginMetricsResponse {
     }
 }
 
-/// What a trial came to.
+/// The result of a trial.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct DryRunResponse {
@@ -287,13 +287,13 @@ pub(in crate::routes) struct DryRunResponse {
     answer: Option<Value>,
     /// The failure.
     failure: Option<String>,
-    /// Instructions, roughly.
+    /// Fuel, roughly instructions.
     fuel: u64,
     /// CPU time.
     microseconds: u64,
     /// Highest memory.
     memory_bytes: u64,
-    /// What it logged. Text, never markup.
+    /// Its log. Text, never markup.
     logs: Vec<LogLineResponse>,
 }
 
@@ -335,9 +335,9 @@ fn log_line(line: PluginLogLine) -> LogLineResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct ReplayResponse {
-    /// Decisions that were made again.
+    /// Decisions that were replayed.
     replayed: usize,
-    /// Decisions that this plugin had no part in, or whose request was too large to keep.
+    /// Decisions in which this plugin did not take part, or whose request was too large to keep.
     not_replayable: usize,
     /// Those that would differ.
     differing: Vec<ReplayDifferenceResponse>,
@@ -346,7 +346,7 @@ pub(in crate::routes) struct ReplayResponse {
 /// A decision that would differ.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct ReplayDifferenceResponse {
-    /// What was asked.
+    /// The request.
     #[schema(value_type = Object)]
     question: Value,
     /// The answer at that time.
@@ -374,14 +374,14 @@ impl From<ReplayReport> for ReplayResponse {
     }
 }
 
-/// What a plugin said lately.
+/// A plugin's recent log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct PluginLogResponse {
-    /// A call each, newest first; a sample where there are many.
+    /// One item per call, newest first; a sample if there are many.
     pub(super) items: Vec<PluginLogEntryResponse>,
 }
 
-/// What one call said.
+/// The log of one call.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct PluginLogEntryResponse {
@@ -397,7 +397,7 @@ pub(in crate::routes) struct PluginLogEntryResponse {
     request_id: Option<String>,
     /// The failure, if the call failed.
     failure: Option<String>,
-    /// Its lines. Text, never markup.
+    /// The log lines. Text, never markup.
     lines: Vec<LogLineResponse>,
 }
 
@@ -414,14 +414,14 @@ impl From<PluginLogEntry> for PluginLogEntryResponse {
     }
 }
 
-/// Calls of a plugin that failed lately.
+/// A plugin's recent failed calls.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct FailedCallsResponse {
-    /// Newest first; 64 are kept of all of a tenant's plugins.
+    /// Newest first; 64 are kept for all plugins of a tenant.
     pub(super) items: Vec<FailedCallResponse>,
 }
 
-/// A call that failed.
+/// A failed call.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct FailedCallResponse {
@@ -435,13 +435,13 @@ pub(in crate::routes) struct FailedCallResponse {
     /// The export.
     #[schema(value_type = choices::PluginExport)]
     export: &'static str,
-    /// How it failed. Text, never markup.
+    /// The failure. Text, never markup.
     failure: String,
-    /// The call as a fixture, `{"export", "request", "config"}`: saved to a file, `boxoffice plugin run --input` makes it
-    /// again. Null if the question was larger than 64 KiB.
+    /// The call as a fixture, `{"export", "request", "config"}`: saved to a file, `boxoffice plugin run --input` repeats
+    /// it. Null if the request was larger than 64 KiB.
     #[schema(value_type = Option<Object>)]
     fixture: Option<Value>,
-    /// What it logged. Text, never markup.
+    /// Its log. Text, never markup.
     logs: Vec<LogLineResponse>,
 }
 
@@ -463,27 +463,27 @@ impl From<FailedCall> for FailedCallResponse {
     }
 }
 
-/// What a booking was decided on.
+/// The decision of a booking.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct DecisionResponse {
-    /// The version of the set of plugins it was decided under; null if no plugin was asked.
+    /// The version of the plugin set; null if no plugin was called.
     policy_version: Option<u64>,
-    /// What each plugin was asked and answered, in order.
+    /// Input and answer of each plugin, in order.
     steps: Vec<DecisionStepResponse>,
 }
 
 /// One plugin's part in a decision.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::routes) struct DecisionStepResponse {
-    /// The plugin's name then.
+    /// The plugin's name at that time.
     plugin: String,
     /// The version's id.
     version: String,
-    /// What it was asked; null if that was too large to keep.
+    /// Its input; null if it was too large to keep.
     #[schema(value_type = Option<Object>)]
     question: Option<Value>,
-    /// What it answered.
+    /// Its answer.
     #[schema(value_type = Object)]
     answer: Value,
 }

@@ -1,5 +1,5 @@
-//! Reading the body of an upload: places for each tenant and in all, and a least speed, so that uploads that trickle never
-//! keep others out.
+//! Reading the body of an upload: a limited number for each tenant and in all, and a minimum speed, so that slow uploads never
+//! block others.
 //!
 //! Called by the plugins controller.
 
@@ -21,23 +21,23 @@ use crate::routes::controllers::problem::{Problem, UPLOAD_TOO_SLOW};
 
 use crate::locked::Locked as _;
 
-/// Uploads that are read at the same time, of all tenants and of one: each is in memory until it is written. Another
-/// tenant's uploads always find a place until eight tenants trickle at once, and each of those is cut.
+/// Most uploads that are read at the same time, of all tenants and of one: each is in memory until it is written. Another
+/// tenant's uploads find a place unless eight tenants upload slowly at once, and slow uploads are ended.
 const UPLOADS_MAX: usize = 16;
 const TENANT_UPLOADS_MAX: usize = 2;
 /// Longest wait for a place.
 const PLACE_WAIT_MAX: Duration = Duration::from_secs(10);
-/// How slow an upload may be, on average, once it has had a while to begin. Any line that a person works at is faster.
+/// The minimum average speed of an upload, after some time to begin. Usual connections are faster.
 const BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
 const BEGINS_WITHIN: Duration = Duration::from_secs(5);
 
-/// The places of one process.
+/// The upload places of one process.
 pub(super) struct UploadPlaces {
     all: Arc<Semaphore>,
     tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
 }
 
-/// The right to read one upload.
+/// A place to read one upload.
 pub(super) struct UploadPlace {
     _own: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
@@ -51,14 +51,14 @@ impl UploadPlaces {
         }
     }
 
-    /// Waits for a place of this tenant's.
+    /// Waits for a place of this tenant.
     ///
     /// # Errors
-    /// `too-many-requests` if there is none for too long.
+    /// `too-many-requests` if there is none in time.
     pub(super) async fn enter(&self, tenant: &TenantId) -> Result<UploadPlace, Error> {
         let own = self.of_tenant(tenant);
         let entering = async {
-            // The tenant's own first: it stands in the common line with no more than it may have.
+            // The tenant's own place first: it never has more requests in the common queue than it may read.
             let own = own.acquire_owned().await.ok()?;
             let of_all = self.all.clone().acquire_owned().await.ok()?;
             Some(UploadPlace {
@@ -80,7 +80,7 @@ impl UploadPlaces {
 
     fn of_tenant(&self, tenant: &TenantId) -> Arc<Semaphore> {
         let mut tenants = self.tenants.locked();
-        // Those that nobody waits for or holds a place of are made again when somebody comes.
+        // Unused entries are removed; they are created again when needed.
         tenants.retain(|_, places| Arc::strong_count(places) > 1);
         tenants
             .entry(tenant.clone())
@@ -89,7 +89,7 @@ impl UploadPlaces {
     }
 }
 
-/// Refuses a body that says at once that it is too large.
+/// Refuses a body whose declared length is too large.
 pub(super) fn check_length(headers: &axum::http::HeaderMap, bytes_max: usize) -> Result<(), Error> {
     let given = headers.get(CONTENT_LENGTH);
     let length = given
