@@ -49,7 +49,7 @@ async function read(reader) {
   }
 }
 
-/** What the stream says besides samples. */
+/** The stream's other messages. */
 const TOLD = {
   paces: (points) => (state.paces = points),
   failing: ({ detail }) => alarm([`What stands here is old: ${detail}`]),

@@ -52,7 +52,7 @@ function laneCard(lane, overview) {
   return h("section", { class: "card" }, h("h2", {}, lane.lane, paused ? " " : "", paused ? h("span", { class: "state dead" }, "stopped") : ""), h("dl", {},
     h("dt", {}, "Waiting"), h("dd", {}, number(lane.waiting)),
     h("dt", {}, "In flight"), h("dd", {}, number(lane.inFlight)),
-    h("dt", {}, "Owed"), h("dd", {}, `${number(lane.owed)}${lane.isCut ? " or more" : ""}`),
+    h("dt", {}, "In the outbox"), h("dd", {}, `${number(lane.owed)}${lane.isCut ? " or more" : ""}`),
     h("dt", {}, "Later"), h("dd", {}, number(lane.later)),
     h("dt", {}, "Oldest"), h("dd", {}, lane.oldestAt ? ago(lane.oldestAt) : "–"),
     h("dt", {}, "Rate"), h("dd", {}, pace ? `${number(Math.round(pace.sentPerSecond))} a second` : "–"),
@@ -63,7 +63,7 @@ function laneCard(lane, overview) {
     [points.map((one) => one.waitP95Millis), points.map((one) => one.sendP95Millis)], millis));
 }
 
-/** Buttons that stop lanes, for operators. Apart from what is drawn anew every second, and drawn only when they change. */
+/** Buttons that stop lanes, for operators. Separate from the parts that are redrawn every second; redrawn only when they change. */
 function laneButtons(overview, box) {
   const stopped = (overview.lanes || []).map((lane) => [lane.lane, overview.pausedLanes.some((one) => one.lane === lane.lane)]);
   if (box.dataset.stopped === String(stopped)) return;
@@ -72,7 +72,7 @@ function laneButtons(overview, box) {
 }
 
 function laneButton(lane, verb, text, look) {
-  const lines = verb === "pause" ? [`No worker sends anything more of the lane ${lane}, for any tenant, until an operator lets it go on. What is owed stays owed.`] : [];
+  const lines = verb === "pause" ? [`No worker sends anything more of the lane ${lane}, for any tenant, until an operator restarts it. Its mails wait in the database.`] : [];
   return h("button", { class: look, onclick: () => confirm(`${text}: ${lane}?`, lines, text, async (why) => {
     await ask("POST", `admin/lanes/${lane}/${verb}`, { why });
     say("Done; workers see it within seconds.");
