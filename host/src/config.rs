@@ -1,6 +1,6 @@
-//! What the program is told: defaults, a file, the environment and the command line, checked as a whole.
+//! The configuration: defaults, a file, the environment and the command line, checked together.
 //!
-//! Called by cli and assembly. With its children the only place of the host that reads environment and files; every
+//! Called by cli and assembly. The only module of the host that reads environment and configuration files. Every
 //! option is documented in `config.default.toml`, which is compiled in as the lowest layer.
 
 pub(crate) mod data_folder;
@@ -27,51 +27,51 @@ use reader::Reader;
 pub(crate) use layers::{Flags, cache_folder_from_environment, token_from_environment};
 pub(crate) use reader::ConfigError;
 
-/// Everything the program was told, checked.
+/// The checked configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// Where the API listens.
     pub(crate) listen: SocketAddr,
-    /// Where everything is kept.
+    /// The store.
     pub(crate) store: StoreConfig,
     /// Keys for tokens, if some are configured.
     pub(crate) keys: Option<TokenKeys>,
-    /// Makes the links in mails, if an address and keys are configured.
+    /// The links in mails, if an address and keys are configured.
     pub(crate) links: Option<MailLinks>,
-    /// Seals the codes of tickets, if keys are configured.
+    /// The ticket codes, if keys are configured.
     pub(crate) ticket_codes: Option<SealedTicketCodes>,
-    /// How requests are taken.
+    /// The options of HTTP.
     pub(crate) http: HttpConfig,
-    /// How mails leave.
+    /// The mailer.
     pub(crate) mail: MailConfig,
-    /// What tasks go through, if not the store.
+    /// The job queue, if it is not the embedded one.
     pub(crate) queue: Option<JetStreamOptions>,
-    /// How plugins are run, if they are.
+    /// The options of plugins, if they are enabled.
     pub(crate) plugins: Option<PluginsConfig>,
     /// Where a worker process answers health checks.
     pub(crate) worker_listen: SocketAddr,
     /// Where a host answers `/metrics`.
     pub(crate) metrics_listen: MetricsListen,
-    /// The engine's numbers.
+    /// The engine's settings.
     pub(crate) engine: Settings,
-    /// What is logged, and how.
+    /// The options of logs.
     pub(crate) logs: LogsConfig,
-    /// Where traces go, if they go anywhere.
+    /// The collector of traces, if there is one.
     pub(crate) traces: Option<TracesConfig>,
 }
 
 /// Where a host answers `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MetricsListen {
-    /// At a port apart.
+    /// At a separate port.
     At(SocketAddr),
     /// Where the API is answered.
     WithApi,
-    /// At none.
+    /// Nowhere.
     Nowhere,
 }
 
-/// Where everything is kept.
+/// The store.
 #[derive(Clone)]
 pub(crate) enum StoreConfig {
     /// In a data folder on this machine.
@@ -89,7 +89,7 @@ pub(crate) enum StoreConfig {
 }
 
 impl fmt::Debug for StoreConfig {
-    /// Leaves the password out.
+    /// Without the password.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => formatter.debug_tuple("Folder").field(path).finish(),
@@ -99,7 +99,7 @@ impl fmt::Debug for StoreConfig {
     }
 }
 
-/// How requests are taken.
+/// The options of HTTP.
 #[derive(Debug)]
 pub(crate) struct HttpConfig {
     pub(crate) body_bytes_max: usize,
@@ -116,7 +116,7 @@ pub(crate) struct HttpConfig {
     pub(crate) request_timeout: Duration,
 }
 
-/// How plugins are run.
+/// The options of plugins.
 #[derive(Debug, Clone)]
 pub(crate) struct PluginsConfig {
     pub(crate) upload_bytes_max: usize,
@@ -138,16 +138,16 @@ pub(crate) struct PluginsConfig {
     pub(crate) cache_bytes_max: u64,
 }
 
-/// How mails leave.
+/// The mailer.
 #[derive(Debug)]
 pub(crate) enum MailConfig {
-    /// Into a folder; none means `mails/` in the data folder.
+    /// Into a folder; `None` means `mails/` in the data folder.
     Folder(Option<PathBuf>),
     /// Over SMTP.
     Smtp(Box<SmtpSettings>),
 }
 
-/// What is logged, and how.
+/// The options of logs.
 #[derive(Debug)]
 pub(crate) struct LogsConfig {
     pub(crate) json: bool,
@@ -190,7 +190,7 @@ impl Config {
                 cors_origins: reader.origins("http.cors_origins")?,
                 trusted_proxies: reader.ip_addresses("http.trusted_proxies")?,
                 behind_tls: reader.yes_or_no("http.behind_tls")?,
-                // Two years are what browsers' preload lists ask at most.
+                // Browsers' preload lists need at most two years.
                 hsts_seconds: reader.number("http.hsts_seconds", 0..=63_072_000)?,
                 base_domain: reader.domain("http.base_domain")?,
                 request_timeout: reader.seconds("http.request_timeout_seconds", 0.1..=3_600.0)?,
@@ -211,7 +211,7 @@ impl Config {
         })
     }
 
-    /// The data folder, if everything is kept in one.
+    /// The data folder, if the store is one.
     pub(crate) fn data_folder(&self) -> Option<&PathBuf> {
         match &self.store {
             StoreConfig::Folder(folder) => Some(folder),
@@ -365,7 +365,7 @@ fn plugins(reader: &Reader) -> Result<Option<PluginsConfig>, ConfigError> {
 fn mail(reader: &Reader) -> Result<MailConfig, ConfigError> {
     let is_smtp = reader.choice("mail.kind", &[("folder", false), ("smtp", true)])?;
     let folder = reader.text("mail.folder")?;
-    // Read in any case, so that a wrong value is found before somebody turns SMTP on.
+    // Read in any case, so that a wrong value is found before somebody enables SMTP.
     let smtp = smtp(reader, is_smtp)?;
     Ok(match is_smtp {
         true => MailConfig::Smtp(Box::new(smtp)),
@@ -439,7 +439,7 @@ fn queue(reader: &Reader) -> Result<Option<JetStreamOptions>, ConfigError> {
         replicas: reader.number("queue.replicas", 1..=5)?,
         ..JetStreamOptions::new(reader.text("queue.url")?)
     };
-    // Read in any case, so that a wrong value is found before somebody turns NATS on.
+    // Read in any case, so that a wrong value is found before somebody enables NATS.
     match options.validate() {
         Ok(()) => Ok(is_nats.then_some(options)),
         Err(ConnectError::Option { option, allowed }) => {
@@ -455,7 +455,7 @@ fn queue(reader: &Reader) -> Result<Option<JetStreamOptions>, ConfigError> {
     }
 }
 
-/// What stands between commas.
+/// The items between commas.
 fn listed(text: &str) -> Vec<String> {
     let parts = text.split(',').map(str::trim);
     parts
@@ -465,13 +465,13 @@ fn listed(text: &str) -> Vec<String> {
 }
 
 fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
-    // Below a tenth of a second leases would end between two beats of their holder.
+    // Below a tenth of a second leases would end between two heartbeats of their holder.
     let (pause, lease) = (0.001..=604_800.0, 0.1..=3_600.0);
     let engine = Settings {
         bookings: BookingSettings {
-            // Longer than a day, and a hold is a booking that nobody pays for.
+            // A hold of more than a day would be an unpaid booking.
             hold_duration: reader.seconds("bookings.hold_seconds", 1.0..=86_400.0)?,
-            // Longer than a month, and the event is over before the next one on the list hears.
+            // With more than a month the event may be over before the next customer gets the offer.
             offer_duration: reader.seconds("bookings.offer_seconds", 1.0..=2_678_400.0)?,
             waitlist_entries_max: reader.number("bookings.waitlist_entries_max", 0..=100_000)?,
         },
@@ -503,7 +503,7 @@ fn engine(reader: &Reader) -> Result<Settings, ConfigError> {
             plugin_versions_max: reader.number("plugins.tenant_versions_max", 1..=100_000)?,
             announcements_per_day_max: reader
                 .number("mail.announcements_per_day_max", 0..=100_000)?,
-            // The keys of those of a day stand in one row: 1,000 are 50 KB.
+            // The keys of one day are in one row: 1,000 are 50 KB.
             unconfirmed_mails_per_day: reader
                 .number("mail.unconfirmed_mails_per_day", 1..=1_000)?,
             ..Limits::default()

@@ -1,8 +1,8 @@
-//! What a process tells Prometheus: requests by route, and what the engine counted and sees when it is asked.
+//! Metrics for Prometheus: requests by route, the engine's counters, and the state of the store.
 //!
-//! Called by the routes, which count, and by the listeners that answer `/metrics`: a port apart from the API's. Labels are methods, route patterns, statuses, lanes and outcomes:
-//! their number is that of the program's own words, whatever clients send. No label names a person. Tenants are named
-//! with their plugins alone, the first 100 plugins that a process calls; what it counts of others stands under `other`.
+//! Called by the routes, which count, and by the listeners of `/metrics`. Labels are methods, route patterns, statuses, lanes and outcomes:
+//! their number is limited, whatever clients send. No label names a person. Tenants are named
+//! only with their plugins, the first 100 that a process calls; the others are counted under `other`.
 
 mod collector;
 
@@ -36,21 +36,21 @@ use crate::locked::Locked as _;
 /// Seconds; from a cached read to the longest that a request may take.
 const REQUEST_BOUNDS_SECONDS: [f64; 10] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0];
-/// Plugins with labels of their own: times ten series each, a scrape stays below 100 KB.
+/// Plugins with separate labels: with ten series each, a scrape stays below 100 KB.
 const PLUGINS_MAX: usize = 100;
-/// Whom the others' counts stand under.
+/// The label of all other plugins.
 const OTHERS: &str = "other";
-/// What the text format calls itself (OpenMetrics 1.0).
+/// The media type of the text format (OpenMetrics 1.0).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Labels = Vec<(&'static str, String)>;
 
-/// What one process tells Prometheus. One for all routers of an engine; [`metrics_router`] answers with it.
+/// The metrics of one process. One for all routers of an engine; [`metrics_router`] serves it.
 pub struct Metrics {
     registry: Registry,
     requests: Family<Labels, Counter>,
     durations: Family<Labels, Histogram>,
-    /// Plugins with labels of their own. They keep them, so that no series falls.
+    /// Plugins with separate labels. They keep them, so that no series decreases.
     plugins: Mutex<HashSet<(TenantId, PluginName)>>,
 }
 
@@ -61,7 +61,7 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Counts nothing yet.
+    /// Starts with empty counters.
     pub fn new() -> Arc<Self> {
         let requests = Family::<Labels, Counter>::default();
         let durations = Family::<Labels, Histogram>::new_with_constructor(|| {
@@ -86,11 +86,11 @@ impl Metrics {
         })
     }
 
-    /// What this process counted of plugins, under labels whose number is bounded.
+    /// This process's counters of plugins, with a limited number of labels.
     fn plugins(&self, counted: Vec<(TenantId, PluginName, PluginCounters)>) -> Vec<PluginSeen> {
         let mut named = self.plugins.locked();
         let mut seen = Vec::new();
-        // Always there, so that nobody takes a family without a call for one that does not exist.
+        // Always present, so that a family without calls differs from a missing one.
         let mut others = PluginSeen::of(OTHERS, OTHERS, &PluginCounters::default());
         for (tenant, plugin, counters) in counted {
             let key = (tenant, plugin);
@@ -120,7 +120,7 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// Everything as text. What the store or queue does not answer is left out, and `boxoffice_sight_ok` says so.
+    /// All metrics as text. Without an answer of the store or queue their parts are left out, and `boxoffice_sight_ok` shows that.
     async fn text(&self, engine: &Engine) -> Result<String, fmt::Error> {
         let overview = engine.delivery_admin().overview(&Caller::operator()).await;
         if let Err(error) = &overview {
@@ -162,7 +162,7 @@ impl Metrics {
     }
 }
 
-/// A router with `/metrics` alone, for a listener that only Prometheus reaches: it asks nobody who they are.
+/// A router with `/metrics` only, for a listener that only Prometheus can reach: it has no authentication.
 pub fn metrics_router(engine: Engine, metrics: Arc<Metrics>) -> Router {
     let scrape = async move || metrics.scrape(&engine).await;
     Router::new().route("/metrics", get(scrape))

@@ -83,7 +83,7 @@ impl BrokerError {
 }
 
 impl From<BrokerError> for Error {
-    /// Everything is `unavailable`: the database says what is owed, and the caller tries again.
+    /// Everything is `unavailable`: the database has all work, and the caller tries again.
     fn from(trouble: BrokerError) -> Self {
         // A full stream empties as fast as mails go out; an outage may be over in a moment.
         let seconds = if matches!(trouble, BrokerError::Refused { .. }) {

@@ -51,7 +51,7 @@ pub struct JetStreamOptions {
 /// How a process signs in.
 #[derive(Clone, Default)]
 pub enum Credentials {
-    /// Not at all.
+    /// No reminder.
     #[default]
     None,
     /// With a token.

@@ -1,5 +1,5 @@
 //! A crowd: a tenant with an organizer and customers on a SurrealDB server, the events that all of them have booked,
-//! and what the ledger says about the mails they are owed.
+//! and what the ledger says about their mails.
 //!
 //! Made through an engine of this process, because thousands of sign-ups over HTTP are mostly hashing.
 
@@ -157,7 +157,7 @@ pub async fn wait_until_final(organizer: &Account, id: &str) -> Value {
     wait_until_final_within(Patience::WORK, organizer, id).await
 }
 
-/// The same for a crowd that takes longer.
+/// The same for a longer crowd.
 ///
 /// # Panics
 /// After the bound, with what was seen last.

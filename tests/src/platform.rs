@@ -199,7 +199,7 @@ impl TestPlatform {
         create_event(&self.engine, organizer, self.clock.now(), tickets).await
     }
 
-    /// Books tickets and counts the mail that is owed for it.
+    /// Books tickets and counts their mail.
     ///
     /// # Panics
     /// When the engine refuses.
@@ -215,7 +215,7 @@ impl TestPlatform {
         booking
     }
 
-    /// Counts mails that are owed for something done without the kit.
+    /// Counts mails for something that was done without the kit.
     pub fn owes(&self, mails: usize) {
         self.owed.fetch_add(mails, Ordering::Relaxed);
     }
@@ -228,7 +228,7 @@ impl TestPlatform {
     /// Starts the worker unless it runs, and waits until every counted mail is there, and no other.
     ///
     /// # Panics
-    /// When mails are missing after the bound, or when there are more than are owed.
+    /// When mails are missing after the bound, or when there are too many.
     pub async fn settle(&self) -> Vec<ReceivedMail> {
         self.worker
             .lock()

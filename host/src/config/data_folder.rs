@@ -1,6 +1,6 @@
-//! What lies in a data folder besides the database: its layout, who holds it, and the secrets that `dev` made.
+//! The data folder except the database: its layout, its owner, and the secrets of `dev`.
 //!
-//! Called by cli and assembly. `db/` is the store's, `mails/` the folder mailer's; the rest is written here.
+//! Called by cli and assembly. The store writes `db/`, the folder mailer `mails/`, this module the rest.
 
 use std::{
     fs, io,
@@ -25,58 +25,58 @@ pub(crate) fn mails(folder: &Path) -> PathBuf {
     folder.join("mails")
 }
 
-/// The folder that compiled plugins are kept in. It can be removed at any time.
+/// The cache folder of compiled plugins. It can be removed at any time.
 pub(crate) fn plugin_cache(folder: &Path) -> PathBuf {
     folder.join("plugin-cache")
 }
 
-/// The key that compiled plugins are sealed with; made at the first start, and kept beside their folder, not in it. Processes
+/// The key that seals compiled plugins; made at the first start, and stored outside their folder. Processes
 /// that share the folder share the key.
 ///
 /// # Errors
 /// The file system's error.
 pub(crate) fn plugin_cache_key(cache: &Path) -> io::Result<[u8; 32]> {
     let path = cache.with_extension("key");
-    // Letters and digits, as all our secrets; 43 of them hold 256 bits.
+    // Letters and digits; 43 of them have 256 bits.
     let known = || {
         let text = fs::read_to_string(&path).ok();
         text.filter(|text| text.len() == 43)
     };
     let text = match known() {
         Some(text) => text,
-        // None yet, or damaged: what was sealed with another key is compiled again.
+        // Missing or damaged: plugins that another key sealed are compiled again.
         None => {
             if let Some(parent) = path.parent() {
                 private_files::create_folder(parent)?;
             }
             let _ = fs::remove_file(&path);
             write_private(&path, &random_text(43))?;
-            // Another process may have written its own in the same moment; the last one counts.
+            // Another process may have written one at the same time; the last one counts.
             known().ok_or_else(|| io::Error::other(format!("{}: it is gone", path.display())))?
         }
     };
     Ok(Sha256::digest(text.as_bytes()).into())
 }
 
-/// Who holds a data folder. A note for people; the lock itself is the store's.
+/// The owner of a data folder, for error messages. The store has the real lock.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Holder {
-    /// Its process.
+    /// The process id.
     pub(crate) pid: u32,
-    /// What it was started as, such as `boxoffice serve`.
+    /// The command, such as `boxoffice serve`.
     pub(crate) command: String,
-    /// Where it can be asked, if it listens.
+    /// Its URL, if it listens.
     pub(crate) url: Option<String>,
 }
 
-/// The note of this process about itself; gone when dropped.
+/// The record of this process; deleted when dropped.
 #[derive(Debug)]
 pub(crate) struct LockOwner {
     path: PathBuf,
 }
 
 impl LockOwner {
-    /// Writes who holds the folder. Call it only once the store is open.
+    /// Writes the owner of the folder. Call it only when the store is open.
     ///
     /// # Errors
     /// The file system's error.
@@ -95,21 +95,21 @@ impl LockOwner {
 
 impl Drop for LockOwner {
     fn drop(&mut self) {
-        // A note that stays behind misleads nobody: it is read only while the store says it is in use.
+        // A stale record does no harm: it is read only while the store is in use.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Who said last that they hold the folder.
+/// The last recorded owner of the folder.
 pub(crate) fn holder(folder: &Path) -> Option<Holder> {
     serde_json::from_str(&fs::read_to_string(note_path(folder)).ok()?).ok()
 }
 
-/// What `dev` makes up once and keeps, so that tokens and passwords outlive a restart.
+/// The secrets that `dev` generates once and stores, so that tokens and passwords survive a restart.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DevSecrets {
-    /// Names the key below.
+    /// The id of the key below.
     pub(crate) key_id: String,
     /// Signs access tokens.
     pub(crate) key_secret: String,
@@ -130,10 +130,10 @@ pub(crate) struct DevSecrets {
 }
 
 impl DevSecrets {
-    /// Reads the folder's secrets, or makes and keeps some; says whether they are new.
+    /// Reads the folder's secrets, or generates and stores them. Returns whether they are new.
     ///
     /// # Errors
-    /// What the file system says, or that the file is damaged.
+    /// The file system's error, or that the file is damaged.
     pub(crate) fn open(folder: &Path) -> io::Result<(Self, bool)> {
         let path = folder.join("secrets.toml");
         match fs::read_to_string(&path) {
@@ -160,7 +160,7 @@ impl DevSecrets {
     fn generate() -> Self {
         Self {
             key_id: format!("dev-{}", random_text(8).to_ascii_lowercase()),
-            // 43 letters and digits hold 256 bits, as many as HS256 uses.
+            // 43 letters and digits have 256 bits, as many as HS256 uses.
             key_secret: random_text(43),
             links_secret: Some(random_text(43)),
             tickets_secret: Some(random_text(43)),
@@ -173,7 +173,7 @@ impl DevSecrets {
 
     fn parse(text: &str) -> Result<Self, String> {
         use figment::providers::{Format as _, Toml};
-        // The error names keys and places, no values: a damaged secret must not reach the terminal.
+        // The error has keys and positions but no values: a damaged secret must not reach the terminal.
         Toml::from_str(text)
             .map_err(|_| "it is no TOML with the keys that `boxoffice dev` writes".to_owned())
     }
@@ -197,7 +197,7 @@ impl DevSecrets {
     }
 }
 
-/// A password that nobody guesses: 20 letters and digits, about 119 bits, safe in shells and JSON.
+/// A random password: 20 letters and digits, about 119 bits, safe in shells and JSON.
 pub(crate) fn generated_password() -> String {
     random_text(20)
 }
@@ -214,7 +214,7 @@ fn note_path(folder: &Path) -> PathBuf {
     folder.join("boxoffice.lock")
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
+/// Writes a file atomically that only its owner may read.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let part = path.with_extension("part");
     // A leftover may have another mode; the mode below applies to new files only.

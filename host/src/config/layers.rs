@@ -14,36 +14,36 @@ use super::ConfigError;
 
 const DEFAULTS: &str = include_str!("../../config.default.toml");
 const PREFIX: &str = "BOXOFFICE_";
-/// Variables that carry the prefix and are no options: the program under test, the token of operator commands.
+/// Variables with the prefix that are not options: the program under test, the token of operator commands.
 const OTHERS: [&str; 2] = ["BOXOFFICE_BIN", "BOXOFFICE_TOKEN"];
 
-/// What the command line says about the configuration.
+/// The configuration from the command line.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flags {
     /// `--config FILE`.
     pub(crate) file: Option<PathBuf>,
-    /// What a command sets before file and environment: (option, value in TOML).
+    /// Values that a command sets before file and environment: (option, value in TOML).
     pub(crate) presets: Vec<(&'static str, Value)>,
-    /// What flags set over everything: (option, flag, value).
+    /// Values of flags, which override everything: (option, flag, value).
     pub(crate) overrides: Vec<(&'static str, &'static str, Value)>,
 }
 
-/// The token for commands that talk to a running host, if the environment holds it.
+/// The token for commands that call a running host, if it is in the environment.
 pub(crate) fn token_from_environment() -> Option<String> {
     env::var("BOXOFFICE_TOKEN").ok()
 }
 
-/// Where this machine wants caches of ours: what the service manager made for us, or the user's own.
+/// The machine's folder for caches: from the service manager, or the user's.
 pub(crate) fn cache_folder_from_environment() -> Option<PathBuf> {
     let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-    // systemd names several with colons between them; a unit of ours has one.
+    // systemd lists several with colons between them; Boxoffice's units have one.
     let made = named("CACHE_DIRECTORY").and_then(|folders| env::split_paths(&folders).next());
     made.or_else(|| Some(PathBuf::from(named("XDG_CACHE_HOME")?).join("boxoffice")))
         .or_else(|| Some(PathBuf::from(named("HOME")?).join(".cache/boxoffice")))
         .filter(|folder| folder.is_absolute())
 }
 
-/// All layers, the later ones over the earlier ones.
+/// All layers; later ones override earlier ones.
 pub(super) fn figment(flags: &Flags) -> Result<Figment, ConfigError> {
     let mut figment = defaults();
     for (key, value) in &flags.presets {
@@ -102,7 +102,7 @@ fn variables() -> Vec<(String, String, String)> {
                 return None;
             }
             let key = key.to_ascii_lowercase().replace("__", ".");
-            // What is no Unicode becomes a value that no option allows, rather than none.
+            // Invalid Unicode becomes an invalid value, so that it is reported.
             Some((key, name, text.to_string_lossy().into_owned()))
         })
         .collect();
@@ -110,7 +110,7 @@ fn variables() -> Vec<(String, String, String)> {
     variables
 }
 
-/// The text as a value of the option's kind: a password of digits stays a text, a list becomes a list.
+/// The text as a value of the option's type: a password of digits stays a text, a list becomes a list.
 fn parsed(figment: &Figment, key: &str, text: String) -> Value {
     match figment.find_value(key) {
         Ok(Value::String(..)) => Value::from(text),
@@ -120,7 +120,7 @@ fn parsed(figment: &Figment, key: &str, text: String) -> Value {
     }
 }
 
-/// One option from one place.
+/// A layer with one option.
 struct One<'a> {
     key: &'a str,
     origin: String,
@@ -141,7 +141,7 @@ impl Provider for One<'_> {
     }
 }
 
-/// A TOML text that is known by the name of the place it came from.
+/// A TOML text with the name of its source, for messages.
 struct Text {
     origin: String,
     toml: figment::providers::Data<Toml>,

@@ -1,6 +1,6 @@
-//! Keeps a data folder from the machine's other users: it holds hashes of passwords, addresses and codes of tickets.
+//! Protects a data folder from other users of the machine: it has password hashes, addresses and ticket codes.
 //!
-//! Called by cli: the mask before anything is written, the correction before a store is opened. Folders are 0700 and files 0600.
+//! Called by cli: sets the umask before anything is written, and corrects modes before a store is opened. Folders are 0700 and files 0600.
 
 use std::{
     fs, io,
@@ -10,7 +10,7 @@ use std::{
 
 use rustix::fs::Mode;
 
-/// What lies in a data folder and is ours. Whatever else lies there is left as it is.
+/// Boxoffice's files in a data folder. Others are left unchanged.
 const ENTRIES: [&str; 6] = [
     "db",
     "mails",
@@ -19,17 +19,17 @@ const ENTRIES: [&str; 6] = [
     "secrets.toml",
     "boxoffice.lock",
 ];
-/// Rights of the group and of others.
+/// Access of group and others.
 const OTHERS: u32 = 0o077;
-/// In a folder with this bit, such as `/tmp`, many people keep things: it belongs to no program alone.
+/// A folder with this bit, such as `/tmp`, is shared by many users.
 const STICKY: u32 = 0o1000;
 
-/// Lets everything that this process makes from now on be read by its owner alone, the database's files included.
+/// Makes all new files of this process readable by their owner only, the database's files included.
 pub(crate) fn mask_new_files() {
     rustix::process::umask(Mode::from_bits_truncate(OTHERS));
 }
 
-/// Makes a folder and those above it; new ones are its owner's alone.
+/// Creates a folder and its parents, with access for the owner only.
 ///
 /// # Errors
 /// The file system's error.
@@ -40,19 +40,19 @@ pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
         .create(folder)
 }
 
-/// What a correction did.
+/// The result of a correction.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Correction {
-    /// Files and folders that others had rights to, and now have none.
+    /// The number of files and folders whose access was removed.
     pub(crate) corrected: usize,
-    /// The first that others still have rights to, and why.
+    /// The first one that others can still access, and why.
     pub(crate) left: Option<(PathBuf, String)>,
 }
 
 impl Correction {
-    /// Takes the rights of others from a data folder and from what is ours in it.
+    /// Removes others' access to a data folder and to Boxoffice's files in it.
     ///
-    /// Symbolic links are not followed, the folder's own name excepted.
+    /// Symbolic links are not followed, except for the folder itself.
     pub(crate) fn of_data_folder(folder: &Path) -> Self {
         let mut correction = Self::default();
         correction.folder(folder);
@@ -62,7 +62,7 @@ impl Correction {
         correction
     }
 
-    /// Takes the rights of others from a folder of mails and from the mails in it.
+    /// Removes others' access to a folder of mails and to the mails in it.
     pub(crate) fn of_mails(folder: &Path) -> Self {
         let mut correction = Self::default();
         correction.folder(folder);
@@ -75,7 +75,7 @@ impl Correction {
         correction
     }
 
-    /// The folder that was named, through a link if it is one.
+    /// The named folder, through a link if it is one.
     fn folder(&mut self, folder: &Path) {
         match fs::metadata(folder) {
             Ok(found) if found.mode() & STICKY != 0 => {
@@ -83,7 +83,7 @@ impl Correction {
                 self.leave(folder.to_owned(), reason.to_owned());
             }
             Ok(found) => self.correct(folder.to_owned(), &found),
-            // It is made later, or whoever opens the store says what is wrong with it.
+            // It is created later, or opening the store reports the error.
             Err(_) => {}
         }
     }
@@ -120,7 +120,7 @@ impl Correction {
     }
 }
 
-/// What lies in a folder; nothing if it cannot be read, which whoever opens the store says.
+/// The entries of a folder; none if it cannot be read, which opening the store reports.
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.filter_map(|entry| Some(entry.ok()?.path()))

@@ -1,6 +1,6 @@
 //! Reads single options out of the layers, each with its rule.
 //!
-//! Called by config.rs. Every refusal has the same form: option, place, value, what is allowed; secrets stay unsaid.
+//! Called by config.rs. Every error has the same form: option, source, value, allowed values. Secrets are not shown.
 
 use std::{
     fmt,
@@ -23,14 +23,14 @@ use crate::routes::cors::is_origin;
 pub(crate) struct ConfigError(String);
 
 impl ConfigError {
-    /// Says that `key` may not be `value`, and what it may be.
+    /// The error for a value of `key`, with the allowed values.
     pub(crate) fn new(key: &str, value: impl fmt::Display, allowed: impl fmt::Display) -> Self {
         Self(format!(
             "{key} = {value} is not allowed; it must be {allowed}"
         ))
     }
 
-    /// Says that an option is missing, and what to do.
+    /// The error for a missing option, with advice.
     pub(crate) fn missing(key: &str, what_to_do: &str) -> Self {
         Self(format!("{key} is not set; {what_to_do}"))
     }
@@ -68,7 +68,7 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Refuses the value that an option has.
+    /// The error for the value of an option.
     pub(super) fn refused(&self, key: &str, allowed: impl fmt::Display) -> ConfigError {
         let place = self.place(key);
         ConfigError::new(
@@ -83,7 +83,7 @@ impl Reader {
         self.checked(key, "a text in quotes", |text| Some(text.to_owned()))
     }
 
-    /// A text that `check` accepts and turns into what it stands for.
+    /// A text that `check` accepts and converts.
     pub(super) fn checked<T>(
         &self,
         key: &str,
@@ -137,7 +137,7 @@ impl Reader {
             })
     }
 
-    /// A duration in seconds, whole or not, within a range.
+    /// A duration in seconds, with or without a fraction, within a range.
     pub(super) fn seconds(
         &self,
         key: &str,
@@ -165,7 +165,7 @@ impl Reader {
             .ok_or_else(|| self.refused(key, "a number from 0 to 1"))
     }
 
-    /// A number, whole or not.
+    /// A number, with or without a fraction.
     fn fraction(&self, key: &str) -> Option<f64> {
         match self.value(key)? {
             value @ Value::Num(_, number) => number
@@ -182,7 +182,7 @@ impl Reader {
         })
     }
 
-    /// Where `/metrics` is answered.
+    /// Where `/metrics` is served.
     pub(super) fn metrics_listen(&self, key: &str) -> Result<MetricsListen, ConfigError> {
         let allowed = "ADDRESS:PORT such as 127.0.0.1:9464, \"with-api\" (open to whoever reaches the API), or \"\"";
         self.checked(key, allowed, |text| match text {
@@ -221,7 +221,7 @@ impl Reader {
             })
     }
 
-    /// A domain in lower case; none if it is empty.
+    /// A domain in lower case; `None` if it is empty.
     pub(super) fn domain(&self, key: &str) -> Result<Option<String>, ConfigError> {
         self.checked(
             key,
@@ -240,7 +240,7 @@ impl Reader {
         )
     }
 
-    /// The bytes of the file that an option names; none if it is empty.
+    /// The bytes of the file that an option names; `None` if it is empty.
     pub(super) fn file(&self, key: &str) -> Result<Option<Vec<u8>>, ConfigError> {
         let path = self.text(key)?;
         if path.is_empty() {
@@ -323,7 +323,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Where the value was set, in brackets.
+    /// The source of the value, in brackets.
     fn place(&self, key: &str) -> String {
         self.figment
             .find_metadata(key)
@@ -332,7 +332,7 @@ impl Reader {
     }
 }
 
-/// A message about TOML that cannot be read, without the lines it quotes: a secret may stand there.
+/// A message about invalid TOML, without the quoted lines, which may contain a secret.
 fn without_excerpt(message: &str) -> String {
     let is_excerpt = |line: &&str| {
         line.trim_start()
@@ -356,7 +356,7 @@ fn whole(value: &Value) -> Option<i128> {
     })
 }
 
-/// A value as a message may show it.
+/// A value for a message.
 fn shown(key: &str, value: Option<&Value>) -> String {
     let is_secret = ["secret", "password", "token"]
         .iter()

@@ -1,4 +1,4 @@
-//! One open connection, and taking a mail through MAIL, RCPT, DATA and the message.
+//! One open SMTP connection, and the delivery of a mail: MAIL, RCPT, DATA and the message.
 //!
 //! Called by the mailer and the pool. Calls the dialogue.
 
@@ -22,7 +22,7 @@ use super::{
     settings::SmtpSettings,
 };
 
-/// How long saying goodbye may take; nothing depends on it.
+/// Time limit of QUIT; nothing depends on it.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open connection.
@@ -32,9 +32,9 @@ pub(super) struct Connection {
     command_timeout: Duration,
     message_timeout: Duration,
     mails: u32,
-    /// Whether a mail ended before its message, so that the server must forget it before the next one.
+    /// Whether a mail ended before its message, so the next one needs RSET first.
     is_interrupted: bool,
-    /// Whether the server wants to end it.
+    /// Whether the server announced the end of the connection.
     is_over: bool,
     idle_since: Moment,
 }
@@ -54,10 +54,10 @@ impl Connection {
         }
     }
 
-    /// Takes one mail through the conversation; answers the server's reply to the message.
+    /// Sends one mail; returns the server's reply to the message.
     ///
     /// # Errors
-    /// Where it ended and why.
+    /// The stage at which it failed, and why.
     pub(super) async fn transfer(
         &mut self,
         mail: &OutgoingMail,
@@ -91,26 +91,26 @@ impl Connection {
         self.is_usable()
     }
 
-    /// How many mails went over this connection, delivered or not.
+    /// The number of mails over this connection, delivered or not.
     pub(super) fn mails(&self) -> u32 {
         self.mails
     }
 
-    /// Whether another mail may try this connection.
+    /// Returns whether another mail may use this connection.
     pub(super) fn is_usable(&self) -> bool {
         !self.is_over && self.dialogue.is_in_step()
     }
 
-    /// How long nothing was sent.
+    /// How long it has been idle.
     pub(super) fn idle(&self) -> Duration {
         self.idle_since.elapsed()
     }
 
-    /// Says goodbye, as far as the server listens.
+    /// Sends QUIT.
     pub(super) async fn close(mut self) {
         if self.dialogue.is_in_step() {
             let deadline = Instant::now() + QUIT_TIMEOUT;
-            // Whatever it answers: nothing is owed any more.
+            // Ignore the answer: no mail depends on it.
             let _ = self.dialogue.command(Quit, deadline).await;
         }
     }
@@ -151,7 +151,7 @@ impl Connection {
         reply.expect(class, self.dialogue.is_in_step()).map(drop)
     }
 
-    /// What MAIL tells of the mail. Addresses are ASCII, so SMTPUTF8 is never asked for.
+    /// The MAIL command. Addresses are ASCII, so SMTPUTF8 is never needed.
     fn parameters(&self, bytes: &[u8]) -> Result<Vec<MailParameter>, Failure> {
         if let Some(most) = self.offers.size_max
             && u64::try_from(bytes.len()).is_ok_and(|size| size > most)
@@ -175,7 +175,7 @@ impl Connection {
     }
 }
 
-/// The engine checked the address; lettre checks it again before it stands in a command.
+/// The engine checked the address; lettre checks it again before it is used in a command.
 fn address(text: &str) -> Result<Address, Failure> {
     text.parse().map_err(|_| Failure::Reply {
         code: 553,

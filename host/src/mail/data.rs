@@ -1,10 +1,10 @@
-//! A mail as the DATA command carries it (RFC 5321, 4.1.1.4 and 4.5.2).
+//! A mail in the form of the DATA command (RFC 5321, 4.1.1.4 and 4.5.2).
 //!
 //! Called by the connection. Pure.
 
 /// The mail with CRLF behind each line, dots doubled at the beginning of lines, and the final dot.
 ///
-/// A bare LF or CR would let text inside a mail pass for its end on servers that are generous about line ends.
+/// With a bare LF or CR, text in a mail could look like its end to servers that accept other line ends.
 pub(super) fn as_data(mail: &[u8]) -> Vec<u8> {
     let mut data = Vec::with_capacity(mail.len() + mail.len() / 64 + 8);
     let mut begins_line = true;

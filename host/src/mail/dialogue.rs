@@ -1,7 +1,7 @@
-//! Commands and replies over one connection, each bounded in time.
+//! Commands and replies over one connection, each with a time limit.
 //!
 //! Called by the opener and the connection. Calls the network. A reply's code counts even when the rest of it is
-//! missing; from then on, and whenever a reply is owed, the dialogue is out of step: another reply read here could
+//! missing. After that, and whenever a reply is missing, the dialogue is out of sync: another reply could
 //! belong to another command.
 
 use std::{fmt, io};
@@ -19,7 +19,7 @@ use super::{
     tls_transport::TlsTransport,
 };
 
-/// How long to look for the reply of a server that no longer reads.
+/// How long to wait for the reply of a server that no longer reads.
 const LAST_REPLY_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A conversation with a server.
@@ -39,11 +39,11 @@ impl Dialogue {
         }
     }
 
-    /// Goes on under TLS.
+    /// Continues with TLS.
     ///
     /// # Errors
-    /// What the handshake says. Also if the server, or somebody on the way, said more before it: those words would pass
-    /// for encrypted ones.
+    /// The handshake's error. Also if the server, or an attacker, sent more before it: that text would be taken
+    /// for encrypted.
     pub(super) async fn encrypt(
         mut self,
         tls: TlsParameters,
@@ -61,12 +61,12 @@ impl Dialogue {
         }
     }
 
-    /// Whether every command was answered, so that the next reply belongs to the next command.
+    /// Returns whether every command was answered, so that the next reply belongs to the next command.
     pub(super) fn is_in_step(&self) -> bool {
         self.is_in_step
     }
 
-    /// Returns whether the server still listens and has said nothing since the last reply; waits for nothing.
+    /// Returns whether the connection is open and the server has sent nothing since the last reply. Does not wait.
     pub(super) fn is_quiet(&mut self) -> bool {
         let mut bytes = [0; 512];
         match self.stream.read(&mut bytes).now_or_never() {
@@ -81,7 +81,7 @@ impl Dialogue {
     /// Sends a command, its line end included, and reads the reply.
     ///
     /// # Errors
-    /// If none comes, or if the server spoke before it was asked.
+    /// If none comes, or if the server sent something before.
     pub(super) async fn command(
         &mut self,
         command: impl fmt::Display,
@@ -119,7 +119,7 @@ impl Dialogue {
         }
         loop {
             match self.reply(deadline).await {
-                // Another "go on" is no answer to the message: that still comes.
+                // Another 3xx is not the reply to the message, which follows.
                 Ok(reply) if reply.class() == 3 && self.is_in_step => self.is_in_step = false,
                 Ok(reply) => return Ok(reply),
                 Err(failure) => return Err((Stage::FinalDot, sent.err().unwrap_or(failure))),
@@ -130,7 +130,7 @@ impl Dialogue {
     /// Reads the next reply.
     ///
     /// # Errors
-    /// If the connection ends or the time is over before a code came.
+    /// If the connection or the time ends before a code came.
     pub(super) async fn reply(&mut self, deadline: Instant) -> Result<Reply, Failure> {
         let mut bytes = [0; 2048];
         let ended = loop {
@@ -185,7 +185,7 @@ impl Dialogue {
         }
     }
 
-    /// What the server said before it stopped reading, if that explains the failure.
+    /// The server's reply before it stopped reading, if it explains the failure.
     async fn last_reply_or(&mut self, failure: Failure) -> Failure {
         let said = self.reply(Instant::now() + LAST_REPLY_TIMEOUT).await;
         self.is_in_step = false;
@@ -195,7 +195,7 @@ impl Dialogue {
         }
     }
 
-    /// Refuses to go on after words that nothing asked for: the replies would be taken for those of other commands.
+    /// Refuses to continue after an unexpected reply: later replies would be assigned to other commands.
     fn refuse_unasked(&mut self) -> Result<(), Failure> {
         if self.replies.is_empty() {
             return Ok(());

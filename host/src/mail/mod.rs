@@ -1,8 +1,8 @@
-//! Mails over SMTP: the engine's `Mailer` port with a dialogue and a pool of our own; commands, addresses and TLS are
+//! Mails over SMTP: the engine's `Mailer` port with an own dialogue and pool; commands, addresses and TLS are
 //! lettre's.
 //!
-//! Called by assembly and by platforms that embed the host. Calls the SMTP server. One mail is one walk through
-//! MAIL, RCPT, DATA and the message, each step by itself, because what an error means depends on the step.
+//! Called by assembly and by platforms that embed the host. Calls the SMTP server. A mail consists of
+//! MAIL, RCPT, DATA and the message as separate steps, because the meaning of an error depends on the step.
 
 mod connection;
 mod data;
@@ -29,13 +29,13 @@ use connection::Connection;
 use outcome::{Failure, Stage, outcome_of};
 use pool::{Lease, Pool};
 
-/// Hands mails to one SMTP account over a bounded number of connections.
+/// Sends mails through one SMTP account over a limited number of connections.
 ///
 /// Connections are opened when needed, kept for the next mail and closed after a while without one.
 pub struct SmtpMailer {
     pool: Arc<Pool>,
     settings: Arc<SmtpSettings>,
-    /// Whether the last attempt to open a connection failed; so that an outage is logged once, not per mail.
+    /// Whether the last attempt to open a connection failed, to log an outage once, not for each mail.
     is_down: AtomicBool,
 }
 
@@ -69,13 +69,13 @@ impl SmtpMailer {
         opened
     }
 
-    /// Sends over a kept connection if there is one, else over a fresh one.
+    /// Sends over an idle connection if there is one, else over a new one.
     async fn send_over(&self, lease: &mut Lease, mail: &OutgoingMail) -> MailOutcome {
         if let Some(mut connection) = lease.take_idle() {
             if connection.prepare().await {
                 match connection.transfer(mail).await {
-                    // Servers close idle connections without a word; that shows at the first command, when nothing
-                    // was said about this mail yet. One fresh connection settles whether the server is really gone.
+                    // Servers close idle connections silently. That shows at the first command, before anything
+                    // was sent about this mail. A new connection shows whether the server is really down.
                     Err((Stage::Mail, failure)) if failure.is_dead_connection() => {}
                     ended => return self.finish(lease, connection, ended),
                 }
@@ -109,7 +109,7 @@ impl SmtpMailer {
 #[async_trait]
 impl Mailer for SmtpMailer {
     async fn send(&self, mail: &OutgoingMail) -> MailOutcome {
-        // Only within a trace: a span for each of many mails that nobody looks at would be dear.
+        // Only within a trace: a span for each mail would be expensive.
         let span = match Span::current().is_none() {
             true => Span::none(),
             false => tracing::info_span!("smtp send", reply_code = Empty),
@@ -130,7 +130,7 @@ impl Mailer for SmtpMailer {
     }
 }
 
-/// The code of a server's reply, without its words: those may name people.
+/// The code of a server's reply, without its text, which may name people.
 fn reply_code(outcome: &MailOutcome) -> Option<&str> {
     let (MailOutcome::Sent { reply }
     | MailOutcome::Refused { reply }

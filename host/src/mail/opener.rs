@@ -1,6 +1,6 @@
-//! Opening a connection: TCP, greeting, EHLO or HELO, TLS and the sign-in.
+//! Opening a connection: TCP, greeting, EHLO or HELO, TLS and authentication.
 //!
-//! Called by the mailer through the pool. Calls the dialogue. What goes wrong here is never a mail's fault.
+//! Called by the mailer through the pool. Calls the dialogue. A failure here is never a mail's fault.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -48,7 +48,7 @@ impl Opener {
         })
     }
 
-    /// Connects, greets, encrypts and signs in, all within the time for it.
+    /// Connects, greets, encrypts and authenticates, all within the time limit.
     ///
     /// # Errors
     /// The failure; at this stage it is never the mail's fault.
@@ -68,7 +68,7 @@ impl Opener {
         let mut offers = hello(&mut dialogue, &client, deadline).await?;
         if self.start_tls(&mut dialogue, &offers, deadline).await? {
             dialogue = dialogue.encrypt(self.tls.clone(), deadline).await?;
-            // What was offered before may have been said by anybody (RFC 3207, 4.2).
+            // An attacker may have changed the earlier offer (RFC 3207, 4.2).
             offers = hello(&mut dialogue, &client, deadline).await?;
         }
         if let Some((username, password)) = &settings.credentials {
@@ -88,7 +88,7 @@ impl Opener {
         Ok(stream)
     }
 
-    /// Returns whether TLS is to begin now.
+    /// Returns whether to start TLS now.
     async fn start_tls(
         &self,
         dialogue: &mut Dialogue,
@@ -109,17 +109,17 @@ impl Opener {
         let reply = dialogue.command(Starttls, deadline).await?;
         match accepted(reply, dialogue) {
             Ok(_) => Ok(true),
-            // 454: not now. Whoever may strip the offer may say this, too.
+            // 454: not now. An attacker who can strip the offer can send this, too.
             Err(Failure::Reply { code, .. }) if !must && code != 421 => Ok(false),
             Err(failure) => Err(failure),
         }
     }
 }
 
-/// What the server can do (RFC 5321, 4.1.1.1).
+/// The server's extensions (RFC 5321, 4.1.1.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Offers {
-    /// Mails of 8 bits (RFC 6152).
+    /// 8-bit mails (RFC 6152).
     pub(super) eight_bit: bool,
     /// Most bytes of a mail (RFC 1870).
     pub(super) size_max: Option<u64>,
@@ -133,7 +133,7 @@ impl Offers {
     fn read(reply: &Reply) -> Self {
         let mut offers = Self::default();
         for line in reply.lines.iter().skip(1) {
-            // Before RFC 2554 the mechanisms stood behind an equals sign; some servers still say so.
+            // Before RFC 2554 the mechanisms followed an equals sign; some servers still do that.
             let line = line.to_ascii_uppercase();
             let mut words = line.split(|character: char| character == '=' || character == ' ');
             match words.next() {
@@ -174,7 +174,7 @@ async fn hello(
     Ok(Offers::read(&accepted(reply, dialogue)?))
 }
 
-/// Signs in with AUTH PLAIN or AUTH LOGIN (RFC 4954), judged by codes: what a server asks in its texts varies.
+/// Authenticates with AUTH PLAIN or AUTH LOGIN (RFC 4954), by reply codes: the texts vary.
 async fn sign_in(
     dialogue: &mut Dialogue,
     offers: &Offers,
@@ -190,7 +190,7 @@ async fn sign_in(
         if reply.class() == 3 {
             reply = dialogue.command(response, deadline).await?;
         }
-        // 504: the offer was no offer.
+        // 504: the server does not support what it offered.
         if reply.code != 504 || !offers.auth_login {
             return accepted(reply, dialogue).map(drop);
         }
@@ -210,12 +210,12 @@ async fn sign_in(
     accepted(reply, dialogue).map(drop)
 }
 
-/// A reply that must be a yes.
+/// A reply that must be positive.
 fn accepted(reply: Reply, dialogue: &Dialogue) -> Result<Reply, Failure> {
     reply.expect(2, dialogue.is_in_step())
 }
 
-/// Our end's address as RFC 5321, 4.1.3 writes it.
+/// The local address in the form of RFC 5321, 4.1.3.
 fn literal(local: SocketAddr) -> ClientId {
     match local.ip().to_canonical() {
         IpAddr::V4(address) => ClientId::Ipv4(address),

@@ -1,4 +1,4 @@
-//! What a failure means for the mail, depending on how far the conversation had come.
+//! The outcome of a failure for the mail, depending on the stage.
 //!
 //! Called by the mailer and its connections. Pure: no network here.
 
@@ -7,37 +7,37 @@ use std::fmt;
 use boxoffice_engine::ports::MailOutcome;
 use lettre::transport::smtp;
 
-/// Longest reply kept, in characters; a server's reply is stored with the delivery.
+/// Longest stored reply, in characters.
 const REPLY_CHARACTERS_MAX: usize = 500;
 
-/// How far the conversation about one mail had come.
+/// The stage of the delivery of one mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// TCP, greeting, TLS, EHLO, AUTH: about the account.
+    /// TCP, greeting, TLS, EHLO, AUTH: concerns the account.
     Connect,
-    /// MAIL: about our sender address, so about the account as well.
+    /// MAIL: concerns the sender's address, so the account as well.
     Mail,
-    /// RCPT: about this recipient.
+    /// RCPT: concerns this recipient.
     Recipient,
-    /// DATA: about this mail.
+    /// DATA: concerns this mail.
     Data,
-    /// The message is being written; without its final dot no server takes it over.
+    /// The message is being written; without the final dot no server accepts it.
     Message,
-    /// The final dot was handed to the network.
+    /// The final dot was sent.
     FinalDot,
 }
 
 /// Why a step failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The server said no.
+    /// The server refused.
     Reply {
         /// Three digits (RFC 5321, 4.2).
         code: u16,
-        /// The code and what else it said.
+        /// The code and text.
         text: String,
     },
-    /// The connection failed, or the server spoke something else than SMTP.
+    /// The connection failed, or the server did not speak SMTP.
     Broken {
         /// The reason.
         reason: String,
@@ -53,14 +53,14 @@ impl Failure {
         }
     }
 
-    /// Whether the server had hung up before this conversation began: the connection failed or it said 421.
+    /// Returns whether the server had closed the connection before: it failed, or the server sent 421.
     pub(super) fn is_dead_connection(&self) -> bool {
         matches!(self, Self::Broken { .. } | Self::Reply { code: 421, .. })
     }
 }
 
 impl From<smtp::Error> for Failure {
-    /// lettre is asked for the handshake of TLS alone; no reply is behind its errors.
+    /// lettre is only used for the TLS handshake; its errors have no reply.
     fn from(error: smtp::Error) -> Self {
         Self::broken(error)
     }
@@ -76,10 +76,10 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Says what a failure at a stage means for the mail.
+/// The outcome of a failure at a stage.
 ///
-/// Only the recipient's or the mail's own 5xx is final: what is wrong with our account, the server or the way to it
-/// must not cost a customer their mail. From the final dot on, silence is not a no (RFC 1047).
+/// Only a 5xx for the recipient or the mail is final: problems of the account, the server or the network
+/// must not lose a mail. After the final dot, no reply does not mean failure (RFC 1047).
 pub(super) fn outcome_of(stage: Stage, failure: Failure) -> MailOutcome {
     let about_this_mail = matches!(stage, Stage::Recipient | Stage::Data | Stage::FinalDot);
     match failure {
@@ -100,7 +100,7 @@ pub(super) fn outcome_of(stage: Stage, failure: Failure) -> MailOutcome {
     }
 }
 
-/// The server's words as one bounded line without control characters, ready to be stored and shown.
+/// The server's reply as one line of limited length without control characters, to be stored and shown.
 pub(super) fn cleaned(reply: &str) -> String {
     let mut line = String::new();
     for word in reply.split(|character: char| character.is_control() || character.is_whitespace()) {
@@ -118,7 +118,7 @@ pub(super) fn cleaned(reply: &str) -> String {
     }
 }
 
-/// 530 at RCPT or DATA is a demand to sign in (RFC 4954, section 6): our account's fault, not the mail's.
+/// 530 at RCPT or DATA demands authentication (RFC 4954, section 6): a problem of the account, not of the mail.
 fn is_sign_in_demand(text: &str) -> bool {
     text.starts_with("530")
 }
@@ -189,7 +189,7 @@ mod tests {
                 MailOutcome::Unknown { .. }
             ));
         }
-        // Neither yes nor no: 3xx after the final dot is no SMTP.
+        // 3xx after the final dot is not valid SMTP.
         assert!(matches!(
             outcome_of(Stage::FinalDot, reply(354)),
             MailOutcome::Unknown { .. }

@@ -1,6 +1,6 @@
-//! A bounded pool of connections to one account.
+//! A pool with a limited number of connections to one account.
 //!
-//! Called by the mailer. lettre's own pool bounds what lies idle, not what is open
+//! Called by the mailer. lettre's own pool limits the idle connections, not the open ones
 //! (<https://github.com/lettre/lettre/issues/651>), and providers refuse accounts that open too many.
 
 use std::{
@@ -17,11 +17,11 @@ use super::{connection::Connection, opener::Opener, settings::SmtpSettings};
 
 use crate::locked::Locked as _;
 
-/// The connections of one account, those in use and those that wait for the next mail.
+/// The connections of one account, used and idle.
 pub(super) struct Pool {
     opener: Opener,
     permits: Arc<Semaphore>,
-    /// Last in, first out: a quiet account needs fewer connections, and the others grow old.
+    /// Last in, first out: a quiet account needs fewer connections, and the others time out.
     idle: Mutex<Vec<Connection>>,
     idle_max: Duration,
     mails_per_connection_max: u32,
@@ -44,7 +44,7 @@ impl Pool {
         &self.opener
     }
 
-    /// Waits for the right to use one connection. Those before us are each bounded in time.
+    /// Waits for a permit to use one connection. Each holder has a time limit.
     pub(super) async fn lease(self: &Arc<Self>) -> Lease {
         let permit = self.permits.clone().acquire_owned().await;
         Lease {
@@ -59,7 +59,7 @@ impl Pool {
 
     fn take_expired(&self) -> Vec<Connection> {
         let mut idle = self.idle();
-        // The oldest lie at the front.
+        // The oldest are at the front.
         let fresh_from = idle
             .iter()
             .position(|connection| connection.idle() < self.idle_max);
@@ -82,7 +82,7 @@ impl Pool {
                 for connection in pool.take_expired() {
                     connection.close().await;
                 }
-                // Both under the lock, so that a connection given back now starts a reaper of its own.
+                // Both under the lock, so that a connection that is returned now starts another reaper.
                 let idle = pool.idle();
                 if idle.is_empty() {
                     pool.is_reaped.store(false, Ordering::Release);
@@ -93,27 +93,27 @@ impl Pool {
     }
 }
 
-/// The right to use one connection, kept or new.
+/// The permit to use one connection, idle or new.
 pub(super) struct Lease {
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
-    /// A connection that was kept, if one is still young enough to be trusted.
+    /// An idle connection, if one is young enough.
     pub(super) fn take_idle(&mut self) -> Option<Connection> {
         let connection = self.pool.idle().pop()?;
-        // Too old: dropped without goodbye, as servers close such connections too.
+        // Too old: dropped without QUIT, because servers close such connections too.
         (connection.idle() < self.pool.idle_max).then_some(connection)
     }
 
-    /// Keeps a connection for the next mail, or closes it if it has done its share.
+    /// Keeps a connection for the next mail, or closes it after its maximum of mails.
     pub(super) fn give_back(&mut self, connection: Connection) {
         if connection.is_usable() && connection.mails() < self.pool.mails_per_connection_max {
             self.pool.idle().push(connection);
             self.pool.reap();
         } else {
-            // In the background: the next mail need not wait for a goodbye.
+            // In the background: the next mail need not wait for QUIT.
             tokio::spawn(connection.close());
         }
     }

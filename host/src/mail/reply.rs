@@ -1,11 +1,11 @@
-//! Reads an SMTP server's replies (RFC 5321, 4.2) by their codes, whatever their text is and however their lines are made.
+//! Parses an SMTP server's replies (RFC 5321, 4.2) by their codes, with any text and line ends.
 //!
-//! Called by the dialogue. Pure: no network here. lettre's reader wants UTF-8, a text behind each code and the same
-//! code in each line; to it a `250` in GBK is an error, and a mail that was accepted is sent again.
+//! Called by the dialogue. Pure: no network here. lettre's parser needs UTF-8, a text after each code and the same
+//! code in each line; for it a `250` in GBK is an error, and an accepted mail is sent again.
 
 use super::outcome::{Failure, cleaned};
 
-/// Most bytes of one reply. Anchor: RFC 5321, 4.5.3.1.5 allows 512 a line; the longest answers to EHLO have some thirty
+/// Most bytes of one reply. RFC 5321, 4.5.3.1.5 allows 512 a line; the longest replies to EHLO have some thirty
 /// lines.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
 
@@ -14,20 +14,20 @@ const REPLY_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Reply {
     /// Three digits, 100 to 599.
     pub(super) code: u16,
-    /// The texts behind the codes, one for each line.
+    /// The texts after the codes, one for each line.
     pub(super) lines: Vec<String>,
 }
 
 impl Reply {
-    /// The first digit, which says yes or no (RFC 5321, 4.2.1).
+    /// The first digit, the class of the reply (RFC 5321, 4.2.1).
     pub(super) fn class(&self) -> u16 {
         self.code / 100
     }
 
-    /// Accepts a reply of this class whose line end came.
+    /// Accepts a complete reply of this class.
     ///
     /// # Errors
-    /// The server's no. A reply of another class, or nothing behind it, is not SMTP.
+    /// The server's refusal. A reply of another class, or an incomplete one, is not SMTP.
     pub(super) fn expect(self, class: u16, is_whole: bool) -> Result<Self, Failure> {
         match self.class() {
             4 | 5 => Err(Failure::from(self)),
@@ -43,7 +43,7 @@ impl Reply {
         }
     }
 
-    /// Code and texts as one bounded line.
+    /// Code and texts as one line of limited length.
     pub(super) fn text(&self) -> String {
         cleaned(&format!("{} {}", self.code, self.lines.join(" ")))
     }
@@ -58,14 +58,14 @@ impl From<Reply> for Failure {
     }
 }
 
-/// Makes replies of the bytes that came.
+/// Parses replies from received bytes.
 ///
-/// Lines may end with CRLF, LF or CR. A line's code is its three first digits; only a hyphen behind them says that
+/// Lines may end with CRLF, LF or CR. A line's code is its three first digits; only a hyphen after them means that
 /// another line follows. Codes that differ within a reply: the last one counts (RFC 5321, 4.2.1). Lines without a code
 /// are text.
 #[derive(Debug, Default)]
 pub(super) struct ReplyReader {
-    /// What came and is not in `lines` yet.
+    /// Received bytes that are not in `lines` yet.
     bytes: Vec<u8>,
     /// The code of the last line that had one.
     code: Option<u16>,
@@ -75,12 +75,12 @@ pub(super) struct ReplyReader {
 }
 
 impl ReplyReader {
-    /// Adds what came.
+    /// Adds received bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Takes the next whole reply, if it came.
+    /// Takes the next complete reply, if there is one.
     pub(super) fn pop(&mut self) -> Option<Reply> {
         while let Some((text_bytes, line_bytes)) = line_end(&self.bytes) {
             let line: Vec<u8> = self.bytes.drain(..line_bytes).collect();
@@ -92,8 +92,8 @@ impl ReplyReader {
         None
     }
 
-    /// Takes what there is when nothing more comes: a code that was read counts, although its line or the last one is
-    /// missing. A server that has said 250 has taken the mail over.
+    /// Takes the rest at the end of the connection: a code counts even if its line or the last line is
+    /// missing. A server that has sent 250 has accepted the mail.
     pub(super) fn conclude(&mut self) -> Option<Reply> {
         let rest = std::mem::take(&mut self.bytes);
         self.add(&rest);
@@ -105,12 +105,12 @@ impl ReplyReader {
         self.bytes.len() + self.line_bytes > REPLY_BYTES_MAX
     }
 
-    /// Whether nothing lies here that was not asked for. Line ends and what C programs put behind a text do not count.
+    /// Returns whether no unexpected bytes are left. Line ends and NUL do not count.
     pub(super) fn is_empty(&self) -> bool {
         self.code.is_none() && self.lines.is_empty() && self.bytes.iter().all(is_padding)
     }
 
-    /// What came without a code, for people.
+    /// Text without a code, for messages.
     pub(super) fn noise(&self) -> String {
         let rest = String::from_utf8_lossy(&self.bytes);
         cleaned(&format!("{} {rest}", self.lines.join(" ")))
@@ -119,7 +119,7 @@ impl ReplyReader {
     /// Adds a line without its end; returns whether it is the reply's last one.
     fn add(&mut self, line: &[u8]) -> bool {
         let line = match self.code {
-            // Some servers begin with a blank or a line end too many.
+            // Some servers begin with an extra space or line end.
             None => &line[line.iter().take_while(|byte| is_padding(byte)).count()..],
             Some(_) => line,
         };
@@ -144,7 +144,7 @@ impl ReplyReader {
     }
 }
 
-/// Where the first line ends: the bytes of its text, and those with its end. None if the end has not come.
+/// The end of the first line: the length of its text, and with its end. `None` if the end has not come.
 fn line_end(bytes: &[u8]) -> Option<(usize, usize)> {
     let text = bytes
         .iter()

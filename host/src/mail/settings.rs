@@ -1,6 +1,6 @@
-//! What an SMTP account needs to be told, and which combinations make no sense.
+//! The settings of an SMTP account, and invalid combinations.
 //!
-//! Called by assembly and by platforms. Reads no file and no environment: whoever configures does.
+//! Called by assembly and by platforms. Reads no file and no environment.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
@@ -9,7 +9,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 pub enum SmtpTls {
     /// Plain text first, then STARTTLS, or no mail at all (RFC 3207). Usual port: 587.
     StartTls,
-    /// STARTTLS where the server offers it. Whoever sits in between can strip the offer.
+    /// STARTTLS if the server offers it. An attacker in between can strip the offer.
     Opportunistic,
     /// TLS from the first byte (RFC 8314). Usual port: 465.
     Implicit,
@@ -17,7 +17,7 @@ pub enum SmtpTls {
     None,
 }
 
-/// An SMTP account and how hard it may be used.
+/// An SMTP account and its limits.
 #[derive(Clone)]
 pub struct SmtpSettings {
     /// Name or address of the server; the name its certificate must carry.
@@ -26,24 +26,24 @@ pub struct SmtpSettings {
     pub port: u16,
     /// How the connection is encrypted.
     pub tls: SmtpTls,
-    /// Certificates (PEM) that are trusted besides the public authorities' ones.
+    /// Certificates (PEM) that are trusted in addition to the public authorities.
     pub extra_authorities_pem: Option<Vec<u8>>,
-    /// User name and password, for servers that ask for them (PLAIN or LOGIN).
+    /// User name and password, for servers that require them (PLAIN or LOGIN).
     pub credentials: Option<(String, String)>,
-    /// The name we greet with; none sends our end's address as a literal (RFC 5321, 4.1.4).
+    /// The name in EHLO; `None` sends the local address as a literal (RFC 5321, 4.1.4).
     pub hello_name: Option<String>,
     /// Connections at the same time, 1 to 100.
     pub connections_max: usize,
     /// Mails over one connection before it is closed, at least 1.
     pub mails_per_connection_max: u32,
-    /// Longest time to get a connection ready: TCP, greeting, TLS, sign-in.
+    /// Time limit to open a connection: TCP, greeting, TLS, authentication.
     pub connect_timeout: Duration,
     /// Longest wait for the answer to MAIL, RCPT or DATA.
     pub command_timeout: Duration,
-    /// Longest time for the message and the server's answer to it. When it ends, nobody knows whether the mail
-    /// was taken over; so it is longer than the others. RFC 5321, 4.5.3.2.6 asks for 10 minutes.
+    /// Time limit for the message and the server's reply to it. After it nobody knows whether the mail
+    /// was accepted, so it is longer than the others. RFC 5321, 4.5.3.2.6 demands 10 minutes.
     pub message_timeout: Duration,
-    /// How long a connection may lie idle before it is closed.
+    /// How long a connection may be idle before it is closed.
     pub idle_max: Duration,
 }
 
@@ -108,7 +108,7 @@ impl SmtpSettings {
 }
 
 impl fmt::Debug for SmtpSettings {
-    /// Leaves the password out.
+    /// Without the password.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("SmtpSettings")
@@ -125,11 +125,11 @@ impl fmt::Debug for SmtpSettings {
     }
 }
 
-/// A setting that cannot work.
+/// An invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("SMTP setting {setting} must be {allowed}")]
 pub struct SmtpSettingsError {
-    /// Which setting.
+    /// The setting.
     pub setting: &'static str,
     /// What is allowed.
     pub allowed: &'static str,

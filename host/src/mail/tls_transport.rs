@@ -1,7 +1,7 @@
-//! TLS over a stream that we opened ourselves, from the first byte or after STARTTLS.
+//! TLS over a stream that this program opened, from the first byte or after STARTTLS.
 //!
-//! Called by the dialogue. lettre wraps TLS only around streams it opens, and those lack TCP_NODELAY
-//! (<https://github.com/lettre/lettre/issues/1159>). So its own stream type is upgraded to TLS and spoken to as if it
+//! Called by the dialogue. lettre adds TLS only to streams that it opens, and those lack TCP_NODELAY
+//! (<https://github.com/lettre/lettre/issues/1159>). So its own stream type is upgraded to TLS and used as if it
 //! were a stream of tokio's.
 
 use std::{
@@ -30,10 +30,10 @@ pub(super) struct TlsTransport {
 }
 
 impl TlsTransport {
-    /// Shakes hands over a connected stream.
+    /// Performs the handshake over a connected stream.
     ///
     /// # Errors
-    /// What the handshake says, a certificate that is not trusted above all.
+    /// The handshake's error, mostly an untrusted certificate.
     pub(super) async fn connect(
         stream: Box<dyn AsyncTokioStream>,
         parameters: TlsParameters,

@@ -1,4 +1,4 @@
-//! What the engine counted and saw at one moment, as families of metrics whose values are known already.
+//! The engine's counters and state at one time, as families of metrics.
 //!
 //! Made for one scrape by `metrics`.
 
@@ -14,7 +14,7 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-/// What the engine counted and saw at one moment.
+/// The engine's counters and state at one time.
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) counts: Counts,
@@ -23,7 +23,7 @@ pub(super) struct Seen {
     pub(super) overview: Option<DeliveryOverview>,
 }
 
-/// What was counted of a plugin, or of several under one name.
+/// The counters of a plugin, or of several under one label.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct PluginSeen {
     tenant: String,
@@ -182,7 +182,7 @@ impl Collector for Seen {
     }
 }
 
-/// How calls of a plugin ended, as a label, and their number.
+/// The outcomes of a plugin's calls, as labels, with their numbers.
 type Outcome = (&'static str, fn(&PluginSeen) -> u64);
 
 fn encode_plugins(out: &mut Out<'_>, plugins: &[PluginSeen]) -> Result<(), fmt::Error> {
@@ -319,7 +319,7 @@ fn encode_sight(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(), fm
 
 type Label<'a> = (&'static str, &'a str);
 
-/// Writes families of values that are known already.
+/// Writes families with known values.
 struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {

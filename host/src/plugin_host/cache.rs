@@ -1,4 +1,4 @@
-//! Compiled plugins kept over a restart: sealed files that only come back as they were written, bounded together. And the
+//! The cache of compiled plugins: sealed files, which are only loaded unchanged, with a total limit. Also the
 //! one place where machine code is loaded.
 //!
 //! A file is the seal, the length of the facts in four bytes, the facts as JSON, and the machine code. Called by the plugin
@@ -21,12 +21,12 @@ use wasmtime::{Engine, component::Component};
 
 use super::settings::PluginCache;
 
-/// Bytes of the seal in front of what it seals.
+/// Bytes of the seal, before the sealed data.
 const SEAL_BYTES: usize = 32;
-/// A file that is still being written after so long never will be.
+/// A file that is still being written after this time is abandoned.
 const PART_LASTS_MAX: Duration = Duration::from_secs(3_600);
 
-/// Machine code whose origin is known: compiled by our own child just now, or read back under its seal. And what it was made
+/// Machine code of known origin: just compiled by the child process, or read with a valid seal. With the facts about
 /// of.
 pub(super) struct TrustedCode {
     facts: PluginFacts,
@@ -34,12 +34,12 @@ pub(super) struct TrustedCode {
 }
 
 impl TrustedCode {
-    /// Takes what our own compiler wrote.
+    /// Takes the output of the compiling child.
     pub(super) fn compiled(facts: PluginFacts, code: Vec<u8>) -> Self {
         Self { facts, code }
     }
 
-    /// What the component is made of.
+    /// The component's interface.
     pub(super) fn facts(&self) -> &PluginFacts {
         &self.facts
     }
@@ -49,10 +49,10 @@ impl TrustedCode {
         self.code.len() as u64
     }
 
-    /// Makes the component that the code was compiled from.
+    /// Loads the component from its machine code.
     ///
     /// # Errors
-    /// When another version or other settings of the compiler wrote it, or this engine has no room for such a component.
+    /// If another version or other settings of the compiler wrote it, or the pool has no room for such a component.
     #[expect(
         unsafe_code,
         reason = "machine code can do anything; only `TrustedCode` comes here"
@@ -64,7 +64,7 @@ impl TrustedCode {
     }
 }
 
-/// Reads a plugin's code back; none if it is not there, or not as it was written.
+/// Reads a plugin's code; `None` if it is missing or was changed.
 pub(super) fn read(
     cache: &PluginCache,
     engine: &Engine,
@@ -88,7 +88,7 @@ pub(super) fn read(
     let begin = 4 + u32::from_le_bytes(*length) as usize;
     let facts = serde_json::from_slice(sealed.get(4..begin)?).ok()?;
     sealed.drain(..begin);
-    // Files that were not used for longest make room.
+    // The least recently used files are removed.
     if let Ok(file) = fs::File::open(&path) {
         let _ = file.set_modified(SystemTime::now());
     }
@@ -98,7 +98,7 @@ pub(super) fn read(
     })
 }
 
-/// Keeps a plugin's code. One that cannot be kept is compiled again after the next start.
+/// Stores a plugin's code. If that fails, it is compiled again after the next start.
 pub(super) fn write(cache: &PluginCache, engine: &Engine, plugin: &PluginRef, code: &TrustedCode) {
     let name = name(engine, plugin);
     let written = try_write(cache, &name, code).and_then(|()| make_room(cache, &name));
@@ -107,7 +107,7 @@ pub(super) fn write(cache: &PluginCache, engine: &Engine, plugin: &PluginRef, co
     }
 }
 
-/// Removes everything that is kept of a plugin.
+/// Removes all files of a plugin.
 pub(super) fn remove(cache: &PluginCache, plugin: &PluginRef) {
     for file in files(&cache.folder).unwrap_or_default() {
         if file.plugin.as_ref() == Some(plugin) {
@@ -116,7 +116,7 @@ pub(super) fn remove(cache: &PluginCache, plugin: &PluginRef) {
     }
 }
 
-/// Lists the plugins of which something is kept.
+/// Lists the plugins that have files.
 pub(super) fn kept(cache: &PluginCache) -> Vec<PluginRef> {
     let files = files(&cache.folder).unwrap_or_default();
     files.into_iter().filter_map(|file| file.plugin).collect()
@@ -150,8 +150,8 @@ fn try_write(cache: &PluginCache, name: &str, code: &TrustedCode) -> std::io::Re
     written
 }
 
-/// Removes files until the folder is within its bound: of the tenant that has most, the one that was not used for longest.
-/// The file that was just written stays.
+/// Removes files until the folder is within its limit: each time the least recently used file of the tenant with most.
+/// The file that was just written is kept.
 fn make_room(cache: &PluginCache, just_written: &str) -> std::io::Result<()> {
     let mut by_tenant: BTreeMap<Option<TenantId>, Vec<File>> = BTreeMap::new();
     let mut total = 0;
@@ -185,7 +185,7 @@ fn make_room(cache: &PluginCache, just_written: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A file in the folder; without a plugin if its name says none.
+/// A file in the folder, with its plugin if the name has one.
 struct File {
     path: PathBuf,
     plugin: Option<PluginRef>,
@@ -213,7 +213,7 @@ fn files(folder: &Path) -> std::io::Result<Vec<File>> {
     Ok(found)
 }
 
-/// The seal covers the name, too: one plugin's code never stands in for another's.
+/// The seal covers the name, so one plugin's code is never used for another.
 fn sealing(cache: &PluginCache, name: &str, pieces: &[&[u8]]) -> Hmac<Sha256> {
     let mut seal =
         Hmac::<Sha256>::new_from_slice(&cache.key).expect("HMAC takes keys of any length");
@@ -225,7 +225,7 @@ fn sealing(cache: &PluginCache, name: &str, pieces: &[&[u8]]) -> Hmac<Sha256> {
     seal
 }
 
-/// Names a file by tenant, content, compiler and its settings.
+/// The name of a file: tenant, content, compiler and its settings.
 fn name(engine: &Engine, plugin: &PluginRef) -> String {
     let mut settings = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut settings);
@@ -237,7 +237,7 @@ fn name(engine: &Engine, plugin: &PluginRef) -> String {
     )
 }
 
-/// Which plugin a file is of, by its name.
+/// The plugin of a file, from its name.
 fn plugin_of(name: &str) -> Option<PluginRef> {
     let mut parts = name.split('.');
     let (tenant, hash, settings) = (parts.next()?, parts.next()?, parts.next()?);

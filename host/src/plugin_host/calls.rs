@@ -1,4 +1,4 @@
-//! One call: a fresh store and instance, bounded in everything, and gone afterwards.
+//! One call: in a fresh store and instance, with limits on all resources.
 //!
 //! Called by the plugin host on its own threads. Calls wasmtime.
 
@@ -18,17 +18,17 @@ use super::{
     wasm_engine::WasmEngine,
 };
 
-/// Fuel is looked at together with this much work of ours at most: what a plugin hands over in one go, logs included.
+/// Most bytes that a plugin can pass to the host at once, logs included.
 const HANDED_OVER_BYTES_MIN: usize = 1024 * 1024;
-/// After this much fuel a call gives way for a moment, which writes down how much it has used: a loop without calls keeps
-/// the count to itself. A tenth of a millisecond of work.
+/// After this much fuel a call yields, which updates the count of used fuel: a loop without calls does not
+/// update it. A tenth of a millisecond of work.
 const FUEL_NOTED_EVERY: u64 = 100_000;
-/// What a plugin that works uses of fuel in a microsecond, roughly.
+/// Fuel that a running plugin uses in a microsecond, roughly.
 const FUEL_PER_MICROSECOND: u64 = 1_000;
-/// A call whose time is over and that used less fuel than this in each microsecond barely ran: a plugin that works uses
-/// a hundred times as much on the slowest machines. It is the machine that was slow then.
+/// A call that timed out with less fuel than this for each microsecond barely ran: a running plugin uses
+/// a hundred times as much on the slowest machines. The machine was too slow.
 const FUEL_PER_MICROSECOND_MIN: u64 = 10;
-/// Longest reason of a failure that is kept.
+/// Longest stored reason of a failure.
 const REASON_CHARACTERS_MAX: usize = 500;
 
 /// Makes one call.
@@ -85,7 +85,7 @@ pub(super) async fn call(
     }
 }
 
-/// The outcome of a call that was not made.
+/// The result of a call that was not made.
 pub(super) fn not_made(failure: HookFailure) -> PluginOutcome {
     PluginOutcome {
         answer: Err(failure),
@@ -94,8 +94,8 @@ pub(super) fn not_made(failure: HookFailure) -> PluginOutcome {
     }
 }
 
-/// What a call takes out of its tenant's share: its fuel. One that was broken off may have kept a core busy without using
-/// any (large copies), and is charged for its time as for work.
+/// The cost of a call for its tenant's share: its fuel. An interrupted call may have kept a core busy without
+/// fuel (large copies), and is charged for its time.
 pub(super) fn charge(outcome: &PluginOutcome) -> u64 {
     let PluginUsage {
         fuel, microseconds, ..
@@ -106,7 +106,7 @@ pub(super) fn charge(outcome: &PluginOutcome) -> u64 {
     }
 }
 
-/// What it means that a call was broken off. A machine that did not let it run is no fault of the plugin.
+/// The failure of an interrupted call. If the machine was too busy, it is not the plugin's failure.
 fn failure_of(cut: Cut, usage: &PluginUsage, time: Duration) -> HookFailure {
     let barely_ran = usage.fuel < usage.microseconds.saturating_mul(FUEL_PER_MICROSECOND_MIN);
     match cut {
@@ -127,7 +127,7 @@ fn failure_of(cut: Cut, usage: &PluginUsage, time: Duration) -> HookFailure {
     }
 }
 
-/// Makes the instance and asks it.
+/// Creates the instance and calls it.
 async fn ask(
     store: &mut Store<Guest>,
     loaded: &Loaded,
@@ -173,7 +173,7 @@ async fn ask(
     }
 }
 
-/// Refuses answers over the output limit. What could be handed over at all is bounded before.
+/// Refuses answers over the output limit.
 fn bounded(answer: PluginAnswer, limits: &CallLimits) -> Result<PluginAnswer, String> {
     use boxoffice_engine::ports::Decision;
     let size = match &answer {
@@ -197,13 +197,13 @@ fn bounded(answer: PluginAnswer, limits: &CallLimits) -> Result<PluginAnswer, St
     Ok(answer)
 }
 
-/// Why a call ended without an answer, in a sentence for the tenant.
+/// Why a call has no answer, as a sentence for the tenant.
 fn reason_of(error: &wasmtime::Error, guest: &Guest, limits: &CallLimits) -> String {
     let denied = guest.limiter.denied.as_ref();
     let text = match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => format!("it used up its fuel of {}", limits.fuel),
         Some(Trap::StackOverflow) => "its stack overflowed: it recurses too deeply".to_owned(),
-        // Failed allocations end in `unreachable`; what was denied before says more.
+        // Failed allocations end in `unreachable`; the denied allocation explains more.
         Some(trap) => match denied {
             Some(denied) => format!("it wanted too much {denied}"),
             None => format!("it trapped: {trap}"),

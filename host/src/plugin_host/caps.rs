@@ -1,8 +1,8 @@
-//! Caps on what a component is made of, counted in one pass before the validator reads it.
+//! Limits on the structure of a component, counted in one pass before the validator reads it.
 //!
-//! The validator and the compiler take more than linear time in some shapes: nested components, many instances of a module
-//! with many imports, instances of instances. This pass does not: it reads each section once, looks up nothing, and ends at
-//! the first cap. Called by `inspect`. Calls wasmparser; runs nothing.
+//! The validator and the compiler need more than linear time for some structures: nested components, many instances of a module
+//! with many imports, instances of instances. This pass reads each section once, and stops at
+//! the first exceeded limit. Called by `inspect`. Calls wasmparser; runs nothing.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use wasmparser::{
     ComponentOuterAliasKind, ComponentTypeRef, Instance, Parser, Payload,
 };
 
-/// Modules and components in each other. Toolchains write two levels, compositions one more for each step.
+/// Nesting of modules and components. Toolchains write two levels, compositions one more for each step.
 const DEPTH_MAX: usize = 16;
-/// Each count: what it is called, and how many there may be in all, those of nested components included. The largest
-/// component that toolchains were seen to write (CPython, 18 MB) stays below a tenth of most.
+/// Each count: its name, and its maximum over all nested components. The largest
+/// component of a known toolchain (CPython, 18 MB) is below a tenth of most.
 const COUNTS: [(&str, u64); 13] = [
     ("components", 500),
     ("core modules", 500),
@@ -35,9 +35,9 @@ const COUNTS: [(&str, u64); 13] = [
 const COMPONENT_NAMES_MAX: u64 = 2_000;
 /// Core instances times the imports and exports of the largest module: each instance is checked name by name.
 const CORE_NAMES_CHECKED_MAX: u64 = 2_000_000;
-/// The same for components, whose names are dearer: types are compared as well.
+/// The same for components, whose names cost more: types are compared as well.
 const NAMES_CHECKED_MAX: u64 = 100_000;
-/// Instances that there will be once those of nested components are counted as often as they are made. A host's pool has
+/// All instances, with those of nested components multiplied. A host's pool has
 /// room for 64 core instances.
 const INSTANCES_MADE_MAX: u64 = 5_000;
 
@@ -58,10 +58,10 @@ enum Count {
     Others,
 }
 
-/// Counts what a component is made of.
+/// Counts the parts of a component.
 ///
 /// # Errors
-/// The first cap that it exceeds, or that it cannot be read.
+/// The first exceeded limit, or that it cannot be parsed.
 pub(super) fn check(bytes: &[u8]) -> Result<(), PluginRefusal> {
     let mut caps = Caps::default();
     for payload in Parser::new(0).parse_all(bytes) {
@@ -70,7 +70,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), PluginRefusal> {
     Ok(())
 }
 
-/// What a malformed file is answered.
+/// The error for a malformed file.
 pub(super) fn malformed(error: &BinaryReaderError) -> PluginRefusal {
     let what = if error.message().contains("unexpected end") {
         "The file ends too early; was it uploaded whole?"
@@ -87,11 +87,11 @@ pub(super) fn malformed(error: &BinaryReaderError) -> PluginRefusal {
 #[derive(Default)]
 struct Caps {
     counts: [u64; COUNTS.len()],
-    /// What is open at this point of the file, the outermost first.
+    /// The open modules and components at this position, the outermost first.
     open: Vec<Open>,
     module_names_max: u64,
     component_names_max: u64,
-    /// The heaviest component so far: what one that cannot be looked up counts for.
+    /// The heaviest component so far, used for one that cannot be resolved.
     weight_max: u64,
 }
 

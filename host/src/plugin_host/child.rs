@@ -1,8 +1,8 @@
-//! The compiling child: bounds itself, reads a component from its input, checks and compiles it, and answers facts and
-//! machine code over its output.
+//! The compiling child: sets its own limits, reads a component from its input, checks and compiles it, and writes facts and
+//! machine code to its output.
 //!
-//! `compile_stdin` is the whole of such a process; `Order` is what the plugin host tells it. `work` is the same without a
-//! process of its own. Calls wasmtime, wasmparser and rustix.
+//! `compile_stdin` is the whole process; `Order` is the plugin host's order. `work` is the same without a
+//! separate process. Calls wasmtime, wasmparser and rustix.
 
 use std::{
     io::{BufRead as _, Read as _, Write as _},
@@ -16,32 +16,32 @@ use wasmtime::{Engine, component::Component};
 
 use super::{compile::Loaded, inspect, wasm_engine};
 
-/// Exit code of a child that says on stderr why a component is refused.
+/// Exit code of a child that writes to stderr why a component is refused.
 pub(super) const REFUSED: u8 = 3;
-/// Exit code of a child that says on stderr which limit of this host a component is beyond.
+/// Exit code of a child that writes to stderr which limit of this host a component exceeds.
 pub(super) const OVER_LIMITS: u8 = 4;
 /// Longest order that is read.
 const ORDER_BYTES_MAX: u64 = 4_096;
-/// Behind everything else that runs on the machine.
+/// The lowest priority on the machine.
 const NICE: i32 = 19;
 
-/// What a child is told before it gets the component: one line of JSON.
+/// The order to a child, before the component: one line of JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Order {
-    /// Most seconds on a processor.
+    /// Limit of CPU seconds.
     pub(super) processor_seconds: u64,
-    /// Most memory.
+    /// Limit of memory.
     pub(super) memory_bytes: u64,
-    /// Most machine code.
+    /// Limit of machine code.
     pub(super) code_bytes: u64,
 }
 
-/// What a child answers before the machine code: one line of JSON.
+/// The facts that a child returns before the machine code: one line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Answer {
-    /// What the component is made of.
+    /// The component's interface.
     pub(super) facts: PluginFacts,
 }
 
@@ -120,22 +120,22 @@ pub(super) fn work(bytes: &[u8], order: &Order) -> Result<(PluginFacts, Vec<u8>)
     Ok((facts, code))
 }
 
-/// Bounds this process for good: time on a processor, memory, no dump of it, and last in line for both.
+/// Limits this process: CPU time, memory, no core dump, and the lowest priorities.
 fn bound_self(order: &Order) -> std::io::Result<()> {
-    // The soft limit ends the process with a signal that says why; the hard one is for a process that would not end.
+    // The soft limit ends the process with a signal; the hard limit is for a process that ignores it.
     let seconds = order.processor_seconds.max(1);
     set(Resource::Cpu, seconds, seconds + 2)?;
-    // What it writes to from here on: heap, stacks of threads, machine code.
+    // Memory written from here on: heap, stacks of threads, machine code.
     let bytes = order.memory_bytes.saturating_add(data_bytes());
     set(Resource::Data, bytes, bytes)?;
     set(Resource::Core, 0, 0)?;
-    // Where these are forbidden, the bounds above hold all the same.
+    // If these are not permitted, the limits above still apply.
     let _ = nice(NICE);
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     Ok(())
 }
 
-/// What the process has of it already; see proc_pid_status(5). Some of it elsewhere.
+/// The present size of the process; see proc_pid_status(5).
 fn data_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));

@@ -25,16 +25,16 @@ use super::{
     settings::{Compiler, PluginHostSettings},
 };
 
-/// Between two looks at how much memory a child has.
+/// The pause between two checks of a child's memory.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
-/// A child has so many times its processor time until it is ended: it is the last in line on a busy machine.
+/// The wall-clock limit of a child, as a multiple of its CPU time: it has the lowest priority on a busy machine.
 const PATIENCE: u32 = 3;
 /// Longest line of facts: 400 names of 300 bytes, each byte escaped.
 const FACTS_BYTES_MAX: u64 = 1024 * 1024;
-/// Longest reason that is taken from a child.
+/// Longest reason that is read from a child.
 const REASON_BYTES_MAX: u64 = 4_096;
 
-/// What can be called in a loaded component.
+/// The callable exports of a loaded component.
 pub(super) struct Loaded {
     pub(super) policy: Option<PolicyPre<Guest>>,
     pub(super) template: Option<TemplatePre<Guest>>,
@@ -101,7 +101,7 @@ async fn compile_in_child(
     let ours = |what: &str, error: &dyn std::fmt::Display| {
         LoadFailure::Unavailable(format!("the compiler {what}: {error}"))
     };
-    // No environment, so no secrets; nothing but three pipes. The variable is for our allocator: without it the address
+    // No environment, so no secrets; only three pipes. The variable is for the allocator: without it the address
     // space that it reserves at once, a GiB, would count as memory that the child uses.
     let mut child = command
         .env_clear()
@@ -122,7 +122,7 @@ async fn compile_in_child(
     let work = async {
         let send = async {
             if let Some(mut stdin) = stdin.take() {
-                // A child that died already says so below.
+                // A child that has died is handled below.
                 let _ = stdin.write_all(&line).await;
                 let _ = stdin.write_all(bytes).await;
             }
@@ -171,7 +171,7 @@ async fn compile_in_child(
     ))
 }
 
-/// Reads a pipe to its end and keeps its first `most` bytes: a child that goes on is not held up.
+/// Reads a pipe to its end and keeps its first `most` bytes, so that the child is not blocked.
 async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     if let Some(mut pipe) = pipe {
@@ -181,7 +181,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Resul
     Ok(kept)
 }
 
-/// Why a child ended without an answer.
+/// Why a child ended without a result.
 fn failure_of(status: ExitStatus, said: &str, settings: &PluginHostSettings) -> LoadFailure {
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     match (code, status.signal()) {
@@ -194,7 +194,7 @@ fn failure_of(status: ExitStatus, said: &str, settings: &PluginHostSettings) -> 
         }
         (Some(child::REFUSED), _) => LoadFailure::Rejected(said.to_owned()),
         (Some(child::OVER_LIMITS), _) => LoadFailure::OverLimits(said.to_owned()),
-        // It says why it could not do its work.
+        // It reported an internal failure.
         (Some(1), _) => LoadFailure::Unavailable(format!("the compiler failed: {said}")),
         (_, Some(SIGXCPU)) => LoadFailure::OverLimits(format!(
             "Compiling it took longer than {} seconds of a processor's time. Make it smaller.",
@@ -203,7 +203,7 @@ fn failure_of(status: ExitStatus, said: &str, settings: &PluginHostSettings) -> 
         (_, Some(SIGKILL)) => LoadFailure::TimedOut(
             "Compiling it was ended by the system, which was short of memory. Upload it again later.".to_owned(),
         ),
-        // It crashed over this component: the next try would, too.
+        // It crashed on this component, and would again.
         _ => LoadFailure::Rejected(format!("The compiler failed over it ({status}).")),
     }
 }
@@ -219,7 +219,7 @@ fn over_memory(settings: &PluginHostSettings) -> LoadFailure {
     ))
 }
 
-/// Ends when a process holds more memory than it may. Never ends where the system has no /proc.
+/// Returns when a process exceeds its memory limit. Never returns if the system has no /proc.
 async fn too_much_memory(id: Option<u32>, bytes_max: u64) {
     let Some(id) = id else {
         return std::future::pending().await;

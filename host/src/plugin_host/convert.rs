@@ -1,4 +1,4 @@
-//! Between the engine's requests and answers and the generated types of the contract.
+//! Conversion between the engine's requests and answers and the generated types of the WIT.
 //!
 //! Called around each call. Pure.
 
@@ -13,10 +13,10 @@ use boxoffice_wit::host::{
     template::exports::boxoffice::plugin::notification_template as template,
 };
 
-/// What is kept of why a template declines a mail.
+/// Longest stored reason why a template declines a mail.
 const DECLINED_CHARACTERS_MAX: usize = 300;
 
-/// How many bytes a request has, near enough: its texts, and a little for each number.
+/// The approximate size of a request in bytes: its texts, and a little for each number.
 pub(super) fn size_of(request: &PluginRequest) -> usize {
     match request {
         PluginRequest::ValidateBooking(request) => {
@@ -95,7 +95,7 @@ pub(super) fn render(request: &RenderRequest) -> template::RenderRequest {
     }
 }
 
-/// Takes a decision over. Whether it is valid is judged by the engine's rules.
+/// Converts a decision. The engine checks whether it is valid.
 pub(super) fn decided(decision: policy::Decision) -> PluginAnswer {
     PluginAnswer::Decided(match decision {
         policy::Decision::Accept => Decision::Accept,
@@ -107,7 +107,7 @@ pub(super) fn decided(decision: policy::Decision) -> PluginAnswer {
     })
 }
 
-/// Takes a decision about a cancellation over.
+/// Converts a decision about a cancellation.
 pub(super) fn cancellation_decided(decision: policy::CancellationDecision) -> PluginAnswer {
     PluginAnswer::Decided(match decision {
         policy::CancellationDecision::Accept => Decision::Accept,
@@ -115,7 +115,7 @@ pub(super) fn cancellation_decided(decision: policy::CancellationDecision) -> Pl
     })
 }
 
-/// Takes the text of a mail over.
+/// Converts the text of a mail.
 pub(super) fn rendered(answer: Result<template::Rendered, String>) -> PluginAnswer {
     match answer {
         Ok(rendered) => PluginAnswer::Rendered {

@@ -1,4 +1,4 @@
-//! Who may call now: slots and fuel, shared out by tenant, so that one tenant's plugins never hold up another's.
+//! Fair sharing of calls: slots and fuel by tenant, so that one tenant's plugins never block another's.
 //!
 //! Called by the plugin host around each call.
 
@@ -18,14 +18,14 @@ use super::settings::PluginHostSettings;
 
 use crate::locked::Locked as _;
 
-/// Trials and replays that run at once, of all tenants: the rest belongs to those who wait for an answer.
+/// Most trials and replays that run at once, of all tenants: the other slots are for real requests.
 const TRIALS_MAX: usize = 2;
 
 /// Slots and fuel of all tenants.
 pub(super) struct Shares {
     all: Arc<Semaphore>,
     trials: Arc<Semaphore>,
-    /// One small entry for each tenant that has had a plugin called since the start.
+    /// One small entry for each tenant with a plugin call since the start.
     tenants: Mutex<HashMap<TenantId, Arc<Share>>>,
     settings: PluginHostSettings,
 }
@@ -36,20 +36,20 @@ struct Share {
     fuel: Mutex<Bucket>,
 }
 
-/// Fuel that may be used; below zero after a call that used more than there was.
+/// The available fuel; negative after a call that used more.
 struct Bucket {
     fuel: i128,
     filled_at: Instant,
 }
 
-/// The right to make one call.
+/// The permit for one call.
 pub(super) struct Admission {
     share: Arc<Share>,
     _permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl Admission {
-    /// Takes what the call has used out of the tenant's share.
+    /// Subtracts the call's cost from the tenant's share.
     pub(super) fn charge(&self, fuel: u64) {
         self.share.locked().fuel -= i128::from(fuel);
     }
@@ -65,10 +65,10 @@ impl Shares {
         }
     }
 
-    /// Waits for a tenant's turn.
+    /// Waits for a permit of a tenant.
     ///
     /// # Errors
-    /// [`HookFailure::Busy`] when too many wait already, or it takes too long.
+    /// [`HookFailure::Busy`] if too many wait already, or the wait is too long.
     pub(super) async fn admit(
         &self,
         tenant: &TenantId,
@@ -83,7 +83,7 @@ impl Shares {
         }
     }
 
-    /// The tenant's slot comes first: it stands in the common line with no more than it may hold.
+    /// The tenant's slot first: so it never has more requests in the common queue than it may run.
     async fn turn(&self, share: Arc<Share>, urgent: bool) -> Option<Admission> {
         let mut permits = vec![share.slots.clone().acquire_owned().await.ok()?];
         if !urgent {
@@ -134,7 +134,7 @@ impl Bucket {
         i128::from(per_second) * i128::from(PluginHostSettings::BURST.as_secs())
     }
 
-    /// How long until there is fuel; none if there is.
+    /// How long until there is fuel; `None` if there is.
     fn missing(&mut self, per_second: u64, now: Instant) -> Option<std::time::Duration> {
         let since = now.saturating_duration_since(self.filled_at).as_nanos();
         let more =
@@ -145,14 +145,14 @@ impl Bucket {
             return None;
         }
         let seconds = (1 - self.fuel) as f64 / (per_second.max(1) as f64);
-        // A little late rather than early; an hour is far above any time that somebody waits.
+        // Rather late than early; an hour is far above any waiting time.
         Some(std::time::Duration::from_secs_f64(
             (seconds + 0.001).min(3_600.0),
         ))
     }
 }
 
-/// Somebody in a tenant's line.
+/// A waiting request of a tenant.
 struct Waiting<'a>(&'a Share);
 
 impl<'a> Waiting<'a> {

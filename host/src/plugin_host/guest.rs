@@ -1,4 +1,4 @@
-//! What a running plugin has: a log, memory up to its limit, and a WASI that grants nothing.
+//! The environment of a running plugin: a log, memory up to its limit, and WASI without any access.
 //!
 //! Called by wasmtime during calls.
 
@@ -21,12 +21,12 @@ use super::settings::CallLimits;
 
 use crate::locked::Locked as _;
 
-/// What is taken from standard error at a time.
+/// Bytes that are read from standard error at a time.
 const STDERR_PIECE_BYTES: usize = 4_096;
-/// Most random bytes at a time; the default of 64 MiB would be ours to make.
+/// Most random bytes at a time; the default of 64 MiB would cost too much.
 const RANDOM_BYTES_MAX: u64 = 4_096;
 
-/// The state of one call; gone with it.
+/// The state of one call.
 pub(super) struct Guest {
     wasi: WasiCtx,
     table: ResourceTable,
@@ -69,10 +69,10 @@ impl Guest {
     }
 }
 
-/// "Randomness" of plugins: the same for every call, so that the same question has the same answer.
+/// The "random" bytes of plugins: the same for every call, so that equal requests have equal answers.
 const RANDOMNESS: [u8; 16] = *b"not random at al";
 
-/// A clock that stands at the epoch: the time that a plugin may know is in its arguments.
+/// A clock that always returns the epoch: a plugin gets the time in its arguments.
 struct StandingClock;
 
 impl HostWallClock for StandingClock {
@@ -122,7 +122,7 @@ pub(super) struct Limiter {
     bytes_max: usize,
     /// The largest sum so far; memories never shrink.
     pub(super) bytes: usize,
-    /// What was refused; a trap caused by it does not say so itself.
+    /// The refused growth, because the resulting trap does not name it.
     pub(super) denied: Option<String>,
 }
 
@@ -142,7 +142,7 @@ impl Limiter {
     }
 }
 
-/// A reference in a table takes a machine word.
+/// A reference in a table needs a machine word.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
 impl ResourceLimiter for Limiter {
@@ -171,7 +171,7 @@ struct SharedLog(Arc<Mutex<CallLog>>);
 
 impl SharedLog {
     fn locked(&self) -> std::sync::MutexGuard<'_, CallLog> {
-        // Appending leaves nothing half done that matters.
+        // An interrupted append does no harm.
         self.0.locked()
     }
 }
@@ -186,7 +186,7 @@ struct CallLog {
 
 impl CallLog {
     fn line(&mut self, level: &str, message: &str) {
-        // A line costs a little even when it says nothing, or a million of them would be kept.
+        // An empty line also costs a little, or a million of them would be kept.
         let room = self.bytes_left.saturating_sub(level.len() + 1);
         let kept = floor_char_boundary(message, room);
         if room == 0 || kept < message.len() {
@@ -236,7 +236,7 @@ impl IsTerminal for SharedLog {
 
 impl StdoutStream for SharedLog {
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 asks for this form, and it is not linked.
+        // Only WASI 0.3 uses this form, and it is not linked.
         Box::new(tokio::io::sink())
     }
 
@@ -268,7 +268,7 @@ impl OutputStream for SharedLog {
     }
 
     fn check_write(&mut self) -> Result<usize, StreamError> {
-        // Always more: what is over the limit is cut, and a plugin that says too much is no failure.
+        // Always accept more: the rest over the limit is cut, and a long log is no failure.
         Ok(STDERR_PIECE_BYTES)
     }
 }

@@ -1,7 +1,7 @@
-//! The looks at an upload before it is compiled: is it a component, of our contract, asking for nothing that is not there?
+//! The checks of an upload before it is compiled: it must be a component for this WIT, with known imports only.
 //!
-//! `first_look` is called by the plugin host and reads eight bytes. `inspect` reads everything, after the caps, and is called
-//! where the component is compiled: in the child. Calls wasmparser; runs nothing.
+//! `first_look` is called by the plugin host and reads eight bytes. `inspect` reads everything, after `caps`, and is called
+//! in the compiling child. Calls wasmparser; runs nothing.
 
 use boxoffice_engine::{PluginFacts, ports::PluginRefusal};
 use boxoffice_wit::{PACKAGE, line_of};
@@ -9,28 +9,28 @@ use wasmparser::{Parser, Payload, Validator};
 
 use super::caps;
 
-/// Interfaces of ours that a plugin may export.
+/// Boxoffice's interfaces that a plugin may export.
 const POLICY: &str = "booking-policy";
 const TEMPLATE: &str = "notification-template";
-/// Interfaces of ours that it may import.
+/// Boxoffice's interfaces that it may import.
 const OURS: [&str; 2] = ["host", "types"];
-/// Packages of WASI 0.2 that are there, with nothing in them.
+/// The supported packages of WASI 0.2, which give no access.
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];
-/// Names that are kept and shown; a component may have thousands.
+/// Most names that are stored and shown; a component may have thousands.
 const NAMES_MAX: usize = 200;
-/// Longest name of an export or import that is kept. Those of the contract and of WASI have some 60 bytes.
+/// Longest stored name of an export or import. Those of the WIT and of WASI have about 60 bytes.
 const NAME_BYTES_MAX: usize = 300;
 /// Longest name that is shown.
 const NAME_CHARACTERS_MAX: usize = 120;
-/// How components begin, as far as this host knows them.
+/// The first bytes of components that this host supports.
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
-/// How core modules begin.
+/// The first bytes of core modules.
 const MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 
-/// Looks at the size and the first bytes of an upload.
+/// Checks the size and the first bytes of an upload.
 ///
 /// # Errors
-/// What is wrong, and what it should be.
+/// What is wrong, and what is expected.
 pub(super) fn first_look(bytes: &[u8], bytes_max: usize) -> Result<(), PluginRefusal> {
     if bytes.len() > bytes_max {
         return refuse(format!(
@@ -42,10 +42,10 @@ pub(super) fn first_look(bytes: &[u8], bytes_max: usize) -> Result<(), PluginRef
     require_component(bytes)
 }
 
-/// Looks at all of a component.
+/// Checks a whole component.
 ///
 /// # Errors
-/// What is wrong, with the export or import at fault and the line of the contract that it should match.
+/// What is wrong, with the export or import and the line of the WIT that it should match.
 pub(super) fn inspect(bytes: &[u8]) -> Result<PluginFacts, PluginRefusal> {
     require_component(bytes)?;
     caps::check(bytes)?;
@@ -68,7 +68,7 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<PluginFacts, PluginRefusal> {
                 facts.words = true;
                 facts.wit_version = version;
             }
-            // Some toolchains export more than they were asked to.
+            // Some toolchains add exports.
             _ => {}
         }
     }
@@ -79,7 +79,7 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<PluginFacts, PluginRefusal> {
     Ok(facts)
 }
 
-/// Adds the line of the contract that a message about an export or import is about.
+/// Adds the line of the WIT to a message about an export or import.
 pub(super) fn with_wit_line(message: &str) -> String {
     let shown = shown(message);
     let functions = [
@@ -129,7 +129,7 @@ fn require_component(bytes: &[u8]) -> Result<(), PluginRefusal> {
     }
 }
 
-/// Names of what the component itself, not those inside it, imports and exports.
+/// The names of the imports and exports of the component itself, without nested ones.
 fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), PluginRefusal> {
     let malformed = |error: wasmparser::BinaryReaderError| caps::malformed(&error);
     let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0_usize);
@@ -203,7 +203,7 @@ fn check_import(name: &str) -> Result<(), PluginRefusal> {
     }
 }
 
-/// What a name means if it is one of our package's: the interface and its version.
+/// The interface and its version, if a name is of Boxoffice's package.
 fn ours(name: &str) -> Result<Option<(&str, String)>, PluginRefusal> {
     let Some(rest) = name
         .strip_prefix(PACKAGE)
@@ -263,7 +263,7 @@ fn line_text(interface: &str, item: Option<&str>) -> String {
     line_of(interface, item).map_or_else(String::new, |line| line.to_string())
 }
 
-/// A stranger's text: one line, cut.
+/// A tenant's text: one line, truncated.
 pub(super) fn shown(text: &str) -> String {
     text.lines()
         .next()

@@ -1,7 +1,7 @@
-//! The line for compiling: a few at a time, fair by tenant, what is in use before what was uploaded, and a budget of each
-//! tenant for a day.
+//! The queue for compiling: a few at a time, fair by tenant, active plugins before uploads, and a daily budget for each
+//! tenant.
 //!
-//! Called by the plugin host around each compilation. What a tenant used is known to this process alone, since its start.
+//! Called by the plugin host around each compilation. Each process counts the tenants' use, since its start.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use crate::locked::Locked as _;
 /// Seconds of a day.
 const DAY: u64 = 24 * 3_600;
 
-/// The line.
+/// The queue.
 #[derive(Clone)]
 pub(super) struct CompileLine(Arc<Line>);
 
@@ -34,11 +34,11 @@ struct Line {
 struct State {
     running: usize,
     waiting: Vec<Waiting>,
-    /// Tenants that had something compiled today, or have now.
+    /// Tenants that had something compiled today, or have it now.
     tenants: HashMap<TenantId, Used>,
-    /// Counts who came, to serve who came first.
+    /// Counts arrivals, to serve in order of arrival.
     came: u64,
-    /// The day that the tenants' figures are of.
+    /// The day of the tenants' counters.
     day: u64,
 }
 
@@ -56,7 +56,7 @@ struct Waiting {
     turn: oneshot::Sender<Turn>,
 }
 
-/// The right to compile one plugin; dropped, it is the next one's.
+/// The permit to compile one plugin. Dropping it starts the next.
 pub(super) struct Turn {
     line: Arc<Line>,
     tenant: TenantId,
@@ -74,8 +74,8 @@ impl CompileLine {
         }))
     }
 
-    /// Waits for a tenant's turn. A tenant has one at a time; among several tenants the one comes first that used least
-    /// today.
+    /// Waits for a permit of a tenant. A tenant has one at a time; the tenant that used least today
+    /// is first.
     ///
     /// # Errors
     /// [`LoadFailure::OverLimits`] if the tenant has used up its budget for uploads.
@@ -123,7 +123,7 @@ impl Line {
             .map_or(Duration::ZERO, |used| used.time_of_uploads)
     }
 
-    /// Gives free places to those who wait.
+    /// Gives free permits to waiting requests.
     fn serve(self: &Arc<Self>) {
         let mut state = self.locked();
         state.begin_day(today());
@@ -147,7 +147,7 @@ impl Line {
                     state.running += 1;
                     state.tenants.entry(tenant).or_default().running += 1;
                 }
-                // Nobody waits for it any more. It took no place, so that dropping it frees none.
+                // Nobody waits for it any more. It took no permit, so dropping it frees none.
                 Err(mut turn) => turn.is_over = true,
             }
         }
@@ -171,8 +171,8 @@ impl Line {
 }
 
 impl State {
-    /// Who comes next: what is in use first, then the tenant that used least, then who came first. None while all who wait
-    /// have one compiled already.
+    /// The next request: active plugins first, then the tenant that used least, then in order of arrival. `None` while all waiting tenants
+    /// have one running already.
     fn next(&self) -> Option<usize> {
         let used = |tenant: &TenantId| self.tenants.get(tenant);
         let free = |waiting: &&(usize, &Waiting)| {
@@ -188,7 +188,7 @@ impl State {
         first.map(|(index, _)| index)
     }
 
-    /// Forgets what was used on another day.
+    /// Resets the counters on a new day.
     fn begin_day(&mut self, day: u64) {
         if self.day == day {
             return;

@@ -1,4 +1,4 @@
-//! The plugins that can be called now: bounded by the bytes of their machine code, in all and by tenant.
+//! The loaded plugins, limited by the bytes of their machine code, in all and by tenant.
 //!
 //! Called by the plugin host.
 
@@ -13,10 +13,10 @@ use super::{compile::Loaded, settings::PluginHostSettings};
 
 use crate::locked::Locked as _;
 
-/// What a loaded plugin takes beside its machine code, at least.
+/// Minimum memory of a loaded plugin without its machine code.
 const OVERHEAD_BYTES: u64 = 64 * 1024;
 
-/// The plugins that can be called now.
+/// The loaded plugins.
 pub(super) struct LoadedSet {
     state: Mutex<State>,
     bytes_max: u64,
@@ -28,7 +28,7 @@ struct State {
     kept: HashMap<PluginRef, Kept>,
     bytes: u64,
     tenants: HashMap<TenantId, u64>,
-    /// Counts uses, to know which plugin was not asked for longest.
+    /// Counts uses, to find the least recently used plugin.
     uses: u64,
 }
 
@@ -48,7 +48,7 @@ impl LoadedSet {
         }
     }
 
-    /// A plugin that is ready. Who has it keeps it, whatever becomes of the set meanwhile.
+    /// A loaded plugin. It stays valid while somebody has it, even if it is evicted.
     pub(super) fn take(&self, plugin: &PluginRef) -> Option<Arc<Loaded>> {
         let mut state = self.locked();
         state.uses += 1;
@@ -58,7 +58,7 @@ impl LoadedSet {
         Some(found.loaded.clone())
     }
 
-    /// What a plugin that is ready is made of.
+    /// The parts of a loaded plugin.
     pub(super) fn facts(&self, plugin: &PluginRef) -> Option<PluginFacts> {
         self.locked()
             .kept
@@ -66,23 +66,23 @@ impl LoadedSet {
             .map(|kept| kept.facts.clone())
     }
 
-    /// Returns whether a plugin is ready.
+    /// Returns whether a plugin is loaded.
     pub(super) fn contains(&self, plugin: &PluginRef) -> bool {
         self.locked().kept.contains_key(plugin)
     }
 
-    /// The plugins that are ready, in no order.
+    /// The loaded plugins, unordered.
     pub(super) fn list(&self) -> Vec<PluginRef> {
         self.locked().kept.keys().cloned().collect()
     }
 
-    /// Bytes of what is ready.
+    /// The bytes of all loaded plugins.
     #[cfg(test)]
     fn bytes(&self) -> u64 {
         self.locked().bytes
     }
 
-    /// Puts a plugin among those that are ready; those not asked for longest make room, the tenant's own first.
+    /// Adds a loaded plugin; evicts the least recently used ones, the tenant's own first.
     pub(super) fn keep(
         &self,
         plugin: &PluginRef,

@@ -1,5 +1,5 @@
-//! From stored bytes to a plugin that can be called: the cache, the line, the compiler, and whether this host has room for
-//! what came of it.
+//! Loads plugins from stored bytes: the cache, the compile queue, the compiler, and whether this host has room for
+//! the result.
 //!
 //! Called by the plugin host. Calls the cache, the compiler and wasmtime.
 
@@ -30,9 +30,9 @@ use super::{
 
 use crate::locked::Locked as _;
 
-/// Refusals that are remembered. Those beyond are found again.
+/// Most refusals that are remembered. Others are found again.
 const REFUSED_MAX: usize = 4_096;
-/// How long a plugin in use is left alone whose compiling took too long. The machine may be less busy then.
+/// How long an active plugin is not tried again after its compiling took too long.
 const TIMED_OUT_REST: Duration = Duration::from_secs(600);
 /// A page of a component's memory.
 const PAGE_BYTES: u64 = 64 * 1024;
@@ -45,12 +45,12 @@ pub(super) struct Loader {
     loaded: Arc<LoadedSet>,
     line: CompileLine,
     under_way: Arc<Mutex<HashMap<PluginRef, Flight>>>,
-    /// What this host refused to load that is in use, and when: not tried again by every booking. Another start has other
+    /// Active plugins that this host refused to load, and when, so that not every booking tries again. A restart may have other
     /// limits.
     refused: Arc<Mutex<HashMap<PluginRef, (LoadFailure, Instant)>>>,
 }
 
-/// Work that several may wait for.
+/// Work that several callers may wait for.
 type Flight = Shared<BoxFuture<'static, Result<PluginFacts, LoadFailure>>>;
 
 impl Loader {
@@ -70,7 +70,7 @@ impl Loader {
         }
     }
 
-    /// Loads a plugin, or waits for who does so already.
+    /// Loads a plugin, or waits for a load in progress.
     ///
     /// # Errors
     /// [`LoadFailure`].
@@ -91,7 +91,7 @@ impl Loader {
             }
             let (flight, own_purpose) = self.flight(plugin, &source, purpose);
             let facts = flight.await?;
-            // An upload is not kept; who uses it loads it once more, from the cache.
+            // An upload is not kept in memory; it is loaded from the cache when it is used.
             if own_purpose || purpose == LoadPurpose::Upload {
                 return Ok(facts);
             }
@@ -123,7 +123,7 @@ impl Loader {
         (!is_over).then(|| failure.clone())
     }
 
-    /// The work on a plugin that is under way, or begins here; and whether it is for this purpose.
+    /// The running or new work on a plugin; and whether it is for this purpose.
     fn flight(
         &self,
         plugin: &PluginRef,
@@ -135,7 +135,7 @@ impl Loader {
             return (flight.clone(), false);
         }
         let (loader, own, source) = (self.clone(), plugin.clone(), source.clone());
-        // A task of its own: it goes on when nobody waits for it any more.
+        // A separate task: it continues when nobody waits for it any more.
         let task = tokio::spawn(async move {
             let done = loader.work(&own, source, purpose).await;
             if let Err(failure) = &done {
@@ -172,7 +172,7 @@ impl Loader {
     ) -> Result<PluginFacts, LoadFailure> {
         if let Some(code) = self.cached(plugin).await {
             match self.link(plugin, code, purpose).await {
-                // Another build wrote it, or it was spoilt in a way that its seal does not show: it is made anew.
+                // Another build wrote it, or it is damaged in a way that the seal does not show: compile it again.
                 Err(LoadFailure::Unavailable(_)) => {}
                 done => return done,
             }
@@ -217,7 +217,7 @@ impl Loader {
         .await
     }
 
-    /// Makes a plugin of its code, and keeps it ready if it is used, or would have to be compiled again.
+    /// Loads a plugin from its code, and keeps it in memory if it is used, or would have to be compiled again.
     async fn link(
         &self,
         plugin: &PluginRef,
@@ -240,13 +240,13 @@ impl Loader {
     }
 }
 
-/// Makes the component, if this host's pool has room for one like it.
+/// Creates the component, if it fits into this host's pool.
 fn load(machine: &WasmEngine, code: &TrustedCode) -> Result<Component, LoadFailure> {
     let error = match code.load(&machine.wasm) {
         Ok(component) => return Ok(component),
         Err(error) => error,
     };
-    // What an engine without a pool takes is beyond this pool's limits; anything else is no fault of the component.
+    // If an engine without a pool accepts it, it exceeds this pool's limits; other errors are not the component's.
     let plain = wasm_engine::compiling().and_then(|plain| code.load(&plain));
     Err(match plain {
         Ok(_) => LoadFailure::OverLimits(format!(
@@ -257,7 +257,7 @@ fn load(machine: &WasmEngine, code: &TrustedCode) -> Result<Component, LoadFailu
     })
 }
 
-/// Refuses what begins with more memory than its calls may have.
+/// Refuses components that need more memory at their start than calls may have.
 fn check_memory(
     settings: &PluginHostSettings,
     component: &Component,

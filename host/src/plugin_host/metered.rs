@@ -1,5 +1,5 @@
-//! The time of a call: what its thread's CPU clock says while the call is polled. Whatever the thread waits for, a core
-//! above all, is not the plugin's time. A wide bound on the clock on the wall stands behind it.
+//! The CPU time of a call: the thread's CPU clock while the call is polled. Waiting, mainly for a core,
+//! is not the plugin's time. There is also a generous limit of wall-clock time.
 //!
 //! Called by the plugin host around each call. Calls the system's clocks.
 
@@ -17,24 +17,24 @@ use std::{
 use futures::task::AtomicWaker;
 use rustix::time::{ClockId, clock_gettime};
 
-/// How often a plugin may give way by itself. A pure function has nothing to wait for; some toolchains look around
-/// once or twice before they begin.
+/// How often a plugin may yield by itself. A pure function has nothing to wait for; some toolchains yield
+/// once or twice at their start.
 const WAITS_MAX: u32 = 64;
-/// How long a plugin may wait each time for something that is due at once. A busy machine needs some of it to say so.
+/// How long a plugin may wait each time for something that is due at once. A busy machine needs some time.
 const WAIT_MAX: Duration = Duration::from_millis(250);
 /// How long a plugin may wait in all.
 const WAITED_MAX: Duration = Duration::from_secs(1);
-/// A call may last this many times its CPU time: as long as one of some forty threads that share a core.
+/// A call may last this multiple of its CPU time: as with some forty threads on one core.
 const WALL_FACTOR: u32 = 40;
-/// A call may last at least this long. Nobody who books waits longer, and no machine that works needs more.
+/// A call may last at least this long. Customers do not wait longer, and working machines do not need more.
 const WALL_MIN: Duration = Duration::from_secs(5);
 
-/// Why a call was broken off.
+/// Why a call was interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// It used up its CPU time.
+    /// It used all its CPU time.
     Time,
-    /// The machine did not let it run for its CPU time within the bound on the wall clock.
+    /// It did not get its CPU time within the limit of wall-clock time.
     Wall,
     /// It waited for something.
     Waited,
@@ -60,7 +60,7 @@ struct Patience {
     timer: Pin<Box<tokio::time::Sleep>>,
 }
 
-/// Knows whether the call wants to go on at once (its turn was over) or waits for something.
+/// Records whether the call yielded or waits for something.
 #[derive(Default)]
 struct Woken {
     is_so: AtomicBool,
@@ -75,7 +75,7 @@ impl Wake for Woken {
 }
 
 impl<F: Future> Metered<F> {
-    /// Gives a call this much CPU time.
+    /// Limits a call to this CPU time.
     pub(super) fn new(inner: Pin<Box<F>>, limit: Duration) -> Self {
         Self {
             inner,
@@ -135,7 +135,7 @@ impl<F: Future> Future for Metered<F> {
                 return Poll::Ready(Err(Cut::Waited));
             }
             let mut timer = Box::pin(tokio::time::sleep(WAIT_MAX));
-            // Registers the timer; it cannot be over yet.
+            // Registers the timer, which cannot have elapsed yet.
             let _ = timer.as_mut().poll(context);
             this.patience = Some(Patience {
                 since: Instant::now(),
@@ -146,8 +146,8 @@ impl<F: Future> Future for Metered<F> {
     }
 }
 
-/// What the present thread has spent on a CPU since it began. A poll never changes threads, so that the difference
-/// around it is the poll's own.
+/// The CPU time of the current thread. A poll never changes threads, so the difference
+/// around it is the poll's.
 fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);

@@ -1,10 +1,10 @@
 //! The plugin host: checks, compiles, keeps and calls the components that tenants upload.
 //!
-//! [`PluginHost`] is the engine's [`PluginRuntime`]; give it to `Engine::builder().plugins(..)`, with or without the
-//! HTTP side. A fresh instance per call, bounded in time, fuel, memory, stack, input, output and log; no file, socket,
-//! environment, clock or randomness; calls on threads of their own, shared out by tenant.
+//! [`PluginHost`] implements the engine's [`PluginRuntime`]. Pass it to `Engine::builder().plugins(..)`, with or without the
+//! router. Each call has a fresh instance with limits of time, fuel, memory, stack, input, output and log; no file, socket,
+//! environment, clock or randomness. Calls run on separate threads, shared fairly by tenant.
 //!
-//! What strangers wrote is read by a compiling child alone: this process looks at its first bytes, and loads the machine code
+//! Only a compiling child parses uploads: this process checks their first bytes, and loads the machine code
 //! that the child made. Called by the engine through its port, by assembly and by `boxoffice plugin check|run`. Calls wasmtime.
 
 mod cache;
@@ -52,7 +52,7 @@ struct Inner {
     shares: Shares,
     loaded: Arc<LoadedSet>,
     loader: Loader,
-    /// The threads that calls run on. Taken out by `drop` alone.
+    /// The threads of calls. Only `drop` takes them out.
     threads: Option<tokio::runtime::Runtime>,
 }
 
@@ -60,7 +60,7 @@ impl PluginHost {
     /// Starts a plugin host.
     ///
     /// # Errors
-    /// A sentence when this machine cannot run plugins.
+    /// A sentence if this machine cannot run plugins.
     pub fn new(settings: PluginHostSettings) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| format!("plugins cannot be run here: {error}");
         let memory = settings
@@ -90,7 +90,7 @@ impl PluginHost {
         })))
     }
 
-    /// How it is set.
+    /// Its settings.
     pub fn settings(&self) -> &PluginHostSettings {
         &self.0.settings
     }
@@ -99,7 +99,7 @@ impl PluginHost {
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(threads) = self.threads.take() {
-            // Not waiting: this may happen on an async thread. Calls end with their limits.
+            // Without waiting, because this may be an async thread. Calls end with their limits.
             threads.shutdown_background();
         }
     }
@@ -165,7 +165,7 @@ impl PluginRuntime for PluginHost {
         };
         let made = threads.spawn(async move {
             let outcome = calls::call(&machine, &loaded, &limits, &request, &config).await;
-            // The slot is held until the instance is gone, even if nobody waits for the answer any more.
+            // The slot is held until the instance is dropped, even if nobody waits for the answer any more.
             admission.charge(calls::charge(&outcome));
             outcome
         });

@@ -1,4 +1,4 @@
-//! The limits of plugins and how they are compiled. The defaults are the measured ones; each with its reason.
+//! The limits of plugins, and how they are compiled. The defaults were measured; each has its reason.
 //!
 //! Made by assembly from the configuration, or by an embedding platform.
 
@@ -6,58 +6,58 @@ use std::{path::PathBuf, time::Duration};
 
 use boxoffice_engine::PluginLimits;
 
-/// How plugins are run.
+/// The options of plugins.
 #[derive(Debug, Clone)]
 pub struct PluginHostSettings {
     /// The largest upload: 4 MiB holds Rust, C and QuickJS; Python and StarlingMonkey need 32 MiB.
     pub upload_bytes_max: usize,
-    /// What a call of a policy may use.
+    /// The limits of a policy's call.
     pub policy: CallLimits,
-    /// What a call of a template may use. Nobody waits for a mail as for a booking.
+    /// The limits of a template's call. A mail may take longer than a booking.
     pub template: CallLimits,
-    /// Calls of one tenant at the same time; the next ones wait.
+    /// Calls of one tenant at the same time; further ones wait.
     pub tenant_calls_max: usize,
     /// Calls of all tenants at the same time; each holds its memory.
     pub calls_max: usize,
-    /// Calls of one tenant that may wait for their turn; those beyond it are told to come back.
+    /// Calls of one tenant that may wait; further ones are refused.
     pub tenant_waiting_max: usize,
-    /// Longest wait for a turn.
+    /// Longest wait for a permit.
     pub wait_max: Duration,
     /// Fuel that a tenant's calls may use per second, on average over [`Self::BURST`]. A Rust policy uses some 50,000.
     pub tenant_fuel_per_second: u64,
-    /// Threads that calls run on; none takes as many as there are cores.
+    /// Threads of calls; `None` means the number of cores.
     pub threads: Option<usize>,
-    /// How machine code is made.
+    /// How plugins are compiled.
     pub compiler: Compiler,
-    /// Longest time on a processor for checking and compiling one plugin; three times as much may pass, because it is done
-    /// behind everything else.
+    /// CPU time limit for checking and compiling one plugin. The wall-clock limit is three times as much, because it has
+    /// the lowest priority.
     pub compile_time_max: Duration,
-    /// Most memory for checking and compiling one plugin.
+    /// Memory limit for checking and compiling one plugin.
     pub compile_memory_bytes_max: u64,
-    /// Plugins that are compiled at the same time, of different tenants; each takes a processor and that memory.
+    /// Plugins that are compiled at the same time, of different tenants; each needs a processor and that memory.
     pub compilers_max: usize,
-    /// Time for compiling what one tenant uploads in a day (UTC), counted by this process. What is in use is compiled
-    /// whatever was used.
+    /// Compile time for one tenant's uploads in a day (UTC), counted by this process. Active plugins are compiled
+    /// in any case.
     pub tenant_compile_time_per_day: Duration,
-    /// Where compiled plugins are kept over a restart.
+    /// The cache of compiled plugins across restarts.
     pub cache: Option<PluginCache>,
-    /// Machine code of plugins that is kept ready, of all tenants; those not asked for longest make room, and come back from
+    /// Limit of loaded machine code of all tenants; the least recently used plugins are evicted, and loaded again from
     /// the cache.
     pub loaded_bytes_max: u64,
-    /// The same of one tenant. No plugin is larger.
+    /// The same for one tenant. No plugin may be larger.
     pub tenant_loaded_bytes_max: u64,
 }
 
-/// What one call may use.
+/// The limits of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLimits {
     /// CPU time.
     pub time: Duration,
-    /// Fuel: instructions, roughly.
+    /// Fuel, roughly instructions.
     pub fuel: u64,
     /// Memory, tables included.
     pub memory_bytes: usize,
-    /// What it is asked, as JSON.
+    /// Bytes of the input, as JSON.
     pub input_bytes: usize,
     /// Bytes of the output.
     pub output_bytes: usize,
@@ -83,7 +83,7 @@ impl CallLimits {
         }
     }
 
-    /// The same as the engine has it.
+    /// The engine's form of these limits.
     pub(super) fn as_ceiling(&self) -> PluginLimits {
         let bytes = |bytes: usize| Some(bytes as u64);
         PluginLimits {
@@ -97,10 +97,10 @@ impl CallLimits {
     }
 }
 
-/// How machine code is made. Compiling what strangers wrote is outside of what the compiler promises to survive.
+/// How plugins are compiled. The compiler is not guaranteed to survive hostile input.
 #[derive(Debug, Clone)]
 pub enum Compiler {
-    /// By a program in a process of its own, without environment, which is killed when it takes too long or too much:
+    /// By a separate process without environment, which is killed if it exceeds a limit:
     /// `boxoffice plugin-compile`, or any that reads a component from its input and calls [`super::compile_stdin`].
     Program {
         /// The program.
@@ -108,23 +108,23 @@ pub enum Compiler {
         /// Its arguments.
         arguments: Vec<String>,
     },
-    /// In this process, bounded by nothing but the size of uploads. Only for platforms that know who uploads.
+    /// In this process, limited only by the size of uploads. Only for platforms with trusted uploads.
     InProcess,
 }
 
-/// Where compiled plugins are kept over a restart.
+/// The cache of compiled plugins across restarts.
 #[derive(Clone)]
 pub struct PluginCache {
-    /// A folder that only this program writes.
+    /// A folder that only this program may write.
     pub folder: PathBuf,
-    /// What the kept files are sealed with; keep it anywhere but in the folder.
+    /// The key that seals the files; store it outside the folder.
     pub key: [u8; 32],
-    /// Bytes of all files together; those not used for longest make room.
+    /// Total size of all files; the least recently used ones are removed.
     pub bytes_max: u64,
 }
 
 impl std::fmt::Debug for PluginCache {
-    /// Leaves the key out.
+    /// Without the key.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_tuple("PluginCache")
@@ -134,7 +134,7 @@ impl std::fmt::Debug for PluginCache {
 }
 
 impl PluginHostSettings {
-    /// What unused fuel adds up over.
+    /// The time over which unused fuel accumulates.
     pub const BURST: Duration = Duration::from_secs(2);
 
     /// The defaults, with this compiler.
@@ -167,12 +167,12 @@ impl PluginHostSettings {
             compiler,
             compile_time_max: Duration::from_secs(120),
             compile_memory_bytes_max: 1024 * 1024 * 1024,
-            // One that takes long holds up nobody else's, and the other core is left to those who book.
+            // A slow one does not block others, and the other core is left for bookings.
             compilers_max: 2,
-            // Hundreds of uploads by any toolchain, or thirty that go to the limit.
+            // Hundreds of usual uploads, or thirty that use the whole limit.
             tenant_compile_time_per_day: Duration::from_secs(3_600),
             cache: None,
-            // A Rust plugin takes some 400 KB.
+            // A Rust plugin needs about 400 KB.
             loaded_bytes_max: 512 * 1024 * 1024,
             tenant_loaded_bytes_max: 256 * 1024 * 1024,
         }

@@ -1,4 +1,4 @@
-//! The one wasmtime engine of a host: its settings, what it links, and the clock that interrupts.
+//! The wasmtime engine of a host: its settings, its linked imports, and its epoch clock.
 //!
 //! Called by the plugin host and by the compiling child, which must agree on every setting. Calls wasmtime.
 
@@ -19,9 +19,9 @@ use wasmtime::{
 
 use super::guest::Guest;
 
-/// How often running plugins are interrupted, to let others run and to look at their time.
+/// How often running plugins yield, to let others run and to check their time.
 const TICK: Duration = Duration::from_millis(1);
-/// Stack of a plugin. Deep recursion ends here, far below what its fiber has.
+/// Stack of a plugin. Deep recursion ends here, far below the size of its fiber.
 const STACK_BYTES: usize = 512 * 1024;
 
 /// Engine, linker and ticker.
@@ -32,14 +32,14 @@ pub(super) struct WasmEngine {
 }
 
 impl WasmEngine {
-    /// Makes the machine that calls run on: `calls_max` at once, with up to `memory_bytes_max` each.
+    /// Creates the engine for calls: `calls_max` at once, with up to `memory_bytes_max` each.
     pub(super) fn for_calls(calls_max: usize, memory_bytes_max: usize) -> wasmtime::Result<Self> {
         let mut config = settings();
         config.allocation_strategy(pool(calls_max, memory_bytes_max));
         let wasm = match Engine::new(&config) {
             Ok(wasm) => wasm,
             Err(error) => {
-                // A pool reserves address space in advance; where that is short, instances are made one by one.
+                // A pool reserves address space in advance. If there is not enough, instances are allocated one by one.
                 tracing::warn!(%error, "no pool for plugins on this machine; calls will be slower");
                 config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
                 Engine::new(&config)?
@@ -77,7 +77,7 @@ pub(super) fn compiling() -> wasmtime::Result<Engine> {
     Engine::new(&settings())
 }
 
-/// What plugins may call: `log`, and WASI with nothing granted.
+/// The imports of plugins: `log`, and WASI without any access.
 pub(super) fn linker(wasm: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(wasm);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -85,20 +85,20 @@ pub(super) fn linker(wasm: &Engine) -> wasmtime::Result<Linker<Guest>> {
     Ok(linker)
 }
 
-/// Everything that makes machine code what it is. Child and host share it, or nothing would load.
+/// All settings that affect machine code. Child and host must have the same.
 fn settings() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
         .epoch_interruption(true)
-        // Off: it makes small calls up to three times slower, for features that no plugin of ours has.
+        // Off: it makes small calls up to three times slower, for features that plugins do not use.
         .concurrency_support(false)
         .max_wasm_stack(STACK_BYTES)
         .memory_init_cow(true)
         // Above this a memory's first content is kept as it was written, unless most of it is data: two bytes, sixteen
         // MiB apart, would else make sixteen MiB of a hundred bytes.
         .memory_guaranteed_dense_image_size(1024 * 1024)
-        // The same question has the same answer on every machine, or a replay would prove nothing.
+        // Equal requests must have equal answers on every machine, or a replay would prove nothing.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);
     config

@@ -1,7 +1,7 @@
-//! Which answers are sent compressed, to clients that take gzip.
+//! Compression of responses, for clients that accept gzip.
 //!
-//! Called by the URL table. Compression tells lengths: where an answer holds a secret beside something that somebody else may
-//! choose, its length gives the secret away byte by byte (BREACH). So answers of routes that hand out secrets are sent plain.
+//! Called by the URL table. Compression reveals lengths: if a response has a secret together with text that an attacker can
+//! choose, its length reveals the secret byte by byte (BREACH). So responses with secrets are not compressed.
 
 use axum::{
     extract::Request,
@@ -16,20 +16,20 @@ use tower_http::{
     },
 };
 
-/// What fits into one packet is not sooner there when it is shorter, and costs time to compress.
+/// A response that fits into one packet is not faster when it is shorter.
 const PLAIN_BYTES_MAX: u16 = 1_200;
 
 /// The layer that compresses.
 pub(super) fn layer() -> CompressionLayer<impl Predicate> {
     let small = SizeAbove::new(PLAIN_BYTES_MAX);
     let chosen = small
-        // Events must not wait for a block to fill; pictures and backups are as short as they get, or long and read once.
+        // Events must not wait for a full block; pictures are compressed already, and backups are large and read once.
         .and(NotForContentType::SSE)
         .and(NotForContentType::IMAGES)
         .and(NotForContentType::const_new("application/octet-stream"))
         .and(MayTellLengths);
-    // gzip alone, whatever other programs in this workspace ask of the library: every client knows it.
-    // Ten thousand characters of JSON shrink to a fifth at the lowest level, and to little less at three times the cost.
+    // Only gzip, which every client supports, whatever features other crates enable.
+    // Ten thousand characters of JSON shrink to a fifth at the lowest level. Higher levels gain little at three times the cost.
     CompressionLayer::new()
         .no_br()
         .no_deflate()
@@ -38,7 +38,7 @@ pub(super) fn layer() -> CompressionLayer<impl Predicate> {
         .compress_when(chosen)
 }
 
-/// Marks the answers of routes that hand out secrets.
+/// Marks the responses of routes with secrets.
 pub(super) async fn keep_plain(request: Request, next: Next) -> axum::response::Response {
     let mut response = next.run(request).await;
     response.extensions_mut().insert(KeepPlain);
@@ -56,7 +56,7 @@ impl Predicate for MayTellLengths {
     where
         B: axum::body::HttpBody,
     {
-        // A strong ETag names bytes: compressed ones would need another (RFC 9110, 8.8.3.3), and clients send ours back.
+        // A strong ETag identifies bytes: compressed ones would need another (RFC 9110, 8.8.3.3), and clients send it back.
         response.extensions().get::<KeepPlain>().is_none() && !response.headers().contains_key(ETAG)
     }
 }

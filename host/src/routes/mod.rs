@@ -1,6 +1,6 @@
-//! The URL table and what stands around it: [`router`] is the whole HTTP side of an installation.
+//! The URL table and its layers: [`router`] is the whole HTTP side of an installation.
 //!
-//! Called by the host's program and by platforms that mount it. Routes call controllers, and those alone call the
+//! Called by the host's program and by platforms that mount it. Routes call controllers, and only those call the
 //! engine's AppModules.
 
 mod api;
@@ -54,54 +54,54 @@ pub use openapi::openapi_json;
 pub use pages::{error_codes, error_page};
 pub use start_page::{DemoAccess, DemoSignIn};
 
-/// How the HTTP side behaves. The defaults suit one process that serves browsers and programs directly.
+/// The options of the router. The defaults suit one process that serves browsers and programs directly.
 pub struct RouterOptions {
-    /// Recognises callers in place of our own tokens. The routes that make ours (`/api/auth/*` but `me`, and those of
+    /// Authenticates callers in place of own tokens. The routes for own tokens (`/api/auth/*` except `me`, and those of
     /// operators' accounts) are then left out.
     pub authenticate: Option<Arc<dyn Authenticate>>,
-    /// Sign our tokens. Generated ones end with the process, and every session with them.
+    /// The keys that sign tokens. Generated ones end with the process, and so do all sessions.
     pub keys: TokenKeys,
-    /// Signed the links with which customers unsubscribe and confirm their address; the same that the engine was built with
-    /// ([`EngineBuilder::links`](boxoffice_engine::EngineBuilder::links)). Without it no such link is any good.
+    /// The links with which customers unsubscribe and confirm their address; the same as in the engine
+    /// ([`EngineBuilder::links`](boxoffice_engine::EngineBuilder::links)). Without it no such link works.
     pub links: Option<MailLinks>,
     /// Largest request body, in bytes; beyond it `body-too-large`.
     pub body_bytes_max: usize,
-    /// Whether wrong passwords (per account and network, per network and per account) and accounts that are made are counted.
+    /// Whether wrong passwords (per account and network, per network and per account) and sign-ups are limited.
     pub throttle_logins: bool,
-    /// Accounts that one network (an IPv4 address, a /64 of IPv6) may make in an hour, at once or one by one; beyond it
-    /// `too-many-requests`. Each process counts by itself. None for as many as come.
+    /// Accounts that one network (an IPv4 address, a /64 of IPv6) may create in an hour, at once or one by one; beyond it
+    /// `too-many-requests`. Each process counts by itself. `None` for no limit.
     pub sign_ups_per_hour: Option<NonZeroU32>,
-    /// Tickets that people whose address is not confirmed may book, hold or wait for from one network in an hour, at once or
+    /// Tickets that unconfirmed users may book, hold or wait for from one network in an hour, at once or
     /// one by one, in each tenant that asks for addresses to be confirmed; beyond it `too-many-requests`. Each process counts by
-    /// itself. None for as many as they like.
+    /// itself. `None` for no limit.
     pub unconfirmed_tickets_per_hour: Option<NonZeroU32>,
     /// Requests a minute of one user, or of one network address where nobody signed in; beyond it `too-many-requests`.
-    /// Each process counts by itself. None for as many as come.
+    /// Each process counts by itself. `None` for no limit.
     pub client_requests_per_minute: Option<NonZeroU32>,
-    /// The same for all that is asked of one tenant.
+    /// The same for all requests to one tenant.
     pub tenant_requests_per_minute: Option<NonZeroU32>,
-    /// Origins whose pages may ask from a browser, each as browsers send it: `https://shop.example`. Never with cookies.
+    /// Origins whose pages may call the API from a browser, each as browsers send it: `https://shop.example`. Never with cookies.
     pub cors_origins: Vec<HeaderValue>,
-    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Whether everything comes over TLS, ended in front of this router, whatever a request says. Cookies are bound to it
+    /// Whether a proxy terminates TLS for all requests, whatever their headers. Cookies are bound to TLS
     /// then; without it a trusted proxy's `X-Forwarded-Proto` decides.
     pub behind_tls: bool,
-    /// How long browsers shall insist on TLS once they came over it (HSTS, RFC 6797), in seconds; 0 says nothing.
+    /// How long browsers shall use TLS only (HSTS, RFC 6797), in seconds; 0 sends no header.
     pub hsts_seconds: u64,
-    /// Where `tenant.BASE` is a tenant's own address.
+    /// The domain of which `tenant.BASE` is a tenant's address.
     pub base_domain: Option<String>,
     /// Shows the mails in this folder under `/dev/mails`, to anybody. Only for development.
     pub mails_folder: Option<PathBuf>,
     /// Sign-ins and commands that `/` shows, to anybody. Only for development.
     pub demo: Option<DemoAccess>,
-    /// Counts requests. Tell it with [`metrics_router`](crate::metrics_router), where only Prometheus reaches it.
+    /// Counts requests. Serve it with [`metrics_router`](crate::metrics_router), where only Prometheus has access.
     pub metrics: Arc<Metrics>,
-    /// Whether this router answers `/metrics` too, to anybody.
+    /// Whether this router also serves `/metrics`, to anybody.
     pub open_metrics: bool,
-    /// Cancelled when the program is to stop: what is shown live ends then, so that it holds nothing up.
+    /// Cancelled when the program shall stop: live streams end then, so that they do not delay the stop.
     pub stopping: CancellationToken,
-    /// How long a request may take; beyond it `unavailable`, or `outcome-unknown` for one that changes things.
+    /// Time limit of a request; beyond it `unavailable`, or `outcome-unknown` for a change.
     pub request_timeout: Duration,
 }
 
@@ -114,13 +114,13 @@ impl Default for RouterOptions {
             // The largest useful request, an event with 10,000 characters of prose, is a tenth of it.
             body_bytes_max: 1024 * 1024,
             throttle_logins: true,
-            // An office or a hotel on the day of a sale; a mail to a stranger each, and no flood of them.
+            // Enough for an office or a hotel on the day of a sale, and few mails to strangers.
             sign_ups_per_hour: NonZeroU32::new(60),
-            // A school class or two on the day of a sale; what is a small house to one network.
+            // Enough for two school classes on the day of a sale; a small venue for one network.
             unconfirmed_tickets_per_hour: NonZeroU32::new(200),
-            // Twenty a second, all day: no person clicks that often, and one program is not the whole host.
+            // Twenty a second: nobody clicks that often, and one program must not use the whole host.
             client_requests_per_minute: NonZeroU32::new(1_200),
-            // 5,000 a second: about what two cores answer, so that it bounds who is alone least of all.
+            // 5,000 a second: about the capacity of two cores, so a single tenant is hardly limited.
             tenant_requests_per_minute: NonZeroU32::new(300_000),
             cors_origins: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -132,15 +132,15 @@ impl Default for RouterOptions {
             metrics: Metrics::new(),
             open_metrics: false,
             stopping: CancellationToken::new(),
-            // Longer than any bound inside the engine, shorter than what proxies wait.
+            // Longer than any limit in the engine, shorter than proxies wait.
             request_timeout: Duration::from_secs(30),
         }
     }
 }
 
-/// Builds the whole HTTP side: the REST interface, its description, health checks and pages.
+/// Builds the router: REST API, OpenAPI description, health checks and pages.
 ///
-/// It nests under any prefix: links in answers carry the prefix. For throttles by address, serve it with
+/// It nests under any prefix: links in responses include the prefix. For limits by address, serve it with
 /// `into_make_service_with_connect_info::<SocketAddr>()`.
 pub fn router(engine: Engine, options: RouterOptions) -> Router {
     let issuer = match options.authenticate {
@@ -157,7 +157,7 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
         mails: options.mails_folder.is_some(),
         metrics: options.open_metrics,
     };
-    // Whoever tries paths that are not there is counted like everybody else.
+    // Requests to unknown paths are counted, too.
     let nothing = any(async || nothing_here()).layer(from_fn_with_state(
         shared.door.clone(),
         extract::count_address,
@@ -210,7 +210,7 @@ fn nothing_here() -> Problem {
     Error::new(ErrorCode::NotFound, "There is nothing at this path.").into()
 }
 
-/// Which parts of the table a router has that not every router has.
+/// The optional parts of the URL table.
 #[derive(Debug, Clone, Copy)]
 struct Parts {
     issuer: TokenIssuer,
@@ -300,7 +300,7 @@ fn developer_mails() -> Router<Shared> {
         .route("/dev/mails/{name}/raw", get(dev_mails::raw))
 }
 
-/// What handlers can take with `State`, each only its own part.
+/// The state of handlers; each takes its part.
 #[derive(Clone)]
 struct Shared {
     engine: Engine,

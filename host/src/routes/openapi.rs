@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 description, generated from the controllers.
 //!
-//! Controllers name the error codes of each operation in `x-error-codes`; here they become answers, together with
+//! Controllers name the error codes of each operation in `x-error-codes`. Here they become responses, together with
 //! those that every operation of its kind has.
 
 mod errors;
@@ -29,8 +29,8 @@ use super::{
 };
 use crate::locked::Locked as _;
 
-/// Operations that mind an Idempotency-Key: all that make or change something of the domain and could do it twice. Every
-/// other POST says that it does not.
+/// Operations that honour an Idempotency-Key: all that create or change something and could do it twice. Every
+/// other POST says that it ignores it.
 const KEYED: [(&str, &str); 25] = [
     ("POST", "/api/bookings"),
     ("POST", "/api/bookings/{id}/cancel"),
@@ -113,11 +113,11 @@ pub fn openapi_json() -> String {
     json(TokenIssuer::Own, "")
 }
 
-/// Descriptions that are kept: one for each place where routers are mounted. A prefix may hold what a client sent, so there
-/// is an end to it.
+/// Most cached descriptions: one for each prefix of a router. A prefix may contain what a client sent, so there
+/// is a limit.
 const KEPT_MAX: usize = 16;
 
-/// The description for a router at `prefix`, made once: it takes milliseconds, and anybody may ask for it.
+/// The description for a router at `prefix`, made once: it takes milliseconds, and anybody may request it.
 pub(super) fn kept_json(issuer: TokenIssuer, prefix: &str) -> Bytes {
     static KEPT: Mutex<BTreeMap<(TokenIssuer, String), Bytes>> = Mutex::new(BTreeMap::new());
     let mut kept = KEPT.locked();

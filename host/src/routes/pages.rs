@@ -1,6 +1,6 @@
 //! Pages for people: the description of the API, the dashboard, and what each error code means.
 //!
-//! Everything is compiled in; nothing is loaded from elsewhere. Links are relative, so that any prefix works.
+//! Everything is compiled in; nothing is loaded from other hosts. Links are relative, so any prefix works.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
-/// What data and assets may do when they are opened by themselves.
+/// The policy of data and assets that are opened directly.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Every error code of the HTTP side: the engine's, and those that only HTTP has.
@@ -33,7 +33,7 @@ pub fn error_codes() -> Vec<&'static str> {
         .collect()
 }
 
-/// Finds the page about an error code, in Markdown: what it means, what to do.
+/// Finds the page of an error code, in Markdown.
 pub fn error_page(code: &str) -> Option<&'static str> {
     let host = HOST_CODES
         .iter()
@@ -42,7 +42,7 @@ pub fn error_page(code: &str) -> Option<&'static str> {
     host.or_else(|| code.parse::<ErrorCode>().ok().map(ErrorCode::page))
 }
 
-/// The OpenAPI description, as it is at the place this router is mounted.
+/// The OpenAPI description for this router's prefix.
 pub(super) fn openapi(issuer: TokenIssuer, request: &Request) -> Response {
     html::content(
         "application/json",
@@ -125,7 +125,7 @@ fn file(files: &[PageFile], name: &Name) -> Result<Response, Problem> {
     Ok(html::content(content_type, NOTHING, *text))
 }
 
-/// What Prometheus reads.
+/// The metrics for Prometheus.
 pub(super) async fn metrics(
     State(engine): State<Engine>,
     State(metrics): State<Arc<Metrics>>,
@@ -133,7 +133,7 @@ pub(super) async fn metrics(
     metrics.scrape(&engine).await
 }
 
-/// The dashboard of what goes out; it calls the API like any other client.
+/// The dashboard; it calls the API like any other client.
 pub(super) async fn queues() -> Response {
     html::content(
         HTML,

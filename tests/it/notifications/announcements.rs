@@ -39,7 +39,7 @@ impl EventFixture {
         }
     }
 
-    /// A customer who booked, and whose confirmation is owed.
+    /// A customer who booked, and whose confirmation is due.
     async fn booked(&self, name: &str) -> (Account, Value) {
         let customer = self
             .door

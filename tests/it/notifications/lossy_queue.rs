@@ -1,4 +1,4 @@
-//! Goal: the database says what is owed, and a queue only hurries it: whatever a queue loses, repeats, refuses or
+//! Goal: the database has all work, and a queue only makes it faster: whatever a queue loses, repeats, refuses or
 //! reorders, each customer hears once.
 //!
 //! Method: an engine of this process on a queue that misbehaves at random, the seed printed, and a mailer that would

@@ -1,7 +1,7 @@
 //! Goal: each customer is reminded once of a beginning, at its time, and of none that no longer holds.
 //!
 //! Method: an engine whose clock the test moves, with a worker and a folder of mails; what must not come is proven by
-//! the notification's own state, and by the folder holding no mail more than is owed.
+//! the notification's own state, and by the number of mails in the folder.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //! in the audit; and what somebody moved by hand stays there until the event itself moves.
 //!
 //! Method: an engine whose clock the test moves, with reminders a day before each event; what must not come is proven by
-//! the notification's own state and by the folder holding no mail more than is owed.
+//! the notification's own state and by the number of mails in the folder.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Goal: worker processes apart from the API do what is owed, and one that is killed in the middle costs nobody a
+//! Goal: worker processes separate from the API do all work, and one that is killed in the middle costs nobody a
 //! mail and sends nobody two.
 //!
 //! Method: `boxoffice serve` and `boxoffice worker` as separate processes on one SurrealDB server. The worker is

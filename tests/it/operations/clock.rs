@@ -1,5 +1,5 @@
 //! Goal: a clock that steps, backwards or forwards, by hours or days, sells nothing twice and loses nothing: holds,
-//! Idempotency-Keys, sessions, leases and the mails that are owed.
+//! Idempotency-Keys, sessions, leases and mails.
 //!
 //! Method: the real router over an engine whose clock is stepped between requests while its worker runs. After each
 //! scenario all counters are recomputed, and each booking has its one mail.

@@ -107,7 +107,7 @@ impl EventFixture {
         self.platform.owes(1);
     }
 
-    /// Announces something that reaches so many, and answers how many were set aside.
+    /// Announces something that reaches so many, and returns how many were suppressed.
     async fn announce(&self, reaches: usize) -> Value {
         let path = format!("{}/announcements", path_of(&self.event));
         let body = json!({"subject": "News", "message": "There is news."});

@@ -1,7 +1,7 @@
 //! Goal: a host that is killed during an upload, a compilation or an activation leaves nothing half done: what was
 //! acknowledged is there, what is in use is whole, and a version that was being compiled becomes ready after all.
 //!
-//! Method: the program on disk; versions are uploaded and put into use one after another while it is killed at a random
+//! Method: the program on disk; versions are uploaded and activated one after another while it is killed at a random
 //! moment; after each restart the API is asked what there is.
 
 use std::time::Duration;

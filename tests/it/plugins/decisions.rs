@@ -2,7 +2,7 @@
 //! configuration; what they decide can be audited and made again; what fails never becomes a yes, and no customer can
 //! switch a policy off or close a sale.
 //!
-//! Method: components written as text, uploaded and put into use over the engine's public face; bookings are made and
+//! Method: components written as text, uploaded and activated over the engine's public face; bookings are made and
 //! their answers, prices and records compared.
 
 use std::{
@@ -214,7 +214,7 @@ async fn a_failure_refuses_whatever_was_chosen_and_several_customers_failures_qu
     let quarantine = in_use.plugins[0].quarantine(PluginExport::ValidateBooking);
     let quarantine = quarantine.expect("a quarantine");
     assert!(quarantine.reason.contains("trapped"), "{quarantine:?}");
-    // It never opens the gate.
+    // It never counts as acceptance.
     assert_eq!(code(scene.book().await), "policy-unavailable");
     assert_eq!(scene.sold().await, 0);
     let logs = plugins

@@ -1,4 +1,4 @@
-//! Goal: each example of `plugins/` does its job where it counts: uploaded and put into use over the API, it decides about
+//! Goal: each example of `plugins/` does its job where it counts: uploaded and activated over the API, it decides about
 //! bookings, and the template words the mail that arrives.
 //!
 //! Method: the components that the test command built, the real router over an engine in memory, and the mails as they lie
@@ -100,7 +100,7 @@ impl Stage {
         self.door.get(&path).await.expect(200)["ticketsSold"].clone()
     }
 
-    /// Everything this customer was sent so far, once as many mails are there as are owed.
+    /// Everything this customer was sent so far, once all mails are there.
     async fn mails_of(&self, customer: &Account) -> Vec<ReceivedMail> {
         let mails = self.platform.settle().await.into_iter();
         mails.filter(|mail| mail.is_to(&customer.email)).collect()

@@ -163,7 +163,7 @@ async fn a_host_that_lacks_a_plugin_in_use_is_not_ready_until_it_has_it() {
     let booked = second.bookings().book_tickets(&ann, command).await;
     assert!(booked.is_ok(), "{booked:?}");
 
-    // What is put into use at the other host later is noticed, too.
+    // What the other host activates later is noticed, too.
     let other = upload(&first, &owner, "other", &Component::priced(3)).await;
     let activated = first
         .plugins()

@@ -1,5 +1,5 @@
 //! Goal: a tenant's template words what goes out over SMTP from a worker of its own; and owners hear, once each and in the
-//! built-in words, that a plugin was set aside, however many hosts saw it fail.
+//! built-in words, that a plugin was quarantined, however many hosts saw it fail.
 //!
 //! Method: `boxoffice serve` and `boxoffice worker` on one SurrealDB server with a real SMTP server; then two engines on one
 //! server whose customers fail at the same time, with mails in a folder.
@@ -121,7 +121,7 @@ async fn owners_hear_once_each_that_a_plugin_is_in_quarantine() {
         count_mails(&mails) >= 2
     })
     .await;
-    // A mail that is owed later is there later. The other host has to find out by itself that the plugin is gone.
+    // A mail that is due later is sent later. The other host has to find out by itself that the plugin is gone.
     let name = set.plugins[0].name.clone();
     let removed = plugins.remove(&owner, &name, None).await;
     removed.expect("the owner acts");

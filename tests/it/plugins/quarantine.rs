@@ -1,4 +1,4 @@
-//! Goal: what fails for several customers is set aside for a while, and nothing else is: one export at a time, on the word of
+//! Goal: what fails for several customers is quarantined for a while, and nothing else is: one export at a time, on the word of
 //! customers who are no accounts made for the occasion; and it comes back by itself, with one try at a time.
 //!
 //! Method: components that trap over some requests only; the engine's clock is moved to each next try.

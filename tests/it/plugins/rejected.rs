@@ -2,7 +2,7 @@
 //! what the pool has no room for is not compiled at each look; and what one host has no room for keeps it from nothing else.
 //!
 //! Method: a compiler that counts how often it is started, in front of the real one; bombs of nesting and of code; a host
-//! with lower limits than the one that a plugin was put into use at.
+//! with lower limits than the one that a plugin was activated with.
 
 use std::{
     path::PathBuf,

@@ -87,7 +87,7 @@ async fn hostile_components_of_every_kind_end_within_their_bounds() {
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
 }
 
-/// Loads a component and asks it once; says what came of it if that is not how it should end.
+/// Loads a component and asks it once; says how it ended if that is not as expected.
 async fn settle(
     host: &PluginHost,
     tenant: String,

@@ -1,10 +1,10 @@
-//! The database handle: opening a store, running scripts, and reading every error in one place.
+//! The database handle: opens a store, runs scripts, and classifies all errors.
 //!
 //! Called by repositories only. Calls SurrealDB.
 //!
-//! Two things that every statement minds (SurrealDB 3.3.5): a range with LIMIT is written `type::record('table', [a]..[b])`,
-//! because `table:[a]..[b]` is read to its end before LIMIT counts (surrealdb#7474); but never with ORDER BY, because there
-//! LIMIT counts before the rows are ordered, and the wrong ones come.
+//! Two rules for every statement (SurrealDB 3.3.5): a range with LIMIT is written `type::record('table', [a]..[b])`,
+//! because `table:[a]..[b]` is read to its end before LIMIT applies (surrealdb#7474); but never with ORDER BY, because there
+//! LIMIT applies before the rows are ordered, which returns the wrong rows.
 
 use std::{
     path::{Path, PathBuf},
@@ -29,18 +29,18 @@ use crate::{
     types::TenantId,
 };
 
-/// What `SELECT count() … GROUP ALL` answers; no row stands for nothing.
+/// The result of `SELECT count() … GROUP ALL`; no row means 0.
 #[derive(SurrealValue)]
 pub(super) struct Count {
     pub(super) count: u64,
 }
 
-/// Leave to read and write across tenants. Made only where DESIGN lists it: worker, migrations, operators.
+/// Capability to access several tenants. Made only by the worker, migrations and use cases of operators.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::modules) struct SystemScope(());
 
 impl SystemScope {
-    /// `architecture.rs` lists every place that may call this.
+    /// `tests/it/architecture` lists every place that may call this.
     pub(in crate::modules) fn new() -> Self {
         Self(())
     }
@@ -57,7 +57,7 @@ pub(in crate::modules) struct Db {
 }
 
 impl Db {
-    /// Opens a store and selects its database. Migrations are a step of their own.
+    /// Opens a store and selects its database. Migrations are separate.
     pub(in crate::modules) async fn open(store: &Store, counters: Arc<Counters>) -> Result<Self> {
         let (client, namespace, database, remote) = match store {
             Store::Memory => (
@@ -68,7 +68,7 @@ impl Db {
             ),
             Store::Embedded(folder) => {
                 create_private(folder).map_err(|error| cannot_open(folder.display(), error))?;
-                // The default syncs every commit; named so that a changed default cannot lose bookings.
+                // The default syncs every commit. It is set explicitly, so that a changed default cannot lose bookings.
                 let url = format!("surrealkv://{}?sync=every", folder.display());
                 let client = if has_log(folder) {
                     open_after_settling(&url).await?
@@ -115,13 +115,13 @@ impl Db {
         })
     }
 
-    /// What is left to wait for once nobody has a handle any more.
+    /// What to wait for once no handle exists any more.
     pub(in crate::modules) fn closing(&self) -> Closing {
         Closing(self.lock.clone())
     }
 
-    /// The present in milliseconds, as an expression: no later than a server's clock says. Hosts share that, so that what
-    /// is asked for as due or over is not so early because one host's clock is ahead. An embedded store has its host's.
+    /// The current time in milliseconds, as an expression: no later than the server's clock. Hosts share that clock, so that
+    /// nothing is due early because one host's clock is ahead. An embedded store has its host's clock.
     pub(in crate::modules::repositories) fn present(
         &self,
         script: &mut Script,
@@ -134,7 +134,7 @@ impl Db {
         }
     }
 
-    /// Asks a trivial question; gives up after 2 seconds.
+    /// Runs a trivial query; gives up after 2 seconds.
     pub(in crate::modules) async fn ping(&self) -> Result<()> {
         match tokio::time::timeout(Duration::from_secs(2), self.client.query("RETURN 1")).await {
             Ok(Ok(_)) => Ok(()),
@@ -151,7 +151,7 @@ impl Db {
         self.run_within(script, ANSWER_TIMEOUT).await
     }
 
-    /// Runs a script once; a remote store may take this long.
+    /// Runs a script once, with this time limit for a remote store.
     pub(in crate::modules::repositories) async fn run_within(
         &self,
         script: &Script,
@@ -161,7 +161,7 @@ impl Db {
         self.answered(query, script, limit).await
     }
 
-    /// Begins to see the store as it is now, and no later.
+    /// Opens a snapshot of the store.
     pub(in crate::modules::repositories) async fn snapshot(
         &self,
         _: SystemScope,
@@ -180,7 +180,7 @@ impl Db {
         limit: Duration,
     ) -> Result<Answers, StepError> {
         let query = query.bind(Value::Object(script.variables.clone()));
-        // A server that went away must not hold a request for ever; embedded, a commit takes milliseconds.
+        // A lost server must not block a request for ever. Embedded, a commit takes milliseconds.
         let answered = if self.remote {
             tokio::time::timeout(limit, query.into_future())
                 .await
@@ -206,7 +206,7 @@ impl Db {
         Err(worst)
     }
 
-    /// Runs a script until it meets no conflict, at most [`CONFLICTS_MAX`] times with jittered pauses.
+    /// Runs a script until it has no conflict, at most [`CONFLICTS_MAX`] times with jittered pauses.
     pub(in crate::modules::repositories) async fn run_retrying(
         &self,
         script: &Script,
@@ -244,8 +244,8 @@ impl Db {
     }
 }
 
-/// The store as it was at one moment, for as many reads as follow: a transaction that only reads. It has to be ended, or the
-/// store keeps what was deleted since for as long as the connection lives.
+/// A snapshot of the store for several reads: a read-only transaction. It has to be closed, or the
+/// store keeps deleted data as long as the connection lives.
 pub(in crate::modules::repositories) struct Snapshot {
     transaction: Transaction<Any>,
     db: Db,
@@ -261,7 +261,7 @@ impl Snapshot {
         self.db.answered(query, script, ANSWER_TIMEOUT).await
     }
 
-    /// Ends it.
+    /// Closes it.
     pub(in crate::modules::repositories) async fn end(self) -> Result<()> {
         self.transaction
             .cancel()
@@ -271,7 +271,7 @@ impl Snapshot {
     }
 }
 
-/// Longest wait for a remote store's answer to what a request asks.
+/// Longest wait for a remote store's answer to a request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Conflicts in a row before a step gives up. With pauses of 1 to 100 ms that is about half a second.
@@ -290,23 +290,23 @@ fn answers(script: &Script, mut results: IndexedResults) -> Result<Answers, Step
     }
 }
 
-/// Waits a random while that grows with the conflicts so far, so that writers spread out.
+/// Waits a random time that grows with the number of conflicts, so that writers spread out.
 pub(in crate::modules) async fn pause_after_conflict(conflicts: u32) {
     let ceiling = 2_u64.saturating_pow(conflicts.min(6) + 1).min(100);
     let pause = rand::rng().random_range(1..=ceiling);
     tokio::time::sleep(Duration::from_millis(pause)).await;
 }
 
-/// Why a step did not go through.
+/// Why a step failed.
 #[derive(Debug)]
 pub(in crate::modules) enum StepError {
-    /// Somebody wrote the same record first; nothing was written.
+    /// Another transaction wrote the same record first; nothing was written.
     Conflict,
-    /// A guard of ours said no, with its word; nothing was written.
+    /// A guard failed, with its word; nothing was written.
     Thrown(String),
     /// A record id was taken; nothing was written.
     Exists(String),
-    /// Nothing of it ran, because of another statement's error.
+    /// It did not run, because of another statement's error.
     NotExecuted,
     /// The connection broke: it may or may not have been written.
     Lost(Box<dyn std::error::Error + Send + Sync>),
@@ -315,7 +315,7 @@ pub(in crate::modules) enum StepError {
 }
 
 impl StepError {
-    /// Whether a guard stopped the step with this word.
+    /// Returns whether a guard stopped the step with this word.
     pub(in crate::modules) fn is_guard(&self, word: &str) -> bool {
         matches!(self, Self::Thrown(text) if text.contains(word))
     }
@@ -376,7 +376,7 @@ fn writes(statement: &str) -> bool {
     words.any(|word| WRITING.contains(&word))
 }
 
-/// Statements with their values, for one tenant or, with leave, across tenants.
+/// Statements with their values, for one tenant or, with a [`SystemScope`], across tenants.
 pub(in crate::modules::repositories) struct Script {
     /// Finished statements; of a snapshot those that come before its reads.
     text: String,
@@ -391,7 +391,7 @@ pub(in crate::modules::repositories) struct Script {
 }
 
 impl Script {
-    /// Starts statements that run one by one within a tenant; `$tenant` is bound.
+    /// Starts separate statements within a tenant; `$tenant` is bound.
     pub(in crate::modules::repositories) fn of(tenant: &TenantId) -> Self {
         Self::within(tenant, Mode::Separate)
     }
@@ -434,7 +434,7 @@ impl Script {
         }
     }
 
-    /// Binds a value under a name of the caller's.
+    /// Binds a value to a given name.
     pub(in crate::modules::repositories) fn bind_as(
         &mut self,
         name: &str,
@@ -443,14 +443,14 @@ impl Script {
         self.variables.insert(name.to_owned(), value.into_value());
     }
 
-    /// Binds a value and answers its name, `$` included.
+    /// Binds a value and returns its name, `$` included.
     pub(in crate::modules::repositories) fn bind(&mut self, value: impl SurrealValue) -> String {
         let name = format!("v{}", self.variables.len());
         self.variables.insert(name.clone(), value.into_value());
         format!("${name}")
     }
 
-    /// Adds a statement and answers where its result will be.
+    /// Adds a statement and returns the index of its result.
     pub(in crate::modules::repositories) fn push(&mut self, statement: impl AsRef<str>) -> usize {
         let statement = statement.as_ref();
         let writes = writes(statement);
@@ -503,7 +503,7 @@ impl Script {
     }
 }
 
-/// The results of a script whose statements all went through.
+/// The results of a script whose statements all succeeded.
 pub(in crate::modules::repositories) enum Answers {
     /// One by one.
     Statements(IndexedResults),
@@ -552,7 +552,7 @@ impl Answers {
 async fn open_local(url: String) -> Result<Surreal<Any>> {
     connect(&url).await.map_err(|error| {
         let text = error.to_string();
-        // surrealkv's own words for a folder that another process has locked.
+        // surrealkv's message for a folder that another process has locked.
         if text.to_ascii_lowercase().contains("lock") {
             Error::new(
                 ErrorCode::StoreInUse,
@@ -566,7 +566,7 @@ async fn open_local(url: String) -> Result<Surreal<Any>> {
     })
 }
 
-/// Makes a folder and those above it; new ones are their owner's alone, because rows hold hashes of passwords.
+/// Creates a folder and its parents, with access for the owner only, because rows hold hashes of passwords.
 fn create_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
@@ -574,7 +574,7 @@ fn create_private(folder: &Path) -> std::io::Result<()> {
     builder.recursive(true).create(folder)
 }
 
-/// Whether the last process left without closing the store: its write-ahead log still holds something.
+/// Returns whether the last process did not close the store: its write-ahead log is not empty.
 fn has_log(folder: &Path) -> bool {
     let entries = std::fs::read_dir(folder.join("wal")).into_iter().flatten();
     entries
@@ -582,15 +582,15 @@ fn has_log(folder: &Path) -> bool {
         .any(|entry| entry.metadata().is_ok_and(|data| data.len() > 0))
 }
 
-/// Reads a log that was left behind into the store's tables and closes the store again, so that the next opening
+/// Reads a remaining log into the store's tables and closes the store again, so that the next opening
 /// starts a new log.
 ///
-/// surrealkv 0.21.4 takes a record that a kill cut off for the log's end and appends behind it; at the opening after
-/// next it finds the log damaged there and drops what follows, acknowledged or not. Nothing that is acknowledged may
-/// therefore ever be appended to a log that was left behind. (Seen with kill -9; a clean close empties the log.)
+/// surrealkv 0.21.4 takes a truncated record for the log's end and appends after it; at the opening after
+/// next it finds the log damaged there and drops what follows, acknowledged or not. So no acknowledged write may
+/// ever be appended to a remaining log. (Seen with kill -9; a clean close empties the log.)
 async fn open_after_settling(url: &str) -> Result<Surreal<Any>> {
     drop(open_local(url.to_owned()).await?);
-    // The store closes behind our back, and gives its lock back last.
+    // The store closes asynchronously, and releases its lock last.
     for _ in 0..CLOSING_LOOKS_MAX {
         match open_local(url.to_owned()).await {
             Err(error) if error.code() == ErrorCode::StoreInUse => {
@@ -605,14 +605,14 @@ async fn open_after_settling(url: &str) -> Result<Surreal<Any>> {
     ))
 }
 
-/// surrealkv's name for the file that it locks; it gives the lock back last, when everything is in its tables.
+/// The name of surrealkv's lock file. It releases the lock last, when everything is in its tables.
 const LOCK_FILE: &str = "LOCK";
 
-/// A store that closes behind our back once its last handle is gone.
+/// A store that closes asynchronously once its last handle is dropped.
 pub(crate) struct Closing(Option<PathBuf>);
 
 impl Closing {
-    /// Waits until the store has closed, at most so long. Returns whether it has.
+    /// Waits until the store has closed, up to a limit. Returns whether it has.
     pub(crate) async fn wait(self, limit: Duration) -> bool {
         let Some(lock) = self.0 else { return true };
         let is_free = || std::fs::File::open(&lock).map_or(true, |file| file.try_lock().is_ok());
@@ -625,12 +625,12 @@ impl Closing {
     }
 }
 
-/// Between two looks whether the store has closed; a gigabyte of log takes seconds.
+/// The pause between two checks whether the store has closed; a gigabyte of log takes seconds.
 const CLOSING_PAUSE: Duration = Duration::from_millis(20);
 const CLOSING_LOOKS_MAX: u32 = 6_000;
 
-/// Connects and signs in, within 15 seconds: an address that swallows packets, or a server that dies while it
-/// answers, must not hold a start for ever.
+/// Connects and signs in, within 15 seconds: an address that drops packets, or a server that dies while it
+/// answers, must not block a start for ever.
 async fn open_remote(url: &str, username: &str, password: &str) -> Result<Surreal<Any>> {
     let opening = async {
         let client = connect(url).await?;

@@ -336,7 +336,7 @@ pub(in crate::routes) async fn reasons(
 /// Retries failed deliveries, or counts them
 ///
 /// Without a delivery or notification: those of the tenant, up to the limit of one call. Each gets all its attempts
-/// again.
+/// check.
 #[utoipa::path(post, path = "/api/admin/retries", tag = "delivery-admin", request_body = RetryRequest,
     responses((status = 200, body = RetriedResponse)),
     extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]

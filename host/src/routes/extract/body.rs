@@ -1,4 +1,4 @@
-//! JSON bodies: of the right type, bounded, each field once, and with an error that names the field at fault.
+//! JSON bodies: checked for type, size and repeated fields, with errors that name the field.
 
 use std::{collections::HashSet, fmt};
 
@@ -21,10 +21,10 @@ use crate::routes::controllers::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
 
 const JSON: &str = "application/json";
 const MERGE_PATCH_JSON: &str = "application/merge-patch+json";
-/// Largest body of which all faults are gathered, and how often it is read for that: some milliseconds at most.
+/// Largest body of which all faults are collected, and how often it is parsed for that: some milliseconds at most.
 const GATHERED_BYTES_MAX: usize = 16 * 1024;
 const GATHERING_READS_MAX: usize = 64;
-/// Longest piece of a client's own text in an answer.
+/// Longest piece of a client's text in a response.
 const QUOTED_CHARACTERS_MAX: usize = 120;
 
 /// A JSON object read into `T`.
@@ -41,7 +41,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// A JSON object read into `T`, or nothing: where the request has neither a body nor a type for one.
+/// A JSON object read into `T`, or `None` if the request has neither a body nor a content type.
 #[derive(Debug)]
 pub(in crate::routes) struct OptionalJson<T>(pub(in crate::routes) T);
 
@@ -59,7 +59,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
     }
 }
 
-/// A JSON object that is read once something else was judged: see [`read_value`].
+/// A JSON object that is read after another check: see [`read_value`].
 #[derive(Debug)]
 pub(in crate::routes) struct JsonObject(pub(in crate::routes) Map<String, Value>);
 
@@ -73,7 +73,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     }
 }
 
-/// A merge patch (RFC 7396): an object that is read once the version was judged; see [`read_value`].
+/// A merge patch (RFC 7396): an object that is read after the version was checked; see [`read_value`].
 #[derive(Debug)]
 pub(in crate::routes) struct MergePatch(pub(in crate::routes) Map<String, Value>);
 
@@ -87,7 +87,7 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
     }
 }
 
-/// Reads a value that was put together from a client's parts, with the same errors as a body.
+/// Reads a value that was composed of a client's parts, with the same errors as a body.
 ///
 /// # Errors
 /// `field-invalid`, `unknown-field`.
@@ -98,9 +98,9 @@ pub(in crate::routes) fn read_value<T: DeserializeOwned>(value: Value) -> Result
     })
 }
 
-/// Reads one JSON object and nothing behind it.
+/// Reads one JSON object and nothing after it.
 fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    // Derived readers take an array for an object, its items in the order of the fields: not here.
+    // Derived deserializers also accept an array for an object: refused here.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
             Ok(_) => Error::new(ErrorCode::FieldInvalid, "The body must be a JSON object."),
@@ -114,8 +114,8 @@ fn read_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     })
 }
 
-/// Adds what else cannot be read of a body: what was refused is taken out or stands for something readable, and the rest is
-/// read again, until nothing new is found.
+/// Adds further faults of a body: an invalid part is removed or replaced by a valid one, and the rest is
+/// parsed again, until nothing new is found.
 fn with_other_faults<T: DeserializeOwned>(first: Error, mut value: Value) -> Error {
     if value.to_string().len() > GATHERED_BYTES_MAX {
         return first;
@@ -123,7 +123,7 @@ fn with_other_faults<T: DeserializeOwned>(first: Error, mut value: Value) -> Err
     let mut known: Vec<String> = Vec::new();
     let mut all: Option<Error> = None;
     let mut stand_ins = 0;
-    // Members that nothing readable could stand for. They are gone, and that they are missing is not the client's fault.
+    // Members that could not be replaced. They were removed, so an error about a missing member is not the client's.
     let mut given_up: Vec<String> = Vec::new();
     for _ in 0..GATHERING_READS_MAX {
         let Err(error) = serde_path_to_error::deserialize::<_, T>(&value) else {
@@ -137,7 +137,7 @@ fn with_other_faults<T: DeserializeOwned>(first: Error, mut value: Value) -> Err
             break;
         }
         let is_unknown = error.code() == ErrorCode::UnknownField;
-        // What stands for the client's value is ours: whatever is wrong in it is not the client's fault.
+        // An error in a replacement is not the client's.
         match known.last() {
             Some(last) if field.starts_with(last.as_str()) => stand_ins += 1,
             _ => {
@@ -173,7 +173,7 @@ fn with_other_faults<T: DeserializeOwned>(first: Error, mut value: Value) -> Err
     all.unwrap_or(first)
 }
 
-/// Puts a value at a path such as `lines[0].quantity`, or takes what is there away; whether there is such a place.
+/// Sets or removes the value at a path such as `lines[0].quantity`. Returns whether the path exists.
 fn put(root: &mut Value, path: &str, value: Option<Value>) -> bool {
     let (parent, name) = match path.rsplit_once('.') {
         Some((parent, name)) => (parent, name),
@@ -193,7 +193,7 @@ fn put(root: &mut Value, path: &str, value: Option<Value>) -> bool {
             None => return false,
         }
     }
-    // An item of a list is replaced in its place.
+    // An item of a list is replaced in place.
     if let Some((list, index)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) {
         let item = target
             .get_mut(list)
@@ -226,8 +226,8 @@ fn read_all<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 
 /// Any JSON value in which no object names a field twice (RFC 8259, 4, and RFC 7493, 2.3).
 ///
-/// Readers of maps keep the last of two, and another program may have judged the first. So every body passes here before
-/// it is read.
+/// Deserializers of maps keep the last of two, and another program may have checked the first. So every body is checked here before
+/// it is parsed.
 struct UniqueFields;
 
 impl<'de> Deserialize<'de> for UniqueFields {
@@ -334,10 +334,10 @@ fn malformed(error: &serde_json::Error) -> Error {
     )
 }
 
-/// Turns what the reader says into a code, a field and a sentence.
+/// Turns a parser error into a code, a field and a sentence.
 fn refusal(path: &Path, error: &serde_json::Error) -> Error {
     let message = error.to_string();
-    // Behind it stand line and column, which a field's name makes needless.
+    // Line and column follow, which are not needed with a field's name.
     let message = message
         .rsplit_once(" at line ")
         .map_or(message.as_str(), |(message, _)| message);
@@ -360,7 +360,7 @@ fn refusal(path: &Path, error: &serde_json::Error) -> Error {
         ("missing field `", "This field is required."),
         ("duplicate field `", "This field is repeated."),
     ] {
-        // The path ends at the object; the field's name is one of ours.
+        // The path ends at the object; the field's name is one of the API's.
         let name = message
             .strip_prefix(start)
             .and_then(|rest| rest.strip_suffix('`'));
@@ -373,7 +373,7 @@ fn refusal(path: &Path, error: &serde_json::Error) -> Error {
             return Error::field(path, rule);
         }
     }
-    // A syntax error to the reader, yet only a number that is none of ours.
+    // A syntax error for the parser, but only a number that is too large.
     let out_of_range = message == "number out of range";
     if error.classify() != Category::Data && !out_of_range {
         return malformed(error);
@@ -395,7 +395,7 @@ fn refusal(path: &Path, error: &serde_json::Error) -> Error {
     }
 }
 
-/// A client's text, cut and without control characters.
+/// A client's text, truncated and without control characters.
 fn quoted(text: &str) -> String {
     text.chars()
         .filter(|character| !character.is_control())
@@ -529,7 +529,7 @@ mod tests {
                 "y"
             ]
         );
-        // Nothing is made up inside of what the client did not send as an object.
+        // Do not add members to a value that is not an object.
         let error = read_object::<Order>(br#"{"title":[],"lines":[7,"x"]}"#).unwrap_err();
         let all = std::iter::once(&error).chain(error.others());
         let mut fields: Vec<_> = all.filter_map(Error::field_name).collect();

@@ -1,6 +1,6 @@
-//! Who asks, at which tenant's door, from where.
+//! Extractors for the caller, the tenant and the client address.
 //!
-//! The tenant of a request: the header `X-Tenant`, else the subdomain, else the token's, else the only one there is.
+//! The tenant of a request: the header `X-Tenant`, else the subdomain, else the token's, else the only one.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -25,19 +25,19 @@ use crate::{
 const X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Where every request passes: knows how callers are recognised and how tenants are named.
+/// The context of every request: authentication, tenants and limits.
 pub(in crate::routes) struct RequestContext {
-    /// Finds the implied tenant.
+    /// Finds the only tenant.
     pub(in crate::routes) engine: Engine,
-    /// Recognises callers.
+    /// Authenticates callers.
     pub(in crate::routes) recognition: Recognition,
-    /// Knows what came over TLS.
+    /// Finds out whether a request came over TLS.
     pub(in crate::routes) transport: Transport,
-    /// Below it, the first label of a host name is a tenant.
+    /// In host names below it the first label is a tenant.
     pub(in crate::routes) base_domain: Option<String>,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub(in crate::routes) trusted_proxies: Vec<IpAddr>,
-    /// How often clients and tenants may ask, if that is limited.
+    /// The rate limits, if there are any.
     pub(in crate::routes) limits: Option<Arc<RequestLimits>>,
 }
 
@@ -57,7 +57,7 @@ impl RequestContext {
         }
     }
 
-    /// Whom the request's credentials name, once the request was counted as theirs; wrong ones count as the address's.
+    /// Authenticates the request and counts it: for the user, or for the address if the credentials are wrong.
     async fn recognised(&self, parts: &Parts, named: Option<&TenantId>) -> Result<Option<Caller>> {
         let recognised = self.recognise(parts).await;
         let caller = recognised.as_ref().ok().and_then(Option::as_ref);
@@ -96,13 +96,13 @@ impl RequestContext {
         )
     }
 
-    /// The address of who asks, as far as that can be believed.
+    /// The client's address, as far as it can be trusted.
     fn client_address(&self, parts: &Parts) -> Option<IpAddr> {
         let peer = parts
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|info| info.0.ip());
-        // A value that is not text ends the chain of those who can be believed.
+        // A value that is not text ends the chain of trusted proxies.
         let values = parts
             .headers
             .get_all(X_FORWARDED_FOR)
@@ -111,10 +111,10 @@ impl RequestContext {
         client_address(peer, values, &self.trusted_proxies)
     }
 
-    /// The tenant that a request names itself.
+    /// The tenant that a request names.
     ///
     /// # Errors
-    /// `field-invalid` for a broken `X-Tenant`, `not-found` for a subdomain that can't be a tenant.
+    /// `field-invalid` for an invalid `X-Tenant`, `not-found` for a subdomain that cannot be a tenant.
     fn named_tenant(&self, parts: &Parts) -> Result<Option<TenantId>> {
         let mut values = parts.headers.get_all(X_TENANT).iter();
         if let Some(value) = values.next() {
@@ -161,7 +161,7 @@ where
     }
 }
 
-/// The caller with the key that the request has, if it has one.
+/// The caller with the request's idempotency key, if it has one.
 fn with_key(caller: Caller, parts: &Parts) -> Caller {
     match parts.extensions.get::<Idempotency>() {
         Some(idempotency) => caller.with_idempotency(idempotency.clone()),
@@ -169,7 +169,7 @@ fn with_key(caller: Caller, parts: &Parts) -> Caller {
     }
 }
 
-/// The caller in the request's tenant; an operator who names none stays outside tenants, and sees all of them.
+/// The caller in the request's tenant. An operator who names none stays outside tenants, and sees all of them.
 #[derive(Debug)]
 pub(in crate::routes) struct AsWatcher(pub(in crate::routes) Caller);
 
@@ -193,8 +193,8 @@ where
     }
 }
 
-/// Somebody at a tenant's door whose token, if they sent one, is not looked at: an old one must not keep
-/// anybody from signing in.
+/// A visitor of a tenant. A token is ignored, because an old one must not prevent
+/// a sign-in.
 #[derive(Debug)]
 pub(in crate::routes) struct Visitor(pub(in crate::routes) Caller);
 
@@ -213,7 +213,7 @@ where
     }
 }
 
-/// The tenant that the request itself names, if it does.
+/// The tenant that the request names, if it does.
 #[derive(Debug)]
 pub(in crate::routes) struct NamedTenant(pub(in crate::routes) Option<TenantId>);
 
@@ -232,7 +232,7 @@ where
     }
 }
 
-/// Counts a request as its network address's, for routes at which nobody signs in.
+/// Counts a request for its network address, for routes without authentication.
 pub(in crate::routes) async fn count_address(
     State(door): State<Arc<RequestContext>>,
     request: Request,
@@ -247,8 +247,8 @@ pub(in crate::routes) async fn count_address(
 
 /// An operator, outside tenants.
 ///
-/// Refuses everybody else here already, although use cases authorise: behind this door a path names the tenant,
-/// and a tenant's own people must never be carried into another one.
+/// Refuses everybody else here, although use cases authorise: on these routes the path names the tenant,
+/// and users of a tenant must never get into another one.
 #[derive(Debug)]
 pub(in crate::routes) struct AsOperator(pub(in crate::routes) Caller);
 
@@ -294,7 +294,7 @@ where
     }
 }
 
-/// The client's address, if the server says whom it talks to (axum's `ConnectInfo<SocketAddr>`).
+/// The client's address, if the server provides it (axum's `ConnectInfo<SocketAddr>`).
 #[derive(Debug, Clone, Copy)]
 pub(in crate::routes) struct ClientAddress(pub(in crate::routes) Option<IpAddr>);
 
@@ -319,7 +319,7 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     })
 }
 
-/// The tenant that a host name below `base` stands for; none for other hosts.
+/// The tenant of a host name below `base`; `None` for other hosts.
 fn tenant_of_host(host: &str, base: &str) -> Result<Option<TenantId>> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let base = base.trim_matches('.').to_ascii_lowercase();

@@ -15,18 +15,18 @@ const TAGS_MAX: usize = 32;
 /// The versions that an `If-Match` names (RFC 9110, 13.1.1).
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::routes) enum Versions {
-    /// `*`: whichever there is.
+    /// `*`: any version.
     Any,
-    /// The tags that can be versions of ours. Others match nothing.
+    /// The tags that can be versions. Others match nothing.
     OneOf {
         versions: Vec<u64>,
-        /// Whether a weak tag was among them, which never matches: `If-Match` compares strongly.
+        /// Whether there was a weak tag, which never matches: `If-Match` compares strongly.
         has_weak: bool,
     },
 }
 
 impl Versions {
-    /// The version to change, if the client has seen the present one.
+    /// The version to change, if the client has seen the current one.
     ///
     /// # Errors
     /// `version-mismatch`.
@@ -51,8 +51,8 @@ impl Versions {
         Err(Error::new(ErrorCode::VersionMismatch, detail).with(Fact::Version(current)))
     }
 
-    /// What the engine refused under a version that [`judge`](Self::judge) gave. Who takes any version is not told that it
-    /// was another one.
+    /// Converts the engine's error for a version from [`judge`](Self::judge). A client that accepts any version does not get
+    /// `version-mismatch`.
     pub(in crate::routes) fn refused(&self, refusal: Error) -> Error {
         if *self == Self::Any && refusal.code() == ErrorCode::VersionMismatch {
             return Error::new(
@@ -64,7 +64,7 @@ impl Versions {
     }
 }
 
-/// The versions that `If-Match` names; it must be sent.
+/// The versions in `If-Match`, which is required.
 #[derive(Debug)]
 pub(in crate::routes) struct SeenVersions(pub(in crate::routes) Versions);
 
@@ -82,7 +82,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SeenVersions {
     }
 }
 
-/// The versions that `If-Match` names, if it is sent.
+/// The versions in `If-Match`, if it is sent.
 #[derive(Debug)]
 pub(in crate::routes) struct OptionalVersions(pub(in crate::routes) Option<Versions>);
 
@@ -115,7 +115,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Versions>> {
     let tags = entity_tags(&list).ok_or_else(rule)?;
     let has_weak = tags.iter().any(|(is_weak, _)| *is_weak);
     let versions = tags.into_iter().filter(|(is_weak, _)| !is_weak);
-    // Only digits, and no leading zero: `+3` and `03` would parse too, and are no version that we ever gave out.
+    // Only digits, and no leading zero: `+3` and `03` would parse too, but are not valid ETags of this API.
     let versions = versions.filter_map(|(_, tag)| {
         let version: u64 = tag.parse().ok()?;
         (version.to_string() == tag).then_some(version)
@@ -126,12 +126,12 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Versions>> {
     }))
 }
 
-/// The entity tags of a list (RFC 9110, 8.8.3 and 5.6.1), each with whether it is weak; none if it is no such list.
+/// The entity tags of a list (RFC 9110, 8.8.3 and 5.6.1), each with whether it is weak; `None` if it is not a list.
 fn entity_tags(list: &str) -> Option<Vec<(bool, &str)>> {
     let mut tags = Vec::new();
     let mut rest = list;
     loop {
-        // Empty elements are allowed, and stand for nothing.
+        // Empty elements are allowed and ignored.
         rest = rest.trim_start_matches([' ', '\t', ',']);
         if rest.is_empty() {
             return (!tags.is_empty()).then_some(tags);
@@ -155,7 +155,7 @@ fn entity_tags(list: &str) -> Option<Vec<(bool, &str)>> {
 /// The Idempotency-Key, if one is sent.
 ///
 /// # Errors
-/// `field-invalid` for what is no key, and for two.
+/// `field-invalid` for an invalid key, and for two.
 pub(in crate::routes) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
@@ -164,7 +164,7 @@ pub(in crate::routes) fn idempotency_key(headers: &HeaderMap) -> Result<Option<I
     if values.next().is_some() {
         return Err(Error::field("Idempotency-Key", "Send one key."));
     }
-    // What is not text becomes empty, which is no key either.
+    // Invalid text becomes empty, which is no valid key either.
     IdempotencyKey::parse(value.to_str().unwrap_or_default()).map(Some)
 }
 

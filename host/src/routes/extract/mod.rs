@@ -1,6 +1,6 @@
-//! Extractors: what a handler takes from a request, each refusing what it cannot read with a precise problem.
+//! Extractors: the parts of a request that handlers take. Each refuses invalid input with a precise problem.
 //!
-//! Used by controllers. They decide nothing beyond that.
+//! Used by controllers.
 
 mod body;
 mod caller;

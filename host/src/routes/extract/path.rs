@@ -1,4 +1,4 @@
-//! Ids in paths, and where the router is mounted.
+//! Ids in paths, and the router's prefix.
 
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use boxoffice_engine::{EmailAddress, Error, ErrorCode, SessionId};
 
 use crate::routes::{controllers::problem::Problem, response_layers};
 
-/// The id that a path ends or continues with; one that can't be any is `not-found`.
+/// An id in the path. An invalid one is `not-found`.
 #[derive(Debug)]
 pub(in crate::routes) struct Id<T>(pub(in crate::routes) T);
 
@@ -21,13 +21,13 @@ impl<S: Send + Sync, T: FromStr<Err = Error>> FromRequestParts<S> for Id<T> {
         match last_param(parts, state).await?.parse() {
             Ok(id) => Ok(Self(id)),
             Err(error) if error.code() == ErrorCode::NotFound => Err(error.into()),
-            // A name that breaks a rule belongs to nothing.
+            // An invalid name belongs to nothing.
             Err(_) => Err(nothing().into()),
         }
     }
 }
 
-/// A name in the path for what is made by the request. One that breaks a rule is refused with the rule.
+/// A name in the path for a resource that the request creates. An invalid one is refused with the rule.
 #[derive(Debug)]
 pub(in crate::routes) struct NewId<T>(pub(in crate::routes) T);
 
@@ -39,7 +39,7 @@ impl<S: Send + Sync, T: FromStr<Err = Error>> FromRequestParts<S> for NewId<T> {
     }
 }
 
-/// The operator that a path ends or continues with: an address, or `me` for whoever asks (`None`).
+/// An operator in the path: an address, or `me` for the caller (`None`).
 #[derive(Debug)]
 pub(in crate::routes) struct NamedOperator(pub(in crate::routes) Option<EmailAddress>);
 
@@ -52,7 +52,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NamedOperator {
     }
 }
 
-/// A session of an operator, as a path names both.
+/// A session of an operator, both from the path.
 #[derive(Debug)]
 pub(in crate::routes) struct NamedOperatorSession(
     pub(in crate::routes) Option<EmailAddress>,
@@ -75,7 +75,7 @@ async fn last_param<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Stri
     Ok(last)
 }
 
-/// The last parameters of a path: the prefix this router is mounted under may have some of its own.
+/// The last parameters of a path: the router's prefix may have parameters, too.
 async fn last_parts<S: Send + Sync, const N: usize>(
     parts: &mut Parts,
     state: &S,
@@ -92,7 +92,7 @@ fn operator(text: &str) -> Result<Option<EmailAddress>, Problem> {
     if text == "me" {
         return Ok(None);
     }
-    // What is no address belongs to nobody.
+    // An invalid address belongs to nobody.
     let email = EmailAddress::parse("operator", text);
     Ok(Some(email.map_err(|_| nothing())?))
 }
@@ -101,7 +101,7 @@ fn nothing() -> Error {
     Error::new(ErrorCode::NotFound, "Not found here.")
 }
 
-/// The two ids that a path has: of a thing, and of one of its parts.
+/// Two ids in the path: of a resource, and of one of its parts.
 #[derive(Debug)]
 pub(in crate::routes) struct Ids<T, U>(pub(in crate::routes) T, pub(in crate::routes) U);
 
@@ -117,7 +117,7 @@ where
         let params = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| nothing())?;
-        // The last two: the prefix this router is mounted under may have parameters of its own.
+        // The last two: the router's prefix may have parameters, too.
         let texts: Vec<&str> = params.iter().map(|(_, text)| text).collect();
         let [.., thing, part] = texts.as_slice() else {
             return Err(nothing().into());
@@ -129,7 +129,7 @@ where
     }
 }
 
-/// The path this router is mounted under; empty at the root.
+/// The router's prefix; empty at the root.
 #[derive(Debug)]
 pub(in crate::routes) struct Prefix(pub(in crate::routes) String);
 

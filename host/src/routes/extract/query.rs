@@ -1,4 +1,4 @@
-//! Query parameters: those of lists, and none elsewhere.
+//! Query parameters: lists have some, other routes none.
 
 use axum::{
     extract::{FromRequestParts, Query, Request},
@@ -14,10 +14,10 @@ use utoipa::IntoParams;
 
 use crate::routes::controllers::{choices, events::instant, problem::Problem};
 
-/// Longest cursor that is looked at; ours are far shorter.
+/// Longest cursor that is read; valid ones are far shorter.
 const CURSOR_BYTES_MAX: usize = 512;
 
-/// What Google, Meta, Microsoft, TikTok, X, LinkedIn and Mailchimp add to links, and jQuery to requests that shall
+/// Parameters that Google, Meta, Microsoft, TikTok, X, LinkedIn and Mailchimp add to links, and jQuery to requests that shall
 /// not come from a cache.
 const TRACKERS: [&str; 16] = [
     "_",
@@ -42,14 +42,14 @@ const TRACKERS: [&str; 16] = [
 #[derive(Debug, Default, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::routes) struct PageParams {
-    /// What the last page gave as `nextCursor`; none for the first page.
+    /// The `nextCursor` of the page before; `None` for the first page.
     cursor: Option<String>,
-    /// Items of a page at most.
+    /// Most items of the page.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
 }
 
-/// Which page of a list is asked for.
+/// The requested page of a list.
 #[derive(Debug)]
 pub(in crate::routes) struct AtPage(pub(in crate::routes) PageRequest);
 
@@ -69,19 +69,19 @@ pub(in crate::routes) struct EventParams {
     /// Only those in this state: `draft`, `published` or `cancelled`.
     #[param(value_type = Option<choices::EventStatus>)]
     status: Option<String>,
-    /// Only those that begin at this moment (RFC 3339) or later.
+    /// Only those that begin at this time (RFC 3339) or later.
     #[param(format = DateTime, rename = "startsFrom")]
     starts_from: Option<String>,
-    /// Only those that begin before this moment (RFC 3339).
+    /// Only those that begin before this time (RFC 3339).
     #[param(format = DateTime, rename = "startsBefore")]
     starts_before: Option<String>,
-    /// By what they are sorted, upwards: `createdAt` or `startsAt`. Without it by `startsAt` if one of the times is given,
+    /// The ascending order: `createdAt` or `startsAt`. The default is `startsAt` if one of the times is given,
     /// else by `createdAt`.
     #[param(value_type = Option<choices::EventSort>)]
     sort: Option<String>,
 }
 
-/// Which page of events is asked for, and which of them.
+/// The requested page of events, and the filter.
 #[derive(Debug)]
 pub(in crate::routes) struct AtEventPage(
     pub(in crate::routes) PageRequest,
@@ -104,7 +104,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AtEventPage {
     }
 }
 
-/// Reads an instant. The plus of an offset that a client sent as it is arrives as a space.
+/// Reads a time. An unencoded plus of an offset arrives as a space.
 fn moment(text: &str, field: &str) -> Result<Timestamp> {
     instant(text, field).or_else(|error| instant(&text.replace(' ', "+"), field).map_err(|_| error))
 }
@@ -114,10 +114,10 @@ fn moment(text: &str, field: &str) -> Result<Timestamp> {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what is read by name")]
 pub(in crate::routes) struct FailedParams {
-    /// `dead` or `unknown`; both without it.
+    /// `dead` or `unknown`. The default is both.
     #[param(value_type = Option<choices::FailedState>)]
     state: Option<String>,
-    /// What the mail server's reply begins with, such as `550`, `5` or `5.1.1`.
+    /// The beginning of the mail server's reply, such as `550`, `5` or `5.1.1`.
     code: Option<String>,
 }
 
@@ -127,12 +127,12 @@ pub(in crate::routes) struct FailedParams {
 #[expect(dead_code, reason = "describes what is read by name")]
 pub(in crate::routes) struct StateParams {
     /// Only those in this state: `queued`, `sending`, `sent`, `deferred`, `dead`, `suppressed` or `unknown`. A page may
-    /// then hold fewer than its limit, or none, and still have a next one.
+    /// then have fewer items than its limit, or none, and still have a next page.
     #[param(value_type = Option<choices::DeliveryState>)]
     state: Option<String>,
 }
 
-/// Which page of failed deliveries is asked for, and which of them.
+/// The requested page of failed deliveries, and the filter.
 #[derive(Debug)]
 pub(in crate::routes) struct AtFailedPage(
     pub(in crate::routes) PageRequest,
@@ -160,7 +160,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AtFailedPage {
     }
 }
 
-/// Which page of deliveries is asked for, and in which state.
+/// The requested page of deliveries, and their state.
 #[derive(Debug)]
 pub(in crate::routes) struct AtStatePage(
     pub(in crate::routes) PageRequest,
@@ -181,7 +181,7 @@ impl<S: Send + Sync> FromRequestParts<S> for AtStatePage {
     }
 }
 
-/// Refuses any query, for routes that take none: a parameter without effect misleads.
+/// Refuses any query, for routes without parameters: a parameter without effect misleads.
 pub(in crate::routes) async fn refuse_query(request: Request, next: Next) -> Response {
     let pairs = match *request.method() {
         Method::GET | Method::HEAD => pairs_of(request.uri()),
@@ -201,7 +201,7 @@ fn page_of(uri: &Uri) -> Result<PageRequest> {
     Ok(page)
 }
 
-/// A page, and the values of parameters that its list takes besides.
+/// A page, and the values of its list's other parameters.
 fn page_with<const N: usize>(
     uri: &Uri,
     names: [&str; N],
@@ -235,15 +235,15 @@ fn page_with<const N: usize>(
     Ok((PageRequest::parse(params.cursor, params.limit)?, others))
 }
 
-/// The parameters of a request that reads, without those that are meant for somebody else.
+/// The parameters of a read, without those of trackers and caches.
 fn pairs_of(uri: &Uri) -> Result<Vec<(String, String)>> {
     let mut pairs = all_pairs_of(uri)?;
     pairs.retain(|(name, _)| !is_of_trackers(name));
     Ok(pairs)
 }
 
-/// Whether advertising, mailing or caching adds this parameter to links and requests of others, so that whoever sends it
-/// did not choose it.
+/// Returns whether trackers, mailing services or caches add this parameter to links and requests, without the
+/// client's intention.
 fn is_of_trackers(name: &str) -> bool {
     name.starts_with("utm_") || TRACKERS.contains(&name)
 }

@@ -1,4 +1,4 @@
-//! Where a sign-in comes from: the client's address, and the cookie of a device that signed in before.
+//! The origin of a sign-in: the client's address, and the cookie of a known device.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -10,14 +10,14 @@ use axum::{
 use super::caller::{ClientAddress, OverTls, RequestContext};
 use crate::auth::devices;
 
-/// Where a sign-in comes from, as far as that is known.
+/// The origin of a sign-in, as far as it is known.
 #[derive(Debug)]
 pub(in crate::routes) struct SignInOrigin {
     /// The client's address.
     pub(in crate::routes) address: Option<IpAddr>,
-    /// Whether it came over TLS: the cookie is then bound to it.
+    /// Whether it came over TLS: the cookie is then bound to TLS.
     pub(in crate::routes) is_over_tls: bool,
-    /// What the device says that it is; nothing of it is checked.
+    /// The device's cookie, unchecked.
     pub(in crate::routes) device: Option<String>,
 }
 
