@@ -50,4 +50,6 @@ pub use mail::{SmtpMailer, SmtpSettings};
 pub use metrics::{Metrics, metrics_router};
 #[cfg(feature = "plugins")]
 pub use plugin_host::{PluginHost, PluginHostSettings};
-pub use routes::{DemoAccess, DemoSignIn, RouterOptions, error_codes, error_page, openapi_json, router};
+pub use routes::{
+    DemoAccess, DemoSignIn, RouterOptions, error_codes, error_page, openapi_json, router,
+};

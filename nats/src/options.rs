@@ -285,7 +285,9 @@ fn log(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("the connection to NATS is lost, will retry"),
-        Event::ServerError(error) => tracing::warn!(error = ?error, "the NATS server reports an error"),
+        Event::ServerError(error) => {
+            tracing::warn!(error = ?error, "the NATS server reports an error")
+        }
         Event::ClientError(error) => tracing::warn!(error = ?error, "the NATS connection failed"),
         other => tracing::debug!(event = %other, "NATS"),
     }

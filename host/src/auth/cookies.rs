@@ -105,7 +105,12 @@ pub(crate) fn require_own_page(
 /// # Errors
 /// `forbidden`.
 pub(crate) fn require_own_site(headers: &HeaderMap) -> Result<()> {
-    let other = || Error::new(ErrorCode::Forbidden, "Requests from another site are not allowed.");
+    let other = || {
+        Error::new(
+            ErrorCode::Forbidden,
+            "Requests from another site are not allowed.",
+        )
+    };
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return match site.as_bytes() {
             b"same-origin" | b"none" => Ok(()),

@@ -135,9 +135,7 @@ impl Framing {
             let is_chunked = coding.value.trim_ascii().eq_ignore_ascii_case(b"chunked");
             return match (lengths, is_chunked && codings.next().is_none()) {
                 (0, true) => Self::Chunked,
-                (0, false) => {
-                    Self::Refused("The only supported Transfer-Encoding is `chunked`.")
-                }
+                (0, false) => Self::Refused("The only supported Transfer-Encoding is `chunked`."),
                 _ => Self::Refused("Send Content-Length or Transfer-Encoding, not both."),
             };
         }

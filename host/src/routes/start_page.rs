@@ -55,7 +55,12 @@ pub(super) fn show(parts: Parts, demo: State<Option<DemoAccess>>, request: &Requ
             "OpenAPI",
             "Generate a client from the description.",
         ),
-        (true, "health/ready", "Status", "See whether the server is ready."),
+        (
+            true,
+            "health/ready",
+            "Status",
+            "See whether the server is ready.",
+        ),
     ];
     for (_, path, name, text) in links.iter().filter(|(is_here, ..)| *is_here) {
         let href = html::escaped(&format!("{prefix}/{path}"));

@@ -119,8 +119,7 @@ async fn a_ticket_admits_once_and_again_after_undo() {
         .problem(409, "already-checked-in")
         .member("detail")
         .clone();
-    let said =
-        "This ticket was checked in at 2026-12-01 13:00:00 (Europe/Berlin) by stan.";
+    let said = "This ticket was checked in at 2026-12-01 13:00:00 (Europe/Berlin) by stan.";
     assert_eq!(detail, said);
     let mine = tickets(&house.customer, &booking).await;
     assert_eq!(statuses(&mine), ["checked-in", "valid"]);

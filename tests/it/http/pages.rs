@@ -69,10 +69,8 @@ async fn the_start_page_links_to_what_this_host_has() {
         demo: Some(demo),
         ..RouterOptions::default()
     };
-    for (options, links, is_demo) in [
-        (RouterOptions::default(), 4, false),
-        (development, 5, true),
-    ] {
+    for (options, links, is_demo) in [(RouterOptions::default(), 4, false), (development, 5, true)]
+    {
         let hosted = Hosted::with_options(platform.engine.clone(), options).await;
         let html = page(&hosted.client(), "/").await;
         let hrefs = values(&html, "href");

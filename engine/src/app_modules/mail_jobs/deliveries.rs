@@ -440,11 +440,7 @@ impl MailJobs {
                 let begun = Instant::now();
                 let outcome = self.0.mailer.send(&composed.mail).await;
                 counters.mail(Lane::of(letter.kind), &outcome, begun.elapsed());
-                tracing::debug!(
-                    message_id = composed.message_id,
-                    ?outcome,
-                    "mail sent"
-                );
+                tracing::debug!(message_id = composed.message_id, ?outcome, "mail sent");
                 outcome
             }
             Err(error) => refused(format!(

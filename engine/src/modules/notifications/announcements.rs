@@ -171,9 +171,7 @@ fn quota_used(new: &NewAnnouncement) -> Error {
             0 => {
                 "No announcements may be made here; the tenant's owner can change that.".to_owned()
             }
-            max => format!(
-                "The daily limit of {max} announcements (UTC) is reached."
-            ),
+            max => format!("The daily limit of {max} announcements (UTC) is reached."),
         },
     )
     .retry_after(wait.unsigned_abs())

@@ -308,9 +308,8 @@ fn activated(
     version: Option<&PluginVersion>,
 ) -> Result<()> {
     if find_mut(plugins, &command.name, command.event).is_err() {
-        let version = version.ok_or_else(|| {
-            Error::field("version", "Name the version to activate: its SHA-256.")
-        })?;
+        let version = version
+            .ok_or_else(|| Error::field("version", "Name the version to activate: its SHA-256."))?;
         plugins.push(ActivePlugin {
             name: command.name.clone(),
             event: command.event,

@@ -140,7 +140,8 @@ impl UsersModule {
         };
         let is_over = waited >= QUESTIONS_PAUSE;
         if seen.mails >= QUESTIONS_MAX && !is_over {
-            let detail = "The daily limit of mails to this address is reached; look for the earlier mails.";
+            let detail =
+                "The daily limit of mails to this address is reached; look for the earlier mails.";
             return too_many(detail, QUESTIONS_PAUSE - waited);
         }
         if waited < ASKED_AGAIN_AFTER {

@@ -94,8 +94,9 @@ pub(in crate::routes) async fn open(
         Some(name) if !name.is_empty() => TenantId::parse(name)?,
         _ => {
             let implied = engine.tenants().implied().await?;
-            implied
-                .ok_or_else(|| Error::field("tenant", "Name the tenant, because there are several."))?
+            implied.ok_or_else(|| {
+                Error::field("tenant", "Name the tenant, because there are several.")
+            })?
         }
     };
     let counted = sign_in.begin(Some(&tenant), &email, &origin)?;

@@ -240,7 +240,8 @@ impl OverviewStream {
             }
             Ok(Err(_panic)) => {
                 tracing::error!("sampling panicked, will retry");
-                "The overview failed with an internal error; the server's log has details.".to_owned()
+                "The overview failed with an internal error; the server's log has details."
+                    .to_owned()
             }
             Err(_) => {
                 tracing::warn!("sampling took too long, will retry");

@@ -320,11 +320,7 @@ fn log(error: &Error) {
         ErrorKind::Unavailable
             if error.source().is_some() || error.code() == ErrorCode::OutcomeUnknown =>
         {
-            tracing::warn!(
-                code,
-                causes = causes(error),
-                "serving a request failed"
-            );
+            tracing::warn!(code, causes = causes(error), "serving a request failed");
         }
         _ => {}
     }

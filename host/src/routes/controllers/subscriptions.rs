@@ -48,7 +48,10 @@ impl SubscriptionsRequest {
                     .collect();
                 Error::field(
                     format!("unsubscribed[{index}]"),
-                    format!("Only these kinds can be unsubscribed from: {}.", kinds.join(", ")),
+                    format!(
+                        "Only these kinds can be unsubscribed from: {}.",
+                        kinds.join(", ")
+                    ),
                 )
             })
         };

@@ -260,11 +260,7 @@ fn unknown(name: &str) -> Error {
         .filter(|character| !character.is_control())
         .take(80)
         .collect();
-    Error::new(
-        ErrorCode::UnknownField,
-        "Unknown query parameter.",
-    )
-    .at_field(name)
+    Error::new(ErrorCode::UnknownField, "Unknown query parameter.").at_field(name)
 }
 
 #[cfg(test)]
