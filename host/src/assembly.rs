@@ -2,7 +2,7 @@
 //!
 //! Called by cli for serve, worker, dev and the commands that open the store.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use boxoffice_engine::{
@@ -112,21 +112,22 @@ pub(crate) fn router_options(config: &Config) -> Result<RouterOptions, ConfigErr
              with a secret of at least 32 bytes, for example from `openssl rand -hex 32`",
         )
     })?;
+    let http = &config.http;
     Ok(RouterOptions {
         keys,
         links: config.links.clone(),
-        body_bytes_max: config.http.body_bytes_max,
-        throttle_logins: config.http.throttle_logins,
-        sign_ups_per_hour: config.http.sign_ups_per_hour,
-        unconfirmed_tickets_per_hour: config.http.unconfirmed_tickets_per_hour,
-        client_requests_per_minute: config.http.client_requests_per_minute,
-        tenant_requests_per_minute: config.http.tenant_requests_per_minute,
-        cors_origins: config.http.cors_origins.clone(),
-        trusted_proxies: config.http.trusted_proxies.clone(),
-        behind_tls: config.http.behind_tls,
-        hsts_seconds: config.http.hsts_seconds,
-        base_domain: config.http.base_domain.clone(),
-        request_timeout: config.http.request_timeout,
+        body_bytes_max: http.body_bytes_max.0,
+        throttle_logins: http.throttle_logins,
+        sign_ups_per_hour: NonZeroU32::new(http.sign_ups_per_hour.0),
+        unconfirmed_tickets_per_hour: NonZeroU32::new(http.unconfirmed_tickets_per_hour.0),
+        client_requests_per_minute: NonZeroU32::new(http.client_requests_per_minute.0),
+        tenant_requests_per_minute: NonZeroU32::new(http.tenant_requests_per_minute.0),
+        cors_origins: http.cors_origins.clone(),
+        trusted_proxies: http.trusted_proxies.clone(),
+        behind_tls: http.behind_tls,
+        hsts_seconds: http.hsts_seconds.0,
+        base_domain: http.base_domain.clone(),
+        request_timeout: http.request_timeout_seconds.0,
         open_metrics: config.metrics_listen == MetricsListen::WithApi,
         ..RouterOptions::default()
     })
@@ -205,18 +206,14 @@ fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder
         return Ok(builder);
     };
     let failed = |error: std::io::Error| AssemblyError::Plugins(error.to_string());
-    let compiler = Compiler::Program {
-        path: std::env::current_exe().map_err(failed)?,
-        arguments: vec![crate::cli::PLUGIN_COMPILE.to_owned()],
-    };
-    let defaults = PluginHostSettings::new(compiler);
+    let defaults = PluginHostSettings::new(Compiler::this_program().map_err(failed)?);
     let cache = match plugin_cache_folder(config, plugins) {
         None => None,
         Some(folder) => match data_folder::plugin_cache_key(&folder) {
             Ok(key) => Some(PluginCache {
                 folder,
                 key,
-                bytes_max: plugins.cache_bytes_max,
+                bytes_max: plugins.cache_bytes_max.0,
             }),
             // This folder is a default, and only saves time.
             Err(error) if plugins.cache_folder.is_none() && config.data_folder().is_none() => {
@@ -231,28 +228,28 @@ fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder
         },
     };
     let settings = PluginHostSettings {
-        upload_bytes_max: plugins.upload_bytes_max,
+        upload_bytes_max: plugins.upload_bytes_max.0,
         policy: CallLimits {
-            time: plugins.policy_time,
-            fuel: plugins.policy_fuel,
-            memory_bytes: plugins.memory_bytes_max,
+            time: plugins.policy_time_seconds.0,
+            fuel: plugins.policy_fuel.0,
+            memory_bytes: plugins.memory_bytes_max.0,
             ..defaults.policy
         },
         template: CallLimits {
-            time: plugins.template_time,
-            fuel: plugins.template_fuel,
-            memory_bytes: plugins.memory_bytes_max,
+            time: plugins.template_time_seconds.0,
+            fuel: plugins.template_fuel.0,
+            memory_bytes: plugins.memory_bytes_max.0,
             ..defaults.template
         },
-        tenant_calls_max: plugins.tenant_calls_max,
-        calls_max: plugins.calls_max,
-        tenant_fuel_per_second: plugins.tenant_fuel_per_second,
-        compile_time_max: plugins.compile_time,
-        compile_memory_bytes_max: plugins.compile_memory_bytes_max,
-        compilers_max: plugins.compilers_max,
-        tenant_compile_time_per_day: plugins.tenant_compile_time_per_day,
-        loaded_bytes_max: plugins.loaded_bytes_max,
-        tenant_loaded_bytes_max: plugins.tenant_loaded_bytes_max,
+        tenant_calls_max: plugins.tenant_calls_max.0,
+        calls_max: plugins.calls_max.0,
+        tenant_fuel_per_second: plugins.tenant_fuel_per_second.0,
+        compile_time_max: plugins.compile_seconds.0,
+        compile_memory_bytes_max: plugins.compile_memory_bytes_max.0,
+        compilers_max: plugins.compilers.0,
+        tenant_compile_time_per_day: plugins.tenant_compile_seconds_per_day.0,
+        loaded_bytes_max: plugins.loaded_bytes_max.0,
+        tenant_loaded_bytes_max: plugins.tenant_loaded_bytes_max.0,
         cache,
         ..defaults
     };
@@ -262,7 +259,7 @@ fn with_plugins(builder: EngineBuilder, config: &Config) -> Result<EngineBuilder
 
 /// The folder of compiled plugins: separate for each installation, because plugins that a store does not know are removed.
 #[cfg(feature = "plugins")]
-fn plugin_cache_folder(config: &Config, plugins: &crate::config::PluginsConfig) -> Option<PathBuf> {
+fn plugin_cache_folder(config: &Config, plugins: &crate::config::PluginOptions) -> Option<PathBuf> {
     use sha2::Digest as _;
 
     let installation = match &config.store {

@@ -15,24 +15,16 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, LogFormat},
     traces::Exporting,
 };
 
-/// Valid levels, for error messages.
-pub(crate) const LEVEL_RULE: &str =
-    "a level (error, warn, info, debug, trace), or TARGET=LEVEL pairs with commas";
 /// Most lines that wait to be written to stderr; beyond it, logging blocks. Some megabytes.
 const LINES_MAX: usize = 10_000;
 /// Bytes that are written at once if there are many lines.
 const WRITTEN_BYTES: usize = 64 * 1024;
 /// How long a process waits at its end for the export of its last spans.
 const SHUT_DOWN_LASTS_MAX: Duration = Duration::from_secs(3);
-
-/// Returns whether a text is a valid log filter.
-pub(crate) fn is_level(text: &str) -> bool {
-    EnvFilter::try_new(text).is_ok()
-}
 
 /// The work at the end of a process.
 #[must_use]
@@ -83,15 +75,13 @@ pub(crate) fn start(config: &Config) -> Result<Telemetry, ConfigError> {
         .finish(BufWriter::with_capacity(WRITTEN_BYTES, io::stderr()));
     let (level, lines) = (filter(&config.logs.level), fmt::layer().with_writer(writer));
     // `Err` means that a subscriber is there already.
-    let _ = if config.logs.json {
-        registry
+    let _ = match config.logs.format {
+        LogFormat::Json => registry
             .with(lines.json().flatten_event(true).with_filter(level))
-            .try_init()
-    } else {
-        let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
-        registry
-            .with(lines.with_ansi(is_terminal).with_filter(level))
-            .try_init()
+            .try_init(),
+        LogFormat::Text => registry
+            .with(lines.with_ansi(is_terminal()).with_filter(level))
+            .try_init(),
     };
     Ok(Telemetry {
         exporting,
@@ -100,16 +90,17 @@ pub(crate) fn start(config: &Config) -> Result<Telemetry, ConfigError> {
 }
 
 /// Starts logging for a command that ends by itself: without traces.
-pub(crate) fn start_lines(level: &str, json: bool) {
+pub(crate) fn start_lines(level: &str, format: LogFormat) {
     let registry = tracing_subscriber::registry().with(filter(level));
     let lines = fmt::layer().with_writer(io::stderr);
-    let _ = match json {
-        true => registry.with(lines.json().flatten_event(true)).try_init(),
-        false => {
-            let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
-            registry.with(lines.with_ansi(is_terminal)).try_init()
-        }
+    let _ = match format {
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Text => registry.with(lines.with_ansi(is_terminal())).try_init(),
     };
+}
+
+fn is_terminal() -> bool {
+    io::IsTerminal::is_terminal(&io::stderr())
 }
 
 fn filter(level: &str) -> EnvFilter {

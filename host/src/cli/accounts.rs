@@ -438,7 +438,7 @@ async fn set_operator_password(
 pub(super) async fn open(store: &StoreArgs, command: &str) -> anyhow::Result<Opened> {
     let config = Config::load(&store.flags())?;
     // A short command logs only errors; the configured level is for hosts.
-    telemetry::start_lines("warn,surrealkv=error", config.logs.json);
+    telemetry::start_lines("warn,surrealkv=error", config.logs.format);
     store::open(&config, Mails::LeftToOthers, command, None, None).await
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
 /// Restores a backup into an empty store.
 pub(super) async fn restore(RestoreArgs { file, store }: RestoreArgs) -> anyhow::Result<()> {
     let config = Config::load(&store.flags())?;
-    telemetry::start_lines(&config.logs.level, config.logs.json);
+    telemetry::start_lines(&config.logs.level, config.logs.format);
     let shown = file.display();
     let read = async || {
         let file = File::open(&file).await;

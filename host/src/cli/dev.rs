@@ -6,14 +6,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
-use figment::value::Value;
+use toml::Value;
 
 use super::{StoreArgs, demo, serve};
 use crate::{
     RouterOptions,
     assembly::{self, Mails},
     auth::{MailLinks, SealedTicketCodes, TokenKey, TokenKeys},
-    config::{Config, ConfigError, data_folder::DevSecrets},
+    config::{Config, ConfigError, Flags, data_folder::DevSecrets},
     telemetry,
 };
 
@@ -33,34 +33,7 @@ pub(super) struct DevArgs {
 
 /// Runs API and worker with a demo tenant until a signal comes.
 pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
-    let mut flags = StoreArgs {
-        config: args.config,
-        data: args.data,
-        store: None,
-    }
-    .flags();
-    flags.overrides.extend(
-        args.listen
-            .map(|listen| ("listen", "--listen", Value::from(listen))),
-    );
-    // People who try things mistype passwords and do not want to wait for mails.
-    flags
-        .presets
-        .push(("http.throttle_logins", Value::from(false)));
-    for limit in [
-        "http.sign_ups_per_hour",
-        "http.client_requests_per_minute",
-        "http.tenant_requests_per_minute",
-    ] {
-        flags.presets.push((limit, Value::from(0)));
-    }
-    flags
-        .presets
-        .push(("metrics.listen", Value::from("with-api")));
-    flags
-        .presets
-        .push(("worker.update_merge_seconds", Value::from(0)));
-    let mut config = Config::load(&flags)?;
+    let mut config = Config::load(&flags(args))?;
     let Some(folder) = config.data_folder().cloned() else {
         return Err(ConfigError::new(
             "store.url",
@@ -106,6 +79,29 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
     let ended = serve::run(&config, options, Mails::Sent, "dev", &telemetry, welcome).await;
     telemetry.end().await;
     ended
+}
+
+/// People who try things mistype passwords and do not want to wait for mails.
+fn flags(args: DevArgs) -> Flags {
+    let store = StoreArgs {
+        config: args.config,
+        data: args.data,
+        store: None,
+    };
+    let mut flags = store.flags();
+    let listen = args.listen.map(Value::from);
+    flags
+        .overrides
+        .extend(listen.map(|listen| ("listen", "--listen", listen)));
+    flags.presets = vec![
+        ("http.throttle_logins", Value::from(false)),
+        ("http.sign_ups_per_hour", Value::from(0)),
+        ("http.client_requests_per_minute", Value::from(0)),
+        ("http.tenant_requests_per_minute", Value::from(0)),
+        ("metrics.listen", Value::from("with-api")),
+        ("worker.update_merge_seconds", Value::from(0)),
+    ];
+    flags
 }
 
 /// Links to this machine, for trying. With port 0 the port is not known yet, and the

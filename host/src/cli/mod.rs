@@ -27,16 +27,13 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use figment::value::Value;
+use toml::Value;
 
 use crate::{
     assembly::AssemblyError,
     config::{ConfigError, Flags, private_files},
 };
 
-/// The command of the compiling child; see `plugin_host::Compiler`.
-#[cfg(feature = "plugins")]
-pub(crate) const PLUGIN_COMPILE: &str = "plugin-compile";
 /// How long background tasks may take after a command; usually some milliseconds.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -77,7 +74,7 @@ enum Command {
     Plugin(plugin::PluginCommand),
     /// Reads a component and writes its machine code. A host starts this for each upload, in a separate process.
     #[cfg(feature = "plugins")]
-    #[command(name = PLUGIN_COMPILE, hide = true)]
+    #[command(name = crate::plugin_host::COMPILE_COMMAND, hide = true)]
     PluginCompile,
     /// Prints the API's OpenAPI document.
     Openapi,

@@ -4,7 +4,7 @@
 
 use boxoffice_engine::Engine;
 use clap::Args;
-use figment::value::Value;
+use toml::Value;
 
 use super::{
     StoreArgs,

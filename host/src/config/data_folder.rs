@@ -172,27 +172,16 @@ impl DevSecrets {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        use figment::providers::{Format as _, Toml};
-        // The error has keys and positions but no values: a damaged secret must not reach the terminal.
-        Toml::from_str(text)
+        // toml's own error shows the line, and a damaged secret must not reach the terminal.
+        toml::from_str(text)
             .map_err(|_| "it is no TOML with the keys that `boxoffice dev` writes".to_owned())
     }
 
     fn to_text(&self) -> String {
-        // All values are letters, digits and hyphens, so nothing needs escaping.
+        let secrets = toml::to_string(self).expect("a flat table of texts is TOML");
         format!(
             "# Made by `boxoffice dev` for this folder only. Without this file the next start makes new secrets,\n\
-             # and the demo accounts keep passwords that nobody knows.\n\
-             key_id = \"{}\"\nkey_secret = \"{}\"\nlinks_secret = \"{}\"\ntickets_secret = \"{}\"\noperator_password = \"{}\"\nowner_password = \"{}\"\n\
-             organizer_password = \"{}\"\ncustomer_password = \"{}\"\n",
-            self.key_id,
-            self.key_secret,
-            self.links_secret.as_deref().unwrap_or_default(),
-            self.tickets_secret.as_deref().unwrap_or_default(),
-            self.operator_password,
-            self.owner_password,
-            self.organizer_password,
-            self.customer_password,
+             # and the demo accounts keep passwords that nobody knows.\n{secrets}"
         )
     }
 }

@@ -5,7 +5,8 @@
 use std::{fmt, net::IpAddr, time::Duration};
 
 /// How the connection to the SMTP server is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SmtpTls {
     /// Plain text first, then STARTTLS, or no mail at all (RFC 3207). Usual port: 587.
     StartTls,

@@ -40,6 +40,8 @@ use loading::Loader;
 use wasm_engine::WasmEngine;
 
 pub use child::compile_stdin;
+#[cfg(feature = "program")]
+pub(crate) use settings::COMPILE_COMMAND;
 pub use settings::{CallLimits, Compiler, PluginCache, PluginHostSettings};
 
 /// Runs plugins. Cheap to clone; the last clone stops its threads.

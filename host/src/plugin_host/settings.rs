@@ -112,6 +112,24 @@ pub enum Compiler {
     InProcess,
 }
 
+/// The command that makes the `boxoffice` program a compiling child.
+#[cfg(feature = "program")]
+pub(crate) const COMPILE_COMMAND: &str = "plugin-compile";
+
+#[cfg(feature = "program")]
+impl Compiler {
+    /// This program, as a child of itself.
+    ///
+    /// # Errors
+    /// What the system says when it does not know the program's path.
+    pub(crate) fn this_program() -> std::io::Result<Self> {
+        Ok(Self::Program {
+            path: std::env::current_exe()?,
+            arguments: vec![COMPILE_COMMAND.to_owned()],
+        })
+    }
+}
+
 /// The cache of compiled plugins across restarts.
 #[derive(Clone)]
 pub struct PluginCache {

@@ -69,6 +69,13 @@ async fn a_wrong_option_stops_the_start_and_is_named() {
                 finished.stderr
             );
         }
+        // Only a key that is missing has no line.
+        assert_eq!(
+            finished.stderr.contains("wrong.toml:"),
+            !finished.stderr.contains("is not set"),
+            "{}",
+            finished.stderr
+        );
         assert!(
             !finished.stderr.contains("short"),
             "secrets are not repeated: {}",

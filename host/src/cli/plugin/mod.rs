@@ -62,7 +62,7 @@ impl Local {
         let bytes: Arc<[u8]> = std::fs::read(path)
             .with_context(|| path.display().to_string())?
             .into();
-        let mut settings = PluginHostSettings::new(own_compiler()?);
+        let mut settings = PluginHostSettings::new(Compiler::this_program().context("finding this program")?);
         settings.threads = Some(1);
         if let Some(most) = upload_bytes_max {
             settings.upload_bytes_max = most;
@@ -87,12 +87,4 @@ impl Local {
             size_bytes,
         })
     }
-}
-
-/// This program as the compiling child.
-fn own_compiler() -> anyhow::Result<Compiler> {
-    Ok(Compiler::Program {
-        path: std::env::current_exe().context("finding this program")?,
-        arguments: vec![crate::cli::PLUGIN_COMPILE.to_owned()],
-    })
 }
