@@ -228,7 +228,9 @@ fn smtp(options: SmtpOptions) -> SmtpSettings {
     SmtpSettings {
         tls: options.tls,
         extra_authorities_pem: options.authorities_file.0,
-        credentials: options.username.map(|username| (username, options.password)),
+        credentials: options
+            .username
+            .map(|username| (username, options.password)),
         hello_name: options.hello_name,
         connections_max: options.connections_max.0,
         mails_per_connection_max: options.mails_per_connection_max.0,
@@ -257,9 +259,15 @@ fn queue(layers: &Layers, queue: QueueOptions) -> Result<Option<JetStreamOptions
                 username: queue.username,
                 password: queue.password,
             },
-            (Some(creds), "", "") => Credentials::Creds(String::from_utf8_lossy(&creds).into_owned()),
+            (Some(creds), "", "") => {
+                Credentials::Creds(String::from_utf8_lossy(&creds).into_owned())
+            }
             (_, token, _) => {
-                let key = if token.is_empty() { "queue.username" } else { "queue.token" };
+                let key = if token.is_empty() {
+                    "queue.username"
+                } else {
+                    "queue.token"
+                };
                 let allowed = "the only one of token, username and credentials_file that is set";
                 return Err(layers.refused(key, allowed));
             }
@@ -283,7 +291,13 @@ fn queue(layers: &Layers, queue: QueueOptions) -> Result<Option<JetStreamOptions
 }
 
 fn engine(options: &Options) -> Settings {
-    let Options { bookings, mail, plugins, worker, .. } = options;
+    let Options {
+        bookings,
+        mail,
+        plugins,
+        worker,
+        ..
+    } = options;
     Settings {
         bookings: BookingSettings {
             hold_duration: bookings.hold_seconds.0,

@@ -160,7 +160,9 @@ impl Layers {
         let mut names: Vec<&str> = key.split('.').collect();
         let name = names.pop().unwrap_or_default();
         let section = names.into_iter().fold(&mut self.merged, |table, name| {
-            let value = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
+            let value = table
+                .entry(name)
+                .or_insert_with(|| Value::Table(Table::new()));
             if !value.is_table() {
                 *value = Value::Table(Table::new());
             }
@@ -222,7 +224,9 @@ impl Layers {
     /// A value as a message may show it.
     fn shown(&self, key: &str) -> String {
         let is_secret = key.contains("keys")
-            || ["secret", "password", "token"].iter().any(|name| key.ends_with(name));
+            || ["secret", "password", "token"]
+                .iter()
+                .any(|name| key.ends_with(name));
         match self.value(key) {
             None => "(nothing)".to_owned(),
             Some(Value::Table(_)) => "(a section)".to_owned(),

@@ -69,7 +69,11 @@ pub(super) struct KeyOptions {
 
 /// A key; what is left out is refused as too short.
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table { id = \"…\", secret = \"…\" }")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a table { id = \"…\", secret = \"…\" }"
+)]
 pub(super) struct KeyOption {
     id: String,
     secret: String,

@@ -188,10 +188,12 @@ fn number<'de, D: Deserializer<'de>>(
     let value = Value::deserialize(deserializer)?;
     let whole = value.as_integer().map(|number| number as f64);
     let number = value.as_float().or(whole);
-    number.filter(|number| range.contains(number)).ok_or_else(|| {
-        let (min, max) = (range.start(), range.end());
-        D::Error::custom(format_args!("{allowed} from {min} to {max}"))
-    })
+    number
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| {
+            let (min, max) = (range.start(), range.end());
+            D::Error::custom(format_args!("{allowed} from {min} to {max}"))
+        })
 }
 
 /// A text that `parse` accepts and turns into what it stands for.
