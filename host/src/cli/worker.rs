@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use boxoffice_engine::{Engine, WorkerHandle};
 use clap::Args;
-use toml::Value;
 use serde_json::json;
+use toml::Value;
 
 use super::{
     StoreArgs,

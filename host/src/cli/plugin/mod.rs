@@ -62,7 +62,8 @@ impl Local {
         let bytes: Arc<[u8]> = std::fs::read(path)
             .with_context(|| path.display().to_string())?
             .into();
-        let mut settings = PluginHostSettings::new(Compiler::this_program().context("finding this program")?);
+        let mut settings =
+            PluginHostSettings::new(Compiler::this_program().context("finding this program")?);
         settings.threads = Some(1);
         if let Some(most) = upload_bytes_max {
             settings.upload_bytes_max = most;
