@@ -17,7 +17,7 @@ use crate::{
     context::EngineContext,
     engine::Engine,
     error::{Error, ErrorCode, Result},
-    modules::{self, ModuleContext, Modules, restore, to_millisecond},
+    modules::{self, MailPorts, ModuleContext, Modules, restore, to_millisecond},
     ports::{
         Clock, FolderMailer, IdSource, Links, Mailer, PluginRuntime, Policy, Queue, SystemClock,
         Templates, TicketCodes, Traces, UlidIds,
@@ -180,7 +180,11 @@ impl EngineBuilder {
             counters: Arc::default(),
             traces: self.traces,
         };
-        let modules = Modules::open(&self.store, &context).await?;
+        let ports = MailPorts {
+            links: self.links.clone(),
+            ticket_codes: self.ticket_codes.clone(),
+        };
+        let modules = Modules::open(&self.store, ports, &context).await?;
         let mailer = match self.mailer {
             Some(mailer) => mailer,
             None => Arc::new(default_mailer(&self.store)?),
@@ -206,7 +210,7 @@ impl EngineBuilder {
             queue,
             sending,
             sending_bulk,
-            turns: TenantLocks::default(),
+            tenant_locks: TenantLocks::default(),
             buckets,
             lane_pauses: LanePauses::default(),
             listing: tokio::sync::Mutex::default(),

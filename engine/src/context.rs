@@ -37,9 +37,9 @@ pub(crate) struct EngineContext {
     pub(crate) sending: Semaphore,
     /// One permit less: the most that bulk mails may take.
     pub(crate) sending_bulk: Semaphore,
-    /// Orders a tenant's batches for connections.
-    pub(crate) turns: TenantLocks,
-    /// The rate limits of mails.
+    /// Of the batches of a tenant that a worker has, one at a time sends.
+    pub(crate) tenant_locks: TenantLocks,
+    /// How many mails a second may go.
     pub(crate) buckets: Buckets,
     /// The lanes that an operator has stopped.
     pub(crate) lane_pauses: LanePauses,

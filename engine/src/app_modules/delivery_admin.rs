@@ -5,22 +5,22 @@
 mod delivery_lookup;
 mod health;
 mod lanes;
+mod retries;
 mod schedules;
 
 use std::{collections::HashMap, sync::Arc};
 
 pub use delivery_lookup::LookupResult;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     context::EngineContext,
     error::{Error, Result},
-    modules::{NotificationCommand, Wanted, events_of, group_reasons, keyed},
+    modules::{NotificationCommand, events_of, group_reasons, keyed},
     types::{
-        AuditEntry, Caller, Delivery, DeliveryId, DeliveryOverview, DeliveryState, EventId,
-        FailedFilter, KeyedRequest, NotificationHead, NotificationId, NotificationStatus, Page,
-        PageRequest, Reason, ReasonGroups, RecordedAnswer, RequestRoute, Retried, RetryDeliveries,
-        RetryScope, Role, TenantId,
+        AuditEntry, Caller, Delivery, DeliveryId, DeliveryOverview, EventId, FailedFilter,
+        NotificationHead, NotificationId, NotificationStatus, Page, PageRequest, Reason,
+        ReasonGroups, RecordedAnswer, RequestRoute, Role, TenantId,
     },
 };
 
@@ -42,7 +42,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `forbidden`, `not-authenticated`.
     pub fn require_may_look(&self, caller: &Caller) -> Result<()> {
-        require_desk(caller)
+        require_viewer(caller)
     }
 
     /// Shows the overview: for operators (outside a tenant: of everything), owners, organizers and staff.
@@ -50,7 +50,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `forbidden`, `unavailable`.
     pub async fn overview(&self, caller: &Caller) -> Result<DeliveryOverview> {
-        require_desk(caller)?;
+        require_viewer(caller)?;
         let modules = &self.0.modules;
         let tenant = caller.tenant().ok();
         let (lanes, health) = match caller.role() {
@@ -117,7 +117,7 @@ impl DeliveryAdmin {
         caller: &Caller,
         page: PageRequest,
     ) -> Result<Page<NotificationHead>> {
-        require_desk(caller)?;
+        require_viewer(caller)?;
         self.visible_heads(caller, caller.tenant()?, page).await
     }
 
@@ -127,7 +127,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `not-found`, `forbidden`, `notification-over`, `conflict-try-again`.
     pub async fn pause(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
-        self.steer(caller, id, NotificationCommand::Pause, why)
+        self.apply(caller, id, NotificationCommand::Pause, why)
             .await
     }
 
@@ -136,7 +136,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// As [`pause`](Self::pause).
     pub async fn resume(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
-        self.steer(caller, id, NotificationCommand::Resume, why)
+        self.apply(caller, id, NotificationCommand::Resume, why)
             .await
     }
 
@@ -145,7 +145,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// As [`pause`](Self::pause).
     pub async fn cancel(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
-        self.steer(caller, id, NotificationCommand::Cancel, why)
+        self.apply(caller, id, NotificationCommand::Cancel, why)
             .await
     }
 
@@ -154,7 +154,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `not-found`, also for what the caller may not see.
     pub async fn delivery(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery> {
-        require_desk(caller)?;
+        require_viewer(caller)?;
         let tenant = caller.tenant()?;
         let none = || Error::not_found("delivery", id);
         let found = self
@@ -179,19 +179,19 @@ impl DeliveryAdmin {
         filter: FailedFilter,
         page: PageRequest,
     ) -> Result<Page<Delivery>> {
-        require_desk(caller)?;
+        require_viewer(caller)?;
         let tenant = caller.tenant()?;
         let from = page.position::<DeliveryId>()?;
         let modules = &self.0.modules;
         let of = filter.notification;
-        let (blocks, _) = modules
+        let (batches, _) = modules
             .delivery_admin
             .failed_batches(tenant, of, from)
             .await?;
-        let visible = self.visible(caller, tenant, &events_of(&blocks)).await?;
+        let visible = self.visible(caller, tenant, &events_of(&batches)).await?;
         let mut items = Vec::new();
-        for block in blocks.iter().filter(|block| visible[&block.event]) {
-            for delivery in modules.notifications.deliveries_in(tenant, block) {
+        for batch in batches.iter().filter(|batch| visible[&batch.event]) {
+            for delivery in modules.notifications.deliveries_in(tenant, batch) {
                 if !filter.matches(delivery.state, delivery.reason.as_deref())
                     || from.is_some_and(|from| is_before(delivery.id, from))
                 {
@@ -213,111 +213,21 @@ impl DeliveryAdmin {
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn reasons(&self, caller: &Caller) -> Result<ReasonGroups> {
-        require_desk(caller)?;
+        require_viewer(caller)?;
         let tenant = caller.tenant()?;
-        let (blocks, is_cut) = self
+        let (batches, is_cut) = self
             .0
             .modules
             .delivery_admin
             .failed_batches(tenant, None, None)
             .await?;
-        let visible = self.visible(caller, tenant, &events_of(&blocks)).await?;
+        let visible = self.visible(caller, tenant, &events_of(&batches)).await?;
         let mut groups = Vec::new();
-        for block in blocks.iter().filter(|block| visible[&block.event]) {
-            group_reasons(&mut groups, block);
+        for batch in batches.iter().filter(|batch| visible[&batch.event]) {
+            group_reasons(&mut groups, batch);
         }
         groups.sort_by_key(|group| std::cmp::Reverse(group.count));
         Ok(ReasonGroups { groups, is_cut })
-    }
-
-    /// Retries failed deliveries, or counts them. Each gets all its attempts again; its earlier
-    /// attempts stay readable.
-    ///
-    /// # Errors
-    /// `forbidden`, `not-found`, `field-invalid` for a state that cannot be retried, `conflict-try-again`,
-    /// `idempotency-key-reused`.
-    pub async fn retry(&self, caller: &Caller, command: RetryDeliveries) -> Result<Retried> {
-        require_acting(caller)?;
-        let tenant = caller.tenant()?;
-        if !matches!(command.state, DeliveryState::Dead | DeliveryState::Unknown) {
-            return Err(Error::field(
-                "state",
-                "Only `dead` and `unknown` deliveries can be retried.",
-            ));
-        }
-        let request = match command.dry_run {
-            true => None,
-            false => keyed(caller, RequestRoute::Retries, None, &canonical(&command)),
-        };
-        let request = request.as_ref();
-        let retried = self.retry_once(caller, tenant, command, request);
-        let idempotency = &self.0.modules.idempotency;
-        idempotency
-            .once(tenant, request, RecordedAnswer::retried, retried)
-            .await
-    }
-
-    async fn retry_once(
-        &self,
-        caller: &Caller,
-        tenant: &TenantId,
-        command: RetryDeliveries,
-        request: Option<&KeyedRequest>,
-    ) -> Result<Retried> {
-        let delivery_admin = &self.0.modules.delivery_admin;
-        let (mut blocks, is_cut, only) = match command.scope {
-            RetryScope::Delivery(id) => {
-                let none = || Error::not_found("delivery", id);
-                let block = delivery_admin
-                    .block_of(tenant, id)
-                    .await?
-                    .ok_or_else(none)?;
-                if !self.manages(caller, tenant, block.event).await? {
-                    return Err(none());
-                }
-                (vec![block], false, Some(id))
-            }
-            RetryScope::Notification(id) => {
-                let (blocks, is_cut) = delivery_admin
-                    .failed_batches(tenant, Some(id), None)
-                    .await?;
-                (blocks, is_cut, None)
-            }
-            RetryScope::Tenant => {
-                let (blocks, is_cut) = delivery_admin.failed_batches(tenant, None, None).await?;
-                (blocks, is_cut, None)
-            }
-        };
-        let mut own = HashMap::new();
-        for event in events_of(&blocks) {
-            own.insert(event, self.manages(caller, tenant, event).await?);
-        }
-        blocks.retain(|block| own[&block.event]);
-        let wanted = Wanted {
-            state: command.state,
-            only,
-            reason: command.reason.clone(),
-        };
-        if command.dry_run {
-            return Ok(Retried {
-                matched: wanted.count(&blocks),
-                is_cut,
-                ..Retried::default()
-            });
-        }
-        let subject = match command.scope {
-            RetryScope::Delivery(id) => format!("delivery {id}"),
-            RetryScope::Notification(id) => format!("notification {id}"),
-            RetryScope::Tenant => match &command.reason {
-                Some(reason) => format!("all {} because of: {reason}", command.state.as_str()),
-                None => format!("all {}", command.state.as_str()),
-            },
-        };
-        let audit = self.audit_entry(caller, "retry", subject, command.why, None);
-        let noted = (audit.await?, is_cut);
-        delivery_admin
-            .retry(tenant, blocks, &wanted, noted, request)
-            .await
     }
 
     /// Lists the audit log, newest first, for owners and operators; outside tenants the actions of operators on
@@ -339,14 +249,14 @@ impl DeliveryAdmin {
         Ok(page)
     }
 
-    async fn steer(
+    async fn apply(
         &self,
         caller: &Caller,
         id: NotificationId,
         command: NotificationCommand,
         why: Reason,
     ) -> Result<()> {
-        require_acting(caller)?;
+        require_manager_role(caller)?;
         let tenant = caller.tenant()?;
         let none = || Error::not_found("notification", id);
         let modules = &self.0.modules;
@@ -365,16 +275,16 @@ impl DeliveryAdmin {
         ]);
         let request = keyed(caller, RequestRoute::NotificationCommands, None, &canonical);
         let request = request.as_ref();
-        let steered = async {
+        let applied = async {
             self.check_time(caller, &head, command).await?;
             let audit = self.audit_of(caller, &head, command, why).await?;
             let delivery_admin = &modules.delivery_admin;
-            let steered = delivery_admin.steer(tenant, id, command, &audit, request);
-            steered.await.map(drop)
+            let applied = delivery_admin.apply(tenant, id, command, &audit, request);
+            applied.await.map(drop)
         };
         let idempotency = &modules.idempotency;
         idempotency
-            .once(tenant, request, RecordedAnswer::done, steered)
+            .once(tenant, request, RecordedAnswer::done, applied)
             .await
     }
 
@@ -498,31 +408,16 @@ impl DeliveryAdmin {
     }
 }
 
-/// The whole content of a retry request.
-fn canonical(command: &RetryDeliveries) -> Value {
-    let scope = match command.scope {
-        RetryScope::Delivery(id) => json!({"delivery": id.to_string()}),
-        RetryScope::Notification(id) => json!({"notification": id.to_string()}),
-        RetryScope::Tenant => json!({}),
-    };
-    json!([
-        scope,
-        command.state.as_str(),
-        command.reason,
-        command.why.as_str(),
-    ])
-}
-
-/// Refuses callers without access to delivery administration.
-fn require_desk(caller: &Caller) -> Result<()> {
+/// Refuses all but those who look after what goes out.
+fn require_viewer(caller: &Caller) -> Result<()> {
     caller.require_any(
         &[Role::Owner, Role::Organizer, Role::Staff],
         "Only organizers, staff and owners may see this.",
     )
 }
 
-/// Refuses callers who may not change deliveries: staff may only read.
-fn require_acting(caller: &Caller) -> Result<()> {
+/// Refuses all but those who may do something about it: staff only look.
+fn require_manager_role(caller: &Caller) -> Result<()> {
     caller.require_any(
         &[Role::Owner, Role::Organizer],
         "Only organizers and owners may do this.",
@@ -531,6 +426,6 @@ fn require_acting(caller: &Caller) -> Result<()> {
 
 /// Returns whether a delivery comes before another in the same batch.
 fn is_before(id: DeliveryId, other: DeliveryId) -> bool {
-    (id.notification(), id.block()) == (other.notification(), other.block())
+    (id.notification(), id.batch()) == (other.notification(), other.batch())
         && id.index() < other.index()
 }

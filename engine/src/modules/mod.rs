@@ -41,11 +41,11 @@ pub(crate) use notifications::delivery_admin::{
     DeliveryAdminModule, NotificationCommand, Wanted, events_of, group_reasons,
 };
 pub(crate) use notifications::embedded_queue::EmbeddedQueue;
-pub(crate) use notifications::mail::{MailContext, MailTicket, compose, mail_sample};
+pub(crate) use notifications::mail::mail_sample;
 pub(crate) use notifications::subscriptions::SubscriptionsModule;
 pub(crate) use notifications::{
-    AfterWrite, BatchAvailability, BlockTask, ClaimedBatch, Listing, NotificationsModule,
-    still_wanted,
+    AfterWrite, BatchGroup, BatchTask, Claimant, ClaimedBatch, Listing, MailPorts, MailSource,
+    NotificationsModule, PendingMail,
 };
 pub use operations::backups::Backup;
 pub(crate) use operations::backups::{BackupsModule, check as check_backup, restore};
@@ -127,8 +127,12 @@ pub(crate) struct Modules {
 }
 
 impl Modules {
-    /// Opens the store and migrates its schema.
-    pub(crate) async fn open(store: &Store, context: &ModuleContext) -> Result<Self> {
+    /// Opens the store and brings its schema up to date.
+    pub(crate) async fn open(
+        store: &Store,
+        ports: MailPorts,
+        context: &ModuleContext,
+    ) -> Result<Self> {
         let db = repositories::Db::open(store, context.counters.clone()).await?;
         repositories::migrate(&db).await?;
         let lanes = Arc::new(support::event_queues::EventQueues::new(
@@ -139,7 +143,7 @@ impl Modules {
         let events = Arc::new(repositories::EventsRepository::new(db.clone()));
         let waitlist = Arc::new(repositories::WaitlistRepository::new(db.clone()));
         let offer_maker = bookings::offers::OfferMaker {
-            repository: waitlist.clone(),
+            repository: waitlist,
             context: context.clone(),
         };
         let checks_max = context.settings.limits.password_checks_max;
@@ -189,14 +193,7 @@ impl Modules {
                 db.clone(),
             )),
             leases: LeasesModule::new(repositories::LeasesRepository::new(db.clone())),
-            notifications: NotificationsModule::new(
-                notifications,
-                bookings,
-                repositories::HoldsRepository::new(db.clone()),
-                waitlist,
-                events,
-                context.clone(),
-            ),
+            notifications: NotificationsModule::new(&db, ports, context.clone()),
             operators: OperatorsModule::new(
                 repositories::OperatorsRepository::new(db.clone()),
                 passwords.clone(),

@@ -141,7 +141,7 @@ impl Mailer for FolderMailer {
     }
 
     fn concurrency(&self) -> usize {
-        // One block of recipients; a file needs no connection.
+        // One batch of recipients; a file needs no connection.
         32
     }
 

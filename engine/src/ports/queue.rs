@@ -37,7 +37,7 @@ pub enum TaskKind {
     /// Deliver one batch: up to 32 consecutive customers, one mail each.
     Deliver {
         /// The batch's number, from 0.
-        block: u32,
+        batch: u32,
     },
 }
 

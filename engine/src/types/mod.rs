@@ -11,6 +11,7 @@ mod delivery_admin;
 mod events;
 mod holds;
 mod ids;
+mod notification_kinds;
 mod notifications;
 mod pages;
 mod plugins;
@@ -49,9 +50,10 @@ pub use holds::{Hold, HoldStatus, HoldTickets};
 pub use ids::{
     BookingId, EventId, HoldId, NotificationId, SessionId, TenantId, TicketTypeId, UserId,
 };
+pub use notification_kinds::{Lane, NotificationKind};
 pub use notifications::{
-    Attempt, Delivery, DeliveryCounts, DeliveryId, DeliveryState, Lane, Notification,
-    NotificationHead, NotificationKind, NotificationStatus, NotificationSummary,
+    Attempt, Delivery, DeliveryCounts, DeliveryId, DeliveryState, Notification, NotificationHead,
+    NotificationStatus, NotificationSummary,
 };
 pub use pages::{Page, PageRequest};
 pub use plugins::{
@@ -82,8 +84,9 @@ pub(crate) use requests::{
 };
 pub(crate) use sessions::{Principal, SessionRecord};
 pub(crate) use stored::{
-    Announcement, BlockWrite, CapacityCause, CapacityEntry, Chunk, Claim, DeliveryBatch, Entry,
-    Inventory, OutboxEntry, OutboxPart, StoredEvent, StoredNotification, TypeChange,
+    Announcement, BatchWrite, CapacityCause, CapacityEntry, Chunk, Claim, DeliveryBatch,
+    DeliveryRecord, Inventory, OutboxEntry, OutboxPart, StoredEvent, StoredNotification,
+    TypeChange,
 };
 pub(crate) use times::{known_zone, require_year};
 pub(crate) use users::{AddressOwner, VerificationRequest};

@@ -3,185 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{BookingId, EmailAddress, EventId, NotificationId, TenantId, UserId};
+use super::{BookingId, EmailAddress, EventId, NotificationId, NotificationKind, TenantId, UserId};
 use crate::error::{Error, Result};
 
-/// The priority of mails. Transactional mails never wait behind bulk mails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Lane {
-    /// Mails that answer what somebody did.
-    Transactional,
-    /// Bulk mails.
-    Bulk,
-}
-
-impl Lane {
-    /// The lane of mails of this kind.
-    pub(crate) fn of(kind: NotificationKind) -> Self {
-        match kind.is_transactional() {
-            true => Self::Transactional,
-            false => Self::Bulk,
-        }
-    }
-
-    /// Both lanes, transactional first.
-    pub const ALL: [Lane; 2] = [Lane::Transactional, Lane::Bulk];
-
-    /// The lane as text.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Transactional => "transactional",
-            Self::Bulk => "bulk",
-        }
-    }
-}
-
-impl FromStr for Lane {
-    type Err = Error;
-
-    /// Parses a lane's name. Any other text is `not-found`.
-    fn from_str(text: &str) -> Result<Self> {
-        let found = Self::ALL.into_iter().find(|lane| lane.as_str() == text);
-        let shown: String = (text.chars())
-            .filter(|one| !one.is_control())
-            .take(80)
-            .collect();
-        found.ok_or_else(|| Error::not_found("lane", shown))
-    }
-}
-
-/// The kind of a notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NotificationKind {
-    /// A booking was made (transactional).
-    BookingConfirmed,
-    /// A booking was cancelled (transactional).
-    BookingCancelled,
-    /// Somebody on a waiting list was offered tickets (transactional).
-    WaitingListOffer,
-    /// An event changed in a way that concerns its customers (bulk).
-    EventUpdated,
-    /// An event was cancelled (bulk).
-    EventCancelled,
-    /// An event begins soon (bulk).
-    EventReminder,
-    /// The organizer wrote to everybody who booked (bulk).
-    EventAnnouncement,
-    /// A plugin failed for several customers and is quarantined (transactional, to the tenant's owners). About no event,
-    /// and always with the built-in text, because the plugin that failed may be the one that writes mails.
-    PluginQuarantined,
-    /// Somebody signed up and is asked to confirm the address (transactional). About no event, with the built-in
-    /// text.
-    EmailVerification,
-    /// Somebody signed up with the address of an existing account (transactional, to its owner). About no event, with
-    /// the built-in text.
-    SignUpNotice,
-}
-
-impl NotificationKind {
-    /// Every kind.
-    pub const ALL: &'static [Self] = &[
-        Self::BookingConfirmed,
-        Self::BookingCancelled,
-        Self::WaitingListOffer,
-        Self::EventUpdated,
-        Self::EventCancelled,
-        Self::EventReminder,
-        Self::EventAnnouncement,
-        Self::PluginQuarantined,
-        Self::EmailVerification,
-        Self::SignUpNotice,
-    ];
-
-    /// The kinds of the bulk lane.
-    pub const BULK: &'static [Self] = &[
-        Self::EventUpdated,
-        Self::EventCancelled,
-        Self::EventReminder,
-        Self::EventAnnouncement,
-    ];
-
-    /// The kinds that need consent: customers may unsubscribe from them, and they go to confirmed addresses only where the
-    /// tenant wants that. Customers get all other kinds in any case.
-    pub const NEED_CONSENT: &'static [Self] = &[Self::EventReminder, Self::EventAnnouncement];
-
-    /// The kind as text, which is also the name of its template folder.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BookingConfirmed => "booking-confirmed",
-            Self::BookingCancelled => "booking-cancelled",
-            Self::WaitingListOffer => "waiting-list-offer",
-            Self::EventUpdated => "event-updated",
-            Self::EventCancelled => "event-cancelled",
-            Self::EventReminder => "event-reminder",
-            Self::EventAnnouncement => "event-announcement",
-            Self::PluginQuarantined => "plugin-quarantined",
-            Self::EmailVerification => "email-verification",
-            Self::SignUpNotice => "sign-up-notice",
-        }
-    }
-
-    /// Returns whether the kind is transactional. Such mails go first and are sent at least once. Bulk mails except
-    /// `EventCancelled` are sent at most once if SMTP leaves the outcome open.
-    pub fn is_transactional(self) -> bool {
-        matches!(
-            self,
-            Self::BookingConfirmed
-                | Self::BookingCancelled
-                | Self::WaitingListOffer
-                | Self::PluginQuarantined
-                | Self::EmailVerification
-                | Self::SignUpNotice
-        )
-    }
-
-    /// Returns whether customers may unsubscribe from it. It then needs a confirmed address where the tenant wants that.
-    pub fn needs_consent(self) -> bool {
-        Self::NEED_CONSENT.contains(&self)
-    }
-
-    /// Returns whether it is sent again, with the same Message-ID, after an attempt with an unknown outcome. A duplicate
-    /// mail is a nuisance; a customer who travels to a cancelled event is a loss.
-    pub(crate) fn is_sent_again(self) -> bool {
-        self.is_transactional() || self == Self::EventCancelled
-    }
-
-    /// Returns whether it is about an event.
-    pub(crate) fn is_about_event(self) -> bool {
-        !matches!(
-            self,
-            Self::PluginQuarantined | Self::EmailVerification | Self::SignUpNotice
-        )
-    }
-
-    /// Returns whether tenants and platforms may supply its templates.
-    pub fn has_templates(self) -> bool {
-        self.is_about_event()
-    }
-}
-
-impl fmt::Display for NotificationKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
-impl FromStr for NotificationKind {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| Error::internal(format!("unknown notification kind {text}")))
-    }
-}
-
-/// The state of a notification.
+/// How far a notification has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotificationStatus {
@@ -391,15 +218,15 @@ impl DeliveryCounts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryId {
     notification: NotificationId,
-    block: u32,
+    batch: u32,
     index: u32,
 }
 
 impl DeliveryId {
-    pub(crate) fn new(notification: NotificationId, block: u32, index: u32) -> Self {
+    pub(crate) fn new(notification: NotificationId, batch: u32, index: u32) -> Self {
         Self {
             notification,
-            block,
+            batch,
             index,
         }
     }
@@ -409,8 +236,8 @@ impl DeliveryId {
         self.notification
     }
 
-    pub(crate) fn block(self) -> u32 {
-        self.block
+    pub(crate) fn batch(self) -> u32 {
+        self.batch
     }
 
     pub(crate) fn index(self) -> usize {
@@ -428,7 +255,7 @@ impl fmt::Display for DeliveryId {
         write!(
             formatter,
             "{}.{}-{}",
-            self.notification, self.block, self.index
+            self.notification, self.batch, self.index
         )
     }
 }
@@ -440,10 +267,10 @@ impl FromStr for DeliveryId {
     fn from_str(text: &str) -> Result<Self> {
         let parts = || {
             let (notification, place) = text.split_once('.')?;
-            let (block, index) = place.split_once('-')?;
+            let (batch, index) = place.split_once('-')?;
             Some(Self {
                 notification: notification.parse().ok()?,
-                block: block.parse().ok()?,
+                batch: batch.parse().ok()?,
                 index: index.parse().ok()?,
             })
         };

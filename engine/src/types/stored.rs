@@ -211,7 +211,7 @@ pub(crate) struct StoredNotification {
     /// Recipients listed so far.
     pub(crate) recipients: u64,
     /// Batches stored so far.
-    pub(crate) blocks: u32,
+    pub(crate) batches: u32,
     /// The last customer listed.
     pub(crate) cursor: Option<UserId>,
     pub(crate) created_at: Timestamp,
@@ -226,7 +226,7 @@ pub(crate) struct StoredNotification {
     pub(crate) trace: Option<TraceParent>,
 }
 
-/// Up to [`DeliveryBatch::ENTRIES_MAX`] deliveries of one notification that are claimed and finished together.
+/// Up to [`DeliveryBatch::DELIVERIES_MAX`] deliveries of one notification that are claimed and finished together.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DeliveryBatch {
     pub(crate) notification: NotificationId,
@@ -235,7 +235,7 @@ pub(crate) struct DeliveryBatch {
     pub(crate) kind: NotificationKind,
     /// The event, for kinds that are about one.
     pub(crate) event: Option<EventId>,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) deliveries: Vec<DeliveryRecord>,
     /// The worker that has claimed it, if any.
     pub(crate) claim: Option<Claim>,
     /// Consecutive claims that ended without an outcome.
@@ -245,7 +245,7 @@ pub(crate) struct DeliveryBatch {
 
 impl DeliveryBatch {
     /// A row of 32 costs 8 to 10 µs of CPU per delivery to write; larger ones make a dead worker's share larger.
-    pub(crate) const ENTRIES_MAX: usize = 32;
+    pub(crate) const DELIVERIES_MAX: usize = 32;
 
     /// The id of one of its deliveries.
     pub(crate) fn delivery_id(&self, index: usize) -> DeliveryId {
@@ -255,22 +255,24 @@ impl DeliveryBatch {
 
     /// Returns whether all of its deliveries are finished.
     pub(crate) fn is_final(&self) -> bool {
-        self.entries.iter().all(|entry| entry.state.is_final())
+        self.deliveries
+            .iter()
+            .all(|delivery| delivery.state.is_final())
     }
 
     /// When the batch is due again: the earliest time of a deferred delivery, or `None` if others are due now.
     pub(crate) fn next_at(&self) -> Option<Timestamp> {
-        self.entries
+        self.deliveries
             .iter()
-            .filter(|entry| !entry.state.is_final())
-            .map(|entry| entry.next_at.unwrap_or(Timestamp::MIN))
+            .filter(|delivery| !delivery.state.is_final())
+            .map(|delivery| delivery.next_at.unwrap_or(Timestamp::MIN))
             .min()
     }
 }
 
 /// One delivery in a batch.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
+pub(crate) struct DeliveryRecord {
     pub(crate) customer: UserId,
     pub(crate) booking: Option<BookingId>,
     pub(crate) state: DeliveryState,
@@ -287,7 +289,7 @@ pub(crate) struct Entry {
     pub(crate) trace: Option<TraceParent>,
 }
 
-impl Entry {
+impl DeliveryRecord {
     /// Earlier attempts that are kept. Beyond it the oldest except the first are dropped. With 200 characters
     /// each, a batch whose every mail fails that often stays below 60 KB.
     const EARLIER_MAX: usize = 8;
@@ -376,7 +378,7 @@ pub(crate) struct OutboxEntry {
 pub(crate) struct Chunk {
     /// The notification to write, with the revision that was read.
     pub(crate) notification: StoredNotification,
-    pub(crate) blocks: Vec<DeliveryBatch>,
+    pub(crate) batches: Vec<DeliveryBatch>,
     pub(crate) owed: Vec<OutboxEntry>,
     /// The fan-out's own outbox entry, if this step finishes it.
     pub(crate) done: Option<OutboxEntry>,
@@ -384,10 +386,10 @@ pub(crate) struct Chunk {
 
 /// The write of one step of a batch's delivery.
 #[derive(Debug, Clone)]
-pub(crate) struct BlockWrite {
+pub(crate) struct BatchWrite {
     pub(crate) tenant: TenantId,
     /// The batch to write, with the revision that was read.
-    pub(crate) block: DeliveryBatch,
+    pub(crate) batch: DeliveryBatch,
     /// The outbox entry to remove: its work is done, or is due at another time.
     pub(crate) done: Option<OutboxEntry>,
     /// The outbox entry to add.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub struct Suppression {
     /// The customer.
     pub customer: UserId,
-    /// The kind; one of [`NotificationKind::BULK`].
+    /// The kind; one of [`NotificationKind::needing_consent`].
     pub kind: NotificationKind,
     /// How they unsubscribed.
     pub source: SuppressionSource,

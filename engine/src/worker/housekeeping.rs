@@ -9,27 +9,26 @@ use crate::app_modules::MailJobs;
 /// The pause between two sweeps for expired rows. They are kept for a day or more, so minutes do not matter.
 const EXPIRY_EVERY: Duration = Duration::from_secs(600);
 
-pub(super) async fn run(queues: MailJobs, context: LoopContext) {
-    let round =
-        (queues.0.context.settings.worker.singleton_lease / 3).max(Duration::from_millis(50));
+pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
+    let round = (jobs.0.context.settings.worker.singleton_lease / 3).max(Duration::from_millis(50));
     let mut last_expiry: Option<tokio::time::Instant> = None;
     while !context.stop.is_cancelled() {
         context.pulse.beat();
         let mut more = false;
-        match queues.hold_lease("housekeeping").await {
+        match jobs.hold_lease("housekeeping").await {
             Ok(true) => {
-                match queues.expire_holds().await {
+                match jobs.expire_holds().await {
                     Ok(again) => more = again,
                     Err(error) => tracing::warn!(error = ?error, "ending due holds failed"),
                 }
-                match queues.sweep_cancelled().await {
+                match jobs.sweep_cancelled().await {
                     Ok(again) => more |= again,
                     Err(error) => {
                         tracing::warn!(error = ?error, "sweeping cancelled events failed")
                     }
                 }
                 if last_expiry.is_none_or(|last| last.elapsed() >= EXPIRY_EVERY) {
-                    match queues.delete_expired().await {
+                    match jobs.delete_expired().await {
                         Ok(true) => more = true,
                         Ok(false) => last_expiry = Some(tokio::time::Instant::now()),
                         Err(error) => {

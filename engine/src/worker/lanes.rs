@@ -8,11 +8,11 @@ use crate::app_modules::MailJobs;
 /// An operator who stops a lane wants it at once.
 const EVERY: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(queues: MailJobs, context: LoopContext) {
+pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
     loop {
         context.pulse.beat();
         // Keep the last known state: a short failure of the store must not restart a stopped lane.
-        if let Err(error) = queues.look_at_lanes().await {
+        if let Err(error) = jobs.look_at_lanes().await {
             tracing::debug!(error = ?error, "reading which lanes are stopped failed");
         }
         if !context.pause(EVERY).await {

@@ -30,10 +30,7 @@ impl Worker {
         MailJobs(self.0.clone()).begun();
         let mut handle = self.start();
         for lane in Lane::ALL {
-            handle.run(
-                |queues, context| runner::run(queues, context, lane),
-                &self.0,
-            );
+            handle.run(|jobs, context| runner::run(jobs, context, lane), &self.0);
         }
         handle.run(heartbeat::run, &self.0);
         handle.run(lanes::run, &self.0);

@@ -12,8 +12,8 @@ use crate::app_modules::MailJobs;
 /// How often a paused relay checks for a worker.
 const LOOK_FOR_WORKERS_EVERY: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(queues: MailJobs, context: LoopContext) {
-    let lease = queues.0.context.settings.worker.singleton_lease;
+pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
+    let lease = jobs.0.context.settings.worker.singleton_lease;
     // Three heartbeats within each lease.
     let round = (lease / 3).max(Duration::from_millis(50));
     let mut last_kept: Option<tokio::time::Instant> = None;
@@ -21,7 +21,7 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext) {
     while !context.stop.is_cancelled() {
         context.pulse.beat();
         if last_kept.is_none_or(|kept| kept.elapsed() >= round) {
-            match queues.hold_lease("relay").await {
+            match jobs.hold_lease("relay").await {
                 Ok(true) => last_kept = Some(tokio::time::Instant::now()),
                 Ok(false) => {
                     last_kept = None;
@@ -38,7 +38,7 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext) {
         }
         if last_attended.is_none_or(|at| at.elapsed() >= LOOK_FOR_WORKERS_EVERY) {
             // Do not pause because the store does not answer.
-            if queues.has_worker().await.unwrap_or(true) {
+            if jobs.has_worker().await.unwrap_or(true) {
                 last_attended = Some(tokio::time::Instant::now());
             } else {
                 last_attended = None;
@@ -46,12 +46,12 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext) {
                 continue;
             }
         }
-        match queues.relay().await {
+        match jobs.relay().await {
             Ok(true) => {}
             Ok(false) => {
                 tokio::select! {
                     () = context.stop.cancelled() => {}
-                    () = queues.wait_for_owed(round) => {}
+                    () = jobs.wait_for_owed(round) => {}
                 }
             }
             Err(error) => {

@@ -24,10 +24,10 @@ const PAUSED_LOOK: Duration = Duration::from_millis(500);
 /// The pause between two extensions of a task's lease; three fit into the embedded queue's 30 s.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(queues: MailJobs, context: LoopContext, lane: Lane) {
-    wait_for_release(&queues, &context, lane).await;
+pub(super) async fn run(jobs: MailJobs, context: LoopContext, lane: Lane) {
+    wait_for_release(&jobs, &context, lane).await;
     // A worker that starts while its lane is stopped takes nothing.
-    while let Err(error) = queues.look_at_lanes().await {
+    while let Err(error) = jobs.look_at_lanes().await {
         tracing::warn!(error = ?error, lane = lane.as_str(), "reading which lanes are stopped failed, will retry");
         context.pulse.beat();
         if !context.pause(Duration::from_secs(1)).await {
@@ -44,21 +44,21 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext, lane: Lane) {
             () = tokio::time::sleep(Duration::from_secs(5)) => continue,
         };
         let Ok(slot) = slot else { return };
-        if queues.is_lane_paused(lane) {
+        if jobs.is_lane_paused(lane) {
             drop(slot);
             context.pause(PAUSED_LOOK).await;
             continue;
         }
         // Do not cancel a fetch: its tasks would stay leased to nobody.
-        match queues.fetch(lane, FETCH_MAX, Duration::from_secs(1)).await {
+        match jobs.fetch(lane, FETCH_MAX, Duration::from_secs(1)).await {
             Ok(tasks) if tasks.is_empty() => {}
             Ok(tasks) => {
                 let slot = Arc::new(slot);
                 // Tenants in the same shard do not wait for each other.
                 for (tenant, tasks) in by_tenant(tasks) {
-                    let (queues, inner, slot) = (queues.clone(), context.clone(), slot.clone());
+                    let (jobs, inner, slot) = (jobs.clone(), context.clone(), slot.clone());
                     context.tasks.spawn(async move {
-                        handle(queues, inner, tenant, tasks).await;
+                        handle(jobs, inner, tenant, tasks).await;
                         drop(slot);
                     });
                 }
@@ -73,11 +73,11 @@ pub(super) async fn run(queues: MailJobs, context: LoopContext, lane: Lane) {
 
 /// Fetches nothing while the mails of a restored store are held back. A store is restored before anything uses it, so this is
 /// checked only until the answer is no.
-async fn wait_for_release(queues: &MailJobs, context: &LoopContext, lane: Lane) {
+async fn wait_for_release(jobs: &MailJobs, context: &LoopContext, lane: Lane) {
     let mut is_told = false;
     while !context.stop.is_cancelled() {
         context.pulse.beat();
-        match queues.are_held().await {
+        match jobs.are_held().await {
             Ok(false) => return,
             Ok(true) if !is_told => {
                 is_told = true;
@@ -109,16 +109,16 @@ fn by_tenant(tasks: Vec<Leased>) -> Vec<(TenantId, Vec<Leased>)> {
     groups
 }
 
-async fn handle(queues: MailJobs, context: LoopContext, tenant: TenantId, tasks: Vec<Leased>) {
+async fn handle(jobs: MailJobs, context: LoopContext, tenant: TenantId, tasks: Vec<Leased>) {
     let receipts: Vec<Receipt> = tasks.iter().map(|leased| leased.receipt.clone()).collect();
-    let (worker, stop) = (queues.clone(), context.stop.clone());
+    let (worker, stop) = (jobs.clone(), context.stop.clone());
     // A separate task: a panic ends that task only.
     let mut work = tokio::spawn(async move { worker.handle(&tenant, &tasks, &stop).await });
     let outcome = loop {
         tokio::select! {
             outcome = &mut work => break outcome,
             () = tokio::time::sleep(EXTEND_EVERY) => {
-                if let Err(error) = queues.extend(&receipts).await {
+                if let Err(error) = jobs.extend(&receipts).await {
                     tracing::warn!(error = ?error, "extending leases failed");
                 }
             }
@@ -132,7 +132,7 @@ async fn handle(queues: MailJobs, context: LoopContext, tenant: TenantId, tasks:
             receipts.into_iter().map(again).collect()
         }
     };
-    if let Err(error) = queues.settle(&settlements).await {
+    if let Err(error) = jobs.settle(&settlements).await {
         tracing::warn!(error = ?error, "settling tasks failed; they will be delivered again after their leases");
     }
 }

@@ -230,7 +230,7 @@ export async function failed(code = "") {
     h("td", {}, stateOf(group.state)), h("td", {}, number(group.count)),
     h("td", {}, h("a", { href: `#/delivery/${group.exampleId}` }, "one of them")),
     h("td", {}, state.session.role === "staff" ? "" : h("button", { onclick: () => retryAll(group) }, "Try all again"))));
-  return [h("h1", {}, "Failed"), h("p", { class: "soft" }, "Given up, or perhaps sent. The newest 500 blocks of deliveries are looked at.",
+  return [h("h1", {}, "Failed"), h("p", { class: "soft" }, "Given up, or perhaps sent. The newest 500 delivery batches are looked at.",
     reasons.isCut ? " There are more." : ""),
     h("h2", {}, "By reason"), rows.length ? h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Reasons" }, h("table", {}, h("thead", {}, h("tr", {},
       ["Reason", "State", "How many", "Example", "Do"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows)))

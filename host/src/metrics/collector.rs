@@ -309,7 +309,7 @@ fn encode_sight(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(), fm
     )?;
     out.gauges(
         "deliveries_failed",
-        "Deliveries that are dead or unknown, at most 500 blocks counted",
+        "Deliveries that are dead or unknown, at most 500 batches counted",
         vec![
             (vec![("state", "dead")], number(overview.dead)),
             (vec![("state", "unknown")], number(overview.unknown)),

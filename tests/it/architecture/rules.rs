@@ -258,7 +258,7 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     // What operators did outside tenants is found by its key.
     ("engine/src/modules/idempotency.rs", 1),
     ("engine/src/modules/operations/leases.rs", 1),
-    // One commit for the blocks of all tenants that a worker has in hand.
+    // One commit for the batches of all tenants that a worker has in hand.
     ("engine/src/modules/notifications/delivery_writer.rs", 1),
     ("engine/src/modules/notifications/outbox_relay.rs", 3),
     ("engine/src/modules/operators.rs", 6),

@@ -3,7 +3,7 @@
 //!
 //! Method: an engine of this process with the host's SMTP mailer against a real SMTP server that refuses one recipient
 //! for good and one for a while, asked over HTTP; what the server took over is compared. Then a notification of many
-//! blocks, in which each customer asked for must be found, and those who were not told must not.
+//! batches, in which each customer asked for must be found, and those who were not told must not.
 
 use std::collections::BTreeSet;
 
@@ -196,10 +196,10 @@ async fn a_customers_mails_are_told_from_booking_and_customer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_customer_is_found_among_many_blocks() {
-    // More blocks than one look of the search takes in.
+async fn a_customer_is_found_among_many_batches() {
+    // More batches than one look of the search takes in.
     const CUSTOMERS: usize = 600;
-    let folder = TempFolder::new("many-blocks");
+    let folder = TempFolder::new("many-batches");
     let engine = boxoffice_engine::Engine::builder()
         .settings(quick_settings())
         .mailer(FolderMailer::open(folder.join("mails")).expect("the folder is ours"))

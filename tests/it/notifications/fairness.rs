@@ -27,7 +27,7 @@ const FEW: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_small_tenant_does_not_wait_for_a_large_one_in_its_shard() {
-    // Four blocks of 32.
+    // Four batches of 32.
     let (listed, order) = order_of_mails(4).await;
     assert!(
         listed <= 4 * 32,

@@ -611,7 +611,7 @@ fn task(id: &str) -> Task {
     Task {
         id: id.to_owned(),
         notification: "01jd0000000000000000000000".parse().expect("an id"),
-        kind: TaskKind::Deliver { block: 7 },
+        kind: TaskKind::Deliver { batch: 7 },
         owed_at: None,
     }
 }

@@ -14,7 +14,7 @@ use boxoffice_tests::{
 };
 use serde_json::json;
 
-/// Several blocks of recipients, the last one not full.
+/// Several batches of recipients, the last one not full.
 pub(crate) const CUSTOMERS: usize = 150;
 /// Connections of a worker to the SMTP server.
 const CONNECTIONS: usize = 3;

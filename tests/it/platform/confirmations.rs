@@ -4,7 +4,7 @@
 //! Method: the real router and worker; addresses are confirmed by the links in mails that were really sent; two engines on one
 //! SurrealDB server where hosts race.
 
-use std::num::NonZeroU32;
+use std::{collections::BTreeSet, num::NonZeroU32};
 
 use boxoffice_engine::{
     BookTickets, Caller, Engine, EnsureUser, ErrorCode, EventId, HoldTickets, Label, Register,
@@ -12,9 +12,9 @@ use boxoffice_engine::{
 };
 use boxoffice_host::{MailLinks, TokenKey};
 use boxoffice_tests::{
-    Account, Answer, Client, SurrealServer,
+    Account, Answer, Client, Patience, ReceivedMail, SurrealServer,
     api::{event_body, path_of, text},
-    create_event, email, organizer_and_tenant, quick_settings,
+    create_event, email, organizer_and_tenant, quick_settings, wait_for,
 };
 use jiff::Timestamp;
 use reqwest::Method;
@@ -324,4 +324,108 @@ async fn a_network_takes_so_many_tickets_with_unconfirmed_addresses() {
     send(ben, book, 1, here).await.expect(201);
     house.platform.owes(1);
     house.platform.settle().await;
+}
+
+/// Waits until so many of an account's confirmations are held back, and returns why.
+async fn held_back(house: &EventFixture, account: &Account, count: usize) -> BTreeSet<String> {
+    let what = format!("{count} confirmations to be held back");
+    wait_for(Patience::WORK, &what, || async {
+        let path = format!("/api/users/{}/deliveries", account.id);
+        let seen = house.owner.client.get(&path).await.expect(200);
+        let items = seen["items"].as_array().expect("items").clone();
+        let held: Vec<Value> = items
+            .into_iter()
+            .filter(|one| one["kind"] == "booking-confirmed" && one["state"] == "suppressed")
+            .collect();
+        let reasons = held.iter().map(|one| text(&one["reason"]).to_owned());
+        (held.len() == count).then(|| reasons.collect())
+    })
+    .await
+}
+
+fn summaries<'a>(mails: &'a [ReceivedMail], account: &Account) -> Vec<&'a ReceivedMail> {
+    let is_summary =
+        |mail: &&ReceivedMail| mail.subject == "Your bookings" && mail.is_to(&account.email);
+    mails.iter().filter(is_summary).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_held_back_comes_in_one_mail_once_the_address_is_confirmed() {
+    let house = EventFixture::open(true).await;
+    let ann = sign_up(&house, "ann").await;
+    let mut booked = Vec::new();
+    for number in 1..=6 {
+        let title = format!("Night {number}");
+        let body = event_body(json!({ "totalTickets": 10, "title": title }));
+        let event = house.owner.client.post("/api/events", body).await;
+        let booking = book(&ann.client, &event.expect(201), number).await;
+        booked.push((title, number, booking.expect(201)));
+    }
+    house.platform.owes(5);
+    let link = house.links(&ann).await.remove(0);
+    let reasons = held_back(&house, &ann, 1).await;
+    let reason = reasons.first().expect("a reason");
+    assert!(reason.contains("the address is not confirmed"), "{reason}");
+    // Two forms at once, as two hosts may get them, and one later: one of them owes the mail.
+    let (one, other) = futures::future::join(
+        house.confirm(&link, OWN_PASSWORD),
+        house.confirm(&link, OWN_PASSWORD),
+    )
+    .await;
+    assert!(one.status == 200 && other.status == 200, "{}", other.text);
+    let again = house.confirm(&link, OWN_PASSWORD).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+    house.platform.owes(1);
+    let mails = house.platform.settle().await;
+    let [summary] = summaries(&mails, &ann)[..] else {
+        panic!("one summary");
+    };
+    for (title, tickets, booking) in &booked {
+        let id = text(&booking["id"]);
+        for part in [&summary.text, &summary.html] {
+            assert!(part.contains(title.as_str()), "{title} in {part}");
+            assert!(part.contains(id), "{id} in {part}");
+        }
+        let line = format!("  Tickets: {tickets}");
+        assert!(summary.text.lines().any(|own| own == line), "{line}");
+    }
+    assert!(!summary.text.contains("more"), "{}", summary.text);
+    // What comes later has mails of its own again, and no second summary.
+    book(&ann.client, &house.event, 1).await.expect(201);
+    house.platform.owes(1);
+    let mails = house.platform.settle().await;
+    assert_eq!(summaries(&mails, &ann).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_gets_a_summary_from_whom_nothing_was_held_back_or_who_has_no_booking_left() {
+    let house = EventFixture::open(true).await;
+    let (ann, ben) = (sign_up(&house, "ann").await, sign_up(&house, "ben").await);
+    for _ in 0..5 {
+        book(&ann.client, &house.event, 1).await.expect(201);
+    }
+    house.platform.owes(5);
+    confirm(&house, &ann).await;
+    let mut booked = Vec::new();
+    for _ in 0..6 {
+        booked.push(book(&ben.client, &house.event, 1).await.expect(201));
+    }
+    house.platform.owes(5);
+    let link = house.links(&ben).await.remove(0);
+    held_back(&house, &ben, 1).await;
+    for booking in &booked {
+        let cancellation = format!("/api/bookings/{}/cancel", text(&booking["id"]));
+        ben.client.post_empty(&cancellation).await.expect(200);
+    }
+    // The sixth is held back, too.
+    house.platform.owes(5);
+    house.platform.settle().await;
+    let done = house.confirm(&link, OWN_PASSWORD).await;
+    assert_eq!(done.status, 200, "{}", done.text);
+    book(&ann.client, &house.event, 1).await.expect(201);
+    house.platform.owes(1);
+    let mails = house.platform.settle().await;
+    for account in [&ann, &ben] {
+        assert!(summaries(&mails, account).is_empty());
+    }
 }

@@ -4,13 +4,13 @@
 
 use std::collections::HashMap;
 
-use super::{DeliveryAdmin, require_desk};
+use super::{DeliveryAdmin, require_viewer};
 use crate::{
     error::{Error, ErrorCode, Result},
     modules::events_of,
     types::{
         Caller, Delivery, DeliveryId, EmailAddress, EventId, FailedFilter, NotificationHead,
-        NotificationId, ReplyCode, User, UserId,
+        NotificationId, ReplyCode, TenantId, User,
     },
 };
 
@@ -42,17 +42,10 @@ impl DeliveryAdmin {
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn search(&self, caller: &Caller, text: &str) -> Result<LookupResult> {
-        require_desk(caller)?;
-        let tenant = caller.tenant()?;
-        let none = || {
-            Error::new(
-                ErrorCode::NotFound,
-                "Nothing here has this address, id, Message-ID or reply code.",
-            )
-        };
-        let modules = &self.0.modules;
+        require_viewer(caller)?;
         let text = text.trim();
-        // `<TENANT.NOTIFICATION.BLOCK-INDEX@DOMAIN>`
+        let tenant = caller.tenant()?;
+        // `<TENANT.NOTIFICATION.BATCH-INDEX@DOMAIN>`
         let bare = text.trim_matches(['<', '>']);
         let of_mail = bare
             .split_once('@')
@@ -61,61 +54,91 @@ impl DeliveryAdmin {
             let found = self.delivery(caller, id).await?;
             return Ok(LookupResult::Delivery(Box::new(found)));
         }
-        if let Ok(code) = ReplyCode::parse("text", text) {
-            let (blocks, _) = modules
-                .delivery_admin
-                .failed_batches(tenant, None, None)
-                .await?;
-            let visible = self.visible(caller, tenant, &events_of(&blocks)).await?;
-            let filter = FailedFilter {
-                code: Some(code.clone()),
-                ..FailedFilter::default()
-            };
-            let blocks = blocks.iter().filter(|block| visible[&block.event]);
-            let entries = blocks.flat_map(|block| &block.entries);
-            let matching =
-                entries.filter(|entry| filter.matches(entry.state, entry.reason.as_deref()));
-            return match matching.count() as u64 {
-                0 => Err(none()),
-                count => Ok(LookupResult::Failed { code, count }),
-            };
-        }
-        if text.contains('@') {
-            let email = EmailAddress::parse("text", text)?;
-            let found = modules.users.find_by_email(tenant, &email).await?;
-            let user = found.ok_or_else(none)?;
-            let may_find = self.may_find(caller, user.id).await?;
-            return may_find
-                .then_some(LookupResult::User(user))
-                .ok_or_else(none);
-        }
+        let found = match ReplyCode::parse("text", text) {
+            Ok(code) => self.find_failed(caller, tenant, code).await?,
+            Err(_) if text.contains('@') => self.find_address(caller, tenant, text).await?,
+            Err(_) => self.find_id(caller, tenant, text).await?,
+        };
+        found.ok_or_else(|| {
+            Error::new(
+                ErrorCode::NotFound,
+                "Nothing here has this address, id, Message-ID or reply code.",
+            )
+        })
+    }
+
+    async fn find_failed(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        code: ReplyCode,
+    ) -> Result<Option<LookupResult>> {
+        let delivery_admin = &self.0.modules.delivery_admin;
+        let (batches, _) = delivery_admin.failed_batches(tenant, None, None).await?;
+        let visible = self.visible(caller, tenant, &events_of(&batches)).await?;
+        let filter = FailedFilter {
+            code: Some(code.clone()),
+            ..FailedFilter::default()
+        };
+        let batches = batches.iter().filter(|batch| visible[&batch.event]);
+        let deliveries = batches.flat_map(|batch| &batch.deliveries);
+        let matching = deliveries
+            .filter(|delivery| filter.matches(delivery.state, delivery.reason.as_deref()));
+        let count = matching.count() as u64;
+        Ok((count > 0).then_some(LookupResult::Failed { code, count }))
+    }
+
+    async fn find_address(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        text: &str,
+    ) -> Result<Option<LookupResult>> {
+        let email = EmailAddress::parse("text", text)?;
+        let found = self.0.modules.users.find_by_email(tenant, &email).await?;
+        self.if_visible(caller, found).await
+    }
+
+    /// What an id names: a notification, an event or a customer. Ids do not say which.
+    async fn find_id(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        text: &str,
+    ) -> Result<Option<LookupResult>> {
+        let modules = &self.0.modules;
         if let Ok(id) = text.parse::<NotificationId>()
             && let Some(head) = modules.notifications.head_of(tenant, id).await?
         {
             let sees = self.sees(caller, tenant, Some(head.event)).await?;
-            return sees
-                .then_some(LookupResult::Notification(head))
-                .ok_or_else(none);
+            return Ok(sees.then_some(LookupResult::Notification(head)));
         }
         if let Ok(id) = text.parse::<EventId>()
             && modules.events.find(tenant, id).await?.is_some()
         {
             let sees = self.sees(caller, tenant, Some(id)).await?;
-            return sees.then_some(LookupResult::Event(id)).ok_or_else(none);
+            return Ok(sees.then_some(LookupResult::Event(id)));
         }
-        if let Ok(id) = text.parse()
-            && let Some(user) = modules.users.find(tenant, id).await?
-        {
-            let may_find = self.may_find(caller, user.id).await?;
-            return may_find
-                .then_some(LookupResult::User(user))
-                .ok_or_else(none);
+        match text.parse() {
+            Ok(id) => {
+                let found = modules.users.find(tenant, id).await?;
+                self.if_visible(caller, found).await
+            }
+            Err(_) => Ok(None),
         }
-        Err(none())
     }
 
-    async fn may_find(&self, caller: &Caller, customer: UserId) -> Result<bool> {
+    /// A customer, if the caller may find them.
+    async fn if_visible(
+        &self,
+        caller: &Caller,
+        found: Option<User>,
+    ) -> Result<Option<LookupResult>> {
+        let Some(user) = found else {
+            return Ok(None);
+        };
         let mut managed = HashMap::new();
-        self.0.sees_customer(caller, customer, &mut managed).await
+        let may_find = self.0.sees_customer(caller, user.id, &mut managed).await?;
+        Ok(may_find.then_some(LookupResult::User(user)))
     }
 }

@@ -22,7 +22,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `forbidden`, `unavailable`, `idempotency-key-reused`.
     pub async fn pause_lane(&self, caller: &Caller, lane: Lane, why: Reason) -> Result<()> {
-        self.steer_lane(caller, lane, PAUSE, why).await
+        self.set_lane_pause(caller, lane, PAUSE, why).await
     }
 
     /// Restarts a lane. A lane that was not stopped stays as it is.
@@ -30,10 +30,10 @@ impl DeliveryAdmin {
     /// # Errors
     /// As [`pause_lane`](Self::pause_lane).
     pub async fn resume_lane(&self, caller: &Caller, lane: Lane, why: Reason) -> Result<()> {
-        self.steer_lane(caller, lane, RESUME, why).await
+        self.set_lane_pause(caller, lane, RESUME, why).await
     }
 
-    async fn steer_lane(
+    async fn set_lane_pause(
         &self,
         caller: &Caller,
         lane: Lane,
@@ -46,7 +46,7 @@ impl DeliveryAdmin {
         let request = keyed(&caller, RequestRoute::LaneCommands, None, &canonical);
         let request = request.as_ref();
         let modules = &self.0.modules;
-        let steered = async {
+        let applied = async {
             let subject = format!("lane {}", lane.as_str());
             let audit = self.audit_entry(&caller, action, subject, why, None);
             let audit = audit.await?;
@@ -57,12 +57,12 @@ impl DeliveryAdmin {
                 why: Some(audit.why.clone()),
             });
             let delivery_admin = &modules.delivery_admin;
-            let steered = delivery_admin.steer_lane(lane, pause.as_ref(), &audit, request);
-            steered.await
+            let applied = delivery_admin.set_lane_pause(lane, pause.as_ref(), &audit, request);
+            applied.await
         };
         let idempotency = &modules.idempotency;
         idempotency
-            .once(None::<&TenantId>, request, RecordedAnswer::done, steered)
+            .once(None::<&TenantId>, request, RecordedAnswer::done, applied)
             .await
     }
 }

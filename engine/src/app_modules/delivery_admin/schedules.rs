@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{DeliveryAdmin, require_desk};
+use super::{DeliveryAdmin, require_viewer};
 use crate::{
     error::{Error, Result},
     modules::NotificationCommand,
@@ -30,7 +30,7 @@ impl DeliveryAdmin {
         caller: &Caller,
         page: PageRequest,
     ) -> Result<Page<NotificationHead>> {
-        require_desk(caller)?;
+        require_viewer(caller)?;
         let tenant = caller.tenant()?;
         let heads = self
             .0
@@ -46,7 +46,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `not-found`, `forbidden`, `notification-over` if its fan-out has begun, `conflict-try-again`.
     pub async fn promote(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
-        self.steer(caller, id, NotificationCommand::Promote, why)
+        self.apply(caller, id, NotificationCommand::Promote, why)
             .await
     }
 
@@ -70,7 +70,7 @@ impl DeliveryAdmin {
                 "Name a future time, at most 366 days ahead; to send it now, promote it.",
             ));
         }
-        self.steer(caller, id, NotificationCommand::Move(due_at), why)
+        self.apply(caller, id, NotificationCommand::Move(due_at), why)
             .await
     }
 

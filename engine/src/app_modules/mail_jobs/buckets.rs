@@ -1,7 +1,7 @@
 //! Token buckets: how many mails a second each tenant, and the mail account they share, may send from this process.
 //!
-//! Who finds a bucket empty hands the block back and comes again; waiting holds no connection, no claim and no lease,
-//! and costs no attempt. Called by the delivery of blocks.
+//! Who finds a bucket empty hands the batch back and comes again; waiting holds no connection, no claim and no lease,
+//! and costs no attempt. Called by the delivery of batches.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -15,9 +15,9 @@ use crate::{
     types::{Lane, TenantId},
 };
 
-/// A block that is put off for longer is forgotten by some queues and comes through the outbox.
+/// A batch that is put off for longer is forgotten by some queues and comes through the outbox.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// Shorter waits would make a block come and go without getting a token.
+/// Shorter waits would make a batch come and go without getting a token.
 const WAIT_MIN: Duration = Duration::from_millis(50);
 /// Tenants remembered before those whose buckets are full again are forgotten.
 const TENANTS_MAX: usize = 1_000;

@@ -2,9 +2,9 @@
 //!
 //! Called by the worker alone. Calls the notifications, housekeeping and leases modules and the queue port.
 
+mod batch_sender;
 mod buckets;
-mod deliveries;
-mod mail_source;
+mod delivery;
 mod pauses;
 mod tenant_locks;
 mod tenant_templates;
@@ -21,7 +21,7 @@ pub(crate) use tenant_locks::TenantLocks;
 use crate::{
     context::EngineContext,
     error::Result,
-    modules::{BlockTask, Listing},
+    modules::{BatchTask, Listing},
     ports::{Lane, Leased, Receipt, Settlement, Task, TaskKind},
     types::{NotificationId, TenantId},
 };
@@ -160,7 +160,7 @@ impl MailJobs {
         stop: &CancellationToken,
     ) -> Vec<Settlement> {
         let mut settlements = vec![Settlement::Release(PAUSE); tasks.len()];
-        let (mut blocks, mut indexes) = (Vec::new(), Vec::new());
+        let (mut batches, mut indexes) = (Vec::new(), Vec::new());
         for (index, leased) in tasks.iter().enumerate() {
             let task = &leased.task;
             match task.kind {
@@ -173,11 +173,11 @@ impl MailJobs {
                         }
                     }
                 }
-                TaskKind::Deliver { block } => {
+                TaskKind::Deliver { batch } => {
                     indexes.push(index);
-                    blocks.push(BlockTask {
+                    batches.push(BatchTask {
                         notification: task.notification,
-                        number: block,
+                        number: batch,
                         owed_at: task.owed_at,
                     });
                 }
@@ -185,14 +185,14 @@ impl MailJobs {
         }
         for (index, settlement) in indexes
             .into_iter()
-            .zip(self.deliver(tenant, &blocks, stop).await)
+            .zip(self.deliver(tenant, &batches, stop).await)
         {
             settlements[index] = settlement;
         }
         settlements
     }
 
-    /// Lists recipients until as many blocks wait as may, or nobody is left; whoever delivers those blocks lists on.
+    /// Lists recipients until as many batches wait as may, or nobody is left; whoever delivers those batches lists on.
     async fn fan_out(
         &self,
         tenant: &TenantId,

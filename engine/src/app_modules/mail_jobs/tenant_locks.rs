@@ -1,7 +1,7 @@
-//! Turns: of the blocks that one tenant has in a worker's hand, one at a time takes connections for its mails.
+//! One lock per tenant and lane: of the batches that a worker has of a tenant, one at a time takes connections.
 //!
-//! So tenants share the connections evenly, however many blocks each has, and a block's mails go out together, in few
-//! writes. Called by the delivery of blocks.
+//! So tenants share the connections evenly, however many batches each has, and a batch's mails go out together, in few
+//! writes. Called by the delivery of batches.
 
 use std::{
     collections::HashMap,
@@ -15,22 +15,22 @@ use crate::{
     types::{Lane, TenantId},
 };
 
-/// The turns of all tenants that have a block in hand.
+/// The locks of all tenants of which a worker has a batch.
 #[derive(Default)]
 pub(crate) struct TenantLocks(Mutex<HashMap<Key, Arc<AsyncMutex<()>>>>);
 
 type Key = (TenantId, Lane);
 
 impl TenantLocks {
-    /// Waits for the turn, in order of arrival; dropping the answer ends it.
-    pub(super) async fn take(&self, tenant: &TenantId, lane: Lane) -> OwnedMutexGuard<()> {
-        let turn = {
-            let mut turns = self.0.locked();
+    /// Waits for the lock, in order of arrival; dropping the guard releases it.
+    pub(super) async fn lock(&self, tenant: &TenantId, lane: Lane) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.0.locked();
             // Nobody holds or awaits those of which the map has the only handle.
-            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-            turns.entry((tenant.clone(), lane)).or_default().clone()
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            locks.entry((tenant.clone(), lane)).or_default().clone()
         };
-        turn.lock_owned().await
+        lock.lock_owned().await
     }
 }
 
@@ -39,21 +39,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_tenants_blocks_take_turns_and_tenants_do_not_wait_for_each_other() {
-        let turns = TenantLocks::default();
+    async fn batches_of_a_tenant_wait_for_each_other_and_tenants_do_not() {
+        let locks = TenantLocks::default();
         let [north, south] = ["north", "south"].map(|name| TenantId::parse(name).unwrap());
-        let first = turns.take(&north, Lane::Bulk).await;
-        let _other = turns.take(&south, Lane::Bulk).await;
-        let _lane = turns.take(&north, Lane::Transactional).await;
-        let second = tokio_test_poll(turns.take(&north, Lane::Bulk)).await;
-        assert!(second.is_none(), "the first has not ended its turn");
+        let first = locks.lock(&north, Lane::Bulk).await;
+        let _other = locks.lock(&south, Lane::Bulk).await;
+        let _lane = locks.lock(&north, Lane::Transactional).await;
+        let second = tokio_test_poll(locks.lock(&north, Lane::Bulk)).await;
+        assert!(second.is_none(), "the first has not released it");
         drop(first);
         assert!(
-            tokio_test_poll(turns.take(&north, Lane::Bulk))
+            tokio_test_poll(locks.lock(&north, Lane::Bulk))
                 .await
                 .is_some()
         );
-        assert!(turns.0.lock().unwrap().len() <= 3);
+        assert!(locks.0.lock().unwrap().len() <= 3);
     }
 
     async fn tokio_test_poll<T>(future: impl Future<Output = T>) -> Option<T> {

@@ -29,7 +29,7 @@ impl TenantTemplates {
         let set = match &inner.plugins {
             // Nothing could be called, so nothing is looked up.
             None => Arc::default(),
-            // A worker sees a changed set at the next block at the latest.
+            // A worker sees a changed set at the next batch at the latest.
             Some(_) => match inner.modules.plugins.fresh_set(tenant).await {
                 Ok(set) => set,
                 Err(error) => {

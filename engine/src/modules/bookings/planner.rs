@@ -21,7 +21,7 @@ use crate::{
     },
     types::{
         BookLine, Booking, BookingId, BookingLine, BookingStatus, CapacityCause, DecisionRecord,
-        DeliveryBatch, Entry, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory,
+        DeliveryBatch, DeliveryRecord, EventId, EventStatus, Hold, HoldId, HoldStatus, Inventory,
         KeyedRequest, Lane, NotificationId, NotificationKind, OutboxEntry, OutboxPart,
         RecordedAnswer, RecordedRequest, RequestKey, TenantId, TicketType, TraceParent, UserId,
         total_of,
@@ -517,19 +517,19 @@ pub(in crate::modules) fn mails_about(
     now: Timestamp,
 ) -> NewMails {
     let mut mails = NewMails::default();
-    for (number, bookings) in (0_u32..).zip(bookings.chunks(DeliveryBatch::ENTRIES_MAX)) {
+    for (number, bookings) in (0_u32..).zip(bookings.chunks(DeliveryBatch::DELIVERIES_MAX)) {
         let Some(first) = bookings.first() else {
             continue;
         };
-        mails.blocks.push(DeliveryBatch {
+        mails.batches.push(DeliveryBatch {
             notification,
             number,
             revision: 0,
             kind,
             event: Some(first.event()),
-            entries: bookings
+            deliveries: bookings
                 .iter()
-                .map(|id| Entry::queued(id.customer(), Some(*id)))
+                .map(|id| DeliveryRecord::queued(id.customer(), Some(*id)))
                 .collect(),
             claim: None,
             claims: 0,

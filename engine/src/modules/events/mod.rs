@@ -173,16 +173,6 @@ impl EventsModule {
         Ok(found)
     }
 
-    /// An older version of an event, if it is stored.
-    pub(crate) async fn find_version(
-        &self,
-        tenant: &TenantId,
-        event: EventId,
-        version: u64,
-    ) -> Result<Option<EventDetails>> {
-        self.repository.find_version(tenant, event, version).await
-    }
-
     pub(crate) async fn update(
         &self,
         tenant: &Tenant,

@@ -167,7 +167,7 @@ fn notification(wanted: &Wanted, reminder: &EventReminder, now: Timestamp) -> St
         // The recipients are not known before then.
         estimated_recipients: 0,
         recipients: 0,
-        blocks: 0,
+        batches: 0,
         cursor: None,
         created_at: now,
         due_at: reminder.due_at,

@@ -378,7 +378,7 @@ impl EventsModule {
             to_version: before.version + 1,
             estimated_recipients: recipients,
             recipients: 0,
-            blocks: 0,
+            batches: 0,
             cursor: None,
             created_at: now,
             due_at,

@@ -1,6 +1,6 @@
 //! The rules of announcements: what an organizer may tell everybody who booked, and how often.
 //!
-//! Called by app_modules and the worker's use cases. Calls the announcements and bookings repositories.
+//! Called by app_modules. Calls the announcements and bookings repositories.
 
 use std::sync::Arc;
 
@@ -84,15 +84,6 @@ impl AnnouncementsModule {
         Err(StepError::Conflict.into())
     }
 
-    /// The text of a notification, if it is an announcement.
-    pub(crate) async fn find(
-        &self,
-        tenant: &TenantId,
-        notification: NotificationId,
-    ) -> Result<Option<Announcement>> {
-        self.repository.find(tenant, notification).await
-    }
-
     async fn is_written(&self, tenant: &TenantId, new: &NewAnnouncement) -> Result<bool> {
         let found = self.repository.find(tenant, new.notification.id).await?;
         Ok(found.is_some())
@@ -117,7 +108,7 @@ impl AnnouncementsModule {
             to_version: 0,
             estimated_recipients: recipients,
             recipients: 0,
-            blocks: 0,
+            batches: 0,
             cursor: None,
             created_at: now,
             due_at: now,

@@ -1,5 +1,5 @@
-//! What happened to one customer's mail: from a booking, a customer or a delivery's id to the ledger's entries, by keys
-//! and binary search over blocks that lie in customer order. Nothing here walks a notification.
+//! What happened to one customer's mail: from a booking, a customer or a delivery's id to the stored deliveries, by keys
+//! and binary search over batches that lie in customer order. Nothing here walks a notification.
 //!
 //! Called by app_modules. Calls the notifications, bookings and waitlist repositories.
 
@@ -11,13 +11,13 @@ use super::NotificationsModule;
 use crate::{
     error::{Error, Result},
     types::{
-        BookingId, Delivery, DeliveryBatch, DeliveryId, Entry, EventId, NotificationHead,
+        BookingId, Delivery, DeliveryBatch, DeliveryId, DeliveryRecord, EventId, NotificationHead,
         NotificationId, NotificationStatus, Page, PageRequest, StoredNotification, TenantId,
         UserId, message_id,
     },
 };
 
-/// Blocks looked at in one read of a search: 100,000 recipients are 3,125 blocks, found in three reads.
+/// Batches looked at in one read of a search: 100,000 recipients are 3,125 batches, found in three reads.
 const PROBES: u32 = 15;
 /// Notifications searched for one page: an event that told its customers more than this has further pages.
 const SEARCHED_MAX: usize = 100;
@@ -25,7 +25,7 @@ const SEARCHED_MAX: usize = 100;
 /// Bookings and waiting lists of a customer looked at for whose customer they are: nobody is looked up for what was long ago.
 const EVENTS_MAX: u32 = 100;
 
-/// Mails of offers looked at for a booking: as many blocks as one read takes.
+/// Mails of offers looked at for a booking: as many batches as one read takes.
 const OFFERS_MAX: usize = 64;
 
 /// Where a list of a customer's deliveries goes on: at which of the places that they are found by, and before which
@@ -88,10 +88,33 @@ impl Place {
     }
 }
 
-/// What one page may still hold, and cost.
-struct Budget {
-    items: usize,
-    searches: usize,
+/// A page that is being filled, and what it may still cost.
+struct FillingPage {
+    items: Vec<Delivery>,
+    items_max: usize,
+    searches_left: usize,
+}
+
+impl FillingPage {
+    fn new(page: &PageRequest) -> Self {
+        Self {
+            items: Vec::new(),
+            items_max: page.limit as usize,
+            searches_left: SEARCHED_MAX,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() == self.items_max || self.searches_left == 0
+    }
+}
+
+/// What is looked for at one place: mails about it alone, what an event's customers were told, and before which
+/// notification.
+struct Search {
+    own: Vec<DeliveryId>,
+    event: Option<EventId>,
+    before: Option<NotificationId>,
 }
 
 impl NotificationsModule {
@@ -101,11 +124,11 @@ impl NotificationsModule {
         tenant: &TenantId,
         id: DeliveryId,
     ) -> Result<Option<Delivery>> {
-        let ids = [(id.notification(), id.block())];
-        let block = self.repository.find_blocks(tenant, &ids).await?.pop();
-        Ok(block.and_then(|block| {
-            let entry = block.entries.get(id.index())?;
-            Some(self.delivery(tenant, &block, id.index(), entry))
+        let ids = [(id.notification(), id.batch())];
+        let batch = self.repository.find_batches(tenant, &ids).await?.pop();
+        Ok(batch.and_then(|batch| {
+            let delivery = batch.deliveries.get(id.index())?;
+            Some(self.delivery(tenant, &batch, id.index(), delivery))
         }))
     }
 
@@ -119,24 +142,17 @@ impl NotificationsModule {
         let before = page.position::<NotificationId>()?;
         let mut own = self.bookings.mails_of(tenant, booking).await?;
         own.extend(self.offers_before(tenant, booking).await?);
-        let mut budget = Budget {
-            items: page.limit as usize,
-            searches: SEARCHED_MAX,
+        let search = Search {
+            own,
+            event: Some(booking.event()),
+            before,
         };
-        let mut items = Vec::new();
+        let mut filling = FillingPage::new(page);
         let next = self
-            .collect(
-                tenant,
-                booking.customer(),
-                own,
-                Some(booking.event()),
-                before,
-                &mut budget,
-                &mut items,
-            )
+            .collect(tenant, booking.customer(), search, &mut filling)
             .await?;
         Ok(Page {
-            items,
+            items: filling.items,
             next: next.map(|id| id.to_string()),
         })
     }
@@ -150,15 +166,15 @@ impl NotificationsModule {
         let (event, customer) = (booking.event(), booking.customer());
         let mails = self.waitlist.mails_of(tenant, event, customer).await?;
         let newest = mails.iter().rev().take(OFFERS_MAX);
-        let places: Vec<_> = newest.map(|id| (id.notification(), id.block())).collect();
+        let places: Vec<_> = newest.map(|id| (id.notification(), id.batch())).collect();
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let blocks = self.repository.find_blocks(tenant, &places).await?;
-        let about = blocks.iter().flat_map(|block| {
-            let entries = block.entries.iter().enumerate();
-            let own = entries.filter(|(_, entry)| entry.booking == Some(booking));
-            own.map(|(index, _)| block.delivery_id(index))
+        let batches = self.repository.find_batches(tenant, &places).await?;
+        let about = batches.iter().flat_map(|batch| {
+            let deliveries = batch.deliveries.iter().enumerate();
+            let own = deliveries.filter(|(_, delivery)| delivery.booking == Some(booking));
+            own.map(|(index, _)| batch.delivery_id(index))
         });
         Ok(about.collect())
     }
@@ -195,7 +211,53 @@ impl NotificationsModule {
             // The lists are read before a place: the one to go on with is the first of them.
             position.place.increment().unwrap_or(position.place)
         });
-        let limit = page.limit + 1;
+        let places = self
+            .places_of_customer(tenant, customer, from, page.limit + 1)
+            .await?;
+        let mut filling = FillingPage::new(page);
+        for (count, place) in places.into_iter().enumerate() {
+            let here = |before| {
+                let place = place.key;
+                Some(Position { place, before }.to_string())
+            };
+            if filling.is_full() || count == page.limit as usize {
+                let next = here(None);
+                return Ok(Page {
+                    items: filling.items,
+                    next,
+                });
+            }
+            let newest = self.bookings.newest_of(tenant, place.event, customer);
+            let is_newest = newest.await? == place.booking;
+            let began_here = position.as_ref().filter(|one| one.place == place.key);
+            let search = Search {
+                own: place.own,
+                event: is_newest.then_some(place.event),
+                before: began_here.and_then(|position| position.before),
+            };
+            let left = self.collect(tenant, customer, search, &mut filling).await?;
+            if let Some(before) = left {
+                let next = here(Some(before));
+                return Ok(Page {
+                    items: filling.items,
+                    next,
+                });
+            }
+        }
+        Ok(Page {
+            items: filling.items,
+            next: None,
+        })
+    }
+
+    /// A customer's bookings and waiting lists from one on, in the order of their mails: up to `limit`.
+    async fn places_of_customer(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        from: Option<Ulid>,
+        limit: u32,
+    ) -> Result<Vec<Place>> {
         let (bookings, lists) = tokio::try_join!(
             self.bookings
                 .mails_of_customer(tenant, customer, from, limit),
@@ -207,49 +269,11 @@ impl NotificationsModule {
         let mut places: Vec<Place> = bookings.chain(lists).collect();
         places.sort_by_key(|place| Reverse(place.key));
         places.truncate(limit as usize);
-        let mut budget = Budget {
-            items: page.limit as usize,
-            searches: SEARCHED_MAX,
-        };
-        let mut items = Vec::new();
-        for (count, place) in places.into_iter().enumerate() {
-            let full = budget.items == 0 || budget.searches == 0 || count == page.limit as usize;
-            let here = |before| Position {
-                place: place.key,
-                before,
-            };
-            if full {
-                let next = Some(here(None).to_string());
-                return Ok(Page { items, next });
-            }
-            let event = place.event;
-            let newest = self.bookings.newest_of(tenant, event, customer).await?;
-            let event = (newest == place.booking).then_some(event);
-            let before = position
-                .as_ref()
-                .filter(|position| position.place == place.key)
-                .and_then(|position| position.before);
-            let next = self
-                .collect(
-                    tenant,
-                    customer,
-                    place.own,
-                    event,
-                    before,
-                    &mut budget,
-                    &mut items,
-                )
-                .await?;
-            if let Some(before) = next {
-                let next = Some(here(Some(before)).to_string());
-                return Ok(Page { items, next });
-            }
-        }
-        Ok(Page { items, next: None })
+        Ok(places)
     }
 
     /// Notifications of an event, or of the whole tenant, newest first, without their deliveries' sums: those take a walk
-    /// over each one's blocks.
+    /// over each one's batches.
     pub(crate) async fn list(
         &self,
         tenant: &TenantId,
@@ -280,36 +304,30 @@ impl NotificationsModule {
         Ok(stored.as_ref().map(head))
     }
 
-    /// The deliveries of a block, in its order.
-    pub(crate) fn deliveries_in(&self, tenant: &TenantId, block: &DeliveryBatch) -> Vec<Delivery> {
-        let entries = block.entries.iter().enumerate();
-        entries
-            .map(|(index, entry)| self.delivery(tenant, block, index, entry))
+    /// The deliveries of a batch, in its order.
+    pub(crate) fn deliveries_in(&self, tenant: &TenantId, batch: &DeliveryBatch) -> Vec<Delivery> {
+        let deliveries = batch.deliveries.iter().enumerate();
+        deliveries
+            .map(|(index, delivery)| self.delivery(tenant, batch, index, delivery))
             .collect()
     }
 
     /// Adds what is about a customer's place alone, and what went to all customers of its event, newest first, until the
-    /// budget is used up. Answers before which notification to go on, if there may be more.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one step of two lists, used twice"
-    )]
+    /// page is full. Returns before which notification to go on, if there may be more.
     async fn collect(
         &self,
         tenant: &TenantId,
         customer: UserId,
-        own: Vec<DeliveryId>,
-        event: Option<EventId>,
-        before: Option<NotificationId>,
-        budget: &mut Budget,
-        items: &mut Vec<Delivery>,
+        search: Search,
+        filling: &mut FillingPage,
     ) -> Result<Option<NotificationId>> {
+        let before = search.before;
+        let own = search.own.into_iter();
         let mut candidates: Vec<(NotificationId, Option<DeliveryId>)> = own
-            .into_iter()
             .map(|id| (id.notification(), Some(id)))
             .filter(|(id, _)| before.is_none_or(|before| *id < before))
             .collect();
-        if let Some(event) = event {
+        if let Some(event) = search.event {
             let bulk = self
                 .repository
                 .list_newest(tenant, Some(event), before, SEARCHED_MAX as u32 + 1)
@@ -319,26 +337,25 @@ impl NotificationsModule {
         candidates.sort_by_key(|(id, _)| Reverse(*id));
         let mut last = None;
         for (id, own) in candidates {
-            if budget.items == 0 || budget.searches == 0 {
+            if filling.is_full() {
                 return Ok(last.or(before).or(Some(id)));
             }
             let found = match own {
                 Some(id) => self.find_delivery(tenant, id).await?,
                 None => {
-                    budget.searches -= 1;
+                    filling.searches_left -= 1;
                     self.find_by_customer(tenant, id, customer).await?
                 }
             };
             if let Some(found) = found {
-                budget.items -= 1;
-                items.push(found);
+                filling.items.push(found);
             }
             last = Some(id);
         }
         Ok(None)
     }
 
-    /// A bulk notification's delivery to a customer, if it has listed one: its blocks are in customer order, so that a
+    /// A bulk notification's delivery to a customer, if it has listed one: its batches are in customer order, so that a
     /// handful of reads by key finds it among any number.
     pub(crate) async fn find_by_customer(
         &self,
@@ -349,8 +366,8 @@ impl NotificationsModule {
         let Some(stored) = self.repository.find(tenant, id).await? else {
             return Ok(None);
         };
-        // The customer's block, if there is one, is none before `low` and none from `high` on.
-        let (mut low, mut high) = (0, stored.blocks);
+        // The customer's batch, if there is one, is none before `low` and none from `high` on.
+        let (mut low, mut high) = (0, stored.batches);
         while high.saturating_sub(low) > 1 {
             let step = (high - low).div_ceil(PROBES + 1);
             let probes: Vec<u32> = (1..=PROBES)
@@ -363,7 +380,7 @@ impl NotificationsModule {
                 .await?;
             firsts.sort_unstable();
             if firsts.len() != probes.len() {
-                return Err(Error::internal(format!("blocks of {id} are missing")));
+                return Err(Error::internal(format!("batches of {id} are missing")));
             }
             for (number, first) in firsts {
                 if first <= customer {
@@ -374,47 +391,47 @@ impl NotificationsModule {
                 }
             }
         }
-        let Some(block) = self
+        let Some(batch) = self
             .repository
-            .find_blocks(tenant, &[(id, low)])
+            .find_batches(tenant, &[(id, low)])
             .await?
             .pop()
         else {
             return Ok(None);
         };
-        let index = block
-            .entries
-            .binary_search_by_key(&customer, |entry| entry.customer);
+        let index = batch
+            .deliveries
+            .binary_search_by_key(&customer, |delivery| delivery.customer);
         Ok(index
             .ok()
-            .map(|index| self.delivery(tenant, &block, index, &block.entries[index])))
+            .map(|index| self.delivery(tenant, &batch, index, &batch.deliveries[index])))
     }
 
-    /// An entry of a block as callers see it.
+    /// A delivery of a batch as callers see it.
     pub(super) fn delivery(
         &self,
         tenant: &TenantId,
-        block: &DeliveryBatch,
+        batch: &DeliveryBatch,
         index: usize,
-        entry: &Entry,
+        delivery: &DeliveryRecord,
     ) -> Delivery {
-        let id = block.delivery_id(index);
+        let id = batch.delivery_id(index);
         Delivery {
             id,
-            kind: block.kind,
-            event: block.event,
-            customer: entry.customer,
-            booking: entry.booking,
-            state: entry.state,
-            attempts: entry.attempts,
-            reason: entry.reason.clone(),
-            next_at: entry.next_at,
-            ever_unknown: entry.ever_unknown,
-            lost: entry.lost,
+            kind: batch.kind,
+            event: batch.event,
+            customer: delivery.customer,
+            booking: delivery.booking,
+            state: delivery.state,
+            attempts: delivery.attempts,
+            reason: delivery.reason.clone(),
+            next_at: delivery.next_at,
+            ever_unknown: delivery.ever_unknown,
+            lost: delivery.lost,
             message_id: message_id(&id.key(tenant), &self.context.settings.delivery.mail_from),
-            created_at: block.created_at,
-            at: entry.at,
-            earlier: entry.earlier.clone(),
+            created_at: batch.created_at,
+            at: delivery.at,
+            earlier: delivery.earlier.clone(),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The way every step of a delivery into the store: steps that come together are committed together.
 //!
-//! A commit costs the same for one block as for many, and a synced one holds up whoever waits for it. So the blocks
+//! A commit costs the same for one batch as for many, and a synced one holds up whoever waits for it. So the batches
 //! this process has in hand share their commits: what came while one was being written goes into the next. Each step
-//! is a compare-and-set of its own and answered alone; a block that was taken from us leaves the others alone.
+//! is a compare-and-set of its own and answered alone; a batch that was taken from us leaves the others alone.
 //! Steps are written in the order they were put in. A mail's outcome that is put in before another mail's mark
 //! `sending` is therefore never written after it, and no more mails stand as `sending` than go out at once.
 //!
@@ -23,7 +23,7 @@ use crate::{
         ModuleContext,
         repositories::{NotificationsRepository, StepError, SystemScope, pause_after_conflict},
     },
-    types::{BlockWrite, DeliveryBatch},
+    types::{BatchWrite, DeliveryBatch},
 };
 
 /// Steps of one commit. Beyond it the statement gets long and the share of a commit no smaller.
@@ -41,14 +41,14 @@ pub(super) struct DeliveryWriter {
 
 #[derive(Default)]
 struct Line {
-    /// No longer than the blocks that this process has in hand, for each waits for its answer.
+    /// No longer than the batches that this process has in hand, for each waits for its answer.
     waiting: VecDeque<Waiting>,
     /// Whether a task is working the line off.
     running: bool,
 }
 
 struct Waiting {
-    write: BlockWrite,
+    write: BatchWrite,
     since: Instant,
     answer: oneshot::Sender<Result<bool>>,
 }
@@ -65,10 +65,10 @@ impl DeliveryWriter {
         })
     }
 
-    /// Puts a step in line, at once; what comes back is waited for: whether the block was still ours.
+    /// Puts a step in line, at once; what comes back is waited for: whether the batch was still ours.
     pub(super) fn put(
         self: &Arc<Self>,
-        write: BlockWrite,
+        write: BatchWrite,
     ) -> impl Future<Output = Result<bool>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
         let mut line = self.line();
@@ -79,13 +79,13 @@ impl DeliveryWriter {
         });
         if !std::mem::replace(&mut line.running, true) {
             // A task of its own: a step that nobody waits for any more is written all the same.
-            let ledger = self.clone();
-            tokio::spawn(async move { ledger.drain().await });
+            let writer = self.clone();
+            tokio::spawn(async move { writer.drain().await });
         }
         async move {
             answered
                 .await
-                .map_err(|_| Error::internal("the ledger ended without an answer"))?
+                .map_err(|_| Error::internal("the writer ended without an answer"))?
         }
     }
 
@@ -109,11 +109,11 @@ impl DeliveryWriter {
             let mut groups = vec![group];
             let mut conflicts = 0;
             while let Some(mut group) = groups.pop() {
-                let writes: Vec<BlockWrite> =
+                let writes: Vec<BatchWrite> =
                     group.iter().map(|waiting| waiting.write.clone()).collect();
                 let outcome = self
                     .repository
-                    .write_blocks(SystemScope::new(), &writes)
+                    .write_batches(SystemScope::new(), &writes)
                     .await;
                 match outcome {
                     Ok(answers) => self.answer(group, &answers),
@@ -144,13 +144,13 @@ impl DeliveryWriter {
             if *written && waiting.write.owed.is_some() {
                 self.context.owed.notify_one();
             }
-            // Who no longer listens has been told by the ledger itself.
+            // Who no longer listens has been told by the writer itself.
             let _ = waiting.answer.send(Ok(*written));
         }
     }
 
-    /// After a failure: answers those whose step turns out written, or whose block is another's now, and those who
-    /// have waited for as long as a lease, after which their block may be another's. Gives back the others.
+    /// After a failure: answers those whose step turns out written, or whose batch is another's now, and those who
+    /// have waited for as long as a lease, after which their batch may be another's. Gives back the others.
     ///
     /// Mails are on the wire meanwhile, and giving up at the first hiccup of the store would leave them in doubt.
     async fn still_open(&self, group: Vec<Waiting>, error: StepError) -> Option<Vec<Waiting>> {
@@ -174,19 +174,19 @@ impl DeliveryWriter {
     }
 
     /// What the store says of a step whose answer was lost: written, overtaken, or none of these.
-    async fn found(&self, write: &BlockWrite) -> Option<bool> {
-        let block = &write.block;
-        let ids = [(block.notification, block.number)];
-        let found = self.repository.find_blocks(&write.tenant, &ids).await;
+    async fn found(&self, write: &BatchWrite) -> Option<bool> {
+        let batch = &write.batch;
+        let ids = [(batch.notification, batch.number)];
+        let found = self.repository.find_batches(&write.tenant, &ids).await;
         let found = found.ok()?.pop()?;
-        if found.revision == block.revision {
+        if found.revision == batch.revision {
             return None;
         }
         let ours = DeliveryBatch {
             revision: found.revision,
-            ..block.clone()
+            ..batch.clone()
         };
-        Some(found.revision == block.revision + 1 && found == ours)
+        Some(found.revision == batch.revision + 1 && found == ours)
     }
 }
 

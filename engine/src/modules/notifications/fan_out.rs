@@ -4,24 +4,23 @@
 
 use jiff::Timestamp;
 
-use super::{NotificationsModule, task_of};
+use super::{NotificationsModule, kinds, task_of};
 use crate::{
     counters::count,
     error::{Error, Result},
     modules::to_millisecond,
     ports::Task,
     types::{
-        Booking, BookingStatus, CancelCause, Chunk, DeliveryBatch, DeliveryState, Entry,
-        EventStatus, Lane, NotificationId, NotificationKind, NotificationStatus, OutboxEntry,
-        OutboxPart, StoredNotification, TenantId, UserId,
+        Booking, Chunk, DeliveryBatch, DeliveryRecord, DeliveryState, NotificationId,
+        NotificationStatus, OutboxEntry, OutboxPart, StoredNotification, TenantId, UserId,
     },
 };
 
 /// Bookings read at a time while recipients are listed.
 pub(super) const WALK_PAGE: u32 = 1_000;
-/// Blocks stored in one step of a fan-out: with them a step writes 66 rows and reads one page of bookings.
-const CHUNK_BLOCKS_MAX: u32 = 31;
-/// Blocks behind the newest that are looked at for those that still wait, in windows: what is older and open is stuck
+/// Batches stored in one step of a fan-out: with them a step writes 66 rows and reads one page of bookings.
+const CHUNK_BATCHES_MAX: u32 = 31;
+/// Batches behind the newest that are looked at for those that still wait, in windows: what is older and open is stuck
 /// on its own, and must not keep everybody else from hearing.
 const LOOK_BACK_WINDOWS: u32 = 2;
 
@@ -29,7 +28,7 @@ const LOOK_BACK_WINDOWS: u32 = 2;
 pub(crate) enum Listing {
     /// A chunk was stored (or another worker was faster, and there are none): publish its tasks, and list on.
     Stored(Vec<Task>),
-    /// As many blocks wait as may: whoever delivers them lists on.
+    /// As many batches wait as may: whoever delivers them lists on.
     Enough,
     /// Nobody is left to be listed.
     Over,
@@ -58,11 +57,11 @@ impl NotificationsModule {
             .map_err(Error::internal)?;
         let mut chunk = Chunk {
             notification,
-            blocks: Vec::new(),
+            batches: Vec::new(),
             owed: Vec::new(),
             done: None,
         };
-        let tasks = add_blocks(
+        let tasks = add_batches(
             &mut chunk,
             tenant,
             &customers,
@@ -81,7 +80,7 @@ impl NotificationsModule {
                 tenant: tenant.clone(),
                 notification: id,
                 part: OutboxPart::FanOut,
-                lane: Lane::of(chunk.notification.kind),
+                lane: chunk.notification.kind.lane(),
                 published: true,
             });
         }
@@ -127,23 +126,23 @@ impl NotificationsModule {
         Ok((!has_credit).then_some(Listing::Enough))
     }
 
-    /// The credit of a notification: a large tenant's blocks must not all stand before a small one's. Returns whether
-    /// another chunk of blocks may wait for workers.
+    /// The credit of a notification: a large tenant's batches must not all stand before a small one's. Returns whether
+    /// another chunk of batches may wait for workers.
     async fn has_credit(
         &self,
         tenant: &TenantId,
         notification: &StoredNotification,
     ) -> Result<bool> {
-        if notification.blocks == 0 {
+        if notification.batches == 0 {
             return Ok(true);
         }
         let window = self.context.settings.delivery.bulk_window_batches;
         let back = window.saturating_mul(LOOK_BACK_WINDOWS);
-        let from = notification.blocks.saturating_sub(back);
+        let from = notification.batches.saturating_sub(back);
         let open = self
             .repository
-            .count_open_blocks(tenant, notification.id, from);
-        Ok(open.await?.saturating_add(self.chunk_blocks()) <= window.max(2))
+            .count_open_batches(tenant, notification.id, from);
+        Ok(open.await?.saturating_add(self.chunk_batches()) <= window.max(2))
     }
 
     /// Lists the next recipients in customer order, and whether they are the last.
@@ -153,11 +152,10 @@ impl NotificationsModule {
         notification: &StoredNotification,
     ) -> Result<(Vec<UserId>, bool)> {
         let booked = self.walk_bookings(tenant, notification).await?;
-        if notification.kind != NotificationKind::EventCancelled {
+        if !kinds::of(notification.kind).reaches_waiting_list() {
             return Ok(booked);
         }
-        // Who waits for tickets of what is cancelled waits in vain.
-        let most = self.chunk_blocks() as usize * DeliveryBatch::ENTRIES_MAX;
+        let most = self.chunk_batches() as usize * DeliveryBatch::DELIVERIES_MAX;
         let (event, after) = (notification.event, notification.cursor);
         let waiting = self.waitlist.customers(tenant, event, after, most as u32);
         Ok(merged(booked, waiting.await?, most))
@@ -170,7 +168,9 @@ impl NotificationsModule {
         tenant: &TenantId,
         notification: &StoredNotification,
     ) -> Result<(Vec<UserId>, bool)> {
-        let chunk = self.chunk_blocks() as usize * DeliveryBatch::ENTRIES_MAX;
+        let chunk = self.chunk_batches() as usize * DeliveryBatch::DELIVERIES_MAX;
+        let concerns =
+            |booking: &Booking| kinds::of(notification.kind).concerns(notification, booking);
         let mut customers: Vec<UserId> = Vec::new();
         let mut current: Option<(UserId, bool)> = None;
         let mut after = notification.cursor.map(|customer| (customer, None));
@@ -183,13 +183,13 @@ impl NotificationsModule {
             for booking in &bookings {
                 match &mut current {
                     Some((customer, concerned)) if *customer == booking.customer => {
-                        *concerned |= concerns(notification, booking);
+                        *concerned |= concerns(booking);
                     }
                     _ => {
                         if let Some((customer, true)) = current {
                             customers.push(customer);
                         }
-                        current = Some((booking.customer, concerns(notification, booking)));
+                        current = Some((booking.customer, concerns(booking)));
                         if customers.len() == chunk {
                             return Ok((customers, false));
                         }
@@ -206,10 +206,10 @@ impl NotificationsModule {
         }
     }
 
-    /// Blocks of one step: half a window, so that one half is delivered while the other is listed.
-    fn chunk_blocks(&self) -> u32 {
+    /// Batches of one step: half a window, so that one half is delivered while the other is listed.
+    fn chunk_batches(&self) -> u32 {
         let half = self.context.settings.delivery.bulk_window_batches / 2;
-        half.clamp(1, CHUNK_BLOCKS_MAX)
+        half.clamp(1, CHUNK_BATCHES_MAX)
     }
 
     /// Whether what became of the event has overtaken a notification.
@@ -219,46 +219,31 @@ impl NotificationsModule {
         notification: &StoredNotification,
         now: Timestamp,
     ) -> Result<bool> {
-        if notification.kind == NotificationKind::EventCancelled {
-            return Ok(false);
-        }
-        let Some((event, inventory)) = self.events.find(tenant, notification.event).await? else {
-            return Ok(true);
-        };
-        let is_cancelled = inventory.status == EventStatus::Cancelled;
-        Ok(match notification.kind {
-            // Once begun, it goes to all: some have it already.
-            NotificationKind::EventAnnouncement => {
-                is_cancelled && notification.status == NotificationStatus::Scheduled
-            }
-            // The event moved far, and another reminder is to come; or it has begun while no worker was there.
-            NotificationKind::EventReminder => {
-                let newest = event.reminder.map(|reminder| reminder.notification);
-                is_cancelled || newest != Some(notification.id) || event.details.starts_at <= now
-            }
-            _ => is_cancelled,
-        })
+        let found = self.events.find(tenant, notification.event).await?;
+        Ok(found.is_none_or(|(event, inventory)| {
+            kinds::of(notification.kind).is_pointless(notification, &event, inventory.status, now)
+        }))
     }
 }
 
 /// Adds the batches of these recipients to a chunk. Returns the tasks that send them.
-fn add_blocks(
+fn add_batches(
     chunk: &mut Chunk,
     tenant: &TenantId,
     customers: &[UserId],
     (now, due_at): (Timestamp, Timestamp),
 ) -> Vec<Task> {
     let mut tasks = Vec::new();
-    for customers in customers.chunks(DeliveryBatch::ENTRIES_MAX) {
-        let number = chunk.notification.blocks;
-        chunk.notification.blocks += 1;
-        chunk.blocks.push(DeliveryBatch {
+    for customers in customers.chunks(DeliveryBatch::DELIVERIES_MAX) {
+        let number = chunk.notification.batches;
+        chunk.notification.batches += 1;
+        chunk.batches.push(DeliveryBatch {
             notification: chunk.notification.id,
             number,
             revision: 0,
             kind: chunk.notification.kind,
             event: Some(chunk.notification.event),
-            entries: customers
+            deliveries: customers
                 .iter()
                 .map(|customer| listed(&chunk.notification, *customer, now))
                 .collect(),
@@ -275,7 +260,7 @@ fn add_blocks(
             tenant: tenant.clone(),
             notification: chunk.notification.id,
             part: OutboxPart::DeliveryBatch(number),
-            lane: Lane::of(chunk.notification.kind),
+            lane: chunk.notification.kind.lane(),
             published: true,
         };
         tasks.push(task_of(&owed, now));
@@ -285,15 +270,15 @@ fn add_blocks(
 }
 
 /// A recipient as it is listed: waiting for a first try, or in doubt from the beginning.
-fn listed(notification: &StoredNotification, customer: UserId, now: Timestamp) -> Entry {
-    let mut entry = Entry::queued(customer, None);
-    entry.trace.clone_from(&notification.trace);
+fn listed(notification: &StoredNotification, customer: UserId, now: Timestamp) -> DeliveryRecord {
+    let mut delivery = DeliveryRecord::queued(customer, None);
+    delivery.trace.clone_from(&notification.trace);
     if notification.is_uncertain {
         let reason = "restored from a backup: it may have been sent before";
-        entry.record_outcome(DeliveryState::Unknown, reason.to_owned(), now);
-        entry.ever_unknown = true;
+        delivery.record_outcome(DeliveryState::Unknown, reason.to_owned(), now);
+        delivery.ever_unknown = true;
     }
-    entry
+    delivery
 }
 
 /// The first `most` of two lists of customers, in their order and each once, and whether that is all. Each list has its
@@ -310,24 +295,6 @@ fn merged(
     let fits = customers.len() <= most;
     customers.truncate(most);
     (customers, is_all && fits)
-}
-
-/// Whether a booking's customer belongs to a notification's audience.
-fn concerns(notification: &StoredNotification, booking: &Booking) -> bool {
-    let by_event = matches!(booking.cancelled, Some((CancelCause::Event, _)));
-    match notification.kind {
-        NotificationKind::EventCancelled | NotificationKind::EventAnnouncement => {
-            booking.status == BookingStatus::Confirmed || by_event
-        }
-        // Who booked after the reminder's time has just read when the event begins.
-        NotificationKind::EventReminder => {
-            booking.status == BookingStatus::Confirmed && booking.created_at < notification.due_at
-        }
-        _ => {
-            booking.status == BookingStatus::Confirmed
-                && booking.event_version < notification.to_version
-        }
-    }
 }
 
 #[cfg(test)]

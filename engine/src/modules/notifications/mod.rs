@@ -1,17 +1,26 @@
 //! The rules of telling customers: what is owed, who hears of it, and what became of each delivery.
 //!
-//! Called by app_modules and the worker's use cases. Calls the notifications, bookings, holds, waitlist and events
-//! repositories.
+//! States: a notification is `scheduled` until it is due, `fanning-out` while its recipients are stored in batches, and
+//! `fanned-out`, or `superseded` or `cancelled`. A delivery is `queued`, `sending` while its mail is on the wire, and then
+//! `sent`, `deferred` (tried again), `dead`, `suppressed` or `unknown`.
+//!
+//! Who does what: `outbox_relay` finds due work, `fan_out` lists recipients, `delivery` claims batches and records outcomes
+//! through the `delivery_writer`, `mail_source` and `pending_mail` make the mails, `kinds` knows each kind.
+//!
+//! Called by app_modules and the worker's use cases. Calls the repositories of whatever mails tell of.
 
 pub(in crate::modules) mod announcements;
-mod deliveries;
+mod delivery;
 pub(in crate::modules) mod delivery_admin;
 mod delivery_lookup;
 mod delivery_writer;
 pub(in crate::modules) mod embedded_queue;
 mod fan_out;
+mod kinds;
 pub(in crate::modules) mod mail;
+mod mail_source;
 mod outbox_relay;
+mod pending_mail;
 pub(in crate::modules) mod recipient_count;
 mod recipients;
 mod scheduled;
@@ -23,19 +32,21 @@ use std::{
     time::Instant,
 };
 
-pub(crate) use deliveries::{AfterWrite, BatchAvailability, BlockTask, ClaimedBatch};
+pub(crate) use delivery::{AfterWrite, BatchGroup, BatchTask, Claimant, ClaimedBatch};
 use delivery_writer::DeliveryWriter;
 pub(crate) use fan_out::Listing;
+pub(crate) use mail_source::{MailPorts, MailSource};
 use outbox_relay::RelayScanCursor;
-pub(crate) use recipients::still_wanted;
+pub(crate) use pending_mail::PendingMail;
 
 use jiff::Timestamp;
 
 use super::{
     ModuleContext,
     repositories::{
-        BookingsRepository, EventsRepository, HoldsRepository, NotificationsRepository,
-        WaitlistRepository,
+        AnnouncementsRepository, BookingsRepository, Db, EventsRepository, HoldsRepository,
+        NotificationsRepository, PluginsRepository, SubscriptionsRepository, TenantsRepository,
+        UsersRepository, WaitlistRepository,
     },
 };
 use crate::{
@@ -49,47 +60,53 @@ use crate::{
     },
 };
 
-/// Blocks that one look for deliveries in a state reads: some ten milliseconds.
-const BLOCKS_LOOKED_AT: u32 = 200;
+/// Batches that one look for deliveries in a state reads: some ten milliseconds.
+const BATCHES_LOOKED_AT: u32 = 200;
 /// Notifications whose sums are remembered; beyond it all are counted anew.
 const TALLIES_MAX: usize = 1_000;
 
-type BlockKey = (TenantId, NotificationId, u32);
+type BatchKey = (TenantId, NotificationId, u32);
 
 pub(crate) struct NotificationsModule {
     repository: Arc<NotificationsRepository>,
-    bookings: Arc<BookingsRepository>,
+    announcements: AnnouncementsRepository,
+    bookings: BookingsRepository,
+    events: EventsRepository,
     holds: HoldsRepository,
-    waitlist: Arc<WaitlistRepository>,
-    events: Arc<EventsRepository>,
+    plugins: PluginsRepository,
+    subscriptions: SubscriptionsRepository,
+    tenants: TenantsRepository,
+    users: UsersRepository,
+    waitlist: WaitlistRepository,
+    ports: MailPorts,
     context: ModuleContext,
-    ledger: Arc<DeliveryWriter>,
-    /// Blocks seen in another worker's hand: their revision, and since when it has been that.
-    watched: Mutex<HashMap<BlockKey, (i64, Instant)>>,
-    window: Mutex<RelayScanCursor>,
-    /// Notifications whose first blocks are counted, with how often they were reopened by then. Saves work.
+    writer: Arc<DeliveryWriter>,
+    /// Batches seen in another worker's hand: their revision, and since when it has been that.
+    watched: Mutex<HashMap<BatchKey, (i64, Instant)>>,
+    cursor: Mutex<RelayScanCursor>,
+    /// Notifications whose first batches are counted, with how often they were reopened by then. Saves work.
     tallies: Mutex<HashMap<(TenantId, NotificationId), (u64, Tally)>>,
 }
 
 impl NotificationsModule {
-    pub(super) fn new(
-        repository: Arc<NotificationsRepository>,
-        bookings: Arc<BookingsRepository>,
-        holds: HoldsRepository,
-        waitlist: Arc<WaitlistRepository>,
-        events: Arc<EventsRepository>,
-        context: ModuleContext,
-    ) -> Self {
+    pub(super) fn new(db: &Db, ports: MailPorts, context: ModuleContext) -> Self {
+        let repository = Arc::new(NotificationsRepository::new(db.clone()));
         Self {
-            ledger: DeliveryWriter::new(repository.clone(), context.clone()),
+            writer: DeliveryWriter::new(repository.clone(), context.clone()),
             repository,
-            bookings,
-            holds,
-            waitlist,
-            events,
+            announcements: AnnouncementsRepository::new(db.clone()),
+            bookings: BookingsRepository::new(db.clone()),
+            events: EventsRepository::new(db.clone()),
+            holds: HoldsRepository::new(db.clone()),
+            plugins: PluginsRepository::new(db.clone()),
+            subscriptions: SubscriptionsRepository::new(db.clone()),
+            tenants: TenantsRepository::new(db.clone()),
+            users: UsersRepository::new(db.clone()),
+            waitlist: WaitlistRepository::new(db.clone()),
+            ports,
             context,
             watched: Mutex::default(),
-            window: Mutex::new(RelayScanCursor::new()),
+            cursor: Mutex::new(RelayScanCursor::new()),
             tallies: Mutex::default(),
         }
     }
@@ -127,7 +144,7 @@ impl NotificationsModule {
         }))
     }
 
-    /// The sum of a notification's deliveries. Blocks at the beginning of which nothing more becomes anything are
+    /// The sum of a notification's deliveries. Batches at the beginning of which nothing more becomes anything are
     /// counted once, so that whoever asks again and again reads what moves.
     async fn count(
         &self,
@@ -142,21 +159,21 @@ impl NotificationsModule {
         let (mut counts, mut begins) = (settled, from);
         let mut is_settled = true;
         loop {
-            let blocks = self
+            let batches = self
                 .repository
-                .list_blocks(tenant, stored.id, from, 200)
+                .list_batches(tenant, stored.id, from, 200)
                 .await?;
-            for block in &blocks {
-                is_settled &= block.is_final();
-                for entry in &block.entries {
-                    counts.add(entry.state, entry.ever_unknown);
+            for batch in &batches {
+                is_settled &= batch.is_final();
+                for delivery in &batch.deliveries {
+                    counts.add(delivery.state, delivery.ever_unknown);
                 }
                 if is_settled {
-                    (settled, begins) = (counts, block.number + 1);
+                    (settled, begins) = (counts, batch.number + 1);
                 }
             }
-            match blocks.last() {
-                Some(last) if blocks.len() == 200 => from = last.number + 1,
+            match batches.last() {
+                Some(last) if batches.len() == 200 => from = last.number + 1,
                 _ => break,
             }
         }
@@ -172,7 +189,7 @@ impl NotificationsModule {
         self.tallies.locked()
     }
 
-    /// A page of a notification's deliveries in customer order. The cursor is `block.index` of the next one.
+    /// A page of a notification's deliveries in customer order. The cursor is `batch.index` of the next one.
     pub(crate) async fn deliveries(
         &self,
         tenant: &TenantId,
@@ -181,26 +198,26 @@ impl NotificationsModule {
     ) -> Result<Page<Delivery>> {
         let (from, skip) = read_cursor(page.cursor.as_deref())?;
         let limit = page.limit as usize;
-        let blocks = self
+        let batches = self
             .repository
-            .list_blocks(
+            .list_batches(
                 tenant,
                 id,
                 from,
-                page.limit / DeliveryBatch::ENTRIES_MAX as u32 + 3,
+                page.limit / DeliveryBatch::DELIVERIES_MAX as u32 + 3,
             )
             .await?;
         let mut items = Vec::with_capacity(limit);
-        for block in &blocks {
-            let skip = if block.number == from { skip } else { 0 };
-            for (index, entry) in block.entries.iter().enumerate().skip(skip) {
+        for batch in &batches {
+            let skip = if batch.number == from { skip } else { 0 };
+            for (index, delivery) in batch.deliveries.iter().enumerate().skip(skip) {
                 if items.len() == limit {
                     return Ok(Page {
                         items,
-                        next: Some(format!("{}.{index}", block.number)),
+                        next: Some(format!("{}.{index}", batch.number)),
                     });
                 }
-                items.push(self.delivery(tenant, block, index, entry));
+                items.push(self.delivery(tenant, batch, index, delivery));
             }
         }
         Ok(Page { items, next: None })
@@ -216,31 +233,31 @@ impl NotificationsModule {
         page: &PageRequest,
     ) -> Result<Page<Delivery>> {
         let (from, skip) = read_cursor(page.cursor.as_deref())?;
-        let blocks = self
+        let batches = self
             .repository
-            .list_blocks(tenant, id, from, BLOCKS_LOOKED_AT)
+            .list_batches(tenant, id, from, BATCHES_LOOKED_AT)
             .await?;
         let mut items = Vec::new();
-        for block in &blocks {
-            let skip = if block.number == from { skip } else { 0 };
-            for (index, entry) in block.entries.iter().enumerate().skip(skip) {
-                if entry.state != state {
+        for batch in &batches {
+            let skip = if batch.number == from { skip } else { 0 };
+            for (index, delivery) in batch.deliveries.iter().enumerate().skip(skip) {
+                if delivery.state != state {
                     continue;
                 }
                 if items.len() == page.limit as usize {
-                    let next = Some(format!("{}.{index}", block.number));
+                    let next = Some(format!("{}.{index}", batch.number));
                     return Ok(Page { items, next });
                 }
-                items.push(self.delivery(tenant, block, index, entry));
+                items.push(self.delivery(tenant, batch, index, delivery));
             }
         }
-        let is_full = blocks.len() == BLOCKS_LOOKED_AT as usize;
-        let last = blocks.last().filter(|_| is_full);
+        let is_full = batches.len() == BATCHES_LOOKED_AT as usize;
+        let last = batches.last().filter(|_| is_full);
         let next = last.map(|last| format!("{}.0", last.number + 1));
         Ok(Page { items, next })
     }
 
-    /// The notification behind a block, if it has a record of its own.
+    /// The notification behind a batch, if it has a record of its own.
     pub(crate) async fn stored(
         &self,
         tenant: &TenantId,
@@ -251,12 +268,12 @@ impl NotificationsModule {
 }
 
 /// The task of an outbox row. Its id names the work, so that work which still waits in the queue is not added again
-/// however often the row is visited; and it begins with the time at which the work was listed, so that the blocks a
+/// however often the row is visited; and it begins with the time at which the work was listed, so that the batches a
 /// large fan-out lists later stand behind what others were owed before.
 fn task_of(owed: &OutboxEntry, listed_at: Timestamp) -> Task {
     let (kind, part) = match owed.part {
         OutboxPart::FanOut => (TaskKind::FanOut, "all".to_owned()),
-        OutboxPart::DeliveryBatch(block) => (TaskKind::Deliver { block }, format!("{block:07}")),
+        OutboxPart::DeliveryBatch(batch) => (TaskKind::Deliver { batch }, format!("{batch:07}")),
     };
     let listed_at = listed_at.as_millisecond();
     Task {
@@ -279,6 +296,6 @@ fn read_cursor(cursor: Option<&str>) -> Result<(u32, usize)> {
     };
     cursor
         .split_once('.')
-        .and_then(|(block, index)| Some((block.parse().ok()?, index.parse().ok()?)))
+        .and_then(|(batch, index)| Some((batch.parse().ok()?, index.parse().ok()?)))
         .ok_or_else(PageRequest::not_a_cursor)
 }

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{BlockKey, NotificationsModule, caused_at, task_of};
+use super::{BatchKey, NotificationsModule, caused_at, task_of};
 use crate::{
     error::Result,
     locked::Locked as _,
@@ -103,7 +103,7 @@ impl DueWork {
 }
 
 /// How far a row's work is.
-enum Standing {
+enum WorkState {
     /// Nothing is left to be done.
     Done,
     /// Nothing is to be done before this moment.
@@ -146,7 +146,7 @@ impl NotificationsModule {
         if owed.published {
             return Some(Duration::ZERO);
         }
-        self.window().fresh.get(owed).map(Instant::elapsed)
+        self.cursor().fresh.get(owed).map(Instant::elapsed)
     }
 
     fn publish_first(&self, work: &mut DueWork, owed: OutboxEntry) {
@@ -154,7 +154,7 @@ impl NotificationsModule {
             OutboxPart::FanOut => caused_at(owed.notification),
             OutboxPart::DeliveryBatch(_) => owed.due_at,
         };
-        if self.window().fresh.len() + work.fresh.len() < FRESH_MAX {
+        if self.cursor().fresh.len() + work.fresh.len() < FRESH_MAX {
             work.publish(&owed, listed_at);
             work.fresh.push(owed);
         } else {
@@ -173,30 +173,30 @@ impl NotificationsModule {
         rows: Vec<OutboxEntry>,
     ) -> Result<()> {
         let (now, later) = (work.looked_at, self.republish_at(work.looked_at));
-        let found = self.repository.find_blocks_of(scope, &rows).await?;
-        let blocks: HashMap<BlockKey, DeliveryBatch> = found
+        let found = self.repository.find_batches_of(scope, &rows).await?;
+        let batches: HashMap<BatchKey, DeliveryBatch> = found
             .into_iter()
-            .map(|(tenant, block)| ((tenant, block.notification, block.number), block))
+            .map(|(tenant, batch)| ((tenant, batch.notification, batch.number), batch))
             .collect();
         let mut busy: HashMap<Lane, bool> = HashMap::new();
         for owed in rows {
-            let standing = match owed.part {
+            let state = match owed.part {
                 OutboxPart::DeliveryBatch(number) => {
                     let key = (owed.tenant.clone(), owed.notification, number);
-                    blocks.get(&key).map_or(Standing::Done, standing_of)
+                    batches.get(&key).map_or(WorkState::Done, state_of)
                 }
-                OutboxPart::FanOut => self.fan_out_standing(&owed).await?,
+                OutboxPart::FanOut => self.fan_out_state(&owed).await?,
             };
-            match standing {
-                Standing::Done => work.old.push(owed),
-                Standing::DueAt(at) if at > now => drop(work.move_to(owed, at)),
+            match state {
+                WorkState::Done => work.old.push(owed),
+                WorkState::DueAt(at) if at > now => drop(work.move_to(owed, at)),
                 // A deferred delivery whose time has come was not published since.
-                Standing::DueAt(_) => {
+                WorkState::DueAt(_) => {
                     let listed_at = owed.due_at;
                     let moved = work.move_to(owed, later);
                     work.publish(&moved, listed_at);
                 }
-                Standing::Waits(listed_at) => {
+                WorkState::Waits(listed_at) => {
                     // Published moments ago by this relay, or in line behind others: no reason to publish it again.
                     let is_in_line = !owed.published
                         || (self.may_be_put_off(listed_at, now)
@@ -229,13 +229,13 @@ impl NotificationsModule {
                 .replace_owed(scope, &work.old, &work.new)
                 .await?;
         }
-        let mut window = self.window();
+        let mut cursor = self.cursor();
         for owed in &work.old {
-            window.fresh.remove(owed);
+            cursor.fresh.remove(owed);
         }
         let published = work.fresh.into_iter().map(|owed| (owed, Instant::now()));
-        window.fresh.extend(published);
-        window.hot_from = match work.full_until {
+        cursor.fresh.extend(published);
+        cursor.hot_from = match work.full_until {
             // More may lie behind what one look holds.
             Some(last) => last,
             None => work
@@ -256,29 +256,29 @@ impl NotificationsModule {
 
     /// From when on the outbox is looked at now; see [`RelayScanCursor`].
     fn look_from(&self, now: Timestamp) -> Timestamp {
-        let mut window = self.window();
+        let mut cursor = self.cursor();
         let is_over =
             |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
         // A clock that was set back: what was written since may be due before any look of late began.
-        let is_back = now < window.hot_from;
-        if is_back || is_over(window.full_at, FULL_LOOK_EVERY) {
-            window.full_at = Some(Instant::now());
-            window.hot_from = Timestamp::UNIX_EPOCH;
-        } else if is_over(window.wide_at, WIDE_LOOK_EVERY) {
-            window.wide_at = Some(Instant::now());
-            window.fresh.retain(|_, at| at.elapsed() < FORGOTTEN_AFTER);
-            window.hot_from = window
+        let is_back = now < cursor.hot_from;
+        if is_back || is_over(cursor.full_at, FULL_LOOK_EVERY) {
+            cursor.full_at = Some(Instant::now());
+            cursor.hot_from = Timestamp::UNIX_EPOCH;
+        } else if is_over(cursor.wide_at, WIDE_LOOK_EVERY) {
+            cursor.wide_at = Some(Instant::now());
+            cursor.fresh.retain(|_, at| at.elapsed() < FORGOTTEN_AFTER);
+            cursor.hot_from = cursor
                 .hot_from
                 .min(now.saturating_sub(WIDE_LOOK).unwrap_or(now));
         }
-        window.hot_from
+        cursor.hot_from
     }
 
-    fn window(&self) -> MutexGuard<'_, RelayScanCursor> {
-        self.window.locked()
+    fn cursor(&self) -> MutexGuard<'_, RelayScanCursor> {
+        self.cursor.locked()
     }
 
-    async fn fan_out_standing(&self, owed: &OutboxEntry) -> Result<Standing> {
+    async fn fan_out_state(&self, owed: &OutboxEntry) -> Result<WorkState> {
         let notification = self
             .repository
             .find(&owed.tenant, owed.notification)
@@ -292,22 +292,22 @@ impl NotificationsModule {
                 ) =>
             {
                 if stored.due_at > now {
-                    Standing::DueAt(stored.due_at)
+                    WorkState::DueAt(stored.due_at)
                 } else {
-                    Standing::Waits(caused_at(stored.id))
+                    WorkState::Waits(caused_at(stored.id))
                 }
             }
-            _ => Standing::Done,
+            _ => WorkState::Done,
         })
     }
 }
 
-fn standing_of(block: &DeliveryBatch) -> Standing {
-    match block.next_at() {
-        None => Standing::Done,
+fn state_of(batch: &DeliveryBatch) -> WorkState {
+    match batch.next_at() {
+        None => WorkState::Done,
         // Some of it was never tried, or is on the wire.
-        Some(at) if at == Timestamp::MIN => Standing::Waits(block.created_at),
-        Some(at) => Standing::DueAt(at),
+        Some(at) if at == Timestamp::MIN => WorkState::Waits(batch.created_at),
+        Some(at) => WorkState::DueAt(at),
     }
 }
 

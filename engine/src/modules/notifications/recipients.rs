@@ -1,15 +1,20 @@
-//! Whom a delivery concerns: the bookings behind it, and whether its mail is still wanted.
+//! Whom a delivery concerns: the bookings and offers behind it.
 //!
-//! Called by the worker's use cases. Calls the bookings, holds and waitlist repositories.
+//! Called by what reads the content of mails. Calls the bookings and holds repositories.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::{NotificationsModule, deliveries::ClaimedBatch, fan_out::WALK_PAGE};
+use super::{
+    NotificationsModule,
+    delivery::ClaimedBatch,
+    fan_out::WALK_PAGE,
+    kinds::{self, Audience},
+};
 use crate::{
     error::Result,
     types::{
-        Booking, BookingId, BookingStatus, CancelCause, DeliveryBatch, DeliveryState, EventId,
-        EventStatus, Hold, HoldId, NotificationKind, TenantId, UserId,
+        Booking, BookingId, DeliveryBatch, EventId, EventStatus, Hold, HoldId, NotificationKind,
+        TenantId, UserId,
     },
 };
 
@@ -17,51 +22,46 @@ use crate::{
 const BOOKINGS_LISTED_MAX: usize = 100;
 
 impl NotificationsModule {
-    /// The bookings behind the unfinished deliveries of some blocks of one event and kind, by customer.
-    pub(crate) async fn bookings_of(
+    /// The bookings behind the unfinished deliveries of some batches of one event and kind, by customer.
+    pub(super) async fn bookings_of(
         &self,
         tenant: &TenantId,
-        blocks: &[&ClaimedBatch],
+        kind: NotificationKind,
+        batches: &[&ClaimedBatch],
     ) -> Result<HashMap<UserId, Vec<Booking>>> {
         let mut by_customer: HashMap<UserId, Vec<Booking>> = HashMap::new();
-        let is_transactional = blocks
-            .first()
-            .is_some_and(|claimed| claimed.block.kind.is_transactional());
-        let is_about_none = |claimed: &&ClaimedBatch| {
-            let kind = claimed.block.kind;
-            kind == NotificationKind::WaitingListOffer || !kind.is_about_event()
-        };
-        if blocks.first().is_some_and(is_about_none) {
-            return Ok(by_customer);
-        }
-        if is_transactional {
-            let open = blocks
-                .iter()
-                .flat_map(|claimed| open_entries(&claimed.block));
-            let ids: Vec<BookingId> = open.filter_map(|(_, booking)| booking).collect();
-            for booking in self.bookings.find_many(tenant, &ids).await? {
-                let known = by_customer.entry(booking.customer).or_default();
-                known.push(booking);
+        match kinds::of(kind).audience() {
+            Audience::Offer | Audience::Users => {}
+            Audience::Booking => {
+                let open = batches
+                    .iter()
+                    .flat_map(|claimed| open_deliveries(&claimed.batch));
+                let ids: Vec<BookingId> = open.filter_map(|(_, booking)| booking).collect();
+                for booking in self.bookings.find_many(tenant, &ids).await? {
+                    let known = by_customer.entry(booking.customer).or_default();
+                    known.push(booking);
+                }
             }
-            return Ok(by_customer);
-        }
-        for claimed in blocks {
-            self.bookings_of_bulk(tenant, &claimed.block, &mut by_customer)
-                .await?;
+            Audience::EventCustomers => {
+                for claimed in batches {
+                    self.bookings_of_bulk(tenant, &claimed.batch, &mut by_customer)
+                        .await?;
+                }
+            }
         }
         Ok(by_customer)
     }
 
-    /// The holds that the unfinished deliveries of some blocks of one event offer.
-    pub(crate) async fn offers_of(
+    /// The holds that the unfinished deliveries of some batches of one event offer.
+    pub(super) async fn offers_of(
         &self,
         tenant: &TenantId,
         event: EventId,
-        blocks: &[&ClaimedBatch],
+        batches: &[&ClaimedBatch],
     ) -> Result<HashMap<BookingId, Hold>> {
-        let open = blocks
+        let open = batches
             .iter()
-            .flat_map(|claimed| open_entries(&claimed.block));
+            .flat_map(|claimed| open_deliveries(&claimed.batch));
         let ids: Vec<HoldId> = open
             .filter_map(|(_, path)| path.map(HoldId::of_path))
             .collect();
@@ -70,39 +70,20 @@ impl NotificationsModule {
         Ok(holds.map(|hold| (hold.id.booking(), hold)).collect())
     }
 
-    /// Those of some blocks' customers who wait for tickets of the event or are offered some.
-    pub(crate) async fn waiting_among(
-        &self,
-        tenant: &TenantId,
-        event: EventId,
-        customers: &[UserId],
-    ) -> Result<BTreeSet<UserId>> {
-        self.waitlist.those_of(tenant, event, customers).await
-    }
-
-    /// Those of some blocks' customers who have a booking of the event that stands.
-    pub(crate) async fn with_active_bookings(
-        &self,
-        tenant: &TenantId,
-        event: EventId,
-        customers: &[UserId],
-    ) -> Result<HashSet<UserId>> {
-        self.bookings.with_active(tenant, event, customers).await
-    }
-
-    /// Bulk deliveries stand in customer order, so that one range of keys holds all of a block's bookings.
+    /// Bulk deliveries stand in customer order, so that one range of keys holds all of a batch's bookings.
     async fn bookings_of_bulk(
         &self,
         tenant: &TenantId,
-        block: &DeliveryBatch,
+        batch: &DeliveryBatch,
         by_customer: &mut HashMap<UserId, Vec<Booking>>,
     ) -> Result<()> {
-        let customers = || open_entries(block).map(|(customer, _)| customer);
+        let customers = || open_deliveries(batch).map(|(customer, _)| customer);
         let (Some(event), Some(first), Some(last)) =
-            (block.event, customers().min(), customers().max())
+            (batch.event, customers().min(), customers().max())
         else {
             return Ok(());
         };
+        let rules = kinds::of(batch.kind);
         let mut after = Some((first, Some(ulid::Ulid::nil())));
         loop {
             let page = self
@@ -115,7 +96,7 @@ impl NotificationsModule {
                 .map(|booking| (booking.customer, Some(booking.id.serial())));
             for booking in page {
                 let known = by_customer.entry(booking.customer).or_default();
-                let wanted = still_wanted(block.kind, &booking, EventStatus::Published);
+                let wanted = rules.still_wanted(&booking, EventStatus::Published);
                 if wanted && known.len() < BOOKINGS_LISTED_MAX {
                     known.push(booking);
                 }
@@ -127,33 +108,10 @@ impl NotificationsModule {
     }
 }
 
-fn open_entries(block: &DeliveryBatch) -> impl Iterator<Item = (UserId, Option<BookingId>)> {
-    let is_open = |state: DeliveryState| !state.is_final();
-    block
-        .entries
+fn open_deliveries(batch: &DeliveryBatch) -> impl Iterator<Item = (UserId, Option<BookingId>)> {
+    batch
+        .deliveries
         .iter()
-        .filter(move |entry| is_open(entry.state))
-        .map(|entry| (entry.customer, entry.booking))
-}
-
-/// Whether a mail about a booking is still wanted, by kind.
-pub(crate) fn still_wanted(kind: NotificationKind, booking: &Booking, event: EventStatus) -> bool {
-    let by_event = matches!(booking.cancelled, Some((CancelCause::Event, _)));
-    match kind {
-        NotificationKind::BookingConfirmed
-        | NotificationKind::EventUpdated
-        | NotificationKind::EventReminder => {
-            booking.status == BookingStatus::Confirmed && event != EventStatus::Cancelled
-        }
-        NotificationKind::BookingCancelled => true,
-        // About a hold, a plugin, an account.
-        NotificationKind::WaitingListOffer
-        | NotificationKind::PluginQuarantined
-        | NotificationKind::EmailVerification
-        | NotificationKind::SignUpNotice => false,
-        // What an organizer began to say is said to all, also when the event is cancelled meanwhile.
-        NotificationKind::EventCancelled | NotificationKind::EventAnnouncement => {
-            booking.status == BookingStatus::Confirmed || by_event
-        }
-    }
+        .filter(|delivery| !delivery.state.is_final())
+        .map(|delivery| (delivery.customer, delivery.booking))
 }

@@ -1,7 +1,5 @@
-//! The rules of what customers do without. Called by app_modules and the worker's use cases; calls the subscriptions
+//! The rules of what customers do without. Called by app_modules; calls the subscriptions
 //! repository.
-
-use std::collections::HashSet;
 
 use crate::modules::{ModuleContext, repositories::SubscriptionsRepository};
 use crate::{
@@ -25,20 +23,6 @@ impl SubscriptionsModule {
             repository,
             context,
         }
-    }
-
-    /// Those of a block's customers who do without mails of a kind. Kinds that need no consent go to everybody.
-    pub(crate) async fn unsubscribed(
-        &self,
-        tenant: &TenantId,
-        kind: NotificationKind,
-        customers: &[UserId],
-    ) -> Result<HashSet<UserId>> {
-        if !kind.needs_consent() {
-            return Ok(HashSet::new());
-        }
-        let found = self.repository.find_many(tenant, kind, customers).await?;
-        Ok(found.into_iter().map(|one| one.customer).collect())
     }
 
     /// The kinds that a customer does without.
@@ -77,11 +61,11 @@ impl SubscriptionsModule {
         kinds: &[NotificationKind],
     ) -> Result<()> {
         let (mut unwanted, mut wanted) = (Vec::new(), Vec::new());
-        for kind in NotificationKind::NEED_CONSENT {
-            if kinds.contains(kind) {
-                unwanted.push(self.suppression(customer, *kind, SuppressionSource::Account));
+        for kind in NotificationKind::needing_consent() {
+            if kinds.contains(&kind) {
+                unwanted.push(self.suppression(customer, kind, SuppressionSource::Account));
             } else {
-                wanted.push((customer, *kind));
+                wanted.push((customer, kind));
             }
         }
         self.repository.change(tenant, &unwanted, &wanted).await

@@ -213,16 +213,7 @@ impl PluginsModule {
         noted.await.map(drop)
     }
 
-    /// The content of the notification about a quarantined plugin.
-    pub(crate) async fn quarantine(
-        &self,
-        tenant: &TenantId,
-        notification: NotificationId,
-    ) -> Result<Option<PluginQuarantine>> {
-        self.repository.find_quarantine(tenant, notification).await
-    }
-
-    /// A mail to each of the tenant's owners, at most 32, the size of one batch.
+    /// A mail to each of the tenant's owners, the first 32: as many as one batch holds.
     async fn notice(
         &self,
         tenant: &TenantId,
@@ -230,7 +221,7 @@ impl PluginsModule {
     ) -> Result<QuarantineNotice> {
         let owners = self
             .repository
-            .owners(tenant, DeliveryBatch::ENTRIES_MAX)
+            .owners(tenant, DeliveryBatch::DELIVERIES_MAX)
             .await?;
         let notification = NotificationId::from_ulid(self.context.next_id());
         let what = (notification, NotificationKind::PluginQuarantined);

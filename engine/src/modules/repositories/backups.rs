@@ -13,7 +13,8 @@ use super::{
     inventory::STALE_NOTIFICATION,
     migrations::{add_restored, begin_restoring, migrate_to},
     models::{
-        BlockRow, OutboxRow, TroubleRow, at_millisecond, from_json, millisecond, record, to_json,
+        DeliveryBatchRow, FailedBatchRow, OutboxRow, at_millisecond, from_json, millisecond,
+        record, to_json,
     },
 };
 use crate::{
@@ -31,7 +32,7 @@ const LEFT_OUT: [&str; 9] = [
     "revocation_head",
     "schema",
     "session",
-    "trouble",
+    "failed_batch",
     "worker_process",
 ];
 /// Rows read at a time; an event with a long description has some 60 KB.
@@ -183,13 +184,13 @@ impl BackupsRepository {
                 return Err(foreign(table));
             }
             match table {
-                "delivery_block" => {
-                    let row = BlockRow::from_value(row).map_err(|_| foreign(table))?;
+                "delivery_batch" => {
+                    let row = DeliveryBatchRow::from_value(row).map_err(|_| foreign(table))?;
                     let tenant = row.tenant()?;
-                    let mut block = row.into_type()?;
-                    doubt(&mut block);
-                    failed_batches.extend(TroubleRow::of(&tenant, &block));
-                    values.push(BlockRow::of(&tenant, &block)?.into_value());
+                    let mut batch = row.into_type()?;
+                    doubt(&mut batch);
+                    failed_batches.extend(FailedBatchRow::of(&tenant, &batch));
+                    values.push(DeliveryBatchRow::of(&tenant, &batch)?.into_value());
                 }
                 "outbox" => {
                     let row = OutboxRow::from_value(row).map_err(|_| foreign(table))?;
@@ -213,7 +214,7 @@ impl BackupsRepository {
         }
         if !failed_batches.is_empty() {
             let rows = script.bind(failed_batches);
-            script.push(format!("INSERT INTO trouble {rows} RETURN NONE"));
+            script.push(format!("INSERT INTO failed_batch {rows} RETURN NONE"));
         }
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(()),

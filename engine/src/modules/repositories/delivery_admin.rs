@@ -13,8 +13,8 @@ use super::{
     idempotency::{add_recorded, record_unchanged},
     inventory::STALE_NOTIFICATION,
     models::{
-        AuditRow, BlockProgress, BlockRow, LanePauseRow, NotificationRow, OutboxRow, TroubleRow,
-        WorkerRow, millisecond,
+        AuditRow, BatchProgress, DeliveryBatchRow, FailedBatchRow, LanePauseRow, NotificationRow,
+        OutboxRow, WorkerRow, millisecond,
     },
     notifications::{add_outbox, remove_owed},
 };
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The guard's word when a batch has changed, or is claimed by a worker.
-const STALE_BLOCK: &str = "block-moved";
+const STALE_BATCH: &str = "batch-moved";
 
 pub(in crate::modules) struct DeliveryAdminRepository {
     db: Db,
@@ -37,7 +37,7 @@ pub(in crate::modules) struct DeliveryAdminRepository {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::modules) struct FailedBatch {
     pub(in crate::modules) notification: NotificationId,
-    pub(in crate::modules) block: u32,
+    pub(in crate::modules) batch: u32,
     pub(in crate::modules) dead: u32,
     pub(in crate::modules) unknown: u32,
 }
@@ -58,12 +58,12 @@ impl DeliveryAdminRepository {
     ) -> Result<Vec<FailedBatch>> {
         let mut script = Script::of(tenant);
         let limit = script.bind(i64::from(limit));
-        let of = of.map(|of| script.bind(TroubleRow::place(of)));
+        let of = of.map(|of| script.bind(FailedBatchRow::place(of)));
         let start = match (from, &of) {
-            (Some((notification, block)), _) => {
-                let notification = script.bind(TroubleRow::place(notification));
-                let block = script.bind(i64::from(block));
-                format!("[$tenant, {notification}, {block}]")
+            (Some((notification, batch)), _) => {
+                let notification = script.bind(FailedBatchRow::place(notification));
+                let batch = script.bind(i64::from(batch));
+                format!("[$tenant, {notification}, {batch}]")
             }
             (None, Some(of)) => format!("[$tenant, {of}]"),
             (None, None) => "[$tenant]".to_owned(),
@@ -73,21 +73,21 @@ impl DeliveryAdminRepository {
             None => "[$tenant, ..]".to_owned(),
         };
         let index = script.push(format!(
-            "SELECT * FROM type::record('trouble', {start}..{end}) LIMIT {limit}"
+            "SELECT * FROM type::record('failed_batch', {start}..{end}) LIMIT {limit}"
         ));
-        read_troubles(self.db.run_retrying(&script).await?.rows(index)?)
+        read_failed_batches(self.db.run_retrying(&script).await?.rows(index)?)
     }
 
     /// Up to `limit` batches of all tenants with failed deliveries.
-    pub(in crate::modules) async fn troubles_of_all(
+    pub(in crate::modules) async fn failed_batches_of_all(
         &self,
         scope: SystemScope,
         limit: u32,
     ) -> Result<Vec<FailedBatch>> {
         let mut script = Script::across_tenants(scope);
         let limit = script.bind(i64::from(limit));
-        let index = script.push(format!("SELECT * FROM trouble LIMIT {limit}"));
-        read_troubles(self.db.run_retrying(&script).await?.rows(index)?)
+        let index = script.push(format!("SELECT * FROM failed_batch LIMIT {limit}"));
+        read_failed_batches(self.db.run_retrying(&script).await?.rows(index)?)
     }
 
     /// Up to `limit` outbox entries of all tenants that are due after a time, in the order they are due.
@@ -137,34 +137,42 @@ impl DeliveryAdminRepository {
     /// Writes batches whose failed deliveries wait again, if all are unchanged and unclaimed, with their outbox
     /// entries; and, unless there are none, the audit entry: at most 4 rows a batch, 1, and 2 for the request's record. Returns
     /// whether it was. Cached sums of a notification's deliveries become invalid.
-    pub(in crate::modules) async fn retry_blocks(
+    pub(in crate::modules) async fn retry_batches(
         &self,
         tenant: &TenantId,
-        (blocks, owed): (&[DeliveryBatch], &[OutboxEntry]),
+        (batches, owed): (&[DeliveryBatch], &[OutboxEntry]),
         (serial, audit): (Ulid, &AuditEntry),
         recorded: Option<RecordedRequest>,
     ) -> Result<bool> {
         let mut script = Script::transaction(tenant);
-        for (index, block) in blocks.iter().enumerate() {
-            let key = script.bind(BlockRow::key(tenant, block.notification, block.number));
-            let progress = script.bind(BlockProgress::of(block, block.revision + 1)?);
-            let seen = script.bind(block.revision);
+        for (index, batch) in batches.iter().enumerate() {
+            let key = script.bind(DeliveryBatchRow::key(
+                tenant,
+                batch.notification,
+                batch.number,
+            ));
+            let progress = script.bind(BatchProgress::of(batch, batch.revision + 1)?);
+            let seen = script.bind(batch.revision);
             script.push(format!(
                 "LET $written{index} = (UPDATE {key} MERGE {progress} WHERE revision = {seen} AND claim = NONE RETURN VALUE revision)"
             ));
             script.push(format!(
-                "IF array::len($written{index}) = 0 {{ THROW '{STALE_BLOCK}' }}"
+                "IF array::len($written{index}) = 0 {{ THROW '{STALE_BATCH}' }}"
             ));
-            let trouble = script.bind(TroubleRow::key(tenant, block.notification, block.number));
-            match TroubleRow::of(tenant, block) {
+            let failed_batch = script.bind(FailedBatchRow::key(
+                tenant,
+                batch.notification,
+                batch.number,
+            ));
+            match FailedBatchRow::of(tenant, batch) {
                 Some(row) => {
                     let row = script.bind(row);
-                    script.push(format!("UPSERT {trouble} CONTENT {row} RETURN NONE"))
+                    script.push(format!("UPSERT {failed_batch} CONTENT {row} RETURN NONE"))
                 }
-                None => script.push(format!("DELETE {trouble} RETURN NONE")),
+                None => script.push(format!("DELETE {failed_batch} RETURN NONE")),
             };
         }
-        let notifications: BTreeSet<_> = blocks.iter().map(|block| block.notification).collect();
+        let notifications: BTreeSet<_> = batches.iter().map(|batch| batch.notification).collect();
         let notifications = notifications.into_iter();
         let keys: Vec<_> = notifications
             .map(|notification| NotificationRow::key(tenant, notification))
@@ -181,7 +189,7 @@ impl DeliveryAdminRepository {
         match self.db.run(&script).await {
             Ok(_) => Ok(true),
             Err(StepError::Conflict) => Ok(false),
-            Err(error) if error.is_guard(STALE_BLOCK) => Ok(false),
+            Err(error) if error.is_guard(STALE_BATCH) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -331,12 +339,12 @@ fn add_audit(script: &mut Script, tenant: Option<&TenantId>, serial: Ulid, audit
     script.push(format!("INSERT INTO audit {row} RETURN NONE"));
 }
 
-fn read_troubles(rows: Vec<TroubleRow>) -> Result<Vec<FailedBatch>> {
-    let read = |row: TroubleRow| {
-        let (notification, block) = row.block()?;
+fn read_failed_batches(rows: Vec<FailedBatchRow>) -> Result<Vec<FailedBatch>> {
+    let read = |row: FailedBatchRow| {
+        let (notification, batch) = row.batch()?;
         Ok::<_, Error>(FailedBatch {
             notification,
-            block,
+            batch,
             dead: row.dead,
             unknown: row.unknown,
         })

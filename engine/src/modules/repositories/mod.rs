@@ -9,6 +9,7 @@ mod bookings;
 mod check_ins;
 mod db;
 mod delivery_admin;
+mod delivery_batches;
 mod events;
 mod holds;
 mod housekeeping;
@@ -54,6 +55,7 @@ pub(in crate::modules) use plugins::{
 };
 pub(in crate::modules) use queue::QueueRepository;
 pub(in crate::modules) use sessions::{Revoked, SessionScope, SessionsRepository};
+pub(in crate::modules) use sign_ups::CountedMail;
 pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;
 pub(in crate::modules) use unconfirmed::{STALE_ACCOUNT, UnconfirmedAccount};

@@ -1,4 +1,4 @@
-//! Storage steps of notifications, their deliveries, and the outbox. Called by the notifications module; calls models.
+//! Storage steps of notifications and the outbox. Called by the notifications module; calls models.
 
 use jiff::Timestamp;
 use surrealdb::types::RecordId;
@@ -8,23 +8,23 @@ use super::{
     events::add_notification_change,
     inventory::STALE_NOTIFICATION,
     models::{
-        BlockProgress, BlockRow, CustomerBookingRow, FirstRecipientRow, IdRow, NotificationListRow,
-        NotificationRow, OutboxRow, ScheduleRow, TroubleRow, is_open,
+        CustomerBookingRow, DeliveryBatchRow, FailedBatchRow, IdRow, NotificationListRow,
+        NotificationRow, OutboxRow, ScheduleRow,
     },
 };
 use crate::{
     error::Result,
     types::{
-        BlockWrite, BookingId, Chunk, DeliveryBatch, DeliveryId, Entry, EventId, Lane,
-        NotificationId, NotificationKind, NotificationStatus, OutboxEntry, OutboxPart,
-        StoredNotification, TenantId, TraceParent, UserId,
+        BookingId, Chunk, DeliveryBatch, DeliveryId, DeliveryRecord, EventId, Lane, NotificationId,
+        NotificationKind, NotificationStatus, OutboxEntry, OutboxPart, StoredNotification,
+        TenantId, TraceParent, UserId,
     },
 };
 
 /// The mails of a step: delivery batches and their outbox entries.
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct NewMails {
-    pub(in crate::modules) blocks: Vec<DeliveryBatch>,
+    pub(in crate::modules) batches: Vec<DeliveryBatch>,
     pub(in crate::modules) owed: Vec<OutboxEntry>,
 }
 
@@ -39,15 +39,15 @@ impl NewMails {
         if users.is_empty() {
             return Self::default();
         }
-        let entries = users.iter().map(|user| Entry::queued(*user, None));
+        let deliveries = users.iter().map(|user| DeliveryRecord::queued(*user, None));
         Self {
-            blocks: vec![DeliveryBatch {
+            batches: vec![DeliveryBatch {
                 notification,
                 number: 0,
                 revision: 0,
                 kind,
                 event: None,
-                entries: entries.collect(),
+                deliveries: deliveries.collect(),
                 claim: None,
                 claims: 0,
                 created_at: now,
@@ -65,7 +65,7 @@ impl NewMails {
 }
 
 pub(in crate::modules) struct NotificationsRepository {
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl NewMails {
@@ -74,9 +74,9 @@ impl NewMails {
         mut self,
         trace_of: impl Fn(BookingId) -> Option<TraceParent>,
     ) -> Self {
-        for block in &mut self.blocks {
-            for entry in &mut block.entries {
-                entry.trace = entry.booking.and_then(&trace_of);
+        for batch in &mut self.batches {
+            for delivery in &mut batch.deliveries {
+                delivery.trace = delivery.booking.and_then(&trace_of);
             }
         }
         self
@@ -86,11 +86,11 @@ impl NewMails {
     pub(in crate::modules::repositories) fn places(
         &self,
     ) -> impl Iterator<Item = (BookingId, DeliveryId)> {
-        self.blocks.iter().flat_map(|block| {
-            let entries = (0_u32..).zip(&block.entries);
-            entries.filter_map(|(index, entry)| {
-                let place = DeliveryId::new(block.notification, block.number, index);
-                entry.booking.map(|booking| (booking, place))
+        self.batches.iter().flat_map(|batch| {
+            let deliveries = (0_u32..).zip(&batch.deliveries);
+            deliveries.filter_map(|(index, delivery)| {
+                let place = DeliveryId::new(batch.notification, batch.number, index);
+                delivery.booking.map(|booking| (booking, place))
             })
         })
     }
@@ -183,21 +183,41 @@ pub(in crate::modules::repositories) fn add_mails(
     tenant: &TenantId,
     mails: &NewMails,
 ) -> Result<(), StepError> {
-    if !mails.blocks.is_empty() {
+    if !mails.batches.is_empty() {
         let rows = mails
-            .blocks
+            .batches
             .iter()
-            .map(|block| BlockRow::of(tenant, block))
+            .map(|batch| DeliveryBatchRow::of(tenant, batch))
             .collect::<Result<Vec<_>>>()
             .map_err(|error| StepError::Other(error.into()))?;
         let rows = script.bind(rows);
-        script.push(format!("INSERT INTO delivery_block {rows} RETURN NONE"));
+        script.push(format!("INSERT INTO delivery_batch {rows} RETURN NONE"));
     }
     add_outbox(script, &mails.owed);
     Ok(())
 }
 
-/// Adds outbox entries; an existing one is kept.
+/// The same, if a variable of the transaction is true.
+pub(in crate::modules::repositories) fn add_mails_if(
+    script: &mut Script,
+    tenant: &TenantId,
+    mails: &NewMails,
+    condition: &str,
+) -> Result<()> {
+    let batches = mails.batches.iter();
+    let batches: Result<Vec<_>> = batches
+        .map(|batch| DeliveryBatchRow::of(tenant, batch))
+        .collect();
+    let batches = script.bind(batches?);
+    let owed: Vec<_> = mails.owed.iter().map(OutboxRow::of).collect();
+    let owed = script.bind(owed);
+    script.push(format!(
+        "IF {condition} {{ INSERT INTO delivery_batch {batches} RETURN NONE; INSERT IGNORE INTO outbox {owed} RETURN NONE }}"
+    ));
+    Ok(())
+}
+
+/// Adds outbox rows; one that is there already stands for both.
 pub(in crate::modules::repositories) fn add_outbox(script: &mut Script, owed: &[OutboxEntry]) {
     if !owed.is_empty() {
         let rows: Vec<_> = owed.iter().map(OutboxRow::of).collect();
@@ -349,55 +369,7 @@ impl NotificationsRepository {
         rows.into_iter().map(NotificationRow::into_type).collect()
     }
 
-    /// The first customer of each of these batches of a notification, if they exist; at most 64.
-    pub(in crate::modules) async fn first_recipients(
-        &self,
-        tenant: &TenantId,
-        id: NotificationId,
-        blocks: &[u32],
-    ) -> Result<Vec<(u32, UserId)>> {
-        let mut script = Script::of(tenant);
-        let keys: Vec<RecordId> = blocks
-            .iter()
-            .map(|number| BlockRow::key(tenant, id, *number))
-            .collect();
-        let ids = script.bind(keys);
-        let index = script.push(format!(
-            "SELECT id, {} FROM {ids}",
-            FirstRecipientRow::FIELDS
-        ));
-        let rows: Vec<FirstRecipientRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.into_iter().map(FirstRecipientRow::into_type).collect()
-    }
-
-    /// The batches of these outbox entries, if they exist; at most 1,000.
-    pub(in crate::modules) async fn find_blocks_of(
-        &self,
-        scope: SystemScope,
-        owed: &[OutboxEntry],
-    ) -> Result<Vec<(TenantId, DeliveryBatch)>> {
-        let mut script = Script::across_tenants(scope);
-        let keys: Vec<RecordId> = owed
-            .iter()
-            .filter_map(|owed| match owed.part {
-                OutboxPart::DeliveryBatch(number) => {
-                    Some(BlockRow::key(&owed.tenant, owed.notification, number))
-                }
-                OutboxPart::FanOut => None,
-            })
-            .collect();
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids = script.bind(keys);
-        let index = script.push(format!("SELECT * FROM {ids}"));
-        let rows: Vec<BlockRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.into_iter()
-            .map(|row| Ok((row.tenant()?, row.into_type()?)))
-            .collect()
-    }
-
-    /// Writes a notification if its revision is still the one that was read: 1 row. Returns whether it was.
+    /// Writes a notification if it is still as it was seen: 1 row. Returns whether it was.
     pub(in crate::modules) async fn replace(
         &self,
         tenant: &TenantId,
@@ -418,124 +390,22 @@ impl NotificationsRepository {
         let mut script = Script::transaction(tenant);
         add_notification_change(&mut script, tenant, &chunk.notification);
         let mails = NewMails {
-            blocks: chunk.blocks.clone(),
+            batches: chunk.batches.clone(),
             owed: chunk.owed.clone(),
         };
         add_mails(&mut script, tenant, &mails)?;
-        let failed_batches: Vec<_> = (mails.blocks.iter())
-            .filter_map(|block| TroubleRow::of(tenant, block))
+        let failed_batches: Vec<_> = (mails.batches.iter())
+            .filter_map(|batch| FailedBatchRow::of(tenant, batch))
             .collect();
         if !failed_batches.is_empty() {
             let rows = script.bind(failed_batches);
-            script.push(format!("INSERT INTO trouble {rows} RETURN NONE"));
+            script.push(format!("INSERT INTO failed_batch {rows} RETURN NONE"));
         }
         if let Some(done) = &chunk.done {
             let done = script.bind(OutboxRow::key(done));
             script.push(format!("DELETE {done} RETURN NONE"));
         }
         written(self.db.run_retrying(&script).await)
-    }
-
-    /// The batches with these ids, unordered; at most 64.
-    pub(in crate::modules) async fn find_blocks(
-        &self,
-        tenant: &TenantId,
-        blocks: &[(NotificationId, u32)],
-    ) -> Result<Vec<DeliveryBatch>> {
-        let mut script = Script::of(tenant);
-        let keys: Vec<RecordId> = blocks
-            .iter()
-            .map(|(id, number)| BlockRow::key(tenant, *id, *number))
-            .collect();
-        let ids = script.bind(keys);
-        let index = script.push(format!("SELECT * FROM {ids}"));
-        let rows: Vec<BlockRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.into_iter().map(BlockRow::into_type).collect()
-    }
-
-    /// Writes steps of several batches in one transaction, each only if its batch is unchanged:
-    /// at most 4 rows each. Returns for each whether it was. A changed batch does not affect the others.
-    ///
-    /// Fails with a conflict if another transaction wrote one of the rows at the same time; nothing is written then.
-    pub(in crate::modules) async fn write_blocks(
-        &self,
-        scope: SystemScope,
-        writes: &[BlockWrite],
-    ) -> Result<Vec<bool>, StepError> {
-        let other = |error: crate::error::Error| StepError::Other(error.into());
-        let mut script = Script::transaction_across_tenants(scope);
-        let mut answers = Vec::with_capacity(writes.len());
-        for (index, write) in writes.iter().enumerate() {
-            let block = &write.block;
-            let seen = script.bind(block.revision);
-            let key = script.bind(BlockRow::key(
-                &write.tenant,
-                block.notification,
-                block.number,
-            ));
-            let progress =
-                script.bind(BlockProgress::of(block, block.revision + 1).map_err(other)?);
-            script.push(format!(
-                "LET $written{index} = (UPDATE {key} MERGE {progress} WHERE revision = {seen} RETURN VALUE revision)"
-            ));
-            let mut then = String::new();
-            if let Some(done) = &write.done {
-                let done = script.bind(OutboxRow::key(done));
-                then.push_str(&format!("DELETE {done} RETURN NONE; "));
-            }
-            if let Some(owed) = &write.owed {
-                let row = script.bind(OutboxRow::of(owed));
-                then.push_str(&format!("INSERT IGNORE INTO outbox {row} RETURN NONE; "));
-            }
-            if let Some(row) = TroubleRow::of(&write.tenant, block) {
-                let key = script.bind(row.id.clone());
-                let row = script.bind(row);
-                then.push_str(&format!("UPSERT {key} CONTENT {row} RETURN NONE; "));
-            }
-            if !then.is_empty() {
-                script.push(format!("IF array::len($written{index}) > 0 {{ {then}}}"));
-            }
-            answers.push(format!("array::len($written{index}) > 0"));
-        }
-        let index = script.push(format!("RETURN [{}]", answers.join(", ")));
-        self.db.run(&script).await?.rows(index).map_err(other)
-    }
-
-    /// The number of a notification's batches from number `from` on that wait for a worker now, or are claimed. Reads as
-    /// many rows as there are from there on; the caller limits that.
-    pub(in crate::modules) async fn count_open_blocks(
-        &self,
-        tenant: &TenantId,
-        id: NotificationId,
-        from: u32,
-    ) -> Result<u32> {
-        let mut script = Script::of(tenant);
-        let id = script.bind(id.ulid().to_string());
-        let from = script.bind(i64::from(from));
-        let index = script.push(format!(
-            "SELECT VALUE states FROM delivery_block:[$tenant, {id}, {from}]..[$tenant, {id}, ..]"
-        ));
-        let states: Vec<String> = self.db.run_retrying(&script).await?.rows(index)?;
-        let open = states.iter().filter(|states| is_open(states)).count();
-        u32::try_from(open).map_err(crate::error::Error::internal)
-    }
-
-    /// Up to `limit` batches of a notification from number `from` on.
-    pub(in crate::modules) async fn list_blocks(
-        &self,
-        tenant: &TenantId,
-        id: NotificationId,
-        from: u32,
-        limit: u32,
-    ) -> Result<Vec<DeliveryBatch>> {
-        let mut script = Script::of(tenant);
-        let id = script.bind(id.ulid().to_string());
-        let (from, limit) = (script.bind(i64::from(from)), script.bind(i64::from(limit)));
-        let index = script.push(format!(
-            "SELECT * FROM type::record('delivery_block', [$tenant, {id}, {from}]..[$tenant, {id}, ..]) LIMIT {limit}"
-        ));
-        let rows: Vec<BlockRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.into_iter().map(BlockRow::into_type).collect()
     }
 }
 

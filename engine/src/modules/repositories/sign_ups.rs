@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     db::Script,
     models::{LoginRow, SignUpRow, UserRow, millisecond},
-    notifications::{NewMails, add_mails},
+    notifications::{NewMails, add_mails, add_mails_if},
     sessions::add_end_of_sessions,
     users::{GIVE_WAY_MAX, UsersRepository, give_way},
 };
@@ -23,8 +23,19 @@ use crate::{
 
 /// The guard's word when another account owns the address, or it is no longer the account's.
 const ADDRESS_OWNED: &str = "address-owned";
-/// The guard's word when an unconfirmed address has got its mails of the day.
-const MAILED_ENOUGH: &str = "mailed-enough";
+
+/// A mail to an address that nobody confirmed, and what it counts against.
+pub(in crate::modules) struct CountedMail<'a> {
+    pub(in crate::modules) kind: NotificationKind,
+    /// Names the delivery, so that each counts once.
+    pub(in crate::modules) key: &'a str,
+    /// The day (UTC), counted from 1970.
+    pub(in crate::modules) day: i64,
+    /// Mails of the kind on that day.
+    pub(in crate::modules) most: u32,
+    /// Whether the account remembers that it was held back, to be told of it once its address is confirmed.
+    pub(in crate::modules) is_told_later: bool,
+}
 
 impl UsersRepository {
     /// The owner of an address, and the accounts that wait for it, newest first; at most 32.
@@ -82,7 +93,7 @@ impl UsersRepository {
         user: &User,
         password_hash: Option<String>,
         waiting: &[UserId],
-        epoch: &str,
+        (epoch, summary): (&str, &NewMails),
     ) -> Result<bool> {
         let (tenant, address) = (&user.tenant, &user.email);
         let mut script = Script::transaction(tenant);
@@ -106,11 +117,15 @@ impl UsersRepository {
             None => String::new(),
         };
         script.push(format!(
-            "LET $confirmed = (UPDATE {id} SET unverified = NONE{password} WHERE email = {email} RETURN VALUE id)"
+            "LET $held_back = (SELECT VALUE mails_held_back FROM ONLY {id}) ?? false"
+        ));
+        script.push(format!(
+            "LET $confirmed = (UPDATE {id} SET unverified = NONE, mails_held_back = NONE{password} WHERE email = {email} RETURN VALUE id)"
         ));
         script.push(format!(
             "IF array::len($confirmed) = 0 {{ THROW '{ADDRESS_OWNED}' }}"
         ));
+        add_mails_if(&mut script, tenant, summary, "$held_back")?;
         give_way(&mut script, address);
         for one in waiting {
             if *one != user.id || has_new_password {
@@ -139,30 +154,37 @@ impl UsersRepository {
     pub(in crate::modules) async fn count_mail(
         &self,
         user: &User,
-        kind: NotificationKind,
-        key: String,
-        (day, most): (i64, u32),
+        mail: &CountedMail<'_>,
     ) -> Result<bool> {
         let mut script = Script::transaction(&user.tenant);
+        let (kind, day) = (mail.kind, mail.day);
         let id = script.bind(SignUpRow::mails_of(&user.tenant, &user.email, kind, day));
+        let account = script.bind(UserRow::key(&user.tenant, user.id));
         let email = script.bind(user.email.as_str().to_owned());
-        let (kind, key) = (script.bind(kind.as_str().to_owned()), script.bind(key));
-        let (before, most) = (script.bind(day - 1), script.bind(i64::from(most)));
+        let kind = script.bind(kind.as_str().to_owned());
+        let key = script.bind(mail.key.to_owned());
+        let (before, most) = (script.bind(day - 1), script.bind(i64::from(mail.most)));
+        script.push(format!(
+            "LET $is_confirmed = (SELECT VALUE unverified FROM ONLY {account}) = NONE"
+        ));
         script.push(format!("LET $counted = (SELECT * FROM ONLY {id})"));
         script.push("LET $seen = $counted.keys ?? []".to_owned());
         script.push(format!(
-            "IF {key} NOT IN $seen AND array::len($seen) >= {most} {{ THROW '{MAILED_ENOUGH}' }}"
+            "LET $may_go = $is_confirmed OR {key} IN $seen OR array::len($seen) < {most}"
         ));
         script.push(format!(
-            "IF {key} NOT IN $seen {{ UPSERT {id} SET keys = array::append($seen, {key}) RETURN NONE }}"
+            "IF $may_go AND !$is_confirmed AND {key} NOT IN $seen {{ UPSERT {id} SET keys = array::append($seen, {key}) RETURN NONE }}"
         ));
+        if mail.is_told_later {
+            script.push(format!(
+                "IF !$may_go {{ UPDATE {account} SET mails_held_back = true RETURN NONE }}"
+            ));
+        }
         script.push(format!(
             "DELETE (SELECT VALUE id FROM unconfirmed_mail:[$tenant, {email}, {kind}]..[$tenant, {email}, {kind}, {before}]) RETURN NONE"
         ));
-        match self.db.run_retrying(&script).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_guard(MAILED_ENOUGH) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        let index = script.push("RETURN [$may_go]".to_owned());
+        let answers: Vec<bool> = self.db.run_retrying(&script).await?.rows(index)?;
+        Ok(answers.first().copied().unwrap_or(true))
     }
 }

@@ -117,14 +117,19 @@ impl UsersModule {
             waiting.push(user.id);
         }
         let epoch = self.context.next_id().to_string();
-        let confirmed = self.repository.confirm(&user, hash, &waiting, &epoch);
-        match confirmed.await? {
-            true => Ok(User {
-                email_verified: true,
-                ..user
-            }),
-            false => Err(address_owned()),
+        let now = self.context.now();
+        let summary = self.mail(tenant, NotificationKind::BookingSummary, user.id, now);
+        let confirmed = self
+            .repository
+            .confirm(&user, hash, &waiting, (&epoch, &summary));
+        if !confirmed.await? {
+            return Err(address_owned());
         }
+        self.context.owed.notify_one();
+        Ok(User {
+            email_verified: true,
+            ..user
+        })
     }
 
     /// Sends the request to confirm an address again; does nothing if it is confirmed.
@@ -169,23 +174,7 @@ impl UsersModule {
         Ok(())
     }
 
-    /// Counts a mail of a kind to an unconfirmed address, once for each key. Returns whether the limit of the day on which
-    /// it was written allows it.
-    pub(crate) async fn count_mail(
-        &self,
-        user: &User,
-        kind: NotificationKind,
-        key: String,
-        written_at: Timestamp,
-    ) -> Result<bool> {
-        let day = written_at.as_second().div_euclid(24 * 3600);
-        let most = self.context.settings.limits.unconfirmed_mails_per_day;
-        self.repository
-            .count_mail(user, kind, key, (day, most))
-            .await
-    }
-
-    /// The mail that asks a user to confirm the address.
+    /// The mail that asks a user whether the address is theirs.
     pub(in crate::modules) fn question(&self, user: &User, now: Timestamp) -> NewMails {
         self.mail(
             &user.tenant,

@@ -63,9 +63,9 @@ choices! {
     #[doc = "The kind of a mail."]
     MailKind: Kind::ALL.iter().map(|kind| kind.as_str());
     #[doc = "The kind of a notification."]
-    NotificationKind: Kind::BULK.iter().map(|kind| kind.as_str());
+    NotificationKind: Kind::ALL.iter().filter(|kind| !kind.is_transactional()).map(|kind| kind.as_str());
     #[doc = "A kind of mail that customers can unsubscribe from."]
-    OptionalMailKind: Kind::NEED_CONSENT.iter().map(|kind| kind.as_str());
+    OptionalMailKind: Kind::needing_consent().into_iter().map(Kind::as_str);
     #[doc = "The state of a notification."]
     NotificationStatus: [
         Notification::Scheduled, Notification::FanningOut, Notification::FannedOut, Notification::Superseded,

@@ -37,15 +37,11 @@ impl SubscriptionsRequest {
         if self.unsubscribed.len() > ITEMS_MAX {
             return Err(Error::field("unsubscribed", "Name each kind once."));
         }
+        let all = NotificationKind::needing_consent();
         let read = |(index, text): (usize, &String)| {
-            let known = NotificationKind::NEED_CONSENT
-                .iter()
-                .find(|kind| kind.as_str() == text);
-            known.copied().ok_or_else(|| {
-                let kinds: Vec<&str> = NotificationKind::NEED_CONSENT
-                    .iter()
-                    .map(|kind| kind.as_str())
-                    .collect();
+            let known = all.iter().copied().find(|kind| kind.as_str() == text);
+            known.ok_or_else(|| {
+                let kinds: Vec<&str> = all.iter().map(|kind| kind.as_str()).collect();
                 Error::field(
                     format!("unsubscribed[{index}]"),
                     format!(
@@ -63,7 +59,7 @@ impl From<Vec<NotificationKind>> for SubscriptionsResponse {
     fn from(unsubscribed: Vec<NotificationKind>) -> Self {
         let texts = |kinds: &[NotificationKind]| kinds.iter().map(|kind| kind.as_str()).collect();
         Self {
-            kinds: texts(NotificationKind::NEED_CONSENT),
+            kinds: texts(&NotificationKind::needing_consent()),
             unsubscribed: texts(&unsubscribed),
         }
     }

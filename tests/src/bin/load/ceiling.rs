@@ -2,7 +2,7 @@
 //!
 //! `store` writes the rows of whole groups straight into SurrealDB, one transaction after the other for each event: the
 //! guarded inventory, its ledger row, and for each booking its row, the line in its customer's list and its share of
-//! mail blocks and outbox rows. It reads nothing and decides nothing. The rows have the shapes that the engine's have;
+//! mail batches and outbox rows. It reads nothing and decides nothing. The rows have the shapes that the engine's have;
 //! they are written down here again, because the engine shows no row to anybody. `engine` books through the engine.
 
 use std::{
@@ -156,7 +156,7 @@ pub(crate) async fn open(folder: &TempFolder) -> anyhow::Result<Surreal<Any>> {
         "capacity_ledger",
         "booking",
         "customer_booking",
-        "delivery_block",
+        "delivery_batch",
         "outbox",
     ];
     for table in tables {

@@ -30,9 +30,9 @@ use serde_json::{Value, json};
 
 use crate::cpu;
 
-/// Recipients of one block, and so of one task in the queue.
-const BLOCK: usize = 32;
-/// Blocks of one publication, as the engine's fan-out makes them.
+/// Recipients of one batch, and so of one task in the queue.
+const BATCH: usize = 32;
+/// Batches of one publication, as the engine's fan-out makes them.
 const CHUNK: usize = 31;
 const POLL: Duration = Duration::from_millis(20);
 
@@ -142,8 +142,8 @@ async fn queue_only(arguments: MailsArguments) -> anyhow::Result<Value> {
         }
     };
     let tenant = TenantId::parse("north")?;
-    let blocks = arguments.recipients.div_ceil(BLOCK);
-    let tasks: Vec<Task> = (0..blocks).map(task).collect::<anyhow::Result<_>>()?;
+    let batches = arguments.recipients.div_ceil(BATCH);
+    let tasks: Vec<Task> = (0..batches).map(task).collect::<anyhow::Result<_>>()?;
     let measured = Measured::begin(&arguments.pid)?;
     let publishing = {
         let (queue, tenant) = (queue.clone(), tenant.clone());
@@ -155,7 +155,7 @@ async fn queue_only(arguments: MailsArguments) -> anyhow::Result<Value> {
         })
     };
     let mut done = 0;
-    while done < blocks {
+    while done < batches {
         let leased = queue.fetch(Lane::Bulk, 8, Duration::from_secs(1)).await?;
         let settled: Vec<_> = leased
             .iter()
@@ -181,7 +181,7 @@ fn task(number: usize) -> anyhow::Result<Task> {
         id: format!("load-{number:07}"),
         notification: "01jd0000000000000000000000".parse::<NotificationId>()?,
         kind: TaskKind::Deliver {
-            block: u32::try_from(number)?,
+            batch: u32::try_from(number)?,
         },
         owed_at: Some(Timestamp::now()),
     })

@@ -10,12 +10,12 @@ IF array::len($moved) = 0 { THROW 'inventory-moved' };
 INSERT INTO capacity_ledger $ledger RETURN NONE;
 INSERT INTO booking $bookings RETURN NONE;
 INSERT INTO customer_booking $lists RETURN NONE;
-INSERT INTO delivery_block $blocks RETURN NONE;
+INSERT INTO delivery_batch $batches RETURN NONE;
 INSERT IGNORE INTO outbox $owed RETURN NONE;
 COMMIT;";
 
-/// Bookings whose confirmations share a block of deliveries and an outbox row.
-const BLOCK: usize = 32;
+/// Bookings whose confirmations share a batch of deliveries and an outbox row.
+const BATCH: usize = 32;
 const TOTAL: u32 = 10_000_000;
 
 /// The variables of [`TRANSACTION`].
@@ -27,7 +27,7 @@ pub(crate) struct Group {
     ledger: LedgerRow,
     bookings: Vec<BookingRow>,
     lists: Vec<ListRow>,
-    blocks: Vec<BlockRow>,
+    batches: Vec<DeliveryBatchRow>,
     owed: Vec<OwedRow>,
 }
 
@@ -111,7 +111,7 @@ struct ListRow {
 }
 
 #[derive(SurrealValue)]
-struct BlockRow {
+struct DeliveryBatchRow {
     id: RecordId,
     kind: String,
     event: String,
@@ -177,10 +177,10 @@ impl Group {
             id: record("customer_booking", [text(customer), text(serial)]),
             event: event.to_owned(),
         };
-        let blocks = (0_i64..).zip(paths.chunks(BLOCK));
-        let block = |(number, paths): (i64, &[(String, String)])| BlockRow {
+        let batches = (0_i64..).zip(paths.chunks(BATCH));
+        let batch = |(number, paths): (i64, &[(String, String)])| DeliveryBatchRow {
             id: record(
-                "delivery_block",
+                "delivery_batch",
                 [text(&notification), Value::from_t(number)],
             ),
             kind: "booking-confirmed".to_owned(),
@@ -212,8 +212,8 @@ impl Group {
             ledger: change,
             bookings: paths.iter().map(booking).collect(),
             lists: paths.iter().map(list).collect(),
-            blocks: blocks.clone().map(block).collect(),
-            owed: blocks.map(owed).collect(),
+            batches: batches.clone().map(batch).collect(),
+            owed: batches.map(owed).collect(),
             next,
         }
     }

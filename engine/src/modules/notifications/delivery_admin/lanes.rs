@@ -11,7 +11,7 @@ use crate::{
 
 impl DeliveryAdminModule {
     /// Stops a lane, or without a pause lets it go on.
-    pub(crate) async fn steer_lane(
+    pub(crate) async fn set_lane_pause(
         &self,
         lane: Lane,
         pause: Option<&LanePause>,

@@ -6,7 +6,10 @@ use icalendar::{Calendar, Component as _, Event as Entry, Property};
 use jiff::Timestamp;
 
 use super::MailContext;
-use crate::types::{EventStatus, NotificationKind};
+use crate::{
+    modules::notifications::kinds::{self, CalendarAction},
+    types::EventStatus,
+};
 
 /// Most characters of a description in the calendar. Anchor: calendars show a few lines; the crate that folds
 /// the lines takes time by the square of their length, and this is done for each of 100,000 recipients.
@@ -30,25 +33,14 @@ pub(super) struct CalendarFile {
 /// Writes the event for the recipient's calendar.
 ///
 /// The UID names the event alone, whatever the sender's address, and SEQUENCE is the event's version: a
-/// calendar that has the event changes its entry and adds no second one, however many bookings there are. An announcement
-/// and an offer have nothing for it, and neither has a cancellation that leaves its reader with tickets, nor one for who
-/// only waited.
+/// calendar that has the event changes its entry and adds no second one, however many bookings there are. The kind says
+/// whether there is anything for the calendar.
 pub(super) fn render(context: &MailContext<'_>) -> Option<CalendarFile> {
     let event = context.event?;
     let details = &event.details;
-    let stays = context.keeps_entry && event.status != EventStatus::Cancelled;
-    match context.kind {
-        NotificationKind::EventAnnouncement | NotificationKind::WaitingListOffer => return None,
-        NotificationKind::BookingCancelled if stays => return None,
-        NotificationKind::EventCancelled if context.bookings.is_empty() => return None,
-        _ => {}
-    }
-    let ends_entry = matches!(
-        context.kind,
-        NotificationKind::BookingCancelled | NotificationKind::EventCancelled
-    );
+    let action = kinds::of(context.kind).calendar(context)?;
     // A confirmation that was late must not put an event back that is off by now.
-    let cancelled = ends_entry || event.status == EventStatus::Cancelled;
+    let cancelled = action == CalendarAction::Cancel || event.status == EventStatus::Cancelled;
     let (method, status) = if cancelled {
         ("CANCEL", "CANCELLED")
     } else {

@@ -31,11 +31,11 @@ const PARTS_BOUNDARY: &str = "=_boxoffice_parts";
 const PICTURES_BOUNDARY: &str = "=_boxoffice_pictures";
 const WORDS_BOUNDARY: &str = "=_boxoffice_words";
 
-/// Puts header, words and calendar together.
+/// Puts header, rendered text and calendar together.
 pub(super) fn build(
     context: &MailContext<'_>,
     message_id: &str,
-    words: &Rendered,
+    rendered: &Rendered,
     calendar: Option<&CalendarFile>,
 ) -> Result<Vec<u8>> {
     let date = rfc2822::DateTimePrinter::new()
@@ -60,7 +60,7 @@ pub(super) fn build(
             true => mailbox(recipient.name.as_str(), &recipient.email),
         },
     )?;
-    field(&mut mail, "Subject", &unstructured(&words.subject))?;
+    field(&mut mail, "Subject", &unstructured(&rendered.subject))?;
     field(&mut mail, "Date", &[date])?;
     field(&mut mail, "Message-ID", &[message_id.to_owned()])?;
     // RFC 3834: no out-of-office note shall answer this mail.
@@ -78,7 +78,7 @@ pub(super) fn build(
     )?;
     field(&mut mail, "MIME-Version", &["1.0".to_owned()])?;
     let pictures = pictures(context)?;
-    parts(words, pictures, calendar)
+    parts(rendered, pictures, calendar)
         .and_then(|parts| parts.write_part(&mut mail))
         .map_err(Error::internal)?;
     Ok(mail)
@@ -86,11 +86,11 @@ pub(super) fn build(
 
 /// Text and HTML, with its pictures, as alternatives, and the calendar, if there is one, as a file.
 fn parts(
-    words: &Rendered,
+    rendered: &Rendered,
     pictures: Vec<MimePart<'static>>,
     calendar: Option<&CalendarFile>,
 ) -> std::io::Result<MimePart<'static>> {
-    let mut html = text_part("text/html", &words.html)?;
+    let mut html = text_part("text/html", &rendered.html)?;
     if !pictures.is_empty() {
         // RFC 2387: what the HTML shows goes with it.
         let related = ContentType::new("multipart/related")
@@ -99,7 +99,7 @@ fn parts(
         let together: Vec<_> = std::iter::once(html).chain(pictures).collect();
         html = MimePart::new(related, together);
     }
-    let alternatives = vec![text_part("text/plain", &words.text)?, html];
+    let alternatives = vec![text_part("text/plain", &rendered.text)?, html];
     let alternatives = MimePart::new(
         ContentType::new("multipart/alternative").attribute("boundary", WORDS_BOUNDARY),
         alternatives,

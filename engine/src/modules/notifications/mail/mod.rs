@@ -3,15 +3,17 @@
 //! Called by the delivery of notifications. Calls the templates port; reads and writes no store.
 
 mod calendar;
+pub(super) mod data;
 mod direction;
 mod message;
 mod qr_code;
 mod samples;
+mod templates;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 pub(crate) use samples::sample as mail_sample;
 
@@ -53,6 +55,8 @@ pub(crate) struct MailContext<'a> {
     pub(crate) bookings: &'a [Booking],
     /// What the recipient is offered, for `WaitingListOffer`.
     pub(crate) offer: Option<&'a Hold>,
+    /// What the kind's own templates see beyond what all do: fields of an object.
+    pub(crate) own_data: Option<&'a Value>,
     /// Whether the recipient has tickets of the event left, so that a cancellation leaves it in their calendar.
     pub(crate) keeps_entry: bool,
     /// Those of the bookings' tickets whose codes the mail shows, [`MailContext::TICKETS_MAX`] at most.
@@ -78,7 +82,7 @@ pub(crate) struct MailTicket {
 
 impl MailTicket {
     /// The Content-ID of its QR code's picture (RFC 2392), without angle brackets.
-    fn image_id(&self) -> String {
+    pub(super) fn image_id(&self) -> String {
         format!("ticket-{}@boxoffice", self.number)
     }
 }
@@ -131,10 +135,10 @@ pub(crate) async fn compose(
     templates: Option<&dyn Templates>,
     context: &MailContext<'_>,
 ) -> Result<ComposedMail> {
-    let words = words::render(templates, context).await?;
+    let rendered = templates::render(templates, context).await?;
     let calendar = calendar::render(context);
     let message_id = message_id(context.delivery_key, context.mail_from);
-    let bytes = message::build(context, &message_id, &words, calendar.as_ref())?;
+    let bytes = message::build(context, &message_id, &rendered, calendar.as_ref())?;
     Ok(ComposedMail {
         message_id,
         mail: OutgoingMail {

@@ -4,27 +4,11 @@
 
 use serde_json::{Value, json};
 
-use crate::types::NotificationKind;
+use crate::{modules::notifications::kinds, types::NotificationKind};
 
 /// What a mail of this kind may be about.
 pub(crate) fn sample(kind: NotificationKind) -> Value {
-    let lines = json!([{
-        "ticketType": "general", "name": "General", "quantity": 2, "unitPriceMinor": 1_000, "unitPrice": "10.00 EUR",
-    }]);
-    let is = |other: NotificationKind| kind == other;
-    let is_cancelled = is(NotificationKind::BookingCancelled);
-    let booking = json!({
-        "id": "booking-of-a-trial",
-        "status": if is_cancelled { "cancelled" } else { "confirmed" },
-        "cancelledBy": is_cancelled.then_some("customer"),
-        "numTickets": 2,
-        "totalMinor": 2_000,
-        "total": "20.00 EUR",
-        "currency": "EUR",
-        "messages": ["Two for the price of two."],
-        "lines": lines,
-    });
-    json!({
+    let mut sample = json!({
         "kind": kind,
         "tenant": { "name": "Trial" },
         "recipient": { "name": "Ann Example" },
@@ -39,38 +23,30 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
             "timeZone": "Europe/Berlin",
             "location": null,
         },
-        "bookings": if is(NotificationKind::WaitingListOffer) { json!([]) } else { json!([booking]) },
-        "cancellation": is_cancelled.then(|| json!({
-            "cancelledBy": "customer",
-            "isWhole": true,
+        "bookings": [{
+            "id": "booking-of-a-trial",
+            "status": "confirmed",
+            "cancelledBy": null,
             "numTickets": 2,
-            "lines": lines,
-            "refundMinor": 2_000,
-            "refund": "20.00 EUR",
-            "hasTicketsLeft": false,
-            "ticketNumbers": [1, 2],
-            "ticketNumbersText": "1-2",
-        })),
-        "tickets": [],
-        "announcement": is(NotificationKind::EventAnnouncement).then(|| json!({
-            "subject": "Doors open early",
-            "message": "We open at six.",
-        })),
-        "offer": is(NotificationKind::WaitingListOffer).then(|| json!({
-            "holdId": "hold-of-a-trial",
-            "expiresAt": "2030-05-01T20:00:00Z",
-            "expiresAtLocal": "Wednesday, 1 May 2030, 22:00 (Europe/Berlin)",
-            "numTickets": 2,
-            "lines": lines,
             "totalMinor": 2_000,
             "total": "20.00 EUR",
             "currency": "EUR",
-        })),
+            "messages": ["Two for the price of two."],
+            "lines": [{
+                "ticketType": "general",
+                "name": "General",
+                "quantity": 2,
+                "unitPriceMinor": 1_000,
+                "unitPrice": "10.00 EUR",
+            }],
+        }],
+        "cancellation": null,
+        "tickets": [],
+        "announcement": null,
+        "offer": null,
         "unsubscribeUrl": null,
-        "changes": if is(NotificationKind::EventUpdated) {
-            json!([{ "what": "title", "label": "Title", "before": "A test", "after": "A trial" }])
-        } else {
-            json!([])
-        },
-    })
+        "changes": [],
+    });
+    kinds::of(kind).add_sample(&mut sample);
+    sample
 }

@@ -58,7 +58,7 @@ async fn fill(
         "restored from a backup of {}: it may have been sent since",
         lines.facts().taken_at
     );
-    let doubt = |block: &mut DeliveryBatch| doubt(block, &reason, now);
+    let doubt = |batch: &mut DeliveryBatch| doubt(batch, &reason, now);
     let (mut table, mut rows, mut bytes) = (String::new(), Vec::<Json>::new(), 0);
     while let Some(next) = lines.next().await? {
         let is_full = rows.len() >= BATCH_ROWS_MAX || bytes >= BATCH_BYTES_MAX;
@@ -93,18 +93,18 @@ async fn fill(
 }
 
 /// Unfinished deliveries of a batch may have been sent since the backup was taken: they become `unknown`.
-fn doubt(block: &mut DeliveryBatch, reason: &str, now: Timestamp) {
-    block.claim = None;
-    block.claims = 0;
-    for entry in &mut block.entries {
+fn doubt(batch: &mut DeliveryBatch, reason: &str, now: Timestamp) {
+    batch.claim = None;
+    batch.claims = 0;
+    for delivery in &mut batch.deliveries {
         let is_open = matches!(
-            entry.state,
+            delivery.state,
             DeliveryState::Queued | DeliveryState::Sending | DeliveryState::Deferred
         );
         if is_open {
-            entry.record_outcome(DeliveryState::Unknown, reason.to_owned(), now);
-            entry.ever_unknown = true;
-            entry.next_at = None;
+            delivery.record_outcome(DeliveryState::Unknown, reason.to_owned(), now);
+            delivery.ever_unknown = true;
+            delivery.next_at = None;
         }
     }
 }

@@ -15,25 +15,27 @@ use crate::{
 
 /// A batch with failed deliveries (dead or unknown). Newest notification first.
 #[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct TroubleRow {
+pub(in crate::modules::repositories) struct FailedBatchRow {
     pub(in crate::modules::repositories) id: RecordId,
     pub(in crate::modules::repositories) dead: u32,
     pub(in crate::modules::repositories) unknown: u32,
 }
 
-impl TroubleRow {
+impl FailedBatchRow {
     /// The row of a batch, if any of its deliveries failed.
     pub(in crate::modules::repositories) fn of(
         tenant: &TenantId,
-        block: &DeliveryBatch,
+        batch: &DeliveryBatch,
     ) -> Option<Self> {
         let count = |state: DeliveryState| {
-            let entries = block.entries.iter();
-            entries.filter(|entry| entry.state == state).count() as u32
+            let deliveries = batch.deliveries.iter();
+            deliveries
+                .filter(|delivery| delivery.state == state)
+                .count() as u32
         };
         let (dead, unknown) = (count(DeliveryState::Dead), count(DeliveryState::Unknown));
         (dead + unknown > 0).then(|| Self {
-            id: Self::key(tenant, block.notification, block.number),
+            id: Self::key(tenant, batch.notification, batch.number),
             dead,
             unknown,
         })
@@ -42,14 +44,14 @@ impl TroubleRow {
     pub(in crate::modules::repositories) fn key(
         tenant: &TenantId,
         notification: NotificationId,
-        block: u32,
+        batch: u32,
     ) -> RecordId {
         record(
-            "trouble",
+            "failed_batch",
             [
                 Value::String(tenant.as_str().to_owned()),
                 Value::String(Self::place(notification)),
-                Value::from_t(i64::from(block)),
+                Value::from_t(i64::from(batch)),
             ],
         )
     }
@@ -59,7 +61,7 @@ impl TroubleRow {
         Ulid(!notification.ulid().0).to_string()
     }
 
-    pub(in crate::modules::repositories) fn block(&self) -> Result<(NotificationId, u32)> {
+    pub(in crate::modules::repositories) fn batch(&self) -> Result<(NotificationId, u32)> {
         let Ulid(turned) = key_ulid(&self.id, 1)?;
         let number = u32::try_from(key_number(&self.id, 2)?).map_err(Error::internal)?;
         Ok((NotificationId::from_ulid(Ulid(!turned)), number))

@@ -1,11 +1,11 @@
 //! Row shapes and their conversions. Called by repositories alone; calls nothing.
 
 mod announcements;
-mod blocks;
 mod bookings;
 mod capacity_ledger;
 mod check_ins;
 mod delivery_admin;
+mod delivery_batches;
 mod events;
 mod holds;
 mod idempotency;
@@ -21,16 +21,16 @@ mod values;
 mod waitlist;
 
 pub(in crate::modules::repositories) use announcements::{AnnouncementRow, announcement_count_key};
-pub(in crate::modules::repositories) use blocks::{
-    BlockProgress, BlockRow, FirstRecipientRow, is_open,
-};
 pub(in crate::modules::repositories) use bookings::{
     BookingLineRow, BookingRow, CustomerBookingRow, booking_id,
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use check_ins::CheckInRow;
 pub(in crate::modules::repositories) use delivery_admin::{
-    AuditRow, LanePauseRow, TroubleRow, WorkerRow,
+    AuditRow, FailedBatchRow, LanePauseRow, WorkerRow,
+};
+pub(in crate::modules::repositories) use delivery_batches::{
+    BatchProgress, DeliveryBatchRow, FirstRecipientRow, is_open,
 };
 pub(in crate::modules::repositories) use events::{
     EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,

@@ -27,7 +27,7 @@ pub(in crate::modules::repositories) struct NotificationRow {
     to_version: u64,
     estimated_recipients: u64,
     recipients: u64,
-    blocks: u32,
+    batches: u32,
     cursor: Option<String>,
     created_at: i64,
     due_at: i64,
@@ -69,7 +69,7 @@ impl NotificationRow {
             to_version: notification.to_version,
             estimated_recipients: notification.estimated_recipients,
             recipients: notification.recipients,
-            blocks: notification.blocks,
+            batches: notification.batches,
             cursor: notification
                 .cursor
                 .map(|customer| customer.ulid().to_string()),
@@ -94,7 +94,7 @@ impl NotificationRow {
             to_version: self.to_version,
             estimated_recipients: self.estimated_recipients,
             recipients: self.recipients,
-            blocks: self.blocks,
+            batches: self.batches,
             cursor: self
                 .cursor
                 .as_deref()

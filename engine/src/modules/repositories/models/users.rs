@@ -24,6 +24,8 @@ pub(in crate::modules::repositories) struct UserRow {
     created_at: i64,
     /// The requests to confirm their address; `None` once they did, or if nobody asks.
     unverified: Option<UnverifiedRow>,
+    /// Whether mails about bookings were held back because the address is not confirmed; nothing once it is.
+    mails_held_back: Option<bool>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -66,6 +68,7 @@ impl UserRow {
             password_hash,
             created_at: millisecond(user.created_at),
             unverified: asked.map(UnverifiedRow::of),
+            mails_held_back: None,
         }
     }
 

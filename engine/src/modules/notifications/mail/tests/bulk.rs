@@ -1,8 +1,8 @@
 //! What only bulk mails have: the way out of them, and an organizer's own words.
 
 use super::{
+    fixture::{Fixture, address, label},
     parse,
-    scene::{Scene, address, label},
 };
 use crate::types::{Announcement, NotificationKind, Prose};
 
@@ -11,10 +11,10 @@ const URL: &str = "https://tickets.example.org/shop/unsubscribe/north.01hzy00000
 
 #[tokio::test]
 async fn the_way_out_stands_in_the_header_and_in_both_parts() {
-    for kind in NotificationKind::NEED_CONSENT {
-        let mut scene = Scene::new(*kind);
-        scene.unsubscribe_url = Some(URL.to_owned());
-        let composed = scene.compose().await;
+    for kind in NotificationKind::needing_consent() {
+        let mut fixture = Fixture::new(kind);
+        fixture.unsubscribe_url = Some(URL.to_owned());
+        let composed = fixture.compose().await;
         let raw = String::from_utf8(composed.mail.bytes.clone()).unwrap();
         // Each on one line: an address is never folded, and some readers of this header know no folding.
         assert!(
@@ -35,7 +35,9 @@ async fn the_way_out_stands_in_the_header_and_in_both_parts() {
 
 #[tokio::test]
 async fn without_links_there_is_no_header_and_no_sentence() {
-    let composed = Scene::new(NotificationKind::EventReminder).compose().await;
+    let composed = Fixture::new(NotificationKind::EventReminder)
+        .compose()
+        .await;
     let message = parse(&composed);
     assert!(message.header("List-Unsubscribe").is_none());
     assert!(message.header("List-Unsubscribe-Post").is_none());
@@ -45,7 +47,7 @@ async fn without_links_there_is_no_header_and_no_sentence() {
 
 #[tokio::test]
 async fn an_announcement_is_the_organizers_words_as_text() {
-    let composed = Scene::new(NotificationKind::EventAnnouncement)
+    let composed = Fixture::new(NotificationKind::EventAnnouncement)
         .compose()
         .await;
     let message = parse(&composed);
@@ -76,13 +78,13 @@ async fn an_announcements_markup_and_line_breaks_stay_text() {
         "Bcc: evil@example.net",
         &"🎷".repeat(200),
     ] {
-        let mut scene = Scene::new(NotificationKind::EventAnnouncement);
+        let mut fixture = Fixture::new(NotificationKind::EventAnnouncement);
         let message = format!("\r\n.\r\n{hostile}\r\n\r\n--=_boxoffice_words--\n");
-        scene.announcement = Some(Announcement {
+        fixture.announcement = Some(Announcement {
             subject: label(hostile),
             message: Prose::parse("message", &message).unwrap(),
         });
-        let composed = scene.compose().await;
+        let composed = fixture.compose().await;
         let parsed = parse(&composed);
         assert_eq!(parsed.subject(), Some(hostile));
         assert!(parsed.header("Bcc").is_none());
@@ -95,10 +97,10 @@ async fn an_announcements_markup_and_line_breaks_stay_text() {
 
 #[tokio::test]
 async fn the_sender_is_the_tenants() {
-    let mut scene = Scene::new(NotificationKind::EventReminder);
-    scene.tenant.settings.sender_name = Some(label("North \"Hall\""));
-    scene.tenant.mail_from = Some(address("tickets@north.example"));
-    let composed = scene.compose().await;
+    let mut fixture = Fixture::new(NotificationKind::EventReminder);
+    fixture.tenant.settings.sender_name = Some(label("North \"Hall\""));
+    fixture.tenant.mail_from = Some(address("tickets@north.example"));
+    let composed = fixture.compose().await;
     let message = parse(&composed);
     let from = message.from().unwrap().first().unwrap();
     assert_eq!(

@@ -8,9 +8,9 @@ use std::{fs, path::Path};
 
 use serde_json::{Map, Value, json};
 
-use super::{Scene, cancellation, label};
+use super::{Fixture, cancellation, label};
 use crate::{
-    modules::notifications::mail::{samples::sample, words},
+    modules::notifications::mail::{data, samples::sample},
     types::{BookingStatus, CancelCause, NotificationKind, Prose},
 };
 
@@ -117,31 +117,66 @@ fn other_data_makes_another_schema() {
     );
 }
 
+#[test]
+fn the_data_has_one_shape() {
+    fn shape(value: &Value) -> Vec<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    }
+    let mut bare = Fixture::new(NotificationKind::EventUpdated);
+    bare.event.details.location = None;
+    bare.event.details.ends_at = None;
+    bare.previous = None;
+    let (full, bare) = (Fixture::new(NotificationKind::EventUpdated), bare);
+    let (full, bare) = (data::data(&full.context()), data::data(&bare.context()));
+    assert_eq!(
+        shape(&full),
+        [
+            "announcement",
+            "bookings",
+            "cancellation",
+            "changes",
+            "event",
+            "kind",
+            "offer",
+            "recipient",
+            "tenant",
+            "tickets",
+            "unsubscribeUrl"
+        ]
+    );
+    assert_eq!(shape(&full), shape(&bare));
+    assert_eq!(shape(&full["event"]), shape(&bare["event"]));
+    assert_eq!(bare["event"]["endsAt"], Value::Null);
+    assert_eq!(full["event"]["startsAt"], "2026-06-05T17:30:00Z");
+    assert_eq!(full["changes"][0]["what"], "endsAt");
+    assert_eq!(full["bookings"][0]["totalMinor"], 2_500);
+}
+
 fn schema(kind: NotificationKind) -> Value {
     let mut rendered = Vec::new();
     for is_known in [true, false] {
-        let mut scene = Scene::new(kind);
+        let mut fixture = Fixture::new(kind);
         if is_known && kind.needs_consent() {
-            scene.unsubscribe_url = Some("https://tickets.example/unsubscribe".to_owned());
+            fixture.unsubscribe_url = Some("https://tickets.example/unsubscribe".to_owned());
         }
         if is_known && kind == NotificationKind::BookingCancelled {
-            scene.bookings[0].cancellations = vec![cancellation(2)];
+            fixture.bookings[0].cancellations = vec![cancellation(2)];
         }
         if !is_known {
-            scene.event.details.description = Prose::default();
-            scene.event.details.ends_at = None;
-            scene.event.details.location = None;
-            scene.tickets.clear();
-            let now = scene.context().now;
-            if let Some(booking) = scene.bookings.first_mut() {
+            fixture.event.details.description = Prose::default();
+            fixture.event.details.ends_at = None;
+            fixture.event.details.location = None;
+            fixture.tickets.clear();
+            let now = fixture.context().now;
+            if let Some(booking) = fixture.bookings.first_mut() {
                 booking.status = BookingStatus::Cancelled;
                 booking.cancelled = Some((CancelCause::Customer, now));
             }
         }
-        if let (true, Some(previous)) = (is_known, scene.previous.as_mut()) {
+        if let (true, Some(previous)) = (is_known, fixture.previous.as_mut()) {
             previous.title = label("Blues Night");
         }
-        rendered.push(words::data(&scene.context()));
+        rendered.push(data::data(&fixture.context()));
     }
     let mut schema = of(&rendered.iter().collect::<Vec<_>>());
     schema["properties"]["kind"] = json!({ "const": kind });

@@ -1,14 +1,14 @@
 //! Mails to readers who have no booking: who only waited for an event that is cancelled, and a tenant's owners.
 
-use super::{parse, scene::Scene};
+use super::{fixture::Fixture, parse};
 use crate::types::NotificationKind;
 
 #[tokio::test]
 async fn who_only_waited_is_told_so_and_has_nothing_in_the_calendar() {
-    let mut scene = Scene::new(NotificationKind::EventCancelled);
-    scene.bookings.clear();
-    scene.unsubscribe_url = Some("https://tickets.example/unsubscribe".to_owned());
-    let composed = scene.compose().await;
+    let mut fixture = Fixture::new(NotificationKind::EventCancelled);
+    fixture.bookings.clear();
+    fixture.unsubscribe_url = Some("https://tickets.example/unsubscribe".to_owned());
+    let composed = fixture.compose().await;
     let message = parse(&composed);
     assert_eq!(message.subject(), Some("Event cancelled: Jazz Night"));
     let (text, html) = (message.body_text(0).unwrap(), message.body_html(0).unwrap());
@@ -24,12 +24,12 @@ async fn who_only_waited_is_told_so_and_has_nothing_in_the_calendar() {
 
 #[tokio::test]
 async fn owners_read_which_plugin_failed_and_how() {
-    let scene = Scene::new(NotificationKind::PluginQuarantined);
-    let composed = scene.compose().await;
+    let fixture = Fixture::new(NotificationKind::PluginQuarantined);
+    let composed = fixture.compose().await;
     let message = parse(&composed);
     assert_eq!(message.subject(), Some("Plugin set aside: members-only"));
     let text = message.body_text(0).unwrap().replace("\r\n", "\n");
-    let version = scene.quarantine.as_ref().unwrap().version.to_string();
+    let version = fixture.quarantine.as_ref().unwrap().version.to_string();
     assert!(text.contains(&format!("  Version: {version}\n")), "{text}");
     assert!(text.contains("  Its last failure: it trapped: <unreachable>\n"));
     assert!(
@@ -44,8 +44,8 @@ async fn owners_read_which_plugin_failed_and_how() {
 
 #[tokio::test]
 async fn who_signs_up_reads_where_to_confirm_the_address() {
-    let scene = Scene::new(NotificationKind::EmailVerification);
-    let composed = scene.compose().await;
+    let fixture = Fixture::new(NotificationKind::EmailVerification);
+    let composed = fixture.compose().await;
     let message = parse(&composed);
     assert_eq!(message.subject(), Some("Confirm your address"));
     // Whoever typed the address typed the name, too.
@@ -61,4 +61,31 @@ async fn who_signs_up_reads_where_to_confirm_the_address() {
     assert!(html.replace("&#x2f;", "/").contains(link), "{html}");
     assert!(!html.contains("<h1"), "there is no event: {html}");
     assert_eq!(message.attachment_count(), 0);
+}
+
+#[tokio::test]
+async fn who_confirmed_the_address_reads_all_coming_bookings() {
+    let mut fixture = Fixture::new(NotificationKind::BookingSummary);
+    let composed = fixture.compose().await;
+    let message = parse(&composed);
+    assert_eq!(message.subject(), Some("Your bookings"));
+    assert_eq!(message.attachment_count(), 0);
+    for part in [message.body_text(0).unwrap(), message.body_html(0).unwrap()] {
+        for words in [
+            "Ann Example",
+            "A trial",
+            "Begins:",
+            "Wednesday, 5 June 2030, 19:30 (Europe",
+            "Tickets:",
+            "Booking number: booking-of-a-trial",
+            "and 3 more",
+        ] {
+            assert!(part.contains(words), "{words} must be in {part}");
+        }
+    }
+    fixture.own_data.as_mut().unwrap()["summary"]["numMore"] = 0.into();
+    let composed = fixture.compose().await;
+    let message = parse(&composed);
+    let text = message.body_text(0).unwrap();
+    assert!(!text.contains("more"), "{text}");
 }

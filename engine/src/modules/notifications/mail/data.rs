@@ -1,201 +1,50 @@
-//! The words of a mail: the data that templates see, the built-in templates, and the choice between them and
-//! the platform's own.
+//! The data that templates see of a mail, and how moments, amounts and changes are written for readers.
 //!
-//! Called by the composing of mails. Calls the templates port.
-
-use std::sync::LazyLock;
+//! Called by the choice of templates, and by the kinds, each of which adds its own.
 
 use jiff::{Timestamp, tz::TimeZone};
-use minijinja::{Environment, UndefinedBehavior, context};
 use serde_json::{Value, json};
 
-use super::{MailContext, direction};
+use super::MailContext;
 use crate::{
-    error::{Error, Result},
-    ports::{RenderFailure, Rendered, Templates, judge_mail},
-    types::{
-        Booking, BookingLine, BookingStatus, CancelCause, Cancellation, Event, EventDetails, Label,
-        NotificationKind, known_zone,
-    },
+    modules::notifications::kinds,
+    types::{Booking, BookingLine, CancelCause, Event, EventDetails, Label, known_zone},
 };
-
-/// Words a mail: with the platform's templates if there are any and they work, else with the built-in ones.
-pub(super) async fn render(
-    templates: Option<&dyn Templates>,
-    context: &MailContext<'_>,
-) -> Result<Rendered> {
-    let data = data(context);
-    let Some(templates) = templates else {
-        return built_in(context.kind, &data);
-    };
-    let rendered = templates
-        .render(&context.tenant.id, context.kind, &data)
-        .await;
-    match rendered.and_then(|words| judge_mail(words).map_err(RenderFailure)) {
-        Ok(words) => Ok(words),
-        Err(RenderFailure(reason)) => {
-            tracing::warn!(
-                tenant = %context.tenant.id,
-                kind = %context.kind,
-                notification = %context.notification,
-                reason,
-                "the templates gave no valid text; using the built-in ones"
-            );
-            built_in(context.kind, &data)
-        }
-    }
-}
-
-macro_rules! built_in_templates {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("../../../../templates/", $name))),)*]
-    };
-}
-
-static BUILT_IN: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    environment.add_filter("isolated", direction::isolated);
-    // The default rule for escaping goes by the name: `.html` is escaped, `.txt` is not.
-    for (name, source) in built_in_templates![
-        "layout.txt",
-        "layout.html",
-        "booking-confirmed/subject.txt",
-        "booking-confirmed/body.txt",
-        "booking-confirmed/body.html",
-        "booking-cancelled/subject.txt",
-        "booking-cancelled/body.txt",
-        "booking-cancelled/body.html",
-        "waiting-list-offer/subject.txt",
-        "waiting-list-offer/body.txt",
-        "waiting-list-offer/body.html",
-        "event-updated/subject.txt",
-        "event-updated/body.txt",
-        "event-updated/body.html",
-        "event-cancelled/subject.txt",
-        "event-cancelled/body.txt",
-        "event-cancelled/body.html",
-        "event-reminder/subject.txt",
-        "event-reminder/body.txt",
-        "event-reminder/body.html",
-        "event-announcement/subject.txt",
-        "event-announcement/body.txt",
-        "event-announcement/body.html",
-        "plugin-quarantined/subject.txt",
-        "plugin-quarantined/body.txt",
-        "plugin-quarantined/body.html",
-        "email-verification/subject.txt",
-        "email-verification/body.txt",
-        "email-verification/body.html",
-        "sign-up-notice/subject.txt",
-        "sign-up-notice/body.txt",
-        "sign-up-notice/body.html",
-    ] {
-        environment
-            .add_template(name, source)
-            .expect("the built-in templates can be parsed; a test renders each");
-    }
-    environment
-});
-
-/// Words a mail with the built-in templates: the kind's own sentences inside the layout all kinds share.
-fn built_in(kind: NotificationKind, data: &Value) -> Result<Rendered> {
-    let data = minijinja::Value::from_serialize(data);
-    let own = |part: &str| render_template(&format!("{kind}/{part}"), &data);
-    let text = own("body.txt")?;
-    let html = minijinja::Value::from_safe_string(own("body.html")?);
-    Ok(Rendered {
-        subject: direction::shortened(own("subject.txt")?.trim(), Label::CHARACTERS_MAX),
-        text: render_template(
-            "layout.txt",
-            &context! { content => text.trim(), ..data.clone() },
-        )?,
-        html: render_template("layout.html", &context! { content => html, ..data.clone() })?,
-    })
-}
-
-fn render_template(name: &str, data: &minijinja::Value) -> Result<String> {
-    BUILT_IN
-        .get_template(name)
-        .and_then(|template| template.render(data))
-        .map_err(Error::internal)
-}
 
 /// What templates see of a mail. The same shape for every mail: what is not known is `null`, lists may be empty.
 pub(super) fn data(context: &MailContext<'_>) -> Value {
     let event = context.event;
-    let cancellation = cancellation(context);
-    let bookings: Vec<Value> = match &cancellation {
-        // As this cancellation left it, whatever came after: that has a mail of its own.
-        Some((booking, _)) => vec![booking_data(event, booking)],
-        None => {
-            let bookings = context.bookings.iter();
-            bookings
-                .map(|booking| booking_data(event, booking))
-                .collect()
-        }
-    };
-    let zone = event.map_or("UTC", |event| event.details.time_zone.as_str());
+    let bookings = context.bookings.iter();
+    let bookings = bookings.map(|booking| booking_data(event, booking));
     let mut data = json!({
         "kind": context.kind,
         "tenant": { "name": context.tenant.name },
         "recipient": { "name": context.recipient_name() },
         "event": event.map(event_data),
-        "bookings": bookings,
-        "cancellation": cancellation.map(|(booking, one)| json!({
-            "cancelledBy": one.cause,
-            "isWhole": booking.status == BookingStatus::Cancelled,
-            "numTickets": one.tickets(),
-            "lines": lines_data(event, &one.lines, &booking.currency),
-            "ticketNumbers": one.numbers,
-            "ticketNumbersText": numbers_text(&one.numbers),
-            "refundMinor": one.refund_minor,
-            "refund": money(one.refund_minor, &booking.currency),
-            "hasTicketsLeft": context.keeps_entry,
-        })),
-        "tickets": context.tickets.iter().map(|ticket| json!({
-            "number": ticket.number,
-            "name": ticket.name,
-            "code": ticket.code,
-            "imageId": ticket.image_id(),
-        })).collect::<Vec<_>>(),
-        "announcement": context.announcement.map(|announcement| json!({
-            "subject": announcement.subject,
-            "message": announcement.message.as_str().replace("\r\n", "\n").trim(),
-        })),
-        "offer": context.offer.map(|hold| json!({
-            "holdId": hold.id.to_string(),
-            "expiresAt": hold.expires_at,
-            "expiresAtLocal": local(hold.expires_at, zone),
-            "numTickets": hold.tickets(),
-            "lines": lines_data(event, &hold.lines, &hold.currency),
-            "totalMinor": hold.total_minor,
-            "total": money(hold.total_minor, &hold.currency),
-            "currency": hold.currency,
-        })),
+        "bookings": bookings.collect::<Value>(),
+        "cancellation": null,
+        "tickets": [],
+        "announcement": null,
+        "offer": null,
         "unsubscribeUrl": context.unsubscribe_url,
-        "changes": match (context.previous, event) {
-            (Some(previous), Some(event)) => changes(previous, &event.details),
-            _ => Vec::new(),
-        },
+        "changes": [],
     });
-    // Templates never see these: the kinds have none.
-    if let Some(url) = context.verify_url {
-        data["verifyUrl"] = json!(url);
+    for (name, value) in context
+        .own_data
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        data[name] = value.clone();
     }
-    if let Some(quarantine) = context.quarantine {
-        data["plugin"] = json!({
-            "name": quarantine.plugin.as_str(),
-            "version": quarantine.version.to_string(),
-            "export": quarantine.export.as_str(),
-            "reason": quarantine.reason,
-            "atLocal": local(quarantine.at, zone),
-            "nextTryAtLocal": local(quarantine.next_try_at, zone),
-        });
-    }
+    kinds::of(context.kind).add_data(context, &mut data);
     data
+}
+
+/// The zone of the event that a mail is about.
+pub(in crate::modules::notifications) fn time_zone<'a>(context: &MailContext<'a>) -> &'a str {
+    let event = context.event;
+    event.map_or("UTC", |event| event.details.time_zone.as_str())
 }
 
 fn event_data(event: &Event) -> Value {
@@ -214,18 +63,11 @@ fn event_data(event: &Event) -> Value {
     })
 }
 
-/// What a mail about a cancellation is about, and the booking as that left it.
-fn cancellation(context: &MailContext<'_>) -> Option<(Booking, Cancellation)> {
-    if context.kind != NotificationKind::BookingCancelled {
-        return None;
-    }
-    let booking = context.bookings.first()?;
-    let mut all = booking.cancellations.iter().enumerate();
-    let (index, one) = all.find(|(_, one)| one.notification == context.notification)?;
-    Some((booking.as_of(index + 1), one.clone()))
-}
-
-fn lines_data(event: Option<&Event>, lines: &[BookingLine], currency: &str) -> Vec<Value> {
+pub(in crate::modules::notifications) fn lines_data(
+    event: Option<&Event>,
+    lines: &[BookingLine],
+    currency: &str,
+) -> Vec<Value> {
     let line = |line: &BookingLine| {
         let mut types = event.into_iter().flat_map(|event| &event.ticket_types);
         let known = types.find(|known| known.id == line.ticket_type);
@@ -241,7 +83,7 @@ fn lines_data(event: Option<&Event>, lines: &[BookingLine], currency: &str) -> V
 }
 
 /// Numbers of tickets for readers, in runs: `2, 5-7`.
-fn numbers_text(numbers: &[u32]) -> String {
+pub(in crate::modules::notifications) fn numbers_text(numbers: &[u32]) -> String {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for number in numbers {
         match runs.last_mut() {
@@ -256,7 +98,10 @@ fn numbers_text(numbers: &[u32]) -> String {
     runs.iter().map(run).collect::<Vec<_>>().join(", ")
 }
 
-fn booking_data(event: Option<&Event>, booking: &Booking) -> Value {
+pub(in crate::modules::notifications) fn booking_data(
+    event: Option<&Event>,
+    booking: &Booking,
+) -> Value {
     json!({
         "id": booking.id.to_string(),
         "status": booking.status,
@@ -271,7 +116,10 @@ fn booking_data(event: Option<&Event>, booking: &Booking) -> Value {
 }
 
 /// What differs for customers, each as its name for programs and readers, and the old and new value for readers.
-fn changes(before: &EventDetails, after: &EventDetails) -> Vec<Value> {
+pub(in crate::modules::notifications) fn changes(
+    before: &EventDetails,
+    after: &EventDetails,
+) -> Vec<Value> {
     let open = || "not announced".to_owned();
     let start = |details: &EventDetails| local(details.starts_at, &details.time_zone);
     let end = |details: &EventDetails| {
@@ -332,7 +180,7 @@ fn changes(before: &EventDetails, after: &EventDetails) -> Vec<Value> {
 /// A moment for people, in the event's zone: `Friday, 5 June 2026, 19:30 (Europe/Berlin)`.
 ///
 /// In the hour that a clock goes through twice, the offset says which one is meant.
-fn local(moment: Timestamp, zone: &str) -> String {
+pub(in crate::modules::notifications) fn local(moment: Timestamp, zone: &str) -> String {
     let (zone, time_zone) = match known_zone(zone) {
         Some(time_zone) => (zone, time_zone),
         // Zones are checked when they enter; one that has gone since is no reason to send no mail.
@@ -358,7 +206,7 @@ fn local(moment: Timestamp, zone: &str) -> String {
 }
 
 /// An amount with its currency: `24.00 EUR`, `2400 JPY`.
-fn money(minor: u64, currency: &str) -> String {
+pub(in crate::modules::notifications) fn money(minor: u64, currency: &str) -> String {
     let digits = minor_digits(currency);
     if digits == 0 {
         return format!("{minor} {currency}");

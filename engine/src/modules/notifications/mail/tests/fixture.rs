@@ -1,10 +1,11 @@
 //! What the tests of mails compose: one event, one customer, one booking.
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use ulid::Ulid;
 
 use crate::{
-    modules::notifications::mail::{ComposedMail, MailContext, MailTicket, compose},
+    modules::notifications::mail::{ComposedMail, MailContext, MailTicket, compose, mail_sample},
     types::{
         Announcement, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
         CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Hold, HoldId,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Owns what a [`MailContext`] borrows.
-pub(super) struct Scene {
+pub(super) struct Fixture {
     pub(super) kind: NotificationKind,
     pub(super) tenant: Tenant,
     pub(super) event: Event,
@@ -27,12 +28,13 @@ pub(super) struct Scene {
     pub(super) recipient: User,
     pub(super) bookings: Vec<Booking>,
     pub(super) offer: Option<Hold>,
+    pub(super) own_data: Option<Value>,
     pub(super) keeps_entry: bool,
     pub(super) tickets: Vec<MailTicket>,
     pub(super) mail_from: EmailAddress,
 }
 
-impl Scene {
+impl Fixture {
     pub(super) fn new(kind: NotificationKind) -> Self {
         let event = event();
         let previous = (kind == NotificationKind::EventUpdated).then(|| EventDetails {
@@ -42,31 +44,13 @@ impl Scene {
         });
         Self {
             kind,
-            tenant: Tenant {
-                id: TenantId::parse("north").unwrap(),
-                name: label("North Stage"),
-                currency: "EUR".to_owned(),
-                version: 1,
-                mail_from: None,
-                settings: TenantSettings {
-                    reply_to: Some(address("help@north.example")),
-                    ..TenantSettings::default()
-                },
-                created_at: Timestamp::UNIX_EPOCH,
-            },
+            tenant: tenant(),
             previous,
             announcement: (kind == NotificationKind::EventAnnouncement).then(|| Announcement {
                 subject: label("Doors open early"),
                 message: Prose::parse("message", "We open at six.\r\n\r\nSee you!").unwrap(),
             }),
-            quarantine: (kind == NotificationKind::PluginQuarantined).then(|| PluginQuarantine {
-                plugin: PluginName::stored("members-only".to_owned()),
-                version: PluginHash::of(b"bytes"),
-                reason: "it trapped: <unreachable>".to_owned(),
-                export: crate::types::PluginExport::ValidateBooking,
-                at: Timestamp::UNIX_EPOCH,
-                next_try_at: Timestamp::UNIX_EPOCH,
-            }),
+            quarantine: (kind == NotificationKind::PluginQuarantined).then(quarantine),
             unsubscribe_url: None,
             verify_url: (kind == NotificationKind::EmailVerification)
                 .then(|| "https://tickets.example/verify/a<b".to_owned()),
@@ -84,10 +68,13 @@ impl Scene {
                 NotificationKind::WaitingListOffer
                 | NotificationKind::PluginQuarantined
                 | NotificationKind::EmailVerification
-                | NotificationKind::SignUpNotice => Vec::new(),
+                | NotificationKind::SignUpNotice
+                | NotificationKind::BookingSummary => Vec::new(),
                 _ => vec![booking(&event, 7)],
             },
             offer: (kind == NotificationKind::WaitingListOffer).then(|| offer(&event)),
+            own_data: (kind == NotificationKind::BookingSummary)
+                .then(|| json!({ "summary": mail_sample(kind)["summary"] })),
             keeps_entry: false,
             tickets: match kind {
                 NotificationKind::BookingConfirmed => vec![ticket(1), ticket(2)],
@@ -112,6 +99,7 @@ impl Scene {
             recipient: &self.recipient,
             bookings: &self.bookings,
             offer: self.offer.as_ref(),
+            own_data: self.own_data.as_ref(),
             keeps_entry: self.keeps_entry,
             tickets: &self.tickets,
             mail_from: &self.mail_from,
@@ -122,6 +110,32 @@ impl Scene {
 
     pub(super) async fn compose(&self) -> ComposedMail {
         compose(None, &self.context()).await.unwrap()
+    }
+}
+
+fn tenant() -> Tenant {
+    Tenant {
+        id: TenantId::parse("north").unwrap(),
+        name: label("North Stage"),
+        currency: "EUR".to_owned(),
+        version: 1,
+        mail_from: None,
+        settings: TenantSettings {
+            reply_to: Some(address("help@north.example")),
+            ..TenantSettings::default()
+        },
+        created_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn quarantine() -> PluginQuarantine {
+    PluginQuarantine {
+        plugin: PluginName::stored("members-only".to_owned()),
+        version: PluginHash::of(b"bytes"),
+        reason: "it trapped: <unreachable>".to_owned(),
+        export: crate::types::PluginExport::ValidateBooking,
+        at: Timestamp::UNIX_EPOCH,
+        next_try_at: Timestamp::UNIX_EPOCH,
     }
 }
 

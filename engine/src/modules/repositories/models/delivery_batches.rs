@@ -13,13 +13,13 @@ use super::keys::{
 use crate::{
     error::{Error, Result},
     types::{
-        Attempt, BookingId, Claim, DeliveryBatch, DeliveryState, Entry, EventId, NotificationId,
-        TenantId, TraceParent, UserId,
+        Attempt, BookingId, Claim, DeliveryBatch, DeliveryRecord, DeliveryState, EventId,
+        NotificationId, TenantId, TraceParent, UserId,
     },
 };
 
 #[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct BlockRow {
+pub(in crate::modules::repositories) struct DeliveryBatchRow {
     pub(in crate::modules::repositories) id: RecordId,
     kind: String,
     event: Option<String>,
@@ -37,7 +37,7 @@ pub(in crate::modules::repositories) struct BlockRow {
 
 /// The part of a batch's row that a step of delivery changes.
 #[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct BlockProgress {
+pub(in crate::modules::repositories) struct BatchProgress {
     revision: i64,
     /// One letter for each delivery, in the order of `recipients`; see [`letter`].
     states: String,
@@ -84,40 +84,40 @@ impl Earlier {
     }
 }
 
-impl BlockRow {
+impl DeliveryBatchRow {
     pub(in crate::modules::repositories) fn key(
         tenant: &TenantId,
         notification: NotificationId,
-        block: u32,
+        batch: u32,
     ) -> RecordId {
-        let block = Value::from_t(block);
+        let batch = Value::from_t(batch);
         record(
-            "delivery_block",
+            "delivery_batch",
             [
                 Value::String(tenant.as_str().to_owned()),
                 ulid_key(notification.ulid()),
-                block,
+                batch,
             ],
         )
     }
 
     pub(in crate::modules::repositories) fn of(
         tenant: &TenantId,
-        block: &DeliveryBatch,
+        batch: &DeliveryBatch,
     ) -> Result<Self> {
-        let progress = BlockProgress::of(block, block.revision)?;
-        let recipient = |entry: &Entry| match entry.booking {
-            Some(booking) => format!("{}.{}", entry.customer.ulid(), booking.serial()),
-            None => entry.customer.ulid().to_string(),
+        let progress = BatchProgress::of(batch, batch.revision)?;
+        let recipient = |delivery: &DeliveryRecord| match delivery.booking {
+            Some(booking) => format!("{}.{}", delivery.customer.ulid(), booking.serial()),
+            None => delivery.customer.ulid().to_string(),
         };
-        let recipients: Vec<String> = block.entries.iter().map(recipient).collect();
+        let recipients: Vec<String> = batch.deliveries.iter().map(recipient).collect();
         Ok(Self {
-            id: Self::key(tenant, block.notification, block.number),
-            kind: block.kind.as_str().to_owned(),
-            event: block.event.map(|event| event.ulid().to_string()),
-            created_at: millisecond(block.created_at),
+            id: Self::key(tenant, batch.notification, batch.number),
+            kind: batch.kind.as_str().to_owned(),
+            event: batch.event.map(|event| event.ulid().to_string()),
+            created_at: millisecond(batch.created_at),
             recipients: recipients.join(" "),
-            traces: traces_text(&block.entries),
+            traces: traces_text(&batch.deliveries),
             revision: progress.revision,
             states: progress.states,
             notes: progress.notes,
@@ -134,27 +134,27 @@ impl BlockRow {
         let event = self.event.as_deref().map(stored_ulid).transpose()?;
         let event = event.map(EventId::from_ulid);
         let recipients = self.recipients.split(' ').filter(|text| !text.is_empty());
-        let mut entries = recipients
+        let mut deliveries = recipients
             .zip(self.states.chars())
-            .map(|(recipient, state)| entry(event, recipient, state))
+            .map(|(recipient, state)| delivery(event, recipient, state))
             .collect::<Result<Vec<_>>>()?;
         if let Some(traces) = &self.traces {
-            read_traces(traces, &mut entries);
+            read_traces(traces, &mut deliveries);
         }
         if let Some(notes) = &self.notes {
             let notes: Vec<Note> = serde_json::from_str(notes).map_err(Error::internal)?;
             for Note(index, attempts, lost, ever_unknown, next_at, reason, at, earlier) in notes {
-                if let Some(entry) = entries.get_mut(index) {
-                    entry.at = at.map(at_millisecond).transpose()?;
-                    entry.earlier = earlier
+                if let Some(delivery) = deliveries.get_mut(index) {
+                    delivery.at = at.map(at_millisecond).transpose()?;
+                    delivery.earlier = earlier
                         .into_iter()
                         .map(Earlier::into_type)
                         .collect::<Result<_>>()?;
-                    entry.attempts = attempts;
-                    entry.lost = lost;
-                    entry.ever_unknown = ever_unknown;
-                    entry.next_at = next_at.map(at_millisecond).transpose()?;
-                    entry.reason = reason;
+                    delivery.attempts = attempts;
+                    delivery.lost = lost;
+                    delivery.ever_unknown = ever_unknown;
+                    delivery.next_at = next_at.map(at_millisecond).transpose()?;
+                    delivery.reason = reason;
                 }
             }
         }
@@ -164,7 +164,7 @@ impl BlockRow {
             revision: self.revision,
             kind: self.kind.parse()?,
             event,
-            entries,
+            deliveries,
             claim: self.claim.map(|holder| Claim { holder }),
             claims: self.claims,
             created_at: at_millisecond(self.created_at)?,
@@ -172,82 +172,85 @@ impl BlockRow {
     }
 }
 
-impl BlockProgress {
+impl BatchProgress {
     /// The new state of a batch, with the given revision.
     pub(in crate::modules::repositories) fn of(
-        block: &DeliveryBatch,
+        batch: &DeliveryBatch,
         revision: i64,
     ) -> Result<Self> {
-        let entries = block.entries.iter().enumerate();
-        let notes: Vec<Note> = entries
-            .filter(|(_, entry)| {
-                let plain = Entry::queued(entry.customer, entry.booking);
-                let plain = Entry {
-                    state: entry.state,
-                    trace: entry.trace.clone(),
+        let deliveries = batch.deliveries.iter().enumerate();
+        let notes: Vec<Note> = deliveries
+            .filter(|(_, delivery)| {
+                let plain = DeliveryRecord::queued(delivery.customer, delivery.booking);
+                let plain = DeliveryRecord {
+                    state: delivery.state,
+                    trace: delivery.trace.clone(),
                     ..plain
                 };
-                plain != **entry
+                plain != **delivery
             })
-            .map(|(index, entry)| {
-                let next_at = entry.next_at.map(millisecond);
-                let reason = entry.reason.clone();
+            .map(|(index, delivery)| {
+                let next_at = delivery.next_at.map(millisecond);
+                let reason = delivery.reason.clone();
                 Note(
                     index,
-                    entry.attempts,
-                    entry.lost,
-                    entry.ever_unknown,
+                    delivery.attempts,
+                    delivery.lost,
+                    delivery.ever_unknown,
                     next_at,
                     reason,
-                    entry.at.map(millisecond),
-                    entry.earlier.iter().map(Earlier::of).collect(),
+                    delivery.at.map(millisecond),
+                    delivery.earlier.iter().map(Earlier::of).collect(),
                 )
             })
             .collect();
         Ok(Self {
             revision,
-            states: block
-                .entries
+            states: batch
+                .deliveries
                 .iter()
-                .map(|entry| letter(entry.state))
+                .map(|delivery| letter(delivery.state))
                 .collect(),
             notes: match notes.is_empty() {
                 true => None,
                 false => Some(serde_json::to_string(&notes).map_err(Error::internal)?),
             },
-            claim: block.claim.as_ref().map(|claim| claim.holder.clone()),
-            claims: block.claims,
+            claim: batch.claim.as_ref().map(|claim| claim.holder.clone()),
+            claims: batch.claims,
         })
     }
 }
 
 /// The places in traces of a row's deliveries.
-fn traces_text(entries: &[Entry]) -> Option<String> {
-    let first = entries.first()?.trace.as_ref();
-    if entries.iter().all(|entry| entry.trace.as_ref() == first) {
+fn traces_text(deliveries: &[DeliveryRecord]) -> Option<String> {
+    let first = deliveries.first()?.trace.as_ref();
+    if deliveries
+        .iter()
+        .all(|delivery| delivery.trace.as_ref() == first)
+    {
         return first.map(TraceParent::to_string);
     }
-    let each = entries.iter().map(|entry| match &entry.trace {
+    let each = deliveries.iter().map(|delivery| match &delivery.trace {
         Some(trace) => trace.as_str(),
         None => "-",
     });
     Some(each.collect::<Vec<_>>().join(" "))
 }
 
-fn read_traces(text: &str, entries: &mut [Entry]) {
+fn read_traces(text: &str, deliveries: &mut [DeliveryRecord]) {
     // An unreadable place only loses a trace.
     let mut traces = text.split(' ').map(|one| one.parse::<TraceParent>().ok());
     match text.contains(' ') {
         true => {
-            for (entry, trace) in entries.iter_mut().zip(traces) {
-                entry.trace = trace;
+            for (delivery, trace) in deliveries.iter_mut().zip(traces) {
+                delivery.trace = trace;
             }
         }
         false => {
             let all = traces.next().flatten();
-            entries
+            deliveries
                 .iter_mut()
-                .for_each(|entry| entry.trace.clone_from(&all));
+                .for_each(|delivery| delivery.trace.clone_from(&all));
         }
     }
 }
@@ -276,7 +279,7 @@ pub(in crate::modules::repositories) fn is_open(states: &str) -> bool {
     states.contains(open)
 }
 
-fn entry(event: Option<EventId>, recipient: &str, state: char) -> Result<Entry> {
+fn delivery(event: Option<EventId>, recipient: &str, state: char) -> Result<DeliveryRecord> {
     let (customer, serial) = match recipient.split_once('.') {
         Some((customer, serial)) => (customer, Some(stored_ulid(serial)?)),
         None => (recipient, None),
@@ -284,9 +287,9 @@ fn entry(event: Option<EventId>, recipient: &str, state: char) -> Result<Entry> 
     let customer = UserId::from_ulid(stored_ulid(customer)?);
     let path = event.zip(serial);
     let booking = path.map(|(event, serial)| BookingId::new(event, customer, serial));
-    Ok(Entry {
+    Ok(DeliveryRecord {
         state: state_of(state)?,
-        ..Entry::queued(customer, booking)
+        ..DeliveryRecord::queued(customer, booking)
     })
 }
 
@@ -326,14 +329,14 @@ mod tests {
     use super::*;
     use crate::types::NotificationKind;
 
-    fn block(entries: Vec<Entry>) -> DeliveryBatch {
+    fn batch(deliveries: Vec<DeliveryRecord>) -> DeliveryBatch {
         DeliveryBatch {
             notification: NotificationId::from_ulid(Ulid::from(7)),
             number: 3,
             revision: 5,
             kind: NotificationKind::EventUpdated,
             event: Some(EventId::from_ulid(Ulid::from(8))),
-            entries,
+            deliveries,
             claim: None,
             claims: 0,
             created_at: Timestamp::from_millisecond(1_800_000_000_123).unwrap(),
@@ -345,10 +348,10 @@ mod tests {
         let tenant = TenantId::parse("north").unwrap();
         let customer = |number: u128| UserId::from_ulid(Ulid::from(number));
         let event = EventId::from_ulid(Ulid::from(8));
-        let mut entries: Vec<Entry> = (0..4)
-            .map(|number| Entry::queued(customer(number), None))
+        let mut deliveries: Vec<DeliveryRecord> = (0..4)
+            .map(|number| DeliveryRecord::queued(customer(number), None))
             .collect();
-        entries[1] = Entry {
+        deliveries[1] = DeliveryRecord {
             state: DeliveryState::Deferred,
             attempts: 2,
             reason: Some("451 \"later\", [please]".to_owned()),
@@ -359,24 +362,24 @@ mod tests {
                 state: DeliveryState::Deferred,
                 reply: "421 \"not\" now".to_owned(),
             }],
-            ..entries[1].clone()
+            ..deliveries[1].clone()
         };
-        entries[2] = Entry {
+        deliveries[2] = DeliveryRecord {
             state: DeliveryState::Unknown,
             lost: 1,
             ever_unknown: true,
-            ..entries[2].clone()
+            ..deliveries[2].clone()
         };
         let booking = BookingId::new(event, customer(3), Ulid::from(99));
-        entries[3] = Entry::queued(customer(3), Some(booking));
-        let mut block = block(entries);
-        block.claim = Some(Claim {
+        deliveries[3] = DeliveryRecord::queued(customer(3), Some(booking));
+        let mut batch = batch(deliveries);
+        batch.claim = Some(Claim {
             holder: "somebody".to_owned(),
         });
-        block.claims = 2;
-        let row = BlockRow::of(&tenant, &block).unwrap();
+        batch.claims = 2;
+        let row = DeliveryBatchRow::of(&tenant, &batch).unwrap();
         assert_eq!(row.states, "qdUq");
-        assert_eq!(row.into_type().unwrap(), block);
+        assert_eq!(row.into_type().unwrap(), batch);
     }
 
     #[test]
@@ -391,23 +394,23 @@ mod tests {
             [None, None, trace(3)],
             [None, None, None],
         ] {
-            let entry = |(number, trace): (u128, Option<TraceParent>)| Entry {
+            let delivery = |(number, trace): (u128, Option<TraceParent>)| DeliveryRecord {
                 trace,
-                ..Entry::queued(UserId::from_ulid(Ulid::from(number)), None)
+                ..DeliveryRecord::queued(UserId::from_ulid(Ulid::from(number)), None)
             };
-            let block = block((1..).zip(traces.clone()).map(entry).collect());
-            let row = BlockRow::of(&tenant, &block).unwrap();
+            let batch = batch((1..).zip(traces.clone()).map(delivery).collect());
+            let row = DeliveryBatchRow::of(&tenant, &batch).unwrap();
             assert_eq!(row.notes, None, "a trace is nothing that changes");
             let is_short = row.traces.as_ref().is_none_or(|text| text.len() < 3 * 56);
             assert!(is_short, "{:?}", row.traces);
-            assert_eq!(row.into_type().unwrap(), block);
+            assert_eq!(row.into_type().unwrap(), batch);
         }
     }
 
     #[test]
-    fn a_new_block_has_no_notes() {
-        let entries = vec![Entry::queued(UserId::from_ulid(Ulid::from(1)), None); 32];
-        let progress = BlockProgress::of(&block(entries), 6).unwrap();
+    fn a_new_batch_has_no_notes() {
+        let deliveries = vec![DeliveryRecord::queued(UserId::from_ulid(Ulid::from(1)), None); 32];
+        let progress = BatchProgress::of(&batch(deliveries), 6).unwrap();
         assert_eq!((progress.notes, progress.revision), (None, 6));
         assert!(is_open(&progress.states));
         assert!(!is_open("SdDXU"));

@@ -1,0 +1,130 @@
+//! An address was confirmed after mails about bookings were held back from it: its owner reads all coming bookings in one
+//! mail. Written by the transaction that confirms the address. About no single event, and in the built-in words.
+
+use std::collections::{HashMap, hash_map};
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::{
+    Audience, Kind, KindParts, KindTemplates, MailSource, SourceReader, is_confirmed, templates,
+};
+use crate::{
+    error::Result,
+    modules::notifications::mail::data::local,
+    types::{DeliveryRecord, EventDetails, EventId, EventStatus, PageRequest, UserId},
+};
+
+/// Bookings that one mail names; the others are counted. Twenty are read on one screen.
+const BOOKINGS_MAX: usize = 20;
+
+pub(super) struct BookingSummary;
+
+#[async_trait]
+impl Kind for BookingSummary {
+    fn audience(&self) -> Audience {
+        Audience::Users
+    }
+
+    fn templates(&self) -> KindTemplates {
+        templates!("booking-summary")
+    }
+
+    async fn parts(&self, reader: &SourceReader<'_>, _: &MailSource) -> Result<KindParts> {
+        let mut parts = KindParts::default();
+        for customer in &reader.customers {
+            if let Some(summary) = summary(reader, *customer).await? {
+                parts
+                    .own_data
+                    .insert(*customer, json!({ "summary": summary }));
+            }
+        }
+        Ok(parts)
+    }
+
+    fn unwanted(&self, source: &MailSource, delivery: &DeliveryRecord) -> Option<&'static str> {
+        if !source.is_confirmed(delivery.customer) {
+            return Some("the customer has another address by now, and has not confirmed it");
+        }
+        let is_empty = !source.parts.own_data.contains_key(&delivery.customer);
+        is_empty.then_some("the customer had no coming booking when it was to be sent")
+    }
+
+    fn add_sample(&self, sample: &mut Value) {
+        sample["event"] = Value::Null;
+        sample["bookings"] = json!([]);
+        sample["summary"] = json!({
+            "bookings": [{
+                "id": "booking-of-a-trial",
+                "title": "A trial",
+                "startsAtLocal": "Wednesday, 5 June 2030, 19:30 (Europe/Berlin)",
+                "numTickets": 2,
+            }],
+            "numMore": 3,
+        });
+    }
+}
+
+/// A customer's active bookings of events that have not begun, the next ones first; `None` without any.
+async fn summary(reader: &SourceReader<'_>, customer: UserId) -> Result<Option<Value>> {
+    let (repository, tenant) = (&reader.module.bookings, reader.tenant);
+    let page = PageRequest {
+        cursor: None,
+        limit: PageRequest::LIMIT_MAX,
+    };
+    let (mut events, mut next, mut count) = (HashMap::new(), Vec::new(), 0);
+    let mut before = None;
+    loop {
+        let bookings = repository.list_of_customer(tenant, customer, before, &page);
+        let bookings = bookings.await?;
+        let is_last = bookings.len() <= page.limit as usize;
+        before = bookings.last().map(|booking| booking.id.serial());
+        for booking in bookings.into_iter().filter(is_confirmed) {
+            let event = match events.entry(booking.event) {
+                hash_map::Entry::Occupied(known) => known.into_mut(),
+                hash_map::Entry::Vacant(new) => {
+                    new.insert(coming_event(reader, booking.event).await?)
+                }
+            };
+            if let Some(event) = event {
+                count += 1;
+                next.push((
+                    event.starts_at,
+                    booking.id,
+                    event.title.clone(),
+                    booking.tickets(),
+                ));
+            }
+        }
+        next.sort_unstable_by_key(|(starts_at, id, ..)| (*starts_at, *id));
+        next.truncate(BOOKINGS_MAX);
+        if is_last {
+            break;
+        }
+    }
+    let named: Vec<Value> = next
+        .iter()
+        .map(|(starts_at, id, title, tickets)| {
+            let zone = events.get(&id.event()).and_then(Option::as_ref);
+            let zone = zone.map_or("UTC", |event| event.time_zone.as_str());
+            json!({
+                "id": id.to_string(),
+                "title": title,
+                "startsAtLocal": local(*starts_at, zone),
+                "numTickets": tickets,
+            })
+        })
+        .collect();
+    let num_more = count - named.len();
+    Ok((count > 0).then(|| json!({ "bookings": named, "numMore": num_more })))
+}
+
+/// An event that takes place and has not begun.
+async fn coming_event(reader: &SourceReader<'_>, event: EventId) -> Result<Option<EventDetails>> {
+    let now = reader.module.context.now();
+    let found = reader.module.events.find(reader.tenant, event).await?;
+    let coming = found.filter(|(event, inventory)| {
+        inventory.status == EventStatus::Published && event.details.starts_at > now
+    });
+    Ok(coming.map(|(event, _)| event.details))
+}

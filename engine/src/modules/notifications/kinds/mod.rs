@@ -1,0 +1,267 @@
+//! What is known of each kind of notification, one file per kind: who hears it, what overtakes or suppresses it, whether
+//! it needs consent, and what its mails say.
+//!
+//! Called by fan-out, delivery, the composing of mails, and through [`NotificationKind`] by everybody. A new kind is a
+//! variant of that enum, a file here, and a folder of templates.
+
+mod booking_cancelled;
+mod booking_confirmed;
+mod booking_summary;
+mod email_verification;
+mod event_announcement;
+mod event_cancelled;
+mod event_reminder;
+mod event_updated;
+mod plugin_quarantined;
+mod sign_up_notice;
+mod waiting_list_offer;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    mail::MailContext,
+    mail_source::{MailSource, SourceReader},
+};
+use crate::{
+    error::Result,
+    types::{
+        Announcement, Booking, BookingId, BookingStatus, CancelCause, DeliveryRecord, EventDetails,
+        EventStatus, Hold, Lane, NotificationId, NotificationKind, PluginQuarantine, StoredEvent,
+        StoredNotification, UserId,
+    },
+};
+
+/// Who gets the mails of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// The customer of the one booking that a mail is about.
+    Booking,
+    /// The customer who is offered tickets by a hold.
+    Offer,
+    /// Everybody whose bookings of an event concern them: bulk mails.
+    EventCustomers,
+    /// Users whom something else than an event concerns.
+    Users,
+}
+
+/// What a calendar does with the file that a mail has for it (RFC 5546).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CalendarAction {
+    /// Puts the event in, or changes it.
+    Publish,
+    /// Takes the event out.
+    Cancel,
+}
+
+/// The built-in templates of a kind.
+pub(super) struct KindTemplates {
+    pub(super) subject: &'static str,
+    pub(super) text: &'static str,
+    pub(super) html: &'static str,
+}
+
+/// The templates in a folder of `engine/templates`.
+macro_rules! templates {
+    ($folder:literal) => {
+        $crate::modules::notifications::kinds::KindTemplates {
+            subject: include_str!(concat!("../../../../templates/", $folder, "/subject.txt")),
+            text: include_str!(concat!("../../../../templates/", $folder, "/body.txt")),
+            html: include_str!(concat!("../../../../templates/", $folder, "/body.html")),
+        }
+    };
+}
+pub(super) use templates;
+
+/// What the mails of one kind are made of beyond what all are; each kind reads its own.
+#[derive(Default)]
+pub(super) struct KindParts {
+    /// What an organizer says.
+    pub(super) announcement: Option<Announcement>,
+    /// Which plugin failed.
+    pub(super) quarantine: Option<PluginQuarantine>,
+    /// The holds that are offered to customers of a waiting list.
+    pub(super) offers: HashMap<BookingId, Hold>,
+    /// Customers without a booking whom a cancelled event concerns, because they wait for its tickets.
+    pub(super) waiting: BTreeSet<UserId>,
+    /// Customers to whom a cancellation left tickets of the event.
+    pub(super) with_tickets_left: HashSet<UserId>,
+    /// What older versions of the event said.
+    pub(super) versions: HashMap<u64, EventDetails>,
+    /// What the kind's own templates see beyond what all do, by recipient: fields of an object.
+    pub(super) own_data: HashMap<UserId, Value>,
+}
+
+/// The rules of one kind.
+#[async_trait]
+pub(super) trait Kind: Sync {
+    fn audience(&self) -> Audience;
+
+    /// The built-in templates.
+    fn templates(&self) -> KindTemplates;
+
+    /// Whether a customer may do without it, and it needs a confirmed address where the tenant wants that. Whoever booked
+    /// must hear of everything else.
+    fn needs_consent(&self) -> bool {
+        false
+    }
+
+    /// Whether it is sent again, under the same Message-ID, where the outcome of a try is not known. A mail twice is a
+    /// nuisance; a customer who stands before closed doors is a loss.
+    fn is_sent_again(&self) -> bool {
+        self.lane() == Lane::Transactional
+    }
+
+    /// Whether readers bring its mails about themselves: an unconfirmed address gets a few of them in a day.
+    fn is_caused_by_reader(&self) -> bool {
+        false
+    }
+
+    /// Whether its mails show the codes of tickets.
+    fn shows_tickets(&self) -> bool {
+        false
+    }
+
+    /// Whether its mails have a link that confirms the address. Without links they wait for a worker that makes some.
+    fn has_verify_link(&self) -> bool {
+        false
+    }
+
+    /// Mails that answer something, or are for one reader only, go first. Bulk mails wait behind them.
+    fn lane(&self) -> Lane {
+        match self.audience() {
+            Audience::EventCustomers => Lane::Bulk,
+            Audience::Booking | Audience::Offer | Audience::Users => Lane::Transactional,
+        }
+    }
+
+    fn is_about_event(&self) -> bool {
+        self.audience() != Audience::Users
+    }
+
+    /// Whether a booking makes its customer a recipient of a notification to the event's customers.
+    fn concerns(&self, _notification: &StoredNotification, _booking: &Booking) -> bool {
+        false
+    }
+
+    /// Whether those on the event's waiting list are recipients, too.
+    fn reaches_waiting_list(&self) -> bool {
+        false
+    }
+
+    /// Whether what became of the event makes it pointless to list (more) recipients.
+    fn is_pointless(
+        &self,
+        _notification: &StoredNotification,
+        _event: &StoredEvent,
+        status: EventStatus,
+        _now: Timestamp,
+    ) -> bool {
+        status == EventStatus::Cancelled
+    }
+
+    /// Reads what its mails are made of beyond what all are.
+    async fn parts(&self, _: &SourceReader<'_>, _: &MailSource) -> Result<KindParts> {
+        Ok(KindParts::default())
+    }
+
+    /// Why a notification comes too late for everybody, if it does.
+    fn overtaken(
+        &self,
+        _source: &MailSource,
+        _notification: NotificationId,
+        _now: Timestamp,
+    ) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether a mail about a booking is still wanted.
+    fn still_wanted(&self, _booking: &Booking, _event: EventStatus) -> bool {
+        false
+    }
+
+    /// Why a recipient no longer gets a mail, if they do not.
+    fn unwanted(&self, source: &MailSource, delivery: &DeliveryRecord) -> Option<&'static str> {
+        let is_left = !self.is_about_event() || source.has_wanted_booking(delivery);
+        (!is_left).then_some(BOOKINGS_CANCELLED)
+    }
+
+    /// Puts what its templates see beyond what all see into their data.
+    fn add_data(&self, _context: &MailContext<'_>, _data: &mut Value) {}
+
+    /// Puts an example of that into a sample of the data.
+    fn add_sample(&self, _sample: &mut Value) {}
+
+    /// What the mail's file for calendars does, for kinds about an event.
+    fn calendar(&self, _context: &MailContext<'_>) -> Option<CalendarAction> {
+        self.is_about_event().then_some(CalendarAction::Publish)
+    }
+}
+
+const BOOKINGS_CANCELLED: &str = "its bookings were cancelled before it was sent";
+
+/// The rules of a kind.
+pub(super) fn of(kind: NotificationKind) -> &'static dyn Kind {
+    match kind {
+        NotificationKind::BookingConfirmed => &booking_confirmed::BookingConfirmed,
+        NotificationKind::BookingCancelled => &booking_cancelled::BookingCancelled,
+        NotificationKind::WaitingListOffer => &waiting_list_offer::WaitingListOffer,
+        NotificationKind::EventUpdated => &event_updated::EventUpdated,
+        NotificationKind::EventCancelled => &event_cancelled::EventCancelled,
+        NotificationKind::EventReminder => &event_reminder::EventReminder,
+        NotificationKind::EventAnnouncement => &event_announcement::EventAnnouncement,
+        NotificationKind::PluginQuarantined => &plugin_quarantined::PluginQuarantined,
+        NotificationKind::EmailVerification => &email_verification::EmailVerification,
+        NotificationKind::SignUpNotice => &sign_up_notice::SignUpNotice,
+        NotificationKind::BookingSummary => &booking_summary::BookingSummary,
+    }
+}
+
+impl NotificationKind {
+    /// The kinds that need their reader's consent: a customer may do without them, and they go to confirmed addresses
+    /// only where the tenant wants that. Whoever booked must hear of everything else.
+    pub fn needing_consent() -> Vec<Self> {
+        let all = Self::ALL.iter().copied();
+        all.filter(|kind| kind.needs_consent()).collect()
+    }
+
+    /// Whether the mail answers something its reader did, or is for one reader only; such mails go first and are sent at least once.
+    /// Bulk mails but `EventCancelled` are sent at most once where SMTP leaves the outcome open.
+    pub fn is_transactional(self) -> bool {
+        self.lane() == Lane::Transactional
+    }
+
+    /// Whether a customer may do without it, and it needs a confirmed address where the tenant wants that.
+    pub fn needs_consent(self) -> bool {
+        of(self).needs_consent()
+    }
+
+    /// Whether a tenant or a platform may word it.
+    pub fn has_templates(self) -> bool {
+        of(self).is_about_event()
+    }
+
+    pub(crate) fn lane(self) -> Lane {
+        of(self).lane()
+    }
+
+    pub(super) fn is_sent_again(self) -> bool {
+        of(self).is_sent_again()
+    }
+}
+
+fn is_confirmed(booking: &Booking) -> bool {
+    booking.status == BookingStatus::Confirmed
+}
+
+fn is_cancelled_with_event(booking: &Booking) -> bool {
+    matches!(booking.cancelled, Some((CancelCause::Event, _)))
+}
+
+/// Whether a booking stands, and its event takes place.
+fn stands(booking: &Booking, event: EventStatus) -> bool {
+    is_confirmed(booking) && event != EventStatus::Cancelled
+}

@@ -1,0 +1,48 @@
+//! A plugin failed for several customers and is not asked any more: the tenant's owners hear of it. Always in the
+//! built-in words: the plugin that failed may be the one that words mails.
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::{
+    Audience, Kind, KindParts, KindTemplates, MailContext, MailSource, SourceReader, templates,
+};
+use crate::{
+    error::Result,
+    modules::notifications::mail::data::{local, time_zone},
+};
+
+pub(super) struct PluginQuarantined;
+
+#[async_trait]
+impl Kind for PluginQuarantined {
+    fn audience(&self) -> Audience {
+        Audience::Users
+    }
+
+    fn templates(&self) -> KindTemplates {
+        templates!("plugin-quarantined")
+    }
+
+    async fn parts(&self, reader: &SourceReader<'_>, _: &MailSource) -> Result<KindParts> {
+        Ok(KindParts {
+            quarantine: reader.quarantine().await?,
+            ..KindParts::default()
+        })
+    }
+
+    fn add_data(&self, context: &MailContext<'_>, data: &mut Value) {
+        let Some(quarantine) = context.quarantine else {
+            return;
+        };
+        let zone = time_zone(context);
+        data["plugin"] = json!({
+            "name": quarantine.plugin.as_str(),
+            "version": quarantine.version.to_string(),
+            "export": quarantine.export.as_str(),
+            "reason": quarantine.reason,
+            "atLocal": local(quarantine.at, zone),
+            "nextTryAtLocal": local(quarantine.next_try_at, zone),
+        });
+    }
+}

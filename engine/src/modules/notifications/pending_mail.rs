@@ -1,0 +1,163 @@
+//! One mail on its way out: from what was read for its batch to finished bytes.
+//!
+//! Called by the worker's use cases, which send what is composed here. Reads and writes no store.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    delivery::ClaimedBatch,
+    mail::{ComposedMail, MailContext, MailTicket, compose},
+    mail_source::MailSource,
+};
+use crate::{
+    ports::{MailOutcome, Templates},
+    types::{
+        Booking, DeliveryRecord, Event, Lane, NotificationId, NotificationKind, TicketStatus,
+        TraceParent, User,
+    },
+};
+
+/// A delivery with all that its mail is made of, apart from its batch, which is written meanwhile.
+pub(crate) struct PendingMail {
+    source: Arc<MailSource>,
+    delivery: DeliveryRecord,
+    delivery_key: String,
+    notification: NotificationId,
+    pub(crate) written_at: Timestamp,
+}
+
+impl PendingMail {
+    pub(crate) fn of(source: &Arc<MailSource>, claimed: &ClaimedBatch, index: usize) -> Self {
+        Self {
+            source: source.clone(),
+            delivery: claimed.batch.deliveries[index].clone(),
+            delivery_key: claimed.delivery_key(index),
+            notification: claimed.batch.notification,
+            written_at: claimed.batch.created_at,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> NotificationKind {
+        self.source.kind
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        self.kind().lane()
+    }
+
+    /// Where the trace of the request is that caused it, if it is recorded.
+    pub(crate) fn trace(&self) -> Option<&TraceParent> {
+        self.delivery.trace.as_ref()
+    }
+
+    /// Which try this is, from 1.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.delivery.attempts + 1
+    }
+
+    /// Whether nobody has tried to send it before.
+    pub(crate) fn is_first(&self) -> bool {
+        let delivery = &self.delivery;
+        delivery.at.is_none() && delivery.attempts == 0 && delivery.lost == 0
+    }
+
+    /// Composes the mail, in the words of these templates if there are any.
+    ///
+    /// # Errors
+    /// What becomes of a mail that cannot be composed.
+    pub(crate) async fn compose(
+        &self,
+        templates: Option<&dyn Templates>,
+    ) -> Result<ComposedMail, MailOutcome> {
+        let (source, delivery) = (&*self.source, &self.delivery);
+        let refused = |reply: String| MailOutcome::Refused { reply };
+        let Some(recipient) = source.users.get(&delivery.customer) else {
+            return Err(refused("the customer's account is gone".to_owned()));
+        };
+        let (unsubscribe_url, verify_url) = (self.unsubscribe_url(), self.verify_url(recipient)?);
+        let bookings: Vec<Booking> = source.wanted_bookings(delivery).cloned().collect();
+        let event = source.event_for(recipient);
+        let previous = source.previous_for(recipient);
+        let tickets = self.tickets(event, &bookings);
+        let parts = &source.parts;
+        let context = MailContext {
+            kind: source.kind,
+            notification: self.notification,
+            tenant: &source.tenant,
+            event,
+            previous: previous.as_deref(),
+            announcement: parts.announcement.as_ref(),
+            quarantine: parts.quarantine.as_ref(),
+            unsubscribe_url: unsubscribe_url.as_deref(),
+            verify_url: verify_url.as_deref(),
+            recipient,
+            bookings: &bookings,
+            offer: source.offer(delivery),
+            own_data: parts.own_data.get(&delivery.customer),
+            keeps_entry: parts.with_tickets_left.contains(&delivery.customer),
+            tickets: &tickets,
+            mail_from: &source.settings.delivery.mail_from,
+            delivery_key: &self.delivery_key,
+            // The same moment at every attempt, so that a mail sent twice is the same mail.
+            now: self.written_at,
+        };
+        compose(templates, &context).await.map_err(|error| {
+            refused(format!(
+                "the mail could not be composed: {}",
+                error.detail()
+            ))
+        })
+    }
+
+    /// Where the recipient unsubscribes from mails of this kind, if they can.
+    fn unsubscribe_url(&self) -> Option<String> {
+        let source = &self.source;
+        let links = source.ports.links.as_ref();
+        let links = links.filter(|_| source.kind.needs_consent())?;
+        Some(links.unsubscribe(&source.tenant.id, self.delivery.customer, source.kind))
+    }
+
+    /// Where the recipient confirms the address, for mails that ask for it.
+    fn verify_url(&self, recipient: &User) -> Result<Option<String>, MailOutcome> {
+        let source = &self.source;
+        if !source.rules().has_verify_link() {
+            return Ok(None);
+        }
+        let Some(links) = &source.ports.links else {
+            let reply = "this worker makes no links: give it `public_url` and keys".to_owned();
+            return Err(MailOutcome::Deferred { reply });
+        };
+        Ok(Some(links.verify(
+            &source.tenant.id,
+            self.delivery.customer,
+            &recipient.email,
+        )))
+    }
+
+    /// The tickets whose codes the mail shows: the first ones of what it confirms.
+    fn tickets(&self, event: Option<&Event>, bookings: &[Booking]) -> Vec<MailTicket> {
+        let source = &self.source;
+        let (Some(codes), true) = (&source.ports.ticket_codes, source.rules().shows_tickets())
+        else {
+            return Vec::new();
+        };
+        let tickets = bookings.iter().flat_map(|booking| {
+            (1..=booking.numbers()).filter_map(|number| booking.ticket(number))
+        });
+        let admitting = tickets.filter(|ticket| ticket.status != TicketStatus::Cancelled);
+        let shown = admitting.take(MailContext::TICKETS_MAX).map(|ticket| {
+            let mut types = event.iter().flat_map(|event| &event.ticket_types);
+            let known = types.find(|kind| kind.id == ticket.ticket_type);
+            MailTicket {
+                number: ticket.id.number,
+                name: known
+                    .map_or(ticket.ticket_type.as_str(), |kind| kind.name.as_str())
+                    .to_owned(),
+                code: codes.code(&source.tenant.id, ticket.id),
+            }
+        });
+        shown.collect()
+    }
+}
