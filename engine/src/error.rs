@@ -155,7 +155,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The error of a use case.
 ///
-/// `Display` shows only the public sentence. [`StdError::source`] has the context for logs.
+/// `Display` shows the code, the public sentence and the field, and nothing internal. [`StdError::source`] has the
+/// context for logs.
 #[derive(Debug)]
 pub struct Error(Box<Parts>);
 

@@ -20,15 +20,15 @@ use crate::{
 /// How long a result is cached. Load balancers ask every few seconds, and reading the sets of a thousand tenants takes
 /// some milliseconds.
 const LOOKED_FOR: Duration = Duration::from_secs(2);
-/// Most plugins that an answer names.
+/// Most plugins that the error message names.
 const NAMED_MAX: usize = 3;
 /// Plugins that are loaded at the same time. A slow one does not delay those that are compiled already.
 const BROUGHT_AT_ONCE: usize = 4;
-/// How often a plugin is tried again after a temporary failure. After that it no longer keeps this process from being
+/// Attempts to load a plugin, the first included. After the last one the plugin no longer keeps this process from being
 /// ready, because one tenant's plugin must not stop the service for others.
 const TRIES_MAX: u32 = 3;
 
-/// The active plugins that this process has loaded.
+/// What this process knows of the active plugins: which sets it has read, and which plugins are not loaded yet.
 #[derive(Default)]
 pub(crate) struct PluginReadiness {
     looked_at: Option<Instant>,
@@ -74,7 +74,7 @@ impl EngineContext {
         Err(Error::new(
             ErrorCode::Unavailable,
             format!(
-                "{} plugins in use are not on this host yet: {}{}",
+                "{} active plugins are not loaded on this host yet: {}{}",
                 brought.lacking.len(),
                 named.join(", "),
                 if brought.lacking.len() > NAMED_MAX {

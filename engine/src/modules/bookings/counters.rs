@@ -1,27 +1,27 @@
-//! The counters of an inventory. Only this file changes them.
+//! The `sold` and `held` counters of an inventory, of the event and of each ticket type. Only this file changes them.
 //!
 //! Called by the other files of the bookings module.
 
 use crate::types::{BookingLine, Inventory};
 
-/// Free tickets are sold.
+/// Adds to the sold tickets.
 pub(super) fn sold(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |sold, _, quantity| *sold += quantity)
 }
 
-/// Sold tickets are freed.
+/// Takes from the sold tickets.
 pub(super) fn taken_back(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |sold, _, quantity| {
         *sold = sold.saturating_sub(quantity);
     })
 }
 
-/// Free tickets are held.
+/// Adds to the held tickets.
 pub(in crate::modules) fn held(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |_, held, quantity| *held += quantity)
 }
 
-/// Held tickets are freed.
+/// Takes from the held tickets.
 pub(super) fn let_go(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |_, held, quantity| {
         *held = held.saturating_sub(quantity);

@@ -9,9 +9,9 @@ use crate::{
     types::EventId,
 };
 
-/// Most events at a time: those of a weekend, before somebody reads their mails.
+/// Most events at a time: enough for a weekend until the confirmation mail is read.
 const EVENTS_MAX: usize = 3;
-/// Most tickets of all of them: a family and its friends.
+/// Most tickets in all: enough for a family and its friends.
 const TICKETS_MAX: u32 = 10;
 
 /// Counts tickets of an event that an account wants to hold or to wait for.
@@ -23,7 +23,7 @@ pub(super) fn count(account: &mut UnconfirmedAccount, event: EventId, tickets: u
     let sum = account.tickets.saturating_add(tickets);
     if (is_new && account.events.len() >= EVENTS_MAX) || sum > TICKETS_MAX {
         return Err(Error::email_unconfirmed(&format!(
-            "Until you confirm your e-mail address you hold or wait for tickets of at most {EVENTS_MAX} events at a time, \
+            "Until you confirm your e-mail address you can hold or wait for tickets of at most {EVENTS_MAX} events at a time, \
              {TICKETS_MAX} tickets in all."
         )));
     }

@@ -1,7 +1,7 @@
 //! Lossless conversion of rows to JSON and back.
 //!
-//! JSON's own types are used directly. Other values are an object with one member whose name begins with `$`. An
-//! object that looks like one is stored as a list of members (`$object`).
+//! JSON's own types are used directly. Any other value becomes an object with one member, whose name begins with `$`.
+//! An object that itself has a member name beginning with `$` becomes a list of its members (`$object`).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value as Json, json};
