@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Which stream a task goes through; transactional mails never wait behind bulk ones.
+/// The priority of mails. Transactional mails never wait behind bulk mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
-    /// Answers to what somebody did.
+    /// Mails that answer what somebody did.
     Transactional,
     /// Bulk mails.
     Bulk,
 }
 
 impl Lane {
-    /// Both lanes, the urgent one first.
+    /// Both lanes, transactional first.
     pub const ALL: [Lane; 2] = [Lane::Transactional, Lane::Bulk];
 
     /// The lane as text.
@@ -33,7 +33,7 @@ impl Lane {
 impl FromStr for Lane {
     type Err = Error;
 
-    /// Reads a lane's name; any other text is `not-found`.
+    /// Parses a lane's name. Any other text is `not-found`.
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|lane| lane.as_str() == text);
         let shown: String = (text.chars())
@@ -44,7 +44,7 @@ impl FromStr for Lane {
     }
 }
 
-/// What a notification is about.
+/// The kind of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotificationKind {
@@ -54,25 +54,25 @@ pub enum NotificationKind {
     BookingCancelled,
     /// Somebody on a waiting list was offered tickets (transactional).
     WaitingListOffer,
-    /// An event changed in a way that its customers must know (bulk).
+    /// An event changed in a way that concerns its customers (bulk).
     EventUpdated,
     /// An event was cancelled (bulk).
     EventCancelled,
-    /// An event is near (bulk).
+    /// An event begins soon (bulk).
     EventReminder,
-    /// The organizer has something to say to everybody who booked (bulk).
+    /// The organizer wrote to everybody who booked (bulk).
     EventAnnouncement,
-    /// A plugin failed for several customers and is not asked any more (transactional, to the tenant's owners). About no
-    /// event, and always in the built-in words: the plugin that failed may be the one that words mails.
+    /// A plugin failed for several customers and is quarantined (transactional, to the tenant's owners). About no event,
+    /// and always with the built-in text, because the plugin that failed may be the one that writes mails.
     PluginQuarantined,
-    /// Somebody signed up and is asked whether the address is theirs (transactional). About no event, and in the built-in
-    /// words.
+    /// Somebody signed up and is asked to confirm the address (transactional). About no event, with the built-in
+    /// text.
     EmailVerification,
-    /// Somebody signed up with the address of an account that is there (transactional, to its owner). About no event, and in
-    /// the built-in words.
+    /// Somebody signed up with the address of an existing account (transactional, to its owner). About no event, with
+    /// the built-in text.
     SignUpNotice,
-    /// Somebody confirmed an address from which mails about bookings were held back, and reads all coming bookings in one mail
-    /// (transactional). About no single event, and in the built-in words.
+    /// Somebody confirmed an address after mails about bookings were held back, and gets one mail that lists all coming
+    /// bookings (transactional). About no single event, with the built-in text.
     BookingSummary,
 }
 

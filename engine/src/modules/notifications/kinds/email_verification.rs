@@ -1,4 +1,4 @@
-//! Somebody signed up and is asked whether the address is theirs.
+//! Somebody signed up and is asked to confirm the address.
 
 use serde_json::{Value, json};
 

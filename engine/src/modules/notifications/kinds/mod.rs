@@ -221,25 +221,25 @@ pub(super) fn of(kind: NotificationKind) -> &'static dyn Kind {
 }
 
 impl NotificationKind {
-    /// The kinds that need their reader's consent: a customer may do without them, and they go to confirmed addresses
-    /// only where the tenant wants that. Whoever booked must hear of everything else.
+    /// The kinds that need consent: customers may unsubscribe from them, and they go to confirmed addresses only where the
+    /// tenant wants that. Customers get all other kinds in any case.
     pub fn needing_consent() -> Vec<Self> {
         let all = Self::ALL.iter().copied();
         all.filter(|kind| kind.needs_consent()).collect()
     }
 
-    /// Whether the mail answers something its reader did, or is for one reader only; such mails go first and are sent at least once.
-    /// Bulk mails but `EventCancelled` are sent at most once where SMTP leaves the outcome open.
+    /// Returns whether the mail answers something its reader did, or is for one reader only. Such mails go first and are sent at
+    /// least once. Bulk mails but `EventCancelled` are sent at most once where SMTP leaves the outcome open.
     pub fn is_transactional(self) -> bool {
         self.lane() == Lane::Transactional
     }
 
-    /// Whether a customer may do without it, and it needs a confirmed address where the tenant wants that.
+    /// Returns whether customers may unsubscribe from it; see [`needing_consent`](Self::needing_consent).
     pub fn needs_consent(self) -> bool {
         of(self).needs_consent()
     }
 
-    /// Whether a tenant or a platform may word it.
+    /// Returns whether a tenant or a platform may provide its templates.
     pub fn has_templates(self) -> bool {
         of(self).is_about_event()
     }

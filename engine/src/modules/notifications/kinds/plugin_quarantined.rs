@@ -1,5 +1,5 @@
-//! A plugin failed for several customers and is not asked any more: the tenant's owners hear of it. Always in the
-//! built-in words: the plugin that failed may be the one that words mails.
+//! A plugin failed for several customers and is quarantined: the tenant's owners are told. Always with the built-in text,
+//! because the plugin that failed may be the one that writes mails.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Somebody signed up with the address of an account that is there: its owner hears of it.
+//! Somebody signed up with the address of an existing account: its owner is told.
 
 use super::{Audience, Kind, KindTemplates, templates};
 
