@@ -86,8 +86,8 @@ impl UsersRepository {
 
     /// Makes an account the owner of its address, with a new password if one is given. The others that wait for the
     /// address (`waiting`) lose it: their sessions end, and their passwords become invalid. The account's own sessions end, too,
-    /// with a new password. At most 37 rows, and what ends the sessions of 33 accounts. Returns false if somebody else
-    /// owns the address, or the account has another one.
+    /// with a new password. If mails were held back, it adds the mail `summary`. At most 39 rows, and what ends the sessions
+    /// of 33 accounts. Returns false if somebody else owns the address, or the account has another one.
     pub(in crate::modules) async fn confirm(
         &self,
         user: &User,
@@ -149,8 +149,10 @@ impl UsersRepository {
         }
     }
 
-    /// Counts a mail to an unconfirmed address against the daily limit `most`, unless its key is counted: 1 row, and deletes those of
-    /// earlier days. Returns whether it may be sent. Guard: the day's keys are in the row that is written.
+    /// Counts a mail to an unconfirmed address against the daily limit, unless its key is counted, and deletes the counts of
+    /// earlier days: 1 row. Returns whether it may be sent. If not, the account may remember that a mail was held back: 1 row.
+    /// Guard: the day's keys are in the row that is written. A confirmation writes the account's row, too, so a mail is
+    /// either held back before it or sent.
     pub(in crate::modules) async fn count_mail(
         &self,
         user: &User,
