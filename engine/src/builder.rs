@@ -202,7 +202,7 @@ impl EngineBuilder {
             plugins: self.plugins,
             preparing: Mutex::default(),
             kept_swept_at: Mutex::default(),
-            brought: tokio::sync::Mutex::default(),
+            plugin_readiness: tokio::sync::Mutex::default(),
             templates: self.templates,
             links: self.links,
             ticket_codes: self.ticket_codes,

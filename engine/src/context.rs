@@ -11,8 +11,8 @@ use std::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    app_modules::{Buckets, LanePauses, PluginReadiness, TenantLocks},
-    modules::{ModuleContext, Modules},
+    app_modules::{Buckets, LanePauses, TenantLocks},
+    modules::{ModuleContext, Modules, PluginReadiness},
     ports::{Links, Mailer, PluginRef, PluginRuntime, Policy, Queue, Templates, TicketCodes},
 };
 
@@ -26,8 +26,8 @@ pub(crate) struct EngineContext {
     pub(crate) preparing: Mutex<HashSet<PluginRef>>,
     /// When this process last looked for files of deleted plugin versions.
     pub(crate) kept_swept_at: Mutex<Option<Instant>>,
-    /// Which active plugins this process has loaded.
-    pub(crate) brought: tokio::sync::Mutex<PluginReadiness>,
+    /// Which plugins in use this process has yet to load.
+    pub(crate) plugin_readiness: tokio::sync::Mutex<PluginReadiness>,
     pub(crate) templates: Option<Arc<dyn Templates>>,
     pub(crate) links: Option<Arc<dyn Links>>,
     pub(crate) ticket_codes: Option<Arc<dyn TicketCodes>>,

@@ -43,6 +43,8 @@
 //! # }
 //! ```
 
+#![deny(missing_docs)]
+
 pub mod app_modules;
 mod builder;
 mod context;

@@ -12,9 +12,9 @@ use boxoffice_engine::{
 use boxoffice_nats::{ConnectError, JetStreamOptions, JetStreamQueue, SignIn};
 
 use crate::{
-    RouterOptions,
     config::{Config, ConfigError, MailConfig, MetricsListen, StoreConfig, data_folder},
     mail::SmtpMailer,
+    routes::RouterOptions,
     traces::Exporting,
 };
 

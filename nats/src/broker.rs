@@ -26,8 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    ConnectError, JetStreamOptions,
-    options::REQUEST_TIMEOUT,
+    options::{ConnectError, JetStreamOptions, REQUEST_TIMEOUT},
     settings::{self, Names, SHARDS, Standing},
 };
 

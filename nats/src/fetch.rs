@@ -124,20 +124,23 @@ async fn pull(
             Some(_) if !messages.is_empty() => break,
             Some(StatusCode::NO_RESPONDERS) => return Err(BrokerError::Missing),
             Some(status) => {
-                let description = reply.description.unwrap_or_default();
-                // The consumer was deleted, or its leader moves: both are mended by looking after the streams.
-                if status.as_u16() == 409 {
-                    return Err(BrokerError::Missing);
-                }
-                return Err(BrokerError::Refused {
-                    code: 0,
-                    status: status.as_u16().into(),
-                    description,
-                });
+                return Err(refusal(status.as_u16(), reply.description));
             }
         }
     }
     Ok(messages)
+}
+
+fn refusal(status: u16, description: Option<String>) -> BrokerError {
+    match status {
+        // The consumer was deleted, or its leader moves: both are mended by looking after the streams.
+        409 => BrokerError::Missing,
+        status => BrokerError::Refused {
+            code: 0,
+            status: status.into(),
+            description: description.unwrap_or_default(),
+        },
+    }
 }
 
 fn read(message: &Message) -> Option<Leased> {

@@ -12,7 +12,10 @@ use boxoffice_engine::{
 use tokio::task::JoinHandle;
 
 use crate::{
-    ConnectError, JetStreamOptions, broker::Broker, durability, fetch, publish, purge, settle,
+    broker::Broker,
+    durability, fetch,
+    options::{ConnectError, JetStreamOptions},
+    publish, purge, settle,
     shard_scheduler::Lanes,
 };
 

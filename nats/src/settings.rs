@@ -13,7 +13,7 @@ use boxoffice_engine::{
     ports::{self, Lane},
 };
 
-use crate::JetStreamOptions;
+use crate::options::JetStreamOptions;
 
 /// Raise it with every change of a setting below. A program leaves streams of a newer version alone, so that hosts
 /// of two versions can run side by side during an upgrade.

@@ -1,34 +1,31 @@
 //! Use cases of bookings: permissions, and the order in which policies are asked.
 //!
-//! Called by hosts and platforms. Calls the bookings and events modules and the policy port.
+//! Called by hosts and platforms. Calls the bookings and events modules.
 
 mod holds;
+mod policy_check;
 mod waitlist;
 
 use std::{
     collections::{HashMap, hash_map},
     sync::Arc,
-    time::Duration,
 };
 
 use serde_json::json;
 
 use crate::{
-    app_modules::policy_check::PolicyCheck,
     context::EngineContext,
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     modules::{
-        BeforeCancelling, BookingIntent, CancelDecision, Placement, RequestedBooking,
-        RequestedCancellation, keyed, read_with_event,
+        BookingIntent, Placement, RequestedBooking, RequestedCancellation, keyed, read_with_event,
     },
     types::{
         BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, Event, EventId, Page,
-        PageRequest, PluginSet, RequestRoute, Role, TenantId, UserId,
+        PageRequest, RequestRoute, Role, UserId,
     },
 };
 
-/// How often policies are asked about one request. Their input may become stale each time.
-const DECISIONS_MAX: u32 = 3;
+use policy_check::kept_changing;
 
 pub use holds::Holds;
 pub use waitlist::Waitlist;
@@ -51,7 +48,7 @@ impl Bookings {
         self.0.require_may_take_tickets(caller).await?;
         let event = command.event;
         let request = requested(caller, customer, command, BookingIntent::Book);
-        match self.check_policies(tenant, request).await {
+        match self.0.check_policies(tenant, request).await {
             Ok(Placement::Booked(booking)) => Ok(booking),
             Ok(other) => Err(Error::internal(format!("a booking ended as {other:?}"))),
             Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
@@ -156,144 +153,11 @@ impl Bookings {
             idempotency: keyed(caller, route, key, &canonical),
         };
         if own {
-            self.cancel_by_customer(tenant, request).await
+            self.0.cancel_by_customer(tenant, request).await
         } else {
             let cancelled = self.0.modules.bookings.cancel(tenant, &request, None);
             cancelled.await?.ok_or_else(kept_changing)
         }
-    }
-
-    /// The path of all bookings: policies, then the guarded transaction, and again if the policies' input
-    /// has become stale. A confirmation uses the decision of its hold. The hold of an offer has
-    /// none, so policies decide now.
-    async fn check_policies(
-        &self,
-        tenant: &TenantId,
-        mut request: RequestedBooking,
-    ) -> Result<Placement> {
-        let plugins = &self.0.modules.plugins;
-        let mut set = plugins.set(tenant).await?;
-        // Finding out that it is an offer has used one attempt.
-        for _ in 0..DECISIONS_MAX + u32::from(matches!(request.door, BookingIntent::Confirm(_))) {
-            request.policy_version = set.version;
-            request.decision = None;
-            let is_decided_here = !matches!(request.door, BookingIntent::Confirm(_));
-            let asks =
-                !self.0.policies.is_empty() || set.policies_of(request.event).next().is_some();
-            if is_decided_here && asks {
-                match self.0.ask_about_booking(tenant, &request, &set).await {
-                    Ok(PolicyCheck::Recorded(placement)) => return Ok(placement),
-                    Ok(PolicyCheck::Decided(decision)) => request.decision = Some(decision),
-                    Err(refusal) => match self.moved(tenant, &set, &refusal).await {
-                        Some(moved) => {
-                            set = moved;
-                            continue;
-                        }
-                        None => return Err(self.rejected(tenant, &request, refusal).await),
-                    },
-                }
-            }
-            match self
-                .0
-                .modules
-                .bookings
-                .place(tenant, request.clone())
-                .await?
-            {
-                Placement::PolicyStale => set = plugins.fresh_set(tenant).await?,
-                Placement::Offered(hold) => request.door = BookingIntent::Accept(hold.id),
-                placement => return Ok(placement),
-            }
-        }
-        Err(kept_changing())
-    }
-
-    /// The current plugin set, if policies rejected under another one: only a rejection under the current set counts. For an
-    /// acceptance the transaction checks this. A rejection writes nothing, so a host that never sells would not notice
-    /// that another host removed the policy.
-    async fn moved(
-        &self,
-        tenant: &TenantId,
-        seen: &PluginSet,
-        refusal: &Error,
-    ) -> Option<Arc<PluginSet>> {
-        let is_a_policys = matches!(
-            refusal.code(),
-            ErrorCode::PolicyRejected | ErrorCode::PolicyUnavailable
-        );
-        // Without plugins the platform's own policy rejected.
-        if !is_a_policys || seen.plugins.is_empty() {
-            return None;
-        }
-        let present = self.0.modules.plugins.fresh_set(tenant).await.ok()?;
-        (present.version != seen.version).then_some(present)
-    }
-
-    /// Handles a rejection. The tickets of a rejected offer go to the next in the list.
-    async fn rejected(
-        &self,
-        tenant: &TenantId,
-        request: &RequestedBooking,
-        refusal: Error,
-    ) -> Error {
-        if let BookingIntent::Accept(hold) = request.door
-            && refusal.code() == ErrorCode::PolicyRejected
-        {
-            let bookings = &self.0.modules.bookings;
-            let given_back = bookings.reject_offer(tenant, hold, refusal.detail());
-            if let Err(error) = given_back.await {
-                // It then ends at its time.
-                tracing::warn!(%tenant, %hold, %error, "releasing a rejected offer failed");
-            }
-        }
-        refusal
-    }
-
-    /// Cancels if the policies accept. Their input must not be stale when the cancellation is written.
-    async fn cancel_by_customer(
-        &self,
-        tenant: &TenantId,
-        request: RequestedCancellation,
-    ) -> Result<Booking> {
-        let (modules, event) = (&self.0.modules, request.booking.event());
-        let mut set = modules.plugins.set(tenant).await?;
-        for _ in 0..DECISIONS_MAX {
-            let mut decision = CancelDecision {
-                policy_version: set.version,
-                seen: None,
-            };
-            if !self.0.policies.is_empty() || set.policies_of(event).next().is_some() {
-                let (booking, lines, tickets) =
-                    match modules.bookings.before_cancelling(tenant, &request).await? {
-                        BeforeCancelling::Answered(booking) => return Ok(booking),
-                        BeforeCancelling::Open {
-                            booking,
-                            lines,
-                            tickets_in_event,
-                        } => (booking, lines, tickets_in_event),
-                    };
-                let event = modules.events.find(tenant, event).await?;
-                let event = event.ok_or_else(|| Error::not_found("event", booking.event))?;
-                let asked = self.0.ask_about_cancellation(
-                    tenant,
-                    (&booking, &lines),
-                    &event,
-                    tickets,
-                    &set,
-                );
-                if let Err(refusal) = asked.await {
-                    set = self.moved(tenant, &set, &refusal).await.ok_or(refusal)?;
-                    continue;
-                }
-                decision.seen = Some((event.version, tickets));
-            }
-            let cancelled = modules.bookings.cancel(tenant, &request, Some(decision));
-            match cancelled.await? {
-                Some(booking) => return Ok(booking),
-                None => set = modules.plugins.fresh_set(tenant).await?,
-            }
-        }
-        Err(kept_changing())
     }
 
     /// A booking with its event, for those who may see it.
@@ -330,24 +194,24 @@ fn as_seen(booking: Booking, event: Option<&Event>) -> Booking {
     }
 }
 
-/// A customer's request, as the policy check takes it.
+/// What a customer asks for, as the policy check takes it.
 fn requested(
     caller: &Caller,
     customer: UserId,
     command: BookTickets,
-    door: BookingIntent,
+    intent: BookingIntent,
 ) -> RequestedBooking {
     let canonical = json!([command.event, command.lines, command.expected_total_minor]);
-    let route = match door {
+    let route = match intent {
         BookingIntent::Hold => RequestRoute::Holds,
-        BookingIntent::Book | BookingIntent::Confirm(_) | BookingIntent::Accept(_) => {
+        BookingIntent::Book | BookingIntent::Confirm(_) | BookingIntent::AcceptOffer(_) => {
             RequestRoute::Bookings
         }
     };
     RequestedBooking {
         customer,
         event: command.event,
-        door,
+        intent,
         lines: command.lines,
         expected_total_minor: command.expected_total_minor,
         idempotency: keyed(caller, route, command.idempotency_key, &canonical),
@@ -356,12 +220,4 @@ fn requested(
         is_unconfirmed: false,
         trace: None,
     }
-}
-
-fn kept_changing() -> Error {
-    Error::new(
-        ErrorCode::ConflictTryAgain,
-        "The data for the organizer's policy kept changing; send the request again.",
-    )
-    .retry_after(Duration::from_secs(1))
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     context::EngineContext,
     error::{Error, ErrorCode, Result},
-    modules::keyed,
+    modules::{EventAsRead, keyed},
     types::{
         Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, NewTicketType,
         Page, PageRequest, RecordedAnswer, RequestRoute, Role, UpdateEvent, UserId,
@@ -58,10 +58,8 @@ impl Events {
     /// # Errors
     /// `not-found`, also for a draft that the caller may not see; `forbidden`.
     pub async fn show_to_manager(&self, caller: &Caller, event: EventId) -> Result<Event> {
-        caller.require_signed_in()?;
-        let found = self.show(caller, event).await?;
-        caller.require_manager(found.organizer)?;
-        Ok(found)
+        let read = self.read_managed(caller, event).await?;
+        Ok(read.into_event())
     }
 
     /// Lists the events that pass a filter and that the caller may see.
@@ -87,10 +85,11 @@ impl Events {
     /// `event-cancelled`, `conflict-try-again`.
     pub async fn update(&self, caller: &Caller, command: UpdateEvent) -> Result<EventChange> {
         caller.require_signed_in()?;
-        self.require_manages(caller, command.event).await?;
+        let read = self.read_managed(caller, command.event).await?;
         command.validate()?;
-        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
-        self.0.modules.events.update(&tenant, command, None).await
+        let modules = &self.0.modules;
+        let tenant = modules.tenants.get(caller.tenant()?).await?;
+        modules.events.update(&tenant, read, command, None).await
     }
 
     /// Adds a ticket type to an event; it is the last in the returned event. The event's total grows with it, unless the
@@ -104,7 +103,7 @@ impl Events {
         event: EventId,
         ticket_type: NewTicketType,
     ) -> Result<EventChange> {
-        self.require_manages(caller, event).await?;
+        self.read_managed(caller, event).await?;
         let modules = &self.0.modules;
         let tenant = modules.tenants.get(caller.tenant()?).await?;
         let canonical = json!([event, ticket_type]);
@@ -112,26 +111,21 @@ impl Events {
         let request = request.as_ref();
         // On the heap, because this is a large future.
         let adding = Box::pin(async {
-            let mut tries = 0;
-            loop {
-                tries += 1;
-                let current = self.show(caller, event).await?;
-                let mut update = UpdateEvent::of(&current);
+            for _ in 0..ADD_TRIES_MAX {
+                let read = self.0.read_visible(caller, event).await?;
+                let mut update = UpdateEvent::of(&read.clone().into_event());
                 update.ticket_types.push(ticket_type.clone());
                 update.validate()?;
-                match modules.events.update(&tenant, update, request).await {
+                match modules.events.update(&tenant, read, update, request).await {
                     // Somebody changed the event meanwhile: add the type to the new version.
-                    Err(refusal) if refusal.code() == ErrorCode::VersionMismatch => {
-                        if tries == ADD_TRIES_MAX {
-                            return Err(Error::new(
-                                ErrorCode::ConflictTryAgain,
-                                "The event is being changed by others; try again.",
-                            ));
-                        }
-                    }
+                    Err(refusal) if refusal.code() == ErrorCode::VersionMismatch => {}
                     other => return other,
                 }
             }
+            Err(Error::new(
+                ErrorCode::ConflictTryAgain,
+                "The event is being changed by others; try again.",
+            ))
         });
         let idempotency = &modules.idempotency;
         idempotency
@@ -150,13 +144,13 @@ impl Events {
         event: EventId,
         expected_version: Option<u64>,
     ) -> Result<EventChange> {
-        self.require_manages(caller, event).await?;
+        let read = self.read_managed(caller, event).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let canonical = json!([event, expected_version]);
         let request = keyed(caller, RequestRoute::EventCancellations, None, &canonical);
         let request = request.as_ref();
         let events = &modules.events;
-        let cancelled = events.cancel(tenant, event, expected_version, request);
+        let cancelled = events.cancel(tenant, read, expected_version, request);
         let idempotency = &modules.idempotency;
         idempotency
             .once(tenant, request, RecordedAnswer::event_change, cancelled)
@@ -173,17 +167,17 @@ impl Events {
         event: EventId,
         expected_version: u64,
     ) -> Result<()> {
-        self.require_manages(caller, event).await?;
-        self.0
-            .modules
-            .events
-            .delete(caller.tenant()?, event, expected_version)
-            .await
+        let read = self.read_managed(caller, event).await?;
+        let (events, tenant) = (&self.0.modules.events, caller.tenant()?);
+        events.delete(tenant, read, expected_version).await
     }
 
-    /// Refuses callers who may not change this event: `not-found` if they may not see it either.
-    async fn require_manages(&self, caller: &Caller, event: EventId) -> Result<()> {
-        self.show_to_manager(caller, event).await.map(|_| ())
+    /// An event that the caller may change; what they may not even see is not there.
+    async fn read_managed(&self, caller: &Caller, event: EventId) -> Result<EventAsRead> {
+        caller.require_signed_in()?;
+        let read = self.0.read_visible(caller, event).await?;
+        caller.require_manager(read.organizer())?;
+        Ok(read)
     }
 }
 
@@ -193,9 +187,13 @@ impl EngineContext {
     /// # Errors
     /// `not-found`.
     pub(super) async fn visible_event(&self, caller: &Caller, event: EventId) -> Result<Event> {
-        let found = self.modules.events.find(caller.tenant()?, event).await?;
-        found
-            .filter(|found| sees(caller, found.status, found.organizer))
+        let read = self.read_visible(caller, event).await?;
+        Ok(read.into_event())
+    }
+
+    async fn read_visible(&self, caller: &Caller, event: EventId) -> Result<EventAsRead> {
+        let read = self.modules.events.read(caller.tenant()?, event).await?;
+        read.filter(|read| sees(caller, read.status(), read.organizer()))
             .ok_or_else(|| Error::not_found("event", event))
     }
 

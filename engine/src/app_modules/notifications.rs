@@ -11,10 +11,10 @@ use serde_json::json;
 
 use crate::{
     context::EngineContext,
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     modules::keyed,
     types::{
-        Announce, BookingId, Caller, Delivery, DeliveryState, EventId, EventStatus, Notification,
+        Announce, BookingId, Caller, Delivery, DeliveryState, EventId, Notification,
         NotificationHead, NotificationId, NotificationSummary, Page, PageRequest, RecordedAnswer,
         RequestRoute, Role, UserId,
     },
@@ -47,23 +47,10 @@ impl Notifications {
         let request = keyed(caller, route, key, &canonical);
         let request = request.as_ref();
         let announced = async {
-            match event.status {
-                EventStatus::Published => {}
-                EventStatus::Draft => {
-                    return Err(Error::new(
-                        ErrorCode::EventNotPublished,
-                        "Nobody can have booked a draft; publish the event first.",
-                    ));
-                }
-                EventStatus::Cancelled => {
-                    return Err(Error::new(
-                        ErrorCode::EventCancelled,
-                        "The event was cancelled, and its customers were told.",
-                    ));
-                }
-            }
             let announcements = &modules.announcements;
-            announcements.announce(&tenant, command, request).await
+            announcements
+                .announce(&tenant, event.status, command, request)
+                .await
         };
         let idempotency = &modules.idempotency;
         idempotency

@@ -3,6 +3,7 @@
 //! Called by hosts and platforms. Calls the plugins module and the plugin runtime port.
 
 mod activation;
+mod calls;
 mod compiling;
 mod readiness;
 mod trials;
@@ -12,10 +13,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{
-    app_modules::policy_check::unavailable,
     context::EngineContext,
     error::{Error, ErrorCode, Result},
-    modules::{FailedCall, PluginLogEntry, SetRequest, keyed},
+    modules::{FailedCall, PluginLogEntry, SetRequest, keyed, policy_check::unavailable},
     ports::{PluginRef, PluginRuntime},
     types::{
         ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, KeyedRequest, Page,
@@ -26,7 +26,6 @@ use crate::{
 };
 
 use activation::Trial;
-pub(crate) use readiness::PluginReadiness;
 pub use trials::{ReplayDifference, ReplayReport};
 
 /// Use cases of plugins.

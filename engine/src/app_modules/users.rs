@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::{
     context::EngineContext,
     error::{Error, Result},
+    modules::AddressConfirmation,
     types::{
         Caller, Confirmation, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest,
         Register, Role, User, UserId, UserRole,
@@ -57,7 +58,10 @@ impl Users {
         let users = &self.0.modules.users;
         match self.0.asks_to_confirm(&tenant) {
             true => users.sign_up(&tenant.id, command).await,
-            false => users.create(&tenant.id, command, false).await,
+            false => {
+                let confirmation = AddressConfirmation::NotRequired;
+                users.create(&tenant.id, command, confirmation).await
+            }
         }
     }
 
@@ -163,7 +167,12 @@ impl Users {
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
         // Organizers and owners that an owner creates get no bulk mails.
         let asks = command.role == UserRole::Customer && self.0.asks_to_confirm(&tenant);
-        self.0.modules.users.create(&tenant.id, command, asks).await
+        let confirmation = match asks {
+            true => AddressConfirmation::Required,
+            false => AddressConfirmation::NotRequired,
+        };
+        let users = &self.0.modules.users;
+        users.create(&tenant.id, command, confirmation).await
     }
 
     /// Finds or creates the customer with the platform's `external_id`, and updates name and address.

@@ -31,10 +31,10 @@ use ulid::Ulid;
 
 pub(crate) use bookings::{
     BeforeCancelling, BookingIntent, BookingsModule, CancelDecision, Placement, PolicyDecision,
-    RequestedBooking, RequestedCancellation, not_published, read_with_event,
+    RequestedBooking, RequestedCancellation, WaitingCustomer, policy_check, read_with_event,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
-pub(crate) use events::EventsModule;
+pub(crate) use events::{EventAsRead, EventsModule};
 pub(crate) use idempotency::{IdempotencyModule, keyed};
 pub(crate) use notifications::announcements::AnnouncementsModule;
 pub(crate) use notifications::delivery_admin::{
@@ -54,11 +54,17 @@ pub(crate) use operations::leases::LeasesModule;
 pub(crate) use operations::verification::VerificationModule;
 pub(crate) use operators::OperatorsModule;
 pub use plugins::{FailedCall, PluginLogEntry};
-pub(crate) use plugins::{NotedCall, PluginBytes, PluginsModule, SetRequest};
+pub(crate) use plugins::{
+    NotedCall, PluginBytes, PluginReadiness, PluginsModule, SetRequest, is_known_account,
+    quarantined,
+};
 pub(crate) use repositories::Closing;
 pub(crate) use tenants::TenantsModule;
-pub(crate) use users::UsersModule;
 pub(crate) use users::sessions::SessionsModule;
+pub(crate) use users::{AddressConfirmation, UsersModule};
+
+use bookings::offers::OfferMaker;
+use support::inventory_locks::InventoryLocks;
 
 use crate::{
     counters::Counters,
@@ -107,7 +113,7 @@ pub(crate) fn to_millisecond(moment: Timestamp) -> Timestamp {
 pub(crate) struct Modules {
     pub(crate) announcements: AnnouncementsModule,
     pub(crate) backups: BackupsModule,
-    pub(crate) bookings: BookingsModule,
+    pub(crate) bookings: Arc<BookingsModule>,
     pub(crate) check_ins: CheckInsModule,
     pub(crate) delivery_admin: DeliveryAdminModule,
     pub(crate) events: EventsModule,
@@ -127,107 +133,79 @@ pub(crate) struct Modules {
 }
 
 impl Modules {
-    /// Opens the store and brings its schema up to date.
+    /// Opens the store and migrates its schema.
     pub(crate) async fn open(
         store: &Store,
         ports: MailPorts,
         context: &ModuleContext,
     ) -> Result<Self> {
-        let db = repositories::Db::open(store, context.counters.clone()).await?;
-        repositories::migrate(&db).await?;
-        let lanes = Arc::new(support::event_queues::EventQueues::new(
-            context.settings.limits.event_queue_max,
-        ));
-        let notifications = Arc::new(repositories::NotificationsRepository::new(db.clone()));
-        let bookings = Arc::new(repositories::BookingsRepository::new(db.clone()));
-        let events = Arc::new(repositories::EventsRepository::new(db.clone()));
-        let waitlist = Arc::new(repositories::WaitlistRepository::new(db.clone()));
-        let offer_maker = bookings::offers::OfferMaker {
+        use repositories::*;
+        let db = Db::open(store, context.counters.clone()).await?;
+        migrate(&db).await?;
+        let notifications = Arc::new(NotificationsRepository::new(db.clone()));
+        let bookings = Arc::new(BookingsRepository::new(db.clone()));
+        let events = Arc::new(EventsRepository::new(db.clone()));
+        let waitlist = Arc::new(WaitlistRepository::new(db.clone()));
+        let inventory_locks = Arc::new(InventoryLocks::default());
+        let offer_maker = OfferMaker {
             repository: waitlist,
             context: context.clone(),
         };
         let checks_max = context.settings.limits.password_checks_max;
         let passwords = Arc::new(users::passwords::Passwords::new(checks_max));
+        let (db, context) = (|| db.clone(), || context.clone());
         Ok(Self {
             announcements: AnnouncementsModule::new(
-                repositories::AnnouncementsRepository::new(db.clone()),
+                AnnouncementsRepository::new(db()),
                 bookings.clone(),
-                context.clone(),
+                context(),
             ),
             backups: BackupsModule::new(
-                repositories::BackupsRepository::new(db.clone()),
+                BackupsRepository::new(db()),
                 notifications.clone(),
-                context.clone(),
+                context(),
             ),
-            bookings: BookingsModule::new(
+            bookings: Arc::new(BookingsModule::new(
                 bookings.clone(),
                 offer_maker.clone(),
-                repositories::HoldsRepository::new(db.clone()),
+                HoldsRepository::new(db()),
                 events.clone(),
-                lanes.clone(),
-                context.clone(),
-            ),
+                inventory_locks.clone(),
+            )),
             check_ins: CheckInsModule::new(
-                repositories::CheckInsRepository::new(db.clone()),
+                CheckInsRepository::new(db()),
                 bookings.clone(),
-                context.clone(),
+                context(),
             ),
             delivery_admin: DeliveryAdminModule::new(
-                repositories::DeliveryAdminRepository::new(db.clone()),
+                DeliveryAdminRepository::new(db()),
                 notifications.clone(),
-                context.clone(),
+                context(),
             ),
             events: EventsModule::new(
                 events.clone(),
                 bookings.clone(),
-                notifications.clone(),
+                notifications,
                 offer_maker,
-                lanes,
-                context.clone(),
+                inventory_locks,
             ),
-            housekeeping: HousekeepingModule::new(
-                repositories::HousekeepingRepository::new(db.clone()),
-                context.clone(),
-            ),
-            idempotency: IdempotencyModule::new(repositories::IdempotencyRepository::new(
-                db.clone(),
-            )),
-            leases: LeasesModule::new(repositories::LeasesRepository::new(db.clone())),
-            notifications: NotificationsModule::new(&db, ports, context.clone()),
+            housekeeping: HousekeepingModule::new(HousekeepingRepository::new(db()), context()),
+            idempotency: IdempotencyModule::new(IdempotencyRepository::new(db())),
+            leases: LeasesModule::new(LeasesRepository::new(db())),
+            notifications: NotificationsModule::new(&db(), ports, context()),
             operators: OperatorsModule::new(
-                repositories::OperatorsRepository::new(db.clone()),
+                OperatorsRepository::new(db()),
                 passwords.clone(),
-                context.clone(),
+                context(),
             ),
-            plugins: PluginsModule::new(
-                repositories::PluginsRepository::new(db.clone()),
-                context.clone(),
-            ),
-            queue: Arc::new(EmbeddedQueue::new(
-                repositories::QueueRepository::new(db.clone()),
-                context.clone(),
-            )),
-            sessions: SessionsModule::new(
-                repositories::SessionsRepository::new(db.clone()),
-                context.clone(),
-            ),
-            subscriptions: SubscriptionsModule::new(
-                repositories::SubscriptionsRepository::new(db.clone()),
-                context.clone(),
-            ),
-            tenants: TenantsModule::new(
-                repositories::TenantsRepository::new(db.clone()),
-                context.clone(),
-            ),
-            users: UsersModule::new(
-                repositories::UsersRepository::new(db.clone()),
-                passwords,
-                context.clone(),
-            ),
-            verification: VerificationModule::new(repositories::VerificationRepository::new(
-                db.clone(),
-            )),
-            db,
+            plugins: PluginsModule::new(PluginsRepository::new(db()), context()),
+            queue: Arc::new(EmbeddedQueue::new(QueueRepository::new(db()), context())),
+            sessions: SessionsModule::new(SessionsRepository::new(db()), context()),
+            subscriptions: SubscriptionsModule::new(SubscriptionsRepository::new(db()), context()),
+            tenants: TenantsModule::new(TenantsRepository::new(db()), context()),
+            users: UsersModule::new(UsersRepository::new(db()), passwords, context()),
+            verification: VerificationModule::new(VerificationRepository::new(db())),
+            db: db(),
         })
     }
 

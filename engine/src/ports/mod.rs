@@ -23,10 +23,10 @@ pub use judgement::{judge, judge_mail};
 pub use links::Links;
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
 pub use plugins::{
-    BookingRequest, CancellationRequest, LoadFailure, LoadPurpose, PluginAnswer, PluginCall,
-    PluginCeilings, PluginLogLine, PluginOutcome, PluginRef, PluginRefusal, PluginRequest,
-    PluginRuntime, PluginSource, PluginUsage, RenderRequest, RequestCustomer, RequestEvent,
-    RequestLine, RequestMoment, RequestTicketType,
+    BookingRequest, CallPriority, CancellationRequest, LoadFailure, LoadPurpose, PluginAnswer,
+    PluginCall, PluginCeilings, PluginLogLine, PluginOutcome, PluginRef, PluginRefusal,
+    PluginRequest, PluginRuntime, PluginSource, PluginUsage, RenderRequest, RequestCustomer,
+    RequestEvent, RequestLine, RequestMoment, RequestTicketType,
 };
 pub use policy::{
     BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,

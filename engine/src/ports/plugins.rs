@@ -106,8 +106,17 @@ pub struct PluginCall {
     pub config: Arc<str>,
     /// Limits below the runtime's own.
     pub limits: PluginLimits,
-    /// Whether somebody waits for the result. Trials and replays have a lower priority.
-    pub urgent: bool,
+    /// Which calls go first.
+    pub priority: CallPriority,
+}
+
+/// Which calls of plugins go first when a host has no room for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallPriority {
+    /// Somebody waits for it: a booking, or a mail.
+    Request,
+    /// Trials and replays, which give way.
+    Background,
 }
 
 /// The limits of calls, with every value set.

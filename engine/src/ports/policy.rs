@@ -140,8 +140,8 @@ pub enum HookFailure {
     NotLoaded(String),
 }
 
-/// Decides about bookings. Called for every booking, hold, confirmation and accepted offer, before its transaction, and
-/// again if its input has become stale. A call that panics or takes longer than 5 seconds counts as failed.
+/// Decides about bookings. Asked about every booking and hold, before the transaction that makes it; asked
+/// again if what it saw has changed meanwhile. A call that panics or takes longer than 5 seconds counts as failed.
 #[async_trait]
 pub trait Policy: Send + Sync + 'static {
     /// Decides whether this booking may be made, and at which prices.

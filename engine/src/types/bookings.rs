@@ -1,12 +1,11 @@
 //! Bookings, and the request for one.
 
-use std::{fmt, str::FromStr};
-
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    BookingId, Cancellation, EventId, TicketType, TicketTypeId, UserId, total_of, without,
+    BookLine, BookingId, BookingLine, CancelCause, Cancellation, EventId, IdempotencyKey, UserId,
+    total_of, without,
 };
 use crate::error::{Error, Result};
 
@@ -26,41 +25,6 @@ impl BookingStatus {
         match self {
             Self::Confirmed => "confirmed",
             Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// Why a booking ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CancelCause {
-    /// The customer cancelled it.
-    Customer,
-    /// The organizer or a program of the tenant cancelled it.
-    Organizer,
-    /// The whole event was cancelled.
-    Event,
-}
-
-impl CancelCause {
-    /// The cause as text.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::Organizer => "organizer",
-            Self::Event => "event",
-        }
-    }
-}
-
-impl FromStr for CancelCause {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "customer" => Ok(Self::Customer),
-            "organizer" => Ok(Self::Organizer),
-            "event" => Ok(Self::Event),
-            other => Err(Error::internal(format!("unknown cancel cause {other}"))),
         }
     }
 }
@@ -157,17 +121,6 @@ impl Booking {
     }
 }
 
-/// Tickets of one type at one price.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BookingLine {
-    /// The ticket type.
-    pub ticket_type: TicketTypeId,
-    /// The number of tickets.
-    pub quantity: u32,
-    /// Price of one, in minor units.
-    pub unit_price_minor: u32,
-}
-
 /// Books tickets for the acting user.
 #[derive(Debug, Clone)]
 pub struct BookTickets {
@@ -220,73 +173,5 @@ impl BookTickets {
             }
         }
         Ok(())
-    }
-}
-
-/// A number of tickets of one type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BookLine {
-    /// The ticket type; `None` means the event's only one.
-    pub ticket_type: Option<TicketTypeId>,
-    /// The number of tickets, at least 1.
-    pub quantity: u32,
-}
-
-impl BookLine {
-    /// Finds this line's ticket type among an event's; `index` is the line's place in its request.
-    ///
-    /// # Errors
-    /// `field-invalid` if there is no such type, or if the line names none and the event has several.
-    pub(crate) fn ticket_type_of<'a>(
-        &self,
-        index: usize,
-        types: &'a [TicketType],
-    ) -> Result<&'a TicketType> {
-        let found = match (&self.ticket_type, types) {
-            (Some(id), _) => types.iter().find(|kind| kind.id == *id),
-            (None, [only]) => Some(only),
-            (None, _) => None,
-        };
-        found.ok_or_else(|| {
-            let rule = match self.ticket_type {
-                Some(_) => "Name one of the event's ticket types.",
-                None => {
-                    "The event has several ticket types: send `lines`, each with its `ticketType`."
-                }
-            };
-            Error::field(format!("lines[{index}].ticketType"), rule)
-        })
-    }
-}
-
-/// The client's name for a request: a repeated request with the same key takes effect once.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct IdempotencyKey(String);
-
-impl IdempotencyKey {
-    /// Reads a key: 1 to 255 visible ASCII characters.
-    ///
-    /// # Errors
-    /// `field-invalid` for anything else.
-    pub fn parse(text: &str) -> Result<Self> {
-        if (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Error::field(
-                "Idempotency-Key",
-                "A key is 1 to 255 visible ASCII characters.",
-            ))
-        }
-    }
-
-    /// The key as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for IdempotencyKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
     }
 }

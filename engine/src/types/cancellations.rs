@@ -1,9 +1,11 @@
 //! Cancellation of tickets: an event's terms, the request, and the record in the booking.
 
+use std::str::FromStr;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{BookLine, BookingId, BookingLine, CancelCause, IdempotencyKey, NotificationId};
+use super::{BookLine, BookingId, BookingLine, IdempotencyKey, NotificationId, total_of};
 use crate::error::{Error, ErrorCode, Result};
 
 /// An event's cancellation terms: steps with a deadline and the refunded share of the price, the earliest first.
@@ -135,6 +137,41 @@ impl CancelTickets {
     pub const NAMED_MAX: usize = 1_000;
 }
 
+/// Why a booking ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CancelCause {
+    /// The customer cancelled it.
+    Customer,
+    /// The organizer or a program of the tenant cancelled it.
+    Organizer,
+    /// The whole event was cancelled.
+    Event,
+}
+
+impl CancelCause {
+    /// The cause as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Organizer => "organizer",
+            Self::Event => "event",
+        }
+    }
+}
+
+impl FromStr for CancelCause {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "customer" => Ok(Self::Customer),
+            "organizer" => Ok(Self::Organizer),
+            "event" => Ok(Self::Event),
+            other => Err(Error::internal(format!("unknown cancel cause {other}"))),
+        }
+    }
+}
+
 /// Tickets of a booking that were cancelled together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cancellation {
@@ -164,15 +201,6 @@ impl Cancellation {
     }
 }
 
-/// The price of all lines together, in minor units.
-pub(crate) fn total_of(lines: &[BookingLine]) -> u64 {
-    // Quantities are at most 10,000 each in 10 lines and prices u32, so sums fit into u64.
-    lines
-        .iter()
-        .map(|line| u64::from(line.unit_price_minor) * u64::from(line.quantity))
-        .sum()
-}
-
 /// The refund for `lines`, given what was cancelled before. The running total is rounded down, not each part: however
 /// a booking is cancelled, the parts add up to the refund of the whole.
 pub(crate) fn refund_of(earlier: &[Cancellation], lines: &[BookingLine], percent: u32) -> u64 {
@@ -186,66 +214,6 @@ pub(crate) fn refund_of(earlier: &[Cancellation], lines: &[BookingLine], percent
     let due = (before + share(lines, percent)) / 100;
     // A booking's total fits u64, and so does a share of it.
     u64::try_from(due.saturating_sub(refunded)).unwrap_or(u64::MAX)
-}
-
-/// Subtracts lines from lines; each type has one line. Empty lines are removed.
-pub(crate) fn without(lines: &[BookingLine], cancelled: &[BookingLine]) -> Vec<BookingLine> {
-    let left = lines.iter().map(|line| {
-        let mut gone = cancelled
-            .iter()
-            .filter(|gone| gone.ticket_type == line.ticket_type);
-        let gone = gone.next().map_or(0, |gone| gone.quantity);
-        BookingLine {
-            quantity: line.quantity.saturating_sub(gone),
-            ..line.clone()
-        }
-    });
-    left.filter(|line| line.quantity > 0).collect()
-}
-
-/// The lines that a request cancels, at the booking's prices.
-///
-/// # Errors
-/// `field-invalid` for lines that the booking does not have.
-pub(crate) fn chosen(booked: &[BookingLine], wanted: &[BookLine]) -> Result<Vec<BookingLine>> {
-    if wanted.is_empty() || wanted.len() > booked.len() {
-        return Err(Error::field(
-            "lines",
-            "Name tickets of this booking, each type in one line.",
-        ));
-    }
-    let mut chosen: Vec<BookingLine> = Vec::with_capacity(wanted.len());
-    for (index, line) in wanted.iter().enumerate() {
-        let found = match (&line.ticket_type, booked) {
-            (Some(id), _) => booked.iter().find(|booked| booked.ticket_type == *id),
-            (None, [only]) => Some(only),
-            (None, _) => None,
-        };
-        let found = found.ok_or_else(|| {
-            let rule = "Name a ticket type of which the booking has tickets.";
-            Error::field(format!("lines[{index}].ticketType"), rule)
-        })?;
-        if chosen
-            .iter()
-            .any(|earlier| earlier.ticket_type == found.ticket_type)
-        {
-            return Err(Error::field(
-                format!("lines[{index}].ticketType"),
-                "Each ticket type may be in one line only.",
-            ));
-        }
-        if line.quantity == 0 || line.quantity > found.quantity {
-            return Err(Error::field(
-                format!("lines[{index}].quantity"),
-                format!("1 to {} of these tickets can be cancelled.", found.quantity),
-            ));
-        }
-        chosen.push(BookingLine {
-            quantity: line.quantity,
-            ..found.clone()
-        });
-    }
-    Ok(chosen)
 }
 
 /// The error for a customer who cancels too late.
@@ -271,7 +239,7 @@ pub(crate) fn closed(terms: &CancellationTerms) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::TicketTypeId;
+    use crate::types::{TicketTypeId, chosen, without};
 
     fn steps(steps: &[(u32, u32)]) -> Result<CancellationTerms> {
         let step = |(until_hours_before, refund_percent): &(u32, u32)| CancellationStep {

@@ -1,6 +1,6 @@
 //! Counters of sent mails: by lane, and histograms of durations.
 
-use super::{Lane, MailCounts};
+use super::Lane;
 
 /// Upper bounds of the histogram's buckets, in milliseconds: from a mail on loopback to one that waited for a fan-out
 /// of hours or for a lane that was paused overnight.
@@ -8,6 +8,32 @@ pub const DURATION_BOUNDS_MILLISECONDS: [u64; 17] = [
     1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 15_000, 60_000, 300_000, 1_800_000,
     14_400_000,
 ];
+
+/// Outcomes of one process's mails since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MailCounts {
+    /// Accepted by mail servers.
+    pub sent: u64,
+    /// Refused for good.
+    pub refused: u64,
+    /// Failed for now.
+    pub deferred: u64,
+    /// Perhaps sent.
+    pub unknown: u64,
+}
+
+impl MailCounts {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            refused: self.refused + other.refused,
+            deferred: self.deferred + other.deferred,
+            unknown: self.unknown + other.unknown,
+        }
+    }
+}
 
 /// Buckets: the last is for all above the bounds.
 const CLASSES: usize = DURATION_BOUNDS_MILLISECONDS.len() + 1;

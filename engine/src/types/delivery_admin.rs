@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    DeliveryCounts, DeliveryId, DeliveryState, Lane, LaneCounts, Notification, NotificationId,
-    Reason,
+    DeliveryCounts, DeliveryId, DeliveryState, Lane, LaneCounts, MailCounts, Notification,
+    NotificationId, Reason,
 };
 use crate::error::{Error, Result};
 
@@ -27,32 +27,6 @@ pub struct LaneStatus {
     pub is_cut: bool,
     /// When the oldest entry that is due was caused, UTC.
     pub oldest_at: Option<Timestamp>,
-}
-
-/// Outcomes of one process's mails since it started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct MailCounts {
-    /// Accepted by mail servers.
-    pub sent: u64,
-    /// Refused for good.
-    pub refused: u64,
-    /// Failed for now.
-    pub deferred: u64,
-    /// The outcome is unknown.
-    pub unknown: u64,
-}
-
-impl MailCounts {
-    /// The sum of both.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            sent: self.sent + other.sent,
-            refused: self.refused + other.refused,
-            deferred: self.deferred + other.deferred,
-            unknown: self.unknown + other.unknown,
-        }
-    }
 }
 
 /// A worker process, as of its last heartbeat.

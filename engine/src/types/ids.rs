@@ -283,6 +283,38 @@ fn shortened(text: &str) -> String {
         .collect()
 }
 
+/// The client's name for a request: a repeated request with the same key takes effect once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Reads a key: 1 to 255 visible ASCII characters.
+    ///
+    /// # Errors
+    /// `field-invalid` for anything else.
+    pub fn parse(text: &str) -> Result<Self> {
+        if (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::field(
+                "Idempotency-Key",
+                "A key is 1 to 255 visible ASCII characters.",
+            ))
+        }
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 mod announcements;
 mod backups;
+mod booking_lines;
 mod bookings;
 mod caller;
 mod cancellations;
@@ -11,9 +12,11 @@ mod delivery_admin;
 mod events;
 mod holds;
 mod ids;
+mod inventory;
 mod notification_kinds;
 mod notifications;
 mod pages;
+mod plugin_names;
 mod plugins;
 mod reminders;
 mod requests;
@@ -22,6 +25,7 @@ mod stored;
 mod subscriptions;
 mod tenants;
 mod text;
+mod ticket_types;
 mod times;
 mod traces;
 mod users;
@@ -30,25 +34,25 @@ mod waitlist;
 
 pub use announcements::Announce;
 pub use backups::{BackupFacts, Restoration};
-pub use bookings::{
-    BookLine, BookTickets, Booking, BookingLine, BookingStatus, CancelCause, IdempotencyKey,
-};
+pub use booking_lines::{BookLine, BookingLine};
+pub use bookings::{BookTickets, Booking, BookingStatus};
 pub use caller::{Caller, Role};
-pub use cancellations::{CancelTickets, Cancellation, CancellationStep, CancellationTerms};
+pub use cancellations::{
+    CancelCause, CancelTickets, Cancellation, CancellationStep, CancellationTerms,
+};
 pub use check_ins::{CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
-pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts};
+pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts, MailCounts};
 pub use delivery_admin::{
-    AuditEntry, DeliveryOverview, FailedFilter, LanePause, LaneStatus, MailCounts, PartHealth,
-    ReasonGroup, ReasonGroups, ReplyCode, Retried, RetryDeliveries, RetryScope, SystemHealth,
-    WorkerStatus,
+    AuditEntry, DeliveryOverview, FailedFilter, LanePause, LaneStatus, PartHealth, ReasonGroup,
+    ReasonGroups, ReplyCode, Retried, RetryDeliveries, RetryScope, SystemHealth, WorkerStatus,
 };
 pub use events::{
-    CreateEvent, Event, EventChange, EventDetails, EventFilter, EventSort, EventStatus,
-    NewTicketType, TicketType, UpdateEvent,
+    CreateEvent, Event, EventChange, EventDetails, EventFilter, EventSort, EventStatus, UpdateEvent,
 };
 pub use holds::{Hold, HoldStatus, HoldTickets};
 pub use ids::{
-    BookingId, EventId, HoldId, NotificationId, SessionId, TenantId, TicketTypeId, UserId,
+    BookingId, EventId, HoldId, IdempotencyKey, NotificationId, SessionId, TenantId, TicketTypeId,
+    UserId,
 };
 pub use notification_kinds::{Lane, NotificationKind};
 pub use notifications::{
@@ -56,10 +60,11 @@ pub use notifications::{
     NotificationStatus, NotificationSummary,
 };
 pub use pages::{Page, PageRequest};
+pub use plugin_names::{PluginHash, PluginName};
 pub use plugins::{
     ActivatePlugin, ActivePlugin, DecisionRecord, DecisionStep, ExportQuarantine, PluginActivation,
-    PluginCounters, PluginExport, PluginFacts, PluginHash, PluginLimits, PluginMetrics, PluginName,
-    PluginSet, PluginState, PluginVersion, UploadPlugin, WhenNotLoaded,
+    PluginCounters, PluginExport, PluginFacts, PluginLimits, PluginMetrics, PluginSet, PluginState,
+    PluginVersion, UploadPlugin, WhenNotLoaded,
 };
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
@@ -68,6 +73,7 @@ pub use subscriptions::{Suppression, SuppressionSource};
 pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};
 pub(crate) use text::is_same_text;
 pub use text::{EmailAddress, Label, LineFault, Prose, Reason, check_line};
+pub use ticket_types::{NewTicketType, TicketType};
 pub use times::time_zone;
 pub use traces::TraceParent;
 pub use users::{
@@ -75,8 +81,10 @@ pub use users::{
     SetOperatorPassword, User, UserRole,
 };
 
-pub(crate) use cancellations::{chosen, closed, refund_of, total_of, without};
+pub(crate) use booking_lines::{chosen, total_of, without};
+pub(crate) use cancellations::{closed, refund_of};
 pub(crate) use delivery_admin::Tally;
+pub(crate) use inventory::{CapacityCause, CapacityEntry, Inventory, StoredEvent, TypeChange};
 pub(crate) use notifications::message_id;
 pub(crate) use plugins::{NotedFailure, PluginQuarantine};
 pub(crate) use requests::{
@@ -84,9 +92,8 @@ pub(crate) use requests::{
 };
 pub(crate) use sessions::{Principal, SessionRecord};
 pub(crate) use stored::{
-    Announcement, BatchWrite, CapacityCause, CapacityEntry, Chunk, Claim, DeliveryBatch,
-    DeliveryRecord, Inventory, OutboxEntry, OutboxPart, StoredEvent, StoredNotification,
-    TypeChange,
+    Announcement, BatchWrite, Chunk, Claim, DeliveryBatch, DeliveryRecord, OutboxEntry, OutboxPart,
+    StoredNotification,
 };
 pub(crate) use times::{known_zone, require_year};
 pub(crate) use users::{AddressOwner, VerificationRequest};

@@ -12,7 +12,10 @@ use boxoffice_engine::{
 use jiff::{Span, Timestamp};
 
 use super::serve::Welcome;
-use crate::{DemoAccess, DemoSignIn, config::data_folder::DevSecrets};
+use crate::{
+    config::data_folder::DevSecrets,
+    routes::{DemoAccess, DemoSignIn},
+};
 
 const TENANT: &str = "demo";
 const OPERATOR: &str = "operator@boxoffice.test";

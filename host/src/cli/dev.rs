@@ -10,10 +10,10 @@ use toml::Value;
 
 use super::{StoreArgs, demo, serve};
 use crate::{
-    RouterOptions,
     assembly::{self, Mails},
     auth::{MailLinks, SealedTicketCodes, TokenKey, TokenKeys},
     config::{Config, ConfigError, Flags, data_folder::DevSecrets},
+    routes::RouterOptions,
     telemetry,
 };
 

@@ -12,10 +12,10 @@ use super::{
     print, store,
 };
 use crate::{
-    DemoAccess, RouterOptions,
     assembly::{self, Mails},
     config::{Config, MetricsListen},
-    metrics_router, router,
+    metrics::metrics_router,
+    routes::{DemoAccess, RouterOptions, router},
     telemetry::{self, Telemetry},
 };
 

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{
     data::as_data,
     dialogue::Dialogue,
-    opener::Offers,
+    offers::Offers,
     outcome::{Failure, Stage},
     settings::SmtpSettings,
 };

@@ -7,6 +7,7 @@
 mod connection;
 mod data;
 mod dialogue;
+mod offers;
 mod opener;
 mod outcome;
 mod pool;

@@ -10,8 +10,8 @@ use boxoffice_engine::ports::{
 use wasmtime::{Store, Trap};
 
 use super::{
-    compile::Loaded,
     convert,
+    exports::Loaded,
     guest::Guest,
     metered::{Cut, Metered},
     settings::CallLimits,

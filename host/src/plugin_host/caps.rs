@@ -80,8 +80,22 @@ pub(super) fn malformed(error: &BinaryReaderError) -> PluginRefusal {
     PluginRefusal(format!(
         "{what} At byte {}: {}.",
         error.offset(),
-        super::inspect::shown(error.message())
+        shown(error.message())
     ))
+}
+
+/// Most characters of an uploaded file's text that are shown.
+const SHOWN_CHARACTERS_MAX: usize = 360;
+
+/// A tenant's text: one line, truncated.
+pub(super) fn shown(text: &str) -> String {
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(SHOWN_CHARACTERS_MAX)
+        .collect()
 }
 
 #[derive(Default)]

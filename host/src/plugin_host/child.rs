@@ -14,7 +14,7 @@ use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use serde::{Deserialize, Serialize};
 use wasmtime::{Engine, component::Component};
 
-use super::{compile::Loaded, inspect, wasm_engine};
+use super::{exports::Loaded, inspect, wasm_engine};
 
 /// Exit code of a child that writes to stderr why a component is refused.
 pub(super) const REFUSED: u8 = 3;

@@ -1,6 +1,6 @@
 //! Checking and compiling a component: in a child process that bounds itself and can be killed, or in this one.
 //!
-//! Called by the plugin host. Starts the child; calls wasmtime to link what it made.
+//! Called by the plugin host. Starts the child.
 
 use std::{
     os::unix::process::ExitStatusExt as _,
@@ -10,18 +10,14 @@ use std::{
 };
 
 use boxoffice_engine::ports::LoadFailure;
-use boxoffice_wit::host::{policy::PolicyPre, template::TemplatePre};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::Command,
 };
-use wasmtime::component::{Component, Linker};
 
 use super::{
     cache::TrustedCode,
     child::{self, Answer, Order},
-    guest::Guest,
-    inspect,
     settings::{Compiler, PluginHostSettings},
 };
 
@@ -33,39 +29,6 @@ const PATIENCE: u32 = 3;
 const FACTS_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest reason that is read from a child.
 const REASON_BYTES_MAX: u64 = 4_096;
-
-/// The callable exports of a loaded component.
-pub(super) struct Loaded {
-    pub(super) policy: Option<PolicyPre<Guest>>,
-    pub(super) template: Option<TemplatePre<Guest>>,
-}
-
-impl Loaded {
-    /// Checks every type of imports and exports.
-    pub(super) fn link(linker: &Linker<Guest>, component: &Component) -> Result<Self, LoadFailure> {
-        let rejected = |error: wasmtime::Error| {
-            LoadFailure::Rejected(inspect::with_wit_line(&format!("{error:#}")))
-        };
-        let pre = linker.instantiate_pre(component).map_err(rejected)?;
-        let engine = component.engine();
-        let exports = |interface: &str| {
-            let start = format!("{}/{interface}@", boxoffice_wit::PACKAGE);
-            component
-                .component_type()
-                .exports(engine)
-                .any(|(name, _)| name.starts_with(&start))
-        };
-        let policy = match exports("booking-policy") {
-            true => Some(PolicyPre::new(pre.clone()).map_err(rejected)?),
-            false => None,
-        };
-        let template = match exports("notification-template") {
-            true => Some(TemplatePre::new(pre).map_err(rejected)?),
-            false => None,
-        };
-        Ok(Self { policy, template })
-    }
-}
 
 /// Checks and compiles a component.
 pub(super) async fn compile(

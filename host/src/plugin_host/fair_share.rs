@@ -11,7 +11,10 @@ use std::{
     time::Instant,
 };
 
-use boxoffice_engine::{TenantId, ports::HookFailure};
+use boxoffice_engine::{
+    TenantId,
+    ports::{CallPriority, HookFailure},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::settings::PluginHostSettings;
@@ -72,21 +75,22 @@ impl Shares {
     pub(super) async fn admit(
         &self,
         tenant: &TenantId,
-        urgent: bool,
+        priority: CallPriority,
     ) -> Result<Admission, HookFailure> {
         let share = self.share(tenant);
         let _waiting = Waiting::enter(&share, self.settings.tenant_waiting_max)?;
         let busy = || HookFailure::Busy("this tenant's plugins are over their share".to_owned());
-        match tokio::time::timeout(self.settings.wait_max, self.turn(share.clone(), urgent)).await {
+        let turn = self.turn(share.clone(), priority);
+        match tokio::time::timeout(self.settings.wait_max, turn).await {
             Ok(admission) => admission.ok_or_else(busy),
             Err(_) => Err(busy()),
         }
     }
 
     /// The tenant's slot first: so it never has more requests in the common queue than it may run.
-    async fn turn(&self, share: Arc<Share>, urgent: bool) -> Option<Admission> {
+    async fn turn(&self, share: Arc<Share>, priority: CallPriority) -> Option<Admission> {
         let mut permits = vec![share.slots.clone().acquire_owned().await.ok()?];
-        if !urgent {
+        if priority == CallPriority::Background {
             permits.push(self.trials.clone().acquire_owned().await.ok()?);
         }
         loop {

@@ -7,7 +7,7 @@ use boxoffice_engine::{PluginFacts, ports::PluginRefusal};
 use boxoffice_wit::{PACKAGE, line_of};
 use wasmparser::{Parser, Payload, Validator};
 
-use super::caps;
+use super::caps::{self, shown};
 
 /// Boxoffice's interfaces that a plugin may export.
 const POLICY: &str = "booking-policy";
@@ -20,8 +20,6 @@ const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets
 const NAMES_MAX: usize = 200;
 /// Longest stored name of an export or import. Those of the WIT and of WASI have about 60 bytes.
 const NAME_BYTES_MAX: usize = 300;
-/// Longest name that is shown.
-const NAME_CHARACTERS_MAX: usize = 120;
 /// The first bytes of components that this host supports.
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 /// The first bytes of core modules.
@@ -261,17 +259,6 @@ fn exports_nothing_of_ours(exports: &[String]) -> PluginRefusal {
 
 fn line_text(interface: &str, item: Option<&str>) -> String {
     line_of(interface, item).map_or_else(String::new, |line| line.to_string())
-}
-
-/// A tenant's text: one line, truncated.
-pub(super) fn shown(text: &str) -> String {
-    text.lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(3 * NAME_CHARACTERS_MAX)
-        .collect()
 }
 
 fn refuse<T>(reason: impl Into<String>) -> Result<T, PluginRefusal> {

@@ -9,7 +9,7 @@ use std::{
 
 use boxoffice_engine::{PluginFacts, TenantId, ports::PluginRef};
 
-use super::{compile::Loaded, settings::PluginHostSettings};
+use super::{exports::Loaded, settings::PluginHostSettings};
 
 use crate::locked::Locked as _;
 

@@ -21,7 +21,8 @@ use wasmtime::component::Component;
 
 use super::{
     cache::{self, TrustedCode},
-    compile::{self, Loaded},
+    caps, compile,
+    exports::Loaded,
     line::CompileLine,
     loaded::LoadedSet,
     settings::PluginHostSettings,
@@ -251,7 +252,7 @@ fn load(machine: &WasmEngine, code: &TrustedCode) -> Result<Component, LoadFailu
     Err(match plain {
         Ok(_) => LoadFailure::OverLimits(format!(
             "It exceeds the limits of this host: {}.",
-            super::inspect::shown(&format!("{error:#}"))
+            caps::shown(&format!("{error:#}"))
         )),
         Err(_) => LoadFailure::Unavailable(format!("{error:#}")),
     })

@@ -13,6 +13,7 @@ mod caps;
 mod child;
 mod compile;
 mod convert;
+mod exports;
 mod fair_share;
 mod guest;
 mod inspect;
@@ -151,7 +152,12 @@ impl PluginRuntime for PluginHost {
                 "the plugin is not loaded on this host".to_owned(),
             ));
         };
-        let admission = match self.0.shares.admit(&call.plugin.tenant, call.urgent).await {
+        let admission = match self
+            .0
+            .shares
+            .admit(&call.plugin.tenant, call.priority)
+            .await
+        {
             Ok(admission) => admission,
             Err(failure) => return calls::not_made(failure),
         };

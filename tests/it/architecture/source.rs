@@ -1,40 +1,86 @@
-//! A source file as the rules see it: without comments and texts, its paths resolved.
-//!
-//! Line-based on purpose: no parser to keep up with the language, and a finding is a line that can be looked at.
+//! A source file as the rules see it: its tokens, imports and functions, found by `syn`. Unit tests and layer probes are no
+//! part of the program.
 
-/// A file and the two views of it that rules look at.
+use proc_macro2::{Span, TokenStream, TokenTree};
+use syn::{
+    Attribute, FnArg, Item, Signature, UseTree, Visibility,
+    spanned::Spanned as _,
+    visit::{self, Visit},
+};
+
+/// A file and what rules look at. A file that is not Rust has its text only.
+#[derive(Default)]
 pub(super) struct SourceFile {
     /// Its path from the root of the workspace, with `/`.
     pub(super) path: String,
     /// The text as it stands.
     pub(super) text: String,
-    /// The same lines with comments, text literals and test modules blanked.
-    pub(super) code: String,
-    /// The same lines with comments blanked only.
-    pub(super) uncommented: String,
+    pub(super) tokens: Vec<Token>,
+    /// What is imported or re-exported.
+    pub(super) uses: Vec<PathAt>,
+    pub(super) functions: Vec<Function>,
+    /// Modules that are declared: line, name, whether they are public.
+    pub(super) modules: Vec<(usize, String, bool)>,
+}
+
+/// A word, a sign or a literal.
+pub(super) struct Token {
+    pub(super) line: usize,
+    pub(super) text: String,
+    /// Whether it is part of the program: no unit test, no layer probe.
+    pub(super) is_program: bool,
+    is_use: bool,
+}
+
+/// A path, and the line that names it.
+pub(super) struct PathAt {
+    pub(super) line: usize,
+    pub(super) path: Vec<String>,
+}
+
+/// A function of the program.
+pub(super) struct Function {
+    pub(super) name: String,
+    pub(super) line: usize,
+    /// Lines from its name to its end.
+    pub(super) lines: usize,
+    /// Without `self`.
+    pub(super) parameters: usize,
 }
 
 impl SourceFile {
     pub(super) fn new(path: &str, text: &str) -> Self {
-        let (uncommented, code) = if path.ends_with(".rs") {
-            // A file of unit tests is behind `#[cfg(test)] mod tests;` as a whole.
-            let is_test =
-                path.contains("/src/") && (path.ends_with("/tests.rs") || path.contains("/tests/"));
-            let code = if is_test {
-                String::new()
-            } else {
-                without_tests_and_probes(&blanked(text, true))
-            };
-            (blanked(text, false), code)
-        } else {
-            (text.to_owned(), text.to_owned())
-        };
-        Self {
+        let mut file = Self {
             path: path.to_owned(),
             text: text.to_owned(),
-            code,
-            uncommented,
+            ..Self::default()
+        };
+        if !path.ends_with(".rs") {
+            return file;
         }
+        let parsed = syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut found = Finder::default();
+        // A file of unit tests is behind `#[cfg(test)] mod tests;` as a whole.
+        let is_test =
+            path.contains("/src/") && (path.ends_with("/tests.rs") || path.contains("/tests/"));
+        match is_test {
+            true => found.left_out.push((0, usize::MAX)),
+            false => found.visit_file(&parsed),
+        }
+        let tokens: TokenStream = text.parse().expect("it was parsed");
+        flatten(tokens, &mut file.tokens);
+        for token in &mut file.tokens {
+            let is_in = |ranges: &[(usize, usize)]| {
+                let mut ranges = ranges.iter();
+                ranges.any(|(first, last)| (*first..=*last).contains(&token.line))
+            };
+            token.is_program = !is_in(&found.left_out);
+            token.is_use = is_in(&found.use_lines);
+        }
+        file.uses = found.uses;
+        file.functions = found.functions;
+        file.modules = found.modules;
+        file
     }
 
     /// Whether it is a Rust file below this folder.
@@ -42,276 +88,238 @@ impl SourceFile {
         self.path.ends_with(".rs") && self.path.starts_with(folder)
     }
 
-    /// Lines of code that satisfy a condition, counted from 1.
-    pub(super) fn lines_where(&self, condition: impl Fn(&str) -> bool) -> Vec<usize> {
-        self.code
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| condition(line))
-            .map(|(index, _)| index + 1)
+    /// The lines of the program in which this sequence of tokens begins.
+    pub(super) fn lines_with(&self, sequence: &[&str]) -> Vec<usize> {
+        self.places_of(sequence)
+            .filter(|token| token.is_program)
+            .map(|token| token.line)
             .collect()
     }
 
-    /// Paths in the code that begin with `crate`, `super` or `self`, resolved to begin with `crate`: line and path.
-    pub(super) fn crate_paths(&self) -> Vec<(usize, String)> {
-        let here = self.module_path();
+    /// The lines, of unit tests too, in which this sequence of tokens begins.
+    pub(super) fn all_lines_with(&self, sequence: &[&str]) -> Vec<usize> {
+        self.places_of(sequence).map(|token| token.line).collect()
+    }
+
+    fn places_of(&self, sequence: &[&str]) -> impl Iterator<Item = &Token> {
+        let windows = self.tokens.windows(sequence.len());
+        let found = windows.filter(move |tokens| {
+            let mut pairs = tokens.iter().zip(sequence);
+            pairs.all(|(token, text)| token.text == *text)
+        });
+        found.map(|tokens| &tokens[0])
+    }
+
+    /// Paths of two parts and more in the program, outside of imports.
+    pub(super) fn paths(&self) -> Vec<PathAt> {
+        let text = |index: usize| self.tokens.get(index).map_or("", |token| &token.text);
         let mut paths = Vec::new();
-        let mut line = 1;
-        let code = self.code.as_str();
-        for (index, character) in code.char_indices() {
-            if character == '\n' {
-                line += 1;
+        let mut index = 0;
+        while index < self.tokens.len() {
+            let (first, token) = (index, &self.tokens[index]);
+            index += 1;
+            let is_inside = first > 0 && matches!(text(first - 1), ":" | "$");
+            // `pub(in crate::modules)` says who may call, not who is called.
+            let is_visibility = first > 1 && text(first - 1) == "in" && text(first - 2) == "(";
+            if !token.is_program || token.is_use || !is_word(&token.text) || is_inside {
+                continue;
             }
-            let before = code[..index].chars().next_back();
-            let inside = before
-                .is_some_and(|before| is_word(before) || before == ':' || before == '$')
-                // `pub(in crate::modules)` says who may call, not who is called.
-                || code[..index].ends_with("pub(in ");
-            let rest = &code[index..];
-            let starts = ["crate::", "super::", "self::"]
-                .iter()
-                .any(|start| rest.starts_with(start));
-            if starts && !inside {
-                let tree = path_tree(rest);
-                paths.extend(
-                    expanded(tree)
-                        .into_iter()
-                        .map(|path| (line, resolved(&here, &path))),
-                );
+            let mut path = vec![token.text.clone()];
+            while text(index) == ":" && text(index + 1) == ":" && is_word(text(index + 2)) {
+                path.push(text(index + 2).to_owned());
+                index += 3;
+            }
+            if path.len() > 1 && !is_visibility {
+                paths.push(PathAt {
+                    line: token.line,
+                    path,
+                });
             }
         }
         paths
     }
 
+    /// Paths that begin with `crate`, `super` or `self`, resolved to begin with `crate`: line and path.
+    pub(super) fn crate_paths(&self) -> Vec<(usize, String)> {
+        let here = self.module_path();
+        let paths = self.paths();
+        let all = self.uses.iter().chain(&paths);
+        all.filter_map(|at| Some((at.line, resolved(&here, &at.path)?.join("::"))))
+            .collect()
+    }
+
     /// The module this file is, as a path from `crate`.
-    fn module_path(&self) -> Vec<String> {
+    pub(super) fn module_path(&self) -> Vec<String> {
         let inner = self
             .path
             .split_once("/src/")
             .map_or(self.path.as_str(), |(_, inner)| inner);
-        let inner = inner.trim_end_matches(".rs");
-        let mut path = vec!["crate".to_owned()];
-        path.extend(
-            inner
-                .split('/')
-                .filter(|part| !["mod", "lib", "main"].contains(part))
-                .map(str::to_owned),
-        );
-        path
+        let parts = inner.trim_end_matches(".rs").split('/');
+        let parts = parts.filter(|part| !["mod", "lib", "main"].contains(part));
+        std::iter::once("crate")
+            .chain(parts)
+            .map(str::to_owned)
+            .collect()
     }
 }
 
-/// Whether a word stands in a line by itself, not as a part of a longer one.
-pub(super) fn has_word(line: &str, word: &str) -> bool {
-    line.match_indices(word).any(|(index, _)| {
-        let before = line[..index].chars().next_back();
-        let after = line[index + word.len()..].chars().next();
-        !before.is_some_and(is_word) && !after.is_some_and(is_word)
-    })
-}
-
-fn is_word(character: char) -> bool {
-    character.is_alphanumeric() || character == '_'
-}
-
-/// The text of a path with its braces: `crate::{a::b, c}` of `crate::{a::b, c};`.
-fn path_tree(text: &str) -> &str {
-    let mut depth = 0_usize;
-    for (index, character) in text.char_indices() {
-        match character {
-            '{' if depth > 0 || text[..index].ends_with("::") => depth += 1,
-            '}' if depth > 0 => {
-                depth -= 1;
-                if depth == 0 {
-                    return &text[..=index];
-                }
-            }
-            _ if depth > 0 || is_word(character) || character == ':' || character == '*' => {}
-            _ => return &text[..index],
-        }
-    }
-    text
-}
-
-/// All single paths of a path with braces.
-fn expanded(tree: &str) -> Vec<String> {
-    let Some((head, rest)) = tree.split_once('{') else {
-        let path = tree.split(" as ").next().unwrap_or(tree);
-        return vec![path.trim().trim_end_matches("::").to_owned()];
-    };
-    let inside = rest.strip_suffix('}').unwrap_or(rest);
-    branches(inside)
-        .iter()
-        .flat_map(|branch| expanded(branch))
-        .map(|branch| format!("{}{branch}", head.trim()))
-        .collect()
-}
-
-/// The parts between the commas of the outermost level.
-fn branches(inside: &str) -> Vec<String> {
-    let (mut parts, mut depth) = (vec![String::new()], 0_usize);
-    for character in inside.chars() {
-        match character {
-            ',' if depth == 0 => parts.push(String::new()),
-            _ => {
-                depth = match character {
-                    '{' => depth + 1,
-                    '}' => depth.saturating_sub(1),
-                    _ => depth,
-                };
-                parts
-                    .last_mut()
-                    .expect("there is always a part")
-                    .push(character);
-            }
-        }
-    }
-    parts.retain(|part| !part.trim().is_empty());
-    parts.iter().map(|part| part.trim().to_owned()).collect()
-}
-
-/// A path from `crate`, with `super` and `self` followed.
-fn resolved(here: &[String], path: &str) -> String {
+/// A path from `crate`, with `super` and `self` followed; `None` for one that begins with another word.
+pub(super) fn resolved(here: &[String], path: &[String]) -> Option<Vec<String>> {
     let mut at: Vec<String> = here.to_vec();
-    for part in path.split("::") {
-        match part {
+    if !matches!(path.first()?.as_str(), "crate" | "super" | "self") {
+        return None;
+    }
+    for part in path {
+        match part.as_str() {
             "crate" => at = vec!["crate".to_owned()],
             "self" => {}
-            "super" => {
-                at.pop();
-            }
+            "super" => drop(at.pop()),
             other => at.push(other.to_owned()),
         }
     }
-    at.join("::")
+    Some(at)
 }
 
-/// The text with comments, and text literals if `texts_too`, replaced by blanks; every line stays where it was.
-fn blanked(text: &str, texts_too: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let after_word = out.chars().next_back().is_some_and(is_word);
-        let (length, blank) = if rest.starts_with("//") {
-            (rest.find('\n').unwrap_or(rest.len()), true)
-        } else if rest.starts_with("/*") {
-            (block_comment(rest), true)
-        } else if !after_word && let Some(length) = raw_text(rest) {
-            (length, texts_too)
-        } else if first == '"' {
-            (quoted(rest), texts_too)
-        } else if first == '\''
-            && let Some(length) = character_literal(rest)
-        {
-            (length, texts_too)
-        } else {
-            (first.len_utf8(), false)
-        };
-        let (taken, left) = rest.split_at(length);
-        if blank {
-            out.extend(
-                taken
-                    .chars()
-                    .map(|character| if character == '\n' { '\n' } else { ' ' }),
-            );
-        } else {
-            out.push_str(taken);
-        }
-        rest = left;
-    }
-    out
+fn is_word(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_alphabetic() || first == '_')
+        && text.chars().all(|one| one.is_alphanumeric() || one == '_')
 }
 
-fn block_comment(text: &str) -> usize {
-    let (mut depth, mut index) = (0_usize, 0_usize);
-    while index < text.len() {
-        let rest = &text[index..];
-        if rest.starts_with("/*") {
-            depth += 1;
-            index += 2;
-        } else if rest.starts_with("*/") {
-            depth -= 1;
-            index += 2;
-            if depth == 0 {
-                return index;
+fn flatten(tokens: TokenStream, into: &mut Vec<Token>) {
+    let add = |span: Span, text: String, into: &mut Vec<Token>| {
+        into.push(Token {
+            line: span.start().line,
+            text,
+            is_program: true,
+            is_use: false,
+        });
+    };
+    for tree in tokens {
+        match tree {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    proc_macro2::Delimiter::Parenthesis => ("(", ")"),
+                    proc_macro2::Delimiter::Brace => ("{", "}"),
+                    proc_macro2::Delimiter::Bracket => ("[", "]"),
+                    proc_macro2::Delimiter::None => ("", ""),
+                };
+                add(group.span_open(), open.to_owned(), into);
+                flatten(group.stream(), into);
+                add(group.span_close(), close.to_owned(), into);
             }
-        } else {
-            index += rest.chars().next().map_or(1, char::len_utf8);
+            other => add(other.span(), other.to_string(), into),
         }
     }
-    text.len()
 }
 
-/// The length of a raw text literal (`r"…"`, `br#"…"#`) that begins here.
-fn raw_text(text: &str) -> Option<usize> {
-    let after_r = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
-    let hashes = after_r.len() - after_r.trim_start_matches('#').len();
-    let body = after_r[hashes..].strip_prefix('"')?;
-    let end = format!("\"{}", "#".repeat(hashes));
-    let head = text.len() - body.len();
-    Some(
-        body.find(&end)
-            .map_or(text.len(), |at| head + at + end.len()),
-    )
+/// Walks over a file.
+#[derive(Default)]
+struct Finder {
+    uses: Vec<PathAt>,
+    functions: Vec<Function>,
+    modules: Vec<(usize, String, bool)>,
+    /// First and last line of what is no part of the program.
+    left_out: Vec<(usize, usize)>,
+    use_lines: Vec<(usize, usize)>,
 }
 
-fn quoted(text: &str) -> usize {
-    let mut escaped = false;
-    for (index, character) in text.char_indices().skip(1) {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return index + 1,
-            _ => {}
-        }
+impl Finder {
+    fn function(&mut self, signature: &Signature, end: Span) {
+        let line = signature.fn_token.span.start().line;
+        let inputs = signature.inputs.iter();
+        self.functions.push(Function {
+            name: signature.ident.to_string(),
+            line,
+            lines: end.end().line + 1 - line,
+            parameters: inputs
+                .filter(|input| matches!(input, FnArg::Typed(_)))
+                .count(),
+        });
     }
-    text.len()
-}
 
-/// The length of a character literal; none for a lifetime.
-fn character_literal(text: &str) -> Option<usize> {
-    let body = &text[1..];
-    let first = body.chars().next()?;
-    if first == '\\' {
-        let close = body[2..].find('\'')?;
-        return Some(1 + 2 + close + 1);
-    }
-    let rest = &body[first.len_utf8()..];
-    rest.starts_with('\'').then(|| 1 + first.len_utf8() + 1)
-}
-
-/// The code without what is never part of the program: unit tests, and the probes that must not compile.
-fn without_tests_and_probes(code: &str) -> String {
-    const MARKS: [&str; 2] = ["#[cfg(test)]", "#[cfg(layer_probe"];
-    let mut out = String::with_capacity(code.len());
-    let mut rest = code;
-    while let Some(at) = MARKS.iter().filter_map(|mark| rest.find(mark)).min() {
-        out.push_str(&rest[..at]);
-        let item = &rest[at..];
-        let length = item_length(item);
-        let blank = |character| if character == '\n' { '\n' } else { ' ' };
-        out.extend(item[..length].chars().map(blank));
-        rest = &item[length..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Up to the end of the braces of an item, or to its semicolon.
-fn item_length(item: &str) -> usize {
-    let mut depth = 0_usize;
-    for (index, character) in item.char_indices() {
-        match character {
-            '{' => depth += 1,
-            '}' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return index + 1;
-                }
+    fn leaves(&mut self, tree: &UseTree, way: &[String]) {
+        let with = |name: &syn::Ident| [way, &[name.to_string()]].concat();
+        match tree {
+            UseTree::Path(path) => self.leaves(&path.tree, &with(&path.ident)),
+            UseTree::Name(syn::UseName { ident })
+            | UseTree::Rename(syn::UseRename { ident, .. }) => {
+                let path = with(ident);
+                let line = ident.span().start().line;
+                self.uses.push(PathAt { line, path });
             }
-            ';' if depth == 0 => return index + 1,
-            _ => {}
+            UseTree::Glob(glob) => {
+                let line = glob.span().start().line;
+                let path = [way, &["*".to_owned()]].concat();
+                self.uses.push(PathAt { line, path });
+            }
+            UseTree::Group(group) => {
+                group.items.iter().for_each(|tree| self.leaves(tree, way));
+            }
         }
     }
-    item.len()
+}
+
+impl<'ast> Visit<'ast> for Finder {
+    fn visit_item(&mut self, item: &'ast Item) {
+        match is_left_out(attributes(item)) {
+            true => self.left_out.push(lines_of(item.span())),
+            false => visit::visit_item(self, item),
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.use_lines.push(lines_of(item.span()));
+        self.leaves(&item.tree, &[]);
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let is_public = !matches!(item.vis, Visibility::Inherited);
+        let line = item.mod_token.span.start().line;
+        self.modules.push((line, item.ident.to_string(), is_public));
+        visit::visit_item_mod(self, item);
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.function(&item.sig, item.block.span());
+        visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.function(&item.sig, item.block.span());
+        visit::visit_impl_item_fn(self, item);
+    }
+}
+
+fn lines_of(span: Span) -> (usize, usize) {
+    (span.start().line, span.end().line)
+}
+
+/// Whether something is a unit test or a layer probe.
+fn is_left_out(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let is_cfg = attribute.path().is_ident("cfg");
+        let condition = attribute
+            .meta
+            .require_list()
+            .map(|list| list.tokens.to_string());
+        is_cfg
+            && condition
+                .is_ok_and(|condition| condition == "test" || condition.contains("layer_probe"))
+    })
+}
+
+fn attributes(item: &Item) -> &[Attribute] {
+    match item {
+        Item::Const(item) => &item.attrs,
+        Item::Enum(item) => &item.attrs,
+        Item::Fn(item) => &item.attrs,
+        Item::Impl(item) => &item.attrs,
+        Item::Mod(item) => &item.attrs,
+        Item::Static(item) => &item.attrs,
+        Item::Struct(item) => &item.attrs,
+        Item::Trait(item) => &item.attrs,
+        Item::Type(item) => &item.attrs,
+        Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
 }

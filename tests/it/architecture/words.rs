@@ -3,7 +3,7 @@
 //! Method: identifiers are looked for in code and phrases in comments, and a finding names place and replacement. The
 //! glossary in ARCHITECTURE says what the terms mean.
 
-use super::source::{SourceFile, has_word};
+use super::source::SourceFile;
 
 /// A word that is not used, where, and what is said instead.
 struct Banned {
@@ -93,7 +93,7 @@ fn uses(file: &SourceFile) -> Vec<String> {
         found.push(format!("{}:{line}: `{word}` is `{instead}`", file.path));
     };
     for banned in IDENTIFIERS.iter().filter(|one| file.is_in(one.folder)) {
-        let lines = file.lines_where(|line| has_word(line, banned.word));
+        let lines = file.lines_with(&[banned.word]);
         lines.into_iter().for_each(|line| add(banned, line));
     }
     for banned in PHRASES {

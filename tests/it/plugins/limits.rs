@@ -15,8 +15,8 @@ use std::{
 use boxoffice_engine::{
     PluginLimits,
     ports::{
-        Decision, HookFailure, LoadFailure, PluginAnswer, PluginCall, PluginOutcome, PluginRef,
-        PluginRequest, PluginRuntime as _,
+        CallPriority, Decision, HookFailure, LoadFailure, PluginAnswer, PluginCall, PluginOutcome,
+        PluginRef, PluginRequest, PluginRuntime as _,
     },
 };
 use boxoffice_host::{PluginHost, PluginHostSettings};
@@ -292,7 +292,7 @@ pub(super) fn call(plugin: PluginRef, config: &str) -> PluginCall {
         plugin,
         config: config.into(),
         limits: PluginLimits::default(),
-        urgent: true,
+        priority: CallPriority::Request,
     }
 }
 

@@ -1,19 +1,20 @@
 //! Use cases of holds, with their permissions. A hold is made and confirmed through the same
 //! policy check as a booking.
 //!
-//! Called by hosts and platforms. Calls the bookings module through the policy check.
+//! Called by hosts and platforms. Calls the bookings and events modules.
 
 use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Bookings, requested};
+use super::requested;
 use crate::{
     context::EngineContext,
     error::{Error, Result},
     modules::{BookingIntent, Placement, RequestedBooking, keyed},
     types::{
         BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, RecordedAnswer, RequestRoute,
+        UserId,
     },
 };
 
@@ -37,10 +38,7 @@ impl Holds {
         let event = command.event;
         let mut request = requested(caller, customer, command, BookingIntent::Hold);
         request.is_unconfirmed = is_unconfirmed;
-        match Bookings(self.0.clone())
-            .check_policies(tenant, request)
-            .await
-        {
+        match self.0.check_policies(tenant, request).await {
             Ok(Placement::Held(hold)) => Ok(hold),
             Ok(other) => Err(Error::internal(format!("a hold ended as {other:?}"))),
             Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
@@ -104,7 +102,7 @@ impl Holds {
         let request = RequestedBooking {
             customer,
             event: hold.event(),
-            door: BookingIntent::Confirm(hold),
+            intent: BookingIntent::Confirm(hold),
             lines: Vec::new(),
             expected_total_minor,
             idempotency: keyed(caller, RequestRoute::Confirmations, None, &canonical),
@@ -113,8 +111,8 @@ impl Holds {
             is_unconfirmed: false,
             trace: None,
         };
-        let check = Bookings(self.0.clone());
-        match check.check_policies(caller.tenant()?, request).await? {
+        let tenant = caller.tenant()?;
+        match self.0.check_policies(tenant, request).await? {
             Placement::Booked(booking) => Ok(booking),
             other => Err(Error::internal(format!(
                 "a confirmation ended as {other:?}"
@@ -145,7 +143,7 @@ impl Holds {
 
     /// The acting user, if the hold is theirs. Callers who may see another's hold get `forbidden`; for everybody else it
     /// does not exist.
-    async fn own(&self, caller: &Caller, hold: HoldId) -> Result<crate::types::UserId> {
+    async fn own(&self, caller: &Caller, hold: HoldId) -> Result<UserId> {
         let customer = caller.acting_user()?;
         if customer == hold.customer() {
             return Ok(customer);
@@ -157,11 +155,7 @@ impl Holds {
     }
 
     /// A hold and its event's organizer, for those who may see it.
-    async fn find_visible(
-        &self,
-        caller: &Caller,
-        id: HoldId,
-    ) -> Result<(Hold, Option<crate::types::UserId>)> {
+    async fn find_visible(&self, caller: &Caller, id: HoldId) -> Result<(Hold, Option<UserId>)> {
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
         let none = || Error::not_found("hold", id);

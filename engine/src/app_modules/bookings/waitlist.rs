@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     context::EngineContext,
     error::Result,
-    modules::keyed,
+    modules::{WaitingCustomer, keyed},
     types::{
         Caller, EventId, JoinWaitlist, Page, PageRequest, RecordedAnswer, RequestRoute,
         WaitlistEntry, WaitlistPass, WaitlistPlace,
@@ -37,7 +37,11 @@ impl Waitlist {
         let request = keyed(caller, RequestRoute::WaitlistJoins, None, &canonical);
         let request = request.as_ref();
         let bookings = &modules.bookings;
-        let joined = bookings.join_waitlist(tenant, (customer, is_unconfirmed), &command, request);
+        let customer = WaitingCustomer {
+            id: customer,
+            is_unconfirmed,
+        };
+        let joined = bookings.join_waitlist(tenant, customer, &command, request);
         let idempotency = &modules.idempotency;
         let outcome = idempotency
             .once(tenant, request, RecordedAnswer::place, joined)

@@ -7,13 +7,12 @@ use jiff::SignedDuration;
 
 use super::Plugins;
 use crate::{
-    app_modules::policy_check::unavailable,
     error::{Error, ErrorCode, Result},
-    modules::mail_sample,
+    modules::{mail_sample, policy_check::unavailable},
     ports::{
-        BookingRequest, CancellationRequest, HookFailure, PluginAnswer, PluginCall, PluginFixture,
-        PluginOutcome, PluginRequest, RenderRequest, RequestCustomer, RequestEvent, RequestLine,
-        RequestMoment, RequestTicketType,
+        BookingRequest, CallPriority, CancellationRequest, HookFailure, PluginAnswer, PluginCall,
+        PluginFixture, PluginOutcome, PluginRequest, RenderRequest, RequestCustomer, RequestEvent,
+        RequestLine, RequestMoment, RequestTicketType,
     },
     types::{ActivatePlugin, ActivePlugin, NotificationKind, PluginHash, PluginLimits, TenantId},
 };
@@ -184,7 +183,7 @@ impl Plugins {
             plugin,
             config: config.into(),
             limits: trial.limits,
-            urgent: false,
+            priority: CallPriority::Background,
         };
         let outcome = runtime.call(&call, request).await.judged(request);
         match outcome.answer {

@@ -1,9 +1,8 @@
-//! Whether this process has loaded every active plugin. Missing ones are loaded in the background.
+//! Whether this process has loaded every plugin that is in use: what is missing is loaded behind the answer.
 //!
 //! Called by readiness checks. Calls the housekeeping and plugins modules and the plugin runtime port.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,71 +12,64 @@ use futures::{StreamExt as _, stream};
 use crate::{
     context::EngineContext,
     error::{Error, ErrorCode, Result},
+    modules::PluginReadiness,
     ports::{LoadFailure, PluginRef, PluginRuntime},
-    types::{PluginHash, TenantId},
+    types::{ActivePlugin, PluginHash, TenantId},
 };
 
-/// How long a result is cached. Load balancers ask every few seconds, and reading the sets of a thousand tenants takes
+/// How long an answer is valid. Load balancers ask every few seconds; a walk over the sets of a thousand tenants takes
 /// some milliseconds.
-const LOOKED_FOR: Duration = Duration::from_secs(2);
-/// Most plugins that the error message names.
+const ANSWER_VALID_FOR: Duration = Duration::from_secs(2);
+/// Most plugins that an answer names.
 const NAMED_MAX: usize = 3;
-/// Plugins that are loaded at the same time. A slow one does not delay those that are compiled already.
-const BROUGHT_AT_ONCE: usize = 4;
-/// Attempts to load a plugin, the first included. After the last one the plugin no longer keeps this process from being
+/// Plugins that are loaded at the same time: one that takes long holds up none that is compiled already.
+const LOADED_AT_ONCE: usize = 4;
+/// How often a plugin is tried again after a temporary failure. After that it no longer keeps this process from being
 /// ready, because one tenant's plugin must not stop the service for others.
 const TRIES_MAX: u32 = 3;
 
-/// What this process knows of the active plugins: which sets it has read, and which plugins are not loaded yet.
-#[derive(Default)]
-pub(crate) struct PluginReadiness {
-    looked_at: Option<Instant>,
-    /// The version of each tenant's set that was read: a number for each tenant with active plugins.
-    sets: HashMap<TenantId, u64>,
-    /// Active plugins that are not loaded yet, with the number of attempts.
-    lacking: HashMap<PluginRef, u32>,
-    /// Whether a task is loading the missing ones.
-    is_bringing: bool,
-}
-
 impl EngineContext {
-    /// Refuses while an active plugin is not loaded yet. This excludes plugins that this host rejects, that exceed its limits
+    /// Refuses while a plugin that is in use is not loaded here yet. One that this host rejects, that is beyond its limits,
     /// or that take too long: their tenant's bookings are refused, and waiting would not help.
     pub(crate) async fn has_all_plugins(self: &Arc<Self>) -> Result<()> {
         let Some(runtime) = self.plugins.clone() else {
             return Ok(());
         };
         self.sweep_kept();
-        let mut brought = self.brought.lock().await;
-        if brought
+        let mut readiness = self.plugin_readiness.lock().await;
+        if readiness
             .looked_at
-            .is_none_or(|looked| looked.elapsed() >= LOOKED_FOR)
+            .is_none_or(|looked| looked.elapsed() >= ANSWER_VALID_FOR)
         {
-            self.look(&mut brought).await?;
+            self.look(&mut readiness).await?;
         }
-        brought
-            .lacking
+        readiness
+            .missing
             .retain(|plugin, _| !runtime.is_loaded(plugin));
-        if brought.lacking.is_empty() {
+        if readiness.missing.is_empty() {
             return Ok(());
         }
-        if !brought.is_bringing {
-            brought.is_bringing = true;
-            let lacking: Vec<PluginRef> = brought.lacking.keys().cloned().collect();
+        if !readiness.is_loading {
+            readiness.is_loading = true;
+            let missing: Vec<PluginRef> = readiness.missing.keys().cloned().collect();
             let inner = self.clone();
-            tokio::spawn(async move { inner.bring(runtime, lacking).await });
+            tokio::spawn(async move { inner.load_missing(runtime, missing).await });
         }
         // Without the tenants' names, because the caller is not signed in.
-        let mut named: Vec<String> = brought.lacking.keys().map(|own| short(own.hash)).collect();
+        let mut named: Vec<String> = readiness
+            .missing
+            .keys()
+            .map(|own| short(own.hash))
+            .collect();
         named.sort_unstable();
         named.truncate(NAMED_MAX);
         Err(Error::new(
             ErrorCode::Unavailable,
             format!(
-                "{} active plugins are not loaded on this host yet: {}{}",
-                brought.lacking.len(),
+                "{} plugins in use are not on this host yet: {}{}",
+                readiness.missing.len(),
                 named.join(", "),
-                if brought.lacking.len() > NAMED_MAX {
+                if readiness.missing.len() > NAMED_MAX {
                     ", …"
                 } else {
                     "."
@@ -88,7 +80,7 @@ impl EngineContext {
     }
 
     /// Finds active plugins that are not loaded, in the sets that changed since the last read.
-    async fn look(&self, brought: &mut PluginReadiness) -> Result<()> {
+    async fn look(&self, readiness: &mut PluginReadiness) -> Result<()> {
         let mut after: Option<TenantId> = None;
         loop {
             let sets = self
@@ -99,12 +91,14 @@ impl EngineContext {
             let Some((last, _)) = sets.last() else { break };
             after = Some(last.clone());
             for (tenant, version) in sets {
-                if brought.sets.get(&tenant) == Some(&version) {
+                if readiness.sets.get(&tenant) == Some(&version) {
                     continue;
                 }
                 let set = self.modules.plugins.fresh_set(&tenant).await?;
-                brought.lacking.retain(|plugin, _| plugin.tenant != tenant);
-                let asked = |plugin: &&crate::types::ActivePlugin| {
+                readiness
+                    .missing
+                    .retain(|plugin, _| plugin.tenant != tenant);
+                let asked = |plugin: &&ActivePlugin| {
                     plugin.enabled && plugin.open_quarantines().next().is_none()
                 };
                 for plugin in set.plugins.iter().filter(asked) {
@@ -112,28 +106,28 @@ impl EngineContext {
                         tenant: tenant.clone(),
                         hash: plugin.version,
                     };
-                    brought.lacking.insert(plugin, 0);
+                    readiness.missing.insert(plugin, 0);
                 }
-                brought.sets.insert(tenant, set.version);
+                readiness.sets.insert(tenant, set.version);
             }
         }
-        brought.looked_at = Some(Instant::now());
+        readiness.looked_at = Some(Instant::now());
         Ok(())
     }
 
     /// Loads plugins, a few at a time.
-    async fn bring(&self, runtime: Arc<dyn PluginRuntime>, lacking: Vec<PluginRef>) {
+    async fn load_missing(&self, runtime: Arc<dyn PluginRuntime>, missing: Vec<PluginRef>) {
         let runtime = runtime.as_ref();
-        stream::iter(lacking)
-            .for_each_concurrent(BROUGHT_AT_ONCE, |plugin| self.bring_one(runtime, plugin))
+        stream::iter(missing)
+            .for_each_concurrent(LOADED_AT_ONCE, |plugin| self.load_one(runtime, plugin))
             .await;
-        self.brought.lock().await.is_bringing = false;
+        self.plugin_readiness.lock().await.is_loading = false;
     }
 
-    async fn bring_one(&self, runtime: &dyn PluginRuntime, plugin: PluginRef) {
+    async fn load_one(&self, runtime: &dyn PluginRuntime, plugin: PluginRef) {
         let loaded = self.load_stored(runtime, &plugin).await;
-        let mut brought = self.brought.lock().await;
-        let Some(tries) = brought.lacking.get_mut(&plugin) else {
+        let mut readiness = self.plugin_readiness.lock().await;
+        let Some(tries) = readiness.missing.get_mut(&plugin) else {
             return;
         };
         *tries += 1;
@@ -153,7 +147,7 @@ impl EngineContext {
             }
         };
         if !goes_on {
-            brought.lacking.remove(&plugin);
+            readiness.missing.remove(&plugin);
         }
     }
 }

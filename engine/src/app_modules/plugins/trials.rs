@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Plugins, audit, require_object};
 use crate::{
     error::{Error, Result},
-    ports::{PluginCall, PluginOutcome, PluginRequest},
+    ports::{CallPriority, PluginCall, PluginOutcome, PluginRequest},
     types::{Caller, DecisionStep, PluginHash, PluginLimits},
 };
 
@@ -58,7 +58,7 @@ impl Plugins {
             plugin,
             config: config.into(),
             limits: PluginLimits::default(),
-            urgent: false,
+            priority: CallPriority::Background,
         };
         Ok(runtime.call(&call, &request).await.judged(&request))
     }
@@ -108,7 +108,7 @@ impl Plugins {
                 plugin: plugin.clone(),
                 config: config.clone().unwrap_or_else(|| step.config.clone()).into(),
                 limits: PluginLimits::default(),
-                urgent: false,
+                priority: CallPriority::Background,
             };
             let outcome = runtime.call(&call, &question).await.judged(&question);
             let now = match outcome.answer {

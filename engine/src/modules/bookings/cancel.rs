@@ -1,13 +1,19 @@
-//! The rules of cancellation: all or some tickets of a booking, by its customer under the event's terms or by the organizer.
-//! Freed tickets are offered to the waiting list.
+//! Cancelling bookings: all or some tickets, by the customer under the event's terms or by the organizer. The tickets that
+//! this frees are offered to those who wait.
 //!
-//! Called by the bookings module. Calls the bookings and events repositories.
+//! Called by app_modules. Calls the bookings and events repositories.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use ulid::Ulid;
 
-use super::{ATTEMPTS_MAX, CancelDecision, Rules, counters::taken_back, planner::mails_about};
+use super::{
+    ATTEMPTS_MAX, BookingsModule,
+    counters::taken_back,
+    mails::mails_about,
+    requests::{BeforeCancelling, CancelDecision, RequestedCancellation},
+};
 use crate::{
     error::{Error, ErrorCode, ErrorKind, Result},
     modules::repositories::{
@@ -16,36 +22,11 @@ use crate::{
     },
     modules::support::Attempts,
     types::{
-        BookLine, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
-        CancellationTerms, CapacityCause, EventStatus, Inventory, KeyedRequest, NotificationId,
-        NotificationKind, RecordedAnswer, TenantId, chosen, closed, refund_of, total_of, without,
+        Booking, BookingLine, BookingStatus, CancelCause, Cancellation, CancellationTerms,
+        CapacityCause, EventStatus, Inventory, NotificationId, NotificationKind, RecordedAnswer,
+        TenantId, chosen, closed, refund_of, total_of, without,
     },
 };
-
-/// A requested cancellation.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestedCancellation {
-    pub(crate) booking: BookingId,
-    /// The tickets to cancel, by type or by number; with neither, all that are left.
-    pub(crate) lines: Option<Vec<BookLine>>,
-    pub(crate) tickets: Option<Vec<u32>>,
-    pub(crate) cause: CancelCause,
-    /// The request with its Idempotency-Key, if it has one.
-    pub(crate) idempotency: Option<KeyedRequest>,
-}
-
-/// What is read before policies are asked about a cancellation.
-pub(crate) enum BeforeCancelling {
-    /// Nothing to decide: it was done before.
-    Answered(Booking),
-    Open {
-        booking: Booking,
-        /// The tickets to cancel, at the booked prices.
-        lines: Vec<BookingLine>,
-        /// Tickets of the event that the customer booked or holds.
-        tickets_in_event: u32,
-    },
-}
 
 /// The state that a cancellation is decided on.
 struct CancellationInput {
@@ -56,7 +37,7 @@ struct CancellationInput {
     booked_terms: Option<(Timestamp, CancellationTerms)>,
 }
 
-/// The outcome of a request.
+/// What is decided about a request.
 enum Verdict {
     Answered(Box<Booking>),
     Cancel(Taken),
@@ -70,44 +51,54 @@ struct Taken {
     refund_minor: u64,
 }
 
-impl Rules {
-    /// The tickets that a customer's cancellation would cancel, or its answer if it was done before.
-    pub(super) async fn before_cancelling(
+/// Names an attempt to write a cancellation, and its time.
+struct CancelAttempt {
+    change: Ulid,
+    attempt: u32,
+    notification: NotificationId,
+    at: Timestamp,
+}
+
+impl BookingsModule {
+    /// The policies' input of a customer's cancellation, or its answer if it was done before.
+    pub(crate) async fn before_cancelling(
         &self,
         tenant: &TenantId,
         request: &RequestedCancellation,
     ) -> Result<BeforeCancelling> {
-        let sight = self.cancel_sight(tenant, request).await?;
-        Ok(match sight.judge(request, None, self.context.now())? {
+        let input = self.read_cancellation(tenant, request).await?;
+        Ok(match input.judge(request, None, self.context.now())? {
             Verdict::Answered(booking) => BeforeCancelling::Answered(*booking),
             Verdict::Cancel(taken) => BeforeCancelling::Open {
-                tickets_in_event: sight.tickets_in_event(),
-                booking: sight.booking,
+                tickets_in_event: input.tickets_in_event(),
+                booking: input.booking,
                 lines: taken.lines,
             },
         })
     }
 
-    /// Cancels tickets of a booking under the event's inventory lock; `None` if the policies' input has become
-    /// stale.
-    pub(super) async fn cancel(
+    /// Cancels tickets of a booking, which are then free. A cancelled booking is returned unchanged, if the request is for
+    /// of it was to be. Returns `None` if what the policies decided on has changed: ask them again.
+    pub(crate) async fn cancel(
         &self,
         tenant: &TenantId,
         request: &RequestedCancellation,
         decision: Option<CancelDecision>,
     ) -> Result<Option<Booking>> {
+        let event = request.booking.event();
+        let _lock = self.inventory_locks.lock(tenant, event).await;
         let change = self.context.next_id();
         let notification = NotificationId::from_ulid(self.context.next_id());
         let mut is_open = false;
         let mut attempts = Attempts::new("cancel_booking", ATTEMPTS_MAX);
         while let Some(attempt) = attempts.next().await {
-            let sight = match self.cancel_sight(tenant, request).await {
+            let input = match self.read_cancellation(tenant, request).await {
                 // Only the booking itself shows the outcome of an attempt whose answer was lost.
                 Err(error) if is_open && error.kind() == ErrorKind::Unavailable => continue,
-                sight => sight?,
+                input => input?,
             };
-            let now = self.context.now();
-            let taken = match sight.judge(request, Some(notification), now)? {
+            let at = self.context.now();
+            let taken = match input.judge(request, Some(notification), at)? {
                 Verdict::Answered(booking) => {
                     // Perhaps it is this attempt's, whose answer was lost.
                     self.context.owed.notify_one();
@@ -115,50 +106,18 @@ impl Rules {
                 }
                 Verdict::Cancel(taken) => taken,
             };
-            if decision.is_some_and(|decision| sight.is_stale(decision)) {
+            if decision.is_some_and(|decision| input.is_stale(decision)) {
                 return Ok(None);
             }
-            let (event_inventory, booking) = (sight.inventory, sight.booking);
-            let cancellation = Cancellation {
-                notification,
-                cause: request.cause,
-                at: now,
-                lines: taken.lines,
-                numbers: taken.numbers,
-                refund_percent: taken.refund_percent,
-                refund_minor: taken.refund_minor,
-            };
-            let mut change = InventoryChange {
-                inventory: taken_back(event_inventory.clone(), &cancellation.lines),
-                before: event_inventory,
+            let attempt = CancelAttempt {
                 change,
                 attempt,
-                cause: match without(&booking.lines, &cancellation.lines).is_empty() {
-                    true => CapacityCause::Cancelled,
-                    false => CapacityCause::CancelledInPart,
-                },
-                at: now,
-                recorded: Vec::new(),
+                notification,
+                at,
             };
-            let after = cancelled(booking, cancellation);
-            let kind = NotificationKind::BookingCancelled;
-            let recorded = request.idempotency.as_ref().map(|keyed| {
-                keyed.recorded(RecordedAnswer::Booking {
-                    booking: after.id,
-                    cancellations: after.cancellations.len(),
-                })
-            });
-            change.recorded = recorded.into_iter().collect();
-            let offer_maker = &self.offer_maker;
-            let offers = offer_maker.offer(tenant, &mut change, &[], None).await?;
-            let step = CancelStep {
-                change,
-                offers,
-                mails: mails_about(tenant, notification, kind, &[after.id], now)
-                    .traced(|_| self.context.trace()),
-                policy_version: decision.map(|decision| decision.policy_version),
-                booking: after,
-            };
+            let cancelling = (request, input, taken);
+            let mut step = self.cancel_step(tenant, cancelling, attempt).await?;
+            step.policy_version = decision.map(|decision| decision.policy_version);
             match self.repository.cancel(tenant, &step).await {
                 Ok(()) => {
                     self.context.owed.notify_one();
@@ -169,40 +128,87 @@ impl Rules {
                 // The same key was used at the same time elsewhere: return that answer.
                 Err(StepError::Conflict | StepError::Exists(_)) => {}
                 Err(error)
-                    if [STALE_INVENTORY, STALE_POLICIES, STALE_BOOKING]
-                        .iter()
-                        .any(|word| error.is_guard(word)) => {}
+                    if error.is_any_guard(&[STALE_INVENTORY, STALE_POLICIES, STALE_BOOKING]) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         match is_open {
-            true => Err(Error::new(
-                ErrorCode::OutcomeUnknown,
-                "The connection to the database failed while the cancellation was written. Read the booking, or send \
-                the request again with the same Idempotency-Key.",
-            )
-            .retry_after(Duration::from_secs(5))),
+            true => Err(outcome_unknown()),
             false => Err(StepError::Conflict.into()),
         }
     }
 
+    /// What is written for a cancellation: the booking, the counters, the mail, and offers of what is free by it.
+    async fn cancel_step(
+        &self,
+        tenant: &TenantId,
+        (request, input, taken): (&RequestedCancellation, CancellationInput, Taken),
+        attempt: CancelAttempt,
+    ) -> Result<CancelStep> {
+        let now = attempt.at;
+        let (inventory, booking) = (input.inventory, input.booking);
+        let cause = match without(&booking.lines, &taken.lines).is_empty() {
+            true => CapacityCause::Cancelled,
+            false => CapacityCause::CancelledInPart,
+        };
+        let mut change = InventoryChange {
+            inventory: taken_back(inventory.clone(), &taken.lines),
+            before: inventory,
+            change: attempt.change,
+            attempt: attempt.attempt,
+            cause,
+            at: now,
+            recorded: Vec::new(),
+        };
+        let after = cancelled(
+            booking,
+            Cancellation {
+                notification: attempt.notification,
+                cause: request.cause,
+                at: now,
+                lines: taken.lines,
+                numbers: taken.numbers,
+                refund_percent: taken.refund_percent,
+                refund_minor: taken.refund_minor,
+            },
+        );
+        let recorded = request.idempotency.as_ref().map(|keyed| {
+            keyed.recorded(RecordedAnswer::Booking {
+                booking: after.id,
+                cancellations: after.cancellations.len(),
+            })
+        });
+        change.recorded = recorded.into_iter().collect();
+        let offer_maker = &self.offer_maker;
+        let offers = offer_maker.offer(tenant, &mut change, &[], None).await?;
+        let kind = NotificationKind::BookingCancelled;
+        let mails = mails_about(tenant, attempt.notification, kind, &[after.id], now);
+        Ok(CancelStep {
+            change,
+            offers,
+            mails: mails.traced(|_| self.context.trace()),
+            policy_version: None,
+            booking: after,
+        })
+    }
+
     /// Reads the state that a cancellation is decided on.
-    async fn cancel_sight(
+    async fn read_cancellation(
         &self,
         tenant: &TenantId,
         request: &RequestedCancellation,
     ) -> Result<CancellationInput> {
         let id = request.booking;
         let key = request.idempotency.as_ref().map(|one| one.key.clone());
-        // The inventory is read first: every later change of the booking raises its revision.
-        let question = GroupQuery {
+        // The inventory is read first: whatever happens to the booking after that changes its revision.
+        let query = GroupQuery {
             keys: key.into_iter().collect(),
             customers: vec![id.customer()],
             ..GroupQuery::default()
         };
         let mut snapshot = self
             .repository
-            .read_group(tenant, id.event(), &question)
+            .read_group(tenant, id.event(), &query)
             .await?;
         let (Some(inventory), Some(booking)) = (
             snapshot.inventory.take(),
@@ -247,34 +253,10 @@ impl CancellationInput {
         own: Option<NotificationId>,
         now: Timestamp,
     ) -> Result<Verdict> {
+        if let Some(booking) = self.answer_before(request, own, now)? {
+            return Ok(Verdict::Answered(Box::new(booking)));
+        }
         let booking = &self.booking;
-        if let Some(keyed) = &request.idempotency
-            && let Some(recorded) = self.snapshot.recorded.get(&keyed.key)
-        {
-            let cancellations = match keyed.answer_of(recorded)? {
-                RecordedAnswer::Booking { cancellations, .. } => cancellations,
-                other => return Err(Error::internal(format!("recorded as {other:?}"))),
-            };
-            return Ok(Verdict::Answered(Box::new(booking.as_of(cancellations))));
-        }
-        let mut done = booking.cancellations.iter();
-        if let Some(index) = done.position(|one| Some(one.notification) == own) {
-            return Ok(Verdict::Answered(Box::new(booking.as_of(index + 1))));
-        }
-        let is_off = self.inventory.status == EventStatus::Cancelled;
-        if is_off || booking.status == BookingStatus::Cancelled {
-            return match request.lines.is_some() || request.tickets.is_some() {
-                false => Ok(Verdict::Answered(Box::new(read_with_event(
-                    booking.clone(),
-                    self.inventory.status,
-                    now,
-                )))),
-                true => Err(Error::new(
-                    ErrorCode::BookingCancelled,
-                    "This booking is already cancelled.",
-                )),
-            };
-        }
         let (numbers, lines) = match (&request.lines, &request.tickets) {
             (Some(wanted), None) => {
                 let lines = chosen(&booking.lines, wanted)?;
@@ -312,6 +294,41 @@ impl CancellationInput {
             numbers,
             lines,
         }))
+    }
+
+    /// The booking as it is answered if there is nothing left to cancel: the same request succeeded before, or all of it is
+    /// cancelled already.
+    fn answer_before(
+        &self,
+        request: &RequestedCancellation,
+        own: Option<NotificationId>,
+        now: Timestamp,
+    ) -> Result<Option<Booking>> {
+        let booking = &self.booking;
+        if let Some(keyed) = &request.idempotency
+            && let Some(recorded) = self.snapshot.recorded.get(&keyed.key)
+        {
+            let cancellations = match keyed.answer_of(recorded)? {
+                RecordedAnswer::Booking { cancellations, .. } => cancellations,
+                other => return Err(Error::internal(format!("recorded as {other:?}"))),
+            };
+            return Ok(Some(booking.as_of(cancellations)));
+        }
+        let mut done = booking.cancellations.iter();
+        if let Some(index) = done.position(|one| Some(one.notification) == own) {
+            return Ok(Some(booking.as_of(index + 1)));
+        }
+        let status = self.inventory.status;
+        if status != EventStatus::Cancelled && booking.status != BookingStatus::Cancelled {
+            return Ok(None);
+        }
+        match request.lines.is_some() || request.tickets.is_some() {
+            false => Ok(Some(read_with_event(booking.clone(), status, now))),
+            true => Err(Error::new(
+                ErrorCode::BookingCancelled,
+                "This booking is already cancelled.",
+            )),
+        }
     }
 
     /// Refuses to leave fewer tickets of a type than one booking must have, unless none are left.
@@ -354,6 +371,15 @@ impl CancellationInput {
         let percent = terms.refund_percent(starts_at, now).max(booked);
         percent.ok_or_else(|| closed(terms))
     }
+}
+
+fn outcome_unknown() -> Error {
+    Error::new(
+        ErrorCode::OutcomeUnknown,
+        "The connection to the database failed while the cancellation was written. Read the booking, or send the \
+         request again with the same Idempotency-Key.",
+    )
+    .retry_after(Duration::from_secs(5))
 }
 
 /// Refuses to cancel tickets that are checked in.

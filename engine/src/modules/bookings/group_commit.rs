@@ -1,7 +1,7 @@
-//! Group commit: all requests of a group are decided on one read of the inventory and written in one
+//! Group commit: every request of a group is decided on one snapshot of the inventory, and all are written in one
 //! transaction.
 //!
-//! Called by the tasks of event queues. Calls the bookings repository.
+//! Called by the bookings module's event queues. Calls the bookings repository.
 
 use std::{
     collections::HashMap,
@@ -11,17 +11,21 @@ use std::{
 use ulid::Ulid;
 
 use super::{
-    ATTEMPTS_MAX, BookingIntent, Placement, RequestedBooking, Rules,
-    planner::{PlanInput, as_expected},
+    ATTEMPTS_MAX, BookingsModule,
+    orders::as_expected,
+    planner::PlanInput,
+    requests::{BookingIntent, Placement, RequestedBooking},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     modules::{
         repositories::{
             GroupQuery, GroupSnapshot, STALE_ACCOUNT, STALE_INVENTORY, STALE_POLICIES, StepError,
-            pause_after_conflict,
         },
-        support::event_queues::Waiting,
+        support::{
+            Attempts,
+            event_queues::{EventKey, Waiting, same_refusal},
+        },
     },
     types::{
         Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, RecordedAnswer, TenantId,
@@ -29,21 +33,49 @@ use crate::{
     },
 };
 
-/// How long a group is tried. Clients wait 30 s, and those later in the queue should still get an answer.
+/// How long a group is tried. Clients wait 30 s; those behind in the queue should still get an answer.
 const GROUP_LASTS_MAX: Duration = Duration::from_secs(20);
 
-impl Rules {
+/// The answer of each member of a group.
+type Answers = Vec<Result<Placement>>;
+
+/// A group on its way to the store.
+struct GroupCommit<'a> {
+    tenant: &'a TenantId,
+    event: EventId,
+    requests: &'a [RequestedBooking],
+    /// What each request's booking or hold would be called.
+    serials: Vec<Ulid>,
+    change: Ulid,
+    notification: NotificationId,
+    query: GroupQuery,
+    /// Answers of plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
+    open: HashMap<u32, Answers>,
+}
+
+/// How an attempt ended.
+enum Attempted {
+    Settled(Answers),
+    /// The group must be read and decided again.
+    Again(StepError),
+}
+
+impl BookingsModule {
     /// Commits groups until the queue is empty.
-    pub(super) async fn drain(&self, key: (TenantId, EventId)) {
+    pub(super) async fn drain(&self, key: EventKey) {
         while let Some(group) = self.event_queues.next_group(&key) {
-            let turn = self.event_queues.turn(&key).await;
+            let _lock = self.inventory_locks.lock(&key.0, key.1).await;
             self.commit(&key.0, key.1, group).await;
-            self.event_queues.done(&key, turn);
         }
     }
 
     /// Commits a group and answers each member. A group that fails without a common reason is halved to find the cause.
-    async fn commit(&self, tenant: &TenantId, event: EventId, group: Vec<Waiting>) {
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        group: Vec<Waiting<RequestedBooking, Placement>>,
+    ) {
         let mut groups = vec![group];
         while let Some(mut group) = groups.pop() {
             let requests: Vec<RequestedBooking> = group
@@ -78,82 +110,100 @@ impl Rules {
         tenant: &TenantId,
         event: EventId,
         requests: &[RequestedBooking],
-    ) -> Result<Vec<Result<Placement>>> {
+    ) -> Result<Answers> {
         let change = self.context.next_id();
-        let serials: Vec<Ulid> = requests.iter().map(|_| self.context.next_id()).collect();
-        let notification = NotificationId::from_ulid(self.context.next_id());
-        let mut question = question_of(requests, change);
-        // Plans with an unknown outcome, by attempt. If one of them was committed, its answers count.
-        let mut open: HashMap<u32, Vec<Result<Placement>>> = HashMap::new();
+        let mut commit = GroupCommit {
+            tenant,
+            event,
+            requests,
+            serials: requests.iter().map(|_| self.context.next_id()).collect(),
+            change,
+            notification: NotificationId::from_ulid(self.context.next_id()),
+            query: query_for(requests, change),
+            open: HashMap::new(),
+        };
         let mut last = StepError::Conflict;
         let begun = Instant::now();
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                if begun.elapsed() > GROUP_LASTS_MAX {
-                    break;
-                }
-                pause_after_conflict(attempt).await;
+        let mut attempts = Attempts::new("commit_group", ATTEMPTS_MAX);
+        while let Some(attempt) = attempts.next().await {
+            if attempt > 0 && begun.elapsed() > GROUP_LASTS_MAX {
+                break;
             }
-            let snapshot = match self.repository.read_group(tenant, event, &question).await {
-                Ok(snapshot) => snapshot,
-                Err(error) => {
-                    last = error;
-                    continue;
-                }
-            };
-            if let Some(answers) = snapshot.committed.and_then(|attempt| open.remove(&attempt)) {
-                self.context.owed.notify_one();
-                return Ok(answers);
-            }
-            let recorded = self.recorded_answers(tenant, requests, &snapshot).await?;
-            let seen = PlanInput {
-                tenant,
-                event,
-                snapshot: &snapshot,
-                recorded,
-                now: self.context.now(),
-                hold_duration: self.context.settings.bookings.hold_duration,
-            };
-            let (plan, answers) = seen.plan(requests, &serials, change, attempt, notification);
-            let Some(plan) = plan else {
-                if open.is_empty() {
-                    return Ok(answers);
-                }
-                // An earlier plan may still be committed. Only its marker, or its failure, shows the outcome.
-                last = StepError::Lost("an earlier attempt is unsettled".into());
-                continue;
-            };
-            match self.repository.insert_group(tenant, &plan).await {
-                Ok(()) => {
-                    self.context.owed.notify_one();
-                    return Ok(answers);
-                }
-                Err(StepError::Lost(source)) => {
-                    open.insert(attempt, answers);
-                    let revision = plan.change.before.revision + 1;
-                    question.open_revisions.push(revision);
-                    last = StepError::Lost(source);
-                }
-                Err(error @ (StepError::Conflict | StepError::Exists(_))) => last = error,
-                Err(error)
-                    if [STALE_INVENTORY, STALE_POLICIES, STALE_ACCOUNT]
-                        .iter()
-                        .any(|word| error.is_guard(word)) =>
-                {
-                    last = StepError::Conflict;
-                }
-                Err(error) => return Err(error.into()),
+            match self.attempt(&mut commit, attempt).await? {
+                Attempted::Settled(answers) => return Ok(answers),
+                Attempted::Again(error) => last = error,
             }
         }
-        if open.is_empty() {
-            Err(last.into())
-        } else {
-            Err(Error::new(
-                ErrorCode::OutcomeUnknown,
-                "The connection to the database failed while the booking was written. Read your bookings, or send the \
-                request again with the same Idempotency-Key.",
-            )
-            .retry_after(Duration::from_secs(5)))
+        if commit.open.is_empty() {
+            return Err(last.into());
+        }
+        Err(Error::new(
+            ErrorCode::OutcomeUnknown,
+            "The connection to the database failed while the booking was written. Read your bookings, or send the \
+            request again with the same Idempotency-Key.",
+        )
+        .retry_after(Duration::from_secs(5)))
+    }
+
+    /// Reads, decides and writes a group once.
+    async fn attempt(&self, commit: &mut GroupCommit<'_>, attempt: u32) -> Result<Attempted> {
+        let tenant = commit.tenant;
+        let read = self
+            .repository
+            .read_group(tenant, commit.event, &commit.query);
+        let snapshot = match read.await {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Ok(Attempted::Again(error)),
+        };
+        let committed = snapshot
+            .committed
+            .and_then(|attempt| commit.open.remove(&attempt));
+        if let Some(answers) = committed {
+            self.context.owed.notify_one();
+            return Ok(Attempted::Settled(answers));
+        }
+        let recorded = self.recorded_answers(tenant, commit.requests, &snapshot);
+        let input = PlanInput {
+            tenant,
+            event: commit.event,
+            requests: commit.requests,
+            serials: &commit.serials,
+            recorded: recorded.await?,
+            snapshot: &snapshot,
+            change: commit.change,
+            attempt,
+            notification: commit.notification,
+            now: self.context.now(),
+            hold_duration: self.context.settings.bookings.hold_duration,
+        };
+        let (plan, answers) = input.plan();
+        let Some(plan) = plan else {
+            return Ok(match commit.open.is_empty() {
+                true => Attempted::Settled(answers),
+                // An earlier plan may still be committed. Only its marker, or its failure, shows the outcome.
+                false => {
+                    Attempted::Again(StepError::Lost("an earlier attempt is unsettled".into()))
+                }
+            });
+        };
+        match self.repository.insert_group(tenant, &plan).await {
+            Ok(()) => {
+                self.context.owed.notify_one();
+                Ok(Attempted::Settled(answers))
+            }
+            Err(error @ StepError::Lost(_)) => {
+                commit.open.insert(attempt, answers);
+                let revision = plan.change.before.revision + 1;
+                commit.query.open_revisions.push(revision);
+                Ok(Attempted::Again(error))
+            }
+            Err(error @ (StepError::Conflict | StepError::Exists(_))) => {
+                Ok(Attempted::Again(error))
+            }
+            Err(error) if error.is_any_guard(&[STALE_INVENTORY, STALE_POLICIES, STALE_ACCOUNT]) => {
+                Ok(Attempted::Again(StepError::Conflict))
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -201,7 +251,7 @@ impl Rules {
                 answer => Placement::Held(answer.hold()?),
             }));
         }
-        let (BookingIntent::Confirm(id) | BookingIntent::Accept(id)) = request.door else {
+        let (BookingIntent::Confirm(id) | BookingIntent::AcceptOffer(id)) = request.intent else {
             return Ok(None);
         };
         let confirmed = |hold: &&Hold| hold.status == HoldStatus::Confirmed;
@@ -224,38 +274,31 @@ impl Rules {
 }
 
 /// The input to decide about a group.
-fn question_of(requests: &[RequestedBooking], change: Ulid) -> GroupQuery {
-    let mut question = GroupQuery {
+fn query_for(requests: &[RequestedBooking], change: Ulid) -> GroupQuery {
+    let mut query = GroupQuery {
         change,
         ..GroupQuery::default()
     };
-    let note = |list: &mut Vec<UserId>, customer: UserId| {
+    let add = |list: &mut Vec<UserId>, customer: UserId| {
         if !list.contains(&customer) {
             list.push(customer);
         }
     };
     for request in requests {
-        question.keys.extend(request.key());
-        match request.door {
+        query.keys.extend(request.key());
+        match request.intent {
             BookingIntent::Book => {}
-            BookingIntent::Hold => note(&mut question.holders, request.customer),
-            BookingIntent::Confirm(hold) | BookingIntent::Accept(hold) => question.holds.push(hold),
+            BookingIntent::Hold => add(&mut query.holders, request.customer),
+            BookingIntent::Confirm(hold) | BookingIntent::AcceptOffer(hold) => {
+                query.holds.push(hold);
+            }
         }
         if request.is_unconfirmed {
-            note(&mut question.unconfirmed, request.customer);
+            add(&mut query.unconfirmed, request.customer);
         }
         if request.decision.is_some() {
-            note(&mut question.customers, request.customer);
+            add(&mut query.customers, request.customer);
         }
     }
-    question
-}
-
-/// The same error for each member of a group that could not be written.
-pub(super) fn same_refusal(error: &Error) -> Error {
-    let copy = Error::new(error.code(), error.detail().to_owned());
-    match error.retry_after_hint() {
-        Some(after) => copy.retry_after(after),
-        None => copy,
-    }
+    query
 }

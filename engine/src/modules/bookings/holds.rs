@@ -1,8 +1,7 @@
-//! Holds after their creation: extended, released, and expired. Freed tickets are offered
-//! to the waiting list. (Holds are created and confirmed in
-//! groups, among bookings.)
+//! Holds after they were made: extended, released, and expired when they are due. The tickets that this frees are offered
+//! to those who wait. Holds are made and confirmed in groups, among bookings.
 //!
-//! Called by the bookings module. Calls the holds repository.
+//! Called by app_modules. Calls the holds repository.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +12,7 @@ use std::{
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use super::{ATTEMPTS_MAX, Rules, counters::let_go};
+use super::{ATTEMPTS_MAX, BookingsModule, counters::let_go};
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
@@ -29,46 +28,50 @@ use crate::{
     },
 };
 
-/// Due holds of all events that one pass reads.
+/// Due holds read in one pass, of all events.
 const DUE_MAX: u32 = 500;
-/// A scan begins this long before the last one ended, because another host's clock may be behind.
+/// A scan begins this long before the last one ended: another host's clock may be behind ours.
 const LOOK_BACK: Duration = Duration::from_secs(600);
-/// A full scan follows this often, for entries that are even earlier.
-const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(600);
+/// A full scan follows this often, for notes that lie still further back.
+const FULL_SCAN_EVERY: Duration = Duration::from_secs(600);
 
-/// Where scans for due holds begin. An optimisation only.
+/// Where the next scan for due holds begins. An optimisation only.
 #[derive(Default)]
 pub(super) struct ExpiryScanCursor(Mutex<Option<(Timestamp, Instant)>>);
 
 impl ExpiryScanCursor {
     fn begin(&self, now: Timestamp) -> Timestamp {
-        let floor = self.0.locked();
+        let cursor = self.0.locked();
         let back = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
-        match *floor {
-            // If the clock was set back, scan from the beginning.
-            Some((from, whole_at)) if whole_at.elapsed() < WHOLE_LOOK_EVERY && from <= back => from,
+        match *cursor {
+            // A clock that was set back meanwhile says nothing about what is due.
+            Some((from, full_scan_at))
+                if full_scan_at.elapsed() < FULL_SCAN_EVERY && from <= back =>
+            {
+                from
+            }
             _ => Timestamp::UNIX_EPOCH,
         }
     }
 
     /// Records that nothing is due up to `now`.
     fn reached(&self, begun: Timestamp, now: Timestamp) {
-        let mut floor = self.0.locked();
+        let mut cursor = self.0.locked();
         let from = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
-        let whole_at = match *floor {
-            Some((_, whole_at)) if begun > Timestamp::UNIX_EPOCH => whole_at,
+        let full_scan_at = match *cursor {
+            Some((_, full_scan_at)) if begun > Timestamp::UNIX_EPOCH => full_scan_at,
             _ => Instant::now(),
         };
-        *floor = Some((from, whole_at));
+        *cursor = Some((from, full_scan_at));
     }
 }
 
 /// The new state of a hold, and the customer whom a policy rejected; `None` changes nothing.
 type Verdict = Option<(Hold, CapacityCause, Option<WaitlistSkip>)>;
 
-impl Rules {
+impl BookingsModule {
     /// Extends a hold once.
-    pub(super) async fn extend_hold(
+    pub(crate) async fn extend_hold(
         &self,
         tenant: &TenantId,
         id: HoldId,
@@ -102,7 +105,7 @@ impl Rules {
     }
 
     /// Releases a hold. One that has ended without a booking is returned unchanged.
-    pub(super) async fn release_hold(
+    pub(crate) async fn release_hold(
         &self,
         tenant: &TenantId,
         id: HoldId,
@@ -119,8 +122,8 @@ impl Rules {
         .await
     }
 
-    /// Releases an offer that a policy rejected.
-    pub(super) async fn reject_offer(
+    /// Releases an offer that a policy rejected, and records why.
+    pub(crate) async fn reject_offer(
         &self,
         tenant: &TenantId,
         id: HoldId,
@@ -152,6 +155,7 @@ impl Rules {
         request: Option<&KeyedRequest>,
         verdict: impl Fn(&Hold, Timestamp) -> Result<Verdict>,
     ) -> Result<Hold> {
+        let _lock = self.inventory_locks.lock(tenant, id.event()).await;
         let change = self.context.next_id();
         let mut sent: Option<Hold> = None;
         let mut attempts = Attempts::new("change_hold", ATTEMPTS_MAX);
@@ -203,7 +207,7 @@ impl Rules {
 
     /// Ends a batch of due holds, and makes offers for ticket types whose sale began. Returns whether there may be
     /// more.
-    pub(super) async fn expire_holds(&self) -> Result<bool> {
+    pub(crate) async fn expire_holds(&self) -> Result<bool> {
         let now = self.context.now();
         let (scope, from) = (SystemScope::new(), self.expiry_cursor.begin(now));
         let (now, due) = self.holds.due(scope, (from, now), DUE_MAX).await?;
@@ -216,11 +220,8 @@ impl Rules {
         let mut failed = None;
         for (key, due) in by_event {
             for group in due.chunks(GROUP_MAX) {
-                let turn = self.event_queues.turn(&key).await;
-                let outcome = self.expire_group(&key.0, key.1, group, now).await;
-                self.event_queues.done(&key, turn);
                 // One failing event must not stop the others.
-                if let Err(error) = outcome {
+                if let Err(error) = self.expire_group(&key.0, key.1, group, now).await {
                     failed = Some(error);
                 }
             }
@@ -249,32 +250,14 @@ impl Rules {
         due: &[DueHold],
         now: Timestamp,
     ) -> Result<()> {
+        let _lock = self.inventory_locks.lock(tenant, event).await;
         let change = self.context.next_id();
         let ids: Vec<HoldId> = due.iter().map(|due| due.hold).collect();
         let mut attempts = Attempts::new("expire_holds", ATTEMPTS_MAX);
         while let Some(attempt) = attempts.next().await {
             let (inventory, holds) = self.holds.read(tenant, event, &ids).await?;
+            self.forget_stale(tenant, due, &holds).await?;
             let is_due = |hold: &Hold| hold.status == HoldStatus::Held && hold.expires_at <= now;
-            let stale: Vec<DueHold> = due
-                .iter()
-                .filter(|due| {
-                    !holds.iter().any(|hold| {
-                        hold.id == due.hold
-                            && hold.status == HoldStatus::Held
-                            && hold.expires_at == due.due_at
-                    })
-                })
-                .cloned()
-                .collect();
-            if !stale.is_empty() {
-                let is_over = |hold: &&Hold| {
-                    let mut notes = stale.iter();
-                    hold.status != HoldStatus::Held
-                        && notes.any(|due| due.hold == hold.id && due.due_at == hold.noted_at())
-                };
-                let over: Vec<HoldId> = holds.iter().filter(is_over).map(|hold| hold.id).collect();
-                self.holds.forget(tenant, &stale, &over).await?;
-            }
             let expired: Vec<HoldChange> = holds
                 .into_iter()
                 .filter(is_due)
@@ -306,6 +289,31 @@ impl Rules {
             }
         }
         Err(StepError::Conflict.into())
+    }
+
+    /// Forgets notes about due holds that are open no more or due at another time, and holds that ended long ago.
+    async fn forget_stale(&self, tenant: &TenantId, due: &[DueHold], holds: &[Hold]) -> Result<()> {
+        let is_current = |due: &DueHold| {
+            holds.iter().any(|hold| {
+                hold.id == due.hold
+                    && hold.status == HoldStatus::Held
+                    && hold.expires_at == due.due_at
+            })
+        };
+        let stale: Vec<DueHold> = due.iter().filter(|due| !is_current(due)).cloned().collect();
+        if stale.is_empty() {
+            return Ok(());
+        }
+        let is_over = |hold: &&Hold| {
+            let mut notes = stale.iter();
+            hold.status != HoldStatus::Held
+                && notes.any(|due| due.hold == hold.id && due.due_at == hold.noted_at())
+        };
+        let over: Vec<HoldId> = holds.iter().filter(is_over).map(|hold| hold.id).collect();
+        self.holds
+            .forget(tenant, &stale, &over)
+            .await
+            .map_err(Into::into)
     }
 }
 

@@ -1,12 +1,16 @@
-//! Offers of freed tickets to the waiting list: who gets them, and who is passed over and why.
+//! Offering tickets that became free to those who wait: which of them, and who is passed over and why.
 //!
-//! Called by the bookings and events modules, in the steps that free tickets. Calls the waitlist repository.
+//! Called by the bookings and events modules, within the steps that free tickets. Calls the waitlist repository.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Wanted, held, mails_about, order};
+use super::{
+    counters::held,
+    mails::mails_about,
+    orders::{Wanted, order},
+};
 use crate::modules::{
     ModuleContext,
     repositories::{HoldChange, InventoryChange, Offers, Waiter, WaitlistRepository},
@@ -28,7 +32,7 @@ pub(in crate::modules) struct OfferMaker {
 }
 
 impl OfferMaker {
-    /// Offers the tickets that a step frees: the change then holds them for the next on the list. `ending` are holds
+    /// Lets a step that frees tickets offer them. The change then holds them for who is next on the list. `ending` are holds
     /// that end in the same step; `rejected` is a customer whose offer a policy rejected.
     pub(in crate::modules) async fn offer(
         &self,
@@ -52,7 +56,7 @@ impl OfferMaker {
             }
             false => Vec::new(),
         };
-        let mut round = OfferPass {
+        let mut pass = OfferPass {
             inventory: inventory.clone(),
             now: change.at,
             ending,
@@ -61,34 +65,34 @@ impl OfferMaker {
             skips: rejected.into_iter().collect(),
         };
         for waiter in waiters {
-            if round.inventory.available() == 0 {
+            if pass.inventory.available() == 0 {
                 break;
             }
-            round.look_at(waiter, self)?;
+            pass.offer_to(waiter, self)?;
         }
-        let holds = round.holds.iter();
+        let holds = pass.holds.iter();
         let paths: Vec<_> = holds.map(|hold| hold.after.id.booking()).collect();
         let notification = NotificationId::from_ulid(self.context.next_id());
         let kind = NotificationKind::WaitingListOffer;
         let offers = Offers {
             mails: mails_about(tenant, notification, kind, &paths, change.at),
-            holds: round.holds,
-            taken: round.taken,
-            look_again: look_again(&round.inventory, change.at),
-            pass: (!round.skips.is_empty()).then_some(WaitlistPass {
+            holds: pass.holds,
+            taken: pass.taken,
+            look_again: next_offer_at(&pass.inventory, change.at),
+            pass: (!pass.skips.is_empty()).then_some(WaitlistPass {
                 revision: change.before.revision + 1,
                 at: change.at,
-                skips: round.skips,
+                skips: pass.skips,
             }),
         };
-        change.inventory = round.inventory;
+        change.inventory = pass.inventory;
         Ok(offers)
     }
 }
 
-/// When more can be offered although nobody changes anything: when the next type's sale begins, if
+/// When more can be offered although nobody changes anything: with the next opening of a type's sale, as long as
 /// somebody waits and tickets are left.
-fn look_again(inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {
+fn next_offer_at(inventory: &Inventory, now: Timestamp) -> Option<Timestamp> {
     let is_pointless = inventory.status != EventStatus::Published
         || inventory.waiting == 0
         || inventory.available() == 0;
@@ -108,7 +112,7 @@ struct OfferPass<'a> {
 }
 
 impl OfferPass<'_> {
-    fn look_at(&mut self, waiter: Waiter, offer_maker: &OfferMaker) -> Result<()> {
+    fn offer_to(&mut self, waiter: Waiter, offer_maker: &OfferMaker) -> Result<()> {
         let entry = waiter.entry;
         let open = waiter.open_hold.filter(|hold| !self.ending.contains(hold));
         let wanted = Wanted {

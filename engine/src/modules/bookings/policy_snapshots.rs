@@ -1,130 +1,101 @@
-//! Policy snapshots: the policies' input about an event and a customer, read for many requests in one query.
+//! Policy snapshots: what policies see of an event and their customer, read for many requests in one query.
 //!
-//! An optimisation only: a snapshot is read after its request arrived, and it must still be current in the
-//! booking's transaction. Called by the bookings module. Calls the bookings repository.
+//! An optimisation only: a snapshot is read after its request came, and the booking's transaction compares what was decided
+//! on it. Called by the policy check. Calls the bookings repository.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::group_commit::same_refusal;
+use super::{
+    BookingsModule,
+    requests::{BeforePolicies, RequestedBooking, without_accepted},
+};
 use crate::{
-    error::{Error, ErrorCode, Result},
-    locked::Locked as _,
+    error::{Error, Result},
     modules::{
-        repositories::{BookingsRepository, GroupQuery, GroupSnapshot},
-        support::event_queues::GROUP_MAX,
+        repositories::{GroupQuery, GroupSnapshot},
+        support::event_queues::{EventKey, EventQueues, Waiting, same_refusal},
     },
-    types::{EventId, HoldId, RequestKey, TenantId, UserId},
+    types::{HoldId, RequestKey, TenantId, UserId},
 };
 
-type Key = (TenantId, EventId);
-
-/// The snapshots that are being read.
-#[derive(Default)]
-pub(super) struct PolicySnapshots {
-    /// One entry for each event with a running query.
-    waiting: Mutex<HashMap<Key, Vec<Wanted>>>,
-}
+/// The snapshots that are asked for now.
+pub(super) type SnapshotQueues = EventQueues<PolicySnapshot, Arc<GroupSnapshot>>;
 
 /// The input that one request needs.
 pub(super) struct PolicySnapshot {
-    pub(super) customer: UserId,
+    customer: UserId,
     /// The key, which may have been used before.
-    pub(super) key: Option<RequestKey>,
+    key: Option<RequestKey>,
     /// The offer that is being accepted.
-    pub(super) hold: Option<HoldId>,
+    hold: Option<HoldId>,
 }
 
-struct Wanted {
-    sight: PolicySnapshot,
-    answer: oneshot::Sender<Result<Arc<GroupSnapshot>>>,
-}
-
-impl PolicySnapshots {
-    /// Reads the snapshot of a request, together with those of others.
+impl BookingsModule {
+    /// Returns the policies' input about the customer, and a recorded answer, if there is one.
     ///
     /// # Errors
-    /// `event-busy` when more than `waiting_max` wait, `unavailable`.
-    pub(super) async fn read(
+    /// `event-busy` when too many wait, `unavailable`.
+    pub(crate) async fn before_policies(
         self: &Arc<Self>,
-        repository: &Arc<BookingsRepository>,
-        at: Key,
-        sight: PolicySnapshot,
-        waiting_max: usize,
+        tenant: &TenantId,
+        request: &RequestedBooking,
+    ) -> Result<BeforePolicies> {
+        let accepted = request.accepted_hold();
+        let key = (tenant.clone(), request.event);
+        let wanted = PolicySnapshot {
+            customer: request.customer,
+            key: request.key(),
+            hold: accepted,
+        };
+        let snapshot = self.snapshot(key, wanted).await?;
+        let tickets = snapshot.tickets.get(&request.customer);
+        let offered = accepted.and_then(|hold| snapshot.holds.get(&hold).cloned());
+        let inventory = snapshot.inventory.as_ref();
+        Ok(BeforePolicies {
+            tickets_in_event: without_accepted(tickets.copied().unwrap_or(0), offered.as_ref()),
+            offered,
+            recorded: self.recorded_answer(tenant, request, &snapshot).await?,
+            event_version: inventory.map(|inventory| inventory.event_version),
+        })
+    }
+
+    /// Reads the snapshot of a request, together with those of others.
+    async fn snapshot(
+        self: &Arc<Self>,
+        key: EventKey,
+        request: PolicySnapshot,
     ) -> Result<Arc<GroupSnapshot>> {
         let (answer, answered) = oneshot::channel();
-        let wanted = Wanted { sight, answer };
-        let is_first = {
-            let mut waiting = self.locked();
-            let line = waiting.get_mut(&at);
-            if line.as_ref().is_some_and(|line| line.len() >= waiting_max) {
-                return Err(Error::new(
-                    ErrorCode::EventBusy,
-                    "Too many people are booking this event right now; try again in a moment.",
-                )
-                .retry_after(Duration::from_secs(2)));
-            }
-            match line {
-                Some(line) => {
-                    line.push(wanted);
-                    false
-                }
-                None => {
-                    waiting.insert(at.clone(), vec![wanted]);
-                    true
-                }
-            }
-        };
-        if is_first {
-            // A separate task: a client that disconnects must not cancel the others' query.
-            let (snapshots, repository) = (self.clone(), repository.clone());
-            tokio::spawn(async move { snapshots.drain(&repository, &at).await });
+        if self.snapshots.enter(&key, Waiting { request, answer })? {
+            // A separate task: a client that hangs up must not take the others' snapshot along.
+            let module = self.clone();
+            tokio::spawn(async move { module.drain_snapshots(&key).await });
         }
         answered
             .await
-            .map_err(|_| Error::internal("a sight ended without an answer"))?
+            .map_err(|_| Error::internal("a policy snapshot ended without an answer"))?
     }
 
     /// Reads for all waiting requests, until none is left.
-    async fn drain(&self, repository: &BookingsRepository, at: &Key) {
-        while let Some(group) = self.next_group(at) {
-            let mut question = GroupQuery::default();
-            for Wanted { sight, .. } in &group {
-                if !question.customers.contains(&sight.customer) {
-                    question.customers.push(sight.customer);
+    async fn drain_snapshots(&self, key: &EventKey) {
+        while let Some(group) = self.snapshots.next_group(key) {
+            let mut query = GroupQuery::default();
+            for Waiting { request, .. } in &group {
+                if !query.customers.contains(&request.customer) {
+                    query.customers.push(request.customer);
                 }
-                question.keys.extend(sight.key.clone());
-                question.holds.extend(sight.hold);
+                query.keys.extend(request.key.clone());
+                query.holds.extend(request.hold);
             }
-            let read = repository.read_group(&at.0, at.1, &question).await;
+            let read = self.repository.read_group(&key.0, key.1, &query).await;
             let read = read.map(Arc::new).map_err(Error::from);
-            for wanted in group {
+            for waiting in group {
                 let own = read.as_ref().map(Arc::clone).map_err(same_refusal);
                 // The receiver is gone if the client disconnected.
-                let _ = wanted.answer.send(own);
+                let _ = waiting.answer.send(own);
             }
         }
-    }
-
-    fn next_group(&self, at: &Key) -> Option<Vec<Wanted>> {
-        let mut waiting = self.locked();
-        let line = waiting.get_mut(at)?;
-        line.retain(|wanted| !wanted.answer.is_closed());
-        if line.is_empty() {
-            waiting.remove(at);
-            return None;
-        }
-        let count = line.len().min(GROUP_MAX);
-        Some(line.drain(..count).collect())
-    }
-
-    fn locked(&self) -> MutexGuard<'_, HashMap<Key, Vec<Wanted>>> {
-        // No code panics while it holds the lock and has half changed the map.
-        self.waiting.locked()
     }
 }

@@ -1,13 +1,14 @@
-//! The rules of waiting lists: joining, leaving, and places. (Offers are made in the steps that free
-//! tickets.)
+//! Joining and leaving an event's waiting list, and where somebody stands. Offers are made within the steps that free
+//! tickets.
 //!
-//! Called by the bookings module. Calls the waitlist repository.
+//! Called by app_modules. Calls the waitlist repository.
 
 use jiff::Timestamp;
 
 use super::{
-    ATTEMPTS_MAX, Rules,
-    planner::{Wanted, not_published, order},
+    ATTEMPTS_MAX, BookingsModule,
+    orders::{Wanted, not_published, order},
+    requests::WaitingCustomer,
     unconfirmed,
 };
 use crate::{
@@ -19,115 +20,172 @@ use crate::{
     modules::support::Attempts,
     types::{
         BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, KeyedRequest,
-        RecordedAnswer, TenantId, UserId, WaitlistEntry, WaitlistPlace,
+        RecordedAnswer, RecordedRequest, TenantId, UserId, WaitlistEntry, WaitlistPlace,
     },
 };
 
-/// Due offers that one pass reads; each is an event.
+/// Due offers read in one pass; each is an event.
 const OFFERS_DUE_MAX: u32 = 100;
 
-impl Rules {
-    /// Adds a customer to an event's list. Joining again for the same tickets returns
-    /// the place.
-    pub(super) async fn join_waitlist(
+/// A place on a waiting list that a step adds or takes away, with the inventory after it.
+struct WaitlistChange {
+    entry: WaitlistEntry,
+    after: Inventory,
+    cause: CapacityCause,
+}
+
+impl WaitlistChange {
+    fn joins(&self) -> bool {
+        self.cause == CapacityCause::WaitlistJoined
+    }
+
+    /// Whether this change was written although its answer was lost. Numbers are given once.
+    fn was_written(&self, position: &WaitlistPosition) -> bool {
+        let number = Some(self.entry.number);
+        let open_hold = position.open_hold.as_ref();
+        let is_there = position.entry.as_ref().map(|there| there.number) == number;
+        let was_offered = open_hold.and_then(|hold| hold.waitlist_number) == number;
+        self.joins() == (is_there || was_offered)
+    }
+}
+
+/// Who wants to change an event's waiting list, with the request under its Idempotency-Key, if it has one.
+#[derive(Clone, Copy)]
+struct WaitlistRequest<'a> {
+    event: EventId,
+    customer: WaitingCustomer,
+    keyed: Option<&'a KeyedRequest>,
+}
+
+impl BookingsModule {
+    /// Puts a customer on an event's waiting list; who asks for the same again is answered where they stand.
+    pub(crate) async fn join_waitlist(
         &self,
         tenant: &TenantId,
-        (customer, is_unconfirmed): (UserId, bool),
+        customer: WaitingCustomer,
         command: &JoinWaitlist,
-        request: Option<&KeyedRequest>,
+        keyed: Option<&KeyedRequest>,
     ) -> Result<WaitlistPlace> {
         let event = command.event;
-        let who = (event, customer, is_unconfirmed, request);
-        let joined = self.change_waitlist(tenant, who, |sight, inventory, now| {
-            // First, so that the ticket types of a draft are not revealed.
-            if inventory.status == EventStatus::Draft {
-                return Err(not_published());
-            }
-            let lines = named(&command.lines, inventory)?;
-            if let Some(entry) = &sight.entry {
-                return match entry.lines == lines {
-                    true => Ok(None),
-                    false => Err(Error::new(
-                        ErrorCode::AlreadyWaiting,
-                        "You wait for other tickets of this event; leave its waiting list first.",
-                    )),
-                };
-            }
-            can_wait(inventory, &lines, now)?;
-            if inventory.waiting >= self.context.settings.bookings.waitlist_entries_max {
-                return Err(Error::new(
-                    ErrorCode::WaitlistFull,
-                    "The waiting list of this event is full.",
-                ));
-            }
-            let entry = WaitlistEntry {
-                event,
+        let _lock = self.inventory_locks.lock(tenant, event).await;
+        let request = WaitlistRequest {
+            event,
+            customer,
+            keyed,
+        };
+        let joined = self.change_waitlist(tenant, request, |position, inventory, now| {
+            self.joined(customer.id, &command.lines, position, (inventory, now))
+        });
+        if let Some((entry, ahead)) = joined.await? {
+            return Ok(WaitlistPlace::Waiting { entry, ahead });
+        }
+        let place = self.place_on_waitlist(tenant, event, customer.id).await?;
+        if let (Some(keyed), WaitlistPlace::Waiting { .. }) = (keyed, &place) {
+            // A request that changes nothing is recorded, too.
+            let answer = RecordedAnswer::Place(Box::new(place.clone()));
+            let (step, now) = (self.context.next_id(), self.context.now());
+            let repository = &self.offer_maker.repository;
+            let recorded = keyed.recorded(answer);
+            let step = repository.record_unchanged(tenant, step, recorded, now);
+            step.await?;
+        }
+        Ok(place)
+    }
+
+    /// The place that a customer gets at the end of a list; `None` if they have it already.
+    fn joined(
+        &self,
+        customer: UserId,
+        lines: &[BookLine],
+        position: &WaitlistPosition,
+        (inventory, now): (&Inventory, Timestamp),
+    ) -> Result<Option<WaitlistChange>> {
+        // First, so that the ticket types of a draft are not revealed.
+        if inventory.status == EventStatus::Draft {
+            return Err(not_published());
+        }
+        let lines = named(lines, inventory)?;
+        if let Some(entry) = &position.entry {
+            return match entry.lines == lines {
+                true => Ok(None),
+                false => Err(Error::new(
+                    ErrorCode::AlreadyWaiting,
+                    "You wait for other tickets of this event; leave its waiting list first.",
+                )),
+            };
+        }
+        can_wait(inventory, &lines, now)?;
+        if inventory.waiting >= self.context.settings.bookings.waitlist_entries_max {
+            return Err(Error::new(
+                ErrorCode::WaitlistFull,
+                "The waiting list of this event is full.",
+            ));
+        }
+        Ok(Some(WaitlistChange {
+            entry: WaitlistEntry {
+                event: inventory.event,
                 number: inventory.waitlist_next,
                 customer,
                 lines,
                 joined_at: now,
-            };
-            let after = Inventory {
+            },
+            after: Inventory {
                 waiting: inventory.waiting + 1,
                 waitlist_next: inventory.waitlist_next + 1,
                 ..inventory.clone()
-            };
-            Ok(Some((entry, after, CapacityCause::WaitlistJoined)))
-        });
-        match joined.await? {
-            Some((entry, ahead)) => Ok(WaitlistPlace::Waiting { entry, ahead }),
-            None => {
-                let place = self.place_on_waitlist(tenant, event, customer).await?;
-                if let (Some(request), WaitlistPlace::Waiting { .. }) = (request, &place) {
-                    // A request that changes nothing is recorded, too.
-                    let answer = RecordedAnswer::Place(Box::new(place.clone()));
-                    let (step, now) = (self.context.next_id(), self.context.now());
-                    let repository = &self.offer_maker.repository;
-                    let recorded = request.recorded(answer);
-                    let step = repository.record_unchanged(tenant, step, recorded, now);
-                    step.await?;
-                }
-                Ok(place)
-            }
-        }
+            },
+            cause: CapacityCause::WaitlistJoined,
+        }))
     }
 
-    /// Removes a customer from an event's list.
-    pub(super) async fn leave_waitlist(
+    /// Removes a customer from an event's waiting list.
+    pub(crate) async fn leave_waitlist(
         &self,
         tenant: &TenantId,
         event: EventId,
         customer: UserId,
-        request: Option<&KeyedRequest>,
+        keyed: Option<&KeyedRequest>,
     ) -> Result<()> {
-        let who = (event, customer, false, request);
-        let left = self.change_waitlist(tenant, who, |sight, inventory, _| {
-            let entry = sight.entry.clone().ok_or_else(|| not_waiting(event))?;
+        let _lock = self.inventory_locks.lock(tenant, event).await;
+        let request = WaitlistRequest {
+            event,
+            customer: WaitingCustomer {
+                id: customer,
+                is_unconfirmed: false,
+            },
+            keyed,
+        };
+        let left = self.change_waitlist(tenant, request, |position, inventory, _| {
+            let entry = position.entry.clone().ok_or_else(|| not_waiting(event))?;
             let after = Inventory {
                 waiting: inventory.waiting.saturating_sub(1),
                 ..inventory.clone()
             };
-            Ok(Some((entry, after, CapacityCause::WaitlistLeft)))
+            Ok(Some(WaitlistChange {
+                entry,
+                after,
+                cause: CapacityCause::WaitlistLeft,
+            }))
         });
         left.await.map(drop)
     }
 
     /// A customer's place: on the list, or with an offer.
-    pub(super) async fn place_on_waitlist(
+    pub(crate) async fn place_on_waitlist(
         &self,
         tenant: &TenantId,
         event: EventId,
         customer: UserId,
     ) -> Result<WaitlistPlace> {
         let repository = &self.offer_maker.repository;
-        let sight = repository.sight(tenant, event, customer).await?;
-        let offer = sight
+        let position = repository.position(tenant, event, customer).await?;
+        let offer = position
             .open_hold
             .filter(|hold| hold.waitlist_number.is_some());
-        match (sight.entry, offer) {
+        match (position.entry, offer) {
             (Some(entry), _) => Ok(WaitlistPlace::Waiting {
                 entry,
-                ahead: sight.ahead,
+                ahead: position.ahead,
             }),
             (None, Some(hold)) => Ok(WaitlistPlace::Offered(hold)),
             (None, None) => Err(not_waiting(event)),
@@ -145,12 +203,8 @@ impl Rules {
         let more = due.len() == OFFERS_DUE_MAX as usize;
         let mut failed = None;
         for due in due {
-            let key = (due.tenant.clone(), due.event);
-            let turn = self.event_queues.turn(&key).await;
-            let outcome = self.offer_opened(&due, reach.1).await;
-            self.event_queues.done(&key, turn);
             // One failing event must not stop the others.
-            if let Err(error) = outcome {
+            if let Err(error) = self.offer_opened(&due, reach.1).await {
                 failed = Some(error);
             }
         }
@@ -159,6 +213,7 @@ impl Rules {
 
     /// Offers an event's tickets whose sale has begun.
     async fn offer_opened(&self, due: &DueOffer, now: Timestamp) -> Result<()> {
+        let _lock = self.inventory_locks.lock(&due.tenant, due.event).await;
         let (tenant, change) = (&due.tenant, self.context.next_id());
         let repository = &self.offer_maker.repository;
         let mut attempts = Attempts::new("offer_opened", ATTEMPTS_MAX);
@@ -192,92 +247,102 @@ impl Rules {
         Err(StepError::Conflict.into())
     }
 
-    /// Writes the change of `decide` to a list, together with the event's inventory; nothing if there is no change. Returns
-    /// the entry that was added or removed, and the number before it; `None` if nothing changed, or if that is no longer known.
+    /// Writes what `decide` makes of a list, together with the event's inventory. Returns the entry that came or went, and how
+    /// many were before it; `None` if nothing is to be done, and where that cannot be told any more.
     async fn change_waitlist(
         &self,
         tenant: &TenantId,
-        (event, customer, is_unconfirmed, request): (EventId, UserId, bool, Option<&KeyedRequest>),
-        decide: impl Fn(
-            &WaitlistPosition,
-            &Inventory,
-            Timestamp,
-        ) -> Result<Option<(WaitlistEntry, Inventory, CapacityCause)>>,
+        request: WaitlistRequest<'_>,
+        decide: impl Fn(&WaitlistPosition, &Inventory, Timestamp) -> Result<Option<WaitlistChange>>,
     ) -> Result<Option<(WaitlistEntry, u64)>> {
+        let (event, customer) = (request.event, request.customer.id);
         let change = self.context.next_id();
         let repository = &self.offer_maker.repository;
-        let mut sent: Option<(bool, WaitlistEntry)> = None;
+        let mut sent: Option<WaitlistChange> = None;
         let mut attempts = Attempts::new("change_waitlist", ATTEMPTS_MAX);
         while let Some(attempt) = attempts.next().await {
-            let sight = repository.sight(tenant, event, customer).await?;
-            let Some(inventory) = &sight.inventory else {
+            let position = repository.position(tenant, event, customer).await?;
+            let Some(inventory) = &position.inventory else {
                 return Err(Error::not_found("event", event));
             };
-            if let Some((joins, entry)) = &sent {
-                // The answer was lost but the change was committed: numbers are given once.
-                let is_there = sight.entry.as_ref().map(|there| there.number) == Some(entry.number);
-                let was_offered = sight
-                    .open_hold
-                    .as_ref()
-                    .and_then(|hold| hold.waitlist_number)
-                    == Some(entry.number);
-                if *joins == (is_there || was_offered) {
-                    return Ok(None);
-                }
+            if sent
+                .as_ref()
+                .is_some_and(|sent| sent.was_written(&position))
+            {
+                return Ok(None);
             }
             let now = self.context.now();
-            let Some((entry, after, cause)) = decide(&sight, inventory, now)? else {
+            let Some(changed) = decide(&position, inventory, now)? else {
                 return Ok(None);
             };
-            let joins = cause == CapacityCause::WaitlistJoined;
-            let account = match is_unconfirmed {
-                true => {
-                    let mut account = repository.unconfirmed(tenant, customer).await?;
-                    unconfirmed::count(&mut account, event, entry.tickets())?;
-                    Some(account)
-                }
-                false => None,
-            };
-            // A new entry has all others before it.
+            // Everybody who waits is before whoever joins.
             let ahead = u64::from(inventory.waiting);
-            let answer = || match joins {
-                true => RecordedAnswer::Place(Box::new(WaitlistPlace::Waiting {
-                    entry: entry.clone(),
-                    ahead,
-                })),
-                false => RecordedAnswer::Done,
-            };
             let change = InventoryChange {
                 before: inventory.clone(),
-                inventory: after,
+                inventory: changed.after.clone(),
                 change,
                 attempt,
-                cause,
+                cause: changed.cause,
                 at: now,
-                recorded: request
-                    .map(|one| one.recorded(answer()))
-                    .into_iter()
-                    .collect(),
+                recorded: recorded(request.keyed, &changed, ahead),
             };
-            let written = match joins {
-                true => {
-                    repository
-                        .join(tenant, &change, &entry, account.as_ref())
-                        .await
-                }
-                false => repository.leave(tenant, &change, &entry).await,
-            };
-            match written {
-                Ok(()) => return Ok(Some((entry, ahead))),
-                Err(StepError::Lost(_)) => sent = Some((joins, entry)),
+            match self
+                .write_waitlist(tenant, request, &changed, &change)
+                .await?
+            {
+                Ok(()) => return Ok(Some((changed.entry, ahead))),
+                Err(StepError::Lost(_)) => sent = Some(changed),
                 // Another host may write an account's first row at the same time.
                 Err(StepError::Conflict | StepError::Exists(_)) => {}
-                Err(error) if error.is_guard(STALE_INVENTORY) || error.is_guard(STALE_ACCOUNT) => {}
+                Err(error) if error.is_any_guard(&[STALE_INVENTORY, STALE_ACCOUNT]) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(StepError::Conflict.into())
     }
+
+    /// Writes one change of a list, within what an account without a confirmed address may wait for.
+    async fn write_waitlist(
+        &self,
+        tenant: &TenantId,
+        request: WaitlistRequest<'_>,
+        changed: &WaitlistChange,
+        change: &InventoryChange,
+    ) -> Result<std::result::Result<(), StepError>> {
+        let (repository, entry) = (&self.offer_maker.repository, &changed.entry);
+        if !changed.joins() {
+            return Ok(repository.leave(tenant, change, entry).await);
+        }
+        let account = match request.customer.is_unconfirmed {
+            true => {
+                let customer = request.customer.id;
+                let mut account = repository.unconfirmed(tenant, customer).await?;
+                unconfirmed::count(&mut account, entry.event, entry.tickets())?;
+                Some(account)
+            }
+            false => None,
+        };
+        Ok(repository
+            .join(tenant, change, entry, account.as_ref())
+            .await)
+    }
+}
+
+/// What is recorded under the Idempotency-Key of a request, if it has one.
+fn recorded(
+    keyed: Option<&KeyedRequest>,
+    changed: &WaitlistChange,
+    ahead: u64,
+) -> Vec<RecordedRequest> {
+    let answer = || match changed.joins() {
+        true => RecordedAnswer::Place(Box::new(WaitlistPlace::Waiting {
+            entry: changed.entry.clone(),
+            ahead,
+        })),
+        false => RecordedAnswer::Done,
+    };
+    let recorded = keyed.map(|one| one.recorded(answer()));
+    recorded.into_iter().collect()
 }
 
 /// The lines with their types filled in, so that they stay the same when the event gets more types.
@@ -294,7 +359,7 @@ fn named(lines: &[BookLine], inventory: &Inventory) -> Result<Vec<BookLine>> {
 
 /// Refuses customers who need not wait, or would wait in vain.
 fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result<()> {
-    // A cancelled event is refused first, before its tickets are checked.
+    // A cancelled event refuses before anything about its tickets is said.
     if inventory.status == EventStatus::Published {
         let types = &inventory.ticket_types;
         for (index, line) in lines.iter().enumerate() {

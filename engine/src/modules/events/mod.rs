@@ -1,7 +1,8 @@
 //! The rules of events: creating, reading and changing them.
 //!
-//! Called by app_modules and the notifications module. `update` writes a change under the event's inventory lock and
-//! decides who is told; `ticket_types` decides what can be sold; `list` lists a tenant's events. Calls the events, bookings and notifications repositories.
+//! `update` writes a change under the event's inventory lock and says who is told. `ticket_types` decides what can be sold.
+//! `list` walks a tenant's events. Called by app_modules and the notifications module; calls the events, bookings and
+//! notifications repositories.
 
 mod list;
 mod reminders;
@@ -11,7 +12,7 @@ mod update;
 use std::sync::{Arc, Mutex};
 
 use ticket_types::{check_room, total_of};
-use update::Changed;
+use update::{ChangeRequest, Changed};
 
 use super::{
     ModuleContext,
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::modules::{
     bookings::offers::OfferMaker,
-    support::{event_queues::EventQueues, lru_cache::LruCache},
+    support::{inventory_locks::InventoryLocks, lru_cache::LruCache},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -38,12 +39,33 @@ use crate::{
 /// description, one has some 10 KB.
 const VERSIONS_KEPT_MAX: usize = 1_000;
 
+/// An event as it was read at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct EventAsRead {
+    event: StoredEvent,
+    inventory: Inventory,
+}
+
+impl EventAsRead {
+    pub(crate) fn into_event(self) -> Event {
+        self.event.with(self.inventory)
+    }
+
+    pub(crate) fn status(&self) -> EventStatus {
+        self.inventory.status
+    }
+
+    pub(crate) fn organizer(&self) -> Option<UserId> {
+        self.event.organizer
+    }
+}
+
 pub(crate) struct EventsModule {
     repository: Arc<EventsRepository>,
     bookings: Arc<BookingsRepository>,
     notifications: Arc<NotificationsRepository>,
     offer_maker: OfferMaker,
-    event_queues: Arc<EventQueues>,
+    inventory_locks: Arc<InventoryLocks>,
     context: ModuleContext,
     /// A version of an event never changes; the counters here may be outdated.
     versions: Mutex<LruCache<(TenantId, EventId), Arc<Event>>>,
@@ -55,15 +77,15 @@ impl EventsModule {
         bookings: Arc<BookingsRepository>,
         notifications: Arc<NotificationsRepository>,
         offer_maker: OfferMaker,
-        event_queues: Arc<EventQueues>,
-        context: ModuleContext,
+        inventory_locks: Arc<InventoryLocks>,
     ) -> Self {
+        let context = offer_maker.context.clone();
         Self {
             repository,
             bookings,
             notifications,
             offer_maker,
-            event_queues,
+            inventory_locks,
             context,
             versions: Mutex::new(LruCache::new(VERSIONS_KEPT_MAX)),
         }
@@ -76,55 +98,15 @@ impl EventsModule {
         command: CreateEvent,
         request: Option<&KeyedRequest>,
     ) -> Result<Event> {
-        let now = self.context.now();
-        let id = EventId::from_ulid(self.context.next_id());
-        let currency = tenant.currency.clone();
-        let mut event = StoredEvent {
-            id,
-            organizer,
-            version: 1,
-            details: whole_milliseconds(command.details),
-            currency: currency.clone(),
-            created_at: now,
-            updated_at: now,
-            update_notification: None,
-            reminder: None,
-            reminded_start: None,
-        };
-        let ticket_types = self.new_types(&command.ticket_types, &[])?;
-        let total = total_of(&ticket_types, command.total_tickets);
-        let inventory = Inventory {
-            event: id,
-            revision: 0,
-            status: command.status,
-            event_version: 1,
-            starts_at: event.details.starts_at,
-            currency,
-            total,
-            sold: 0,
-            held: 0,
-            waiting: 0,
-            waitlist_next: 0,
-            bookings: 0,
-            ticket_types,
-            cancellation_terms: command.cancellation_terms.clone(),
-        };
-        let mut change = InventoryChange {
-            inventory: inventory.clone(),
-            change: self.context.next_id(),
-            attempt: 0,
-            cause: CapacityCause::EventCreated,
-            before: inventory.clone(),
-            at: now,
-            recorded: Vec::new(),
-        };
+        let (mut event, inventory) = self.new_event(tenant, organizer, command)?;
+        let now = event.created_at;
         let planned = reminders::plan(
             reminders::Present::default(),
             &reminders::Wanted {
                 tenant: tenant.id.clone(),
-                event: id,
+                event: event.id,
                 version: event.version,
-                is_published: command.status == EventStatus::Published,
+                is_published: inventory.status == EventStatus::Published,
                 starts_at: event.details.starts_at,
                 lead: (event.details.reminder).lead(tenant.settings.reminder_lead),
             },
@@ -133,22 +115,78 @@ impl EventsModule {
         );
         event.reminder = planned.reminder;
         let made = || RecordedAnswer::Event(Box::new((event.clone(), inventory.clone())), None);
-        change.recorded = request
-            .map(|one| one.recorded(made()))
-            .into_iter()
-            .collect();
+        let change = InventoryChange {
+            inventory: inventory.clone(),
+            change: self.context.next_id(),
+            attempt: 0,
+            cause: CapacityCause::EventCreated,
+            before: inventory.clone(),
+            at: now,
+            recorded: request
+                .map(|one| one.recorded(made()))
+                .into_iter()
+                .collect(),
+        };
         self.repository
             .insert(&tenant.id, &event, &change, &planned.step)
             .await?;
         Ok(event.with(inventory))
     }
 
+    /// The first version of an event, and nothing of it sold.
+    fn new_event(
+        &self,
+        tenant: &Tenant,
+        organizer: Option<UserId>,
+        command: CreateEvent,
+    ) -> Result<(StoredEvent, Inventory)> {
+        let now = self.context.now();
+        let id = EventId::from_ulid(self.context.next_id());
+        let event = StoredEvent {
+            id,
+            organizer,
+            version: 1,
+            details: whole_milliseconds(command.details),
+            currency: tenant.currency.clone(),
+            created_at: now,
+            updated_at: now,
+            update_notification: None,
+            reminder: None,
+            reminded_start: None,
+        };
+        let ticket_types = self.new_types(&command.ticket_types, &[])?;
+        let inventory = Inventory {
+            event: id,
+            revision: 0,
+            status: command.status,
+            event_version: 1,
+            starts_at: event.details.starts_at,
+            currency: tenant.currency.clone(),
+            total: total_of(&ticket_types, command.total_tickets),
+            sold: 0,
+            held: 0,
+            waiting: 0,
+            waitlist_next: 0,
+            bookings: 0,
+            ticket_types,
+            cancellation_terms: command.cancellation_terms,
+        };
+        Ok((event, inventory))
+    }
+
     pub(crate) async fn find(&self, tenant: &TenantId, event: EventId) -> Result<Option<Event>> {
-        Ok(self
-            .repository
-            .find(tenant, event)
-            .await?
-            .map(|(event, inventory)| event.with(inventory)))
+        let read = self.read(tenant, event).await?;
+        Ok(read.map(EventAsRead::into_event))
+    }
+
+    /// An event with what a change of it needs: read once, for the permission and for the change.
+    pub(crate) async fn read(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+    ) -> Result<Option<EventAsRead>> {
+        let found = self.repository.find(tenant, event).await?;
+        Ok(found.map(|(event, inventory)| EventAsRead { event, inventory }))
     }
 
     /// An event in this version or a newer one; read only if it is not cached. Its
@@ -173,103 +211,134 @@ impl EventsModule {
         Ok(found)
     }
 
-    pub(crate) async fn update(
-        &self,
-        tenant: &Tenant,
-        command: UpdateEvent,
-        request: Option<&KeyedRequest>,
-    ) -> Result<EventChange> {
-        let details = whole_milliseconds(command.details);
-        self.change(
-            &tenant.id,
-            command.event,
-            Some(command.expected_version),
-            (tenant.settings.reminder_lead, request),
-            |event, inventory| {
-                if inventory.status == EventStatus::Cancelled {
-                    return Err(Error::new(
-                        ErrorCode::EventCancelled,
-                        "A cancelled event cannot be changed.",
-                    ));
-                }
-                if command.status == EventStatus::Cancelled {
-                    return Err(Error::field(
-                        "status",
-                        "Use POST …/cancel to cancel an event.",
-                    ));
-                }
-                let taken = inventory.bookings > 0 || inventory.held > 0;
-                if command.status == EventStatus::Draft && taken {
-                    return Err(Error::new(
-                        ErrorCode::EventHasBookings,
-                        "An event that was booked cannot go back to draft; cancel it instead.",
-                    )
-                    .at_field("status"));
-                }
-                let ticket_types =
-                    self.new_types(&command.ticket_types, &inventory.ticket_types)?;
-                let total = total_of(&ticket_types, command.total_tickets);
-                check_room(inventory, &ticket_types, total)?;
-                let concerns = event.details.differs_for_customers(&details);
-                let tell = command
-                    .notify_customers
-                    .unwrap_or(concerns)
-                    .then_some(NotificationKind::EventUpdated);
-                Ok(Some(Changed {
-                    after: StoredEvent {
-                        details: details.clone(),
-                        ..event.clone()
-                    },
-                    inventory: Inventory {
-                        status: command.status,
-                        starts_at: details.starts_at,
-                        total,
-                        ticket_types,
-                        cancellation_terms: command.cancellation_terms.clone(),
-                        ..inventory.clone()
-                    },
-                    cause: CapacityCause::EventChanged,
-                    tell,
-                }))
-            },
-        )
-        .await
-    }
-
-    pub(crate) async fn cancel(
+    /// An older version of an event, if it is stored.
+    pub(crate) async fn find_version(
         &self,
         tenant: &TenantId,
         event: EventId,
+        version: u64,
+    ) -> Result<Option<EventDetails>> {
+        self.repository.find_version(tenant, event, version).await
+    }
+
+    /// Replaces what an event says and offers.
+    ///
+    /// # Errors
+    /// `version-mismatch`, `event-cancelled`, `event-has-bookings`, `field-invalid`, `capacity-below-sold`,
+    /// `conflict-try-again`.
+    pub(crate) async fn update(
+        &self,
+        tenant: &Tenant,
+        read: EventAsRead,
+        command: UpdateEvent,
+        request: Option<&KeyedRequest>,
+    ) -> Result<EventChange> {
+        let change = ChangeRequest {
+            tenant: &tenant.id,
+            event: command.event,
+            expected_version: Some(command.expected_version),
+            reminder_lead: tenant.settings.reminder_lead,
+            keyed: request,
+        };
+        let details = whole_milliseconds(command.details.clone());
+        let apply = |event: &StoredEvent, inventory: &Inventory| {
+            self.updated(&command, &details, event, inventory).map(Some)
+        };
+        self.change(change, read, apply).await
+    }
+
+    /// What an update makes of the event as it is now.
+    fn updated(
+        &self,
+        command: &UpdateEvent,
+        details: &EventDetails,
+        event: &StoredEvent,
+        inventory: &Inventory,
+    ) -> Result<Changed> {
+        if inventory.status == EventStatus::Cancelled {
+            return Err(Error::new(
+                ErrorCode::EventCancelled,
+                "A cancelled event cannot be changed.",
+            ));
+        }
+        if command.status == EventStatus::Cancelled {
+            return Err(Error::field(
+                "status",
+                "To cancel an event, use POST …/cancel.",
+            ));
+        }
+        let taken = inventory.bookings > 0 || inventory.held > 0;
+        if command.status == EventStatus::Draft && taken {
+            return Err(Error::new(
+                ErrorCode::EventHasBookings,
+                "An event that was booked cannot go back to draft; cancel it instead.",
+            )
+            .at_field("status"));
+        }
+        let ticket_types = self.new_types(&command.ticket_types, &inventory.ticket_types)?;
+        let total = total_of(&ticket_types, command.total_tickets);
+        check_room(inventory, &ticket_types, total)?;
+        let concerns = event.details.differs_for_customers(details);
+        let tell = command
+            .notify_customers
+            .unwrap_or(concerns)
+            .then_some(NotificationKind::EventUpdated);
+        Ok(Changed {
+            after: StoredEvent {
+                details: details.clone(),
+                ..event.clone()
+            },
+            inventory: Inventory {
+                status: command.status,
+                starts_at: details.starts_at,
+                total,
+                ticket_types,
+                cancellation_terms: command.cancellation_terms.clone(),
+                ..inventory.clone()
+            },
+            cause: CapacityCause::EventChanged,
+            tell,
+        })
+    }
+
+    /// Cancels an event; one that is cancelled already is answered as it is.
+    ///
+    /// # Errors
+    /// `version-mismatch`, `conflict-try-again`.
+    pub(crate) async fn cancel(
+        &self,
+        tenant: &TenantId,
+        read: EventAsRead,
         expected_version: Option<u64>,
         request: Option<&KeyedRequest>,
     ) -> Result<EventChange> {
-        let asked = (None, request);
-        self.change(
+        let change = ChangeRequest {
             tenant,
-            event,
+            event: read.event.id,
             expected_version,
-            asked,
-            |event, inventory| {
-                if inventory.status == EventStatus::Cancelled {
-                    return Ok(None);
-                }
-                Ok(Some(Changed {
-                    after: event.clone(),
-                    inventory: Inventory {
-                        status: EventStatus::Cancelled,
-                        ..inventory.clone()
-                    },
-                    cause: CapacityCause::EventCancelled,
-                    tell: Some(NotificationKind::EventCancelled),
-                }))
-            },
-        )
-        .await
+            reminder_lead: None,
+            keyed: request,
+        };
+        let apply = |event: &StoredEvent, inventory: &Inventory| {
+            if inventory.status == EventStatus::Cancelled {
+                return Ok(None);
+            }
+            Ok(Some(Changed {
+                after: event.clone(),
+                inventory: Inventory {
+                    status: EventStatus::Cancelled,
+                    ..inventory.clone()
+                },
+                cause: CapacityCause::EventCancelled,
+                tell: Some(NotificationKind::EventCancelled),
+            }))
+        };
+        self.change(change, read, apply).await
     }
 
-    async fn get(&self, tenant: &TenantId, event: EventId) -> Result<(StoredEvent, Inventory)> {
-        let found = self.repository.find(tenant, event).await?;
-        found.ok_or_else(|| Error::not_found("event", event))
+    async fn get(&self, tenant: &TenantId, event: EventId) -> Result<EventAsRead> {
+        let read = self.read(tenant, event).await?;
+        read.ok_or_else(|| Error::not_found("event", event))
     }
 }
 

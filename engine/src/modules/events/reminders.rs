@@ -73,46 +73,19 @@ pub(in crate::modules) fn plan(
         }
         _ => None,
     };
-    let at = |notification, due_at| EventReminder {
-        notification,
-        due_at,
-        starts_at: wanted.starts_at,
-    };
     match (pending, due_at) {
         // Also when it is due already.
         (Some((pending, _)), Some(due_at)) if pending.due_at == due_at => Plan {
-            reminder: Some(at(pending.notification, due_at)),
+            reminder: Some(wanted.reminder(pending.notification, due_at)),
             reminded_start,
             step: ReminderStep::default(),
         },
-        (Some((pending, stored)), Some(due_at)) if due_at > now => Plan {
-            reminder: Some(at(pending.notification, due_at)),
-            reminded_start,
-            step: ReminderStep {
-                new: None,
-                remove_outbox: Some(owed(&wanted.tenant, &pending)),
-                owed: Some(owed(&wanted.tenant, &at(pending.notification, due_at))),
-                changed: Some(StoredNotification {
-                    due_at,
-                    to_version: wanted.version,
-                    ..stored
-                }),
-            },
-        },
-        (Some((pending, stored)), _) => Plan {
-            reminder: None,
-            reminded_start,
-            step: ReminderStep {
-                remove_outbox: Some(owed(&wanted.tenant, &pending)),
-                changed: Some(StoredNotification {
-                    status: NotificationStatus::Superseded,
-                    ..stored
-                }),
-                ..ReminderStep::default()
-            },
-        },
+        (Some((pending, stored)), due_at) => {
+            let due_at = due_at.filter(|due_at| *due_at > now);
+            moved(wanted, (pending, stored), due_at, reminded_start)
+        }
         (None, Some(due_at)) if due_at > now => {
-            let reminder = at(id, due_at);
+            let reminder = wanted.reminder(id, due_at);
             Plan {
                 reminder: Some(reminder),
                 reminded_start,
@@ -127,6 +100,47 @@ pub(in crate::modules) fn plan(
             reminder: present.reminder,
             reminded_start,
             step: ReminderStep::default(),
+        },
+    }
+}
+
+impl Wanted {
+    fn reminder(&self, notification: NotificationId, due_at: Timestamp) -> EventReminder {
+        EventReminder {
+            notification,
+            due_at,
+            starts_at: self.starts_at,
+        }
+    }
+}
+
+/// What becomes of a reminder that has not begun to go out: it is due at another time, or superseded.
+fn moved(
+    wanted: &Wanted,
+    (pending, stored): (EventReminder, StoredNotification),
+    due_at: Option<Timestamp>,
+    reminded_start: Option<Timestamp>,
+) -> Plan {
+    let reminder = due_at.map(|due_at| wanted.reminder(pending.notification, due_at));
+    let changed = match due_at {
+        Some(due_at) => StoredNotification {
+            due_at,
+            to_version: wanted.version,
+            ..stored
+        },
+        None => StoredNotification {
+            status: NotificationStatus::Superseded,
+            ..stored
+        },
+    };
+    Plan {
+        reminder,
+        reminded_start,
+        step: ReminderStep {
+            new: None,
+            remove_outbox: Some(owed(&wanted.tenant, &pending)),
+            owed: reminder.map(|reminder| owed(&wanted.tenant, &reminder)),
+            changed: Some(changed),
         },
     }
 }

@@ -1,8 +1,9 @@
-//! Organizers' changes of events, written under the event's inventory lock, with their notifications.
+//! Organizers' changes: written under the event's inventory lock, with the notifications that tell of them.
 //!
-//! Called by the events module. Calls the events and notifications repositories.
+//! Called by app_modules and the events module. Calls the events and notifications repositories.
 
 use jiff::Timestamp;
+use ulid::Ulid;
 
 use super::{
     super::{
@@ -12,7 +13,7 @@ use super::{
         },
         to_millisecond,
     },
-    EventsModule, reminders,
+    EventAsRead, EventsModule, reminders,
 };
 use crate::modules::notifications::recipient_count::{
     count_customers, count_customers_and_waiting,
@@ -28,8 +29,30 @@ use crate::{
     },
 };
 
-/// Attempts of an organizer's change. The inventory lock excludes local bookings; other hosts may conflict.
+/// Attempts of an organizer's change. The inventory lock keeps local bookings away; other hosts may interfere.
 const ATTEMPTS_MAX: u32 = 24;
+
+/// Which event is to be changed, and how.
+pub(super) struct ChangeRequest<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) event: EventId,
+    pub(super) expected_version: Option<u64>,
+    /// The tenant's, for reminders of events without one of their own.
+    pub(super) reminder_lead: Option<ReminderLead>,
+    /// The organizer's request under its Idempotency-Key, if it has one.
+    pub(super) keyed: Option<&'a KeyedRequest>,
+}
+
+/// A change while it is written.
+struct Change<'a> {
+    request: ChangeRequest<'a>,
+    /// Names the change in each attempt.
+    id: Ulid,
+    /// The notification that would tell of it.
+    notification: NotificationId,
+    /// Estimate of those who are told.
+    recipients: u64,
+}
 
 /// The event after a change, without its notification.
 pub(super) struct Changed {
@@ -48,47 +71,39 @@ struct Told {
 }
 
 impl EventsModule {
+    /// Deletes an event that nobody ever booked, and that nobody waits for.
+    ///
+    /// # Errors
+    /// `version-mismatch`, `event-has-bookings`, `conflict-try-again`.
     pub(crate) async fn delete(
         &self,
         tenant: &TenantId,
-        event: EventId,
+        read: EventAsRead,
         expected_version: u64,
     ) -> Result<()> {
-        let key = (tenant.clone(), event);
-        let turn = self.event_queues.turn(&key).await;
-        let outcome = self.delete_in_turn(tenant, event, expected_version).await;
-        self.event_queues.done(&key, turn);
-        outcome
-    }
-
-    async fn delete_in_turn(
-        &self,
-        tenant: &TenantId,
-        event: EventId,
-        expected_version: u64,
-    ) -> Result<()> {
+        let id = read.event.id;
+        let lock = self.inventory_locks.lock(tenant, id).await;
+        let mut read = Some(read).filter(|_| lock.was_free);
         let mut attempts = Attempts::new("delete_event", ATTEMPTS_MAX);
         while attempts.next().await.is_some() {
-            let (stored, inventory) = self
-                .repository
-                .find(tenant, event)
-                .await?
-                .ok_or_else(|| Error::not_found("event", event))?;
-            expect_version(stored.version, Some(expected_version))?;
+            let EventAsRead { event, inventory } = match read.take() {
+                Some(read) => read,
+                None => self.get(tenant, id).await?,
+            };
+            expect_version(event.version, Some(expected_version))?;
             if inventory.bookings > 0 || inventory.held > 0 || inventory.waiting > 0 {
                 return Err(Error::new(
                     ErrorCode::EventHasBookings,
                     "An event that was ever booked, or has a waiting list, cannot be deleted; cancel it: POST …/cancel.",
                 ));
             }
-            let reminder = stored
+            let reminder = event
                 .reminder
                 .map(|reminder| reminders::owed(tenant, &reminder));
-            match self
+            let deleted = self
                 .repository
-                .delete(tenant, &inventory, reminder.as_ref())
-                .await
-            {
+                .delete(tenant, &inventory, reminder.as_ref());
+            match deleted.await {
                 Ok(()) => return Ok(()),
                 Err(StepError::Conflict) => {}
                 Err(error) if error.is_guard(STALE_INVENTORY) => {}
@@ -98,93 +113,70 @@ impl EventsModule {
         Err(StepError::Conflict.into())
     }
 
-    /// Applies an organizer's change to the current event, under its inventory lock. `apply` may
-    /// find that nothing changes (`None`), whatever version was expected. `lead` is the tenant's for reminders,
-    /// `request` the organizer's request with its Idempotency-Key.
+    /// Applies an organizer's change to the event as it is now. `apply` may find that nothing is to be changed (`None`),
+    /// whatever version was expected.
     pub(super) async fn change(
         &self,
-        tenant: &TenantId,
-        event: EventId,
-        expected_version: Option<u64>,
-        (lead, request): (Option<ReminderLead>, Option<&KeyedRequest>),
+        request: ChangeRequest<'_>,
+        read: EventAsRead,
         apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
     ) -> Result<EventChange> {
-        // Before the lock is taken: a refused change need not count recipients, and counting may take a
-        // while. The count is an estimate anyway.
-        let (before, inventory) = self.get(tenant, event).await?;
-        let recipients = match apply(&before, &inventory)? {
-            None => {
-                return Ok(EventChange {
-                    event: before.with(inventory),
-                    notification: None,
-                });
-            }
-            Some(changed) => {
-                expect_version(before.version, expected_version)?;
-                match changed.tell {
-                    Some(NotificationKind::EventCancelled) => {
-                        let waitlist = &self.offer_maker.repository;
-                        count_customers_and_waiting(&self.bookings, waitlist, tenant, event).await?
-                    }
-                    Some(_) => count_customers(&self.bookings, tenant, event).await?,
-                    None => 0,
-                }
-            }
+        // Before the lock is taken: what is refused now need not count anybody, and counting may take a while. It is an
+        // estimate anyway.
+        let Some(changed) = apply(&read.event, &read.inventory)? else {
+            return Ok(unchanged(read));
         };
-        let key = (tenant.clone(), event);
-        let turn = self.event_queues.turn(&key).await;
-        let outcome = self
-            .change_in_turn(
-                tenant,
-                event,
-                expected_version,
-                (recipients, lead, request),
-                apply,
-            )
-            .await;
-        self.event_queues.done(&key, turn);
-        outcome
+        expect_version(read.event.version, request.expected_version)?;
+        let (tenant, event) = (request.tenant, request.event);
+        let recipients = match changed.tell {
+            Some(NotificationKind::EventCancelled) => {
+                let waitlist = &self.offer_maker.repository;
+                count_customers_and_waiting(&self.bookings, waitlist, tenant, event).await?
+            }
+            Some(_) => count_customers(&self.bookings, tenant, event).await?,
+            None => 0,
+        };
+        let lock = self.inventory_locks.lock(tenant, event).await;
+        let change = Change {
+            request,
+            id: self.context.next_id(),
+            notification: NotificationId::from_ulid(self.context.next_id()),
+            recipients,
+        };
+        let read = Some(read).filter(|_| lock.was_free);
+        self.change_under_lock(&change, read, apply).await
     }
 
-    async fn change_in_turn(
+    /// Writes a change to the event as it was read, or as it is read anew after another writer.
+    async fn change_under_lock(
         &self,
-        tenant: &TenantId,
-        event: EventId,
-        expected_version: Option<u64>,
-        (recipients, lead, request): (u64, Option<ReminderLead>, Option<&KeyedRequest>),
+        change: &Change<'_>,
+        mut read: Option<EventAsRead>,
         apply: impl Fn(&StoredEvent, &Inventory) -> Result<Option<Changed>>,
     ) -> Result<EventChange> {
-        let change_id = self.context.next_id();
-        let notification_id = NotificationId::from_ulid(self.context.next_id());
+        let request = &change.request;
+        let tenant = request.tenant;
         let mut written: Option<EventChange> = None;
         let mut attempts = Attempts::new("update_event", ATTEMPTS_MAX);
         while let Some(attempt) = attempts.next().await {
-            let (before, inventory_before) = self.get(tenant, event).await?;
+            let read = match read.take() {
+                Some(read) => read,
+                None => self.get(tenant, request.event).await?,
+            };
             if let Some(change) = written.take_if(|change| {
-                change.event.version == before.version
-                    && before.updated_at == change.event.updated_at
+                change.event.version == read.event.version
+                    && read.event.updated_at == change.event.updated_at
             }) {
                 // The answer was lost but the change was committed: the event is exactly what was sent.
                 return Ok(change);
             }
-            let Some(changed) = apply(&before, &inventory_before)? else {
-                return Ok(EventChange {
-                    event: before.with(inventory_before),
-                    notification: None,
-                });
+            let Some(changed) = apply(&read.event, &read.inventory)? else {
+                return Ok(unchanged(read));
             };
-            expect_version(before.version, expected_version)?;
-            let (mut step, summary) = self
-                .step(
-                    tenant,
-                    before,
-                    inventory_before,
-                    changed,
-                    (change_id, attempt),
-                    (notification_id, recipients),
-                )
+            expect_version(read.event.version, request.expected_version)?;
+            let (mut step, summary) = self.step(change, read, changed, attempt).await?;
+            self.plan_reminder(tenant, &mut step, request.reminder_lead)
                 .await?;
-            self.plan_reminder(tenant, &mut step, lead).await?;
             if offers_more(&step) {
                 let offer_maker = &self.offer_maker;
                 step.offers = offer_maker
@@ -193,7 +185,7 @@ impl EventsModule {
             }
             let parts = (step.after.clone(), step.change.inventory.clone());
             let answer = RecordedAnswer::Event(Box::new(parts), summary);
-            let recorded = request.map(|one| one.recorded(answer.clone()));
+            let recorded = request.keyed.map(|one| one.recorded(answer.clone()));
             step.change.recorded = recorded.into_iter().collect();
             let answer = answer.event_change()?;
             match self.repository.update(tenant, &step).await {
@@ -203,8 +195,7 @@ impl EventsModule {
                 }
                 Err(StepError::Lost(_)) => written = Some(answer),
                 Err(StepError::Conflict) => {}
-                Err(error)
-                    if error.is_guard(STALE_INVENTORY) || error.is_guard(STALE_NOTIFICATION) => {}
+                Err(error) if error.is_any_guard(&[STALE_INVENTORY, STALE_NOTIFICATION]) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -250,13 +241,12 @@ impl EventsModule {
     /// Turns a change into the step to write, with its notification.
     async fn step(
         &self,
-        tenant: &TenantId,
-        before: StoredEvent,
-        inventory_before: Inventory,
+        change: &Change<'_>,
+        read: EventAsRead,
         changed: Changed,
-        (change, attempt): (ulid::Ulid, u32),
-        (notification_id, recipients): (NotificationId, u64),
+        attempt: u32,
     ) -> Result<(EventStep, Option<NotificationSummary>)> {
+        let (before, inventory_before) = (read.event, read.inventory);
         let now = self.context.now();
         let version = before.version + 1;
         let mut after = StoredEvent {
@@ -264,30 +254,19 @@ impl EventsModule {
             updated_at: now,
             ..changed.after
         };
-        let inventory = Inventory {
-            event_version: version,
-            ..changed.inventory
-        };
         let cancelling = changed.cause == CapacityCause::EventCancelled;
         // Nobody is told of a change of an event without bookings. The waiting list is told of the cancellation, too.
-        let is_waited_for = cancelling && (inventory_before.waiting > 0 || recipients > 0);
+        let is_waited_for = cancelling && (inventory_before.waiting > 0 || change.recipients > 0);
         let tell = changed
             .tell
             .filter(|_| inventory_before.sold > 0 || is_waited_for);
         let open = match before.update_notification {
-            Some(id) => self.notifications.find(tenant, id).await?,
+            Some(id) => self.notifications.find(change.request.tenant, id).await?,
             None => None,
         };
         let scheduled =
             open.filter(|notification| notification.status == NotificationStatus::Scheduled);
-        let about = (notification_id, recipients, now);
-        let told = self.tell(
-            tenant,
-            &before,
-            tell.map(|kind| (kind, cancelling)),
-            scheduled,
-            about,
-        )?;
+        let told = self.tell(change, &before, tell, scheduled, now)?;
         if let Some((new, _)) = &told.new
             && new.kind == NotificationKind::EventUpdated
         {
@@ -295,8 +274,11 @@ impl EventsModule {
         }
         let step = EventStep {
             change: InventoryChange {
-                inventory,
-                change,
+                inventory: Inventory {
+                    event_version: version,
+                    ..changed.inventory
+                },
+                change: change.id,
                 attempt,
                 cause: changed.cause,
                 before: inventory_before.clone(),
@@ -315,19 +297,19 @@ impl EventsModule {
         Ok((step, told.summary))
     }
 
-    /// The notifications of a change. `tell` is the kind, and whether the event is cancelled; `scheduled`
-    /// the update that was not sent yet.
+    /// The notifications that tell of a change, if it is told. `scheduled` is the update that has not gone out yet.
     fn tell(
         &self,
-        tenant: &TenantId,
+        change: &Change<'_>,
         before: &StoredEvent,
-        tell: Option<(NotificationKind, bool)>,
+        tell: Option<NotificationKind>,
         scheduled: Option<StoredNotification>,
-        (id, recipients, now): (NotificationId, u64, Timestamp),
+        now: Timestamp,
     ) -> Result<Told> {
+        let recipients = change.recipients;
         let summary = |id| Some(NotificationSummary { id, recipients });
         Ok(match (tell, scheduled) {
-            (Some((NotificationKind::EventUpdated, _)), Some(open)) => Told {
+            (Some(NotificationKind::EventUpdated), Some(open)) => Told {
                 new: None,
                 summary: summary(open.id),
                 changed: Some(StoredNotification {
@@ -339,21 +321,20 @@ impl EventsModule {
                     ..open
                 }),
             },
-            (Some((kind, cancelling)), open) => {
-                let merge = match cancelling {
-                    true => std::time::Duration::ZERO,
-                    false => self.context.settings.delivery.update_merge_window,
+            (Some(kind), open) => {
+                let merge = match kind {
+                    NotificationKind::EventCancelled => std::time::Duration::ZERO,
+                    _ => self.context.settings.delivery.update_merge_window,
                 };
                 let due_at = to_millisecond(now.checked_add(merge).map_err(Error::internal)?);
-                let about = (id, kind, recipients);
                 Told {
-                    new: Some(self.new_notification(tenant, before, about, (now, due_at))),
+                    new: Some(self.new_notification(change, before, kind, (now, due_at))),
                     // The cancellation of the event makes an update that was not sent pointless.
                     changed: open.map(|open| StoredNotification {
                         status: NotificationStatus::Superseded,
                         ..open
                     }),
-                    summary: summary(id),
+                    summary: summary(change.notification),
                 }
             }
             (None, _) => Told::default(),
@@ -363,20 +344,20 @@ impl EventsModule {
     /// A notification of a change of an event, and the outbox entry for it.
     fn new_notification(
         &self,
-        tenant: &TenantId,
+        change: &Change<'_>,
         before: &StoredEvent,
-        (id, kind, recipients): (NotificationId, NotificationKind, u64),
+        kind: NotificationKind,
         (now, due_at): (Timestamp, Timestamp),
     ) -> (StoredNotification, OutboxEntry) {
         let notification = StoredNotification {
-            id,
+            id: change.notification,
             revision: 0,
             kind,
             event: before.id,
             status: NotificationStatus::Scheduled,
             from_version: before.version,
             to_version: before.version + 1,
-            estimated_recipients: recipients,
+            estimated_recipients: change.recipients,
             recipients: 0,
             batches: 0,
             cursor: None,
@@ -389,13 +370,21 @@ impl EventsModule {
         };
         let owed = OutboxEntry {
             due_at,
-            tenant: tenant.clone(),
-            notification: id,
+            tenant: change.request.tenant.clone(),
+            notification: change.notification,
             part: OutboxPart::FanOut,
             lane: Lane::Bulk,
             published: false,
         };
         (notification, owed)
+    }
+}
+
+/// What is answered if nothing is to be changed.
+fn unchanged(read: EventAsRead) -> EventChange {
+    EventChange {
+        event: read.into_event(),
+        notification: None,
     }
 }
 

@@ -18,9 +18,9 @@ use crate::{
     modules::support::Attempts,
     ports::Lane,
     types::{
-        Announce, Announcement, KeyedRequest, NotificationId, NotificationKind, NotificationStatus,
-        NotificationSummary, OutboxEntry, OutboxPart, RecordedAnswer, StoredNotification, Tenant,
-        TenantId,
+        Announce, Announcement, EventStatus, KeyedRequest, NotificationId, NotificationKind,
+        NotificationStatus, NotificationSummary, OutboxEntry, OutboxPart, RecordedAnswer,
+        StoredNotification, Tenant, TenantId,
     },
 };
 
@@ -47,13 +47,19 @@ impl AnnouncementsModule {
         }
     }
 
-    /// Makes an announcement.
+    /// Makes an announcement about an event with this status.
+    ///
+    /// # Errors
+    /// `event-not-published`, `event-cancelled`, `too-many-requests` when the day's announcements are made,
+    /// `conflict-try-again`, `outcome-unknown`.
     pub(crate) async fn announce(
         &self,
         tenant: &Tenant,
+        status: EventStatus,
         command: Announce,
         request: Option<&KeyedRequest>,
     ) -> Result<NotificationSummary> {
+        require_published(status)?;
         let recipients = count_customers(&self.bookings, &tenant.id, command.event).await?;
         let new = self.prepare(tenant, command, request, recipients)?;
         let summary = NotificationSummary {
@@ -143,6 +149,21 @@ impl AnnouncementsModule {
             // A host whose clock is behind may still count against the day.
             day_forgotten_at: start_of(day + 2)?,
         })
+    }
+}
+
+/// Refuses events whose customers can be told nothing.
+fn require_published(status: EventStatus) -> Result<()> {
+    match status {
+        EventStatus::Published => Ok(()),
+        EventStatus::Draft => Err(Error::new(
+            ErrorCode::EventNotPublished,
+            "Nobody can have booked a draft; publish the event first.",
+        )),
+        EventStatus::Cancelled => Err(Error::new(
+            ErrorCode::EventCancelled,
+            "The event was cancelled, and its customers were told.",
+        )),
     }
 }
 

@@ -10,7 +10,8 @@ use crate::{
     error::Result,
     types::{
         Booking, BookingId, BookingLine, CancelCause, CapacityCause, CapacityEntry, EventId,
-        EventVerdict, Inventory, Page, PageRequest, TenantId, TicketTypeId, refund_of, total_of,
+        EventVerdict, Inventory, Page, PageRequest, TenantId, TicketType, TicketTypeId, refund_of,
+        total_of,
     },
 };
 
@@ -48,12 +49,12 @@ impl VerificationModule {
 
     /// Verifies one event; `None` if it was deleted meanwhile.
     async fn verify_event(&self, tenant: TenantId, event: EventId) -> Result<Option<EventVerdict>> {
-        let Some(sight) = self.repository.sight(&tenant, event).await? else {
+        let Some(counters) = self.repository.counters(&tenant, event).await? else {
             return Ok(None);
         };
-        let difference = match counters_differ(&sight) {
+        let difference = match counters_differ(&counters) {
             Some(difference) => Some(difference),
-            None => self.ledger_differs(&tenant, &sight.inventory).await?,
+            None => self.ledger_differs(&tenant, &counters.inventory).await?,
         };
         let difference = match difference {
             Some(difference) => Some(difference),
@@ -62,9 +63,9 @@ impl VerificationModule {
         Ok(Some(EventVerdict {
             tenant,
             event,
-            revision: sight.inventory.revision,
-            sold: sight.inventory.sold,
-            held: sight.inventory.held,
+            revision: counters.inventory.revision,
+            sold: counters.inventory.sold,
+            held: counters.inventory.held,
             difference,
         }))
     }
@@ -305,10 +306,28 @@ impl Account {
     }
 }
 
-/// The first inconsistency of an inventory with itself or its bookings.
-fn counters_differ(sight: &EventCounters) -> Option<String> {
-    let inventory = &sight.inventory;
-    let sum = |count: fn(&crate::types::TicketType) -> u32| -> u64 {
+/// How an inventory contradicts itself or its bookings, if it does.
+fn counters_differ(counters: &EventCounters) -> Option<String> {
+    totals_differ(counters)
+        .or_else(|| types_differ(counters))
+        .or_else(|| holds_and_waiting_differ(counters))
+        .or_else(|| {
+            let types = &counters.inventory.ticket_types;
+            let known = |id: &TicketTypeId| types.iter().any(|kind| kind.id == *id);
+            let mut all = counters.booked.iter().chain(&counters.held);
+            let stray = all.find(|(id, _)| !known(id));
+            stray.map(|(id, tickets)| {
+                format!(
+                    "bookings or holds have {tickets} tickets of type {id}, which the event does not have"
+                )
+            })
+        })
+}
+
+/// What the event as a whole counts, against its types and bookings.
+fn totals_differ(counters: &EventCounters) -> Option<String> {
+    let inventory = &counters.inventory;
+    let sum = |count: fn(&TicketType) -> u32| -> u64 {
         let types = inventory.ticket_types.iter();
         types.map(|kind| u64::from(count(kind))).sum()
     };
@@ -326,59 +345,58 @@ fn counters_differ(sight: &EventCounters) -> Option<String> {
             inventory.sold, inventory.held, types.0, types.1
         ));
     }
-    if sight.bookings != inventory.bookings {
-        return Some(format!(
+    (counters.bookings != inventory.bookings).then(|| {
+        format!(
             "the inventory counts {} bookings, there are {}",
-            inventory.bookings, sight.bookings
-        ));
-    }
-    for kind in &inventory.ticket_types {
+            inventory.bookings, counters.bookings
+        )
+    })
+}
+
+/// What each ticket type counts, against its bookings and holds.
+fn types_differ(counters: &EventCounters) -> Option<String> {
+    let types = &counters.inventory.ticket_types;
+    let sold = types.iter().find_map(|kind| {
         if u64::from(kind.sold) + u64::from(kind.held) > u64::from(kind.capacity) {
             return Some(format!(
                 "oversold: sold {} and held {} of {} of type {}",
                 kind.sold, kind.held, kind.capacity, kind.id
             ));
         }
-        let booked = tickets_of(&sight.booked, &kind.id);
-        if booked != u64::from(kind.sold) {
-            return Some(format!(
+        let booked = tickets_of(&counters.booked, &kind.id);
+        (booked != u64::from(kind.sold)).then(|| {
+            format!(
                 "the inventory says sold {} of type {}, its bookings have {booked}",
                 kind.sold, kind.id
-            ));
-        }
-    }
-    let held = |kind: &crate::types::TicketType| tickets_of(&sight.held, &kind.id);
-    if let Some(kind) = inventory
-        .ticket_types
-        .iter()
-        .find(|kind| held(kind) != u64::from(kind.held))
-    {
-        return Some(format!(
-            "the inventory says held {} of type {}, its open holds have {}",
-            kind.held,
-            kind.id,
-            held(kind)
-        ));
-    }
-    let (holds, notes) = sight.open_holds;
+            )
+        })
+    });
+    sold.or_else(|| {
+        types.iter().find_map(|kind| {
+            let held = tickets_of(&counters.held, &kind.id);
+            (held != u64::from(kind.held)).then(|| {
+                format!(
+                    "the inventory says held {} of type {}, its open holds have {held}",
+                    kind.held, kind.id
+                )
+            })
+        })
+    })
+}
+
+/// The notes about customers' holds and places on the waiting list, against these.
+fn holds_and_waiting_differ(counters: &EventCounters) -> Option<String> {
+    let (holds, notes) = counters.open_holds;
     if holds != notes {
         return Some(format!(
             "{holds} holds are open, and {notes} notes say that a customer has one"
         ));
     }
-    if sight.waiting != (u64::from(inventory.waiting), u64::from(inventory.waiting)) {
-        let (entries, notes) = sight.waiting;
-        return Some(format!(
-            "the inventory says that {} customers wait; the waiting list has {entries}, and {notes} notes say that one has a place",
-            inventory.waiting
-        ));
-    }
-    let known = |id: &TicketTypeId| inventory.ticket_types.iter().any(|kind| kind.id == *id);
-    let mut all = sight.booked.iter().chain(&sight.held);
-    let stray = all.find(|(id, _)| !known(id));
-    stray.map(|(id, tickets)| {
+    let waiting = counters.inventory.waiting;
+    let (entries, notes) = counters.waiting;
+    ((entries, notes) != (u64::from(waiting), u64::from(waiting))).then(|| {
         format!(
-            "bookings or holds have {tickets} tickets of type {id}, which the event does not have"
+            "the inventory says that {waiting} customers wait; the waiting list has {entries}, and {notes} notes say that one has a place"
         )
     })
 }

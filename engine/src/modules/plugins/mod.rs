@@ -5,6 +5,7 @@
 
 mod notes;
 mod quarantine;
+mod readiness;
 mod versions;
 
 use std::{
@@ -43,6 +44,8 @@ const COUNTERS_KEPT_MAX: usize = 8_192;
 
 pub(crate) use notes::NotedCall;
 pub use notes::{FailedCall, PluginLogEntry};
+pub(crate) use quarantine::{is_known_account, quarantined};
+pub(crate) use readiness::PluginReadiness;
 pub(crate) use versions::PluginBytes;
 pub(in crate::modules) use versions::uploads_overdue;
 
@@ -230,12 +233,7 @@ impl PluginsModule {
                 version: seen.version + 1,
                 plugins,
             };
-            let versions = set.plugins.iter().map(|plugin| plugin.version);
-            let is_new = |hash: &PluginHash| {
-                let mut known = seen.plugins.iter();
-                !known.any(|plugin| plugin.version == *hash)
-            };
-            let new: Vec<PluginHash> = versions.filter(is_new).collect();
+            let new = new_versions(&seen, &set);
             let recorded = self.record_of(asked, &set);
             let written = self
                 .repository
@@ -292,6 +290,16 @@ impl PluginsModule {
         let refusals = self.repository.refusals(tenant, limit).await?;
         Ok((decisions, refusals))
     }
+}
+
+/// The versions in a set that were not in the one before.
+fn new_versions(seen: &PluginSet, set: &PluginSet) -> Vec<PluginHash> {
+    let versions = set.plugins.iter().map(|plugin| plugin.version);
+    let is_new = |hash: &PluginHash| {
+        let mut known = seen.plugins.iter();
+        !known.any(|plugin| plugin.version == *hash)
+    };
+    versions.filter(is_new).collect()
 }
 
 fn others_change() -> Error {

@@ -1,5 +1,5 @@
-//! The rules of quarantine: when a failing export of a plugin enters it, when it is tried again, and the notification of
-//! the tenant's owners. Each export has its own.
+//! Quarantine: when an export of a plugin is not called because it failed too often, when it is tried again, and that its
+//! tenant's owners hear of it. One export's failures say nothing about the others.
 //!
 //! Called by the policy check and by the delivery of mails. Calls the plugins repository.
 
@@ -12,16 +12,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{PluginsModule, SetRequest};
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     locked::Locked as _,
     modules::repositories::{NewMails, QuarantineNotice},
+    ports::HookFailure,
     types::{
         ActivePlugin, DeliveryBatch, ExportQuarantine, NotedFailure, NotificationId,
-        NotificationKind, PluginExport, PluginHash, PluginQuarantine, PluginSet, TenantId, UserId,
+        NotificationKind, PluginExport, PluginHash, PluginQuarantine, PluginSet, TenantId, User,
+        UserId, UserRole,
     },
 };
 
-/// The number of customers whose calls must fail before an export is quarantined. One alone must not stop a sale.
+/// Different customers whose calls must fail before an export is put into quarantine: one alone can't close a sale.
 const WITNESSES: usize = 5;
 /// The same for accounts that do not count in full. They count only while no call succeeds, so that an export that
 /// fails for some is not quarantined for all.
@@ -42,6 +44,8 @@ const REMEMBERED_FOR: SignedDuration = SignedDuration::from_hours(1);
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// Characters of a failure in the notification; the log has more.
 const REASON_MAX: usize = 500;
+/// From this age on an account counts as evidence of a failure. Accounts are free to make, but age is not.
+const WITNESS_AGE_MIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl PluginsModule {
     /// Returns whether this process has not recorded a customer's failure lately.
@@ -64,7 +68,7 @@ impl PluginsModule {
     }
 
     /// Records that an export failed for a customer. Once it failed for enough of
-    /// them within ten minutes, at any hosts, it is quarantined. Returns whether that happened now.
+    /// them within ten minutes, at whichever hosts, it is put into quarantine. Returns whether that happened now.
     pub(crate) async fn note_failure(
         &self,
         tenant: &TenantId,
@@ -97,6 +101,25 @@ impl PluginsModule {
         if failed.witnesses < WITNESSES && failed.strangers < STRANGERS {
             return Ok(false);
         }
+        self.begin_quarantine(tenant, plugin, export, reason, at)
+            .await?;
+        // Afterwards the count starts again.
+        self.repository
+            .forget_failures(tenant, version, export, false)
+            .await?;
+        Ok(true)
+    }
+
+    /// Puts an export into quarantine, and tells the tenant's owners unless they heard of it lately.
+    async fn begin_quarantine(
+        &self,
+        tenant: &TenantId,
+        plugin: &ActivePlugin,
+        export: PluginExport,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<()> {
+        let version = plugin.version;
         let seen = self.repository.set(tenant).await?;
         let notice = match opened(&seen, version, export, reason, at) {
             Some(opened) if opened.told_at == at => {
@@ -112,7 +135,7 @@ impl PluginsModule {
             }
             _ => None,
         };
-        // The first process writes the set and the mails. Others find it quarantined and write nothing.
+        // Whoever is first writes the set and the mails; others find it in quarantine, and write and tell nothing.
         self.change_telling(tenant, SetRequest::default(), notice.as_ref(), |plugins| {
             for plugin in plugins.iter_mut().filter(|own| own.version == version) {
                 open(plugin, export, reason, at);
@@ -121,11 +144,7 @@ impl PluginsModule {
         })
         .await?;
         self.context.owed.notify_one();
-        // Afterwards the count starts again.
-        self.repository
-            .forget_failures(tenant, version, export, false)
-            .await?;
-        Ok(true)
+        Ok(())
     }
 
     /// Records that an export succeeded: earlier failures of accounts that do not count in full are dropped.
@@ -312,6 +331,36 @@ fn later(now: Timestamp, wait: SignedDuration) -> Timestamp {
 
 fn shortened(reason: &str) -> String {
     reason.chars().take(REASON_MAX).collect()
+}
+
+/// Returns whether the account itself shows that it was not made for this purpose.
+pub(crate) fn is_known_account(user: &User, now: Timestamp) -> bool {
+    user.external_id.is_some()
+        || matches!(user.role, UserRole::Owner | UserRole::Staff)
+        || now.duration_since(user.created_at) >= WITNESS_AGE_MIN
+}
+
+/// The refusal while an export is in quarantine.
+pub(crate) fn quarantined(
+    plugin: &ActivePlugin,
+    export: PluginExport,
+    next_try_at: Timestamp,
+    now: Timestamp,
+) -> Error {
+    let seconds = now.duration_until(next_try_at).as_secs().max(0);
+    let wait = Duration::from_secs(u64::try_from(seconds).unwrap_or(0) + 1);
+    Error::new(
+        ErrorCode::PolicyUnavailable,
+        format!(
+            "The organizer's policy failed for several customers and is in quarantine. It is tried again from {next_try_at:.0} on; nothing was changed."
+        ),
+    )
+    .retry_after(wait)
+    .caused_by(HookFailure::Failed(format!(
+        "{} of the plugin {} is in quarantine",
+        export.as_str(),
+        plugin.name
+    )))
 }
 
 #[cfg(test)]

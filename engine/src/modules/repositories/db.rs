@@ -320,6 +320,11 @@ impl StepError {
         matches!(self, Self::Thrown(text) if text.contains(word))
     }
 
+    /// Whether a guard stopped the step with one of these words.
+    pub(in crate::modules) fn is_any_guard(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.is_guard(word))
+    }
+
     fn weight(&self) -> u8 {
         match self {
             Self::Lost(_) => 5,

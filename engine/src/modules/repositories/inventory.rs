@@ -20,7 +20,7 @@ pub(in crate::modules) const STALE_INVENTORY: &str = "inventory-moved";
 /// The guard's word when a notification has changed.
 pub(in crate::modules) const STALE_NOTIFICATION: &str = "notification-moved";
 
-/// A change of an event's inventory.
+/// A change of an event's inventory, decided on one revision of it.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct InventoryChange {
     /// The inventory as it was read.

@@ -70,9 +70,9 @@ impl VerificationRepository {
         rows.iter().map(IdRow::tenant_and_event).collect()
     }
 
-    /// An event's counters and the sums of its bookings, in one consistent read; `None` if it was deleted. Bookings are
+    /// An event's counters and what its bookings add up to, in one consistent read; `None` if it was deleted. Bookings are
     /// counted in the store, by equal lines, so an event with a million takes no memory here.
-    pub(in crate::modules) async fn sight(
+    pub(in crate::modules) async fn counters(
         &self,
         tenant: &TenantId,
         event: EventId,

@@ -145,7 +145,7 @@ impl WaitlistRepository {
     }
 
     /// A customer's place on an event's list, in one consistent read of at most as many keys as the list has.
-    pub(in crate::modules) async fn sight(
+    pub(in crate::modules) async fn position(
         &self,
         tenant: &TenantId,
         event: EventId,

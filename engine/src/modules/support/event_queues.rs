@@ -1,120 +1,95 @@
-//! Event queues: in one process, requests for one event wait and are committed in groups.
+//! Queues of requests per event: what arrives while a group is worked on forms the next group.
 //!
-//! An optimisation only: correctness depends on the revision guard in the database. A queue starts with its
-//! first request and ends when nothing waits. Called by the bookings and events modules.
+//! An optimisation only. Correctness does not depend on them: the revision guard in the store decides. A queue starts with
+//! its first request and ends when nobody waits. Called by the bookings module.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Mutex,
     time::Duration,
 };
 
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
-    modules::bookings::{Placement, RequestedBooking},
     types::{EventId, TenantId},
 };
 
-/// Most bookings that are committed together. Measured: rates grow up to here and hardly beyond.
+/// Requests of one group at most. Measured: rates grow up to here and hardly beyond.
 pub(in crate::modules) const GROUP_MAX: usize = 128;
 
+/// An event of a tenant.
+pub(in crate::modules) type EventKey = (TenantId, EventId);
+
 /// A request that waits for its group.
-pub(in crate::modules) struct Waiting {
-    pub(in crate::modules) request: RequestedBooking,
-    pub(in crate::modules) answer: oneshot::Sender<Result<Placement>>,
+pub(in crate::modules) struct Waiting<R, A> {
+    pub(in crate::modules) request: R,
+    pub(in crate::modules) answer: oneshot::Sender<Result<A>>,
 }
 
-type Key = (TenantId, EventId);
-
-#[derive(Default)]
-struct Lane {
-    waiting: VecDeque<Waiting>,
-    /// Whether a task is draining the queue.
-    running: bool,
-    /// Held by the writer of the event's inventory: a group, or an organizer's change, in order of arrival.
-    turn: Arc<tokio::sync::Mutex<()>>,
+struct EventQueue<R, A> {
+    waiting: VecDeque<Waiting<R, A>>,
+    /// Whether a task takes its groups.
+    is_running: bool,
 }
 
-/// All event queues of a process.
-pub(crate) struct EventQueues {
-    event_queues: Mutex<HashMap<Key, Lane>>,
+/// All queues of one kind of request in this process.
+pub(in crate::modules) struct EventQueues<R, A> {
+    queues: Mutex<HashMap<EventKey, EventQueue<R, A>>>,
     waiting_max: usize,
 }
 
-/// The lock on an event's inventory within this process.
-pub(crate) struct InventoryLock {
-    _guard: OwnedMutexGuard<()>,
-}
-
-impl EventQueues {
+impl<R, A> EventQueues<R, A> {
     pub(in crate::modules) fn new(waiting_max: usize) -> Self {
         Self {
-            event_queues: Mutex::default(),
+            queues: Mutex::default(),
             waiting_max,
         }
     }
 
-    /// Queues a request. Returns true if the caller must start a task that drains the queue.
+    /// Adds a request to its event's queue. Returns true if the caller must start a task that takes the groups.
     ///
     /// # Errors
-    /// `event-busy` beyond the bound.
-    pub(in crate::modules) fn enter(&self, key: &Key, waiting: Waiting) -> Result<bool> {
-        let mut event_queues = self.locked();
-        let lane = event_queues.entry(key.clone()).or_default();
-        if lane.waiting.len() >= self.waiting_max {
+    /// `event-busy` beyond the limit.
+    pub(in crate::modules) fn enter(&self, key: &EventKey, waiting: Waiting<R, A>) -> Result<bool> {
+        let mut queues = self.queues.locked();
+        let queue = queues.entry(key.clone()).or_insert_with(|| EventQueue {
+            waiting: VecDeque::new(),
+            is_running: false,
+        });
+        if queue.waiting.len() >= self.waiting_max {
             return Err(Error::new(
                 ErrorCode::EventBusy,
                 "Too many people are booking this event right now; try again in a moment.",
             )
             .retry_after(Duration::from_secs(2)));
         }
-        lane.waiting.push_back(waiting);
-        Ok(!std::mem::replace(&mut lane.running, true))
+        queue.waiting.push_back(waiting);
+        Ok(!std::mem::replace(&mut queue.is_running, true))
     }
 
-    /// Takes the next group. With none left, the queue ends.
-    pub(in crate::modules) fn next_group(&self, key: &Key) -> Option<Vec<Waiting>> {
-        let mut event_queues = self.locked();
-        let lane = event_queues.get_mut(key)?;
+    /// Takes the next group. Returns `None` and ends the queue if nobody waits.
+    pub(in crate::modules) fn next_group(&self, key: &EventKey) -> Option<Vec<Waiting<R, A>>> {
+        let mut queues = self.queues.locked();
+        let queue = queues.get_mut(key)?;
         // Requests of clients that disconnected while waiting are dropped: they are in no plan yet.
-        lane.waiting.retain(|waiting| !waiting.answer.is_closed());
-        if lane.waiting.is_empty() {
-            lane.running = false;
-            Self::forget_if_idle(&mut event_queues, key);
+        queue.waiting.retain(|waiting| !waiting.answer.is_closed());
+        if queue.waiting.is_empty() {
+            queues.remove(key);
             return None;
         }
-        let count = lane.waiting.len().min(GROUP_MAX);
-        Some(lane.waiting.drain(..count).collect())
+        let count = queue.waiting.len().min(GROUP_MAX);
+        Some(queue.waiting.drain(..count).collect())
     }
+}
 
-    /// Waits for the lock on an event's inventory.
-    pub(in crate::modules) async fn turn(&self, key: &Key) -> InventoryLock {
-        let turn = self.locked().entry(key.clone()).or_default().turn.clone();
-        InventoryLock {
-            _guard: turn.lock_owned().await,
-        }
-    }
-
-    /// Releases the lock, and removes the queue if it is empty.
-    pub(in crate::modules) fn done(&self, key: &Key, turn: InventoryLock) {
-        drop(turn);
-        Self::forget_if_idle(&mut self.locked(), key);
-    }
-
-    fn forget_if_idle(event_queues: &mut HashMap<Key, Lane>, key: &Key) {
-        let idle = |lane: &Lane| {
-            !lane.running && lane.waiting.is_empty() && Arc::strong_count(&lane.turn) == 1
-        };
-        if event_queues.get(key).is_some_and(idle) {
-            event_queues.remove(key);
-        }
-    }
-
-    fn locked(&self) -> MutexGuard<'_, HashMap<Key, Lane>> {
-        // No code panics while it holds the lock and has half changed the map.
-        self.event_queues.locked()
+/// The same refusal for each member of a group that failed.
+pub(in crate::modules) fn same_refusal(error: &Error) -> Error {
+    let copy = Error::new(error.code(), error.detail().to_owned());
+    match error.retry_after_hint() {
+        Some(after) => copy.retry_after(after),
+        None => copy,
     }
 }

@@ -3,6 +3,7 @@
 //! Called by modules.
 
 pub(in crate::modules) mod event_queues;
+pub(in crate::modules) mod inventory_locks;
 pub(in crate::modules) mod lru_cache;
 mod retry;
 pub(in crate::modules) mod scan_schedule;

@@ -20,6 +20,13 @@ use crate::{
 /// Most cached users with a confirmed address: about 100 bytes each. One that is not cached costs a read.
 const CONFIRMED_MAX: usize = 20_000;
 
+/// Whether a new user is asked to confirm their address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressConfirmation {
+    Required,
+    NotRequired,
+}
+
 pub(crate) struct UsersModule {
     pub(super) repository: UsersRepository,
     /// Users with a confirmed address. This is never revoked, so a cached entry stays valid.
@@ -47,8 +54,9 @@ impl UsersModule {
         &self,
         tenant: &TenantId,
         command: CreateUser,
-        asks: bool,
+        confirmation: AddressConfirmation,
     ) -> Result<User> {
+        let asks = confirmation == AddressConfirmation::Required;
         let hash = match command.password {
             Some(password) => {
                 Passwords::check(&password)?;

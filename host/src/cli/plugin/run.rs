@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use boxoffice_engine::{
     PluginLimits,
-    ports::{PluginCall, PluginFixture, PluginRuntime as _},
+    ports::{CallPriority, PluginCall, PluginFixture, PluginRuntime as _},
 };
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -57,7 +57,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
         plugin: local.plugin.clone(),
         config: Value::Object(config).to_string().into(),
         limits: PluginLimits::default(),
-        urgent: true,
+        priority: CallPriority::Request,
     };
     // Checked by the same function as on a host.
     let outcome = local

@@ -262,7 +262,7 @@ impl EventVersionRow {
 }
 
 /// The one record that a booking's validity depends on. Every step that changes counters writes `revision`, so two of them
-/// can never both commit on the same read of it.
+/// can never both go through on the same revision of it.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct InventoryRow {
     pub(in crate::modules::repositories) id: RecordId,

@@ -214,16 +214,7 @@ fn answer_of(route: RequestRoute, value: Value) -> Result<RecordedAnswer> {
         }
         RequestRoute::CheckIns => RecordedAnswer::CheckIn(read::<CheckInRow>(value)?.into_type()?),
         RequestRoute::CheckInUndos => {
-            let answer: TicketAnswer = read(value)?;
-            RecordedAnswer::Ticket(Ticket {
-                id: TicketId {
-                    booking: booking_id(&answer.booking)?,
-                    number: answer.number,
-                },
-                ticket_type: TicketTypeId::new(answer.ticket_type),
-                status: TicketStatus::Valid,
-                code: None,
-            })
+            RecordedAnswer::Ticket(read::<TicketAnswer>(value)?.into_type()?)
         }
         RequestRoute::Events | RequestRoute::EventCancellations | RequestRoute::TicketTypes => {
             let answer: EventAnswer = read(value)?;
@@ -256,6 +247,20 @@ fn answer_of(route: RequestRoute, value: Value) -> Result<RecordedAnswer> {
         | RequestRoute::NotificationCommands
         | RequestRoute::LaneCommands => RecordedAnswer::Done,
     })
+}
+
+impl TicketAnswer {
+    fn into_type(self) -> Result<Ticket> {
+        Ok(Ticket {
+            id: TicketId {
+                booking: booking_id(&self.booking)?,
+                number: self.number,
+            },
+            ticket_type: TicketTypeId::new(self.ticket_type),
+            status: TicketStatus::Valid,
+            code: None,
+        })
+    }
 }
 
 fn read<T: SurrealValue>(value: Value) -> Result<T> {

@@ -14,8 +14,8 @@ use anyhow::{Context as _, bail};
 use boxoffice_engine::{
     PluginHash, PluginLimits, TenantId,
     ports::{
-        BookingView, CustomerView, EventView, LineView, LoadPurpose, PluginCall, PluginRef,
-        PluginRequest, PluginRuntime as _, Policy as _, TicketTypeView,
+        BookingView, CallPriority, CustomerView, EventView, LineView, LoadPurpose, PluginCall,
+        PluginRef, PluginRequest, PluginRuntime as _, Policy as _, TicketTypeView,
     },
 };
 use boxoffice_host::PluginHost;
@@ -73,7 +73,7 @@ impl Measured {
                 plugin,
                 config: example.config.as_str().into(),
                 limits: PluginLimits::default(),
-                urgent: true,
+                priority: CallPriority::Request,
             });
         }
         let compile = |bare: &Bare| bare.compile(&example.bytes, &example.request, &example.config);

@@ -6,9 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     error::Result,
-    modules::RequestedBooking,
     ports::{EventView, LineView, TicketTypeView},
-    types::{BookingLine, Event, TenantId, TicketType, UserId},
+    types::{BookLine, BookingLine, Event, TenantId, TicketType, UserId},
 };
 
 /// The customer's pseudonym: the same within the tenant, meaningless outside it.
@@ -56,11 +55,9 @@ pub(super) fn unit_prices(lines: &[LineView]) -> Vec<u32> {
     lines.iter().map(|line| line.unit_price_minor).collect()
 }
 
-pub(super) fn list_prices(
-    types: &[TicketType],
-    request: &RequestedBooking,
-) -> Result<Vec<LineView>> {
-    let line = |(index, line): (usize, &crate::types::BookLine)| {
+/// The lines of a request at the prices that the event lists.
+pub(super) fn list_prices(types: &[TicketType], lines: &[BookLine]) -> Result<Vec<LineView>> {
+    let line = |(index, line): (usize, &BookLine)| {
         let kind = line.ticket_type_of(index, types)?;
         Ok(LineView {
             ticket_type: kind.id.to_string(),
@@ -68,5 +65,5 @@ pub(super) fn list_prices(
             unit_price_minor: kind.price_minor,
         })
     };
-    request.lines.iter().enumerate().map(line).collect()
+    lines.iter().enumerate().map(line).collect()
 }

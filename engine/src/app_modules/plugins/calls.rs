@@ -1,39 +1,44 @@
-//! Calls of plugins: the only code of the engine that calls one. Checks the answer before it is used, and
-//! counts, logs, and records failures for the quarantine.
+//! Calling a plugin: the only way from the engine to one. Its answer is judged before anything is made of it. The call is
+//! counted, logged, and held against the plugin where it is its fault.
 //!
-//! Called by the policy check, by use cases of plugins and by mails. Calls the plugins, users and tenants modules and the plugin runtime port.
+//! Called by the policy check, by use cases of plugins and by mails. Calls the plugins, users and tenants modules and the
+//! plugin runtime port.
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::{PolicyOutcome, unavailable};
 use crate::{
     context::EngineContext,
-    error::{Error, ErrorCode, Result},
-    modules::NotedCall,
+    error::Result,
+    modules::{
+        NotedCall, is_known_account,
+        policy_check::{PolicyOutcome, decision_step, outcome_of},
+        quarantined,
+    },
     ports::{
-        HookFailure, PluginAnswer, PluginCall, PluginOutcome, PluginRef, PluginRequest,
-        PluginRuntime, RequestCustomer, WhenNotLoaded,
+        CallPriority, HookFailure, PluginCall, PluginOutcome, PluginRef, PluginRequest,
+        PluginRuntime, RequestCustomer,
     },
-    types::{
-        ActivePlugin, DecisionRecord, DecisionStep, PluginExport, TenantId, User, UserId, UserRole,
-    },
+    types::{ActivePlugin, DecisionRecord, PluginExport, PluginHash, TenantId, UserId},
 };
 
-/// How long a request waits while a plugin is loaded. After that it is refused.
+/// How long a request waits while a plugin is loaded on this host. What takes longer refuses the request.
 const LOADING_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Largest request that is kept with a decision.
-const KEPT_REQUEST_BYTES_MAX: usize = 16 * 1024;
-/// From this age on an account counts as evidence of a failure. Accounts are free to make, but age is not.
-const WITNESS_AGE_MIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether a plugin may be asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    /// It is in use.
+    Normal,
+    /// One try after a quarantine.
+    Try,
+}
 
 impl EngineContext {
-    /// Makes sure that a plugin can be called on this host. Returns the runtime that calls it.
-    pub(crate) async fn ensure_loaded(
+    /// Makes sure that a plugin can be called on this host. Returns what calls it.
+    pub(in crate::app_modules) async fn ensure_loaded(
         &self,
         tenant: &TenantId,
-        hash: crate::types::PluginHash,
+        hash: PluginHash,
     ) -> Result<(&dyn PluginRuntime, PluginRef), HookFailure> {
         let not_loaded = |reason: String| HookFailure::NotLoaded(reason);
         let runtime = self
@@ -56,7 +61,7 @@ impl EngineContext {
     }
 
     /// Adds e-mail address and name if the owner allowed the plugin to see them.
-    pub(super) async fn attach_identity(
+    pub(in crate::app_modules) async fn attach_identity(
         &self,
         tenant: &TenantId,
         plugin: &ActivePlugin,
@@ -73,7 +78,7 @@ impl EngineContext {
     }
 
     /// Calls one plugin about a booking or a cancellation and records the answer. Turns a failure into an error.
-    pub(super) async fn ask_plugin(
+    pub(in crate::app_modules) async fn ask_plugin(
         &self,
         tenant: &TenantId,
         plugin: &ActivePlugin,
@@ -82,41 +87,37 @@ impl EngineContext {
         record: &mut DecisionRecord,
     ) -> Result<PolicyOutcome> {
         let export = question.export();
-        let is_try = self.may_ask(tenant, plugin, export).await?;
+        let asking = self.may_ask(tenant, plugin, export).await?;
         let outcome = self.call_plugin(tenant, plugin, question).await;
-        record.steps.push(step(plugin, question, &outcome));
-        match &outcome.answer {
-            Ok(_) if is_try => self.recovered(tenant, plugin, export).await,
-            Ok(_) => self.answered(tenant, plugin, export).await,
-            Err(HookFailure::Failed(reason)) if is_try => {
+        record.steps.push(decision_step(plugin, question, &outcome));
+        match (&outcome.answer, asking) {
+            (Ok(_), Asking::Try) => self.recovered(tenant, plugin, export).await,
+            (Ok(_), Asking::Normal) => self.answered(tenant, plugin, export).await,
+            (Err(HookFailure::Failed(reason)), Asking::Try) => {
                 self.failed_again(tenant, plugin, export, reason).await;
             }
-            Err(HookFailure::Failed(reason)) => {
+            (Err(HookFailure::Failed(reason)), Asking::Normal) => {
                 self.failed(tenant, plugin, export, customer, reason).await;
             }
             // Not called: this is no evidence about the plugin.
-            Err(
-                HookFailure::Busy(_) | HookFailure::NotLoaded(_) | HookFailure::InputTooLarge(_),
+            (
+                Err(
+                    HookFailure::Busy(_)
+                    | HookFailure::NotLoaded(_)
+                    | HookFailure::InputTooLarge(_),
+                ),
+                _,
             ) => {}
         }
-        match outcome.answer {
-            Ok(PluginAnswer::Decided(decision)) => Ok(PolicyOutcome::Answered(decision)),
-            // Checked before: a policy answers with a decision.
-            Ok(_) => Err(Error::internal(
-                "a policy answered something else than a decision",
-            )),
-            Err(HookFailure::NotLoaded(reason))
-                if plugin.when_not_loaded == WhenNotLoaded::Skip =>
-            {
-                tracing::warn!(%tenant, plugin = %plugin.name, reason, "a policy was skipped, as its tenant chose");
-                Ok(PolicyOutcome::Skipped)
-            }
-            Err(failure) => Err(unavailable(failure)),
+        let outcome = outcome_of(outcome.answer, plugin.when_not_loaded)?;
+        if matches!(outcome, PolicyOutcome::Skipped) {
+            tracing::warn!(%tenant, plugin = %plugin.name, "a policy that could not be loaded was skipped, as its tenant chose");
         }
+        Ok(outcome)
     }
 
     /// Calls an active plugin, checks its answer, counts the call, and records its log and failure.
-    pub(crate) async fn call_plugin(
+    pub(in crate::app_modules) async fn call_plugin(
         &self,
         tenant: &TenantId,
         plugin: &ActivePlugin,
@@ -128,7 +129,7 @@ impl EngineContext {
                     plugin: loaded,
                     config: plugin.config.as_str().into(),
                     limits: plugin.limits,
-                    urgent: true,
+                    priority: CallPriority::Request,
                 };
                 runtime.call(&call, question).await.judged(question)
             }
@@ -146,28 +147,27 @@ impl EngineContext {
         outcome
     }
 
-    /// Returns whether this call is a try after a quarantine; refuses if the plugin may not be called now.
+    /// Returns how a plugin may be asked.
+    ///
+    /// # Errors
+    /// `policy-unavailable` while its export is in quarantine.
     async fn may_ask(
         &self,
         tenant: &TenantId,
         plugin: &ActivePlugin,
         export: PluginExport,
-    ) -> Result<bool> {
+    ) -> Result<Asking> {
         let Some(quarantine) = plugin.quarantine(export) else {
-            return Ok(false);
+            return Ok(Asking::Normal);
         };
         let now = self.context.now();
         let plugins = &self.modules.plugins;
         if quarantine.next_try_at <= now && plugins.claim_try(tenant, plugin, export).await? {
-            return Ok(true);
+            return Ok(Asking::Try);
         }
         // Another request tries it now, or the pause is not over.
-        Err(quarantined(
-            plugin,
-            export,
-            quarantine.next_try_at.max(now),
-            now,
-        ))
+        let next_try_at = quarantine.next_try_at.max(now);
+        Err(quarantined(plugin, export, next_try_at, now))
     }
 
     async fn answered(&self, tenant: &TenantId, plugin: &ActivePlugin, export: PluginExport) {
@@ -247,7 +247,7 @@ impl EngineContext {
         let Some(user) = self.modules.users.find(tenant, customer).await? else {
             return Ok(false);
         };
-        if is_known(&user, self.context.now()) {
+        if is_known_account(&user, self.context.now()) {
             return Ok(true);
         }
         // If nobody is asked, every address counts as confirmed.
@@ -259,58 +259,10 @@ impl EngineContext {
     }
 }
 
-/// Returns whether the account itself shows that it was not made for this purpose.
-fn is_known(user: &User, now: Timestamp) -> bool {
-    user.external_id.is_some()
-        || matches!(user.role, UserRole::Owner | UserRole::Staff)
-        || now.duration_since(user.created_at) >= WITNESS_AGE_MIN
-}
-
-/// The error while an export is in quarantine.
-fn quarantined(
-    plugin: &ActivePlugin,
-    export: PluginExport,
-    next_try_at: Timestamp,
-    now: Timestamp,
-) -> Error {
-    let seconds = now.duration_until(next_try_at).as_secs().max(0);
-    let wait = Duration::from_secs(u64::try_from(seconds).unwrap_or(0) + 1);
-    Error::new(
-        ErrorCode::PolicyUnavailable,
-        format!(
-            "The organizer's policy failed for several customers and is in quarantine. It is tried again from \
-            {next_try_at:.0} on. Nothing was changed."
-        ),
-    )
-    .retry_after(wait)
-    .caused_by(HookFailure::Failed(format!(
-        "{} of the plugin {} is in quarantine",
-        export.as_str(),
-        plugin.name
-    )))
-}
-
 fn not_asked(failure: HookFailure) -> PluginOutcome {
     PluginOutcome {
         answer: Err(failure),
         usage: Default::default(),
         logs: Vec::new(),
-    }
-}
-
-fn step(plugin: &ActivePlugin, question: &PluginRequest, outcome: &PluginOutcome) -> DecisionStep {
-    let request = serde_json::to_value(question)
-        .ok()
-        .filter(|request| request.to_string().len() <= KEPT_REQUEST_BYTES_MAX);
-    let answer = match &outcome.answer {
-        Ok(answer) => serde_json::to_value(answer).unwrap_or_default(),
-        Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
-    };
-    DecisionStep {
-        plugin: plugin.name.to_string(),
-        version: plugin.version,
-        config: plugin.config.clone(),
-        request,
-        answer,
     }
 }

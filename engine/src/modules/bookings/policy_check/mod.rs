@@ -1,0 +1,245 @@
+//! The rules of the policy check: what policies see of a booking or a cancellation, how their prices and messages are
+//! applied, and what each outcome means. The same for native policies of the platform and for plugins of the tenant.
+//!
+//! No failure of a policy is ever a yes. Called by the policy check of app_modules, which asks in order. Pure.
+
+mod views;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use views::{event_view, line_views, list_prices, pseudonym, unit_prices};
+
+use super::{
+    orders::not_published,
+    requests::{BeforePolicies, PolicyDecision, RequestedBooking},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::{
+        BookingView, CancellationView, CustomerView, Decision, HookFailure, LineView, PluginAnswer,
+        PluginOutcome, PluginRequest, WhenNotLoaded, judge,
+    },
+    types::{
+        ActivePlugin, Booking, BookingLine, DecisionRecord, DecisionStep, Event, EventStatus,
+        PluginSet, TenantId,
+    },
+};
+
+/// Most texts of policies that a booking keeps: as many as two policies may give. Further ones are left out.
+const MESSAGES_KEPT_MAX: usize = 20;
+/// Largest request that is kept with a decision.
+const KEPT_REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// Outcome of a policy that did not fail.
+pub(crate) enum PolicyOutcome {
+    Answered(Decision),
+    /// It could not be loaded, and its tenant chose to go on without it.
+    Skipped,
+}
+
+/// A booking while the policies are asked about it, one after the other.
+pub(crate) struct BookingCheck {
+    /// What the next policy sees: prices as the one before left them.
+    pub(crate) view: BookingView,
+    /// What plugins saw and said.
+    pub(crate) record: DecisionRecord,
+    event_version: u64,
+    messages: Vec<String>,
+}
+
+impl BookingCheck {
+    /// # Errors
+    /// `event-not-published` for a draft: its policies are not asked, and nothing of it is told. `field-invalid` for lines
+    /// that the event does not sell.
+    pub(crate) fn new(
+        tenant: &TenantId,
+        request: &RequestedBooking,
+        event: &Event,
+        seen: &BeforePolicies,
+        now: Timestamp,
+    ) -> Result<Self> {
+        if event.status == EventStatus::Draft {
+            return Err(not_published());
+        }
+        Ok(Self {
+            view: BookingView {
+                tenant: tenant.clone(),
+                lines: match &seen.offered {
+                    Some(hold) => line_views(&hold.lines),
+                    None => list_prices(&event.ticket_types, &request.lines)?,
+                },
+                customer: CustomerView {
+                    pseudonym: pseudonym(tenant, request.customer),
+                    tickets_in_event: seen.tickets_in_event,
+                },
+                event: event_view(event),
+                now,
+            },
+            record: DecisionRecord {
+                policy_version: request.policy_version,
+                steps: Vec::new(),
+            },
+            event_version: seen.event_version.unwrap_or(event.version),
+            messages: Vec::new(),
+        })
+    }
+
+    /// Applies a policy's outcome to prices and messages.
+    ///
+    /// # Errors
+    /// `policy-rejected`: a no ends the request.
+    pub(crate) fn apply(&mut self, outcome: PolicyOutcome) -> Result<()> {
+        let Some((prices, messages)) = accepted(outcome)? else {
+            return Ok(());
+        };
+        let lines: &mut [LineView] = &mut self.view.lines;
+        for (line, price) in lines.iter_mut().zip(prices) {
+            line.unit_price_minor = price;
+        }
+        let room = MESSAGES_KEPT_MAX.saturating_sub(self.messages.len());
+        self.messages.extend(messages.into_iter().take(room));
+        Ok(())
+    }
+
+    /// What all policies together decided.
+    pub(crate) fn decision(self) -> PolicyDecision {
+        PolicyDecision {
+            event_version: self.event_version,
+            tickets_in_event: self.view.customer.tickets_in_event,
+            unit_prices_minor: unit_prices(&self.view.lines),
+            messages: self.messages,
+            record: (!self.record.steps.is_empty()).then_some(self.record),
+        }
+    }
+}
+
+/// What policies see of a customer's cancellation of some lines of a booking.
+pub(crate) fn cancellation_view(
+    tenant: &TenantId,
+    (booking, lines): (&Booking, &[BookingLine]),
+    event: &Event,
+    tickets_in_event: u32,
+    now: Timestamp,
+) -> CancellationView {
+    CancellationView {
+        tenant: tenant.clone(),
+        event: event_view(event),
+        booking: booking.id,
+        booked_at: booking.created_at,
+        lines: line_views(lines),
+        customer: CustomerView {
+            pseudonym: pseudonym(tenant, booking.customer),
+            tickets_in_event,
+        },
+        now,
+    }
+}
+
+/// Turns a no into a refusal. Returns the prices and messages of a policy that adjusts them.
+///
+/// # Errors
+/// `policy-rejected`.
+pub(crate) fn accepted(outcome: PolicyOutcome) -> Result<Option<(Vec<u32>, Vec<String>)>> {
+    match outcome {
+        PolicyOutcome::Skipped | PolicyOutcome::Answered(Decision::Accept) => Ok(None),
+        PolicyOutcome::Answered(Decision::Reject { code, reason }) => {
+            Err(Error::new(ErrorCode::PolicyRejected, reason).policy_code(code))
+        }
+        PolicyOutcome::Answered(Decision::Adjust {
+            unit_prices_minor,
+            messages,
+        }) => Ok(Some((unit_prices_minor, messages))),
+    }
+}
+
+/// The outcome of a native policy, judged as a plugin's answer is.
+///
+/// # Errors
+/// `policy-busy`, `policy-input-too-large`, `policy-unavailable`.
+pub(crate) fn native_outcome(
+    answer: Result<Decision, HookFailure>,
+    question: impl FnOnce() -> PluginRequest,
+    when: WhenNotLoaded,
+) -> Result<PolicyOutcome> {
+    let judged = match answer {
+        Ok(Decision::Accept) => Ok(PluginAnswer::Decided(Decision::Accept)),
+        Ok(decision) => {
+            judge(&question(), PluginAnswer::Decided(decision)).map_err(HookFailure::Failed)
+        }
+        Err(failure) => Err(failure),
+    };
+    outcome_of(judged, when)
+}
+
+/// The outcome of a judged answer.
+///
+/// # Errors
+/// As [`native_outcome`].
+pub(crate) fn outcome_of(
+    answer: Result<PluginAnswer, HookFailure>,
+    when: WhenNotLoaded,
+) -> Result<PolicyOutcome> {
+    match answer {
+        Ok(PluginAnswer::Decided(decision)) => Ok(PolicyOutcome::Answered(decision)),
+        Ok(_) => Err(unavailable(HookFailure::Failed(
+            "it answered something else than a decision".to_owned(),
+        ))),
+        Err(HookFailure::NotLoaded(_)) if when == WhenNotLoaded::Skip => Ok(PolicyOutcome::Skipped),
+        Err(failure) => Err(unavailable(failure)),
+    }
+}
+
+/// The error for a failed policy, which never counts as acceptance.
+pub(crate) fn unavailable(failure: HookFailure) -> Error {
+    let error = match &failure {
+        HookFailure::InputTooLarge(_) => Error::new(
+            ErrorCode::PolicyInputTooLarge,
+            "This request is too large for the organizer's policy.",
+        ),
+        HookFailure::Busy(_) => Error::new(
+            ErrorCode::PolicyBusy,
+            "The organizer's policies could not run in time; try again in a moment.",
+        )
+        .retry_after(Duration::from_secs(1)),
+        HookFailure::Failed(_) | HookFailure::NotLoaded(_) => Error::new(
+            ErrorCode::PolicyUnavailable,
+            "The organizer's policy gave no valid answer. Nothing was booked; try again later.",
+        )
+        .retry_after(Duration::from_secs(10)),
+    };
+    error.caused_by(failure)
+}
+
+/// Whether a refusal may be outdated once another set of plugins is in use. Without plugins in the set it was the
+/// platform's own policy that refused.
+pub(crate) fn depends_on_set(refusal: &Error, set: &PluginSet) -> bool {
+    let is_a_policys = matches!(
+        refusal.code(),
+        ErrorCode::PolicyRejected | ErrorCode::PolicyUnavailable
+    );
+    is_a_policys && !set.plugins.is_empty()
+}
+
+/// What is kept of one plugin's part in a decision. A very large request is left out.
+pub(crate) fn decision_step(
+    plugin: &ActivePlugin,
+    question: &PluginRequest,
+    outcome: &PluginOutcome,
+) -> DecisionStep {
+    let request = serde_json::to_value(question)
+        .ok()
+        .filter(|request| request.to_string().len() <= KEPT_REQUEST_BYTES_MAX);
+    let answer = match &outcome.answer {
+        Ok(answer) => serde_json::to_value(answer).unwrap_or_default(),
+        Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
+    };
+    DecisionStep {
+        plugin: plugin.name.to_string(),
+        version: plugin.version,
+        config: plugin.config.clone(),
+        request,
+        answer,
+    }
+}

@@ -1,0 +1,141 @@
+//! What the bookings module is asked, and what it answers.
+//!
+//! Made by app_modules; read by the planner and the group commit. Calls nothing.
+
+use crate::types::{
+    BookLine, Booking, BookingId, BookingLine, CancelCause, DecisionRecord, EventId, Hold, HoldId,
+    HoldStatus, KeyedRequest, RequestKey, TraceParent, UserId,
+};
+
+/// What a request wants of the event. Each intent passes the same policy check, queue and transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BookingIntent {
+    /// A booking.
+    Book,
+    /// A hold.
+    Hold,
+    /// The booking of a hold, by the decision of the hold.
+    Confirm(HoldId),
+    /// The booking of an offer. Policies have not decided about it yet.
+    AcceptOffer(HoldId),
+}
+
+/// A requested booking.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestedBooking {
+    pub(crate) customer: UserId,
+    pub(crate) event: EventId,
+    pub(crate) intent: BookingIntent,
+    /// The wanted tickets; a confirmation takes those of its hold.
+    pub(crate) lines: Vec<BookLine>,
+    pub(crate) expected_total_minor: Option<u64>,
+    /// The request with its Idempotency-Key, if it has one.
+    pub(crate) idempotency: Option<KeyedRequest>,
+    /// The version of the tenant's plugin set under which the request was decided; a confirmation has its hold's.
+    pub(crate) policy_version: u64,
+    /// What the policies decided, and on which snapshot; `None` if no policy is to be asked.
+    pub(crate) decision: Option<PolicyDecision>,
+    /// Whether the customer's address is not confirmed, which limits what they may hold.
+    pub(crate) is_unconfirmed: bool,
+    /// Where the request's trace is; known once it stands in its queue.
+    pub(crate) trace: Option<TraceParent>,
+}
+
+impl RequestedBooking {
+    /// The key under which the request's success is recorded.
+    pub(super) fn key(&self) -> Option<RequestKey> {
+        self.idempotency.as_ref().map(|keyed| keyed.key.clone())
+    }
+
+    /// The offered hold that the request accepts, if it accepts one.
+    pub(super) fn accepted_hold(&self) -> Option<HoldId> {
+        match self.intent {
+            BookingIntent::AcceptOffer(hold) => Some(hold),
+            BookingIntent::Book | BookingIntent::Hold | BookingIntent::Confirm(_) => None,
+        }
+    }
+}
+
+/// The policies' decision, and the snapshot that must still be current when it is written.
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyDecision {
+    pub(crate) event_version: u64,
+    pub(crate) tickets_in_event: u32,
+    /// Price of one ticket for each line, in minor units.
+    pub(crate) unit_prices_minor: Vec<u32>,
+    /// Texts about the prices, for the customer.
+    pub(crate) messages: Vec<String>,
+    /// The plugins' input and answers, to be stored with the booking.
+    pub(crate) record: Option<DecisionRecord>,
+}
+
+/// The outcome of an accepted request.
+#[derive(Debug, Clone)]
+pub(crate) enum Placement {
+    /// The booking is written, now or by an earlier attempt of the same request.
+    Booked(Booking),
+    /// The hold is written, now or by an earlier attempt of the same request.
+    Held(Hold),
+    /// The hold is an offer: ask the policies, and accept it.
+    Offered(Hold),
+    /// What the policies decided on has changed: ask them again.
+    PolicyStale,
+}
+
+/// The policies' input other than the event, and whether the request was answered before.
+pub(crate) struct BeforePolicies {
+    /// The version of the event; `None` if there is none.
+    pub(crate) event_version: Option<u64>,
+    /// Tickets of the event that the customer booked or holds, without the offer that is being accepted.
+    pub(crate) tickets_in_event: u32,
+    /// The offer that is being accepted, if there is one.
+    pub(crate) offered: Option<Hold>,
+    pub(crate) recorded: Option<Placement>,
+}
+
+/// Who joins a waiting list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WaitingCustomer {
+    pub(crate) id: UserId,
+    /// Whether their address is not confirmed, which limits what they may wait for.
+    pub(crate) is_unconfirmed: bool,
+}
+
+/// A requested cancellation.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestedCancellation {
+    pub(crate) booking: BookingId,
+    /// The tickets to cancel, by type or by number; with neither, all that are left.
+    pub(crate) lines: Option<Vec<BookLine>>,
+    pub(crate) tickets: Option<Vec<u32>>,
+    pub(crate) cause: CancelCause,
+    /// The request with its Idempotency-Key, if it has one.
+    pub(crate) idempotency: Option<KeyedRequest>,
+}
+
+/// The snapshot of a customer's cancellation. It must still be current when the cancellation is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CancelDecision {
+    pub(crate) policy_version: u64,
+    /// The event's version and the customer's tickets in it, if policies were asked.
+    pub(crate) seen: Option<(u64, u32)>,
+}
+
+/// What is read before policies are asked about a cancellation.
+pub(crate) enum BeforeCancelling {
+    /// Nothing to decide: it was done before.
+    Answered(Booking),
+    Open {
+        booking: Booking,
+        /// The tickets to cancel, at the booked prices.
+        lines: Vec<BookingLine>,
+        /// Tickets of the event that the customer booked or holds.
+        tickets_in_event: u32,
+    },
+}
+
+/// A customer's tickets without those of the offer that is being accepted.
+pub(super) fn without_accepted(tickets: u32, offered: Option<&Hold>) -> u32 {
+    let open = offered.filter(|hold| hold.status == HoldStatus::Held);
+    tickets.saturating_sub(open.map_or(0, Hold::tickets))
+}
