@@ -120,7 +120,7 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// All metrics as text. Without an answer of the store or queue their parts are left out, and `boxoffice_sight_ok` shows that.
+    /// All metrics as text. Without an answer of the store or queue their parts are left out, and `boxoffice_overview_ok` shows that.
     async fn text(&self, engine: &Engine) -> Result<String, fmt::Error> {
         let overview = engine.delivery_admin().overview(&Caller::operator()).await;
         if let Err(error) = &overview {
@@ -202,7 +202,7 @@ mod tests {
             "boxoffice_mails_total{lane=\"bulk\",outcome=\"sent\"} 0",
             "boxoffice_workers_alive 0.0",
             "boxoffice_queue_waiting{lane=\"bulk\"} 0.0",
-            "boxoffice_sight_ok 1.0",
+            "boxoffice_overview_ok 1.0",
             "boxoffice_part_answers{part=\"database\"} 1.0",
             "boxoffice_part_answers{part=\"queue\"} 1.0",
             "boxoffice_mail_wait_seconds_count{lane=\"bulk\"} 0",

@@ -1,4 +1,4 @@
-//! The connection with its requests: one timeout, one reading of the server's errors, and streams made when missing.
+//! The connection with its requests: one timeout, one interpretation of the server's errors, and creation of missing streams.
 //!
 //! Called by the queue's operations. Calls async-nats and settings.
 
@@ -30,32 +30,32 @@ use crate::{
     settings::{self, Names, SHARDS, Standing},
 };
 
-/// Requests under way at a time for work on many things: enough to hide the round trip, few enough that the last one
+/// Concurrent requests for work on many items: enough to hide the round trip, few enough that the last one
 /// is answered long before its timeout.
 pub(crate) const PIPELINED: usize = 64;
-/// Bounds work that hands more than one message to the client, which takes none while it is disconnected.
+/// Limits work that passes more than one message to the client, which takes none while it is disconnected.
 const WORK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// JetStream's code for a request about a stream that is not there.
+/// JetStream's code for a missing stream.
 const STREAM_NOT_FOUND: u64 = 10_059;
 
-/// Why the broker did not do what it was asked.
+/// Why a request to the broker failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BrokerError {
-    /// It is away, or does not answer.
+    /// It is unreachable, or does not answer.
     #[error("NATS does not answer")]
     Away(#[source] Option<Box<dyn StdError + Send + Sync>>),
-    /// The stream or its consumer is not there (any more).
+    /// The stream or its consumer is missing.
     #[error("the stream or its consumer is missing")]
     Missing,
-    /// It says no.
+    /// It refused.
     #[error("JetStream refused: {description}")]
     Refused {
-        /// JetStream's own code.
+        /// JetStream's code.
         code: u64,
-        /// What kind of no, as HTTP has it.
+        /// The status, as in HTTP.
         status: usize,
-        /// Its words.
+        /// Its message.
         description: String,
     },
 }
@@ -84,7 +84,7 @@ impl BrokerError {
 impl From<BrokerError> for Error {
     /// Everything is `unavailable`: the database has all work, and the caller tries again.
     fn from(trouble: BrokerError) -> Self {
-        // A full stream empties as fast as mails go out; an outage may be over in a moment.
+        // A full stream empties as fast as mails are sent; an outage may be over in a moment.
         let seconds = if matches!(trouble, BrokerError::Refused { .. }) {
             5
         } else {
@@ -105,12 +105,12 @@ impl From<Elapsed> for BrokerError {
     }
 }
 
-/// The connection, and what is kept there.
+/// The connection, and the settings of its streams.
 pub(crate) struct Broker {
     pub(crate) client: Client,
     pub(crate) names: Names,
     options: JetStreamOptions,
-    /// Whether the streams are known to be there. Falls back to no when something turns out to be missing.
+    /// Whether the streams are known to exist. Reset when something turns out to be missing.
     prepared: AtomicBool,
     preparing: Mutex<()>,
 }
@@ -126,14 +126,14 @@ impl Broker {
         }
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request, and waits for the answer.
     pub(crate) async fn request(
         &self,
         subject: String,
         headers: Option<HeaderMap>,
         payload: Vec<u8>,
     ) -> Result<Message, BrokerError> {
-        // Said at once: the client would keep the request until the connection is back, or the timeout is over.
+        // Refused at once: the client would keep the request until the connection is back, or until the timeout.
         if self.client.connection_state() != State::Connected {
             return Err(BrokerError::Away(None));
         }
@@ -154,7 +154,7 @@ impl Broker {
         })
     }
 
-    /// Asks the JetStream API.
+    /// Calls the JetStream API.
     pub(crate) async fn ask<T: serde::de::DeserializeOwned>(
         &self,
         what: &str,
@@ -165,7 +165,7 @@ impl Broker {
         BrokerError::read(&answer)
     }
 
-    /// Does `work` with the streams in place: once more after making them if it finds something missing.
+    /// Runs `work` with existing streams: again after creating them if something is missing.
     pub(crate) async fn with_streams<T, F: Future<Output = Result<T, BrokerError>>>(
         &self,
         work: impl Fn() -> F,
@@ -182,7 +182,7 @@ impl Broker {
         }
     }
 
-    /// Makes streams and consumers, or brings them up to date, unless that was done before.
+    /// Creates or updates streams and consumers, unless that was done before.
     pub(crate) async fn prepare(&self) -> Result<(), BrokerError> {
         if self.prepared.load(Ordering::Acquire) {
             return Ok(());
@@ -212,11 +212,11 @@ impl Broker {
         };
         if let Some(change) = change {
             let body = serde_json::to_value(&wanted).map_err(BrokerError::away)?;
-            // Of several processes that create the same, all succeed.
+            // If several processes create the same, all succeed.
             let _: stream::Info = self.ask(&format!("STREAM.{change}.{name}"), &body).await?;
             tracing::info!(stream = name, change, "set up a stream");
         }
-        // Making a consumer that exists changes nothing; one request each, all on their way together.
+        // Creating an existing consumer changes nothing; one request each, all concurrent.
         let requests: Vec<_> = (0..SHARDS)
             .map(|shard| {
                 let config = settings::consumer(&self.options, lane, shard);
@@ -240,7 +240,7 @@ impl Broker {
         self.ask(&what, &json!({})).await
     }
 
-    /// How the consumers of a lane stand, shard by shard.
+    /// The state of a lane's consumers, shard by shard.
     pub(crate) async fn consumers(&self, lane: Lane) -> Result<Vec<consumer::Info>, BrokerError> {
         let stream = self.names.stream(lane);
         let requests: Vec<_> = (0..SHARDS)
@@ -253,7 +253,7 @@ impl Broker {
             .await
     }
 
-    /// Reads what kept the streams from being made at the start: none if it may be better in a moment.
+    /// Reads why the streams could not be created at the start; `None` for a temporary reason.
     pub(crate) fn lasting(&self, trouble: BrokerError) -> Option<ConnectError> {
         let info = self.client.server_info();
         if !info.version.is_empty() && !self.client.is_server_compatible(2, 12, 0) {
@@ -262,7 +262,7 @@ impl Broker {
             });
         }
         match trouble {
-            // "Service unavailable" passes: a cluster without a leader, a disk without room.
+            // "Service unavailable" is temporary: a cluster without a leader, a full disk.
             BrokerError::Refused { status, .. } if status != 503 => {
                 Some(ConnectError::Setup(trouble.into()))
             }

@@ -1,7 +1,7 @@
-//! Whether the servers may lose what they acknowledged. No client can ask that over NATS, so their monitoring endpoint is
-//! read where it is known, and otherwise the log says what to look after.
+//! Checks whether the servers may lose acknowledged tasks. Clients cannot ask that over NATS, so the monitoring endpoint is
+//! read if it is known. Otherwise the log says what to check.
 //!
-//! Called by queue, once, in the background: a monitor that is away must not hold up anything.
+//! Called by queue, once, in the background: a missing monitor must not delay anything.
 
 use std::{io, time::Duration};
 
@@ -12,12 +12,12 @@ use tokio::{
     time::timeout,
 };
 
-/// For the whole question; the endpoint answers from memory.
+/// Time limit of the whole request; the endpoint answers from memory.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest answer read. Those of servers with thousands of connections have some ten kilobytes.
+/// Longest answer that is read. Servers with thousands of connections send about ten kilobytes.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What matters of `/varz`.
+/// The relevant part of `/varz`.
 #[derive(Debug, Deserialize)]
 struct Varz {
     #[serde(default)]
@@ -40,7 +40,7 @@ struct JetStreamConfig {
     sync_interval: u64,
 }
 
-/// Looks at each server once and warns of what can be lost.
+/// Checks each server once, and warns if tasks can be lost.
 pub(crate) async fn check(monitor_urls: Vec<String>, replicas: usize) {
     if monitor_urls.is_empty() && replicas == 1 {
         tracing::info!(
@@ -73,7 +73,7 @@ pub(crate) fn address(url: &str) -> Option<&str> {
     is_address.then_some(address)
 }
 
-/// What can be lost, if something can.
+/// The warning, if something can be lost.
 fn warning(varz: &Varz, replicas: usize) -> Option<String> {
     let Some(config) = &varz.jetstream.config else {
         return Some("this nats-server runs without JetStream, and tasks need it".to_owned());
@@ -95,7 +95,7 @@ fn warning(varz: &Varz, replicas: usize) -> Option<String> {
     })
 }
 
-/// Asks by HTTP/1.0, which needs no client library: one request, one answer, and the connection ends.
+/// Uses HTTP/1.0, which needs no client library: one request, one answer, and the connection ends.
 async fn varz(url: &str) -> io::Result<Varz> {
     let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text.to_owned());
     let address = address(url).ok_or_else(|| invalid("the URL is not http://HOST:PORT"))?;

@@ -1,6 +1,6 @@
-//! Leasing tasks: small pulls from the shards whose turn it is, which never wait at the server.
+//! Leases tasks: small pulls from the next shards, which never wait at the server.
 //!
-//! Called by queue. Calls broker and turns.
+//! Called by queue. Calls broker and shard_scheduler.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::{
 /// How long a reply to a pull may take. A pull from a shard whose workers have as many tasks as they may gets none.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Leases up to `max` tasks of the shard in turn; waits up to `wait` if no shard has any.
+/// Leases up to `max` tasks of the next shard; waits up to `wait` if no shard has any.
 ///
 /// A pull that waits at the server would be answered sooner, but only from one shard; and one at each shard leases
 /// tasks of up to 16 for a worker that wanted two. So pulls never wait, and publishers send a hint.
@@ -50,7 +50,7 @@ pub(crate) async fn fetch(
     }
 }
 
-/// Looks at the shards that are due, until something is found.
+/// Checks the due shards, until something is found.
 async fn visit(
     broker: &Broker,
     turns: &ShardScheduler,
@@ -77,7 +77,7 @@ async fn visit(
     Ok(Vec::new())
 }
 
-/// Leases up to `max` tasks of a shard that are there now.
+/// Leases up to `max` available tasks of a shard.
 async fn pull(
     broker: &Broker,
     lane: Lane,
@@ -109,7 +109,7 @@ async fn pull(
         let reply = match timeout(REPLY_TIMEOUT, replies.next()).await {
             Ok(Some(reply)) => reply,
             Ok(None) => return Err(BrokerError::Away(None)),
-            // The server may have nothing to say; whether it is there at all, another question tells.
+            // The server may have nothing to send; another request shows whether it is reachable.
             Err(_) if messages.is_empty() => {
                 broker.stream_info(lane).await?;
                 break;
@@ -118,9 +118,9 @@ async fn pull(
         };
         match reply.status {
             None => messages.push(reply),
-            // Nothing there, or no more.
+            // No tasks, or no more.
             Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
-            // What was leased before the trouble is leased all the same; the next pull will tell.
+            // Tasks that were leased before the error stay leased; the next pull shows the error.
             Some(_) if !messages.is_empty() => break,
             Some(StatusCode::NO_RESPONDERS) => return Err(BrokerError::Missing),
             Some(status) => {
@@ -133,7 +133,7 @@ async fn pull(
 
 fn refusal(status: u16, description: Option<String>) -> BrokerError {
     match status {
-        // The consumer was deleted, or its leader moves: both are mended by looking after the streams.
+        // The consumer was deleted, or its leader moves: checking the streams repairs both.
         409 => BrokerError::Missing,
         status => BrokerError::Refused {
             code: 0,
@@ -151,7 +151,7 @@ fn read(message: &Message) -> Option<Leased> {
     })
 }
 
-/// Ends a message that is no task of ours. If a newer program wrote it, its owner publishes it again.
+/// Drops a message that is not a task. If a newer program wrote it, the outbox publishes it again.
 async fn give_up(broker: &Broker, message: Message) {
     tracing::error!(subject = %message.subject, "dropping a message that is not a task");
     if let Some(reply) = message.reply {
@@ -165,7 +165,7 @@ async fn give_up(broker: &Broker, message: Message) {
     }
 }
 
-/// Hears what other processes publish, for as long as the connection exists.
+/// Listens to hints of other processes, as long as the connection exists.
 pub(crate) async fn listen(broker: &Broker, turns: &ShardScheduler, lane: Lane) {
     loop {
         match broker.client.subscribe(broker.names.hint(lane)).await {

@@ -1,9 +1,9 @@
-//! **Boxoffice on NATS**: the engine's queue as JetStream streams, so that workers run as processes of their own.
+//! **Boxoffice on NATS**: the engine's queue as JetStream streams, for separate worker processes.
 //!
-//! Called by hosts, which hand a [`JetStreamQueue`] to `EngineBuilder::queue`. A transport and nothing else: it has
-//! no relay, no worker loop and no rule about mail, and what it loses the engine publishes again. Needs nats-server
-//! 2.12 or newer with JetStream; `deploy/nats-server.conf` in the repository is a configuration that keeps what it
-//! acknowledges.
+//! Called by hosts, which pass a [`JetStreamQueue`] to `EngineBuilder::queue`. Only a transport: it has
+//! no relay, no worker loop and no rule about mail, and the engine publishes lost tasks again. Needs nats-server
+//! 2.12 or newer with JetStream; `deploy/nats-server.conf` in the repository is a configuration that keeps all
+//! acknowledged tasks.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,4 +1,4 @@
-//! What a platform says about its NATS servers, checked before anything is opened, and the connection made from it.
+//! The options of NATS servers, checked before anything is opened, and the connection.
 //!
 //! Called by hosts; `connect` by queue. Calls async-nats.
 
@@ -17,38 +17,38 @@ use crate::durability;
 
 /// How long the server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the server may take to answer; an fsync on a busy disk fits in many times.
+/// How long the server may take to answer; far longer than an fsync on a busy disk.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two signs of life: a connection that died without a word is noticed after three of them.
+/// The pause between two pings: a dead connection is noticed after three of them.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// Longest pause between two attempts to connect again: outages end for many processes at once.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Where the NATS servers are, and what the queue keeps there.
+/// The NATS servers and the options of the queue.
 #[derive(Clone)]
 pub struct JetStreamOptions {
-    /// `nats://HOST:PORT`, or `tls://HOST:PORT` to insist on TLS; several servers of a cluster with commas between.
+    /// `nats://HOST:PORT`, or `tls://HOST:PORT` to require TLS; several servers of a cluster separated by commas.
     pub url: String,
-    /// How this process signs in.
+    /// The credentials of this process.
     pub credentials: Credentials,
     /// Certificate authorities (PEM) to trust instead of the system's.
     pub authorities_pem: Option<Vec<u8>>,
-    /// Where the servers say how they are set up (`http://HOST:PORT`, their monitoring port), so that a setting which
-    /// can lose acknowledged tasks is warned of. Empty: nobody looks.
+    /// The servers' monitoring endpoints (`http://HOST:PORT`), to warn of settings that
+    /// can lose acknowledged tasks. Empty: no check.
     pub monitor_urls: Vec<String>,
     /// First part of all names: several installations can share a NATS account. 1 to 32 of `a-z`, `0-9` and `-`.
     pub prefix: String,
     /// Servers that keep a copy of each task: 1, or 3 or 5 in a cluster.
     pub replicas: usize,
-    /// How long a worker keeps a task without a word. Workers speak every 10 s, so 30 s forgives two lost words.
+    /// How long a worker keeps a task without extending its lease. Workers extend every 10 s, so 30 s allows two lost messages.
     pub lease: Duration,
     /// How long ids are remembered, so that a repeated publication adds nothing. A publisher repeats within seconds.
     pub duplicate_window: Duration,
-    /// Tasks that a lane may hold; beyond it publishers are told to wait, and what they owe stays in the database.
+    /// Most tasks of a lane; beyond it publishers have to wait, and the work stays in the outbox.
     pub tasks_max: u32,
 }
 
-/// How a process signs in.
+/// The credentials of a process.
 #[derive(Clone, Default)]
 pub enum Credentials {
     /// No reminder.
@@ -78,10 +78,10 @@ impl Credentials {
     }
 }
 
-/// Which form of [`Credentials`] somebody uses, without any secret.
+/// The form of [`Credentials`], without any secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignIn {
-    /// None, or what stands in the URL.
+    /// None, or those in the URL.
     None,
     /// A token.
     Token,
@@ -172,7 +172,7 @@ impl JetStreamOptions {
         }
     }
 
-    /// Connects, or starts trying to: a server that is away must not keep a host from selling tickets.
+    /// Connects, or starts trying to: a missing server must not keep a host from selling tickets.
     pub(crate) async fn connect(&self) -> Result<Client, ConnectError> {
         let addresses = self.addresses().map_err(ConnectError::refused)?;
         match self.connect_options()?.connect(addresses.clone()).await {
@@ -234,7 +234,7 @@ impl JetStreamOptions {
         })
     }
 
-    /// How TLS is spoken where a server or the URL asks for it. Built here, because a program that links several
+    /// The TLS configuration, if a server or the URL requires it. Built here, because a program that links several
     /// cryptography providers has no default one, and rustls would panic.
     fn tls(&self) -> Result<ClientConfig, ConnectError> {
         let mut roots = RootCertStore::empty();
@@ -252,7 +252,7 @@ impl JetStreamOptions {
                     return Err(AUTHORITIES);
                 }
             }
-            // A system without certificates can still speak to a server without TLS.
+            // A system without certificates can still use a server without TLS.
             None => {
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             }
@@ -270,7 +270,7 @@ const AUTHORITIES: ConnectError = ConnectError::Option {
 };
 
 impl fmt::Debug for JetStreamOptions {
-    /// Leaves out what may hold a secret, the URL included.
+    /// Without anything that may contain a secret, the URL included.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("JetStreamOptions")
@@ -293,7 +293,7 @@ fn log(event: &Event) {
     }
 }
 
-/// Why there is no queue.
+/// Why the queue could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// An option has a value that is not allowed.
@@ -304,19 +304,19 @@ pub enum ConnectError {
         /// What is allowed.
         allowed: &'static str,
     },
-    /// The server does not accept how we sign in.
+    /// The server refuses the credentials.
     #[error("the NATS server does not let us in {0}")]
     SignIn(SignIn),
-    /// The server does not take the connection.
+    /// The server refuses the connection.
     #[error("the NATS server refused the connection")]
     Refused(#[source] Box<dyn StdError + Send + Sync>),
     /// The server cannot publish a chunk of tasks as one.
     #[error("nats-server is version {version}; 2.12 or newer is needed, for atomic batches")]
     TooOld {
-        /// The version it gave.
+        /// Its version.
         version: String,
     },
-    /// The server does not let us keep our streams as they must be.
+    /// The server refuses the streams.
     #[error("the NATS server refused the streams")]
     Setup(#[source] Box<dyn StdError + Send + Sync>),
 }

@@ -1,4 +1,4 @@
-//! Adding tasks: one as a message of its own, many as one atomic batch.
+//! Adds tasks: a single one as a message, many as one atomic batch.
 //!
 //! Called by queue. Calls broker.
 
@@ -17,20 +17,20 @@ use crate::{
     shard_scheduler::ShardScheduler,
 };
 
-/// JetStream's code for a batch that holds an id which is in the stream already.
+/// JetStream's code for a batch with an id that is in the stream already.
 const BATCH_HAS_DUPLICATE: u64 = 10_201;
 
-/// A task as it goes over the wire.
+/// A task as a message.
 struct Wire {
-    /// With the tenant, so that no tenant's id can pass for another's.
+    /// With the tenant, so that ids of two tenants never collide.
     id: String,
     body: Vec<u8>,
 }
 
-/// Adds tasks, all or none, each at most once within the duplicate window.
+/// Adds tasks atomically, each at most once within the duplicate window.
 ///
-/// A batch of which a part is in already is the repetition of a publication that got through, or got together with
-/// others: then the rest is added one by one. Should that break off, the caller is told, and repeats.
+/// If a part of a batch is in the stream already, it repeats an earlier publication, or was combined with
+/// others: then the rest is added one by one. If that is interrupted, the caller gets an error and repeats.
 pub(crate) async fn publish(
     broker: &Broker,
     turns: &ShardScheduler,
@@ -69,7 +69,7 @@ pub(crate) async fn publish(
     }
     let shard = shard_of(tenant);
     turns.hint(shard);
-    // Lost hints cost a second, so nobody waits for this one.
+    // A lost hint costs a second, so do not wait for this one.
     let hinted = broker
         .client
         .publish(broker.names.hint(lane), shard.to_string().into());
@@ -103,7 +103,7 @@ async fn publish_one(broker: &Broker, subject: &str, wire: &Wire) -> Result<(), 
     let answer = broker
         .request(subject.to_owned(), Some(headers), wire.body.clone())
         .await?;
-    // A duplicate is acknowledged too, and marked so.
+    // A duplicate is acknowledged too, and marked.
     let _: PublishAck = BrokerError::read(&answer)?;
     Ok(())
 }
@@ -121,7 +121,7 @@ async fn publish_each(broker: &Broker, subject: &str, wires: &[Wire]) -> Result<
 
 /// All or none, with one sync to disk: the server stages the messages, and the last one commits them.
 async fn publish_batch(broker: &Broker, subject: &str, wires: &[Wire]) -> Result<(), BrokerError> {
-    // Unique, as inboxes are.
+    // Unique, like inboxes.
     let inbox = broker.client.new_inbox();
     let batch = inbox.rsplit('.').next().unwrap_or(&inbox);
     for (index, wire) in wires.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! Removing what is done: a stream with limits keeps acknowledged tasks until somebody purges them.
+//! Purges finished tasks: a stream with limits keeps acknowledged tasks until they are purged.
 //!
-//! Called by queue, as a task beside it. Calls broker.
+//! Called by queue, as a background task. Calls broker.
 
 use std::{
     collections::VecDeque,
@@ -15,60 +15,60 @@ use crate::broker::{Broker, BrokerError};
 
 /// Shortest pause between two purges, for windows that only tests have.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
-/// Sights of a stream that are kept; with a purge each half window three are enough.
-const SIGHTS_MAX: usize = 8;
+/// Recorded ends of a stream; with a purge each half window three are enough.
+const ENDS_MAX: usize = 8;
 
-/// Purges again and again. Any number of processes may do so: what one has purged the others find gone.
+/// Purges periodically. Any number of processes may do so at the same time.
 pub(crate) async fn run(broker: &Broker, window: Duration) {
     let mut ticks = interval((window / 2).max(PAUSE_MIN));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sights = Lane::ALL.map(|lane| (lane, VecDeque::new()));
+    let mut ends = Lane::ALL.map(|lane| (lane, VecDeque::new()));
     loop {
         ticks.tick().await;
-        for (lane, sights) in &mut sights {
-            if let Err(trouble) = purge_done(broker, *lane, window, sights).await {
+        for (lane, ends) in &mut ends {
+            if let Err(trouble) = purge_done(broker, *lane, window, ends).await {
                 tracing::debug!(lane = lane.as_str(), error = ?trouble, "purging can wait");
             }
         }
     }
 }
 
-/// When a stream ended where.
+/// The end of a stream at a time.
 struct StreamEnd {
     at: Instant,
     last: u64,
 }
 
-/// Purges what every consumer is past and what is older than the duplicate window: after a restart the server learns
+/// Purges messages that every consumer has passed and that are older than the duplicate window: after a restart the server learns
 /// the ids it must refuse from the messages themselves.
 async fn purge_done(
     broker: &Broker,
     lane: Lane,
     window: Duration,
-    sights: &mut VecDeque<StreamEnd>,
+    ends: &mut VecDeque<StreamEnd>,
 ) -> Result<(), BrokerError> {
     let stream = broker.stream_info(lane).await?.state;
     let now = Instant::now();
-    let outside = |sight: &StreamEnd| now.saturating_duration_since(sight.at) > window;
-    // The youngest sight that is old enough says what is outside of the window.
-    while sights.get(1).is_some_and(outside) {
-        sights.pop_front();
+    let outside = |end: &StreamEnd| now.saturating_duration_since(end.at) > window;
+    // The youngest end that is old enough marks what is outside the window.
+    while ends.get(1).is_some_and(outside) {
+        ends.pop_front();
     }
-    let old = sights
+    let old = ends
         .front()
-        .filter(|sight| outside(sight))
-        .map(|sight| sight.last);
-    sights.push_back(StreamEnd {
+        .filter(|end| outside(end))
+        .map(|end| end.last);
+    ends.push_back(StreamEnd {
         at: now,
         last: stream.last_sequence,
     });
-    if sights.len() > SIGHTS_MAX {
-        sights.remove(1);
+    if ends.len() > ENDS_MAX {
+        ends.remove(1);
     }
     let Some(old) = old.filter(|old| *old >= stream.first_sequence && stream.messages > 0) else {
         return Ok(());
     };
-    // Asked after the stream: a consumer without work now is past everything that was there then.
+    // Read after the stream: a consumer without work now has passed everything that was there then.
     let floors = broker.consumers(lane).await?.into_iter().map(|consumer| {
         match consumer.num_pending == 0 && consumer.num_ack_pending == 0 {
             true => stream.last_sequence,

@@ -1,4 +1,4 @@
-//! The queue itself: the port on one side, its operations on the other.
+//! The queue: implements the port with the operations of the other files.
 //!
 //! Called by hosts, and by the engine through the port. Calls publish, fetch, settle and purge.
 
@@ -19,7 +19,7 @@ use crate::{
     shard_scheduler::Lanes,
 };
 
-/// The engine's queue on NATS JetStream. Dropping it ends what it does in the background.
+/// The engine's queue on NATS JetStream. Dropping it ends its background tasks.
 pub struct JetStreamQueue {
     inner: Arc<Inner>,
     background: Vec<JoinHandle<()>>,
@@ -31,15 +31,15 @@ struct Inner {
 }
 
 impl JetStreamQueue {
-    /// Connects and sets the streams up. If the servers are away it goes on trying in the background, and until then
-    /// answers `unavailable`: a host sells tickets without its broker.
+    /// Connects and creates the streams. If the servers are unreachable it retries in the background, and until then
+    /// returns `unavailable`: a host sells tickets without its broker.
     ///
-    /// With one replica, what the server acknowledged survives a power cut only if it syncs every write
-    /// (`sync_interval: always`). No client can ask for that: it is read from the monitoring endpoint if that is given,
-    /// and the log reminds of it otherwise.
+    /// With one replica, acknowledged tasks survive a power cut only if the server syncs every write
+    /// (`sync_interval: always`). Clients cannot query that: it is read from the monitoring endpoint if that is given,
+    /// and otherwise the log has a reminder.
     ///
     /// # Errors
-    /// [`ConnectError`], for what will not be better later: a wrong option, wrong credentials, a server that is too
+    /// [`ConnectError`], for permanent errors: a wrong option, wrong credentials, a server that is too
     /// old or that refuses the streams.
     pub async fn connect(options: JetStreamOptions) -> Result<Self, ConnectError> {
         options.validate()?;

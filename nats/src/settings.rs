@@ -15,32 +15,32 @@ use boxoffice_engine::{
 
 use crate::options::JetStreamOptions;
 
-/// Raise it with every change of a setting below. A program leaves streams of a newer version alone, so that hosts
+/// Raise it with every change of a setting below. A program does not change streams of a newer version, so that hosts
 /// of two versions can run side by side during an upgrade.
 const VERSION: u32 = 1;
 const VERSION_KEY: &str = "boxoffice-settings";
 
 /// Tenants are spread over this many subjects with a consumer each, which are visited in turn, so that one tenant's
-/// flood leaves the others their turns: one consumer for all is first in, first out.
+/// work delays only its shard: one consumer for all would be first in, first out.
 pub(crate) const SHARDS: usize = ports::SHARDS as usize;
 /// Tasks of one publication; also the most that the server takes in one atomic batch.
 pub(crate) const TASKS_MAX: usize = 1_000;
 /// Longest task id, and so the longest `Nats-Msg-Id` less the tenant.
 pub(crate) const ID_BYTES_MAX: usize = 200;
 
-/// Longest a task stays. What is unfinished is published again within minutes, so an old task is only a copy of a
-/// newer one; without this bound the copies would pile up while no worker runs.
+/// Longest lifetime of a task. Unfinished work is published again within minutes, so an old task is only a copy of a
+/// newer one. Without this limit the copies would accumulate while no worker runs.
 const AGE_MAX: Duration = Duration::from_secs(3_600);
-/// Room for a task on disk: some 150 bytes of JSON, as many of headers, the subject, and the store's own.
+/// Disk space of a task: about 150 bytes of JSON, as many of headers, the subject, and the store's overhead.
 const TASK_BYTES: i64 = 512;
 /// Tasks of one shard that workers may have at a time, two whole publications. The server stops handing out beyond
-/// it, so it bounds what the server remembers, and what a crash of all workers redelivers.
+/// it, so it limits what the server remembers, and what is redelivered after a crash of all workers.
 const LEASED_MAX: i64 = 2_000;
-/// Requests for tasks of one shard that may wait at the server. Ours never wait, so this only has to exceed the
-/// number of workers that ask in the same instant.
+/// Requests for tasks of one shard that may wait at the server. They never wait, so this only has to exceed the
+/// number of workers that ask at the same time.
 const WAITING_MAX: i64 = 2_048;
 
-/// How streams, consumers and subjects are called.
+/// The names of streams, consumers and subjects.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
     prefix: String,
@@ -53,7 +53,7 @@ impl Names {
         }
     }
 
-    /// `BOXOFFICE_BULK`: two streams, because a full or slow one must not touch the other.
+    /// `BOXOFFICE_BULK`: two streams, because a full or slow one must not affect the other.
     pub(crate) fn stream(&self, lane: Lane) -> String {
         format!("{}_{}", self.prefix, lane.as_str()).to_uppercase()
     }
@@ -78,12 +78,12 @@ impl Names {
         format!("{}.{}.{shard}.*", self.prefix, lane.as_str())
     }
 
-    /// Whose task came under this subject.
+    /// The tenant of a task's subject.
     pub(crate) fn tenant(subject: &str) -> Option<TenantId> {
         TenantId::parse(subject.rsplit('.').next()?).ok()
     }
 
-    /// Where publishers say that something is there (no stream keeps it). A hint: who misses it looks every second.
+    /// The subject of hints from publishers (no stream stores it). Workers that miss one check every second.
     pub(crate) fn hint(&self, lane: Lane) -> String {
         format!("{}.hint.{}", self.prefix, lane.as_str())
     }
@@ -97,10 +97,10 @@ pub(crate) fn stream(options: &JetStreamOptions, lane: Lane) -> stream::Config {
         description: Some(format!("Boxoffice: {} tasks", lane.as_str())),
         subjects: vec![format!("{}.{}.*.*", options.prefix, lane.as_str())],
         // Not WorkQueue: that syncs to disk for every acknowledgement, forgets the ids of acknowledged tasks at a
-        // restart, and cannot be looked at by a second consumer. The price: a power cut may redeliver tasks that were
-        // acknowledged a moment before, which the ledger absorbs.
+        // restart, and does not allow a second consumer. The cost: a power cut may redeliver tasks that were
+        // acknowledged a moment before, which is harmless.
         retention: RetentionPolicy::Limits,
-        // A full stream says no to the publisher, whose rows stay in the database; the default would silently drop
+        // A full stream refuses the publisher, whose entries stay in the outbox; the default would silently drop
         // the oldest tasks.
         discard: DiscardPolicy::New,
         max_messages: i64::from(options.tasks_max),
@@ -111,7 +111,7 @@ pub(crate) fn stream(options: &JetStreamOptions, lane: Lane) -> stream::Config {
         duplicate_window: options.duplicate_window,
         // A chunk of tasks with one sync to disk, all or none; single publications cost one each.
         allow_atomic_publish: true,
-        // Every consumer of ours is one of the shards'; room for people who look.
+        // One consumer for each shard, and some for inspection.
         max_consumers: -1,
         metadata: metadata(),
         ..stream::Config::default()
@@ -126,12 +126,12 @@ pub(crate) fn consumer(options: &JetStreamOptions, lane: Lane, shard: usize) -> 
         durable_name: Some(name.clone()),
         name: Some(name),
         filter_subject: Names::new(&options.prefix).shard_subjects(lane, shard),
-        // A consumer that had to be made anew sees everything again; the ledger knows what is done.
+        // A recreated consumer delivers everything again; the store knows what is done.
         deliver_policy: DeliverPolicy::All,
         replay_policy: ReplayPolicy::Instant,
         ack_policy: AckPolicy::Explicit,
         ack_wait: options.lease,
-        // For ever: the ledger counts what kills workers. The server would only stop delivering, without a word.
+        // Without a limit: the store counts deaths of workers. The server would silently stop delivering.
         max_deliver: -1,
         max_ack_pending: LEASED_MAX,
         max_waiting: WAITING_MAX,
@@ -145,15 +145,15 @@ pub(crate) fn consumer(options: &JetStreamOptions, lane: Lane, shard: usize) -> 
 /// What to do about a stream that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It is as it should be.
+    /// It has the right settings.
     Current,
     /// It has other settings.
     Outdated,
-    /// A newer program made it: its settings are none of our business.
+    /// A newer program created it: leave its settings unchanged.
     Newer,
 }
 
-/// Compares a stream as it is with what it should be.
+/// Compares a stream with its intended settings.
 pub(crate) fn standing(found: &stream::Config, wanted: &stream::Config) -> Standing {
     let version = |config: &stream::Config| -> u32 {
         let text = config.metadata.get(VERSION_KEY);

@@ -1,4 +1,4 @@
-//! Ending and prolonging leases, by a word to the subject that each task came with.
+//! Settles tasks and extends leases, with a message to the subject of each task.
 //!
 //! Called by queue. Calls broker.
 
@@ -16,18 +16,18 @@ use crate::{
     shard_scheduler::Lanes,
 };
 
-/// Longest a released task waits in the stream. It keeps counting as leased there, and hundreds of them would hold up
-/// everybody on that shard. What is put off for longer is acknowledged: the engine's outbox publishes it again.
+/// Longest time that a released task waits in the stream. It still counts as leased there, and hundreds of them would block
+/// the shard. A task that is deferred for longer is acknowledged: the outbox publishes it again.
 pub(crate) const RELEASE_MAX: Duration = Duration::from_secs(30);
 
-/// Every receipt is a subject that starts so.
+/// The prefix of every receipt, which is a subject.
 const ACK_PREFIX: &str = "$JS.ACK.";
 
-/// Ends leases. Each word is answered by the server once it has taken effect, so that no task that was done comes
-/// again because a word was lost.
+/// Settles tasks. The server confirms each message, so that no finished task is delivered
+/// again because a message was lost.
 ///
-/// The server can't tell a lease that ran out from the one that followed: `Done` then ends the task all the same,
-/// which is right, because it is done.
+/// The server cannot distinguish an expired lease from the next one: `Done` then still ends the task,
+/// which is correct, because it is done.
 pub(crate) async fn settle(
     broker: &Broker,
     lanes: &Lanes,
@@ -63,7 +63,7 @@ fn word(settlement: Settlement) -> String {
     }
 }
 
-/// Says all words, and answers with the first trouble there was.
+/// Sends all messages, and returns the first error.
 async fn say(broker: &Broker, words: Vec<(&Receipt, String)>) -> Result<()> {
     if let Some((odd, _)) = words
         .iter()
@@ -84,7 +84,7 @@ async fn say(broker: &Broker, words: Vec<(&Receipt, String)>) -> Result<()> {
         .await;
     for outcome in outcomes {
         match outcome {
-            // Without its consumer there is no lease to end.
+            // Without its consumer there is no lease.
             Ok(_) | Err(BrokerError::Missing) => {}
             Err(trouble) => return Err(trouble.into()),
         }
@@ -92,7 +92,7 @@ async fn say(broker: &Broker, words: Vec<(&Receipt, String)>) -> Result<()> {
     Ok(())
 }
 
-/// Where a receipt's task lies: `$JS.ACK.STREAM.shard-7.…`, or with domain and account before the stream.
+/// The stream and consumer of a receipt: `$JS.ACK.STREAM.shard-7.…`, or with domain and account before the stream.
 fn origin(names: &Names, receipt: &Receipt) -> Option<(Lane, usize)> {
     let tokens: Vec<&str> = receipt.0.split('.').collect();
     Lane::ALL.into_iter().find_map(|lane| {

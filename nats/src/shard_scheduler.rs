@@ -1,4 +1,4 @@
-//! Whose turn it is: which shards of a lane are worth a look, and where the next look begins. Called by fetch; pure.
+//! Schedules the shards of a lane: which ones to check, and in which order. Called by fetch; pure.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,11 +10,11 @@ use tokio::sync::Notify;
 
 use crate::settings::SHARDS;
 
-/// How long a shard that was empty is left alone unless somebody says that something is there. Hints may get lost,
-/// and a lease that ran out gives none.
+/// How long an empty shard is not checked without a hint. Hints may get lost,
+/// and an expired lease sends none.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The turns of all lanes.
+/// The schedules of all lanes.
 #[derive(Default)]
 pub(crate) struct Lanes([ShardScheduler; Lane::ALL.len()]);
 
@@ -24,11 +24,11 @@ impl Lanes {
     }
 }
 
-/// The turns of one lane.
+/// The schedule of one lane.
 #[derive(Default)]
 pub(crate) struct ShardScheduler {
     state: Mutex<State>,
-    /// Something may be there.
+    /// It may have tasks.
     pub(crate) hinted: Notify,
 }
 
@@ -40,14 +40,14 @@ struct State {
 
 #[derive(Default, Clone, Copy)]
 struct Shard {
-    /// Whether the last look found something, or a hint came since.
+    /// Whether the last check found tasks, or a hint came since.
     is_hot: bool,
-    /// Counts hints, so that a look that began before one does not undo it.
+    /// Counts hints, so that a check that began before one does not undo it.
     hints: u64,
     looked_at: Option<Instant>,
 }
 
-/// One look at a shard.
+/// One check of a shard.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
     pub(crate) shard: usize,
@@ -55,7 +55,7 @@ pub(crate) struct Look {
 }
 
 impl ShardScheduler {
-    /// The shards that are worth a look now, the one in turn first.
+    /// The shards to check now, the next one first.
     pub(crate) fn due(&self, now: Instant) -> Vec<Look> {
         let state = self.state();
         let order = (0..SHARDS).map(|step| (state.next + step) % SHARDS);
@@ -74,7 +74,7 @@ impl ShardScheduler {
             .collect()
     }
 
-    /// Notes what a look found. A shard that gave something goes to the end of the line.
+    /// Records the result of a check. A shard with tasks moves to the end.
     pub(crate) fn looked(&self, look: Look, found: bool, now: Instant) {
         let mut state = self.state();
         let shard = &mut state.shards[look.shard];
@@ -87,7 +87,7 @@ impl ShardScheduler {
         }
     }
 
-    /// Notes that something may be in a shard.
+    /// Records that a shard may have tasks.
     pub(crate) fn hint(&self, shard: usize) {
         if let Some(shard) = self.state().shards.get_mut(shard) {
             shard.is_hot = true;

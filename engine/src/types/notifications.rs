@@ -79,7 +79,7 @@ pub struct Notification {
     pub deliveries: DeliveryCounts,
     /// When it was caused, UTC.
     pub created_at: Timestamp,
-    /// When it goes out, UTC.
+    /// When it is sent, UTC.
     pub due_at: Timestamp,
     /// Whether it is paused.
     pub is_paused: bool,
@@ -100,7 +100,7 @@ pub struct NotificationHead {
     pub recipients: u64,
     /// When it was caused, UTC.
     pub created_at: Timestamp,
-    /// When it goes out, UTC.
+    /// When it is sent, UTC.
     pub due_at: Timestamp,
     /// Whether it is paused.
     pub is_paused: bool,

@@ -167,7 +167,7 @@ impl Collector for Seen {
             out.counters(name, help, vec![(Vec::new(), count)])?;
         }
         out.gauges(
-            "sight_ok",
+            "overview_ok",
             "Whether lanes and workers could be read just now",
             vec![(Vec::new(), f64::from(u8::from(self.overview.is_some())))],
         )?;
@@ -176,7 +176,7 @@ impl Collector for Seen {
             encode_health(&mut out, health)?;
         }
         match &self.overview {
-            Some(overview) => encode_sight(&mut out, overview),
+            Some(overview) => encode_overview(&mut out, overview),
             None => Ok(()),
         }
     }
@@ -255,7 +255,7 @@ fn encode_health(out: &mut Out<'_>, health: &SystemHealth) -> Result<(), fmt::Er
     )
 }
 
-fn encode_sight(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(), fmt::Error> {
+fn encode_overview(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(), fmt::Error> {
     let lanes = overview.lanes.as_deref().unwrap_or_default();
     let gauge = |value: &dyn Fn(&boxoffice_engine::LaneStatus) -> Option<f64>| {
         let known = lanes.iter().filter_map(|lane| Some((lane, value(lane)?)));

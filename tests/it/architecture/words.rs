@@ -79,6 +79,10 @@ const PHRASES: &[Banned] = &[
     banned("", "Answers whether", "Returns whether"),
     banned("", "called off", "cancelled"),
     banned("", "mails to many", "bulk mails"),
+    banned("", "behind the answer", "in the background"),
+    banned("", "hurries", "makes faster"),
+    banned("", "set aside", "quarantined"),
+    banned("", "the gate", "the policy check"),
 ];
 
 /// Every use of a word that was given up: place, word, replacement.

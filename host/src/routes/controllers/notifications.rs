@@ -52,7 +52,7 @@ pub(in crate::routes) struct NotificationResponse {
     /// When it was caused.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When it goes out.
+    /// When it is sent.
     #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
     /// Whether it is paused.
@@ -131,7 +131,7 @@ pub(in crate::routes) struct NotificationHeadResponse {
     /// When it was caused.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When it goes out.
+    /// When it is sent.
     #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
     /// Whether it is paused.

@@ -15,22 +15,22 @@ use crate::locked::Locked as _;
 
 /// Pages of operators, and their different overviews (of all tenants, and of each single one).
 const OPERATOR_PAGES_MAX: usize = 64;
-const OPERATOR_SIGHTS_MAX: usize = 32;
+const OPERATOR_OVERVIEWS_MAX: usize = 32;
 /// Pages of all tenants' people together: each is a connection with one sample.
 const PAGES_MAX: usize = 1_000;
 /// Pages, and different overviews (each costs a few reads), that tenants share beyond those that each always finds.
 const SHARED_PAGES: usize = 400;
-const SHARED_SIGHTS: usize = 96;
+const SHARED_OVERVIEWS: usize = 96;
 /// The share of the free places that one tenant's group of people may take: one in this many.
 const SHARE: usize = 8;
 /// The places that each group of people of each tenant always finds. Overviews beyond the shared ones are refreshed less often.
 const OWN_PAGES: usize = 4;
-const OWN_SIGHTS: usize = 1;
+const OWN_OVERVIEWS: usize = 1;
 /// Pages of one tenant's organizers, and of its owners and staff.
 const ORGANIZER_PAGES_MAX: usize = 64;
 const OWNER_PAGES_MAX: usize = 32;
 /// Different overviews of one tenant's organizers: each sees their own events.
-const ORGANIZER_SIGHTS_MAX: usize = 14;
+const ORGANIZER_OVERVIEWS_MAX: usize = 14;
 /// Pages of one person: a few windows on a few screens.
 const PERSON_PAGES_MAX: usize = 8;
 
@@ -114,24 +114,24 @@ impl Drop for Place {
 fn has_room(taken: &[&Who], who: &Who) -> bool {
     if who.is_operator() {
         let operators = select(taken, Who::is_operator);
-        let sights = other_sights(&operators, who);
-        return operators.len() < OPERATOR_PAGES_MAX && sights < OPERATOR_SIGHTS_MAX;
+        let overviews = other_overviews(&operators, who);
+        return operators.len() < OPERATOR_PAGES_MAX && overviews < OPERATOR_OVERVIEWS_MAX;
     }
     let people = select(taken, |other| !other.is_operator());
     let free_pages = SHARED_PAGES.saturating_sub(people.len());
-    let free_sights = SHARED_SIGHTS.saturating_sub(other_sights(&people, who));
+    let free_overviews = SHARED_OVERVIEWS.saturating_sub(other_overviews(&people, who));
     let own = select(&people, |other| other.tenant == who.tenant);
     let own = select(&own, |other| other.is_organizer() == who.is_organizer());
     let of_person = select(&own, |other| who.user.is_some() && other.user == who.user);
-    let (pages_max, sights_max) = match who.is_organizer() {
-        true => (ORGANIZER_PAGES_MAX, ORGANIZER_SIGHTS_MAX),
-        false => (OWNER_PAGES_MAX, ORGANIZER_SIGHTS_MAX),
+    let (pages_max, overviews_max) = match who.is_organizer() {
+        true => (ORGANIZER_PAGES_MAX, ORGANIZER_OVERVIEWS_MAX),
+        false => (OWNER_PAGES_MAX, ORGANIZER_OVERVIEWS_MAX),
     };
     let pages = (free_pages / SHARE).clamp(OWN_PAGES, pages_max);
-    let sights = (free_sights / SHARE).clamp(OWN_SIGHTS, sights_max);
+    let overviews = (free_overviews / SHARE).clamp(OWN_OVERVIEWS, overviews_max);
     // All owners see the same, and so do staff: these few overviews always have a place.
-    let has_sight = !who.is_organizer() || other_sights(&own, who) < sights;
-    people.len() < PAGES_MAX && of_person.len() < PERSON_PAGES_MAX && own.len() < pages && has_sight
+    let has_overview = !who.is_organizer() || other_overviews(&own, who) < overviews;
+    people.len() < PAGES_MAX && of_person.len() < PERSON_PAGES_MAX && own.len() < pages && has_overview
 }
 
 fn select<'a>(taken: &[&'a Who], wanted: impl Fn(&Who) -> bool) -> Vec<&'a Who> {
@@ -139,10 +139,10 @@ fn select<'a>(taken: &[&'a Who], wanted: impl Fn(&Who) -> bool) -> Vec<&'a Who> 
 }
 
 /// The number of different overviews other than this one.
-fn other_sights(taken: &[&Who], who: &Who) -> usize {
-    let mut sights: HashSet<_> = taken.iter().map(|other| other.overview()).collect();
-    sights.remove(&who.overview());
-    sights.len()
+fn other_overviews(taken: &[&Who], who: &Who) -> usize {
+    let mut overviews: HashSet<_> = taken.iter().map(|other| other.overview()).collect();
+    overviews.remove(&who.overview());
+    overviews.len()
 }
 
 #[cfg(test)]
@@ -202,6 +202,6 @@ mod tests {
     fn one_tenant_alone_has_no_more_than_its_own() {
         let places = Arc::new(Places::default());
         let all = (0..100).map(|number| user("north", number, UserRole::Organizer));
-        assert!(fill(&places, all).len() <= ORGANIZER_SIGHTS_MAX);
+        assert!(fill(&places, all).len() <= ORGANIZER_OVERVIEWS_MAX);
     }
 }
