@@ -79,7 +79,7 @@ fn show_demo(main: &mut String, demo: &DemoAccess) {
     let _ = writeln!(
         main,
         "<h2>Sign in</h2>\n<p>These accounts belong to the tenant <code>{}</code>; the operator looks after the whole \
-         installation.</p>\n<div class=\"wide\"><table>\n<tr><th>Role<th>E-mail<th>Password",
+         installation.</p>\n<div class=\"wide\" tabindex=\"0\"><table>\n<tr><th>Role<th>E-mail<th>Password",
         html::escaped(&demo.tenant),
     );
     for sign_in in &demo.sign_ins {
@@ -93,7 +93,7 @@ fn show_demo(main: &mut String, demo: &DemoAccess) {
     }
     let _ = writeln!(
         main,
-        "</table></div>\n<h2>{}</h2>\n<pre>{}</pre>",
+        "</table></div>\n<h2>{}</h2>\n<pre tabindex=\"0\">{}</pre>",
         html::escaped(&demo.commands_title),
         html::escaped(&demo.commands),
     );
