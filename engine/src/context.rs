@@ -39,7 +39,7 @@ pub(crate) struct EngineContext {
     pub(crate) sending_bulk: Semaphore,
     /// Of the batches of a tenant that a worker has, one at a time sends.
     pub(crate) tenant_locks: TenantLocks,
-    /// How many mails a second may go.
+    /// The rate limits of mails.
     pub(crate) buckets: Buckets,
     /// The lanes that an operator has stopped.
     pub(crate) lane_pauses: LanePauses,

@@ -1,6 +1,6 @@
 //! The program's configuration: defaults, a file, the environment and the command line, checked as a whole.
 //!
-//! Called by cli and assembly. With its children the only place of the host that reads environment and files; every
+//! Called by cli and assembly. The only module of the host that reads environment and configuration files. Every
 //! option is documented in `config.default.toml`, which is compiled in as the lowest layer. serde reads the merged layers
 //! into options.rs; here is what goes beyond one option.
 
@@ -38,21 +38,21 @@ pub(crate) use options::{HttpOptions, LogFormat, LogOptions, PluginOptions};
 pub(crate) struct Config {
     /// Where the API listens.
     pub(crate) listen: SocketAddr,
-    /// Where everything is kept.
+    /// The store.
     pub(crate) store: StoreConfig,
     /// Keys for tokens, if some are configured.
     pub(crate) keys: Option<TokenKeys>,
-    /// Makes the links in mails, if an address and keys are configured.
+    /// The links in mails, if an address and keys are configured.
     pub(crate) links: Option<MailLinks>,
-    /// Seals the codes of tickets, if keys are configured.
+    /// The ticket codes, if keys are configured.
     pub(crate) ticket_codes: Option<SealedTicketCodes>,
-    /// How requests are taken.
+    /// The options of HTTP.
     pub(crate) http: HttpOptions,
-    /// How mails leave.
+    /// The mailer.
     pub(crate) mail: MailConfig,
-    /// What tasks go through, if not the store.
+    /// The job queue, if it is not the embedded one.
     pub(crate) queue: Option<JetStreamOptions>,
-    /// How plugins are run, if they are.
+    /// The options of plugins, if they are enabled.
     pub(crate) plugins: Option<PluginOptions>,
     /// Where a worker process answers health checks.
     pub(crate) worker_listen: SocketAddr,
@@ -60,24 +60,24 @@ pub(crate) struct Config {
     pub(crate) metrics_listen: MetricsListen,
     /// The engine's settings.
     pub(crate) engine: Settings,
-    /// What is logged, and how.
+    /// The options of logs.
     pub(crate) logs: LogOptions,
-    /// Where traces go, if they go anywhere.
+    /// The collector of traces, if there is one.
     pub(crate) traces: Option<TracesConfig>,
 }
 
 /// Where a host answers `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MetricsListen {
-    /// At a port apart.
+    /// At a separate port.
     At(SocketAddr),
     /// Where the API is answered.
     WithApi,
-    /// At none.
+    /// Nowhere.
     Nowhere,
 }
 
-/// Where everything is kept.
+/// The store.
 #[derive(Clone)]
 pub(crate) enum StoreConfig {
     /// In a data folder on this machine.
@@ -95,7 +95,7 @@ pub(crate) enum StoreConfig {
 }
 
 impl fmt::Debug for StoreConfig {
-    /// Leaves the password out.
+    /// Without the password.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => formatter.debug_tuple("Folder").field(path).finish(),
@@ -105,7 +105,7 @@ impl fmt::Debug for StoreConfig {
     }
 }
 
-/// How mails leave.
+/// The mailer.
 #[derive(Debug)]
 pub(crate) enum MailConfig {
     /// Into a folder; `None` means `mails/` in the data folder.
@@ -158,7 +158,7 @@ impl Config {
         })
     }
 
-    /// The data folder, if everything is kept in one.
+    /// The data folder, if the store is one.
     pub(crate) fn data_folder(&self) -> Option<&PathBuf> {
         match &self.store {
             StoreConfig::Folder(folder) => Some(folder),

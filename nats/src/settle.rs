@@ -47,7 +47,7 @@ pub(crate) async fn settle(
     Ok(())
 }
 
-/// Starts leases anew.
+/// Extends leases.
 pub(crate) async fn extend(broker: &Broker, receipts: &[Receipt]) -> Result<()> {
     let words = receipts.iter().map(|receipt| (receipt, "+WPI".to_owned()));
     say(broker, words.collect()).await

@@ -408,7 +408,7 @@ impl DeliveryAdmin {
     }
 }
 
-/// Refuses all but those who look after what goes out.
+/// Refuses callers without access to delivery administration.
 fn require_viewer(caller: &Caller) -> Result<()> {
     caller.require_any(
         &[Role::Owner, Role::Organizer, Role::Staff],
@@ -416,7 +416,7 @@ fn require_viewer(caller: &Caller) -> Result<()> {
     )
 }
 
-/// Refuses all but those who may do something about it: staff only look.
+/// Refuses callers who may not change deliveries: staff may only read.
 fn require_manager_role(caller: &Caller) -> Result<()> {
     caller.require_any(
         &[Role::Owner, Role::Organizer],

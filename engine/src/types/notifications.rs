@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{BookingId, EmailAddress, EventId, NotificationId, NotificationKind, TenantId, UserId};
 use crate::error::{Error, Result};
 
-/// How far a notification has come.
+/// The state of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotificationStatus {

@@ -13,7 +13,7 @@ use toml::{
 
 const DEFAULTS: &str = include_str!("../../config.default.toml");
 const PREFIX: &str = "BOXOFFICE_";
-/// Variables that carry the prefix and are no options: the program under test, the token of operator commands.
+/// Variables with the prefix that are not options: the program under test, the token of operator commands.
 const OTHERS: [&str; 2] = ["BOXOFFICE_BIN", "BOXOFFICE_TOKEN"];
 
 /// An option that is unknown or has a value that is not allowed.
@@ -22,31 +22,31 @@ const OTHERS: [&str; 2] = ["BOXOFFICE_BIN", "BOXOFFICE_TOKEN"];
 pub(crate) struct ConfigError(String);
 
 impl ConfigError {
-    /// Says that `key` may not be `value`, and what it may be.
+    /// The error for a value of `key`, with the allowed values.
     pub(crate) fn new(key: &str, value: impl fmt::Display, allowed: impl fmt::Display) -> Self {
         Self(format!(
             "{key} = {value} is not allowed; it must be {allowed}"
         ))
     }
 
-    /// Says that an option is missing, and what to do.
+    /// The error for a missing option, with advice.
     pub(crate) fn missing(key: &str, what_to_do: &str) -> Self {
         Self(format!("{key} is not set; {what_to_do}"))
     }
 }
 
-/// What the command line says about the configuration.
+/// The configuration from the command line.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flags {
     /// `--config FILE`.
     pub(crate) file: Option<PathBuf>,
     /// What a command sets before file and environment: (option, value).
     pub(crate) presets: Vec<(&'static str, Value)>,
-    /// What flags set over everything: (option, flag, value).
+    /// Values of flags, which override everything: (option, flag, value).
     pub(crate) overrides: Vec<(&'static str, &'static str, Value)>,
 }
 
-/// The token for commands that talk to a running host, if the environment holds it.
+/// The token for commands that call a running host, if it is in the environment.
 pub(crate) fn token_from_environment() -> Option<String> {
     env::var("BOXOFFICE_TOKEN").ok()
 }
@@ -69,7 +69,7 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// All layers, the later ones over the earlier ones.
+    /// All layers; later ones override earlier ones.
     ///
     /// # Errors
     /// [`ConfigError`] for a file that cannot be read.
@@ -202,7 +202,7 @@ impl Layers {
         })
     }
 
-    /// Refuses the value that an option has.
+    /// The error for the value of an option.
     pub(super) fn refused(&self, key: &str, allowed: impl fmt::Display) -> ConfigError {
         let place = self.place(key);
         ConfigError::new(&format!("{key}{place}"), self.shown(key), allowed)
@@ -221,7 +221,7 @@ impl Layers {
             .unwrap_or_default()
     }
 
-    /// A value as a message may show it.
+    /// A value for a message.
     fn shown(&self, key: &str) -> String {
         let is_secret = key.contains("keys")
             || ["secret", "password", "token"]

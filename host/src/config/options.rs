@@ -195,7 +195,7 @@ pub(super) enum QueueKind {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a section")]
 pub(super) struct BookingOptions {
-    // Longer than a day, and a hold is a booking that nobody pays for.
+    // A hold of more than a day would be an unpaid booking.
     pub(super) hold_seconds: Seconds<1_000, 86_400_000>,
     // Longer than a month, and the event is over before the next customer on the list hears of it.
     pub(super) offer_seconds: Seconds<1_000, 2_678_400_000>,

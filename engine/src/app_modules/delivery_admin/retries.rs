@@ -132,7 +132,7 @@ fn subject(command: &RetryDeliveries) -> String {
     }
 }
 
-/// All that a request to try again says.
+/// The whole content of a retry request.
 fn canonical(command: &RetryDeliveries) -> Value {
     let scope = match command.scope {
         RetryScope::Delivery(id) => json!({"delivery": id.to_string()}),

@@ -24,8 +24,8 @@ use crate::{
     ports::{Lane, MailOutcome, Settlement, Templates},
 };
 
-/// How long the outcome of a mail may wait for others to be written with it. A worker that dies meanwhile leaves a
-/// mail `unknown` that was sent, so it is kept far below what a send takes.
+/// How long the outcome of a mail may wait for others to be written with it. If the worker dies meanwhile, a sent
+/// mail becomes `unknown`, so this is far shorter than a send.
 const SETTLE_WITHIN: Duration = Duration::from_millis(5);
 
 /// What the mails of a batch are made of.
@@ -36,7 +36,7 @@ pub(super) struct BatchContent {
     pub(super) templates: Option<Arc<TenantTemplates>>,
 }
 
-/// The right to have one mail on the wire.
+/// The permit to send one mail.
 struct Permit<'a> {
     _bulk: Option<SemaphorePermit<'a>>,
     _slot: SemaphorePermit<'a>,
@@ -67,7 +67,7 @@ struct NextStep {
 
 impl MailJobs {
     /// Sends what is due of a batch. No more mails are marked `sending` than the mailer sends at once, in all batches
-    /// together; a slow mail holds up its own slot and no other.
+    /// together. A slow mail only blocks its own slot.
     pub(super) async fn send_batch(
         &self,
         claimed: ClaimedBatch,
@@ -75,7 +75,7 @@ impl MailJobs {
         stop: &CancellationToken,
     ) -> Result<Settlement> {
         let lane = claimed.lane();
-        // Not claimed yet: whatever waits for its turn can be had by others.
+        // Not claimed yet: other workers can take a waiting batch.
         let tenant_lock = tokio::select! {
             lock = self.0.tenant_locks.lock(&claimed.tenant, lane) => lock,
             () = stop.cancelled() => return Ok(Settlement::Release(Duration::ZERO)),
@@ -97,7 +97,7 @@ impl MailJobs {
         }
     }
 
-    /// Waits for the right to have one more mail on the wire.
+    /// Waits for a permit to send one more mail.
     async fn permit(&self, lane: Lane) -> Result<Permit<'_>> {
         let bulk = match lane {
             // Bulk mails leave one slot to the others: a confirmation never waits for a whole batch of them.
@@ -121,7 +121,7 @@ impl MailJobs {
         })
     }
 
-    /// Sends a mail, and tells of it in the trace of the request that caused it, if that is recorded.
+    /// Sends a mail, with a span in the trace of the causing request, if that is recorded.
     async fn send_traced(
         &self,
         mail: &PendingMail,
@@ -132,7 +132,7 @@ impl MailJobs {
             return self.send(mail, templates).await;
         };
         if mail.is_first() {
-            // In the outbox, in the queue, and for its turn at a worker.
+            // The time in the outbox, in the queue, and at the worker.
             traces.waited(parent, "queue", mail.written_at, self.0.context.now());
         }
         let span = tracing::info_span!(
@@ -174,7 +174,7 @@ impl BatchSender<'_> {
         if !stop.is_cancelled() && self.claimed.has_due(now) && self.permits.is_empty() {
             match timeout(self.sign_of_life(), self.jobs.permit(self.lane)).await {
                 Ok(permit) => self.permits.push(permit?),
-                // Not yet claimed: nobody waits for a sign of life.
+                // Not claimed yet: no heartbeat is needed.
                 Err(_) if !self.claimed.is_written => return Ok(None),
                 Err(_) => {
                     let is_ours = self.record(&[], AfterWrite::Keep, now).await?;
@@ -196,7 +196,7 @@ impl BatchSender<'_> {
         let was_written = self.claimed.is_written;
         if !self.record(&next.deliveries, next.then, now).await? {
             return Ok(Some(match was_written {
-                // Whoever took it does the rest.
+                // The worker that took it over does the rest.
                 true => Settlement::Done,
                 false => self.jobs.look_after_lease(),
             }));

@@ -1,4 +1,4 @@
-//! Token buckets: how many mails a second each tenant, and the mail account they share, may send from this process.
+//! Token buckets: the rate limits of mails of each tenant, and of the shared mail account, in this process.
 //!
 //! Who finds a bucket empty hands the batch back and comes again; waiting holds no connection, no claim and no lease,
 //! and costs no attempt. Called by the delivery of batches.
@@ -19,7 +19,7 @@ use crate::{
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Shorter waits would make a batch come and go without getting a token.
 const WAIT_MIN: Duration = Duration::from_millis(50);
-/// Tenants remembered before those whose buckets are full again are forgotten.
+/// Tenants that are kept before full buckets are removed.
 const TENANTS_MAX: usize = 1_000;
 
 /// The buckets of one process.
@@ -28,7 +28,7 @@ pub(crate) struct Buckets {
     tenants: Option<Bucket<TenantId>>,
 }
 
-/// What was taken, and if that is less than was asked for, how long to wait for more.
+/// The taken tokens, and if there are fewer than requested, how long to wait for more.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) tokens: usize,
@@ -38,7 +38,7 @@ pub(super) struct Taken {
 struct Bucket<K: std::hash::Hash + Eq + Clone> {
     rate: NonZeroU32,
     all: DefaultKeyedRateLimiter<K>,
-    /// Bulk mails go through this one first: a tenth of the rate is left to the others.
+    /// Bulk mails pass this one first: a tenth of the rate is left to transactional mails.
     bulk: DefaultKeyedRateLimiter<K>,
 }
 
@@ -50,10 +50,10 @@ impl Buckets {
         }
     }
 
-    /// Takes up to `max` tokens, one for each mail that goes out now.
+    /// Takes up to `max` tokens, one for each mail that is sent now.
     pub(super) fn take(&self, tenant: &TenantId, lane: Lane, max: usize) -> Taken {
         for tokens in 0..max {
-            // A tenant's token is lost when the account has none; the tenant then sends a little below its rate.
+            // A tenant's token is lost if the account has none; the tenant then sends a little below its rate.
             let missing = self
                 .tenants
                 .as_ref()
@@ -64,7 +64,7 @@ impl Buckets {
                         .and_then(|bucket| bucket.take(&(), lane))
                 });
             if let Some((first, rate)) = missing {
-                // Until there are tokens for the rest, or as many as a bucket holds.
+                // Until there are tokens for the rest, or a full bucket.
                 let rest = u32::try_from(max - tokens).unwrap_or(u32::MAX);
                 let more = Duration::from_secs(1) * (rest.min(rate.get()) - 1) / rate.get();
                 let wait = (first + more).clamp(WAIT_MIN, WAIT_MAX);
@@ -79,7 +79,7 @@ impl Buckets {
 }
 
 impl<K: std::hash::Hash + Eq + Clone> Bucket<K> {
-    /// A bucket holds the tokens of one second.
+    /// A bucket has the tokens of one second.
     fn new(rate: NonZeroU32) -> Self {
         let nine_tenths = rate.get() - rate.get() / 10;
         let bulk = NonZeroU32::new(nine_tenths).unwrap_or(rate);
@@ -90,7 +90,7 @@ impl<K: std::hash::Hash + Eq + Clone> Bucket<K> {
         }
     }
 
-    /// Takes a token, or answers how long until there is one, and how many there are in a second.
+    /// Takes a token, or returns how long until there is one, and the rate.
     fn take(&self, key: &K, lane: Lane) -> Option<(Duration, NonZeroU32)> {
         if self.all.len() > TENANTS_MAX {
             self.all.retain_recent();

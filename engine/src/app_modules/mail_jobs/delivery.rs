@@ -96,7 +96,7 @@ impl MailJobs {
         let source = match notifications.next_mails(tenant, &mut group).await {
             Ok(source) => Arc::new(source),
             Err(error) => {
-                // They stay as they are: an error of ours is not one of the deaths that poison is known by.
+                // They stay as they are: an internal error does not count as a death of a worker.
                 tracing::warn!(error = ?error, "loading mail content failed, will retry");
                 return again(group, PAUSE);
             }
@@ -168,7 +168,7 @@ impl MailJobs {
         if !source.has_unlisted_recipients() || self.is_lane_paused(Lane::Bulk) {
             return;
         }
-        // Should this fail, or this worker die, the relay finds the fan-out unfinished.
+        // If this fails, or this worker dies, the relay finds the fan-out unfinished.
         if let Err(error) = self.fan_out(tenant, notification, None, stop).await {
             tracing::warn!(error = ?error, "a fan-out failed; the relay will publish it again");
         }

@@ -1,6 +1,6 @@
-//! What the worker does: publishing what is owed, fanning out, tidying. The engine's own caller, so nobody is authorised.
+//! The worker's use cases: relay, fan-out, delivery and housekeeping. Without authorisation, because only the engine's worker calls them.
 //!
-//! Called by the worker alone. Calls the notifications, housekeeping and leases modules and the queue port.
+//! Called by the worker only. Calls the notifications, housekeeping and leases modules and the queue port.
 
 mod batch_sender;
 mod buckets;
@@ -26,9 +26,9 @@ use crate::{
     types::{NotificationId, TenantId},
 };
 
-/// Tries to publish a chunk of a fan-out before that is left to the relay, which comes to it a minute later.
+/// Attempts to publish a chunk of a fan-out, before the relay does it a minute later.
 const PUBLISH_TRIES: u32 = 3;
-/// How long a task waits that could not be handled, for a reason that may pass.
+/// How long a task waits after a temporary failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Use cases of the worker.
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct MailJobs(pub(crate) Arc<EngineContext>);
 
 impl MailJobs {
-    /// Takes or keeps a singleton's lease; answers whether it is held now.
+    /// Takes or keeps a singleton's lease. Returns whether it is held now.
     pub(crate) async fn hold_lease(&self, name: &'static str) -> Result<bool> {
         let lease = self.0.context.settings.worker.singleton_lease;
         self.0
@@ -46,13 +46,13 @@ impl MailJobs {
             .await
     }
 
-    /// Whether mails are held because the store came from a backup that no operator has released yet.
+    /// Returns whether mails are held back because the store was restored from a backup and not released yet.
     pub(crate) async fn are_held(&self) -> Result<bool> {
         let restoration = self.0.modules.backups.restoration().await?;
         Ok(restoration.is_some_and(|restoration| restoration.released_at.is_none()))
     }
 
-    /// Shows that this worker lives.
+    /// Writes this worker's heartbeat.
     pub(crate) async fn beat(&self) -> Result<()> {
         let lanes = self.0.context.counters.lanes();
         self.0
@@ -62,22 +62,22 @@ impl MailJobs {
             .await
     }
 
-    /// Says that a worker begins inside this process, before anything of it runs.
+    /// Records that a worker starts in this process, before anything of it runs.
     pub(crate) fn begun(&self) {
         self.0.modules.delivery_admin.begun();
     }
 
-    /// Whether somebody is there to do what the relay would publish.
+    /// Returns whether a worker is alive to handle what the relay would publish.
     pub(crate) async fn has_worker(&self) -> Result<bool> {
         self.0.modules.delivery_admin.has_worker().await
     }
 
-    /// Says that this worker has ended.
+    /// Records that this worker has ended.
     pub(crate) async fn ended(&self) -> Result<()> {
         self.0.modules.delivery_admin.ended(&self.0.holder).await
     }
 
-    /// Publishes what is due. Returns whether there may be more at once.
+    /// Publishes due outbox entries. Returns whether there may be more now.
     pub(crate) async fn relay(&self) -> Result<bool> {
         let notifications = &self.0.modules.notifications;
         let work = notifications.due_work(self.0.queue.as_ref()).await?;
@@ -89,7 +89,7 @@ impl MailJobs {
         Ok(is_full)
     }
 
-    /// Waits until something was committed that is owed, until the next thing is due, or for `at_most`.
+    /// Waits until an outbox entry is committed, until the next one is due, or for `at_most`.
     pub(crate) async fn wait_for_owed(&self, at_most: Duration) {
         let due = self
             .0
@@ -100,26 +100,26 @@ impl MailJobs {
             .ok()
             .flatten()
             .unwrap_or(at_most);
-        // Never quite zero: what was due a moment ago has just been handled, or failed.
+        // Never zero: what was due a moment ago has just been handled, or failed.
         let pause = due.clamp(Duration::from_millis(5), at_most);
         let owed = self.0.context.owed.notified();
         if tokio::time::timeout(pause, owed).await.is_ok() {
-            // Under load commits come by the hundred; they are published together.
+            // Under load there are hundreds of commits; they are published together.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Does one batch of tidying. Returns whether there may be more at once.
+    /// Does one batch of housekeeping. Returns whether there may be more now.
     pub(crate) async fn sweep_cancelled(&self) -> Result<bool> {
         self.0.modules.housekeeping.sweep_cancelled().await
     }
 
-    /// Ends one batch of due holds. Returns whether there may be more at once.
+    /// Ends one batch of due holds. Returns whether there may be more now.
     pub(crate) async fn expire_holds(&self) -> Result<bool> {
         self.0.modules.bookings.expire_holds().await
     }
 
-    /// Deletes one batch of what has expired. Returns whether there may be more at once.
+    /// Deletes one batch of expired rows. Returns whether there may be more now.
     pub(crate) async fn delete_expired(&self) -> Result<bool> {
         let modules = &self.0.modules;
         let (more, tenants) = modules.housekeeping.delete_expired().await?;
@@ -141,18 +141,18 @@ impl MailJobs {
         Ok(tasks)
     }
 
-    /// Starts tasks' leases anew.
+    /// Extends the leases of tasks.
     pub(crate) async fn extend(&self, receipts: &[Receipt]) -> Result<()> {
         self.0.queue.extend(receipts).await
     }
 
-    /// Ends tasks' leases.
+    /// Settles tasks.
     pub(crate) async fn settle(&self, settlements: &[(Receipt, Settlement)]) -> Result<()> {
         self.0.queue.settle(settlements).await
     }
 
-    /// Does some tasks of one tenant and answers what becomes of each, in their order. `stop` is looked at between
-    /// steps: what is not begun then is handed back.
+    /// Handles tasks of one tenant and returns the settlement of each, in order. `stop` is checked between
+    /// steps: tasks that have not begun are returned.
     pub(crate) async fn handle(
         &self,
         tenant: &TenantId,
@@ -200,7 +200,7 @@ impl MailJobs {
         owed_at: Option<Timestamp>,
         stop: &CancellationToken,
     ) -> Result<Settlement> {
-        // One at a time in this process: a second walk over the same bookings would find that the first was faster.
+        // One at a time in this process: a second fan-out over the same bookings would find that the first was faster.
         let _walk = self.0.listing.lock().await;
         let notifications = &self.0.modules.notifications;
         loop {

@@ -1,18 +1,18 @@
-//! Which lanes an operator has stopped, as this process saw it last.
+//! The lanes that an operator has stopped, as this process last read them.
 //!
-//! Written by a loop of the worker that looks once a second; read by whoever would take or send something.
+//! Written by a loop of the worker once a second; read before tasks are fetched and mails are sent.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::MailJobs;
 use crate::{error::Result, ports::Lane};
 
-/// What was seen last, in the order of [`Lane::ALL`].
+/// The last state, in the order of [`Lane::ALL`].
 #[derive(Debug, Default)]
 pub(crate) struct LanePauses([AtomicBool; 2]);
 
 impl MailJobs {
-    /// Looks which lanes are stopped.
+    /// Reads which lanes are stopped.
     pub(crate) async fn look_at_lanes(&self) -> Result<()> {
         let paused = self.0.modules.delivery_admin.paused_lanes().await?;
         for (lane, known) in Lane::ALL.into_iter().zip(&self.0.lane_pauses.0) {
@@ -28,7 +28,7 @@ impl MailJobs {
         Ok(())
     }
 
-    /// Whether nothing of a lane is to be taken or sent, as far as is known.
+    /// Returns whether a lane is stopped, as far as is known.
     pub(crate) fn is_lane_paused(&self, lane: Lane) -> bool {
         let mut known = Lane::ALL.into_iter().zip(&self.0.lane_pauses.0);
         known.any(|(own, is_paused)| own == lane && is_paused.load(Ordering::Relaxed))

@@ -26,7 +26,7 @@ impl TenantLocks {
     pub(super) async fn lock(&self, tenant: &TenantId, lane: Lane) -> OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self.0.locked();
-            // Nobody holds or awaits those of which the map has the only handle.
+            // Locks whose only handle is in the map are unused.
             locks.retain(|_, lock| Arc::strong_count(lock) > 1);
             locks.entry((tenant.clone(), lane)).or_default().clone()
         };

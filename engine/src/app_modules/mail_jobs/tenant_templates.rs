@@ -1,7 +1,7 @@
-//! The words of a tenant's mails: its plugins that word mails in their order, then the platform's templates.
+//! The templates of a tenant's mails: its template plugins in order, then the platform's templates.
 //!
-//! Called by deliveries. Calls the plugins module and the plugin runtime and templates ports. What fails here ends in the
-//! built-in words: a mail that is owed is sent.
+//! Called by deliveries. Calls the plugins module and the plugin runtime and templates ports. After a failure the
+//! built-in template is used: the mail is sent in any case.
 
 use std::sync::Arc;
 
@@ -17,17 +17,17 @@ use crate::{
 /// The language of every mail so far.
 const LOCALE: &str = "en";
 
-/// Words mails with what a tenant has in use.
+/// Renders mails with a tenant's active templates.
 pub(super) struct TenantTemplates {
     inner: Arc<EngineContext>,
     set: Arc<PluginSet>,
 }
 
 impl TenantTemplates {
-    /// The words of this tenant's mails; none if neither it nor the platform has any of its own.
+    /// The templates of this tenant's mails; `None` if neither it nor the platform has any.
     pub(super) async fn of(inner: &Arc<EngineContext>, tenant: &TenantId) -> Option<Self> {
         let set = match &inner.plugins {
-            // Nothing could be called, so nothing is looked up.
+            // Without a plugin runtime nothing is read.
             None => Arc::default(),
             // A worker sees a changed set at the next batch at the latest.
             Some(_) => match inner.modules.plugins.fresh_set(tenant).await {
@@ -48,7 +48,7 @@ impl TenantTemplates {
 
 fn words(set: &PluginSet) -> impl Iterator<Item = &crate::types::ActivePlugin> {
     set.plugins.iter().filter(|plugin| {
-        // Mails are worded for the whole tenant: a plugin for one event has no part in them.
+        // Templates apply to the whole tenant: plugins for one event are not used.
         plugin.enabled && plugin.words && plugin.event.is_none()
     })
 }

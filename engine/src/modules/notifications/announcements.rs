@@ -1,4 +1,4 @@
-//! The rules of announcements: what an organizer may tell everybody who booked, and how often.
+//! The rules of announcements and their daily limit.
 //!
 //! Called by app_modules. Calls the announcements and bookings repositories.
 
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Attempts at writing; others of the tenant count on the same row.
+/// Attempts to write, because all of the tenant count in the same row.
 const ATTEMPTS_MAX: u32 = 16;
 const DAY_SECONDS: i64 = 24 * 3600;
 
@@ -75,7 +75,7 @@ impl AnnouncementsModule {
                 }
                 Err(error) if error.is_guard(QUOTA_USED) => return Err(quota_used(&new)),
                 Err(StepError::Conflict) => {}
-                // Ours whose answer was lost; or else the same request at the same time, whose record is found then.
+                // This request's own, whose answer was lost; or the same request at the same time, whose record is then found.
                 Err(StepError::Exists(_)) if self.is_written(&tenant.id, &new).await? => {
                     return Ok(summary);
                 }
@@ -146,7 +146,7 @@ impl AnnouncementsModule {
             day,
             per_day_max: (tenant.settings.announcements_per_day)
                 .min(self.context.settings.limits.announcements_per_day_max),
-            // A host whose clock is behind may still count against the day.
+            // A host whose clock is behind may still count for the day.
             day_forgotten_at: start_of(day + 2)?,
         })
     }

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Claims in a row that end without a settlement before the deliveries at fault are dead.
+/// Consecutive claims without an outcome before the responsible deliveries are dead.
 const CLAIMS_MAX: u32 = 3;
 /// Batches that other workers have and that are watched at a time; beyond it all are forgotten, and watched anew.
 const WATCHED_MAX: usize = 10_000;
@@ -30,7 +30,7 @@ const WATCHED_MAX: usize = 10_000;
 pub(crate) struct BatchTask {
     pub(crate) notification: NotificationId,
     pub(crate) number: u32,
-    /// The time under which the outbox holds it, as far as the task knows.
+    /// The time of its outbox entry, as far as the task knows.
     pub(crate) owed_at: Option<Timestamp>,
 }
 
@@ -74,9 +74,9 @@ impl Common {
 
 /// What may be done with a batch.
 enum BatchAvailability {
-    /// It is there for whoever claims it first: with the first step that is written, this is done.
+    /// It is free: the first written step claims it.
     Open(Box<ClaimedBatch>),
-    /// Nothing is to be done now; the outbox knows when there will be.
+    /// Nothing to do now; the outbox has the next time.
     Nothing,
     /// Another worker has it.
     Held,
@@ -86,9 +86,9 @@ enum BatchAvailability {
 pub(crate) struct ClaimedBatch {
     pub(crate) tenant: TenantId,
     pub(crate) batch: DeliveryBatch,
-    /// Whether an earlier claim died, so that mails are better sent one at a time.
+    /// Whether an earlier worker died with it, so mails are sent one at a time.
     pub(crate) careful: bool,
-    /// Whether our claim is written, so that others wait for a sign of life.
+    /// Whether the claim is written, so others expect heartbeats.
     pub(crate) is_written: bool,
     owed_at: Option<Timestamp>,
 }
@@ -96,11 +96,11 @@ pub(crate) struct ClaimedBatch {
 /// How a step leaves its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AfterWrite {
-    /// In our hand.
+    /// Still claimed.
     Keep,
-    /// Given back: finished, or owed again when its next delivery is due.
+    /// Released: finished, or due again with its next delivery.
     Finish,
-    /// Given back with work that is due; the queue brings the task again, and the outbox row stays as it is.
+    /// Released with due work; the queue delivers the task again, and the outbox entry stays.
     Release,
 }
 
@@ -109,7 +109,7 @@ impl ClaimedBatch {
         self.batch.kind.lane()
     }
 
-    /// The deliveries to be sent now, by index: up to `max` that are queued or deferred and due.
+    /// The deliveries to send now, by index: up to `max` that are queued, or deferred and due.
     pub(crate) fn next(&self, now: Timestamp, max: usize) -> Vec<usize> {
         let due = |delivery: &DeliveryRecord| {
             matches!(
@@ -128,7 +128,7 @@ impl ClaimedBatch {
         !self.next(now, 1).is_empty()
     }
 
-    /// Names a delivery to the mailer: the same for every attempt.
+    /// A delivery's key for the mailer, the same for every attempt.
     pub(super) fn delivery_key(&self, index: usize) -> String {
         self.batch.delivery_id(index).key(&self.tenant)
     }
@@ -249,7 +249,7 @@ impl NotificationsModule {
     ) -> impl Future<Output = Result<bool>> + Send + use<> {
         let now = self.context.now();
         if !outcomes.is_empty() {
-            // A claim that got something done is none of those that poison makes.
+            // A claim with an outcome was not ended by a poisonous mail.
             claimed.batch.claims = 0;
         }
         let kind = claimed.batch.kind;

@@ -1,4 +1,4 @@
-//! The rules of looking after what goes out: pausing, cancelling, trying again, and how everything stands.
+//! The rules of delivery administration: pausing, moving, cancelling, retrying, and the overview.
 //!
 //! Called by app_modules and the worker's use cases. Calls the delivery_admin and notifications repositories.
 
@@ -35,20 +35,20 @@ use crate::{
     },
 };
 
-/// Tries to write a notification that others write too: a fan-out does with every chunk.
+/// Attempts to write a notification that others write too, such as a fan-out with every chunk.
 const ATTEMPTS_MAX: u32 = 16;
-/// Pieces of owed work that are counted for a look; what is beyond is said to be there.
+/// Outbox entries that are counted for an overview; more are only indicated.
 const OWED_COUNTED_MAX: u32 = 1_000;
-/// Between two looks at all that is owed, at most; for rows of hosts whose clocks are behind.
+/// The longest pause between two full scans of the outbox, for entries of hosts whose clocks are behind.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(30);
-/// With nothing owed, looks in between begin so long ago.
+/// With an empty outbox, scans in between begin this long ago.
 const LOOK_BACK: SignedDuration = SignedDuration::from_secs(60);
 /// Batches with failed deliveries that one call looks at: 16,000 deliveries.
 pub(crate) const FAILED_BATCHES_MAX: u32 = 500;
 /// Batches read at once.
 const BATCHES_READ: usize = 50;
 
-/// From when on what is owed is looked at. Saves work and nothing else.
+/// Where scans of the outbox begin. An optimisation only.
 struct OutboxScanCursor {
     from: Timestamp,
     full_scans: FullScanSchedule,
@@ -61,7 +61,7 @@ pub(crate) struct DeliveryAdminModule {
     started_at: Timestamp,
     worker_liveness: Mutex<WorkerLiveness>,
     owed: Mutex<OutboxScanCursor>,
-    /// Workers inside this process.
+    /// Workers in this process.
     own_workers: AtomicUsize,
 }
 
@@ -134,7 +134,7 @@ impl DeliveryAdminModule {
         Ok(self.batches(tenant, &places).await?.pop())
     }
 
-    /// What people did in a tenant, or outside all, newest first.
+    /// The audit log of a tenant, or outside tenants, newest first.
     pub(crate) async fn audit(
         &self,
         tenant: Option<&TenantId>,
@@ -154,7 +154,7 @@ impl DeliveryAdminModule {
         Ok(rows.map(|(_, entry)| entry))
     }
 
-    /// How many failed deliveries a tenant has, or, for none, all have: dead, perhaps sent, and whether there are more.
+    /// The number of failed deliveries of a tenant, or of all: dead, unknown, and whether there are more.
     pub(crate) async fn failed(&self, tenant: Option<&TenantId>) -> Result<(u64, u64, bool)> {
         let limit = FAILED_BATCHES_MAX + 1;
         let found = match tenant {
@@ -203,7 +203,7 @@ impl DeliveryAdminModule {
         Ok(rows)
     }
 
-    /// How much is owed in each lane, and since when.
+    /// The outbox entries of each lane, and the oldest.
     pub(crate) async fn owed(&self) -> Result<Vec<LaneStatus>> {
         let now = self.context.now();
         let rows = self.owed_rows(now).await?;

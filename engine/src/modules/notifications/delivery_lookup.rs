@@ -19,16 +19,16 @@ use crate::{
 
 /// Batches looked at in one read of a search: 100,000 recipients are 3,125 batches, found in three reads.
 const PROBES: u32 = 15;
-/// Notifications searched for one page: an event that told its customers more than this has further pages.
+/// Notifications that are searched for one page: an event with more has further pages.
 const SEARCHED_MAX: usize = 100;
 
-/// Bookings and waiting lists of a customer looked at for whose customer they are: nobody is looked up for what was long ago.
+/// Bookings and waiting lists of a customer that are read to find their organizers: the newest ones.
 const EVENTS_MAX: u32 = 100;
 
 /// Mails of offers looked at for a booking: as many batches as one read takes.
 const OFFERS_MAX: usize = 64;
 
-/// Where a list of a customer's deliveries goes on: at which of the places that they are found by, and before which
+/// The position in a list of a customer's deliveries: the place by which they are found, and the
 /// notification.
 struct Position {
     place: Ulid,
@@ -58,13 +58,13 @@ impl FromStr for Position {
     }
 }
 
-/// What a customer's mails are found by: a booking, or an event whose waiting list they were on.
+/// A place by which a customer's mails are found: a booking, or an event whose waiting list they were on.
 struct Place {
-    /// Places are listed by it, the largest first: the booking's serial, or the event.
+    /// The sort key, in descending order: the booking's serial, or the event.
     key: Ulid,
     event: EventId,
     booking: Option<BookingId>,
-    /// Where the mails lie that are about this alone.
+    /// The ids of the mails about this place only.
     own: Vec<DeliveryId>,
 }
 
@@ -132,7 +132,7 @@ impl NotificationsModule {
         }))
     }
 
-    /// What a booking's customer was mailed about it and its event, newest first.
+    /// The deliveries about a booking and its event to its customer, newest first.
     pub(crate) async fn deliveries_of_booking(
         &self,
         tenant: &TenantId,
@@ -157,7 +157,7 @@ impl NotificationsModule {
         })
     }
 
-    /// Where the mails stand that offered a customer the tickets that became this booking.
+    /// The ids of the mails that offered the tickets of this booking.
     async fn offers_before(
         &self,
         tenant: &TenantId,
@@ -294,7 +294,7 @@ impl NotificationsModule {
         })
     }
 
-    /// What a notification's record says; transactional kinds have none.
+    /// A notification's record; transactional kinds have none.
     pub(crate) async fn head_of(
         &self,
         tenant: &TenantId,
@@ -436,7 +436,7 @@ impl NotificationsModule {
     }
 }
 
-/// What a notification's record says.
+/// A notification without the counts of its deliveries.
 pub(super) fn head(stored: &StoredNotification) -> NotificationHead {
     NotificationHead {
         id: stored.id,

@@ -1,10 +1,10 @@
-//! The way every step of a delivery into the store: steps that come together are committed together.
+//! The delivery writer: group commit of the steps of deliveries.
 //!
 //! A commit costs the same for one batch as for many, and a synced one holds up whoever waits for it. So the batches
-//! this process has in hand share their commits: what came while one was being written goes into the next. Each step
+//! of this process share their commits: steps that arrive during one commit go into the next. Each step
 //! is a compare-and-set of its own and answered alone; a batch that was taken from us leaves the others alone.
-//! Steps are written in the order they were put in. A mail's outcome that is put in before another mail's mark
-//! `sending` is therefore never written after it, and no more mails stand as `sending` than go out at once.
+//! Steps are written in order. A mail's outcome that is queued before another mail's mark
+//! `sending` is therefore never written after it, and no more mails are marked `sending` than are sent at once.
 //!
 //! Called by the rules of delivery. Calls the notifications repository.
 
@@ -26,11 +26,11 @@ use crate::{
     types::{BatchWrite, DeliveryBatch},
 };
 
-/// Steps of one commit. Beyond it the statement gets long and the share of a commit no smaller.
+/// Most steps of one commit. More would make the statement longer without a gain.
 const GROUP_MAX: usize = 64;
-/// Conflicts in a row before a group is treated as if the store were away; with the pauses some seconds.
+/// Consecutive conflicts before a group is treated like an unreachable store; with the pauses some seconds.
 const CONFLICTS_MAX: u32 = 64;
-/// Between two tries while the store is away.
+/// The pause between two attempts while the store is unreachable.
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct DeliveryWriter {
@@ -43,7 +43,7 @@ pub(super) struct DeliveryWriter {
 struct Line {
     /// No longer than the batches that this process has in hand, for each waits for its answer.
     waiting: VecDeque<Waiting>,
-    /// Whether a task is working the line off.
+    /// Whether a task is draining the queue.
     running: bool,
 }
 
@@ -78,7 +78,7 @@ impl DeliveryWriter {
             answer,
         });
         if !std::mem::replace(&mut line.running, true) {
-            // A task of its own: a step that nobody waits for any more is written all the same.
+            // A separate task: a step is written even if nobody waits for it any more.
             let writer = self.clone();
             tokio::spawn(async move { writer.drain().await });
         }
@@ -117,12 +117,12 @@ impl DeliveryWriter {
                     .await;
                 match outcome {
                     Ok(answers) => self.answer(group, &answers),
-                    // Somebody wrote one of the rows in the same moment: it must not hold up the others for long.
+                    // Another transaction wrote one of the rows at the same time: it must not delay the others for long.
                     Err(StepError::Conflict) if conflicts < CONFLICTS_MAX => {
                         pause_after_conflict(conflicts).await;
                         conflicts += 1;
                         let second = group.split_off(group.len() / 2);
-                        // The first half is written first: steps keep their order.
+                        // The first half is written first, to keep the order of steps.
                         groups.extend(
                             [second, group]
                                 .into_iter()
@@ -173,7 +173,7 @@ impl DeliveryWriter {
         (!open.is_empty()).then_some(open)
     }
 
-    /// What the store says of a step whose answer was lost: written, overtaken, or none of these.
+    /// The outcome of a step whose answer was lost: written, overtaken, or neither.
     async fn found(&self, write: &BatchWrite) -> Option<bool> {
         let batch = &write.batch;
         let ids = [(batch.notification, batch.number)];
@@ -190,7 +190,7 @@ impl DeliveryWriter {
     }
 }
 
-/// Lets the next step start a task again, should this one panic.
+/// Allows the next step to start a task, if this one panics.
 struct Ended<'a>(&'a DeliveryWriter);
 
 impl Drop for Ended<'_> {

@@ -29,25 +29,25 @@ use crate::{
     types::TenantId,
 };
 
-/// How long a worker keeps a task without a word. A duplicate after a clock step does no harm: the ledger decides.
+/// How long a worker keeps a task without extending its lease. A duplicate after a clock step does no harm: the batch's row decides.
 const LEASE_MILLISECONDS: i64 = 30_000;
-/// Tasks of one publication, and of one settlement.
+/// Most tasks of one publication, and of one settlement.
 const TASKS_MAX: usize = 1_000;
-/// Between two looks from the very beginning of each shard, at most.
+/// The longest pause between two full scans of each shard.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Publications remembered for looks that are under way; a look that misses more raises no floor.
 const PUBLICATIONS_KEPT: usize = 1_024;
 /// In an empty shard, looks begin so long before now: another host's clock may be behind, its commit on its way, or its work
 /// caused a while before it was due. What was caused still earlier, a whole look finds.
 const LOOK_BACK_MILLISECONDS: i64 = 120_000;
-/// Between two looks at an empty queue: another process may publish, and tells nobody here.
+/// The pause between two reads of an empty queue: another process may publish without a wake-up here.
 const POLL: Duration = Duration::from_millis(500);
 
 pub(crate) struct EmbeddedQueue {
     repository: QueueRepository,
     context: ModuleContext,
     published: Notify,
-    /// The shard that is visited first next time, per lane.
+    /// The shard that is visited first next time, for each lane.
     turns: [AtomicU32; 2],
     floors: ScanCursors,
 }
@@ -67,7 +67,7 @@ impl EmbeddedQueue {
         self.context.now().as_millisecond()
     }
 
-    /// Visits every shard that holds tasks once, from the next in turn on, until something is found.
+    /// Visits every shard with tasks once, beginning with the next one, until something is found.
     async fn visit(&self, lane: Lane, max: usize) -> Result<Vec<Leased>> {
         let scope = SystemScope::new();
         let firsts = self.first_tasks(scope, lane).await?;
@@ -89,7 +89,7 @@ impl EmbeddedQueue {
         Ok(Vec::new())
     }
 
-    /// The first task of each shard that holds any.
+    /// The first task of each shard that has any.
     async fn first_tasks(&self, scope: SystemScope, lane: Lane) -> Result<Vec<(u32, String)>> {
         let begun = Instant::now();
         let look = self.floors.begin(lane);

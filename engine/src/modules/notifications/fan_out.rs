@@ -1,4 +1,4 @@
-//! Fan-out's rules: who hears of a notification, in chunks that are stored before anything of them is published.
+//! The rules of fan-out: the recipients of a notification, in chunks that are stored before anything of them is published.
 //!
 //! Called by the worker's use cases. Calls the notifications, bookings, waitlist and events repositories.
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Bookings read at a time while recipients are listed.
+/// Bookings that are read at a time.
 pub(super) const WALK_PAGE: u32 = 1_000;
 /// Batches stored in one step of a fan-out: with them a step writes 66 rows and reads one page of bookings.
 const CHUNK_BATCHES_MAX: u32 = 31;
@@ -24,13 +24,13 @@ const CHUNK_BATCHES_MAX: u32 = 31;
 /// on its own, and must not keep everybody else from hearing.
 const LOOK_BACK_WINDOWS: u32 = 2;
 
-/// What came of listing more recipients.
+/// The result of a step of a fan-out.
 pub(crate) enum Listing {
-    /// A chunk was stored (or another worker was faster, and there are none): publish its tasks, and list on.
+    /// A chunk was stored (or another worker was faster, and it is empty): publish its tasks, and continue.
     Stored(Vec<Task>),
     /// As many batches wait as may: whoever delivers them lists on.
     Enough,
-    /// Nobody is left to be listed.
+    /// All recipients are listed.
     Over,
 }
 
@@ -84,7 +84,7 @@ impl NotificationsModule {
                 published: true,
             });
         }
-        // Another worker was faster: what it stored, it publishes.
+        // Another worker was faster, and publishes what it stored.
         let stored = self.repository.insert_chunk(tenant, &chunk).await?;
         if stored {
             count(
@@ -145,7 +145,7 @@ impl NotificationsModule {
         Ok(open.await?.saturating_add(self.chunk_batches()) <= window.max(2))
     }
 
-    /// Lists the next recipients in customer order, and whether they are the last.
+    /// The next recipients in customer order, and whether they are the last.
     async fn walk(
         &self,
         tenant: &TenantId,
@@ -161,8 +161,8 @@ impl NotificationsModule {
         Ok(merged(booked, waiting.await?, most))
     }
 
-    /// Lists the next of those whose bookings concern them. A customer is listed only once all of their bookings have been
-    /// seen, so that no border splits one.
+    /// The next customers with relevant bookings. A customer is listed only when all of their bookings have been
+    /// read, so that no page border splits one.
     async fn walk_bookings(
         &self,
         tenant: &TenantId,
@@ -212,7 +212,7 @@ impl NotificationsModule {
         half.clamp(1, CHUNK_BATCHES_MAX)
     }
 
-    /// Whether what became of the event has overtaken a notification.
+    /// Returns whether a change of the event has made a notification pointless.
     async fn is_pointless(
         &self,
         tenant: &TenantId,
@@ -251,7 +251,7 @@ fn add_batches(
             claims: 0,
             created_at: now,
         });
-        // What nobody knows about is not sent: it stays listed as unknown.
+        // With an unknown outcome it is not sent: it stays `unknown`.
         if chunk.notification.is_uncertain {
             continue;
         }
@@ -269,7 +269,7 @@ fn add_batches(
     tasks
 }
 
-/// A recipient as it is listed: waiting for a first try, or in doubt from the beginning.
+/// A new recipient: queued, or `unknown` from the beginning.
 fn listed(notification: &StoredNotification, customer: UserId, now: Timestamp) -> DeliveryRecord {
     let mut delivery = DeliveryRecord::queued(customer, None);
     delivery.trace.clone_from(&notification.trace);

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How old a source may be when a mail is marked as going out. A booking that is cancelled meanwhile gets its mail all
-/// the same; a moment like this cannot be told from one in which the mail had just left.
+/// sent; this cannot be distinguished from a mail that was sent just before.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 
 /// The ports that the links and codes in mails come from, if there are any.
@@ -45,14 +45,14 @@ pub(crate) struct MailSource {
     read_at: Instant,
     pub(super) kind: NotificationKind,
     pub(super) tenant: Tenant,
-    /// What the mails are about, for kinds that are about an event.
+    /// The event, for kinds that are about one.
     pub(super) event: Option<Event>,
-    /// The event without its organizer's words, if neither they nor all of the customers have confirmed their addresses.
+    /// The event with neutral texts, if neither its organizer nor all of the customers have confirmed their addresses.
     neutral_event: Option<Event>,
     pub(super) notification: Option<StoredNotification>,
-    /// Whether mails that need consent are for those only who have confirmed their address.
+    /// Whether mails that need consent are only for confirmed addresses.
     require_email_verification: bool,
-    /// Customers who do without mails of this kind.
+    /// Customers who unsubscribed from this kind.
     unsubscribed: HashSet<UserId>,
     pub(super) users: HashMap<UserId, User>,
     pub(super) bookings: HashMap<UserId, Vec<Booking>>,
@@ -66,7 +66,7 @@ impl MailSource {
         self.read_at.elapsed() < FRESH_FOR
     }
 
-    /// Whether nothing of it goes out for now.
+    /// Whether it is paused.
     pub(crate) fn is_paused(&self) -> bool {
         let notification = self.notification.as_ref();
         notification.is_some_and(|notification| notification.is_paused)
@@ -83,14 +83,14 @@ impl MailSource {
         })
     }
 
-    /// The hold that a delivery offers, as long as it stands.
+    /// The hold of an offer, if it is still active.
     pub(super) fn offer(&self, delivery: &DeliveryRecord) -> Option<&Hold> {
         let hold = self.parts.offers.get(&delivery.booking?)?;
         let stands = hold.status == HoldStatus::Held && self.status() == EventStatus::Published;
         stands.then_some(hold)
     }
 
-    /// The event in the words that a recipient may see: those of an organizer without a confirmed address go to confirmed
+    /// The event with the texts that a recipient may see: texts of an unconfirmed organizer are only sent to confirmed
     /// addresses only.
     pub(super) fn event_for(&self, recipient: &User) -> Option<&Event> {
         let neutral = self.neutral_event.as_ref();
@@ -98,7 +98,7 @@ impl MailSource {
         neutral.or(self.event.as_ref())
     }
 
-    /// An older version of the event in the words that a recipient may see.
+    /// An older version of the event with the texts that a recipient may see.
     pub(super) fn previous_for(&self, recipient: &User) -> Option<Cow<'_, EventDetails>> {
         let known = self.known_version(recipient.id)?;
         let previous = self.parts.versions.get(&known)?;
@@ -130,7 +130,7 @@ impl MailSource {
         user.is_some_and(|user| user.email_verified)
     }
 
-    /// The version of the event that a customer last heard of: the one they booked, or the one before this change.
+    /// The version of the event that a customer knows: the one they booked, or the one before this change.
     pub(super) fn known_version(&self, customer: UserId) -> Option<u64> {
         let notification = self.notification.as_ref()?;
         let oldest = self
@@ -146,7 +146,7 @@ impl MailSource {
         kinds::of(self.kind)
     }
 
-    /// Whether the event still takes place; nothing is cancelled of what is about none.
+    /// Returns whether the event still takes place; true for kinds without an event.
     fn status(&self) -> EventStatus {
         let event = self.event.as_ref();
         event.map_or(EventStatus::Published, |event| event.status)
@@ -163,7 +163,7 @@ impl MailSource {
         user.filter(|user| !user.email_verified)
     }
 
-    /// The state that a delivery ends in unsent, and why; `None` if it is to be sent.
+    /// The final state of a delivery that is not sent, and why; `None` if it shall be sent.
     fn ending(
         &self,
         notification: NotificationId,
@@ -194,7 +194,7 @@ impl MailSource {
         }
     }
 
-    /// Ends the deliveries of a batch that nobody wants any more, or nobody can get.
+    /// Ends the deliveries of a batch that are no longer wanted or impossible.
     fn end_unwanted(&self, claimed: &mut ClaimedBatch, now: Timestamp) {
         let notification = claimed.batch.notification;
         for index in claimed.unsent() {

@@ -1,4 +1,4 @@
-//! The rules of telling customers: what is owed, who hears of it, and what became of each delivery.
+//! The rules of notifications: their states, recipients, outbox entries and deliveries.
 //!
 //! States: a notification is `scheduled` until it is due, `fanning-out` while its recipients are stored in batches, and
 //! `fanned-out`, or `superseded` or `cancelled`. A delivery is `queued`, `sending` while its mail is on the wire, and then
@@ -62,7 +62,7 @@ use crate::{
 
 /// Batches that one look for deliveries in a state reads: some ten milliseconds.
 const BATCHES_LOOKED_AT: u32 = 200;
-/// Notifications whose sums are remembered; beyond it all are counted anew.
+/// Notifications with cached counts; beyond it the cache is cleared.
 const TALLIES_MAX: usize = 1_000;
 
 type BatchKey = (TenantId, NotificationId, u32);

@@ -23,10 +23,10 @@ use crate::{
 const OWED_MAX: u32 = 256;
 /// A commit is seen this long after the moment its rows are due, at worst, in a look that follows it at once.
 const HOT_LOOK: SignedDuration = SignedDuration::from_millis(500);
-/// The same for a store that stalls, looked at now and then.
+/// The same for a store that stalls.
 const WIDE_LOOK: SignedDuration = SignedDuration::from_secs(30);
 const WIDE_LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Between two looks at the whole outbox: for rows of hosts whose clocks are behind, or that were away.
+/// The pause between two full scans of the outbox, for entries of hosts whose clocks are behind, or that were down.
 const FULL_LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// How long a row that was published for the first time stays where it is. Most work is done by then, and its worker
@@ -246,7 +246,7 @@ impl NotificationsModule {
         Ok(())
     }
 
-    /// How long until something is due; none if nothing is owed.
+    /// How long until an outbox entry is due; `None` if there is none.
     pub(crate) async fn next_due_in(&self) -> Result<Option<Duration>> {
         let now = self.context.now();
         // What was due before has been looked at, and what is committed late rings or waits for the next look.

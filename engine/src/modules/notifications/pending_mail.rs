@@ -47,7 +47,7 @@ impl PendingMail {
         self.kind().lane()
     }
 
-    /// Where the trace of the request is that caused it, if it is recorded.
+    /// The place in the trace of the causing request, if it is recorded.
     pub(crate) fn trace(&self) -> Option<&TraceParent> {
         self.delivery.trace.as_ref()
     }
@@ -57,7 +57,7 @@ impl PendingMail {
         self.delivery.attempts + 1
     }
 
-    /// Whether nobody has tried to send it before.
+    /// Whether this is its first attempt.
     pub(crate) fn is_first(&self) -> bool {
         let delivery = &self.delivery;
         delivery.at.is_none() && delivery.attempts == 0 && delivery.lost == 0
@@ -100,7 +100,7 @@ impl PendingMail {
             tickets: &tickets,
             mail_from: &source.settings.delivery.mail_from,
             delivery_key: &self.delivery_key,
-            // The same moment at every attempt, so that a mail sent twice is the same mail.
+            // The same time at every attempt, so that a mail that is sent twice is identical.
             now: self.written_at,
         };
         compose(templates, &context).await.map_err(|error| {

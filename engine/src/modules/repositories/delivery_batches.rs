@@ -83,9 +83,9 @@ impl NotificationsRepository {
     }
 
     /// Writes steps of several batches' deliveries in one transaction, each only if its batch is still as it was seen:
-    /// at most 4 rows each. Answers for each whether it was; one that was not leaves the others alone.
+    /// at most 4 rows each. Returns for each whether it was. A changed batch does not affect the others.
     ///
-    /// Fails with a conflict if anybody wrote one of the rows in the same moment; nothing is written then.
+    /// Fails with a conflict if another transaction wrote one of the rows at the same time; nothing is written then.
     pub(in crate::modules) async fn write_batches(
         &self,
         scope: SystemScope,
@@ -131,7 +131,7 @@ impl NotificationsRepository {
     }
 
     /// How many of a notification's batches from number `from` on wait for a worker now, or are in one's hand. Reads as
-    /// many rows as there are from there on; the caller bounds that.
+    /// many rows as there are from there on; the caller limits that.
     pub(in crate::modules) async fn count_open_batches(
         &self,
         tenant: &TenantId,

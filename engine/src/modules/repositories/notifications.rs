@@ -217,7 +217,7 @@ pub(in crate::modules::repositories) fn add_mails_if(
     Ok(())
 }
 
-/// Adds outbox rows; one that is there already stands for both.
+/// Adds outbox entries; an existing one is kept.
 pub(in crate::modules::repositories) fn add_outbox(script: &mut Script, owed: &[OutboxEntry]) {
     if !owed.is_empty() {
         let rows: Vec<_> = owed.iter().map(OutboxRow::of).collect();
@@ -369,7 +369,7 @@ impl NotificationsRepository {
         rows.into_iter().map(NotificationRow::into_type).collect()
     }
 
-    /// Writes a notification if it is still as it was seen: 1 row. Returns whether it was.
+    /// Writes a notification if its revision is still the one that was read: 1 row. Returns whether it was.
     pub(in crate::modules) async fn replace(
         &self,
         tenant: &TenantId,

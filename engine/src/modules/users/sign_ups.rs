@@ -174,7 +174,7 @@ impl UsersModule {
         Ok(())
     }
 
-    /// The mail that asks a user whether the address is theirs.
+    /// The mail that asks a user to confirm the address.
     pub(in crate::modules) fn question(&self, user: &User, now: Timestamp) -> NewMails {
         self.mail(
             &user.tenant,

@@ -16,15 +16,15 @@ use crate::{
     },
 };
 
-/// What becomes of a notification.
+/// A command to a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotificationCommand {
     Pause,
     Resume,
     Cancel,
-    /// What has not begun to go out goes now.
+    /// Send a scheduled notification now.
     Promote,
-    /// What has not begun to go out goes at another time.
+    /// Move a scheduled notification to another time.
     Move(Timestamp),
 }
 
@@ -39,7 +39,7 @@ impl NotificationCommand {
         }
     }
 
-    /// When it is to go out then, if that is said.
+    /// The new time, if the command has one.
     pub(crate) fn due_at(self) -> Option<Timestamp> {
         match self {
             Self::Move(due_at) => Some(due_at),
@@ -47,12 +47,12 @@ impl NotificationCommand {
         }
     }
 
-    /// Whether it changes when the notification goes out.
+    /// Whether it changes the notification's time.
     fn moves(self) -> bool {
         matches!(self, Self::Promote | Self::Move(_))
     }
 
-    /// Refuses what comes too late for a notification in this state.
+    /// Refuses a command that is too late for a notification in this state.
     fn check(self, status: NotificationStatus) -> Result<()> {
         let over = |message| Err(Error::new(ErrorCode::NotificationOver, message));
         if status == NotificationStatus::Superseded {
@@ -69,7 +69,7 @@ impl NotificationCommand {
         Ok(())
     }
 
-    /// The notification as it is after the command.
+    /// The notification after the command.
     fn applied_to(self, before: &StoredNotification, now: Timestamp) -> StoredNotification {
         let mut after = before.clone();
         match self {
@@ -79,7 +79,7 @@ impl NotificationCommand {
             Self::Resume => after.is_paused = false,
             Self::Cancel => {
                 after.status = NotificationStatus::Cancelled;
-                // What waits is to find out that it is not wanted.
+                // Waiting work must find out that it is not wanted.
                 after.is_paused = false;
             }
         }
@@ -110,13 +110,13 @@ impl NotificationCommand {
             Self::Resume if is_listing => Some(at(now.max(after.due_at))),
             _ => None,
         };
-        // One that the relay has put elsewhere meanwhile finds out by its notification that it is early.
+        // One that the relay has moved meanwhile is checked against its notification, and found to be early.
         (added, self.moves().then(|| at(before.due_at)))
     }
 }
 
 impl DeliveryAdminModule {
-    /// Pauses, resumes, cancels or moves a bulk notification. What is so already stays so.
+    /// Pauses, resumes, cancels or moves a bulk notification. Idempotent.
     pub(crate) async fn apply(
         &self,
         tenant: &TenantId,
@@ -134,7 +134,7 @@ impl DeliveryAdminModule {
             command.check(before.status)?;
             if after == before {
                 if let Some(request) = request {
-                    // What changes nothing has its answer, too.
+                    // A request that changes nothing is recorded, too.
                     let recorded = request.recorded(RecordedAnswer::Done);
                     let step = self.repository.record_unchanged(
                         tenant,

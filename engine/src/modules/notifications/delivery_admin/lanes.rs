@@ -1,4 +1,4 @@
-//! The rule of stopped lanes: one row for each, which all workers read.
+//! Stopped lanes: one row for each, which all workers read.
 //!
 //! Called by app_modules and the worker's use cases. Calls the delivery_admin repository.
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl DeliveryAdminModule {
-    /// Stops a lane, or without a pause lets it go on.
+    /// Stops a lane, or without a pause restarts it.
     pub(crate) async fn set_lane_pause(
         &self,
         lane: Lane,
@@ -27,7 +27,7 @@ impl DeliveryAdminModule {
         step.await
     }
 
-    /// The lanes that are stopped.
+    /// The stopped lanes.
     pub(crate) async fn paused_lanes(&self) -> Result<Vec<LanePause>> {
         self.repository.lane_pauses(SystemScope::new()).await
     }

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Groups of reasons that are told apart; others are counted with the last.
+/// Most groups of reasons; others are counted with the last.
 const GROUPS_MAX: usize = 100;
 
 /// Which deliveries of the batches that are looked at.
@@ -50,7 +50,7 @@ impl Wanted {
         batches.iter().map(matched).sum()
     }
 
-    /// What trying them again writes.
+    /// The writes of a retry.
     fn plan(&self, tenant: &TenantId, batches: &[DeliveryBatch], now: Timestamp) -> RetryPlan {
         let mut plan = RetryPlan::default();
         for batch in batches {
@@ -107,7 +107,7 @@ struct RetryPlan {
 
 impl DeliveryAdminModule {
     /// Sets failed deliveries of these batches waiting again, with all their tries before them, and writes who did it: all
-    /// at once, but those in a worker's hand. `audit` gets the number of them; nothing is written of none.
+    /// at once, except claimed ones. `audit` gets their number; nothing is written without any.
     pub(crate) async fn retry(
         &self,
         tenant: &TenantId,
@@ -182,8 +182,8 @@ pub(crate) fn group_reasons(groups: &mut Vec<ReasonGroup>, batch: &DeliveryBatch
     }
 }
 
-/// A reply without what differs between mails: reply code and class of a mail server stay, words with an address or a
-/// number in them do not. At most 120 characters.
+/// A reply without its variable parts: reply code and class of a mail server stay, words with an address or a
+/// number are removed. At most 120 characters.
 fn reason_class(reply: &str) -> String {
     let mut class = String::new();
     for (index, word) in reply.split_whitespace().take(16).enumerate() {

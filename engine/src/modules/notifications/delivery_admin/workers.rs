@@ -1,4 +1,4 @@
-//! Which workers there are, as they say themselves.
+//! The list of workers, from their heartbeats.
 //!
 //! Called by app_modules and the worker's use cases. Calls the delivery_admin repository.
 
@@ -15,15 +15,15 @@ use crate::{
     types::{LaneCounts, MailCounts, WorkerStatus},
 };
 
-/// Worker processes that are shown.
+/// Most worker processes that are shown.
 const WORKERS_MAX: u32 = 200;
-/// Without a sign of life for this long a worker is taken for dead; it gives one every five seconds. By wall clocks,
-/// because it only colours a page: no lease depends on it.
+/// A worker without a heartbeat for this long is shown as dead; it writes one every five seconds. By wall clocks,
+/// because it is only for display: no lease depends on it.
 const ALIVE_WITHIN: Duration = Duration::from_secs(20);
-/// A worker that is silent for this long is forgotten.
+/// A worker without a heartbeat for this long is deleted.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 impl DeliveryAdminModule {
-    /// Writes this worker's sign of life.
+    /// Writes this worker's heartbeat.
     pub(crate) async fn beat(&self, worker: &str, lanes: Vec<LaneCounts>) -> Result<()> {
         let now = self.context.now();
         let sight = WorkerStatus {
@@ -42,7 +42,7 @@ impl DeliveryAdminModule {
             .await
     }
 
-    /// Says that this worker has ended.
+    /// Records that this worker has ended.
     pub(crate) async fn ended(&self, worker: &str) -> Result<()> {
         self.own_workers.fetch_sub(1, Ordering::Relaxed);
         self.repository
@@ -50,12 +50,12 @@ impl DeliveryAdminModule {
             .await
     }
 
-    /// Counts a worker that begins inside this process; its end is told with [`ended`](Self::ended).
+    /// Counts a worker that starts in this process; [`ended`](Self::ended) records its end.
     pub(crate) fn begun(&self) {
         self.own_workers.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether a worker lives that would do what is published. What is owed waits in the outbox until one does.
+    /// Returns whether a worker is alive to handle published tasks. Otherwise the work waits in the outbox.
     pub(crate) async fn has_worker(&self) -> Result<bool> {
         if self.own_workers.load(Ordering::Relaxed) > 0 {
             return Ok(true);

@@ -83,11 +83,11 @@ pub(super) struct KindParts {
     pub(super) announcement: Option<Announcement>,
     /// Which plugin failed.
     pub(super) quarantine: Option<PluginQuarantine>,
-    /// The holds that are offered to customers of a waiting list.
+    /// The holds of offers to customers of a waiting list.
     pub(super) offers: HashMap<BookingId, Hold>,
     /// Customers without a booking whom a cancelled event concerns, because they wait for its tickets.
     pub(super) waiting: BTreeSet<UserId>,
-    /// Customers to whom a cancellation left tickets of the event.
+    /// Customers who still have tickets of the event after a cancellation.
     pub(super) with_tickets_left: HashSet<UserId>,
     /// What older versions of the event said.
     pub(super) versions: HashMap<u64, EventDetails>,
@@ -109,8 +109,8 @@ pub(super) trait Kind: Sync {
         false
     }
 
-    /// Whether it is sent again, under the same Message-ID, where the outcome of a try is not known. A mail twice is a
-    /// nuisance; a customer who stands before closed doors is a loss.
+    /// Returns whether it is sent again, with the same Message-ID, after an attempt with an unknown outcome. A duplicate
+    /// mail is a nuisance; a customer who travels to a cancelled event is a loss.
     fn is_sent_again(&self) -> bool {
         self.lane() == Lane::Transactional
     }

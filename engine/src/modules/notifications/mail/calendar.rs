@@ -1,6 +1,6 @@
-//! The event as an iCalendar file (RFC 5545), so that a customer's calendar follows its changes.
+//! The event as an iCalendar file (RFC 5545), so that customers' calendars follow its changes.
 //!
-//! Called by the composing of mails. Calls nothing of ours.
+//! Called when mails are composed.
 
 use icalendar::{Calendar, Component as _, Event as Entry, Property};
 use jiff::Timestamp;

@@ -54,7 +54,7 @@ pub(super) fn build(
     field(
         &mut mail,
         "To",
-        // Whoever typed a stranger's address typed this name, too: it is no way to tell them something.
+        // Whoever entered a stranger's address entered this name, too: it must not carry a message to them.
         &match recipient.email_verified {
             false => vec![format!("<{}>", recipient.email)],
             true => mailbox(recipient.name.as_str(), &recipient.email),

@@ -1,4 +1,4 @@
-//! A mail of each kind that nobody gets: what templates are tried on before they are put into use.
+//! Sample data of each kind of mail, for trials of templates before their activation.
 //!
 //! Called by the activation of plugins. Pure; a test holds it against the schemas that plugins are written for.
 

@@ -48,7 +48,7 @@ async fn who_signs_up_reads_where_to_confirm_the_address() {
     let composed = fixture.compose().await;
     let message = parse(&composed);
     assert_eq!(message.subject(), Some("Confirm your address"));
-    // Whoever typed the address typed the name, too.
+    // Whoever entered the address entered the name, too.
     let raw = String::from_utf8(composed.mail.bytes.clone()).unwrap();
     assert!(!raw.contains("Ann Example"), "{raw}");
     let text = message.body_text(0).unwrap().replace("\r\n", "\n");
