@@ -54,10 +54,7 @@ async fn purge_done(
     while ends.get(1).is_some_and(outside) {
         ends.pop_front();
     }
-    let old = ends
-        .front()
-        .filter(|end| outside(end))
-        .map(|end| end.last);
+    let old = ends.front().filter(|end| outside(end)).map(|end| end.last);
     ends.push_back(StreamEnd {
         at: now,
         last: stream.last_sequence,

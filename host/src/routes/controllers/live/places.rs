@@ -131,7 +131,10 @@ fn has_room(taken: &[&Who], who: &Who) -> bool {
     let overviews = (free_overviews / SHARE).clamp(OWN_OVERVIEWS, overviews_max);
     // All owners see the same, and so do staff: these few overviews always have a place.
     let has_overview = !who.is_organizer() || other_overviews(&own, who) < overviews;
-    people.len() < PAGES_MAX && of_person.len() < PERSON_PAGES_MAX && own.len() < pages && has_overview
+    people.len() < PAGES_MAX
+        && of_person.len() < PERSON_PAGES_MAX
+        && own.len() < pages
+        && has_overview
 }
 
 fn select<'a>(taken: &[&'a Who], wanted: impl Fn(&Who) -> bool) -> Vec<&'a Who> {
