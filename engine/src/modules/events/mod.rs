@@ -211,16 +211,6 @@ impl EventsModule {
         Ok(found)
     }
 
-    /// An older version of an event, if it is stored.
-    pub(crate) async fn find_version(
-        &self,
-        tenant: &TenantId,
-        event: EventId,
-        version: u64,
-    ) -> Result<Option<EventDetails>> {
-        self.repository.find_version(tenant, event, version).await
-    }
-
     /// Replaces what an event says and offers.
     ///
     /// # Errors
