@@ -1,0 +1,300 @@
+//! The database handle: opens a store, runs scripts, and classifies all errors.
+//!
+//! Called by repositories only. Calls SurrealDB.
+//!
+//! Two rules for every statement (SurrealDB 3.3.5): a range with LIMIT is written `type::record('table', [a]..[b])`,
+//! because `table:[a]..[b]` is read to its end before LIMIT applies (surrealdb#7474); but never with ORDER BY, because there
+//! LIMIT applies before the rows are ordered, which returns the wrong rows.
+
+mod opening;
+mod script;
+mod step_error;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use rand::Rng as _;
+use surrealdb::{
+    Surreal,
+    engine::any::Any,
+    method::{Query, Transaction},
+    types::{QueryError, SurrealValue, Value},
+};
+
+pub(crate) use opening::Closing;
+use opening::{
+    LOCK_FILE, cannot_open, create_private, has_log, open_after_settling, open_local, open_remote,
+};
+pub(in crate::modules::repositories) use script::{Answers, Script};
+pub(in crate::modules) use step_error::StepError;
+use step_error::worst_of;
+
+use crate::{
+    counters::{Counters, count},
+    error::{Error, ErrorCode, Result},
+    settings::Store,
+};
+
+/// The result of `SELECT count() … GROUP ALL`; no row means 0.
+#[derive(SurrealValue)]
+pub(super) struct Count {
+    pub(super) count: u64,
+}
+
+/// Capability to access several tenants. Made only by the worker, migrations and use cases of operators.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::modules) struct SystemScope(());
+
+impl SystemScope {
+    /// `tests/it/architecture` lists every place that may call this.
+    pub(in crate::modules) fn new() -> Self {
+        Self(())
+    }
+}
+
+/// A handle to the store; clones share one connection.
+#[derive(Clone)]
+pub(in crate::modules) struct Db {
+    client: Surreal<Any>,
+    remote: bool,
+    /// The file that an embedded store holds locked while it is open.
+    lock: Option<PathBuf>,
+    counters: Arc<Counters>,
+}
+
+impl Db {
+    /// Opens a store and selects its database. Migrations are separate.
+    pub(in crate::modules) async fn open(store: &Store, counters: Arc<Counters>) -> Result<Self> {
+        let (client, namespace, database, remote) = match store {
+            Store::Memory => (
+                open_local("mem://".to_owned()).await?,
+                "boxoffice",
+                "main",
+                false,
+            ),
+            Store::Embedded(folder) => {
+                create_private(folder).map_err(|error| cannot_open(folder.display(), error))?;
+                // The default syncs every commit. It is set explicitly, so that a changed default cannot lose bookings.
+                let url = format!("surrealkv://{}?sync=every", folder.display());
+                let client = if has_log(folder) {
+                    open_after_settling(&url).await?
+                } else {
+                    open_local(url).await?
+                };
+                (client, "boxoffice", "main", false)
+            }
+            Store::Remote {
+                url,
+                namespace,
+                database,
+                username,
+                password,
+            } => {
+                let client = open_remote(url, username, password).await?;
+                (client, namespace.as_str(), database.as_str(), true)
+            }
+        };
+        // A server answers with an error when the names exist already, and needs them to exist before `use`.
+        if remote {
+            let _ = client
+                .query(format!(
+                    "DEFINE NAMESPACE IF NOT EXISTS `{namespace}`; USE NS `{namespace}`; DEFINE DATABASE IF NOT \
+                    EXISTS `{database}`;"
+                ))
+                .await
+                .map_err(|error| cannot_open("the database", error))?;
+        }
+        client
+            .use_ns(namespace)
+            .use_db(database)
+            .await
+            .map_err(|error| cannot_open("the database", error))?;
+        let lock = match store {
+            Store::Embedded(folder) => Some(folder.join(LOCK_FILE)),
+            Store::Memory | Store::Remote { .. } => None,
+        };
+        Ok(Self {
+            client,
+            remote,
+            counters,
+            lock,
+        })
+    }
+
+    /// What to wait for once no handle exists any more.
+    pub(in crate::modules) fn closing(&self) -> Closing {
+        Closing(self.lock.clone())
+    }
+
+    /// The current time in milliseconds, as an expression: no later than the server's clock. Hosts share that clock, so that
+    /// nothing is due early because one host's clock is ahead. An embedded store has its host's clock.
+    pub(in crate::modules::repositories) fn present(
+        &self,
+        script: &mut Script,
+        own: Timestamp,
+    ) -> String {
+        let own = script.bind(own.as_millisecond());
+        match self.remote {
+            true => format!("math::min([{own}, time::millis(time::now())])"),
+            false => own,
+        }
+    }
+
+    /// Runs a trivial query; gives up after 2 seconds.
+    pub(in crate::modules) async fn ping(&self) -> Result<()> {
+        match tokio::time::timeout(Duration::from_secs(2), self.client.query("RETURN 1")).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(error)),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Runs a script once.
+    pub(in crate::modules::repositories) async fn run(
+        &self,
+        script: &Script,
+    ) -> Result<Answers, StepError> {
+        self.run_within(script, ANSWER_TIMEOUT).await
+    }
+
+    /// Runs a script once, with this time limit for a remote store.
+    pub(in crate::modules::repositories) async fn run_within(
+        &self,
+        script: &Script,
+        limit: Duration,
+    ) -> Result<Answers, StepError> {
+        let query = self.client.query(script.finished());
+        self.answered(query, script, limit).await
+    }
+
+    /// Opens a snapshot of the store.
+    pub(in crate::modules::repositories) async fn snapshot(
+        &self,
+        _: SystemScope,
+    ) -> Result<Snapshot> {
+        let transaction = self.client.clone().begin().await.map_err(unavailable)?;
+        Ok(Snapshot {
+            transaction,
+            db: self.clone(),
+        })
+    }
+
+    async fn answered(
+        &self,
+        query: Query<'_, Any>,
+        script: &Script,
+        limit: Duration,
+    ) -> Result<Answers, StepError> {
+        let query = query.bind(Value::Object(script.variables.clone()));
+        // A lost server must not block a request for ever. Embedded, a commit takes milliseconds.
+        let answered = if self.remote {
+            tokio::time::timeout(limit, query.into_future())
+                .await
+                .map_err(|_| {
+                    StepError::Lost(format!("no answer from the database within {limit:?}").into())
+                })?
+        } else {
+            query.await
+        };
+        let mut results = answered.map_err(|error| self.sort_out(error))?;
+        count(&self.counters.store_scripts, 1);
+        count(&self.counters.store_commits, script.commits());
+        let errors = results.take_errors();
+        if errors.is_empty() {
+            return Answers::of(script, results);
+        }
+        let worst = worst_of(errors.into_values().map(|error| self.sort_out(error)));
+        match &worst {
+            StepError::Conflict => count(&self.counters.store_conflicts, 1),
+            StepError::Lost(_) => count(&self.counters.store_lost, 1),
+            _ => {}
+        }
+        Err(worst)
+    }
+
+    /// Runs a script until it has no conflict, at most [`CONFLICTS_MAX`] times with jittered pauses.
+    pub(in crate::modules::repositories) async fn run_retrying(
+        &self,
+        script: &Script,
+    ) -> Result<Answers, StepError> {
+        let mut conflicts = 0;
+        loop {
+            match self.run(script).await {
+                Err(StepError::Conflict) if conflicts < CONFLICTS_MAX => {
+                    count(&self.counters.store_retries, 1);
+                    pause_after_conflict(conflicts).await;
+                    conflicts += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn sort_out(&self, error: surrealdb::Error) -> StepError {
+        if matches!(error.query_details(), Some(QueryError::TransactionConflict)) {
+            StepError::Conflict
+        } else if matches!(
+            error.query_details(),
+            Some(QueryError::NotExecuted | QueryError::Cancelled)
+        ) {
+            StepError::NotExecuted
+        } else if error.is_thrown() {
+            StepError::Thrown(error.to_string())
+        } else if error.is_already_exists() {
+            StepError::Exists(error.to_string())
+        } else if error.is_connection() || (self.remote && error.is_internal()) {
+            StepError::Lost(error.into())
+        } else {
+            StepError::Other(error.into())
+        }
+    }
+}
+
+/// A snapshot of the store for several reads: a read-only transaction. It has to be closed, or the
+/// store keeps deleted data as long as the connection lives.
+pub(in crate::modules::repositories) struct Snapshot {
+    transaction: Transaction<Any>,
+    db: Db,
+}
+
+impl Snapshot {
+    /// Reads.
+    pub(in crate::modules::repositories) async fn run(
+        &self,
+        script: &Script,
+    ) -> Result<Answers, StepError> {
+        let query = self.transaction.query(script.finished());
+        self.db.answered(query, script, ANSWER_TIMEOUT).await
+    }
+
+    /// Closes it.
+    pub(in crate::modules::repositories) async fn end(self) -> Result<()> {
+        self.transaction
+            .cancel()
+            .await
+            .map(drop)
+            .map_err(unavailable)
+    }
+}
+
+/// Longest wait for a remote store's answer to a request.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Conflicts in a row before a step gives up. With pauses of 1 to 100 ms that is about half a second.
+pub(in crate::modules) const CONFLICTS_MAX: u32 = 16;
+
+/// Waits a random time that grows with the number of conflicts, so that writers spread out.
+pub(in crate::modules) async fn pause_after_conflict(conflicts: u32) {
+    let ceiling = 2_u64.saturating_pow(conflicts.min(6) + 1).min(100);
+    let pause = rand::rng().random_range(1..=ceiling);
+    tokio::time::sleep(Duration::from_millis(pause)).await;
+}
+
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(
+        ErrorCode::Unavailable,
+        "The database does not answer right now; try again soon.",
+    )
+    .retry_after(Duration::from_secs(2))
+    .caused_by(error)
+}
