@@ -1,4 +1,4 @@
-//! Whether this process has loaded every plugin that is in use: what is missing is loaded behind the answer.
+//! Whether this process has loaded every active plugin. Missing ones are loaded in the background.
 //!
 //! Called by readiness checks. Calls the housekeeping and plugins modules and the plugin runtime port.
 
