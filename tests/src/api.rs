@@ -1,8 +1,10 @@
 //! The API in this process: a tenant with an organizer and a customer behind the real router, and what requests say.
 
-use crate::{Account, Client, Hosted, TestPlatform};
+use boxoffice_engine::EngineBuilder;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
+
+use crate::{Account, Client, Hosted, TestPlatform};
 
 /// Sign-ups at once; more only wait for the two cores that hash passwords.
 const SIGN_UPS_AT_ONCE: usize = 8;
@@ -23,7 +25,12 @@ pub struct Api {
 impl Api {
     /// Makes the tenant and its people.
     pub async fn start() -> Self {
-        let platform = TestPlatform::new().await;
+        Self::with(|builder| builder).await
+    }
+
+    /// The same over an engine that is described further by `describe`.
+    pub async fn with(describe: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
+        let platform = TestPlatform::with(describe).await;
         // No worker runs here: these tests are about answers. Mails have tests of their own.
         platform.may_owe();
         platform.tenant("north").await;
@@ -50,6 +57,16 @@ impl Api {
             .post("/api/events", event_body(changes))
             .await
             .expect(201)
+    }
+
+    /// Books tickets for the customer.
+    ///
+    /// # Panics
+    /// When the API refuses.
+    pub async fn book(&self, event: &Value, tickets: u32) -> Value {
+        let body = json!({"eventId": event["id"], "numTickets": tickets});
+        let booked = self.customer.client.post("/api/bookings", body).await;
+        booked.expect(201)
     }
 
     /// Reads an event as a stranger does.

@@ -3,8 +3,9 @@
 use std::{panic::Location, time::Duration};
 
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
-
 use serde_json::{Value, json};
+
+use crate::PASSWORD;
 
 /// Long enough for a request that waits behind hundreds of others in a debug build.
 const ANSWER_BOUND: Duration = Duration::from_secs(120);
@@ -190,9 +191,6 @@ impl Client {
         }
     }
 }
-
-/// The password of everybody that the kit signs up.
-const PASSWORD: &str = "correct horse battery";
 
 /// Somebody signed in.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use boxoffice_engine::Engine;
-use boxoffice_host::{RouterOptions, TokenKey, TokenKeys, router};
+use boxoffice_host::{RouterOptions, SealedTicketCodes, TokenKey, TokenKeys, router};
 use tokio::task::JoinHandle;
 
 use crate::Client;
@@ -69,4 +69,16 @@ impl Drop for Hosted {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Codes of tickets under a key that is the same for all tests.
+///
+/// # Panics
+/// Never: the key is long enough.
+pub fn ticket_codes() -> SealedTicketCodes {
+    let key = TokenKey {
+        id: "tests".to_owned(),
+        secret: vec![11; 32],
+    };
+    SealedTicketCodes::new(vec![key]).expect("a key that is long enough")
 }

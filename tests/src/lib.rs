@@ -1,5 +1,5 @@
-//! The kit that tests are written with: programs and servers to start, a client that asserts, an engine with a
-//! clock that can be moved, and mails read back.
+//! What tests are written with. [`kit`] has an engine in this process; the other modules start programs and servers, speak
+//! to them, and are of no use outside this workspace.
 //!
 //! Used by the test binary `it` and by the load program; calls the engine and the host through their public
 //! faces only. What a test needs and lacks makes it fail with what to do; nothing is skipped.
@@ -8,32 +8,28 @@ pub mod api;
 mod client;
 mod components;
 mod configs;
-mod folders;
+mod event_fixture;
 mod hosted;
+pub mod kit;
 mod load_fixture;
-mod mails;
 mod nats_keys;
-mod platform;
+mod plugins;
 mod processes;
 mod programs;
 mod servers;
-mod verified;
-mod wait;
+
+use std::path::Path;
 
 pub use client::{Account, Answer, Client, Problem};
-pub use components::{
-    Component, load_component, owner_of, plugin_host, plugin_settings, put_into_use, upload,
-    upload_any, using,
-};
+pub use components::Component;
 pub use configs::Config;
-pub use folders::{TempFolder, workspace_root};
-pub use hosted::Hosted;
+pub use event_fixture::{EventFixture, OWN_PASSWORD};
+pub use hosted::{Hosted, ticket_codes};
+pub use kit::*;
 pub use load_fixture::{LoadFixture, is_final, wait_until_final, wait_until_final_within};
-pub use mails::{EnvelopedMail, ReceivedMail, count_mails, read_mails};
 pub use nats_keys::NatsOperator;
-pub use platform::{
-    FakeClock, TestPlatform, booked_event, create_event, email, ensure_customer, move_event,
-    organizer_and_tenant, quick_settings, same_shard_as, ticket_codes,
+pub use plugins::{
+    load_component, owner_of, plugin_host, plugin_settings, put_into_use, upload, upload_any, using,
 };
 pub use processes::Process;
 pub use programs::{Finished, Program};
@@ -41,8 +37,13 @@ pub use servers::{
     CollectedSpan, LoggedMail, NatsCluster, NatsServer, ScriptedSmtp, SmtpLog, SmtpQuestion,
     SmtpReply, SmtpServer, SmtpStep, SurrealServer, TakenMail, TlsFront, TraceCollector,
 };
-pub use verified::{assert_verified, differences};
-pub use wait::{Patience, wait_for, wait_until};
+
+/// The root of the workspace, for tests that read its files.
+pub fn workspace_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests are a folder of the workspace")
+}
 
 /// Whether the long form of the tests was asked for (`BOXOFFICE_LONG=1`, set by `tests/run.py --long`).
 pub fn is_long_run() -> bool {

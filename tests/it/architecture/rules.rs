@@ -67,6 +67,34 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "time-passes-in-one-place",
+        fix: "wait for a condition with `wait_for`, or call `pass_time` and say why time itself is tested",
+        lines: |file| {
+            let is_test = file.is_in("tests/it/") || file.is_in("tests/src/");
+            // The load program measures.
+            let may = file.is_in("tests/src/bin/") || file.path == "tests/src/kit/wait.rs";
+            match is_test && !may {
+                true => file.lines_with(&["sleep"]),
+                false => Vec::new(),
+            }
+        },
+    },
+    Rule {
+        name: "kit-knows-only-the-engine",
+        fix: "the kit becomes a crate that depends on the engine alone: put this beside it, in tests/src",
+        lines: |file| {
+            const OTHERS: [&str; 4] =
+                ["crate", "boxoffice_host", "boxoffice_nats", "boxoffice_wit"];
+            match file.is_in("tests/src/kit/") {
+                true => OTHERS
+                    .iter()
+                    .flat_map(|name| file.lines_with(&[*name]))
+                    .collect(),
+                false => Vec::new(),
+            }
+        },
+    },
+    Rule {
         name: "engine-knows-no-transport",
         fix: "the engine knows no HTTP, WASM, NATS or SMTP: put this behind a port and into the host",
         lines: |file| {

@@ -10,48 +10,15 @@ use boxoffice_engine::{
 };
 use boxoffice_tests::{
     Account, Answer, Client, Component, Hosted, SurrealServer, TestPlatform,
-    api::{event_body, path_of, text},
+    api::{Api, event_body, path_of, text},
     assert_verified, organizer_and_tenant, plugin_host, plugin_settings, ticket_codes, upload,
 };
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-struct Fixture {
-    platform: TestPlatform,
-    door: Client,
-    organizer: Account,
-    customer: Account,
-    _hosted: Hosted,
-}
-
-impl Fixture {
-    async fn start() -> Self {
-        let platform = TestPlatform::with(|builder| builder.ticket_codes(ticket_codes())).await;
-        platform.may_owe();
-        platform.tenant("north").await;
-        let hosted = Hosted::start(platform.engine.clone()).await;
-        let door = hosted.client().tenant("north");
-        Self {
-            organizer: door.register("olga@north.test", "organizer").await,
-            customer: door.register("ann@north.test", "customer").await,
-            platform,
-            door,
-            _hosted: hosted,
-        }
-    }
-
-    async fn event(&self, changes: Value) -> Value {
-        let body = event_body(changes);
-        let made = self.organizer.client.post("/api/events", body).await;
-        made.expect(201)
-    }
-
-    async fn book(&self, event: &Value, tickets: u32) -> Value {
-        let body = json!({"eventId": event["id"], "numTickets": tickets});
-        let booked = self.customer.client.post("/api/bookings", body).await;
-        booked.expect(201)
-    }
+async fn start() -> Api {
+    Api::with(|builder| builder.ticket_codes(ticket_codes())).await
 }
 
 /// Headers that make an answer what it is.
@@ -87,7 +54,7 @@ async fn once(client: &Client, path: &str, key: &str, body: Value, other: Option
 
 #[tokio::test]
 async fn events_are_made_and_cancelled_once() {
-    let api = Fixture::start().await;
+    let api = start().await;
     let olga = &api.organizer.client;
     let other = event_body(json!({"title": "Another"}));
     let body = event_body(json!({}));
@@ -118,7 +85,7 @@ async fn events_are_made_and_cancelled_once() {
 
 #[tokio::test]
 async fn holds_are_extended_confirmed_and_released_once() {
-    let api = Fixture::start().await;
+    let api = start().await;
     let event = api.event(json!({})).await;
     let ann = &api.customer.client;
     let hold = async |tickets: u32| {
@@ -166,7 +133,7 @@ async fn holds_are_extended_confirmed_and_released_once() {
 
 #[tokio::test]
 async fn people_wait_and_come_in_once() {
-    let api = Fixture::start().await;
+    let api = start().await;
     let event = api.event(json!({"totalTickets": 2})).await;
     let (ann, olga) = (&api.customer.client, &api.organizer.client);
     let booking = api.book(&event, 2).await;
@@ -227,7 +194,7 @@ async fn people_wait_and_come_in_once() {
 
 #[tokio::test]
 async fn what_is_told_is_told_and_stopped_once() {
-    let api = Fixture::start().await;
+    let api = start().await;
     let event = api.event(json!({})).await;
     api.book(&event, 1).await;
     let olga = &api.organizer.client;
@@ -268,7 +235,7 @@ async fn what_is_told_is_told_and_stopped_once() {
 
 #[tokio::test]
 async fn broken_keys_are_refused_by_every_route() {
-    let api = Fixture::start().await;
+    let api = start().await;
     let described = api.door.get("/openapi.json").await.expect(200);
     let paths = described["paths"].as_object().expect("paths");
     let mut asked = 0;

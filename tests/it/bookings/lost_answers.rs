@@ -9,9 +9,8 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU32, Ordering},
     },
-    time::Duration,
 };
 
 use boxoffice_engine::{
@@ -20,7 +19,7 @@ use boxoffice_engine::{
 };
 use boxoffice_tests::{
     Patience, SurrealServer, TestPlatform, assert_verified, create_event, email, ensure_customer,
-    organizer_and_tenant, quick_settings, wait_for,
+    organizer_and_tenant, quick_settings, wait_for, wait_until,
 };
 use futures::future::join_all;
 use tokio::{
@@ -280,11 +279,17 @@ async fn an_organizer_edits_while_everybody_buys_at_two_hosts() {
         let address = email(&name, &tenant);
         people.push(ensure_customer(&hosts[0], &tenant, &name, address).await);
     }
+    let edits = AtomicU32::new(0);
     let buying = join_all((0..BUYERS).map(|index| {
-        let (host, person) = (&hosts[index % 2], &people[index % people.len()]);
+        let (host, person, edits) = (&hosts[index % 2], &people[index % people.len()], &edits);
         let command = BookTickets::general(event.id, 1);
         async move {
-            tokio::time::sleep(Duration::from_millis(20 * index as u64)).await;
+            // Five for each edit, all the way through.
+            let begun = u32::try_from(index / 5).expect("few");
+            wait_until(Patience::WORK, "an edit", || async {
+                edits.load(Ordering::Relaxed) >= begun
+            })
+            .await;
             host.bookings().book_tickets(person, command).await
         }
     }));
@@ -311,6 +316,7 @@ async fn an_organizer_edits_while_everybody_buys_at_two_hosts() {
                 changed.event.tickets_sold >= seen.tickets_sold,
                 "a counter was reset"
             );
+            edits.fetch_add(1, Ordering::Relaxed);
         }
     };
     let (answers, ()) = tokio::join!(buying, editing);

@@ -5,20 +5,17 @@
 //! its time. A worker is started while a lane is stopped, and a lane is stopped under a running worker.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use boxoffice_engine::{
     Caller, EmailAddress, Engine, ErrorCode, Lane, PageRequest, Reason, TenantId, UserRole,
-    ports::{MailOutcome, Mailer, OutgoingMail, Queue},
+    ports::Queue,
 };
 use boxoffice_tests::{
-    NatsServer, Patience, booked_event, move_event, quick_settings, wait_for, wait_until,
+    MemoryMailer, NatsServer, Patience, booked_event, move_event, quick_settings, wait_for,
+    wait_until,
 };
 
 use crate::notifications::queue::{connect, quick};
@@ -59,11 +56,11 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
     let worker = engine.worker().spawn();
     move_event(&engine, &organizer, &event, "New Hall").await;
     wait_until(Patience::WORK, "the other lane's mails", || async {
-        mails.bulk.load(Ordering::SeqCst) == 5
+        sent_of(&mails, Lane::Bulk) == 5
     })
     .await;
     assert_eq!(
-        mails.transactional.load(Ordering::SeqCst),
+        sent_of(&mails, Lane::Transactional),
         0,
         "five are owed and none goes"
     );
@@ -95,7 +92,7 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
     let goes_on = delivery_admin.resume_lane(&operator, Lane::Transactional, why("done"));
     goes_on.await.expect("a lane that goes on");
     wait_until(Patience::WORK, "the confirmations", || async {
-        mails.transactional.load(Ordering::SeqCst) == 5
+        sent_of(&mails, Lane::Transactional) == 5
     })
     .await;
     let audit = delivery_admin
@@ -131,8 +128,8 @@ async fn a_stopped_lane_waits_and_the_other_goes_on(queue: Option<Arc<dyn Queue>
     assert!(worker.drain(Patience::START).await);
     assert_eq!(
         (
-            mails.bulk.load(Ordering::SeqCst),
-            mails.transactional.load(Ordering::SeqCst)
+            sent_of(&mails, Lane::Bulk),
+            sent_of(&mails, Lane::Transactional)
         ),
         (5, 5)
     );
@@ -151,7 +148,7 @@ async fn a_running_worker_stops_within_seconds_and_loses_nothing() {
     let told = move_event(&engine, &organizer, &event, "New Hall").await;
     let worker = engine.worker().spawn();
     wait_until(Patience::WORK, "the first mails", || async {
-        mails.bulk.load(Ordering::SeqCst) >= 10
+        sent_of(&mails, Lane::Bulk) >= 10
     })
     .await;
     let stopped = delivery_admin.pause_lane(&operator, Lane::Bulk, why("wrong date"));
@@ -159,7 +156,7 @@ async fn a_running_worker_stops_within_seconds_and_loses_nothing() {
     // At rest: a mail takes 30 ms, and a hundred times that passes without one.
     let last = std::sync::Mutex::new((0, Instant::now()));
     let sent = wait_for(Patience::WORK, "the worker to stop", || async {
-        let sent = mails.bulk.load(Ordering::SeqCst);
+        let sent = sent_of(&mails, Lane::Bulk);
         let mut last = last.lock().expect("no holder panics");
         if last.0 != sent {
             *last = (sent, Instant::now());
@@ -183,12 +180,12 @@ async fn a_running_worker_stops_within_seconds_and_loses_nothing() {
         shown.expect("the notification").deliveries.sent == CUSTOMERS as u64
     })
     .await;
-    assert_eq!(mails.bulk.load(Ordering::SeqCst), CUSTOMERS, "once each");
+    assert_eq!(sent_of(&mails, Lane::Bulk), CUSTOMERS, "once each");
     assert!(worker.drain(Patience::START).await);
 }
 
-async fn engine(queue: Option<Arc<dyn Queue>>) -> (Engine, CountingMailer) {
-    let mails = CountingMailer::default();
+async fn engine(queue: Option<Arc<dyn Queue>>) -> (Engine, MemoryMailer) {
+    let mails = MemoryMailer::new(2, WIRE);
     let builder = Engine::builder()
         .settings(quick_settings())
         .mailer(mails.clone());
@@ -212,33 +209,11 @@ fn why(text: &str) -> Reason {
     Reason::parse("why", text).expect("a reason")
 }
 
-/// Counts mails about bookings and bulk mails, one connection, and takes its time as a wire does.
-#[derive(Clone, Default)]
-struct CountingMailer {
-    transactional: Arc<AtomicUsize>,
-    bulk: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Mailer for CountingMailer {
-    async fn send(&self, mail: &OutgoingMail) -> MailOutcome {
-        tokio::time::sleep(WIRE).await;
-        let text = String::from_utf8_lossy(&mail.bytes);
-        let counter = match text.contains("Subject: Event changed") {
-            true => &self.bulk,
-            false => &self.transactional,
-        };
-        counter.fetch_add(1, Ordering::SeqCst);
-        MailOutcome::Sent {
-            reply: "250 kept".to_owned(),
-        }
-    }
-
-    fn concurrency(&self) -> usize {
-        2
-    }
-
-    fn is_idempotent(&self) -> bool {
-        false
+/// How many mails of a lane were sent.
+fn sent_of(mails: &MemoryMailer, lane: Lane) -> usize {
+    let of_bulk = mails.count_with("Subject: Event changed");
+    match lane {
+        Lane::Bulk => of_bulk,
+        Lane::Transactional => mails.count() - of_bulk,
     }
 }

@@ -7,9 +7,8 @@
 use boxoffice_engine::{Engine, EngineBuilder, TenantId};
 use boxoffice_host::{MailLinks, RouterOptions, TokenKey, TokenKeys};
 use boxoffice_tests::{
-    Account, Answer, Client, Hosted, Patience, ReceivedMail, TestPlatform,
+    Account, Answer, Client, Hosted, ReceivedMail, TestPlatform,
     api::{event_body, path_of, text},
-    wait_for,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -90,16 +89,9 @@ impl EventFixture {
         let body = json!({"subject": "News", "message": "There is news."});
         let summary = self.owner.client.post(&path, body).await.expect(201);
         self.platform.owes(reaches);
+        let mails = self.platform.settle().await;
         let path = format!("/api/notifications/{}", text(&summary["id"]));
-        let seen = wait_for(Patience::WORK, "an announcement to be finished", || async {
-            let seen = self.owner.client.get(&path).await.expect(200);
-            let open = ["queued", "sending", "deferred"]
-                .iter()
-                .any(|state| seen["deliveries"][state] != 0);
-            (seen["status"] == "fanned-out" && !open).then_some(seen)
-        })
-        .await;
-        (self.platform.settle().await, seen)
+        (mails, self.owner.client.get(&path).await.expect(200))
     }
 
     /// The path of the link in the header of Ann's announcement.

@@ -15,7 +15,7 @@ use boxoffice_tests::{
 use serde_json::json;
 
 /// Several batches of recipients, the last one not full.
-pub(crate) const CUSTOMERS: usize = 150;
+pub(crate) const CUSTOMERS: usize = 80;
 /// Connections of a worker to the SMTP server.
 const CONNECTIONS: usize = 3;
 
@@ -38,7 +38,7 @@ async fn a_killed_worker_leaves_exactly_one_mail_each_in_a_folder() {
 
     let notification = crowd.move_event(&organizer, &event, "New Hall").await;
     // Twice: a third claim that ends without settlement would be taken for poison.
-    for killed_after in [10, 80] {
+    for killed_after in [10, 45] {
         let worker = Program::worker(&config).await;
         wait_until(Patience::WORK, "some more mails", || async {
             count_mails(&mails) >= CUSTOMERS + killed_after

@@ -19,10 +19,11 @@ use std::{
 use boxoffice_tests::{
     Account, Answer, Client, Config, Patience, Program, SurrealServer, TempFolder,
     api::{customers, event_body, path_of, text},
-    assert_verified, count_mails, is_long_run, organizer_and_tenant, read_mails, wait_until,
+    assert_verified, count_mails, is_long_run, organizer_and_tenant, read_mails, seeded,
+    wait_until,
 };
 use futures::future::join_all;
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use rand::Rng as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -33,9 +34,7 @@ type Sent = Vec<(String, Option<String>)>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_a_kill() {
-    let seed: u64 = rand::rng().random();
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = seeded();
     let rounds = if is_long_run() { 100 } else { 5 };
 
     let data = TempFolder::new("crash");
@@ -82,9 +81,7 @@ async fn what_was_acknowledged_survives_a_kill() {
 /// The same with two hosts that share a SurrealDB server, and it is the server that is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_server_acknowledged_survives_its_kill() {
-    let seed: u64 = rand::rng().random();
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = seeded();
     let rounds = if is_long_run() { 20 } else { 2 };
 
     let mut server = SurrealServer::start_on_disk().await;
@@ -104,7 +101,7 @@ async fn what_a_server_acknowledged_survives_its_kill() {
     let mut keys: BTreeMap<String, (usize, String)> = BTreeMap::new();
 
     for round in 0..rounds {
-        let acknowledgements = random.random_range(5..120);
+        let acknowledgements = random.random_range(5..if is_long_run() { 120 } else { 60 });
         println!("round {round}: killed after {acknowledgements} acknowledgements");
         let kill = || server.down();
         let sent = load_until(&customers, &doors, &event, round, acknowledgements, kill).await;

@@ -12,15 +12,13 @@ use boxoffice_engine::{
 };
 use boxoffice_host::{MailLinks, TokenKey};
 use boxoffice_tests::{
-    Account, Answer, Client, Patience, ReceivedMail, SurrealServer,
+    Account, Answer, Client, EventFixture, OWN_PASSWORD, Patience, ReceivedMail, SurrealServer,
     api::{event_body, path_of, text},
     create_event, email, organizer_and_tenant, quick_settings, wait_for,
 };
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::platform::verification::{EventFixture, OWN_PASSWORD};
 
 const CODE: &str = "email-unconfirmed";
 const SETTINGS: &str = "/api/tenant/settings";

@@ -5,7 +5,7 @@
 //! without a socket.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -17,12 +17,12 @@ use axum::{
 use boxoffice_engine::{
     BookTickets, Caller, EmailAddress, Engine, EnsureUser, ErrorCode, IdempotencyKey, Label,
     Result, TenantId, UserRole,
-    ports::{BookingView, Decision, HookFailure, MailOutcome, Mailer, OutgoingMail, Policy},
+    ports::{BookingView, Decision, HookFailure, Policy},
 };
 use boxoffice_host::{Authenticate, RouterOptions};
 use boxoffice_tests::{
-    Patience, TempFolder, TestPlatform, create_event, organizer_and_tenant, quick_settings,
-    wait_for, wait_until,
+    MemoryMailer, Patience, TempFolder, TestPlatform, create_event, organizer_and_tenant,
+    quick_settings, wait_for, wait_until,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ use tower::ServiceExt as _;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sketch_of_the_design_works() {
     let folder = TempFolder::new("embed");
-    let mailer = KeptMails::default();
+    let mailer = MemoryMailer::default();
     let engine = Engine::builder()
         .embedded(folder.join("data"))
         .settings(quick_settings())
@@ -93,12 +93,12 @@ async fn the_sketch_of_the_design_works() {
 
     let worker = engine.worker().spawn();
     wait_until(Patience::WORK, "the confirmation", || async {
-        !mailer.all().is_empty()
+        !mailer.sent().is_empty()
     })
     .await;
     assert!(worker.is_healthy());
     assert!(worker.drain(Patience::START).await);
-    let mails = mailer.all();
+    let mails = mailer.sent();
     assert_eq!(mails.len(), 1);
     assert_eq!(mails[0].to.as_str(), "ann@acme.test");
     drop(engine);
@@ -246,30 +246,6 @@ async fn the_router_nests_under_a_prefix_with_sign_ins_of_the_platform() {
         .body(Body::empty())
         .expect("a request");
     assert_eq!(send(outside).await.0, StatusCode::NOT_FOUND);
-}
-
-/// Keeps mails, as a platform with a mail system of its own would.
-#[derive(Clone, Default)]
-struct KeptMails(Arc<Mutex<Vec<OutgoingMail>>>);
-
-impl KeptMails {
-    fn all(&self) -> Vec<OutgoingMail> {
-        self.0.lock().expect("no holder panics").clone()
-    }
-}
-
-#[async_trait]
-impl Mailer for KeptMails {
-    async fn send(&self, mail: &OutgoingMail) -> MailOutcome {
-        self.0.lock().expect("no holder panics").push(mail.clone());
-        MailOutcome::Sent {
-            reply: "kept".to_owned(),
-        }
-    }
-
-    fn concurrency(&self) -> usize {
-        4
-    }
 }
 
 /// Two tickets of an event for each customer.

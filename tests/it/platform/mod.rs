@@ -6,4 +6,4 @@ mod operators;
 mod sessions;
 mod sign_ups;
 mod tenants;
-pub(crate) mod verification;
+mod verification;

@@ -7,14 +7,12 @@
 use std::num::NonZeroU32;
 
 use boxoffice_tests::{
-    Account, Answer, Client, Patience,
+    Account, Answer, Client, EventFixture, OWN_PASSWORD, Patience,
     api::{event_body, path_of, text},
     wait_for,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::platform::verification::{EventFixture, OWN_PASSWORD};
 
 const NOTICE: &str = "You have an account already";
 const OTHER_PASSWORD: &str = "another long password";

@@ -9,7 +9,7 @@ use std::time::Duration;
 use boxoffice_engine::{Engine, Store};
 use boxoffice_tests::{
     Answer, Client, Component, Config, Patience, Program, TempFolder, api::text, is_long_run,
-    organizer_and_tenant, owner_of, wait_for,
+    organizer_and_tenant, owner_of, pass_time, seeded, wait_for,
 };
 use rand::Rng as _;
 use reqwest::Method;
@@ -25,7 +25,7 @@ async fn a_kill_leaves_no_plugin_half_there() {
         .text("store", "url", &data.display().to_string())
         .write(&folder, "boxoffice.toml");
     let rounds = if is_long_run() { 20 } else { 4 };
-    let mut next = 1;
+    let (mut random, mut next) = (seeded(), 1);
     let mut uploaded: Vec<String> = Vec::new();
     let mut activated: Option<String> = None;
     for round in 0..rounds {
@@ -33,7 +33,7 @@ async fn a_kill_leaves_no_plugin_half_there() {
         let owner = program.client().tenant("north");
         let owner = owner.login("owner@north.test").await.client;
         check(&owner, &uploaded, activated.as_deref()).await;
-        let pause = Duration::from_millis(rand::rng().random_range(0..1_500));
+        let pause = Duration::from_millis(random.random_range(0..1_500));
         println!("round {round}: killed after {pause:?}");
         let work = async {
             loop {
@@ -49,7 +49,8 @@ async fn a_kill_leaves_no_plugin_half_there() {
             }
         };
         let killed = async {
-            tokio::time::sleep(pause).await;
+            // A kill at any moment is what is tested.
+            pass_time(pause).await;
             program.kill();
         };
         tokio::join!(work, killed);
@@ -73,22 +74,23 @@ async fn try_upload(owner: &Client, component: Vec<u8>) -> Option<String> {
 
 /// Puts a version into use as soon as it is ready; false once the host is gone.
 async fn try_activate(owner: &Client, version: &str, activated: &mut Option<String>) -> bool {
-    loop {
+    let answered = wait_for(Patience::WORK, "a version to be ready", || async {
         let request = owner
             .request(Method::POST, "/api/plugins/kept/activate")
             .json(&json!({ "version": version }));
-        let Ok(answer) = Answer::try_of(request).await else {
-            // Nobody knows whether it is in force; either is right.
-            *activated = None;
-            return false;
-        };
-        if answer.status == 200 {
-            *activated = Some(version.to_owned());
-            return true;
+        match Answer::try_of(request).await {
+            Ok(answer) if answer.status == 200 => Some(true),
+            Ok(answer) => {
+                answer.problem(409, "plugin-not-ready");
+                None
+            }
+            Err(_) => Some(false),
         }
-        answer.problem(409, "plugin-not-ready");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    })
+    .await;
+    // Of an answer that was lost nobody knows whether the version is in use; either is right.
+    *activated = answered.then(|| version.to_owned());
+    answered
 }
 
 async fn check(owner: &Client, uploaded: &[String], activated: Option<&str>) {

@@ -5,16 +5,13 @@
 //! Method: components written as text, uploaded and activated over the engine's public face; bookings are made and
 //! their answers, prices and records compared.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use boxoffice_engine::{
     CreateEvent, EventDetails, EventStatus, Label, NewTicketType, PluginExport, Prose,
     ports::{Decision, HookFailure, PluginAnswer, PluginRequest},
 };
-use boxoffice_tests::{Component, owner_of, upload, using};
+use boxoffice_tests::{Component, Patience, owner_of, upload, using, wait_until};
 use futures::future::join_all;
 
 use super::{Fixture, code, price};
@@ -287,22 +284,29 @@ async fn a_plugin_is_replaced_under_load_without_a_failed_booking() {
         }
     }))
     .await;
-    let is_over = AtomicBool::new(false);
-    let booking = join_all(customers.iter().map(|customer| {
+    let (is_over, booked) = (AtomicBool::new(false), [const { AtomicU32::new(0) }; 8]);
+    let booking = join_all(customers.iter().zip(&booked).map(|(customer, booked)| {
         let (scene, is_over) = (&scene, &is_over);
         async move {
-            let mut booked = 0;
             while !is_over.load(Ordering::Relaxed) {
                 scene.book_as(customer).await.expect("no failed booking");
-                booked += 1;
+                booked.fetch_add(1, Ordering::Relaxed);
             }
-            booked
         }
     }));
+    let counts = || booked.each_ref().map(|one| one.load(Ordering::Relaxed));
     let swapping = async {
         for round in 0..4 {
-            // Long enough that three decisions on a busy machine do not meet four swaps.
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            // No decision meets two swaps: everybody has made a whole booking in between.
+            let before = counts();
+            wait_until(Patience::WORK, "everybody to book", || {
+                let all = counts()
+                    .iter()
+                    .zip(before)
+                    .all(|(now, then)| *now >= then + 2);
+                async move { all }
+            })
+            .await;
             plugins
                 .activate(&scene.owner, using("swapped", hashes[(round + 1) % 2]))
                 .await
@@ -310,8 +314,8 @@ async fn a_plugin_is_replaced_under_load_without_a_failed_booking() {
         }
         is_over.store(true, Ordering::Relaxed);
     };
-    let (booked, ()) = tokio::join!(booking, swapping);
-    assert_eq!(scene.sold().await, booked.iter().sum::<u32>());
+    tokio::join!(booking, swapping);
+    assert_eq!(scene.sold().await, counts().iter().sum::<u32>());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

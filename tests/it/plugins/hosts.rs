@@ -6,6 +6,8 @@
 //! at each; and bookings that wait at both while a policy is switched on and off. What the store says right after the
 //! switch was acknowledged must be what it says in the end.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use boxoffice_engine::{BookTickets, Engine, PluginExport};
 use boxoffice_tests::{
     Component, Patience, SurrealServer, create_event, email, ensure_customer, organizer_and_tenant,
@@ -95,14 +97,15 @@ async fn nothing_is_booked_on_a_decision_of_before_a_policys_change() {
     let mut booked_in_all = 0;
     for round in 0..6 {
         switch(false).await;
-        let stop = std::sync::atomic::AtomicBool::new(false);
+        let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
         let booking = join_all(customers.iter().enumerate().map(|(index, customer)| {
-            let (engine, stop) = (&engines[index % 2], &stop);
+            let (engine, stop, answered) = (&engines[index % 2], &stop, &answered);
             async move {
                 let mut refused = 0;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) || refused == 0 {
+                while !stop.load(Ordering::Relaxed) || refused == 0 {
                     let command = BookTickets::general(event, 1);
                     let outcome = engine.bookings().book_tickets(customer, command).await;
+                    answered.fetch_add(1, Ordering::Relaxed);
                     if let Err(error) = outcome {
                         let code = error.code().as_str();
                         assert!(
@@ -115,11 +118,12 @@ async fn nothing_is_booked_on_a_decision_of_before_a_policys_change() {
             }
         }));
         let switching = async {
-            tokio::time::sleep(std::time::Duration::from_millis(150 + 37 * round)).await;
+            answers_after(&answered, 24 + 5 * round).await;
             switch(true).await;
             let at_once = sold().await;
-            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            // Twice as many as can be under way: half of them were asked for after the switch.
+            answers_after(&answered, 24).await;
+            stop.store(true, Ordering::Relaxed);
             at_once
         };
         let (_, at_once) = tokio::join!(booking, switching);
@@ -211,4 +215,13 @@ async fn engine_on(server: &SurrealServer) -> Engine {
         .settings(quick_settings())
         .plugins(plugin_host(plugin_settings()));
     engine.build().await.expect("an engine on the server")
+}
+
+/// Waits until so many more bookings were answered.
+async fn answers_after(answered: &AtomicUsize, more: usize) {
+    let before = answered.load(Ordering::Relaxed);
+    wait_until(Patience::WORK, "more answers", || async {
+        answered.load(Ordering::Relaxed) >= before + more
+    })
+    .await;
 }

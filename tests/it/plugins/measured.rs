@@ -12,10 +12,10 @@ use std::{
 use boxoffice_engine::Engine;
 use boxoffice_tests::{
     Answer, Client, Config, Program, SurrealServer, TempFolder, create_event, is_long_run,
-    organizer_and_tenant, owner_of, quick_settings,
+    organizer_and_tenant, owner_of, quick_settings, seeded,
 };
 use futures::{StreamExt as _, stream};
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use rand::seq::SliceRandom as _;
 use reqwest::Method;
 use serde_json::json;
 
@@ -78,10 +78,8 @@ async fn hostile_uploads_leave_the_program_and_its_neighbours_as_they_were() {
         owners.push(owner.login(&format!("owner@{tenant}.test")).await.client);
     }
 
-    let seed: u64 = rand::rng().random();
-    println!("seed {seed}");
     let mut all = strangers::all();
-    all.shuffle(&mut StdRng::seed_from_u64(seed));
+    all.shuffle(&mut seeded());
     if !is_long_run() {
         all.truncate(all.len() / 10);
     }

@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::own_address;
-use crate::{EnvelopedMail, Patience, Process, TempFolder, mails::mail_files, required_variable};
+use crate::{EnvelopedMail, Patience, Process, TempFolder, mail_files, required_variable};
 
 /// An SMTP server that a test steers: see the head of `smtp_server.py` for its faults. Dropping it ends it.
 pub struct SmtpServer {

@@ -10,7 +10,7 @@ use boxoffice_engine::{
 };
 use boxoffice_host::{Authenticate, RouterOptions};
 use boxoffice_tests::{
-    Account, Answer, Client, Component, Hosted, TestPlatform,
+    Account, Answer, Client, Component, EventFixture, Hosted, TestPlatform,
     api::{event_body, path_of, text},
     plugin_host, plugin_settings, quick_settings, ticket_codes, upload,
 };
@@ -18,7 +18,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Seen;
-use crate::platform::verification::EventFixture;
 
 /// A tenant with its people on a host that has plugins and ticket codes, and little room.
 struct Stage {

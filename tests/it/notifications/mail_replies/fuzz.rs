@@ -8,13 +8,13 @@ use std::{
 };
 
 use boxoffice_engine::{
-    BookTickets, Caller, DeliveryState, EmailAddress, Engine, NotificationStatus, PageRequest,
+    BookTickets, Caller, DeliveryState, EmailAddress, Engine, PageRequest,
     ports::{MailOutcome, Mailer as _},
 };
 use boxoffice_host::{SmtpMailer, SmtpSettings};
 use boxoffice_tests::{
-    Patience, ScriptedSmtp, SmtpQuestion, SmtpReply, SmtpStep, create_event, ensure_customer,
-    is_long_run, move_event, organizer_and_tenant, quick_settings, wait_for, wait_until,
+    Patience, ScriptedSmtp, SmtpQuestion, SmtpReply, SmtpStep, create_event, drain,
+    ensure_customer, is_long_run, move_event, organizer_and_tenant, quick_settings, seed,
 };
 use jiff::Timestamp;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -102,15 +102,6 @@ impl Fate {
 
 fn any_form(code: u16, random: &mut StdRng) -> Vec<u8> {
     form(random.random_range(0..FORMS.len()), code)
-}
-
-fn seed() -> u64 {
-    let seed = match std::env::var("BOXOFFICE_SEED") {
-        Ok(text) => text.parse().expect("BOXOFFICE_SEED must be a whole number"),
-        Err(_) => rand::rng().random(),
-    };
-    println!("BOXOFFICE_SEED={seed}");
-    seed
 }
 
 /// Random numbers that depend on the seed and what they are for, not on which connection is faster.
@@ -223,21 +214,13 @@ async fn under_the_engine_no_accepted_mail_goes_out_twice_and_none_is_lost() {
     }
     let worker = engine.worker().spawn();
     let notification = move_event(&engine, &organizer, &event, "New Hall").await.id;
-    let shown = wait_for(Patience::WORK, "every update to be final", || async {
-        let shown = engine.notifications().show(&organizer, notification).await;
-        let shown = shown.expect("a notification");
-        let counts = shown.deliveries;
-        let open = counts.queued + counts.sending + counts.deferred;
-        let is_whole = counts.total() == shown.recipients;
-        let is_done = shown.status == NotificationStatus::FannedOut && is_whole && open == 0;
-        is_done.then_some(shown)
-    })
-    .await;
-    assert_eq!(shown.recipients as usize, CUSTOMERS);
-    wait_until(Patience::WORK, "every confirmation", || async {
-        taken(&server).0.len() == CUSTOMERS
-    })
-    .await;
+    drain(&engine).await;
+    let shown = engine.notifications().show(&organizer, notification).await;
+    assert_eq!(
+        shown.expect("a notification").deliveries.total() as usize,
+        CUSTOMERS
+    );
+    assert_eq!(taken(&server).0.len(), CUSTOMERS, "every confirmation");
     assert!(
         worker.drain(Patience::START).await,
         "the worker ends in time"

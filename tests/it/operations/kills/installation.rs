@@ -9,7 +9,7 @@ use std::{
 
 use boxoffice_tests::{
     Account, Config, LoadFixture, NatsServer, Patience, Program, SmtpLog, SmtpServer,
-    SurrealServer, assert_verified, wait_until, wait_until_final_within,
+    SurrealServer, assert_verified, pass_time, wait_until, wait_until_final_within,
 };
 use futures::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -86,7 +86,8 @@ impl Installation {
         company
     }
 
-    /// One change, one kind of trouble, and everybody is told once.
+    /// One change, one kind of trouble, and everybody is told once. Times are drawn from the seed: trouble comes at any moment
+    /// and lasts for any time.
     pub(super) async fn round(&mut self, trouble: Fault, seed: u64) {
         let (begun, number) = (Instant::now(), self.rounds);
         self.rounds += 1;
@@ -100,7 +101,7 @@ impl Installation {
         };
         let pause = Duration::from_millis(random.random_range(0..400));
         self.wait_for_mails(&notification, at).await;
-        tokio::time::sleep(pause).await;
+        pass_time(pause).await;
         println!("round {number}: {trouble:?} {pause:?} after {at} mails");
         self.inject_fault(trouble, &organizer, &notification, &mut random)
             .await;
@@ -155,7 +156,7 @@ impl Installation {
             Fault::Worker => {
                 for _ in 0..2 {
                     self.kill_worker(random).await;
-                    tokio::time::sleep(away / 4).await;
+                    pass_time(away / 4).await;
                 }
             }
             Fault::Relay => self.kill_relay().await,
@@ -165,17 +166,17 @@ impl Installation {
                 if trouble == Fault::Wipe {
                     nats.wipe();
                 }
-                tokio::time::sleep(away).await;
+                pass_time(away).await;
                 nats.up().await;
             }
             Fault::Store => {
                 self.crowd.server.down();
-                tokio::time::sleep(away).await;
+                pass_time(away).await;
                 self.crowd.server.up().await;
             }
             Fault::Drain => self.drain(organizer, notification).await,
             Fault::Busy => {
-                tokio::time::sleep(away).await;
+                pass_time(away).await;
                 self.smtp.control(&json!({"keep": "log"}));
             }
             Fault::Refusals | Fault::Cuts => {}
@@ -198,7 +199,7 @@ impl Installation {
             let organizer = self.crowd.organizer(&self.hosts[0]).await;
             Box::pin(self.inject_fault(next, &organizer, notification, random)).await;
             let pause = Duration::from_millis(random.random_range(0..5_000));
-            tokio::time::sleep(pause).await;
+            pass_time(pause).await;
         }
     }
 

@@ -12,8 +12,8 @@
 
 mod installation;
 
-use boxoffice_tests::{LoadFixture, NatsCluster, SmtpServer, SurrealServer, is_long_run};
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use boxoffice_tests::{LoadFixture, NatsCluster, SmtpServer, SurrealServer, is_long_run, seeded};
+use rand::Rng as _;
 
 use installation::{Installation, config};
 
@@ -77,7 +77,7 @@ impl Fault {
 async fn each_customer_hears_once_whatever_is_killed() {
     let mut random = seeded();
     let customers = number_from("BOXOFFICE_CUSTOMERS");
-    let customers = customers.map_or(if is_long_run() { 10_000 } else { 300 }, |number| {
+    let customers = customers.map_or(if is_long_run() { 10_000 } else { 160 }, |number| {
         usize::try_from(number).expect("a crowd that fits")
     });
     let rounds = number_from("BOXOFFICE_ROUNDS").unwrap_or(if is_long_run() { 3 } else { 1 });
@@ -126,12 +126,6 @@ fn is_wanted(trouble: &Fault) -> bool {
     wanted.map_or(true, |names| {
         names.split(',').any(|name| name == format!("{trouble:?}"))
     })
-}
-
-fn seeded() -> StdRng {
-    let seed = number_from("BOXOFFICE_SEED").unwrap_or_else(|| rand::rng().random());
-    println!("BOXOFFICE_SEED={seed}");
-    StdRng::seed_from_u64(seed)
 }
 
 fn number_from(variable: &str) -> Option<u64> {

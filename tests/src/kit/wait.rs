@@ -43,6 +43,12 @@ where
     }
 }
 
+/// Lets time pass, for tests in which time itself is what is tested, and for what takes its time by design. Each use says why;
+/// for everything else there are [`wait_for`] and [`wait_until`].
+pub async fn pass_time(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// Polls until `condition` holds.
 ///
 /// # Panics

@@ -138,7 +138,7 @@ pub fn count_mails(folder: &Path) -> usize {
 }
 
 /// The finished mail files of a folder, by name.
-pub(crate) fn mail_files(folder: &Path) -> Vec<PathBuf> {
+pub fn mail_files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };

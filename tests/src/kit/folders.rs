@@ -43,10 +43,3 @@ impl Drop for TempFolder {
         }
     }
 }
-
-/// The root of the workspace, for tests that read its files.
-pub fn workspace_root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests are a folder of the workspace")
-}

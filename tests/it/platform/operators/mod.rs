@@ -5,23 +5,23 @@
 //! Method: the real router over an engine in memory whose clock is stepped; two routers with engines of their own over one
 //! SurrealDB server; the program itself at a data folder and through a running host.
 
-use std::time::{Duration, Instant};
+mod hosts;
+
+use std::time::Duration;
 
 use boxoffice_engine::{AddOperator, Caller, EmailAddress, Engine, Label};
 use boxoffice_host::{RouterOptions, TokenKey, TokenKeys};
 use boxoffice_tests::{
-    Account, Answer, Client, Hosted, Patience, Program, SurrealServer, TempFolder, TestPlatform,
-    api::text, organizer_and_tenant,
+    Account, Answer, Client, Hosted, Program, TempFolder, TestPlatform, api::text,
 };
-use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 const OLIVIA: &str = "olivia@boxoffice.test";
+
 const OTTO: &str = "otto@boxoffice.test";
+
 const OTHER_PASSWORD: &str = "another horse battery";
-/// What ends a session has its effect within this at every host.
-const EFFECT_WITHIN: Duration = Duration::from_secs(1);
 
 async fn add_operators(engine: &Engine) {
     for email in [OLIVIA, OTTO] {
@@ -259,167 +259,6 @@ async fn an_account_has_a_bounded_number_of_sessions() {
         over.expect_err("the oldest made room").code(),
         boxoffice_engine::ErrorCode::SessionEnded
     );
-}
-
-/// Two hosts, each with an engine of its own, over one store.
-struct TwoHosts {
-    hosts: [Hosted; 2],
-    _server: SurrealServer,
-}
-
-impl TwoHosts {
-    async fn start() -> Self {
-        let server = SurrealServer::start().await;
-        let engines = [server.engine().await, server.engine().await];
-        organizer_and_tenant(&engines[0], "north").await;
-        add_operators(&engines[0]).await;
-        let [first, second] = engines;
-        Self {
-            hosts: [Hosted::start(first).await, Hosted::start(second).await],
-            _server: server,
-        }
-    }
-
-    fn doors(&self) -> [Client; 2] {
-        self.hosts
-            .each_ref()
-            .map(|host| host.client().tenant("north"))
-    }
-}
-
-/// Asks again and again until the token is refused, and panics if it is let in longer than it may be.
-async fn is_refused_in_time(client: &Client, path: &str, ended: Instant) {
-    loop {
-        let asked = Instant::now();
-        if !is_open(&client.get(path).await) {
-            return;
-        }
-        // Asked within the time, it may have been let in; asked after it, it may not.
-        let late = asked.duration_since(ended);
-        assert!(
-            late < EFFECT_WITHIN,
-            "let in {late:?} after the session ended"
-        );
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_ends_a_session_has_its_effect_within_a_second_at_every_host() {
-    let two = TwoHosts::start().await;
-    let [here, there] = two.doors();
-    let path = "/api/operator/tenants";
-    for (method, route) in [
-        (
-            Method::DELETE,
-            format!("/api/operator/operators/{OTTO}/sessions"),
-        ),
-        (Method::DELETE, format!("/api/operator/operators/{OTTO}")),
-    ] {
-        let olivia = sign_in(&here, OLIVIA).await;
-        let otto = sign_in(&there, OTTO).await;
-        // Known at both hosts from now on.
-        for door in [&here, &there] {
-            assert!(is_open(&otto.client.at(door).get(path).await));
-        }
-        Answer::of(olivia.client.request(method, &route))
-            .await
-            .expect(204);
-        let ended = Instant::now();
-        let (here, there) = (otto.client.at(&here), otto.client.at(&there));
-        // At the host that ended it at once.
-        assert!(!is_open(&here.get(path).await));
-        is_refused_in_time(&there, path, ended).await;
-    }
-
-    let ann = here.register("ann@north.test", "customer").await;
-    let me = "/api/auth/me";
-    for door in [&here, &there] {
-        assert!(is_open(&ann.client.at(door).get(me).await));
-    }
-    let all = ann.client.request(Method::DELETE, "/api/auth/me/sessions");
-    Answer::of(all).await.expect(204);
-    is_refused_in_time(&ann.client.at(&there), me, Instant::now()).await;
-    // The same for one that signs out.
-    let ann = here.login("ann@north.test").await;
-    assert!(is_open(&ann.client.at(&there).get(me).await));
-    let out = json!({"refreshToken": ann.refresh_token});
-    here.post("/api/auth/logout", out).await.expect(204);
-    is_refused_in_time(&ann.client.at(&there), me, Instant::now()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_refreshes_at_once_through_two_hosts_have_the_same_successor() {
-    const AT_ONCE: usize = 40;
-    let two = TwoHosts::start().await;
-    let doors = two.doors();
-    let ann = doors[0].register("ann@north.test", "customer").await;
-    let olivia = sign_in(&doors[0], OLIVIA).await;
-    for (path, mut token) in [
-        ("/api/auth/refresh", ann.refresh_token.clone()),
-        ("/api/operator/refresh", olivia.refresh_token.clone()),
-    ] {
-        // Again with the successor, within the grace of the first.
-        for _ in 0..2 {
-            let all = (0..AT_ONCE).map(|number| refresh(&doors[number % 2], path, &token));
-            let answers: Vec<Value> = join_all(all)
-                .await
-                .iter()
-                .map(|answer| answer.expect(200))
-                .collect();
-            let successor = text(&answers[0]["refreshToken"]).to_owned();
-            assert_ne!(successor, token);
-            for answer in &answers {
-                assert_eq!(answer["refreshToken"], successor.as_str());
-            }
-            // One that was late on its way.
-            let late = refresh(&doors[1], path, &token).await.expect(200);
-            assert_eq!(late["refreshToken"], successor.as_str());
-            token = successor;
-        }
-    }
-    ann.client.get("/api/auth/me").await.expect(200);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_let_in_while_the_store_cannot_be_asked() {
-    let mut two = TwoHosts::start().await;
-    let [here, _] = two.doors();
-    let olivia = sign_in(&here, OLIVIA).await;
-    let sessions = "/api/operator/operators/me/sessions";
-    olivia.client.get(sessions).await.expect(200);
-    two._server.down();
-    let down = Instant::now();
-    loop {
-        let asked = Instant::now();
-        let answer = olivia.client.get(sessions).await;
-        assert_ne!(answer.status, 401, "it is not known to have ended");
-        if asked.duration_since(down) > EFFECT_WITHIN {
-            answer.problem(503, "unavailable");
-            return;
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_live_stream_ends_with_its_session() {
-    let two = TwoHosts::start().await;
-    let (door, there) = (two.hosts[0].client(), two.hosts[1].client());
-    let otto = sign_in(&door, OTTO).await;
-    let request = otto.client.request(Method::GET, "/api/admin/live");
-    let mut stream = request.send().await.expect("an answer");
-    assert_eq!(stream.status(), 200);
-    stream.chunk().await.expect("a stream").expect("what moves");
-    let olivia = sign_in(&there, OLIVIA).await;
-    let path = format!("/api/operator/operators/{OTTO}");
-    let remove = olivia.client.request(Method::DELETE, &path);
-    Answer::of(remove).await.expect(204);
-    let ended = Instant::now();
-    let to_its_end = async { while let Ok(Some(_)) = stream.chunk().await {} };
-    tokio::time::timeout(Patience::WORK, to_its_end)
-        .await
-        .expect("the stream ends");
-    let took = ended.elapsed();
-    assert!(took < Duration::from_secs(5), "it went on for {took:?}");
 }
 
 #[tokio::test]
