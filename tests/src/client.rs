@@ -5,7 +5,7 @@ use std::{panic::Location, time::Duration};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
-use crate::PASSWORD;
+use crate::{PASSWORD, documented::assert_documented};
 
 /// Long enough for a request that waits behind hundreds of others in a debug build.
 const ANSWER_BOUND: Duration = Duration::from_secs(120);
@@ -240,7 +240,7 @@ impl Answer {
     /// Sends a request and reads its answer.
     ///
     /// # Panics
-    /// When there is no answer.
+    /// When there is no answer, or a refusal that the API's description does not name.
     pub async fn of(request: RequestBuilder) -> Self {
         Self::try_of(request)
             .await
@@ -253,14 +253,18 @@ impl Answer {
     /// When the connection fails before the answer is complete.
     ///
     /// # Panics
-    /// When the request cannot be built.
+    /// When the request cannot be built, or at a refusal that the API's description does not name.
     pub async fn try_of(request: RequestBuilder) -> Result<Self, reqwest::Error> {
         let (client, request) = request.build_split();
         let request = request.expect("tests build valid requests");
-        let shown = format!("{} {}", request.method(), request.url());
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let shown = format!("{method} {url}");
         let response = client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
+        if status >= 400 {
+            assert_documented(method.as_str(), url.path(), status, &text);
+        }
         Ok(Self {
             status,
             headers,

@@ -8,6 +8,7 @@ pub mod api;
 mod client;
 mod components;
 mod configs;
+mod documented;
 mod event_fixture;
 mod hosted;
 pub mod kit;

@@ -134,15 +134,11 @@ fn organizers() -> OpenApiRouter<Shared> {
 /// Looking after what goes out.
 fn admin() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
-        .routes(routes!(delivery_admin::overview))
+        .routes(routes!(live::overview))
         .route("/api/admin/live", get(live::stream))
-        .routes(routes!(delivery_admin::pause))
-        .routes(routes!(delivery_admin::resume))
-        .routes(routes!(delivery_admin::cancel))
-        .routes(routes!(delivery_admin::promote))
+        .routes(routes!(delivery_admin::command_notification))
         .routes(routes!(delivery_admin::move_to))
-        .routes(routes!(delivery_admin::pause_lane))
-        .routes(routes!(delivery_admin::resume_lane))
+        .routes(routes!(delivery_admin::command_lane))
         .routes(routes!(plugins::overview))
         .routes(routes!(delivery_admin::reasons))
         .routes(routes!(delivery_admin::retry))

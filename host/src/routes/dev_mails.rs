@@ -21,7 +21,7 @@ use boxoffice_engine::{Error, ErrorCode, Result};
 use mail_parser::{Address, Message, MessageParser, MimeHeaders as _};
 use serde::Serialize;
 
-use super::{controllers::problem::Problem, extract::Id, html};
+use super::{extract::Id, html, problem::Problem};
 
 /// Most mails in the list.
 const LISTED_MAX: usize = 200;

@@ -15,7 +15,7 @@ use axum::{
 };
 use boxoffice_engine::{Error, ErrorCode};
 
-use super::controllers::problem::{Problem, UNSUPPORTED_MEDIA_TYPE};
+use super::{host_codes::UNSUPPORTED_MEDIA_TYPE, problem::Problem};
 
 /// Marks a request with contradictory framing, with the reason. The connection puts it into the request's extensions.
 #[derive(Debug, Clone, Copy)]

@@ -4,15 +4,19 @@
 //! engine's AppModules.
 
 mod api;
+mod choices;
 mod compression;
 mod controllers;
 pub(crate) mod cors;
 mod dev_mails;
 mod extract;
+mod host_codes;
 mod html;
 mod incoming;
 mod openapi;
 mod pages;
+mod problem;
+mod refusals;
 mod response_layers;
 mod start_page;
 mod unsubscribe;
@@ -40,14 +44,12 @@ use crate::{
 };
 use api::{TokenIssuer, api};
 use controllers::{
-    auth::SignIn,
-    dashboard_session,
-    live::OverviewStream,
-    problem::{METHOD_NOT_ALLOWED, Problem},
-    unconfirmed::UnconfirmedTickets,
+    auth::SignIn, dashboard_session, live::OverviewStream, unconfirmed::UnconfirmedTickets,
 };
 use dev_mails::MailsFolder;
 use extract::RequestContext;
+use host_codes::METHOD_NOT_ALLOWED;
+use problem::Problem;
 
 pub(crate) use incoming::Misframed;
 pub use openapi::openapi_json;

@@ -13,9 +13,10 @@ use boxoffice_engine::{Engine, Error, ErrorCode};
 
 use super::{
     api::TokenIssuer,
-    controllers::problem::{HOST_CODES, Problem},
-    extract::Id,
-    html, openapi, response_layers,
+    extract::{Id, Prefix},
+    host_codes::HOST_CODES,
+    html, openapi,
+    problem::Problem,
 };
 use crate::metrics::Metrics;
 
@@ -47,7 +48,7 @@ pub(super) fn openapi(issuer: TokenIssuer, request: &Request) -> Response {
     html::content(
         "application/json",
         NOTHING,
-        openapi::kept_json(issuer, &response_layers::prefix_of(request)),
+        openapi::kept_json(issuer, &Prefix::of(request.extensions()).0),
     )
 }
 

@@ -7,7 +7,7 @@
 use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{MatchedPath, NestedPath, Request, State},
+    extract::{MatchedPath, Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse,
         header::{
@@ -23,8 +23,8 @@ use rand::Rng as _;
 use tracing::Span;
 
 use super::{
-    controllers::problem::{PROBLEM_JSON, Problem, ProblemDetails},
-    extract::idempotency_key,
+    extract::{Prefix, idempotency_key},
+    problem::{PROBLEM_JSON, Problem, ProblemDetails},
 };
 use crate::auth::{RateLimitState, Transport};
 
@@ -46,7 +46,7 @@ pub(super) struct RequestId(Arc<str>);
 /// Adds the request id, runs the request, and completes the response. The outermost layer.
 pub(super) async fn complete(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
-    let prefix = prefix_of(&request);
+    let Prefix(prefix) = Prefix::of(request.extensions());
     let path = request.uri().path().to_owned();
     request.extensions_mut().insert(id.clone());
 
@@ -190,19 +190,6 @@ pub(super) fn span(request: &Request) -> Span {
 pub(super) fn answered(response: &Response, latency: Duration, _span: &Span) {
     let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(status = response.status().as_u16(), latency_ms, "answered");
-}
-
-/// The prefix of this router: empty, or a path such as `/tickets`.
-pub(super) fn prefix_of(request: &Request) -> String {
-    prefix_in(request.extensions())
-}
-
-/// The prefix of this router, from a request's extensions.
-pub(super) fn prefix_in(extensions: &axum::http::Extensions) -> String {
-    let prefix = extensions
-        .get::<NestedPath>()
-        .map_or("", NestedPath::as_str);
-    prefix.trim_end_matches('/').to_owned()
 }
 
 impl RequestId {

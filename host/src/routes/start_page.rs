@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use super::{Parts, api::TokenIssuer, html, response_layers};
+use super::{Parts, api::TokenIssuer, extract::Prefix, html};
 
 /// What `/` shows of a demo tenant, to anybody who opens it. Only for development.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct DemoSignIn {
 
 /// Answers `/`.
 pub(super) fn show(parts: Parts, demo: State<Option<DemoAccess>>, request: &Request) -> Response {
-    let prefix = response_layers::prefix_of(request);
+    let Prefix(prefix) = Prefix::of(request.extensions());
     let mut main = String::from(
         "<h1>Boxoffice</h1>\n<p>This server books tickets for events, for many organizers at once, and mails their \
          customers. Programs use its REST API; people start here.</p>\n<dl class=\"links\">\n",

@@ -7,7 +7,7 @@
 use axum::{extract::State, response::Response};
 use boxoffice_engine::{Caller, Engine, Error, NotificationKind, SuppressionSource};
 
-use super::{controllers::problem::Problem, extract::Id, html};
+use super::{extract::Id, html, problem::Problem};
 use crate::auth::{MailLinks, Unsubscription};
 
 /// The policy of a page whose only button sends a form to this host.

@@ -8,9 +8,9 @@ use axum::{body::Bytes, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{Caller, Confirmation, Engine, Error, ErrorCode, User, UserRole};
 
 use super::{
-    controllers::problem::Problem,
     extract::Id,
     html,
+    problem::Problem,
     unsubscribe::{POLICY, Token},
 };
 use crate::auth::MailLinks;

@@ -26,14 +26,6 @@ const KNOWN: &[(&str, &str)] = &[
         "engine/src/modules/repositories/holds.rs",
         "engine/src/modules/repositories/waitlist.rs",
     ),
-    (
-        "host/src/routes/controllers/auth.rs",
-        "host/src/routes/controllers/dashboard_session.rs",
-    ),
-    (
-        "host/src/routes/controllers/choices.rs",
-        "host/src/routes/controllers/problem.rs",
-    ),
 ];
 
 type Module = Vec<String>;

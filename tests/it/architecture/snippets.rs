@@ -60,7 +60,7 @@ pub(super) const ALL: &[(&str, &str, usize, &str)] = &[
     ("system-scope-places", "engine/src/modules/operations/leases.rs", 0, "//! Head.\nfn f() { SystemScope::new(); }\n"),
     ("system-scope-places", "engine/src/app_modules/x.rs", 0, "//! No SystemScope::new here.\nfn f(_: SystemScope) {}\n"),
     ("one-mapping-to-statuses", "host/src/auth/x.rs", 2, "//! Head.\nuse boxoffice_engine::ErrorKind;\n"),
-    ("one-mapping-to-statuses", "host/src/routes/controllers/problem.rs", 0, "//! Head.\nuse boxoffice_engine::ErrorKind;\n"),
+    ("one-mapping-to-statuses", "host/src/routes/problem.rs", 0, "//! Head.\nuse boxoffice_engine::ErrorKind;\n"),
     ("one-mapping-to-statuses", "host/src/x.rs", 0, "//! Head.\nfn f() { error.kind() == std::io::ErrorKind::NotFound; }\n"),
     ("no-ignored-tests", "tests/it/x.rs", 3, "//! Head.\n#[test]\n#[ignore = \"slow\"]\nfn x() {}\n"),
     ("no-ignored-tests", "engine/src/x.rs", 4, "//! Head.\n#[cfg(test)]\nmod tests {\n    #[ignore]\n    fn x() {}\n}\n"),

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use boxoffice_tests::workspace_root;
+use boxoffice_tests::{Answer, workspace_root};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -118,6 +118,36 @@ async fn every_operation_is_described_to_its_end() {
         missing.len(),
         missing.join("\n")
     );
+}
+
+#[tokio::test]
+async fn operations_honour_a_key_where_the_description_names_it_and_nowhere_else() {
+    let world = Context::make().await;
+    let document = world.north.door.get("/openapi.json").await.expect(200);
+    for (index, row) in rows().enumerate().filter(|(_, row)| row.method != "GET") {
+        let parameters = operation(&document, row)["parameters"].as_array();
+        let mut names = parameters.into_iter().flatten().map(|one| &one["name"]);
+        let is_named = names.any(|name| name == "Idempotency-Key");
+        let (thing, mut body) = (world.thing(row.thing), row.body.map(|body| body(&world)));
+        // Only counting has no effect, and is not recorded.
+        if let Some(dry_run) = body.as_mut().and_then(|body| body.get_mut("dryRun")) {
+            *dry_run = json!(false);
+        }
+        let send = async || {
+            let request = row.request(world.rightful(row), &thing);
+            let request = request.header("Idempotency-Key", format!("row-{index}"));
+            Answer::of(match &body {
+                Some(body) => request.json(body),
+                None => request,
+            })
+            .await
+        };
+        let first = send().await;
+        assert_eq!(first.status, row.succeeds, "{}", row.named(&first));
+        let again = send().await;
+        let is_replayed = again.header("idempotency-replayed") == "true";
+        assert_eq!(is_replayed, is_named, "{}", row.named(&again));
+    }
 }
 
 /// What generators of clients make one class of each: things by reference, and fixed values by name.

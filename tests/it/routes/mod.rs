@@ -229,7 +229,7 @@ async fn ids_that_nobody_has_are_not_found() {
             Thing::Tenant => &["nowhere"],
             Thing::Delivery => &["01jzzzzzzzzzzzzzzzzzzzzzzz.0-0"],
             Thing::Operator => &["nobody@boxoffice.test"],
-            Thing::Plugin | Thing::Lane => &["unknown"],
+            Thing::Plugin | Thing::LaneTo(_) => &["unknown"],
             Thing::PluginVersion => {
                 &["00000000000000000000000000000000000000000000000000000000000000aa"]
             }

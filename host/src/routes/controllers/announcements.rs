@@ -6,7 +6,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Answer, created, notifications::NotificationSummaryResponse};
-use crate::routes::extract::{AsCaller, Id, Json, Prefix};
+use crate::routes::{
+    extract::{AsCaller, Id, Json, Prefix},
+    refusals,
+};
 
 /// An announcement to everybody who booked an event.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -36,10 +39,7 @@ impl AnnouncementRequest {
 #[utoipa::path(post, path = "/api/events/{id}/announcements", tag = "notifications", request_body = AnnouncementRequest,
     operation_id = "announce",
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 201, body = NotificationSummaryResponse, headers(("Location" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "event-not-published", "event-cancelled", "too-many-requests",
-        "conflict-try-again", "outcome-unknown"]))))]
+    responses((status = 201, body = NotificationSummaryResponse, headers(("Location" = String))), refusals::Announce))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::choices;
-use super::{Answer, created, dashboard_session::with_cookies};
+use super::{Answer, created, with_cookies};
+use crate::routes::{choices, refusals};
 use crate::{
     auth::{
         ACCESS_TOKEN_LIFE, LoginThrottle, NetworkAllowance, RefreshToken, TokenKeys, Try, devices,
@@ -196,8 +196,7 @@ impl From<User> for UserResponse {
 /// once, and waits for its address. The address gets a link to confirm it, or, if it has an account, a notice. `email-taken` is only
 /// answered if nobody confirms addresses.
 #[utoipa::path(post, path = "/api/auth/register", tag = "auth", request_body = RegisterRequest, security(()),
-    responses((status = 201, body = TokensResponse, headers(("Location" = String)))),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "email-taken", "too-many-requests"]))))]
+    responses((status = 201, body = TokensResponse, headers(("Location" = String))), refusals::Register))]
 pub(in crate::routes) async fn register(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
@@ -229,8 +228,7 @@ pub(in crate::routes) async fn register(
 /// Wrong passwords count per account and network, so strangers cannot lock anybody out: 10 at once and as many again each
 /// minute. A browser that signed in before sends its cookie `boxoffice-device` and is not affected by others' attempts.
 #[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = LoginRequest, security(()),
-    responses((status = 200, body = TokensResponse)),
-    extensions(("x-error-codes" = json!(["wrong-credentials", "not-found", "too-many-requests"]))))]
+    responses((status = 200, body = TokensResponse), refusals::SignIn))]
 pub(in crate::routes) async fn login(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
@@ -257,8 +255,7 @@ pub(in crate::routes) async fn login(
 /// current then, because several tabs may refresh at once and responses get lost. An older one ends the session, because somebody
 /// else may have a copy.
 #[utoipa::path(post, path = "/api/auth/refresh", tag = "auth", request_body = RefreshRequest, security(()),
-    responses((status = 200, body = TokensResponse)),
-    extensions(("x-error-codes" = json!(["session-ended", "not-authenticated"]))))]
+    responses((status = 200, body = TokensResponse), refusals::RefreshSession))]
 pub(in crate::routes) async fn refresh(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
@@ -279,8 +276,7 @@ pub(in crate::routes) async fn refresh(
 /// An invalid token is no error, because the session has ended already (RFC 7009, 2.2). The session's access tokens are
 /// refused within a second at every host.
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", request_body = RefreshRequest, security(()),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["not-authenticated"]))))]
+    responses((status = 204), refusals::EndSession))]
 pub(in crate::routes) async fn logout(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
@@ -305,8 +301,7 @@ pub(in crate::routes) async fn logout(
 ///
 /// The current session included. Their tokens are refused within a second at every host.
 #[utoipa::path(delete, path = "/api/auth/me/sessions", tag = "auth", operation_id = "end_sessions",
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 204), refusals::RestrictedChange))]
 pub(in crate::routes) async fn end_sessions(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -318,8 +313,7 @@ pub(in crate::routes) async fn end_sessions(
 
 /// Shows the caller
 #[utoipa::path(get, path = "/api/auth/me", tag = "auth",
-    responses((status = 200, body = UserResponse)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, body = UserResponse), refusals::Restricted))]
 pub(in crate::routes) async fn me(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -331,8 +325,7 @@ pub(in crate::routes) async fn me(
 ///
 /// Nothing is sent if it is confirmed, or if nobody is asked. At most one mail a minute, and after five none for a day.
 #[utoipa::path(post, path = "/api/auth/me/verification", tag = "auth", operation_id = "ask_to_verify",
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 204), refusals::RestrictedChange))]
 pub(in crate::routes) async fn ask_to_verify(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

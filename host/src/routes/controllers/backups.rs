@@ -16,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Answer;
-use crate::routes::extract::AsOperator;
+use crate::routes::{extract::AsOperator, refusals};
 
 /// Lines of JSON (https://github.com/ndjson/ndjson-spec).
 const LINES_OF_JSON: &str = "application/x-ndjson";
@@ -54,8 +54,7 @@ impl From<Option<Restoration>> for RestorationResponse {
 /// Lines of JSON, the last with the number of rows and the SHA-256 of all before it. Without that line it is incomplete. It has
 /// personal data and hashes of passwords, but no sessions. `boxoffice restore` restores it.
 #[utoipa::path(get, path = "/api/operator/backup", tag = "operator",
-    responses((status = 200, content_type = "application/x-ndjson", body = String, headers(("Content-Disposition" = String)))),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, content_type = "application/x-ndjson", body = String, headers(("Content-Disposition" = String))), refusals::Restricted))]
 pub(in crate::routes) async fn backup(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -79,8 +78,7 @@ pub(in crate::routes) async fn backup(
 
 /// Shows the backup that the store was restored from
 #[utoipa::path(get, path = "/api/operator/restoration", tag = "operator",
-    responses((status = 200, body = RestorationResponse)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, body = RestorationResponse), refusals::Restricted))]
 pub(in crate::routes) async fn restoration(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -94,8 +92,7 @@ pub(in crate::routes) async fn restoration(
 /// Deliveries that may have been sent since the backup stay `unknown`, and are sent only by a retry. Repeating this
 /// changes nothing.
 #[utoipa::path(post, path = "/api/operator/restoration/release", tag = "operator",
-    responses((status = 200, body = RestorationResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again"]))))]
+    responses((status = 200, body = RestorationResponse), refusals::ReleaseRestoration))]
 pub(in crate::routes) async fn release(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,

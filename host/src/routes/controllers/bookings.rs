@@ -9,13 +9,17 @@ use boxoffice_engine::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
 use utoipa::ToSchema;
 
-use super::choices;
-use super::{Answer, PageResponse, created, integers::whole, unconfirmed::UnconfirmedTickets};
-use crate::routes::extract::{
-    AsCaller, AtPage, ClientAddress, Id, Json, OptionalJson, PageParams, Prefix,
+use super::{
+    Answer, PageResponse, created,
+    integers::{TicketCount, Whole},
+    unconfirmed::UnconfirmedTickets,
+};
+use crate::routes::{
+    choices,
+    extract::{AsCaller, AtPage, ClientAddress, Id, Json, OptionalJson, PageParams, Prefix},
+    refusals,
 };
 
 /// The engine's name of the field in a booking of the short form.
@@ -30,12 +34,12 @@ pub(in crate::routes) struct CreateBookingRequest {
     event_id: String,
     /// The number of tickets of the only type; instead of `lines`.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
-    num_tickets: Option<Number>,
+    num_tickets: Option<TicketCount>,
     /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
     lines: Option<Vec<BookLineRequest>>,
     /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
     #[schema(value_type = Option<u64>)]
-    expected_total_minor: Option<Number>,
+    expected_total_minor: Option<Whole<u64>>,
 }
 
 /// A number of tickets of one type.
@@ -46,7 +50,7 @@ pub(in crate::routes) struct BookLineRequest {
     ticket_type: Option<String>,
     /// The number of tickets.
     #[schema(value_type = u32, minimum = 1, maximum = 10_000)]
-    quantity: Number,
+    quantity: TicketCount,
 }
 
 /// The tickets to cancel: `lines` or `ticketNumbers`; with neither, all that are left.
@@ -57,7 +61,7 @@ pub(in crate::routes) struct CancelBookingRequest {
     lines: Option<Vec<BookLineRequest>>,
     /// The tickets, by their `number` in the booking; instead of `lines`.
     #[schema(value_type = Option<Vec<u32>>, min_items = 1, max_items = 1_000)]
-    ticket_numbers: Option<Vec<Number>>,
+    ticket_numbers: Option<Vec<Whole<u32>>>,
 }
 
 /// Tickets of a booking that were cancelled together.
@@ -201,16 +205,12 @@ impl From<Booking> for BookingResponse {
 
 impl CreateBookingRequest {
     pub(super) fn command(&self) -> Result<BookTickets> {
-        let lines = wanted_lines(self.num_tickets.as_ref(), self.lines.as_deref())?;
+        let lines = wanted_lines(self.num_tickets, self.lines.as_deref())?;
         Ok(BookTickets {
             event: self.event_id.parse()?,
             lines,
             idempotency_key: None,
-            expected_total_minor: self
-                .expected_total_minor
-                .as_ref()
-                .map(|total| whole(total, "expectedTotalMinor"))
-                .transpose()?,
+            expected_total_minor: self.expected_total_minor.map(|Whole(total)| total),
         })
     }
 
@@ -229,16 +229,12 @@ impl CancelBookingRequest {
             let lines = lines.iter().enumerate();
             lines.map(|(index, line)| line.command(index)).collect()
         });
-        let tickets = self.ticket_numbers.as_ref().map(|numbers| {
-            let numbers = numbers.iter().enumerate();
-            numbers
-                .map(|(index, number)| whole(number, &format!("ticketNumbers[{index}]")))
-                .collect()
-        });
+        let tickets = self.ticket_numbers.as_ref();
+        let tickets = tickets.map(|numbers| numbers.iter().map(|Whole(number)| *number).collect());
         Ok(CancelTickets {
             booking,
             lines: lines.transpose()?,
-            tickets: tickets.transpose()?,
+            tickets,
             idempotency_key: None,
         })
     }
@@ -250,7 +246,7 @@ impl BookLineRequest {
         Ok(BookLine {
             ticket_type: ticket_type
                 .map_err(|error: Error| error.at_field(format!("lines[{index}].ticketType")))?,
-            quantity: at_least_one(&self.quantity, &format!("lines[{index}].quantity"))?,
+            quantity: self.quantity.0,
         })
     }
 }
@@ -265,13 +261,13 @@ pub(super) fn at_num_tickets(error: Error) -> Error {
 
 /// The lines of a request in either form.
 pub(super) fn wanted_lines(
-    num_tickets: Option<&Number>,
+    num_tickets: Option<TicketCount>,
     lines: Option<&[BookLineRequest]>,
 ) -> Result<Vec<BookLine>> {
     match (num_tickets, lines) {
-        (Some(count), None) => Ok(vec![BookLine {
+        (Some(TicketCount(quantity)), None) => Ok(vec![BookLine {
             ticket_type: None,
-            quantity: at_least_one(count, "numTickets")?,
+            quantity,
         }]),
         (None, Some(lines)) => {
             let lines = lines.iter().enumerate();
@@ -282,22 +278,11 @@ pub(super) fn wanted_lines(
     }
 }
 
-fn at_least_one(number: &Number, field: &str) -> Result<u32> {
-    match whole(number, field)? {
-        0 => Err(Error::field(field.to_owned(), "At least 1 ticket.")),
-        quantity => Ok(quantity),
-    }
-}
-
 /// Books tickets for the caller
 ///
 /// With the answer 201 the booking is on disk, and a confirmation will be mailed.
 #[utoipa::path(post, path = "/api/bookings", tag = "bookings", request_body = CreateBookingRequest,
-    responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "email-unconfirmed", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled",
-        "sales-not-open", "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "too-many-requests",
-        "conflict-try-again", "event-busy", "outcome-unknown"]))))]
+    responses((status = 201, body = BookingResponse, headers(("Location" = String))), refusals::BookTickets))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     State(unconfirmed): State<Arc<UnconfirmedTickets>>,
@@ -321,8 +306,7 @@ pub(in crate::routes) async fn create(
 
 /// Lists the caller's own bookings, newest first
 #[utoipa::path(get, path = "/api/bookings/me", tag = "bookings", params(PageParams),
-    responses((status = 200, body = PageResponse<BookingResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, body = PageResponse<BookingResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list_mine(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -335,8 +319,7 @@ pub(in crate::routes) async fn list_mine(
 /// Lists an event's bookings, for its organizer, the tenant's owner and staff
 #[utoipa::path(get, path = "/api/events/{id}/bookings", tag = "bookings",
     params(("id" = String, Path, description = "Which event"), PageParams),
-    responses((status = 200, body = PageResponse<BookingResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<BookingResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list_of_event(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -353,8 +336,7 @@ pub(in crate::routes) async fn list_of_event(
 /// Shows a booking
 #[utoipa::path(get, path = "/api/bookings/{id}", tag = "bookings",
     params(("id" = String, Path, description = "Which booking")),
-    responses((status = 200, body = BookingResponse)),
-    extensions(("x-error-codes" = json!(["not-found"]))))]
+    responses((status = 200, body = BookingResponse)))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -373,10 +355,7 @@ pub(in crate::routes) async fn show(
 /// `lines` or `ticketNumbers` name a part of it.
 #[utoipa::path(post, path = "/api/bookings/{id}/cancel", tag = "bookings", request_body = Option<CancelBookingRequest>,
     params(("id" = String, Path, description = "Which booking")),
-    responses((status = 200, body = BookingResponse)),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "booking-cancelled", "cancellation-closed", "policy-rejected", "policy-unavailable",
-        "conflict-try-again", "outcome-unknown"]))))]
+    responses((status = 200, body = BookingResponse), refusals::CancelTickets))]
 pub(in crate::routes) async fn cancel(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -391,14 +370,13 @@ pub(in crate::routes) async fn cancel(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routes::extract::read_value;
 
     const EVENT: &str = "01hzy0000000000000000000ab";
 
     fn command(rest: &str) -> Result<BookTickets> {
         let body = format!("{{\"eventId\":\"{EVENT}\"{rest}}}");
-        serde_json::from_str::<CreateBookingRequest>(&body)
-            .unwrap()
-            .command()
+        read_value::<CreateBookingRequest>(serde_json::from_str(&body).unwrap())?.command()
     }
 
     #[test]

@@ -18,9 +18,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::choices;
 use super::{Answer, PageResponse, created, csv};
-use crate::routes::extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix};
+use crate::routes::{
+    choices,
+    extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix},
+    refusals,
+};
 
 /// A ticket's code.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -112,8 +115,7 @@ impl From<Ticket> for TicketResponse {
 /// Lists a booking's tickets, with their codes for its customer
 #[utoipa::path(get, path = "/api/bookings/{id}/tickets", tag = "check-ins",
     params(("id" = String, Path, description = "Which booking"), PageParams),
-    responses((status = 200, body = PageResponse<TicketResponse>)),
-    extensions(("x-error-codes" = json!(["not-found"]))))]
+    responses((status = 200, body = PageResponse<TicketResponse>)))]
 pub(in crate::routes) async fn tickets(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -129,10 +131,7 @@ pub(in crate::routes) async fn tickets(
 /// For the event's organizer, the tenant's owner and staff. If two scan one ticket at once, one gets 201.
 #[utoipa::path(post, path = "/api/events/{id}/check-ins", tag = "check-ins", request_body = CheckInRequest,
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 201, body = CheckInResponse, headers(("Location" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "ticket-code-invalid", "ticket-of-other-event", "ticket-cancelled",
-        "already-checked-in", "ticket-codes-off", "conflict-try-again", "outcome-unknown"]))))]
+    responses((status = 201, body = CheckInResponse, headers(("Location" = String))), refusals::CheckIn))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -153,8 +152,7 @@ pub(in crate::routes) async fn create(
 #[utoipa::path(get, path = "/api/check-ins/{id}", tag = "check-ins",
     operation_id = "show_check_in",
     params(("id" = String, Path, description = "The ticket's id")),
-    responses((status = 200, body = CheckInResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = CheckInResponse), refusals::Restricted))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -168,8 +166,7 @@ pub(in crate::routes) async fn show(
 /// Undoes a check-in, so that the ticket is valid again
 #[utoipa::path(post, path = "/api/events/{id}/check-ins/undo", tag = "check-ins", request_body = UndoRequest,
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 200, body = TicketResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again", "outcome-unknown"]))))]
+    responses((status = 200, body = TicketResponse), refusals::RestrictedKeyed))]
 pub(in crate::routes) async fn undo(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -184,8 +181,7 @@ pub(in crate::routes) async fn undo(
 /// Lists an event's check-ins, for its organizer, the tenant's owner and staff
 #[utoipa::path(get, path = "/api/events/{id}/check-ins", tag = "check-ins",
     params(("id" = String, Path, description = "Which event"), PageParams),
-    responses((status = 200, body = PageResponse<CheckInResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<CheckInResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -202,8 +198,7 @@ pub(in crate::routes) async fn list(
 /// an apostrophe.
 #[utoipa::path(get, path = "/api/events/{id}/check-ins.csv", tag = "check-ins",
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 200, body = String, content_type = "text/csv")),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = String, content_type = "text/csv"), refusals::Restricted))]
 pub(in crate::routes) async fn export(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

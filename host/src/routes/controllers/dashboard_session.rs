@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json as JsonAnswer,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{
@@ -15,7 +15,7 @@ use boxoffice_engine::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, auth::SignIn};
+use super::{Answer, auth::SignIn, with_cookies};
 use crate::{
     auth::{ACCESS_TOKEN_LIFE, cookies, not_authenticated},
     routes::extract::{Json, OverTls, SignInOrigin},
@@ -261,16 +261,6 @@ async fn session_of(engine: &Engine, sign_in: &SignIn, access: &str) -> Result<S
             SessionResponse::of_user(sign_in, id, &user)
         }
     })
-}
-
-pub(super) fn with_cookies(
-    mut response: Response,
-    cookies: impl IntoIterator<Item = HeaderValue>,
-) -> Response {
-    for cookie in cookies {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    response
 }
 
 fn signed_out() -> Error {

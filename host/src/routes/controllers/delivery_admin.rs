@@ -1,8 +1,9 @@
 //! Delivery administration: the overview, failed deliveries, pausing, moving, cancelling and retrying.
 
+mod pace;
 mod responses;
 
-use std::sync::Arc;
+use std::str::FromStr;
 
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
 use boxoffice_engine::{
@@ -12,24 +13,69 @@ use boxoffice_engine::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+pub(super) use pace::{Paces, PacesResponse};
 pub(super) use responses::OverviewResponse;
 use responses::{AuditEntryResponse, FoundResponse, ReasonGroupsResponse, RetriedResponse};
 
-use super::choices;
 use super::{
     Answer, PageResponse,
-    events::instant,
-    live::OverviewStream,
     notifications::{DeliveryResponse, NotificationHeadResponse},
 };
-use crate::routes::extract::{
-    AsCaller, AsOperator, AsWatcher, AtFailedPage, AtPage, FailedParams, Id, Json, PageParams,
+use crate::routes::{
+    choices,
+    extract::{
+        AsCaller, AsOperator, AsWatcher, AtFailedPage, AtPage, FailedParams, Id, Ids, Json,
+        PageParams, times,
+    },
+    refusals,
 };
 
-/// A command to a notification.
+/// The commands to a notification, as paths name them.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::routes) enum NotificationCommand {
+    Pause,
+    Resume,
+    Cancel,
+    Promote,
+}
+
+/// The commands to a lane, as paths name them.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::routes) enum LaneCommand {
+    Pause,
+    Resume,
+}
+
+impl FromStr for NotificationCommand {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "pause" => Ok(Self::Pause),
+            "resume" => Ok(Self::Resume),
+            "cancel" => Ok(Self::Cancel),
+            "promote" => Ok(Self::Promote),
+            _ => Err(Error::not_found("command", text)),
+        }
+    }
+}
+
+impl FromStr for LaneCommand {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "pause" => Ok(Self::Pause),
+            "resume" => Ok(Self::Resume),
+            _ => Err(Error::not_found("command", text)),
+        }
+    }
+}
+
+/// A command to a notification or a lane.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::routes) struct NotificationCommandRequest {
+pub(in crate::routes) struct CommandRequest {
     /// The reason, for the audit log. One line, at most 500 characters.
     #[schema(example = "wrong date in it")]
     why: String,
@@ -108,28 +154,11 @@ pub(in crate::routes) struct SearchRequest {
     text: String,
 }
 
-/// Shows the overview of lanes, workers and notifications
-///
-/// Operators also see the lanes, and without a tenant the failures of all tenants.
-#[utoipa::path(get, path = "/api/admin/overview", tag = "delivery-admin",
-    responses((status = 200, body = OverviewResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
-pub(in crate::routes) async fn overview(
-    State(engine): State<Engine>,
-    State(live): State<Arc<OverviewStream>>,
-    AsWatcher(caller): AsWatcher,
-) -> Answer<JsonAnswer<OverviewResponse>> {
-    let overview = engine.delivery_admin().overview(&caller).await?;
-    let paces = live.newest_paces(&caller);
-    Ok(JsonAnswer(OverviewResponse::of(overview, paces)))
-}
-
 /// Lists the tenant's notifications, newest first
 ///
 /// Organizers see those of their own events. A page may have fewer items than its limit and still have a next page.
 #[utoipa::path(get, path = "/api/admin/notifications", tag = "delivery-admin", params(PageParams),
-    responses((status = 200, body = PageResponse<NotificationHeadResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<NotificationHeadResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn notifications(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -139,65 +168,12 @@ pub(in crate::routes) async fn notifications(
     Ok(PageResponse::of(page, NotificationHeadResponse::from))
 }
 
-/// Pauses a notification
-///
-/// No more mails are sent until it is resumed, except those on a connection at that moment.
-#[utoipa::path(post, path = "/api/admin/notifications/{id}/pause", tag = "delivery-admin", request_body = NotificationCommandRequest,
-    params(("id" = String, Path, description = "Which notification")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
-pub(in crate::routes) async fn pause(
-    State(engine): State<Engine>,
-    AsCaller(caller): AsCaller,
-    Id(id): Id<NotificationId>,
-    Json(request): Json<NotificationCommandRequest>,
-) -> Answer<StatusCode> {
-    let why = Reason::parse("why", &request.why)?;
-    engine.delivery_admin().pause(&caller, id, why).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Resumes a paused notification
-#[utoipa::path(post, path = "/api/admin/notifications/{id}/resume", tag = "delivery-admin", request_body = NotificationCommandRequest,
-    params(("id" = String, Path, description = "Which notification")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
-pub(in crate::routes) async fn resume(
-    State(engine): State<Engine>,
-    AsCaller(caller): AsCaller,
-    Id(id): Id<NotificationId>,
-    Json(request): Json<NotificationCommandRequest>,
-) -> Answer<StatusCode> {
-    let why = Reason::parse("why", &request.why)?;
-    engine.delivery_admin().resume(&caller, id, why).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Cancels a notification
-///
-/// Deliveries that were not sent become `suppressed`.
-#[utoipa::path(post, path = "/api/admin/notifications/{id}/cancel", tag = "delivery-admin", request_body = NotificationCommandRequest,
-    params(("id" = String, Path, description = "Which notification")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
-pub(in crate::routes) async fn cancel(
-    State(engine): State<Engine>,
-    AsCaller(caller): AsCaller,
-    Id(id): Id<NotificationId>,
-    Json(request): Json<NotificationCommandRequest>,
-) -> Answer<StatusCode> {
-    let why = Reason::parse("why", &request.why)?;
-    engine.delivery_admin().cancel(&caller, id, why).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
 /// Lists scheduled notifications in order of their time
 ///
 /// Mainly reminders. Organizers see those of their own events. A page may have fewer items than its limit and still have a
 /// next page.
 #[utoipa::path(get, path = "/api/admin/schedules", tag = "delivery-admin", params(PageParams),
-    responses((status = 200, body = PageResponse<NotificationHeadResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<NotificationHeadResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn schedules(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -207,19 +183,31 @@ pub(in crate::routes) async fn schedules(
     Ok(PageResponse::of(page, NotificationHeadResponse::from))
 }
 
-/// Sends a scheduled notification now
-#[utoipa::path(post, path = "/api/admin/notifications/{id}/promote", tag = "delivery-admin", request_body = NotificationCommandRequest,
-    params(("id" = String, Path, description = "Which notification")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
-pub(in crate::routes) async fn promote(
+/// Pauses, resumes, cancels or promotes a notification
+///
+/// - `pause`: no more mails are sent until it is resumed, except those on a connection at that moment.
+/// - `resume`: a paused notification continues.
+/// - `cancel`: it ends. Deliveries that were not sent become `suppressed`.
+/// - `promote`: a scheduled notification is sent now.
+#[utoipa::path(post, path = "/api/admin/notifications/{id}/{command}", tag = "delivery-admin", request_body = CommandRequest,
+    operation_id = "command_notification",
+    params(("id" = String, Path, description = "Which notification"),
+        ("command" = choices::NotificationCommand, Path, description = "What to do to it")),
+    responses((status = 204), refusals::CommandNotification))]
+pub(in crate::routes) async fn command_notification(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
-    Id(id): Id<NotificationId>,
-    Json(request): Json<NotificationCommandRequest>,
+    Ids(id, command): Ids<NotificationId, NotificationCommand>,
+    Json(request): Json<CommandRequest>,
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
-    engine.delivery_admin().promote(&caller, id, why).await?;
+    let admin = engine.delivery_admin();
+    match command {
+        NotificationCommand::Pause => admin.pause(&caller, id, why).await?,
+        NotificationCommand::Resume => admin.resume(&caller, id, why).await?,
+        NotificationCommand::Cancel => admin.cancel(&caller, id, why).await?,
+        NotificationCommand::Promote => admin.promote(&caller, id, why).await?,
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -229,8 +217,7 @@ pub(in crate::routes) async fn promote(
 #[utoipa::path(post, path = "/api/admin/notifications/{id}/move", tag = "delivery-admin", request_body = MoveRequest,
     operation_id = "move",
     params(("id" = String, Path, description = "Which notification")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "notification-over", "conflict-try-again"]))))]
+    responses((status = 204), refusals::CommandNotification))]
 pub(in crate::routes) async fn move_to(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -238,7 +225,7 @@ pub(in crate::routes) async fn move_to(
     Json(request): Json<MoveRequest>,
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
-    let due_at = instant(&request.due_at, "dueAt")?;
+    let due_at = times::instant(&request.due_at, "dueAt")?;
     engine
         .delivery_admin()
         .move_to(&caller, id, due_at, why)
@@ -246,52 +233,32 @@ pub(in crate::routes) async fn move_to(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Stops a lane for all tenants, for operators
+/// Pauses or resumes a lane for all tenants, for operators
 ///
-/// Within seconds no worker sends its mails, except those on a connection. Its work stays in the database.
-#[utoipa::path(post, path = "/api/admin/lanes/{id}/pause", tag = "delivery-admin", request_body = NotificationCommandRequest,
-    operation_id = "pause_lane",
-    params(("id" = String, Path, description = "`transactional` or `bulk`")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
-pub(in crate::routes) async fn pause_lane(
+/// Within seconds no worker sends mails of a paused lane, except those on a connection. Its work stays in the database.
+#[utoipa::path(post, path = "/api/admin/lanes/{id}/{command}", tag = "delivery-admin", request_body = CommandRequest,
+    operation_id = "command_lane",
+    params(("id" = String, Path, description = "`transactional` or `bulk`"),
+        ("command" = choices::LaneCommand, Path, description = "What to do to it")),
+    responses((status = 204), refusals::RestrictedKeyed))]
+pub(in crate::routes) async fn command_lane(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
-    Id(lane): Id<Lane>,
-    Json(request): Json<NotificationCommandRequest>,
+    Ids(lane, command): Ids<Lane, LaneCommand>,
+    Json(request): Json<CommandRequest>,
 ) -> Answer<StatusCode> {
     let why = Reason::parse("why", &request.why)?;
-    engine
-        .delivery_admin()
-        .pause_lane(&caller, lane, why)
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Restarts a stopped lane, for operators
-#[utoipa::path(post, path = "/api/admin/lanes/{id}/resume", tag = "delivery-admin", request_body = NotificationCommandRequest,
-    operation_id = "resume_lane",
-    params(("id" = String, Path, description = "`transactional` or `bulk`")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
-pub(in crate::routes) async fn resume_lane(
-    State(engine): State<Engine>,
-    AsOperator(caller): AsOperator,
-    Id(lane): Id<Lane>,
-    Json(request): Json<NotificationCommandRequest>,
-) -> Answer<StatusCode> {
-    let why = Reason::parse("why", &request.why)?;
-    engine
-        .delivery_admin()
-        .resume_lane(&caller, lane, why)
-        .await?;
+    let admin = engine.delivery_admin();
+    match command {
+        LaneCommand::Pause => admin.pause_lane(&caller, lane, why).await?,
+        LaneCommand::Resume => admin.resume_lane(&caller, lane, why).await?,
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lists failed deliveries, newest notification first
 #[utoipa::path(get, path = "/api/admin/failed", tag = "delivery-admin", params(PageParams, FailedParams),
-    responses((status = 200, body = PageResponse<DeliveryResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<DeliveryResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn failed(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -303,8 +270,7 @@ pub(in crate::routes) async fn failed(
 /// Lists a notification's failed deliveries
 #[utoipa::path(get, path = "/api/admin/notifications/{id}/failed", tag = "delivery-admin",
     params(("id" = String, Path, description = "Which notification"), PageParams, FailedParams),
-    responses((status = 200, body = PageResponse<DeliveryResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<DeliveryResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn failed_of_notification(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -322,8 +288,7 @@ pub(in crate::routes) async fn failed_of_notification(
 
 /// Groups failed deliveries by reason
 #[utoipa::path(get, path = "/api/admin/reasons", tag = "delivery-admin",
-    responses((status = 200, body = ReasonGroupsResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = ReasonGroupsResponse), refusals::Restricted))]
 pub(in crate::routes) async fn reasons(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -338,8 +303,7 @@ pub(in crate::routes) async fn reasons(
 /// Without a delivery or notification: those of the tenant, up to the limit of one call. Each gets all its attempts
 /// check.
 #[utoipa::path(post, path = "/api/admin/retries", tag = "delivery-admin", request_body = RetryRequest,
-    responses((status = 200, body = RetriedResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = RetriedResponse), refusals::RestrictedKeyed))]
 pub(in crate::routes) async fn retry(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -355,8 +319,7 @@ pub(in crate::routes) async fn retry(
 /// Shows a delivery with the outcomes of its attempts
 #[utoipa::path(get, path = "/api/admin/deliveries/{id}", tag = "delivery-admin",
     params(("id" = String, Path, description = "Which delivery")),
-    responses((status = 200, body = DeliveryResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = DeliveryResponse), refusals::Restricted))]
 pub(in crate::routes) async fn delivery(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -372,8 +335,7 @@ pub(in crate::routes) async fn delivery(
 /// By key: a whole address, id or Message-ID; or a reply's code, among the newest failed deliveries. Nothing
 /// else is searched.
 #[utoipa::path(post, path = "/api/admin/searches", tag = "delivery-admin", request_body = SearchRequest,
-    responses((status = 200, body = FoundResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = FoundResponse), refusals::Restricted))]
 pub(in crate::routes) async fn search(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -390,8 +352,7 @@ pub(in crate::routes) async fn search(
 ///
 /// Without a tenant an operator sees the actions of operators on lanes.
 #[utoipa::path(get, path = "/api/admin/audit", tag = "delivery-admin", params(PageParams),
-    responses((status = 200, body = PageResponse<AuditEntryResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<AuditEntryResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn audit(
     State(engine): State<Engine>,
     AsWatcher(caller): AsWatcher,

@@ -4,7 +4,6 @@ mod patch;
 mod requests;
 mod responses;
 pub(in crate::routes) mod ticket_types;
-mod times;
 
 use axum::{
     Json as JsonAnswer,
@@ -13,30 +12,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{Engine, EventChange, EventId, EventStatus};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
 use super::{Answer, PageResponse, created, with_etag};
-use crate::routes::extract::{
-    AsCaller, AtEventPage, EventParams, Id, Json, JsonObject, MergePatch, OptionalVersions,
-    PageParams, Prefix, SeenVersions, Versions, read_value,
+use crate::routes::{
+    extract::{
+        AsCaller, AtEventPage, EventParams, Id, Json, MergePatch, OptionalVersions, PageParams,
+        Prefix, SeenVersions, Versions, read_value,
+    },
+    refusals,
 };
 pub(in crate::routes) use patch::EventPatchRequest;
 pub(in crate::routes) use requests::{CreateEventRequest, ReplaceEventRequest};
 pub(in crate::routes) use responses::{EventChangeResponse, EventResponse};
-pub(in crate::routes) use times::instant;
-
-/// The error codes of replacing and changing an event.
-const CHANGE_ERRORS: [&str; 8] = [
-    "forbidden",
-    "not-found",
-    "event-cancelled",
-    "capacity-below-sold",
-    "conflict-try-again",
-    "version-mismatch",
-    "precondition-required",
-    "outcome-unknown",
-];
 
 /// The precondition of a change.
 #[derive(IntoParams)]
@@ -52,8 +41,7 @@ struct SeenVersion {
 ///
 /// Without `status` it is published at once.
 #[utoipa::path(post, path = "/api/events", tag = "events", request_body = CreateEventRequest,
-    responses((status = 201, body = EventResponse, headers(("Location" = String), ("ETag" = String)))),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 201, body = EventResponse, headers(("Location" = String), ("ETag" = String))), refusals::RestrictedKeyed))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -88,8 +76,7 @@ pub(in crate::routes) async fn list(
 /// change without it, so it does not show whether a cached answer is fresh: there is no 304.
 #[utoipa::path(get, path = "/api/events/{id}", tag = "events", security((), ("bearer" = [])),
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 200, body = EventResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!(["not-found"]))))]
+    responses((status = 200, body = EventResponse, headers(("ETag" = String)))))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -107,14 +94,13 @@ pub(in crate::routes) async fn show(
 /// change, unless `notifyCustomers` says otherwise.
 #[utoipa::path(put, path = "/api/events/{id}", tag = "events", request_body = ReplaceEventRequest,
     params(("id" = String, Path, description = "Which event"), SeenVersion),
-    responses((status = 200, body = EventChangeResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!(CHANGE_ERRORS))))]
+    responses((status = 200, body = EventChangeResponse, headers(("ETag" = String))), refusals::ChangeEvent))]
 pub(in crate::routes) async fn replace(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
     SeenVersions(seen): SeenVersions,
-    JsonObject(body): JsonObject,
+    Json(body): Json<Map<String, Value>>,
 ) -> Answer<Response> {
     // The precondition is checked before the body's rules (RFC 9110, 13.2.1).
     let current = engine.events().show_to_manager(&caller, event).await?;
@@ -136,8 +122,7 @@ pub(in crate::routes) async fn replace(
 #[utoipa::path(patch, path = "/api/events/{id}", tag = "events",
     request_body(content((EventPatchRequest = "application/merge-patch+json"), (EventPatchRequest = "application/json"))),
     params(("id" = String, Path, description = "Which event"), SeenVersion),
-    responses((status = 200, body = EventChangeResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!(CHANGE_ERRORS))))]
+    responses((status = 200, body = EventChangeResponse, headers(("ETag" = String))), refusals::ChangeEvent))]
 pub(in crate::routes) async fn merge(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -162,9 +147,7 @@ pub(in crate::routes) async fn merge(
 #[utoipa::path(post, path = "/api/events/{id}/cancel", tag = "events",
     params(("id" = String, Path, description = "Which event"),
         ("If-Match" = Option<String>, Header, description = "The ETag of the version that the caller saw")),
-    responses((status = 200, body = EventChangeResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "version-mismatch", "conflict-try-again", "outcome-unknown"]))))]
+    responses((status = 200, body = EventChangeResponse, headers(("ETag" = String))), refusals::RestrictedKeyed))]
 pub(in crate::routes) async fn cancel(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -191,10 +174,7 @@ pub(in crate::routes) async fn cancel(
 /// Deletes an event that nobody ever booked
 #[utoipa::path(delete, path = "/api/events/{id}", tag = "events",
     params(("id" = String, Path, description = "Which event"), SeenVersion),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "event-has-bookings", "conflict-try-again", "version-mismatch",
-        "precondition-required", "outcome-unknown"]))))]
+    responses((status = 204), refusals::DeleteEvent))]
 pub(in crate::routes) async fn delete(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Answer;
+use crate::routes::refusals;
 
 /// The result of a check.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,8 +32,7 @@ pub(in crate::routes) async fn live() -> Json<HealthResponse> {
 /// The store answers, and this host has loaded all active plugins. Missing ones are loaded in the
 /// background, and named in the answer.
 #[utoipa::path(get, path = "/health/ready", tag = "health", security(()),
-    responses((status = 200, body = HealthResponse)),
-    extensions(("x-error-codes" = json!(["unavailable"]))))]
+    responses((status = 200, body = HealthResponse), refusals::NotReady))]
 pub(in crate::routes) async fn ready(State(engine): State<Engine>) -> Answer<Json<HealthResponse>> {
     engine.ready().await?;
     Ok(OK)

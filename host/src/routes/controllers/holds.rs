@@ -6,18 +6,20 @@ use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{Engine, Hold, HoldId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
 use utoipa::ToSchema;
 
-use super::choices;
 use super::{
     Answer,
     bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest},
     created,
-    integers::whole,
+    integers::Whole,
     unconfirmed::UnconfirmedTickets,
 };
-use crate::routes::extract::{AsCaller, ClientAddress, Id, Json, OptionalJson, Prefix};
+use crate::routes::{
+    choices,
+    extract::{AsCaller, ClientAddress, Id, Json, OptionalJson, Prefix},
+    refusals,
+};
 
 /// Tickets that are reserved for a customer, at the prices of the moment when they were held.
 #[derive(Debug, Serialize, ToSchema)]
@@ -88,18 +90,14 @@ pub(in crate::routes) struct ConfirmHoldRequest {
     /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`). Without it the total of an
     /// offer may be lower than offered, but not higher.
     #[schema(value_type = Option<u64>)]
-    expected_total_minor: Option<Number>,
+    expected_total_minor: Option<Whole<u64>>,
 }
 
 /// Holds tickets for the caller
 ///
 /// Price and permission are decided now. A customer has at most one active hold per event.
 #[utoipa::path(post, path = "/api/holds", tag = "holds", request_body = CreateBookingRequest,
-    responses((status = 201, body = HoldResponse, headers(("Location" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "email-unconfirmed", "not-found", "not-enough-tickets", "event-not-published", "event-cancelled",
-        "sales-not-open", "sales-closed", "price-changed", "policy-rejected", "policy-unavailable", "hold-exists",
-        "too-many-requests", "conflict-try-again", "event-busy", "outcome-unknown"]))))]
+    responses((status = 201, body = HoldResponse, headers(("Location" = String))), refusals::HoldTickets))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     State(unconfirmed): State<Arc<UnconfirmedTickets>>,
@@ -121,8 +119,7 @@ pub(in crate::routes) async fn create(
 /// Shows a hold; for two days after it ended
 #[utoipa::path(get, path = "/api/holds/{id}", tag = "holds",
     params(("id" = String, Path, description = "Which hold")),
-    responses((status = 200, body = HoldResponse)),
-    extensions(("x-error-codes" = json!(["not-found"]))))]
+    responses((status = 200, body = HoldResponse)))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -134,9 +131,7 @@ pub(in crate::routes) async fn show(
 /// Extends the caller's hold once, by the time it was made for
 #[utoipa::path(post, path = "/api/holds/{id}/extend", tag = "holds",
     params(("id" = String, Path, description = "Which hold")),
-    responses((status = 200, body = HoldResponse)),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "hold-ended", "hold-already-extended", "conflict-try-again", "outcome-unknown"]))))]
+    responses((status = 200, body = HoldResponse), refusals::ExtendHold))]
 pub(in crate::routes) async fn extend(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -153,10 +148,7 @@ pub(in crate::routes) async fn extend(
 /// offer from the waiting list policies decide now. If one rejects it, the tickets go to the next in the list.
 #[utoipa::path(post, path = "/api/holds/{id}/confirm", tag = "holds", request_body = Option<ConfirmHoldRequest>,
     params(("id" = String, Path, description = "Which hold")),
-    responses((status = 201, body = BookingResponse, headers(("Location" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "email-unconfirmed", "not-found", "hold-ended", "event-cancelled", "price-changed", "policy-rejected",
-        "policy-unavailable", "conflict-try-again", "event-busy", "outcome-unknown"]))))]
+    responses((status = 201, body = BookingResponse, headers(("Location" = String))), refusals::ConfirmHold))]
 pub(in crate::routes) async fn confirm(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -164,10 +156,9 @@ pub(in crate::routes) async fn confirm(
     Id(hold): Id<HoldId>,
     OptionalJson(request): OptionalJson<ConfirmHoldRequest>,
 ) -> Answer<Response> {
-    let expected = request.expected_total_minor.as_ref();
-    let expected = expected.map(|total| whole(total, "expectedTotalMinor"));
+    let expected = request.expected_total_minor.map(|Whole(total)| total);
     let holds = engine.holds();
-    let booking = holds.accept(&caller, hold, expected.transpose()?).await?;
+    let booking = holds.accept(&caller, hold, expected).await?;
     let booking = BookingResponse::from(booking);
     Ok(created(
         &format!("{prefix}/api/bookings/{}", booking.id),
@@ -180,9 +171,7 @@ pub(in crate::routes) async fn confirm(
 /// A released or expired hold is returned unchanged.
 #[utoipa::path(post, path = "/api/holds/{id}/release", tag = "holds",
     params(("id" = String, Path, description = "Which hold")),
-    responses((status = 200, body = HoldResponse)),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "hold-ended", "conflict-try-again", "outcome-unknown"]))))]
+    responses((status = 200, body = HoldResponse), refusals::ReleaseHold))]
 pub(in crate::routes) async fn release(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

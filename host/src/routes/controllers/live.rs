@@ -4,7 +4,6 @@
 //! reader misses some and delays nobody. A sample that fails, panics or takes too long is reported as failed, and the next one
 //! is still taken.
 
-mod pace;
 mod places;
 
 use std::{
@@ -16,6 +15,7 @@ use std::{
 };
 
 use axum::{
+    Json as JsonAnswer,
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
@@ -27,11 +27,11 @@ use serde_json::json;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub(in crate::routes) use pace::PacesResponse;
-
-use super::{Answer, delivery_admin::OverviewResponse};
-use crate::routes::extract::AsWatcher;
-use pace::Paces;
+use super::{
+    Answer,
+    delivery_admin::{OverviewResponse, Paces, PacesResponse},
+};
+use crate::routes::{extract::AsWatcher, refusals};
 use places::{Place, Places};
 
 use crate::locked::Locked as _;
@@ -120,7 +120,7 @@ impl OverviewStream {
     }
 
     /// The lanes' throughput just now, for operators; `None` without viewers.
-    pub(super) fn newest_paces(&self, caller: &Caller) -> Option<PacesResponse> {
+    fn newest_paces(&self, caller: &Caller) -> Option<PacesResponse> {
         let is_operator = caller.role() == Role::Operator;
         is_operator.then(|| self.paces().newest().cloned())?
     }
@@ -311,6 +311,21 @@ impl Watcher {
             }
         }
     }
+}
+
+/// Shows the overview of lanes, workers and notifications
+///
+/// Operators also see the lanes, and without a tenant the failures of all tenants.
+#[utoipa::path(get, path = "/api/admin/overview", tag = "delivery-admin",
+    responses((status = 200, body = OverviewResponse), refusals::Restricted))]
+pub(in crate::routes) async fn overview(
+    State(engine): State<Engine>,
+    State(live): State<Arc<OverviewStream>>,
+    AsWatcher(caller): AsWatcher,
+) -> Answer<JsonAnswer<OverviewResponse>> {
+    let overview = engine.delivery_admin().overview(&caller).await?;
+    let paces = live.newest_paces(&caller);
+    Ok(JsonAnswer(OverviewResponse::of(overview, paces)))
 }
 
 /// Streams samples (text/event-stream): each `data` is what `GET /api/admin/overview` answers. An event `paces` comes first

@@ -7,7 +7,6 @@ pub(super) mod auth;
 pub(super) mod backups;
 pub(super) mod bookings;
 pub(super) mod check_ins;
-pub(super) mod choices;
 mod csv;
 pub(super) mod dashboard_session;
 pub(super) mod delivery_admin;
@@ -20,7 +19,6 @@ pub(super) mod notifications;
 pub(super) mod operators;
 mod patched;
 pub(super) mod plugins;
-pub(super) mod problem;
 pub(super) mod subscriptions;
 pub(super) mod tenants;
 pub(super) mod unconfirmed;
@@ -29,7 +27,7 @@ pub(super) mod waitlist;
 use axum::{
     http::{
         HeaderValue, StatusCode,
-        header::{ETAG, LOCATION},
+        header::{ETAG, LOCATION, SET_COOKIE},
     },
     response::{IntoResponse, Response},
 };
@@ -37,7 +35,7 @@ use boxoffice_engine::Page;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use problem::Problem;
+use super::problem::Problem;
 
 /// The result of a controller.
 type Answer<T> = Result<T, Problem>;
@@ -68,6 +66,17 @@ fn created(location: &str, body: impl Serialize) -> Response {
     // Paths and ids are ASCII. With another prefix the header is left out.
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// The same answer with these cookies.
+fn with_cookies(
+    mut response: Response,
+    cookies: impl IntoIterator<Item = HeaderValue>,
+) -> Response {
+    for cookie in cookies {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
 }

@@ -9,9 +9,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::choices;
 use super::{Answer, PageResponse};
-use crate::routes::extract::{AsCaller, AtPage, AtStatePage, Id, PageParams, StateParams};
+use crate::routes::{
+    choices,
+    extract::{AsCaller, AtPage, AtStatePage, Id, PageParams, StateParams},
+    refusals,
+};
 
 /// The notification of a change.
 #[derive(Debug, Serialize, ToSchema)]
@@ -246,8 +249,7 @@ impl From<Delivery> for DeliveryResponse {
 /// Shows a notification with its progress
 #[utoipa::path(get, path = "/api/notifications/{id}", tag = "notifications",
     params(("id" = String, Path, description = "Which notification")),
-    responses((status = 200, body = NotificationResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = NotificationResponse), refusals::Restricted))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -265,8 +267,7 @@ pub(in crate::routes) async fn show(
 /// Lists a notification's deliveries in customer order
 #[utoipa::path(get, path = "/api/notifications/{id}/deliveries", tag = "notifications",
     params(("id" = String, Path, description = "Which notification"), PageParams, StateParams),
-    responses((status = 200, body = PageResponse<DeliveryResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<DeliveryResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn deliveries(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -293,8 +294,7 @@ pub(in crate::routes) async fn deliveries(
 #[utoipa::path(get, path = "/api/bookings/{id}/deliveries", tag = "notifications",
     operation_id = "deliveries_of_booking",
     params(("id" = String, Path, description = "Which booking"), PageParams),
-    responses((status = 200, body = PageResponse<DeliveryResponse>)),
-    extensions(("x-error-codes" = json!(["not-found"]))))]
+    responses((status = 200, body = PageResponse<DeliveryResponse>)))]
 pub(in crate::routes) async fn deliveries_of_booking(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -315,8 +315,7 @@ pub(in crate::routes) async fn deliveries_of_booking(
 #[utoipa::path(get, path = "/api/users/{id}/deliveries", tag = "notifications",
     operation_id = "deliveries_of_user",
     params(("id" = String, Path, description = "Which user"), PageParams),
-    responses((status = 200, body = PageResponse<DeliveryResponse>)),
-    extensions(("x-error-codes" = json!(["not-found"]))))]
+    responses((status = 200, body = PageResponse<DeliveryResponse>)))]
 pub(in crate::routes) async fn deliveries_of_user(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -334,8 +333,7 @@ pub(in crate::routes) async fn deliveries_of_user(
 #[utoipa::path(get, path = "/api/events/{id}/notifications", tag = "notifications",
     operation_id = "list_of_event",
     params(("id" = String, Path, description = "Which event"), PageParams),
-    responses((status = 200, body = PageResponse<NotificationHeadResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<NotificationHeadResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list_of_event(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

@@ -10,14 +10,17 @@ use boxoffice_engine::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::choices;
 use super::{
     Answer, PageResponse,
     auth::UserResponse,
     created,
     tenants::{TenantResponse, TenantSettingsResponse},
 };
-use crate::routes::extract::{AsCaller, AsOperator, AtPage, Id, Json, PageParams, Prefix};
+use crate::routes::{
+    choices,
+    extract::{AsCaller, AsOperator, AtPage, Id, Json, PageParams, Prefix},
+    refusals,
+};
 
 pub(in crate::routes) use accounts::*;
 
@@ -94,8 +97,7 @@ impl From<EventVerdict> for EventVerdictResponse {
 
 /// Creates a tenant
 #[utoipa::path(post, path = "/api/operator/tenants", tag = "operator", request_body = CreateTenantRequest,
-    responses((status = 201, body = TenantResponse, headers(("Location" = String)))),
-    extensions(("x-error-codes" = json!(["forbidden", "tenant-taken"]))))]
+    responses((status = 201, body = TenantResponse, headers(("Location" = String))), refusals::CreateTenant))]
 pub(in crate::routes) async fn create_tenant(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -120,8 +122,7 @@ pub(in crate::routes) async fn create_tenant(
 #[utoipa::path(get, path = "/api/operator/tenants/{tenant}", tag = "operator",
     operation_id = "show_tenant",
     params(("tenant" = String, Path, description = "Which tenant")),
-    responses((status = 200, body = TenantResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = TenantResponse), refusals::Restricted))]
 pub(in crate::routes) async fn show_tenant(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -133,8 +134,7 @@ pub(in crate::routes) async fn show_tenant(
 
 /// Lists all tenants by name
 #[utoipa::path(get, path = "/api/operator/tenants", tag = "operator", params(PageParams),
-    responses((status = 200, body = PageResponse<TenantResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, body = PageResponse<TenantResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list_tenants(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -150,8 +150,7 @@ pub(in crate::routes) async fn list_tenants(
 #[utoipa::path(put, path = "/api/operator/tenants/{tenant}/sender", tag = "operator", request_body = SenderRequest,
     operation_id = "set_sender",
     params(("tenant" = String, Path, description = "Which tenant")),
-    responses((status = 200, body = TenantSettingsResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again"]))))]
+    responses((status = 200, body = TenantSettingsResponse, headers(("ETag" = String))), refusals::RestrictedChange))]
 pub(in crate::routes) async fn set_sender(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -171,8 +170,7 @@ pub(in crate::routes) async fn set_sender(
 /// Creates a user of a tenant, with any role
 #[utoipa::path(post, path = "/api/operator/tenants/{tenant}/users", tag = "operator", request_body = CreateUserRequest,
     params(("tenant" = String, Path, description = "Which tenant")),
-    responses((status = 201, body = UserResponse, headers(("Location" = String)))),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "email-taken"]))))]
+    responses((status = 201, body = UserResponse, headers(("Location" = String))), refusals::CreateUser))]
 pub(in crate::routes) async fn create_user(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -201,8 +199,7 @@ pub(in crate::routes) async fn create_user(
 #[utoipa::path(get, path = "/api/users/{id}", tag = "tenant",
     operation_id = "show_user",
     params(("id" = String, Path, description = "Which user")),
-    responses((status = 200, body = UserResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = UserResponse), refusals::Restricted))]
 pub(in crate::routes) async fn show_user(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -214,8 +211,7 @@ pub(in crate::routes) async fn show_user(
 /// Lists a tenant's users in order of creation
 #[utoipa::path(get, path = "/api/operator/tenants/{tenant}/users", tag = "operator",
     params(("tenant" = String, Path, description = "Which tenant"), PageParams),
-    responses((status = 200, body = PageResponse<UserResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<UserResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list_users(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -230,8 +226,7 @@ pub(in crate::routes) async fn list_users(
 ///
 /// Events of all tenants, page by page. A difference is no error: the item shows it.
 #[utoipa::path(get, path = "/api/operator/verification", tag = "operator", params(PageParams),
-    responses((status = 200, body = PageResponse<EventVerdictResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, body = PageResponse<EventVerdictResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn verify(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,

@@ -1,5 +1,6 @@
 //! A tenant's plugins: upload, activation, trials, logs and decisions. For owners.
 
+mod metrics;
 mod requests;
 mod responses;
 mod uploads;
@@ -18,17 +19,18 @@ use boxoffice_engine::{
 use serde_json::Value;
 
 use super::{Answer, PageResponse};
-use crate::routes::extract::{
-    AsCaller, AtPage, Id, Json, NewId, PageParams, Prefix, read_value, require_type,
+use crate::routes::{
+    extract::{AsCaller, AtPage, Id, Json, NewId, PageParams, Prefix, read_value, require_type},
+    refusals,
 };
+pub(in crate::routes) use metrics::{PluginMetricsResponse, PluginOverviewResponse};
 pub(in crate::routes) use requests::{
     ActivatePluginRequest, DryRunRequest, PluginUseRequest, ReplayRequest,
 };
 use requests::{config_text, event_of};
 pub(in crate::routes) use responses::{
-    DecisionResponse, DryRunResponse, FailedCallsResponse, PluginLogResponse,
-    PluginMetricsResponse, PluginOverviewResponse, PluginSetResponse, PluginVersionResponse,
-    ReplayResponse,
+    DecisionResponse, DryRunResponse, FailedCallsResponse, PluginLogResponse, PluginSetResponse,
+    PluginVersionResponse, ReplayResponse,
 };
 
 const WASM: &str = "application/wasm";
@@ -42,8 +44,7 @@ static UPLOADS: LazyLock<uploads::UploadPlaces> = LazyLock::new(uploads::UploadP
 #[utoipa::path(post, path = "/api/plugins/{id}/versions", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name: 1 to 64 of a-z, 0-9 and -")),
     request_body(content_type = "application/wasm", content = Vec<u8>),
-    responses((status = 202, body = PluginVersionResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "body-too-large", "plugin-rejected", "plugin-taken", "too-many-plugins", "too-many-requests", "conflict-try-again", "plugins-off", "unsupported-media-type", "upload-too-slow"]))))]
+    responses((status = 202, body = PluginVersionResponse), refusals::UploadPlugin))]
 pub(in crate::routes) async fn upload(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -79,8 +80,7 @@ pub(in crate::routes) async fn upload_reserved(AsCaller(_): AsCaller) -> Answer<
 
 /// Lists all versions of all plugins
 #[utoipa::path(get, path = "/api/plugins/versions", tag = "plugins", params(PageParams),
-    responses((status = 200, body = PageResponse<PluginVersionResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, body = PageResponse<PluginVersionResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list_versions(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -93,8 +93,7 @@ pub(in crate::routes) async fn list_versions(
 /// Shows a version: its state and its interface
 #[utoipa::path(get, path = "/api/plugins/versions/{id}", tag = "plugins",
     params(("id" = String, Path, description = "SHA-256 of the component")),
-    responses((status = 200, body = PluginVersionResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PluginVersionResponse), refusals::Restricted))]
 pub(in crate::routes) async fn show_version(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -107,8 +106,7 @@ pub(in crate::routes) async fn show_version(
 /// Deletes a version that is not active
 #[utoipa::path(delete, path = "/api/plugins/versions/{id}", tag = "plugins",
     params(("id" = String, Path, description = "SHA-256 of the component")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "plugin-in-use", "conflict-try-again"]))))]
+    responses((status = 204), refusals::DeletePlugin))]
 pub(in crate::routes) async fn delete_version(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -122,8 +120,7 @@ pub(in crate::routes) async fn delete_version(
 #[utoipa::path(post, path = "/api/plugins/versions/{id}/dry-run", tag = "plugins",
     params(("id" = String, Path, description = "SHA-256 of the component")),
     request_body = DryRunRequest,
-    responses((status = 200, body = DryRunResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "plugin-not-ready", "plugins-off"]))))]
+    responses((status = 200, body = DryRunResponse), refusals::TryPlugin))]
 pub(in crate::routes) async fn dry_run(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -143,8 +140,7 @@ pub(in crate::routes) async fn dry_run(
 #[utoipa::path(post, path = "/api/plugins/versions/{id}/replay", tag = "plugins",
     params(("id" = String, Path, description = "SHA-256 of the component")),
     request_body = ReplayRequest,
-    responses((status = 200, body = ReplayResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "plugin-not-ready", "plugins-off"]))))]
+    responses((status = 200, body = ReplayResponse), refusals::TryPlugin))]
 pub(in crate::routes) async fn replay(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -161,8 +157,7 @@ pub(in crate::routes) async fn replay(
 
 /// Shows the active plugins, in the order in which policies are called
 #[utoipa::path(get, path = "/api/plugins", tag = "plugins",
-    responses((status = 200, body = PluginSetResponse)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, body = PluginSetResponse), refusals::Restricted))]
 pub(in crate::routes) async fn in_use(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -177,8 +172,7 @@ pub(in crate::routes) async fn in_use(
 #[utoipa::path(post, path = "/api/plugins/{id}/activate", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     request_body = ActivatePluginRequest,
-    responses((status = 200, body = PluginSetResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "plugin-not-ready", "plugin-trial-failed", "plugins-off", "policy-busy", "conflict-try-again"]))))]
+    responses((status = 200, body = PluginSetResponse), refusals::ActivatePlugin))]
 pub(in crate::routes) async fn activate(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -194,8 +188,7 @@ pub(in crate::routes) async fn activate(
 #[utoipa::path(post, path = "/api/plugins/{id}/roll-back", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     request_body = PluginUseRequest,
-    responses((status = 200, body = PluginSetResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "plugin-not-ready", "conflict-try-again"]))))]
+    responses((status = 200, body = PluginSetResponse), refusals::RollBackPlugin))]
 pub(in crate::routes) async fn roll_back(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -211,8 +204,7 @@ pub(in crate::routes) async fn roll_back(
 #[utoipa::path(post, path = "/api/plugins/{id}/remove", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     request_body = PluginUseRequest,
-    responses((status = 200, body = PluginSetResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again"]))))]
+    responses((status = 200, body = PluginSetResponse), refusals::RestrictedKeyed))]
 pub(in crate::routes) async fn remove(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -227,8 +219,7 @@ pub(in crate::routes) async fn remove(
 /// Shows a plugin's recent log lines and failures, also if it is not active any more
 #[utoipa::path(get, path = "/api/plugins/{id}/logs", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
-    responses((status = 200, body = PluginLogResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PluginLogResponse), refusals::Restricted))]
 pub(in crate::routes) async fn logs(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -243,8 +234,7 @@ pub(in crate::routes) async fn logs(
 /// Shows a plugin's recent failed calls, each with its request, so that it can be repeated
 #[utoipa::path(get, path = "/api/plugins/{id}/failed-calls", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
-    responses((status = 200, body = FailedCallsResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = FailedCallsResponse), refusals::Restricted))]
 pub(in crate::routes) async fn failed_calls(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -260,8 +250,7 @@ pub(in crate::routes) async fn failed_calls(
 ///
 /// For the dashboard: the content of `GET /api/plugins/{id}/metrics` for each.
 #[utoipa::path(get, path = "/api/admin/plugins", tag = "plugins",
-    responses((status = 200, body = PluginOverviewResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PluginOverviewResponse), refusals::Restricted))]
 pub(in crate::routes) async fn overview(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -273,8 +262,7 @@ pub(in crate::routes) async fn overview(
 /// Shows an active plugin's health: quarantine, and this process's counters of its calls
 #[utoipa::path(get, path = "/api/plugins/{id}/metrics", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
-    responses((status = 200, body = PluginMetricsResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PluginMetricsResponse), refusals::Restricted))]
 pub(in crate::routes) async fn metrics(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -287,8 +275,7 @@ pub(in crate::routes) async fn metrics(
 /// Shows the decision of a booking: its plugins, with input and answer
 #[utoipa::path(get, path = "/api/bookings/{id}/decision", tag = "plugins",
     params(("id" = String, Path, description = "Which booking")),
-    responses((status = 200, body = DecisionResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = DecisionResponse), refusals::Restricted))]
 pub(in crate::routes) async fn decision(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Answer;
-use super::choices;
-use crate::routes::extract::{AsCaller, Json};
+use crate::routes::{
+    choices,
+    extract::{AsCaller, Json},
+    refusals,
+};
 
 /// Most items of the list: more than the number of kinds is a mistake.
 const ITEMS_MAX: usize = 16;
@@ -67,8 +70,7 @@ impl From<Vec<NotificationKind>> for SubscriptionsResponse {
 
 /// Shows the kinds of mail that the caller has unsubscribed from
 #[utoipa::path(get, path = "/api/auth/me/subscriptions", tag = "auth", operation_id = "show_subscriptions",
-    responses((status = 200, body = SubscriptionsResponse)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, body = SubscriptionsResponse), refusals::Restricted))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -82,8 +84,7 @@ pub(in crate::routes) async fn show(
 /// The last request wins. Repeating a request changes nothing.
 #[utoipa::path(put, path = "/api/auth/me/subscriptions", tag = "auth", operation_id = "replace_subscriptions",
     request_body = SubscriptionsRequest,
-    responses((status = 200, body = SubscriptionsResponse)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, body = SubscriptionsResponse), refusals::RestrictedChange))]
 pub(in crate::routes) async fn replace(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

@@ -7,12 +7,15 @@ use boxoffice_engine::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Number, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::choices;
-use super::{Answer, PageResponse, integers::whole, patched::Patched, with_etag};
-use crate::routes::extract::{AsCaller, AtPage, MergePatch, PageParams, SeenVersions, read_value};
+use super::{Answer, PageResponse, integers::Whole, patched::Patched, with_etag};
+use crate::routes::{
+    choices,
+    extract::{AsCaller, AtPage, MergePatch, PageParams, SeenVersions, read_value},
+    refusals,
+};
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -114,7 +117,7 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     /// events that are created or changed from then on; an event may have its own setting.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
     #[serde(default)]
-    reminder_minutes: Patched<Number>,
+    reminder_minutes: Patched<Whole<u32>>,
     /// Whether anybody may register as an organizer.
     #[schema(value_type = bool, required = false)]
     #[serde(default)]
@@ -122,7 +125,7 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     /// Announcements a day (UTC) of all organizers together. Null: 10.
     #[schema(value_type = Option<u32>)]
     #[serde(default)]
-    announcements_per_day: Patched<Number>,
+    announcements_per_day: Patched<Whole<u32>>,
     /// Whether customers who sign up are asked to confirm their address, and get no bulk mails until they do.
     #[schema(value_type = bool, required = false)]
     #[serde(default)]
@@ -149,17 +152,18 @@ impl TenantSettingsPatchRequest {
             .write(&mut settings.reply_to, None, |address| {
                 EmailAddress::parse("replyTo", address).map(Some)
             })?;
-        self.reminder_minutes
-            .write(&mut settings.reminder_lead, None, |minutes| {
-                match whole(minutes, "reminderMinutes")? {
-                    0 => Ok(None),
-                    minutes => ReminderLead::parse("reminderMinutes", minutes).map(Some),
-                }
-            })?;
+        self.reminder_minutes.write(
+            &mut settings.reminder_lead,
+            None,
+            |minutes| match *minutes {
+                Whole(0) => Ok(None),
+                Whole(minutes) => ReminderLead::parse("reminderMinutes", minutes).map(Some),
+            },
+        )?;
         self.announcements_per_day.write(
             &mut settings.announcements_per_day,
             TenantSettings::ANNOUNCEMENTS_PER_DAY_DEFAULT,
-            |number| whole(number, "announcementsPerDay"),
+            |Whole(number)| Ok(*number),
         )?;
         if let Some(given) = self
             .organizers_may_register
@@ -211,8 +215,7 @@ impl From<Suppression> for SuppressionResponse {
 
 /// Shows the request's tenant
 #[utoipa::path(get, path = "/api/tenant", tag = "tenant", security((), ("bearer" = [])),
-    responses((status = 200, body = TenantResponse)),
-    extensions(("x-error-codes" = json!(["not-found"]))))]
+    responses((status = 200, body = TenantResponse)))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -223,8 +226,7 @@ pub(in crate::routes) async fn show(
 /// Shows the tenant's settings, to its owners and organizers
 #[utoipa::path(get, path = "/api/tenant/settings", tag = "tenant",
     operation_id = "show_settings",
-    responses((status = 200, body = TenantSettingsResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = TenantSettingsResponse, headers(("ETag" = String))), refusals::Restricted))]
 pub(in crate::routes) async fn settings(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -241,9 +243,7 @@ pub(in crate::routes) async fn settings(
     request_body(content((TenantSettingsPatchRequest = "application/merge-patch+json"),
         (TenantSettingsPatchRequest = "application/json"))),
     params(("If-Match" = String, Header, description = "The ETag of the version that the caller saw")),
-    responses((status = 200, body = TenantSettingsResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "conflict-try-again", "version-mismatch", "precondition-required"]))))]
+    responses((status = 200, body = TenantSettingsResponse, headers(("ETag" = String))), refusals::RestrictedChange))]
 pub(in crate::routes) async fn merge_settings(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -265,8 +265,7 @@ pub(in crate::routes) async fn merge_settings(
 /// An organizer sees customers of their own events. A page may have fewer items than its limit and still have a next page.
 #[utoipa::path(get, path = "/api/tenant/suppressions", tag = "tenant", params(PageParams),
     operation_id = "list_suppressions",
-    responses((status = 200, body = PageResponse<SuppressionResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<SuppressionResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn suppressions(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

@@ -9,18 +9,21 @@ use boxoffice_engine::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
 use utoipa::ToSchema;
 
-use super::choices;
 use super::{
     Answer, PageResponse,
     bookings::{BookLineRequest, at_num_tickets, wanted_lines},
     created,
     holds::HoldResponse,
+    integers::TicketCount,
     unconfirmed::UnconfirmedTickets,
 };
-use crate::routes::extract::{AsCaller, AtPage, ClientAddress, Id, Json, PageParams, Prefix};
+use crate::routes::{
+    choices,
+    extract::{AsCaller, AtPage, ClientAddress, Id, Json, PageParams, Prefix},
+    refusals,
+};
 
 /// The wanted tickets: `numTickets` of the event's only ticket type, or `lines`; all or nothing.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,7 +31,7 @@ use crate::routes::extract::{AsCaller, AtPage, ClientAddress, Id, Json, PagePara
 pub(in crate::routes) struct JoinWaitlistRequest {
     /// The number of tickets of the only type; instead of `lines`.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
-    num_tickets: Option<Number>,
+    num_tickets: Option<TicketCount>,
     /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
     lines: Option<Vec<BookLineRequest>>,
 }
@@ -190,7 +193,7 @@ impl JoinWaitlistRequest {
     fn command(&self, event: EventId) -> Result<JoinWaitlist> {
         Ok(JoinWaitlist {
             event,
-            lines: wanted_lines(self.num_tickets.as_ref(), self.lines.as_deref())?,
+            lines: wanted_lines(self.num_tickets, self.lines.as_deref())?,
         })
     }
 
@@ -210,10 +213,7 @@ impl JoinWaitlistRequest {
 /// same tickets returns the place.
 #[utoipa::path(post, path = "/api/events/{id}/waitlist", tag = "waitlist", request_body = JoinWaitlistRequest,
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 201, body = WaitlistPlaceResponse, headers(("Location" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "email-unconfirmed", "not-found", "event-not-published", "event-cancelled", "sales-not-open", "sales-closed",
-        "tickets-available", "already-waiting", "waitlist-full", "too-many-requests", "conflict-try-again"]))))]
+    responses((status = 201, body = WaitlistPlaceResponse, headers(("Location" = String))), refusals::JoinWaitlist))]
 pub(in crate::routes) async fn join(
     State(engine): State<Engine>,
     State(unconfirmed): State<Arc<UnconfirmedTickets>>,
@@ -236,8 +236,7 @@ pub(in crate::routes) async fn join(
 /// Shows the caller's place on an event's waiting list, or their offer
 #[utoipa::path(get, path = "/api/events/{id}/waitlist/me", tag = "waitlist",
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 200, body = WaitlistPlaceResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = WaitlistPlaceResponse), refusals::Restricted))]
 pub(in crate::routes) async fn place(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -250,8 +249,7 @@ pub(in crate::routes) async fn place(
 /// Removes the caller from an event's waiting list
 #[utoipa::path(delete, path = "/api/events/{id}/waitlist/me", tag = "waitlist",
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found", "conflict-try-again"]))))]
+    responses((status = 204), refusals::RestrictedKeyed))]
 pub(in crate::routes) async fn leave(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -264,8 +262,7 @@ pub(in crate::routes) async fn leave(
 /// Lists an event's waiting list in order, for its organizer, the tenant's owner and staff
 #[utoipa::path(get, path = "/api/events/{id}/waitlist", tag = "waitlist",
     params(("id" = String, Path, description = "Which event"), PageParams),
-    responses((status = 200, body = PageResponse<WaitlistEntryResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<WaitlistEntryResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -279,8 +276,7 @@ pub(in crate::routes) async fn list(
 /// Lists the passes in which entries were passed over and why, newest first; the last 200 are kept
 #[utoipa::path(get, path = "/api/events/{id}/waitlist/skips", tag = "waitlist",
     params(("id" = String, Path, description = "Which event"), PageParams),
-    responses((status = 200, body = PageResponse<WaitlistPassResponse>)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = PageResponse<WaitlistPassResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn skips(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

@@ -19,7 +19,7 @@ use crate::{
     auth::{
         RateLimitState, Recognition, RequestLimits, Transport, client_address, not_authenticated,
     },
-    routes::controllers::problem::Problem,
+    routes::problem::Problem,
 };
 
 const X_TENANT: HeaderName = HeaderName::from_static("x-tenant");

@@ -6,7 +6,7 @@ use axum::{
 };
 use boxoffice_engine::{Error, ErrorCode, Fact, IdempotencyKey, Result};
 
-use crate::routes::controllers::problem::Problem;
+use crate::routes::problem::Problem;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Entity tags that one `If-Match` may name. A client has seen one or a few.

@@ -4,16 +4,19 @@
 
 mod body;
 mod caller;
+mod faults;
 mod headers;
 mod path;
 mod query;
 mod sign_in_origin;
+pub(super) mod times;
 
-pub(super) use body::{Json, JsonObject, MergePatch, OptionalJson, read_value, require_type};
+pub(super) use body::{Json, MergePatch, OptionalJson, require_type};
 pub(super) use caller::{
     AsCaller, AsOperator, AsWatcher, ClientAddress, NamedTenant, OverTls, RequestContext, Visitor,
     count_address,
 };
+pub(super) use faults::read_value;
 pub(super) use headers::{OptionalVersions, SeenVersions, Versions, idempotency_key};
 pub(super) use path::{Id, Ids, NamedOperator, NamedOperatorSession, NewId, Prefix};
 pub(super) use query::{

@@ -3,12 +3,12 @@
 use std::str::FromStr;
 
 use axum::{
-    extract::{FromRequestParts, RawPathParams},
-    http::request::Parts,
+    extract::{FromRequestParts, NestedPath, RawPathParams},
+    http::{Extensions, request::Parts},
 };
 use boxoffice_engine::{EmailAddress, Error, ErrorCode, SessionId};
 
-use crate::routes::{controllers::problem::Problem, response_layers};
+use crate::routes::problem::Problem;
 
 /// An id in the path. An invalid one is `not-found`.
 #[derive(Debug)]
@@ -133,10 +133,20 @@ where
 #[derive(Debug)]
 pub(in crate::routes) struct Prefix(pub(in crate::routes) String);
 
+impl Prefix {
+    /// Where a request found this router, from its extensions.
+    pub(in crate::routes) fn of(extensions: &Extensions) -> Self {
+        let prefix = extensions
+            .get::<NestedPath>()
+            .map_or("", NestedPath::as_str);
+        Self(prefix.trim_end_matches('/').to_owned())
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Prefix {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(response_layers::prefix_in(&parts.extensions)))
+        Ok(Self::of(&parts.extensions))
     }
 }

@@ -12,7 +12,8 @@ use boxoffice_engine::{
 use jiff::Timestamp;
 use utoipa::IntoParams;
 
-use crate::routes::controllers::{choices, events::instant, problem::Problem};
+use super::times::instant;
+use crate::routes::{choices, problem::Problem};
 
 /// Longest cursor that is read; valid ones are far shorter.
 const CURSOR_BYTES_MAX: usize = 512;

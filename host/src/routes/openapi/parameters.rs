@@ -10,7 +10,8 @@ use utoipa::{
     },
 };
 
-use super::{KEYED, errors::add_code, operations, operations_by_method};
+use super::{operations, operations_by_method};
+use crate::routes::refusals::own_codes;
 
 /// Adds the header that names the tenant to every operation that has one.
 pub(super) struct TenantHeader;
@@ -58,8 +59,8 @@ impl Modify for IdempotencyKeys {
                     .max_length(Some(255)),
             ))
             .build();
-        for (method, path, operation) in operations_by_method(openapi) {
-            if !KEYED.contains(&(method, path)) {
+        for (method, _, operation) in operations_by_method(openapi) {
+            if !own_codes(operation).contains(ErrorCode::IdempotencyKeyReused.as_str()) {
                 if method == "POST" {
                     let says = operation.description.take().unwrap_or_default();
                     let ignores = "This operation ignores `Idempotency-Key`.";
@@ -72,7 +73,6 @@ impl Modify for IdempotencyKeys {
                 .parameters
                 .get_or_insert_default()
                 .push(key.clone());
-            add_code(operation, ErrorCode::IdempotencyKeyReused);
             for (status, response) in &mut operation.responses.responses {
                 if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
                     let header = HeaderBuilder::new().description(Some(

@@ -85,7 +85,10 @@ pub(super) enum Thing {
     Tenant,
     User,
     Delivery,
-    Lane,
+    /// A notification, and what is done to it.
+    NotificationTo(&'static str),
+    /// A lane, and what is done to it.
+    LaneTo(&'static str),
     /// Another operator.
     Operator,
     /// A session of theirs.
@@ -119,11 +122,16 @@ impl Row {
             _ => Context::OTHER_OPERATOR,
         };
         let (thing, part) = thing.split_once('/').unwrap_or((thing, thing));
+        let command = match self.thing {
+            Thing::NotificationTo(command) | Thing::LaneTo(command) => command,
+            _ => part,
+        };
         self.path
             .replace("{operator}", whose)
             .replace("{id}", thing)
             .replace("{tenant}", thing)
             .replace("{type}", part)
+            .replace("{command}", command)
     }
 
     pub(super) fn request(&self, client: &Client, thing: &str) -> reqwest::RequestBuilder {
@@ -184,7 +192,8 @@ impl Context {
             Thing::Tenant => "north".to_owned(),
             Thing::User => self.north.customer.id.clone(),
             Thing::Delivery => self.north.delivery.clone(),
-            Thing::Lane => "bulk".to_owned(),
+            Thing::NotificationTo(command) => format!("{}/{command}", self.north.notification),
+            Thing::LaneTo(command) => format!("bulk/{command}"),
             Thing::Operator => Context::OTHER_OPERATOR.to_owned(),
             Thing::OperatorSession => self.operator_session.clone(),
         }

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::choices;
-use super::super::{
-    live::PacesResponse,
-    notifications::{DeliveryResponse, NotificationHeadResponse, NotificationResponse},
+use super::{
+    super::notifications::{DeliveryResponse, NotificationHeadResponse, NotificationResponse},
+    pace::PacesResponse,
 };
+use crate::routes::choices;
 
 /// The state of a lane in the queue.
 #[derive(Debug, Serialize, ToSchema)]

@@ -6,15 +6,13 @@ use boxoffice_engine::{
     CancellationTerms, Error, ErrorCode, Event, Label, NewTicketType, Prose, Result, UpdateEvent,
 };
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::Number;
 use utoipa::ToSchema;
 
-use super::super::choices;
 use super::{
-    super::{integers::whole, patched::Patched},
+    super::{integers::Whole, patched::Patched},
     requests::{CancellationStepRequest, reminder, terms},
-    times,
 };
+use crate::routes::{choices, extract::times};
 
 /// The fields to change of an event. Fields that are left out stay.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -52,7 +50,7 @@ pub(in crate::routes) struct EventPatchRequest {
     /// setting.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
     #[serde(default)]
-    reminder_minutes: Patched<Number>,
+    reminder_minutes: Patched<Whole<u32>>,
     /// `draft` or `published`.
     #[schema(value_type = choices::NewEventStatus, required = false)]
     #[serde(default)]
@@ -61,7 +59,7 @@ pub(in crate::routes) struct EventPatchRequest {
     /// of them. Null: the sum of the types.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000_000, example = 100)]
     #[serde(default)]
-    total_tickets: Patched<Number>,
+    total_tickets: Patched<Whole<u32>>,
     /// Until when customers may cancel, and what is refunded: the whole list of up to 10 steps. Null: a full refund
     /// until the event begins.
     #[schema(value_type = Option<Vec<CancellationStepRequest>>)]
@@ -153,16 +151,15 @@ impl EventPatchRequest {
         let as_tenant = reminder(None)?;
         self.reminder_minutes
             .write(&mut details.reminder, as_tenant, |minutes| {
-                reminder(Some(minutes))
+                reminder(Some(*minutes))
             })
     }
 
     fn write_total(&self, command: &mut UpdateEvent) -> Result<()> {
-        const FIELD: &str = "totalTickets";
-        let total = match &self.total_tickets {
+        let total = match self.total_tickets {
             Patched::Kept => return Ok(()),
             Patched::Reset => None,
-            Patched::Set(total) => Some(whole(total, FIELD)?),
+            Patched::Set(Whole(total)) => Some(total),
         };
         match (command.ticket_types.as_mut_slice(), total) {
             // The total of an event with one type is that type's capacity.

@@ -7,15 +7,13 @@ use boxoffice_engine::{
     Label, NewTicketType, Prose, Reminder, ReminderLead, Result, UpdateEvent,
 };
 use serde::Deserialize;
-use serde_json::Number;
 use utoipa::ToSchema;
 
-use super::super::choices;
 use super::{
-    super::integers::whole,
+    super::integers::Whole,
     ticket_types::{ReplaceTicketTypeRequest, TicketTypeRequest},
-    times,
 };
+use crate::routes::{choices, extract::times};
 
 /// An event to create.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -42,14 +40,14 @@ pub(in crate::routes) struct CreateEventRequest {
     /// How long before it begins its customers are reminded, in minutes; 0 for no reminder. The default is the tenant's
     /// setting.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
-    reminder_minutes: Option<Number>,
+    reminder_minutes: Option<Whole<u32>>,
     /// `draft` or `published`. Without it: `published`.
     #[schema(value_type = Option<choices::NewEventStatus>)]
     status: Option<String>,
     /// The capacity: alone, of one type `General` at price 0; with `ticketTypes`, at most their
     /// sum, which is the default.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000_000, example = 100)]
-    total_tickets: Option<Number>,
+    total_tickets: Option<Whole<u32>>,
     /// Its ticket types: 1 to 50.
     ticket_types: Option<Vec<TicketTypeRequest>>,
     /// Until when customers may cancel, and what is refunded: up to 10 steps, each nearer to the event and with a smaller refund than
@@ -82,13 +80,13 @@ pub(in crate::routes) struct ReplaceEventRequest {
     /// How long before it begins its customers are reminded, in minutes; 0 for no reminder. The default is the tenant's
     /// setting.
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 86_400, example = 1440)]
-    reminder_minutes: Option<Number>,
+    reminder_minutes: Option<Whole<u32>>,
     /// `draft` or `published`.
     #[schema(value_type = choices::NewEventStatus)]
     status: String,
     /// The total capacity of all types. The default is their sum.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000_000, example = 100)]
-    total_tickets: Option<Number>,
+    total_tickets: Option<Whole<u32>>,
     /// Its ticket types: 1 to 50. A type that was ever booked must be among them, with its `id`.
     ticket_types: Vec<ReplaceTicketTypeRequest>,
     /// Until when customers may cancel, and what is refunded: up to 10 steps, each nearer to the event and with a smaller refund than
@@ -104,19 +102,18 @@ pub(in crate::routes) struct ReplaceEventRequest {
 pub(in crate::routes) struct CancellationStepRequest {
     /// Hours before the event begins.
     #[schema(value_type = u32, minimum = 0, maximum = 8_760, example = 48)]
-    until_hours_before: Number,
+    until_hours_before: Whole<u32>,
     /// Share of the price.
     #[schema(value_type = u32, minimum = 0, maximum = 100, example = 50)]
-    refund_percent: Number,
+    refund_percent: Whole<u32>,
 }
 
 impl CancellationStepRequest {
-    fn step(&self, index: usize) -> Result<CancellationStep> {
-        let at = |name: &str| format!("cancellationTerms[{index}].{name}");
-        Ok(CancellationStep {
-            until_hours_before: whole(&self.until_hours_before, at("untilHoursBefore"))?,
-            refund_percent: whole(&self.refund_percent, at("refundPercent"))?,
-        })
+    fn step(&self) -> CancellationStep {
+        CancellationStep {
+            until_hours_before: self.until_hours_before.0,
+            refund_percent: self.refund_percent.0,
+        }
     }
 }
 
@@ -176,7 +173,7 @@ impl CreateEventRequest {
             details: self.details()?,
             status: self.status()?,
             ticket_types: self.ticket_types()?,
-            total_tickets: self.total_of_several()?,
+            total_tickets: self.total_of_several(),
             cancellation_terms: match &self.cancellation_terms {
                 Some(steps) => terms(steps)?,
                 None => CancellationTerms::default(),
@@ -232,7 +229,7 @@ impl CreateEventRequest {
             location: location
                 .map(|location| Label::parse("location", location))
                 .transpose()?,
-            reminder: reminder(self.reminder_minutes.as_ref())?,
+            reminder: reminder(self.reminder_minutes)?,
         })
     }
 
@@ -243,8 +240,8 @@ impl CreateEventRequest {
     }
 
     fn ticket_types(&self) -> Result<Vec<NewTicketType>> {
-        match (&self.total_tickets, &self.ticket_types) {
-            (Some(total), None) => Ok(vec![NewTicketType::general(whole(total, "totalTickets")?)]),
+        match (self.total_tickets, &self.ticket_types) {
+            (Some(Whole(total)), None) => Ok(vec![NewTicketType::general(total)]),
             (_, Some(types)) => types
                 .iter()
                 .enumerate()
@@ -258,31 +255,26 @@ impl CreateEventRequest {
     }
 
     /// The event's total, if it was given with the types.
-    fn total_of_several(&self) -> Result<Option<u32>> {
-        match (&self.total_tickets, &self.ticket_types) {
-            (Some(total), Some(_)) => whole(total, "totalTickets").map(Some),
-            _ => Ok(None),
-        }
+    fn total_of_several(&self) -> Option<u32> {
+        let Whole(total) = self.total_tickets?;
+        self.ticket_types.as_ref().map(|_| total)
     }
 }
 
 /// When customers are reminded; without a number, the tenant's setting.
-pub(super) fn reminder(minutes: Option<&Number>) -> Result<Reminder> {
-    const FIELD: &str = "reminderMinutes";
+pub(super) fn reminder(minutes: Option<Whole<u32>>) -> Result<Reminder> {
     match minutes {
         None => Ok(Reminder::AsTenant),
-        Some(minutes) => match whole(minutes, FIELD)? {
-            0 => Ok(Reminder::Off),
-            minutes => ReminderLead::parse(FIELD, minutes).map(Reminder::Before),
-        },
+        Some(Whole(0)) => Ok(Reminder::Off),
+        Some(Whole(minutes)) => {
+            ReminderLead::parse("reminderMinutes", minutes).map(Reminder::Before)
+        }
     }
 }
 
 /// Cancellation terms of these steps.
 pub(super) fn terms(steps: &[CancellationStepRequest]) -> Result<CancellationTerms> {
-    let steps = steps.iter().enumerate();
-    let steps = steps.map(|(index, step)| step.step(index));
-    CancellationTerms::new(steps.collect::<Result<_>>()?)
+    CancellationTerms::new(steps.iter().map(CancellationStepRequest::step).collect())
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::choices;
 use super::super::notifications::NotificationSummaryResponse;
+use crate::routes::choices;
 
 /// Something that people attend: a concert, a match, a course.
 #[derive(Debug, Serialize, ToSchema)]

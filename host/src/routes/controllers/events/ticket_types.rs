@@ -14,22 +14,19 @@ use boxoffice_engine::{
 };
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Number, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    super::{
-        Answer, created,
-        integers::{whole, whole_or},
-        patched::Patched,
-        with_etag,
-    },
-    CHANGE_ERRORS, SeenVersion,
+    super::{Answer, created, integers::Whole, patched::Patched, with_etag},
+    SeenVersion,
     responses::TicketTypeResponse,
-    times,
 };
-use crate::routes::extract::{
-    AsCaller, Id, Ids, Json, MergePatch, Prefix, SeenVersions, Versions, read_value,
+use crate::routes::{
+    extract::{
+        AsCaller, Id, Ids, Json, MergePatch, Prefix, SeenVersions, Versions, read_value, times,
+    },
+    refusals,
 };
 
 /// A ticket type of an event.
@@ -41,10 +38,10 @@ pub(in crate::routes) struct TicketTypeRequest {
     name: String,
     /// Tickets of this type that can be sold.
     #[schema(value_type = u32, minimum = 1, maximum = 10_000_000)]
-    capacity: Number,
+    capacity: Whole<u32>,
     /// Price of one ticket, in minor units of the tenant's currency. The default is 0.
     #[schema(value_type = Option<u32>)]
-    price_minor: Option<Number>,
+    price_minor: Option<Whole<u32>>,
     /// When its sale begins. The default is at once.
     #[schema(value_type = Option<String>, format = DateTime)]
     sales_open_at: Option<String>,
@@ -53,10 +50,10 @@ pub(in crate::routes) struct TicketTypeRequest {
     sales_close_at: Option<String>,
     /// Fewest tickets of one booking. The default is 1.
     #[schema(value_type = Option<u32>)]
-    min_per_booking: Option<Number>,
+    min_per_booking: Option<Whole<u32>>,
     /// Most tickets of one booking. The default is 100.
     #[schema(value_type = Option<u32>, maximum = 10_000)]
-    max_per_booking: Option<Number>,
+    max_per_booking: Option<Whole<u32>>,
 }
 
 /// A ticket type in the replacement of an event.
@@ -70,10 +67,10 @@ pub(in crate::routes) struct ReplaceTicketTypeRequest {
     name: String,
     /// Tickets of this type that can be sold.
     #[schema(value_type = u32, minimum = 1, maximum = 10_000_000)]
-    capacity: Number,
+    capacity: Whole<u32>,
     /// Price of one ticket, in minor units of the tenant's currency; 0 for free ones.
     #[schema(value_type = u32)]
-    price_minor: Number,
+    price_minor: Whole<u32>,
     /// When its sale begins. The default is at once.
     #[schema(value_type = Option<String>, format = DateTime)]
     sales_open_at: Option<String>,
@@ -82,10 +79,10 @@ pub(in crate::routes) struct ReplaceTicketTypeRequest {
     sales_close_at: Option<String>,
     /// Fewest tickets of one booking. The default is 1.
     #[schema(value_type = Option<u32>)]
-    min_per_booking: Option<Number>,
+    min_per_booking: Option<Whole<u32>>,
     /// Most tickets of one booking. The default is 100.
     #[schema(value_type = Option<u32>, maximum = 10_000)]
-    max_per_booking: Option<Number>,
+    max_per_booking: Option<Whole<u32>>,
 }
 
 /// The fields to change of a ticket type. Fields that are left out stay.
@@ -99,11 +96,11 @@ pub(in crate::routes) struct TicketTypePatchRequest {
     /// Tickets of this type that can be sold; not below the sold and held ones.
     #[schema(value_type = u32, required = false, minimum = 1, maximum = 10_000_000)]
     #[serde(default)]
-    capacity: Patched<Number>,
+    capacity: Patched<Whole<u32>>,
     /// Price of one ticket, in minor units of the tenant's currency. Existing bookings and holds keep their price.
     #[schema(value_type = u32, required = false)]
     #[serde(default)]
-    price_minor: Patched<Number>,
+    price_minor: Patched<Whole<u32>>,
     /// When its sale begins. Null: at once.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(default)]
@@ -115,19 +112,18 @@ pub(in crate::routes) struct TicketTypePatchRequest {
     /// Fewest tickets of one booking.
     #[schema(value_type = u32, required = false)]
     #[serde(default)]
-    min_per_booking: Patched<Number>,
+    min_per_booking: Patched<Whole<u32>>,
     /// Most tickets of one booking.
     #[schema(value_type = u32, required = false, maximum = 10_000)]
     #[serde(default)]
-    max_per_booking: Patched<Number>,
+    max_per_booking: Patched<Whole<u32>>,
 }
 
 /// Shows a ticket type
 #[utoipa::path(get, path = "/api/events/{id}/ticket-types/{type}", tag = "events", operation_id = "show_ticket_type",
     security((), ("bearer" = [])),
     params(("id" = String, Path, description = "Which event"), ("type" = String, Path, description = "Which ticket type")),
-    responses((status = 200, body = TicketTypeResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!(["not-found"]))))]
+    responses((status = 200, body = TicketTypeResponse, headers(("ETag" = String)))))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -144,9 +140,7 @@ pub(in crate::routes) async fn show(
 #[utoipa::path(post, path = "/api/events/{id}/ticket-types", tag = "events", operation_id = "create_ticket_type",
     request_body = TicketTypeRequest,
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 201, body = TicketTypeResponse, headers(("Location" = String), ("ETag" = String)))),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "event-cancelled", "conflict-try-again", "outcome-unknown"]))))]
+    responses((status = 201, body = TicketTypeResponse, headers(("Location" = String), ("ETag" = String))), refusals::AddTicketType))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -172,8 +166,7 @@ pub(in crate::routes) async fn create(
         (TicketTypePatchRequest = "application/json"))),
     params(("id" = String, Path, description = "Which event"), ("type" = String, Path, description = "Which ticket type"),
         SeenVersion),
-    responses((status = 200, body = TicketTypeResponse, headers(("ETag" = String)))),
-    extensions(("x-error-codes" = json!(CHANGE_ERRORS))))]
+    responses((status = 200, body = TicketTypeResponse, headers(("ETag" = String))), refusals::ChangeEvent))]
 pub(in crate::routes) async fn merge(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -197,10 +190,7 @@ pub(in crate::routes) async fn merge(
 #[utoipa::path(delete, path = "/api/events/{id}/ticket-types/{type}", tag = "events", operation_id = "delete_ticket_type",
     params(("id" = String, Path, description = "Which event"), ("type" = String, Path, description = "Which ticket type"),
         SeenVersion),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!([
-        "forbidden", "not-found", "event-cancelled", "event-has-bookings", "capacity-below-sold", "conflict-try-again",
-        "version-mismatch", "precondition-required", "outcome-unknown"]))))]
+    responses((status = 204), refusals::DeleteTicketType))]
 pub(in crate::routes) async fn delete(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -230,16 +220,13 @@ impl TicketTypeRequest {
         Ok(NewTicketType {
             id: None,
             name: Label::parse("name", &self.name).map_err(|error| error.at_field(at("name")))?,
-            capacity: whole(&self.capacity, at("capacity"))?,
-            price_minor: whole_or(self.price_minor.as_ref(), 0, at("priceMinor"))?,
+            capacity: self.capacity.0,
+            price_minor: self.price_minor.map_or(0, |Whole(price)| price),
             sales_open_at: time(&self.sales_open_at, "salesOpenAt")?,
             sales_close_at: time(&self.sales_close_at, "salesCloseAt")?,
-            min_per_booking: whole_or(self.min_per_booking.as_ref(), 1, at("minPerBooking"))?,
-            max_per_booking: whole_or(
-                self.max_per_booking.as_ref(),
-                NewTicketType::PER_BOOKING_DEFAULT,
-                at("maxPerBooking"),
-            )?,
+            min_per_booking: self.min_per_booking.map_or(1, |Whole(min)| min),
+            max_per_booking: (self.max_per_booking)
+                .map_or(NewTicketType::PER_BOOKING_DEFAULT, |Whole(max)| max),
         })
     }
 }
@@ -266,9 +253,9 @@ impl TicketTypePatchRequest {
             kind.name = Label::parse("name", name)?;
         }
         let number =
-            |given: &Patched<Number>, target: &mut u32, field: &'static str| -> Result<()> {
-                if let Some(number) = given.value(field)? {
-                    *target = whole(number, field)?;
+            |given: &Patched<Whole<u32>>, target: &mut u32, field: &'static str| -> Result<()> {
+                if let Some(Whole(number)) = given.value(field)? {
+                    *target = *number;
                 }
                 Ok(())
             };

@@ -19,8 +19,9 @@ use utoipa::ToSchema;
 use super::super::{
     Answer,
     auth::{LoginRequest, RefreshRequest, SignIn},
-    dashboard_session::with_cookies,
+    with_cookies,
 };
+use crate::routes::refusals;
 use crate::{
     auth::{ACCESS_TOKEN_LIFE, RefreshToken, not_authenticated},
     routes::extract::{
@@ -124,8 +125,7 @@ impl SessionResponse {
 /// Signs an operator in, for 12 hours at most
 #[utoipa::path(post, path = "/api/operator/login", tag = "operator", request_body = LoginRequest, security(()),
     operation_id = "operator_login",
-    responses((status = 200, body = OperatorTokensResponse)),
-    extensions(("x-error-codes" = json!(["wrong-credentials", "too-many-requests"]))))]
+    responses((status = 200, body = OperatorTokensResponse), refusals::SignIn))]
 pub(in crate::routes) async fn login(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
@@ -148,8 +148,7 @@ pub(in crate::routes) async fn login(
 /// As for users: each refresh token works once, and for 30 seconds again with the same result. The session's end does not change.
 #[utoipa::path(post, path = "/api/operator/refresh", tag = "operator", request_body = RefreshRequest, security(()),
     operation_id = "operator_refresh",
-    responses((status = 200, body = OperatorTokensResponse)),
-    extensions(("x-error-codes" = json!(["session-ended", "not-authenticated"]))))]
+    responses((status = 200, body = OperatorTokensResponse), refusals::RefreshSession))]
 pub(in crate::routes) async fn refresh(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
@@ -170,8 +169,7 @@ pub(in crate::routes) async fn refresh(
 /// An invalid token is no error. The session's access tokens are refused within a second at every host.
 #[utoipa::path(post, path = "/api/operator/logout", tag = "operator", request_body = RefreshRequest, security(()),
     operation_id = "operator_logout",
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["not-authenticated"]))))]
+    responses((status = 204), refusals::EndSession))]
 pub(in crate::routes) async fn logout(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
@@ -196,8 +194,7 @@ pub(in crate::routes) async fn logout(
 /// `boxoffice operator password`.
 #[utoipa::path(put, path = "/api/operator/password", tag = "operator", request_body = ChangePasswordRequest,
     operation_id = "operator_password",
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "wrong-credentials", "too-many-requests"]))))]
+    responses((status = 204), refusals::SetPassword))]
 pub(in crate::routes) async fn set_password(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
@@ -220,8 +217,7 @@ pub(in crate::routes) async fn set_password(
 
 /// Lists operators by address; the first 100
 #[utoipa::path(get, path = "/api/operator/operators", tag = "operator",
-    responses((status = 200, body = OperatorsResponse)),
-    extensions(("x-error-codes" = json!(["forbidden"]))))]
+    responses((status = 200, body = OperatorsResponse), refusals::Restricted))]
 pub(in crate::routes) async fn list_operators(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -237,8 +233,7 @@ pub(in crate::routes) async fn list_operators(
 /// in the store: `boxoffice operator add`.
 #[utoipa::path(delete, path = "/api/operator/operators/{operator}", tag = "operator",
     params(("operator" = String, Path, description = "The operator's address, or `me`")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 204), refusals::RestrictedChange))]
 pub(in crate::routes) async fn remove_operator(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -252,8 +247,7 @@ pub(in crate::routes) async fn remove_operator(
 /// Lists an operator's sessions, newest first
 #[utoipa::path(get, path = "/api/operator/operators/{operator}/sessions", tag = "operator",
     params(("operator" = String, Path, description = "The operator's address, or `me`")),
-    responses((status = 200, body = SessionsResponse)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 200, body = SessionsResponse), refusals::Restricted))]
 pub(in crate::routes) async fn list_sessions(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -274,8 +268,7 @@ pub(in crate::routes) async fn list_sessions(
     operation_id = "end_operator_session",
     params(("operator" = String, Path, description = "The operator's address, or `me`"),
         ("id" = String, Path, description = "Which session")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 204), refusals::RestrictedChange))]
 pub(in crate::routes) async fn end_session(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,
@@ -295,8 +288,7 @@ pub(in crate::routes) async fn end_session(
 #[utoipa::path(delete, path = "/api/operator/operators/{operator}/sessions", tag = "operator",
     operation_id = "end_operator_sessions",
     params(("operator" = String, Path, description = "The operator's address, or `me`")),
-    responses((status = 204)),
-    extensions(("x-error-codes" = json!(["forbidden", "not-found"]))))]
+    responses((status = 204), refusals::RestrictedChange))]
 pub(in crate::routes) async fn end_sessions(
     State(engine): State<Engine>,
     AsOperator(caller): AsOperator,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::super::choices;
+use crate::routes::choices;
 
 /// Activates a version, or changes how it is used. Fields that are left out stay.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -17,7 +17,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::routes::controllers::problem::{Problem, UPLOAD_TOO_SLOW};
+use crate::routes::{host_codes::UPLOAD_TOO_SLOW, problem::Problem};
 
 use crate::locked::Locked as _;
 

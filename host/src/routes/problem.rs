@@ -16,52 +16,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::choices;
+use super::{choices, host_codes::HostCode};
 
 /// The media type of problem details.
 pub(in crate::routes) const PROBLEM_JSON: &str = "application/problem+json";
 /// Most causes of an error that are logged, in case of a cycle.
 const CAUSES_MAX: usize = 16;
-
-/// A code that only HTTP has: its text, status, title, and page.
-#[derive(Debug)]
-pub(in crate::routes) struct HostCode {
-    /// The stable code.
-    pub(in crate::routes) code: &'static str,
-    /// Its HTTP status.
-    pub(in crate::routes) status: StatusCode,
-    title: &'static str,
-    /// The page about it, in Markdown.
-    pub(in crate::routes) page: &'static str,
-}
-
-/// The path is known, the method is not.
-pub(in crate::routes) static METHOD_NOT_ALLOWED: HostCode = HostCode {
-    code: "method-not-allowed",
-    status: StatusCode::METHOD_NOT_ALLOWED,
-    title: "Method not allowed",
-    page: include_str!("../../../errors/method-not-allowed.md"),
-};
-/// The body has an unsupported type.
-pub(in crate::routes) static UNSUPPORTED_MEDIA_TYPE: HostCode = HostCode {
-    code: "unsupported-media-type",
-    status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    title: "Unsupported media type",
-    page: include_str!("../../../errors/unsupported-media-type.md"),
-};
-/// The body was sent too slowly.
-pub(in crate::routes) static UPLOAD_TOO_SLOW: HostCode = HostCode {
-    code: "upload-too-slow",
-    status: StatusCode::REQUEST_TIMEOUT,
-    title: "The upload was too slow",
-    page: include_str!("../../../errors/upload-too-slow.md"),
-};
-/// Every code that only HTTP has.
-pub(in crate::routes) static HOST_CODES: [&HostCode; 3] = [
-    &METHOD_NOT_ALLOWED,
-    &UNSUPPORTED_MEDIA_TYPE,
-    &UPLOAD_TOO_SLOW,
-];
 
 /// The status of an error's kind.
 pub(in crate::routes) fn status_of(kind: ErrorKind) -> StatusCode {

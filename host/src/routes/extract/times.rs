@@ -1,6 +1,6 @@
 //! Times of events in requests: RFC 3339, or a date or local time in the event's zone.
 //!
-//! Called by the events controller.
+//! Called by the controllers of events and of delivery administration, and for query parameters.
 
 use boxoffice_engine::{Error, Result};
 use jiff::{
@@ -20,7 +20,7 @@ const FIRST: Timestamp = Timestamp::constant(-62_167_219_200, 0);
 ///
 /// # Errors
 /// `field-invalid` at `timeZone`.
-pub(super) fn zone(name: &str) -> Result<TimeZone> {
+pub(in crate::routes) fn zone(name: &str) -> Result<TimeZone> {
     boxoffice_engine::time_zone(name)
 }
 
@@ -28,7 +28,7 @@ pub(super) fn zone(name: &str) -> Result<TimeZone> {
 ///
 /// # Errors
 /// `field-invalid` at `timeZone`.
-pub(super) fn zone_name(name: &str) -> Result<String> {
+pub(in crate::routes) fn zone_name(name: &str) -> Result<String> {
     Ok(zone(name)?.iana_name().unwrap_or(name).to_owned())
 }
 
@@ -52,7 +52,7 @@ pub(in crate::routes) fn instant(text: &str, field: impl Into<String>) -> Result
 ///
 /// # Errors
 /// `field-invalid` at `date`.
-pub(super) fn date(text: &str, zone: &TimeZone) -> Result<Timestamp> {
+pub(in crate::routes) fn date(text: &str, zone: &TimeZone) -> Result<Timestamp> {
     let rule = || {
         Error::field(
             "date",

@@ -13,7 +13,7 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
 };
 
-use super::problem::HOST_CODES;
+use super::host_codes::HOST_CODES;
 
 macro_rules! choices {
     ($(#[doc = $doc:literal] $name:ident: $values:expr;)+) => {$(
@@ -88,6 +88,10 @@ choices! {
     WhenNotLoaded: ["refuse", "skip"];
     #[doc = "The level of a log line."]
     LogLevel: ["debug", "info", "warn", "error", "stderr"];
+    #[doc = "A command to a notification."]
+    NotificationCommand: ["pause", "resume", "cancel", "promote"];
+    #[doc = "A command to a lane."]
+    LaneCommand: ["pause", "resume"];
     #[doc = "An action in the audit log."]
     AuditAction: ["pause", "resume", "cancel", "promote", "move", "retry", "pause-lane", "resume-lane"];
     #[doc = "The stable code of an error; `/errors/{code}` is its page. New codes may be added."]

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::choices;
+use crate::routes::choices;
 
 /// The time between two points: that of workers' heartbeats.
 const EVERY: SignedDuration = SignedDuration::from_secs(5);
@@ -64,7 +64,7 @@ type Added = [(DurationCounts, DurationCounts); 2];
 
 /// The last ten minutes.
 #[derive(Default)]
-pub(super) struct Paces {
+pub(in crate::routes::controllers) struct Paces {
     known: HashMap<String, Known>,
     added: VecDeque<Added>,
     points: VecDeque<PacesResponse>,
@@ -73,7 +73,7 @@ pub(super) struct Paces {
 
 impl Paces {
     /// Adds the heartbeats of all workers; makes a point every five seconds.
-    pub(super) fn take(&mut self, at: Timestamp, workers: &[WorkerStatus]) {
+    pub(in crate::routes::controllers) fn take(&mut self, at: Timestamp, workers: &[WorkerStatus]) {
         self.forget(at, workers);
         for worker in workers.iter().take(WORKERS_MAX) {
             if worker.lanes.is_empty() {
@@ -112,12 +112,12 @@ impl Paces {
     }
 
     /// The newest point.
-    pub(super) fn newest(&self) -> Option<&PacesResponse> {
+    pub(in crate::routes::controllers) fn newest(&self) -> Option<&PacesResponse> {
         self.points.back()
     }
 
     /// All points, the oldest first.
-    pub(super) fn all(&self) -> &VecDeque<PacesResponse> {
+    pub(in crate::routes::controllers) fn all(&self) -> &VecDeque<PacesResponse> {
         &self.points
     }
 
