@@ -74,8 +74,6 @@ fn sent_with(operation: &Operation) -> Vec<&'static str> {
     if let Some(body) = &operation.request_body {
         codes.push(ErrorCode::BodyTooLarge.as_str());
         codes.push(UNSUPPORTED_MEDIA_TYPE.code);
-        /// The response of one status: always a `Problem`, with its codes in the description and in `x-error-codes`. One schema for
-        /// all keeps generated clients small.
         if !body.content.keys().any(|media| media.contains("json")) {
             codes.push(UPLOAD_TOO_SLOW.code);
         }

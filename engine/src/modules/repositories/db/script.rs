@@ -136,6 +136,11 @@ impl Script {
         self.results += usize::from(self.mode != Mode::Snapshot);
     }
 
+    /// Returns whether there is nothing to run.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.reads.is_empty()
+    }
+
     /// The text to send.
     pub(super) fn finished(&self) -> String {
         match self.mode {
@@ -184,6 +189,11 @@ impl Answers {
             )),
             Err(error) => Err(StepError::Other(error.into())),
         }
+    }
+
+    /// The results of a script without statements.
+    pub(super) fn none() -> Self {
+        Self::Snapshot(Vec::new())
     }
 
     /// The rows of the statement at `index`.
@@ -276,6 +286,14 @@ mod tests {
         script.push("DELETE thing:1");
         db.run(&script).await.unwrap();
         assert_eq!(commits(&counters), 2);
+    }
+
+    #[tokio::test]
+    async fn a_script_without_statements_asks_for_nothing() {
+        let (db, counters) = store().await;
+        let script = Script::transaction(&TenantId::parse("north").unwrap());
+        db.run(&script).await.unwrap();
+        assert_eq!(commits(&counters), 0);
     }
 
     #[tokio::test]
