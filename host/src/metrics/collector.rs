@@ -289,6 +289,11 @@ fn encode_overview(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(),
             Some(waits.map_or(0.0, |waits| waits.as_secs_f64().max(0.0)))
         }),
     )?;
+    encode_workers(out, overview)
+}
+
+fn encode_workers(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(), fmt::Error> {
+    let number = |value: u64| value as f64;
     let paused = boxoffice_engine::Lane::ALL.map(|lane| {
         let is_paused = overview.paused_lanes.iter().any(|pause| pause.lane == lane);
         (

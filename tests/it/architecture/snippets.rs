@@ -5,7 +5,7 @@
 #[rustfmt::skip]
 pub(super) const ALL: &[(&str, &str, usize, &str)] = &[
     ("file-head", "engine/src/x.rs", 1, "use std::fmt;\n"),
-    ("file-head", "host/src/x.rs", 1, "/// Not the head of a file.\n"),
+    ("file-head", "host/src/x.rs", 1, "/// Not the head of a file.\nfn f() {}\n"),
     ("file-head", "engine/src/x.rs", 0, "//! What lives here.\n"),
     ("file-head", "engine/Cargo.toml", 0, "[package]\n"),
     ("time-passes-in-one-place", "tests/it/x.rs", 3, "//! Head.\nasync fn f() {\n    tokio::time::sleep(PAUSE).await;\n}\n"),
