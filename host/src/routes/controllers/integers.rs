@@ -1,6 +1,6 @@
-//! Numbers in requests: any JSON number is parsed, and checked here, so that an error names its field.
+//! Numbers in requests, as types that parse only what is allowed. The parser of bodies adds the field's path to an error.
 //!
-//! Called by controllers. The engine checks ranges within the type's.
+//! Used by the requests of controllers. The engine checks ranges within the type's.
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,10 +11,7 @@ use serde_json::Number;
 /// Above it, JSON readers that use doubles confuse neighbouring whole numbers.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// Reads a whole number that fits into `T`. `2.0` is one, because JSON has only one kind of number.
-///
-/// # Errors
-/// `field-invalid` at `field` for fractions, negative numbers and numbers that do not fit.
+/// A whole number that is not negative and fits into `T`. `2.0` is one, because JSON has only one kind of number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Whole<T>(pub(super) T);
 
@@ -32,7 +29,7 @@ impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
     }
 }
 
-/// Like [`whole`], with a default.
+/// A number of tickets: 1 or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TicketCount(pub(super) u32);
 

@@ -47,7 +47,7 @@ impl Modify for Errors {
     }
 }
 
-/// The codes of an operation: its own, and those of its kind.
+/// The codes that follow from a method and a path.
 fn implied_by(method: &str, path: &str) -> Vec<ErrorCode> {
     let mut codes = Vec::new();
     // The tenant of the request.
@@ -61,7 +61,7 @@ fn implied_by(method: &str, path: &str) -> Vec<ErrorCode> {
     codes
 }
 
-// A header that is not a list of ETags.
+/// The codes of what a request carries: a precondition, a body.
 fn sent_with(operation: &Operation) -> Vec<&'static str> {
     let mut codes = Vec::new();
     let mut parameters = operation.parameters.iter().flatten();
@@ -74,6 +74,7 @@ fn sent_with(operation: &Operation) -> Vec<&'static str> {
     if let Some(body) = &operation.request_body {
         codes.push(ErrorCode::BodyTooLarge.as_str());
         codes.push(UNSUPPORTED_MEDIA_TYPE.code);
+        // What is not JSON is read as it comes, and its speed is bounded.
         if !body.content.keys().any(|media| media.contains("json")) {
             codes.push(UPLOAD_TOO_SLOW.code);
         }
