@@ -128,7 +128,7 @@ impl Bookings {
     /// refund; Boxoffice does not pay it out.
     ///
     /// # Errors
-    /// `not-found`, `forbidden`, `field-invalid`, `booking-cancelled`, `cancellation-closed`, `policy-rejected`,
+    /// `not-found`, `forbidden`, `field-invalid`, `booking-cancelled`, `cancellation-closed`, `already-checked-in`, `policy-rejected`,
     /// `policy-unavailable`, `policy-busy`, `policy-input-too-large`, `idempotency-key-reused`, `conflict-try-again`,
     /// `outcome-unknown`.
     pub async fn cancel_tickets(&self, caller: &Caller, command: CancelTickets) -> Result<Booking> {

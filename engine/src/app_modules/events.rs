@@ -81,7 +81,7 @@ impl Events {
     /// Replaces an event, and notifies customers if the change concerns them.
     ///
     /// # Errors
-    /// `not-found`, `forbidden`, `version-mismatch`, `field-invalid`, `capacity-below-sold`,
+    /// `not-found`, `forbidden`, `version-mismatch`, `field-invalid`, `capacity-below-sold`, `event-has-bookings`,
     /// `event-cancelled`, `conflict-try-again`.
     pub async fn update(&self, caller: &Caller, command: UpdateEvent) -> Result<EventChange> {
         caller.require_signed_in()?;

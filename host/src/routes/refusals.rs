@@ -71,11 +71,11 @@ refusals! {
     ExtendHold = KEYED: Forbidden, HoldEnded, HoldAlreadyExtended;
     ConfirmHold = KEYED | POLICIES: Forbidden, EmailUnconfirmed, HoldEnded, EventCancelled, PriceChanged, EventBusy;
     ReleaseHold = KEYED: Forbidden, HoldEnded;
-    CancelTickets = KEYED | POLICIES: Forbidden, BookingCancelled, CancellationClosed;
+    CancelTickets = KEYED | POLICIES: Forbidden, BookingCancelled, CancellationClosed, AlreadyCheckedIn;
     JoinWaitlist = KEYED | SALES: Forbidden, TicketsAvailable, AlreadyWaiting, WaitlistFull;
 
     // Organizers and owners.
-    ChangeEvent = WRITES: Forbidden, EventCancelled, CapacityBelowSold;
+    ChangeEvent = WRITES: Forbidden, EventCancelled, CapacityBelowSold, EventHasBookings;
     DeleteEvent = WRITES: Forbidden, EventHasBookings;
     AddTicketType = KEYED: Forbidden, EventCancelled;
     DeleteTicketType = WRITES: Forbidden, EventCancelled, EventHasBookings, CapacityBelowSold;

@@ -142,7 +142,7 @@ async fn a_restore_that_is_killed_leaves_a_store_that_nobody_serves() {
     let config = shown(&config.write(&folder, "boxoffice.toml"));
     for command in ["serve", "worker", "verify"] {
         let refused = boxoffice("", [command, "--config", &config]).await;
-        let is_told = refused.stderr.contains("broken off");
+        let is_told = refused.stderr.contains("interrupted");
         assert!(
             !refused.status.success() && is_told,
             "{command}: {refused:?}"
