@@ -20,7 +20,7 @@ async fn what_is_no_plugin_is_refused_with_what_it_should_be() {
     mangled[middle..middle + 64].fill(0xff);
     for (bytes, words) in [
         (Vec::new(), &["empty"][..]),
-        (b"hello".to_vec(), &["no WebAssembly"]),
+        (b"hello".to_vec(), &["not WebAssembly"]),
         (b"(component)".to_vec(), &["text", "wasm-tools"]),
         (Component::core_module(), &["core module", "wasm32-wasip2"]),
         (good[..good.len() / 2].to_vec(), &["too early"]),

@@ -128,11 +128,9 @@ async fn operations_honour_a_key_where_the_description_names_it_and_nowhere_else
         let parameters = operation(&document, row)["parameters"].as_array();
         let mut names = parameters.into_iter().flatten().map(|one| &one["name"]);
         let is_named = names.any(|name| name == "Idempotency-Key");
-        let (thing, mut body) = (world.thing(row.thing), row.body.map(|body| body(&world)));
-        // Only counting has no effect, and is not recorded.
-        if let Some(dry_run) = body.as_mut().and_then(|body| body.get_mut("dryRun")) {
-            *dry_run = json!(false);
-        }
+        let (thing, body) = (world.thing(row.thing), row.body.map(|body| body(&world)));
+        // A dry run changes nothing, so its answer is not recorded.
+        let is_dry = body.as_ref().is_some_and(|body| body["dryRun"] == true);
         let send = async || {
             let request = row.request(world.rightful(row), &thing);
             let request = request.header("Idempotency-Key", format!("row-{index}"));
@@ -146,7 +144,7 @@ async fn operations_honour_a_key_where_the_description_names_it_and_nowhere_else
         assert_eq!(first.status, row.succeeds, "{}", row.named(&first));
         let again = send().await;
         let is_replayed = again.header("idempotency-replayed") == "true";
-        assert_eq!(is_replayed, is_named, "{}", row.named(&again));
+        assert_eq!(is_replayed, is_named && !is_dry, "{}", row.named(&again));
     }
 }
 

@@ -158,7 +158,7 @@ pub(super) fn all() -> Vec<Hostile> {
         (
             "a gzip of it",
             [&[0x1f, 0x8b, 8, 0][..], &good].concat(),
-            Ends::Refused("no WebAssembly"),
+            Ends::Refused("not WebAssembly"),
         ),
         (
             "letters behind the end",
