@@ -138,7 +138,7 @@ impl Row {
         let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
         let request = client.request(method, &self.path_to(thing));
         match self.method {
-            // The things of the table are changed at most twice.
+            // The things of the table are changed at most five times.
             "PUT" | "PATCH" | "DELETE" => {
                 request.header("If-Match", "\"1\", \"2\", \"3\", \"4\", \"5\", \"6\"")
             }
