@@ -375,6 +375,8 @@ def run_integration_tests(built, cache, guests, arguments):
         raise Failed(f"there is to be one integration test binary, `it`: {[name for _, name, _, _ in binaries]}")
     environment = {
         **os.environ,
+        # A panic's own lines say where it was; a backtrace would fill the report of what failed.
+        "RUST_BACKTRACE": "0",
         "BOXOFFICE_BIN": built.programs["boxoffice"],
         "BOXOFFICE_SURREAL_BIN": built.programs["boxoffice-surreal-server"],
         "BOXOFFICE_PYTHON": sys.executable,
