@@ -5,8 +5,9 @@
 
 use boxoffice_engine::{Caller, TenantSettings, UpdateTenant};
 use boxoffice_tests::{
-    Account, Client, Hosted, TestPlatform,
+    Account, Client, Hosted, Patience, TestPlatform,
     api::{event_body, path_of, text},
+    wait_for,
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -58,9 +59,19 @@ impl EventFixture {
         format!("{}/announcements", path_of(&self.event))
     }
 
-    async fn shown(&self, id: &Value) -> Value {
+    /// A notification once nothing more happens to it.
+    async fn finished(&self, id: &Value) -> Value {
         let path = format!("/api/notifications/{}", text(id));
-        self.organizer.client.get(&path).await.expect(200)
+        wait_for(Patience::WORK, "a notification to be finished", || async {
+            let seen = self.organizer.client.get(&path).await.expect(200);
+            let deliveries = &seen["deliveries"];
+            let open = ["queued", "sending", "deferred"]
+                .iter()
+                .any(|state| deliveries[state] != 0);
+            let is_listed = seen["status"] == "fanned-out" || seen["status"] == "superseded";
+            (is_listed && !open).then_some(seen)
+        })
+        .await
     }
 
     async fn allow(&self, announcements_per_day: u32) {
@@ -109,7 +120,7 @@ async fn everybody_who_booked_hears_it_once_as_text() {
     assert_eq!(answer.header("location"), location);
     house.platform.owes(2);
     let mails = house.platform.settle().await;
-    let progress = house.shown(&summary["id"]).await;
+    let progress = house.finished(&summary["id"]).await;
     assert_eq!(progress["kind"], "event-announcement");
     assert_eq!(
         (&progress["recipients"], &progress["deliveries"]["sent"]),
@@ -161,6 +172,7 @@ async fn the_same_key_and_words_tell_once_also_at_the_same_time() {
     house.platform.owes(1);
     let mails = house.platform.settle().await;
     assert_eq!(mails.len(), 2, "a confirmation and one announcement");
+    house.finished(&answers[0]["id"]).await;
     // One of the day's two was used, however often it was asked for.
     house.allow(2).await;
     client.post(&path, words()).await.expect(201);
@@ -266,7 +278,7 @@ async fn calling_the_event_off_overtakes_what_was_not_begun() {
     let mails = house.platform.settle().await;
     assert_eq!(mails.len(), 1);
     assert_eq!(mails[0].subject, "Event cancelled: Jazz Night");
-    let seen = house.shown(&waiting["id"]).await;
+    let seen = house.finished(&waiting["id"]).await;
     assert_eq!(
         (&seen["status"], &seen["recipients"]),
         (&json!("superseded"), &json!(0))

@@ -10,7 +10,7 @@ use boxoffice_engine::{
     NotificationId, NotificationStatus, PageRequest, Prose, Reminder, ReminderLead, TenantId,
     TenantSettings, UpdateEvent, UpdateTenant, UserRole,
 };
-use boxoffice_tests::TestPlatform;
+use boxoffice_tests::{Patience, TestPlatform, wait_for};
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
@@ -132,6 +132,20 @@ impl EventFixture {
             .expect("a notification")
     }
 
+    /// A notification once nothing more happens to it.
+    pub(crate) async fn finished(&self, id: NotificationId) -> Notification {
+        wait_for(Patience::WORK, "a reminder to be finished", || async {
+            let seen = self.shown(id).await;
+            let is_listed = matches!(
+                seen.status,
+                NotificationStatus::FannedOut | NotificationStatus::Superseded
+            );
+            let counts = seen.deliveries;
+            (is_listed && counts.queued + counts.sending + counts.deferred == 0).then_some(seen)
+        })
+        .await
+    }
+
     pub(crate) async fn customer(&self, name: &str) -> Caller {
         self.platform.customer(&self.tenant, name).await
     }
@@ -177,7 +191,7 @@ async fn each_customer_with_a_booking_is_reminded_once_at_its_time() {
     house.platform.clock.advance(HOUR);
     house.platform.owes(2);
     let mails = house.platform.settle().await;
-    let seen = house.shown(reminder(&event)).await;
+    let seen = house.finished(reminder(&event)).await;
     assert_eq!((seen.recipients, seen.deliveries.sent), (2, 2));
     let reminded: Vec<_> = mails
         .iter()
@@ -228,7 +242,7 @@ async fn a_reminder_moves_with_its_event() {
     house.platform.clock.advance(DAY);
     house.platform.owes(2);
     house.platform.settle().await;
-    assert_eq!(house.shown(reminder(&event)).await.deliveries.sent, 2);
+    assert_eq!(house.finished(reminder(&event)).await.deliveries.sent, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,7 +256,7 @@ async fn a_far_move_after_the_reminder_brings_another_and_a_near_one_does_not() 
     house.platform.owes(1);
     house.platform.settle().await;
     let first = reminder(&event);
-    assert_eq!(house.shown(first).await.deliveries.sent, 1);
+    house.finished(first).await;
 
     let near = house.move_by(&event, SignedDuration::from_hours(24)).await;
     assert_eq!(reminder(&near), first, "a day is no more than the lead");
@@ -252,7 +266,7 @@ async fn a_far_move_after_the_reminder_brings_another_and_a_near_one_does_not() 
     house.platform.clock.advance(DAY + HOUR);
     house.platform.owes(1);
     let mails = house.platform.settle().await;
-    assert_eq!(house.shown(second).await.deliveries.sent, 1);
+    assert_eq!(house.finished(second).await.deliveries.sent, 1);
     assert_eq!(mails.len(), 3, "a confirmation and two reminders");
 }
 
@@ -290,7 +304,7 @@ async fn reminders_end_with_their_event() {
 
     house.platform.clock.advance(2 * DAY);
     house.platform.settle().await;
-    let seen = house.shown(reminder(&shown_again)).await;
+    let seen = house.finished(reminder(&shown_again)).await;
     assert_eq!(
         (seen.status, seen.recipients),
         (NotificationStatus::FannedOut, 0)
@@ -330,7 +344,7 @@ async fn a_worker_that_comes_after_the_beginning_reminds_nobody() {
     house.platform.clock.advance(3 * DAY);
     let mails = house.platform.settle().await;
     assert_eq!(mails.len(), 1, "the confirmation still goes out");
-    let seen = house.shown(reminder(&event)).await;
+    let seen = house.finished(reminder(&event)).await;
     assert_eq!(
         (seen.status, seen.recipients),
         (NotificationStatus::Superseded, 0)

@@ -57,13 +57,13 @@ async fn reminders_are_listed_moved_promoted_and_cancelled() {
         .await
         .expect("promoted");
     house.platform.settle().await;
-    assert_eq!(house.shown(promoted).await.deliveries.sent, 1);
+    assert_eq!(house.finished(promoted).await.deliveries.sent, 1);
     assert_eq!(house.listed(&house.organizer).await, [moved]);
 
     house.platform.clock.advance(HOUR);
     house.platform.owes(1);
     house.platform.settle().await;
-    assert_eq!(house.shown(moved).await.deliveries.sent, 1);
+    assert_eq!(house.finished(moved).await.deliveries.sent, 1);
     assert!(house.listed(&house.organizer).await.is_empty());
 
     // At their old times nothing more comes: three confirmations and two reminders.
@@ -131,7 +131,7 @@ async fn what_is_moved_by_hand_stays_until_its_event_moves() {
     house.platform.clock.advance(8 * DAY);
     house.platform.owes(2);
     house.platform.settle().await;
-    assert_eq!(house.shown(id).await.deliveries.sent, 2);
+    assert_eq!(house.finished(id).await.deliveries.sent, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,6 +177,7 @@ async fn nobody_moves_what_is_not_theirs_or_nowhere() {
         .await
         .expect("promoted");
     house.platform.settle().await;
+    house.finished(id).await;
     let again = delivery_admin.promote(&house.organizer, id, why()).await;
     assert_eq!(code_of(again), ErrorCode::NotificationOver);
     let moved = house.move_to(id, house.in_time(HOUR)).await;
