@@ -30,6 +30,9 @@ const WRITING: [&str; 9] = [
     "INSERT", "UPDATE", "UPSERT", "DELETE", "CREATE", "RELATE", "DEFINE", "REMOVE", "THROW",
 ];
 
+/// What ends a statement. Values are bound, so that none of them has it.
+const END: &str = ";\n";
+
 fn writes(statement: &str) -> bool {
     let mut words = statement.split(|one: char| !one.is_ascii_alphanumeric() && one != '_');
     words.any(|word| WRITING.contains(&word))
@@ -44,8 +47,6 @@ pub(in crate::modules::repositories) struct Script {
     pub(super) variables: Object,
     /// Results so far.
     results: usize,
-    /// Statements that write, in a script that is no transaction.
-    writes: u64,
     mode: Mode,
 }
 
@@ -88,7 +89,6 @@ impl Script {
             variables: Object::new(),
             // BEGIN has a result of its own.
             results: usize::from(mode == Mode::Transaction),
-            writes: 0,
             mode,
         }
     }
@@ -112,13 +112,11 @@ impl Script {
     /// Adds a statement and returns the index of its result.
     pub(in crate::modules::repositories) fn push(&mut self, statement: impl AsRef<str>) -> usize {
         let statement = statement.as_ref();
-        let writes = writes(statement);
-        self.writes += u64::from(writes);
         if self.mode == Mode::Snapshot {
-            debug_assert!(!writes, "a snapshot only reads: {statement}");
+            debug_assert!(!writes(statement), "a snapshot only reads: {statement}");
             self.reads.extend(["(", statement, "),\n"]);
         } else {
-            self.text.extend([statement, ";\n"]);
+            self.text.extend([statement, END]);
         }
         self.results += 1;
         self.results - 1
@@ -130,9 +128,8 @@ impl Script {
         name: &str,
         expression: impl AsRef<str>,
     ) {
-        let expression = expression.as_ref();
-        self.writes += u64::from(writes(expression));
-        self.text.extend(["LET ", name, " = (", expression, ");\n"]);
+        self.text
+            .extend(["LET ", name, " = (", expression.as_ref(), ")", END]);
         self.results += usize::from(self.mode != Mode::Snapshot);
     }
 
@@ -147,7 +144,7 @@ impl Script {
             Mode::Separate => self.text.clone(),
             Mode::Transaction => {
                 debug_assert!(
-                    self.writes > 0,
+                    writes(&self.text),
                     "a transaction that writes nothing syncs the log for nothing: {}",
                     self.text
                 );
@@ -161,7 +158,7 @@ impl Script {
     /// Commits of the store that the script asks for.
     pub(super) fn commits(&self) -> u64 {
         match self.mode {
-            Mode::Separate => self.writes,
+            Mode::Separate => self.text.split(END).filter(|one| writes(one)).count() as u64,
             Mode::Transaction => 1,
             Mode::Snapshot => 0,
         }
