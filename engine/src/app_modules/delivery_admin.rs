@@ -56,7 +56,7 @@ impl DeliveryAdmin {
         let (lanes, health) = match caller.role() {
             Role::Operator => {
                 let mut lanes = modules.delivery_admin.owed().await?;
-                let health = self.look_at_parts(&mut lanes).await;
+                let health = self.check_parts(&mut lanes).await;
                 (Some(lanes), Some(health))
             }
             _ => (None, None),

@@ -21,11 +21,11 @@ impl DeliveryAdmin {
     /// `forbidden`.
     pub async fn health(&self, caller: &Caller) -> Result<SystemHealth> {
         caller.require_operator()?;
-        Ok(self.look_at_parts(&mut []).await)
+        Ok(self.check_parts(&mut []).await)
     }
 
     /// Checks both, and returns the queue's counts of some lanes.
-    pub(super) async fn look_at_parts(&self, lanes: &mut [LaneStatus]) -> SystemHealth {
+    pub(super) async fn check_parts(&self, lanes: &mut [LaneStatus]) -> SystemHealth {
         let queue = async {
             for lane in lanes.iter_mut() {
                 let stats = self.0.queue.stats(lane.lane).await?;

@@ -70,7 +70,7 @@ impl MailJobs {
     /// together. A slow mail only blocks its own slot.
     pub(super) async fn send_batch(
         &self,
-        claimed: ClaimedBatch,
+        mut claimed: ClaimedBatch,
         content: BatchContent,
         stop: &CancellationToken,
     ) -> Result<Settlement> {
@@ -80,6 +80,10 @@ impl MailJobs {
             lock = self.0.tenant_locks.lock(&claimed.tenant, lane) => lock,
             () = stop.cancelled() => return Ok(Settlement::Release(Duration::ZERO)),
         };
+        let notifications = &self.0.modules.notifications;
+        notifications
+            .end_excess(&mut claimed, &content.source)
+            .await?;
         let mut sender = BatchSender {
             jobs: self,
             claimed,
@@ -183,11 +187,7 @@ impl BatchSender<'_> {
             }
         }
         if !self.content.source.is_fresh() && self.claimed.has_due(now) {
-            let notifications = &self.jobs.0.modules.notifications;
-            let known = self.content.source.clone();
-            self.content.source = notifications
-                .refreshed_source(&mut self.claimed, known)
-                .await;
+            self.refresh().await;
         }
         let next = self.next_step(now, stop);
         if next.then == AfterWrite::Release && !self.claimed.is_written {
@@ -209,6 +209,17 @@ impl BatchSender<'_> {
         self.send(next.deliveries);
         self.collect_outcomes().await;
         Ok(None)
+    }
+
+    /// Reads again what the mails are made of.
+    async fn refresh(&mut self) {
+        let notifications = &self.jobs.0.modules.notifications;
+        let known = self.content.source.clone();
+        self.content.source = notifications
+            .refreshed_source(&mut self.claimed, known)
+            .await;
+        let (tenant, kind) = (&self.claimed.tenant, self.claimed.batch.kind);
+        self.content.templates = self.jobs.templates(tenant, kind).await;
     }
 
     /// How long the batch may stay unwritten before it looks abandoned to others.

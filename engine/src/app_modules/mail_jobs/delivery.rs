@@ -13,7 +13,7 @@ use crate::{
     error::Result,
     modules::{BatchGroup, BatchTask, Claimant, ClaimedBatch, MailSource},
     ports::{Lane, Settlement},
-    types::{NotificationId, TenantId},
+    types::{NotificationId, NotificationKind, TenantId},
 };
 
 /// After the delivery of so many parts of a window a fan-out may go on: often enough that workers don't wait for it, and
@@ -70,6 +70,18 @@ impl MailJobs {
         settlements
     }
 
+    /// The templates of a tenant's mails of a kind, besides the built-in ones.
+    pub(super) async fn templates(
+        &self,
+        tenant: &TenantId,
+        kind: NotificationKind,
+    ) -> Option<Arc<TenantTemplates>> {
+        match kind.has_templates() {
+            true => TenantTemplates::of(&self.0, tenant).await.map(Arc::new),
+            false => None,
+        }
+    }
+
     /// When to look again at a batch that another worker has.
     pub(super) fn look_after_lease(&self) -> Settlement {
         Settlement::Release(self.0.context.settings.worker.delivery_lease)
@@ -92,6 +104,9 @@ impl MailJobs {
             let release = |(index, _)| (index, Settlement::Release(pause));
             batches.map(release).collect()
         };
+        if self.is_lane_paused(lane) {
+            return again(group, PAUSED_LOOK);
+        }
         let notifications = &self.0.modules.notifications;
         let source = match notifications.next_mails(tenant, &mut group).await {
             Ok(source) => Arc::new(source),
@@ -101,16 +116,12 @@ impl MailJobs {
                 return again(group, PAUSE);
             }
         };
-        if source.is_paused() || self.is_lane_paused(lane) {
+        if source.is_paused() {
             return again(group, PAUSED_LOOK);
         }
-        let templates = match kind.has_templates() {
-            true => TenantTemplates::of(&self.0, tenant).await.map(Arc::new),
-            false => None,
-        };
         let content = BatchContent {
             source: source.clone(),
-            templates,
+            templates: self.templates(tenant, kind).await,
         };
         let (settlements, may_list) = self.send_all(group.batches, &content, stop).await;
         if may_list && !stop.is_cancelled() {

@@ -122,17 +122,13 @@ impl NotificationsModule {
             self.repository.replace(tenant, &notification).await?;
             return Ok(Some(Listing::Over));
         }
-        let has_credit = self.has_credit(tenant, notification).await?;
-        Ok((!has_credit).then_some(Listing::Enough))
+        let has_room = self.has_room(tenant, notification).await?;
+        Ok((!has_room).then_some(Listing::Enough))
     }
 
-    /// The credit of a notification: a large tenant's batches must not all stand before a small one's. Returns whether
-    /// another chunk of batches may wait for workers.
-    async fn has_credit(
-        &self,
-        tenant: &TenantId,
-        notification: &StoredNotification,
-    ) -> Result<bool> {
+    /// Returns whether another chunk of a notification's batches may wait for workers: a large tenant's batches must not
+    /// all stand before a small one's.
+    async fn has_room(&self, tenant: &TenantId, notification: &StoredNotification) -> Result<bool> {
         if notification.batches == 0 {
             return Ok(true);
         }
@@ -219,9 +215,13 @@ impl NotificationsModule {
         notification: &StoredNotification,
         now: Timestamp,
     ) -> Result<bool> {
+        let rules = kinds::of(notification.kind);
+        if !rules.can_become_pointless() {
+            return Ok(false);
+        }
         let found = self.events.find(tenant, notification.event).await?;
         Ok(found.is_none_or(|(event, inventory)| {
-            kinds::of(notification.kind).is_pointless(notification, &event, inventory.status, now)
+            rules.is_pointless(notification, &event, inventory.status, now)
         }))
     }
 }

@@ -29,8 +29,8 @@ use crate::{
     },
 };
 
-/// How old a source may be when a mail is marked as going out. A booking that is cancelled meanwhile gets its mail all
-/// sent; this cannot be distinguished from a mail that was sent just before.
+/// How old a source may be when a mail is marked as going out. A booking that is cancelled meanwhile still gets
+/// its mail; this cannot be distinguished from a mail that was sent just before.
 const FRESH_FOR: Duration = Duration::from_secs(2);
 
 /// The ports that the links and codes in mails come from, if there are any.
@@ -90,7 +90,7 @@ impl MailSource {
         stands.then_some(hold)
     }
 
-    /// The event with the texts that a recipient may see: texts of an unconfirmed organizer are only sent to confirmed
+    /// The event with the texts that a recipient may see: texts of an unconfirmed organizer are sent to confirmed
     /// addresses only.
     pub(super) fn event_for(&self, recipient: &User) -> Option<&Event> {
         let neutral = self.neutral_event.as_ref();
@@ -146,7 +146,7 @@ impl MailSource {
         kinds::of(self.kind)
     }
 
-    /// Returns whether the event still takes place; true for kinds without an event.
+    /// The event's status; `Published` for kinds without an event.
     fn status(&self) -> EventStatus {
         let event = self.event.as_ref();
         event.map_or(EventStatus::Published, |event| event.status)
@@ -158,7 +158,7 @@ impl MailSource {
     }
 
     /// The customer, if the address is known not to be confirmed.
-    fn unconfirmed(&self, customer: UserId) -> Option<&User> {
+    pub(super) fn unconfirmed(&self, customer: UserId) -> Option<&User> {
         let user = self.users.get(&customer);
         user.filter(|user| !user.email_verified)
     }
@@ -243,13 +243,15 @@ impl<'a> SourceReader<'a> {
 
     async fn read(&self) -> Result<MailSource> {
         let (module, tenant, read_at) = (self.module, self.tenant, Instant::now());
-        let (of_tenant, event, users, bookings, notification, unsubscribed) = tokio::try_join!(
+        let rules = kinds::of(self.kind);
+        let (of_tenant, event, users, bookings, notification, unsubscribed, parts) = tokio::try_join!(
             module.tenants.find(tenant),
             self.event(),
             module.users.find_many(tenant, &self.customers),
             module.bookings_of(tenant, self.kind, &self.batches),
             self.notification(),
             self.unsubscribed(),
+            rules.parts(self),
         )?;
         let of_tenant = of_tenant.ok_or_else(|| Error::not_found("tenant", tenant))?;
         let mut source = MailSource {
@@ -265,13 +267,16 @@ impl<'a> SourceReader<'a> {
             unsubscribed,
             users: users.into_iter().map(|user| (user.id, user)).collect(),
             bookings,
-            parts: KindParts::default(),
+            parts,
             ports: module.ports.clone(),
             settings: module.context.settings.clone(),
         };
-        let rules = source.rules();
-        (source.neutral_event, source.parts) =
-            tokio::try_join!(self.neutral_event(&source), rules.parts(self, &source))?;
+        let mut parts = std::mem::take(&mut source.parts);
+        (source.neutral_event, ()) = tokio::try_join!(
+            self.neutral_event(&source),
+            rules.add_parts(self, &source, &mut parts)
+        )?;
+        source.parts = parts;
         Ok(source)
     }
 
@@ -385,7 +390,7 @@ impl<'a> SourceReader<'a> {
 
 impl NotificationsModule {
     /// Reads everything that the next mails of a group of batches are made of, and ends the deliveries that nobody wants any
-    /// more, or nobody may get.
+    /// more.
     pub(crate) async fn next_mails(
         &self,
         tenant: &TenantId,
@@ -397,7 +402,6 @@ impl NotificationsModule {
             let now = self.context.now();
             for (_, claimed) in &mut group.batches {
                 source.end_unwanted(claimed, now);
-                self.end_excess(claimed, &source).await?;
             }
         }
         Ok(source)
@@ -430,7 +434,11 @@ impl NotificationsModule {
     /// Ends the deliveries to unconfirmed addresses that got as many mails of the kind as they may in a day: those that the
     /// customer brings about, and all about events of organizers who are unconfirmed, too. What is counted once is let
     /// through at every further try.
-    async fn end_excess(&self, claimed: &mut ClaimedBatch, source: &MailSource) -> Result<()> {
+    pub(crate) async fn end_excess(
+        &self,
+        claimed: &mut ClaimedBatch,
+        source: &MailSource,
+    ) -> Result<()> {
         if !source.rules().is_caused_by_reader() && source.neutral_event.is_none() {
             return Ok(());
         }

@@ -95,7 +95,7 @@ impl PendingMail {
             recipient,
             bookings: &bookings,
             offer: source.offer(delivery),
-            own_data: parts.own_data.get(&delivery.customer),
+            summary: parts.summaries.get(&delivery.customer),
             keeps_entry: parts.with_tickets_left.contains(&delivery.customer),
             tickets: &tickets,
             mail_from: &source.settings.delivery.mail_from,

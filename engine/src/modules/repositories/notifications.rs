@@ -183,17 +183,9 @@ pub(in crate::modules::repositories) fn add_mails(
     tenant: &TenantId,
     mails: &NewMails,
 ) -> Result<(), StepError> {
-    if !mails.batches.is_empty() {
-        let rows = mails
-            .batches
-            .iter()
-            .map(|batch| DeliveryBatchRow::of(tenant, batch))
-            .collect::<Result<Vec<_>>>()
-            .map_err(|error| StepError::Other(error.into()))?;
-        let rows = script.bind(rows);
-        script.push(format!("INSERT INTO delivery_batch {rows} RETURN NONE"));
+    for statement in mail_statements(script, tenant, mails)? {
+        script.push(statement);
     }
-    add_outbox(script, &mails.owed);
     Ok(())
 }
 
@@ -203,27 +195,46 @@ pub(in crate::modules::repositories) fn add_mails_if(
     tenant: &TenantId,
     mails: &NewMails,
     condition: &str,
-) -> Result<()> {
-    let batches = mails.batches.iter();
-    let batches: Result<Vec<_>> = batches
-        .map(|batch| DeliveryBatchRow::of(tenant, batch))
-        .collect();
-    let batches = script.bind(batches?);
-    let owed: Vec<_> = mails.owed.iter().map(OutboxRow::of).collect();
-    let owed = script.bind(owed);
-    script.push(format!(
-        "IF {condition} {{ INSERT INTO delivery_batch {batches} RETURN NONE; INSERT IGNORE INTO outbox {owed} RETURN NONE }}"
-    ));
+) -> Result<(), StepError> {
+    let statements = mail_statements(script, tenant, mails)?.join("; ");
+    script.push(format!("IF {condition} {{ {statements} }}"));
     Ok(())
+}
+
+fn mail_statements(
+    script: &mut Script,
+    tenant: &TenantId,
+    mails: &NewMails,
+) -> Result<Vec<String>, StepError> {
+    let mut statements = Vec::new();
+    if !mails.batches.is_empty() {
+        let rows = mails
+            .batches
+            .iter()
+            .map(|batch| DeliveryBatchRow::of(tenant, batch))
+            .collect::<Result<Vec<_>>>()
+            .map_err(|error| StepError::Other(error.into()))?;
+        let rows = script.bind(rows);
+        statements.push(format!("INSERT INTO delivery_batch {rows} RETURN NONE"));
+    }
+    statements.extend(outbox_statement(script, &mails.owed));
+    Ok(statements)
 }
 
 /// Adds outbox entries; an existing one is kept.
 pub(in crate::modules::repositories) fn add_outbox(script: &mut Script, owed: &[OutboxEntry]) {
-    if !owed.is_empty() {
-        let rows: Vec<_> = owed.iter().map(OutboxRow::of).collect();
-        let rows = script.bind(rows);
-        script.push(format!("INSERT IGNORE INTO outbox {rows} RETURN NONE"));
+    if let Some(statement) = outbox_statement(script, owed) {
+        script.push(statement);
     }
+}
+
+fn outbox_statement(script: &mut Script, owed: &[OutboxEntry]) -> Option<String> {
+    if owed.is_empty() {
+        return None;
+    }
+    let rows: Vec<_> = owed.iter().map(OutboxRow::of).collect();
+    let rows = script.bind(rows);
+    Some(format!("INSERT IGNORE INTO outbox {rows} RETURN NONE"))
 }
 
 /// Deletes outbox entries. One that the relay has moved meanwhile is dropped later, when its notification is checked.

@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::{
-    Audience, CalendarAction, Kind, KindParts, KindTemplates, MailContext, MailSource,
-    SourceReader, templates,
+    Audience, CalendarAction, Kind, KindParts, KindTemplates, MailContext, SourceReader, templates,
 };
 use crate::{
     error::Result,
@@ -33,7 +32,7 @@ impl Kind for BookingCancelled {
         true
     }
 
-    async fn parts(&self, reader: &SourceReader<'_>, _: &MailSource) -> Result<KindParts> {
+    async fn parts(&self, reader: &SourceReader<'_>) -> Result<KindParts> {
         Ok(KindParts {
             with_tickets_left: reader.with_active_bookings().await?,
             ..KindParts::default()

@@ -1,13 +1,17 @@
 //! An address was confirmed after mails about bookings were held back from it: its owner reads all coming bookings in one
 //! mail. Written by the transaction that confirms the address. About no single event, and in the built-in words.
 
-use std::collections::{HashMap, hash_map};
+use std::{
+    collections::{HashMap, hash_map},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::{
-    Audience, Kind, KindParts, KindTemplates, MailSource, SourceReader, is_confirmed, templates,
+    Audience, Kind, KindParts, KindTemplates, MailContext, MailSource, SourceReader, is_confirmed,
+    templates,
 };
 use crate::{
     error::Result,
@@ -30,24 +34,26 @@ impl Kind for BookingSummary {
         templates!("booking-summary")
     }
 
-    async fn parts(&self, reader: &SourceReader<'_>, _: &MailSource) -> Result<KindParts> {
+    async fn parts(&self, reader: &SourceReader<'_>) -> Result<KindParts> {
         let mut parts = KindParts::default();
         for customer in &reader.customers {
             if let Some(summary) = summary(reader, *customer).await? {
-                parts
-                    .own_data
-                    .insert(*customer, json!({ "summary": summary }));
+                parts.summaries.insert(*customer, summary);
             }
         }
         Ok(parts)
     }
 
     fn unwanted(&self, source: &MailSource, delivery: &DeliveryRecord) -> Option<&'static str> {
-        if !source.is_confirmed(delivery.customer) {
+        if source.unconfirmed(delivery.customer).is_some() {
             return Some("the customer has another address by now, and has not confirmed it");
         }
-        let is_empty = !source.parts.own_data.contains_key(&delivery.customer);
+        let is_empty = !source.parts.summaries.contains_key(&delivery.customer);
         is_empty.then_some("the customer had no coming booking when it was to be sent")
+    }
+
+    fn add_data(&self, context: &MailContext<'_>, data: &mut Value) {
+        data["summary"] = json!(context.summary);
     }
 
     fn add_sample(&self, sample: &mut Value) {
@@ -88,15 +94,10 @@ async fn summary(reader: &SourceReader<'_>, customer: UserId) -> Result<Option<V
             };
             if let Some(event) = event {
                 count += 1;
-                next.push((
-                    event.starts_at,
-                    booking.id,
-                    event.title.clone(),
-                    booking.tickets(),
-                ));
+                next.push((event.clone(), booking.id, booking.tickets()));
             }
         }
-        next.sort_unstable_by_key(|(starts_at, id, ..)| (*starts_at, *id));
+        next.sort_unstable_by_key(|(event, id, _)| (event.starts_at, *id));
         next.truncate(BOOKINGS_MAX);
         if is_last {
             break;
@@ -104,13 +105,11 @@ async fn summary(reader: &SourceReader<'_>, customer: UserId) -> Result<Option<V
     }
     let named: Vec<Value> = next
         .iter()
-        .map(|(starts_at, id, title, tickets)| {
-            let zone = events.get(&id.event()).and_then(Option::as_ref);
-            let zone = zone.map_or("UTC", |event| event.time_zone.as_str());
+        .map(|(event, id, tickets)| {
             json!({
                 "id": id.to_string(),
-                "title": title,
-                "startsAtLocal": local(*starts_at, zone),
+                "title": event.title,
+                "startsAtLocal": local(event.starts_at, &event.time_zone),
                 "numTickets": tickets,
             })
         })
@@ -120,11 +119,14 @@ async fn summary(reader: &SourceReader<'_>, customer: UserId) -> Result<Option<V
 }
 
 /// An event that takes place and has not begun.
-async fn coming_event(reader: &SourceReader<'_>, event: EventId) -> Result<Option<EventDetails>> {
+async fn coming_event(
+    reader: &SourceReader<'_>,
+    event: EventId,
+) -> Result<Option<Arc<EventDetails>>> {
     let now = reader.module.context.now();
     let found = reader.module.events.find(reader.tenant, event).await?;
     let coming = found.filter(|(event, inventory)| {
         inventory.status == EventStatus::Published && event.details.starts_at > now
     });
-    Ok(coming.map(|(event, _)| event.details))
+    Ok(coming.map(|(event, _)| Arc::new(event.details)))
 }

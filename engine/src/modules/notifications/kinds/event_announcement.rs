@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Audience, CalendarAction, Kind, KindParts, KindTemplates, MailContext, MailSource,
-    SourceReader, is_cancelled_with_event, is_confirmed, templates,
+    Audience, CalendarAction, Kind, KindParts, KindTemplates, MailContext, SourceReader,
+    stands_or_fell_with_event, templates,
 };
 use crate::{
     error::Result,
@@ -31,7 +31,7 @@ impl Kind for EventAnnouncement {
     }
 
     fn concerns(&self, _notification: &StoredNotification, booking: &Booking) -> bool {
-        is_confirmed(booking) || is_cancelled_with_event(booking)
+        stands_or_fell_with_event(booking)
     }
 
     fn is_pointless(
@@ -46,10 +46,10 @@ impl Kind for EventAnnouncement {
     }
 
     fn still_wanted(&self, booking: &Booking, _event: EventStatus) -> bool {
-        is_confirmed(booking) || is_cancelled_with_event(booking)
+        stands_or_fell_with_event(booking)
     }
 
-    async fn parts(&self, reader: &SourceReader<'_>, _: &MailSource) -> Result<KindParts> {
+    async fn parts(&self, reader: &SourceReader<'_>) -> Result<KindParts> {
         Ok(KindParts {
             announcement: reader.announcement().await?,
             ..KindParts::default()

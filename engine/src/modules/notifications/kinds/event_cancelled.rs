@@ -1,15 +1,14 @@
 //! An event was cancelled: everybody who booked hears of it, and everybody who waited for tickets.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::{
     Audience, BOOKINGS_CANCELLED, CalendarAction, Kind, KindParts, KindTemplates, MailContext,
-    MailSource, SourceReader, is_cancelled_with_event, is_confirmed, templates,
+    MailSource, SourceReader, stands_or_fell_with_event, templates,
 };
 use crate::{
     error::Result,
-    types::{Booking, DeliveryRecord, EventStatus, StoredEvent, StoredNotification, UserId},
+    types::{Booking, DeliveryRecord, EventStatus, StoredNotification, UserId},
 };
 
 pub(super) struct EventCancelled;
@@ -29,36 +28,33 @@ impl Kind for EventCancelled {
     }
 
     fn concerns(&self, _notification: &StoredNotification, booking: &Booking) -> bool {
-        is_confirmed(booking) || is_cancelled_with_event(booking)
+        stands_or_fell_with_event(booking)
     }
 
     fn reaches_waiting_list(&self) -> bool {
         true
     }
 
-    fn is_pointless(
-        &self,
-        _notification: &StoredNotification,
-        _event: &StoredEvent,
-        _status: EventStatus,
-        _now: Timestamp,
-    ) -> bool {
+    fn can_become_pointless(&self) -> bool {
         false
     }
 
     fn still_wanted(&self, booking: &Booking, _event: EventStatus) -> bool {
-        is_confirmed(booking) || is_cancelled_with_event(booking)
+        stands_or_fell_with_event(booking)
     }
 
-    async fn parts(&self, reader: &SourceReader<'_>, source: &MailSource) -> Result<KindParts> {
+    async fn add_parts(
+        &self,
+        reader: &SourceReader<'_>,
+        source: &MailSource,
+        parts: &mut KindParts,
+    ) -> Result<()> {
         let customers = reader.customers.iter().copied();
         let without_booking: Vec<UserId> = customers
             .filter(|customer| source.bookings.get(customer).is_none_or(Vec::is_empty))
             .collect();
-        Ok(KindParts {
-            waiting: reader.waiting_among(&without_booking).await?,
-            ..KindParts::default()
-        })
+        parts.waiting = reader.waiting_among(&without_booking).await?;
+        Ok(())
     }
 
     fn unwanted(&self, source: &MailSource, delivery: &DeliveryRecord) -> Option<&'static str> {

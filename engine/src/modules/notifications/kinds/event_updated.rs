@@ -36,15 +36,18 @@ impl Kind for EventUpdated {
         stands(booking, event)
     }
 
-    async fn parts(&self, reader: &SourceReader<'_>, source: &MailSource) -> Result<KindParts> {
+    async fn add_parts(
+        &self,
+        reader: &SourceReader<'_>,
+        source: &MailSource,
+        parts: &mut KindParts,
+    ) -> Result<()> {
         let customers = reader.customers.iter();
         let known: HashSet<u64> = customers
             .filter_map(|customer| source.known_version(*customer))
             .collect();
-        Ok(KindParts {
-            versions: reader.versions(known).await?,
-            ..KindParts::default()
-        })
+        parts.versions = reader.versions(known).await?;
+        Ok(())
     }
 
     fn add_data(&self, context: &MailContext<'_>, data: &mut Value) {

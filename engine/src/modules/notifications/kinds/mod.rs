@@ -91,8 +91,8 @@ pub(super) struct KindParts {
     pub(super) with_tickets_left: HashSet<UserId>,
     /// What older versions of the event said.
     pub(super) versions: HashMap<u64, EventDetails>,
-    /// What the kind's own templates see beyond what all do, by recipient: fields of an object.
-    pub(super) own_data: HashMap<UserId, Value>,
+    /// The coming bookings of each recipient.
+    pub(super) summaries: HashMap<UserId, Value>,
 }
 
 /// The rules of one kind.
@@ -152,6 +152,11 @@ pub(super) trait Kind: Sync {
         false
     }
 
+    /// Whether a change of the event can make it pointless to list (more) recipients.
+    fn can_become_pointless(&self) -> bool {
+        true
+    }
+
     /// Whether what became of the event makes it pointless to list (more) recipients.
     fn is_pointless(
         &self,
@@ -163,9 +168,19 @@ pub(super) trait Kind: Sync {
         status == EventStatus::Cancelled
     }
 
-    /// Reads what its mails are made of beyond what all are.
-    async fn parts(&self, _: &SourceReader<'_>, _: &MailSource) -> Result<KindParts> {
+    /// Reads what its mails are made of beyond what all are, at the same time as that.
+    async fn parts(&self, _: &SourceReader<'_>) -> Result<KindParts> {
         Ok(KindParts::default())
+    }
+
+    /// Reads what of it depends on the rest.
+    async fn add_parts(
+        &self,
+        _: &SourceReader<'_>,
+        _: &MailSource,
+        _: &mut KindParts,
+    ) -> Result<()> {
+        Ok(())
     }
 
     /// Why a notification comes too late for everybody, if it does.
@@ -259,6 +274,11 @@ fn is_confirmed(booking: &Booking) -> bool {
 
 fn is_cancelled_with_event(booking: &Booking) -> bool {
     matches!(booking.cancelled, Some((CancelCause::Event, _)))
+}
+
+/// Whether a booking stands, or stood until its event was cancelled.
+fn stands_or_fell_with_event(booking: &Booking) -> bool {
+    is_confirmed(booking) || is_cancelled_with_event(booking)
 }
 
 /// Whether a booking stands, and its event takes place.

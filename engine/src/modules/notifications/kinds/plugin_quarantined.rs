@@ -4,9 +4,7 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{
-    Audience, Kind, KindParts, KindTemplates, MailContext, MailSource, SourceReader, templates,
-};
+use super::{Audience, Kind, KindParts, KindTemplates, MailContext, SourceReader, templates};
 use crate::{
     error::Result,
     modules::notifications::mail::data::{local, time_zone},
@@ -24,7 +22,7 @@ impl Kind for PluginQuarantined {
         templates!("plugin-quarantined")
     }
 
-    async fn parts(&self, reader: &SourceReader<'_>, _: &MailSource) -> Result<KindParts> {
+    async fn parts(&self, reader: &SourceReader<'_>) -> Result<KindParts> {
         Ok(KindParts {
             quarantine: reader.quarantine().await?,
             ..KindParts::default()

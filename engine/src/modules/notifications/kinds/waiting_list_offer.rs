@@ -29,7 +29,7 @@ impl Kind for WaitingListOffer {
         true
     }
 
-    async fn parts(&self, reader: &SourceReader<'_>, _: &MailSource) -> Result<KindParts> {
+    async fn parts(&self, reader: &SourceReader<'_>) -> Result<KindParts> {
         Ok(KindParts {
             offers: reader.offers().await?,
             ..KindParts::default()

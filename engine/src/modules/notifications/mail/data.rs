@@ -29,14 +29,6 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
         "unsubscribeUrl": context.unsubscribe_url,
         "changes": [],
     });
-    for (name, value) in context
-        .own_data
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        data[name] = value.clone();
-    }
     kinds::of(context.kind).add_data(context, &mut data);
     data
 }

@@ -55,8 +55,8 @@ pub(crate) struct MailContext<'a> {
     pub(crate) bookings: &'a [Booking],
     /// What the recipient is offered, for `WaitingListOffer`.
     pub(crate) offer: Option<&'a Hold>,
-    /// What the kind's own templates see beyond what all do: fields of an object.
-    pub(crate) own_data: Option<&'a Value>,
+    /// The recipient's coming bookings, for `BookingSummary`.
+    pub(crate) summary: Option<&'a Value>,
     /// Whether the recipient has tickets of the event left, so that a cancellation leaves it in their calendar.
     pub(crate) keeps_entry: bool,
     /// Those of the bookings' tickets whose codes the mail shows, [`MailContext::TICKETS_MAX`] at most.

@@ -1,7 +1,7 @@
 //! What the tests of mails compose: one event, one customer, one booking.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use ulid::Ulid;
 
 use crate::{
@@ -28,7 +28,7 @@ pub(super) struct Fixture {
     pub(super) recipient: User,
     pub(super) bookings: Vec<Booking>,
     pub(super) offer: Option<Hold>,
-    pub(super) own_data: Option<Value>,
+    pub(super) summary: Option<Value>,
     pub(super) keeps_entry: bool,
     pub(super) tickets: Vec<MailTicket>,
     pub(super) mail_from: EmailAddress,
@@ -73,8 +73,8 @@ impl Fixture {
                 _ => vec![booking(&event, 7)],
             },
             offer: (kind == NotificationKind::WaitingListOffer).then(|| offer(&event)),
-            own_data: (kind == NotificationKind::BookingSummary)
-                .then(|| json!({ "summary": mail_sample(kind)["summary"] })),
+            summary: (kind == NotificationKind::BookingSummary)
+                .then(|| mail_sample(kind)["summary"].clone()),
             keeps_entry: false,
             tickets: match kind {
                 NotificationKind::BookingConfirmed => vec![ticket(1), ticket(2)],
@@ -99,7 +99,7 @@ impl Fixture {
             recipient: &self.recipient,
             bookings: &self.bookings,
             offer: self.offer.as_ref(),
-            own_data: self.own_data.as_ref(),
+            summary: self.summary.as_ref(),
             keeps_entry: self.keeps_entry,
             tickets: &self.tickets,
             mail_from: &self.mail_from,

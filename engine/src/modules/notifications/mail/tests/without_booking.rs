@@ -83,7 +83,7 @@ async fn who_confirmed_the_address_reads_all_coming_bookings() {
             assert!(part.contains(words), "{words} must be in {part}");
         }
     }
-    fixture.own_data.as_mut().unwrap()["summary"]["numMore"] = 0.into();
+    fixture.summary.as_mut().unwrap()["numMore"] = 0.into();
     let composed = fixture.compose().await;
     let message = parse(&composed);
     let text = message.body_text(0).unwrap();
