@@ -103,7 +103,7 @@ impl Events {
         event: EventId,
         ticket_type: NewTicketType,
     ) -> Result<EventChange> {
-        self.read_managed(caller, event).await?;
+        let mut read = Some(self.read_managed(caller, event).await?);
         let modules = &self.0.modules;
         let tenant = modules.tenants.get(caller.tenant()?).await?;
         let canonical = json!([event, ticket_type]);
@@ -112,7 +112,10 @@ impl Events {
         // On the heap, because this is a large future.
         let adding = Box::pin(async {
             for _ in 0..ADD_TRIES_MAX {
-                let read = self.0.read_visible(caller, event).await?;
+                let read = match read.take() {
+                    Some(read) => read,
+                    None => self.0.read_visible(caller, event).await?,
+                };
                 let mut update = UpdateEvent::of(&read.clone().into_event());
                 update.ticket_types.push(ticket_type.clone());
                 update.validate()?;

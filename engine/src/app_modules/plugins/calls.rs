@@ -110,8 +110,8 @@ impl EngineContext {
             ) => {}
         }
         let outcome = outcome_of(outcome.answer, plugin.when_not_loaded)?;
-        if matches!(outcome, PolicyOutcome::Skipped) {
-            tracing::warn!(%tenant, plugin = %plugin.name, "a policy that could not be loaded was skipped, as its tenant chose");
+        if let PolicyOutcome::Skipped(reason) = &outcome {
+            tracing::warn!(%tenant, plugin = %plugin.name, reason, "a policy that could not be loaded was skipped, as its tenant chose");
         }
         Ok(outcome)
     }

@@ -10,7 +10,7 @@ use ulid::Ulid;
 
 use super::{
     ATTEMPTS_MAX, BookingsModule,
-    counters::taken_back,
+    counters::remove_sold,
     mails::mails_about,
     requests::{BeforeCancelling, CancelDecision, RequestedCancellation},
 };
@@ -57,6 +57,8 @@ struct CancelAttempt {
     attempt: u32,
     notification: NotificationId,
     at: Timestamp,
+    /// The version of the plugin set that the policies' decision is for, if they were asked.
+    policy_version: Option<u64>,
 }
 
 impl BookingsModule {
@@ -78,7 +80,7 @@ impl BookingsModule {
     }
 
     /// Cancels tickets of a booking, which are then free. A cancelled booking is returned unchanged, if the request is for
-    /// of it was to be. Returns `None` if what the policies decided on has changed: ask them again.
+    /// all of it. Returns `None` if what the policies decided on has changed: ask them again.
     pub(crate) async fn cancel(
         &self,
         tenant: &TenantId,
@@ -114,10 +116,10 @@ impl BookingsModule {
                 attempt,
                 notification,
                 at,
+                policy_version: decision.map(|decision| decision.policy_version),
             };
             let cancelling = (request, input, taken);
-            let mut step = self.cancel_step(tenant, cancelling, attempt).await?;
-            step.policy_version = decision.map(|decision| decision.policy_version);
+            let step = self.cancel_step(tenant, cancelling, attempt).await?;
             match self.repository.cancel(tenant, &step).await {
                 Ok(()) => {
                     self.context.owed.notify_one();
@@ -152,7 +154,7 @@ impl BookingsModule {
             false => CapacityCause::CancelledInPart,
         };
         let mut change = InventoryChange {
-            inventory: taken_back(inventory.clone(), &taken.lines),
+            inventory: remove_sold(inventory.clone(), &taken.lines),
             before: inventory,
             change: attempt.change,
             attempt: attempt.attempt,
@@ -187,7 +189,7 @@ impl BookingsModule {
             change,
             offers,
             mails: mails.traced(|_| self.context.trace()),
-            policy_version: None,
+            policy_version: attempt.policy_version,
             booking: after,
         })
     }

@@ -5,24 +5,24 @@
 use crate::types::{BookingLine, Inventory};
 
 /// Adds to the sold tickets.
-pub(super) fn sold(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
+pub(super) fn add_sold(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |sold, _, quantity| *sold += quantity)
 }
 
 /// Takes from the sold tickets.
-pub(super) fn taken_back(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
+pub(super) fn remove_sold(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |sold, _, quantity| {
         *sold = sold.saturating_sub(quantity);
     })
 }
 
 /// Adds to the held tickets.
-pub(in crate::modules) fn held(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
+pub(in crate::modules) fn add_held(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |_, held, quantity| *held += quantity)
 }
 
 /// Takes from the held tickets.
-pub(super) fn let_go(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
+pub(super) fn remove_held(inventory: Inventory, lines: &[BookingLine]) -> Inventory {
     counted(inventory, lines, |_, held, quantity| {
         *held = held.saturating_sub(quantity);
     })

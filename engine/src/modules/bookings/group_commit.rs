@@ -49,7 +49,7 @@ struct GroupCommit<'a> {
     change: Ulid,
     notification: NotificationId,
     query: GroupQuery,
-    /// Answers of plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
+    /// What plans whose outcome is open would answer, by attempt: if one of them turns out committed, its answers count.
     open: HashMap<u32, Answers>,
 }
 
@@ -258,7 +258,11 @@ impl BookingsModule {
         match snapshot.holds.get(&id).filter(confirmed) {
             Some(_) => {
                 let booking = self.made_booking(tenant, id.booking()).await?;
-                as_expected(request, booking.total_minor, &booking.currency)?;
+                as_expected(
+                    request.expected_total_minor,
+                    booking.total_minor,
+                    &booking.currency,
+                )?;
                 Ok(Some(Placement::Booked(booking)))
             }
             None => Ok(None),

@@ -12,7 +12,7 @@ use std::{
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use super::{ATTEMPTS_MAX, BookingsModule, counters::let_go};
+use super::{ATTEMPTS_MAX, BookingsModule, counters::remove_held};
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
@@ -350,7 +350,7 @@ fn change_of(
         .iter()
         .filter(|change| change.after.status != HoldStatus::Held);
     let inventory = gone.fold(before.clone(), |inventory, change| {
-        let_go(inventory, &change.after.lines)
+        remove_held(inventory, &change.after.lines)
     });
     InventoryChange {
         before,

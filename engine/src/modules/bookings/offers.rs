@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    counters::held,
+    counters::add_held,
     mails::mails_about,
     orders::{Wanted, order},
 };
@@ -157,7 +157,7 @@ impl OfferPass<'_> {
             waitlist_number: Some(entry.number),
             ended_at: None,
         };
-        self.inventory = held(self.inventory.clone(), &hold.lines);
+        self.inventory = add_held(self.inventory.clone(), &hold.lines);
         self.inventory.waiting = self.inventory.waiting.saturating_sub(1);
         self.holds.push(HoldChange {
             before: None,

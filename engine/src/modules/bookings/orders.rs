@@ -74,12 +74,12 @@ pub(super) fn order(inventory: &Inventory, request: &Wanted<'_>, now: Timestamp)
     if wanted > inventory.available() {
         return Err(not_enough(inventory.available()));
     }
-    match request.expected_total_minor {
-        Some(expected) if expected != order.total_minor => {
-            Err(price_changed(order.total_minor, &inventory.currency))
-        }
-        _ => Ok(order),
-    }
+    as_expected(
+        request.expected_total_minor,
+        order.total_minor,
+        &inventory.currency,
+    )?;
+    Ok(order)
 }
 
 /// Refuses a type that is not sold now. Returns when its sale ends.
@@ -126,11 +126,11 @@ fn check_quantity(
 
 /// Refuses a total that differs from the expected one, if the request has one.
 pub(super) fn as_expected(
-    request: &RequestedBooking,
+    expected_total_minor: Option<u64>,
     total_minor: u64,
     currency: &str,
 ) -> Result<()> {
-    match request.expected_total_minor {
+    match expected_total_minor {
         Some(expected) if expected != total_minor => Err(price_changed(total_minor, currency)),
         _ => Ok(()),
     }

@@ -35,7 +35,7 @@ pub(super) struct PlanInput<'a> {
     pub(super) requests: &'a [RequestedBooking],
     /// What each request's booking or hold would be called.
     pub(super) serials: &'a [Ulid],
-    /// Answers of requests that were answered before.
+    /// What requests that came before were answered.
     pub(super) recorded: Vec<Option<Result<Placement>>>,
     pub(super) snapshot: &'a GroupSnapshot,
     /// Names the change, and which attempt of it this is.
@@ -231,7 +231,7 @@ impl GroupPlanner<'_> {
             created_at: self.now,
             checked_in: Vec::new(),
         };
-        self.left = counters::sold(self.left.clone(), &booking.lines);
+        self.left = counters::add_sold(self.left.clone(), &booking.lines);
         *self.tickets.entry(request.customer).or_default() += booking.tickets();
         self.bookings.push(booking.clone());
         Ok(booking)
@@ -270,7 +270,7 @@ impl GroupPlanner<'_> {
             waitlist_number: None,
             ended_at: None,
         };
-        self.left = counters::held(self.left.clone(), &hold.lines);
+        self.left = counters::add_held(self.left.clone(), &hold.lines);
         *self.tickets.entry(request.customer).or_default() += hold.tickets();
         self.open_holds.insert(request.customer, hold.id);
         self.hold_changes.push(HoldChange {
@@ -285,7 +285,11 @@ impl GroupPlanner<'_> {
     fn confirm(&mut self, id: HoldId, request: &RequestedBooking) -> Result<Placement> {
         let made = self.bookings.iter().find(|made| made.id == id.booking());
         if let Some(booking) = made {
-            as_expected(request, booking.total_minor, &booking.currency)?;
+            as_expected(
+                request.expected_total_minor,
+                booking.total_minor,
+                &booking.currency,
+            )?;
             return Ok(Placement::Booked(booking.clone()));
         }
         let hold = self.holds.get(&id);
@@ -299,7 +303,11 @@ impl GroupPlanner<'_> {
         let (lines, messages) = match is_accepted {
             true => (accepted(hold, request)?, messages(request)),
             false => {
-                as_expected(request, hold.total_minor, &hold.currency)?;
+                as_expected(
+                    request.expected_total_minor,
+                    hold.total_minor,
+                    &hold.currency,
+                )?;
                 (hold.lines.clone(), hold.messages.clone())
             }
         };
@@ -319,8 +327,8 @@ impl GroupPlanner<'_> {
             created_at: self.now,
             checked_in: Vec::new(),
         };
-        let let_go = counters::let_go(self.left.clone(), &hold.lines);
-        self.left = counters::sold(let_go, &hold.lines);
+        let released = counters::remove_held(self.left.clone(), &hold.lines);
+        self.left = counters::add_sold(released, &hold.lines);
         self.open_holds.remove(&hold.customer);
         self.hold_changes.push(HoldChange {
             before: Some(hold.clone()),

@@ -143,7 +143,8 @@ impl EventsModule {
             notification: NotificationId::from_ulid(self.context.next_id()),
             recipients,
         };
-        let read = Some(read).filter(|_| lock.was_free);
+        // Counting may have taken a while, in which tickets were sold: then a change on what was read before would only fail.
+        let read = Some(read).filter(|_| lock.was_free && changed.tell.is_none());
         self.change_under_lock(&change, read, apply).await
     }
 

@@ -1,6 +1,6 @@
 //! An LRU cache: a map with a limit that evicts the least recently used entries.
 //!
-//! Called by the events, plugins and sessions modules.
+//! Called by the modules of events, plugins, tenants, users and sessions.
 
 use std::{collections::HashMap, hash::Hash};
 

@@ -36,7 +36,7 @@ const KEPT_REQUEST_BYTES_MAX: usize = 16 * 1024;
 pub(crate) enum PolicyOutcome {
     Answered(Decision),
     /// It could not be loaded, and its tenant chose to go on without it.
-    Skipped,
+    Skipped(String),
 }
 
 /// A booking while the policies are asked about it, one after the other.
@@ -143,7 +143,7 @@ pub(crate) fn cancellation_view(
 /// `policy-rejected`.
 pub(crate) fn accepted(outcome: PolicyOutcome) -> Result<Option<(Vec<u32>, Vec<String>)>> {
     match outcome {
-        PolicyOutcome::Skipped | PolicyOutcome::Answered(Decision::Accept) => Ok(None),
+        PolicyOutcome::Skipped(_) | PolicyOutcome::Answered(Decision::Accept) => Ok(None),
         PolicyOutcome::Answered(Decision::Reject { code, reason }) => {
             Err(Error::new(ErrorCode::PolicyRejected, reason).policy_code(code))
         }
@@ -186,7 +186,9 @@ pub(crate) fn outcome_of(
         Ok(_) => Err(unavailable(HookFailure::Failed(
             "it answered something else than a decision".to_owned(),
         ))),
-        Err(HookFailure::NotLoaded(_)) if when == WhenNotLoaded::Skip => Ok(PolicyOutcome::Skipped),
+        Err(HookFailure::NotLoaded(reason)) if when == WhenNotLoaded::Skip => {
+            Ok(PolicyOutcome::Skipped(reason))
+        }
         Err(failure) => Err(unavailable(failure)),
     }
 }
