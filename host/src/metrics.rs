@@ -150,7 +150,7 @@ impl Metrics {
         Ok(text)
     }
 
-    /// Answers a scrape.
+    /// Returns the metrics of a scrape.
     pub(crate) async fn scrape(&self, engine: &Engine) -> Response {
         match self.text(engine).await {
             Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),

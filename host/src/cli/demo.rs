@@ -93,7 +93,7 @@ pub(super) async fn ensure(engine: &Engine, secrets: &DevSecrets) -> Result<Demo
     })
 }
 
-/// What is printed and shown at `/`. Passwords are shown there only if no other machine can open it.
+/// What is printed and shown at `/`. Passwords are shown there only if they are right and no other machine can open it.
 pub(super) fn welcome(demo: &Demo, secrets: &DevSecrets, place: &Place, url: &str) -> Welcome {
     let access = access(demo, secrets, url);
     let folder = place.folder.display();
@@ -129,7 +129,7 @@ pub(super) fn welcome(demo: &Demo, secrets: &DevSecrets, place: &Place, url: &st
     );
     Welcome {
         text,
-        demo: place.is_loopback.then_some(access),
+        demo: (place.is_loopback && doubt.is_empty()).then_some(access),
     }
 }
 

@@ -12,7 +12,7 @@ use reqwest::{Client, Response, Url, redirect::Policy};
 use serde_json::Value;
 use tokio::{fs::File, io::AsyncWriteExt as _, time::timeout};
 
-use crate::config;
+use crate::{config, routes};
 
 /// Largest response; a page of 100 users has about 30 KB.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -280,10 +280,7 @@ pub(super) fn text<'a>(answer: &'a Value, member: &str) -> &'a str {
 
 /// Returns whether a URL is of this machine, where the connection is direct.
 fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = |address: std::net::IpAddr| address.is_loopback();
-    host == "localhost" || address.parse().is_ok_and(is_loopback)
+    routes::is_loopback(url.host_str().unwrap_or_default())
 }
 
 /// A URL for a message, without the part before `@`, which may be a password.

@@ -54,6 +54,8 @@ use problem::Problem;
 pub(crate) use incoming::Misframed;
 pub use openapi::openapi_json;
 pub use pages::{error_codes, error_page};
+#[cfg(feature = "program")]
+pub(crate) use start_page::is_loopback;
 pub use start_page::{DemoAccess, DemoSignIn};
 
 /// The options of the router. The defaults suit one process that serves browsers and programs directly.

@@ -159,7 +159,7 @@ pub(super) async fn tell_limits(
     response
 }
 
-/// Answers for a handler that panicked. The panic's text went to stderr. It is not repeated here, because it may
+/// The response in place of a handler that panicked. The panic's text went to stderr. It is not repeated here, because it may
 /// contain anything.
 pub(super) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> HttpResponse<axum::body::Body> {
     Problem::from(Error::internal("a handler panicked")).into_response()

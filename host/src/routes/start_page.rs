@@ -1,15 +1,16 @@
 //! The page at `/`: links to everything that a person may open, and in development how to sign in and book.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::IpAddr};
 
 use axum::{
     extract::{Request, State},
+    http::{header::HOST, uri::Authority},
     response::Response,
 };
 
 use super::{Parts, api::TokenIssuer, extract::Prefix, html};
 
-/// What `/` shows of a demo tenant, to anybody who opens it. Only for development.
+/// What `/` shows of a demo tenant, to anybody who opens it by a name of this machine. Only for development.
 #[derive(Debug, Clone)]
 pub struct DemoAccess {
     /// The tenant of the sign-ins.
@@ -33,12 +34,12 @@ pub struct DemoSignIn {
     pub password: String,
 }
 
-/// Answers `/`.
+/// Returns the page at `/`.
 pub(super) fn show(parts: Parts, demo: State<Option<DemoAccess>>, request: &Request) -> Response {
     let Prefix(prefix) = Prefix::of(request.extensions());
     let mut main = String::from(
         "<h1>Boxoffice</h1>\n<p>This server books tickets for events, for many organizers at once, and mails their \
-         customers. Programs use its REST API; people start here.</p>\n<dl class=\"links\">\n",
+         customers. Programs use its REST API; people start here.</p>\n<dl>\n",
     );
     let links = [
         (true, "docs", "API docs", "Read and try every operation."),
@@ -68,11 +69,22 @@ pub(super) fn show(parts: Parts, demo: State<Option<DemoAccess>>, request: &Requ
         let _ = writeln!(main, "<dt><a href=\"{href}\">{name}</a><dd>{text}");
     }
     main.push_str("</dl>\n");
-    if let Some(demo) = &demo.0 {
+    // Under any other name it may be a page of the web that had its own name point here.
+    let host = request.headers().get(HOST);
+    let host = host.and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    let demo = demo.0.as_ref();
+    if let Some(demo) = demo.filter(|_| host.is_some_and(|host| is_loopback(host.host()))) {
         show_demo(&mut main, demo);
     }
     let style = format!("{prefix}/docs/pages.css");
     html::page("Boxoffice", &style, html::OWN_POLICY, &main)
+}
+
+/// Returns whether a host in a URL is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let is_own = |address: IpAddr| address.is_loopback();
+    host == "localhost" || address.parse().is_ok_and(is_own)
 }
 
 fn show_demo(main: &mut String, demo: &DemoAccess) {

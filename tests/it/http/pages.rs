@@ -81,6 +81,15 @@ async fn the_start_page_links_to_what_this_host_has() {
         assert_eq!(html.contains("customer@demo.test"), is_demo);
         assert_eq!(html.contains("a&lt;b"), is_demo);
         assert_eq!(html.contains("curl &quot;$URL&quot;"), is_demo);
+        // A page of the web that has its own name point to this machine reads no password.
+        let door = hosted.client();
+        let rebound = door
+            .request(Method::GET, "/")
+            .header("Host", "tickets.example");
+        let rebound = Answer::of(rebound).await;
+        assert_eq!(rebound.status, 200);
+        assert!(rebound.text.contains("admin/queues"), "{}", rebound.text);
+        assert!(!rebound.text.contains("a&lt;b"), "{}", rebound.text);
     }
 }
 

@@ -105,16 +105,19 @@ fn with_other_faults<T: DeserializeOwned>(first: Error, mut value: Value) -> Err
 
 /// Puts a value at a path such as `lines[0].quantity`, or takes away what is there. Returns whether there is such a place.
 fn put(root: &mut Value, field: &str, value: Option<Value>) -> bool {
-    let pointer = format!("/{}", field.replace(['.', '['], "/").replace(']', ""));
+    // A JSON pointer (RFC 6901); names may have its own signs.
+    let names = field.replace('~', "~0").replace('/', "~1");
+    let pointer = format!("/{}", names.replace(['.', '['], "/").replace(']', ""));
     let Some((parent, name)) = pointer.rsplit_once('/') else {
         return false;
     };
+    let own = name.replace("~1", "/").replace("~0", "~");
     match (root.pointer_mut(parent), value) {
         (Some(Value::Object(object)), Some(value)) => {
-            object.insert(name.to_owned(), value);
+            object.insert(own, value);
             true
         }
-        (Some(Value::Object(object)), None) => object.remove(name).is_some(),
+        (Some(Value::Object(object)), None) => object.remove(&own).is_some(),
         (Some(list @ Value::Array(_)), Some(value)) => {
             let item = list.pointer_mut(&format!("/{name}"));
             item.map(|item| *item = value).is_some()
@@ -405,6 +408,12 @@ mod tests {
         let mut fields: Vec<_> = all.filter_map(Error::field_name).collect();
         fields.sort_unstable();
         assert_eq!(fields, ["lines[0]", "title"]);
+        // Names may look like a part of a path.
+        let error = read_object::<Order>(br#"{"title":[],"a/b":1,"c~d":2,"lines":7}"#).unwrap_err();
+        let all = std::iter::once(&error).chain(error.others());
+        let mut fields: Vec<_> = all.filter_map(Error::field_name).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, ["a/b", "c~d", "lines", "title"]);
     }
 
     #[test]
