@@ -182,19 +182,24 @@ impl SourceFile {
 #[test]
 fn no_file_imports_what_imports_it() {
     let files = super::workspace_files();
-    let mut found = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     for folder in ["engine/src/", "host/src/", "nats/src/"] {
         let own = files.iter().filter(|file| file.is_in(folder));
         let made = Crate::new(own.filter(|file| file.tokens.iter().any(|one| one.is_program)));
         assert!(made.edges().len() > 5, "{folder} names nothing");
         let circles = made.circles().into_iter();
         let new = circles.filter(|circle| {
-            let mut known = KNOWN.iter();
             let has = |start: &str| circle.iter().any(|path| path.starts_with(start));
-            !known.any(|(one, other)| has(one) && has(other))
+            let mut known = KNOWN.iter();
+            let of = known.position(|(one, other)| has(one) && has(other));
+            seen.extend(of);
+            of.is_none()
         });
         found.extend(new.map(|circle| format!("{} -> {}", circle.join(" -> "), circle[0])));
     }
+    let cut = (0..KNOWN.len()).filter(|index| !seen.contains(index));
+    let cut: Vec<_> = cut.map(|index| KNOWN[index]).collect();
+    assert!(cut.is_empty(), "take these circles off the list: {cut:?}");
     assert!(
         found.is_empty(),
         "{} import circles; move what both need to a leaf:\n{}",

@@ -15,7 +15,10 @@ use std::path::Path;
 
 use boxoffice_tests::workspace_root;
 
-use rules::{Finding, RULES, SYSTEM_SCOPES, system_scopes};
+use rules::{
+    FILE_LINES_MAX, FUNCTION_LINES_MAX, Finding, LONG_FILES, LONG_FUNCTIONS, PARAMETERS_MAX, RULES,
+    SYSTEM_SCOPES, WIDE_FUNCTIONS, system_scopes,
+};
 use source::SourceFile;
 
 #[test]
@@ -105,6 +108,48 @@ fn the_list_of_system_scopes_only_shrinks() {
             "{path} makes {made} system scopes: lower its number in rules.rs to that"
         );
     }
+}
+
+#[test]
+fn the_lists_of_what_is_too_large_only_shrink() {
+    let files = workspace_files();
+    let file = |path: &str| files.iter().find(|file| file.path == path);
+    let mut stale: Vec<String> = Vec::new();
+    for path in LONG_FILES {
+        let lines = file(path).map_or(0, |file| file.text.lines().count());
+        if lines <= FILE_LINES_MAX {
+            stale.push(format!("{path} has {lines} lines"));
+        }
+    }
+    let functions = |path: &str, name: &str| {
+        let all = file(path).into_iter().flat_map(|file| &file.functions);
+        let named = all.filter(|function| function.name == name);
+        named
+            .map(|function| (function.lines, function.parameters))
+            .collect::<Vec<_>>()
+    };
+    for (path, name) in LONG_FUNCTIONS {
+        if !functions(path, name)
+            .iter()
+            .any(|(lines, _)| *lines > FUNCTION_LINES_MAX)
+        {
+            stale.push(format!("{path}: {name} is short"));
+        }
+    }
+    for (path, name) in WIDE_FUNCTIONS {
+        let of_this_name = functions(path, name);
+        if !of_this_name
+            .iter()
+            .any(|(_, parameters)| *parameters > PARAMETERS_MAX)
+        {
+            stale.push(format!("{path}: {name} takes few parameters"));
+        }
+    }
+    assert!(
+        stale.is_empty(),
+        "take these off the lists in rules.rs:\n{}",
+        stale.join("\n")
+    );
 }
 
 #[test]

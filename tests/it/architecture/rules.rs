@@ -103,16 +103,25 @@ pub(super) const RULES: &[Rule] = &[
                 "hyper",
                 "reqwest",
                 "tower",
-                "tower-http",
+                "tower_http",
                 "wasmtime",
-                "async-nats",
+                "async_nats",
                 "lettre",
                 "clap",
-                "boxoffice-host",
+                "boxoffice_host",
             ];
-            // What the manifest does not name, the compiler refuses.
+            if file.is_in("engine/src/") {
+                let named = CRATES.iter().flat_map(|name| file.lines_with(&[*name]));
+                return named.collect();
+            }
             let lines = file.text.lines().enumerate();
-            let named = lines.filter(|(_, line)| CRATES.iter().any(|name| line.starts_with(name)));
+            // As a key, in the name of a table, or as the package behind another name.
+            let named = lines.filter(|(_, line)| {
+                let code = line.split('#').next().unwrap_or_default();
+                let is_part = |one: char| one.is_ascii_alphanumeric() || one == '-' || one == '_';
+                let mut words = code.split(|one| !is_part(one));
+                words.any(|word| CRATES.contains(&word.replace('-', "_").as_str()))
+            });
             match file.path == "engine/Cargo.toml" {
                 true => named.map(|(index, _)| index + 1).collect(),
                 false => Vec::new(),
@@ -131,15 +140,19 @@ pub(super) const RULES: &[Rule] = &[
         name: "environment-only-in-config",
         fix: "only host/src/config.rs and its children read the environment: make this an option there",
         lines: |file| {
-            if !is_ours(file) || file.is_in("host/src/config") {
+            let allowed = file.path == "host/src/config.rs" || file.is_in("host/src/config/");
+            if !is_ours(file) || allowed {
                 return Vec::new();
             }
             const NAMES: [&str; 5] = ["var", "vars", "var_os", "vars_os", "set_var"];
             let calls = NAMES.map(|name| file.lines_with(&["env", ":", ":", name]));
             let mut lines = calls.concat();
-            lines.extend(file.lines_with(&["providers", ":", ":", "Env"]));
             // clap would read an argument from the environment, past the configuration.
-            lines.extend(file.lines_with(&["env", "="]));
+            for before in ["(", ","] {
+                for behind in [")", ",", "="] {
+                    lines.extend(file.lines_with(&[before, "env", behind]));
+                }
+            }
             lines
         },
     },
@@ -164,7 +177,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "layers-are-private",
-        fix: "declare layer folders with plain `mod`: the path is the permission",
+        fix: "declare layer folders with plain `mod`, so that only the parent can name them",
         lines: |file| {
             const FOLDERS: [&str; 6] = [
                 "modules",
@@ -187,15 +200,26 @@ pub(super) const RULES: &[Rule] = &[
         lines: includes_that_leave,
     },
     Rule {
-        name: "unsafe-places",
+        name: "no-unwrap",
+        fix: "outside tests use `?`, or `expect` with the invariant that makes it impossible",
+        lines: |file| match is_ours(file) {
+            true => {
+                let calls = ["unwrap", "unwrap_err"];
+                calls
+                    .map(|name| file.lines_with(&[".", name, "("]))
+                    .concat()
+            }
+            false => Vec::new(),
+        },
+    },
+    Rule {
+        name: "no-unsafe",
         fix: "safe code only; the exceptions are where compiled plugins are loaded, and the program's allocator",
         lines: |file| {
-            // rustc refuses `unsafe` where the lint is not switched off.
-            const PLACES: [&str; 2] = ["host/src/allocator.rs", "host/src/plugin_host/cache.rs"];
-            let mut found = file.all_lines_with(&["allow", "(", "unsafe_code"]);
-            found.extend(file.all_lines_with(&["expect", "(", "unsafe_code"]));
-            match PLACES.contains(&file.path.as_str()) {
-                true => found.into_iter().skip(1).collect(),
+            let found = file.all_lines_with(&["unsafe"]);
+            // Not a line more than those that are explained there.
+            match UNSAFE_PLACES.contains(&(file.path.as_str(), found.len())) {
+                true => Vec::new(),
                 false => found,
             }
         },
@@ -251,7 +275,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "parameters",
-        fix: "a function takes at most five parameters besides `self`: make a type of those that belong together",
+        fix: "a function takes at most five parameters, not counting `self`: make a type of those that belong together",
         lines: |file| {
             let wide = file.functions.iter().filter(|function| {
                 let is_listed = WIDE_FUNCTIONS.contains(&(file.path.as_str(), &function.name));
@@ -262,23 +286,24 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-const FILE_LINES_MAX: usize = 500;
-const FUNCTION_LINES_MAX: usize = 60;
-const PARAMETERS_MAX: usize = 5;
-
-/// Files that may be longer.
-const LONG_FILES: &[&str] = &[
-    "engine/src/modules/repositories/db.rs",
-    "host/src/auth/throttle.rs",
-    "host/src/auth/tokens.rs",
+/// Files with `unsafe`, and in how many places.
+const UNSAFE_PLACES: &[(&str, usize)] = &[
+    ("host/src/allocator.rs", 11),
+    ("host/src/plugin_host/cache.rs", 1),
 ];
 
+pub(super) const FILE_LINES_MAX: usize = 500;
+pub(super) const FUNCTION_LINES_MAX: usize = 60;
+pub(super) const PARAMETERS_MAX: usize = 5;
+
+/// Files that may be longer.
+pub(super) const LONG_FILES: &[&str] = &["host/src/auth/throttle.rs", "host/src/auth/tokens.rs"];
+
 /// Functions that may be longer.
-const LONG_FUNCTIONS: &[(&str, &str)] = &[
+pub(super) const LONG_FUNCTIONS: &[(&str, &str)] = &[
     // One entry for each route, module, metric, kind or limit.
     ("engine/src/modules/mod.rs", "open"),
     ("host/src/metrics/collector.rs", "encode"),
-    ("host/src/metrics/collector.rs", "encode_sight"),
     ("host/src/plugin_host/caps.rs", "take"),
     ("host/src/routes/mod.rs", "router"),
     // Not split yet.
@@ -289,9 +314,7 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[
 ];
 
 /// Functions that may take more parameters.
-const WIDE_FUNCTIONS: &[(&str, &str)] = &[
-    // One parameter for each repository.
-    ("engine/src/modules/notifications/mod.rs", "new"),
+pub(super) const WIDE_FUNCTIONS: &[(&str, &str)] = &[
     // Handlers: one extractor each.
     ("host/src/routes/controllers/auth.rs", "register"),
     ("host/src/routes/controllers/bookings.rs", "create"),
@@ -300,10 +323,6 @@ const WIDE_FUNCTIONS: &[(&str, &str)] = &[
     // OpenTelemetry's trait.
     ("host/src/traces.rs", "should_sample"),
     // Storage steps: what a row had and gets.
-    (
-        "engine/src/modules/notifications/delivery_lookup.rs",
-        "collect",
-    ),
     (
         "engine/src/modules/repositories/delivery_admin.rs",
         "replace_notification",

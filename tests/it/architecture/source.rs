@@ -118,7 +118,12 @@ impl SourceFile {
         while index < self.tokens.len() {
             let (first, token) = (index, &self.tokens[index]);
             index += 1;
-            let is_inside = first > 0 && matches!(text(first - 1), ":" | "$");
+            // A single colon is before a type: `x: crate::A`.
+            let is_inside = match first {
+                0 => false,
+                1 => text(0) == "$",
+                _ => text(first - 1) == "$" || (text(first - 1) == ":" && text(first - 2) == ":"),
+            };
             // `pub(in crate::modules)` says who may call, not who is called.
             let is_visibility = first > 1 && text(first - 1) == "in" && text(first - 2) == "(";
             if !token.is_program || token.is_use || !is_word(&token.text) || is_inside {
