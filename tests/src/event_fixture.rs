@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     Account, Answer, Client, Hosted, ReceivedMail, TestPlatform,
     api::{event_body, path_of, text},
+    wait_until_final,
 };
 
 const PUBLIC_URL: &str = "https://tickets.example.org";
@@ -129,8 +130,7 @@ impl EventFixture {
         let summary = self.owner.client.post(&path, body).await.expect(201);
         self.platform.owes(reaches);
         self.platform.settle().await;
-        let path = format!("/api/notifications/{}", text(&summary["id"]));
-        let seen = self.owner.client.get(&path).await.expect(200);
+        let seen = wait_until_final(&self.owner, text(&summary["id"])).await;
         seen["deliveries"]["suppressed"].clone()
     }
 

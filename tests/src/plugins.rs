@@ -142,16 +142,5 @@ pub async fn put_into_use(
 /// # Panics
 /// When the engine refuses.
 pub async fn owner_of(engine: &Engine, tenant: &boxoffice_engine::TenantId) -> Caller {
-    let command = boxoffice_engine::CreateUser {
-        email: crate::email("owner", tenant),
-        name: boxoffice_engine::Label::parse("name", "Owner").expect("one line"),
-        password: Some(crate::Account::PASSWORD.to_owned()),
-        role: boxoffice_engine::UserRole::Owner,
-    };
-    let user = engine
-        .users()
-        .create(&Caller::platform(tenant.as_str()), command)
-        .await
-        .expect("an owner");
-    Caller::user(tenant.clone(), user.id, user.role)
+    crate::create_user(engine, tenant, "owner", boxoffice_engine::UserRole::Owner).await
 }

@@ -4,11 +4,11 @@
 //! Method: the real router over an engine in memory, with the codes that the API and the confirmation mail give; two
 //! engines on one SurrealDB server where scanners race.
 
-use boxoffice_engine::{Caller, Engine, PageRequest, Store, UserRole};
+use boxoffice_engine::{Caller, Engine, EngineBuilder, PageRequest, UserRole};
 use boxoffice_tests::{
     Account, Answer, Hosted, SurrealServer, TestPlatform,
     api::{event_body, path_of, text},
-    ensure_customer, organizer_and_tenant, quick_settings, ticket_codes,
+    ensure_customer, organizer_and_tenant, ticket_codes,
 };
 use futures::future::join_all;
 use mail_parser::{MessageParser, MimeHeaders as _};
@@ -429,14 +429,6 @@ async fn of_scanners_at_two_hosts_one_wins() {
 }
 
 async fn with_codes(server: &SurrealServer) -> Engine {
-    let store = Store::Remote {
-        url: server.url(),
-        namespace: SurrealServer::NAMESPACE.to_owned(),
-        database: "tests".to_owned(),
-        username: SurrealServer::USERNAME.to_owned(),
-        password: SurrealServer::PASSWORD.to_owned(),
-    };
-    let builder = Engine::builder().store(store).settings(quick_settings());
-    let engine = builder.ticket_codes(ticket_codes()).build().await;
-    engine.expect("an engine on the server starts")
+    let describe = |builder: EngineBuilder| builder.ticket_codes(ticket_codes());
+    server.engine_with(describe).await
 }

@@ -15,7 +15,7 @@ use std::{
 
 use boxoffice_engine::{
     BookLine, BookTickets, Booking, Caller, CancelTickets, Engine, ErrorCode, Event,
-    IdempotencyKey, Label, NewTicketType, PageRequest, Settings, Store, UpdateEvent,
+    IdempotencyKey, Label, NewTicketType, PageRequest, Settings, UpdateEvent,
 };
 use boxoffice_tests::{
     Patience, SurrealServer, TestPlatform, assert_verified, create_event, email, ensure_customer,
@@ -87,13 +87,7 @@ async fn pass_on(client: TcpStream, server: TcpStream, answers_left: Arc<AtomicI
 }
 
 async fn engine_at(url: String, settings: Settings) -> Engine {
-    let store = Store::Remote {
-        url,
-        namespace: SurrealServer::NAMESPACE.to_owned(),
-        database: SurrealServer::NAMESPACE.to_owned(),
-        username: SurrealServer::USERNAME.to_owned(),
-        password: SurrealServer::PASSWORD.to_owned(),
-    };
+    let store = SurrealServer::store_at(url);
     let engine = Engine::builder().store(store).settings(settings);
     engine
         .build()

@@ -261,13 +261,7 @@ async fn an_idempotency_key_books_once() {
 async fn bookings_are_seen_by_those_they_concern() {
     let api = Api::start().await;
     let event = api.event(json!({})).await;
-    let book = json!({"eventId": event["id"], "numTickets": 1});
-    let booking = api
-        .customer
-        .client
-        .post("/api/bookings", book)
-        .await
-        .expect(201);
+    let booking = api.book(&event, 1).await;
     let path = format!("/api/bookings/{}", text(&booking["id"]));
     let stranger = api.door.register("ben@north.test", "customer").await;
     let rival = api.door.register("rita@north.test", "organizer").await;

@@ -105,13 +105,7 @@ async fn answers_with_secrets_are_never_compressed_and_live_ones_neither() {
     assert!(answer.headers().get("content-encoding").is_none());
 
     let many = api.event(json!({"totalTickets": 40})).await;
-    let book = json!({"eventId": many["id"], "numTickets": 40});
-    let booking = api
-        .customer
-        .client
-        .post("/api/bookings", book)
-        .await
-        .expect(201);
+    let booking = api.book(&many, 40).await;
     let tickets = format!("/api/bookings/{}/tickets?limit=100", text(&booking["id"]));
     let (headers, bytes) = packed(&api.customer.client, &tickets).await;
     assert!(

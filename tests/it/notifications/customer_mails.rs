@@ -11,7 +11,6 @@ use boxoffice_engine::{
     BookTickets, Booking, Caller, Delivery, DeliveryState, NotificationKind, PageRequest, UserRole,
     ports::FolderMailer,
 };
-use boxoffice_host::{SmtpMailer, SmtpSettings, mail::SmtpTls};
 use boxoffice_tests::{
     Account, Client, Hosted, Patience, SmtpServer, TempFolder,
     api::{event_body, path_of, text},
@@ -25,17 +24,7 @@ const NAMES: [&str; 4] = ["ann", "ben", "refuse-550-zoe", "later-451-1-lea"];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_customers_mails_are_told_from_booking_and_customer() {
     let server = SmtpServer::start().await;
-    let settings = SmtpSettings {
-        tls: SmtpTls::None,
-        ..SmtpSettings::new(server.host(), server.port())
-    };
-    let mailer = SmtpMailer::new(settings).expect("settings that go together");
-    let engine = boxoffice_engine::Engine::builder()
-        .settings(quick_settings())
-        .mailer(mailer)
-        .build()
-        .await
-        .expect("an engine in memory starts");
+    let engine = server.engine().await;
     let hosted = Hosted::start(engine.clone()).await;
     let desk = Desk::open(&engine, &hosted).await;
     let worker = engine.worker().spawn();

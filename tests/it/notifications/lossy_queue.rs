@@ -16,23 +16,32 @@ use boxoffice_engine::{
     ports::{Lane, LaneStats, Leased, Queue, Receipt, Settlement, Task},
 };
 use boxoffice_tests::{
-    MemoryMailer, Patience, create_event, drain, email, ensure_customer, move_event,
+    MemoryMailer, Patience, create_event, drain, email, ensure_customer, is_long_run, move_event,
     organizer_and_tenant, pass_time, quick_settings, seeded, wait_until,
 };
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use rand::{Rng as _, rngs::StdRng};
 
-/// Batches of 32 recipients that may wait at once, half of which one chunk of the fan-out lists.
+/// Batches of 32 recipients that may wait at once, half of which one chunk of the fan-out lists; the default with `--long`.
 const WINDOW: u32 = 4;
-/// Four chunks of the fan-out and some.
-const CUSTOMERS: usize = 300;
+
+/// More than a chunk of the fan-out: four and some, and of the default's one and some.
+fn customers() -> usize {
+    match is_long_run() {
+        true => 1_100,
+        false => 300,
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_loses_repeats_and_refuses_changes_nothing() {
     let (queue, mails) = (Arc::new(BadQueue::new(seeded())), MemoryMailer::default());
     let mut settings = quick_settings();
-    settings.delivery.bulk_window_batches = WINDOW;
+    if !is_long_run() {
+        settings.delivery.bulk_window_batches = WINDOW;
+    }
+    let customers = customers();
     let builder = Engine::builder()
         .settings(settings)
         .queue(queue)
@@ -40,7 +49,7 @@ async fn a_queue_that_loses_repeats_and_refuses_changes_nothing() {
     let engine = builder.build().await.expect("an engine in memory starts");
     let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
     let event = create_event(&engine, &organizer, Timestamp::now(), 10_000).await;
-    let bookings = (0..CUSTOMERS).map(|number| book(&engine, &tenant, number, event.id));
+    let bookings = (0..customers).map(|number| book(&engine, &tenant, number, event.id));
     stream::iter(bookings)
         .buffer_unordered(32)
         .collect::<Vec<()>>()
@@ -49,7 +58,7 @@ async fn a_queue_that_loses_repeats_and_refuses_changes_nothing() {
     drain(&engine).await;
 
     let notification = move_event(&engine, &organizer, &event, "New Hall").await;
-    assert_eq!(notification.recipients, CUSTOMERS as u64);
+    assert_eq!(notification.recipients, customers as u64);
     drain(&engine).await;
     let shown = engine
         .notifications()
@@ -58,7 +67,7 @@ async fn a_queue_that_loses_repeats_and_refuses_changes_nothing() {
     let deliveries = shown.expect("a notification").deliveries;
     assert_eq!(
         (deliveries.sent, deliveries.total(), deliveries.ever_unknown),
-        (CUSTOMERS as u64, CUSTOMERS as u64, 0)
+        (customers as u64, customers as u64, 0)
     );
     assert!(worker.drain(Patience::START).await);
     let mut per_key = BTreeMap::<_, usize>::new();
@@ -69,7 +78,7 @@ async fn a_queue_that_loses_repeats_and_refuses_changes_nothing() {
     assert!(repeated.is_empty(), "sent more than once: {repeated:?}");
     assert_eq!(
         per_key.len(),
-        2 * CUSTOMERS,
+        2 * customers,
         "a confirmation and an update each"
     );
 }

@@ -5,16 +5,15 @@
 //! slow, refusing one recipient for good or for a while, cutting the connection after the final dot. Mails are read
 //! back with their envelopes and compared with what the ledger says.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use boxoffice_engine::{
     BookTickets, Caller, Delivery, DeliveryState, EmailAddress, Engine, Event, Notification,
     NotificationId, PageRequest, TenantId, UserRole, WorkerHandle,
 };
-use boxoffice_host::{SmtpMailer, SmtpSettings, mail::SmtpTls};
 use boxoffice_tests::{
     Patience, SmtpServer, create_event, ensure_customer, move_event, organizer_and_tenant,
-    quick_settings, wait_for, wait_until,
+    wait_for, wait_until,
 };
 use jiff::Timestamp;
 
@@ -50,18 +49,7 @@ async fn a_slow_server_is_waited_for() {
     let server = SmtpServer::start().await;
     let desk = Desk::open(&server).await;
     let names = ["slow-1500-ann", "ben", "cyd"];
-    let customers = desk.customers(&names).await;
-    desk.book(&customers).await;
-    let notification = desk.announce("New Hall").await;
-    let shown = desk.final_state(notification).await;
-    assert_eq!(
-        (shown.deliveries.sent, shown.deliveries.ever_unknown),
-        (3, 0)
-    );
-    wait_until(Patience::WORK, "confirmations too", || async {
-        server.count() >= 6
-    })
-    .await;
+    desk.tell_all(&server, &names).await;
     desk.close().await;
     assert_eq!(per_recipient(&server), expected(&names, 2));
 }
@@ -114,18 +102,7 @@ async fn a_refusal_for_a_while_is_tried_again() {
     let server = SmtpServer::start().await;
     let desk = Desk::open(&server).await;
     let names = ["later-451-3-ann", "ben"];
-    let customers = desk.customers(&names).await;
-    desk.book(&customers).await;
-    let notification = desk.announce("New Hall").await;
-    let shown = desk.final_state(notification).await;
-    assert_eq!(
-        (shown.deliveries.sent, shown.deliveries.ever_unknown),
-        (2, 0)
-    );
-    wait_until(Patience::WORK, "confirmations too", || async {
-        server.count() >= 4
-    })
-    .await;
+    let notification = desk.tell_all(&server, &names).await;
     let deliveries = desk.deliveries(notification).await;
     let attempts: u32 = deliveries.iter().map(|delivery| delivery.attempts).sum();
     assert!(
@@ -196,18 +173,7 @@ struct Desk {
 
 impl Desk {
     async fn open(server: &SmtpServer) -> Self {
-        let settings = SmtpSettings {
-            tls: SmtpTls::None,
-            message_timeout: Duration::from_secs(20),
-            ..SmtpSettings::new(server.host(), server.port())
-        };
-        let mailer = SmtpMailer::new(settings).expect("settings that go together");
-        let engine = Engine::builder()
-            .settings(quick_settings())
-            .mailer(mailer)
-            .build()
-            .await;
-        let engine = engine.expect("an engine in memory starts");
+        let engine = server.engine().await;
         let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
         assert_eq!(organizer.role(), UserRole::Organizer.into());
         let event = create_event(&engine, &organizer, Timestamp::now(), 1000).await;
@@ -219,6 +185,23 @@ impl Desk {
             organizer,
             event,
         }
+    }
+
+    /// Customers with these names book and hear of a change, all of them in the end. Returns the change's notification.
+    async fn tell_all(&self, server: &SmtpServer, names: &[&str]) -> NotificationId {
+        let customers = self.customers(names).await;
+        self.book(&customers).await;
+        let notification = self.announce("New Hall").await;
+        let shown = self.final_state(notification).await;
+        assert_eq!(
+            (shown.deliveries.sent, shown.deliveries.ever_unknown),
+            (names.len() as u64, 0)
+        );
+        wait_until(Patience::WORK, "confirmations too", || async {
+            server.count() >= 2 * names.len()
+        })
+        .await;
+        notification
     }
 
     /// Customers whose addresses have these local parts, which is how faults are asked for.

@@ -5,7 +5,10 @@
 //! update is published with everything up; with the broker killed while mails go out; and bookings are made while
 //! there is no broker at all.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use boxoffice_tests::{
     Config, LoadFixture, NatsServer, Patience, Program, count_mails, read_mails, wait_until,
@@ -15,14 +18,20 @@ use serde_json::json;
 
 use crate::notifications::workers::{CUSTOMERS, crowd};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_customer_hears_once_through_nats_from_two_workers() {
+/// A crowd, a broker, the folder of mails, and the configuration of the programs.
+async fn with_broker() -> (LoadFixture, NatsServer, PathBuf, PathBuf) {
     let (crowd, nats) = (crowd().await, NatsServer::start().await);
     let mails = crowd.folder.join("mails");
     let config = Config::remote(&crowd.server)
         .nats(&nats)
         .mail_folder(&mails)
         .write(&crowd.folder, "boxoffice.toml");
+    (crowd, nats, mails, config)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_customer_hears_once_through_nats_from_two_workers() {
+    let (crowd, nats, mails, config) = with_broker().await;
     let host = Program::serve(&config).await;
     let workers = [
         Program::worker(&config).await,
@@ -47,12 +56,7 @@ async fn each_customer_hears_once_through_nats_from_two_workers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_killed_while_mails_go_out_costs_nobody_a_mail() {
-    let (crowd, mut nats) = (crowd().await, NatsServer::start().await);
-    let mails = crowd.folder.join("mails");
-    let config = Config::remote(&crowd.server)
-        .nats(&nats)
-        .mail_folder(&mails)
-        .write(&crowd.folder, "boxoffice.toml");
+    let (crowd, mut nats, mails, config) = with_broker().await;
     let host = Program::serve(&config).await;
     let worker = Program::worker(&config).await;
     let organizer = crowd.organizer(&host).await;
@@ -74,12 +78,7 @@ async fn a_broker_killed_while_mails_go_out_costs_nobody_a_mail() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bookings_need_no_broker_and_their_mails_follow() {
-    let (crowd, mut nats) = (crowd().await, NatsServer::start().await);
-    let mails = crowd.folder.join("mails");
-    let config = Config::remote(&crowd.server)
-        .nats(&nats)
-        .mail_folder(&mails)
-        .write(&crowd.folder, "boxoffice.toml");
+    let (crowd, mut nats, mails, config) = with_broker().await;
     // One host that saw the broker go, one that has never seen it.
     let early = Program::serve(&config).await;
     nats.down();

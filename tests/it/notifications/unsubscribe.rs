@@ -9,6 +9,7 @@ use boxoffice_host::{MailLinks, RouterOptions, TokenKey, TokenKeys};
 use boxoffice_tests::{
     Account, Answer, Client, Hosted, ReceivedMail, TestPlatform,
     api::{event_body, path_of, text},
+    wait_until_final,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -90,8 +91,8 @@ impl EventFixture {
         let summary = self.owner.client.post(&path, body).await.expect(201);
         self.platform.owes(reaches);
         let mails = self.platform.settle().await;
-        let path = format!("/api/notifications/{}", text(&summary["id"]));
-        (mails, self.owner.client.get(&path).await.expect(200))
+        let seen = wait_until_final(&self.owner, text(&summary["id"])).await;
+        (mails, seen)
     }
 
     /// The path of the link in the header of Ann's announcement.

@@ -7,14 +7,14 @@
 use std::{collections::BTreeSet, num::NonZeroU32};
 
 use boxoffice_engine::{
-    BookTickets, Caller, Engine, EnsureUser, ErrorCode, EventId, HoldTickets, Label, Register,
-    Store, TenantSettings, UpdateTenant, UserId, UserRole,
+    BookTickets, Caller, EnsureUser, ErrorCode, EventId, HoldTickets, Label, Register,
+    TenantSettings, UpdateTenant, UserId, UserRole,
 };
 use boxoffice_host::{MailLinks, TokenKey};
 use boxoffice_tests::{
     Account, Answer, Client, EventFixture, OWN_PASSWORD, Patience, ReceivedMail, SurrealServer,
     api::{event_body, path_of, text},
-    create_event, email, organizer_and_tenant, quick_settings, wait_for,
+    create_event, email, organizer_and_tenant, wait_for,
 };
 use jiff::Timestamp;
 use reqwest::Method;
@@ -228,17 +228,8 @@ async fn two_hosts_let_no_account_hold_more_than_one_would() {
             secret: vec![7; 32],
         };
         let links = MailLinks::new("https://tickets.example.org", vec![key]);
-        let builder = Engine::builder().settings(quick_settings());
-        let builder = builder.links(links.expect("an address and a key"));
-        let store = Store::Remote {
-            url: server.url(),
-            namespace: SurrealServer::NAMESPACE.to_owned(),
-            database: SurrealServer::NAMESPACE.to_owned(),
-            username: SurrealServer::USERNAME.to_owned(),
-            password: SurrealServer::PASSWORD.to_owned(),
-        };
-        let built = builder.store(store).build().await;
-        engines.push(built.expect("an engine on the server"));
+        let links = links.expect("an address and a key");
+        engines.push(server.engine_with(|builder| builder.links(links)).await);
     }
     let (tenant, organizer, _) = organizer_and_tenant(&engines[0], "north").await;
     let tenants = engines[0].tenants();

@@ -46,14 +46,14 @@ async fn plugin_limits_go_below_the_servers_and_hold() {
             },
         ),
         (
-            Component::working(50_000_000 / 100),
+            // Most of the fuel that a policy has, some milliseconds.
+            Component::working(3_000_000),
             PluginLimits {
                 time_ms: Some(2_000),
                 ..none
             },
             PluginLimits {
                 time_ms: Some(1),
-                fuel: Some(1_000),
                 ..none
             },
         ),
@@ -64,10 +64,12 @@ async fn plugin_limits_go_below_the_servers_and_hold() {
         assert!(scene.book().await.is_ok(), "{enough:?}");
         let set = plugins.activate(&scene.owner, lowered(too_little)).await;
         assert_eq!(set.expect("limits below").set.plugins[0].limits, too_little);
-        assert_eq!(
-            code(scene.book().await),
-            "policy-unavailable",
-            "{too_little:?}"
+        // A busy machine may use up a millisecond before the plugin has run at all: that is not the plugin's failure.
+        let refused = code(scene.book().await);
+        let is_busy = too_little.time_ms.is_some() && refused == "policy-busy";
+        assert!(
+            is_busy || refused == "policy-unavailable",
+            "{too_little:?}: {refused}"
         );
         // Another version keeps them, until they are set anew.
         let set = plugins.activate(&scene.owner, lowered(none)).await;

@@ -5,13 +5,13 @@
 //! server whose customers fail at the same time, with mails in a folder.
 
 use boxoffice_engine::{
-    BookTickets, CreateUser, Engine, Label, LookupResult, NotificationKind, Store, UserRole,
-    ports::FolderMailer,
+    BookTickets, CreateUser, Engine, EngineBuilder, Label, LookupResult, NotificationKind,
+    UserRole, ports::FolderMailer,
 };
 use boxoffice_tests::{
     Account, Component, Config, Patience, Program, SmtpServer, SurrealServer, TempFolder,
     count_mails, create_event, email, ensure_customer, organizer_and_tenant, owner_of, plugin_host,
-    plugin_settings, put_into_use, quick_settings, read_mails, wait_until,
+    plugin_settings, put_into_use, read_mails, wait_until,
 };
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -168,18 +168,10 @@ async fn owners_hear_once_each_that_a_plugin_is_in_quarantine() {
 
 /// An engine on the server that runs plugins and writes mails to a folder.
 async fn host(server: &SurrealServer, mails: &std::path::Path) -> Engine {
-    let store = Store::Remote {
-        url: server.url(),
-        namespace: SurrealServer::NAMESPACE.to_owned(),
-        database: SurrealServer::NAMESPACE.to_owned(),
-        username: SurrealServer::USERNAME.to_owned(),
-        password: SurrealServer::PASSWORD.to_owned(),
+    let mailer = FolderMailer::open(mails).expect("the folder is ours");
+    let describe = |builder: EngineBuilder| {
+        let builder = builder.plugins(plugin_host(plugin_settings()));
+        builder.mailer(mailer)
     };
-    let engine = Engine::builder()
-        .store(store)
-        .settings(quick_settings())
-        .plugins(plugin_host(plugin_settings()))
-        .mailer(FolderMailer::open(mails).expect("the folder is ours"));
-    let engine = engine.build().await;
-    engine.expect("an engine on the server starts")
+    server.engine_with(describe).await
 }

@@ -189,7 +189,7 @@ impl Drop for TestPlatform {
 /// # Panics
 /// When something is owed still after the bound.
 pub async fn drain(engine: &Engine) {
-    // After a jump of the clock the relay looks again within a minute of real time; on a busy machine that takes longer.
+    // What was published again, or after a jump of the clock, is looked at within a minute of real time.
     wait_until(Patience::RUN, "no delivery to be owed", || async {
         let overview = engine.delivery_admin().overview(&Caller::operator()).await;
         let lanes = overview.expect("an overview").lanes;

@@ -6,12 +6,17 @@ use std::{
     io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
+use boxoffice_engine::Engine;
+use boxoffice_host::{SmtpMailer, SmtpSettings, mail::SmtpTls};
 use serde_json::{Value, json};
 
 use super::own_address;
-use crate::{EnvelopedMail, Patience, Process, TempFolder, mail_files, required_variable};
+use crate::{
+    EnvelopedMail, Patience, Process, TempFolder, mail_files, quick_settings, required_variable,
+};
 
 /// An SMTP server that a test steers: see the head of `smtp_server.py` for its faults. Dropping it ends it.
 pub struct SmtpServer {
@@ -36,6 +41,29 @@ impl SmtpServer {
         };
         server.up().await;
         server
+    }
+
+    /// A mailer that sends over it, without TLS.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn mailer(&self) -> SmtpMailer {
+        let settings = SmtpSettings {
+            tls: SmtpTls::None,
+            message_timeout: Duration::from_secs(20),
+            ..SmtpSettings::new(self.host(), self.port())
+        };
+        SmtpMailer::new(settings).expect("settings that go together")
+    }
+
+    /// An engine in memory whose mails it gets.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    pub async fn engine(&self) -> Engine {
+        let builder = Engine::builder().settings(quick_settings());
+        let engine = builder.mailer(self.mailer()).build().await;
+        engine.expect("an engine in memory starts")
     }
 
     /// Its address.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use boxoffice_engine::{Engine, Store};
+use boxoffice_engine::{Engine, EngineBuilder, Store};
 use serde_json::Value;
 
 use super::own_address_with_port;
@@ -79,8 +79,13 @@ impl SurrealServer {
 
     /// The store of the namespace and database that the programs under test use.
     pub fn store(&self) -> Store {
+        Self::store_at(self.url())
+    }
+
+    /// The same behind another URL, such as a proxy's.
+    pub fn store_at(url: String) -> Store {
         Store::Remote {
-            url: self.url(),
+            url,
             namespace: Self::NAMESPACE.to_owned(),
             database: Self::NAMESPACE.to_owned(),
             username: Self::USERNAME.to_owned(),
@@ -93,10 +98,21 @@ impl SurrealServer {
     /// # Panics
     /// When it cannot be built.
     pub async fn engine(&self) -> Engine {
-        let engine = Engine::builder()
+        self.engine_with(|builder| builder).await
+    }
+
+    /// The same, described further by `describe`.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    pub async fn engine_with(
+        &self,
+        describe: impl FnOnce(EngineBuilder) -> EngineBuilder,
+    ) -> Engine {
+        let builder = Engine::builder()
             .store(self.store())
             .settings(quick_settings());
-        let engine = engine.build().await;
+        let engine = describe(builder).build().await;
         engine.expect("an engine on the server starts")
     }
 

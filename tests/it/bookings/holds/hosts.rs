@@ -152,20 +152,10 @@ async fn on(
     hold_duration: Duration,
     describe: impl FnOnce(EngineBuilder) -> EngineBuilder,
 ) -> Engine {
-    let store = boxoffice_engine::Store::Remote {
-        url: server.url(),
-        namespace: SurrealServer::NAMESPACE.to_owned(),
-        database: SurrealServer::NAMESPACE.to_owned(),
-        username: SurrealServer::USERNAME.to_owned(),
-        password: SurrealServer::PASSWORD.to_owned(),
-    };
     let mut settings = boxoffice_tests::quick_settings();
     settings.bookings.hold_duration = hold_duration;
-    let engine = describe(Engine::builder().store(store).settings(settings));
-    engine
-        .build()
-        .await
-        .expect("an engine on the server starts")
+    let describe = |builder: EngineBuilder| describe(builder.settings(settings));
+    server.engine_with(describe).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -92,18 +92,9 @@ async fn short_offers(server: &SurrealServer) -> Engine {
     let mut settings = quick_settings();
     settings.bookings.offer_duration = Duration::from_secs(1);
     settings.worker.singleton_lease = Duration::from_millis(300);
-    let store = boxoffice_engine::Store::Remote {
-        url: server.url(),
-        namespace: SurrealServer::NAMESPACE.to_owned(),
-        database: SurrealServer::NAMESPACE.to_owned(),
-        username: SurrealServer::USERNAME.to_owned(),
-        password: SurrealServer::PASSWORD.to_owned(),
-    };
-    let engine = Engine::builder().store(store).settings(settings);
-    engine
-        .build()
+    server
+        .engine_with(|builder| builder.settings(settings))
         .await
-        .expect("an engine on the server starts")
 }
 
 /// Cancellations, offers, confirmations at the instant they expire, and releases race on two hosts until nobody waits.

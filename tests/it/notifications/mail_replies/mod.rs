@@ -134,6 +134,19 @@ async fn a_no_is_a_no_in_every_form_and_the_mail_is_tried_again_only_where_it_ma
     }
 }
 
+/// What becomes of a mail to a server with an own reply to one step.
+async fn outcome_of(
+    step: SmtpStep,
+    reply: impl Fn() -> SmtpReply + Send + Sync + 'static,
+) -> MailOutcome {
+    let server = ScriptedSmtp::start(move |question| match question.step == step {
+        true => reply(),
+        false => ordinary(question),
+    })
+    .await;
+    mailer(&server).send(&mail(0)).await
+}
+
 #[tokio::test]
 async fn a_code_counts_although_its_line_was_cut_off() {
     for (cut, is_sent) in [
@@ -167,12 +180,8 @@ async fn a_code_counts_although_its_line_was_cut_off() {
     }
     // No code, no yes: a connection that ends without one leaves doubt.
     for cut in [&b""[..], b"25", b"hm\r\n"] {
-        let server = ScriptedSmtp::start(move |question| match question.step {
-            SmtpStep::Message => SmtpReply::yes(cut).and_hang_up(),
-            _ => ordinary(question),
-        })
-        .await;
-        let outcome = mailer(&server).send(&mail(0)).await;
+        let reply = move || SmtpReply::yes(cut).and_hang_up();
+        let outcome = outcome_of(SmtpStep::Message, reply).await;
         assert!(
             matches!(outcome, MailOutcome::Unknown { .. }),
             "{outcome:?}"
@@ -186,24 +195,16 @@ async fn a_reply_without_end_is_bounded_and_judged_by_its_code() {
         format!("250-{}", "x".repeat(500_000)),
         "250-more\r\n".repeat(50_000),
     ] {
-        let server = ScriptedSmtp::start(move |question| match question.step {
-            SmtpStep::Message => SmtpReply::yes(endless.clone()),
-            _ => ordinary(question),
-        })
-        .await;
-        let outcome = mailer(&server).send(&mail(0)).await;
+        let reply = move || SmtpReply::yes(endless.clone());
+        let outcome = outcome_of(SmtpStep::Message, reply).await;
         let MailOutcome::Sent { reply } = &outcome else {
             panic!("{outcome:?}");
         };
         assert!(reply.chars().count() <= 500);
     }
     // As a greeting it is no yes: nothing more could be read behind it.
-    let server = ScriptedSmtp::start(|question| match question.step {
-        SmtpStep::Greeting => SmtpReply::yes("220-more\r\n".repeat(50_000)),
-        _ => ordinary(question),
-    })
-    .await;
-    let outcome = mailer(&server).send(&mail(0)).await;
+    let reply = || SmtpReply::yes("220-more\r\n".repeat(50_000));
+    let outcome = outcome_of(SmtpStep::Greeting, reply).await;
     assert!(
         matches!(outcome, MailOutcome::Deferred { .. }),
         "{outcome:?}"

@@ -5,11 +5,10 @@
 use boxoffice_engine::{
     AddOperator, Caller, CreateUser, EmailAddress, Engine, Label, UserRole, WorkerHandle,
 };
-use boxoffice_host::{SmtpMailer, SmtpSettings, mail::SmtpTls};
 use boxoffice_tests::{
     Account, Client, Hosted, Patience, SmtpServer,
     api::{event_body, path_of, text},
-    email, organizer_and_tenant, quick_settings,
+    email, organizer_and_tenant,
 };
 use serde_json::{Value, json};
 
@@ -29,17 +28,7 @@ impl Desk {
     pub(super) const OPERATOR: &str = "olivia@boxoffice.test";
 
     pub(super) async fn open(server: &SmtpServer) -> Self {
-        let settings = SmtpSettings {
-            tls: SmtpTls::None,
-            ..SmtpSettings::new(server.host(), server.port())
-        };
-        let mailer = SmtpMailer::new(settings).expect("settings that go together");
-        let engine = Engine::builder()
-            .settings(quick_settings())
-            .mailer(mailer)
-            .build()
-            .await;
-        let engine = engine.expect("an engine in memory starts");
+        let engine = server.engine().await;
         let (tenant, _, organizer) = organizer_and_tenant(&engine, "north").await;
         for (name, role) in [("owner", UserRole::Owner), ("staff", UserRole::Staff)] {
             let user = CreateUser {
