@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::{MailJobs, delivery::PAUSED_LOOK, tenant_templates::TenantTemplates};
+use super::{MailJobs, PAUSED_LOOK, tenant_templates::TenantTemplates};
 use crate::{
     error::{Error, Result},
     modules::{AfterWrite, ClaimedBatch, MailSource, PendingMail},

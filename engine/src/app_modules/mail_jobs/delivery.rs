@@ -3,12 +3,14 @@
 //!
 //! Called by `mail_jobs`. Calls the notifications module.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{MailJobs, PAUSE, batch_sender::BatchContent, tenant_templates::TenantTemplates};
+use super::{
+    MailJobs, PAUSE, PAUSED_LOOK, batch_sender::BatchContent, tenant_templates::TenantTemplates,
+};
 use crate::{
     error::Result,
     modules::{BatchGroup, BatchTask, Claimant, ClaimedBatch, MailSource},
@@ -19,9 +21,6 @@ use crate::{
 /// After the delivery of so many parts of a window a fan-out may go on: often enough that workers don't wait for it, and
 /// that the last ones of a window find it open; seldom enough that looking costs little beside eight batches of mails.
 const WINDOW_PARTS: u32 = 8;
-
-/// When batches of a paused notification or lane are looked at again: within seconds of being resumed, for one read of each group.
-pub(super) const PAUSED_LOOK: Duration = Duration::from_secs(3);
 
 /// A batch that is being sent, with the place of its task.
 struct Sending {

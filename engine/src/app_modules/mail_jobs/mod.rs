@@ -30,6 +30,8 @@ use crate::{
 const PUBLISH_TRIES: u32 = 3;
 /// How long a task waits after a temporary failure.
 const PAUSE: Duration = Duration::from_secs(1);
+/// When batches of a paused notification or lane are looked at again: within seconds of being resumed, for one read of each group.
+const PAUSED_LOOK: Duration = Duration::from_secs(3);
 
 /// Use cases of the worker.
 #[derive(Clone)]

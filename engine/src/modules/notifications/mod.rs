@@ -19,11 +19,13 @@ mod fan_out;
 mod kinds;
 pub(in crate::modules) mod mail;
 mod mail_source;
+mod next_mails;
 mod outbox_relay;
 mod pending_mail;
 pub(in crate::modules) mod recipient_count;
 mod recipients;
 mod scheduled;
+mod source_reader;
 pub(in crate::modules) mod subscriptions;
 
 use std::{

@@ -8,7 +8,11 @@ use jiff::Timestamp;
 
 use super::{
     delivery::ClaimedBatch,
-    mail::{ComposedMail, MailContext, MailTicket, compose},
+    kinds,
+    mail::{
+        ComposedMail, compose,
+        context::{MailContext, MailTicket},
+    },
     mail_source::MailSource,
 };
 use crate::{
@@ -77,7 +81,10 @@ impl PendingMail {
             return Err(refused("the customer's account is gone".to_owned()));
         };
         let (unsubscribe_url, verify_url) = (self.unsubscribe_url(), self.verify_url(recipient)?);
-        let bookings: Vec<Booking> = source.wanted_bookings(delivery).cloned().collect();
+        let (rules, status) = (kinds::of(source.kind), source.status());
+        let wanted = source.bookings_of(delivery);
+        let wanted = wanted.filter(|booking| rules.still_wanted(booking, status));
+        let bookings: Vec<Booking> = wanted.cloned().collect();
         let event = source.event_for(recipient);
         let previous = source.previous_for(recipient);
         let tickets = self.tickets(event, &bookings);
@@ -122,7 +129,7 @@ impl PendingMail {
     /// Where the recipient confirms the address, for mails that ask for it.
     fn verify_url(&self, recipient: &User) -> Result<Option<String>, MailOutcome> {
         let source = &self.source;
-        if !source.rules().has_verify_link() {
+        if !kinds::of(source.kind).has_verify_link() {
             return Ok(None);
         }
         let Some(links) = &source.ports.links else {
@@ -139,8 +146,10 @@ impl PendingMail {
     /// The tickets whose codes the mail shows: the first ones of what it confirms.
     fn tickets(&self, event: Option<&Event>, bookings: &[Booking]) -> Vec<MailTicket> {
         let source = &self.source;
-        let (Some(codes), true) = (&source.ports.ticket_codes, source.rules().shows_tickets())
-        else {
+        let (Some(codes), true) = (
+            &source.ports.ticket_codes,
+            kinds::of(source.kind).shows_tickets(),
+        ) else {
             return Vec::new();
         };
         let tickets = bookings.iter().flat_map(|booking| {

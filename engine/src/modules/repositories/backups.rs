@@ -9,13 +9,13 @@ use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 
 use super::{
     db::{Db, Script, Snapshot, StepError, SystemScope},
-    events::add_notification_change,
     inventory::STALE_NOTIFICATION,
     migrations::{add_restored, begin_restoring, migrate_to},
     models::{
         DeliveryBatchRow, FailedBatchRow, OutboxRow, at_millisecond, from_json, millisecond,
         record, to_json,
     },
+    notifications::add_notification_change,
 };
 use crate::{
     error::{Error, ErrorCode, Result},

@@ -8,7 +8,7 @@ use ulid::Ulid;
 use super::{
     check_ins::STALE_BOOKING,
     db::{Answers, Db, Script, StepError},
-    holds::{HoldChange, add_holds},
+    hold_changes::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
         BookingRow, CapacityLedgerRow, CustomerBookingRow, HoldRow, IdRow, IdempotencyRow,

@@ -9,14 +9,13 @@ use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError, SystemScope},
-    events::add_notification_change,
     idempotency::{add_recorded, record_unchanged},
     inventory::STALE_NOTIFICATION,
     models::{
         AuditRow, BatchProgress, DeliveryBatchRow, FailedBatchRow, LanePauseRow, NotificationRow,
         OutboxRow, WorkerRow, millisecond,
     },
-    notifications::{add_outbox, remove_owed},
+    notifications::{add_notification_change, add_outbox, remove_owed},
 };
 use crate::{
     error::{Error, Result},

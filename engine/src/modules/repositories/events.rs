@@ -5,13 +5,13 @@ use surrealdb::types::SurrealValue;
 
 use super::{
     db::{Answers, Db, Script, StepError},
-    inventory::{InventoryChange, STALE_INVENTORY, STALE_NOTIFICATION, add_change},
+    inventory::{InventoryChange, STALE_INVENTORY, add_change},
     models::{
-        EventRow, EventStartRow, EventVersionRow, IdRow, InventoryRow, NotificationRow,
-        OldTermsRow, at_millisecond, key_number, key_ulid, millisecond,
+        EventRow, EventStartRow, EventVersionRow, IdRow, InventoryRow, OldTermsRow, at_millisecond,
+        key_number, key_ulid, millisecond,
     },
     notifications::{
-        add_notification, add_outbox, add_schedule_change, remove_notification, remove_owed,
+        add_notification, add_notification_change, add_outbox, remove_notification, remove_owed,
     },
     waitlist::{Offers, add_offers},
 };
@@ -330,26 +330,4 @@ fn add_reminder(script: &mut Script, tenant: &TenantId, step: &ReminderStep) {
     }
     remove_owed(script, step.remove_outbox.as_slice());
     add_outbox(script, step.owed.as_slice());
-}
-
-/// Adds a notification's change, guarded by the revision that was read: 1 row, and at most 2 of its schedule.
-pub(in crate::modules::repositories) fn add_notification_change(
-    script: &mut Script,
-    tenant: &TenantId,
-    notification: &StoredNotification,
-) {
-    let seen = script.bind(notification.revision);
-    let next = StoredNotification {
-        revision: notification.revision + 1,
-        ..notification.clone()
-    };
-    let key = script.bind(NotificationRow::key(tenant, notification.id));
-    let row = script.bind(NotificationRow::of(tenant, &next));
-    script.push(format!(
-        "LET $told = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN BEFORE)"
-    ));
-    script.push(format!(
-        "IF array::len($told) = 0 {{ THROW '{STALE_NOTIFICATION}' }}"
-    ));
-    add_schedule_change(script, tenant, &next);
 }

@@ -5,7 +5,6 @@ use surrealdb::types::RecordId;
 
 use super::{
     db::{Db, Script, StepError, SystemScope},
-    events::add_notification_change,
     inventory::STALE_NOTIFICATION,
     models::{
         CustomerBookingRow, DeliveryBatchRow, FailedBatchRow, IdRow, NotificationListRow,
@@ -134,6 +133,28 @@ fn add_schedule(script: &mut Script, tenant: &TenantId, notification: &StoredNot
         let row = script.bind(ScheduleRow::of(tenant, notification));
         script.push(format!("INSERT IGNORE INTO scheduled {row} RETURN NONE"));
     }
+}
+
+/// Adds a notification's change, guarded by the revision that was read: 1 row, and at most 2 of its schedule.
+pub(in crate::modules::repositories) fn add_notification_change(
+    script: &mut Script,
+    tenant: &TenantId,
+    notification: &StoredNotification,
+) {
+    let seen = script.bind(notification.revision);
+    let next = StoredNotification {
+        revision: notification.revision + 1,
+        ..notification.clone()
+    };
+    let key = script.bind(NotificationRow::key(tenant, notification.id));
+    let row = script.bind(NotificationRow::of(tenant, &next));
+    script.push(format!(
+        "LET $told = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN BEFORE)"
+    ));
+    script.push(format!(
+        "IF array::len($told) = 0 {{ THROW '{STALE_NOTIFICATION}' }}"
+    ));
+    add_schedule_change(script, tenant, &next);
 }
 
 /// Moves or deletes a notification's schedule, after a statement that left the row as

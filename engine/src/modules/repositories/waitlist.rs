@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use super::{
     db::{Count, Db, Script, StepError, SystemScope},
-    holds::{HoldChange, add_holds},
+    hold_changes::{HoldChange, add_holds},
     idempotency::record_unchanged,
     inventory::{InventoryChange, add_change},
     models::{

@@ -58,7 +58,7 @@ impl Kind for EventCancelled {
     }
 
     fn unwanted(&self, source: &MailSource, delivery: &DeliveryRecord) -> Option<&'static str> {
-        let is_concerned = source.has_wanted_booking(delivery)
+        let is_concerned = self.has_wanted_booking(source, delivery)
             || source.parts.waiting.contains(&delivery.customer);
         (!is_concerned).then_some(BOOKINGS_CANCELLED)
     }

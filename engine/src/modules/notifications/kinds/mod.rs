@@ -16,22 +16,20 @@ mod plugin_quarantined;
 mod sign_up_notice;
 mod waiting_list_offer;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    mail::MailContext,
-    mail_source::{MailSource, SourceReader},
+    mail::context::MailContext,
+    mail_source::{KindParts, MailSource},
+    source_reader::SourceReader,
 };
 use crate::{
     error::Result,
     types::{
-        Announcement, Booking, BookingId, BookingStatus, CancelCause, DeliveryRecord, EventDetails,
-        EventStatus, Hold, Lane, NotificationId, NotificationKind, PluginQuarantine, StoredEvent,
-        StoredNotification, UserId,
+        Booking, BookingStatus, CancelCause, DeliveryRecord, EventStatus, Lane, NotificationId,
+        NotificationKind, StoredEvent, StoredNotification,
     },
 };
 
@@ -75,25 +73,6 @@ macro_rules! templates {
     };
 }
 pub(super) use templates;
-
-/// What the mails of one kind are made of beyond what all are; each kind reads its own.
-#[derive(Default)]
-pub(super) struct KindParts {
-    /// What an organizer says.
-    pub(super) announcement: Option<Announcement>,
-    /// Which plugin failed.
-    pub(super) quarantine: Option<PluginQuarantine>,
-    /// The holds of offers to customers of a waiting list.
-    pub(super) offers: HashMap<BookingId, Hold>,
-    /// Customers without a booking whom a cancelled event concerns, because they wait for its tickets.
-    pub(super) waiting: BTreeSet<UserId>,
-    /// Customers who still have tickets of the event after a cancellation.
-    pub(super) with_tickets_left: HashSet<UserId>,
-    /// What older versions of the event said.
-    pub(super) versions: HashMap<u64, EventDetails>,
-    /// The coming bookings of each recipient.
-    pub(super) summaries: HashMap<UserId, Value>,
-}
 
 /// The rules of one kind.
 #[async_trait]
@@ -198,9 +177,15 @@ pub(super) trait Kind: Sync {
         false
     }
 
+    /// Whether one of a delivery's bookings still wants the mail.
+    fn has_wanted_booking(&self, source: &MailSource, delivery: &DeliveryRecord) -> bool {
+        let mut bookings = source.bookings_of(delivery);
+        bookings.any(|booking| self.still_wanted(booking, source.status()))
+    }
+
     /// Why a recipient no longer gets a mail, if they do not.
     fn unwanted(&self, source: &MailSource, delivery: &DeliveryRecord) -> Option<&'static str> {
-        let is_left = !self.is_about_event() || source.has_wanted_booking(delivery);
+        let is_left = !self.is_about_event() || self.has_wanted_booking(source, delivery);
         (!is_left).then_some(BOOKINGS_CANCELLED)
     }
 

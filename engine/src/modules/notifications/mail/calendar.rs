@@ -5,7 +5,7 @@
 use icalendar::{Calendar, Component as _, Event as Entry, Property};
 use jiff::Timestamp;
 
-use super::MailContext;
+use super::context::MailContext;
 use crate::{
     modules::notifications::kinds::{self, CalendarAction},
     types::EventStatus,

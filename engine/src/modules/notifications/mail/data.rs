@@ -5,18 +5,15 @@
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
-use super::MailContext;
-use crate::{
-    modules::notifications::kinds,
-    types::{Booking, BookingLine, CancelCause, Event, EventDetails, Label, known_zone},
-};
+use super::context::MailContext;
+use crate::types::{Booking, BookingLine, CancelCause, Event, EventDetails, Label, known_zone};
 
-/// What templates see of a mail. The same shape for every mail: what is not known is `null`, lists may be empty.
-pub(super) fn data(context: &MailContext<'_>) -> Value {
+/// What templates see of every mail, in one shape: what is not known is `null`, lists may be empty. A kind adds its own.
+pub(super) fn common_data(context: &MailContext<'_>) -> Value {
     let event = context.event;
     let bookings = context.bookings.iter();
     let bookings = bookings.map(|booking| booking_data(event, booking));
-    let mut data = json!({
+    json!({
         "kind": context.kind,
         "tenant": { "name": context.tenant.name },
         "recipient": { "name": context.recipient_name() },
@@ -28,9 +25,7 @@ pub(super) fn data(context: &MailContext<'_>) -> Value {
         "offer": null,
         "unsubscribeUrl": context.unsubscribe_url,
         "changes": [],
-    });
-    kinds::of(context.kind).add_data(context, &mut data);
-    data
+    })
 }
 
 /// The zone of the event that a mail is about.

@@ -12,7 +12,11 @@ use mail_builder::{
     mime::MimePart,
 };
 
-use super::{MailContext, calendar::CalendarFile, qr_code};
+use super::{
+    calendar::CalendarFile,
+    context::{MailContext, MailTicket},
+    qr_code,
+};
 use crate::{
     error::{Error, Result},
     ports::Rendered,
@@ -127,7 +131,7 @@ fn parts(
 
 /// The QR codes of tickets.
 fn pictures(context: &MailContext<'_>) -> Result<Vec<MimePart<'static>>> {
-    let picture = |ticket: &crate::modules::notifications::mail::MailTicket| {
+    let picture = |ticket: &MailTicket| {
         let mut encoded = Vec::new();
         let picture = qr_code::png(&ticket.code)?;
         base64_encode_mime(&picture, &mut encoded, false).map_err(Error::internal)?;

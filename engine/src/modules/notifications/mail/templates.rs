@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde_json::Value;
 
-use super::{MailContext, data::data, direction};
+use super::{context::MailContext, data::common_data, direction};
 use crate::{
     error::{Error, Result},
     modules::notifications::kinds,
@@ -40,6 +40,13 @@ pub(super) async fn render(
             built_in(context.kind, &data)
         }
     }
+}
+
+/// What templates see of a mail, in the same shape for every mail of its kind.
+pub(super) fn data(context: &MailContext<'_>) -> Value {
+    let mut data = common_data(context);
+    kinds::of(context.kind).add_data(context, &mut data);
+    data
 }
 
 static BUILT_IN: LazyLock<Environment<'static>> = LazyLock::new(|| {

@@ -16,7 +16,10 @@ use fixture::{Fixture, booking, cancellation, label, time};
 use super::*;
 use crate::{
     ports::{RenderFailure, Rendered},
-    types::{BookingStatus, CancelCause, EventStatus, TenantId},
+    types::{
+        BookingStatus, CancelCause, EmailAddress, EventDetails, EventStatus, NotificationId,
+        NotificationKind, TenantId,
+    },
 };
 
 fn parse(composed: &ComposedMail) -> Message<'_> {

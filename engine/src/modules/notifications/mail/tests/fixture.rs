@@ -5,7 +5,11 @@ use serde_json::Value;
 use ulid::Ulid;
 
 use crate::{
-    modules::notifications::mail::{ComposedMail, MailContext, MailTicket, compose, mail_sample},
+    modules::notifications::mail::{
+        ComposedMail, compose,
+        context::{MailContext, MailTicket},
+        mail_sample,
+    },
     types::{
         Announcement, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
         CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Hold, HoldId,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Fixture, cancellation, label};
 use crate::{
-    modules::notifications::mail::{data, samples::sample},
+    modules::notifications::mail::{samples::sample, templates::data},
     types::{BookingStatus, CancelCause, NotificationKind, Prose},
 };
 
@@ -127,7 +127,7 @@ fn the_data_has_one_shape() {
     bare.event.details.ends_at = None;
     bare.previous = None;
     let (full, bare) = (Fixture::new(NotificationKind::EventUpdated), bare);
-    let (full, bare) = (data::data(&full.context()), data::data(&bare.context()));
+    let (full, bare) = (data(&full.context()), data(&bare.context()));
     assert_eq!(
         shape(&full),
         [
@@ -176,7 +176,7 @@ fn schema(kind: NotificationKind) -> Value {
         if let (true, Some(previous)) = (is_known, fixture.previous.as_mut()) {
             previous.title = label("Blues Night");
         }
-        rendered.push(data::data(&fixture.context()));
+        rendered.push(data(&fixture.context()));
     }
     let mut schema = of(&rendered.iter().collect::<Vec<_>>());
     schema["properties"]["kind"] = json!({ "const": kind });

@@ -1,0 +1,101 @@
+//! Everything that one mail is made of.
+//!
+//! Called by pending mails, which fill it, and by whatever makes a part of a mail from it.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::types::{
+    Announcement, Booking, EmailAddress, Event, EventDetails, Hold, NotificationId,
+    NotificationKind, PluginQuarantine, Tenant, User,
+};
+
+/// What templates call a recipient who has not confirmed the address.
+const UNCONFIRMED_NAME: &str = "Guest";
+
+/// Everything the words of one mail are made of.
+pub(crate) struct MailContext<'a> {
+    /// The mail's data.
+    pub(crate) kind: NotificationKind,
+    /// Its notification.
+    pub(crate) notification: NotificationId,
+    /// In whose name it is sent.
+    pub(crate) tenant: &'a Tenant,
+    /// The event as it is now, for kinds that are about one.
+    pub(crate) event: Option<&'a Event>,
+    /// What the customer knew of the event before, for `EventUpdated`.
+    pub(crate) previous: Option<&'a EventDetails>,
+    /// What the organizer says, for `EventAnnouncement`.
+    pub(crate) announcement: Option<&'a Announcement>,
+    /// Which plugin failed, for `PluginQuarantined`.
+    pub(crate) quarantine: Option<&'a PluginQuarantine>,
+    /// Where the recipient unsubscribes from mails of this kind; bulk kinds only.
+    pub(crate) unsubscribe_url: Option<&'a str>,
+    /// Where the recipient confirms the address, for `EmailVerification`.
+    pub(crate) verify_url: Option<&'a str>,
+    /// Who gets it.
+    pub(crate) recipient: &'a User,
+    /// The recipient's active bookings of the event, or the one booking the mail is about; none for an offer.
+    pub(crate) bookings: &'a [Booking],
+    /// What the recipient is offered, for `WaitingListOffer`.
+    pub(crate) offer: Option<&'a Hold>,
+    /// The recipient's coming bookings, for `BookingSummary`.
+    pub(crate) summary: Option<&'a Value>,
+    /// Whether the recipient has tickets of the event left, so that a cancellation leaves it in their calendar.
+    pub(crate) keeps_entry: bool,
+    /// Those of the bookings' tickets whose codes the mail shows, [`MailContext::TICKETS_MAX`] at most.
+    pub(crate) tickets: &'a [MailTicket],
+    /// The installation's own address: the sender's, unless the tenant has one. Message-IDs end with its domain.
+    pub(crate) mail_from: &'a EmailAddress,
+    /// Names the delivery; the Message-ID is made of it.
+    pub(crate) delivery_key: &'a str,
+    /// The moment of composing, UTC.
+    pub(crate) now: Timestamp,
+}
+
+/// A ticket with its code, in a mail.
+#[derive(Debug, Clone)]
+pub(crate) struct MailTicket {
+    /// Its number in its booking.
+    pub(crate) number: u32,
+    /// What its type is called.
+    pub(crate) name: String,
+    /// What is shown at the door.
+    pub(crate) code: String,
+}
+
+impl MailTicket {
+    /// The Content-ID of its QR code's picture (RFC 2392), without angle brackets.
+    pub(in crate::modules::notifications) fn image_id(&self) -> String {
+        format!("ticket-{}@boxoffice", self.number)
+    }
+}
+
+impl MailContext<'_> {
+    /// Most tickets whose codes a mail shows: with a picture of 1 KB each it stays far below what clients cut. Larger
+    /// bookings find theirs in the API.
+    pub(crate) const TICKETS_MAX: usize = 10;
+
+    /// The sender's address, in the envelope and in `From`.
+    pub(super) fn sender(&self) -> &EmailAddress {
+        self.tenant.mail_from.as_ref().unwrap_or(self.mail_from)
+    }
+
+    /// How the recipient is greeted. Whoever typed an address that nobody confirmed typed the name, too.
+    pub(super) fn recipient_name(&self) -> &str {
+        match self.recipient.email_verified {
+            true => self.recipient.name.as_str(),
+            false => UNCONFIRMED_NAME,
+        }
+    }
+
+    /// What the sender is called.
+    pub(super) fn sender_name(&self) -> &str {
+        let settings = &self.tenant.settings;
+        settings
+            .sender_name
+            .as_ref()
+            .unwrap_or(&self.tenant.name)
+            .as_str()
+    }
+}

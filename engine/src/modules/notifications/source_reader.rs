@@ -1,0 +1,158 @@
+//! Reads the parts of a source of mails.
+//!
+//! Called by the next mails of a group of batches, and by the kinds for what is their own. Calls the repositories of whatever
+//! a mail tells of.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::{NotificationsModule, delivery::ClaimedBatch, mail_source::MailSource};
+use crate::{
+    error::{Error, Result},
+    types::{
+        Announcement, BookingId, Event, EventDetails, EventId, Hold, NotificationId,
+        NotificationKind, PluginQuarantine, StoredNotification, TenantId, UserId,
+    },
+};
+
+/// Reads what the mails of one kind are made of, for the customers whose deliveries are not finished.
+pub(super) struct SourceReader<'a> {
+    pub(super) module: &'a NotificationsModule,
+    pub(super) tenant: &'a TenantId,
+    pub(super) notification: NotificationId,
+    pub(super) kind: NotificationKind,
+    event: Option<EventId>,
+    pub(super) batches: Vec<&'a ClaimedBatch>,
+    pub(super) customers: Vec<UserId>,
+}
+
+impl<'a> SourceReader<'a> {
+    pub(super) fn new(
+        module: &'a NotificationsModule,
+        tenant: &'a TenantId,
+        batches: Vec<&'a ClaimedBatch>,
+    ) -> Result<Self> {
+        let first = batches.first();
+        let first = first.ok_or_else(|| Error::internal("a source is about some batch"))?;
+        let deliveries = batches.iter().flat_map(|one| &one.batch.deliveries);
+        let open: HashSet<UserId> = deliveries
+            .filter(|delivery| !delivery.state.is_final())
+            .map(|delivery| delivery.customer)
+            .collect();
+        Ok(Self {
+            module,
+            tenant,
+            notification: first.batch.notification,
+            kind: first.batch.kind,
+            event: first.batch.event,
+            customers: open.into_iter().collect(),
+            batches,
+        })
+    }
+
+    pub(super) async fn event(&self) -> Result<Option<Event>> {
+        let Some(event) = self.event else {
+            return Ok(None);
+        };
+        let found = self.module.events.find(self.tenant, event).await?;
+        let (event, inventory) =
+            found.ok_or_else(|| Error::internal("the event of a delivery is gone"))?;
+        Ok(Some(event.with(inventory)))
+    }
+
+    pub(super) async fn neutral_event(&self, source: &MailSource) -> Result<Option<Event>> {
+        let mut users = source.users.values();
+        let (true, Some(event)) = (users.any(|user| !user.email_verified), &source.event) else {
+            return Ok(None);
+        };
+        let organizer = event.organizer.as_slice();
+        let organizer = self.module.users.find_many(self.tenant, organizer).await?;
+        let is_unconfirmed = organizer.first().is_some_and(|user| !user.email_verified);
+        Ok(is_unconfirmed.then(|| event.in_neutral_words()))
+    }
+
+    pub(super) async fn notification(&self) -> Result<Option<StoredNotification>> {
+        match self.kind.is_transactional() {
+            true => Ok(None),
+            false => self.module.stored(self.tenant, self.notification).await,
+        }
+    }
+
+    pub(super) async fn unsubscribed(&self) -> Result<HashSet<UserId>> {
+        if !self.kind.needs_consent() {
+            return Ok(HashSet::new());
+        }
+        let subscriptions = &self.module.subscriptions;
+        let found = subscriptions.find_many(self.tenant, self.kind, &self.customers);
+        Ok(found.await?.into_iter().map(|one| one.customer).collect())
+    }
+
+    pub(super) async fn announcement(&self) -> Result<Option<Announcement>> {
+        let announcements = &self.module.announcements;
+        announcements.find(self.tenant, self.notification).await
+    }
+
+    pub(super) async fn quarantine(&self) -> Result<Option<PluginQuarantine>> {
+        let plugins = &self.module.plugins;
+        plugins
+            .find_quarantine(self.tenant, self.notification)
+            .await
+    }
+
+    /// The holds that the deliveries offer.
+    pub(super) async fn offers(&self) -> Result<HashMap<BookingId, Hold>> {
+        match self.event {
+            Some(event) => {
+                self.module
+                    .offers_of(self.tenant, event, &self.batches)
+                    .await
+            }
+            None => Ok(HashMap::new()),
+        }
+    }
+
+    /// The customers who have a booking of the event that stands.
+    pub(super) async fn with_active_bookings(&self) -> Result<HashSet<UserId>> {
+        let bookings = &self.module.bookings;
+        match self.event {
+            Some(event) => {
+                bookings
+                    .with_active(self.tenant, event, &self.customers)
+                    .await
+            }
+            None => Ok(HashSet::new()),
+        }
+    }
+
+    /// Those of some customers who wait for tickets of the event or are offered some.
+    pub(super) async fn waiting_among(&self, customers: &[UserId]) -> Result<BTreeSet<UserId>> {
+        let waitlist = &self.module.waitlist;
+        match self.event {
+            Some(event) if !customers.is_empty() => {
+                waitlist.those_of(self.tenant, event, customers).await
+            }
+            _ => Ok(BTreeSet::new()),
+        }
+    }
+
+    /// What some versions of the event said.
+    pub(super) async fn versions(
+        &self,
+        versions: HashSet<u64>,
+    ) -> Result<HashMap<u64, EventDetails>> {
+        let mut found = HashMap::with_capacity(versions.len());
+        let Some(event) = self.event else {
+            return Ok(found);
+        };
+        for version in versions {
+            let details = self
+                .module
+                .events
+                .find_version(self.tenant, event, version)
+                .await?;
+            if let Some(details) = details {
+                found.insert(version, details);
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,70 @@
+//! The rows that a change of holds writes, in whatever step changes them.
+//!
+//! Called by the repositories of bookings, events, holds and the waiting list.
+
+use surrealdb::types::SurrealValue;
+
+use super::{
+    db::Script,
+    models::{HoldDueRow, HoldRow, OpenHoldRow},
+};
+use crate::types::{Hold, HoldStatus, TenantId};
+
+/// A hold before and after a step.
+#[derive(Debug, Clone)]
+pub(in crate::modules) struct HoldChange {
+    /// As it was read; `None` if the step creates it.
+    pub(in crate::modules) before: Option<Hold>,
+    /// As it is written.
+    pub(in crate::modules) after: Hold,
+}
+
+/// Adds holds, with the entries for their customers and their end: at most 4 rows for each. The
+/// inventory's guard covers them, because every change of a hold also changes its event's inventory.
+pub(in crate::modules::repositories) fn add_holds(
+    script: &mut Script,
+    tenant: &TenantId,
+    holds: &[HoldChange],
+) {
+    let is_open = |hold: &&Hold| hold.status == HoldStatus::Held;
+    let (mut new, mut opened, mut due) = (Vec::new(), Vec::new(), Vec::new());
+    let mut gone = Vec::new();
+    for change in holds {
+        let row = HoldRow::of(tenant, &change.after);
+        let before = change.before.as_ref().filter(is_open);
+        let after = Some(&change.after).filter(is_open);
+        let due_row = |hold: &Hold| HoldDueRow::of(tenant, hold.id, hold.noted_at());
+        let noted = change.before.as_ref();
+        if noted.map(Hold::noted_at) != Some(change.after.noted_at()) {
+            gone.extend(noted.map(|hold| due_row(hold).id));
+            due.push(due_row(&change.after));
+        }
+        match (before, after) {
+            (None, Some(after)) => opened.push(OpenHoldRow::of(tenant, after)),
+            (Some(before), None) => gone.push(OpenHoldRow::of(tenant, before).id),
+            _ => {}
+        }
+        if change.before.is_none() {
+            new.push(row);
+        } else {
+            let key = script.bind(row.id.clone());
+            let row = script.bind(row);
+            script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
+        }
+    }
+    // Ended holds first: in one group a customer may confirm a hold and make another.
+    if !gone.is_empty() {
+        let gone = script.bind(gone);
+        script.push(format!("DELETE {gone} RETURN NONE"));
+    }
+    insert_all(script, "hold", new);
+    insert_all(script, "open_hold", opened);
+    insert_all(script, "hold_due", due);
+}
+
+fn insert_all<T: SurrealValue>(script: &mut Script, table: &str, rows: Vec<T>) {
+    if !rows.is_empty() {
+        let rows = script.bind(rows);
+        script.push(format!("INSERT INTO {table} {rows} RETURN NONE"));
+    }
+}
