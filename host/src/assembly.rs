@@ -45,11 +45,11 @@ pub(crate) enum AssemblyError {
 
 /// Whether a process sends mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mails {
+pub(crate) enum MailRole {
     /// It runs a worker.
-    Sent,
+    Sender,
     /// It leaves them to other processes, and needs no mailer.
-    LeftToOthers,
+    None,
 }
 
 /// Opens the store and builds the engine.
@@ -58,15 +58,15 @@ pub(crate) enum Mails {
 /// [`AssemblyError`].
 pub(crate) async fn engine(
     config: &Config,
-    mails: Mails,
+    mail_role: MailRole,
     exporting: Option<&Exporting>,
 ) -> Result<Engine, AssemblyError> {
     let builder = Engine::builder()
         .store(store(&config.store))
         .settings(config.engine.clone());
-    let builder = match mails {
-        Mails::Sent => with_mailer(builder, config)?,
-        Mails::LeftToOthers => builder.mailer(NoMailer),
+    let builder = match mail_role {
+        MailRole::Sender => with_mailer(builder, config)?,
+        MailRole::None => builder.mailer(NoMailer),
     };
     let builder = with_plugins(builder, config)?;
     let builder = match &config.queue {
@@ -151,7 +151,7 @@ struct NoMailer;
 impl Mailer for NoMailer {
     async fn send(&self, _: &OutgoingMail) -> MailOutcome {
         MailOutcome::Deferred {
-            reply: "this process leaves mails to others".to_owned(),
+            reply: "this process sends no mails".to_owned(),
         }
     }
 

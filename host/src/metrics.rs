@@ -29,7 +29,7 @@ use prometheus_client::{
 };
 use tokio::time::Instant;
 
-use collector::{PluginSeen, Seen};
+use collector::{EngineCollector, PluginSample};
 
 use crate::locked::Locked as _;
 
@@ -87,24 +87,24 @@ impl Metrics {
     }
 
     /// This process's counters of plugins, with a limited number of labels.
-    fn plugins(&self, counted: Vec<(TenantId, PluginName, PluginCounters)>) -> Vec<PluginSeen> {
+    fn plugins(&self, counted: Vec<(TenantId, PluginName, PluginCounters)>) -> Vec<PluginSample> {
         let mut named = self.plugins.locked();
-        let mut seen = Vec::new();
+        let mut samples = Vec::new();
         // Always present, so that a family without calls differs from a missing one.
-        let mut others = PluginSeen::of(OTHERS, OTHERS, &PluginCounters::default());
+        let mut others = PluginSample::of(OTHERS, OTHERS, &PluginCounters::default());
         for (tenant, plugin, counters) in counted {
             let key = (tenant, plugin);
             if named.len() < PLUGINS_MAX {
                 named.insert(key.clone());
             }
             if named.contains(&key) {
-                seen.push(PluginSeen::of(key.0.as_str(), key.1.as_str(), &counters));
+                samples.push(PluginSample::of(key.0.as_str(), key.1.as_str(), &counters));
             } else {
-                others = others.plus(PluginSeen::of(OTHERS, OTHERS, &counters));
+                others = others.plus(PluginSample::of(OTHERS, OTHERS, &counters));
             }
         }
-        seen.push(others);
-        seen
+        samples.push(others);
+        samples
     }
 
     fn answered(&self, method: &Method, route: &str, status: u16, took: Duration) {
@@ -136,8 +136,8 @@ impl Metrics {
                 .ok(),
         };
         let counted = engine.plugins().counted_here(&Caller::operator());
-        let mut seen = Registry::with_prefix("boxoffice");
-        seen.register_collector(Box::new(Seen {
+        let mut collected = Registry::with_prefix("boxoffice");
+        collected.register_collector(Box::new(EngineCollector {
             counts: engine.counts(),
             plugins: self.plugins(counted.unwrap_or_default()),
             health,
@@ -145,7 +145,7 @@ impl Metrics {
         }));
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)?;
-        encode_registry(&mut text, &seen)?;
+        encode_registry(&mut text, &collected)?;
         encode_eof(&mut text)?;
         Ok(text)
     }
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn everything_is_told_once_and_routes_are_patterns() {
+    async fn every_family_is_exported_once_and_routes_are_patterns() {
         let engine = Engine::builder().build().await.unwrap();
         let metrics = Metrics::new();
         let took = Duration::from_millis(3);
@@ -244,7 +244,11 @@ mod tests {
                 .all(|one| many.iter().any(|other| other.is_same(one)))
         );
         let others = many.last().unwrap();
-        assert!(others.is_same(&PluginSeen::of(OTHERS, OTHERS, &PluginCounters::default())));
+        assert!(others.is_same(&PluginSample::of(
+            OTHERS,
+            OTHERS,
+            &PluginCounters::default()
+        )));
         assert_eq!(others.answered, 2 * (1_000 - PLUGINS_MAX as u64));
     }
 }

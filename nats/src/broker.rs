@@ -27,7 +27,7 @@ use tokio::{
 
 use crate::{
     options::{ConnectError, JetStreamOptions, REQUEST_TIMEOUT},
-    settings::{self, Names, SHARDS, Standing},
+    settings::{self, Names, SHARDS, StreamState},
 };
 
 /// Concurrent requests for work on many items: enough to hide the round trip, few enough that the last one
@@ -110,7 +110,7 @@ pub(crate) struct Broker {
     pub(crate) client: Client,
     pub(crate) names: Names,
     options: JetStreamOptions,
-    /// Whether the streams are known to exist. Reset when something turns out to be missing.
+    /// Whether the streams are known to exist. Reset when something scheduler out to be missing.
     prepared: AtomicBool,
     preparing: Mutex<()>,
 }
@@ -202,10 +202,10 @@ impl Broker {
         let wanted = settings::stream(&self.options, lane);
         let name = &wanted.name;
         let change = match self.stream_info(lane).await {
-            Ok(found) => match settings::standing(&found.config, &wanted) {
-                Standing::Newer => return Ok(()),
-                Standing::Current => None,
-                Standing::Outdated => Some("UPDATE"),
+            Ok(found) => match settings::stream_state(&found.config, &wanted) {
+                StreamState::Newer => return Ok(()),
+                StreamState::Current => None,
+                StreamState::Outdated => Some("UPDATE"),
             },
             Err(BrokerError::Missing) => Some("CREATE"),
             Err(trouble) => return Err(trouble),

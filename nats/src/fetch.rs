@@ -28,7 +28,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// tasks of up to 16 for a worker that wanted two. So pulls never wait, and publishers send a hint.
 pub(crate) async fn fetch(
     broker: &Broker,
-    turns: &ShardScheduler,
+    scheduler: &ShardScheduler,
     lane: Lane,
     max: usize,
     wait: Duration,
@@ -36,11 +36,11 @@ pub(crate) async fn fetch(
     let deadline = time::Instant::now() + wait;
     let max = max.min(TASKS_MAX);
     loop {
-        let hint = turns.hinted.notified();
+        let hint = scheduler.hinted.notified();
         let mut hint = std::pin::pin!(hint);
         hint.as_mut().enable();
         let leased = broker
-            .with_streams(|| visit(broker, turns, lane, max))
+            .with_streams(|| visit(broker, scheduler, lane, max))
             .await?;
         let now = time::Instant::now();
         if !leased.is_empty() || now >= deadline || max == 0 {
@@ -53,16 +53,16 @@ pub(crate) async fn fetch(
 /// Checks the due shards, until something is found.
 async fn visit(
     broker: &Broker,
-    turns: &ShardScheduler,
+    scheduler: &ShardScheduler,
     lane: Lane,
     max: usize,
 ) -> Result<Vec<Leased>, BrokerError> {
     if max == 0 {
         return Ok(Vec::new());
     }
-    for look in turns.due(Instant::now()) {
+    for look in scheduler.due(Instant::now()) {
         let messages = pull(broker, lane, look.shard, max).await?;
-        turns.looked(look, !messages.is_empty(), Instant::now());
+        scheduler.looked(look, !messages.is_empty(), Instant::now());
         let mut leased = Vec::with_capacity(messages.len());
         for message in messages {
             match read(&message) {
@@ -166,14 +166,14 @@ async fn give_up(broker: &Broker, message: Message) {
 }
 
 /// Listens to hints of other processes, as long as the connection exists.
-pub(crate) async fn listen(broker: &Broker, turns: &ShardScheduler, lane: Lane) {
+pub(crate) async fn listen(broker: &Broker, scheduler: &ShardScheduler, lane: Lane) {
     loop {
         match broker.client.subscribe(broker.names.hint(lane)).await {
             Ok(mut hints) => {
                 while let Some(hint) = hints.next().await {
                     let shard = std::str::from_utf8(&hint.payload);
                     if let Some(shard) = shard.ok().and_then(|shard| shard.parse().ok()) {
-                        turns.hint(shard);
+                        scheduler.hint(shard);
                     }
                 }
             }

@@ -33,7 +33,7 @@ struct Wire {
 /// others: then the rest is added one by one. If that is interrupted, the caller gets an error and repeats.
 pub(crate) async fn publish(
     broker: &Broker,
-    turns: &ShardScheduler,
+    scheduler: &ShardScheduler,
     lane: Lane,
     tenant: &TenantId,
     tasks: &[Task],
@@ -68,7 +68,7 @@ pub(crate) async fn publish(
         }
     }
     let shard = shard_of(tenant);
-    turns.hint(shard);
+    scheduler.hint(shard);
     // A lost hint costs a second, so do not wait for this one.
     let hinted = broker
         .client

@@ -142,9 +142,9 @@ pub(crate) fn consumer(options: &JetStreamOptions, lane: Lane, shard: usize) -> 
     .into_consumer_config()
 }
 
-/// What to do about a stream that exists.
+/// How an existing stream compares with the wanted one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum StreamState {
     /// It has the right settings.
     Current,
     /// It has other settings.
@@ -154,7 +154,7 @@ pub(crate) enum Standing {
 }
 
 /// Compares a stream with its intended settings.
-pub(crate) fn standing(found: &stream::Config, wanted: &stream::Config) -> Standing {
+pub(crate) fn stream_state(found: &stream::Config, wanted: &stream::Config) -> StreamState {
     let version = |config: &stream::Config| -> u32 {
         let text = config.metadata.get(VERSION_KEY);
         text.and_then(|text| text.parse().ok()).unwrap_or(0)
@@ -168,9 +168,9 @@ pub(crate) fn standing(found: &stream::Config, wanted: &stream::Config) -> Stand
         )
     };
     match version(found).cmp(&version(wanted)) {
-        std::cmp::Ordering::Greater => Standing::Newer,
-        std::cmp::Ordering::Equal if settings(found) == settings(wanted) => Standing::Current,
-        _ => Standing::Outdated,
+        std::cmp::Ordering::Greater => StreamState::Newer,
+        std::cmp::Ordering::Equal if settings(found) == settings(wanted) => StreamState::Current,
+        _ => StreamState::Outdated,
     }
 }
 
@@ -205,13 +205,13 @@ mod tests {
     fn only_an_older_or_different_stream_is_changed() {
         let options = JetStreamOptions::new("nats://127.0.0.1");
         let wanted = stream(&options, Lane::Bulk);
-        assert_eq!(standing(&wanted, &wanted), Standing::Current);
+        assert_eq!(stream_state(&wanted, &wanted), StreamState::Current);
         let mut found = wanted.clone();
         found.num_replicas = 3;
-        assert_eq!(standing(&found, &wanted), Standing::Outdated);
+        assert_eq!(stream_state(&found, &wanted), StreamState::Outdated);
         found.metadata = HashMap::from([(VERSION_KEY.to_owned(), (VERSION + 1).to_string())]);
-        assert_eq!(standing(&found, &wanted), Standing::Newer);
+        assert_eq!(stream_state(&found, &wanted), StreamState::Newer);
         found.metadata.clear();
-        assert_eq!(standing(&found, &wanted), Standing::Outdated);
+        assert_eq!(stream_state(&found, &wanted), StreamState::Outdated);
     }
 }

@@ -33,10 +33,10 @@ pub(crate) async fn settle(
     lanes: &Lanes,
     settlements: &[(Receipt, Settlement)],
 ) -> Result<()> {
-    let words = settlements
+    let acks = settlements
         .iter()
-        .map(|(receipt, settlement)| (receipt, word(*settlement)));
-    say(broker, words.collect()).await?;
+        .map(|(receipt, settlement)| (receipt, ack(*settlement)));
+    send(broker, acks.collect()).await?;
     for (receipt, settlement) in settlements {
         if *settlement == Settlement::Release(Duration::ZERO)
             && let Some((lane, shard)) = origin(&broker.names, receipt)
@@ -49,11 +49,11 @@ pub(crate) async fn settle(
 
 /// Extends leases.
 pub(crate) async fn extend(broker: &Broker, receipts: &[Receipt]) -> Result<()> {
-    let words = receipts.iter().map(|receipt| (receipt, "+WPI".to_owned()));
-    say(broker, words.collect()).await
+    let acks = receipts.iter().map(|receipt| (receipt, "+WPI".to_owned()));
+    send(broker, acks.collect()).await
 }
 
-fn word(settlement: Settlement) -> String {
+fn ack(settlement: Settlement) -> String {
     match settlement {
         Settlement::Release(after) if after.is_zero() => "-NAK".to_owned(),
         Settlement::Release(after) if after <= RELEASE_MAX => {
@@ -64,8 +64,8 @@ fn word(settlement: Settlement) -> String {
 }
 
 /// Sends all messages, and returns the first error.
-async fn say(broker: &Broker, words: Vec<(&Receipt, String)>) -> Result<()> {
-    if let Some((odd, _)) = words
+async fn send(broker: &Broker, acks: Vec<(&Receipt, String)>) -> Result<()> {
+    if let Some((odd, _)) = acks
         .iter()
         .find(|(receipt, _)| !receipt.0.starts_with(ACK_PREFIX))
     {
@@ -74,11 +74,11 @@ async fn say(broker: &Broker, words: Vec<(&Receipt, String)>) -> Result<()> {
             odd.0
         )));
     }
-    let answers: Vec<_> = words
+    let confirmations: Vec<_> = acks
         .into_iter()
-        .map(|(receipt, word)| broker.request(receipt.0.clone(), None, word.into_bytes()))
+        .map(|(receipt, ack)| broker.request(receipt.0.clone(), None, ack.into_bytes()))
         .collect();
-    let outcomes: Vec<_> = stream::iter(answers)
+    let outcomes: Vec<_> = stream::iter(confirmations)
         .buffer_unordered(PIPELINED)
         .collect()
         .await;
@@ -86,7 +86,7 @@ async fn say(broker: &Broker, words: Vec<(&Receipt, String)>) -> Result<()> {
         match outcome {
             // Without its consumer there is no lease.
             Ok(_) | Err(BrokerError::Missing) => {}
-            Err(trouble) => return Err(trouble.into()),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())
@@ -108,9 +108,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_settlement_becomes_the_servers_word() {
-        let release = |after| word(Settlement::Release(after));
-        assert_eq!(word(Settlement::Done), "+ACK");
+    fn a_settlement_becomes_the_servers_acknowledgement() {
+        let release = |after| ack(Settlement::Release(after));
+        assert_eq!(ack(Settlement::Done), "+ACK");
         assert_eq!(release(Duration::ZERO), "-NAK");
         assert_eq!(
             release(Duration::from_secs(1)),

@@ -105,23 +105,30 @@ impl ShardScheduler {
 mod tests {
     use super::*;
 
-    fn shards(turns: &ShardScheduler, now: Instant) -> Vec<usize> {
-        turns.due(now).iter().map(|look| look.shard).collect()
+    fn shards(scheduler: &ShardScheduler, now: Instant) -> Vec<usize> {
+        scheduler.due(now).iter().map(|look| look.shard).collect()
     }
 
     #[test]
     fn shards_with_tasks_take_turns_and_empty_ones_rest() {
-        let (turns, now) = (ShardScheduler::default(), Instant::now());
-        assert_eq!(shards(&turns, now).len(), SHARDS, "nothing is known yet");
-        for look in turns.due(now) {
-            turns.looked(look, [3, 7].contains(&look.shard), now);
-        }
-        assert_eq!(shards(&turns, now), [3, 7]);
-        let look = turns.due(now)[0];
-        turns.looked(look, true, now);
-        assert_eq!(turns.due(now)[0].shard, if look.shard == 3 { 7 } else { 3 });
+        let (scheduler, now) = (ShardScheduler::default(), Instant::now());
         assert_eq!(
-            shards(&turns, now + LOOK_EVERY).len(),
+            shards(&scheduler, now).len(),
+            SHARDS,
+            "nothing is known yet"
+        );
+        for look in scheduler.due(now) {
+            scheduler.looked(look, [3, 7].contains(&look.shard), now);
+        }
+        assert_eq!(shards(&scheduler, now), [3, 7]);
+        let look = scheduler.due(now)[0];
+        scheduler.looked(look, true, now);
+        assert_eq!(
+            scheduler.due(now)[0].shard,
+            if look.shard == 3 { 7 } else { 3 }
+        );
+        assert_eq!(
+            shards(&scheduler, now + LOOK_EVERY).len(),
             SHARDS,
             "everybody is looked after"
         );
@@ -129,18 +136,18 @@ mod tests {
 
     #[test]
     fn a_hint_during_a_look_is_not_lost() {
-        let (turns, now) = (ShardScheduler::default(), Instant::now());
-        for look in turns.due(now) {
-            turns.looked(look, false, now);
+        let (scheduler, now) = (ShardScheduler::default(), Instant::now());
+        for look in scheduler.due(now) {
+            scheduler.looked(look, false, now);
         }
-        assert_eq!(shards(&turns, now).len(), 0);
-        turns.hint(5);
-        let look = turns.due(now)[0];
-        turns.hint(5);
-        turns.looked(look, false, now);
-        assert_eq!(shards(&turns, now), [5]);
-        turns.looked(turns.due(now)[0], false, now);
-        assert_eq!(shards(&turns, now).len(), 0);
-        turns.hint(SHARDS + 1);
+        assert_eq!(shards(&scheduler, now).len(), 0);
+        scheduler.hint(5);
+        let look = scheduler.due(now)[0];
+        scheduler.hint(5);
+        scheduler.looked(look, false, now);
+        assert_eq!(shards(&scheduler, now), [5]);
+        scheduler.looked(scheduler.due(now)[0], false, now);
+        assert_eq!(shards(&scheduler, now).len(), 0);
+        scheduler.hint(SHARDS + 1);
     }
 }

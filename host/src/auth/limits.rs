@@ -98,13 +98,13 @@ impl<C: Clock + Clone> RequestLimits<C> {
         caller: Option<&Caller>,
         address: Option<IpAddr>,
         tenant: Option<&TenantId>,
-        standing: Option<&RateLimitState>,
+        state: Option<&RateLimitState>,
     ) -> Result<()> {
         let user = caller.and_then(|caller| Some((caller.tenant().ok()?, caller.user_id()?)));
         if let Some(clients) = &self.clients {
             match (user, address) {
-                (Some((own, user)), _) => clients.take((own.as_str(), user), standing)?,
-                (None, Some(address)) => clients.take(network(address), standing)?,
+                (Some((own, user)), _) => clients.take((own.as_str(), user), state)?,
+                (None, Some(address)) => clients.take(network(address), state)?,
                 // The server does not know the client's address.
                 (None, None) => {}
             }
@@ -113,8 +113,8 @@ impl<C: Clock + Clone> RequestLimits<C> {
             // The rest of a tenant's limit is not shown to its clients, because it reveals how much is sold there.
             (Some(tenants), Some(tenant)) => {
                 tenants.take(tenant.as_str(), None).inspect_err(|_| {
-                    if let Some(standing) = standing {
-                        standing.set(Remaining {
+                    if let Some(state) = state {
+                        state.set(Remaining {
                             policy: tenants.policy,
                             requests: 0,
                             seconds: WINDOW_SECONDS,
@@ -194,7 +194,7 @@ impl<C: Clock> Buckets<C> {
         }
     }
 
-    fn take(&self, name: impl Hash, standing: Option<&RateLimitState>) -> Result<()> {
+    fn take(&self, name: impl Hash, state: Option<&RateLimitState>) -> Result<()> {
         if self.requests.fetch_add(1, Ordering::Relaxed) % REQUESTS_BETWEEN_SWEEPS
             == REQUESTS_BETWEEN_SWEEPS - 1
         {
@@ -207,9 +207,9 @@ impl<C: Clock> Buckets<C> {
                 (0, Err(self.refusal(wait)))
             }
         };
-        if let Some(standing) = standing {
+        if let Some(state) = state {
             let used = u64::from(self.limit.get().saturating_sub(left));
-            standing.set(Remaining {
+            state.set(Remaining {
                 policy: self.policy,
                 requests: left,
                 // When the bucket is full.
@@ -277,23 +277,23 @@ mod tests {
     fn a_client_over_its_limit_waits_and_others_do_not() {
         let (limits, clock) = limits(3, 0);
         let north = tenant("north");
-        let ask = |caller: &Caller, address: Option<&str>, standing: &RateLimitState| {
+        let ask = |caller: &Caller, address: Option<&str>, state: &RateLimitState| {
             let address = address.map(|address| address.parse().unwrap());
-            limits.count(Some(caller), address, Some(&north), Some(standing))
+            limits.count(Some(caller), address, Some(&north), Some(state))
         };
         let ann = user("north", ANN);
         for left in [2, 1, 0] {
-            let standing = RateLimitState::default();
-            ask(&ann, Some("192.0.2.1"), &standing).unwrap();
-            let header = standing.header().unwrap();
+            let state = RateLimitState::default();
+            ask(&ann, Some("192.0.2.1"), &state).unwrap();
+            let header = state.header().unwrap();
             let seconds = 20 * (3 - left);
             assert_eq!(header, format!("\"client\";r={left};t={seconds}").as_str());
         }
-        let standing = RateLimitState::default();
-        let denied = ask(&ann, None, &standing).unwrap_err();
+        let state = RateLimitState::default();
+        let denied = ask(&ann, None, &state).unwrap_err();
         assert_eq!(denied.code(), ErrorCode::TooManyRequests);
         assert_eq!(denied.retry_after_hint().unwrap().as_secs(), 20);
-        assert_eq!(standing.header().unwrap(), "\"client\";r=0;t=60");
+        assert_eq!(state.header().unwrap(), "\"client\";r=0;t=60");
 
         // Somebody else, the same address without a sign-in, and the same id elsewhere.
         ask(

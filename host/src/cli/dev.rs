@@ -10,7 +10,7 @@ use toml::Value;
 
 use super::{StoreArgs, demo, serve};
 use crate::{
-    assembly::{self, Mails},
+    assembly::{self, MailRole},
     auth::{MailLinks, SealedTicketCodes, TokenKey, TokenKeys},
     config::{Config, ConfigError, Flags, data_folder::DevSecrets},
     routes::RouterOptions,
@@ -76,7 +76,15 @@ pub(super) async fn dev(args: DevArgs) -> anyhow::Result<()> {
             .context("preparing the demo tenant")?;
         Ok(demo::welcome(&demo, &secrets, &place, url))
     };
-    let ended = serve::run(&config, options, Mails::Sent, "dev", &telemetry, welcome).await;
+    let ended = serve::run(
+        &config,
+        options,
+        MailRole::Sender,
+        "dev",
+        &telemetry,
+        welcome,
+    )
+    .await;
     telemetry.end().await;
     ended
 }

@@ -40,13 +40,13 @@ impl Shutdown {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let token = CancellationToken::new();
-        let told = token.clone();
+        let stopping = token.clone();
         let watcher = tokio::spawn(async move {
             let mut next =
                 async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
             next().await;
             tracing::info!("stopping; a second signal stops at once");
-            told.cancel();
+            stopping.cancel();
             next().await;
             // 128 + SIGINT, as a shell would say.
             std::process::exit(130);

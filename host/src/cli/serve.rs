@@ -12,7 +12,7 @@ use super::{
     print, store,
 };
 use crate::{
-    assembly::{self, Mails},
+    assembly::{self, MailRole},
     config::{Config, MetricsListen},
     metrics::metrics_router,
     routes::{DemoAccess, RouterOptions, router},
@@ -42,15 +42,14 @@ pub(super) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let config = Config::load(&flags)?;
     let options = assembly::router_options(&config)?;
     let telemetry = telemetry::start(&config)?;
-    let mails = if args.worker {
-        Mails::Sent
-    } else {
-        Mails::LeftToOthers
+    let mail_role = match args.worker {
+        true => MailRole::Sender,
+        false => MailRole::None,
     };
     let ended = run(
         &config,
         options,
-        mails,
+        mail_role,
         "serve",
         &telemetry,
         async |_, _| Ok(Welcome::default()),
@@ -73,44 +72,51 @@ pub(super) struct Welcome {
 pub(super) async fn run(
     config: &Config,
     options: RouterOptions,
-    mails: Mails,
+    mail_role: MailRole,
     command: &str,
     telemetry: &Telemetry,
     prepare: impl AsyncFnOnce(&Engine, &str) -> anyhow::Result<Welcome>,
 ) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
     // First, so that a port in use is reported before anything is written.
-    let door = Listener::open(config.listen, "listen").await?;
-    let metrics_door = match config.metrics_listen {
+    let listener = Listener::open(config.listen, "listen").await?;
+    let metrics_listener = match config.metrics_listen {
         MetricsListen::At(address) => Some(Listener::open(address, "metrics.listen").await?),
         MetricsListen::WithApi | MetricsListen::Nowhere => None,
     };
-    let opened = store::open(config, mails, command, Some(&door.url), Some(telemetry)).await?;
-    let welcome = prepare(&opened.engine, &door.url).await?;
+    let opened = store::open(
+        config,
+        mail_role,
+        command,
+        Some(&listener.url),
+        Some(telemetry),
+    )
+    .await?;
+    let welcome = prepare(&opened.engine, &listener.url).await?;
     let options = RouterOptions {
         stopping: shutdown.token(),
         demo: welcome.demo,
         ..options
     };
-    let worker = match mails {
-        Mails::Sent => opened.engine.worker().spawn(),
-        Mails::LeftToOthers => opened.engine.worker().spawn_singletons(),
+    let worker = match mail_role {
+        MailRole::Sender => opened.engine.worker().spawn(),
+        MailRole::None => opened.engine.worker().spawn_singletons(),
     };
-    print(&format!("listening on {}{}", door.url, welcome.text))?;
+    print(&format!("listening on {}{}", listener.url, welcome.text))?;
 
     let metrics = options.metrics.clone();
-    let api = door.serve(router(opened.engine.clone(), options), &shutdown);
-    let served = match metrics_door {
+    let api = listener.serve(router(opened.engine.clone(), options), &shutdown);
+    let served = match metrics_listener {
         None => api.await,
-        Some(metrics_door) => {
-            tracing::info!(url = metrics_door.url, "metrics are served");
+        Some(listener) => {
+            tracing::info!(url = listener.url, "metrics are served");
             let app = metrics_router(opened.engine.clone(), metrics);
-            let (served, told) = tokio::join!(api, metrics_door.serve(app, &shutdown));
-            served.and(told)
+            let (served, metrics_served) = tokio::join!(api, listener.serve(app, &shutdown));
+            served.and(metrics_served)
         }
     };
     lifecycle::drain(worker).await;
     lifecycle::close(opened.engine).await;
-    drop(opened.note);
+    drop(opened.lock_owner);
     served
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use boxoffice_engine::{Engine, ErrorCode};
 
 use crate::{
-    assembly::{self, AssemblyError, Mails},
+    assembly::{self, AssemblyError, MailRole},
     config::{
         Config,
         data_folder::{self, LockOwner},
@@ -18,7 +18,7 @@ use crate::{
 /// An engine, and the record that this process owns its data folder. Drop the record after the engine.
 pub(super) struct Opened {
     pub(super) engine: Engine,
-    pub(super) note: Option<LockOwner>,
+    pub(super) lock_owner: Option<LockOwner>,
 }
 
 /// Opens the store and records the owner.
@@ -27,14 +27,14 @@ pub(super) struct Opened {
 /// [`AssemblyError`], with what to do if the store is in use.
 pub(super) async fn open(
     config: &Config,
-    mails: Mails,
+    mail_role: MailRole,
     command: &str,
     url: Option<&str>,
     telemetry: Option<&Telemetry>,
 ) -> anyhow::Result<Opened> {
     close_to_others(config);
     let exporting = telemetry.and_then(Telemetry::exporting);
-    let engine = match assembly::engine(config, mails, exporting).await {
+    let engine = match assembly::engine(config, mail_role, exporting).await {
         Ok(engine) => engine,
         Err(AssemblyError::Engine(error)) if error.code() == ErrorCode::StoreInUse => {
             return Err(anyhow::anyhow!("{error}{}", what_to_do(config)));
@@ -45,14 +45,14 @@ pub(super) async fn open(
     if let Some(folder) = config.data_folder() {
         Correction::of_data_folder(folder);
     }
-    let note = match config.data_folder() {
+    let lock_owner = match config.data_folder() {
         None => None,
         Some(folder) => Some(
             LockOwner::write(folder, command, url.map(str::to_owned))
                 .with_context(|| format!("writing to the data folder {}", folder.display()))?,
         ),
     };
-    Ok(Opened { engine, note })
+    Ok(Opened { engine, lock_owner })
 }
 
 /// Removes the access of other users of this machine to the configured files, and logs it.

@@ -17,7 +17,7 @@ use super::{
     print, store,
 };
 use crate::{
-    assembly::Mails,
+    assembly::MailRole,
     config::{Config, ConfigError, StoreConfig},
     locked::Locked as _,
     metrics::Metrics,
@@ -55,19 +55,19 @@ pub(super) async fn worker(args: WorkerArgs) -> anyhow::Result<()> {
 
 async fn work(config: &Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
-    let door = Listener::open(config.worker_listen, "worker.listen").await?;
+    let listener = Listener::open(config.worker_listen, "worker.listen").await?;
     let opened = store::open(
         config,
-        Mails::Sent,
+        MailRole::Sender,
         "worker",
-        Some(&door.url),
+        Some(&listener.url),
         Some(telemetry),
     )
     .await?;
     let health = Health::new(opened.engine.clone());
-    print(&format!("listening on {}", door.url))?;
+    print(&format!("listening on {}", listener.url))?;
 
-    let served = door.serve(health.router(), &shutdown).await;
+    let served = listener.serve(health.router(), &shutdown).await;
     lifecycle::drain(
         health
             .take_worker()
@@ -76,7 +76,7 @@ async fn work(config: &Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     .await;
     drop(health);
     lifecycle::close(opened.engine).await;
-    drop(opened.note);
+    drop(opened.lock_owner);
     served
 }
 

@@ -16,16 +16,16 @@ use prometheus_client::{
 
 /// The engine's counters and state at one time.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct EngineCollector {
     pub(super) counts: Counts,
-    pub(super) plugins: Vec<PluginSeen>,
+    pub(super) plugins: Vec<PluginSample>,
     pub(super) health: Option<SystemHealth>,
     pub(super) overview: Option<DeliveryOverview>,
 }
 
 /// The counters of a plugin, or of several under one label.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct PluginSeen {
+pub(super) struct PluginSample {
     tenant: String,
     plugin: String,
     pub(super) answered: u64,
@@ -40,7 +40,7 @@ pub(super) struct PluginSeen {
     quarantined: Vec<(&'static str, f64)>,
 }
 
-impl PluginSeen {
+impl PluginSample {
     pub(super) fn of(tenant: &str, plugin: &str, counters: &PluginCounters) -> Self {
         Self {
             tenant: tenant.to_owned(),
@@ -88,84 +88,11 @@ impl PluginSeen {
     }
 }
 
-impl Collector for Seen {
+impl Collector for EngineCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut out = Out(encoder);
-        let counts = &self.counts;
-        let mails = counts.lanes.iter().flat_map(|lane| {
-            [
-                ("sent", lane.mails.sent),
-                ("refused", lane.mails.refused),
-                ("deferred", lane.mails.deferred),
-                ("unknown", lane.mails.unknown),
-            ]
-            .map(|(outcome, count)| {
-                (
-                    vec![("lane", lane.lane.as_str()), ("outcome", outcome)],
-                    count,
-                )
-            })
-        });
-        out.counters(
-            "mails",
-            "Mails handed over by this process, by outcome",
-            mails.collect(),
-        )?;
-        let sending = counts.lanes.iter();
-        let sending = sending.map(|lane| (vec![("lane", lane.lane.as_str())], &lane.sending));
-        out.histograms(
-            "mail_seconds",
-            "How long handing a mail over took",
-            sending.collect(),
-        )?;
-        let waiting = counts.lanes.iter();
-        let waiting = waiting.map(|lane| (vec![("lane", lane.lane.as_str())], &lane.waiting));
-        out.histograms(
-            "mail_wait_seconds",
-            "How long mails waited, from being listed to their first attempt",
-            waiting.collect(),
-        )?;
-        let fetched = counts.lanes.iter();
-        let fetched = fetched.map(|lane| (vec![("lane", lane.lane.as_str())], lane.fetched));
-        out.counters(
-            "tasks_fetched",
-            "Tasks fetched from the queue",
-            fetched.collect(),
-        )?;
-        for (name, help, count) in [
-            (
-                "recipients_listed",
-                "Recipients that fan-outs listed",
-                counts.recipients_listed,
-            ),
-            (
-                "store_scripts",
-                "Scripts run on the store",
-                counts.store_scripts,
-            ),
-            (
-                "store_commits",
-                "Commits that those scripts asked for; each waits for the disk",
-                counts.store_commits,
-            ),
-            (
-                "store_conflicts",
-                "Transactions that met somebody else's write",
-                counts.store_conflicts,
-            ),
-            (
-                "store_retries",
-                "Conflicts after which a step was tried again",
-                counts.store_retries,
-            ),
-            (
-                "store_lost",
-                "Scripts whose answer was lost",
-                counts.store_lost,
-            ),
-        ] {
-            out.counters(name, help, vec![(Vec::new(), count)])?;
-        }
+        encode_lanes(&mut out, &self.counts)?;
+        encode_store(&mut out, &self.counts)?;
         out.gauges(
             "overview_ok",
             "Whether lanes and workers could be read just now",
@@ -182,10 +109,91 @@ impl Collector for Seen {
     }
 }
 
-/// The outcomes of a plugin's calls, as labels, with their numbers.
-type Outcome = (&'static str, fn(&PluginSeen) -> u64);
+fn encode_lanes(out: &mut Out<'_>, counts: &Counts) -> Result<(), fmt::Error> {
+    let mails = counts.lanes.iter().flat_map(|lane| {
+        [
+            ("sent", lane.mails.sent),
+            ("refused", lane.mails.refused),
+            ("deferred", lane.mails.deferred),
+            ("unknown", lane.mails.unknown),
+        ]
+        .map(|(outcome, count)| {
+            (
+                vec![("lane", lane.lane.as_str()), ("outcome", outcome)],
+                count,
+            )
+        })
+    });
+    out.counters(
+        "mails",
+        "Mails handed over by this process, by outcome",
+        mails.collect(),
+    )?;
+    let sending = counts.lanes.iter();
+    let sending = sending.map(|lane| (vec![("lane", lane.lane.as_str())], &lane.sending));
+    out.histograms(
+        "mail_seconds",
+        "How long handing a mail over took",
+        sending.collect(),
+    )?;
+    let waiting = counts.lanes.iter();
+    let waiting = waiting.map(|lane| (vec![("lane", lane.lane.as_str())], &lane.waiting));
+    out.histograms(
+        "mail_wait_seconds",
+        "How long mails waited, from being listed to their first attempt",
+        waiting.collect(),
+    )?;
+    let fetched = counts.lanes.iter();
+    let fetched = fetched.map(|lane| (vec![("lane", lane.lane.as_str())], lane.fetched));
+    out.counters(
+        "tasks_fetched",
+        "Tasks fetched from the queue",
+        fetched.collect(),
+    )
+}
 
-fn encode_plugins(out: &mut Out<'_>, plugins: &[PluginSeen]) -> Result<(), fmt::Error> {
+fn encode_store(out: &mut Out<'_>, counts: &Counts) -> Result<(), fmt::Error> {
+    for (name, help, count) in [
+        (
+            "recipients_listed",
+            "Recipients that fan-outs listed",
+            counts.recipients_listed,
+        ),
+        (
+            "store_scripts",
+            "Scripts run on the store",
+            counts.store_scripts,
+        ),
+        (
+            "store_commits",
+            "Commits that those scripts asked for; each waits for the disk",
+            counts.store_commits,
+        ),
+        (
+            "store_conflicts",
+            "Transactions that met somebody else's write",
+            counts.store_conflicts,
+        ),
+        (
+            "store_retries",
+            "Conflicts after which a step was tried again",
+            counts.store_retries,
+        ),
+        (
+            "store_lost",
+            "Scripts whose answer was lost",
+            counts.store_lost,
+        ),
+    ] {
+        out.counters(name, help, vec![(Vec::new(), count)])?;
+    }
+    Ok(())
+}
+
+/// The outcomes of a plugin's calls, as labels, with their numbers.
+type Outcome = (&'static str, fn(&PluginSample) -> u64);
+
+fn encode_plugins(out: &mut Out<'_>, plugins: &[PluginSample]) -> Result<(), fmt::Error> {
     let outcomes: [Outcome; 5] = [
         ("answered", |one| one.answered),
         ("failed", |one| one.failed),
@@ -256,6 +264,36 @@ fn encode_health(out: &mut Out<'_>, health: &SystemHealth) -> Result<(), fmt::Er
 }
 
 fn encode_overview(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(), fmt::Error> {
+    encode_queues(out, overview)?;
+    let paused = boxoffice_engine::Lane::ALL.map(|lane| {
+        let is_paused = overview.paused_lanes.iter().any(|pause| pause.lane == lane);
+        (
+            vec![("lane", lane.as_str())],
+            f64::from(u8::from(is_paused)),
+        )
+    });
+    out.gauges(
+        "lane_paused",
+        "Whether an operator has stopped the lane",
+        paused.to_vec(),
+    )?;
+    let alive = overview.workers.iter().filter(|worker| worker.is_alive);
+    out.gauges(
+        "workers_alive",
+        "Worker processes that showed a sign of life a moment ago",
+        vec![(Vec::new(), alive.count() as f64)],
+    )?;
+    out.gauges(
+        "deliveries_failed",
+        "Deliveries that are dead or unknown, at most 500 batches counted",
+        vec![
+            (vec![("state", "dead")], overview.dead as f64),
+            (vec![("state", "unknown")], overview.unknown as f64),
+        ],
+    )
+}
+
+fn encode_queues(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(), fmt::Error> {
     let lanes = overview.lanes.as_deref().unwrap_or_default();
     let gauge = |value: &dyn Fn(&boxoffice_engine::LaneStatus) -> Option<f64>| {
         let known = lanes.iter().filter_map(|lane| Some((lane, value(lane)?)));
@@ -288,37 +326,6 @@ fn encode_overview(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(),
                 .map(|oldest| overview.at.duration_since(oldest));
             Some(waits.map_or(0.0, |waits| waits.as_secs_f64().max(0.0)))
         }),
-    )?;
-    encode_workers(out, overview)
-}
-
-fn encode_workers(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(), fmt::Error> {
-    let number = |value: u64| value as f64;
-    let paused = boxoffice_engine::Lane::ALL.map(|lane| {
-        let is_paused = overview.paused_lanes.iter().any(|pause| pause.lane == lane);
-        (
-            vec![("lane", lane.as_str())],
-            f64::from(u8::from(is_paused)),
-        )
-    });
-    out.gauges(
-        "lane_paused",
-        "Whether an operator has stopped the lane",
-        paused.to_vec(),
-    )?;
-    let alive = overview.workers.iter().filter(|worker| worker.is_alive);
-    out.gauges(
-        "workers_alive",
-        "Worker processes that showed a sign of life a moment ago",
-        vec![(Vec::new(), number(alive.count() as u64))],
-    )?;
-    out.gauges(
-        "deliveries_failed",
-        "Deliveries that are dead or unknown, at most 500 batches counted",
-        vec![
-            (vec![("state", "dead")], number(overview.dead)),
-            (vec![("state", "unknown")], number(overview.unknown)),
-        ],
     )
 }
 

@@ -33,7 +33,7 @@ const REASON_CHARACTERS_MAX: usize = 500;
 
 /// Makes one call.
 pub(super) async fn call(
-    machine: &WasmEngine,
+    wasm_engine: &WasmEngine,
     loaded: &Loaded,
     limits: &CallLimits,
     request: &PluginRequest,
@@ -47,7 +47,7 @@ pub(super) async fn call(
         );
         return not_made(HookFailure::InputTooLarge(reason));
     }
-    let mut store = Store::new(&machine.wasm, Guest::new(limits));
+    let mut store = Store::new(&wasm_engine.wasm, Guest::new(limits));
     store.limiter(|guest| &mut guest.limiter);
     store.set_hostcall_fuel(limits.output_bytes.max(HANDED_OVER_BYTES_MIN));
     store.set_epoch_deadline(1);

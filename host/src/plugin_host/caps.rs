@@ -8,8 +8,10 @@ use std::collections::HashMap;
 
 use boxoffice_engine::ports::PluginRefusal;
 use wasmparser::{
-    BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance,
-    ComponentOuterAliasKind, ComponentTypeRef, Instance, Parser, Payload,
+    BinaryReaderError, ComponentAlias, ComponentAliasSectionReader, ComponentExportSectionReader,
+    ComponentExternalKind, ComponentImportSectionReader, ComponentInstance,
+    ComponentInstanceSectionReader, ComponentOuterAliasKind, ComponentTypeRef, Instance,
+    InstanceSectionReader, Parser, Payload,
 };
 
 /// Nesting of modules and components. Toolchains write two levels, compositions one more for each step.
@@ -136,71 +138,11 @@ impl Caps {
             Payload::End(_) => self.leave(),
             Payload::ImportSection(section) => self.names(Count::Imports, section.count()),
             Payload::ExportSection(section) => self.names(Count::Exports, section.count()),
-            Payload::ComponentImportSection(section) => {
-                self.names(Count::Imports, section.count())?;
-                for import in section {
-                    let import = import.map_err(|error| malformed(&error))?;
-                    if matches!(import.ty, ComponentTypeRef::Component(_)) {
-                        self.unknown_component();
-                    }
-                }
-                Ok(())
-            }
-            Payload::ComponentExportSection(section) => {
-                self.names(Count::Exports, section.count())?;
-                for export in section {
-                    let export = export.map_err(|error| malformed(&error))?;
-                    if export.kind == ComponentExternalKind::Component {
-                        let weight = self.weight_of(0, export.index);
-                        self.define(weight);
-                    }
-                }
-                Ok(())
-            }
-            Payload::InstanceSection(section) => {
-                self.add(Count::CoreInstances, section.count())?;
-                for instance in section {
-                    let instance = instance.map_err(|error| malformed(&error))?;
-                    if matches!(instance, Instance::Instantiate { .. }) {
-                        self.weigh(1)?;
-                    }
-                }
-                self.core_names_checked()
-            }
-            Payload::ComponentInstanceSection(section) => {
-                self.add(Count::Instances, section.count())?;
-                for instance in section {
-                    let instance = instance.map_err(|error| malformed(&error))?;
-                    if let ComponentInstance::Instantiate {
-                        component_index, ..
-                    } = instance
-                    {
-                        self.weigh(self.weight_of(0, component_index))?;
-                    }
-                }
-                self.names_checked()
-            }
-            Payload::ComponentAliasSection(section) => {
-                self.add(Count::Aliases, section.count())?;
-                for alias in section {
-                    match alias.map_err(|error| malformed(&error))? {
-                        ComponentAlias::InstanceExport {
-                            kind: ComponentExternalKind::Component,
-                            ..
-                        } => self.unknown_component(),
-                        ComponentAlias::Outer {
-                            kind: ComponentOuterAliasKind::Component,
-                            count,
-                            index,
-                        } => {
-                            let weight = self.weight_of(count as usize, index);
-                            self.define(weight);
-                        }
-                        _ => {}
-                    }
-                }
-                Ok(())
-            }
+            Payload::ComponentImportSection(section) => self.component_imports(section),
+            Payload::ComponentExportSection(section) => self.component_exports(section),
+            Payload::InstanceSection(section) => self.core_instances(section),
+            Payload::ComponentInstanceSection(section) => self.component_instances(section),
+            Payload::ComponentAliasSection(section) => self.component_aliases(section),
             Payload::TypeSection(section) => self.add(Count::Types, section.count()),
             Payload::CoreTypeSection(section) => self.add(Count::Types, section.count()),
             Payload::ComponentTypeSection(section) => self.add(Count::Types, section.count()),
@@ -216,6 +158,88 @@ impl Caps {
             Payload::TagSection(section) => self.add(Count::Others, section.count()),
             _ => Ok(()),
         }
+    }
+
+    fn component_imports(
+        &mut self,
+        section: ComponentImportSectionReader<'_>,
+    ) -> Result<(), PluginRefusal> {
+        self.names(Count::Imports, section.count())?;
+        for import in section {
+            let import = import.map_err(|error| malformed(&error))?;
+            if matches!(import.ty, ComponentTypeRef::Component(_)) {
+                self.unknown_component();
+            }
+        }
+        Ok(())
+    }
+
+    fn component_exports(
+        &mut self,
+        section: ComponentExportSectionReader<'_>,
+    ) -> Result<(), PluginRefusal> {
+        self.names(Count::Exports, section.count())?;
+        for export in section {
+            let export = export.map_err(|error| malformed(&error))?;
+            if export.kind == ComponentExternalKind::Component {
+                let weight = self.weight_of(0, export.index);
+                self.define(weight);
+            }
+        }
+        Ok(())
+    }
+
+    fn core_instances(&mut self, section: InstanceSectionReader<'_>) -> Result<(), PluginRefusal> {
+        self.add(Count::CoreInstances, section.count())?;
+        for instance in section {
+            let instance = instance.map_err(|error| malformed(&error))?;
+            if matches!(instance, Instance::Instantiate { .. }) {
+                self.weigh(1)?;
+            }
+        }
+        self.core_names_checked()
+    }
+
+    fn component_instances(
+        &mut self,
+        section: ComponentInstanceSectionReader<'_>,
+    ) -> Result<(), PluginRefusal> {
+        self.add(Count::Instances, section.count())?;
+        for instance in section {
+            let instance = instance.map_err(|error| malformed(&error))?;
+            if let ComponentInstance::Instantiate {
+                component_index, ..
+            } = instance
+            {
+                self.weigh(self.weight_of(0, component_index))?;
+            }
+        }
+        self.names_checked()
+    }
+
+    fn component_aliases(
+        &mut self,
+        section: ComponentAliasSectionReader<'_>,
+    ) -> Result<(), PluginRefusal> {
+        self.add(Count::Aliases, section.count())?;
+        for alias in section {
+            match alias.map_err(|error| malformed(&error))? {
+                ComponentAlias::InstanceExport {
+                    kind: ComponentExternalKind::Component,
+                    ..
+                } => self.unknown_component(),
+                ComponentAlias::Outer {
+                    kind: ComponentOuterAliasKind::Component,
+                    count,
+                    index,
+                } => {
+                    let weight = self.weight_of(count as usize, index);
+                    self.define(weight);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn enter(&mut self, is_component: bool) -> Result<(), PluginRefusal> {

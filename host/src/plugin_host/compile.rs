@@ -12,7 +12,7 @@ use std::{
 use boxoffice_engine::ports::LoadFailure;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
-    process::Command,
+    process::{Child, Command},
 };
 
 use super::{
@@ -61,26 +61,13 @@ async fn compile_in_child(
     order: &Order,
     bytes: &[u8],
 ) -> Result<TrustedCode, LoadFailure> {
-    let ours = |what: &str, error: &dyn std::fmt::Display| {
-        LoadFailure::Unavailable(format!("the compiler {what}: {error}"))
-    };
-    // No environment, so no secrets; only three pipes. The variable is for the allocator: without it the address
-    // space that it reserves at once, a GiB, would count as memory that the child uses.
-    let mut child = command
-        .env_clear()
-        .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| ours("could not be started", &error))?;
+    let mut child = start(&mut command)?;
     let id = child.id();
     let (mut stdin, stdout, stderr) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let output_bytes_max = order.code_bytes.saturating_add(FACTS_BYTES_MAX);
-    let mut line = serde_json::to_vec(order).map_err(|error| ours("could not be told", &error))?;
+    let mut line = serde_json::to_vec(order)
+        .map_err(|error| unavailable("could not be given its order", &error))?;
     line.push(b'\n');
     let work = async {
         let send = async {
@@ -100,7 +87,7 @@ async fn compile_in_child(
     let wall_max = settings.compile_time_max.saturating_mul(PATIENCE);
     // Dropping `work` and its child kills it.
     let (status, output, said) = tokio::select! {
-        ended = work => ended.map_err(|error| ours("could not be heard", &error))?,
+        ended = work => ended.map_err(|error| unavailable("could not be read", &error))?,
         () = tokio::time::sleep(wall_max) => {
             return Err(LoadFailure::TimedOut(format!(
                 "Compiling it took longer than {} seconds. Upload it again when the host is less busy, or make it smaller.",
@@ -111,27 +98,46 @@ async fn compile_in_child(
             return Err(over_memory(settings));
         }
     };
-    if status.success() {
-        let end = output.iter().position(|byte| *byte == b'\n');
-        let answer = end.and_then(|end| {
-            let answer: Answer = serde_json::from_slice(&output[..end]).ok()?;
-            Some((answer.facts, end + 1))
-        });
-        let Some((facts, begin)) = answer else {
-            return Err(ours(
-                "answered nothing that is known here",
-                &"another version?",
-            ));
-        };
-        let mut code = output;
-        code.drain(..begin);
-        return Ok(TrustedCode::compiled(facts, code));
+    match status.success() {
+        true => compiled(output),
+        false => {
+            let said = String::from_utf8_lossy(&said);
+            Err(failure_of(status, said.trim(), settings))
+        }
     }
-    Err(failure_of(
-        status,
-        String::from_utf8_lossy(&said).trim(),
-        settings,
-    ))
+}
+
+/// Starts a child without environment, so without secrets, and with nothing but three pipes.
+fn start(command: &mut Command) -> Result<Child, LoadFailure> {
+    command
+        .env_clear()
+        // For our allocator: without it the address space that it reserves at once, a GiB, would count as the child's memory.
+        .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| unavailable("could not be started", &error))
+}
+
+/// Reads what a child wrote: a line with the component's facts, then the code.
+fn compiled(mut output: Vec<u8>) -> Result<TrustedCode, LoadFailure> {
+    let end = output.iter().position(|byte| *byte == b'\n');
+    let answer = end.and_then(|end| {
+        let answer: Answer = serde_json::from_slice(&output[..end]).ok()?;
+        Some((answer.facts, end + 1))
+    });
+    let Some((facts, begin)) = answer else {
+        return Err(unavailable("wrote an unknown answer", &"another version?"));
+    };
+    output.drain(..begin);
+    Ok(TrustedCode::compiled(facts, output))
+}
+
+fn unavailable(what: &str, error: &dyn std::fmt::Display) -> LoadFailure {
+    LoadFailure::Unavailable(format!("the compiler {what}: {error}"))
 }
 
 /// Reads a pipe to its end and keeps its first `most` bytes, so that the child is not blocked.

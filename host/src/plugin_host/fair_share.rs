@@ -25,7 +25,7 @@ use crate::locked::Locked as _;
 const TRIALS_MAX: usize = 2;
 
 /// Slots and fuel of all tenants.
-pub(super) struct Shares {
+pub(super) struct FairShare {
     all: Arc<Semaphore>,
     trials: Arc<Semaphore>,
     /// One small entry for each tenant with a plugin call since the start.
@@ -58,7 +58,7 @@ impl Admission {
     }
 }
 
-impl Shares {
+impl FairShare {
     pub(super) fn new(settings: &PluginHostSettings) -> Self {
         Self {
             all: Arc::new(Semaphore::new(settings.calls_max)),
@@ -80,15 +80,15 @@ impl Shares {
         let share = self.share(tenant);
         let _waiting = Waiting::enter(&share, self.settings.tenant_waiting_max)?;
         let busy = || HookFailure::Busy("this tenant's plugins are over their share".to_owned());
-        let turn = self.turn(share.clone(), priority);
-        match tokio::time::timeout(self.settings.wait_max, turn).await {
+        let acquire = self.acquire(share.clone(), priority);
+        match tokio::time::timeout(self.settings.wait_max, acquire).await {
             Ok(admission) => admission.ok_or_else(busy),
             Err(_) => Err(busy()),
         }
     }
 
     /// The tenant's slot first: so it never has more requests in the common queue than it may run.
-    async fn turn(&self, share: Arc<Share>, priority: CallPriority) -> Option<Admission> {
+    async fn acquire(&self, share: Arc<Share>, priority: CallPriority) -> Option<Admission> {
         let mut permits = vec![share.slots.clone().acquire_owned().await.ok()?];
         if priority == CallPriority::Background {
             permits.push(self.trials.clone().acquire_owned().await.ok()?);

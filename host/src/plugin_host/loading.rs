@@ -22,8 +22,8 @@ use wasmtime::component::Component;
 use super::{
     cache::{self, TrustedCode},
     caps, compile,
+    compile_queue::CompileQueue,
     exports::Loaded,
-    line::CompileLine,
     loaded::LoadedSet,
     settings::PluginHostSettings,
     wasm_engine::{self, WasmEngine},
@@ -42,9 +42,9 @@ const PAGE_BYTES: u64 = 64 * 1024;
 #[derive(Clone)]
 pub(super) struct Loader {
     settings: Arc<PluginHostSettings>,
-    machine: Arc<WasmEngine>,
+    wasm_engine: Arc<WasmEngine>,
     loaded: Arc<LoadedSet>,
-    line: CompileLine,
+    compile_queue: CompileQueue,
     under_way: Arc<Mutex<HashMap<PluginRef, Flight>>>,
     /// Active plugins that this host refused to load, and when, so that not every booking tries again. A restart may have other
     /// limits.
@@ -57,15 +57,16 @@ type Flight = Shared<BoxFuture<'static, Result<PluginFacts, LoadFailure>>>;
 impl Loader {
     pub(super) fn new(
         settings: Arc<PluginHostSettings>,
-        machine: Arc<WasmEngine>,
+        wasm_engine: Arc<WasmEngine>,
         loaded: Arc<LoadedSet>,
     ) -> Self {
-        let line = CompileLine::new(settings.compilers_max, settings.tenant_compile_time_per_day);
+        let compile_queue =
+            CompileQueue::new(settings.compilers_max, settings.tenant_compile_time_per_day);
         Self {
             settings,
-            machine,
+            wasm_engine,
             loaded,
-            line,
+            compile_queue,
             under_way: Arc::default(),
             refused: Arc::default(),
         }
@@ -179,7 +180,7 @@ impl Loader {
             }
         }
         let code = {
-            let _turn = self.line.turn(&plugin.tenant, purpose).await?;
+            let _slot = self.compile_queue.acquire(&plugin.tenant, purpose).await?;
             let bytes = source.read().await?;
             drop(source);
             let (hash, read) = (plugin.hash, bytes.clone());
@@ -197,8 +198,8 @@ impl Loader {
 
     async fn cached(&self, plugin: &PluginRef) -> Option<TrustedCode> {
         let cache = self.settings.cache.clone()?;
-        let (machine, plugin) = (self.machine.clone(), plugin.clone());
-        let read = blocking(move || Ok(cache::read(&cache, &machine.wasm, &plugin)));
+        let (wasm_engine, plugin) = (self.wasm_engine.clone(), plugin.clone());
+        let read = blocking(move || Ok(cache::read(&cache, &wasm_engine.wasm, &plugin)));
         read.await.ok().flatten()
     }
 
@@ -210,9 +211,9 @@ impl Loader {
         let Some(cache) = self.settings.cache.clone() else {
             return Ok(code);
         };
-        let (machine, plugin) = (self.machine.clone(), plugin.clone());
+        let (wasm_engine, plugin) = (self.wasm_engine.clone(), plugin.clone());
         blocking(move || {
-            cache::write(&cache, &machine.wasm, &plugin, &code);
+            cache::write(&cache, &wasm_engine.wasm, &plugin, &code);
             Ok(code)
         })
         .await
@@ -225,11 +226,11 @@ impl Loader {
         code: TrustedCode,
         purpose: LoadPurpose,
     ) -> Result<PluginFacts, LoadFailure> {
-        let (machine, settings) = (self.machine.clone(), self.settings.clone());
+        let (wasm_engine, settings) = (self.wasm_engine.clone(), self.settings.clone());
         let (facts, bytes) = (code.facts().clone(), code.bytes());
         let linked = blocking(move || {
-            let component = load(&machine, &code)?;
-            let loaded = Loaded::link(&machine.linker, &component)?;
+            let component = load(&wasm_engine, &code)?;
+            let loaded = Loaded::link(&wasm_engine.linker, &component)?;
             check_memory(&settings, &component, &loaded)?;
             Ok(Arc::new(loaded))
         });
@@ -242,8 +243,8 @@ impl Loader {
 }
 
 /// Creates the component, if it fits into this host's pool.
-fn load(machine: &WasmEngine, code: &TrustedCode) -> Result<Component, LoadFailure> {
-    let error = match code.load(&machine.wasm) {
+fn load(wasm_engine: &WasmEngine, code: &TrustedCode) -> Result<Component, LoadFailure> {
+    let error = match code.load(&wasm_engine.wasm) {
         Ok(component) => return Ok(component),
         Err(error) => error,
     };

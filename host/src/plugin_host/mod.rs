@@ -12,12 +12,12 @@ mod calls;
 mod caps;
 mod child;
 mod compile;
+mod compile_queue;
 mod convert;
 mod exports;
 mod fair_share;
 mod guest;
 mod inspect;
-mod line;
 mod loaded;
 mod loading;
 mod metered;
@@ -35,7 +35,7 @@ use boxoffice_engine::{
     },
 };
 
-use fair_share::Shares;
+use fair_share::FairShare;
 use loaded::LoadedSet;
 use loading::Loader;
 use wasm_engine::WasmEngine;
@@ -51,8 +51,8 @@ pub struct PluginHost(Arc<Inner>);
 
 struct Inner {
     settings: Arc<PluginHostSettings>,
-    machine: Arc<WasmEngine>,
-    shares: Shares,
+    wasm_engine: Arc<WasmEngine>,
+    fair_share: FairShare,
     loaded: Arc<LoadedSet>,
     loader: Loader,
     /// The threads of calls. Only `drop` takes them out.
@@ -70,7 +70,7 @@ impl PluginHost {
             .policy
             .memory_bytes
             .max(settings.template.memory_bytes);
-        let machine =
+        let wasm_engine =
             WasmEngine::for_calls(settings.calls_max, memory).map_err(|error| failed(&error))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = tokio::runtime::Builder::new_multi_thread()
@@ -80,12 +80,12 @@ impl PluginHost {
             .build()
             .map_err(|error| failed(&error))?;
         let settings = Arc::new(settings);
-        let machine = Arc::new(machine);
+        let wasm_engine = Arc::new(wasm_engine);
         let loaded = Arc::new(LoadedSet::new(&settings));
-        let loader = Loader::new(settings.clone(), machine.clone(), loaded.clone());
+        let loader = Loader::new(settings.clone(), wasm_engine.clone(), loaded.clone());
         Ok(Self(Arc::new(Inner {
-            shares: Shares::new(&settings),
-            machine,
+            fair_share: FairShare::new(&settings),
+            wasm_engine,
             loaded,
             loader,
             threads: Some(threads),
@@ -154,7 +154,7 @@ impl PluginRuntime for PluginHost {
         };
         let admission = match self
             .0
-            .shares
+            .fair_share
             .admit(&call.plugin.tenant, call.priority)
             .await
         {
@@ -166,13 +166,16 @@ impl PluginRuntime for PluginHost {
             _ => self.0.settings.policy,
         };
         let limits = limits.lowered(&call.limits);
-        let (machine, request, config) =
-            (self.0.machine.clone(), request.clone(), call.config.clone());
+        let (wasm_engine, request, config) = (
+            self.0.wasm_engine.clone(),
+            request.clone(),
+            call.config.clone(),
+        );
         let Some(threads) = &self.0.threads else {
             return calls::not_made(HookFailure::NotLoaded("the plugin host stops".to_owned()));
         };
         let made = threads.spawn(async move {
-            let outcome = calls::call(&machine, &loaded, &limits, &request, &config).await;
+            let outcome = calls::call(&wasm_engine, &loaded, &limits, &request, &config).await;
             // The slot is held until the instance is dropped, even if nobody waits for the answer any more.
             admission.charge(calls::charge(&outcome));
             outcome

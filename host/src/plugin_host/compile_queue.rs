@@ -22,9 +22,9 @@ const DAY: u64 = 24 * 3_600;
 
 /// The queue.
 #[derive(Clone)]
-pub(super) struct CompileLine(Arc<Line>);
+pub(super) struct CompileQueue(Arc<Shared>);
 
-struct Line {
+struct Shared {
     state: Mutex<State>,
     places: usize,
     budget: Duration,
@@ -53,21 +53,21 @@ struct Waiting {
     tenant: TenantId,
     purpose: LoadPurpose,
     came: u64,
-    turn: oneshot::Sender<Turn>,
+    slot: oneshot::Sender<CompileSlot>,
 }
 
 /// The permit to compile one plugin. Dropping it starts the next.
-pub(super) struct Turn {
-    line: Arc<Line>,
+pub(super) struct CompileSlot {
+    queue: Arc<Shared>,
     tenant: TenantId,
     purpose: LoadPurpose,
     began: Instant,
     is_over: bool,
 }
 
-impl CompileLine {
+impl CompileQueue {
     pub(super) fn new(places: usize, budget: Duration) -> Self {
-        Self(Arc::new(Line {
+        Self(Arc::new(Shared {
             state: Mutex::default(),
             places: places.max(1),
             budget,
@@ -79,12 +79,12 @@ impl CompileLine {
     ///
     /// # Errors
     /// [`LoadFailure::OverLimits`] if the tenant has used up its budget for uploads.
-    pub(super) async fn turn(
+    pub(super) async fn acquire(
         &self,
         tenant: &TenantId,
         purpose: LoadPurpose,
-    ) -> Result<Turn, LoadFailure> {
-        let (turn, comes) = oneshot::channel();
+    ) -> Result<CompileSlot, LoadFailure> {
+        let (slot, comes) = oneshot::channel();
         {
             let mut state = self.0.locked();
             state.came += 1;
@@ -92,24 +92,24 @@ impl CompileLine {
                 tenant: tenant.clone(),
                 purpose,
                 came: state.came,
-                turn,
+                slot,
             };
             state.waiting.push(waiting);
         }
         self.0.serve();
         let closed = |_| LoadFailure::Unavailable("the plugin host stops".to_owned());
-        let turn = comes.await.map_err(closed)?;
+        let slot = comes.await.map_err(closed)?;
         if purpose == LoadPurpose::Upload && self.0.used_by_uploads(tenant) >= self.0.budget {
             return Err(LoadFailure::OverLimits(format!(
                 "This tenant's uploads have used their {} seconds of compiling for today. Upload it again after midnight UTC.",
                 self.0.budget.as_secs()
             )));
         }
-        Ok(turn)
+        Ok(slot)
     }
 }
 
-impl Line {
+impl Shared {
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.locked()
     }
@@ -132,37 +132,37 @@ impl Line {
             let Waiting {
                 tenant,
                 purpose,
-                turn: waits,
+                slot: waiter,
                 ..
             } = state.waiting.swap_remove(next);
-            let turn = Turn {
-                line: self.clone(),
+            let slot = CompileSlot {
+                queue: self.clone(),
                 tenant: tenant.clone(),
                 purpose,
                 began: Instant::now(),
                 is_over: false,
             };
-            match waits.send(turn) {
+            match waiter.send(slot) {
                 Ok(()) => {
                     state.running += 1;
                     state.tenants.entry(tenant).or_default().running += 1;
                 }
                 // Nobody waits for it any more. It took no permit, so dropping it frees none.
-                Err(mut turn) => turn.is_over = true,
+                Err(mut slot) => slot.is_over = true,
             }
         }
     }
 
-    fn end(self: &Arc<Self>, turn: &Turn) {
+    fn end(self: &Arc<Self>, slot: &CompileSlot) {
         {
             let mut state = self.locked();
             state.running -= 1;
             state.begin_day(today());
-            let used = state.tenants.entry(turn.tenant.clone()).or_default();
-            let time = turn.began.elapsed();
+            let used = state.tenants.entry(slot.tenant.clone()).or_default();
+            let time = slot.began.elapsed();
             used.running = used.running.saturating_sub(1);
             used.time += time;
-            if turn.purpose == LoadPurpose::Upload {
+            if slot.purpose == LoadPurpose::Upload {
                 used.time_of_uploads += time;
             }
         }
@@ -202,12 +202,12 @@ impl State {
     }
 }
 
-impl Drop for Turn {
+impl Drop for CompileSlot {
     fn drop(&mut self) {
         if !self.is_over {
             self.is_over = true;
-            let line = self.line.clone();
-            line.end(self);
+            let queue = self.queue.clone();
+            queue.end(self);
         }
     }
 }
@@ -227,8 +227,8 @@ mod tests {
 
     #[tokio::test]
     async fn tenants_take_turns_and_what_is_in_use_comes_first() {
-        let line = CompileLine::new(1, Duration::from_secs(60));
-        let loud = line.turn(&tenant("loud"), LoadPurpose::Upload).await;
+        let queue = CompileQueue::new(1, Duration::from_secs(60));
+        let loud = queue.acquire(&tenant("loud"), LoadPurpose::Upload).await;
         let mut order = Vec::new();
         let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
         for (name, purpose) in [
@@ -237,59 +237,66 @@ mod tests {
             ("quiet", LoadPurpose::Upload),
             ("used", LoadPurpose::Use),
         ] {
-            let (own, said) = (line.clone(), said.clone());
+            let (own, said) = (queue.clone(), said.clone());
             tokio::spawn(async move {
-                let turn = own.turn(&tenant(name), purpose).await.expect("a turn");
+                let slot = own.acquire(&tenant(name), purpose).await.expect("a slot");
                 said.send(name).expect("the test listens");
                 tokio::time::sleep(Duration::from_millis(5)).await;
-                drop(turn);
+                drop(slot);
             });
             tokio::task::yield_now().await;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
         drop(loud);
         for _ in 0..4 {
-            order.push(heard.recv().await.expect("all get their turn"));
+            order.push(heard.recv().await.expect("all get their slot"));
         }
         assert_eq!(order, ["used", "quiet", "loud", "loud"]);
     }
 
     #[tokio::test]
-    async fn a_tenant_has_one_turn_and_whoever_gives_up_holds_nobody_up() {
-        let line = CompileLine::new(2, Duration::from_secs(60));
-        let first = line.turn(&tenant("loud"), LoadPurpose::Upload).await;
+    async fn a_tenant_has_one_slot_and_whoever_gives_up_holds_nobody_up() {
+        let queue = CompileQueue::new(2, Duration::from_secs(60));
+        let first = queue.acquire(&tenant("loud"), LoadPurpose::Upload).await;
         let loud = tenant("loud");
-        let second = line.turn(&loud, LoadPurpose::Upload);
+        let second = queue.acquire(&loud, LoadPurpose::Upload);
         let waited = tokio::time::timeout(Duration::from_millis(20), second).await;
-        assert!(waited.is_err(), "a tenant has one turn at a time");
-        let other = line.turn(&tenant("quiet"), LoadPurpose::Upload).await;
+        assert!(waited.is_err(), "a tenant has one slot at a time");
+        let other = queue.acquire(&tenant("quiet"), LoadPurpose::Upload).await;
         assert!(other.is_ok());
         drop((first, other));
         assert!(
-            line.turn(&tenant("loud"), LoadPurpose::Upload)
+            queue
+                .acquire(&tenant("loud"), LoadPurpose::Upload)
                 .await
                 .is_ok()
         );
-        assert_eq!(line.0.locked().running, 0);
-        assert!(line.0.locked().waiting.is_empty());
+        assert_eq!(queue.0.locked().running, 0);
+        assert!(queue.0.locked().waiting.is_empty());
     }
 
     #[tokio::test]
     async fn a_budget_is_for_uploads_alone_and_for_a_day() {
-        let line = CompileLine::new(1, Duration::from_millis(10));
+        let queue = CompileQueue::new(1, Duration::from_millis(10));
         let loud = tenant("loud");
-        let turn = line.turn(&loud, LoadPurpose::Upload).await;
+        let slot = queue.acquire(&loud, LoadPurpose::Upload).await;
         tokio::time::sleep(Duration::from_millis(15)).await;
-        drop(turn);
-        let refused = line.turn(&tenant("loud"), LoadPurpose::Upload).await;
+        drop(slot);
+        let refused = queue.acquire(&tenant("loud"), LoadPurpose::Upload).await;
         assert!(matches!(refused.err(), Some(LoadFailure::OverLimits(_))));
-        assert!(line.turn(&tenant("loud"), LoadPurpose::Use).await.is_ok());
         assert!(
-            line.turn(&tenant("quiet"), LoadPurpose::Upload)
+            queue
+                .acquire(&tenant("loud"), LoadPurpose::Use)
                 .await
                 .is_ok()
         );
-        line.0.locked().begin_day(today() + 1);
-        assert!(line.0.locked().tenants.is_empty());
+        assert!(
+            queue
+                .acquire(&tenant("quiet"), LoadPurpose::Upload)
+                .await
+                .is_ok()
+        );
+        queue.0.locked().begin_day(today() + 1);
+        assert!(queue.0.locked().tenants.is_empty());
     }
 }
