@@ -5,7 +5,7 @@
 //! `sent`, `deferred` (tried again), `dead`, `suppressed` or `unknown`.
 //!
 //! Who does what: `outbox_relay` finds due work, `fan_out` lists recipients, `delivery` claims batches and records outcomes
-//! through the `delivery_writer`, `mail_source` and `pending_mail` make the mails, `kinds` knows each kind.
+//! through the `delivery_writer`, `next_mails` reads what mails are made of, `pending_mail` makes them, `kinds` knows each kind.
 //!
 //! Called by app_modules and the worker's use cases. Calls the repositories of whatever mails tell of.
 
