@@ -15,6 +15,7 @@ use boxoffice_engine::{
 };
 use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use quick_cache::sync::Cache;
 use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -24,6 +25,8 @@ use super::not_authenticated;
 /// Longest lifetime of an access token. Short, so that a copy in a log is
 /// soon worthless.
 pub(crate) const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
+/// Verified access tokens that are kept: those of a sale's customers within a token's life, at 0.5 KB each.
+const VERIFIED_MAX: usize = 10_000;
 /// How far the clocks of two hosts may differ, in seconds.
 const CLOCK_SKEW_SECONDS: u64 = 5;
 /// The issuer in tokens.
@@ -56,7 +59,20 @@ impl fmt::Debug for TokenKey {
 /// To rotate: add a new key at the end on every host, then move it to the front, and after 30 days (the life of
 /// a session) drop the old one.
 #[derive(Clone)]
-pub struct TokenKeys(Arc<[Key]>);
+pub struct TokenKeys(Arc<KeyRing>);
+
+struct KeyRing {
+    keys: Box<[Key]>,
+    /// Access tokens that were verified, by the whole token; its hash has a random key.
+    verified: Cache<String, Verified>,
+}
+
+/// A verified access token, and when it expires, in Unix seconds.
+#[derive(Clone)]
+struct Verified {
+    token: AccessToken,
+    expires_at: u64,
+}
 
 struct Key {
     id: String,
@@ -69,7 +85,7 @@ impl fmt::Debug for TokenKeys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_list()
-            .entries(self.0.iter().map(|key| &key.id))
+            .entries(self.0.keys.iter().map(|key| &key.id))
             .finish()
     }
 }
@@ -79,10 +95,8 @@ impl TokenKeys {
     pub fn generate() -> Self {
         let mut secret = vec![0_u8; SECRET_BYTES_MIN];
         rand::rng().fill_bytes(&mut secret);
-        Self(Arc::new([Key::new(TokenKey {
-            id: "process".to_owned(),
-            secret,
-        })]))
+        let id = "process".to_owned();
+        Self::of(Box::new([Key::new(TokenKey { id, secret })]))
     }
 
     /// Takes the keys of an installation: the first signs, all verify.
@@ -92,7 +106,14 @@ impl TokenKeys {
     /// 64 of `A-Z a-z 0-9 . _ -` or is repeated.
     pub fn new(keys: Vec<TokenKey>) -> Result<Self, String> {
         check_keys(&keys)?;
-        Ok(Self(keys.into_iter().map(Key::new).collect()))
+        Ok(Self::of(keys.into_iter().map(Key::new).collect()))
+    }
+
+    fn of(keys: Box<[Key]>) -> Self {
+        Self(Arc::new(KeyRing {
+            keys,
+            verified: Cache::new(VERIFIED_MAX),
+        }))
     }
 
     /// Signs an access token of a session.
@@ -109,11 +130,18 @@ impl TokenKeys {
     /// `not-authenticated`.
     pub(crate) fn verify_access(&self, token: &str) -> Result<AccessToken> {
         let refused = || not_authenticated("This token is invalid or expired; sign in again.");
+        let is_over = |expires_at: u64| expires_at + CLOCK_SKEW_SECONDS < now_seconds();
+        if let Some(known) = self.0.verified.get(token) {
+            return match is_over(known.expires_at) {
+                true => Err(refused()),
+                false => Ok(known.token),
+            };
+        }
         let header = jsonwebtoken::decode_header(token).map_err(|_| refused())?;
         let key = header
             .kid
             .as_deref()
-            .and_then(|id| self.0.iter().find(|key| key.id == id));
+            .and_then(|id| self.0.keys.iter().find(|key| key.id == id));
         let key = key.ok_or_else(refused)?;
         // Only HS256 is in the list, so a token cannot choose another algorithm, such as `none`.
         let mut validation = Validation::new(Algorithm::HS256);
@@ -123,7 +151,13 @@ impl TokenKeys {
         let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation)
             .map_err(|_| refused())?
             .claims;
-        claims.into_token().ok_or_else(refused)
+        let expires_at = claims.exp;
+        let known = Verified {
+            token: claims.into_token().ok_or_else(refused)?,
+            expires_at,
+        };
+        self.0.verified.insert(token.to_owned(), known.clone());
+        Ok(known.token)
     }
 
     /// Writes the refresh token of a session's current generation.
@@ -140,7 +174,7 @@ impl TokenKeys {
         };
         let body = format!("{tenant}.{whose}.{session}.{generation}");
         // `new` and `generate` make sure that there is a first key.
-        let mac = self.0[0].refresh_mac(&body);
+        let mac = self.0.keys[0].refresh_mac(&body);
         format!(
             "{body}.{}",
             URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
@@ -173,7 +207,7 @@ impl TokenKeys {
 
     /// Seals a text. Each purpose has its own prefix, so a seal is valid for one purpose only.
     pub(super) fn seal(&self, text: &str) -> String {
-        let mac = self.0[0].refresh_mac(text);
+        let mac = self.0.keys[0].refresh_mac(text);
         URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
     }
 
@@ -182,7 +216,7 @@ impl TokenKeys {
         let Ok(mac) = URL_SAFE_NO_PAD.decode(seal) else {
             return false;
         };
-        let mut keys = self.0.iter();
+        let mut keys = self.0.keys.iter();
         keys.any(|key| key.refresh_mac(text).verify_slice(&mac).is_ok())
     }
 
@@ -194,6 +228,7 @@ impl TokenKeys {
         let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
         // Compared in constant time. The name of the key is not in the token: there are two or three at most.
         self.0
+            .keys
             .iter()
             .find(|key| key.refresh_mac(body).verify_slice(&mac).is_ok())?;
         let mut parts = body.split('.');
@@ -217,7 +252,7 @@ impl TokenKeys {
     }
 
     fn sign(&self, owner: &SessionOwner, session: SessionId, now: u64) -> Result<String> {
-        let key = &self.0[0];
+        let key = &self.0.keys[0];
         let header = Header {
             kid: Some(key.id.clone()),
             ..Header::new(Algorithm::HS256)

@@ -1,6 +1,6 @@
 //! Checks of every request before a route reads it: one host, and a body without encoding.
 //!
-//! Wrapped around the URL table by [`router`](super::router()), inside the response layers.
+//! Called by [`guard`](super::response_layers::guard).
 
 use axum::{
     body::HttpBody as _,
@@ -10,7 +10,6 @@ use axum::{
         header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST},
         uri::Authority,
     },
-    middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use boxoffice_engine::{Error, ErrorCode};
@@ -25,19 +24,19 @@ use super::{host_codes::UNSUPPORTED_MEDIA_TYPE, problem::Problem};
 )]
 pub(crate) struct Misframed(pub(crate) &'static str);
 
-/// Refuses a request that does not name its host as RFC 9112, 3.2, requires, and one whose body has a coding (RFC 9110, 8.4).
+/// The refusal of a request that does not name its host as RFC 9112, 3.2, requires, and one whose body has a coding (RFC 9110, 8.4).
 ///
 /// If two programs read different hosts from one request, caches can be poisoned. A compressed body that is parsed as
 /// plain text gives a misleading error about its JSON.
-pub(super) async fn check(request: Request, next: Next) -> Response {
+pub(super) fn refusal(request: &Request) -> Option<Response> {
     if let Some(Misframed(reason)) = request.extensions().get() {
         let error = Error::new(ErrorCode::MalformedRequest, *reason);
-        return Problem::from(error).into_response();
+        return Some(Problem::from(error).into_response());
     }
     if !names_its_host(request.version(), request.uri(), request.headers()) {
         let detail = "Send one Host header with the name of this host, and its port if it is not the usual one.";
         let error = Error::new(ErrorCode::MalformedRequest, detail).at_field("Host");
-        return Problem::from(error).into_response();
+        return Some(Problem::from(error).into_response());
     }
     if is_encoded(request.headers()) && !request.body().is_end_stream() {
         let detail = "Send the body without Content-Encoding: no coding is supported.";
@@ -45,9 +44,9 @@ pub(super) async fn check(request: Request, next: Next) -> Response {
         let headers = response.headers_mut();
         // The supported codings (RFC 9110, 12.5.3).
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        return response;
+        return Some(response);
     }
-    next.run(request).await
+    None
 }
 
 fn names_its_host(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {

@@ -33,14 +33,13 @@ use axum::{
 };
 use boxoffice_engine::{Engine, Error, ErrorCode};
 use tokio_util::sync::CancellationToken;
-use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 use crate::{
     auth::{
         Authenticate, BearerAuthentication, LoginThrottle, MailLinks, NetworkAllowance,
         Recognition, RequestLimits, TokenKeys, Transport,
     },
-    metrics::{self, Metrics},
+    metrics::Metrics,
 };
 use api::{TokenIssuer, api};
 use controllers::{
@@ -152,10 +151,14 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
         Some(_) => TokenIssuer::Platform,
     };
     let shared = Shared::new(engine, &options);
-    let metrics = shared.metrics.clone();
-    let policies = shared.door.limits.as_ref().map(|limits| limits.policies());
+    let limits = shared.door.limits.as_ref();
+    let completion = response_layers::Completion::new(
+        shared.metrics.clone(),
+        limits.map(|limits| limits.policies()),
+        shared.door.transport.clone(),
+        options.hsts_seconds,
+    );
     let cors = cors::layer(&options.cors_origins);
-    let transport = shared.door.transport.clone();
     let parts = Parts {
         issuer,
         mails: options.mails_folder.is_some(),
@@ -176,37 +179,15 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
         })
         .with_state(shared)
         // From the inside out; the last one sees a request first.
-        .layer(from_fn(response_layers::idempotency))
         .layer(DefaultBodyLimit::max(options.body_bytes_max))
         .layer(from_fn_with_state(
             options.request_timeout,
-            response_layers::within_time,
-        ))
-        .layer(CatchPanicLayer::custom(response_layers::panicked))
-        .layer(from_fn(incoming::check));
-    if let Some(policies) = policies {
-        app = app.layer(from_fn_with_state(policies, response_layers::tell_limits));
-    }
-    app = app
-        .layer(from_fn_with_state(metrics, metrics::count))
-        .layer(
-            TraceLayer::new_for_http()
-                .make_span_with(response_layers::span)
-                .on_request(())
-                .on_response(response_layers::answered)
-                .on_failure(()),
-        );
+            response_layers::guard,
+        ));
     if let Some(cors) = cors {
         app = app.layer(cors);
     }
-    if options.hsts_seconds > 0 {
-        let insisting = response_layers::InsistingOnTls::new(transport, options.hsts_seconds);
-        app = app.layer(from_fn_with_state(
-            insisting,
-            response_layers::insist_on_tls,
-        ));
-    }
-    app.layer(from_fn(response_layers::complete))
+    app.layer(from_fn_with_state(completion, response_layers::complete))
         .layer(compression::layer())
 }
 

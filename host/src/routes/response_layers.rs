@@ -1,32 +1,40 @@
-//! Layers around all routes: request ids, problem details, a time limit, and security
-//! headers.
+//! The two layers around all routes: [`complete`] is outside of CORS, [`guard`] inside.
 //!
 //! Wrapped around the URL table by [`router`](super::router()). Spans carry methods, route patterns and request
 //! ids; never a path, query, header or body, which may name people.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, Response as HttpResponse,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
-            CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-            STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+            CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+            REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
         },
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{Error, ErrorCode, Idempotency, in_request};
+use futures::FutureExt as _;
 use rand::Rng as _;
-use tracing::Span;
+use tracing::Instrument as _;
 
 use super::{
     extract::{Prefix, idempotency_key},
+    incoming,
     problem::{PROBLEM_JSON, Problem, ProblemDetails},
 };
-use crate::auth::{RateLimitState, Transport};
+use crate::{
+    auth::{RateLimitState, Transport},
+    metrics::Metrics,
+};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The remaining requests, and the limit (draft-ietf-httpapi-ratelimit-headers-11).
@@ -38,73 +46,127 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Longest request id that is accepted from a client; UUIDs and trace ids fit.
 const REQUEST_ID_BYTES_MAX: usize = 64;
+/// A request that took longer is logged. Usual ones take milliseconds.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// The id of a request in logs and responses.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(Arc<str>);
 
-/// Adds the request id, runs the request, and completes the response. The outermost layer.
-pub(super) async fn complete(mut request: Request, next: Next) -> Response {
+/// What [`complete`] needs to know of the installation.
+pub(super) struct Completion {
+    pub(super) metrics: Arc<Metrics>,
+    /// The text of the limits, if requests are counted.
+    pub(super) limits: Option<HeaderValue>,
+    /// The HSTS header of responses over TLS.
+    pub(super) hsts: Option<(Transport, HeaderValue)>,
+}
+
+impl Completion {
+    /// `hsts_seconds`: how long browsers shall use TLS only; 0 for no header.
+    pub(super) fn new(
+        metrics: Arc<Metrics>,
+        limits: Option<HeaderValue>,
+        transport: Transport,
+        hsts_seconds: u64,
+    ) -> Arc<Self> {
+        let policy = HeaderValue::from_str(&format!("max-age={hsts_seconds}"));
+        let policy = policy.expect("a number is a header's value");
+        Arc::new(Self {
+            metrics,
+            limits,
+            hsts: (hsts_seconds > 0).then_some((transport, policy)),
+        })
+    }
+}
+
+/// Runs a request in its span and under its id, counts and logs it, and completes the response: problem details and the
+/// headers that every response has. The outer layer.
+pub(super) async fn complete(
+    State(completion): State<Arc<Completion>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
     let id = RequestId::of(request.headers());
     let Prefix(prefix) = Prefix::of(request.extensions());
-    let path = request.uri().path().to_owned();
-    request.extensions_mut().insert(id.clone());
+    let uri = request.uri().clone();
+    let method = method_text(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let hsts = completion.hsts.as_ref();
+    let hsts = hsts.filter(|(transport, _)| transport.is_tls(&request));
+    let counted = completion.limits.as_ref().map(|policies| {
+        let state = Arc::new(RateLimitState::default());
+        request.extensions_mut().insert(state.clone());
+        (state, policies)
+    });
+    let span = tracing::info_span!("request", method, route, request_id = &*id.0);
+    #[cfg(feature = "otlp")]
+    crate::traces::take_in(&span, request.headers());
 
-    let mut response = in_request(id.0.clone(), next.run(request)).await;
+    let served = in_request(id.0.clone(), next.run(request));
+    let mut response = served.instrument(span.clone()).await;
     if let Some(details) = response.extensions_mut().remove::<ProblemDetails>() {
-        *response.body_mut() = details.body(&prefix, &path, &id.0).into();
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        *response.body_mut() = details.body(&prefix, uri.path(), &id.0).into();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         // The status alone was an empty body of known length.
-        response
-            .headers_mut()
-            .remove(axum::http::header::CONTENT_LENGTH);
+        headers.remove(CONTENT_LENGTH);
     }
-    complete_headers(response.headers_mut(), &id);
+    let headers = response.headers_mut();
+    if let Some((state, policies)) = counted
+        && let Some(state) = state.header()
+    {
+        headers.insert(RATE_LIMIT, state);
+        headers.insert(RATE_LIMIT_POLICY, policies.clone());
+    }
+    // Browsers must ignore it in responses without TLS (RFC 6797, 8.1).
+    if let Some((_, policy)) = hsts {
+        headers.insert(STRICT_TRANSPORT_SECURITY, policy.clone());
+    }
+    complete_headers(headers, &id);
+    let (status, took) = (response.status(), begun.elapsed());
+    completion
+        .metrics
+        .answered(method, route, status.as_u16(), took);
+    span.in_scope(|| log(status, took));
     response
 }
 
-/// Limits the time of a request.
+/// Checks a request, runs it within a time, and answers for a handler that panicked. Marks replayed responses. The inner layer:
+/// its refusals get the headers of CORS, too.
 ///
 /// An interrupted change may have been committed: only reads end with `unavailable`.
-pub(super) async fn within_time(
+pub(super) async fn guard(
     State(limit): State<Duration>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let reads = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS
-    );
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) if reads => Problem::from(Error::new(
-            ErrorCode::Unavailable,
-            "The request took too long; try again later.",
-        ))
-        .into_response(),
-        Err(_) => Problem::from(Error::new(
-            ErrorCode::OutcomeUnknown,
-            "The request took too long, and its outcome is unknown. Read the current state, or send it again with the \
-            same Idempotency-Key.",
-        ))
-        .into_response(),
+    if let Some(refusal) = incoming::refusal(&request) {
+        return refusal;
     }
-}
-
-/// Reads the Idempotency-Key of a request, and marks replayed responses.
-pub(super) async fn idempotency(mut request: Request, next: Next) -> Response {
     let idempotency = match idempotency_key(request.headers()) {
         Ok(key) => key.map(Idempotency::new),
         Err(error) => return Problem::from(error).into_response(),
     };
-    let Some(idempotency) = idempotency else {
-        return next.run(request).await;
+    if let Some(idempotency) = &idempotency {
+        request.extensions_mut().insert(idempotency.clone());
+    }
+    let is_read = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    let served = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let mut response = match tokio::time::timeout(limit, served).await {
+        Ok(Ok(response)) => response,
+        // The panic's text went to stderr. It is not repeated here, because it may contain anything.
+        Ok(Err(_panic)) => Problem::from(Error::internal("a handler panicked")).into_response(),
+        Err(_) => Problem::from(too_slow(is_read)).into_response(),
     };
-    request.extensions_mut().insert(idempotency.clone());
-    let mut response = next.run(request).await;
-    if idempotency.is_replayed() && response.status().is_success() {
+    if idempotency.is_some_and(|idempotency| idempotency.is_replayed())
+        && response.status().is_success()
+    {
         let replayed = HeaderValue::from_static("true");
         response
             .headers_mut()
@@ -113,83 +175,32 @@ pub(super) async fn idempotency(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// The HSTS header of responses over TLS.
-#[derive(Clone)]
-pub(super) struct InsistingOnTls {
-    transport: Transport,
-    policy: HeaderValue,
-}
-
-impl InsistingOnTls {
-    pub(super) fn new(transport: Transport, seconds: u64) -> Self {
-        let policy = HeaderValue::from_str(&format!("max-age={seconds}"));
-        let policy = policy.expect("a number is a header's value");
-        Self { transport, policy }
+fn too_slow(is_read: bool) -> Error {
+    match is_read {
+        true => Error::new(
+            ErrorCode::Unavailable,
+            "The request took too long; try again later.",
+        ),
+        false => Error::new(
+            ErrorCode::OutcomeUnknown,
+            "The request took too long, and its outcome is unknown. Read the current state, or send it again with the \
+            same Idempotency-Key.",
+        ),
     }
 }
 
-/// Adds the HSTS header to responses over TLS: browsers must ignore it in others (RFC 6797, 8.1).
-pub(super) async fn insist_on_tls(
-    State(insisting): State<InsistingOnTls>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let is_tls = insisting.transport.is_tls(&request);
-    let mut response = next.run(request).await;
-    if is_tls {
-        let headers = response.headers_mut();
-        headers.insert(STRICT_TRANSPORT_SECURITY, insisting.policy);
+/// Logs a request that failed, was refused or was slow. Others are counted by the metrics; a line for each would cost more than
+/// many of them.
+fn log(status: StatusCode, took: Duration) {
+    let latency_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let status_code = status.as_u16();
+    if status.is_server_error() {
+        tracing::warn!(status = status_code, latency_ms, "answered");
+    } else if status.is_client_error() || took >= SLOW {
+        tracing::info!(status = status_code, latency_ms, "answered");
+    } else {
+        tracing::debug!(status = status_code, latency_ms, "answered");
     }
-    response
-}
-
-/// Adds the rate limit headers, if the request was counted.
-pub(super) async fn tell_limits(
-    State(policies): State<HeaderValue>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let standing = Arc::new(RateLimitState::default());
-    request.extensions_mut().insert(standing.clone());
-    let mut response = next.run(request).await;
-    if let Some(standing) = standing.header() {
-        response.headers_mut().insert(RATE_LIMIT, standing);
-        response.headers_mut().insert(RATE_LIMIT_POLICY, policies);
-    }
-    response
-}
-
-/// The response in place of a handler that panicked. The panic's text went to stderr. It is not repeated here, because it may
-/// contain anything.
-pub(super) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> HttpResponse<axum::body::Body> {
-    Problem::from(Error::internal("a handler panicked")).into_response()
-}
-
-/// The span of a request.
-pub(super) fn span(request: &Request) -> Span {
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("none", MatchedPath::as_str);
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .map_or("", |id| &id.0);
-    let span = tracing::info_span!(
-        "request",
-        method = method_text(request.method()),
-        route,
-        request_id = id
-    );
-    #[cfg(feature = "otlp")]
-    crate::traces::take_in(&span, request.headers());
-    span
-}
-
-/// Logs the result of a request.
-pub(super) fn answered(response: &Response, latency: Duration, _span: &Span) {
-    let latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(status = response.status().as_u16(), latency_ms, "answered");
 }
 
 impl RequestId {
@@ -242,31 +253,27 @@ fn is_live(content_type: &HeaderValue) -> bool {
 }
 
 /// The method, if it is a standard one: others are arbitrary text of the client.
-fn method_text(method: &Method) -> &str {
-    let known = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-    ];
-    if known.contains(method) {
-        method.as_str()
-    } else {
-        "other"
-    }
+fn method_text(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let mut known = KNOWN.into_iter();
+    known
+        .find(|known| *known == method.as_str())
+        .unwrap_or("other")
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, http::StatusCode, middleware, routing::get};
+    use axum::{Router, body::Body, middleware, routing::get};
     use tower::ServiceExt as _;
 
     use super::*;
 
     fn app() -> Router {
+        let completion = Arc::new(Completion {
+            metrics: Metrics::new(),
+            limits: None,
+            hsts: None,
+        });
         let inner = Router::new()
             .route(
                 "/slow",
@@ -278,10 +285,9 @@ mod tests {
             .fallback(async || Problem::from(Error::not_found("page", "x")))
             .layer(middleware::from_fn_with_state(
                 Duration::from_millis(20),
-                within_time,
+                guard,
             ))
-            .layer(tower_http::catch_panic::CatchPanicLayer::custom(panicked))
-            .layer(middleware::from_fn(complete));
+            .layer(middleware::from_fn_with_state(completion, complete));
         Router::new().nest("/tickets", inner)
     }
 
@@ -289,6 +295,7 @@ mod tests {
         let request = Request::builder()
             .method(method)
             .uri(path)
+            .header("host", "boxoffice.test")
             .header("x-request-id", id);
         let response = app()
             .oneshot(request.body(Body::empty()).unwrap())

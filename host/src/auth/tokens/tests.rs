@@ -46,6 +46,23 @@ fn access_tokens_come_back_with_owner_and_session() {
 }
 
 #[test]
+fn a_token_that_was_verified_once_still_expires_and_vouches_for_no_other() {
+    let keys = TokenKeys::generate();
+    let token = access(&keys);
+    keys.verify_access(&token).unwrap();
+    keys.verify_access(&token).unwrap();
+    assert_eq!(keys.0.verified.len(), 1);
+    let mut known = keys.0.verified.get(&token).unwrap();
+    assert!(keys.verify_access(&token[..token.len() - 2]).is_err());
+    assert!(TokenKeys::generate().verify_access(&token).is_err());
+
+    known.expires_at = now_seconds() - CLOCK_SKEW_SECONDS - 1;
+    keys.0.verified.insert(token.clone(), known);
+    let refused = keys.verify_access(&token).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::NotAuthenticated);
+}
+
+#[test]
 fn access_tokens_that_were_changed_or_are_over_or_of_strangers_are_refused() {
     let keys = TokenKeys::generate();
     let token = access(&keys);
