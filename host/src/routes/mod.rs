@@ -151,11 +151,11 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
         Some(_) => TokenIssuer::Platform,
     };
     let shared = Shared::new(engine, &options);
-    let limits = shared.door.limits.as_ref();
+    let limits = shared.context.limits.as_ref();
     let completion = response_layers::Completion::new(
         shared.metrics.clone(),
         limits.map(|limits| limits.policies()),
-        shared.door.transport.clone(),
+        shared.context.transport.clone(),
         options.hsts_seconds,
     );
     let cors = cors::layer(&options.cors_origins);
@@ -166,10 +166,10 @@ pub fn router(engine: Engine, options: RouterOptions) -> Router {
     };
     // Requests to unknown paths are counted, too.
     let nothing = any(async || nothing_here()).layer(from_fn_with_state(
-        shared.door.clone(),
+        shared.context.clone(),
         extract::count_address,
     ));
-    let mut app = table(parts, &shared.door)
+    let mut app = table(parts, &shared.context)
         .fallback_service(nothing)
         .method_not_allowed_fallback(async || {
             Problem::host(
@@ -206,8 +206,8 @@ struct Parts {
 }
 
 /// Every URL there is.
-fn table(parts: Parts, door: &Arc<RequestContext>) -> Router<Shared> {
-    let counted = from_fn_with_state(door.clone(), extract::count_address);
+fn table(parts: Parts, context: &Arc<RequestContext>) -> Router<Shared> {
+    let counted = from_fn_with_state(context.clone(), extract::count_address);
     let mut all = Router::from(api(parts.issuer))
         .merge(pages(parts).route_layer(counted.clone()))
         .merge(mail_links().route_layer(counted.clone()));
@@ -289,7 +289,7 @@ fn developer_mails() -> Router<Shared> {
 #[derive(Clone)]
 struct Shared {
     engine: Engine,
-    door: Arc<RequestContext>,
+    context: Arc<RequestContext>,
     sign_in: Arc<SignIn>,
     unconfirmed: Arc<UnconfirmedTickets>,
     links: Option<MailLinks>,
@@ -312,7 +312,7 @@ impl Shared {
             options.client_requests_per_minute,
             options.tenant_requests_per_minute,
         );
-        let door = RequestContext {
+        let context = RequestContext {
             engine: engine.clone(),
             limits: limits.map(Arc::new),
             recognition,
@@ -344,7 +344,7 @@ impl Shared {
             live: OverviewStream::new(engine.clone(), options.stopping.clone()),
             metrics: options.metrics.clone(),
             engine,
-            door: Arc::new(door),
+            context: Arc::new(context),
             sign_in: Arc::new(sign_in),
             unconfirmed: Arc::new(UnconfirmedTickets(unconfirmed)),
             demo: options.demo.clone(),
@@ -362,7 +362,7 @@ impl FromRef<Shared> for Engine {
 
 impl FromRef<Shared> for Arc<RequestContext> {
     fn from_ref(shared: &Shared) -> Self {
-        shared.door.clone()
+        shared.context.clone()
     }
 }
 
@@ -427,7 +427,7 @@ mod tests {
                 mails: dev,
                 metrics: dev,
             };
-            let _ = table(parts, &shared.door);
+            let _ = table(parts, &shared.context);
         }
     }
 }

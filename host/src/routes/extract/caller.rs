@@ -87,12 +87,12 @@ impl RequestContext {
         let Some(limits) = &self.limits else {
             return Ok(());
         };
-        let standing = parts.extensions.get::<Arc<RateLimitState>>();
+        let state = parts.extensions.get::<Arc<RateLimitState>>();
         limits.count(
             caller,
             self.client_address(parts),
             tenant,
-            standing.map(AsRef::as_ref),
+            state.map(AsRef::as_ref),
         )
     }
 
@@ -181,15 +181,15 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let door = Arc::<RequestContext>::from_ref(state);
-        if door.named_tenant(parts)?.is_none()
-            && let Ok(Some(caller)) = door.recognise(parts).await
+        let context = Arc::<RequestContext>::from_ref(state);
+        if context.named_tenant(parts)?.is_none()
+            && let Ok(Some(caller)) = context.recognise(parts).await
             && caller.role() == Role::Operator
         {
-            door.count(parts, Some(&caller), None)?;
+            context.count(parts, Some(&caller), None)?;
             return Ok(Self(caller));
         }
-        Ok(Self(door.caller(parts).await?))
+        Ok(Self(context.caller(parts).await?))
     }
 }
 
@@ -206,10 +206,10 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let door = Arc::<RequestContext>::from_ref(state);
-        let named = door.named_tenant(parts)?;
-        door.count(parts, None, named.as_ref())?;
-        Ok(Self(Caller::anonymous(door.or_implied(named).await?)))
+        let context = Arc::<RequestContext>::from_ref(state);
+        let named = context.named_tenant(parts)?;
+        context.count(parts, None, named.as_ref())?;
+        Ok(Self(Caller::anonymous(context.or_implied(named).await?)))
     }
 }
 
@@ -225,21 +225,21 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let door = Arc::<RequestContext>::from_ref(state);
-        let named = door.named_tenant(parts)?;
-        door.count(parts, None, named.as_ref())?;
+        let context = Arc::<RequestContext>::from_ref(state);
+        let named = context.named_tenant(parts)?;
+        context.count(parts, None, named.as_ref())?;
         Ok(Self(named))
     }
 }
 
 /// Counts a request for its network address, for routes without authentication.
 pub(in crate::routes) async fn count_address(
-    State(door): State<Arc<RequestContext>>,
+    State(context): State<Arc<RequestContext>>,
     request: Request,
     next: Next,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    match door.count(&parts, None, None) {
+    match context.count(&parts, None, None) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => Problem::from(error).into_response(),
     }
@@ -260,8 +260,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let door = Arc::<RequestContext>::from_ref(state);
-        match door.recognised(parts, None).await? {
+        let context = Arc::<RequestContext>::from_ref(state);
+        match context.recognised(parts, None).await? {
             Some(caller) if caller.role() == Role::Operator => {
                 Ok(Self(with_key(caller.outside_tenants(), parts)))
             }
