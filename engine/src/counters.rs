@@ -69,6 +69,8 @@ pub struct Counts {
     pub store_scripts: u64,
     /// Commits that those asked for; each waits for the disk. Reads ask for none.
     pub store_commits: u64,
+    /// Those of the scripts that only read.
+    pub store_reads: u64,
 }
 
 /// The counters of a process.
@@ -82,6 +84,7 @@ pub(crate) struct Counters {
     pub(crate) store_lost: AtomicU64,
     pub(crate) store_scripts: AtomicU64,
     pub(crate) store_commits: AtomicU64,
+    pub(crate) store_reads: AtomicU64,
 }
 
 impl Counters {
@@ -132,6 +135,7 @@ impl Counters {
             store_lost: load(&self.store_lost),
             store_scripts: load(&self.store_scripts),
             store_commits: load(&self.store_commits),
+            store_reads: load(&self.store_reads),
         }
     }
 

@@ -169,6 +169,7 @@ fn encode_store(out: &mut Out<'_>, counts: &Counts) -> Result<(), fmt::Error> {
             "Commits that those scripts asked for; each waits for the disk",
             counts.store_commits,
         ),
+        ("store_reads", "Scripts that only read", counts.store_reads),
         (
             "store_conflicts",
             "Transactions that met somebody else's write",

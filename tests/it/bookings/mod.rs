@@ -5,6 +5,7 @@ mod check_ins;
 mod flow;
 mod holds;
 mod idempotency;
+mod known_inventories;
 mod lost_answers;
 mod properties;
 mod race;

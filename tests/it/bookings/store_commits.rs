@@ -1,36 +1,168 @@
-//! Goal: a booking waits for the disk once, and reading never does.
+//! Goal: a booking waits for the disk once and reads nothing in advance, its mail waits once more, and reading or waiting
+//! never does.
 //!
-//! Method: an engine in memory without a worker counts the commits that its store is asked for.
+//! Method: an engine counts what its store is asked for: in memory without a worker, and embedded with one that writes
+//! mails into a folder.
 
-use boxoffice_engine::{BookTickets, Engine, EventFilter, PageRequest};
-use boxoffice_tests::{create_event, email, ensure_customer, organizer_and_tenant, quick_settings};
+use boxoffice_engine::{
+    BookTickets, Booking, Caller, Engine, ErrorCode, Event, EventFilter, IdempotencyKey,
+    PageRequest, Result, ports::FolderMailer,
+};
+use boxoffice_tests::{
+    Patience, TempFolder, assert_verified, count_mails, create_event, drain, email,
+    ensure_customer, organizer_and_tenant, quick_settings,
+};
+use futures::future::join_all;
+
+/// An engine with an event of 100 tickets of which one booking has taken one, and with a customer.
+struct Counted {
+    engine: Engine,
+    event: Event,
+    customer: Caller,
+}
+
+impl Counted {
+    async fn start() -> Self {
+        let engine = Engine::builder().settings(quick_settings()).build();
+        let engine = engine.await.expect("an engine in memory");
+        let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
+        let event = create_event(&engine, &organizer, jiff::Timestamp::now(), 100).await;
+        let customer = ensure_customer(&engine, &tenant, "ann", email("ann", &tenant)).await;
+        let counted = Self {
+            engine,
+            event,
+            customer,
+        };
+        // Also reads which plugins the tenant has, once.
+        counted.book(1, None).await.expect("tickets are left");
+        counted
+    }
+
+    async fn book(&self, tickets: u32, key: Option<&str>) -> Result<Booking> {
+        let key = key.map(|key| IdempotencyKey::parse(key).expect("visible ASCII"));
+        let command = BookTickets {
+            idempotency_key: key,
+            ..BookTickets::general(self.event.id, tickets)
+        };
+        let bookings = self.engine.bookings();
+        bookings.book_tickets(&self.customer, command).await
+    }
+
+    /// Commits and reads since the engine started.
+    fn counts(&self) -> (u64, u64) {
+        let counts = self.engine.counts();
+        (counts.store_commits, counts.store_reads)
+    }
+
+    /// Commits and reads since an earlier count.
+    fn since(&self, (commits, reads): (u64, u64)) -> (u64, u64) {
+        let now = self.counts();
+        (now.0 - commits, now.1 - reads)
+    }
+}
 
 #[tokio::test]
-async fn a_booking_is_one_commit_and_reading_is_none() {
-    let engine = Engine::builder().settings(quick_settings()).build();
-    let engine = engine.await.expect("an engine in memory");
+async fn a_booking_is_one_commit_and_no_read() {
+    let counted = Counted::start().await;
+    let before = counted.counts();
+    let booking = counted.book(2, None).await.expect("tickets are left");
+    assert_eq!(counted.since(before), (1, 0), "for a booking");
+    let before = counted.counts();
+    let keyed = counted.book(2, Some("first")).await;
+    let keyed = keyed.expect("tickets are left");
+    assert_eq!(counted.since(before), (1, 0), "for one with a new key");
+
+    let before = counted.counts();
+    let again = counted.book(2, Some("first")).await.expect("the same");
+    assert_eq!(again.id, keyed.id);
+    assert_eq!(counted.since(before).0, 0, "for a key that is known");
+    let before = counted.counts();
+    counted.book(2, None).await.expect("tickets are left");
+    assert_eq!(counted.since(before), (1, 0), "behind a repeated request");
+
+    // Who changes the inventory in between leaves it unknown, and so does a refusal.
+    let bookings = counted.engine.bookings();
+    let cancelled = bookings.cancel(&counted.customer, booking.id).await;
+    cancelled.expect("a cancellation");
+    let before = counted.counts();
+    counted.book(2, None).await.expect("tickets are left");
+    assert_eq!(counted.since(before), (1, 1), "behind a cancellation");
+    let before = counted.counts();
+    let refused = counted.book(95, None).await;
+    let refused = refused.expect_err("more than are left");
+    assert_eq!(refused.code(), ErrorCode::NotEnoughTickets);
+    assert_eq!(counted.since(before), (0, 1), "nobody is refused unread");
+    assert_verified(&counted.engine).await;
+}
+
+#[tokio::test]
+async fn requests_that_repeat_keys_leave_the_others_of_their_group_one_commit() {
+    let counted = Counted::start().await;
+    let keys: Vec<String> = (0..12).map(|number| format!("key-{number}")).collect();
+    // On this one thread all of them enter the event's queue before its task takes the first group.
+    let first = join_all(keys[..4].iter().map(|key| counted.book(1, Some(key)))).await;
+    let before = counted.counts();
+    let all = join_all(keys.iter().map(|key| counted.book(1, Some(key)))).await;
+    let (commits, reads) = counted.since(before);
+    assert_eq!(commits, 1, "eight bookings, and four that are there");
+    assert_eq!(reads, 1 + 4, "the four keys, and the booking of each");
+    let ids = |answers: &[Result<Booking>]| -> Vec<_> {
+        let bookings = answers.iter().flatten();
+        bookings.map(|booking| booking.id).collect()
+    };
+    assert_eq!(ids(&first).len(), 4);
+    assert_eq!(ids(&all).len(), 12);
+    assert_eq!(ids(&all)[..4], ids(&first));
+    assert_verified(&counted.engine).await;
+}
+
+#[tokio::test]
+async fn reading_is_no_commit() {
+    let counted = Counted::start().await;
+    let booking = counted.book(2, None).await.expect("tickets are left");
+    let (engine, customer) = (&counted.engine, &counted.customer);
+    let (events, bookings) = (engine.events(), engine.bookings());
+    let before = counted.counts();
+    let shown = events.show(customer, counted.event.id).await;
+    shown.expect("the event");
+    let all = events.list(customer, EventFilter::default(), PageRequest::default());
+    assert_eq!(all.await.expect("a page").items.len(), 1);
+    let shown = bookings.show(customer, booking.id).await;
+    assert_eq!(shown.expect("the booking").id, booking.id);
+    let mine = bookings.list_mine(customer, PageRequest::default());
+    assert_eq!(mine.await.expect("a page").items.len(), 2);
+    let (commits, reads) = counted.since(before);
+    assert_eq!(commits, 0);
+    assert!(reads >= 4, "each of them reads: {reads}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_booking_with_its_mail_is_two_commits() {
+    let folder = TempFolder::new("commits");
+    let mails = folder.join("mails");
+    let builder = Engine::builder()
+        .embedded(folder.join("store"))
+        .mailer(FolderMailer::open(&mails).expect("the folder is ours"))
+        .settings(quick_settings());
+    let engine = builder.build().await.expect("an embedded engine");
     let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
     let event = create_event(&engine, &organizer, jiff::Timestamp::now(), 100).await;
     let customer = ensure_customer(&engine, &tenant, "ann", email("ann", &tenant)).await;
     let commits = || engine.counts().store_commits;
-    // The first look at a tenant may write down what is kept of it.
-    let order = || BookTickets::general(event.id, 2);
-    let first = engine.bookings().book_tickets(&customer, order()).await;
-    first.expect("tickets are left");
-
-    let before = commits();
-    let booking = engine.bookings().book_tickets(&customer, order()).await;
-    let booking = booking.expect("tickets are left");
-    assert_eq!(commits() - before, 1, "for a booking");
-
-    let (events, bookings) = (engine.events(), engine.bookings());
-    let before = commits();
-    events.show(&customer, event.id).await.expect("the event");
-    let all = events.list(&customer, EventFilter::default(), PageRequest::default());
-    assert_eq!(all.await.expect("a page").items.len(), 1);
-    let shown = bookings.show(&customer, booking.id).await;
-    assert_eq!(shown.expect("the booking").id, booking.id);
-    let mine = bookings.list_mine(&customer, PageRequest::default());
-    assert_eq!(mine.await.expect("a page").items.len(), 2);
-    assert_eq!(commits() - before, 0, "for reading");
+    let worker = engine.worker().spawn();
+    let book = async || {
+        let order = BookTickets::general(event.id, 2);
+        let booking = engine.bookings().book_tickets(&customer, order).await;
+        booking.expect("tickets are left");
+        drain(&engine).await;
+    };
+    // The first one waits for what a worker does once at its start, too.
+    book().await;
+    for round in 1..=3 {
+        let before = commits();
+        book().await;
+        assert_eq!(commits() - before, 2, "for a booking and its mail");
+        assert_eq!(count_mails(&mails), 1 + round);
+    }
+    assert!(worker.drain(Patience::START).await);
 }

@@ -1,5 +1,5 @@
 //! Group commit: every request of a group is decided on one snapshot of the inventory, and all are written in one
-//! transaction.
+//! transaction. The snapshot is what the group before wrote, or a read.
 //!
 //! Called by the bookings module's event queues. Calls the bookings repository.
 
@@ -20,11 +20,13 @@ use crate::{
     error::{Error, ErrorCode, Result},
     modules::{
         repositories::{
-            GroupQuery, GroupSnapshot, STALE_ACCOUNT, STALE_INVENTORY, STALE_POLICIES, StepError,
+            GroupPlan, GroupQuery, GroupSnapshot, STALE_ACCOUNT, STALE_INVENTORY, STALE_POLICIES,
+            StepError,
         },
         support::{
             Attempts,
             event_queues::{EventKey, Waiting, same_refusal},
+            inventory_locks::{InventoryLock, KnownInventory},
         },
     },
     types::{
@@ -43,6 +45,7 @@ type Answers = Vec<Result<Placement>>;
 struct GroupCommit<'a> {
     tenant: &'a TenantId,
     event: EventId,
+    lock: &'a mut InventoryLock,
     requests: &'a [RequestedBooking],
     /// What each request's booking or hold would be called.
     serials: Vec<Ulid>,
@@ -51,6 +54,8 @@ struct GroupCommit<'a> {
     query: GroupQuery,
     /// What plans whose outcome is open would answer, by attempt: if one of them turns out committed, its answers count.
     open: HashMap<u32, Answers>,
+    /// Whether another writer came first.
+    is_contended: bool,
 }
 
 /// How an attempt ended.
@@ -64,16 +69,27 @@ impl BookingsModule {
     /// Commits groups until the queue is empty.
     pub(super) async fn drain(&self, key: EventKey) {
         while let Some(group) = self.event_queues.next_group(&key) {
-            let _lock = self.inventory_locks.lock(&key.0, key.1).await;
-            self.commit(&key.0, key.1, group).await;
+            let mut lock = self.inventory_locks.lock_knowing(&key.0, key.1).await;
+            let (repeated, new): (Vec<_>, Vec<_>) = group.into_iter().partition(|waiting| {
+                let key_of = waiting.request.key();
+                key_of.is_some_and(|one| self.used_keys.has(&key.0, &one))
+            });
+            if !new.is_empty() {
+                let known = lock.known.take();
+                self.commit(&key, &mut lock, known, new).await;
+            }
+            if !repeated.is_empty() {
+                self.commit(&key, &mut lock, None, repeated).await;
+            }
         }
     }
 
     /// Commits a group and answers each member. A group that fails without a common reason is halved to find the cause.
     async fn commit(
         &self,
-        tenant: &TenantId,
-        event: EventId,
+        key: &EventKey,
+        lock: &mut InventoryLock,
+        mut known: Option<KnownInventory>,
         group: Vec<Waiting<RequestedBooking, Placement>>,
     ) {
         let mut groups = vec![group];
@@ -82,7 +98,7 @@ impl BookingsModule {
                 .iter()
                 .map(|waiting| waiting.request.clone())
                 .collect();
-            match self.commit_group(tenant, event, &requests).await {
+            match self.commit_group(key, lock, known.take(), &requests).await {
                 Ok(answers) => {
                     for (waiting, answer) in group.into_iter().zip(answers) {
                         // The receiver is gone if the client disconnected. The booking stays, and its key finds it.
@@ -105,31 +121,42 @@ impl BookingsModule {
         }
     }
 
+    /// Decides on what is known of the inventory, if that suffices. If not all get what they want by it, or another writer
+    /// came first, the group is read.
     async fn commit_group(
         &self,
-        tenant: &TenantId,
-        event: EventId,
+        (tenant, event): &EventKey,
+        lock: &mut InventoryLock,
+        known: Option<KnownInventory>,
         requests: &[RequestedBooking],
     ) -> Result<Answers> {
         let change = self.context.next_id();
         let mut commit = GroupCommit {
             tenant,
-            event,
+            event: *event,
+            lock,
             requests,
             serials: requests.iter().map(|_| self.context.next_id()).collect(),
             change,
             notification: NotificationId::from_ulid(self.context.next_id()),
             query: query_for(requests, change),
             open: HashMap::new(),
+            is_contended: false,
         };
         let mut last = StepError::Conflict;
         let begun = Instant::now();
+        if let Some(known) = known.filter(|_| commit.query.needs_inventory_only()) {
+            match self.attempt_on_known(&mut commit, known).await? {
+                Attempted::Settled(answers) => return Ok(answers),
+                Attempted::Again(error) => last = error,
+            }
+        }
         let mut attempts = Attempts::new("commit_group", ATTEMPTS_MAX);
         while let Some(attempt) = attempts.next().await {
             if attempt > 0 && begun.elapsed() > GROUP_LASTS_MAX {
                 break;
             }
-            match self.attempt(&mut commit, attempt).await? {
+            match self.attempt(&mut commit, attempt + 1).await? {
                 Attempted::Settled(answers) => return Ok(answers),
                 Attempted::Again(error) => last = error,
             }
@@ -145,6 +172,28 @@ impl BookingsModule {
         .retry_after(Duration::from_secs(5)))
     }
 
+    /// Decides a group on what is known, and writes it if everybody gets what they want. Nobody is refused here, because
+    /// another host may have changed the inventory.
+    async fn attempt_on_known(
+        &self,
+        commit: &mut GroupCommit<'_>,
+        known: KnownInventory,
+    ) -> Result<Attempted> {
+        let snapshot = GroupSnapshot {
+            inventory: Some(known.inventory),
+            policy_version: known.policy_version,
+            ..GroupSnapshot::default()
+        };
+        let recorded = commit.requests.iter().map(|_| None).collect();
+        let (plan, answers) = self.plan(commit, 0, &snapshot, recorded);
+        let is_placed =
+            |answer: &_| matches!(answer, Ok(Placement::Booked(_) | Placement::Held(_)));
+        match plan.filter(|_| answers.iter().all(is_placed)) {
+            Some(plan) => self.write(commit, plan, answers).await,
+            None => Ok(Attempted::Again(StepError::Conflict)),
+        }
+    }
+
     /// Reads, decides and writes a group once.
     async fn attempt(&self, commit: &mut GroupCommit<'_>, attempt: u32) -> Result<Attempted> {
         let tenant = commit.tenant;
@@ -155,6 +204,7 @@ impl BookingsModule {
             Ok(snapshot) => snapshot,
             Err(error) => return Ok(Attempted::Again(error)),
         };
+        self.used_keys.add(tenant, snapshot.recorded.keys());
         let committed = snapshot
             .committed
             .and_then(|attempt| commit.open.remove(&attempt));
@@ -163,48 +213,78 @@ impl BookingsModule {
             return Ok(Attempted::Settled(answers));
         }
         let recorded = self.recorded_answers(tenant, commit.requests, &snapshot);
+        let (plan, answers) = self.plan(commit, attempt, &snapshot, recorded.await?);
+        match plan {
+            Some(plan) => self.write(commit, plan, answers).await,
+            None if commit.open.is_empty() => Ok(Attempted::Settled(answers)),
+            // An earlier plan may still be committed. Only its marker, or its failure, shows the outcome.
+            None => Ok(Attempted::Again(StepError::Lost(
+                "an earlier attempt is unsettled".into(),
+            ))),
+        }
+    }
+
+    fn plan(
+        &self,
+        commit: &GroupCommit<'_>,
+        attempt: u32,
+        snapshot: &GroupSnapshot,
+        recorded: Vec<Option<Result<Placement>>>,
+    ) -> (Option<GroupPlan>, Answers) {
         let input = PlanInput {
-            tenant,
+            tenant: commit.tenant,
             event: commit.event,
             requests: commit.requests,
             serials: &commit.serials,
-            recorded: recorded.await?,
-            snapshot: &snapshot,
+            recorded,
+            snapshot,
             change: commit.change,
             attempt,
             notification: commit.notification,
             now: self.context.now(),
             hold_duration: self.context.settings.bookings.hold_duration,
         };
-        let (plan, answers) = input.plan();
-        let Some(plan) = plan else {
-            return Ok(match commit.open.is_empty() {
-                true => Attempted::Settled(answers),
-                // An earlier plan may still be committed. Only its marker, or its failure, shows the outcome.
-                false => {
-                    Attempted::Again(StepError::Lost("an earlier attempt is unsettled".into()))
-                }
-            });
-        };
-        match self.repository.insert_group(tenant, &plan).await {
+        input.plan()
+    }
+
+    /// Writes a plan. The next group may know what was written, unless another writer came first: where hosts write one
+    /// event in turn, what each knows is stale, and trying it costs more than a read.
+    async fn write(
+        &self,
+        commit: &mut GroupCommit<'_>,
+        plan: GroupPlan,
+        answers: Answers,
+    ) -> Result<Attempted> {
+        let change = &plan.change;
+        let error = match self.repository.insert_group(commit.tenant, &plan).await {
             Ok(()) => {
                 self.context.owed.notify_one();
-                Ok(Attempted::Settled(answers))
+                let keys = change.recorded.iter().map(|recorded| &recorded.key);
+                self.used_keys.add(commit.tenant, keys);
+                commit.lock.known = (!commit.is_contended).then(|| KnownInventory {
+                    inventory: change.after(),
+                    policy_version: plan.policy_version,
+                });
+                return Ok(Attempted::Settled(answers));
             }
-            Err(error @ StepError::Lost(_)) => {
-                commit.open.insert(attempt, answers);
-                let revision = plan.change.before.revision + 1;
-                commit.query.open_revisions.push(revision);
-                Ok(Attempted::Again(error))
-            }
-            Err(error @ (StepError::Conflict | StepError::Exists(_))) => {
-                Ok(Attempted::Again(error))
-            }
-            Err(error) if error.is_any_guard(&[STALE_INVENTORY, STALE_POLICIES, STALE_ACCOUNT]) => {
-                Ok(Attempted::Again(StepError::Conflict))
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => error,
+        };
+        commit.lock.known = None;
+        if error.is_any_guard(&[STALE_INVENTORY, STALE_POLICIES, STALE_ACCOUNT]) {
+            commit.is_contended = true;
+            return Ok(Attempted::Again(StepError::Conflict));
         }
+        match &error {
+            StepError::Lost(_) => {
+                commit.open.insert(change.attempt, answers);
+                let revision = change.before.revision + 1;
+                commit.query.open_revisions.push(revision);
+            }
+            StepError::Conflict => commit.is_contended = true,
+            StepError::Exists(_) => {}
+            _ => return Err(error.into()),
+        }
+        Ok(Attempted::Again(error))
     }
 
     /// The answers of repeated requests: their key has succeeded, or their hold is a booking already.

@@ -16,6 +16,7 @@ pub(crate) mod policy_check;
 mod policy_snapshots;
 mod requests;
 mod unconfirmed;
+mod used_keys;
 mod waitlist;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(crate) use requests::{
 use holds::ExpiryScanCursor;
 use offers::OfferMaker;
 use policy_snapshots::SnapshotQueues;
+use used_keys::UsedKeys;
 
 use super::{
     ModuleContext,
@@ -58,6 +60,7 @@ pub(crate) struct BookingsModule {
     offer_maker: OfferMaker,
     event_queues: EventQueues<RequestedBooking, Placement>,
     inventory_locks: Arc<InventoryLocks>,
+    used_keys: UsedKeys,
     expiry_cursor: ExpiryScanCursor,
     snapshots: SnapshotQueues,
     context: ModuleContext,
@@ -80,6 +83,7 @@ impl BookingsModule {
             offer_maker,
             event_queues: EventQueues::new(waiting_max),
             inventory_locks,
+            used_keys: UsedKeys::default(),
             expiry_cursor: ExpiryScanCursor::default(),
             snapshots: EventQueues::new(waiting_max),
             context,

@@ -1,83 +1,22 @@
 //! Storage steps of bookings. Called by the bookings and notifications modules; calls models.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
 
 use super::{
     check_ins::STALE_BOOKING,
-    db::{Answers, Db, Script, StepError},
-    hold_changes::{HoldChange, add_holds},
+    db::{Db, Script, StepError},
     inventory::{InventoryChange, add_change},
-    models::{
-        BookingRow, CapacityLedgerRow, CustomerBookingRow, HoldRow, IdRow, IdempotencyRow,
-        InventoryRow, OpenHoldRow, booking_id, newest_first_key,
-    },
-    notifications::{NewMails, add_mails, add_mails_about},
-    plugins::{add_decisions, add_policy_guard, add_policy_version},
-    unconfirmed::{self, UnconfirmedAccount, add_account, ask_accounts},
+    models::{BookingRow, CustomerBookingRow, IdRow, booking_id, newest_first_key},
+    notifications::{NewMails, add_mails_about},
+    plugins::add_policy_guard,
     waitlist::{Offers, add_offers},
 };
 use crate::{
     error::Result,
-    types::{
-        Booking, BookingId, DecisionRecord, DeliveryId, EventId, Hold, HoldId, Inventory,
-        PageRequest, RecordedRequest, RequestKey, TenantId, UserId,
-    },
+    types::{Booking, BookingId, DeliveryId, EventId, PageRequest, TenantId, UserId},
 };
-
-/// The input that a group needs; each list is at most as long as the group.
-#[derive(Debug, Clone, Default)]
-pub(in crate::modules) struct GroupQuery {
-    /// The id of the group's change.
-    pub(in crate::modules) change: Ulid,
-    /// The revisions that its plans with an unknown outcome would have made.
-    pub(in crate::modules) open_revisions: Vec<i64>,
-    /// Idempotency keys, which may have been used before.
-    pub(in crate::modules) keys: Vec<RequestKey>,
-    /// Customers whose tickets are counted.
-    pub(in crate::modules) customers: Vec<UserId>,
-    /// Customers who want a hold.
-    pub(in crate::modules) holders: Vec<UserId>,
-    /// Those of them who are unconfirmed.
-    pub(in crate::modules) unconfirmed: Vec<UserId>,
-    /// Holds to confirm.
-    pub(in crate::modules) holds: Vec<HoldId>,
-}
-
-/// The input of a group's decision, read in one transaction.
-pub(in crate::modules) struct GroupSnapshot {
-    pub(in crate::modules) inventory: Option<Inventory>,
-    pub(in crate::modules) recorded: HashMap<RequestKey, RecordedRequest>,
-    /// Tickets of the event that each of these customers booked or holds.
-    pub(in crate::modules) tickets: HashMap<UserId, u32>,
-    /// The active hold of each customer who wants one or is counted, if there is one.
-    pub(in crate::modules) open_holds: HashMap<UserId, HoldId>,
-    /// What unconfirmed customers hold and wait for, in all events.
-    pub(in crate::modules) unconfirmed: HashMap<UserId, UnconfirmedAccount>,
-    /// The holds to confirm.
-    pub(in crate::modules) holds: HashMap<HoldId, Hold>,
-    /// The version of the tenant's plugin set.
-    pub(in crate::modules) policy_version: u64,
-    /// Which of the plans so far was committed, if one was.
-    pub(in crate::modules) committed: Option<u32>,
-}
-
-/// The write of a group: for n bookings at most 4n + n/32 * 2 + 3 rows, and for each hold 5 more.
-pub(in crate::modules) struct GroupPlan {
-    pub(in crate::modules) change: InventoryChange,
-    pub(in crate::modules) bookings: Vec<Booking>,
-    /// Holds that are created or confirmed.
-    pub(in crate::modules) holds: Vec<HoldChange>,
-    /// The new rows of the unconfirmed accounts that get some of them.
-    pub(in crate::modules) unconfirmed: Vec<(UserId, UnconfirmedAccount)>,
-    pub(in crate::modules) mails: NewMails,
-    /// The version of the tenant's plugin set under which all of it was decided.
-    pub(in crate::modules) policy_version: u64,
-    /// The policies' input and answers, by the serial of the booking or hold.
-    pub(in crate::modules) decisions: Vec<(Ulid, DecisionRecord)>,
-}
 
 /// The write of a cancellation: at most 7 rows, and the offers of the freed tickets.
 pub(in crate::modules) struct CancelStep {
@@ -91,76 +30,12 @@ pub(in crate::modules) struct CancelStep {
 }
 
 pub(in crate::modules) struct BookingsRepository {
-    db: Db,
-}
-
-/// The indexes of a group's input in a script's results.
-struct Places {
-    inventory: usize,
-    policies: usize,
-    markers: Option<usize>,
-    recorded: Option<usize>,
-    holds: Option<usize>,
-    bookings_of: Vec<(UserId, usize)>,
-    open_holds: Option<usize>,
-    unconfirmed: Vec<(UserId, unconfirmed::Places)>,
+    pub(super) db: Db,
 }
 
 impl BookingsRepository {
     pub(in crate::modules) fn new(db: Db) -> Self {
         Self { db }
-    }
-
-    /// Reads the input of a group.
-    pub(in crate::modules) async fn read_group(
-        &self,
-        tenant: &TenantId,
-        event: EventId,
-        question: &GroupQuery,
-    ) -> Result<GroupSnapshot, StepError> {
-        let mut script = Script::snapshot(tenant);
-        let places = ask(&mut script, tenant, event, question);
-        let mut answers = self.db.run(&script).await?;
-        snapshot(&mut answers, places, tenant, question)
-            .map_err(|error| StepError::Other(error.into()))
-    }
-
-    /// Writes a group in one transaction, if the inventory still has the revision that was read.
-    pub(in crate::modules) async fn insert_group(
-        &self,
-        tenant: &TenantId,
-        plan: &GroupPlan,
-    ) -> Result<(), StepError> {
-        let mut script = Script::transaction(tenant);
-        add_policy_guard(&mut script, tenant, plan.policy_version);
-        add_change(&mut script, tenant, &plan.change);
-        if !plan.bookings.is_empty() {
-            let bookings = plan.bookings.iter();
-            let rows = script.bind(
-                bookings
-                    .map(|booking| BookingRow::of(tenant, booking))
-                    .collect::<Vec<_>>(),
-            );
-            script.push(format!("INSERT INTO booking {rows} RETURN NONE"));
-            let mails: HashMap<BookingId, DeliveryId> = plan.mails.places().collect();
-            let bookings = plan.bookings.iter();
-            let rows = script.bind(
-                bookings
-                    .map(|booking| {
-                        let mail = mails.get(&booking.id).copied();
-                        CustomerBookingRow::of(tenant, booking.id, mail)
-                    })
-                    .collect::<Vec<_>>(),
-            );
-            script.push(format!("INSERT INTO customer_booking {rows} RETURN NONE"));
-        }
-        add_holds(&mut script, tenant, &plan.holds);
-        for (user, account) in &plan.unconfirmed {
-            add_account(&mut script, tenant, *user, account);
-        }
-        add_decisions(&mut script, tenant, &plan.decisions)?;
-        add_mails(&mut script, tenant, &plan.mails)?;
-        self.db.run(&script).await.map(drop)
     }
 
     /// Writes a booking with its cancellation, and frees the tickets, if the inventory still has the revision that was read.
@@ -379,116 +254,4 @@ impl BookingsRepository {
         let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(BookingRow::into_type).collect()
     }
-}
-
-/// Adds the reads of a group to a script.
-fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQuery) -> Places {
-    let record = script.bind(InventoryRow::key(tenant, event));
-    let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
-    let policies = add_policy_version(script, tenant);
-    let revisions = question.open_revisions.iter();
-    let markers = revisions.map(|revision| CapacityLedgerRow::key(tenant, event, *revision));
-    let markers = select_all(script, markers.collect());
-    let keys = question.keys.iter();
-    let recorded = select_all(
-        script,
-        keys.map(|key| IdempotencyRow::key(Some(tenant), key))
-            .collect(),
-    );
-    let holds = question.holds.iter();
-    let holds = select_all(
-        script,
-        holds.map(|hold| HoldRow::key(tenant, *hold)).collect(),
-    );
-    let holders = question.holders.iter();
-    let more = holders.filter(|holder| !question.customers.contains(holder));
-    let holders = question.customers.iter().chain(more);
-    let open_holds = holders.map(|holder| OpenHoldRow::key(tenant, event, *holder));
-    let open_holds = select_all(script, open_holds.collect());
-    let unconfirmed = ask_accounts(script, tenant, &question.unconfirmed);
-    let event = script.bind(event.ulid().to_string());
-    let mut bookings_of = Vec::with_capacity(question.customers.len());
-    for customer in &question.customers {
-        let key = script.bind(customer.ulid().to_string());
-        let index = script.push(format!(
-            "SELECT * FROM booking:[$tenant, {event}, {key}]..[$tenant, {event}, {key}, ..] \
-             WHERE cancelled_by = NONE"
-        ));
-        bookings_of.push((*customer, index));
-    }
-    Places {
-        inventory,
-        policies,
-        markers,
-        recorded,
-        holds,
-        bookings_of,
-        open_holds,
-        unconfirmed,
-    }
-}
-
-/// Adds a read of rows by id; none if there are no ids.
-fn select_all(script: &mut Script, ids: Vec<RecordId>) -> Option<usize> {
-    if ids.is_empty() {
-        return None;
-    }
-    let ids = script.bind(ids);
-    Some(script.push(format!("SELECT * FROM {ids}")))
-}
-
-/// Reads the results of [`ask`].
-fn snapshot(
-    answers: &mut Answers,
-    places: Places,
-    tenant: &TenantId,
-    question: &GroupQuery,
-) -> Result<GroupSnapshot> {
-    let inventory = answers.row::<InventoryRow>(places.inventory)?;
-    let policy_version = answers.row::<u64>(places.policies)?.unwrap_or(0);
-    let markers: Vec<CapacityLedgerRow> = rows_at(answers, places.markers)?;
-    let known: Vec<IdempotencyRow> = rows_at(answers, places.recorded)?;
-    let mut recorded = HashMap::new();
-    for key in &question.keys {
-        let id = IdempotencyRow::key(Some(tenant), key);
-        if let Some(row) = known.iter().find(|row| row.id == id) {
-            recorded.insert(key.clone(), row.clone().into_type(key)?);
-        }
-    }
-    let mut holds = HashMap::new();
-    for row in rows_at::<HoldRow>(answers, places.holds)? {
-        let hold = row.into_type()?;
-        holds.insert(hold.id, hold);
-    }
-    let (mut tickets, mut open_holds) = (HashMap::new(), HashMap::new());
-    for (customer, index) in places.bookings_of {
-        let mut sum = 0;
-        for row in answers.rows::<BookingRow>(index)? {
-            sum += row.into_type()?.tickets();
-        }
-        tickets.insert(customer, sum);
-    }
-    for row in rows_at::<OpenHoldRow>(answers, places.open_holds)? {
-        let hold = row.hold()?;
-        if let Some(sum) = tickets.get_mut(&hold.customer()) {
-            *sum += row.tickets;
-        }
-        open_holds.insert(hold.customer(), hold);
-    }
-    Ok(GroupSnapshot {
-        policy_version,
-        inventory: inventory.map(InventoryRow::into_type).transpose()?,
-        recorded,
-        tickets,
-        open_holds,
-        unconfirmed: unconfirmed::accounts(answers, places.unconfirmed)?,
-        holds,
-        committed: markers
-            .iter()
-            .find_map(|row| row.attempt_of(question.change)),
-    })
-}
-
-fn rows_at<T: SurrealValue>(answers: &mut Answers, place: Option<usize>) -> Result<Vec<T>> {
-    place.map_or_else(|| Ok(Vec::new()), |index| answers.rows(index))
 }

@@ -39,6 +39,16 @@ pub(in crate::modules) struct InventoryChange {
     pub(in crate::modules) recorded: Vec<RecordedRequest>,
 }
 
+impl InventoryChange {
+    /// The inventory after this change.
+    pub(in crate::modules) fn after(&self) -> Inventory {
+        Inventory {
+            revision: self.before.revision + 1,
+            ..self.inventory.clone()
+        }
+    }
+}
+
 /// Adds the guard and the ledger row of a change: 2 rows; and the requests that it answers: a row each, and one.
 pub(in crate::modules::repositories) fn add_change(
     script: &mut Script,
@@ -46,10 +56,7 @@ pub(in crate::modules::repositories) fn add_change(
     change: &InventoryChange,
 ) {
     let seen = change.before.revision;
-    let next = Inventory {
-        revision: seen + 1,
-        ..change.inventory.clone()
-    };
+    let next = change.after();
     let ledger = CapacityLedgerRow::of(tenant, next.event, &entry_of(change, &next));
     let record = script.bind(InventoryRow::key(tenant, next.event));
     let row = script.bind(InventoryRow::of(tenant, &next));

@@ -5,6 +5,7 @@
 
 mod announcements;
 mod backups;
+mod booking_groups;
 mod bookings;
 mod check_ins;
 mod db;
@@ -34,9 +35,8 @@ mod waitlist;
 
 pub(in crate::modules) use announcements::{AnnouncementsRepository, NewAnnouncement, QUOTA_USED};
 pub(in crate::modules) use backups::{BackupsRepository, StoreSnapshot};
-pub(in crate::modules) use bookings::{
-    BookingsRepository, CancelStep, GroupPlan, GroupQuery, GroupSnapshot,
-};
+pub(in crate::modules) use booking_groups::{GroupPlan, GroupQuery, GroupSnapshot};
+pub(in crate::modules) use bookings::{BookingsRepository, CancelStep};
 pub(in crate::modules) use check_ins::{CheckInsRepository, STALE_BOOKING};
 pub(crate) use db::Closing;
 pub(in crate::modules) use db::{CONFLICTS_MAX, Db, StepError, SystemScope, pause_after_conflict};

@@ -202,7 +202,10 @@ impl Db {
         };
         let mut results = answered.map_err(|error| self.sort_out(error))?;
         count(&self.counters.store_scripts, 1);
-        count(&self.counters.store_commits, script.commits());
+        match script.commits() {
+            0 => count(&self.counters.store_reads, 1),
+            commits => count(&self.counters.store_commits, commits),
+        }
         let errors = results.take_errors();
         if errors.is_empty() {
             return Answers::of(script, results);
