@@ -114,7 +114,7 @@ impl BookingsRepository {
     ) -> Result<GroupSnapshot, StepError> {
         let mut script = Script::snapshot(tenant);
         let places = ask(&mut script, tenant, event, question);
-        let mut answers = self.db.run(&script).await?;
+        let mut answers = self.db.run(script).await?;
         snapshot(&mut answers, places, tenant, question)
             .map_err(|error| StepError::Other(error.into()))
     }
@@ -154,7 +154,7 @@ impl BookingsRepository {
         }
         add_decisions(&mut script, tenant, &plan.decisions)?;
         add_mails(&mut script, tenant, &plan.mails)?;
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 }
 

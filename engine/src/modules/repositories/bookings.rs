@@ -53,12 +53,10 @@ impl BookingsRepository {
         let row = script.bind(BookingRow::of(tenant, &step.booking));
         let came_in = script.bind(BookingRow::numbers(&step.booking.checked_in));
         // A check-in writes the booking without its event's inventory, so the booking has a separate guard.
-        script.push(format!(
-            "LET $cancelled = (UPDATE {key} CONTENT {row} WHERE checked_in = {came_in} RETURN VALUE id)"
-        ));
-        script.push(format!(
-            "IF array::len($cancelled) = 0 {{ THROW '{STALE_BOOKING}' }}"
-        ));
+        script.require(
+            format!("UPDATE {key} CONTENT {row} WHERE checked_in = {came_in} RETURN VALUE id"),
+            STALE_BOOKING,
+        );
         add_mails_about(&mut script, tenant, &step.mails)?;
         add_offers(&mut script, tenant, step.booking.event, &step.offers)?;
         self.db.run(&script).await.map(drop)

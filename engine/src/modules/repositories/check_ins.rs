@@ -120,11 +120,11 @@ fn add_booking_change(script: &mut Script, tenant: &TenantId, seen: &Booking, nu
     );
     let before = script.bind(BookingRow::numbers(&seen.checked_in));
     let after = script.bind(BookingRow::numbers(&numbers));
-    script.push(format!(
-        "LET $moved = (UPDATE {key} SET checked_in = {after} \
-         WHERE checked_in = {before} AND lines = {lines} AND cancelled_by = NONE RETURN VALUE id)"
-    ));
-    script.push(format!(
-        "IF array::len($moved) = 0 {{ THROW '{STALE_BOOKING}' }}"
-    ));
+    script.require(
+        format!(
+            "UPDATE {key} SET checked_in = {after} \
+         WHERE checked_in = {before} AND lines = {lines} AND cancelled_by = NONE RETURN VALUE id"
+        ),
+        STALE_BOOKING,
+    );
 }

@@ -144,7 +144,7 @@ impl DeliveryAdminRepository {
         recorded: Option<RecordedRequest>,
     ) -> Result<bool> {
         let mut script = Script::transaction(tenant);
-        for (index, batch) in batches.iter().enumerate() {
+        for batch in batches {
             let key = script.bind(DeliveryBatchRow::key(
                 tenant,
                 batch.notification,
@@ -152,12 +152,12 @@ impl DeliveryAdminRepository {
             ));
             let progress = script.bind(BatchProgress::of(batch, batch.revision + 1)?);
             let seen = script.bind(batch.revision);
-            script.push(format!(
-                "LET $written{index} = (UPDATE {key} MERGE {progress} WHERE revision = {seen} AND claim = NONE RETURN VALUE revision)"
-            ));
-            script.push(format!(
-                "IF array::len($written{index}) = 0 {{ THROW '{STALE_BATCH}' }}"
-            ));
+            script.require(
+                format!(
+                    "UPDATE {key} MERGE {progress} WHERE revision = {seen} AND claim = NONE RETURN VALUE revision"
+                ),
+                STALE_BATCH,
+            );
             let failed_batch = script.bind(FailedBatchRow::key(
                 tenant,
                 batch.notification,

@@ -275,12 +275,10 @@ impl EventsRepository {
         let record = script.bind(InventoryRow::key(tenant, inventory.event));
         let id = script.bind(inventory.event.ulid().to_string());
         let seen = script.bind(inventory.revision);
-        script.push(format!(
-            "LET $gone = (DELETE {record} WHERE revision = {seen} RETURN BEFORE)"
-        ));
-        script.push(format!(
-            "IF array::len($gone) = 0 {{ THROW '{STALE_INVENTORY}' }}"
-        ));
+        script.require(
+            format!("DELETE {record} WHERE revision = {seen} RETURN BEFORE"),
+            STALE_INVENTORY,
+        );
         script.push(format!("DELETE {event} RETURN NONE"));
         let start = script.bind(EventStartRow::key(
             tenant,

@@ -27,8 +27,8 @@ pub(in crate::modules::repositories) fn add_holds(
     holds: &[HoldChange],
 ) {
     let is_open = |hold: &&Hold| hold.status == HoldStatus::Held;
-    let (mut new, mut opened, mut due) = (Vec::new(), Vec::new(), Vec::new());
-    let mut gone = Vec::new();
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    let (mut opened, mut due, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for change in holds {
         let row = HoldRow::of(tenant, &change.after);
         let before = change.before.as_ref().filter(is_open);
@@ -44,13 +44,16 @@ pub(in crate::modules::repositories) fn add_holds(
             (Some(before), None) => gone.push(OpenHoldRow::of(tenant, before).id),
             _ => {}
         }
-        if change.before.is_none() {
-            new.push(row);
-        } else {
-            let key = script.bind(row.id.clone());
-            let row = script.bind(row);
-            script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
+        match change.before {
+            None => new.push(row),
+            Some(_) => changed.push(row),
         }
+    }
+    if !changed.is_empty() {
+        let changed = script.bind(changed);
+        script.push(format!(
+            "FOR $hold IN {changed} {{ UPDATE $hold.id CONTENT $hold RETURN NONE }}"
+        ));
     }
     // Ended holds first: in one group a customer may confirm a hold and make another.
     if !gone.is_empty() {

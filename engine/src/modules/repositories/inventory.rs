@@ -62,12 +62,10 @@ pub(in crate::modules::repositories) fn add_change(
     let row = script.bind(InventoryRow::of(tenant, &next));
     let seen = script.bind(seen);
     // The guard writes the row that it guards: with a read alone two transactions could both commit (snapshot isolation).
-    script.push(format!(
-        "LET $moved = (UPDATE {record} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision)"
-    ));
-    script.push(format!(
-        "IF array::len($moved) = 0 {{ THROW '{STALE_INVENTORY}' }}"
-    ));
+    script.require(
+        format!("UPDATE {record} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision"),
+        STALE_INVENTORY,
+    );
     let ledger = script.bind(ledger);
     script.push(format!("INSERT INTO capacity_ledger {ledger} RETURN NONE"));
     let recorded = &change.recorded;

@@ -83,12 +83,10 @@ impl OperatorsRepository {
         let mut script = Script::transaction_across_tenants(scope);
         let id = script.bind(OperatorRow::key(email));
         let hash = script.bind(hash);
-        script.push(format!(
-            "LET $set = (UPDATE {id} SET password_hash = {hash} RETURN id)"
-        ));
-        script.push(format!(
-            "IF array::len($set) = 0 {{ THROW '{OPERATOR_GONE}' }}"
-        ));
+        script.require(
+            format!("UPDATE {id} SET password_hash = {hash} RETURN id"),
+            OPERATOR_GONE,
+        );
         let owner = SessionOwner::Operator(email.clone());
         add_end_of_sessions(&mut script, &owner, keep, epoch);
         self.done(&script).await
@@ -103,10 +101,7 @@ impl OperatorsRepository {
     ) -> Result<bool> {
         let mut script = Script::transaction_across_tenants(scope);
         let id = script.bind(OperatorRow::key(email));
-        script.push(format!("LET $gone = (DELETE {id} RETURN BEFORE)"));
-        script.push(format!(
-            "IF array::len($gone) = 0 {{ THROW '{OPERATOR_GONE}' }}"
-        ));
+        script.require(format!("DELETE {id} RETURN BEFORE"), OPERATOR_GONE);
         let owner = SessionOwner::Operator(email.clone());
         add_end_of_sessions(&mut script, &owner, None, epoch);
         self.done(&script).await

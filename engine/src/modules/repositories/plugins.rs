@@ -52,10 +52,7 @@ pub(in crate::modules::repositories) fn add_policy_guard(
     let record = script.bind(PluginSetRow::key(tenant));
     let version = script.bind(version);
     script.push(format!(
-        "LET $policies = (SELECT VALUE version FROM ONLY {record} FOR UPDATE)"
-    ));
-    script.push(format!(
-        "IF ($policies ?? 0) != {version} {{ THROW '{STALE_POLICIES}' }}"
+        "IF ((SELECT VALUE version FROM ONLY {record} FOR UPDATE) ?? 0) != {version} {{ THROW '{STALE_POLICIES}' }}"
     ));
 }
 
@@ -162,12 +159,10 @@ impl PluginsRepository {
             script.push(format!("INSERT INTO plugin_set {row} RETURN NONE"));
         } else {
             let seen = script.bind(seen);
-            script.push(format!(
-                "LET $moved = (UPDATE {key} CONTENT {row} WHERE version = {seen} RETURN VALUE version)"
-            ));
-            script.push(format!(
-                "IF array::len($moved) = 0 {{ THROW '{STALE_POLICIES}' }}"
-            ));
+            script.require(
+                format!("UPDATE {key} CONTENT {row} WHERE version = {seen} RETURN VALUE version"),
+                STALE_POLICIES,
+            );
         }
         if let Some(notice) = notice {
             let body = serde_json::to_string(&notice.quarantine)

@@ -119,12 +119,10 @@ impl UsersRepository {
         script.push(format!(
             "LET $held_back = (SELECT VALUE mails_held_back FROM ONLY {id}) ?? false"
         ));
-        script.push(format!(
-            "LET $confirmed = (UPDATE {id} SET unverified = NONE, mails_held_back = NONE{password} WHERE email = {email} RETURN VALUE id)"
-        ));
-        script.push(format!(
-            "IF array::len($confirmed) = 0 {{ THROW '{ADDRESS_OWNED}' }}"
-        ));
+        let confirming = format!(
+            "UPDATE {id} SET unverified = NONE, mails_held_back = NONE{password} WHERE email = {email} RETURN VALUE id"
+        );
+        script.require(confirming, ADDRESS_OWNED);
         add_mails_if(&mut script, tenant, summary, "$held_back")?;
         give_way(&mut script, address);
         for one in waiting {

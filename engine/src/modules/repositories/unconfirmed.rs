@@ -119,11 +119,8 @@ pub(super) fn add_account(
         script.bind(UnconfirmedAccountRow::key(tenant, user)),
         script.bind(seen),
     );
-    let moved = format!("$moved{}", user.ulid());
-    script.push(format!(
-        "LET {moved} = (UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision)"
-    ));
-    script.push(format!(
-        "IF array::len({moved}) = 0 {{ THROW '{STALE_ACCOUNT}' }}"
-    ));
+    script.require(
+        format!("UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision"),
+        STALE_ACCOUNT,
+    );
 }

@@ -115,12 +115,10 @@ impl UsersRepository {
             script.bind(seen.mails),
             script.bind(UnverifiedRow::of(next)),
         );
-        script.push(format!(
-            "LET $asked = (UPDATE {id} SET unverified = {next} WHERE unverified.mails = {seen} RETURN VALUE id)"
-        ));
-        script.push(format!(
-            "IF array::len($asked) = 0 {{ THROW '{ASKED_MEANWHILE}' }}"
-        ));
+        let asking = format!(
+            "UPDATE {id} SET unverified = {next} WHERE unverified.mails = {seen} RETURN VALUE id"
+        );
+        script.require(asking, ASKED_MEANWHILE);
         add_mails(&mut script, tenant, mails)?;
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),

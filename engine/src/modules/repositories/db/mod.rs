@@ -149,10 +149,10 @@ impl Db {
         }
     }
 
-    /// Runs a script once.
+    /// Runs a script once. One that is handed over is not copied.
     pub(in crate::modules::repositories) async fn run(
         &self,
-        script: &Script,
+        script: impl Into<Script>,
     ) -> Result<Answers, StepError> {
         self.run_within(script, ANSWER_TIMEOUT).await
     }
@@ -160,9 +160,10 @@ impl Db {
     /// Runs a script once, with this time limit for a remote store.
     pub(in crate::modules::repositories) async fn run_within(
         &self,
-        script: &Script,
+        script: impl Into<Script>,
         limit: Duration,
     ) -> Result<Answers, StepError> {
+        let script = script.into();
         // A step may find that it has nothing to write.
         if script.is_empty() {
             return Ok(Answers::none());
@@ -186,10 +187,11 @@ impl Db {
     async fn answered(
         &self,
         query: Query<'_, Any>,
-        script: &Script,
+        script: Script,
         limit: Duration,
     ) -> Result<Answers, StepError> {
-        let query = query.bind(Value::Object(script.variables.clone()));
+        let (commits, mode) = (script.commits(), script.mode);
+        let query = query.bind(Value::Object(script.variables));
         // A lost server must not block a request for ever. Embedded, a commit takes milliseconds.
         let answered = if self.remote {
             tokio::time::timeout(limit, query.into_future())
@@ -202,13 +204,13 @@ impl Db {
         };
         let mut results = answered.map_err(|error| self.sort_out(error))?;
         count(&self.counters.store_scripts, 1);
-        match script.commits() {
+        match commits {
             0 => count(&self.counters.store_reads, 1),
             commits => count(&self.counters.store_commits, commits),
         }
         let errors = results.take_errors();
         if errors.is_empty() {
-            return Answers::of(script, results);
+            return Answers::of(mode, results);
         }
         let worst = worst_of(errors.into_values().map(|error| self.sort_out(error)));
         match &worst {
@@ -271,7 +273,9 @@ impl Snapshot {
         script: &Script,
     ) -> Result<Answers, StepError> {
         let query = self.transaction.query(script.finished());
-        self.db.answered(query, script, ANSWER_TIMEOUT).await
+        self.db
+            .answered(query, script.clone(), ANSWER_TIMEOUT)
+            .await
     }
 
     /// Closes it.

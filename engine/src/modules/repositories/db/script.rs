@@ -15,7 +15,7 @@ use crate::{
 
 /// How the statements of a script run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     /// Each alone.
     Separate,
     /// All or none, in a transaction that writes.
@@ -39,6 +39,7 @@ fn writes(statement: &str) -> bool {
 }
 
 /// Statements with their values, for one tenant or, with a [`SystemScope`], across tenants.
+#[derive(Clone)]
 pub(in crate::modules::repositories) struct Script {
     /// Finished statements; of a snapshot those that come before its reads.
     text: String,
@@ -47,7 +48,7 @@ pub(in crate::modules::repositories) struct Script {
     pub(super) variables: Object,
     /// Results so far.
     results: usize,
-    mode: Mode,
+    pub(super) mode: Mode,
 }
 
 impl Script {
@@ -122,6 +123,16 @@ impl Script {
         self.results - 1
     }
 
+    /// Adds a statement that writes, as a guard: if it finds nothing to write, the transaction stops with this word.
+    pub(in crate::modules::repositories) fn require(
+        &mut self,
+        statement: impl AsRef<str>,
+        word: &str,
+    ) {
+        let statement = statement.as_ref();
+        self.push(format!("IF ({statement}) = [] {{ THROW '{word}' }}"));
+    }
+
     /// Gives what an expression yields a name, `$` included, for the statements behind it.
     pub(in crate::modules::repositories) fn define(
         &mut self,
@@ -165,6 +176,12 @@ impl Script {
     }
 }
 
+impl From<&Script> for Script {
+    fn from(script: &Script) -> Self {
+        script.clone()
+    }
+}
+
 /// The results of a script whose statements all succeeded.
 pub(in crate::modules::repositories) enum Answers {
     /// One by one.
@@ -174,9 +191,9 @@ pub(in crate::modules::repositories) enum Answers {
 }
 
 impl Answers {
-    /// Takes the results of a script.
-    pub(super) fn of(script: &Script, mut results: IndexedResults) -> Result<Self, StepError> {
-        if script.mode != Mode::Snapshot {
+    /// Takes the results of a script of this mode.
+    pub(super) fn of(mode: Mode, mut results: IndexedResults) -> Result<Self, StepError> {
+        if mode != Mode::Snapshot {
             return Ok(Self::Statements(results));
         }
         match results.take::<Value>(0) {

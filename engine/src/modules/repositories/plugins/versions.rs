@@ -183,10 +183,7 @@ impl PluginsRepository {
             "UPSERT {count} SET versions = $count + 1 RETURN NONE"
         ));
         let note = script.bind(PluginMomentRow::upload_key(tenant, version.hash, upload));
-        script.push(format!("LET $note = (DELETE {note} RETURN BEFORE)"));
-        script.push(format!(
-            "IF array::len($note) = 0 {{ THROW '{UPLOAD_SWEPT}' }}"
-        ));
+        script.require(format!("DELETE {note} RETURN BEFORE"), UPLOAD_SWEPT);
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),
             Err(StepError::Exists(_)) => Ok(false),
