@@ -142,7 +142,7 @@ impl EngineContext {
             return Ok(PolicyCheck::Recorded(placement));
         }
         let none = || Error::not_found("event", request.event);
-        let version = seen.event_version.ok_or_else(none)?;
+        let (version, _) = seen.event.ok_or_else(none)?;
         let events = &modules.events;
         let event = events.at_version(tenant, request.event, version).await?;
         let (event, now) = (event.ok_or_else(none)?, self.context.now());

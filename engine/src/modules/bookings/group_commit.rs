@@ -14,7 +14,7 @@ use super::{
     ATTEMPTS_MAX, BookingsModule,
     orders::as_expected,
     planner::PlanInput,
-    requests::{BookingIntent, Placement, RequestedBooking},
+    requests::{BookingIntent, Placement, PolicyDecision, RequestedBooking},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -26,7 +26,7 @@ use crate::{
         support::{
             Attempts,
             event_queues::{EventKey, Waiting, same_refusal},
-            inventory_locks::{InventoryLock, KnownInventory},
+            inventory_locks::{InventoryLock, KnownInventory, LatestGroups},
         },
     },
     types::{
@@ -56,6 +56,8 @@ struct GroupCommit<'a> {
     open: HashMap<u32, Answers>,
     /// Whether another writer came first.
     is_contended: bool,
+    /// The groups before this one, if the plan continues them.
+    latest: LatestGroups,
 }
 
 /// How an attempt ended.
@@ -142,10 +144,12 @@ impl BookingsModule {
             query: query_for(requests, change),
             open: HashMap::new(),
             is_contended: false,
+            latest: LatestGroups::default(),
         };
         let mut last = StepError::Conflict;
         let begun = Instant::now();
-        if let Some(known) = known.filter(|_| commit.query.needs_inventory_only()) {
+        let known = known.filter(|known| requests.iter().all(|one| suffices(known, one)));
+        if let Some(known) = known {
             match self.attempt_on_known(&mut commit, known).await? {
                 Attempted::Settled(answers) => return Ok(answers),
                 Attempted::Again(error) => last = error,
@@ -179,11 +183,17 @@ impl BookingsModule {
         commit: &mut GroupCommit<'_>,
         known: KnownInventory,
     ) -> Result<Attempted> {
+        let decided = commit.requests.iter().filter_map(|request| {
+            let decision = request.decision.as_ref()?;
+            Some((request.customer, decision.tickets_in_event))
+        });
         let snapshot = GroupSnapshot {
             inventory: Some(known.inventory),
             policy_version: known.policy_version,
+            tickets: decided.collect(),
             ..GroupSnapshot::default()
         };
+        commit.latest = known.latest;
         let recorded = commit.requests.iter().map(|_| None).collect();
         let (plan, answers) = self.plan(commit, 0, &snapshot, recorded);
         let is_placed =
@@ -197,6 +207,7 @@ impl BookingsModule {
     /// Reads, decides and writes a group once.
     async fn attempt(&self, commit: &mut GroupCommit<'_>, attempt: u32) -> Result<Attempted> {
         let tenant = commit.tenant;
+        commit.latest = LatestGroups::default();
         let read = self
             .repository
             .read_group(tenant, commit.event, &commit.query);
@@ -261,9 +272,12 @@ impl BookingsModule {
                 self.context.owed.notify_one();
                 let keys = change.recorded.iter().map(|recorded| &recorded.key);
                 self.used_keys.add(commit.tenant, keys);
+                let inventory = change.after();
+                commit.latest.add(inventory.revision, plan.customers());
                 commit.lock.known = (!commit.is_contended).then(|| KnownInventory {
-                    inventory: change.after(),
+                    inventory,
                     policy_version: plan.policy_version,
+                    latest: std::mem::take(&mut commit.latest),
                 });
                 return Ok(Attempted::Settled(answers));
             }
@@ -355,6 +369,16 @@ impl BookingsModule {
         let booking = booking.ok_or_else(|| Error::internal("a recorded booking is gone"))?;
         Ok(booking.as_of(0))
     }
+}
+
+/// Returns whether what is known suffices to decide about a request, apart from its key: a booking whose customer still has
+/// the tickets that the policies saw.
+fn suffices(known: &KnownInventory, request: &RequestedBooking) -> bool {
+    let is_current = |decision: &PolicyDecision| {
+        let since = decision.revision;
+        known.latest.left_alone(request.customer, since)
+    };
+    request.intent == BookingIntent::Book && request.decision.as_ref().is_none_or(is_current)
 }
 
 /// The input to decide about a group.

@@ -57,7 +57,7 @@ impl BookingsModule {
             tickets_in_event: without_accepted(tickets.copied().unwrap_or(0), offered.as_ref()),
             offered,
             recorded: self.recorded_answer(tenant, request, &snapshot).await?,
-            event_version: inventory.map(|inventory| inventory.event_version),
+            event: inventory.map(|inventory| (inventory.event_version, inventory.revision)),
         })
     }
 

@@ -61,6 +61,8 @@ impl RequestedBooking {
 pub(crate) struct PolicyDecision {
     pub(crate) event_version: u64,
     pub(crate) tickets_in_event: u32,
+    /// The inventory's revision at which these tickets were counted.
+    pub(crate) revision: i64,
     /// Price of one ticket for each line, in minor units.
     pub(crate) unit_prices_minor: Vec<u32>,
     /// Texts about the prices, for the customer.
@@ -84,8 +86,8 @@ pub(crate) enum Placement {
 
 /// The policies' input other than the event, and whether the request was answered before.
 pub(crate) struct BeforePolicies {
-    /// The version of the event; `None` if there is none.
-    pub(crate) event_version: Option<u64>,
+    /// The version of the event, and the revision of its inventory; `None` if there is none.
+    pub(crate) event: Option<(u64, i64)>,
     /// Tickets of the event that the customer booked or holds, without the offer that is being accepted.
     pub(crate) tickets_in_event: u32,
     /// The offer that is being accepted, if there is one.

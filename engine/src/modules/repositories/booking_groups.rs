@@ -46,18 +46,6 @@ pub(in crate::modules) struct GroupQuery {
     pub(in crate::modules) holds: Vec<HoldId>,
 }
 
-impl GroupQuery {
-    /// Returns whether the inventory and the version of the plugin set suffice to decide. The keys need not be read: a write
-    /// fails if one of them is taken.
-    pub(in crate::modules) fn needs_inventory_only(&self) -> bool {
-        self.open_revisions.is_empty()
-            && self.customers.is_empty()
-            && self.holders.is_empty()
-            && self.unconfirmed.is_empty()
-            && self.holds.is_empty()
-    }
-}
-
 /// The input of a group's decision, read in one transaction.
 #[derive(Default)]
 pub(in crate::modules) struct GroupSnapshot {
@@ -90,6 +78,15 @@ pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) policy_version: u64,
     /// The policies' input and answers, by the serial of the booking or hold.
     pub(in crate::modules) decisions: Vec<(Ulid, DecisionRecord)>,
+}
+
+impl GroupPlan {
+    /// The customers whose tickets it changes.
+    pub(in crate::modules) fn customers(&self) -> Vec<UserId> {
+        let booked = self.bookings.iter().map(|booking| booking.customer);
+        let held = self.holds.iter().map(|hold| hold.after.customer);
+        booked.chain(held).collect()
+    }
 }
 
 /// The indexes of a group's input in a script's results.

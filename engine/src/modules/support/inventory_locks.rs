@@ -5,7 +5,7 @@
 //! and events modules.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -14,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{event_queues::EventKey, lru_cache::LruCache};
 use crate::{
     locked::Locked as _,
-    types::{EventId, Inventory, TenantId},
+    types::{EventId, Inventory, TenantId, UserId},
 };
 
 /// Events whose inventory is remembered. An inventory has some KB, few events sell at one time, and a forgotten one costs
@@ -27,6 +27,33 @@ pub(in crate::modules) struct KnownInventory {
     pub(in crate::modules) inventory: Inventory,
     /// The version of the tenant's plugin set at that write.
     pub(in crate::modules) policy_version: u64,
+    pub(in crate::modules) latest: LatestGroups,
+}
+
+/// Groups that are remembered. Policies are asked about a request while one or two groups are written.
+const LATEST_MAX: usize = 8;
+
+/// The customers of the latest groups, by the revision that each group made. No other writer was between them.
+#[derive(Default)]
+pub(in crate::modules) struct LatestGroups(VecDeque<(i64, Vec<UserId>)>);
+
+impl LatestGroups {
+    pub(in crate::modules) fn add(&mut self, revision: i64, customers: Vec<UserId>) {
+        if self.0.len() == LATEST_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((revision, customers));
+    }
+
+    /// Returns whether no group changed a customer's tickets since a revision.
+    pub(in crate::modules) fn left_alone(&self, customer: UserId, since: i64) -> bool {
+        let (Some((first, _)), Some((last, _))) = (self.0.front(), self.0.back()) else {
+            return false;
+        };
+        let later = self.0.iter().filter(|(revision, _)| *revision > since);
+        (first - 1..=*last).contains(&since)
+            && !later.into_iter().any(|(_, all)| all.contains(&customer))
+    }
 }
 
 /// All inventory locks of a process.
@@ -136,5 +163,33 @@ mod tests {
         assert!(!second.was_free);
         drop(second);
         assert!(locks.locks.locked().is_empty());
+    }
+
+    #[test]
+    fn a_customer_is_left_alone_by_groups_without_them_since_the_first_one_known() {
+        let customer = |number| UserId::from_ulid(Ulid(number));
+        let mut groups = LatestGroups::default();
+        assert!(!groups.left_alone(customer(1), 4), "nothing is known");
+        groups.add(5, vec![customer(1)]);
+        groups.add(6, vec![customer(2)]);
+        for (number, since, expected) in [
+            (1, 3, false),
+            (1, 4, false),
+            (1, 5, true),
+            (2, 4, false),
+            (2, 5, false),
+            (2, 6, true),
+            (3, 3, false),
+            (3, 4, true),
+            (3, 7, false),
+        ] {
+            let left_alone = groups.left_alone(customer(number), since);
+            assert_eq!(left_alone, expected, "{number} since {since}");
+        }
+        for revision in 7..=6 + LATEST_MAX as i64 {
+            groups.add(revision, Vec::new());
+        }
+        assert!(!groups.left_alone(customer(3), 5), "forgotten");
+        assert!(groups.left_alone(customer(3), 6));
     }
 }

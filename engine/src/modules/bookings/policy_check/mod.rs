@@ -46,6 +46,7 @@ pub(crate) struct BookingCheck {
     /// What plugins saw and said.
     pub(crate) record: DecisionRecord,
     event_version: u64,
+    revision: i64,
     messages: Vec<String>,
 }
 
@@ -60,6 +61,7 @@ impl BookingCheck {
         seen: &BeforePolicies,
         now: Timestamp,
     ) -> Result<Self> {
+        let (event_version, revision) = seen.event.unwrap_or((event.version, 0));
         if event.status == EventStatus::Draft {
             return Err(not_published());
         }
@@ -81,7 +83,8 @@ impl BookingCheck {
                 policy_version: request.policy_version,
                 steps: Vec::new(),
             },
-            event_version: seen.event_version.unwrap_or(event.version),
+            event_version,
+            revision,
             messages: Vec::new(),
         })
     }
@@ -107,6 +110,7 @@ impl BookingCheck {
     pub(crate) fn decision(self) -> PolicyDecision {
         PolicyDecision {
             event_version: self.event_version,
+            revision: self.revision,
             tickets_in_event: self.view.customer.tickets_in_event,
             unit_prices_minor: unit_prices(&self.view.lines),
             messages: self.messages,
