@@ -5,11 +5,12 @@
 //! its count of reads shows that it does. Then the second one changes the event, and the first one books.
 
 use boxoffice_engine::{
-    BookTickets, Booking, Caller, Engine, ErrorCode, Event, IdempotencyKey, NewTicketType, Result,
-    UpdateEvent,
+    BookTickets, Booking, Caller, Engine, EngineBuilder, ErrorCode, Event, HoldTickets,
+    IdempotencyKey, NewTicketType, Result, UpdateEvent,
 };
 use boxoffice_tests::{
-    SurrealServer, assert_verified, create_event, email, ensure_customer, organizer_and_tenant,
+    AtMost, SurrealServer, assert_verified, create_event, email, ensure_customer,
+    organizer_and_tenant,
 };
 use futures::future::join_all;
 
@@ -24,8 +25,13 @@ struct Hosts {
 
 impl Hosts {
     async fn start() -> Self {
+        Self::start_with(|builder| builder).await
+    }
+
+    async fn start_with(describe: impl Fn(EngineBuilder) -> EngineBuilder) -> Self {
         let server = SurrealServer::start().await;
-        let (first, second) = (server.engine().await, server.engine().await);
+        let first = server.engine_with(&describe).await;
+        let second = server.engine_with(&describe).await;
         let (tenant, organizer, _) = organizer_and_tenant(&first, "north").await;
         let customer = ensure_customer(&first, &tenant, "ann", email("ann", &tenant)).await;
         Self {
@@ -146,6 +152,70 @@ async fn a_key_that_another_host_used_is_answered_and_fails_nobody_of_its_group(
     let other = hosts.book(&hosts.first, &event, 2, Some("twice")).await;
     let code = other.expect_err("another request").code();
     assert_eq!(code, ErrorCode::IdempotencyKeyReused);
+    assert_verified(&hosts.second).await;
+}
+
+#[tokio::test]
+async fn a_hold_at_another_host_is_seen_and_fails_nobody_of_its_group() {
+    let hosts = Hosts::start().await;
+    let (event, _) = hosts.known_event(20).await;
+    let hold = async |host: &Engine| {
+        let command = HoldTickets::general(event.id, 1);
+        host.holds().hold_tickets(&hosts.customer, command).await
+    };
+    hold(&hosts.second).await.expect("a hold");
+    for _ in 0..2 {
+        let own = hosts.book(&hosts.first, &event, 1, None).await;
+        own.expect("a booking");
+    }
+    let book = || hosts.book(&hosts.first, &event, 1, None);
+    let (one, held, two) = tokio::join!(book(), hold(&hosts.first), book());
+    assert!(one.is_ok() && two.is_ok());
+    let code = held.expect_err("one hold at a time").code();
+    assert_eq!(code, ErrorCode::HoldExists);
+    assert_eq!(hosts.sold(&event).await, 6);
+    assert_verified(&hosts.second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_for_each_customer_holds_at_two_hosts() {
+    const MOST: u32 = 9;
+    let hosts = Hosts::start_with(|builder| builder.policy(AtMost(MOST))).await;
+    let now = jiff::Timestamp::now();
+    let event = create_event(&hosts.first, &hosts.organizer, now, 100).await;
+    for _ in 0..2 {
+        let alone = hosts.book(&hosts.first, &event, 1, None).await;
+        alone.expect("a booking");
+    }
+    // The first host does not know of this one.
+    let elsewhere = hosts.book(&hosts.second, &event, 1, None).await;
+    elsewhere.expect("a booking");
+    for _ in 0..2 {
+        let alone = hosts.book(&hosts.first, &event, 1, None).await;
+        alone.expect("a booking");
+    }
+    let clients = (0..24).map(|index| {
+        let host = [&hosts.first, &hosts.second][index % 2];
+        hosts.book(host, &event, 1, None)
+    });
+    for refused in join_all(clients).await.into_iter().filter_map(Result::err) {
+        let expected = [ErrorCode::PolicyRejected, ErrorCode::ConflictTryAgain];
+        assert!(expected.contains(&refused.code()), "{refused:?}");
+    }
+    let mut sold = hosts.sold(&event).await;
+    assert!(sold <= MOST, "{sold}");
+    while sold < MOST {
+        let host = [&hosts.first, &hosts.second][sold as usize % 2];
+        let alone = hosts.book(host, &event, 1, None).await;
+        alone.expect("a booking");
+        sold += 1;
+    }
+    for host in [&hosts.first, &hosts.second] {
+        let refused = hosts.book(host, &event, 1, None).await;
+        let code = refused.expect_err("more than allowed").code();
+        assert_eq!(code, ErrorCode::PolicyRejected);
+    }
+    assert_eq!(hosts.sold(&event).await, MOST);
     assert_verified(&hosts.second).await;
 }
 

@@ -5,11 +5,11 @@
 //! mails into a folder.
 
 use boxoffice_engine::{
-    BookTickets, Booking, Caller, Engine, ErrorCode, Event, EventFilter, IdempotencyKey,
-    PageRequest, Result, ports::FolderMailer,
+    BookTickets, Booking, Caller, Engine, EngineBuilder, ErrorCode, Event, EventFilter,
+    HoldTickets, IdempotencyKey, PageRequest, Result, TenantId, ports::FolderMailer,
 };
 use boxoffice_tests::{
-    Patience, TempFolder, assert_verified, count_mails, create_event, drain, email,
+    AtMost, Patience, TempFolder, assert_verified, count_mails, create_event, drain, email,
     ensure_customer, organizer_and_tenant, quick_settings,
 };
 use futures::future::join_all;
@@ -17,19 +17,26 @@ use futures::future::join_all;
 /// An engine with an event of 100 tickets of which one booking has taken one, and with a customer.
 struct Counted {
     engine: Engine,
+    tenant: TenantId,
     event: Event,
     customer: Caller,
 }
 
 impl Counted {
     async fn start() -> Self {
-        let engine = Engine::builder().settings(quick_settings()).build();
-        let engine = engine.await.expect("an engine in memory");
+        Self::start_with(|builder| builder).await
+    }
+
+    async fn start_with(describe: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
+        let builder = Engine::builder().settings(quick_settings());
+        let engine = describe(builder).build().await;
+        let engine = engine.expect("an engine in memory");
         let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
         let event = create_event(&engine, &organizer, jiff::Timestamp::now(), 100).await;
         let customer = ensure_customer(&engine, &tenant, "ann", email("ann", &tenant)).await;
         let counted = Self {
             engine,
+            tenant,
             event,
             customer,
         };
@@ -113,6 +120,70 @@ async fn requests_that_repeat_keys_leave_the_others_of_their_group_one_commit() 
     assert_eq!(ids(&first).len(), 4);
     assert_eq!(ids(&all).len(), 12);
     assert_eq!(ids(&all)[..4], ids(&first));
+    assert_verified(&counted.engine).await;
+}
+
+#[tokio::test]
+async fn a_hold_is_one_commit_and_no_read_and_its_confirmation_reads_it() {
+    let counted = Counted::start().await;
+    let (engine, customer) = (&counted.engine, &counted.customer);
+    let holds = engine.holds();
+    let hold = || holds.hold_tickets(customer, HoldTickets::general(counted.event.id, 1));
+    let before = counted.counts();
+    let held = hold().await.expect("tickets are left");
+    assert_eq!(counted.since(before), (1, 0), "for a hold");
+    let before = counted.counts();
+    let refused = hold().await.expect_err("one hold at a time");
+    assert_eq!(refused.code(), ErrorCode::HoldExists);
+    assert_eq!(counted.since(before), (0, 1), "for one more");
+    let before = counted.counts();
+    let confirmed = holds.confirm(customer, held.id).await;
+    confirmed.expect("an open hold");
+    assert_eq!(counted.since(before), (1, 1), "for its confirmation");
+    let before = counted.counts();
+    counted.book(1, None).await.expect("tickets are left");
+    assert_eq!(counted.since(before), (1, 0), "for a booking behind it");
+    assert_verified(engine).await;
+}
+
+#[tokio::test]
+async fn what_policies_see_is_read_once() {
+    let counted = Counted::start_with(|builder| builder.policy(AtMost(6))).await;
+    // On this one thread their groups are one of reads and one of writes.
+    let people = (0..4).map(|number| {
+        let (engine, event, counted) = (&counted.engine, &counted.event, &counted);
+        async move {
+            let tenant = &counted.tenant;
+            let name = format!("c{number}");
+            let address = email(&name, tenant);
+            let customer = ensure_customer(engine, tenant, &name, address).await;
+            (customer, BookTickets::general(event.id, 2))
+        }
+    });
+    let people = join_all(people).await;
+    for round in 1..=3 {
+        let before = counted.counts();
+        let all = people.iter().map(|(customer, command)| {
+            let bookings = counted.engine.bookings();
+            async move { bookings.book_tickets(customer, command.clone()).await }
+        });
+        for booking in join_all(all).await {
+            booking.expect("as many as are allowed");
+        }
+        assert_eq!(counted.since(before), (1, 1), "round {round}");
+    }
+    let (customer, command) = &people[0];
+    let before = counted.counts();
+    let bookings = counted.engine.bookings();
+    let refused = bookings.book_tickets(customer, command.clone()).await;
+    let code = refused.expect_err("more than allowed").code();
+    assert_eq!(code, ErrorCode::PolicyRejected);
+    assert_eq!(counted.since(before), (0, 1));
+
+    // Of one customer's at once, only as many as the policy allows.
+    let all = (0..4).map(|_| counted.book(3, None));
+    let booked = join_all(all).await.iter().filter(|one| one.is_ok()).count();
+    assert_eq!(booked, 1, "one ticket before, and six are allowed");
     assert_verified(&counted.engine).await;
 }
 

@@ -72,10 +72,9 @@ impl BookingsModule {
     pub(super) async fn drain(&self, key: EventKey) {
         while let Some(group) = self.event_queues.next_group(&key) {
             let mut lock = self.inventory_locks.lock_knowing(&key.0, key.1).await;
-            let (repeated, new): (Vec<_>, Vec<_>) = group.into_iter().partition(|waiting| {
-                let key_of = waiting.request.key();
-                key_of.is_some_and(|one| self.used_keys.has(&key.0, &one))
-            });
+            let (repeated, new): (Vec<_>, Vec<_>) = group
+                .into_iter()
+                .partition(|waiting| self.taken_ids.may_fail(&key.0, &waiting.request));
             if !new.is_empty() {
                 let known = lock.known.take();
                 self.commit(&key, &mut lock, known, new).await;
@@ -215,7 +214,10 @@ impl BookingsModule {
             Ok(snapshot) => snapshot,
             Err(error) => return Ok(Attempted::Again(error)),
         };
-        self.used_keys.add(tenant, snapshot.recorded.keys());
+        let holders = snapshot.open_holds.keys();
+        let holders = holders.map(|customer| (commit.event, *customer));
+        self.taken_ids.add(tenant, snapshot.recorded.keys());
+        self.taken_ids.add(tenant, holders);
         let committed = snapshot
             .committed
             .and_then(|attempt| commit.open.remove(&attempt));
@@ -271,7 +273,10 @@ impl BookingsModule {
             Ok(()) => {
                 self.context.owed.notify_one();
                 let keys = change.recorded.iter().map(|recorded| &recorded.key);
-                self.used_keys.add(commit.tenant, keys);
+                let new = plan.holds.iter().filter(|hold| hold.before.is_none());
+                let holders = new.map(|hold| (commit.event, hold.after.customer));
+                self.taken_ids.add(commit.tenant, keys);
+                self.taken_ids.add(commit.tenant, holders);
                 let inventory = change.after();
                 commit.latest.add(inventory.revision, plan.customers());
                 commit.lock.known = (!commit.is_contended).then(|| KnownInventory {
@@ -371,14 +376,19 @@ impl BookingsModule {
     }
 }
 
-/// Returns whether what is known suffices to decide about a request, apart from its key: a booking whose customer still has
-/// the tickets that the policies saw.
+/// Returns whether what is known suffices to decide about a request, apart from ids that are taken: a booking or a hold whose
+/// customer still has the tickets that the policies saw.
 fn suffices(known: &KnownInventory, request: &RequestedBooking) -> bool {
     let is_current = |decision: &PolicyDecision| {
         let since = decision.revision;
         known.latest.left_alone(request.customer, since)
     };
-    request.intent == BookingIntent::Book && request.decision.as_ref().is_none_or(is_current)
+    let is_new = match request.intent {
+        BookingIntent::Book => true,
+        BookingIntent::Hold => !request.is_unconfirmed,
+        BookingIntent::Confirm(_) | BookingIntent::AcceptOffer(_) => false,
+    };
+    is_new && request.decision.as_ref().is_none_or(is_current)
 }
 
 /// The input to decide about a group.

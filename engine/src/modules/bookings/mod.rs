@@ -15,8 +15,8 @@ mod planner;
 pub(crate) mod policy_check;
 mod policy_snapshots;
 mod requests;
+mod taken_ids;
 mod unconfirmed;
-mod used_keys;
 mod waitlist;
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) use requests::{
 use holds::ExpiryScanCursor;
 use offers::OfferMaker;
 use policy_snapshots::SnapshotQueues;
-use used_keys::UsedKeys;
+use taken_ids::TakenIds;
 
 use super::{
     ModuleContext,
@@ -60,7 +60,7 @@ pub(crate) struct BookingsModule {
     offer_maker: OfferMaker,
     event_queues: EventQueues<RequestedBooking, Placement>,
     inventory_locks: Arc<InventoryLocks>,
-    used_keys: UsedKeys,
+    taken_ids: TakenIds,
     expiry_cursor: ExpiryScanCursor,
     snapshots: SnapshotQueues,
     context: ModuleContext,
@@ -83,7 +83,7 @@ impl BookingsModule {
             offer_maker,
             event_queues: EventQueues::new(waiting_max),
             inventory_locks,
-            used_keys: UsedKeys::default(),
+            taken_ids: TakenIds::default(),
             expiry_cursor: ExpiryScanCursor::default(),
             snapshots: EventQueues::new(waiting_max),
             context,

@@ -4,13 +4,10 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::http::HeaderMap;
-use boxoffice_engine::{
-    AddOperator, Caller, EmailAddress, Error, Label, TenantId, UserRole,
-    ports::{BookingView, Decision, HookFailure, Policy},
-};
+use boxoffice_engine::{AddOperator, Caller, EmailAddress, Error, Label, TenantId, UserRole};
 use boxoffice_host::{Authenticate, RouterOptions};
 use boxoffice_tests::{
-    Account, Answer, Client, Component, EventFixture, Hosted, TestPlatform,
+    Account, Answer, AtMost, Client, Component, EventFixture, Hosted, TestPlatform,
     api::{event_body, path_of, text},
     plugin_host, plugin_settings, quick_settings, ticket_codes, upload,
 };
@@ -59,7 +56,7 @@ impl Stage {
         settings.limits.plugin_versions_max = 3;
         let describe = |builder: boxoffice_engine::EngineBuilder| {
             let builder = builder.settings(settings).plugins(runtime);
-            builder.ticket_codes(ticket_codes()).policy(AtMostFour)
+            builder.ticket_codes(ticket_codes()).policy(AtMost(4))
         };
         let platform = TestPlatform::with(describe).await;
         platform.may_owe();
@@ -387,23 +384,6 @@ impl Stage {
         let body = json!({"eventId": "01k9zq5d3n8m2r7w4x6y0a1b2c", "numTickets": 1});
         let late = door.post("/api/bookings", body).await;
         seen.note(late, 503, "outcome-unknown");
-    }
-}
-
-/// A policy of the platform's own.
-struct AtMostFour;
-
-#[async_trait]
-impl Policy for AtMostFour {
-    async fn validate_booking(&self, request: &BookingView) -> Result<Decision, HookFailure> {
-        let wanted: u32 = request.lines.iter().map(|line| line.quantity).sum();
-        if request.customer.tickets_in_event + wanted <= 4 {
-            return Ok(Decision::Accept);
-        }
-        Ok(Decision::Reject {
-            code: "max-per-customer".to_owned(),
-            reason: "At most 4 tickets per person.".to_owned(),
-        })
     }
 }
 
