@@ -105,6 +105,30 @@ async fn listed(engine: &Engine, organizer: &Caller, event: &Event) -> Vec<Booki
     list.expect("a list").items
 }
 
+/// The write of a plan on stale knowledge fails, and nobody hears of it: what became of it can be read all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_refusal_of_a_stale_plan_is_no_unknown_outcome() {
+    let server = SurrealServer::start().await;
+    let direct = server.engine().await;
+    let (tenant, organizer, _) = organizer_and_tenant(&direct, "north").await;
+    let ann = ensure_customer(&direct, &tenant, "ann", email("ann", &tenant)).await;
+    let proxy = Proxy::to(&server).await;
+    let engine = engine_at(format!("ws://{}", proxy.address), quick_settings()).await;
+    let event = create_event(&direct, &organizer, jiff::Timestamp::now(), 2).await;
+    let order = || BookTickets::general(event.id, 1);
+    let first = engine.bookings().book_tickets(&ann, order()).await;
+    first.expect("two are left");
+    let last = direct.bookings().book_tickets(&ann, order()).await;
+    last.expect("one is left");
+
+    proxy.cut_after(0);
+    let refused = engine.bookings().book_tickets(&ann, order()).await;
+    let refused = refused.expect_err("none is left");
+    assert!(proxy.has_cut());
+    assert_eq!(refused.code(), ErrorCode::NotEnoughTickets, "{refused:?}");
+    assert_verified(&direct).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_cut_at_the_commit_books_once() {
     let server = SurrealServer::start().await;

@@ -1,16 +1,14 @@
-//! Goal: a booking waits for the disk once and reads nothing in advance, its mail waits once more, and reading or waiting
-//! never does.
+//! Goal: a booking waits for the disk once and reads nothing in advance, and reading never waits for it.
 //!
-//! Method: an engine counts what its store is asked for: in memory without a worker, and embedded with one that writes
-//! mails into a folder.
+//! Method: an engine in memory without a worker counts what its store is asked for.
 
 use boxoffice_engine::{
     BookTickets, Booking, Caller, Engine, EngineBuilder, ErrorCode, Event, EventFilter,
-    HoldTickets, IdempotencyKey, PageRequest, Result, TenantId, ports::FolderMailer,
+    HoldTickets, IdempotencyKey, PageRequest, Result, TenantId,
 };
 use boxoffice_tests::{
-    AtMost, Patience, TempFolder, assert_verified, count_mails, create_event, drain, email,
-    ensure_customer, organizer_and_tenant, quick_settings,
+    AtMost, assert_verified, create_event, email, ensure_customer, organizer_and_tenant,
+    quick_settings,
 };
 use futures::future::join_all;
 
@@ -205,35 +203,4 @@ async fn reading_is_no_commit() {
     let (commits, reads) = counted.since(before);
     assert_eq!(commits, 0);
     assert!(reads >= 4, "each of them reads: {reads}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_booking_with_its_mail_is_two_commits() {
-    let folder = TempFolder::new("commits");
-    let mails = folder.join("mails");
-    let builder = Engine::builder()
-        .embedded(folder.join("store"))
-        .mailer(FolderMailer::open(&mails).expect("the folder is ours"))
-        .settings(quick_settings());
-    let engine = builder.build().await.expect("an embedded engine");
-    let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
-    let event = create_event(&engine, &organizer, jiff::Timestamp::now(), 100).await;
-    let customer = ensure_customer(&engine, &tenant, "ann", email("ann", &tenant)).await;
-    let commits = || engine.counts().store_commits;
-    let worker = engine.worker().spawn();
-    let book = async || {
-        let order = BookTickets::general(event.id, 2);
-        let booking = engine.bookings().book_tickets(&customer, order).await;
-        booking.expect("tickets are left");
-        drain(&engine).await;
-    };
-    // The first one waits for what a worker does once at its start, too.
-    book().await;
-    for round in 1..=3 {
-        let before = commits();
-        book().await;
-        assert_eq!(commits() - before, 2, "for a booking and its mail");
-        assert_eq!(count_mails(&mails), 1 + round);
-    }
-    assert!(worker.drain(Patience::START).await);
 }

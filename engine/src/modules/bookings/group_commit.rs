@@ -30,8 +30,8 @@ use crate::{
         },
     },
     types::{
-        Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, RecordedAnswer, TenantId,
-        UserId,
+        Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, RecordedAnswer, RequestKey,
+        TenantId, UserId,
     },
 };
 
@@ -52,12 +52,57 @@ struct GroupCommit<'a> {
     change: Ulid,
     notification: NotificationId,
     query: GroupQuery,
-    /// What plans whose outcome is open would answer, by attempt: if one of them turns out committed, its answers count.
-    open: HashMap<u32, Answers>,
+    /// Plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
+    open: HashMap<u32, OpenPlan>,
     /// Whether another writer came first.
     is_contended: bool,
     /// The groups before this one, if the plan continues them.
     latest: LatestGroups,
+}
+
+/// A plan whose write was not answered.
+struct OpenPlan {
+    /// The revision of the inventory that its guard compares.
+    revision: i64,
+    /// The version of the tenant's plugin set that its guard compares.
+    policy_version: u64,
+    /// The ids that it inserts.
+    keys: Vec<RequestKey>,
+    holders: Vec<UserId>,
+    answers: Answers,
+}
+
+impl OpenPlan {
+    fn of(plan: &GroupPlan, answers: Answers) -> Self {
+        let new = plan.holds.iter().filter(|hold| hold.before.is_none());
+        Self {
+            revision: plan.change.before.revision,
+            policy_version: plan.policy_version,
+            keys: plan
+                .change
+                .recorded
+                .iter()
+                .map(|one| one.key.clone())
+                .collect(),
+            holders: new.map(|hold| hold.after.customer).collect(),
+            answers,
+        }
+    }
+
+    /// Returns whether it may still be committed after a snapshot in which it was not: its guards hold, and its ids are free.
+    fn is_possible(&self, snapshot: &GroupSnapshot) -> bool {
+        let inventory = snapshot.inventory.as_ref();
+        inventory.is_some_and(|inventory| inventory.revision == self.revision)
+            && snapshot.policy_version == self.policy_version
+            && !self
+                .keys
+                .iter()
+                .any(|key| snapshot.recorded.contains_key(key))
+            && !self
+                .holders
+                .iter()
+                .any(|one| snapshot.open_holds.contains_key(one))
+    }
 }
 
 /// How an attempt ended.
@@ -72,16 +117,10 @@ impl BookingsModule {
     pub(super) async fn drain(&self, key: EventKey) {
         while let Some(group) = self.event_queues.next_group(&key) {
             let mut lock = self.inventory_locks.lock_knowing(&key.0, key.1).await;
-            let (repeated, new): (Vec<_>, Vec<_>) = group
-                .into_iter()
-                .partition(|waiting| self.taken_ids.may_fail(&key.0, &waiting.request));
-            if !new.is_empty() {
-                let known = lock.known.take();
-                self.commit(&key, &mut lock, known, new).await;
-            }
-            if !repeated.is_empty() {
-                self.commit(&key, &mut lock, None, repeated).await;
-            }
+            let mut requests = group.iter().map(|waiting| &waiting.request);
+            let may_fail = requests.any(|request| self.taken_ids.may_fail(&key.0, request));
+            let known = lock.known.take().filter(|_| !may_fail);
+            self.commit(&key, &mut lock, known, group).await;
         }
     }
 
@@ -221,15 +260,25 @@ impl BookingsModule {
         let committed = snapshot
             .committed
             .and_then(|attempt| commit.open.remove(&attempt));
-        if let Some(answers) = committed {
+        if let Some(plan) = committed {
             self.context.owed.notify_one();
-            return Ok(Attempted::Settled(answers));
+            return Ok(Attempted::Settled(plan.answers));
         }
+        commit.open.retain(|_, plan| plan.is_possible(&snapshot));
         let recorded = self.recorded_answers(tenant, commit.requests, &snapshot);
         let (plan, answers) = self.plan(commit, attempt, &snapshot, recorded.await?);
         match plan {
             Some(plan) => self.write(commit, plan, answers).await,
-            None if commit.open.is_empty() => Ok(Attempted::Settled(answers)),
+            None if commit.open.is_empty() => {
+                if let (Some(inventory), false) = (snapshot.inventory, commit.is_contended) {
+                    commit.lock.known = Some(KnownInventory::new(
+                        inventory,
+                        snapshot.policy_version,
+                        LatestGroups::default(),
+                    ));
+                }
+                Ok(Attempted::Settled(answers))
+            }
             // An earlier plan may still be committed. Only its marker, or its failure, shows the outcome.
             None => Ok(Attempted::Again(StepError::Lost(
                 "an earlier attempt is unsettled".into(),
@@ -279,10 +328,9 @@ impl BookingsModule {
                 self.taken_ids.add(commit.tenant, holders);
                 let inventory = change.after();
                 commit.latest.add(inventory.revision, plan.customers());
-                commit.lock.known = (!commit.is_contended).then(|| KnownInventory {
-                    inventory,
-                    policy_version: plan.policy_version,
-                    latest: std::mem::take(&mut commit.latest),
+                commit.lock.known = (!commit.is_contended).then(|| {
+                    let latest = std::mem::take(&mut commit.latest);
+                    KnownInventory::new(inventory, plan.policy_version, latest)
                 });
                 return Ok(Attempted::Settled(answers));
             }
@@ -295,9 +343,10 @@ impl BookingsModule {
         }
         match &error {
             StepError::Lost(_) => {
-                commit.open.insert(change.attempt, answers);
                 let revision = change.before.revision + 1;
                 commit.query.open_revisions.push(revision);
+                let open = OpenPlan::of(&plan, answers);
+                commit.open.insert(change.attempt, open);
             }
             StepError::Conflict => commit.is_contended = true,
             StepError::Exists(_) => {}

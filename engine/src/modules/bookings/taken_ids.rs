@@ -1,6 +1,6 @@
 //! Ids of records that this process has seen taken: used Idempotency-Keys, and the open holds of customers. A group does not
 //! read them before it writes, because a taken one fails the write. A request that asks for one again would fail the others of
-//! its group with it, so it is decided apart.
+//! its group with it, so such a group is read first.
 //!
 //! An optimisation only: the records in the store decide. Called by the group commit.
 

@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::OwnedMutexGuard;
@@ -21,13 +22,33 @@ use crate::{
 /// a read.
 const KNOWN_MAX: usize = 1_024;
 
-/// An inventory as this process wrote it last. Another host may have written it since: only a write that compares the
+/// How long an inventory is remembered. Its revision proves it, unless somebody puts an older state of the store in place of
+/// the store that runs; then others may come to the same revision by other changes, but not within seconds.
+const KNOWN_FOR: Duration = Duration::from_secs(5);
+
+/// An inventory as this process read or wrote it last. Another host may have written it since: only a write that compares the
 /// revision proves it.
 pub(in crate::modules) struct KnownInventory {
+    known_since: Instant,
     pub(in crate::modules) inventory: Inventory,
     /// The version of the tenant's plugin set at that write.
     pub(in crate::modules) policy_version: u64,
     pub(in crate::modules) latest: LatestGroups,
+}
+
+impl KnownInventory {
+    pub(in crate::modules) fn new(
+        inventory: Inventory,
+        policy_version: u64,
+        latest: LatestGroups,
+    ) -> Self {
+        Self {
+            known_since: Instant::now(),
+            inventory,
+            policy_version,
+            latest,
+        }
+    }
 }
 
 /// Groups that are remembered. Policies are asked about a request while one or two groups are written.
@@ -121,7 +142,8 @@ impl InventoryLocks {
             }
             Err(_) => mutex.lock_owned().await,
         });
-        lock.known = self.known.locked().remove(&lock.key);
+        let known = self.known.locked().remove(&lock.key);
+        lock.known = known.filter(|known| known.known_since.elapsed() < KNOWN_FOR);
         lock
     }
 }
