@@ -23,18 +23,18 @@ pub(super) fn png(text: &str) -> Result<Vec<u8>> {
     let row_bytes = edge.div_ceil(8);
     // One bit a pixel, 1 is white.
     let mut pixels = vec![0xff_u8; row_bytes * edge];
-    let is_dark = |x: usize, y: usize| {
-        let inside = |position: usize| {
-            let module = (position / MODULE_PIXELS).checked_sub(QUIET_MODULES);
-            module.filter(|module| *module < modules)
-        };
-        inside(x)
-            .zip(inside(y))
-            .is_some_and(|at| code[at] == Color::Dark)
-    };
-    for y in 0..edge {
-        for x in (0..edge).filter(|x| is_dark(*x, y)) {
-            pixels[y * row_bytes + x / 8] &= !(0x80 >> (x % 8));
+    let quiet = QUIET_MODULES * MODULE_PIXELS;
+    let rows = pixels.chunks_exact_mut(row_bytes * MODULE_PIXELS);
+    for (y, rows) in rows.skip(QUIET_MODULES).take(modules).enumerate() {
+        let (row, copies) = rows.split_at_mut(row_bytes);
+        for x in (0..modules).filter(|x| code[(*x, y)] == Color::Dark) {
+            let begin = quiet + x * MODULE_PIXELS;
+            for pixel in begin..begin + MODULE_PIXELS {
+                row[pixel / 8] &= !(0x80 >> (pixel % 8));
+            }
+        }
+        for copy in copies.chunks_exact_mut(row_bytes) {
+            copy.copy_from_slice(row);
         }
     }
     let mut picture = Vec::new();
