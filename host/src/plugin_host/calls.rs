@@ -58,6 +58,7 @@ pub(super) async fn call(
     {
         return not_made(HookFailure::NotLoaded(error.to_string()));
     }
+    let _ticking = wasm_engine.ticking();
     let (ended, used) = {
         let asked = Box::pin(ask(&mut store, loaded, request, config));
         let mut metered = Metered::new(asked, limits.time);

@@ -5,9 +5,9 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread,
+    thread::{self, Thread},
     time::Duration,
 };
 
@@ -21,6 +21,8 @@ use super::guest::Guest;
 
 /// How often running plugins yield, to let others run and to check their time.
 const TICK: Duration = Duration::from_millis(1);
+/// Ticks after the last call before the clock stops: waking it costs more than some ticks.
+const IDLE_TICKS_MAX: u32 = 100;
 /// Stack of a plugin. Deep recursion ends here, far below the size of its fiber.
 const STACK_BYTES: usize = 512 * 1024;
 
@@ -28,7 +30,71 @@ const STACK_BYTES: usize = 512 * 1024;
 pub(super) struct WasmEngine {
     pub(super) wasm: Engine,
     pub(super) linker: Linker<Guest>,
-    over: Arc<AtomicBool>,
+    ticker: Ticker,
+}
+
+/// The thread that raises the epoch while calls run.
+struct Ticker {
+    state: Arc<TickerState>,
+    thread: Thread,
+}
+
+#[derive(Default)]
+struct TickerState {
+    running: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+/// Keeps the epoch rising.
+pub(super) struct Ticking<'a>(&'a TickerState);
+
+impl Ticker {
+    fn start(wasm: &Engine) -> wasmtime::Result<Self> {
+        let state = Arc::<TickerState>::default();
+        let (wasm, own) = (wasm.weak(), state.clone());
+        let ticks = move || {
+            let mut idle_ticks = 0;
+            while !own.is_over.load(Ordering::SeqCst) {
+                if own.running.load(Ordering::SeqCst) > 0 {
+                    idle_ticks = 0;
+                } else if idle_ticks >= IDLE_TICKS_MAX {
+                    // Woken by the next call, also if that began since the look above.
+                    thread::park();
+                    idle_ticks = 0;
+                    continue;
+                }
+                idle_ticks += 1;
+                thread::sleep(TICK);
+                match wasm.upgrade() {
+                    Some(wasm) => wasm.increment_epoch(),
+                    None => return,
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("plugin-ticks".to_owned());
+        let thread = thread.spawn(ticks)?.thread().clone();
+        Ok(Self { state, thread })
+    }
+
+    fn run(&self) -> Ticking<'_> {
+        if self.state.running.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.thread.unpark();
+        }
+        Ticking(&self.state)
+    }
+}
+
+impl Drop for Ticking<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.state.is_over.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
 }
 
 impl WasmEngine {
@@ -45,30 +111,16 @@ impl WasmEngine {
                 Engine::new(&config)?
             }
         };
-        let over = Arc::new(AtomicBool::new(false));
-        let (ticking, stop) = (wasm.weak(), over.clone());
-        thread::Builder::new()
-            .name("plugin-ticks".to_owned())
-            .spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    thread::sleep(TICK);
-                    match ticking.upgrade() {
-                        Some(wasm) => wasm.increment_epoch(),
-                        None => return,
-                    }
-                }
-            })?;
         Ok(Self {
             linker: linker(&wasm)?,
+            ticker: Ticker::start(&wasm)?,
             wasm,
-            over,
         })
     }
-}
 
-impl Drop for WasmEngine {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
+    /// Lets time pass for a call until what comes back is dropped.
+    pub(super) fn ticking(&self) -> Ticking<'_> {
+        self.ticker.run()
     }
 }
 
