@@ -295,9 +295,8 @@ pub(super) const PARAMETERS_MAX: usize = 5;
 
 /// Functions that may be longer.
 pub(super) const LONG_FUNCTIONS: &[(&str, &str)] = &[
-    // One entry for each route or module.
+    // One entry for each module.
     ("engine/src/modules/mod.rs", "open"),
-    ("host/src/routes/mod.rs", "router"),
 ];
 
 /// Functions that may take more parameters.

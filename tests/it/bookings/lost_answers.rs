@@ -140,14 +140,16 @@ async fn a_connection_cut_at_the_commit_books_once() {
     let url = format!("ws://{}", proxy.address);
     let engine = engine_at(url, quick_settings()).await;
     let mut acknowledged = 0;
-    let mut cases = Vec::new();
-    for is_known in [false, true] {
-        // A first booking of an event asks twice: what it is decided on, and the transaction itself. A later one asks once,
-        // and reads after the cut.
-        for (answers, with_key) in [(0, false), (1, false), (1, true), (0, true)] {
-            cases.push((answers, with_key, is_known));
-        }
-    }
+    // A first booking of an event asks twice: what it is decided on, and the transaction itself. A later one asks once, and
+    // reads after the cut.
+    let cases = [
+        (0, false, false),
+        (1, false, false),
+        (1, true, false),
+        (0, true, false),
+        (0, false, true),
+        (0, true, true),
+    ];
     for (answers, with_key, is_known) in cases {
         let event = create_event(&direct, &organizer, now, 10).await;
         let before = usize::from(is_known);
@@ -164,9 +166,7 @@ async fn a_connection_cut_at_the_commit_books_once() {
         };
         proxy.cut_after(answers);
         let first = engine.bookings().book_tickets(&ann, command.clone()).await;
-        // The commit of a known inventory is the only answer, and nothing is cut after it.
-        let is_cut = !(is_known && answers > 0);
-        assert_eq!(proxy.has_cut(), is_cut, "the connection was to be cut");
+        assert!(proxy.has_cut(), "the connection was to be cut");
         proxy.cut_after(-1);
         let mut there = listed(&direct, &organizer, &event).await;
         // The newest last: ids of one customer and event are in the order of their time.
