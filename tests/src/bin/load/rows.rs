@@ -5,8 +5,7 @@ use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 
 /// The statements of the engine's `insert_group`, for a group without keys, holds and plugins.
 pub(crate) const TRANSACTION: &str = "BEGIN;
-LET $moved = (UPDATE $inventory CONTENT $next WHERE revision = $seen RETURN VALUE revision);
-IF array::len($moved) = 0 { THROW 'inventory-moved' };
+IF (UPDATE $inventory CONTENT $next WHERE revision = $seen RETURN VALUE revision) = [] { THROW 'inventory-moved' };
 INSERT INTO capacity_ledger $ledger RETURN NONE;
 INSERT INTO booking $bookings RETURN NONE;
 INSERT INTO customer_booking $lists RETURN NONE;

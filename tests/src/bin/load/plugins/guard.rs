@@ -13,10 +13,8 @@ use crate::{
     rows::{Group, InventoryRow, TRANSACTION, name},
 };
 
-/// The statements of the engine's `add_policy_guard`.
-const GUARD: &str =
-    "LET $policies = (SELECT VALUE version FROM ONLY plugin_set:['north'] FOR UPDATE);
-IF ($policies ?? 0) != 1 { THROW 'policies-moved' };
+/// The statement of the engine's `add_policy_guard`.
+const GUARD: &str = "IF ((SELECT VALUE version FROM ONLY plugin_set:['north'] FOR UPDATE) ?? 0) != 1 { THROW 'policies-moved' };
 ";
 /// Bookings of a group: alone, and under load.
 const SIZES: [usize; 3] = [1, 16, 64];
