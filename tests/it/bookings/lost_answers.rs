@@ -105,40 +105,66 @@ async fn listed(engine: &Engine, organizer: &Caller, event: &Event) -> Vec<Booki
     list.expect("a list").items
 }
 
+/// An engine behind a proxy, one beside it, and who uses them.
+struct Proxied {
+    engine: Engine,
+    proxy: Proxy,
+    direct: Engine,
+    organizer: Caller,
+    ann: Caller,
+    _server: SurrealServer,
+}
+
+impl Proxied {
+    async fn start() -> Self {
+        let server = SurrealServer::start().await;
+        let direct = server.engine().await;
+        let (tenant, organizer, _) = organizer_and_tenant(&direct, "north").await;
+        let ann = ensure_customer(&direct, &tenant, "ann", email("ann", &tenant)).await;
+        let proxy = Proxy::to(&server).await;
+        let engine = engine_at(format!("ws://{}", proxy.address), quick_settings()).await;
+        Self {
+            engine,
+            proxy,
+            direct,
+            organizer,
+            ann,
+            _server: server,
+        }
+    }
+
+    async fn event(&self, tickets: u32) -> Event {
+        let now = jiff::Timestamp::now();
+        create_event(&self.direct, &self.organizer, now, tickets).await
+    }
+}
+
 /// The write of a plan on stale knowledge fails, and nobody hears of it: what became of it can be read all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_refusal_of_a_stale_plan_is_no_unknown_outcome() {
-    let server = SurrealServer::start().await;
-    let direct = server.engine().await;
-    let (tenant, organizer, _) = organizer_and_tenant(&direct, "north").await;
-    let ann = ensure_customer(&direct, &tenant, "ann", email("ann", &tenant)).await;
-    let proxy = Proxy::to(&server).await;
-    let engine = engine_at(format!("ws://{}", proxy.address), quick_settings()).await;
-    let event = create_event(&direct, &organizer, jiff::Timestamp::now(), 2).await;
+    let proxied = Proxied::start().await;
+    let (engine, direct, proxy) = (&proxied.engine, &proxied.direct, &proxied.proxy);
+    let ann = &proxied.ann;
+    let event = proxied.event(2).await;
     let order = || BookTickets::general(event.id, 1);
-    let first = engine.bookings().book_tickets(&ann, order()).await;
+    let first = engine.bookings().book_tickets(ann, order()).await;
     first.expect("two are left");
-    let last = direct.bookings().book_tickets(&ann, order()).await;
+    let last = direct.bookings().book_tickets(ann, order()).await;
     last.expect("one is left");
 
     proxy.cut_after(0);
-    let refused = engine.bookings().book_tickets(&ann, order()).await;
+    let refused = engine.bookings().book_tickets(ann, order()).await;
     let refused = refused.expect_err("none is left");
     assert!(proxy.has_cut());
     assert_eq!(refused.code(), ErrorCode::NotEnoughTickets, "{refused:?}");
-    assert_verified(&direct).await;
+    assert_verified(direct).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_cut_at_the_commit_books_once() {
-    let server = SurrealServer::start().await;
-    let direct = server.engine().await;
-    let (tenant, organizer, _) = organizer_and_tenant(&direct, "north").await;
-    let ann = ensure_customer(&direct, &tenant, "ann", email("ann", &tenant)).await;
-    let now = jiff::Timestamp::now();
-    let proxy = Proxy::to(&server).await;
-    let url = format!("ws://{}", proxy.address);
-    let engine = engine_at(url, quick_settings()).await;
+    let proxied = Proxied::start().await;
+    let (engine, direct, proxy) = (&proxied.engine, &proxied.direct, &proxied.proxy);
+    let (organizer, ann) = (&proxied.organizer, &proxied.ann);
     let mut acknowledged = 0;
     // A first booking of an event asks twice: what it is decided on, and the transaction itself. A later one asks once, and
     // reads after the cut.
@@ -151,11 +177,11 @@ async fn a_connection_cut_at_the_commit_books_once() {
         (0, true, true),
     ];
     for (answers, with_key, is_known) in cases {
-        let event = create_event(&direct, &organizer, now, 10).await;
+        let event = proxied.event(10).await;
         let before = usize::from(is_known);
         if is_known {
             let first = BookTickets::general(event.id, 1);
-            let first = engine.bookings().book_tickets(&ann, first).await;
+            let first = engine.bookings().book_tickets(ann, first).await;
             first.expect("a connection that is there again");
         }
         let key = format!("once-{answers}-{is_known}");
@@ -165,10 +191,10 @@ async fn a_connection_cut_at_the_commit_books_once() {
             ..BookTickets::general(event.id, 2)
         };
         proxy.cut_after(answers);
-        let first = engine.bookings().book_tickets(&ann, command.clone()).await;
+        let first = engine.bookings().book_tickets(ann, command.clone()).await;
         assert!(proxy.has_cut(), "the connection was to be cut");
         proxy.cut_after(-1);
-        let mut there = listed(&direct, &organizer, &event).await;
+        let mut there = listed(direct, organizer, &event).await;
         // The newest last: ids of one customer and event are in the order of their time.
         there.drain(..before);
         let outcome = first.as_ref().map(|booking| booking.id.to_string());
@@ -191,30 +217,27 @@ async fn a_connection_cut_at_the_commit_books_once() {
             }
         }
         if with_key {
-            let again = engine.bookings().book_tickets(&ann, command).await;
+            let again = engine.bookings().book_tickets(ann, command).await;
             let again = again.expect("a connection that is there again");
-            let there = listed(&direct, &organizer, &event).await;
+            let there = listed(direct, organizer, &event).await;
             assert_eq!(there.len(), before + 1, "the same key books once");
             assert_eq!(there[before].id, again.id);
             assert!(first.is_err() || first.is_ok_and(|first| first.id == again.id));
         }
-        assert_verified(&direct).await;
+        assert_verified(direct).await;
     }
     assert!(acknowledged > 0, "a lost answer is settled by the marker");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_cut_while_tickets_are_cancelled_cancels_each_once() {
-    let server = SurrealServer::start().await;
-    let direct = server.engine().await;
-    let (tenant, organizer, _) = organizer_and_tenant(&direct, "north").await;
-    let ann = ensure_customer(&direct, &tenant, "ann", email("ann", &tenant)).await;
-    let event = create_event(&direct, &organizer, jiff::Timestamp::now(), 20).await;
+    let proxied = Proxied::start().await;
+    let (engine, direct, proxy) = (&proxied.engine, &proxied.direct, &proxied.proxy);
+    let ann = &proxied.ann;
+    let event = proxied.event(20).await;
     let command = BookTickets::general(event.id, 20);
-    let booking = direct.bookings().book_tickets(&ann, command).await;
+    let booking = direct.bookings().book_tickets(ann, command).await;
     let booking = booking.expect("a booking");
-    let proxy = Proxy::to(&server).await;
-    let engine = engine_at(format!("ws://{}", proxy.address), quick_settings()).await;
     let command = CancelTickets {
         lines: Some(vec![BookLine {
             ticket_type: None,
@@ -228,16 +251,13 @@ async fn a_connection_cut_while_tickets_are_cancelled_cancels_each_once() {
         wait_for(
             Patience::WORK,
             "a connection that is there again",
-            || async { engine.bookings().show(&ann, booking.id).await.ok() },
+            || async { engine.bookings().show(ann, booking.id).await.ok() },
         )
         .await;
         proxy.cut_after(answers);
-        let cancelled = engine
-            .bookings()
-            .cancel_tickets(&ann, command.clone())
-            .await;
+        let cancelled = engine.bookings().cancel_tickets(ann, command.clone()).await;
         proxy.cut_after(-1);
-        let now = direct.bookings().show(&ann, booking.id).await;
+        let now = direct.bookings().show(ann, booking.id).await;
         let now = now.expect("the booking");
         let now = match now.cancelled {
             None => now.tickets(),
@@ -259,7 +279,7 @@ async fn a_connection_cut_while_tickets_are_cancelled_cancels_each_once() {
             }
         }
         left = now;
-        assert_verified(&direct).await;
+        assert_verified(direct).await;
     }
     assert!(acknowledged > 0, "a lost answer is settled by the booking");
 }
