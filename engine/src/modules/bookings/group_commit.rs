@@ -51,7 +51,6 @@ struct GroupCommit<'a> {
     serials: Vec<Ulid>,
     change: Ulid,
     notification: NotificationId,
-    query: GroupQuery,
     /// Plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
     open: HashMap<u32, OpenPlan>,
     /// Whether another writer came first.
@@ -74,17 +73,11 @@ struct OpenPlan {
 
 impl OpenPlan {
     fn of(plan: &GroupPlan, answers: Answers) -> Self {
-        let new = plan.holds.iter().filter(|hold| hold.before.is_none());
         Self {
             revision: plan.change.before.revision,
             policy_version: plan.policy_version,
-            keys: plan
-                .change
-                .recorded
-                .iter()
-                .map(|one| one.key.clone())
-                .collect(),
-            holders: new.map(|hold| hold.after.customer).collect(),
+            keys: plan.keys().cloned().collect(),
+            holders: plan.holders().collect(),
             answers,
         }
     }
@@ -119,8 +112,10 @@ impl BookingsModule {
             let mut lock = self.inventory_locks.lock_knowing(&key.0, key.1).await;
             let mut requests = group.iter().map(|waiting| &waiting.request);
             let may_fail = requests.any(|request| self.taken_ids.may_fail(&key.0, request));
-            let known = lock.known.take().filter(|_| !may_fail);
-            self.commit(&key, &mut lock, known, group).await;
+            if may_fail {
+                lock.known = None;
+            }
+            self.commit(&key, &mut lock, group).await;
         }
     }
 
@@ -129,7 +124,6 @@ impl BookingsModule {
         &self,
         key: &EventKey,
         lock: &mut InventoryLock,
-        mut known: Option<KnownInventory>,
         group: Vec<Waiting<RequestedBooking, Placement>>,
     ) {
         let mut groups = vec![group];
@@ -138,7 +132,7 @@ impl BookingsModule {
                 .iter()
                 .map(|waiting| waiting.request.clone())
                 .collect();
-            match self.commit_group(key, lock, known.take(), &requests).await {
+            match self.commit_group(key, lock, &requests).await {
                 Ok(answers) => {
                     for (waiting, answer) in group.into_iter().zip(answers) {
                         // The receiver is gone if the client disconnected. The booking stays, and its key finds it.
@@ -167,26 +161,25 @@ impl BookingsModule {
         &self,
         (tenant, event): &EventKey,
         lock: &mut InventoryLock,
-        known: Option<KnownInventory>,
         requests: &[RequestedBooking],
     ) -> Result<Answers> {
-        let change = self.context.next_id();
+        // Taken out, so that a group that is given up leaves nothing behind.
+        let known = lock.known.take();
+        let known = known.filter(|known| requests.iter().all(|one| suffices(known, one)));
         let mut commit = GroupCommit {
             tenant,
             event: *event,
             lock,
             requests,
+            change: self.context.next_id(),
             serials: requests.iter().map(|_| self.context.next_id()).collect(),
-            change,
             notification: NotificationId::from_ulid(self.context.next_id()),
-            query: query_for(requests, change),
             open: HashMap::new(),
             is_contended: false,
             latest: LatestGroups::default(),
         };
         let mut last = StepError::Conflict;
         let begun = Instant::now();
-        let known = known.filter(|known| requests.iter().all(|one| suffices(known, one)));
         if let Some(known) = known {
             match self.attempt_on_known(&mut commit, known).await? {
                 Attempted::Settled(answers) => return Ok(answers),
@@ -246,17 +239,14 @@ impl BookingsModule {
     async fn attempt(&self, commit: &mut GroupCommit<'_>, attempt: u32) -> Result<Attempted> {
         let tenant = commit.tenant;
         commit.latest = LatestGroups::default();
-        let read = self
-            .repository
-            .read_group(tenant, commit.event, &commit.query);
+        let query = query_for(commit);
+        let read = self.repository.read_group(tenant, commit.event, &query);
         let snapshot = match read.await {
             Ok(snapshot) => snapshot,
             Err(error) => return Ok(Attempted::Again(error)),
         };
-        let holders = snapshot.open_holds.keys();
-        let holders = holders.map(|customer| (commit.event, *customer));
-        self.taken_ids.add(tenant, snapshot.recorded.keys());
-        self.taken_ids.add(tenant, holders);
+        let holders = snapshot.open_holds.keys().copied();
+        self.note_taken(commit, snapshot.recorded.keys(), holders);
         let committed = snapshot
             .committed
             .and_then(|attempt| commit.open.remove(&attempt));
@@ -321,11 +311,7 @@ impl BookingsModule {
         let error = match self.repository.insert_group(commit.tenant, &plan).await {
             Ok(()) => {
                 self.context.owed.notify_one();
-                let keys = change.recorded.iter().map(|recorded| &recorded.key);
-                let new = plan.holds.iter().filter(|hold| hold.before.is_none());
-                let holders = new.map(|hold| (commit.event, hold.after.customer));
-                self.taken_ids.add(commit.tenant, keys);
-                self.taken_ids.add(commit.tenant, holders);
+                self.note_taken(commit, plan.keys(), plan.holders());
                 let inventory = change.after();
                 commit.latest.add(inventory.revision, plan.customers());
                 commit.lock.known = (!commit.is_contended).then(|| {
@@ -336,15 +322,12 @@ impl BookingsModule {
             }
             Err(error) => error,
         };
-        commit.lock.known = None;
         if error.is_any_guard(&[STALE_INVENTORY, STALE_POLICIES, STALE_ACCOUNT]) {
             commit.is_contended = true;
             return Ok(Attempted::Again(StepError::Conflict));
         }
         match &error {
             StepError::Lost(_) => {
-                let revision = change.before.revision + 1;
-                commit.query.open_revisions.push(revision);
                 let open = OpenPlan::of(&plan, answers);
                 commit.open.insert(change.attempt, open);
             }
@@ -353,6 +336,17 @@ impl BookingsModule {
             _ => return Err(error.into()),
         }
         Ok(Attempted::Again(error))
+    }
+
+    fn note_taken<'k>(
+        &self,
+        commit: &GroupCommit<'_>,
+        keys: impl Iterator<Item = &'k RequestKey>,
+        holders: impl Iterator<Item = UserId>,
+    ) {
+        let holders = holders.map(|customer| (commit.event, customer));
+        self.taken_ids.add(commit.tenant, keys);
+        self.taken_ids.add(commit.tenant, holders);
     }
 
     /// The answers of repeated requests: their key has succeeded, or their hold is a booking already.
@@ -441,9 +435,10 @@ fn suffices(known: &KnownInventory, request: &RequestedBooking) -> bool {
 }
 
 /// The input to decide about a group.
-fn query_for(requests: &[RequestedBooking], change: Ulid) -> GroupQuery {
+fn query_for(commit: &GroupCommit<'_>) -> GroupQuery {
     let mut query = GroupQuery {
-        change,
+        change: commit.change,
+        open_revisions: commit.open.values().map(|plan| plan.revision + 1).collect(),
         ..GroupQuery::default()
     };
     let add = |list: &mut Vec<UserId>, customer: UserId| {
@@ -451,7 +446,7 @@ fn query_for(requests: &[RequestedBooking], change: Ulid) -> GroupQuery {
             list.push(customer);
         }
     };
-    for request in requests {
+    for request in commit.requests {
         query.keys.extend(request.key());
         match request.intent {
             BookingIntent::Book => {}

@@ -81,6 +81,17 @@ pub(in crate::modules) struct GroupPlan {
 }
 
 impl GroupPlan {
+    /// The Idempotency-Keys that it inserts.
+    pub(in crate::modules) fn keys(&self) -> impl Iterator<Item = &RequestKey> {
+        self.change.recorded.iter().map(|recorded| &recorded.key)
+    }
+
+    /// The customers whose open hold it inserts.
+    pub(in crate::modules) fn holders(&self) -> impl Iterator<Item = UserId> {
+        let new = self.holds.iter().filter(|hold| hold.before.is_none());
+        new.map(|hold| hold.after.customer)
+    }
+
     /// The customers whose tickets it changes.
     pub(in crate::modules) fn customers(&self) -> Vec<UserId> {
         let booked = self.bookings.iter().map(|booking| booking.customer);
