@@ -30,8 +30,9 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 pub(crate) use bookings::{
-    BeforeCancelling, BookingIntent, BookingsModule, CancelDecision, Placement, PolicyDecision,
-    RequestedBooking, RequestedCancellation, WaitingCustomer, policy_check, read_with_event,
+    BeforeCancelling, BeforePolicies, BookingIntent, BookingsModule, CancelDecision, Placement,
+    PolicyDecision, RequestedBooking, RequestedCancellation, WaitingCustomer, policy_check,
+    read_with_event,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
 pub(crate) use events::{EventAsRead, EventsModule};

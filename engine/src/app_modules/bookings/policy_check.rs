@@ -11,7 +11,7 @@ use crate::{
     context::EngineContext,
     error::{Error, ErrorCode, Result},
     modules::{
-        BeforeCancelling, BookingIntent, CancelDecision, Placement, PolicyDecision,
+        BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, Placement, PolicyDecision,
         RequestedBooking, RequestedCancellation,
         policy_check::{
             BookingCheck, PolicyOutcome, accepted, cancellation_view, depends_on_set,
@@ -137,16 +137,17 @@ impl EngineContext {
         set: &PluginSet,
     ) -> Result<PolicyCheck> {
         let modules = &self.modules;
-        let mut seen = modules.bookings.before_policies(tenant, request).await?;
-        if let Some(placement) = seen.recorded.take() {
-            return Ok(PolicyCheck::Recorded(placement));
-        }
-        let none = || Error::not_found("event", request.event);
-        let (version, _) = seen.event.ok_or_else(none)?;
+        let before = modules.bookings.before_policies(tenant, request);
+        let input = match before.await? {
+            BeforePolicies::Answered(placement) => return Ok(PolicyCheck::Recorded(placement)),
+            BeforePolicies::Open(input) => input,
+        };
         let events = &modules.events;
-        let event = events.at_version(tenant, request.event, version).await?;
-        let (event, now) = (event.ok_or_else(none)?, self.context.now());
-        let mut check = BookingCheck::new(tenant, request, &event, &seen, now)?;
+        let event = events.at_version(tenant, request.event, input.event_version);
+        let event = event.await?;
+        let event = event.ok_or_else(|| Error::not_found("event", request.event))?;
+        let now = self.context.now();
+        let mut check = BookingCheck::new(tenant, request, &event, &input, now)?;
         for policy in &self.policies {
             let answer = native(policy.validate_booking(&check.view)).await;
             let question = || PluginRequest::ValidateBooking((&check.view).into());

@@ -25,8 +25,8 @@ use tokio::sync::oneshot;
 
 pub(crate) use cancel::read_with_event;
 pub(crate) use requests::{
-    BeforeCancelling, BookingIntent, CancelDecision, Placement, PolicyDecision, RequestedBooking,
-    RequestedCancellation, WaitingCustomer,
+    BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, Placement, PolicyDecision,
+    RequestedBooking, RequestedCancellation, WaitingCustomer,
 };
 
 use holds::ExpiryScanCursor;

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{
     BookingsModule,
-    requests::{BeforePolicies, RequestedBooking, without_accepted},
+    requests::{BeforePolicies, PolicyInput, RequestedBooking, without_accepted},
 };
 use crate::{
     error::{Error, Result},
@@ -33,10 +33,10 @@ pub(super) struct PolicySnapshot {
 }
 
 impl BookingsModule {
-    /// Returns the policies' input about the customer, and a recorded answer, if there is one.
+    /// Returns the policies' input about the customer, or the recorded answer.
     ///
     /// # Errors
-    /// `event-busy` when too many wait, `unavailable`.
+    /// `event-busy` when too many wait, `not-found` for the event, `unavailable`.
     pub(crate) async fn before_policies(
         self: &Arc<Self>,
         tenant: &TenantId,
@@ -50,15 +50,19 @@ impl BookingsModule {
             hold: accepted,
         };
         let snapshot = self.snapshot(key, wanted).await?;
+        if let Some(placement) = self.recorded_answer(tenant, request, &snapshot).await? {
+            return Ok(BeforePolicies::Answered(placement));
+        }
+        let inventory = snapshot.inventory.as_ref();
+        let inventory = inventory.ok_or_else(|| Error::not_found("event", request.event))?;
         let tickets = snapshot.tickets.get(&request.customer);
         let offered = accepted.and_then(|hold| snapshot.holds.get(&hold).cloned());
-        let inventory = snapshot.inventory.as_ref();
-        Ok(BeforePolicies {
+        Ok(BeforePolicies::Open(PolicyInput {
+            event_version: inventory.event_version,
+            revision: inventory.revision,
             tickets_in_event: without_accepted(tickets.copied().unwrap_or(0), offered.as_ref()),
             offered,
-            recorded: self.recorded_answer(tenant, request, &snapshot).await?,
-            event: inventory.map(|inventory| (inventory.event_version, inventory.revision)),
-        })
+        }))
     }
 
     /// Reads the snapshot of a request, together with those of others.

@@ -84,15 +84,22 @@ pub(crate) enum Placement {
     PolicyStale,
 }
 
-/// The policies' input other than the event, and whether the request was answered before.
-pub(crate) struct BeforePolicies {
-    /// The version of the event, and the revision of its inventory; `None` if there is none.
-    pub(crate) event: Option<(u64, i64)>,
+/// What is known of a request before policies are asked.
+pub(crate) enum BeforePolicies {
+    /// It was answered before.
+    Answered(Placement),
+    Open(PolicyInput),
+}
+
+/// The policies' input other than the event.
+pub(crate) struct PolicyInput {
+    pub(crate) event_version: u64,
+    /// The revision of the event's inventory at which the tickets were counted.
+    pub(crate) revision: i64,
     /// Tickets of the event that the customer booked or holds, without the offer that is being accepted.
     pub(crate) tickets_in_event: u32,
     /// The offer that is being accepted, if there is one.
     pub(crate) offered: Option<Hold>,
-    pub(crate) recorded: Option<Placement>,
 }
 
 /// Who joins a waiting list.

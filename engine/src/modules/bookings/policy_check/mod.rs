@@ -13,7 +13,7 @@ use views::{event_view, line_views, list_prices, pseudonym, unit_prices};
 
 use super::{
     orders::not_published,
-    requests::{BeforePolicies, PolicyDecision, RequestedBooking},
+    requests::{PolicyDecision, PolicyInput, RequestedBooking},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -58,23 +58,22 @@ impl BookingCheck {
         tenant: &TenantId,
         request: &RequestedBooking,
         event: &Event,
-        seen: &BeforePolicies,
+        input: &PolicyInput,
         now: Timestamp,
     ) -> Result<Self> {
-        let (event_version, revision) = seen.event.unwrap_or((event.version, 0));
         if event.status == EventStatus::Draft {
             return Err(not_published());
         }
         Ok(Self {
             view: BookingView {
                 tenant: tenant.clone(),
-                lines: match &seen.offered {
+                lines: match &input.offered {
                     Some(hold) => line_views(&hold.lines),
                     None => list_prices(&event.ticket_types, &request.lines)?,
                 },
                 customer: CustomerView {
                     pseudonym: pseudonym(tenant, request.customer),
-                    tickets_in_event: seen.tickets_in_event,
+                    tickets_in_event: input.tickets_in_event,
                 },
                 event: event_view(event),
                 now,
@@ -83,8 +82,8 @@ impl BookingCheck {
                 policy_version: request.policy_version,
                 steps: Vec::new(),
             },
-            event_version,
-            revision,
+            event_version: input.event_version,
+            revision: input.revision,
             messages: Vec::new(),
         })
     }
