@@ -69,7 +69,7 @@ impl AnnouncementsRepository {
         ));
         script.push(format!("INSERT INTO announcement {row} RETURN NONE"));
         add_outbox(&mut script, std::slice::from_ref(&new.owed));
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 
     /// The text of a notification, if it is an announcement.

@@ -89,7 +89,7 @@ impl StoreSnapshot {
             None => "type::table($table)",
         };
         let index = script.push(format!("SELECT * FROM {from} LIMIT {page}"));
-        let rows: Vec<Value> = self.snapshot.run(&script).await?.rows(index)?;
+        let rows: Vec<Value> = self.snapshot.run(script).await?.rows(index)?;
         let is_last = rows.len() < usize::try_from(page).unwrap_or_default();
         let place = match rows.last() {
             Some(row) if !is_last => Some(Place(key_of(row)?)),
@@ -115,7 +115,7 @@ impl BackupsRepository {
         let snapshot = self.db.snapshot(scope).await?;
         let mut script = Script::across_tenants(scope);
         let index = script.push("INFO FOR DB");
-        let tables = match snapshot.run(&script).await {
+        let tables = match snapshot.run(script).await {
             Ok(mut answers) => tables_of(answers.row(index)?),
             Err(error) => Err(error.into()),
         };
@@ -294,7 +294,7 @@ impl BackupsRepository {
     ) -> Result<bool> {
         let mut script = Script::transaction(tenant);
         add_notification_change(&mut script, tenant, notification);
-        match self.db.run(&script).await {
+        match self.db.run(script).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_guard(STALE_NOTIFICATION) => Ok(false),
             Err(StepError::Conflict) => Ok(false),

@@ -59,7 +59,7 @@ impl BookingsRepository {
         );
         add_mails_about(&mut script, tenant, &step.mails)?;
         add_offers(&mut script, tenant, step.booking.event, &step.offers)?;
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 
     pub(in crate::modules) async fn find(

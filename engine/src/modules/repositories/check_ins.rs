@@ -44,7 +44,7 @@ impl CheckInsRepository {
         if let Some((step, recorded)) = recorded {
             add_recorded(&mut script, tenant, step, &[recorded], check_in.at);
         }
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 
     /// Undoes a check-in, if the booking is unchanged: 2 rows, and 2 for the request's record under the name
@@ -65,7 +65,7 @@ impl CheckInsRepository {
         if let Some((step, at, recorded)) = recorded {
             add_recorded(&mut script, tenant, step, &[recorded], at);
         }
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 
     pub(in crate::modules) async fn find(

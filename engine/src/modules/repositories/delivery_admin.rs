@@ -125,7 +125,7 @@ impl DeliveryAdminRepository {
         add_outbox(&mut script, owed);
         add_audit(&mut script, Some(tenant), serial, audit);
         add_recorded(&mut script, tenant, serial, recorded.as_slice(), audit.at);
-        match self.db.run(&script).await {
+        match self.db.run(script).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_guard(STALE_NOTIFICATION) => Ok(false),
             Err(StepError::Conflict) => Ok(false),
@@ -185,7 +185,7 @@ impl DeliveryAdminRepository {
             add_audit(&mut script, Some(tenant), serial, audit);
         }
         add_recorded(&mut script, tenant, serial, recorded.as_slice(), audit.at);
-        match self.db.run(&script).await {
+        match self.db.run(script).await {
             Ok(_) => Ok(true),
             Err(StepError::Conflict) => Ok(false),
             Err(error) if error.is_guard(STALE_BATCH) => Ok(false),

@@ -127,7 +127,7 @@ impl NotificationsRepository {
             answers.push(format!("array::len($written{index}) > 0"));
         }
         let index = script.push(format!("RETURN [{}]", answers.join(", ")));
-        self.db.run(&script).await?.rows(index).map_err(other)
+        self.db.run(script).await?.rows(index).map_err(other)
     }
 
     /// How many of a notification's batches from number `from` on wait for a worker now, or are in one's hand. Reads as

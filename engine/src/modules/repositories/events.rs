@@ -107,7 +107,7 @@ impl EventsRepository {
         );
         let event = script.push(format!("SELECT * FROM ONLY {event}"));
         let inventory = script.push(format!("SELECT * FROM ONLY {inventory}"));
-        let mut answers = self.db.run(&script).await?;
+        let mut answers = self.db.run(script).await?;
         let (event, inventory) = (
             answers.row::<EventRow>(event)?,
             answers.row::<InventoryRow>(inventory)?,
@@ -174,7 +174,7 @@ impl EventsRepository {
         };
         let (events, inventories) = (range("event"), range("inventory"));
         let (events, inventories) = (script.push(events), script.push(inventories));
-        let mut answers = self.db.run(&script).await?;
+        let mut answers = self.db.run(script).await?;
         pairs(&mut answers, events, inventories)
     }
 
@@ -208,7 +208,7 @@ impl EventsRepository {
         let places = script.push("SELECT id FROM $starts");
         let events = script.push("SELECT * FROM $starts.event");
         let inventories = script.push("SELECT * FROM $starts.inventory");
-        let mut answers = self.db.run(&script).await?;
+        let mut answers = self.db.run(script).await?;
         let places = answers.rows::<IdRow>(places)?;
         let last = places.last().filter(|_| places.len() == limit as usize);
         let place_of = |place: &IdRow| -> Result<(Timestamp, EventId)> {
@@ -259,7 +259,7 @@ impl EventsRepository {
             let event = script.bind(step.after.id.ulid().to_string());
             script.push(format!("INSERT IGNORE INTO cancelled_event {{ id: cancelled_event:[$tenant, {event}] }} RETURN NONE"));
         }
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 
     /// Deletes an event if it is unchanged: at most 7 rows, its old versions, of which there are few before
@@ -299,7 +299,7 @@ impl EventsRepository {
                 "DELETE {table}:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
             ));
         }
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 }
 

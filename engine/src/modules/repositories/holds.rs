@@ -56,7 +56,7 @@ impl HoldsRepository {
         let keys = holds.iter().map(|hold| HoldRow::key(tenant, *hold));
         let keys = script.bind(keys.collect::<Vec<_>>());
         let holds = script.push(format!("SELECT * FROM {keys}"));
-        let mut answers = self.db.run(&script).await?;
+        let mut answers = self.db.run(script).await?;
         let inventory = answers.row::<InventoryRow>(inventory)?;
         let holds = answers.rows::<HoldRow>(holds)?;
         Ok((
@@ -82,7 +82,7 @@ impl HoldsRepository {
         // Ended holds first: the customer of one may be the next who gets an offer.
         add_holds(&mut script, tenant, holds);
         add_offers(&mut script, tenant, change.inventory.event, offers)?;
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 
     /// Up to `max` due holds of all tenants, the longest overdue first, with their times. Not from the

@@ -60,7 +60,7 @@ impl LeasesRepository {
                 ))
             }
         };
-        match self.db.run(&script).await {
+        match self.db.run(script).await {
             Ok(mut answers) => Ok(!answers.rows::<i64>(index)?.is_empty()),
             Err(StepError::Conflict | StepError::Exists(_)) => Ok(false),
             Err(error) => Err(error.into()),

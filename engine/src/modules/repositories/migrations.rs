@@ -67,7 +67,7 @@ pub(in crate::modules::repositories) async fn begin_restoring(
     script.bind_as("number", RESTORING);
     script.bind_as("oldest_program", i64::MAX);
     script.push("CREATE type::record('schema', $number) SET number = $number, oldest_program = $oldest_program");
-    match db.run(&script).await {
+    match db.run(script).await {
         Ok(_) => Ok(true),
         Err(StepError::Exists(_) | StepError::Conflict) => Ok(false),
         Err(error) => Err(error.into()),
@@ -130,7 +130,7 @@ async fn apply(db: &Db, migration: &Migration) -> Result<(), StepError> {
     script.bind_as("oldest_program", migration.oldest_program);
     script.push("CREATE type::record('schema', $number) SET number = $number, oldest_program = $oldest_program");
     script.push(migration.statements.trim_end().trim_end_matches(';'));
-    db.run_within(&script, TAKES_MAX).await.map(drop)
+    db.run_within(script, TAKES_MAX).await.map(drop)
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
         script.bind_as("number", number);
         script.bind_as("oldest_program", oldest_program);
         script.push("CREATE type::record('schema', $number) SET number = $number, oldest_program = $oldest_program");
-        db.run(&script).await.unwrap();
+        db.run(script).await.unwrap();
     }
 
     async fn numbers(db: &Db) -> Vec<i64> {
@@ -158,12 +158,12 @@ mod tests {
         migrate(&db).await.unwrap();
         let mut script = Script::transaction_across_tenants(SystemScope::new());
         script.push("INSERT INTO event { id: ['north', 'a'], starts_at: 20 } RETURN NONE");
-        db.run(&script).await.unwrap();
+        db.run(script).await.unwrap();
         migrate(&db).await.unwrap();
         assert_eq!(numbers(&db).await, [1]);
         let mut script = Script::across_tenants(SystemScope::new());
         let index = script.push("SELECT VALUE starts_at FROM event");
-        let kept: Vec<i64> = db.run(&script).await.unwrap().rows(index).unwrap();
+        let kept: Vec<i64> = db.run(script).await.unwrap().rows(index).unwrap();
         assert_eq!(kept, [20]);
     }
 

@@ -159,11 +159,7 @@ pub(in crate::modules::repositories) fn add_notification_change(
 
 /// Moves or deletes a notification's schedule, after a statement that left the row as
 /// it was before in `$told`: 2 rows.
-pub(in crate::modules::repositories) fn add_schedule_change(
-    script: &mut Script,
-    tenant: &TenantId,
-    notification: &StoredNotification,
-) {
+fn add_schedule_change(script: &mut Script, tenant: &TenantId, notification: &StoredNotification) {
     let id = script.bind(notification.id.ulid().to_string());
     let due = script.bind(notification.due_at.as_millisecond());
     let is_scheduled = notification.status == NotificationStatus::Scheduled;

@@ -173,7 +173,7 @@ impl PluginsRepository {
             add_mails(&mut script, tenant, &notice.mails)?;
         }
         add_recorded_change(&mut script, tenant, recorded);
-        match self.db.run(&script).await {
+        match self.db.run(script).await {
             Ok(_) => Ok(true),
             Err(StepError::Conflict) => Ok(false),
             // The first set of a tenant: another process wrote it first, and it is read the next time.
@@ -194,7 +194,7 @@ impl PluginsRepository {
         let mut script = Script::transaction(tenant);
         add_policy_guard(&mut script, tenant, seen);
         add_recorded_change(&mut script, tenant, Some(recorded));
-        match self.db.run(&script).await {
+        match self.db.run(script).await {
             Ok(_) => Ok(true),
             Err(StepError::Conflict) => Ok(false),
             Err(error) if error.is_guard(STALE_POLICIES) => Ok(false),

@@ -105,7 +105,7 @@ impl QueueRepository {
             "UPDATE (SELECT VALUE id FROM type::record('queue_task', [{lane}, {shard}, {floor}]..[{lane}, {shard}, ..]) \
              WHERE leased_until <= {now} LIMIT {max}) SET leased_until = {until}, lease += 1 RETURN AFTER"
         ));
-        let rows: Vec<TaskRow> = match self.db.run(&script).await {
+        let rows: Vec<TaskRow> = match self.db.run(script).await {
             Ok(mut answers) => answers.rows(index)?,
             Err(StepError::Conflict) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),

@@ -120,7 +120,7 @@ impl SessionsRepository {
         let session = script.push(format!("SELECT * FROM ONLY {key}"));
         // Read after the session, so that an epoch that ended meanwhile is noticed.
         let account = push_account(&mut script, scope.owner());
-        let mut answers = self.db.run_within(&script, PRINCIPAL_TIMEOUT).await?;
+        let mut answers = self.db.run_within(script, PRINCIPAL_TIMEOUT).await?;
         let session: Option<SessionRow> = answers.row(session)?;
         let account: Option<AccountRow> = answers.row(account)?;
         let (Some(session), Some(account)) = (session, account) else {
@@ -224,7 +224,7 @@ impl SessionsRepository {
         let mut script = Script::across_tenants(scope);
         let head = script.bind(RevocationHeadRow::key());
         let index = script.push(format!("SELECT * FROM ONLY {head}"));
-        let mut answers = self.db.run_within(&script, REVOCATIONS_TIMEOUT).await?;
+        let mut answers = self.db.run_within(script, REVOCATIONS_TIMEOUT).await?;
         let head: Option<RevocationHeadRow> = answers.row(index)?;
         let head = head.map_or(0, |head| head.number);
         match seen {
@@ -252,7 +252,7 @@ impl SessionsRepository {
         let index = script.push(format!(
             "SELECT * FROM type::record('revocation', [{seen}]>..) LIMIT {most}"
         ));
-        let mut answers = self.db.run_within(&script, REVOCATIONS_TIMEOUT).await?;
+        let mut answers = self.db.run_within(script, REVOCATIONS_TIMEOUT).await?;
         answers.rows(index)
     }
 }

@@ -104,7 +104,7 @@ impl VerificationRepository {
             .map(|table| script.push(format!("SELECT count() FROM {} GROUP ALL", range(table))));
         let mut answers = self
             .db
-            .run_within(&script, READ_TIMEOUT)
+            .run_within(script, READ_TIMEOUT)
             .await
             .map_err(crate::error::Error::from)?;
         let Some(inventory) = answers.row::<InventoryRow>(inventory)? else {
@@ -154,7 +154,7 @@ impl VerificationRepository {
             "SELECT * FROM type::record('booking', {start}..[$tenant, {event}, ..]) \
              WHERE cancellations != NONE LIMIT {max}"
         ));
-        let mut answers = self.db.run_within(&script, READ_TIMEOUT).await?;
+        let mut answers = self.db.run_within(script, READ_TIMEOUT).await?;
         let rows: Vec<BookingRow> = answers.rows(index)?;
         rows.into_iter().map(BookingRow::into_type).collect()
     }

@@ -171,7 +171,7 @@ impl WaitlistRepository {
         let hold = script.push(format!(
             "SELECT * FROM hold:[$tenant, {event_key}, {customer_key}, $serial]"
         ));
-        let mut answers = self.db.run(&script).await?;
+        let mut answers = self.db.run(script).await?;
         let entries: Vec<WaitlistEntryRow> = answers.rows(entry)?;
         let counts: Vec<Count> = answers.rows(ahead)?;
         let holds: Vec<HoldRow> = answers.rows(hold)?;
@@ -331,7 +331,7 @@ impl WaitlistRepository {
         let note = script.bind(OfferDueRow::of(tenant, due.event, due.due_at).id);
         script.push(format!("DELETE {note} RETURN NONE"));
         add_offers(&mut script, tenant, due.event, offers)?;
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 
     /// Deletes the due entry of offers: 1 row.
@@ -394,7 +394,7 @@ impl WaitlistRepository {
         script.push(format!(
             "INSERT IGNORE INTO customer_waitlist {row} RETURN NONE"
         ));
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 
     /// What an unconfirmed account holds and waits for.
@@ -416,7 +416,7 @@ impl WaitlistRepository {
         let mut script = Script::transaction(tenant);
         add_change(&mut script, tenant, change);
         remove(&mut script, tenant, std::slice::from_ref(entry));
-        self.db.run(&script).await.map(drop)
+        self.db.run(script).await.map(drop)
     }
 }
 

@@ -149,10 +149,10 @@ impl Db {
         }
     }
 
-    /// Runs a script once. One that is handed over is not copied.
+    /// Runs a script once.
     pub(in crate::modules::repositories) async fn run(
         &self,
-        script: impl Into<Script>,
+        script: Script,
     ) -> Result<Answers, StepError> {
         self.run_within(script, ANSWER_TIMEOUT).await
     }
@@ -160,10 +160,9 @@ impl Db {
     /// Runs a script once, with this time limit for a remote store.
     pub(in crate::modules::repositories) async fn run_within(
         &self,
-        script: impl Into<Script>,
+        script: Script,
         limit: Duration,
     ) -> Result<Answers, StepError> {
-        let script = script.into();
         // A step may find that it has nothing to write.
         if script.is_empty() {
             return Ok(Answers::none());
@@ -228,7 +227,7 @@ impl Db {
     ) -> Result<Answers, StepError> {
         let mut conflicts = 0;
         loop {
-            match self.run(script).await {
+            match self.run(script.clone()).await {
                 Err(StepError::Conflict) if conflicts < CONFLICTS_MAX => {
                     count(&self.counters.store_retries, 1);
                     pause_after_conflict(conflicts).await;
@@ -270,12 +269,10 @@ impl Snapshot {
     /// Reads.
     pub(in crate::modules::repositories) async fn run(
         &self,
-        script: &Script,
+        script: Script,
     ) -> Result<Answers, StepError> {
         let query = self.transaction.query(script.finished());
-        self.db
-            .answered(query, script.clone(), ANSWER_TIMEOUT)
-            .await
+        self.db.answered(query, script, ANSWER_TIMEOUT).await
     }
 
     /// Closes it.

@@ -176,12 +176,6 @@ impl Script {
     }
 }
 
-impl From<&Script> for Script {
-    fn from(script: &Script) -> Self {
-        script.clone()
-    }
-}
-
 /// The results of a script whose statements all succeeded.
 pub(in crate::modules::repositories) enum Answers {
     /// One by one.
@@ -274,7 +268,7 @@ mod tests {
                 "INSERT INTO thing {{ id: ['north', {key}], number: {number} }} RETURN NONE"
             ));
         }
-        db.run(&script).await.unwrap();
+        db.run(script).await.unwrap();
         assert_eq!(commits(&counters), 1);
 
         let mut script = Script::snapshot(&TenantId::parse("north").unwrap());
@@ -283,7 +277,7 @@ mod tests {
         let larger = script.push("SELECT VALUE number FROM thing WHERE number > $first");
         let one = script.push("SELECT VALUE number FROM ONLY thing:[$tenant, 2]");
         let none = script.push("SELECT VALUE number FROM ONLY thing:[$tenant, 3]");
-        let mut answers = db.run(&script).await.unwrap();
+        let mut answers = db.run(script).await.unwrap();
         assert_eq!(answers.rows::<i64>(all).unwrap(), [10, 20]);
         assert_eq!(answers.rows::<i64>(larger).unwrap(), [20]);
         assert_eq!(answers.row::<i64>(one).unwrap(), Some(20));
@@ -298,7 +292,7 @@ mod tests {
         script.push("INSERT INTO thing { id: 1, number: 1 } RETURN NONE");
         script.push("SELECT * FROM thing");
         script.push("DELETE thing:1");
-        db.run(&script).await.unwrap();
+        db.run(script).await.unwrap();
         assert_eq!(commits(&counters), 2);
     }
 
@@ -306,7 +300,7 @@ mod tests {
     async fn a_script_without_statements_asks_for_nothing() {
         let (db, counters) = store().await;
         let script = Script::transaction(&TenantId::parse("north").unwrap());
-        db.run(&script).await.unwrap();
+        db.run(script).await.unwrap();
         assert_eq!(commits(&counters), 0);
     }
 
@@ -316,7 +310,7 @@ mod tests {
         let (db, _) = store().await;
         let mut script = Script::transaction(&TenantId::parse("north").unwrap());
         script.push("SELECT * FROM thing");
-        let _ = db.run(&script).await;
+        let _ = db.run(script).await;
     }
 
     #[tokio::test]
