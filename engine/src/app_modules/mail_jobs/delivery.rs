@@ -69,7 +69,7 @@ impl MailJobs {
         settlements
     }
 
-    /// The templates of a tenant's mails of a kind, besides the built-in ones.
+    /// The templates that a tenant may have for mails of a kind, in addition to the built-in ones.
     pub(super) async fn templates(
         &self,
         tenant: &TenantId,
