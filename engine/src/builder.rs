@@ -176,6 +176,7 @@ impl EngineBuilder {
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             ids: self.ids.unwrap_or_else(|| Arc::new(UlidIds::default())),
             settings: Arc::new(self.settings),
+            is_exclusive: !matches!(self.store, Store::Remote { .. }),
             owed: Arc::new(Notify::new()),
             counters: Arc::default(),
             traces: self.traces,

@@ -41,12 +41,11 @@ pub(crate) use notifications::announcements::AnnouncementsModule;
 pub(crate) use notifications::delivery_admin::{
     DeliveryAdminModule, NotificationCommand, Wanted, events_of, group_reasons,
 };
-pub(crate) use notifications::embedded_queue::EmbeddedQueue;
 pub(crate) use notifications::mail::mail_sample;
 pub(crate) use notifications::subscriptions::SubscriptionsModule;
 pub(crate) use notifications::{
     AfterWrite, BatchGroup, BatchTask, Claimant, ClaimedBatch, Listing, MailPorts, MailSource,
-    NotificationsModule, PendingMail,
+    NotificationsModule, PendingMail, Publications,
 };
 pub use operations::backups::Backup;
 pub(crate) use operations::backups::{BackupsModule, check as check_backup, restore};
@@ -65,12 +64,13 @@ pub(crate) use users::sessions::SessionsModule;
 pub(crate) use users::{AddressConfirmation, UsersModule};
 
 use bookings::offers::OfferMaker;
+use notifications::stored_queue::StoredQueue;
 use support::inventory_locks::InventoryLocks;
 
 use crate::{
     counters::Counters,
     error::Result,
-    ports::{Clock, IdSource, Traces},
+    ports::{Clock, IdSource, MemoryQueue, Queue, Traces},
     settings::{Settings, Store},
     types::TraceParent,
 };
@@ -81,6 +81,8 @@ pub(crate) struct ModuleContext {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) settings: Arc<Settings>,
+    /// Whether no other process can have the store open.
+    pub(crate) is_exclusive: bool,
     /// Notified when something was committed for the relay.
     pub(crate) owed: Arc<Notify>,
     /// This process's counters.
@@ -124,7 +126,7 @@ pub(crate) struct Modules {
     pub(crate) notifications: NotificationsModule,
     pub(crate) operators: OperatorsModule,
     pub(crate) plugins: PluginsModule,
-    pub(crate) queue: Arc<EmbeddedQueue>,
+    pub(crate) queue: Arc<dyn Queue>,
     pub(crate) sessions: SessionsModule,
     pub(crate) subscriptions: SubscriptionsModule,
     pub(crate) tenants: TenantsModule,
@@ -155,6 +157,13 @@ impl Modules {
         let checks_max = context.settings.limits.password_checks_max;
         let passwords = Arc::new(users::passwords::Passwords::new(checks_max));
         let (db, context) = (|| db.clone(), || context.clone());
+        // Processes that share a store share its tasks. A single one takes up at its start what the outbox has.
+        let queue: Arc<dyn Queue> = match store {
+            Store::Remote { .. } => {
+                Arc::new(StoredQueue::new(QueueRepository::new(db()), context()))
+            }
+            Store::Memory | Store::Embedded(_) => Arc::new(MemoryQueue::default()),
+        };
         Ok(Self {
             announcements: AnnouncementsModule::new(
                 AnnouncementsRepository::new(db()),
@@ -192,15 +201,15 @@ impl Modules {
             ),
             housekeeping: HousekeepingModule::new(HousekeepingRepository::new(db()), context()),
             idempotency: IdempotencyModule::new(IdempotencyRepository::new(db())),
-            leases: LeasesModule::new(LeasesRepository::new(db())),
-            notifications: NotificationsModule::new(&db(), ports, context()),
+            leases: LeasesModule::new(LeasesRepository::new(db()), context()),
+            notifications: NotificationsModule::open(&db(), ports, context()).await?,
             operators: OperatorsModule::new(
                 OperatorsRepository::new(db()),
                 passwords.clone(),
                 context(),
             ),
             plugins: PluginsModule::new(PluginsRepository::new(db()), context()),
-            queue: Arc::new(EmbeddedQueue::new(QueueRepository::new(db()), context())),
+            queue,
             sessions: SessionsModule::new(SessionsRepository::new(db()), context()),
             subscriptions: SubscriptionsModule::new(SubscriptionsRepository::new(db()), context()),
             tenants: TenantsModule::new(TenantsRepository::new(db()), context()),

@@ -8,6 +8,7 @@ mod ids;
 mod judgement;
 mod links;
 mod mailer;
+mod memory_queue;
 mod plugins;
 mod policy;
 mod queue;
@@ -22,6 +23,7 @@ pub use ids::{IdSource, SeededIds, UlidIds};
 pub use judgement::{judge, judge_mail};
 pub use links::Links;
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
+pub use memory_queue::MemoryQueue;
 pub use plugins::{
     BookingRequest, CallPriority, CancellationRequest, LoadFailure, LoadPurpose, PluginAnswer,
     PluginCall, PluginCeilings, PluginLogLine, PluginOutcome, PluginRef, PluginRefusal,

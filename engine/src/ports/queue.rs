@@ -87,7 +87,7 @@ pub struct LaneStats {
     pub leased: u64,
 }
 
-/// A durable queue with leases.
+/// A queue with leases.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
     /// Adds tasks. A task whose id is there already is not added again. After an error some may have been added:
@@ -121,4 +121,10 @@ pub trait Queue: Send + Sync + 'static {
     /// # Errors
     /// `unavailable` if the queue cannot be reached.
     async fn stats(&self, lane: Lane) -> Result<LaneStats>;
+
+    /// Whether tasks outlive this process. If not, the relay publishes at its start what an earlier process published and
+    /// did not finish.
+    fn is_durable(&self) -> bool {
+        true
+    }
 }

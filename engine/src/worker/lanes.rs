@@ -1,4 +1,4 @@
-//! Reads once a second which lanes an operator has stopped: two rows by key.
+//! Reads which lanes an operator has stopped at another process: two rows by key.
 
 use std::time::Duration;
 
@@ -7,15 +7,21 @@ use crate::app_modules::MailJobs;
 
 /// An operator who stops a lane wants it at once.
 const EVERY: Duration = Duration::from_secs(1);
+/// The same where no other process has the store: this one knows already, unless reading failed then.
+const EVERY_IF_EXCLUSIVE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
+    let every = match jobs.0.context.is_exclusive {
+        true => EVERY_IF_EXCLUSIVE,
+        false => EVERY,
+    };
     loop {
         context.pulse.beat();
         // Keep the last known state: a short failure of the store must not restart a stopped lane.
         if let Err(error) = jobs.look_at_lanes().await {
             tracing::debug!(error = ?error, "reading which lanes are stopped failed");
         }
-        if !context.pause(EVERY).await {
+        if !context.pause(every).await {
             return;
         }
     }

@@ -17,6 +17,7 @@ pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
     // Three heartbeats within each lease.
     let round = (lease / 3).max(Duration::from_millis(50));
     let mut last_kept: Option<tokio::time::Instant> = None;
+    let mut has_taken_up = false;
     let mut last_attended: Option<tokio::time::Instant> = None;
     while !context.stop.is_cancelled() {
         context.pulse.beat();
@@ -45,6 +46,11 @@ pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
                 context.pause(LOOK_FOR_WORKERS_EVERY.min(round)).await;
                 continue;
             }
+        }
+        if !std::mem::replace(&mut has_taken_up, true)
+            && let Err(error) = jobs.take_up().await
+        {
+            tracing::warn!(error = ?error, "taking up earlier work failed; it is published when it is due again");
         }
         match jobs.relay().await {
             Ok(true) => {}

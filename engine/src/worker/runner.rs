@@ -21,7 +21,7 @@ const FETCH_MAX: usize = 8;
 const RELEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The pause between two checks of a stopped lane.
 const PAUSED_LOOK: Duration = Duration::from_millis(500);
-/// The pause between two extensions of a task's lease; three fit into the embedded queue's 30 s.
+/// The pause between two extensions of a task's lease; three fit into the 30 s of the engine's queues.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(jobs: MailJobs, context: LoopContext, lane: Lane) {

@@ -333,7 +333,7 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ),
     (
         "engine/src/modules/notifications/delivery_admin/workers.rs",
-        4,
+        3,
     ),
     ("engine/src/modules/operations/housekeeping.rs", 3),
     // What operators did outside tenants is found by its key.
@@ -342,8 +342,10 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     // One commit for the batches of all tenants that a worker has in hand.
     ("engine/src/modules/notifications/delivery_writer.rs", 1),
     ("engine/src/modules/notifications/outbox_relay.rs", 3),
+    // That the last process died concerns the mails of all tenants.
+    ("engine/src/modules/notifications/mod.rs", 1),
     ("engine/src/modules/operators.rs", 6),
-    ("engine/src/modules/notifications/embedded_queue.rs", 4),
+    ("engine/src/modules/notifications/stored_queue.rs", 4),
     ("engine/src/modules/repositories/migrations.rs", 2),
     // Operators' sessions lie outside tenants, and one log says of all tenants whose have ended.
     ("engine/src/modules/users/sessions/mod.rs", 1),

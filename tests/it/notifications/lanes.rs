@@ -1,7 +1,7 @@
 //! Goal: an operator stops a lane for all tenants, and nobody else does: no worker sends anything more of it, started
 //! before or after; the other lane goes on; its mails stay due and are sent once the lane is restarted, once each.
 //!
-//! Method: an engine of this process over the embedded queue and over JetStream, whose mailer counts by kind and takes
+//! Method: an engine of this process over the queue in memory and over JetStream, whose mailer counts by kind and takes
 //! its time. A worker is started while a lane is stopped, and a lane is stopped under a running worker.
 
 use std::{

@@ -3,11 +3,14 @@
 mod announcements;
 mod calendar;
 mod customer_mails;
+mod deaths;
 mod fairness;
 mod lanes;
 mod lossy_queue;
+mod mail_commits;
 mod mail_replies;
 mod mail_server;
+mod memory_queue;
 mod nats_access;
 mod nats_workers;
 mod queue;

@@ -58,7 +58,9 @@ impl DeliveryAdmin {
             });
             let delivery_admin = &modules.delivery_admin;
             let applied = delivery_admin.set_lane_pause(lane, pause.as_ref(), &audit, request);
-            applied.await
+            applied.await?;
+            // Workers of other processes read it within a second.
+            self.0.lane_pauses.look(&modules.delivery_admin).await
         };
         let idempotency = &modules.idempotency;
         idempotency

@@ -190,7 +190,8 @@ impl BatchSender<'_> {
             self.refresh().await;
         }
         let next = self.next_step(now, stop);
-        if next.then == AfterWrite::Release && !self.claimed.is_written {
+        let is_untouched = !self.claimed.is_written && self.outcomes.is_empty();
+        if next.then == AfterWrite::Release && is_untouched {
             return Ok(Some(next.handed_back));
         }
         let was_written = self.claimed.is_written;
@@ -267,17 +268,24 @@ impl BatchSender<'_> {
         }
     }
 
-    /// Records the outcomes of the last mails and marks the next ones, in one write. Once it is in line, others may have
+    /// Records the outcomes of the last mails and marks the next ones where they need a mark, in one write. Once it is in line, others may have
     /// the permits of the last ones: their marks come behind it. Returns whether the batch was still ours.
     async fn record(&mut self, next: &[usize], then: AfterWrite, now: Timestamp) -> Result<bool> {
         let notifications = &self.jobs.0.modules.notifications;
-        let written = notifications.record(&mut self.claimed, &self.outcomes, next, then);
+        let is_unmarked = self.outcomes.is_empty()
+            && then == AfterWrite::Keep
+            && notifications.send_unmarked(&mut self.claimed, next);
+        let written = (!is_unmarked)
+            .then(|| notifications.record(&mut self.claimed, &self.outcomes, next, then));
         self.outcomes.clear();
         self.permits.truncate(self.sending.len() + next.len());
         if !self.claimed.has_due(now) {
             drop(self.tenant_lock.take());
         }
-        written.await
+        match written {
+            Some(written) => written.await,
+            None => Ok(true),
+        }
     }
 
     fn send(&mut self, deliveries: Vec<usize>) {

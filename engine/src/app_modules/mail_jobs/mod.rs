@@ -9,7 +9,7 @@ mod pauses;
 mod tenant_locks;
 mod tenant_templates;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +20,8 @@ pub(crate) use tenant_locks::TenantLocks;
 
 use crate::{
     context::EngineContext,
-    error::Result,
-    modules::{BatchTask, Listing},
+    error::{ErrorCode, Result},
+    modules::{BatchTask, Listing, Publications},
     ports::{Lane, Leased, Receipt, Settlement, Task, TaskKind},
     types::{NotificationId, TenantId},
 };
@@ -82,13 +82,49 @@ impl MailJobs {
     /// Publishes due outbox entries. Returns whether there may be more now.
     pub(crate) async fn relay(&self) -> Result<bool> {
         let notifications = &self.0.modules.notifications;
-        let work = notifications.due_work(self.0.queue.as_ref()).await?;
-        for ((lane, tenant), tasks) in &work.publications {
-            self.0.queue.publish(*lane, tenant, tasks).await?;
-        }
+        let mut work = notifications.due_work(self.0.queue.as_ref()).await?;
+        let refused = self.publish(&work.publications).await?;
+        work.leave(&refused);
         let is_full = work.is_full();
         notifications.work_published(work).await?;
         Ok(is_full)
+    }
+
+    /// Publishes tasks, and returns for which lanes and tenants a queue in memory had no room. Others do not wait for them. A
+    /// queue elsewhere that refuses is away.
+    async fn publish(&self, publications: &Publications) -> Result<HashSet<(Lane, TenantId)>> {
+        let mut refused = HashSet::new();
+        for ((lane, tenant), tasks) in publications {
+            let published = self.0.queue.publish(*lane, tenant, tasks).await;
+            match published {
+                Err(error)
+                    if !self.0.queue.is_durable() && error.code() == ErrorCode::Unavailable =>
+                {
+                    tracing::warn!(lane = lane.as_str(), %tenant, "the queue has no room for more tasks");
+                    refused.insert((*lane, tenant.clone()));
+                }
+                outcome => outcome?,
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Publishes what an earlier process published and did not finish, if the queue has forgotten it.
+    pub(crate) async fn take_up(&self) -> Result<()> {
+        if self.0.queue.is_durable() {
+            return Ok(());
+        }
+        let mut after = None;
+        loop {
+            let notifications = &self.0.modules.notifications;
+            let (publications, last) = notifications.published_work(after.as_ref()).await?;
+            // What there is no room for is published when it is due again.
+            self.publish(&publications).await?;
+            match last {
+                Some(_) => after = last,
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Waits until an outbox entry is committed, until the next one is due, or for `at_most`.

@@ -1,21 +1,21 @@
 //! The lanes that an operator has stopped, as this process last read them.
 //!
-//! Written by a loop of the worker once a second; read before tasks are fetched and mails are sent.
+//! Written by a loop of the worker, and where an operator stops one; read before tasks are fetched and mails are sent.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::MailJobs;
-use crate::{error::Result, ports::Lane};
+use crate::{error::Result, modules::DeliveryAdminModule, ports::Lane};
 
 /// The last state, in the order of [`Lane::ALL`].
 #[derive(Debug, Default)]
 pub(crate) struct LanePauses([AtomicBool; 2]);
 
-impl MailJobs {
+impl LanePauses {
     /// Reads which lanes are stopped.
-    pub(crate) async fn look_at_lanes(&self) -> Result<()> {
-        let paused = self.0.modules.delivery_admin.paused_lanes().await?;
-        for (lane, known) in Lane::ALL.into_iter().zip(&self.0.lane_pauses.0) {
+    pub(crate) async fn look(&self, delivery_admin: &DeliveryAdminModule) -> Result<()> {
+        let paused = delivery_admin.paused_lanes().await?;
+        for (lane, known) in Lane::ALL.into_iter().zip(&self.0) {
             let is_paused = paused.iter().any(|pause| pause.lane == lane);
             if known.swap(is_paused, Ordering::Relaxed) != is_paused {
                 tracing::warn!(
@@ -26,6 +26,14 @@ impl MailJobs {
             }
         }
         Ok(())
+    }
+}
+
+impl MailJobs {
+    /// Reads which lanes are stopped.
+    pub(crate) async fn look_at_lanes(&self) -> Result<()> {
+        let lanes = self.0.lane_pauses.look(&self.0.modules.delivery_admin);
+        lanes.await
     }
 
     /// Returns whether a lane is stopped, as far as is known.

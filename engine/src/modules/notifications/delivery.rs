@@ -8,7 +8,10 @@ use std::{collections::HashMap, time::Instant};
 use jiff::Timestamp;
 use rand::Rng as _;
 
-use super::{BatchKey, NotificationsModule};
+use super::{
+    BatchKey, NotificationsModule,
+    unmarked_batches::{FirstAttempt, UnmarkedBatch},
+};
 use crate::{
     error::Result,
     locked::Locked as _,
@@ -90,6 +93,11 @@ pub(crate) struct ClaimedBatch {
     pub(crate) careful: bool,
     /// Whether the claim is written, so others expect heartbeats.
     pub(crate) is_written: bool,
+    /// Whether mails may go out before anything is written: no other process has the store, and a mail that is sent
+    /// again replaces the first.
+    needs_no_mark: bool,
+    /// Set once mails have gone out and nothing is written yet.
+    unmarked: Option<UnmarkedBatch>,
     owed_at: Option<Timestamp>,
 }
 
@@ -155,6 +163,11 @@ impl ClaimedBatch {
         delivery.record_outcome(state, reason.to_owned(), now);
     }
 
+    fn key(&self) -> BatchKey {
+        let batch = &self.batch;
+        (self.tenant.clone(), batch.notification, batch.number)
+    }
+
     fn owed(&self, due_at: Timestamp) -> OutboxEntry {
         OutboxEntry {
             due_at,
@@ -212,10 +225,26 @@ impl NotificationsModule {
         if batch.is_final() || (batch.claim.is_none() && batch.next_at().is_some_and(|at| at > now))
         {
             self.unwatch(&key);
+            if batch.is_final() {
+                self.unmarked.forget(&key);
+            }
             return BatchAvailability::Nothing;
         }
-        if batch.claim.is_some() && !self.lease_is_over(&key, batch.revision) {
+        if (batch.claim.as_ref())
+            .is_some_and(|claim| !self.is_abandoned(&key, batch.revision, claim, claimant))
+        {
             return BatchAvailability::Held;
+        }
+        let may_be_unmarked =
+            self.context.is_exclusive && claimant.has_idempotent_mailer && batch.claim.is_none();
+        let first_attempt = match may_be_unmarked {
+            true => self.unmarked.find(&key, &batch, now),
+            false => None,
+        };
+        match first_attempt {
+            Some(FirstAttempt::InHand) => return BatchAvailability::Held,
+            Some(FirstAttempt::InDoubt) => count_unmarked_death(&mut batch),
+            None => {}
         }
         self.unwatch(&key);
         batch.claims = if batch.claim.is_some() {
@@ -233,8 +262,27 @@ impl NotificationsModule {
             batch,
             careful,
             is_written: false,
+            needs_no_mark: may_be_unmarked && first_attempt.is_none(),
+            unmarked: None,
             owed_at: task.owed_at,
         }))
+    }
+
+    /// Chooses mails that go onto a connection now without a write, where no mark is needed. Returns whether that is so.
+    pub(crate) fn send_unmarked(&self, claimed: &mut ClaimedBatch, sending: &[usize]) -> bool {
+        if claimed.is_written || !claimed.needs_no_mark {
+            return false;
+        }
+        if claimed.unmarked.is_none() {
+            claimed.unmarked = self.unmarked.take(claimed.key());
+        }
+        if claimed.unmarked.is_none() {
+            return false;
+        }
+        for index in sending {
+            claimed.batch.deliveries[*index].state = DeliveryState::Sending;
+        }
+        true
     }
 
     /// Puts a step of a batch's delivery in line: what became of some mails, which others go onto a connection now,
@@ -276,7 +324,20 @@ impl NotificationsModule {
         };
         claimed.batch.revision += 1;
         claimed.is_written = true;
-        self.writer.put(write)
+        let (unmarked, known, key) = (
+            claimed.unmarked.take(),
+            self.unmarked.clone(),
+            claimed.key(),
+        );
+        let written = self.writer.put(write);
+        async move {
+            let is_ours = written.await?;
+            match unmarked {
+                Some(unmarked) => unmarked.written(),
+                None => known.forget(&key),
+            }
+            Ok(is_ours)
+        }
     }
 
     fn apply(
@@ -329,6 +390,18 @@ impl NotificationsModule {
         to_millisecond(now.checked_add(pause).unwrap_or(Timestamp::MAX))
     }
 
+    /// Returns whether whoever claimed a batch has died. No other process can have an exclusive store.
+    fn is_abandoned(
+        &self,
+        key: &BatchKey,
+        revision: i64,
+        claim: &Claim,
+        claimant: Claimant<'_>,
+    ) -> bool {
+        (self.context.is_exclusive && claim.holder != claimant.holder)
+            || self.lease_is_over(key, revision)
+    }
+
     fn lease_is_over(&self, key: &BatchKey, revision: i64) -> bool {
         let mut watched = self.watched.locked();
         match watched.get(key) {
@@ -359,6 +432,15 @@ impl ClaimableBatches {
                 common,
                 batches: vec![(index, claimed)],
             }),
+        }
+    }
+}
+
+/// Counts a death that left no mark, for all mails that it may have been.
+fn count_unmarked_death(batch: &mut DeliveryBatch) {
+    for delivery in &mut batch.deliveries {
+        if !delivery.state.is_final() {
+            delivery.lost = delivery.lost.max(1);
         }
     }
 }

@@ -23,7 +23,9 @@ pub(crate) use retries::{Wanted, group_reasons};
 use crate::modules::{
     ModuleContext,
     operations::worker_liveness::WorkerLiveness,
-    repositories::{DeliveryAdminRepository, FailedBatch, NotificationsRepository, SystemScope},
+    repositories::{
+        DeliveryAdminRepository, FailedBatch, NotificationsRepository, OutboxFrom, SystemScope,
+    },
     support::scan_schedule::FullScanSchedule,
 };
 use crate::{
@@ -31,7 +33,7 @@ use crate::{
     locked::Locked as _,
     types::{
         AuditEntry, DeliveryBatch, DeliveryId, EventId, Lane, LaneStatus, NotificationId,
-        OutboxEntry, OutboxPart, Page, PageRequest, TenantId,
+        OutboxEntry, OutboxPart, Page, PageRequest, TenantId, WorkerStatus,
     },
 };
 
@@ -63,6 +65,8 @@ pub(crate) struct DeliveryAdminModule {
     owed: Mutex<OutboxScanCursor>,
     /// Workers in this process.
     own_workers: AtomicUsize,
+    /// This process's last heartbeat, if no other process can have the store.
+    own_status: Mutex<Option<WorkerStatus>>,
 }
 
 impl DeliveryAdminModule {
@@ -82,6 +86,7 @@ impl DeliveryAdminModule {
                 full_scans: FullScanSchedule::new(WHOLE_LOOK_EVERY),
             }),
             own_workers: AtomicUsize::new(0),
+            own_status: Mutex::default(),
         }
     }
 
@@ -192,7 +197,11 @@ impl DeliveryAdminModule {
             (from, is_whole)
         };
         let scope = SystemScope::new();
-        let rows = self.repository.owed(scope, from, OWED_COUNTED_MAX).await?;
+        let from = OutboxFrom::Time(from);
+        let rows = self
+            .notifications
+            .outbox(scope, from, None, OWED_COUNTED_MAX);
+        let rows = rows.await?;
         let mut floor = floor();
         if is_whole {
             floor.full_scans.ended(begun);

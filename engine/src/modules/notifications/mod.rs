@@ -14,7 +14,6 @@ mod delivery;
 pub(in crate::modules) mod delivery_admin;
 mod delivery_lookup;
 mod delivery_writer;
-pub(in crate::modules) mod embedded_queue;
 mod fan_out;
 mod kinds;
 pub(in crate::modules) mod mail;
@@ -26,7 +25,9 @@ pub(in crate::modules) mod recipient_count;
 mod recipients;
 mod scheduled;
 mod source_reader;
+pub(in crate::modules) mod stored_queue;
 pub(in crate::modules) mod subscriptions;
+mod unmarked_batches;
 
 use std::{
     collections::HashMap,
@@ -38,8 +39,10 @@ pub(crate) use delivery::{AfterWrite, BatchGroup, BatchTask, Claimant, ClaimedBa
 use delivery_writer::DeliveryWriter;
 pub(crate) use fan_out::Listing;
 pub(crate) use mail_source::{MailPorts, MailSource};
+pub(crate) use outbox_relay::Publications;
 use outbox_relay::RelayScanCursor;
 pub(crate) use pending_mail::PendingMail;
+use unmarked_batches::UnmarkedBatches;
 
 use jiff::Timestamp;
 
@@ -47,8 +50,8 @@ use super::{
     ModuleContext,
     repositories::{
         AnnouncementsRepository, BookingsRepository, Db, EventsRepository, HoldsRepository,
-        NotificationsRepository, PluginsRepository, SubscriptionsRepository, TenantsRepository,
-        UsersRepository, WaitlistRepository,
+        NotificationsRepository, PluginsRepository, SubscriptionsRepository, SystemScope,
+        TenantsRepository, UsersRepository, WaitlistRepository,
     },
 };
 use crate::{
@@ -83,6 +86,7 @@ pub(crate) struct NotificationsModule {
     ports: MailPorts,
     context: ModuleContext,
     writer: Arc<DeliveryWriter>,
+    unmarked: Arc<UnmarkedBatches>,
     /// Batches seen in another worker's hand: their revision, and since when it has been that.
     watched: Mutex<HashMap<BatchKey, (i64, Instant)>>,
     cursor: Mutex<RelayScanCursor>,
@@ -91,9 +95,19 @@ pub(crate) struct NotificationsModule {
 }
 
 impl NotificationsModule {
-    pub(super) fn new(db: &Db, ports: MailPorts, context: ModuleContext) -> Self {
+    /// # Errors
+    /// Those of the store.
+    pub(super) async fn open(db: &Db, ports: MailPorts, context: ModuleContext) -> Result<Self> {
         let repository = Arc::new(NotificationsRepository::new(db.clone()));
-        Self {
+        let last_crash = match context.is_exclusive {
+            true => {
+                repository
+                    .last_crash(SystemScope::new(), context.now())
+                    .await?
+            }
+            false => None,
+        };
+        Ok(Self {
             writer: DeliveryWriter::new(repository.clone(), context.clone()),
             repository,
             announcements: AnnouncementsRepository::new(db.clone()),
@@ -107,10 +121,11 @@ impl NotificationsModule {
             waitlist: WaitlistRepository::new(db.clone()),
             ports,
             context,
+            unmarked: Arc::new(UnmarkedBatches::new(last_crash)),
             watched: Mutex::default(),
             cursor: Mutex::new(RelayScanCursor::new()),
             tallies: Mutex::default(),
-        }
+        })
     }
 
     /// A notification with the sum of its deliveries. Transactional kinds have no record of their own and are not found.

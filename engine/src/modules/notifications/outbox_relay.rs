@@ -3,7 +3,7 @@
 //! Called by the worker's use cases. Calls the notifications repository and asks the queue how full it is.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::MutexGuard,
     time::{Duration, Instant},
 };
@@ -14,7 +14,10 @@ use super::{BatchKey, NotificationsModule, caused_at, task_of};
 use crate::{
     error::Result,
     locked::Locked as _,
-    modules::{repositories::SystemScope, to_millisecond},
+    modules::{
+        repositories::{OutboxFrom, SystemScope},
+        to_millisecond,
+    },
     ports::{Queue, Task},
     types::{DeliveryBatch, Lane, NotificationStatus, OutboxEntry, OutboxPart, TenantId},
 };
@@ -64,7 +67,15 @@ impl RelayScanCursor {
 }
 
 /// Tasks to hand to a queue, by lane and tenant.
-pub(crate) type Publications = HashMap<(Lane, TenantId), Vec<Task>>;
+///
+/// Transactional ones come first: a queue that takes no more bulk tasks does not keep them back.
+pub(crate) type Publications = BTreeMap<(Lane, TenantId), Vec<Task>>;
+
+fn publish(publications: &mut Publications, owed: &OutboxEntry, listed_at: Timestamp) {
+    let lane = (owed.lane, owed.tenant.clone());
+    let tasks = publications.entry(lane).or_default();
+    tasks.push(task_of(owed, listed_at));
+}
 
 /// What the relay found due.
 pub(crate) struct DueWork {
@@ -84,10 +95,11 @@ impl DueWork {
         self.full_until.is_some()
     }
 
-    fn publish(&mut self, owed: &OutboxEntry, listed_at: Timestamp) {
-        let lane = (owed.lane, owed.tenant.clone());
-        let tasks = self.publications.entry(lane).or_default();
-        tasks.push(task_of(owed, listed_at));
+    /// Leaves what the queue had no room for where it is in the outbox: it is looked at again within a minute.
+    pub(crate) fn leave(&mut self, refused: &HashSet<(Lane, TenantId)>) {
+        let is_refused = |owed: &OutboxEntry| refused.contains(&(owed.lane, owed.tenant.clone()));
+        self.fresh
+            .retain(|owed| refused.is_empty() || !is_refused(owed));
     }
 
     fn move_to(&mut self, owed: OutboxEntry, due_at: Timestamp) -> OutboxEntry {
@@ -115,14 +127,13 @@ enum WorkState {
 impl NotificationsModule {
     /// Reads what is due and decides what becomes of each row: published (again), put off, or done with.
     pub(crate) async fn due_work(&self, queue: &dyn Queue) -> Result<DueWork> {
-        let scope = SystemScope::new();
         let now = self.context.now();
-        let from = self.look_from(now);
-        let due = self.repository.due(scope, from, now, OWED_MAX).await?;
+        let from = OutboxFrom::Time(self.look_from(now));
+        let due = self.outbox(from, Some(now), OWED_MAX).await?;
         let is_full = due.len() >= OWED_MAX as usize;
         let mut work = DueWork {
             looked_at: now,
-            publications: HashMap::new(),
+            publications: Publications::new(),
             full_until: due.last().filter(|_| is_full).map(|owed| owed.due_at),
             fresh: Vec::new(),
             old: Vec::new(),
@@ -137,8 +148,18 @@ impl NotificationsModule {
                 Some(_) => again.push(owed),
             }
         }
-        self.look_again(scope, queue, &mut work, again).await?;
+        self.look_again(queue, &mut work, again).await?;
         Ok(work)
+    }
+
+    async fn outbox(
+        &self,
+        from: OutboxFrom<'_>,
+        until: Option<Timestamp>,
+        max: u32,
+    ) -> Result<Vec<OutboxEntry>> {
+        let scope = SystemScope::new();
+        self.repository.outbox(scope, from, until, max).await
     }
 
     /// How long ago a row was published by us, zero for one that was published before; none if it never was.
@@ -155,46 +176,32 @@ impl NotificationsModule {
             OutboxPart::DeliveryBatch(_) => owed.due_at,
         };
         if self.cursor().fresh.len() + work.fresh.len() < FRESH_MAX {
-            work.publish(&owed, listed_at);
+            publish(&mut work.publications, &owed, listed_at);
             work.fresh.push(owed);
         } else {
             let due_at = self.republish_at(work.looked_at);
             let moved = work.move_to(owed, due_at);
-            work.publish(&moved, listed_at);
+            publish(&mut work.publications, &moved, listed_at);
         }
     }
 
     /// Decides about rows that were published before.
     async fn look_again(
         &self,
-        scope: SystemScope,
         queue: &dyn Queue,
         work: &mut DueWork,
         rows: Vec<OutboxEntry>,
     ) -> Result<()> {
         let (now, later) = (work.looked_at, self.republish_at(work.looked_at));
-        let found = self.repository.find_batches_of(scope, &rows).await?;
-        let batches: HashMap<BatchKey, DeliveryBatch> = found
-            .into_iter()
-            .map(|(tenant, batch)| ((tenant, batch.notification, batch.number), batch))
-            .collect();
         let mut busy: HashMap<Lane, bool> = HashMap::new();
-        for owed in rows {
-            let state = match owed.part {
-                OutboxPart::DeliveryBatch(number) => {
-                    let key = (owed.tenant.clone(), owed.notification, number);
-                    batches.get(&key).map_or(WorkState::Done, state_of)
-                }
-                OutboxPart::FanOut => self.fan_out_state(&owed).await?,
-            };
+        for (owed, state) in self.work_states(rows).await? {
             match state {
                 WorkState::Done => work.old.push(owed),
                 WorkState::DueAt(at) if at > now => drop(work.move_to(owed, at)),
-                // A deferred delivery whose time has come was not published since.
-                WorkState::DueAt(_) => {
-                    let listed_at = owed.due_at;
+                // A deferred delivery whose time has come. It is the same task until it is tried.
+                WorkState::DueAt(at) => {
                     let moved = work.move_to(owed, later);
-                    work.publish(&moved, listed_at);
+                    publish(&mut work.publications, &moved, at);
                 }
                 WorkState::Waits(listed_at) => {
                     // Published moments ago by this relay, or in line behind others: no reason to publish it again.
@@ -203,12 +210,58 @@ impl NotificationsModule {
                             && is_busy(queue, owed.lane, &mut busy).await);
                     let moved = work.move_to(owed, later);
                     if !is_in_line {
-                        work.publish(&moved, listed_at);
+                        publish(&mut work.publications, &moved, listed_at);
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// How far the work of each row is.
+    async fn work_states(&self, rows: Vec<OutboxEntry>) -> Result<Vec<(OutboxEntry, WorkState)>> {
+        let scope = SystemScope::new();
+        let found = self.repository.find_batches_of(scope, &rows).await?;
+        let batches: HashMap<BatchKey, DeliveryBatch> = found
+            .into_iter()
+            .map(|(tenant, batch)| ((tenant, batch.notification, batch.number), batch))
+            .collect();
+        let mut states = Vec::with_capacity(rows.len());
+        for owed in rows {
+            let state = match owed.part {
+                OutboxPart::DeliveryBatch(number) => {
+                    let key = (owed.tenant.clone(), owed.notification, number);
+                    batches.get(&key).map_or(WorkState::Done, state_of)
+                }
+                OutboxPart::FanOut => self.fan_out_state(&owed).await?,
+            };
+            states.push((owed, state));
+        }
+        Ok(states)
+    }
+
+    /// What was published and is looked at again within [`republish_at`](Self::republish_at), a page behind an entry: for
+    /// a queue that has forgotten it. Nothing is moved. Returns the last entry if there may be more.
+    pub(crate) async fn published_work(
+        &self,
+        after: Option<&OutboxEntry>,
+    ) -> Result<(Publications, Option<OutboxEntry>)> {
+        let now = self.context.now();
+        let from = after.map_or(OutboxFrom::Time(now), OutboxFrom::After);
+        let until = Some(self.republish_at(now));
+        let mut rows = self.outbox(from, until, OWED_MAX).await?;
+        let is_full = rows.len() >= OWED_MAX as usize;
+        let last = rows.last().filter(|_| is_full).cloned();
+        rows.retain(|owed| owed.published);
+        let mut publications = Publications::new();
+        for (owed, state) in self.work_states(rows).await? {
+            match state {
+                WorkState::Waits(at) => publish(&mut publications, &owed, at),
+                WorkState::DueAt(at) if at <= now => publish(&mut publications, &owed, at),
+                WorkState::DueAt(_) | WorkState::Done => {}
+            }
+        }
+        Ok((publications, last))
     }
 
     fn may_be_put_off(&self, listed_at: Timestamp, now: Timestamp) -> bool {
@@ -250,7 +303,8 @@ impl NotificationsModule {
     pub(crate) async fn next_due_in(&self) -> Result<Option<Duration>> {
         let now = self.context.now();
         // What was due before has been looked at, and what is committed late rings or waits for the next look.
-        let next = self.repository.next_due(SystemScope::new(), now).await?;
+        let next = self.outbox(OutboxFrom::Time(now), None, 1).await?.pop();
+        let next = next.map(|owed| owed.due_at);
         Ok(next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)))
     }
 
@@ -313,6 +367,10 @@ fn state_of(batch: &DeliveryBatch) -> WorkState {
 
 /// Whether a lane holds work, asked once in a pass. A queue that gives no answer is not relied upon.
 async fn is_busy(queue: &dyn Queue, lane: Lane, known: &mut HashMap<Lane, bool>) -> bool {
+    // It knows its tasks, and adds none twice: publishing costs nothing there.
+    if !queue.is_durable() {
+        return false;
+    }
     if let Some(known) = known.get(&lane) {
         return *known;
     }

@@ -1,5 +1,5 @@
 //! Leases of singletons, independent of wall clocks: a process takes a lease over only after it has seen the holder's counter unchanged for the
-//! whole lease time on its own monotonic clock.
+//! whole lease time on its own monotonic clock. A process that no other can share its store with has all leases.
 //!
 //! Called by the worker's use cases; calls the leases repository.
 
@@ -9,19 +9,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::modules::repositories::{LeaseRecord, LeasesRepository, SystemScope};
+use crate::modules::{
+    ModuleContext,
+    repositories::{LeaseRecord, LeasesRepository, SystemScope},
+};
 use crate::{error::Result, locked::Locked as _};
 
 pub(crate) struct LeasesModule {
     repository: LeasesRepository,
+    context: ModuleContext,
     /// Per lease: the record as last read with another holder, and since when it is unchanged.
     seen: Mutex<HashMap<&'static str, (LeaseRecord, Instant)>>,
 }
 
 impl LeasesModule {
-    pub(in crate::modules) fn new(repository: LeasesRepository) -> Self {
+    pub(in crate::modules) fn new(repository: LeasesRepository, context: ModuleContext) -> Self {
         Self {
             repository,
+            context,
             seen: Mutex::default(),
         }
     }
@@ -34,6 +39,9 @@ impl LeasesModule {
         holder: &str,
         lease: Duration,
     ) -> Result<bool> {
+        if self.context.is_exclusive {
+            return Ok(true);
+        }
         let scope = SystemScope::new();
         let present = self.repository.find(scope, name).await?;
         let counter = present.as_ref().map_or(0, |record| record.counter);

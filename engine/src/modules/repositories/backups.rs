@@ -22,9 +22,10 @@ use crate::{
     types::{DeliveryBatch, OutboxEntry, OutboxPart, Restoration, StoredNotification, TenantId},
 };
 
-/// Tables that are not in a backup. Sessions end with a restore, so there is nothing to revoke; tasks are published again from the outbox; leases and
+/// Tables that are not in a backup. Sessions end with a restore, so there is nothing to revoke; tasks are published again from the outbox; leases, crashes and
 /// heartbeats belong to processes; failed batches follow from deliveries; the schema version is in the backup's first line.
-const LEFT_OUT: [&str; 9] = [
+const LEFT_OUT: [&str; 10] = [
+    "crash",
     "lease",
     "queue_task",
     "restoration",
@@ -262,28 +263,6 @@ impl BackupsRepository {
             })
         })
         .transpose()
-    }
-
-    /// Up to `limit` outbox entries after one of them, in order.
-    pub(in crate::modules) async fn owed(
-        &self,
-        scope: SystemScope,
-        after: Option<&OutboxEntry>,
-        limit: u32,
-    ) -> Result<Vec<OutboxEntry>> {
-        let mut script = Script::across_tenants(scope);
-        let limit = script.bind(i64::from(limit));
-        let from = match after {
-            Some(after) => {
-                let row = OutboxRow::key(after);
-                let after = script.bind(key_value(row.key)?);
-                format!("type::record('outbox', {after}>..)")
-            }
-            None => "outbox".to_owned(),
-        };
-        let index = script.push(format!("SELECT * FROM {from} LIMIT {limit}"));
-        let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.into_iter().map(OutboxRow::into_type).collect()
     }
 
     /// Writes a notification if its revision is still the one that was read: 1 row. Returns whether it was.

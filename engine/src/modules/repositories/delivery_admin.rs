@@ -13,7 +13,7 @@ use super::{
     inventory::STALE_NOTIFICATION,
     models::{
         AuditRow, BatchProgress, DeliveryBatchRow, FailedBatchRow, LanePauseRow, NotificationRow,
-        OutboxRow, WorkerRow, millisecond,
+        WorkerRow, millisecond,
     },
     notifications::{add_notification_change, add_outbox, remove_owed},
 };
@@ -87,25 +87,6 @@ impl DeliveryAdminRepository {
         let limit = script.bind(i64::from(limit));
         let index = script.push(format!("SELECT * FROM failed_batch LIMIT {limit}"));
         read_failed_batches(self.db.run_retrying(&script).await?.rows(index)?)
-    }
-
-    /// Up to `limit` outbox entries of all tenants that are due after a time, in the order they are due.
-    pub(in crate::modules) async fn owed(
-        &self,
-        scope: SystemScope,
-        from: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<OutboxEntry>> {
-        let mut script = Script::across_tenants(scope);
-        let (from, limit) = (
-            script.bind(millisecond(from)),
-            script.bind(i64::from(limit)),
-        );
-        let index = script.push(format!(
-            "SELECT * FROM type::record('outbox', [{from}]..) LIMIT {limit}"
-        ));
-        let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.into_iter().map(OutboxRow::into_type).collect()
     }
 
     /// Writes a notification if it is unchanged, its added and removed outbox entries, and the audit entry:

@@ -49,7 +49,7 @@ pub(in crate::modules) use idempotency::IdempotencyRepository;
 pub(in crate::modules) use inventory::{InventoryChange, STALE_INVENTORY, STALE_NOTIFICATION};
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::{migrate, newest_schema};
-pub(in crate::modules) use notifications::{NewMails, NotificationsRepository};
+pub(in crate::modules) use notifications::{NewMails, NotificationsRepository, OutboxFrom};
 pub(in crate::modules) use operators::{OperatorRecord, OperatorsRepository};
 pub(in crate::modules) use plugins::{
     PluginsRepository, QuarantineNotice, RecordedChange, STALE_POLICIES, UPLOAD_SWEPT,

@@ -1,14 +1,14 @@
 //! Storage steps of notifications and the outbox. Called by the notifications module; calls models.
 
 use jiff::Timestamp;
-use surrealdb::types::RecordId;
+use surrealdb::types::{RecordId, Value};
 
 use super::{
     db::{Db, Script, StepError, SystemScope},
     inventory::STALE_NOTIFICATION,
     models::{
         CustomerBookingRow, DeliveryBatchRow, FailedBatchRow, IdRow, NotificationListRow,
-        NotificationRow, OutboxRow, ScheduleRow,
+        NotificationRow, OutboxRow, ScheduleRow, at_millisecond, millisecond, record,
     },
 };
 use crate::{
@@ -263,44 +263,65 @@ pub(in crate::modules::repositories) fn remove_owed(script: &mut Script, owed: &
     }
 }
 
+/// Where a read of the outbox begins.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::modules) enum OutboxFrom<'a> {
+    /// With what is due at this time.
+    Time(Timestamp),
+    /// Behind this entry.
+    After(&'a OutboxEntry),
+}
+
 impl NotificationsRepository {
     pub(in crate::modules) fn new(db: Db) -> Self {
         Self { db }
     }
 
-    /// Outbox entries that became due after `from`, the oldest first; at most `max`.
-    pub(in crate::modules) async fn due(
+    /// When the last process with this embedded store that died was found to have; recorded now if this opening found it: 1 row.
+    pub(in crate::modules) async fn last_crash(
         &self,
         scope: SystemScope,
-        from: Timestamp,
         now: Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        let key = record("crash", [Value::String("last".to_owned())]);
+        let mut script = match self.db.is_after_crash() {
+            true => Script::transaction_across_tenants(scope),
+            false => Script::across_tenants(scope),
+        };
+        let id = script.bind(key);
+        let index = if self.db.is_after_crash() {
+            let now = script.bind(millisecond(now));
+            // The later one, should the clock have been set back.
+            let at = format!("math::max([at ?? {now}, {now}])");
+            script.push(format!("UPSERT ONLY {id} SET at = {at} RETURN VALUE at"))
+        } else {
+            script.push(format!("SELECT VALUE at FROM ONLY {id}"))
+        };
+        let at: Option<i64> = self.db.run_retrying(&script).await?.row(index)?;
+        at.map(at_millisecond).transpose()
+    }
+
+    /// Up to `max` outbox entries of all tenants, in the order they are due, until a time if there is one.
+    pub(in crate::modules) async fn outbox(
+        &self,
+        scope: SystemScope,
+        from: OutboxFrom<'_>,
+        until: Option<Timestamp>,
         max: u32,
     ) -> Result<Vec<OutboxEntry>> {
         let mut script = Script::across_tenants(scope);
-        let from = script.bind(from.as_millisecond());
-        let now = script.bind(now.as_millisecond());
+        let from = match from {
+            OutboxFrom::Time(from) => format!("[{}]", script.bind(from.as_millisecond())),
+            OutboxFrom::After(entry) => format!("{}>", script.bind(OutboxRow::place(entry))),
+        };
+        let until = until.map(|until| format!("[{}, ..]", script.bind(until.as_millisecond())));
+        let until = until.unwrap_or_default();
         let max = script.bind(i64::from(max));
         let index = script.push(format!(
-            "SELECT * FROM type::record('outbox', [{from}]..[{now}, ..]) LIMIT {max}"
+            "SELECT * FROM type::record('outbox', {from}..{until}) LIMIT {max}"
         ));
         let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(OutboxRow::into_type).collect()
-    }
-
-    /// When the next outbox entry after `from` is due, if there is one.
-    pub(in crate::modules) async fn next_due(
-        &self,
-        scope: SystemScope,
-        from: Timestamp,
-    ) -> Result<Option<Timestamp>> {
-        let mut script = Script::across_tenants(scope);
-        let from = script.bind(from.as_millisecond());
-        let index = script.push(format!(
-            "SELECT * FROM type::record('outbox', [{from}]..) LIMIT 1"
-        ));
-        let rows: Vec<OutboxRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        let first = rows.into_iter().next().map(OutboxRow::into_type);
-        Ok(first.transpose()?.map(|owed| owed.due_at))
     }
 
     /// Replaces outbox entries: as many rows as are named, at most 1,000.

@@ -1,4 +1,4 @@
-//! Storage steps of the embedded queue: rows `[lane, shard, id]`, leased in place. Called by the queue module.
+//! Storage steps of the stored queue: rows `[lane, shard, id]`, leased in place. Called by the queue module.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
@@ -113,7 +113,7 @@ impl QueueRepository {
         rows.into_iter().map(leased).collect()
     }
 
-    /// Extends leases: as many rows as receipts, at most 1,000.
+    /// Extends leases: as many rows as receipts, at most 100.
     pub(in crate::modules) async fn extend(
         &self,
         scope: SystemScope,
@@ -133,7 +133,7 @@ impl QueueRepository {
         Ok(())
     }
 
-    /// Ends leases: as many rows as settlements, at most 1,000.
+    /// Ends leases: as many rows as settlements, at most 100.
     pub(in crate::modules) async fn settle(
         &self,
         scope: SystemScope,

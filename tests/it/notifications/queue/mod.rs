@@ -1,10 +1,10 @@
 //! Goal: whatever carries the tasks keeps the promises of the queue port: nothing lost, nothing handed out twice within
 //! a lease, publications repeatable, tenants in turn, lanes apart.
 //!
-//! Method: one suite that knows only the port, run against the embedded queue (an engine in memory, a clock that is
-//! moved) and against JetStream (a real nats-server, short leases, real time; two connections, so that what one
-//! process publishes the other fetches). Below it, what only JetStream can suffer: its server killed and started
-//! again, away, full or wiped.
+//! Method: one suite that knows only the port, run against the queue in memory (short leases, real time), the stored queue (two
+//! engines on a SurrealDB server, a clock that is moved) and JetStream (a real nats-server, short leases, real time; two
+//! connections). What one of two processes publishes, the other fetches. Below it, what only JetStream can suffer: its
+//! server killed and started again, away, full or wiped.
 
 mod broker;
 
@@ -15,11 +15,11 @@ use std::{
 };
 
 use boxoffice_engine::{
-    ErrorCode, Result, TenantId,
-    ports::{Lane, Leased, Queue, Settlement, Task, TaskKind, shard_of},
+    Engine, ErrorCode, Result, TenantId,
+    ports::{Lane, Leased, MemoryQueue, Queue, Settlement, Task, TaskKind, shard_of},
 };
 use boxoffice_nats::{JetStreamOptions, JetStreamQueue};
-use boxoffice_tests::{FakeClock, NatsServer, TestPlatform, pass_time};
+use boxoffice_tests::{FakeClock, NatsServer, SurrealServer, pass_time, quick_settings};
 
 const NOW: Duration = Duration::ZERO;
 
@@ -33,18 +33,40 @@ struct QueueHarness {
     worker: Arc<dyn Queue>,
     lease: Duration,
     clock: Option<Arc<FakeClock>>,
-    _holds: (Option<TestPlatform>, Option<NatsServer>),
+    /// How long what was published may take until a look finds it.
+    is_there_within: Duration,
+    _servers: (Option<SurrealServer>, Option<NatsServer>),
 }
 
 impl QueueHarness {
-    async fn embedded() -> Self {
-        let platform = TestPlatform::new().await;
+    async fn memory() -> Self {
+        let lease = Duration::from_secs(2);
+        let queue = Arc::new(MemoryQueue::with_lease(lease));
         Self {
-            publisher: platform.engine.queue(),
-            worker: platform.engine.queue(),
+            publisher: queue.clone(),
+            worker: queue,
+            lease,
+            clock: None,
+            is_there_within: NOW,
+            _servers: (None, None),
+        }
+    }
+
+    async fn stored() -> Self {
+        let server = SurrealServer::start().await;
+        let clock = Arc::new(FakeClock::at("2026-12-01T12:00:00Z"));
+        let queue = async || {
+            let builder = Engine::builder().store(server.store()).clock(clock.clone());
+            let engine = builder.settings(quick_settings()).build().await;
+            engine.expect("an engine on the server").queue()
+        };
+        Self {
+            publisher: queue().await,
+            worker: queue().await,
             lease: Duration::from_secs(30),
-            clock: Some(platform.clock.clone()),
-            _holds: (Some(platform), None),
+            clock: Some(clock.clone()),
+            is_there_within: NOW,
+            _servers: (Some(server), None),
         }
     }
 
@@ -56,7 +78,8 @@ impl QueueHarness {
             worker: Arc::new(connect(&options).await),
             lease: options.lease,
             clock: None,
-            _holds: (None, Some(server)),
+            is_there_within: Duration::from_millis(1_500),
+            _servers: (None, Some(server)),
         }
     }
 
@@ -65,7 +88,7 @@ impl QueueHarness {
         let time = self.lease.mul_f64(leases);
         match &self.clock {
             Some(clock) => clock.advance(time),
-            // A broker goes by the real time.
+            // The others go by the real time.
             None => pass_time(time).await,
         }
     }
@@ -86,12 +109,7 @@ impl QueueHarness {
     async fn fetch_all(&self) -> Vec<Leased> {
         let mut all = Vec::new();
         loop {
-            let wait = if self.clock.is_some() {
-                NOW
-            } else {
-                Duration::from_millis(1_500)
-            };
-            let more = self.fetch(1_000, wait).await;
+            let more = self.fetch(1_000, self.is_there_within).await;
             if more.is_empty() {
                 return all;
             }
@@ -112,10 +130,16 @@ impl QueueHarness {
 
 macro_rules! for_each_queue {
     ($($case:ident)*) => {
-        mod embedded {
+        mod memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                super::$case(super::QueueHarness::embedded().await).await;
+                super::$case(super::QueueHarness::memory().await).await;
+            })*
+        }
+        mod stored {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(super::QueueHarness::stored().await).await;
             })*
         }
         mod jetstream {
@@ -364,6 +388,29 @@ async fn two_workers_never_hold_the_same_task(bench: QueueHarness) {
     held.extend(bench.fetch_all().await);
     let distinct: BTreeSet<String> = ids(&held).into_iter().collect();
     assert_eq!((held.len(), distinct.len()), (200, 200));
+}
+
+#[tokio::test]
+async fn a_full_queue_in_memory_refuses_and_takes_more_when_there_is_room() {
+    let bench = QueueHarness::memory().await;
+    for part in 0..25 {
+        bench
+            .publish("north", &tasks(&format!("{part:03}"), 1_000))
+            .await;
+    }
+    let more = tasks("more", 1);
+    let north = named("north");
+    let publish = || bench.publisher.publish(Lane::Bulk, &north, &more);
+    unavailable("one more task", publish().await);
+    // What is there already is not one more, and the other lane has room of its own, as other tenants have.
+    bench.publish("north", &tasks("000", 1_000)).await;
+    let other = bench.publisher.publish(Lane::Transactional, &north, &more);
+    other.await.expect("room in the other lane");
+    let leased = bench.fetch(1, NOW).await;
+    unavailable("one more while a worker has one", publish().await);
+    bench.done(&leased).await;
+    publish().await.expect("room for one");
+    bench.publish("south", &more).await;
 }
 
 async fn tasks_are_counted(bench: QueueHarness) {

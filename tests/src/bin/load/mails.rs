@@ -59,7 +59,7 @@ pub(crate) struct MailsArguments {
     /// A second tenant in the same shard with so many customers, whose event changes right after the first one's.
     #[arg(long, default_value_t = 0)]
     beside: usize,
-    /// The NATS server of the queue; the embedded queue without it.
+    /// The NATS server of the queue; without it the queue is in memory.
     #[arg(long)]
     nats: Option<String>,
     /// The SMTP server, such as 127.0.0.1:2525.

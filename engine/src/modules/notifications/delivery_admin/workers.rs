@@ -36,6 +36,10 @@ impl DeliveryAdminModule {
                 .fold(MailCounts::default(), |sum, lane| sum.plus(lane.mails)),
             lanes,
         };
+        if self.context.is_exclusive {
+            *self.own_status.locked() = Some(sight);
+            return Ok(());
+        }
         let expires_at = now.checked_add(FORGOTTEN_AFTER).map_err(Error::internal)?;
         self.repository
             .write_worker(SystemScope::new(), &sight, expires_at)
@@ -45,6 +49,10 @@ impl DeliveryAdminModule {
     /// Records that this worker has ended.
     pub(crate) async fn ended(&self, worker: &str) -> Result<()> {
         self.own_workers.fetch_sub(1, Ordering::Relaxed);
+        if self.context.is_exclusive {
+            *self.own_status.locked() = None;
+            return Ok(());
+        }
         self.repository
             .remove_worker(SystemScope::new(), worker)
             .await
@@ -60,21 +68,24 @@ impl DeliveryAdminModule {
         if self.own_workers.load(Ordering::Relaxed) > 0 {
             return Ok(true);
         }
-        let workers = self
-            .repository
-            .workers(SystemScope::new(), WORKERS_MAX)
-            .await?;
+        let workers = self.last_heartbeats().await?;
         let mut worker_liveness = self.worker_liveness.locked();
         Ok(worker_liveness.note(&workers, Instant::now()))
+    }
+
+    /// Heartbeats are stored for other processes. With an exclusive store there are none.
+    async fn last_heartbeats(&self) -> Result<Vec<WorkerStatus>> {
+        if self.context.is_exclusive {
+            return Ok(self.own_status.locked().iter().cloned().collect());
+        }
+        let scope = SystemScope::new();
+        self.repository.workers(scope, WORKERS_MAX).await
     }
 
     /// Worker processes, newest first.
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerStatus>> {
         let now = self.context.now();
-        let mut workers = self
-            .repository
-            .workers(SystemScope::new(), WORKERS_MAX)
-            .await?;
+        let mut workers = self.last_heartbeats().await?;
         for worker in &mut workers {
             let silent = Duration::try_from(now.duration_since(worker.at)).unwrap_or_default();
             worker.is_alive = silent < ALIVE_WITHIN;

@@ -16,7 +16,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::modules::{
     ModuleContext,
     repositories::{
-        BackupsRepository, NotificationsRepository, StoreSnapshot, SystemScope, newest_schema,
+        BackupsRepository, NotificationsRepository, OutboxFrom, StoreSnapshot, SystemScope,
+        newest_schema,
     },
 };
 use crate::{
@@ -137,10 +138,9 @@ impl BackupsModule {
         let now = self.context.now();
         let mut after = None;
         loop {
-            let owed = self
-                .repository
-                .owed(scope, after.as_ref(), OWED_PAGE)
-                .await?;
+            let from = (after.as_ref()).map_or(OutboxFrom::Time(Timestamp::MIN), OutboxFrom::After);
+            let owed = self.notifications.outbox(scope, from, None, OWED_PAGE);
+            let owed = owed.await?;
             for one in &owed {
                 if one.part == OutboxPart::FanOut {
                     self.mark(&one.tenant, one.notification, restoration.restored_at)

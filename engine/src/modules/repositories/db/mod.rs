@@ -59,12 +59,15 @@ pub(in crate::modules) struct Db {
     remote: bool,
     /// The file that an embedded store holds locked while it is open.
     lock: Option<PathBuf>,
+    /// Whether the last process with this embedded store did not close it: it died, or was killed.
+    is_after_crash: bool,
     counters: Arc<Counters>,
 }
 
 impl Db {
     /// Opens a store and selects its database. Migrations are separate.
     pub(in crate::modules) async fn open(store: &Store, counters: Arc<Counters>) -> Result<Self> {
+        let is_after_crash = matches!(store, Store::Embedded(folder) if has_log(folder));
         let (client, namespace, database, remote) = match store {
             Store::Memory => (
                 open_local("mem://".to_owned()).await?,
@@ -76,7 +79,7 @@ impl Db {
                 create_private(folder).map_err(|error| cannot_open(folder.display(), error))?;
                 // The default syncs every commit. It is set explicitly, so that a changed default cannot lose bookings.
                 let url = format!("surrealkv://{}?sync=every", folder.display());
-                let client = if has_log(folder) {
+                let client = if is_after_crash {
                     open_after_settling(&url).await?
                 } else {
                     open_local(url).await?
@@ -118,7 +121,13 @@ impl Db {
             remote,
             counters,
             lock,
+            is_after_crash,
         })
+    }
+
+    /// Returns whether the last process with this embedded store did not close it.
+    pub(in crate::modules) fn is_after_crash(&self) -> bool {
+        self.is_after_crash
     }
 
     /// What to wait for once no handle exists any more.

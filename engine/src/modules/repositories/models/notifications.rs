@@ -205,19 +205,21 @@ pub(in crate::modules::repositories) struct OutboxRow {
 
 impl OutboxRow {
     pub(in crate::modules::repositories) fn key(owed: &OutboxEntry) -> RecordId {
+        record("outbox", Self::place(owed))
+    }
+
+    /// What its key is made of: its place in the order in which entries are due.
+    pub(in crate::modules::repositories) fn place(owed: &OutboxEntry) -> [Value; 4] {
         let part = match owed.part {
             OutboxPart::FanOut => -1,
             OutboxPart::DeliveryBatch(number) => i64::from(number),
         };
-        record(
-            "outbox",
-            [
-                Value::from_t(millisecond(owed.due_at)),
-                Value::String(owed.tenant.as_str().to_owned()),
-                ulid_key(owed.notification.ulid()),
-                Value::from_t(part),
-            ],
-        )
+        [
+            Value::from_t(millisecond(owed.due_at)),
+            Value::String(owed.tenant.as_str().to_owned()),
+            ulid_key(owed.notification.ulid()),
+            Value::from_t(part),
+        ]
     }
 
     pub(in crate::modules::repositories) fn of(owed: &OutboxEntry) -> Self {

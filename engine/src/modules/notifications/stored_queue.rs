@@ -1,4 +1,4 @@
-//! The embedded queue: durable tasks in the store, leased by time. The default behind the queue port.
+//! The stored queue: durable tasks in the store, leased by time. The default where several processes share a store.
 //!
 //! Called through the port; calls the queue repository.
 
@@ -31,8 +31,10 @@ use crate::{
 
 /// How long a worker keeps a task without extending its lease. A duplicate after a clock step does no harm: the batch's row decides.
 const LEASE_MILLISECONDS: i64 = 30_000;
-/// Most tasks of one publication, and of one settlement.
+/// Most tasks of one publication.
 const TASKS_MAX: usize = 1_000;
+/// Tasks that are extended or settled in one transaction: each is a statement of its own.
+const RECEIPTS_MAX: usize = 100;
 /// The longest pause between two full scans of each shard.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Publications remembered for looks that are under way; a look that misses more raises no floor.
@@ -43,7 +45,7 @@ const LOOK_BACK_MILLISECONDS: i64 = 120_000;
 /// The pause between two reads of an empty queue: another process may publish without a wake-up here.
 const POLL: Duration = Duration::from_millis(500);
 
-pub(crate) struct EmbeddedQueue {
+pub(crate) struct StoredQueue {
     repository: QueueRepository,
     context: ModuleContext,
     published: Notify,
@@ -52,7 +54,7 @@ pub(crate) struct EmbeddedQueue {
     floors: ScanCursors,
 }
 
-impl EmbeddedQueue {
+impl StoredQueue {
     pub(in crate::modules) fn new(repository: QueueRepository, context: ModuleContext) -> Self {
         Self {
             repository,
@@ -221,7 +223,7 @@ impl ScanCursors {
 }
 
 #[async_trait]
-impl Queue for EmbeddedQueue {
+impl Queue for StoredQueue {
     async fn publish(&self, lane: Lane, tenant: &TenantId, tasks: &[Task]) -> Result<()> {
         if tasks.len() > TASKS_MAX {
             return Err(Error::internal(format!(
@@ -254,7 +256,7 @@ impl Queue for EmbeddedQueue {
     }
 
     async fn extend(&self, receipts: &[Receipt]) -> Result<()> {
-        for receipts in receipts.chunks(TASKS_MAX) {
+        for receipts in receipts.chunks(RECEIPTS_MAX) {
             let until = self.now() + LEASE_MILLISECONDS;
             self.repository
                 .extend(SystemScope::new(), receipts, until)
@@ -264,7 +266,7 @@ impl Queue for EmbeddedQueue {
     }
 
     async fn settle(&self, settlements: &[(Receipt, Settlement)]) -> Result<()> {
-        for settlements in settlements.chunks(TASKS_MAX) {
+        for settlements in settlements.chunks(RECEIPTS_MAX) {
             self.repository
                 .settle(SystemScope::new(), settlements, self.now())
                 .await?;

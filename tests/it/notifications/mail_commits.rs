@@ -1,0 +1,40 @@
+//! Goal: a mail waits for the disk once.
+//!
+//! Method: an engine on an embedded store, with a worker that writes mails into a folder, counts its commits.
+
+use boxoffice_engine::{BookTickets, Engine, ports::FolderMailer};
+use boxoffice_tests::{
+    Patience, TempFolder, count_mails, create_event, drain, email, ensure_customer,
+    organizer_and_tenant, quick_settings,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_booking_with_its_mail_is_two_commits() {
+    let folder = TempFolder::new("commits");
+    let mails = folder.join("mails");
+    let builder = Engine::builder()
+        .embedded(folder.join("store"))
+        .mailer(FolderMailer::open(&mails).expect("the folder is ours"))
+        .settings(quick_settings());
+    let engine = builder.build().await.expect("an embedded engine");
+    let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
+    let event = create_event(&engine, &organizer, jiff::Timestamp::now(), 100).await;
+    let customer = ensure_customer(&engine, &tenant, "ann", email("ann", &tenant)).await;
+    let commits = || engine.counts().store_commits;
+    let worker = engine.worker().spawn();
+    let book = async || {
+        let order = BookTickets::general(event.id, 2);
+        let booking = engine.bookings().book_tickets(&customer, order).await;
+        booking.expect("tickets are left");
+        drain(&engine).await;
+    };
+    // The first one waits for what a worker does once at its start, too.
+    book().await;
+    for round in 1..=3 {
+        let before = commits();
+        book().await;
+        assert_eq!(commits() - before, 2, "for a booking and its mail");
+        assert_eq!(count_mails(&mails), 1 + round);
+    }
+    assert!(worker.drain(Patience::START).await);
+}
