@@ -177,7 +177,7 @@ impl EngineBuilder {
             ids: self.ids.unwrap_or_else(|| Arc::new(UlidIds::default())),
             settings: Arc::new(self.settings),
             is_exclusive: !matches!(self.store, Store::Remote { .. }),
-            owed: Arc::new(Notify::new()),
+            outbox_added: Arc::new(Notify::new()),
             counters: Arc::default(),
             traces: self.traces,
         };

@@ -112,7 +112,7 @@ impl Engine {
         closing.wait(limit).await
     }
 
-    /// Runs a trivial query, for readiness checks. Gives up after 2 seconds.
+    /// Reads a row, for readiness checks. Gives up after 2 seconds.
     ///
     /// # Errors
     /// `unavailable`.

@@ -55,7 +55,7 @@ impl DeliveryAdmin {
         let tenant = caller.tenant().ok();
         let (lanes, health) = match caller.role() {
             Role::Operator => {
-                let mut lanes = modules.delivery_admin.owed().await?;
+                let mut lanes = modules.delivery_admin.outbox_lanes().await?;
                 let health = self.check_parts(&mut lanes).await;
                 (Some(lanes), Some(health))
             }

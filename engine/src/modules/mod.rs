@@ -84,7 +84,7 @@ pub(crate) struct ModuleContext {
     /// Whether no other process can have the store open.
     pub(crate) is_exclusive: bool,
     /// Notified when something was committed for the relay.
-    pub(crate) owed: Arc<Notify>,
+    pub(crate) outbox_added: Arc<Notify>,
     /// This process's counters.
     pub(crate) counters: Arc<Counters>,
     /// The port for traces, if there is one.
@@ -224,7 +224,7 @@ impl Modules {
         self.db.closing()
     }
 
-    /// Runs a trivial query.
+    /// Reads a row.
     pub(crate) async fn ping(&self) -> Result<()> {
         self.db.ping().await
     }

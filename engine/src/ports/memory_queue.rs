@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Bound,
     sync::Mutex,
     time::Duration,
 };
@@ -15,7 +16,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::queue::{LaneStats, Leased, Queue, Receipt, SHARDS, Settlement, Task, shard_of};
+use super::queue::{LaneStats, Leased, Queue, Receipt, Settlement, Task};
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
@@ -26,8 +27,10 @@ use crate::{
 const PUBLICATION_MAX: usize = 1_000;
 /// Tasks of a tenant in a lane, some 10 MB: its mails of the next minutes. What does not fit waits in the outbox.
 const TENANT_TASKS_MAX: usize = 25_000;
-/// Tasks of a lane, some 80 MB, however many tenants there are.
+/// Tasks of a lane, some 80 MB.
 const LANE_TASKS_MAX: usize = 200_000;
+/// What each tenant has room for in any case, so that a few large ones keep nobody out.
+const TENANT_TASKS_MIN: usize = 16;
 /// How long a worker keeps a task without extending its lease.
 const LEASE: Duration = Duration::from_secs(30);
 /// Longer delays are cut. The outbox has the time at which work is due.
@@ -41,11 +44,11 @@ pub struct MemoryQueue {
     changed: Notify,
 }
 
-/// What names a task, in the order in which tasks are fetched.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// What names a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct TaskKey {
-    id: String,
     tenant: TenantId,
+    id: String,
 }
 
 #[derive(Default)]
@@ -60,12 +63,18 @@ struct Tasks {
 
 #[derive(Default)]
 struct LaneTasks {
-    waiting: [BTreeMap<TaskKey, Task>; SHARDS as usize],
-    away: HashSet<TaskKey>,
-    /// Tasks of each tenant, waiting and away.
-    counts: HashMap<TenantId, usize>,
-    /// The shard that is visited first next time.
-    next_shard: usize,
+    tenants: BTreeMap<TenantId, TenantTasks>,
+    /// Tasks of all tenants, waiting and away.
+    count: usize,
+    /// The tenant whose turn was last.
+    last: Option<TenantId>,
+}
+
+/// Tasks of one tenant; old work first, because ids are in that order.
+#[derive(Default)]
+struct TenantTasks {
+    waiting: BTreeMap<String, Task>,
+    away: HashSet<String>,
 }
 
 struct Away {
@@ -93,71 +102,101 @@ impl MemoryQueue {
     }
 }
 
-impl LaneTasks {
-    fn waiting(&self) -> usize {
-        self.waiting.iter().map(BTreeMap::len).sum()
-    }
-
+impl TenantTasks {
     fn len(&self) -> usize {
-        self.waiting() + self.away.len()
-    }
-
-    /// Forgets that a task of a tenant is here.
-    fn uncount(&mut self, tenant: &TenantId) {
-        if let Some(count) = self.counts.get_mut(tenant) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(tenant);
-            }
-        }
-    }
-
-    fn add(&mut self, key: TaskKey, task: Task) {
-        self.waiting[shard_of(&key.tenant) as usize].insert(key, task);
+        self.waiting.len() + self.away.len()
     }
 
     /// Returns whether a task is there already. One that waits is replaced: the later publication knows better where its
     /// outbox entry is.
-    fn has(&mut self, key: &TaskKey, task: &Task) -> bool {
-        if let Some(waiting) = self.waiting[shard_of(&key.tenant) as usize].get_mut(key) {
+    fn has(&mut self, task: &Task) -> bool {
+        if let Some(waiting) = self.waiting.get_mut(&task.id) {
             waiting.clone_from(task);
             return true;
         }
-        self.away.contains(key)
+        self.away.contains(&task.id)
     }
+}
 
+impl LaneTasks {
     fn publish(&mut self, tenant: &TenantId, tasks: &[Task]) -> Result<()> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let of_tenant = self.tenants.entry(tenant.clone()).or_default();
         for task in tasks {
-            let key = TaskKey {
-                id: task.id.clone(),
-                tenant: tenant.clone(),
-            };
-            if self.has(&key, task) {
+            if of_tenant.has(task) {
                 continue;
             }
-            let count = self.counts.get(tenant).copied().unwrap_or_default();
-            if count >= TENANT_TASKS_MAX || self.len() >= LANE_TASKS_MAX {
+            let is_full = of_tenant.len() >= TENANT_TASKS_MAX
+                || (self.count >= LANE_TASKS_MAX && of_tenant.len() >= TENANT_TASKS_MIN);
+            if is_full {
                 let full = Error::new(ErrorCode::Unavailable, "The queue is full.");
                 return Err(full.retry_after(Duration::from_secs(1)));
             }
-            self.add(key, task.clone());
-            self.counts.insert(tenant.clone(), count + 1);
+            of_tenant.waiting.insert(task.id.clone(), task.clone());
+            self.count += 1;
         }
         Ok(())
     }
 
-    /// Takes up to `max` tasks of the next shard that has any.
+    /// Takes up to `max` tasks of the next tenants that have any.
     fn take(&mut self, max: usize) -> Vec<(TaskKey, Task)> {
-        let shards = self.waiting.len();
-        let mut visited = (0..shards).map(|step| (self.next_shard + step) % shards);
-        let Some(shard) = visited.find(|shard| !self.waiting[*shard].is_empty()) else {
-            return Vec::new();
+        let has_waiting = |(tenant, tasks): (&TenantId, &TenantTasks)| {
+            (!tasks.waiting.is_empty()).then(|| tenant.clone())
         };
-        self.next_shard = (shard + 1) % shards;
-        let waiting = &mut self.waiting[shard];
-        std::iter::from_fn(|| waiting.pop_first())
-            .take(max)
-            .collect()
+        let mut turns: Vec<TenantId> = match &self.last {
+            None => self
+                .tenants
+                .iter()
+                .filter_map(has_waiting)
+                .take(max)
+                .collect(),
+            Some(last) => {
+                let behind = self
+                    .tenants
+                    .range((Bound::Excluded(last), Bound::Unbounded));
+                let before = self.tenants.range(..=last);
+                behind
+                    .chain(before)
+                    .filter_map(has_waiting)
+                    .take(max)
+                    .collect()
+            }
+        };
+        let mut taken = Vec::new();
+        for tenant in turns.drain(..) {
+            let Some(tasks) = self.tenants.get_mut(&tenant).filter(|_| taken.len() < max) else {
+                break;
+            };
+            while let Some((id, task)) = (taken.len() < max)
+                .then(|| tasks.waiting.pop_first())
+                .flatten()
+            {
+                let tenant = tenant.clone();
+                taken.push((TaskKey { tenant, id }, task));
+            }
+            self.last = Some(tenant);
+        }
+        taken
+    }
+
+    /// Forgets a task that is away.
+    fn forget(&mut self, key: &TaskKey) {
+        if let Some(tasks) = self.tenants.get_mut(&key.tenant) {
+            self.count -= usize::from(tasks.away.remove(&key.id));
+            if tasks.len() == 0 {
+                self.tenants.remove(&key.tenant);
+            }
+        }
+    }
+
+    /// Makes a task that is away available.
+    fn recover(&mut self, key: TaskKey, task: Task) {
+        if let Some(tasks) = self.tenants.get_mut(&key.tenant) {
+            tasks.away.remove(&key.id);
+            tasks.waiting.insert(key.id, task);
+        }
     }
 }
 
@@ -169,24 +208,25 @@ impl Tasks {
     /// Puts a task away and returns its number.
     fn put_away(&mut self, away: Away) -> u64 {
         self.last_number += 1;
-        self.lane(away.lane).away.insert(away.key.clone());
+        if let Some(tasks) = self.lane(away.lane).tenants.get_mut(&away.key.tenant) {
+            tasks.away.insert(away.key.id.clone());
+        }
         self.ends.insert((away.until, self.last_number));
         self.away.insert(self.last_number, away);
         self.last_number
     }
 
-    fn take_back(&mut self, number: u64) -> Option<Away> {
+    fn remove_away(&mut self, number: u64) -> Option<Away> {
         let away = self.away.remove(&number)?;
         self.ends.remove(&(away.until, number));
-        self.lane(away.lane).away.remove(&away.key);
         Some(away)
     }
 
     /// Makes tasks whose lease or delay is over available.
     fn recover(&mut self, now: Instant) {
         while let Some((_, number)) = self.ends.first().copied().filter(|(at, _)| *at <= now) {
-            if let Some(away) = self.take_back(number) {
-                self.lane(away.lane).add(away.key, away.task);
+            if let Some(away) = self.remove_away(number) {
+                self.lane(away.lane).recover(away.key, away.task);
             }
         }
     }
@@ -195,7 +235,7 @@ impl Tasks {
     fn end_lease(&mut self, receipt: &Receipt) -> Option<Away> {
         let number = receipt.0.parse().ok()?;
         self.away.get(&number).filter(|away| away.is_leased)?;
-        self.take_back(number)
+        self.remove_away(number)
     }
 
     fn extend(&mut self, receipt: &Receipt, until: Instant) {
@@ -280,7 +320,7 @@ impl Queue for MemoryQueue {
                 continue;
             };
             match settlement {
-                Settlement::Done => tasks.lane(ended.lane).uncount(&ended.key.tenant),
+                Settlement::Done => tasks.lane(ended.lane).forget(&ended.key),
                 Settlement::Release(after) => {
                     tasks.put_away(Away {
                         until: now + (*after).min(DELAY_MAX),
@@ -301,8 +341,7 @@ impl Queue for MemoryQueue {
         let leased = (tasks.away.values())
             .filter(|away| away.lane == lane && away.is_leased)
             .count();
-        let lane = tasks.lane(lane);
-        let all = lane.len();
+        let all = tasks.lane(lane).count;
         Ok(LaneStats {
             waiting: (all - leased) as u64,
             leased: leased as u64,

@@ -25,7 +25,7 @@ pub struct Task {
     /// The time in the key of the work's outbox entry. Whoever finishes the work removes the entry in the same
     /// transaction. A hint: with a wrong time the entry stays until the relay checks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owed_at: Option<Timestamp>,
+    pub outbox_due_at: Option<Timestamp>,
 }
 
 /// The work for a notification.

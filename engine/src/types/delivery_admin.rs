@@ -20,7 +20,7 @@ pub struct LaneStatus {
     /// Tasks that a worker has; `None` if the queue does not answer.
     pub in_flight: Option<u64>,
     /// Outbox entries: delivery batches of up to 32 mails, and fan-outs.
-    pub owed: u64,
+    pub outbox_entries: u64,
     /// Those of them that are due later: retries, checks, and schedules.
     pub later: u64,
     /// Whether there are more than were counted.

@@ -199,9 +199,9 @@ pub(crate) struct Chunk {
     /// The notification to write, with the revision that was read.
     pub(crate) notification: StoredNotification,
     pub(crate) batches: Vec<DeliveryBatch>,
-    pub(crate) owed: Vec<OutboxEntry>,
+    pub(crate) outbox: Vec<OutboxEntry>,
     /// The fan-out's own outbox entry, if this step finishes it.
-    pub(crate) done: Option<OutboxEntry>,
+    pub(crate) remove_outbox: Option<OutboxEntry>,
 }
 
 /// The write of one step of a batch's delivery.
@@ -211,7 +211,7 @@ pub(crate) struct BatchWrite {
     /// The batch to write, with the revision that was read.
     pub(crate) batch: DeliveryBatch,
     /// The outbox entry to remove: its work is done, or is due at another time.
-    pub(crate) done: Option<OutboxEntry>,
+    pub(crate) remove_outbox: Option<OutboxEntry>,
     /// The outbox entry to add.
-    pub(crate) owed: Option<OutboxEntry>,
+    pub(crate) add_outbox: Option<OutboxEntry>,
 }

@@ -47,22 +47,36 @@ pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
                 continue;
             }
         }
-        if !std::mem::replace(&mut has_taken_up, true)
-            && let Err(error) = jobs.take_up().await
-        {
-            tracing::warn!(error = ?error, "taking up earlier work failed; it is published when it is due again");
+        if !std::mem::replace(&mut has_taken_up, true) {
+            take_up(&jobs, &context).await;
         }
         match jobs.relay().await {
             Ok(true) => {}
             Ok(false) => {
                 tokio::select! {
                     () = context.stop.cancelled() => {}
-                    () = jobs.wait_for_owed(round) => {}
+                    () = jobs.wait_for_outbox(round) => {}
                 }
             }
             Err(error) => {
                 tracing::warn!(error = ?error, "publishing outbox entries failed, will retry");
                 context.pause(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Publishes what an earlier process published and did not finish, page by page.
+async fn take_up(jobs: &MailJobs, context: &LoopContext) {
+    let mut after = None;
+    while !context.stop.is_cancelled() {
+        context.pulse.beat();
+        match jobs.take_up(after.as_ref()).await {
+            Ok(None) => return,
+            Ok(last) => after = last,
+            Err(error) => {
+                tracing::warn!(error = ?error, "taking up earlier work failed; it is published when it is due again");
+                return;
             }
         }
     }

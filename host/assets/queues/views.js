@@ -52,7 +52,7 @@ function laneCard(lane, overview) {
   return h("section", { class: "card" }, h("h2", {}, lane.lane, paused ? " " : "", paused ? h("span", { class: "state dead" }, "stopped") : ""), h("dl", {},
     h("dt", {}, "Waiting"), h("dd", {}, number(lane.waiting)),
     h("dt", {}, "In flight"), h("dd", {}, number(lane.inFlight)),
-    h("dt", {}, "In the outbox"), h("dd", {}, `${number(lane.owed)}${lane.isCut ? " or more" : ""}`),
+    h("dt", {}, "In the outbox"), h("dd", {}, `${number(lane.outboxEntries)}${lane.isCut ? " or more" : ""}`),
     h("dt", {}, "Later"), h("dd", {}, number(lane.later)),
     h("dt", {}, "Oldest"), h("dd", {}, lane.oldestAt ? ago(lane.oldestAt) : "–"),
     h("dt", {}, "Rate"), h("dd", {}, pace ? `${number(Math.round(pace.sentPerSecond))} a second` : "–"),

@@ -15,6 +15,7 @@ mod remote;
 mod request_body;
 mod serve;
 mod store;
+mod store_watchdog;
 mod verify;
 mod worker;
 

@@ -10,6 +10,7 @@ use super::{
     StoreArgs,
     lifecycle::{self, Listener, Shutdown},
     print, store,
+    store_watchdog::StoreWatchdog,
 };
 use crate::{
     assembly::{self, MailRole},
@@ -92,6 +93,7 @@ pub(super) async fn run(
         Some(telemetry),
     )
     .await?;
+    let watchdog = StoreWatchdog::start(config, &opened.engine)?;
     let welcome = prepare(&opened.engine, &listener.url).await?;
     let options = RouterOptions {
         stopping: shutdown.token(),
@@ -116,6 +118,7 @@ pub(super) async fn run(
         }
     };
     lifecycle::drain(worker).await;
+    drop(watchdog);
     lifecycle::close(opened.engine).await;
     drop(opened.lock_owner);
     served

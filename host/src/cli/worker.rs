@@ -15,6 +15,7 @@ use super::{
     StoreArgs,
     lifecycle::{self, Listener, Shutdown},
     print, store,
+    store_watchdog::StoreWatchdog,
 };
 use crate::{
     assembly::MailRole,
@@ -64,6 +65,7 @@ async fn work(config: &Config, telemetry: &Telemetry) -> anyhow::Result<()> {
         Some(telemetry),
     )
     .await?;
+    let watchdog = StoreWatchdog::start(config, &opened.engine)?;
     let health = Health::new(opened.engine.clone());
     print(&format!("listening on {}", listener.url))?;
 
@@ -75,6 +77,7 @@ async fn work(config: &Config, telemetry: &Telemetry) -> anyhow::Result<()> {
     )
     .await;
     drop(health);
+    drop(watchdog);
     lifecycle::close(opened.engine).await;
     drop(opened.lock_owner);
     served

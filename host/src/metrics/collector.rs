@@ -314,13 +314,13 @@ fn encode_queues(out: &mut Out<'_>, overview: &DeliveryOverview) -> Result<(), f
         gauge(&|lane| lane.in_flight.map(number)),
     )?;
     out.gauges(
-        "owed",
-        "Pieces of work that are owed, at most a thousand counted",
-        gauge(&|lane| Some(number(lane.owed))),
+        "outbox_entries",
+        "Pieces of work in the outbox, at most a thousand counted",
+        gauge(&|lane| Some(number(lane.outbox_entries))),
     )?;
     out.gauges(
-        "owed_oldest_seconds",
-        "Since when the oldest of what is owed and due waits; 0 if nothing does",
+        "outbox_oldest_seconds",
+        "How long the oldest due entry of the outbox has waited; 0 if none does",
         gauge(&|lane| {
             let waits = lane
                 .oldest_at

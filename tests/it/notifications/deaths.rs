@@ -72,7 +72,7 @@ async fn waiting(engine: &Engine) -> u64 {
     let lanes = overview.expect("an overview").lanes;
     let lanes = lanes.expect("an operator sees the lanes");
     let lanes = lanes.iter().filter(|lane| lane.lane == Lane::Transactional);
-    lanes.map(|lane| lane.owed).sum()
+    lanes.map(|lane| lane.outbox_entries).sum()
 }
 
 async fn start(store: &Path, mailer: &DeadlyMailer) -> Engine {

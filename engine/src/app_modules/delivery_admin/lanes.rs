@@ -59,8 +59,11 @@ impl DeliveryAdmin {
             let delivery_admin = &modules.delivery_admin;
             let applied = delivery_admin.set_lane_pause(lane, pause.as_ref(), &audit, request);
             applied.await?;
-            // Workers of other processes read it within a second.
-            self.0.lane_pauses.look(&modules.delivery_admin).await
+            // Workers of other processes read it within a second, as this one does if reading fails now.
+            if let Err(error) = self.0.lane_pauses.look(&modules.delivery_admin).await {
+                tracing::warn!(error = ?error, "reading which lanes are stopped failed, will retry");
+            }
+            Ok(())
         };
         let idempotency = &modules.idempotency;
         idempotency

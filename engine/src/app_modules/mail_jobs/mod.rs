@@ -20,10 +20,10 @@ pub(crate) use tenant_locks::TenantLocks;
 
 use crate::{
     context::EngineContext,
-    error::{ErrorCode, Result},
+    error::{Error, ErrorCode, Result},
     modules::{BatchTask, Listing, Publications},
     ports::{Lane, Leased, Receipt, Settlement, Task, TaskKind},
-    types::{NotificationId, TenantId},
+    types::{NotificationId, OutboxEntry, TenantId},
 };
 
 /// Attempts to publish a chunk of a fan-out, before the relay does it a minute later.
@@ -82,11 +82,10 @@ impl MailJobs {
     /// Publishes due outbox entries. Returns whether there may be more now.
     pub(crate) async fn relay(&self) -> Result<bool> {
         let notifications = &self.0.modules.notifications;
-        let mut work = notifications.due_work(self.0.queue.as_ref()).await?;
+        let work = notifications.due_work(self.0.queue.as_ref()).await?;
         let refused = self.publish(&work.publications).await?;
-        work.leave(&refused);
         let is_full = work.is_full();
-        notifications.work_published(work).await?;
+        notifications.work_published(work, &refused).await?;
         Ok(is_full)
     }
 
@@ -95,12 +94,9 @@ impl MailJobs {
     async fn publish(&self, publications: &Publications) -> Result<HashSet<(Lane, TenantId)>> {
         let mut refused = HashSet::new();
         for ((lane, tenant), tasks) in publications {
-            let published = self.0.queue.publish(*lane, tenant, tasks).await;
-            match published {
-                Err(error)
-                    if !self.0.queue.is_durable() && error.code() == ErrorCode::Unavailable =>
-                {
-                    tracing::warn!(lane = lane.as_str(), %tenant, "the queue has no room for more tasks");
+            match self.0.queue.publish(*lane, tenant, tasks).await {
+                Err(error) if self.has_no_room(&error) => {
+                    tracing::debug!(lane = lane.as_str(), %tenant, "the queue has no room for more tasks");
                     refused.insert((*lane, tenant.clone()));
                 }
                 outcome => outcome?,
@@ -109,26 +105,26 @@ impl MailJobs {
         Ok(refused)
     }
 
-    /// Publishes what an earlier process published and did not finish, if the queue has forgotten it.
-    pub(crate) async fn take_up(&self) -> Result<()> {
+    /// Returns whether a publication failed because a queue in memory is full. Its work waits in the outbox.
+    fn has_no_room(&self, error: &Error) -> bool {
+        !self.0.queue.is_durable() && error.code() == ErrorCode::Unavailable
+    }
+
+    /// Publishes a page of what an earlier process published and did not finish, if the queue has forgotten it. Returns the
+    /// page's last entry if there may be more.
+    pub(crate) async fn take_up(&self, after: Option<&OutboxEntry>) -> Result<Option<OutboxEntry>> {
         if self.0.queue.is_durable() {
-            return Ok(());
+            return Ok(None);
         }
-        let mut after = None;
-        loop {
-            let notifications = &self.0.modules.notifications;
-            let (publications, last) = notifications.published_work(after.as_ref()).await?;
-            // What there is no room for is published when it is due again.
-            self.publish(&publications).await?;
-            match last {
-                Some(_) => after = last,
-                None => return Ok(()),
-            }
-        }
+        let notifications = &self.0.modules.notifications;
+        let (publications, last) = notifications.published_work(after).await?;
+        // What there is no room for is published when it is due again.
+        self.publish(&publications).await?;
+        Ok(last)
     }
 
     /// Waits until an outbox entry is committed, until the next one is due, or for `at_most`.
-    pub(crate) async fn wait_for_owed(&self, at_most: Duration) {
+    pub(crate) async fn wait_for_outbox(&self, at_most: Duration) {
         let due = self
             .0
             .modules
@@ -140,8 +136,8 @@ impl MailJobs {
             .unwrap_or(at_most);
         // Never zero: what was due a moment ago has just been handled, or failed.
         let pause = due.clamp(Duration::from_millis(5), at_most);
-        let owed = self.0.context.owed.notified();
-        if tokio::time::timeout(pause, owed).await.is_ok() {
+        let added = self.0.context.outbox_added.notified();
+        if tokio::time::timeout(pause, added).await.is_ok() {
             // Under load there are hundreds of commits; they are published together.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -203,7 +199,7 @@ impl MailJobs {
             let task = &leased.task;
             match task.kind {
                 TaskKind::FanOut => {
-                    let listed = self.fan_out(tenant, task.notification, task.owed_at, stop);
+                    let listed = self.fan_out(tenant, task.notification, task.outbox_due_at, stop);
                     match listed.await {
                         Ok(settlement) => settlements[index] = settlement,
                         Err(error) => {
@@ -216,7 +212,7 @@ impl MailJobs {
                     batches.push(BatchTask {
                         notification: task.notification,
                         number: batch,
-                        owed_at: task.owed_at,
+                        outbox_due_at: task.outbox_due_at,
                     });
                 }
             }
@@ -235,7 +231,7 @@ impl MailJobs {
         &self,
         tenant: &TenantId,
         notification: NotificationId,
-        owed_at: Option<Timestamp>,
+        outbox_due_at: Option<Timestamp>,
         stop: &CancellationToken,
     ) -> Result<Settlement> {
         // One at a time in this process: a second fan-out over the same bookings would find that the first was faster.
@@ -243,7 +239,7 @@ impl MailJobs {
         let notifications = &self.0.modules.notifications;
         loop {
             match notifications
-                .fan_out_step(tenant, notification, owed_at)
+                .fan_out_step(tenant, notification, outbox_due_at)
                 .await?
             {
                 Listing::Stored(tasks) => self.publish_chunk(tenant, &tasks).await?,
@@ -259,6 +255,7 @@ impl MailJobs {
         let mut tries = 1;
         loop {
             match self.0.queue.publish(Lane::Bulk, tenant, tasks).await {
+                Err(error) if self.has_no_room(&error) => return Ok(()),
                 Err(error) if tries < PUBLISH_TRIES => {
                     tracing::warn!(error = ?error, "publishing a chunk of a fan-out failed, will retry");
                     tokio::time::sleep(PAUSE).await;

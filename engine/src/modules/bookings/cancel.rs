@@ -103,7 +103,7 @@ impl BookingsModule {
             let taken = match input.judge(request, Some(notification), at)? {
                 Verdict::Answered(booking) => {
                     // Perhaps it is this attempt's, whose answer was lost.
-                    self.context.owed.notify_one();
+                    self.context.outbox_added.notify_one();
                     return Ok(Some(*booking));
                 }
                 Verdict::Cancel(taken) => taken,
@@ -122,7 +122,7 @@ impl BookingsModule {
             let step = self.cancel_step(tenant, cancelling, attempt).await?;
             match self.repository.cancel(tenant, &step).await {
                 Ok(()) => {
-                    self.context.owed.notify_one();
+                    self.context.outbox_added.notify_one();
                     return Ok(Some(step.booking));
                 }
                 // Reading again settles it: the booking shows whether it has this cancellation.

@@ -251,7 +251,7 @@ impl BookingsModule {
             .committed
             .and_then(|attempt| commit.open.remove(&attempt));
         if let Some(plan) = committed {
-            self.context.owed.notify_one();
+            self.context.outbox_added.notify_one();
             return Ok(Attempted::Settled(plan.answers));
         }
         commit.open.retain(|_, plan| plan.is_possible(&snapshot));
@@ -315,7 +315,7 @@ impl BookingsModule {
         let change = &plan.change;
         let error = match self.repository.insert_group(commit.tenant, &plan).await {
             Ok(()) => {
-                self.context.owed.notify_one();
+                self.context.outbox_added.notify_one();
                 self.note_taken(commit, plan.keys(), plan.holders());
                 let inventory = change.after();
                 commit.latest.add(inventory.revision, plan.customers());

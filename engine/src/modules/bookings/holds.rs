@@ -193,7 +193,7 @@ impl BookingsModule {
             };
             match self.holds.update(tenant, &change, &holds, &offers).await {
                 Ok(()) => {
-                    self.context.owed.notify_one();
+                    self.context.outbox_added.notify_one();
                     return Ok(after);
                 }
                 Err(StepError::Lost(_)) => sent = Some(after),
@@ -278,7 +278,7 @@ impl BookingsModule {
                 .await?;
             match self.holds.update(tenant, &change, &expired, &offers).await {
                 Ok(()) => {
-                    self.context.owed.notify_one();
+                    self.context.outbox_added.notify_one();
                     tracing::debug!(%event, count = expired.len(), "holds expired");
                     return Ok(());
                 }

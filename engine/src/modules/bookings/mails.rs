@@ -39,7 +39,7 @@ pub(super) fn mails_about(
             claims: 0,
             created_at: now,
         });
-        mails.owed.push(OutboxEntry {
+        mails.outbox.push(OutboxEntry {
             due_at: now,
             tenant: tenant.clone(),
             notification,

@@ -235,7 +235,7 @@ impl BookingsModule {
             let offers = offer_maker.offer(tenant, &mut change, &[], None).await?;
             match repository.offer(due, &change, &offers).await {
                 Ok(()) => {
-                    self.context.owed.notify_one();
+                    self.context.outbox_added.notify_one();
                     return Ok(());
                 }
                 // Repeating settles a lost answer: customers with an offer do not wait any more.

@@ -91,7 +91,7 @@ pub(in crate::modules) fn plan(
                 reminded_start,
                 step: ReminderStep {
                     new: Some(notification(wanted, &reminder, now)),
-                    owed: Some(owed(&wanted.tenant, &reminder)),
+                    add_outbox: Some(outbox_entry(&wanted.tenant, &reminder)),
                     ..ReminderStep::default()
                 },
             }
@@ -138,15 +138,15 @@ fn moved(
         reminded_start,
         step: ReminderStep {
             new: None,
-            remove_outbox: Some(owed(&wanted.tenant, &pending)),
-            owed: reminder.map(|reminder| owed(&wanted.tenant, &reminder)),
+            remove_outbox: Some(outbox_entry(&wanted.tenant, &pending)),
+            add_outbox: reminder.map(|reminder| outbox_entry(&wanted.tenant, &reminder)),
             changed: Some(changed),
         },
     }
 }
 
 /// A reminder's outbox entry: its fan-out, when it is due.
-pub(in crate::modules) fn owed(tenant: &TenantId, reminder: &EventReminder) -> OutboxEntry {
+pub(in crate::modules) fn outbox_entry(tenant: &TenantId, reminder: &EventReminder) -> OutboxEntry {
     OutboxEntry {
         due_at: reminder.due_at,
         tenant: tenant.clone(),
@@ -241,7 +241,7 @@ mod tests {
         let due_at = time("2026-06-09T20:00:00Z");
         assert_eq!(made.reminder.unwrap().due_at, due_at);
         assert_eq!(made.step.new.unwrap().due_at, due_at);
-        assert_eq!(made.step.owed.unwrap().due_at, due_at);
+        assert_eq!(made.step.add_outbox.unwrap().due_at, due_at);
         assert!(made.step.changed.is_none() && made.step.remove_outbox.is_none());
     }
 
@@ -262,7 +262,7 @@ mod tests {
         ] {
             let made = plan(Present::default(), &none, id(1), time(NOW));
             assert!(made.reminder.is_none(), "{none:?}");
-            assert!(made.step.new.is_none() && made.step.owed.is_none());
+            assert!(made.step.new.is_none() && made.step.add_outbox.is_none());
         }
     }
 
@@ -276,7 +276,10 @@ mod tests {
             step.remove_outbox.unwrap().due_at,
             time("2026-06-09T20:00:00Z")
         );
-        assert_eq!(step.owed.unwrap().due_at, time("2026-06-19T20:00:00Z"));
+        assert_eq!(
+            step.add_outbox.unwrap().due_at,
+            time("2026-06-19T20:00:00Z")
+        );
         assert_eq!(step.changed.unwrap().due_at, time("2026-06-19T20:00:00Z"));
         assert!(step.new.is_none());
     }
@@ -287,7 +290,7 @@ mod tests {
         let before = present(START, NotificationStatus::Scheduled);
         let kept = plan(before, &wanted(START), id(2), late);
         assert_eq!(kept.reminder.unwrap().notification, id(1));
-        assert!(kept.step.changed.is_none() && kept.step.owed.is_none());
+        assert!(kept.step.changed.is_none() && kept.step.add_outbox.is_none());
     }
 
     #[test]
@@ -304,7 +307,7 @@ mod tests {
                 gone.step.changed.unwrap().status,
                 NotificationStatus::Superseded
             );
-            assert!(gone.step.remove_outbox.is_some() && gone.step.owed.is_none());
+            assert!(gone.step.remove_outbox.is_some() && gone.step.add_outbox.is_none());
         }
     }
 

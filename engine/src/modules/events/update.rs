@@ -99,7 +99,7 @@ impl EventsModule {
             }
             let reminder = event
                 .reminder
-                .map(|reminder| reminders::owed(tenant, &reminder));
+                .map(|reminder| reminders::outbox_entry(tenant, &reminder));
             let deleted = self
                 .repository
                 .delete(tenant, &inventory, reminder.as_ref());
@@ -191,7 +191,7 @@ impl EventsModule {
             let answer = answer.event_change()?;
             match self.repository.update(tenant, &step).await {
                 Ok(()) => {
-                    self.context.owed.notify_one();
+                    self.context.outbox_added.notify_one();
                     return Ok(answer);
                 }
                 Err(StepError::Lost(_)) => written = Some(answer),
@@ -369,7 +369,7 @@ impl EventsModule {
             is_uncertain: false,
             trace: self.context.trace(),
         };
-        let owed = OutboxEntry {
+        let entry = OutboxEntry {
             due_at,
             tenant: change.request.tenant.clone(),
             notification: change.notification,
@@ -377,7 +377,7 @@ impl EventsModule {
             lane: Lane::Bulk,
             published: false,
         };
-        (notification, owed)
+        (notification, entry)
     }
 }
 

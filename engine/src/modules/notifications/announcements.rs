@@ -70,7 +70,7 @@ impl AnnouncementsModule {
         while attempts.next().await.is_some() {
             match self.repository.insert(&tenant.id, &new).await {
                 Ok(()) => {
-                    self.context.owed.notify_one();
+                    self.context.outbox_added.notify_one();
                     return Ok(summary);
                 }
                 Err(error) if error.is_guard(QUOTA_USED) => return Err(quota_used(&new)),
@@ -123,7 +123,7 @@ impl AnnouncementsModule {
             is_uncertain: false,
             trace: self.context.trace(),
         };
-        let owed = OutboxEntry {
+        let outbox_entry = OutboxEntry {
             due_at: now,
             tenant: tenant.id.clone(),
             notification: id,
@@ -137,7 +137,7 @@ impl AnnouncementsModule {
         let day = now.as_second().div_euclid(DAY_SECONDS);
         Ok(NewAnnouncement {
             notification,
-            owed,
+            outbox_entry,
             announcement: Announcement {
                 subject: command.subject,
                 message: command.message,

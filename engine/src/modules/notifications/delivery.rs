@@ -34,7 +34,7 @@ pub(crate) struct BatchTask {
     pub(crate) notification: NotificationId,
     pub(crate) number: u32,
     /// The time of its outbox entry, as far as the task knows.
-    pub(crate) owed_at: Option<Timestamp>,
+    pub(crate) outbox_due_at: Option<Timestamp>,
 }
 
 /// Who claims batches.
@@ -98,7 +98,7 @@ pub(crate) struct ClaimedBatch {
     needs_no_mark: bool,
     /// Set once mails have gone out and nothing is written yet.
     unmarked: Option<UnmarkedBatch>,
-    owed_at: Option<Timestamp>,
+    outbox_due_at: Option<Timestamp>,
 }
 
 /// How a step leaves its batch.
@@ -168,7 +168,7 @@ impl ClaimedBatch {
         (self.tenant.clone(), batch.notification, batch.number)
     }
 
-    fn owed(&self, due_at: Timestamp) -> OutboxEntry {
+    fn outbox_entry(&self, due_at: Timestamp) -> OutboxEntry {
         OutboxEntry {
             due_at,
             tenant: self.tenant.clone(),
@@ -264,7 +264,7 @@ impl NotificationsModule {
             is_written: false,
             needs_no_mark: may_be_unmarked && first_attempt.is_none(),
             unmarked: None,
-            owed_at: task.owed_at,
+            outbox_due_at: task.outbox_due_at,
         }))
     }
 
@@ -307,20 +307,23 @@ impl NotificationsModule {
         for index in sending {
             claimed.batch.deliveries[*index].state = DeliveryState::Sending;
         }
-        let (mut done, mut owed) = (None, None);
+        let (mut remove_outbox, mut add_outbox) = (None, None);
         if then != AfterWrite::Keep {
             claimed.batch.claim = None;
             claimed.batch.claims = 0;
         }
         if then == AfterWrite::Finish {
-            done = claimed.owed_at.map(|at| claimed.owed(at));
-            owed = claimed.batch.next_at().map(|at| claimed.owed(at.max(now)));
+            remove_outbox = claimed.outbox_due_at.map(|at| claimed.outbox_entry(at));
+            add_outbox = claimed
+                .batch
+                .next_at()
+                .map(|at| claimed.outbox_entry(at.max(now)));
         }
         let write = BatchWrite {
             tenant: claimed.tenant.clone(),
             batch: claimed.batch.clone(),
-            done,
-            owed,
+            remove_outbox,
+            add_outbox,
         };
         claimed.batch.revision += 1;
         claimed.is_written = true;
@@ -334,7 +337,8 @@ impl NotificationsModule {
             let is_ours = written.await?;
             match unmarked {
                 Some(unmarked) => unmarked.written(),
-                None => known.forget(&key),
+                None if is_ours => known.forget(&key),
+                None => {}
             }
             Ok(is_ours)
         }

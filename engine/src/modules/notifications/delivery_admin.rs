@@ -40,7 +40,7 @@ use crate::{
 /// Attempts to write a notification that others write too, such as a fan-out with every chunk.
 const ATTEMPTS_MAX: u32 = 16;
 /// Outbox entries that are counted for an overview; more are only indicated.
-const OWED_COUNTED_MAX: u32 = 1_000;
+const ENTRIES_COUNTED_MAX: u32 = 1_000;
 /// The longest pause between two full scans of the outbox, for entries of hosts whose clocks are behind.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(30);
 /// With an empty outbox, scans in between begin this long ago.
@@ -62,7 +62,7 @@ pub(crate) struct DeliveryAdminModule {
     context: ModuleContext,
     started_at: Timestamp,
     worker_liveness: Mutex<WorkerLiveness>,
-    owed: Mutex<OutboxScanCursor>,
+    outbox_cursor: Mutex<OutboxScanCursor>,
     /// Workers in this process.
     own_workers: AtomicUsize,
     /// This process's last heartbeat, if no other process can have the store.
@@ -81,7 +81,7 @@ impl DeliveryAdminModule {
             started_at: context.now(),
             context,
             worker_liveness: Mutex::default(),
-            owed: Mutex::new(OutboxScanCursor {
+            outbox_cursor: Mutex::new(OutboxScanCursor {
                 from: Timestamp::UNIX_EPOCH,
                 full_scans: FullScanSchedule::new(WHOLE_LOOK_EVERY),
             }),
@@ -183,8 +183,8 @@ impl DeliveryAdminModule {
         ))
     }
 
-    async fn owed_rows(&self, now: Timestamp) -> Result<Vec<OutboxEntry>> {
-        let floor = || self.owed.locked();
+    async fn outbox_entries(&self, now: Timestamp) -> Result<Vec<OutboxEntry>> {
+        let floor = || self.outbox_cursor.locked();
         let begun = Instant::now();
         let (from, is_whole) = {
             let mut floor = floor();
@@ -200,38 +200,38 @@ impl DeliveryAdminModule {
         let from = OutboxFrom::Time(from);
         let rows = self
             .notifications
-            .outbox(scope, from, None, OWED_COUNTED_MAX);
+            .outbox(scope, from, None, ENTRIES_COUNTED_MAX);
         let rows = rows.await?;
         let mut floor = floor();
         if is_whole {
             floor.full_scans.ended(begun);
         }
         let back = now.saturating_sub(LOOK_BACK).unwrap_or(now);
-        floor.from = rows.first().map_or(back, |owed| back.min(owed.due_at));
+        floor.from = rows.first().map_or(back, |entry| back.min(entry.due_at));
         drop(floor);
         Ok(rows)
     }
 
     /// The outbox entries of each lane, and the oldest.
-    pub(crate) async fn owed(&self) -> Result<Vec<LaneStatus>> {
+    pub(crate) async fn outbox_lanes(&self) -> Result<Vec<LaneStatus>> {
         let now = self.context.now();
-        let rows = self.owed_rows(now).await?;
-        let is_cut = rows.len() >= OWED_COUNTED_MAX as usize;
+        let rows = self.outbox_entries(now).await?;
+        let is_cut = rows.len() >= ENTRIES_COUNTED_MAX as usize;
         Ok(Lane::ALL
             .into_iter()
             .map(|lane| {
                 let of_lane: Vec<&OutboxEntry> =
-                    rows.iter().filter(|owed| owed.lane == lane).collect();
-                let is_later = |owed: &&&OutboxEntry| owed.due_at > now;
-                // A reminder is owed months ahead; what its batches say, or what is due, has waited.
+                    rows.iter().filter(|entry| entry.lane == lane).collect();
+                let is_later = |entry: &&&OutboxEntry| entry.due_at > now;
+                // A reminder is in the outbox months ahead; what its batches say, or what is due, has waited.
                 let waits =
-                    |owed: &&&OutboxEntry| owed.part != OutboxPart::FanOut || owed.due_at <= now;
-                let oldest = of_lane.iter().filter(waits).map(|owed| owed.notification);
+                    |entry: &&&OutboxEntry| entry.part != OutboxPart::FanOut || entry.due_at <= now;
+                let oldest = of_lane.iter().filter(waits).map(|entry| entry.notification);
                 LaneStatus {
                     lane,
                     waiting: None,
                     in_flight: None,
-                    owed: of_lane.len() as u64,
+                    outbox_entries: of_lane.len() as u64,
                     later: of_lane.iter().filter(is_later).count() as u64,
                     is_cut,
                     oldest_at: oldest.min().map(crate::modules::notifications::caused_at),

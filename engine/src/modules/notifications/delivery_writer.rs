@@ -141,8 +141,8 @@ impl DeliveryWriter {
 
     fn answer(&self, group: Vec<Waiting>, answers: &[bool]) {
         for (waiting, written) in group.into_iter().zip(answers) {
-            if *written && waiting.write.owed.is_some() {
-                self.context.owed.notify_one();
+            if *written && waiting.write.add_outbox.is_some() {
+                self.context.outbox_added.notify_one();
             }
             // Who no longer listens has been told by the writer itself.
             let _ = waiting.answer.send(Ok(*written));

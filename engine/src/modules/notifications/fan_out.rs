@@ -36,13 +36,13 @@ pub(crate) enum Listing {
 
 impl NotificationsModule {
     /// Stores the next chunk of a notification's recipients and answers the tasks to publish for it, unless enough wait
-    /// already. A chunk is stored before anything of it is published, and is never walked again. `owed_at` is where
+    /// already. A chunk is stored before anything of it is published, and is never walked again. `outbox_due_at` is where
     /// the outbox holds the fan-out, if that is known.
     pub(crate) async fn fan_out_step(
         &self,
         tenant: &TenantId,
         id: NotificationId,
-        owed_at: Option<Timestamp>,
+        outbox_due_at: Option<Timestamp>,
     ) -> Result<Listing> {
         let Some(notification) = self.repository.find(tenant, id).await? else {
             return Ok(Listing::Over);
@@ -58,8 +58,8 @@ impl NotificationsModule {
         let mut chunk = Chunk {
             notification,
             batches: Vec::new(),
-            owed: Vec::new(),
-            done: None,
+            outbox: Vec::new(),
+            remove_outbox: None,
         };
         let tasks = add_batches(
             &mut chunk,
@@ -75,7 +75,7 @@ impl NotificationsModule {
             NotificationStatus::FanningOut
         };
         if ended {
-            chunk.done = owed_at.map(|due_at| OutboxEntry {
+            chunk.remove_outbox = outbox_due_at.map(|due_at| OutboxEntry {
                 due_at,
                 tenant: tenant.clone(),
                 notification: id,
@@ -255,7 +255,7 @@ fn add_batches(
         if chunk.notification.is_uncertain {
             continue;
         }
-        let owed = OutboxEntry {
+        let entry = OutboxEntry {
             due_at,
             tenant: tenant.clone(),
             notification: chunk.notification.id,
@@ -263,8 +263,8 @@ fn add_batches(
             lane: chunk.notification.kind.lane(),
             published: true,
         };
-        tasks.push(task_of(&owed, now));
-        chunk.owed.push(owed);
+        tasks.push(task_of(&entry, now));
+        chunk.outbox.push(entry);
     }
     tasks
 }

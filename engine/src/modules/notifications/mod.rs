@@ -286,18 +286,18 @@ impl NotificationsModule {
 
 /// The task of an outbox row. Its id names the work, so that work which still waits in the queue is not added again
 /// however often the row is visited; and it begins with the time at which the work was listed, so that the batches a
-/// large fan-out lists later stand behind what others were owed before.
-fn task_of(owed: &OutboxEntry, listed_at: Timestamp) -> Task {
-    let (kind, part) = match owed.part {
+/// large fan-out lists later stand behind what others waited for before.
+fn task_of(entry: &OutboxEntry, listed_at: Timestamp) -> Task {
+    let (kind, part) = match entry.part {
         OutboxPart::FanOut => (TaskKind::FanOut, "all".to_owned()),
         OutboxPart::DeliveryBatch(batch) => (TaskKind::Deliver { batch }, format!("{batch:07}")),
     };
     let listed_at = listed_at.as_millisecond();
     Task {
-        id: format!("{listed_at:014}-{}-{part}", owed.notification),
-        notification: owed.notification,
+        id: format!("{listed_at:014}-{}-{part}", entry.notification),
+        notification: entry.notification,
         kind,
-        owed_at: Some(owed.due_at),
+        outbox_due_at: Some(entry.due_at),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Outbox rows handled in one pass of the relay.
-const OWED_MAX: u32 = 256;
+const ENTRIES_MAX: u32 = 256;
 /// A commit is seen this long after the moment its rows are due, at worst, in a look that follows it at once.
 const HOT_LOOK: SignedDuration = SignedDuration::from_millis(500);
 /// The same for a store that stalls.
@@ -44,7 +44,7 @@ const FRESH_MAX: usize = 20_000;
 const PUT_OFF_TIMES: u32 = 3;
 
 /// From when on the relay looks at the outbox. A store reads over every row that was deleted before the first it finds,
-/// so that a look from the beginning costs more the more was ever owed. New rows are due when they are written, give or
+/// so that a look from the beginning costs more the more it ever held. New rows are due when they are written, give or
 /// take a commit; so most looks begin shortly before now, some earlier, and a few at the beginning.
 pub(super) struct RelayScanCursor {
     hot_from: Timestamp,
@@ -71,10 +71,10 @@ impl RelayScanCursor {
 /// Transactional ones come first: a queue that takes no more bulk tasks does not keep them back.
 pub(crate) type Publications = BTreeMap<(Lane, TenantId), Vec<Task>>;
 
-fn publish(publications: &mut Publications, owed: &OutboxEntry, listed_at: Timestamp) {
-    let lane = (owed.lane, owed.tenant.clone());
+fn publish(publications: &mut Publications, entry: &OutboxEntry, listed_at: Timestamp) {
+    let lane = (entry.lane, entry.tenant.clone());
     let tasks = publications.entry(lane).or_default();
-    tasks.push(task_of(owed, listed_at));
+    tasks.push(task_of(entry, listed_at));
 }
 
 /// What the relay found due.
@@ -95,20 +95,27 @@ impl DueWork {
         self.full_until.is_some()
     }
 
-    /// Leaves what the queue had no room for where it is in the outbox: it is looked at again within a minute.
-    pub(crate) fn leave(&mut self, refused: &HashSet<(Lane, TenantId)>) {
-        let is_refused = |owed: &OutboxEntry| refused.contains(&(owed.lane, owed.tenant.clone()));
-        self.fresh
-            .retain(|owed| refused.is_empty() || !is_refused(owed));
+    /// Takes back what the queue had no room for. It is looked at again within a minute.
+    fn take_back(&mut self, refused: &HashSet<(Lane, TenantId)>, again_at: Timestamp) {
+        let is_refused =
+            |entry: &OutboxEntry| refused.contains(&(entry.lane, entry.tenant.clone()));
+        let (refused, fresh): (Vec<_>, Vec<_>) = self.fresh.drain(..).partition(is_refused);
+        self.fresh = fresh;
+        // A full look must get on, and so leaves nothing where it is.
+        if self.full_until.is_some() {
+            for entry in refused {
+                self.move_to(entry, again_at);
+            }
+        }
     }
 
-    fn move_to(&mut self, owed: OutboxEntry, due_at: Timestamp) -> OutboxEntry {
+    fn move_to(&mut self, entry: OutboxEntry, due_at: Timestamp) -> OutboxEntry {
         let moved = OutboxEntry {
             due_at: to_millisecond(due_at),
             published: true,
-            ..owed.clone()
+            ..entry.clone()
         };
-        self.old.push(owed);
+        self.old.push(entry);
         self.new.push(moved.clone());
         moved
     }
@@ -129,23 +136,23 @@ impl NotificationsModule {
     pub(crate) async fn due_work(&self, queue: &dyn Queue) -> Result<DueWork> {
         let now = self.context.now();
         let from = OutboxFrom::Time(self.look_from(now));
-        let due = self.outbox(from, Some(now), OWED_MAX).await?;
-        let is_full = due.len() >= OWED_MAX as usize;
+        let due = self.outbox(from, Some(now), ENTRIES_MAX).await?;
+        let is_full = due.len() >= ENTRIES_MAX as usize;
         let mut work = DueWork {
             looked_at: now,
             publications: Publications::new(),
-            full_until: due.last().filter(|_| is_full).map(|owed| owed.due_at),
+            full_until: due.last().filter(|_| is_full).map(|entry| entry.due_at),
             fresh: Vec::new(),
             old: Vec::new(),
             new: Vec::new(),
         };
         let mut again = Vec::new();
-        for owed in due {
-            match self.published_ago(&owed) {
-                None => self.publish_first(&mut work, owed),
+        for entry in due {
+            match self.published_ago(&entry) {
+                None => self.publish_first(&mut work, entry),
                 // A full look must get on, and so leaves nothing where it is.
-                Some(ago) if ago < FRESH_FOR && !owed.published && !is_full => {}
-                Some(_) => again.push(owed),
+                Some(ago) if ago < FRESH_FOR && !entry.published && !is_full => {}
+                Some(_) => again.push(entry),
             }
         }
         self.look_again(queue, &mut work, again).await?;
@@ -163,24 +170,24 @@ impl NotificationsModule {
     }
 
     /// How long ago a row was published by us, zero for one that was published before; none if it never was.
-    fn published_ago(&self, owed: &OutboxEntry) -> Option<Duration> {
-        if owed.published {
+    fn published_ago(&self, entry: &OutboxEntry) -> Option<Duration> {
+        if entry.published {
             return Some(Duration::ZERO);
         }
-        self.cursor().fresh.get(owed).map(Instant::elapsed)
+        self.cursor().fresh.get(entry).map(Instant::elapsed)
     }
 
-    fn publish_first(&self, work: &mut DueWork, owed: OutboxEntry) {
-        let listed_at = match owed.part {
-            OutboxPart::FanOut => caused_at(owed.notification),
-            OutboxPart::DeliveryBatch(_) => owed.due_at,
+    fn publish_first(&self, work: &mut DueWork, entry: OutboxEntry) {
+        let listed_at = match entry.part {
+            OutboxPart::FanOut => caused_at(entry.notification),
+            OutboxPart::DeliveryBatch(_) => entry.due_at,
         };
         if self.cursor().fresh.len() + work.fresh.len() < FRESH_MAX {
-            publish(&mut work.publications, &owed, listed_at);
-            work.fresh.push(owed);
+            publish(&mut work.publications, &entry, listed_at);
+            work.fresh.push(entry);
         } else {
             let due_at = self.republish_at(work.looked_at);
-            let moved = work.move_to(owed, due_at);
+            let moved = work.move_to(entry, due_at);
             publish(&mut work.publications, &moved, listed_at);
         }
     }
@@ -194,21 +201,21 @@ impl NotificationsModule {
     ) -> Result<()> {
         let (now, later) = (work.looked_at, self.republish_at(work.looked_at));
         let mut busy: HashMap<Lane, bool> = HashMap::new();
-        for (owed, state) in self.work_states(rows).await? {
+        for (entry, state) in self.work_states(rows).await? {
             match state {
-                WorkState::Done => work.old.push(owed),
-                WorkState::DueAt(at) if at > now => drop(work.move_to(owed, at)),
+                WorkState::Done => work.old.push(entry),
+                WorkState::DueAt(at) if at > now => drop(work.move_to(entry, at)),
                 // A deferred delivery whose time has come. It is the same task until it is tried.
                 WorkState::DueAt(at) => {
-                    let moved = work.move_to(owed, later);
+                    let moved = work.move_to(entry, later);
                     publish(&mut work.publications, &moved, at);
                 }
                 WorkState::Waits(listed_at) => {
                     // Published moments ago by this relay, or in line behind others: no reason to publish it again.
-                    let is_in_line = !owed.published
+                    let is_in_line = !entry.published
                         || (self.may_be_put_off(listed_at, now)
-                            && is_busy(queue, owed.lane, &mut busy).await);
-                    let moved = work.move_to(owed, later);
+                            && is_busy(queue, entry.lane, &mut busy).await);
+                    let moved = work.move_to(entry, later);
                     if !is_in_line {
                         publish(&mut work.publications, &moved, listed_at);
                     }
@@ -227,37 +234,36 @@ impl NotificationsModule {
             .map(|(tenant, batch)| ((tenant, batch.notification, batch.number), batch))
             .collect();
         let mut states = Vec::with_capacity(rows.len());
-        for owed in rows {
-            let state = match owed.part {
+        for entry in rows {
+            let state = match entry.part {
                 OutboxPart::DeliveryBatch(number) => {
-                    let key = (owed.tenant.clone(), owed.notification, number);
+                    let key = (entry.tenant.clone(), entry.notification, number);
                     batches.get(&key).map_or(WorkState::Done, state_of)
                 }
-                OutboxPart::FanOut => self.fan_out_state(&owed).await?,
+                OutboxPart::FanOut => self.fan_out_state(&entry).await?,
             };
-            states.push((owed, state));
+            states.push((entry, state));
         }
         Ok(states)
     }
 
-    /// What was published and is looked at again within [`republish_at`](Self::republish_at), a page behind an entry: for
-    /// a queue that has forgotten it. Nothing is moved. Returns the last entry if there may be more.
+    /// What was published, a page behind an entry: for a queue that has forgotten it. Nothing is moved. Also what is looked at far
+    /// in the future, because the clock may have been set back. Returns the last entry if there may be more.
     pub(crate) async fn published_work(
         &self,
         after: Option<&OutboxEntry>,
     ) -> Result<(Publications, Option<OutboxEntry>)> {
         let now = self.context.now();
         let from = after.map_or(OutboxFrom::Time(now), OutboxFrom::After);
-        let until = Some(self.republish_at(now));
-        let mut rows = self.outbox(from, until, OWED_MAX).await?;
-        let is_full = rows.len() >= OWED_MAX as usize;
+        let mut rows = self.outbox(from, None, ENTRIES_MAX).await?;
+        let is_full = rows.len() >= ENTRIES_MAX as usize;
         let last = rows.last().filter(|_| is_full).cloned();
-        rows.retain(|owed| owed.published);
+        rows.retain(|entry| entry.published);
         let mut publications = Publications::new();
-        for (owed, state) in self.work_states(rows).await? {
+        for (entry, state) in self.work_states(rows).await? {
             match state {
-                WorkState::Waits(at) => publish(&mut publications, &owed, at),
-                WorkState::DueAt(at) if at <= now => publish(&mut publications, &owed, at),
+                WorkState::Waits(at) => publish(&mut publications, &entry, at),
+                WorkState::DueAt(at) if at <= now => publish(&mut publications, &entry, at),
                 WorkState::DueAt(_) | WorkState::Done => {}
             }
         }
@@ -275,18 +281,24 @@ impl NotificationsModule {
     }
 
     /// Writes down that due work was published. Done after publishing: a crash in between publishes twice, never not at all.
-    pub(crate) async fn work_published(&self, work: DueWork) -> Result<()> {
+    pub(crate) async fn work_published(
+        &self,
+        mut work: DueWork,
+        refused: &HashSet<(Lane, TenantId)>,
+    ) -> Result<()> {
+        let again_at = self.republish_at(work.looked_at);
+        work.take_back(refused, again_at);
         if !work.old.is_empty() {
             let scope = SystemScope::new();
             self.repository
-                .replace_owed(scope, &work.old, &work.new)
+                .replace_outbox(scope, &work.old, &work.new)
                 .await?;
         }
         let mut cursor = self.cursor();
-        for owed in &work.old {
-            cursor.fresh.remove(owed);
+        for entry in &work.old {
+            cursor.fresh.remove(entry);
         }
-        let published = work.fresh.into_iter().map(|owed| (owed, Instant::now()));
+        let published = work.fresh.into_iter().map(|entry| (entry, Instant::now()));
         cursor.fresh.extend(published);
         cursor.hot_from = match work.full_until {
             // More may lie behind what one look holds.
@@ -304,7 +316,7 @@ impl NotificationsModule {
         let now = self.context.now();
         // What was due before has been looked at, and what is committed late rings or waits for the next look.
         let next = self.outbox(OutboxFrom::Time(now), None, 1).await?.pop();
-        let next = next.map(|owed| owed.due_at);
+        let next = next.map(|entry| entry.due_at);
         Ok(next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO)))
     }
 
@@ -332,10 +344,10 @@ impl NotificationsModule {
         self.cursor.locked()
     }
 
-    async fn fan_out_state(&self, owed: &OutboxEntry) -> Result<WorkState> {
+    async fn fan_out_state(&self, entry: &OutboxEntry) -> Result<WorkState> {
         let notification = self
             .repository
-            .find(&owed.tenant, owed.notification)
+            .find(&entry.tenant, entry.notification)
             .await?;
         let now = self.context.now();
         Ok(match notification {

@@ -38,7 +38,8 @@ pub(super) struct UnmarkedBatches {
 /// A batch in hand. Dropped before [`UnmarkedBatch::written`], it leaves the batch in doubt.
 pub(super) struct UnmarkedBatch {
     known: Known,
-    key: BatchKey,
+    /// None once the outcomes are written.
+    key: Option<BatchKey>,
 }
 
 impl UnmarkedBatches {
@@ -66,16 +67,16 @@ impl UnmarkedBatches {
         })
     }
 
-    /// Takes a batch in hand. Returns none if there are too many: it has to be marked then.
+    /// Takes a batch in hand. Returns none if it is known already, or there are too many: it has to be marked then.
     pub(super) fn take(&self, key: BatchKey) -> Option<UnmarkedBatch> {
         let mut known = self.known.locked();
-        if known.len() >= BATCHES_MAX {
+        if known.len() >= BATCHES_MAX || known.contains_key(&key) {
             return None;
         }
         known.insert(key.clone(), FirstAttempt::InHand);
         Some(UnmarkedBatch {
             known: self.known.clone(),
-            key,
+            key: Some(key),
         })
     }
 
@@ -86,16 +87,18 @@ impl UnmarkedBatches {
 }
 
 impl UnmarkedBatch {
-    /// Says that the outcomes are written.
-    pub(super) fn written(self) {
-        self.known.locked().remove(&self.key);
+    /// Says that the outcomes are written, or that somebody else wrote the batch.
+    pub(super) fn written(mut self) {
+        if let Some(key) = self.key.take() {
+            self.known.locked().remove(&key);
+        }
     }
 }
 
 impl Drop for UnmarkedBatch {
     fn drop(&mut self) {
-        if let Some(known) = self.known.locked().get_mut(&self.key) {
-            *known = FirstAttempt::InDoubt;
+        if let Some(key) = self.key.take() {
+            self.known.locked().insert(key, FirstAttempt::InDoubt);
         }
     }
 }

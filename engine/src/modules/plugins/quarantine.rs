@@ -143,7 +143,7 @@ impl PluginsModule {
             Ok(())
         })
         .await?;
-        self.context.owed.notify_one();
+        self.context.outbox_added.notify_one();
         Ok(())
     }
 

@@ -22,7 +22,7 @@ pub(in crate::modules) const QUOTA_USED: &str = "announcement-quota-used";
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct NewAnnouncement {
     pub(in crate::modules) notification: StoredNotification,
-    pub(in crate::modules) owed: OutboxEntry,
+    pub(in crate::modules) outbox_entry: OutboxEntry,
     pub(in crate::modules) announcement: Announcement,
     /// The request with an Idempotency-Key that it answers.
     pub(in crate::modules) recorded: Option<RecordedRequest>,
@@ -68,7 +68,7 @@ impl AnnouncementsRepository {
             &new.announcement,
         ));
         script.push(format!("INSERT INTO announcement {row} RETURN NONE"));
-        add_outbox(&mut script, std::slice::from_ref(&new.owed));
+        add_outbox(&mut script, std::slice::from_ref(&new.outbox_entry));
         self.db.run(script).await.map(drop)
     }
 

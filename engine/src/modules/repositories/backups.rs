@@ -195,13 +195,13 @@ impl BackupsRepository {
                 }
                 "outbox" => {
                     let row = OutboxRow::from_value(row).map_err(|_| foreign(table))?;
-                    let owed = row.into_type()?;
-                    if owed.part == OutboxPart::FanOut {
-                        let owed = OutboxEntry {
+                    let entry = row.into_type()?;
+                    if entry.part == OutboxPart::FanOut {
+                        let entry = OutboxEntry {
                             published: false,
-                            ..owed
+                            ..entry
                         };
-                        values.push(OutboxRow::of(&owed).into_value());
+                        values.push(OutboxRow::of(&entry).into_value());
                     }
                 }
                 _ => values.push(row),

@@ -15,7 +15,7 @@ use super::{
         AuditRow, BatchProgress, DeliveryBatchRow, FailedBatchRow, LanePauseRow, NotificationRow,
         WorkerRow, millisecond,
     },
-    notifications::{add_notification_change, add_outbox, remove_owed},
+    notifications::{add_notification_change, add_outbox, remove_outbox},
 };
 use crate::{
     error::{Error, Result},
@@ -95,15 +95,15 @@ impl DeliveryAdminRepository {
         &self,
         tenant: &TenantId,
         notification: &StoredNotification,
-        owed: &[OutboxEntry],
-        remove_outbox: &[OutboxEntry],
+        added: &[OutboxEntry],
+        removed: &[OutboxEntry],
         (serial, audit): (Ulid, &AuditEntry),
         recorded: Option<RecordedRequest>,
     ) -> Result<bool> {
         let mut script = Script::transaction(tenant);
         add_notification_change(&mut script, tenant, notification);
-        remove_owed(&mut script, remove_outbox);
-        add_outbox(&mut script, owed);
+        remove_outbox(&mut script, removed);
+        add_outbox(&mut script, added);
         add_audit(&mut script, Some(tenant), serial, audit);
         add_recorded(&mut script, tenant, serial, recorded.as_slice(), audit.at);
         match self.db.run(script).await {
@@ -120,7 +120,7 @@ impl DeliveryAdminRepository {
     pub(in crate::modules) async fn retry_batches(
         &self,
         tenant: &TenantId,
-        (batches, owed): (&[DeliveryBatch], &[OutboxEntry]),
+        (batches, added): (&[DeliveryBatch], &[OutboxEntry]),
         (serial, audit): (Ulid, &AuditEntry),
         recorded: Option<RecordedRequest>,
     ) -> Result<bool> {
@@ -161,7 +161,7 @@ impl DeliveryAdminRepository {
         script.push(format!(
             "UPDATE {keys} SET revision += 1, retry_generation = (retry_generation ?? 0) + 1 RETURN NONE"
         ));
-        add_outbox(&mut script, owed);
+        add_outbox(&mut script, added);
         if audit.count.is_some_and(|count| count > 0) {
             add_audit(&mut script, Some(tenant), serial, audit);
         }

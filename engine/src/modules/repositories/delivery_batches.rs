@@ -40,15 +40,15 @@ impl NotificationsRepository {
     pub(in crate::modules) async fn find_batches_of(
         &self,
         scope: SystemScope,
-        owed: &[OutboxEntry],
+        entries: &[OutboxEntry],
     ) -> Result<Vec<(TenantId, DeliveryBatch)>> {
         let mut script = Script::across_tenants(scope);
-        let keys: Vec<RecordId> = owed
+        let keys: Vec<RecordId> = entries
             .iter()
-            .filter_map(|owed| match owed.part {
+            .filter_map(|entry| match entry.part {
                 OutboxPart::DeliveryBatch(number) => Some(DeliveryBatchRow::key(
-                    &owed.tenant,
-                    owed.notification,
+                    &entry.tenant,
+                    entry.notification,
                     number,
                 )),
                 OutboxPart::FanOut => None,
@@ -108,12 +108,12 @@ impl NotificationsRepository {
                 "LET $written{index} = (UPDATE {key} MERGE {progress} WHERE revision = {seen} RETURN VALUE revision)"
             ));
             let mut then = String::new();
-            if let Some(done) = &write.done {
+            if let Some(done) = &write.remove_outbox {
                 let done = script.bind(OutboxRow::key(done));
                 then.push_str(&format!("DELETE {done} RETURN NONE; "));
             }
-            if let Some(owed) = &write.owed {
-                let row = script.bind(OutboxRow::of(owed));
+            if let Some(entry) = &write.add_outbox {
+                let row = script.bind(OutboxRow::of(entry));
                 then.push_str(&format!("INSERT IGNORE INTO outbox {row} RETURN NONE; "));
             }
             if let Some(row) = FailedBatchRow::of(&write.tenant, batch) {

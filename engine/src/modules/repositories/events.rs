@@ -11,7 +11,7 @@ use super::{
         key_number, key_ulid, millisecond,
     },
     notifications::{
-        add_notification, add_notification_change, add_outbox, remove_notification, remove_owed,
+        add_notification, add_notification_change, add_outbox, remove_notification, remove_outbox,
     },
     waitlist::{Offers, add_offers},
 };
@@ -56,7 +56,7 @@ pub(in crate::modules) struct ReminderStep {
     /// The outbox entry at its old time.
     pub(in crate::modules) remove_outbox: Option<OutboxEntry>,
     /// The outbox entry at its new time.
-    pub(in crate::modules) owed: Option<OutboxEntry>,
+    pub(in crate::modules) add_outbox: Option<OutboxEntry>,
 }
 
 pub(in crate::modules) struct EventsRepository {
@@ -249,9 +249,9 @@ impl EventsRepository {
         if let Some(notification) = &step.changed_notification {
             add_notification_change(&mut script, tenant, notification);
         }
-        if let Some((notification, owed)) = &step.new_notification {
+        if let Some((notification, entry)) = &step.new_notification {
             add_notification(&mut script, tenant, notification);
-            add_outbox(&mut script, std::slice::from_ref(owed));
+            add_outbox(&mut script, std::slice::from_ref(entry));
         }
         add_reminder(&mut script, tenant, &step.reminder);
         add_offers(&mut script, tenant, step.after.id, &step.offers)?;
@@ -286,9 +286,9 @@ impl EventsRepository {
             inventory.event,
         ));
         script.push(format!("DELETE {start} RETURN NONE"));
-        if let Some(owed) = reminder {
-            remove_owed(&mut script, std::slice::from_ref(owed));
-            remove_notification(&mut script, tenant, inventory.event, owed.notification);
+        if let Some(entry) = reminder {
+            remove_outbox(&mut script, std::slice::from_ref(entry));
+            remove_notification(&mut script, tenant, inventory.event, entry.notification);
         }
         script.push(format!(
             "DELETE event_version:[$tenant, {id}]..[$tenant, {id}, ..] RETURN NONE"
@@ -326,6 +326,6 @@ fn add_reminder(script: &mut Script, tenant: &TenantId, step: &ReminderStep) {
     if let Some(notification) = &step.new {
         add_notification(script, tenant, notification);
     }
-    remove_owed(script, step.remove_outbox.as_slice());
-    add_outbox(script, step.owed.as_slice());
+    remove_outbox(script, step.remove_outbox.as_slice());
+    add_outbox(script, step.add_outbox.as_slice());
 }

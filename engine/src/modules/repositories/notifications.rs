@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub(in crate::modules) struct NewMails {
     pub(in crate::modules) batches: Vec<DeliveryBatch>,
-    pub(in crate::modules) owed: Vec<OutboxEntry>,
+    pub(in crate::modules) outbox: Vec<OutboxEntry>,
 }
 
 impl NewMails {
@@ -51,7 +51,7 @@ impl NewMails {
                 claims: 0,
                 created_at: now,
             }],
-            owed: vec![OutboxEntry {
+            outbox: vec![OutboxEntry {
                 due_at: now,
                 tenant: tenant.clone(),
                 notification,
@@ -234,30 +234,36 @@ fn mail_statements(
         let rows = script.bind(rows);
         statements.push(format!("INSERT INTO delivery_batch {rows} RETURN NONE"));
     }
-    statements.extend(outbox_statement(script, &mails.owed));
+    statements.extend(outbox_statement(script, &mails.outbox));
     Ok(statements)
 }
 
 /// Adds outbox entries; an existing one is kept.
-pub(in crate::modules::repositories) fn add_outbox(script: &mut Script, owed: &[OutboxEntry]) {
-    if let Some(statement) = outbox_statement(script, owed) {
+pub(in crate::modules::repositories) fn add_outbox(script: &mut Script, entries: &[OutboxEntry]) {
+    if let Some(statement) = outbox_statement(script, entries) {
         script.push(statement);
     }
 }
 
-fn outbox_statement(script: &mut Script, owed: &[OutboxEntry]) -> Option<String> {
-    if owed.is_empty() {
+fn outbox_statement(script: &mut Script, entries: &[OutboxEntry]) -> Option<String> {
+    if entries.is_empty() {
         return None;
     }
-    let rows: Vec<_> = owed.iter().map(OutboxRow::of).collect();
+    let rows: Vec<_> = entries.iter().map(OutboxRow::of).collect();
     let rows = script.bind(rows);
     Some(format!("INSERT IGNORE INTO outbox {rows} RETURN NONE"))
 }
 
 /// Deletes outbox entries. One that the relay has moved meanwhile is dropped later, when its notification is checked.
-pub(in crate::modules::repositories) fn remove_owed(script: &mut Script, owed: &[OutboxEntry]) {
-    if !owed.is_empty() {
-        let ids: Vec<RecordId> = owed.iter().map(|owed| OutboxRow::of(owed).id).collect();
+pub(in crate::modules::repositories) fn remove_outbox(
+    script: &mut Script,
+    entries: &[OutboxEntry],
+) {
+    if !entries.is_empty() {
+        let ids: Vec<RecordId> = entries
+            .iter()
+            .map(|entry| OutboxRow::of(entry).id)
+            .collect();
         let ids = script.bind(ids);
         script.push(format!("DELETE {ids} RETURN NONE"));
     }
@@ -291,9 +297,7 @@ impl NotificationsRepository {
         let id = script.bind(key);
         let index = if self.db.is_after_crash() {
             let now = script.bind(millisecond(now));
-            // The later one, should the clock have been set back.
-            let at = format!("math::max([at ?? {now}, {now}])");
-            script.push(format!("UPSERT ONLY {id} SET at = {at} RETURN VALUE at"))
+            script.push(format!("UPSERT ONLY {id} SET at = {now} RETURN VALUE at"))
         } else {
             script.push(format!("SELECT VALUE at FROM ONLY {id}"))
         };
@@ -325,7 +329,7 @@ impl NotificationsRepository {
     }
 
     /// Replaces outbox entries: as many rows as are named, at most 1,000.
-    pub(in crate::modules) async fn replace_owed(
+    pub(in crate::modules) async fn replace_outbox(
         &self,
         scope: SystemScope,
         old: &[OutboxEntry],
@@ -440,7 +444,7 @@ impl NotificationsRepository {
         add_notification_change(&mut script, tenant, &chunk.notification);
         let mails = NewMails {
             batches: chunk.batches.clone(),
-            owed: chunk.owed.clone(),
+            outbox: chunk.outbox.clone(),
         };
         add_mails(&mut script, tenant, &mails)?;
         let failed_batches: Vec<_> = (mails.batches.iter())
@@ -450,7 +454,7 @@ impl NotificationsRepository {
             let rows = script.bind(failed_batches);
             script.push(format!("INSERT INTO failed_batch {rows} RETURN NONE"));
         }
-        if let Some(done) = &chunk.done {
+        if let Some(done) = &chunk.remove_outbox {
             let done = script.bind(OutboxRow::key(done));
             script.push(format!("DELETE {done} RETURN NONE"));
         }

@@ -78,7 +78,7 @@ impl UsersModule {
             return Err(email_taken());
         }
         if asks {
-            self.context.owed.notify_one();
+            self.context.outbox_added.notify_one();
         }
         Ok(user)
     }

@@ -50,7 +50,7 @@ impl UsersModule {
         self.repository
             .sign_up(&user, hash, &asked, &mails, notice)
             .await?;
-        self.context.owed.notify_one();
+        self.context.outbox_added.notify_one();
         Ok(user)
     }
 
@@ -125,7 +125,7 @@ impl UsersModule {
         if !confirmed.await? {
             return Err(address_owned());
         }
-        self.context.owed.notify_one();
+        self.context.outbox_added.notify_one();
         Ok(User {
             email_verified: true,
             ..user
@@ -169,7 +169,7 @@ impl UsersModule {
             .ask_again(tenant, id, (&seen, &next), &mails)
             .await?
         {
-            self.context.owed.notify_one();
+            self.context.outbox_added.notify_one();
         }
         Ok(())
     }

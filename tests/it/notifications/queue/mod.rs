@@ -169,7 +169,7 @@ async fn tasks_come_out_as_they_went_in(bench: QueueHarness) {
     let mut tasks = tasks("a", 2);
     tasks.push(Task {
         kind: TaskKind::FanOut,
-        owed_at: Some("2026-12-01T12:00:00.25Z".parse().expect("a moment")),
+        outbox_due_at: Some("2026-12-01T12:00:00.25Z".parse().expect("a moment")),
         ..task("fan-out")
     });
     bench.publish("north", &tasks).await;
@@ -463,7 +463,7 @@ fn task(id: &str) -> Task {
         id: id.to_owned(),
         notification: "01jd0000000000000000000000".parse().expect("an id"),
         kind: TaskKind::Deliver { batch: 7 },
-        owed_at: None,
+        outbox_due_at: None,
     }
 }
 

@@ -183,7 +183,7 @@ fn task(number: usize) -> anyhow::Result<Task> {
         kind: TaskKind::Deliver {
             batch: u32::try_from(number)?,
         },
-        owed_at: Some(Timestamp::now()),
+        outbox_due_at: Some(Timestamp::now()),
     })
 }
 

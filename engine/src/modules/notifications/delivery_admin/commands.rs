@@ -146,21 +146,22 @@ impl DeliveryAdminModule {
                 }
                 return Ok(before);
             }
-            let (owed, remove_outbox) = command.outbox_changes(tenant, (&before, &after), now);
+            let (add_outbox, remove_outbox) =
+                command.outbox_changes(tenant, (&before, &after), now);
             let audited = (self.context.next_id(), audit);
             let written = self
                 .repository
                 .replace_notification(
                     tenant,
                     &after,
-                    owed.as_slice(),
+                    add_outbox.as_slice(),
                     remove_outbox.as_slice(),
                     audited,
                     request.map(|one| one.recorded(RecordedAnswer::Done)),
                 )
                 .await?;
             if written {
-                self.context.owed.notify_one();
+                self.context.outbox_added.notify_one();
                 return Ok(after);
             }
         }

@@ -84,7 +84,7 @@ impl Wanted {
             plan.sum.retried += matched;
             after.claims = 0;
             plan.batches.push(after);
-            plan.owed.push(OutboxEntry {
+            plan.outbox.push(OutboxEntry {
                 due_at: now,
                 tenant: tenant.clone(),
                 notification: batch.notification,
@@ -101,7 +101,7 @@ impl Wanted {
 #[derive(Default)]
 struct RetryPlan {
     batches: Vec<DeliveryBatch>,
-    owed: Vec<OutboxEntry>,
+    outbox: Vec<OutboxEntry>,
     sum: Retried,
 }
 
@@ -134,13 +134,13 @@ impl DeliveryAdminModule {
                 .repository
                 .retry_batches(
                     tenant,
-                    (&plan.batches, &plan.owed),
+                    (&plan.batches, &plan.outbox),
                     (serial, &audit),
                     request.map(|one| one.recorded(RecordedAnswer::Retried(sum))),
                 )
                 .await?;
             if written {
-                self.context.owed.notify_one();
+                self.context.outbox_added.notify_one();
                 return Ok(sum);
             }
         }

@@ -34,7 +34,7 @@ const PIECES_MAX: usize = 2;
 /// How long a reader may take for a piece. Meanwhile the store cannot remove deleted data.
 const READER_PATIENCE: Duration = Duration::from_secs(60);
 /// Rows of the outbox that one step of a release reads.
-const OWED_PAGE: u32 = 500;
+const ENTRIES_PAGE: u32 = 500;
 /// Attempts to mark a notification that others change, too.
 const TRIES_MAX: u32 = 16;
 
@@ -139,18 +139,18 @@ impl BackupsModule {
         let mut after = None;
         loop {
             let from = (after.as_ref()).map_or(OutboxFrom::Time(Timestamp::MIN), OutboxFrom::After);
-            let owed = self.notifications.outbox(scope, from, None, OWED_PAGE);
-            let owed = owed.await?;
-            for one in &owed {
+            let entries = self.notifications.outbox(scope, from, None, ENTRIES_PAGE);
+            let entries = entries.await?;
+            for one in &entries {
                 if one.part == OutboxPart::FanOut {
                     self.mark(&one.tenant, one.notification, restoration.restored_at)
                         .await?;
                 }
             }
-            if owed.len() < OWED_PAGE as usize {
+            if entries.len() < ENTRIES_PAGE as usize {
                 break;
             }
-            after = owed.into_iter().next_back();
+            after = entries.into_iter().next_back();
         }
         self.repository.release(scope, now).await?;
         self.restoration().await?.ok_or_else(nothing)

@@ -15,8 +15,23 @@ use surrealdb::{
 
 use crate::error::{Error, ErrorCode, Result};
 
+/// Opens a store of this process.
+///
+/// It runs as a task: opening is deep, and the caller's stack may be nearly used up. It may also never end: in surrealkv
+/// 0.21.4 a read takes its locks on memory tables and levels in the order opposite to that of a flush or compaction, and
+/// both wait for ever if they meet between the two. A process in which that happened can only be ended.
 pub(super) async fn open_local(url: String) -> Result<Surreal<Any>> {
-    connect(&url).await.map_err(|error| {
+    let opening = tokio::spawn(async move { connect(&url).await });
+    let opened = match tokio::time::timeout(OPENING_MAX, opening).await {
+        Ok(ended) => ended.map_err(|failed| cannot_open("the store", failed))?,
+        Err(late) => {
+            return Err(cannot_open(
+                "the store did not open; start the program again",
+                late,
+            ));
+        }
+    };
+    opened.map_err(|error| {
         let text = error.to_string();
         // surrealkv's message for a folder that another process has locked.
         if text.to_ascii_lowercase().contains("lock") {
@@ -70,6 +85,9 @@ pub(super) async fn open_after_settling(url: &str) -> Result<Surreal<Any>> {
         "The store was not closed properly last time, and recovering its log took longer than two minutes.",
     ))
 }
+
+/// How long opening may take; a log of the largest size is read in seconds.
+const OPENING_MAX: Duration = Duration::from_secs(180);
 
 /// The name of surrealkv's lock file. It releases the lock last, when everything is in its tables.
 pub(super) const LOCK_FILE: &str = "LOCK";

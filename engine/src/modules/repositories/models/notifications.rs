@@ -204,29 +204,29 @@ pub(in crate::modules::repositories) struct OutboxRow {
 }
 
 impl OutboxRow {
-    pub(in crate::modules::repositories) fn key(owed: &OutboxEntry) -> RecordId {
-        record("outbox", Self::place(owed))
+    pub(in crate::modules::repositories) fn key(entry: &OutboxEntry) -> RecordId {
+        record("outbox", Self::place(entry))
     }
 
     /// What its key is made of: its place in the order in which entries are due.
-    pub(in crate::modules::repositories) fn place(owed: &OutboxEntry) -> [Value; 4] {
-        let part = match owed.part {
+    pub(in crate::modules::repositories) fn place(entry: &OutboxEntry) -> [Value; 4] {
+        let part = match entry.part {
             OutboxPart::FanOut => -1,
             OutboxPart::DeliveryBatch(number) => i64::from(number),
         };
         [
-            Value::from_t(millisecond(owed.due_at)),
-            Value::String(owed.tenant.as_str().to_owned()),
-            ulid_key(owed.notification.ulid()),
+            Value::from_t(millisecond(entry.due_at)),
+            Value::String(entry.tenant.as_str().to_owned()),
+            ulid_key(entry.notification.ulid()),
             Value::from_t(part),
         ]
     }
 
-    pub(in crate::modules::repositories) fn of(owed: &OutboxEntry) -> Self {
+    pub(in crate::modules::repositories) fn of(entry: &OutboxEntry) -> Self {
         Self {
-            id: Self::key(owed),
-            lane: owed.lane.as_str().to_owned(),
-            published: owed.published,
+            id: Self::key(entry),
+            lane: entry.lane.as_str().to_owned(),
+            published: entry.published,
         }
     }
 

@@ -26,7 +26,7 @@ pub(in crate::routes) struct LaneResponse {
     /// Tasks that a worker has; null if the queue does not answer.
     in_flight: Option<u64>,
     /// Outbox entries: delivery batches of up to 32 mails, and fan-outs.
-    owed: u64,
+    outbox_entries: u64,
     /// Those of them that are due later.
     later: u64,
     /// Whether there are more than were counted.
@@ -42,7 +42,7 @@ impl From<LaneStatus> for LaneResponse {
             lane: lane.lane.as_str(),
             waiting: lane.waiting,
             in_flight: lane.in_flight,
-            owed: lane.owed,
+            outbox_entries: lane.outbox_entries,
             later: lane.later,
             is_cut: lane.is_cut,
             oldest_at: lane.oldest_at,
