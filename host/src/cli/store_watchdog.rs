@@ -19,8 +19,8 @@ use crate::config::Config;
 
 /// The pause between two pings.
 const PING_EVERY: Duration = Duration::from_secs(5);
-/// How long no ping may succeed. A slow disk makes a read take seconds, not a minute.
-const SILENT_MAX: Duration = Duration::from_secs(60);
+/// How long no ping may succeed. A slow disk or a full machine makes a read take seconds, not half a minute.
+const SILENT_MAX: Duration = Duration::from_secs(30);
 
 /// A thread that watches the store. Dropping it stops the thread.
 pub(super) struct StoreWatchdog {
