@@ -48,8 +48,8 @@ impl Transport {
 
 /// The nearest proxy's value: the last one.
 fn forwarded_scheme(headers: &HeaderMap) -> Option<&str> {
-    let values = headers.get_all(X_FORWARDED_PROTO).iter();
-    let last = values.last()?.to_str().ok()?;
+    let mut values = headers.get_all(X_FORWARDED_PROTO).iter();
+    let last = values.next_back()?.to_str().ok()?;
     last.rsplit(',').next().map(str::trim)
 }
 

@@ -23,7 +23,7 @@ impl Offers {
         for line in reply.lines.iter().skip(1) {
             // Before RFC 2554 the mechanisms followed an equals sign; some servers still do that.
             let line = line.to_ascii_uppercase();
-            let mut words = line.split(|character: char| character == '=' || character == ' ');
+            let mut words = line.split(['=', ' ']);
             match words.next() {
                 Some("8BITMIME") => offers.eight_bit = true,
                 Some("STARTTLS") => offers.starttls = true,

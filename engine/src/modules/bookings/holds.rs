@@ -310,10 +310,7 @@ impl BookingsModule {
                 && notes.any(|due| due.hold == hold.id && due.due_at == hold.noted_at())
         };
         let over: Vec<HoldId> = holds.iter().filter(is_over).map(|hold| hold.id).collect();
-        self.holds
-            .forget(tenant, &stale, &over)
-            .await
-            .map_err(Into::into)
+        self.holds.forget(tenant, &stale, &over).await
     }
 }
 

@@ -168,7 +168,7 @@ impl UsersRepository {
             "LET $is_confirmed = (SELECT VALUE unverified FROM ONLY {account}) = NONE"
         ));
         script.push(format!("LET $counted = (SELECT * FROM ONLY {id})"));
-        script.push("LET $seen = $counted.keys ?? []".to_owned());
+        script.push("LET $seen = $counted.keys ?? []");
         script.push(format!(
             "LET $may_go = $is_confirmed OR {key} IN $seen OR array::len($seen) < {most}"
         ));
@@ -183,7 +183,7 @@ impl UsersRepository {
         script.push(format!(
             "DELETE (SELECT VALUE id FROM unconfirmed_mail:[$tenant, {email}, {kind}]..[$tenant, {email}, {kind}, {before}]) RETURN NONE"
         ));
-        let index = script.push("RETURN [$may_go]".to_owned());
+        let index = script.push("RETURN [$may_go]");
         let answers: Vec<bool> = self.db.run_retrying(&script).await?.rows(index)?;
         Ok(answers.first().copied().unwrap_or(true))
     }

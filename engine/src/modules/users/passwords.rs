@@ -102,10 +102,11 @@ impl Passwords {
                 Some(Err(error)) => Err(Error::internal(error.to_string())),
                 None => {
                     let salt = SaltString::generate(&mut OsRng);
-                    for text in [Some(&normal), (normal != password).then_some(&password)] {
-                        if let Some(text) = text {
-                            let _ = Argon2::default().hash_password(text.as_bytes(), &salt);
-                        }
+                    for text in [Some(&normal), (normal != password).then_some(&password)]
+                        .into_iter()
+                        .flatten()
+                    {
+                        let _ = Argon2::default().hash_password(text.as_bytes(), &salt);
                     }
                     Ok(false)
                 }

@@ -94,8 +94,7 @@ impl PluginsRepository {
         tenant: &TenantId,
     ) -> Result<Vec<T>> {
         let mut script = Script::of(tenant);
-        let index =
-            script.push("SELECT * FROM plugin_failed_call:[$tenant]..[$tenant, ..]".to_owned());
+        let index = script.push("SELECT * FROM plugin_failed_call:[$tenant]..[$tenant, ..]");
         self.notes(&script, index).await
     }
 
