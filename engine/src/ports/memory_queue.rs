@@ -25,10 +25,11 @@ use crate::{
 
 /// Tasks of one publication, as for every queue.
 const PUBLICATION_MAX: usize = 1_000;
-/// Tasks of a tenant in a lane, some 10 MB: its mails of the next minutes. What does not fit waits in the outbox.
-const TENANT_TASKS_MAX: usize = 25_000;
-/// Tasks of a lane, some 80 MB.
-const LANE_TASKS_MAX: usize = 200_000;
+/// Tasks of a tenant in a lane, some 50 MB: more than a mail server takes in a minute, when what did not fit is looked at
+/// again in the outbox.
+const TENANT_TASKS_MAX: usize = 200_000;
+/// Tasks of a lane, some 100 MB.
+const LANE_TASKS_MAX: usize = 400_000;
 /// What each tenant has room for in any case, so that a few large ones keep nobody out.
 const TENANT_TASKS_MIN: usize = 16;
 /// How long a worker keeps a task without extending its lease.

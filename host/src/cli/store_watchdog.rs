@@ -18,7 +18,7 @@ use boxoffice_engine::Engine;
 use crate::config::Config;
 
 /// The pause between two pings.
-const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_EVERY: Duration = Duration::from_secs(10);
 /// How long no ping may succeed. A slow disk or a full machine makes a read take seconds, not half a minute.
 const SILENT_MAX: Duration = Duration::from_secs(30);
 

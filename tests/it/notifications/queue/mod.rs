@@ -393,7 +393,7 @@ async fn two_workers_never_hold_the_same_task(bench: QueueHarness) {
 #[tokio::test]
 async fn a_full_queue_in_memory_refuses_and_takes_more_when_there_is_room() {
     let bench = QueueHarness::memory().await;
-    for part in 0..25 {
+    for part in 0..200 {
         bench
             .publish("north", &tasks(&format!("{part:03}"), 1_000))
             .await;
