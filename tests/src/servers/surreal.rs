@@ -14,6 +14,8 @@ pub struct SurrealServer {
     address: String,
     /// Where its store is; none if in memory.
     folder: Option<TempFolder>,
+    /// Bytes that it keeps in memory before it writes them into a table of its store; none for its default.
+    memory_table: Option<usize>,
 }
 
 impl SurrealServer {
@@ -29,7 +31,7 @@ impl SurrealServer {
     /// # Panics
     /// When it does not.
     pub async fn start() -> Self {
-        Self::start_in(None).await
+        Self::start_in(None, None).await
     }
 
     /// Starts a server with its store in a folder, every commit synced, and waits until it answers.
@@ -37,15 +39,24 @@ impl SurrealServer {
     /// # Panics
     /// When it does not.
     pub async fn start_on_disk() -> Self {
-        Self::start_in(Some(TempFolder::new("surreal"))).await
+        Self::start_in(Some(TempFolder::new("surreal")), None).await
     }
 
-    async fn start_in(folder: Option<TempFolder>) -> Self {
+    /// The same with a store that keeps only so many bytes in memory, and so flushes and compacts often.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn start_on_disk_with_memory_table(bytes: usize) -> Self {
+        Self::start_in(Some(TempFolder::new("surreal")), Some(bytes)).await
+    }
+
+    async fn start_in(folder: Option<TempFolder>, memory_table: Option<usize>) -> Self {
         let address = own_address_with_port();
         let mut server = Self {
             process: None,
             address,
             folder,
+            memory_table,
         };
         server.process = Some(server.spawn(&server.address).await);
         server
@@ -154,6 +165,9 @@ impl SurrealServer {
             .args(["--user", Self::USERNAME, "--pass", Self::PASSWORD])
             .args(["--bind", address, &store])
             .env("BOXOFFICE_END_WITH_STDIN", "1");
+        if let Some(bytes) = self.memory_table {
+            command.env("SURREAL_SURREALKV_MAX_MEMTABLE_SIZE", bytes.to_string());
+        }
         let mut process = Process::spawn("the SurrealDB server", command);
         let health = format!("http://{address}/health");
         let http = reqwest::Client::builder().no_proxy().build();

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 
 use super::{
-    db::{Db, Script, Snapshot, StepError, SystemScope},
+    db::{Count, Db, Script, Snapshot, StepError, SystemScope},
     inventory::STALE_NOTIFICATION,
     migrations::{add_restored, begin_restoring, migrate_to},
     models::{
@@ -56,7 +56,8 @@ struct RestorationRow {
 /// A snapshot of the store. It has to be closed.
 pub(in crate::modules) struct StoreSnapshot {
     snapshot: Snapshot,
-    tables: Vec<String>,
+    /// The tables that a backup holds, with how many rows each had when the snapshot was opened.
+    tables: Vec<(String, u64)>,
 }
 
 /// The last row of a page.
@@ -64,8 +65,10 @@ pub(in crate::modules) struct StoreSnapshot {
 pub(in crate::modules) struct Place(Value);
 
 impl StoreSnapshot {
-    /// The tables that a backup holds.
-    pub(in crate::modules) fn tables(&self) -> &[String] {
+    /// The tables that a backup holds, with how many rows each had when the snapshot was opened. Compare: surrealkv 0.21.4
+    /// forgets an open snapshot as soon as another transaction that began at the same point ends, and a compaction then drops
+    /// what the snapshot sees.
+    pub(in crate::modules) fn tables(&self) -> &[(String, u64)] {
         &self.tables
     }
 
@@ -120,11 +123,12 @@ impl BackupsRepository {
             Ok(mut answers) => tables_of(answers.row(index)?),
             Err(error) => Err(error.into()),
         };
-        match tables {
-            Ok(mut tables) => {
-                tables.retain(|table| !LEFT_OUT.contains(&table.as_str()));
-                Ok(StoreSnapshot { snapshot, tables })
-            }
+        let counted = match tables {
+            Ok(tables) => count_rows(&snapshot, scope, tables).await,
+            Err(error) => Err(error),
+        };
+        match counted {
+            Ok(tables) => Ok(StoreSnapshot { snapshot, tables }),
             Err(error) => {
                 let _ = snapshot.end().await;
                 Err(error)
@@ -296,6 +300,26 @@ impl BackupsRepository {
         self.db.run_retrying(&script).await?;
         Ok(())
     }
+}
+
+/// Counts the rows of the tables that a backup holds, of which the store reads the keys only.
+async fn count_rows(
+    snapshot: &Snapshot,
+    scope: SystemScope,
+    tables: Vec<String>,
+) -> Result<Vec<(String, u64)>> {
+    let mut counted = Vec::with_capacity(tables.len());
+    for table in tables {
+        if LEFT_OUT.contains(&table.as_str()) {
+            continue;
+        }
+        let mut script = Script::across_tenants(scope);
+        script.bind_as("table", table.clone());
+        let index = script.push("SELECT count() FROM type::table($table) GROUP ALL");
+        let count: Option<Count> = snapshot.run(script).await?.row(index)?;
+        counted.push((table, count.map_or(0, |count| count.count)));
+    }
+    Ok(counted)
 }
 
 fn key() -> RecordId {

@@ -6,6 +6,7 @@
 //! anybody got a mail twice. Once on a folder, once on a SurrealDB server. A restore is killed at a certain moment: it reads a
 //! pipe that the test stops filling.
 
+mod compaction;
 mod refused;
 
 use std::{

@@ -219,16 +219,29 @@ async fn write_all(
     let scope = of_all_tenants();
     let (mut writer, head) = Writer::begin(newest_schema(), taken_at)?;
     hand_over(pieces, head).await?;
-    for table in snapshot.tables() {
+    for (table, count) in snapshot.tables() {
         hand_over(pieces, writer.table(table)?).await?;
-        let mut after = None;
+        let (mut after, mut written) = (None, 0);
         loop {
             let (rows, next) = snapshot.page(scope, table, after.as_ref()).await?;
+            written += rows.len() as u64;
             hand_over(pieces, writer.rows(rows)?).await?;
             match next {
                 Some(next) => after = Some(next),
                 None => break,
             }
+        }
+        if written != *count {
+            tracing::error!(
+                table,
+                count,
+                written,
+                "the store dropped rows of an open snapshot"
+            );
+            return Err(Error::new(
+                ErrorCode::Unavailable,
+                "The store was compacted while the backup was read, and dropped rows of it. Take the backup again.",
+            ));
         }
     }
     let (end, rows) = writer.end()?;
