@@ -146,27 +146,16 @@ impl LaneTasks {
         let has_waiting = |(tenant, tasks): (&TenantId, &TenantTasks)| {
             (!tasks.waiting.is_empty()).then(|| tenant.clone())
         };
-        let mut turns: Vec<TenantId> = match &self.last {
-            None => self
-                .tenants
-                .iter()
-                .filter_map(has_waiting)
-                .take(max)
-                .collect(),
-            Some(last) => {
-                let behind = self
-                    .tenants
-                    .range((Bound::Excluded(last), Bound::Unbounded));
-                let before = self.tenants.range(..=last);
-                behind
-                    .chain(before)
-                    .filter_map(has_waiting)
-                    .take(max)
-                    .collect()
-            }
-        };
+        let last = self.last.as_ref();
+        let behind = (
+            last.map_or(Bound::Unbounded, Bound::Excluded),
+            Bound::Unbounded,
+        );
+        // Round once: a tenant that comes twice has nothing left.
+        let round = self.tenants.range(behind).chain(&self.tenants);
+        let turns: Vec<TenantId> = round.filter_map(has_waiting).take(max).collect();
         let mut taken = Vec::new();
-        for tenant in turns.drain(..) {
+        for tenant in turns {
             let Some(tasks) = self.tenants.get_mut(&tenant).filter(|_| taken.len() < max) else {
                 break;
             };

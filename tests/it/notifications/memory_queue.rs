@@ -33,12 +33,7 @@ async fn a_tenant_whose_queue_is_full_keeps_nobody_else_back() {
     let (queue, mails) = (Arc::new(Watched::default()), MemoryMailer::default());
     // It stands still, so that all mails are due at one time, more of them than the relay reads at once.
     let clock = Arc::new(FakeClock::at("2026-12-01T12:00:00Z"));
-    let builder = Engine::builder()
-        .settings(quick_settings())
-        .queue(queue.clone())
-        .clock(clock.clone())
-        .mailer(mails.clone());
-    let engine = builder.build().await.expect("an engine in memory starts");
+    let engine = start(&queue, &clock, mails.clone()).await;
     // In the order in which they are published: the one without room comes first.
     queue.refuse("a-full");
     for (name, bookings) in [("a-full", REFUSED), ("north", 1), ("south", 1)] {
@@ -68,12 +63,7 @@ async fn a_tenant_whose_queue_is_full_keeps_nobody_else_back() {
 async fn a_deferred_batch_is_one_task_however_often_it_is_published() {
     let clock = Arc::new(FakeClock::at("2026-12-01T12:00:00Z"));
     let (queue, mailer) = (Arc::new(Watched::default()), Defers::default());
-    let builder = Engine::builder()
-        .settings(quick_settings())
-        .queue(queue.clone())
-        .clock(clock.clone())
-        .mailer(mailer.clone());
-    let engine = builder.build().await.expect("an engine in memory starts");
+    let engine = start(&queue, &clock, mailer.clone()).await;
     let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
     let event = create_event(&engine, &organizer, Timestamp::now(), 10).await;
     book(&engine, &tenant, event.id).await;
@@ -99,6 +89,15 @@ async fn a_deferred_batch_is_one_task_however_often_it_is_published() {
     queue.hands_out.store(true, Ordering::SeqCst);
     drain(&engine).await;
     assert!(worker.drain(Patience::START).await);
+}
+
+async fn start(queue: &Arc<Watched>, clock: &Arc<FakeClock>, mailer: impl Mailer) -> Engine {
+    let builder = Engine::builder()
+        .settings(quick_settings())
+        .queue(queue.clone())
+        .clock(clock.clone())
+        .mailer(mailer);
+    builder.build().await.expect("an engine in memory starts")
 }
 
 /// More than one page of the outbox.

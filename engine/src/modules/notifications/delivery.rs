@@ -327,18 +327,18 @@ impl NotificationsModule {
         };
         claimed.batch.revision += 1;
         claimed.is_written = true;
-        let (unmarked, known, key) = (
-            claimed.unmarked.take(),
-            self.unmarked.clone(),
-            claimed.key(),
-        );
+        let unmarked = claimed.unmarked.take();
+        // Only there a batch can be in doubt.
+        let in_doubt = (self.context.is_exclusive && unmarked.is_none())
+            .then(|| (self.unmarked.clone(), claimed.key()));
         let written = self.writer.put(write);
         async move {
             let is_ours = written.await?;
-            match unmarked {
-                Some(unmarked) => unmarked.written(),
-                None if is_ours => known.forget(&key),
-                None => {}
+            if let Some(unmarked) = unmarked {
+                unmarked.written();
+            }
+            if let Some((known, key)) = in_doubt.filter(|_| is_ours) {
+                known.forget(&key);
             }
             Ok(is_ours)
         }

@@ -97,6 +97,9 @@ impl DueWork {
 
     /// Takes back what the queue had no room for. It is looked at again within a minute.
     fn take_back(&mut self, refused: &HashSet<(Lane, TenantId)>, again_at: Timestamp) {
+        if refused.is_empty() {
+            return;
+        }
         let is_refused =
             |entry: &OutboxEntry| refused.contains(&(entry.lane, entry.tenant.clone()));
         let (refused, fresh): (Vec<_>, Vec<_>) = self.fresh.drain(..).partition(is_refused);

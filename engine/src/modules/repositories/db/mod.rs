@@ -151,14 +151,11 @@ impl Db {
         }
     }
 
-    /// Reads a row; gives up after 2 seconds.
+    /// Reads a row; gives up after [`PING_TIMEOUT`].
     pub(in crate::modules) async fn ping(&self) -> Result<()> {
         let read = self.client.query("SELECT VALUE number FROM schema LIMIT 1");
-        match tokio::time::timeout(Duration::from_secs(2), read).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(unavailable(error)),
-            Err(error) => Err(unavailable(error)),
-        }
+        let answered = within(PING_TIMEOUT, read.into_future()).await?;
+        answered.map(drop).map_err(unavailable)
     }
 
     /// Runs a script once.
@@ -323,12 +320,15 @@ impl Asked {
     }
 }
 
-/// Waits for a remote store's answer: a lost server must not block a request for ever.
+/// Waits for a store's answer: a lost server must not block a request for ever.
 async fn within<T>(limit: Duration, query: impl Future<Output = T>) -> Result<T, StepError> {
     tokio::time::timeout(limit, query).await.map_err(|_| {
         StepError::Lost(format!("no answer from the database within {limit:?}").into())
     })
 }
+
+/// Longest wait for the answer to a readiness check.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest wait for a remote store's answer to a request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
