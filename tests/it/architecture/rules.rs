@@ -340,7 +340,6 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/idempotency.rs", 1),
     ("engine/src/modules/operations/leases.rs", 1),
     // One commit for the batches of all tenants that a worker has in hand.
-    ("engine/src/modules/notifications/delivery_writer.rs", 1),
     ("engine/src/modules/notifications/outbox_relay.rs", 3),
     // That the last process died concerns the mails of all tenants.
     ("engine/src/modules/notifications/mod.rs", 1),

@@ -79,8 +79,7 @@ impl AnnouncementsRepository {
         notification: NotificationId,
     ) -> Result<Option<Announcement>> {
         let mut script = Script::of(tenant);
-        let id = script.bind(AnnouncementRow::key(tenant, notification));
-        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let index = script.read(AnnouncementRow::key(tenant, notification));
         let row: Option<AnnouncementRow> = self.db.run_retrying(&script).await?.row(index)?;
         Ok(row.map(AnnouncementRow::into_type))
     }

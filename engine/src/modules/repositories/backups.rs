@@ -256,8 +256,7 @@ impl BackupsRepository {
         scope: SystemScope,
     ) -> Result<Option<Restoration>> {
         let mut script = Script::across_tenants(scope);
-        let id = script.bind(key());
-        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let index = script.read(key());
         let row: Option<RestorationRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(|row| {
             Ok(Restoration {

@@ -8,15 +8,15 @@ use ulid::Ulid;
 
 use super::{
     bookings::BookingsRepository,
-    db::{Answers, Script, StepError},
+    db::{Answers, Order, Script, StepError},
     hold_changes::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
         BookingRow, CapacityLedgerRow, CustomerBookingRow, HoldRow, IdempotencyRow, InventoryRow,
-        OpenHoldRow,
+        OpenHoldRow, PluginSetRow,
     },
     notifications::{NewMails, add_mails},
-    plugins::{add_decisions, add_policy_guard, add_policy_version},
+    plugins::{add_decisions, add_policy_guard},
     unconfirmed::{self, UnconfirmedAccount, add_account, ask_accounts},
 };
 use crate::{
@@ -127,7 +127,7 @@ impl BookingsRepository {
             .map_err(|error| StepError::Other(error.into()))
     }
 
-    /// Writes a group in one transaction, if the inventory still has the revision that was read.
+    /// Writes a group in one transaction, perhaps with groups of other events, if the inventory still has the revision that was read.
     pub(in crate::modules) async fn insert_group(
         &self,
         tenant: &TenantId,
@@ -136,41 +136,28 @@ impl BookingsRepository {
         let mut script = Script::transaction(tenant);
         add_policy_guard(&mut script, tenant, plan.policy_version);
         add_change(&mut script, tenant, &plan.change);
-        if !plan.bookings.is_empty() {
-            let bookings = plan.bookings.iter();
-            let rows = script.bind(
-                bookings
-                    .map(|booking| BookingRow::of(tenant, booking))
-                    .collect::<Vec<_>>(),
-            );
-            script.push(format!("INSERT INTO booking {rows} RETURN NONE"));
-            let mails: HashMap<BookingId, DeliveryId> = plan.mails.places().collect();
-            let bookings = plan.bookings.iter();
-            let rows = script.bind(
-                bookings
-                    .map(|booking| {
-                        let mail = mails.get(&booking.id).copied();
-                        CustomerBookingRow::of(tenant, booking.id, mail)
-                    })
-                    .collect::<Vec<_>>(),
-            );
-            script.push(format!("INSERT INTO customer_booking {rows} RETURN NONE"));
-        }
+        let bookings = plan.bookings.iter();
+        script.insert("booking", bookings.map(|one| BookingRow::of(tenant, one)));
+        let mails: HashMap<BookingId, DeliveryId> = plan.mails.places().collect();
+        let of_customer = plan.bookings.iter().map(|booking| {
+            let mail = mails.get(&booking.id).copied();
+            CustomerBookingRow::of(tenant, booking.id, mail)
+        });
+        script.insert("customer_booking", of_customer);
         add_holds(&mut script, tenant, &plan.holds);
         for (user, account) in &plan.unconfirmed {
             add_account(&mut script, tenant, *user, account);
         }
         add_decisions(&mut script, tenant, &plan.decisions)?;
         add_mails(&mut script, tenant, &plan.mails)?;
-        self.db.run(script).await.map(drop)
+        self.db.commit(tenant, script, Order::Any).await
     }
 }
 
 /// Adds the reads of a group to a script.
 fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQuery) -> Places {
-    let record = script.bind(InventoryRow::key(tenant, event));
-    let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
-    let policies = add_policy_version(script, tenant);
+    let inventory = script.read(InventoryRow::key(tenant, event));
+    let policies = script.read(PluginSetRow::key(tenant));
     let revisions = question.open_revisions.iter();
     let markers = revisions.map(|revision| CapacityLedgerRow::key(tenant, event, *revision));
     let markers = select_all(script, markers.collect());
@@ -191,15 +178,14 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
     let open_holds = holders.map(|holder| OpenHoldRow::key(tenant, event, *holder));
     let open_holds = select_all(script, open_holds.collect());
     let unconfirmed = ask_accounts(script, tenant, &question.unconfirmed);
-    let event = script.bind(event.ulid().to_string());
     let mut bookings_of = Vec::with_capacity(question.customers.len());
     for customer in &question.customers {
-        let key = script.bind(customer.ulid().to_string());
-        let index = script.push(format!(
-            "SELECT * FROM booking:[$tenant, {event}, {key}]..[$tenant, {event}, {key}, ..] \
-             WHERE cancelled_by = NONE"
-        ));
-        bookings_of.push((*customer, index));
+        let prefix = [
+            tenant.as_str().to_owned(),
+            event.ulid().to_string(),
+            customer.ulid().to_string(),
+        ];
+        bookings_of.push((*customer, script.read_under("booking", prefix)));
     }
     Places {
         inventory,
@@ -218,8 +204,7 @@ fn select_all(script: &mut Script, ids: Vec<RecordId>) -> Option<usize> {
     if ids.is_empty() {
         return None;
     }
-    let ids = script.bind(ids);
-    Some(script.push(format!("SELECT * FROM {ids}")))
+    Some(script.read_all(ids))
 }
 
 /// Reads the results of [`ask`].
@@ -230,7 +215,8 @@ fn snapshot(
     question: &GroupQuery,
 ) -> Result<GroupSnapshot> {
     let inventory = answers.row::<InventoryRow>(places.inventory)?;
-    let policy_version = answers.row::<u64>(places.policies)?.unwrap_or(0);
+    let policy_version = answers.row::<PluginSetRow>(places.policies)?;
+    let policy_version = policy_version.map_or(0, |set| set.version());
     let markers: Vec<CapacityLedgerRow> = rows_at(answers, places.markers)?;
     let known: Vec<IdempotencyRow> = rows_at(answers, places.recorded)?;
     let mut recorded = HashMap::new();
@@ -249,7 +235,10 @@ fn snapshot(
     for (customer, index) in places.bookings_of {
         let mut sum = 0;
         for row in answers.rows::<BookingRow>(index)? {
-            sum += row.into_type()?.tickets();
+            let booking = row.into_type()?;
+            if booking.cancelled.is_none() {
+                sum += booking.tickets();
+            }
         }
         tickets.insert(customer, sum);
     }

@@ -68,8 +68,7 @@ impl BookingsRepository {
         booking: BookingId,
     ) -> Result<Option<Booking>> {
         let mut script = Script::of(tenant);
-        let key = script.bind(BookingRow::key(tenant, booking));
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let index = script.read(BookingRow::key(tenant, booking));
         let row: Option<BookingRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(BookingRow::into_type).transpose()
     }
@@ -85,8 +84,7 @@ impl BookingsRepository {
             .iter()
             .map(|id| BookingRow::key(tenant, *id))
             .collect();
-        let keys = script.bind(keys);
-        let index = script.push(format!("SELECT * FROM {keys}"));
+        let index = script.read_all(keys);
         let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(BookingRow::into_type).collect()
     }
@@ -173,8 +171,7 @@ impl BookingsRepository {
         booking: BookingId,
     ) -> Result<Vec<DeliveryId>> {
         let mut script = Script::of(tenant);
-        let key = script.bind(CustomerBookingRow::key(tenant, booking));
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let index = script.read(CustomerBookingRow::key(tenant, booking));
         let row: Option<CustomerBookingRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map_or_else(|| Ok(Vec::new()), |row| row.mails())
     }

@@ -74,8 +74,7 @@ impl CheckInsRepository {
         ticket: TicketId,
     ) -> Result<Option<CheckIn>> {
         let mut script = Script::of(tenant);
-        let key = script.bind(CheckInRow::key(tenant, ticket));
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let index = script.read(CheckInRow::key(tenant, ticket));
         let row: Option<CheckInRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(CheckInRow::into_type).transpose()
     }

@@ -265,8 +265,7 @@ impl DeliveryAdminRepository {
         scope: SystemScope,
     ) -> Result<Vec<LanePause>> {
         let mut script = Script::across_tenants(scope);
-        let keys = script.bind(Lane::ALL.map(LanePauseRow::key).to_vec());
-        let index = script.push(format!("SELECT * FROM {keys}"));
+        let index = script.read_all(Lane::ALL.map(LanePauseRow::key).to_vec());
         let rows: Vec<LanePauseRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(LanePauseRow::into_type).collect()
     }

@@ -3,16 +3,17 @@
 use surrealdb::types::RecordId;
 
 use super::{
-    db::{Script, StepError, SystemScope},
-    models::{
-        BatchProgress, DeliveryBatchRow, FailedBatchRow, FirstRecipientRow, OutboxRow, is_open,
-    },
-    notifications::NotificationsRepository,
+    db::{Order, Script, StepError, SystemScope},
+    models::{BatchProgress, DeliveryBatchRow, FailedBatchRow, FirstRecipientRow, is_open},
+    notifications::{NotificationsRepository, add_outbox, remove_outbox},
 };
 use crate::{
     error::Result,
     types::{BatchWrite, DeliveryBatch, NotificationId, OutboxEntry, OutboxPart, TenantId, UserId},
 };
+
+/// The guard's word when somebody else has written a batch.
+pub(in crate::modules) const STALE_BATCH: &str = "batch-moved";
 
 impl NotificationsRepository {
     /// The first customer of each of some batches of a notification, those that are there; at most 64.
@@ -57,8 +58,7 @@ impl NotificationsRepository {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let ids = script.bind(keys);
-        let index = script.push(format!("SELECT * FROM {ids}"));
+        let index = script.read_all(keys);
         let rows: Vec<DeliveryBatchRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter()
             .map(|row| Ok((row.tenant()?, row.into_type()?)))
@@ -76,58 +76,20 @@ impl NotificationsRepository {
             .iter()
             .map(|(id, number)| DeliveryBatchRow::key(tenant, *id, *number))
             .collect();
-        let ids = script.bind(keys);
-        let index = script.push(format!("SELECT * FROM {ids}"));
+        let index = script.read_all(keys);
         let rows: Vec<DeliveryBatchRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(DeliveryBatchRow::into_type).collect()
     }
 
-    /// Writes steps of several batches' deliveries in one transaction, each only if its batch is still as it was seen:
-    /// at most 4 rows each. Returns for each whether it was. A changed batch does not affect the others.
-    ///
-    /// Fails with a conflict if another transaction wrote one of the rows at the same time; nothing is written then.
-    pub(in crate::modules) async fn write_batches(
+    /// Writes a step of a batch's deliveries, at most 4 rows, if the batch is still as it was seen; otherwise
+    /// [`STALE_BATCH`] stops it. It is in line when this returns, behind all steps of batches that came before.
+    pub(in crate::modules) fn write_batch(
         &self,
-        scope: SystemScope,
-        writes: &[BatchWrite],
-    ) -> Result<Vec<bool>, StepError> {
-        let other = |error: crate::error::Error| StepError::Other(error.into());
-        let mut script = Script::transaction_across_tenants(scope);
-        let mut answers = Vec::with_capacity(writes.len());
-        for (index, write) in writes.iter().enumerate() {
-            let batch = &write.batch;
-            let seen = script.bind(batch.revision);
-            let key = script.bind(DeliveryBatchRow::key(
-                &write.tenant,
-                batch.notification,
-                batch.number,
-            ));
-            let progress =
-                script.bind(BatchProgress::of(batch, batch.revision + 1).map_err(other)?);
-            script.push(format!(
-                "LET $written{index} = (UPDATE {key} MERGE {progress} WHERE revision = {seen} RETURN VALUE revision)"
-            ));
-            let mut then = String::new();
-            if let Some(done) = &write.remove_outbox {
-                let done = script.bind(OutboxRow::key(done));
-                then.push_str(&format!("DELETE {done} RETURN NONE; "));
-            }
-            if let Some(entry) = &write.add_outbox {
-                let row = script.bind(OutboxRow::of(entry));
-                then.push_str(&format!("INSERT IGNORE INTO outbox {row} RETURN NONE; "));
-            }
-            if let Some(row) = FailedBatchRow::of(&write.tenant, batch) {
-                let key = script.bind(row.id.clone());
-                let row = script.bind(row);
-                then.push_str(&format!("UPSERT {key} CONTENT {row} RETURN NONE; "));
-            }
-            if !then.is_empty() {
-                script.push(format!("IF array::len($written{index}) > 0 {{ {then}}}"));
-            }
-            answers.push(format!("array::len($written{index}) > 0"));
-        }
-        let index = script.push(format!("RETURN [{}]", answers.join(", ")));
-        self.db.run(script).await?.rows(index).map_err(other)
+        write: &BatchWrite,
+    ) -> impl Future<Output = Result<(), StepError>> + Send + use<> {
+        let script = step_of(write).map_err(|error| StepError::Other(error.into()));
+        let written = script.map(|script| self.db.commit(&write.tenant, script, Order::Arrival));
+        async move { written?.await }
     }
 
     /// How many of a notification's batches from number `from` on wait for a worker now, or are in one's hand. Reads as
@@ -166,4 +128,18 @@ impl NotificationsRepository {
         let rows: Vec<DeliveryBatchRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(DeliveryBatchRow::into_type).collect()
     }
+}
+
+fn step_of(write: &BatchWrite) -> Result<Script> {
+    let BatchWrite { tenant, batch, .. } = write;
+    let mut script = Script::transaction(tenant);
+    let key = DeliveryBatchRow::key(tenant, batch.notification, batch.number);
+    let progress = BatchProgress::of(batch, batch.revision + 1)?;
+    script.merge_if(key, batch.revision, progress, STALE_BATCH);
+    remove_outbox(&mut script, write.remove_outbox.as_slice());
+    add_outbox(&mut script, write.add_outbox.as_slice());
+    if let Some(row) = FailedBatchRow::of(tenant, batch) {
+        script.put(row.id.clone(), row);
+    }
+    Ok(script)
 }

@@ -102,11 +102,9 @@ impl EventsRepository {
     ) -> Result<Option<(StoredEvent, Inventory)>> {
         let mut script = Script::snapshot(tenant);
         let (event, inventory) = (
-            script.bind(EventRow::key(tenant, event)),
-            script.bind(InventoryRow::key(tenant, event)),
+            script.read(EventRow::key(tenant, event)),
+            script.read(InventoryRow::key(tenant, event)),
         );
-        let event = script.push(format!("SELECT * FROM ONLY {event}"));
-        let inventory = script.push(format!("SELECT * FROM ONLY {inventory}"));
         let mut answers = self.db.run(script).await?;
         let (event, inventory) = (
             answers.row::<EventRow>(event)?,

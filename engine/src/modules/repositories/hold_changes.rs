@@ -2,8 +2,6 @@
 //!
 //! Called by the repositories of bookings, events, holds and the waiting list.
 
-use surrealdb::types::SurrealValue;
-
 use super::{
     db::Script,
     models::{HoldDueRow, HoldRow, OpenHoldRow},
@@ -49,25 +47,10 @@ pub(in crate::modules::repositories) fn add_holds(
             Some(_) => changed.push(row),
         }
     }
-    if !changed.is_empty() {
-        let changed = script.bind(changed);
-        script.push(format!(
-            "FOR $hold IN {changed} {{ UPDATE $hold.id CONTENT $hold RETURN NONE }}"
-        ));
-    }
+    script.replace(changed);
     // Ended holds first: in one group a customer may confirm a hold and make another.
-    if !gone.is_empty() {
-        let gone = script.bind(gone);
-        script.push(format!("DELETE {gone} RETURN NONE"));
-    }
-    insert_all(script, "hold", new);
-    insert_all(script, "open_hold", opened);
-    insert_all(script, "hold_due", due);
-}
-
-fn insert_all<T: SurrealValue>(script: &mut Script, table: &str, rows: Vec<T>) {
-    if !rows.is_empty() {
-        let rows = script.bind(rows);
-        script.push(format!("INSERT INTO {table} {rows} RETURN NONE"));
-    }
+    script.remove(gone);
+    script.insert("hold", new);
+    script.insert("open_hold", opened);
+    script.insert("hold_due", due);
 }

@@ -37,8 +37,7 @@ impl HoldsRepository {
         hold: HoldId,
     ) -> Result<Option<Hold>> {
         let mut script = Script::of(tenant);
-        let key = script.bind(HoldRow::key(tenant, hold));
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let index = script.read(HoldRow::key(tenant, hold));
         let row: Option<HoldRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(HoldRow::into_type).transpose()
     }
@@ -51,11 +50,9 @@ impl HoldsRepository {
         holds: &[HoldId],
     ) -> Result<(Option<Inventory>, Vec<Hold>)> {
         let mut script = Script::snapshot(tenant);
-        let record = script.bind(InventoryRow::key(tenant, event));
-        let inventory = script.push(format!("SELECT * FROM ONLY {record}"));
+        let inventory = script.read(InventoryRow::key(tenant, event));
         let keys = holds.iter().map(|hold| HoldRow::key(tenant, *hold));
-        let keys = script.bind(keys.collect::<Vec<_>>());
-        let holds = script.push(format!("SELECT * FROM {keys}"));
+        let holds = script.read_all(keys.collect::<Vec<_>>());
         let mut answers = self.db.run(script).await?;
         let inventory = answers.row::<InventoryRow>(inventory)?;
         let holds = answers.rows::<HoldRow>(holds)?;

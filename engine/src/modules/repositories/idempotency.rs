@@ -53,8 +53,7 @@ impl IdempotencyRepository {
         tenant: Option<&TenantId>,
         key: &RequestKey,
     ) -> Result<Option<RecordedRequest>> {
-        let id = script.bind(IdempotencyRow::key(tenant, key));
-        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let index = script.read(IdempotencyRow::key(tenant, key));
         let row: Option<IdempotencyRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(|row| row.into_type(key)).transpose()
     }
@@ -81,10 +80,9 @@ pub(super) fn add_recorded<'a>(
         .map(|one| IdempotencyRow::of(tenant, one, until))
         .collect();
     let keys = rows.iter().map(|row| row.id.clone()).collect();
-    let rows = script.bind(rows);
-    script.push(format!("INSERT INTO idempotency {rows} RETURN NONE"));
-    let note = script.bind(IdempotencyDueRow::of(tenant, change, until, keys));
-    script.push(format!("INSERT INTO idempotency_due {note} RETURN NONE"));
+    script.insert("idempotency", rows);
+    let note = IdempotencyDueRow::of(tenant, change, until, keys);
+    script.insert("idempotency_due", [note]);
 }
 
 /// Writes the record of a request that changes nothing: 2 rows.

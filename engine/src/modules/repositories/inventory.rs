@@ -55,19 +55,15 @@ pub(in crate::modules::repositories) fn add_change(
     tenant: &TenantId,
     change: &InventoryChange,
 ) {
-    let seen = change.before.revision;
     let next = change.after();
     let ledger = CapacityLedgerRow::of(tenant, next.event, &entry_of(change, &next));
-    let record = script.bind(InventoryRow::key(tenant, next.event));
-    let row = script.bind(InventoryRow::of(tenant, &next));
-    let seen = script.bind(seen);
-    // The guard writes the row that it guards: with a read alone two transactions could both commit (snapshot isolation).
-    script.require(
-        format!("UPDATE {record} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision"),
+    script.replace_if(
+        InventoryRow::key(tenant, next.event),
+        change.before.revision,
+        InventoryRow::of(tenant, &next),
         STALE_INVENTORY,
     );
-    let ledger = script.bind(ledger);
-    script.push(format!("INSERT INTO capacity_ledger {ledger} RETURN NONE"));
+    script.insert("capacity_ledger", [ledger]);
     let recorded = &change.recorded;
     add_recorded(script, tenant, change.change, recorded, change.at);
 }

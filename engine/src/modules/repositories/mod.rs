@@ -41,6 +41,7 @@ pub(in crate::modules) use check_ins::{CheckInsRepository, STALE_BOOKING};
 pub(crate) use db::Closing;
 pub(in crate::modules) use db::{CONFLICTS_MAX, Db, StepError, SystemScope, pause_after_conflict};
 pub(in crate::modules) use delivery_admin::{DeliveryAdminRepository, FailedBatch};
+pub(in crate::modules) use delivery_batches::STALE_BATCH;
 pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
 pub(in crate::modules) use hold_changes::HoldChange;
 pub(in crate::modules) use holds::{DueHold, HoldsRepository};

@@ -200,9 +200,8 @@ pub(in crate::modules::repositories) fn add_mails(
     tenant: &TenantId,
     mails: &NewMails,
 ) -> Result<(), StepError> {
-    for statement in mail_statements(script, tenant, mails)? {
-        script.push(statement);
-    }
+    script.insert("delivery_batch", batch_rows(tenant, mails)?);
+    add_outbox(script, &mails.outbox);
     Ok(())
 }
 
@@ -225,33 +224,27 @@ fn mail_statements(
 ) -> Result<Vec<String>, StepError> {
     let mut statements = Vec::new();
     if !mails.batches.is_empty() {
-        let rows = mails
-            .batches
-            .iter()
-            .map(|batch| DeliveryBatchRow::of(tenant, batch))
-            .collect::<Result<Vec<_>>>()
-            .map_err(|error| StepError::Other(error.into()))?;
-        let rows = script.bind(rows);
+        let rows = script.bind(batch_rows(tenant, mails)?);
         statements.push(format!("INSERT INTO delivery_batch {rows} RETURN NONE"));
     }
-    statements.extend(outbox_statement(script, &mails.outbox));
+    if !mails.outbox.is_empty() {
+        let rows: Vec<_> = mails.outbox.iter().map(OutboxRow::of).collect();
+        let rows = script.bind(rows);
+        statements.push(format!("INSERT IGNORE INTO outbox {rows} RETURN NONE"));
+    }
     Ok(statements)
+}
+
+fn batch_rows(tenant: &TenantId, mails: &NewMails) -> Result<Vec<DeliveryBatchRow>, StepError> {
+    let rows = mails.batches.iter();
+    let rows = rows.map(|batch| DeliveryBatchRow::of(tenant, batch));
+    rows.collect::<Result<_>>()
+        .map_err(|error| StepError::Other(error.into()))
 }
 
 /// Adds outbox entries; an existing one is kept.
 pub(in crate::modules::repositories) fn add_outbox(script: &mut Script, entries: &[OutboxEntry]) {
-    if let Some(statement) = outbox_statement(script, entries) {
-        script.push(statement);
-    }
-}
-
-fn outbox_statement(script: &mut Script, entries: &[OutboxEntry]) -> Option<String> {
-    if entries.is_empty() {
-        return None;
-    }
-    let rows: Vec<_> = entries.iter().map(OutboxRow::of).collect();
-    let rows = script.bind(rows);
-    Some(format!("INSERT IGNORE INTO outbox {rows} RETURN NONE"))
+    script.insert_new("outbox", entries.iter().map(OutboxRow::of));
 }
 
 /// Deletes outbox entries. One that the relay has moved meanwhile is dropped later, when its notification is checked.
@@ -259,14 +252,7 @@ pub(in crate::modules::repositories) fn remove_outbox(
     script: &mut Script,
     entries: &[OutboxEntry],
 ) {
-    if !entries.is_empty() {
-        let ids: Vec<RecordId> = entries
-            .iter()
-            .map(|entry| OutboxRow::of(entry).id)
-            .collect();
-        let ids = script.bind(ids);
-        script.push(format!("DELETE {ids} RETURN NONE"));
-    }
+    script.remove(entries.iter().map(OutboxRow::key));
 }
 
 /// Where a read of the outbox begins.
@@ -350,8 +336,7 @@ impl NotificationsRepository {
         id: NotificationId,
     ) -> Result<Option<StoredNotification>> {
         let mut script = Script::of(tenant);
-        let key = script.bind(NotificationRow::key(tenant, id));
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let index = script.read(NotificationRow::key(tenant, id));
         let row: Option<NotificationRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(NotificationRow::into_type).transpose()
     }
@@ -416,8 +401,7 @@ impl NotificationsRepository {
             .iter()
             .map(|id| NotificationRow::key(tenant, *id))
             .collect();
-        let keys = script.bind(keys);
-        let index = script.push(format!("SELECT * FROM {keys}"));
+        let index = script.read_all(keys);
         let rows: Vec<NotificationRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(NotificationRow::into_type).collect()
     }

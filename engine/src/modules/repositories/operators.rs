@@ -50,8 +50,7 @@ impl OperatorsRepository {
         email: &EmailAddress,
     ) -> Result<Option<OperatorRecord>> {
         let mut script = Script::across_tenants(scope);
-        let id = script.bind(OperatorRow::key(email));
-        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let index = script.read(OperatorRow::key(email));
         let row: Option<OperatorRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(|row| {
             Ok(OperatorRecord {

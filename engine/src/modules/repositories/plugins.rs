@@ -49,20 +49,7 @@ pub(in crate::modules::repositories) fn add_policy_guard(
     tenant: &TenantId,
     version: u64,
 ) {
-    let record = script.bind(PluginSetRow::key(tenant));
-    let version = script.bind(version);
-    script.push(format!(
-        "IF ((SELECT VALUE version FROM ONLY {record} FOR UPDATE) ?? 0) != {version} {{ THROW '{STALE_POLICIES}' }}"
-    ));
-}
-
-/// Adds the query for the version of the plugin set, and returns the index of its result.
-pub(in crate::modules::repositories) fn add_policy_version(
-    script: &mut Script,
-    tenant: &TenantId,
-) -> usize {
-    let record = script.bind(PluginSetRow::key(tenant));
-    script.push(format!("SELECT VALUE version FROM ONLY {record}"))
+    script.require_version(PluginSetRow::key(tenant), version, STALE_POLICIES);
 }
 
 /// Adds the records of decisions: a row each.
@@ -71,16 +58,12 @@ pub(in crate::modules::repositories) fn add_decisions(
     tenant: &TenantId,
     decisions: &[(Ulid, DecisionRecord)],
 ) -> Result<(), StepError> {
-    if decisions.is_empty() {
-        return Ok(());
-    }
     let mut rows = Vec::with_capacity(decisions.len());
     for (serial, record) in decisions {
         let body = serde_json::to_string(record).map_err(|error| StepError::Other(error.into()))?;
         rows.push(PluginNoteRow::decision(tenant, *serial, body));
     }
-    let rows = script.bind(rows);
-    script.push(format!("INSERT INTO plugin_decision {rows} RETURN NONE"));
+    script.insert("plugin_decision", rows);
     Ok(())
 }
 
@@ -96,8 +79,7 @@ impl PluginsRepository {
     /// The active set; an empty set of version 0 if there never was one.
     pub(in crate::modules) async fn set(&self, tenant: &TenantId) -> Result<PluginSet> {
         let mut script = Script::of(tenant);
-        let key = script.bind(PluginSetRow::key(tenant));
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let index = script.read(PluginSetRow::key(tenant));
         let row: Option<PluginSetRow> = self.db.run_retrying(&script).await?.row(index)?;
         Ok(row
             .map(PluginSetRow::into_type)
@@ -128,8 +110,7 @@ impl PluginsRepository {
     ) -> Result<Option<PluginQuarantine>> {
         let mut script = Script::of(tenant);
         let key = PluginNoteRow::quarantine(tenant, notification, String::new()).id;
-        let key = script.bind(key);
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let index = script.read(key);
         let row: Option<PluginNoteRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(|row| parsed(&row)).transpose()
     }

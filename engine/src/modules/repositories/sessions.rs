@@ -116,8 +116,7 @@ impl SessionsRepository {
         id: SessionId,
     ) -> Result<Option<(SessionRecord, Principal)>> {
         let mut script = scope.script();
-        let key = script.bind(SessionRow::key(scope.owner(), id));
-        let session = script.push(format!("SELECT * FROM ONLY {key}"));
+        let session = script.read(SessionRow::key(scope.owner(), id));
         // Read after the session, so that an epoch that ended meanwhile is noticed.
         let account = push_account(&mut script, scope.owner());
         let mut answers = self.db.run_within(script, PRINCIPAL_TIMEOUT).await?;
@@ -133,7 +132,7 @@ impl SessionsRepository {
         let principal = Principal {
             owner: scope.owner().clone(),
             role: account.role.map(|role| role.parse()).transpose()?,
-            email_verified: !account.is_unconfirmed,
+            email_verified: account.unverified.is_none(),
             expires_at: record.expires_at,
         };
         Ok(Some((record, principal)))
@@ -222,8 +221,7 @@ impl SessionsRepository {
         seen: Option<i64>,
     ) -> Result<(i64, Revoked)> {
         let mut script = Script::across_tenants(scope);
-        let head = script.bind(RevocationHeadRow::key());
-        let index = script.push(format!("SELECT * FROM ONLY {head}"));
+        let index = script.read(RevocationHeadRow::key());
         let mut answers = self.db.run_within(script, REVOCATIONS_TIMEOUT).await?;
         let head: Option<RevocationHeadRow> = answers.row(index)?;
         let head = head.map_or(0, |head| head.number);
@@ -306,8 +304,5 @@ fn range(script: &mut Script, owner: &SessionOwner) -> String {
 }
 
 fn push_account(script: &mut Script, owner: &SessionOwner) -> usize {
-    let account = script.bind(account_key(owner));
-    script.push(format!(
-        "SELECT role, session_epoch, unverified != NONE AS is_unconfirmed FROM ONLY {account}"
-    ))
+    script.read(account_key(owner))
 }

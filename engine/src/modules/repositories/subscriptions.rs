@@ -33,8 +33,7 @@ impl SubscriptionsRepository {
             .iter()
             .map(|customer| SuppressionRow::key(tenant, *customer, kind))
             .collect();
-        let ids = script.bind(ids);
-        let index = script.push(format!("SELECT * FROM {ids}"));
+        let index = script.read_all(ids);
         let rows: Vec<SuppressionRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(SuppressionRow::into_type).collect()
     }

@@ -32,7 +32,7 @@ impl TenantsRepository {
 
     pub(in crate::modules) async fn find(&self, tenant: &TenantId) -> Result<Option<Tenant>> {
         let mut script = Script::of(tenant);
-        let index = script.push("SELECT * FROM ONLY tenant:[$tenant]");
+        let index = script.read(TenantRow::key(tenant));
         self.db
             .run_retrying(&script)
             .await?

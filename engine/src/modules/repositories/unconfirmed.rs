@@ -110,17 +110,10 @@ pub(super) fn add_account(
 ) {
     let revision = account.revision.map_or(1, |revision| revision + 1);
     let events = account.events.iter().copied();
-    let row = script.bind(UnconfirmedAccountRow::of(tenant, user, revision, events));
-    let Some(seen) = account.revision else {
-        script.push(format!("INSERT INTO unconfirmed_account {row} RETURN NONE"));
-        return;
-    };
-    let (key, seen) = (
-        script.bind(UnconfirmedAccountRow::key(tenant, user)),
-        script.bind(seen),
-    );
-    script.require(
-        format!("UPDATE {key} CONTENT {row} WHERE revision = {seen} RETURN VALUE revision"),
-        STALE_ACCOUNT,
-    );
+    let row = UnconfirmedAccountRow::of(tenant, user, revision, events);
+    let key = UnconfirmedAccountRow::key(tenant, user);
+    match account.revision {
+        None => script.insert("unconfirmed_account", [row]),
+        Some(seen) => script.replace_if(key, seen, row, STALE_ACCOUNT),
+    }
 }

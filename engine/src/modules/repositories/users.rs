@@ -95,8 +95,7 @@ impl UsersRepository {
         user: UserId,
     ) -> Result<Option<VerificationRequest>> {
         let mut script = Script::of(tenant);
-        let id = script.bind(UserRow::key(tenant, user));
-        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let index = script.read(UserRow::key(tenant, user));
         let row: Option<UserRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map_or(Ok(None), |row| row.asked())
     }
@@ -142,13 +141,12 @@ impl UsersRepository {
         users: &[UserId],
     ) -> Result<Vec<User>> {
         let mut script = Script::of(tenant);
-        let ids = script.bind(
+        let index = script.read_all(
             users
                 .iter()
                 .map(|user| UserRow::key(tenant, *user))
                 .collect::<Vec<_>>(),
         );
-        let index = script.push(format!("SELECT * FROM {ids}"));
         let rows: Vec<UserRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(UserRow::into_type).collect()
     }
@@ -160,8 +158,7 @@ impl UsersRepository {
         external_id: &str,
     ) -> Result<Option<User>> {
         let mut script = Script::of(tenant);
-        let login = script.bind(LoginRow::by_external_id(tenant, external_id));
-        let index = script.push(format!("SELECT * FROM ONLY {login}"));
+        let index = script.read(LoginRow::by_external_id(tenant, external_id));
         let login: Option<LoginRow> = self.db.run_retrying(&script).await?.row(index)?;
         Ok(self.behind(tenant, login).await?.map(|(user, _)| user))
     }
@@ -183,8 +180,7 @@ impl UsersRepository {
         user: UserId,
     ) -> Result<Option<(User, Option<String>)>> {
         let mut script = Script::of(tenant);
-        let id = script.bind(UserRow::key(tenant, user));
-        let index = script.push(format!("SELECT * FROM ONLY {id}"));
+        let index = script.read(UserRow::key(tenant, user));
         let row: Option<UserRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(|row| {
             let hash = row.password_hash.clone();

@@ -102,8 +102,7 @@ impl WaitlistRepository {
         let keys: Vec<_> = keys
             .map(|entry| OpenHoldRow::key(tenant, event, entry.customer))
             .collect();
-        let keys = script.bind(keys);
-        let index = script.push(format!("SELECT * FROM {keys}"));
+        let index = script.read_all(keys);
         let rows: Vec<OpenHoldRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let mut open: HashMap<UserId, HoldId> = HashMap::new();
         for row in rows {
@@ -293,8 +292,7 @@ impl WaitlistRepository {
         customer: UserId,
     ) -> Result<Vec<DeliveryId>> {
         let mut script = Script::of(tenant);
-        let key = script.bind(CustomerWaitlistRow::key(tenant, event, customer));
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let index = script.read(CustomerWaitlistRow::key(tenant, event, customer));
         let row: Option<CustomerWaitlistRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map_or_else(|| Ok(Vec::new()), |row| row.mails())
     }

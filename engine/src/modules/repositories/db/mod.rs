@@ -6,7 +6,11 @@
 //! because `table:[a]..[b]` is read to its end before LIMIT applies (surrealdb#7474); but never with ORDER BY, because there
 //! LIMIT applies before the rows are ordered, which returns the wrong rows.
 
+mod committer;
+mod direct;
+mod embedded;
 mod opening;
+mod parts;
 mod script;
 mod step_error;
 
@@ -15,18 +19,22 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use rand::Rng as _;
 use surrealdb::{
-    IndexedResults, Surreal,
-    engine::any::Any,
+    Surreal,
+    engine::{any::Any, local},
     method::Transaction,
-    types::{QueryError, SurrealValue, Value},
+    types::{Object, QueryError, SurrealValue, Value},
 };
 
+use committer::Committer;
+pub(in crate::modules::repositories) use committer::Order;
+use embedded::Embedded;
 pub(crate) use opening::Closing;
 use opening::{
     LOCK_FILE, cannot_open, create_private, has_log, open_after_settling, open_local, open_remote,
 };
-use script::Mode;
+
 pub(in crate::modules::repositories) use script::{Answers, Script};
+use script::{Finished, Mode, Straight};
 pub(in crate::modules) use step_error::StepError;
 use step_error::worst_of;
 
@@ -56,37 +64,42 @@ impl SystemScope {
 /// A handle to the store; clones share one connection.
 #[derive(Clone)]
 pub(in crate::modules) struct Db {
-    /// Shared, because a clone is another session.
-    client: Arc<Surreal<Any>>,
-    remote: bool,
+    client: Client,
     /// The file that an embedded store holds locked while it is open.
     lock: Option<PathBuf>,
     /// Whether the last process with this embedded store did not close it: it died, or was killed.
     is_after_crash: bool,
     counters: Arc<Counters>,
+    committer: Arc<Committer>,
+}
+
+/// The outcome of each statement of a query.
+type Outcomes = Vec<surrealdb::Result<Value>>;
+
+#[derive(Clone)]
+enum Client {
+    /// The store of this process.
+    Embedded(Arc<Embedded>),
+    /// A server. Shared, because a clone is another session.
+    Remote(Arc<Surreal<Any>>),
 }
 
 impl Db {
     /// Opens a store and selects its database. Migrations are separate.
     pub(in crate::modules) async fn open(store: &Store, counters: Arc<Counters>) -> Result<Self> {
         let is_after_crash = matches!(store, Store::Embedded(folder) if has_log(folder));
-        let (client, namespace, database, remote) = match store {
-            Store::Memory => (
-                open_local("mem://".to_owned()).await?,
-                "boxoffice",
-                "main",
-                false,
-            ),
+        let client = match store {
+            Store::Memory => Client::Embedded(open_local("mem://").await?.into()),
             Store::Embedded(folder) => {
                 create_private(folder).map_err(|error| cannot_open(folder.display(), error))?;
                 // The default syncs every commit. It is set explicitly, so that a changed default cannot lose bookings.
                 let url = format!("surrealkv://{}?sync=every", folder.display());
-                let client = if is_after_crash {
+                let opened = if is_after_crash {
                     open_after_settling(&url).await?
                 } else {
-                    open_local(url).await?
+                    open_local(&url).await?
                 };
-                (client, "boxoffice", "main", false)
+                Client::Embedded(opened.into())
             }
             Store::Remote {
                 url,
@@ -96,35 +109,27 @@ impl Db {
                 password,
             } => {
                 let client = open_remote(url, username, password).await?;
-                (client, namespace.as_str(), database.as_str(), true)
+                select(&client, namespace, database)
+                    .await
+                    .map_err(|error| cannot_open("the database", error))?;
+                Client::Remote(client.into())
             }
         };
-        // A server answers with an error when the names exist already, and needs them to exist before `use`.
-        if remote {
-            let _ = client
-                .query(format!(
-                    "DEFINE NAMESPACE IF NOT EXISTS `{namespace}`; USE NS `{namespace}`; DEFINE DATABASE IF NOT \
-                    EXISTS `{database}`;"
-                ))
-                .await
-                .map_err(|error| cannot_open("the database", error))?;
-        }
-        client
-            .use_ns(namespace)
-            .use_db(database)
-            .await
-            .map_err(|error| cannot_open("the database", error))?;
         let lock = match store {
             Store::Embedded(folder) => Some(folder.join(LOCK_FILE)),
             Store::Memory | Store::Remote { .. } => None,
         };
         Ok(Self {
-            client: Arc::new(client),
-            remote,
+            client,
             counters,
             lock,
             is_after_crash,
+            committer: Arc::default(),
         })
+    }
+
+    fn is_remote(&self) -> bool {
+        matches!(self.client, Client::Remote(_))
     }
 
     /// Returns whether the last process with this embedded store did not close it.
@@ -145,7 +150,7 @@ impl Db {
         own: Timestamp,
     ) -> String {
         let own = script.bind(own.as_millisecond());
-        match self.remote {
+        match self.is_remote() {
             true => format!("math::min([{own}, time::millis(time::now())])"),
             false => own,
         }
@@ -153,8 +158,8 @@ impl Db {
 
     /// Reads a row; gives up after [`PING_TIMEOUT`].
     pub(in crate::modules) async fn ping(&self) -> Result<()> {
-        let read = self.client.query("SELECT VALUE number FROM schema LIMIT 1");
-        let answered = within(PING_TIMEOUT, read.into_future()).await?;
+        let text = "SELECT VALUE number FROM schema LIMIT 1".to_owned();
+        let answered = within(PING_TIMEOUT, self.query(text, Object::new())).await?;
         answered.map(drop).map_err(unavailable)
     }
 
@@ -176,23 +181,43 @@ impl Db {
         if script.is_empty() {
             return Ok(Answers::none());
         }
-        let (client, text, asked) = (self.client.clone(), script.finished(), Asked::of(&script));
-        let query = async move {
-            client
-                .query(text)
-                .bind(Value::Object(script.variables))
-                .await
+        let Client::Embedded(store) = &self.client else {
+            let script = script.finished();
+            let query = self.query(script.text, script.variables);
+            let answered = within(limit, query).await?;
+            return self.sorted(answered, script.mode, script.commits);
         };
-        let answered = match self.remote {
-            true => within(limit, query).await?,
-            // SurrealDB runs it where it is awaited, in a debug build with 1.6 of a thread's usual 2 MB of stack. A task
-            // begins with an empty stack; its thread is usually this one.
-            false => {
-                let ended = tokio::spawn(query).await;
-                ended.map_err(|failed| StepError::Lost(failed.into()))?
+        match script.straight() {
+            Straight::Read(parts) => {
+                let values = store.read(parts).await;
+                self.count_script(0);
+                values.map(Answers::of_reads)
             }
+            Straight::Write(parts) => {
+                let store = store.clone();
+                let written = as_task(async move { store.write(parts).await }).await;
+                self.count_script(1);
+                written.map_err(|error| self.counted(error))?;
+                Ok(Answers::none())
+            }
+            Straight::No(script) => {
+                let (db, script) = (self.clone(), script.finished());
+                let (text, variables) = (script.text, script.variables);
+                let query = async move { Ok(db.query(text, variables).await) };
+                let answered = as_task(query).await?;
+                self.sorted(answered, script.mode, script.commits)
+            }
+        }
+    }
+
+    /// Runs SurrealQL.
+    async fn query(&self, text: String, variables: Object) -> surrealdb::Result<Outcomes> {
+        let variables = Value::Object(variables);
+        let results = match &self.client {
+            Client::Embedded(store) => store.client.query(text).bind(variables).await?,
+            Client::Remote(client) => client.query(text).bind(variables).await?,
         };
-        self.sorted(answered, asked)
+        Ok(outcomes_of(results))
     }
 
     /// Opens a snapshot of the store.
@@ -200,37 +225,60 @@ impl Db {
         &self,
         _: SystemScope,
     ) -> Result<Snapshot> {
-        let client = Surreal::clone(&self.client);
-        let transaction = client.begin().await.map_err(unavailable)?;
+        let reading = match &self.client {
+            Client::Embedded(store) => {
+                let transaction = store.client.clone().begin().await;
+                Reading::Embedded(transaction.map_err(unavailable)?)
+            }
+            Client::Remote(client) => {
+                let transaction = Surreal::clone(client).begin().await;
+                Reading::Remote(transaction.map_err(unavailable)?)
+            }
+        };
         Ok(Snapshot {
-            transaction,
+            reading,
             db: self.clone(),
         })
     }
 
-    /// Counts an answer, and sorts out its errors.
-    fn sorted(
-        &self,
-        answered: surrealdb::Result<IndexedResults>,
-        Asked { commits, mode }: Asked,
-    ) -> Result<Answers, StepError> {
-        let mut results = answered.map_err(|error| self.sort_out(error))?;
+    fn count_script(&self, commits: u64) {
         count(&self.counters.store_scripts, 1);
         match commits {
             0 => count(&self.counters.store_reads, 1),
             commits => count(&self.counters.store_commits, commits),
         }
-        let errors = results.take_errors();
-        if errors.is_empty() {
-            return Answers::of(mode, results);
-        }
-        let worst = worst_of(errors.into_values().map(|error| self.sort_out(error)));
-        match &worst {
+    }
+
+    fn counted(&self, error: StepError) -> StepError {
+        match &error {
             StepError::Conflict => count(&self.counters.store_conflicts, 1),
             StepError::Lost(_) => count(&self.counters.store_lost, 1),
             _ => {}
         }
-        Err(worst)
+        error
+    }
+
+    /// Counts an answer, and sorts out its errors.
+    fn sorted(
+        &self,
+        answered: surrealdb::Result<Outcomes>,
+        mode: Mode,
+        commits: u64,
+    ) -> Result<Answers, StepError> {
+        let is_remote = self.is_remote();
+        let outcomes = answered.map_err(|error| sort_out(error, is_remote))?;
+        self.count_script(commits);
+        let (mut values, mut errors) = (Vec::with_capacity(outcomes.len()), Vec::new());
+        for outcome in outcomes {
+            match outcome {
+                Ok(value) => values.push(value),
+                Err(error) => errors.push(sort_out(error, is_remote)),
+            }
+        }
+        if errors.is_empty() {
+            return Answers::of(mode, values);
+        }
+        Err(self.counted(worst_of(errors.into_iter())))
     }
 
     /// Runs a script until it has no conflict, at most [`CONFLICTS_MAX`] times with jittered pauses.
@@ -250,33 +298,62 @@ impl Db {
             }
         }
     }
+}
 
-    fn sort_out(&self, error: surrealdb::Error) -> StepError {
-        let is_conflict = matches!(error.query_details(), Some(QueryError::TransactionConflict));
-        if is_conflict || is_to_be_repeated(&error.to_string()) {
-            StepError::Conflict
-        } else if matches!(
-            error.query_details(),
-            Some(QueryError::NotExecuted | QueryError::Cancelled)
-        ) {
-            StepError::NotExecuted
-        } else if error.is_thrown() {
-            StepError::Thrown(error.to_string())
-        } else if error.is_already_exists() {
-            StepError::Exists(error.to_string())
-        } else if error.is_connection() || (self.remote && error.is_internal()) {
-            StepError::Lost(error.into())
-        } else {
-            StepError::Other(error.into())
-        }
+/// Why a statement failed, by its error.
+fn sort_out(error: surrealdb::Error, is_remote: bool) -> StepError {
+    let is_conflict = matches!(error.query_details(), Some(QueryError::TransactionConflict));
+    if is_conflict || is_to_be_repeated(&error.to_string()) {
+        StepError::Conflict
+    } else if matches!(
+        error.query_details(),
+        Some(QueryError::NotExecuted | QueryError::Cancelled)
+    ) {
+        StepError::NotExecuted
+    } else if error.is_thrown() {
+        StepError::Thrown(error.to_string())
+    } else if error.is_already_exists() {
+        StepError::Exists(error.to_string())
+    } else if error.is_connection() || (is_remote && error.is_internal()) {
+        StepError::Lost(error.into())
+    } else {
+        StepError::Other(error.into())
     }
+}
+
+/// Creates and selects a server's database. The server answers with an error when the names exist already, and needs them to
+/// exist before `use`.
+async fn select(client: &Surreal<Any>, namespace: &str, database: &str) -> surrealdb::Result<()> {
+    let _ = client
+        .query(format!(
+            "DEFINE NAMESPACE IF NOT EXISTS `{namespace}`; USE NS `{namespace}`; DEFINE DATABASE IF NOT EXISTS `{database}`;"
+        ))
+        .await?;
+    client.use_ns(namespace).use_db(database).await?;
+    Ok(())
+}
+
+fn outcomes_of(mut results: surrealdb::IndexedResults) -> Outcomes {
+    let mut errors = results.take_errors();
+    let count = results.num_statements() + errors.len();
+    (0..count)
+        .map(|index| match errors.remove(&index) {
+            Some(error) => Err(error),
+            None => results.take(index),
+        })
+        .collect()
 }
 
 /// A snapshot of the store for several reads: a read-only transaction. It has to be closed, or the
 /// store keeps deleted data as long as the connection lives.
 pub(in crate::modules::repositories) struct Snapshot {
-    transaction: Transaction<Any>,
+    reading: Reading,
     db: Db,
+}
+
+enum Reading {
+    Embedded(Transaction<local::Db>),
+    Remote(Transaction<Any>),
 }
 
 impl Snapshot {
@@ -285,39 +362,40 @@ impl Snapshot {
         &self,
         script: Script,
     ) -> Result<Answers, StepError> {
-        let asked = Asked::of(&script);
-        let query = self.transaction.query(script.finished());
-        let query = query.bind(Value::Object(script.variables));
-        let answered = match self.db.remote {
-            true => within(ANSWER_TIMEOUT, query.into_future()).await?,
-            false => query.await,
+        let Finished {
+            text,
+            variables,
+            commits,
+            mode,
+        } = script.finished();
+        let variables = Value::Object(variables);
+        let answered = match &self.reading {
+            Reading::Embedded(transaction) => transaction.query(text).bind(variables).await,
+            Reading::Remote(transaction) => {
+                let query = transaction.query(text).bind(variables);
+                within(ANSWER_TIMEOUT, query.into_future()).await?
+            }
         };
-        self.db.sorted(answered, asked)
+        self.db.sorted(answered.map(outcomes_of), mode, commits)
     }
 
     /// Closes it.
     pub(in crate::modules::repositories) async fn end(self) -> Result<()> {
-        self.transaction
-            .cancel()
-            .await
-            .map(drop)
-            .map_err(unavailable)
+        let ended = match self.reading {
+            Reading::Embedded(transaction) => transaction.cancel().await.map(drop),
+            Reading::Remote(transaction) => transaction.cancel().await.map(drop),
+        };
+        ended.map_err(unavailable)
     }
 }
 
-/// What an answer is to.
-struct Asked {
-    commits: u64,
-    mode: Mode,
-}
-
-impl Asked {
-    fn of(script: &Script) -> Self {
-        Self {
-            commits: script.commits(),
-            mode: script.mode,
-        }
-    }
+/// Runs a query of an embedded store. SurrealDB runs it where it is awaited, in a debug build with 1.6 of a thread's usual 2 MB of
+/// stack. A task begins with an empty stack, and its thread is usually this one; and it ends even if its caller is gone.
+async fn as_task<T: Send + 'static>(
+    query: impl Future<Output = Result<T, StepError>> + Send + 'static,
+) -> Result<T, StepError> {
+    let ended = tokio::spawn(query).await;
+    ended.map_err(|failed| StepError::Lost(failed.into()))?
 }
 
 /// Waits for a store's answer: a lost server must not block a request for ever.
@@ -362,13 +440,12 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Er
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_transaction_that_surrealkv_wants_repeated_is_a_conflict() {
-        let db = Db::open(&Store::Memory, Arc::default()).await.unwrap();
+    #[test]
+    fn a_transaction_that_surrealkv_wants_repeated_is_a_conflict() {
         // What the store says, as surrealdb-kvs-surrealkv 3.3.5 hands it on.
         let repeated = "There was a problem with a transaction: Transaction retry required: snapshot is older than \
             the commit oracle's GC window";
-        let sorted = |text: &str| db.sort_out(surrealdb::Error::internal(text.to_owned()));
+        let sorted = |text: &str| sort_out(surrealdb::Error::internal(text.to_owned()), false);
         assert!(matches!(sorted(repeated), StepError::Conflict));
         assert!(matches!(sorted("something else"), StepError::Other(_)));
     }

@@ -13,6 +13,7 @@ use surrealdb::{
     opt::auth::Root,
 };
 
+use super::embedded::Embedded;
 use crate::error::{Error, ErrorCode, Result};
 
 /// Opens a store of this process.
@@ -20,8 +21,8 @@ use crate::error::{Error, ErrorCode, Result};
 /// It runs as a task: opening is deep, and the caller's stack may be nearly used up. It may also never end: in surrealkv
 /// 0.21.4 a read takes its locks on memory tables and levels in the order opposite to that of a flush or compaction, and
 /// both wait for ever if they meet between the two. A process in which that happened can only be ended.
-pub(super) async fn open_local(url: String) -> Result<Surreal<Any>> {
-    let opening = tokio::spawn(async move { connect(&url).await });
+pub(super) async fn open_local(url: &str) -> Result<Embedded> {
+    let opening = tokio::spawn(Embedded::open(url.to_owned()));
     let opened = match tokio::time::timeout(OPENING_MAX, opening).await {
         Ok(ended) => ended.map_err(|failed| cannot_open("the store", failed))?,
         Err(late) => {
@@ -32,7 +33,7 @@ pub(super) async fn open_local(url: String) -> Result<Surreal<Any>> {
         }
     };
     opened.map_err(|error| {
-        let text = error.to_string();
+        let text = format!("{error:#}");
         // surrealkv's message for a folder that another process has locked.
         if text.to_ascii_lowercase().contains("lock") {
             Error::new(
@@ -69,11 +70,11 @@ pub(super) fn has_log(folder: &Path) -> bool {
 /// surrealkv 0.21.4 takes a truncated record for the log's end and appends after it; at the opening after
 /// next it finds the log damaged there and drops what follows, acknowledged or not. So no acknowledged write may
 /// ever be appended to a remaining log. (Seen with kill -9; a clean close empties the log.)
-pub(super) async fn open_after_settling(url: &str) -> Result<Surreal<Any>> {
-    drop(open_local(url.to_owned()).await?);
+pub(super) async fn open_after_settling(url: &str) -> Result<Embedded> {
+    drop(open_local(url).await?);
     // The store closes asynchronously, and releases its lock last.
     for _ in 0..CLOSING_LOOKS_MAX {
-        match open_local(url.to_owned()).await {
+        match open_local(url).await {
             Err(error) if error.code() == ErrorCode::StoreInUse => {
                 tokio::time::sleep(CLOSING_PAUSE).await;
             }
@@ -133,8 +134,9 @@ pub(super) async fn open_remote(url: &str, username: &str, password: &str) -> Re
 
 pub(super) fn cannot_open(
     what: impl std::fmt::Display,
-    error: impl std::error::Error + Send + Sync + 'static,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {
+    let error = error.into();
     Error::new(
         ErrorCode::Unavailable,
         format!("The store could not be opened: {what}: {error}"),

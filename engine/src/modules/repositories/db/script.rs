@@ -2,12 +2,12 @@
 //!
 //! Called by repositories. A script is made for a tenant, or with a `SystemScope`.
 
-use surrealdb::{
-    IndexedResults,
-    types::{Object, SurrealValue, Value},
-};
+use surrealdb::types::{Object, RecordId, SurrealValue, Value};
 
-use super::{StepError, SystemScope};
+use super::{
+    StepError, SystemScope,
+    parts::{Bindings, Guard, GuardWrite, IfExists, Part, merged},
+};
 use crate::{
     error::{Error, Result},
     types::TenantId,
@@ -41,14 +41,20 @@ fn writes(statement: &str) -> bool {
 /// Statements with their values, for one tenant or, with a [`SystemScope`], across tenants.
 #[derive(Clone)]
 pub(in crate::modules::repositories) struct Script {
-    /// Finished statements; of a snapshot those that come before its reads.
-    text: String,
+    /// Its statements; of a snapshot the definitions that come before its reads.
+    parts: Vec<Part>,
     /// What a snapshot reads.
-    reads: String,
-    pub(super) variables: Object,
+    reads: Vec<Part>,
+    variables: Object,
     /// Results so far.
     results: usize,
     pub(super) mode: Mode,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self::empty(Mode::Transaction)
+    }
 }
 
 impl Script {
@@ -85,8 +91,8 @@ impl Script {
 
     fn empty(mode: Mode) -> Self {
         Self {
-            text: String::new(),
-            reads: String::new(),
+            parts: Vec::new(),
+            reads: Vec::new(),
             variables: Object::new(),
             // BEGIN has a result of its own.
             results: usize::from(mode == Mode::Transaction),
@@ -105,22 +111,48 @@ impl Script {
 
     /// Binds a value and returns its name, `$` included.
     pub(in crate::modules::repositories) fn bind(&mut self, value: impl SurrealValue) -> String {
-        let name = format!("v{}", self.variables.len());
-        self.variables.insert(name.clone(), value.into_value());
-        format!("${name}")
+        Bindings(&mut self.variables).bind(value.into_value())
     }
 
     /// Adds a statement and returns the index of its result.
-    pub(in crate::modules::repositories) fn push(&mut self, statement: impl AsRef<str>) -> usize {
-        let statement = statement.as_ref();
+    pub(in crate::modules::repositories) fn push(&mut self, statement: impl Into<String>) -> usize {
+        let statement = statement.into();
         if self.mode == Mode::Snapshot {
-            debug_assert!(!writes(statement), "a snapshot only reads: {statement}");
-            self.reads.extend(["(", statement, "),\n"]);
-        } else {
-            self.text.extend([statement, END]);
+            debug_assert!(!writes(&statement), "a snapshot only reads: {statement}");
+        }
+        self.add(Part::Text(statement))
+    }
+
+    fn add(&mut self, part: Part) -> usize {
+        match self.mode {
+            Mode::Snapshot => self.reads.push(part),
+            Mode::Separate | Mode::Transaction => self.parts.push(part),
         }
         self.results += 1;
         self.results - 1
+    }
+
+    /// Reads a record, and returns the index of its result.
+    pub(in crate::modules::repositories) fn read(&mut self, id: RecordId) -> usize {
+        self.add(Part::Read(id))
+    }
+
+    /// Reads those of some records that exist, and returns the index of their result.
+    pub(in crate::modules::repositories) fn read_all(
+        &mut self,
+        ids: impl IntoIterator<Item = RecordId>,
+    ) -> usize {
+        self.add(Part::ReadAll(ids.into_iter().collect()))
+    }
+
+    /// Reads the records of a table whose keys begin with these parts, and returns the index of their result.
+    pub(in crate::modules::repositories) fn read_under(
+        &mut self,
+        table: &'static str,
+        prefix: impl IntoIterator<Item = String>,
+    ) -> usize {
+        let prefix = prefix.into_iter().map(Value::String).collect();
+        self.add(Part::ReadUnder { table, prefix })
     }
 
     /// Adds a statement that writes, as a guard: if it finds nothing to write, the transaction stops with this word.
@@ -133,75 +165,253 @@ impl Script {
         self.push(format!("IF ({statement}) = [] {{ THROW '{word}' }}"));
     }
 
+    /// Replaces a record that still has the revision that was read. Otherwise the transaction stops with this word.
+    pub(in crate::modules::repositories) fn replace_if(
+        &mut self,
+        id: RecordId,
+        seen: i64,
+        row: impl SurrealValue,
+        word: &'static str,
+    ) {
+        self.add(Part::Guard(Guard {
+            id,
+            seen: seen.into_value(),
+            word,
+            write: GuardWrite::Content(row.into_value()),
+        }));
+    }
+
+    /// Changes some fields of a record likewise.
+    pub(in crate::modules::repositories) fn merge_if(
+        &mut self,
+        id: RecordId,
+        seen: i64,
+        fields: impl SurrealValue,
+        word: &'static str,
+    ) {
+        self.add(Part::Guard(Guard {
+            id,
+            seen: seen.into_value(),
+            word,
+            write: GuardWrite::Merge(fields.into_value()),
+        }));
+    }
+
+    /// Lets the transaction go on if a record has the version that was read, 0 if there is none.
+    pub(in crate::modules::repositories) fn require_version(
+        &mut self,
+        id: RecordId,
+        version: u64,
+        word: &'static str,
+    ) {
+        self.add(Part::Guard(Guard {
+            id,
+            seen: version.into_value(),
+            word,
+            write: GuardWrite::None,
+        }));
+    }
+
+    /// Adds records. The transaction fails if one of them exists.
+    pub(in crate::modules::repositories) fn insert<T: SurrealValue>(
+        &mut self,
+        table: &'static str,
+        rows: impl IntoIterator<Item = T>,
+    ) {
+        self.add_rows(table, IfExists::Fail, rows);
+    }
+
+    /// Adds records; those that exist stay as they are.
+    pub(in crate::modules::repositories) fn insert_new<T: SurrealValue>(
+        &mut self,
+        table: &'static str,
+        rows: impl IntoIterator<Item = T>,
+    ) {
+        self.add_rows(table, IfExists::Keep, rows);
+    }
+
+    fn add_rows<T: SurrealValue>(
+        &mut self,
+        table: &'static str,
+        if_exists: IfExists,
+        rows: impl IntoIterator<Item = T>,
+    ) {
+        let rows: Vec<Value> = rows.into_iter().map(T::into_value).collect();
+        if !rows.is_empty() {
+            self.add(Part::Rows {
+                table,
+                if_exists,
+                rows,
+            });
+        }
+    }
+
+    /// Replaces records that exist, and that a guard covers.
+    pub(in crate::modules::repositories) fn replace<T: SurrealValue>(
+        &mut self,
+        rows: impl IntoIterator<Item = T>,
+    ) {
+        let rows: Vec<Value> = rows.into_iter().map(T::into_value).collect();
+        if !rows.is_empty() {
+            self.add(Part::Changes(rows));
+        }
+    }
+
+    /// Writes a record whether it exists or not.
+    pub(in crate::modules::repositories) fn put(&mut self, id: RecordId, row: impl SurrealValue) {
+        let row = row.into_value();
+        self.add(Part::Put { id, row });
+    }
+
+    /// Removes records; those that do not exist do not matter.
+    pub(in crate::modules::repositories) fn remove(
+        &mut self,
+        ids: impl IntoIterator<Item = RecordId>,
+    ) {
+        let ids: Vec<Value> = ids.into_iter().map(Value::RecordId).collect();
+        if !ids.is_empty() {
+            self.add(Part::Removals(ids));
+        }
+    }
+
     /// Gives what an expression yields a name, `$` included, for the statements behind it.
     pub(in crate::modules::repositories) fn define(
         &mut self,
         name: &str,
         expression: impl AsRef<str>,
     ) {
-        self.text
-            .extend(["LET ", name, " = (", expression.as_ref(), ")", END]);
+        let definition = format!("LET {name} = ({})", expression.as_ref());
+        self.parts.push(Part::Text(definition));
         self.results += usize::from(self.mode != Mode::Snapshot);
     }
 
     /// Returns whether there is nothing to run.
     pub(super) fn is_empty(&self) -> bool {
-        self.text.is_empty() && self.reads.is_empty()
+        self.parts.is_empty() && self.reads.is_empty()
     }
 
-    /// The text to send.
-    pub(super) fn finished(&self) -> String {
-        match self.mode {
-            Mode::Separate => self.text.clone(),
-            Mode::Transaction => {
-                debug_assert!(
-                    writes(&self.text),
-                    "a transaction that writes nothing syncs the log for nothing: {}",
-                    self.text
-                );
-                format!("BEGIN;\n{}COMMIT;", self.text)
-            }
-            Mode::Snapshot if self.text.is_empty() => format!("RETURN [{}];", self.reads),
-            Mode::Snapshot => format!("RETURN {{\n{}RETURN [{}];\n}};", self.text, self.reads),
+    /// Records that it writes.
+    pub(super) fn rows(&self) -> usize {
+        self.parts.iter().map(Part::rows).sum()
+    }
+
+    /// The records that its guards write.
+    pub(super) fn guarded(&self) -> impl Iterator<Item = &RecordId> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Guard(guard) if guard.write != GuardWrite::None => Some(&guard.id),
+            _ => None,
+        })
+    }
+
+    /// One transaction that writes what several write, all of it or nothing. Those have parts of rows alone.
+    pub(super) fn merged(scripts: impl Iterator<Item = Self>) -> Self {
+        Self::of_parts(merged(scripts.flat_map(|script| script.parts)))
+    }
+
+    /// A transaction of these parts.
+    pub(super) fn of_parts(parts: Vec<Part>) -> Self {
+        Self {
+            parts,
+            ..Self::default()
         }
     }
 
-    /// Commits of the store that the script asks for.
-    pub(super) fn commits(&self) -> u64 {
+    /// What an embedded store does without SurrealQL: a transaction that has rows alone, or reads of records alone.
+    pub(super) fn straight(self) -> Straight {
+        let is_row = |part: &Part| !part.is_read() && !matches!(part, Part::Text(_));
+        let has_only = |parts: &[Part], is_one: fn(&Part) -> bool| parts.iter().all(is_one);
         match self.mode {
-            Mode::Separate => self.text.split(END).filter(|one| writes(one)).count() as u64,
+            Mode::Transaction if self.parts.iter().all(is_row) => Straight::Write(self.parts),
+            Mode::Separate if has_only(&self.parts, Part::is_read) => Straight::Read(self.parts),
+            Mode::Snapshot if self.parts.is_empty() && has_only(&self.reads, Part::is_read) => {
+                Straight::Read(self.reads)
+            }
+            _ => Straight::No(self),
+        }
+    }
+
+    /// The text to send, with its values.
+    pub(super) fn finished(self) -> Finished {
+        let mut variables = self.variables;
+        let mut text = String::new();
+        for part in self.parts {
+            let statement = part.into_text(&mut Bindings(&mut variables));
+            text.extend([&statement, END]);
+        }
+        let mut reads = String::new();
+        for part in self.reads {
+            let read = part.into_text(&mut Bindings(&mut variables));
+            reads.extend(["(", &read, "),\n"]);
+        }
+        let commits = match self.mode {
+            Mode::Separate => text.split(END).filter(|one| writes(one)).count() as u64,
             Mode::Transaction => 1,
             Mode::Snapshot => 0,
+        };
+        let text = match self.mode {
+            Mode::Separate => text,
+            Mode::Transaction => {
+                debug_assert!(
+                    writes(&text),
+                    "a transaction that writes nothing syncs the log for nothing: {text}"
+                );
+                format!("BEGIN;\n{text}COMMIT;")
+            }
+            Mode::Snapshot if text.is_empty() => format!("RETURN [{reads}];"),
+            Mode::Snapshot => format!("RETURN {{\n{text}RETURN [{reads}];\n}};"),
+        };
+        Finished {
+            text,
+            variables,
+            commits,
+            mode: self.mode,
         }
     }
 }
 
-/// The results of a script whose statements all succeeded.
-pub(in crate::modules::repositories) enum Answers {
-    /// One by one.
-    Statements(IndexedResults),
-    /// Of the reads of a snapshot.
-    Snapshot(Vec<Value>),
+/// How an embedded store runs a script.
+pub(super) enum Straight {
+    Write(Vec<Part>),
+    Read(Vec<Part>),
+    /// By SurrealQL.
+    No(Script),
 }
+
+/// SurrealQL to send.
+pub(super) struct Finished {
+    pub(super) text: String,
+    /// The values of its names.
+    pub(super) variables: Object,
+    /// Commits of the store that it asks for.
+    pub(super) commits: u64,
+    pub(super) mode: Mode,
+}
+
+/// The results of a script whose statements all succeeded, or of the reads of a snapshot.
+#[derive(Debug, PartialEq)]
+pub(in crate::modules::repositories) struct Answers(Vec<Value>);
 
 impl Answers {
     /// Takes the results of a script of this mode.
-    pub(super) fn of(mode: Mode, mut results: IndexedResults) -> Result<Self, StepError> {
+    pub(super) fn of(mode: Mode, mut results: Vec<Value>) -> Result<Self, StepError> {
         if mode != Mode::Snapshot {
-            return Ok(Self::Statements(results));
+            return Ok(Self(results));
         }
-        match results.take::<Value>(0) {
-            Ok(Value::Array(values)) => Ok(Self::Snapshot(values.into_vec())),
-            Ok(other) => Err(StepError::Other(
-                format!("a snapshot is {}", other.kind()).into(),
+        match results.pop() {
+            Some(Value::Array(values)) => Ok(Self(values.into_vec())),
+            other => Err(StepError::Other(
+                format!("a snapshot is {}", other.unwrap_or_default().kind()).into(),
             )),
-            Err(error) => Err(StepError::Other(error.into())),
         }
     }
 
     /// The results of a script without statements.
     pub(super) fn none() -> Self {
-        Self::Snapshot(Vec::new())
+        Self(Vec::new())
+    }
+
+    pub(super) fn of_reads(values: Vec<Value>) -> Self {
+        Self(values)
     }
 
     /// The rows of the statement at `index`.
@@ -209,7 +419,7 @@ impl Answers {
         &mut self,
         index: usize,
     ) -> Result<Vec<T>> {
-        let values = match self.value(index)? {
+        let values = match self.value(index) {
             Value::Array(values) => values.into_vec(),
             Value::None => Vec::new(),
             one => vec![one],
@@ -230,93 +440,11 @@ impl Answers {
         }
     }
 
-    fn value(&mut self, index: usize) -> Result<Value> {
-        match self {
-            Self::Statements(results) => results.take(index).map_err(Error::internal),
-            Self::Snapshot(values) => {
-                let value = values.get_mut(index).map(std::mem::take);
-                Ok(value.unwrap_or_default())
-            }
-        }
+    fn value(&mut self, index: usize) -> Value {
+        let value = self.0.get_mut(index).map(std::mem::take);
+        value.unwrap_or_default()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::{super::Db, *};
-    use crate::{counters::Counters, settings::Store};
-
-    async fn store() -> (Db, Arc<Counters>) {
-        let counters = Arc::new(Counters::default());
-        let db = Db::open(&Store::Memory, counters.clone()).await.unwrap();
-        (db, counters)
-    }
-
-    fn commits(counters: &Counters) -> u64 {
-        counters.read().store_commits
-    }
-
-    #[tokio::test]
-    async fn a_snapshot_reads_rows_records_and_names_and_commits_nothing() {
-        let (db, counters) = store().await;
-        let scope = SystemScope::new();
-        let mut script = Script::transaction_across_tenants(scope);
-        for (key, number) in [(1, 10), (2, 20)] {
-            script.push(format!(
-                "INSERT INTO thing {{ id: ['north', {key}], number: {number} }} RETURN NONE"
-            ));
-        }
-        db.run(script).await.unwrap();
-        assert_eq!(commits(&counters), 1);
-
-        let mut script = Script::snapshot(&TenantId::parse("north").unwrap());
-        let all = script.push("SELECT VALUE number FROM thing:[$tenant]..[$tenant, ..]");
-        script.define("$first", "SELECT VALUE number FROM ONLY thing:[$tenant, 1]");
-        let larger = script.push("SELECT VALUE number FROM thing WHERE number > $first");
-        let one = script.push("SELECT VALUE number FROM ONLY thing:[$tenant, 2]");
-        let none = script.push("SELECT VALUE number FROM ONLY thing:[$tenant, 3]");
-        let mut answers = db.run(script).await.unwrap();
-        assert_eq!(answers.rows::<i64>(all).unwrap(), [10, 20]);
-        assert_eq!(answers.rows::<i64>(larger).unwrap(), [20]);
-        assert_eq!(answers.row::<i64>(one).unwrap(), Some(20));
-        assert_eq!(answers.row::<i64>(none).unwrap(), None);
-        assert_eq!(commits(&counters), 1);
-    }
-
-    #[tokio::test]
-    async fn statements_outside_a_transaction_count_a_commit_for_each_that_writes() {
-        let (db, counters) = store().await;
-        let mut script = Script::across_tenants(SystemScope::new());
-        script.push("INSERT INTO thing { id: 1, number: 1 } RETURN NONE");
-        script.push("SELECT * FROM thing");
-        script.push("DELETE thing:1");
-        db.run(script).await.unwrap();
-        assert_eq!(commits(&counters), 2);
-    }
-
-    #[tokio::test]
-    async fn a_script_without_statements_asks_for_nothing() {
-        let (db, counters) = store().await;
-        let script = Script::transaction(&TenantId::parse("north").unwrap());
-        db.run(script).await.unwrap();
-        assert_eq!(commits(&counters), 0);
-    }
-
-    #[tokio::test]
-    #[should_panic(expected = "syncs the log for nothing")]
-    async fn a_transaction_that_only_reads_is_refused_where_assertions_are_on() {
-        let (db, _) = store().await;
-        let mut script = Script::transaction(&TenantId::parse("north").unwrap());
-        script.push("SELECT * FROM thing");
-        let _ = db.run(script).await;
-    }
-
-    #[tokio::test]
-    #[should_panic(expected = "a snapshot only reads")]
-    async fn a_snapshot_that_writes_is_refused_where_assertions_are_on() {
-        let mut script = Script::snapshot(&TenantId::parse("north").unwrap());
-        script.push("UPDATE thing SET number = 1");
-    }
-}
+mod tests;

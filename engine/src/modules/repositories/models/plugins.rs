@@ -226,6 +226,10 @@ pub(in crate::modules::repositories) struct PluginSetRow {
 }
 
 impl PluginSetRow {
+    pub(in crate::modules::repositories) fn version(&self) -> u64 {
+        self.version
+    }
+
     pub(in crate::modules::repositories) fn key(tenant: &TenantId) -> RecordId {
         record("plugin_set", [text(tenant.as_str())])
     }

@@ -91,8 +91,8 @@ pub(in crate::modules::repositories) struct AccountRow {
     /// The role of a user; `None` for operators.
     pub(in crate::modules::repositories) role: Option<String>,
     pub(in crate::modules::repositories) session_epoch: Option<String>,
-    /// Whether a user's address is unconfirmed.
-    pub(in crate::modules::repositories) is_unconfirmed: bool,
+    /// Of a user whose address is unconfirmed.
+    pub(in crate::modules::repositories) unverified: Option<Value>,
 }
 
 /// One entry of the revocation log: sessions of this account have ended.

@@ -105,8 +105,7 @@ impl PluginsRepository {
         serial: Ulid,
     ) -> Result<Option<DecisionRecord>> {
         let mut script = Script::of(tenant);
-        let key = script.bind(PluginNoteRow::decision(tenant, serial, String::new()).id);
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let index = script.read(PluginNoteRow::decision(tenant, serial, String::new()).id);
         let row: Option<PluginNoteRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(|row| parsed(&row)).transpose()
     }

@@ -94,8 +94,7 @@ impl PluginsRepository {
         let mut bytes = Vec::with_capacity(size.min(64 * 1024 * 1024));
         for number in 0..size.div_ceil(CHUNK_BYTES) {
             let mut script = Script::of(tenant);
-            let key = script.bind(PluginChunkRow::key(tenant, (hash, &row.upload), number));
-            let index = script.push(format!("SELECT * FROM ONLY {key}"));
+            let index = script.read(PluginChunkRow::key(tenant, (hash, &row.upload), number));
             let chunk: Option<PluginChunkRow> = self.db.run_retrying(&script).await?.row(index)?;
             match chunk {
                 Some(chunk) => bytes.extend_from_slice(&chunk.into_bytes()),
@@ -279,8 +278,7 @@ impl PluginsRepository {
         hash: PluginHash,
     ) -> Result<Option<PluginVersion>> {
         let mut script = Script::of(tenant);
-        let key = script.bind(PluginRow::key(tenant, hash));
-        let index = script.push(format!("SELECT * FROM ONLY {key}"));
+        let index = script.read(PluginRow::key(tenant, hash));
         let row: Option<PluginRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(PluginRow::into_type).transpose()
     }
