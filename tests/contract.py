@@ -21,8 +21,8 @@ PACKAGE = "schemathesis==4.32.5"
 PASSWORD = "correct horse battery"
 SEED = 20261123
 ROLES = ("owner", "organizer", "customer", "operator")
-# Seconds of one role, and cases of one operation in the phase that makes them up. In all, less than three minutes.
-SHORT, LONG = (35, 8), (300, 100)
+# Seconds of one role, and cases of one operation in the phase that makes them up. In all, less than two minutes.
+SHORT, LONG = (22, 8), (300, 100)
 # All that hold for every answer. Left out is `positive_data_acceptance`: what the document allows may still be refused, because
 # an event is over, a zone does not exist, an end lies before its beginning; and no document says all that.
 CHECKS = (

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app_modules::{
-        Bookings, CheckIns, DeliveryAdmin, Events, Holds, Notifications, Operators, Plugins,
-        Sessions, Subscriptions, Tenants, Users, Waitlist,
+        ApiKeys, Bookings, CheckIns, DeliveryAdmin, Events, Holds, Notifications, Operators,
+        Plugins, Sessions, Subscriptions, Tenants, Users, Waitlist,
     },
     context::EngineContext,
     counters::Counts,
@@ -54,6 +54,11 @@ impl Engine {
     /// Use cases of sessions.
     pub fn sessions(&self) -> Sessions {
         Sessions(self.0.clone())
+    }
+
+    /// Use cases of API keys.
+    pub fn api_keys(&self) -> ApiKeys {
+        ApiKeys(self.0.clone())
     }
 
     /// Use cases of tenants.

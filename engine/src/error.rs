@@ -99,6 +99,7 @@ codes! {
     AlreadyWaiting, "already-waiting", Conflict, "Already on the waiting list";
     WaitlistFull, "waitlist-full", Conflict, "The waiting list is full";
     EmailTaken, "email-taken", Conflict, "The e-mail address is in use";
+    TooManyKeys, "too-many-keys", Conflict, "Too many API keys";
     TenantTaken, "tenant-taken", Conflict, "The tenant name is in use";
     PolicyRejected, "policy-rejected", Conflict, "The organizer's policy does not allow this";
     PriceChanged, "price-changed", Conflict, "The price has changed";

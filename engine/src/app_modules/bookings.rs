@@ -21,7 +21,7 @@ use crate::{
     },
     types::{
         BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, Event, EventId, Page,
-        PageRequest, RequestRoute, Role, UserId,
+        PageRequest, RequestRoute, Role, Scope, UserId,
     },
 };
 
@@ -60,6 +60,7 @@ impl Bookings {
     /// # Errors
     /// `not-found`, also for what the caller may not see.
     pub async fn show(&self, caller: &Caller, booking: BookingId) -> Result<Booking> {
+        let caller = &caller.scoped(Scope::BookingsRead)?;
         caller.require_signed_in()?;
         self.find_visible(caller, booking)
             .await
@@ -101,6 +102,7 @@ impl Bookings {
         event: EventId,
         page: PageRequest,
     ) -> Result<Page<Booking>> {
+        let caller = &caller.scoped(Scope::BookingsRead)?;
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
         let found = self.0.visible_event(caller, event).await?;
@@ -132,6 +134,7 @@ impl Bookings {
     /// `policy-unavailable`, `policy-busy`, `policy-input-too-large`, `idempotency-key-reused`, `conflict-try-again`,
     /// `outcome-unknown`.
     pub async fn cancel_tickets(&self, caller: &Caller, command: CancelTickets) -> Result<Booking> {
+        let caller = &caller.scoped(Scope::BookingsWrite)?;
         caller.require_signed_in()?;
         let (found, event) = self.find_visible(caller, command.booking).await?;
         let own = caller.user_id() == Some(found.customer);

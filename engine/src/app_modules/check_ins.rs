@@ -13,7 +13,7 @@ use crate::{
     modules::{Admission, keyed, read_with_event},
     types::{
         BookingId, Caller, CheckIn, Event, EventId, Label, ListedCheckIn, Page, PageRequest,
-        RecordedAnswer, RequestRoute, Role, Ticket, TicketId, UserId, known_zone,
+        RecordedAnswer, RequestRoute, Role, Scope, Ticket, TicketId, UserId, known_zone,
     },
 };
 
@@ -33,6 +33,7 @@ impl CheckIns {
         event: EventId,
         code: &str,
     ) -> Result<ListedCheckIn> {
+        let caller = &caller.scoped(Scope::CheckIns)?;
         let event = self.at_the_door_of(caller, event).await?;
         let tenant = caller.tenant()?;
         let codes = self.0.ticket_codes.as_ref();
@@ -81,6 +82,7 @@ impl CheckIns {
     /// # Errors
     /// `not-found`, also if the ticket is not checked in; `forbidden`.
     pub async fn show(&self, caller: &Caller, ticket: TicketId) -> Result<ListedCheckIn> {
+        let caller = &caller.scoped(Scope::CheckIns)?;
         self.at_the_door_of(caller, ticket.booking.event()).await?;
         let check_ins = &self.0.modules.check_ins;
         let check_in = check_ins.show(caller.tenant()?, ticket).await?;
@@ -94,6 +96,7 @@ impl CheckIns {
     /// # Errors
     /// `not-found`, also if the ticket is not checked in; `forbidden`, `conflict-try-again`.
     pub async fn undo(&self, caller: &Caller, event: EventId, ticket: TicketId) -> Result<Ticket> {
+        let caller = &caller.scoped(Scope::CheckIns)?;
         let event = self.at_the_door_of(caller, event).await?;
         let none = || Error::not_found("check-in", ticket);
         if ticket.booking.event() != event.id {
@@ -125,6 +128,7 @@ impl CheckIns {
         event: EventId,
         page: PageRequest,
     ) -> Result<Page<ListedCheckIn>> {
+        let caller = &caller.scoped(Scope::CheckIns)?;
         let event = self.at_the_door_of(caller, event).await?;
         let check_ins = &self.0.modules.check_ins;
         let page = check_ins.list(caller.tenant()?, event.id, &page).await?;
@@ -143,6 +147,7 @@ impl CheckIns {
         booking: BookingId,
         page: PageRequest,
     ) -> Result<Page<Ticket>> {
+        let caller = &caller.scoped(Scope::BookingsRead)?;
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
         let none = || Error::not_found("booking", booking);

@@ -20,7 +20,7 @@ use crate::{
     types::{
         AuditEntry, Caller, Delivery, DeliveryId, DeliveryOverview, EventId, FailedFilter,
         NotificationHead, NotificationId, NotificationStatus, Page, PageRequest, Reason,
-        ReasonGroups, RecordedAnswer, RequestRoute, Role, TenantId,
+        ReasonGroups, RecordedAnswer, RequestRoute, Role, Scope, TenantId,
     },
 };
 
@@ -50,6 +50,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `forbidden`, `unavailable`.
     pub async fn overview(&self, caller: &Caller) -> Result<DeliveryOverview> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         require_viewer(caller)?;
         let modules = &self.0.modules;
         let tenant = caller.tenant().ok();
@@ -117,6 +118,7 @@ impl DeliveryAdmin {
         caller: &Caller,
         page: PageRequest,
     ) -> Result<Page<NotificationHead>> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         require_viewer(caller)?;
         self.visible_heads(caller, caller.tenant()?, page).await
     }
@@ -127,6 +129,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `not-found`, `forbidden`, `notification-over`, `conflict-try-again`.
     pub async fn pause(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
+        let caller = &caller.scoped(Scope::NotificationsWrite)?;
         self.apply(caller, id, NotificationCommand::Pause, why)
             .await
     }
@@ -136,6 +139,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// As [`pause`](Self::pause).
     pub async fn resume(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
+        let caller = &caller.scoped(Scope::NotificationsWrite)?;
         self.apply(caller, id, NotificationCommand::Resume, why)
             .await
     }
@@ -145,6 +149,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// As [`pause`](Self::pause).
     pub async fn cancel(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
+        let caller = &caller.scoped(Scope::NotificationsWrite)?;
         self.apply(caller, id, NotificationCommand::Cancel, why)
             .await
     }
@@ -154,6 +159,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `not-found`, also for what the caller may not see.
     pub async fn delivery(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         require_viewer(caller)?;
         let tenant = caller.tenant()?;
         let none = || Error::not_found("delivery", id);
@@ -179,6 +185,7 @@ impl DeliveryAdmin {
         filter: FailedFilter,
         page: PageRequest,
     ) -> Result<Page<Delivery>> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         require_viewer(caller)?;
         let tenant = caller.tenant()?;
         let from = page.position::<DeliveryId>()?;
@@ -213,6 +220,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn reasons(&self, caller: &Caller) -> Result<ReasonGroups> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         require_viewer(caller)?;
         let tenant = caller.tenant()?;
         let (batches, is_cut) = self
@@ -314,20 +322,7 @@ impl DeliveryAdmin {
         why: Reason,
         count: Option<u64>,
     ) -> Result<AuditEntry> {
-        let who = match (caller.role(), caller.user_id()) {
-            (Role::Operator, _) => match caller.operator_email() {
-                Some(email) => format!("{BY_OPERATOR}{email}"),
-                None => AN_OPERATOR.to_owned(),
-            },
-            (_, Some(user)) => {
-                let user = self.0.modules.users.find(caller.tenant()?, user).await?;
-                user.map_or_else(
-                    || "an account that is gone".to_owned(),
-                    |user| format!("{} {}", user.role, user.email),
-                )
-            }
-            _ => "the platform".to_owned(),
-        };
+        let who = self.0.audited_name(caller).await?;
         Ok(AuditEntry {
             at: self.0.context.now(),
             who,
@@ -428,4 +423,27 @@ fn require_manager_role(caller: &Caller) -> Result<()> {
 fn is_before(id: DeliveryId, other: DeliveryId) -> bool {
     (id.notification(), id.batch()) == (other.notification(), other.batch())
         && id.index() < other.index()
+}
+
+impl EngineContext {
+    /// The caller's name in the audit log: the role, and who.
+    pub(in crate::app_modules) async fn audited_name(&self, caller: &Caller) -> Result<String> {
+        Ok(match (caller.role(), caller.user_id()) {
+            (Role::Operator, _) => match caller.operator_email() {
+                Some(email) => format!("{BY_OPERATOR}{email}"),
+                None => AN_OPERATOR.to_owned(),
+            },
+            (_, Some(user)) => {
+                let user = self.modules.users.find(caller.tenant()?, user).await?;
+                user.map_or_else(
+                    || "an account that is gone".to_owned(),
+                    |user| format!("{} {}", user.role, user.email),
+                )
+            }
+            _ => match caller.api_key_id() {
+                Some(key) => format!("API key {key}"),
+                None => "the platform".to_owned(),
+            },
+        })
+    }
 }

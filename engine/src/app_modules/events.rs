@@ -12,7 +12,7 @@ use crate::{
     modules::{EventAsRead, keyed},
     types::{
         Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, NewTicketType,
-        Page, PageRequest, RecordedAnswer, RequestRoute, Role, UpdateEvent, UserId,
+        Page, PageRequest, RecordedAnswer, RequestRoute, Role, Scope, UpdateEvent, UserId,
     },
 };
 
@@ -29,6 +29,7 @@ impl Events {
     /// # Errors
     /// `forbidden` for customers and staff, `field-invalid`, `not-found` for an unknown tenant.
     pub async fn create(&self, caller: &Caller, command: CreateEvent) -> Result<Event> {
+        let caller = &caller.scoped(Scope::EventsWrite)?;
         caller.require_any(
             &[Role::Owner, Role::Organizer],
             "Only organizers and owners may create events.",
@@ -50,6 +51,7 @@ impl Events {
     /// # Errors
     /// `not-found`.
     pub async fn show(&self, caller: &Caller, event: EventId) -> Result<Event> {
+        let caller = &caller.scoped(Scope::EventsRead)?;
         self.0.visible_event(caller, event).await
     }
 
@@ -58,6 +60,7 @@ impl Events {
     /// # Errors
     /// `not-found`, also for a draft that the caller may not see; `forbidden`.
     pub async fn show_to_manager(&self, caller: &Caller, event: EventId) -> Result<Event> {
+        let caller = &caller.scoped(Scope::EventsWrite)?;
         let read = self.read_managed(caller, event).await?;
         Ok(read.into_event())
     }
@@ -72,6 +75,7 @@ impl Events {
         filter: EventFilter,
         page: PageRequest,
     ) -> Result<Page<Event>> {
+        let caller = &caller.scoped(Scope::EventsRead)?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?.id;
         let sees = |status, organizer| sees(caller, status, organizer);
         let events = &self.0.modules.events;
@@ -84,6 +88,7 @@ impl Events {
     /// `not-found`, `forbidden`, `version-mismatch`, `field-invalid`, `capacity-below-sold`, `event-has-bookings`,
     /// `event-cancelled`, `conflict-try-again`.
     pub async fn update(&self, caller: &Caller, command: UpdateEvent) -> Result<EventChange> {
+        let caller = &caller.scoped(Scope::EventsWrite)?;
         caller.require_signed_in()?;
         let read = self.read_managed(caller, command.event).await?;
         command.validate()?;
@@ -103,6 +108,7 @@ impl Events {
         event: EventId,
         ticket_type: NewTicketType,
     ) -> Result<EventChange> {
+        let caller = &caller.scoped(Scope::EventsWrite)?;
         let mut read = Some(self.read_managed(caller, event).await?);
         let modules = &self.0.modules;
         let tenant = modules.tenants.get(caller.tenant()?).await?;
@@ -147,6 +153,7 @@ impl Events {
         event: EventId,
         expected_version: Option<u64>,
     ) -> Result<EventChange> {
+        let caller = &caller.scoped(Scope::EventsWrite)?;
         let read = self.read_managed(caller, event).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let canonical = json!([event, expected_version]);
@@ -170,6 +177,7 @@ impl Events {
         event: EventId,
         expected_version: u64,
     ) -> Result<()> {
+        let caller = &caller.scoped(Scope::EventsWrite)?;
         let read = self.read_managed(caller, event).await?;
         let (events, tenant) = (&self.0.modules.events, caller.tenant()?);
         events.delete(tenant, read, expected_version).await

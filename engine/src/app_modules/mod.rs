@@ -2,6 +2,7 @@
 //!
 //! Called by hosts, platforms and the worker. Calls modules and ports. Contains no row type and no query.
 
+mod api_keys;
 mod bookings;
 mod check_ins;
 mod confirmations;
@@ -23,6 +24,7 @@ mod subscriptions;
 mod tenants;
 mod users;
 
+pub use api_keys::ApiKeys;
 pub use bookings::{Bookings, Holds, Waitlist};
 pub use check_ins::CheckIns;
 pub use delivery_admin::{DeliveryAdmin, LookupResult};

@@ -16,7 +16,7 @@ use crate::{
     types::{
         Announce, BookingId, Caller, Delivery, DeliveryState, EventId, Notification,
         NotificationHead, NotificationId, NotificationSummary, Page, PageRequest, RecordedAnswer,
-        RequestRoute, Role, UserId,
+        RequestRoute, Role, Scope, UserId,
     },
 };
 
@@ -36,6 +36,7 @@ impl Notifications {
         caller: &Caller,
         command: Announce,
     ) -> Result<NotificationSummary> {
+        let caller = &caller.scoped(Scope::NotificationsWrite)?;
         caller.require_signed_in()?;
         let modules = &self.0.modules;
         let tenant = modules.tenants.get(caller.tenant()?).await?;
@@ -67,6 +68,7 @@ impl Notifications {
         caller: &Caller,
         notification: NotificationId,
     ) -> Result<Notification> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         self.require_may_see(caller, notification).await?;
         let found = self
             .0
@@ -87,6 +89,7 @@ impl Notifications {
         notification: NotificationId,
         page: PageRequest,
     ) -> Result<Page<Delivery>> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         self.require_may_see(caller, notification).await?;
         self.0
             .modules
@@ -107,6 +110,7 @@ impl Notifications {
         state: DeliveryState,
         page: PageRequest,
     ) -> Result<Page<Delivery>> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         self.require_may_see(caller, notification).await?;
         let notifications = &self.0.modules.notifications;
         notifications
@@ -124,6 +128,7 @@ impl Notifications {
         event: EventId,
         page: PageRequest,
     ) -> Result<Page<NotificationHead>> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
         let found = self.0.visible_event(caller, event).await?;
@@ -143,6 +148,7 @@ impl Notifications {
         booking: BookingId,
         page: PageRequest,
     ) -> Result<Page<Delivery>> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
         let none = || Error::not_found("booking", booking);
@@ -175,6 +181,7 @@ impl Notifications {
         user: UserId,
         page: PageRequest,
     ) -> Result<Page<Delivery>> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
         let modules = &self.0.modules;

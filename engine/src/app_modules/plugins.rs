@@ -21,7 +21,7 @@ use crate::{
         ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, KeyedRequest, Page,
         PageRequest, PluginActivation, PluginCounters, PluginFacts, PluginHash, PluginMetrics,
         PluginName, PluginSet, PluginState, PluginVersion, RecordedAnswer, RequestRoute, Role,
-        TenantId, UploadPlugin,
+        Scope, TenantId, UploadPlugin,
     },
 };
 
@@ -38,6 +38,7 @@ impl Plugins {
     /// # Errors
     /// `forbidden`, `plugins-off`.
     pub async fn upload_bytes_max(&self, caller: &Caller) -> Result<usize> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         self.owned_tenant(caller).await?;
         Ok(self.runtime()?.upload_bytes_max())
     }
@@ -49,6 +50,7 @@ impl Plugins {
     /// `forbidden`, `plugins-off`, `plugin-rejected` if its first bytes or its size cannot be a plugin's,
     /// `plugin-taken`, `too-many-plugins`, `too-many-requests`, `conflict-try-again`.
     pub async fn upload(&self, caller: &Caller, command: UploadPlugin) -> Result<PluginVersion> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let runtime = self.runtime()?;
         runtime
@@ -88,6 +90,7 @@ impl Plugins {
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn show(&self, caller: &Caller, hash: PluginHash) -> Result<PluginVersion> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let version = self.find(&tenant, hash).await?;
         // A process may have died while compiling it. Reading it continues the work.
@@ -101,6 +104,7 @@ impl Plugins {
     /// # Errors
     /// `forbidden`, `not-found`, `plugin-in-use`, `conflict-try-again`.
     pub async fn delete(&self, caller: &Caller, hash: PluginHash) -> Result<()> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let version = self.find(&tenant, hash).await?;
         let plugins = &self.0.modules.plugins;
@@ -117,6 +121,7 @@ impl Plugins {
     /// # Errors
     /// `forbidden`, `field-invalid` for a broken cursor.
     pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<PluginVersion>> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         self.0.modules.plugins.list(&tenant, &page).await
     }
@@ -126,6 +131,7 @@ impl Plugins {
     /// # Errors
     /// `forbidden`.
     pub async fn in_use(&self, caller: &Caller) -> Result<PluginSet> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let set = self.0.modules.plugins.fresh_set(&tenant).await?;
         Ok(set.as_ref().clone())
@@ -144,6 +150,7 @@ impl Plugins {
         caller: &Caller,
         command: ActivatePlugin,
     ) -> Result<PluginActivation> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let canonical = canonical(&command);
         let request = keyed(caller, RequestRoute::PluginActivations, None, &canonical);
@@ -221,6 +228,7 @@ impl Plugins {
         name: &PluginName,
         event: Option<EventId>,
     ) -> Result<PluginSet> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let canonical = json!([name.as_str(), event.map(|event| event.to_string())]);
         let request = keyed(caller, RequestRoute::PluginRollBacks, None, &canonical);
@@ -248,6 +256,7 @@ impl Plugins {
         name: &PluginName,
         event: Option<EventId>,
     ) -> Result<PluginSet> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let canonical = json!([name.as_str(), event.map(|event| event.to_string())]);
         let request = keyed(caller, RequestRoute::PluginRemovals, None, &canonical);
@@ -271,6 +280,7 @@ impl Plugins {
     /// # Errors
     /// `forbidden`, `not-found` for a name that no version has.
     pub async fn logs(&self, caller: &Caller, name: &PluginName) -> Result<Vec<PluginLogEntry>> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let plugins = &self.0.modules.plugins;
         plugins.require_name(&tenant, name).await?;
@@ -287,6 +297,7 @@ impl Plugins {
         caller: &Caller,
         name: &PluginName,
     ) -> Result<Vec<FailedCall>> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let plugins = &self.0.modules.plugins;
         plugins.require_name(&tenant, name).await?;
@@ -299,6 +310,7 @@ impl Plugins {
     /// # Errors
     /// `forbidden`, `not-found` for an inactive plugin.
     pub async fn metrics(&self, caller: &Caller, name: &PluginName) -> Result<PluginMetrics> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let plugins = &self.0.modules.plugins;
         let set = plugins.fresh_set(&tenant).await?;
@@ -318,6 +330,7 @@ impl Plugins {
     /// # Errors
     /// `forbidden`.
     pub async fn overview(&self, caller: &Caller) -> Result<Vec<PluginMetrics>> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let plugins = &self.0.modules.plugins;
         let set = plugins.fresh_set(&tenant).await?;
@@ -355,6 +368,7 @@ impl Plugins {
         caller: &Caller,
         booking: BookingId,
     ) -> Result<Option<DecisionRecord>> {
+        let caller = &caller.scoped(Scope::BookingsRead)?;
         let tenant = self.owned_tenant(caller).await?;
         let modules = &self.0.modules;
         let found = modules.bookings.find(&tenant, booking).await?;

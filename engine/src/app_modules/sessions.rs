@@ -131,11 +131,14 @@ impl Sessions {
         }
     }
 
-    /// Returns whether the caller's session is still valid; true for callers without a session.
+    /// Returns whether the caller's session or API key is still valid; true for callers without one.
     ///
     /// # Errors
     /// `unavailable`.
     pub async fn stands(&self, caller: &Caller) -> Result<bool> {
+        if let Some(key) = caller.api_key_id() {
+            return self.0.modules.api_keys.stands(caller.tenant()?, key).await;
+        }
         let Some(session) = caller.session() else {
             return Ok(true);
         };

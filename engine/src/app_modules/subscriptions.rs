@@ -10,7 +10,9 @@ use std::{
 use crate::{
     context::EngineContext,
     error::{Error, Result},
-    types::{Caller, NotificationKind, Page, PageRequest, Role, Suppression, SuppressionSource},
+    types::{
+        Caller, NotificationKind, Page, PageRequest, Role, Scope, Suppression, SuppressionSource,
+    },
 };
 
 /// Use cases of subscriptions.
@@ -82,6 +84,7 @@ impl Subscriptions {
     /// # Errors
     /// `forbidden`, `not-found` for an unknown tenant, `field-invalid` for a broken cursor.
     pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<Suppression>> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         caller.require_any(
             &[Role::Owner, Role::Organizer],
             "Only owners and organizers may see from which mails customers have unsubscribed.",

@@ -8,7 +8,8 @@ use crate::{
     context::EngineContext,
     error::{ErrorCode, Result},
     types::{
-        Caller, CreateTenant, EmailAddress, Page, PageRequest, Role, Tenant, TenantId, UpdateTenant,
+        Caller, CreateTenant, EmailAddress, Page, PageRequest, Role, Scope, Tenant, TenantId,
+        UpdateTenant,
     },
 };
 
@@ -58,6 +59,7 @@ impl Tenants {
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn settings(&self, caller: &Caller) -> Result<Tenant> {
+        let caller = &caller.scoped(Scope::Settings)?;
         caller.require_any(
             &[Role::Owner, Role::Organizer],
             "Only owners and organizers may see the tenant's settings.",
@@ -70,6 +72,7 @@ impl Tenants {
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn settings_to_change(&self, caller: &Caller) -> Result<Tenant> {
+        let caller = &caller.scoped(Scope::Settings)?;
         caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
         self.0.modules.tenants.get(caller.tenant()?).await
     }
@@ -79,6 +82,7 @@ impl Tenants {
     /// # Errors
     /// `forbidden`, `not-found`, `field-invalid`, `version-mismatch`, `conflict-try-again`.
     pub async fn update(&self, caller: &Caller, command: UpdateTenant) -> Result<Tenant> {
+        let caller = &caller.scoped(Scope::Settings)?;
         caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
         command.validate(self.0.context.settings.limits.announcements_per_day_max)?;
         self.0

@@ -10,7 +10,7 @@ use crate::{
     modules::AddressConfirmation,
     types::{
         Caller, Confirmation, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest,
-        Register, Role, User, UserId, UserRole,
+        Register, Role, Scope, User, UserId, UserRole,
     },
 };
 
@@ -147,6 +147,7 @@ impl Users {
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn show(&self, caller: &Caller, user: UserId) -> Result<User> {
+        let caller = &caller.scoped(Scope::Customers)?;
         caller.require_any(
             &[Role::Owner],
             "Only an owner of this tenant may see its users.",
@@ -190,6 +191,7 @@ impl Users {
     /// # Errors
     /// `forbidden`, `field-invalid` for a broken cursor.
     pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<User>> {
+        let caller = &caller.scoped(Scope::Customers)?;
         caller.require_any(
             &[Role::Owner],
             "Only an owner of this tenant may list its users.",

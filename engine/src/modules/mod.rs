@@ -60,6 +60,7 @@ pub(crate) use plugins::{
 };
 pub(crate) use repositories::Closing;
 pub(crate) use tenants::TenantsModule;
+pub(crate) use users::api_keys::ApiKeysModule;
 pub(crate) use users::sessions::SessionsModule;
 pub(crate) use users::{AddressConfirmation, UsersModule};
 
@@ -115,6 +116,7 @@ pub(crate) fn to_millisecond(moment: Timestamp) -> Timestamp {
 /// All modules over one store.
 pub(crate) struct Modules {
     pub(crate) announcements: AnnouncementsModule,
+    pub(crate) api_keys: ApiKeysModule,
     pub(crate) backups: BackupsModule,
     pub(crate) bookings: Arc<BookingsModule>,
     pub(crate) check_ins: CheckInsModule,
@@ -168,6 +170,11 @@ impl Modules {
             announcements: AnnouncementsModule::new(
                 AnnouncementsRepository::new(db()),
                 bookings.clone(),
+                context(),
+            ),
+            api_keys: ApiKeysModule::new(
+                ApiKeysRepository::new(db()),
+                SessionsRepository::new(db()),
                 context(),
             ),
             backups: BackupsModule::new(

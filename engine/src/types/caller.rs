@@ -1,6 +1,9 @@
 //! The caller: the first argument of every use case.
 
-use super::{EmailAddress, Idempotency, SessionId, SessionOwner, TenantId, UserId, UserRole};
+use super::{
+    ApiKeyId, EmailAddress, Idempotency, Scope, Scopes, SessionId, SessionOwner, TenantId, UserId,
+    UserRole,
+};
 use crate::error::{Error, Result};
 
 /// The role of a caller.
@@ -18,6 +21,8 @@ pub enum Role {
     Owner,
     /// Code that embeds the engine, with all rights in one tenant.
     Platform,
+    /// A program of the tenant, with the scopes of its API key.
+    ApiKey,
     /// Runs the installation; belongs to no tenant.
     Operator,
 }
@@ -47,19 +52,30 @@ pub struct Caller {
     session: Option<SessionId>,
     /// Whether the user's address is confirmed; `None` if that was not read.
     email_confirmed: Option<bool>,
+    /// The API key that was presented, and its scopes, if any.
+    api_key: Option<(ApiKeyId, Scopes)>,
 }
 
 impl Caller {
+    fn of(role: Role) -> Self {
+        Self {
+            tenant: None,
+            user: None,
+            role,
+            operator: None,
+            idempotency: None,
+            session: None,
+            email_confirmed: None,
+            api_key: None,
+        }
+    }
+
     /// A signed-in user of a tenant, as the transport authenticated them.
     pub fn user(tenant: TenantId, user: UserId, role: UserRole) -> Self {
         Self {
             tenant: Some(tenant),
             user: Some(user),
-            role: role.into(),
-            operator: None,
-            idempotency: None,
-            session: None,
-            email_confirmed: None,
+            ..Self::of(role.into())
         }
     }
 
@@ -67,12 +83,7 @@ impl Caller {
     pub fn anonymous(tenant: TenantId) -> Self {
         Self {
             tenant: Some(tenant),
-            user: None,
-            role: Role::Anonymous,
-            operator: None,
-            idempotency: None,
-            session: None,
-            email_confirmed: None,
+            ..Self::of(Role::Anonymous)
         }
     }
 
@@ -82,26 +93,45 @@ impl Caller {
     pub fn platform(tenant: &str) -> Self {
         Self {
             tenant: Some(TenantId::trusted(tenant)),
-            user: None,
-            role: Role::Platform,
-            operator: None,
-            idempotency: None,
-            session: None,
-            email_confirmed: None,
+            ..Self::of(Role::Platform)
         }
+    }
+
+    /// A program of a tenant with an API key, as the transport authenticated it. It may do what its scopes name.
+    pub fn api_key(tenant: TenantId, key: ApiKeyId, scopes: Scopes) -> Self {
+        Self {
+            tenant: Some(tenant),
+            api_key: Some((key, scopes)),
+            ..Self::of(Role::ApiKey)
+        }
+    }
+
+    /// The API key that was presented, if any.
+    pub fn api_key_id(&self) -> Option<ApiKeyId> {
+        self.api_key.map(|(key, _)| key)
+    }
+
+    /// The caller of a use case that API keys with this scope may call. A key that has it acts with all rights in its tenant
+    /// there; everywhere else it is refused. Other callers stay as they are.
+    ///
+    /// # Errors
+    /// `forbidden` names the scope that a key lacks.
+    pub(crate) fn scoped(&self, scope: Scope) -> Result<Self> {
+        let mut caller = self.clone();
+        if let (Role::ApiKey, Some((_, scopes))) = (self.role, self.api_key) {
+            if !scopes.has(scope) {
+                return Err(Error::forbidden(format!(
+                    "This API key needs the scope {scope} for that."
+                )));
+            }
+            caller.role = Role::Platform;
+        }
+        Ok(caller)
     }
 
     /// An operator of the installation. Acts outside tenants, or in one with [`Caller::within`].
     pub fn operator() -> Self {
-        Self {
-            tenant: None,
-            user: None,
-            role: Role::Operator,
-            operator: None,
-            idempotency: None,
-            session: None,
-            email_confirmed: None,
-        }
+        Self::of(Role::Operator)
     }
 
     /// Adds the address of the operator's account, which the audit log shows.
@@ -223,7 +253,10 @@ impl Caller {
                 Some(email) => format!("operator {email}"),
                 None => "operator".to_owned(),
             }),
-            (None, _) => Some("platform".to_owned()),
+            (None, _) => Some(match self.api_key {
+                Some((key, _)) => format!("key {key}"),
+                None => "platform".to_owned(),
+            }),
         }
     }
 
@@ -255,6 +288,7 @@ impl Caller {
         match (self.user, self.role) {
             (Some(user), _) => Ok(user),
             (None, Role::Anonymous) => Err(sign_in()),
+            (None, Role::ApiKey) => Err(not_for_keys()),
             (None, _) => Err(Error::forbidden(
                 "This is done for a user: name one with `on_behalf_of`, or sign in as one.",
             )),
@@ -276,6 +310,8 @@ impl Caller {
         let trusted = matches!(self.role, Role::Platform | Role::Operator);
         if trusted || roles.contains(&self.role) {
             Ok(())
+        } else if self.role == Role::ApiKey {
+            Err(not_for_keys())
         } else {
             Err(Error::forbidden(to))
         }
@@ -287,6 +323,7 @@ impl Caller {
             Role::Owner | Role::Platform | Role::Operator => Ok(()),
             Role::Organizer if organizer.is_some() && organizer == self.user => Ok(()),
             Role::Anonymous => Err(sign_in()),
+            Role::ApiKey => Err(not_for_keys()),
             _ => Err(Error::forbidden(
                 "Only the event's organizer and the tenant's owners may do this.",
             )),
@@ -313,6 +350,10 @@ impl Caller {
             ))
         }
     }
+}
+
+fn not_for_keys() -> Error {
+    Error::forbidden("No API key may do this: sign in as a user.")
 }
 
 fn sign_in() -> Error {

@@ -124,6 +124,10 @@ ulid_id!(
     /// The id of a session of a user or operator.
     SessionId, "session"
 );
+ulid_id!(
+    /// An API key's id, which is no secret.
+    ApiKeyId, "API key"
+);
 
 /// A ticket type's id: a short text, unique within the event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Domain types. Every layer uses them. They depend on no store and no transport.
 
 mod announcements;
+mod api_keys;
 mod backups;
 mod booking_lines;
 mod bookings;
@@ -33,6 +34,7 @@ mod verification;
 mod waitlist;
 
 pub use announcements::Announce;
+pub use api_keys::{ApiKey, CreateApiKey, NewApiKey, Scope, Scopes};
 pub use backups::{BackupFacts, Restoration};
 pub use booking_lines::{BookLine, BookingLine};
 pub use bookings::{BookTickets, Booking, BookingStatus};
@@ -51,8 +53,8 @@ pub use events::{
 };
 pub use holds::{Hold, HoldStatus, HoldTickets};
 pub use ids::{
-    BookingId, EventId, HoldId, IdempotencyKey, NotificationId, SessionId, TenantId, TicketTypeId,
-    UserId,
+    ApiKeyId, BookingId, EventId, HoldId, IdempotencyKey, NotificationId, SessionId, TenantId,
+    TicketTypeId, UserId,
 };
 pub use notification_kinds::{Lane, NotificationKind};
 pub use notifications::{
@@ -81,6 +83,7 @@ pub use users::{
     SetOperatorPassword, User, UserRole,
 };
 
+pub(crate) use api_keys::API_KEYS_MAX;
 pub(crate) use booking_lines::{chosen, total_of, without};
 pub(crate) use cancellations::{closed, refund_of};
 pub(crate) use delivery_admin::Tally;

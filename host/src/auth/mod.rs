@@ -66,7 +66,10 @@ impl Recognition {
     }
 }
 
-/// Authentication by own tokens: `Authorization: Bearer` with an access token that [`TokenKeys`] signed, or such a token in the cookie of a
+/// What the secrets of API keys begin with; no access token does.
+const API_KEY_PREFIX: &str = "bo_";
+
+/// Authentication by API keys and own tokens: `Authorization: Bearer` with the secret of a key, with an access token that [`TokenKeys`] signed, or such a token in the cookie of a
 /// page. It is valid as long as its session, with the owner's current role.
 #[derive(Clone)]
 pub(crate) struct BearerAuthentication {
@@ -82,6 +85,9 @@ impl BearerAuthentication {
 
     async fn recognise(&self, headers: &HeaderMap, is_over_tls: bool) -> Result<Option<Caller>> {
         let token = match bearer_token(headers)? {
+            Some(secret) if secret.starts_with(API_KEY_PREFIX) => {
+                return self.engine.api_keys().caller(secret).await.map(Some);
+            }
             Some(token) => self.keys.verify_access(token)?,
             None => match cookies::access_token(headers, is_over_tls, &self.keys)? {
                 Some(token) => token,

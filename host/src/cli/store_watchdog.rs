@@ -2,7 +2,8 @@
 //!
 //! In surrealkv 0.21.4 a read and a flush or compaction take two locks in opposite order. Rarely they meet in between, and then
 //! every later read waits for ever; nothing but a new process helps. What was acknowledged is on disk. Once threads of the
-//! runtime wait like that, no task may run any more: so this is a thread with a runtime of its own.
+//! runtime wait like that, no task may run any more: so a thread with a runtime of its own asks. It may be blocked itself, so another
+//! one waits for its answers.
 //!
 //! Started by serve, worker and dev.
 
@@ -10,7 +11,7 @@ use std::{
     io,
     sync::mpsc::{self, RecvTimeoutError},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use boxoffice_engine::Engine;
@@ -22,11 +23,18 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 /// How long no ping may succeed. A slow disk or a full machine makes a read take seconds, not half a minute.
 const SILENT_MAX: Duration = Duration::from_secs(30);
 
-/// A thread that watches the store. Dropping it stops the thread.
+/// Two threads that watch the store. Dropping it stops them.
 pub(super) struct StoreWatchdog {
-    /// Dropped first: the thread ends when it is gone.
+    /// The thread that asks ends when it is gone.
     stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    judge: mpsc::Sender<Heard>,
+    judging: Option<JoinHandle<()>>,
+}
+
+/// What the judging thread hears.
+enum Heard {
+    Answer,
+    Stop,
 }
 
 impl StoreWatchdog {
@@ -60,22 +68,33 @@ impl StoreWatchdog {
             .enable_time()
             .build()?;
         let (stop, stopped) = mpsc::channel();
-        let watch = move || {
-            let mut answered_at = Instant::now();
+        let (judge, heard) = mpsc::channel();
+        let answers = judge.clone();
+        let ask = move || {
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
                 let answer = runtime.block_on(async { tokio::time::timeout(every, ping()).await });
-                if answer == Ok(true) {
-                    answered_at = Instant::now();
-                }
-                if answered_at.elapsed() >= silent_max {
-                    return on_silence();
+                if answer == Ok(true) && answers.send(Heard::Answer).is_err() {
+                    return;
                 }
             }
         };
-        let thread = thread::Builder::new().name("store-watchdog".to_owned());
+        let watch = move || {
+            loop {
+                match heard.recv_timeout(silent_max) {
+                    Ok(Heard::Answer) => {}
+                    Ok(Heard::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => return on_silence(),
+                }
+            }
+        };
+        // Never joined: a read that hangs blocks it.
+        let asking = thread::Builder::new().name("store-ping".to_owned());
+        asking.spawn(ask)?;
+        let judging = thread::Builder::new().name("store-watchdog".to_owned());
         Ok(Self {
             stop: Some(stop),
-            thread: Some(thread.spawn(watch)?),
+            judge,
+            judging: Some(judging.spawn(watch)?),
         })
     }
 }
@@ -83,15 +102,20 @@ impl StoreWatchdog {
 impl Drop for StoreWatchdog {
     fn drop(&mut self) {
         self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        // It has ended already if the store was silent.
+        let _ = self.judge.send(Heard::Stop);
+        if let Some(judging) = self.judging.take() {
+            let _ = judging.join();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Instant,
+    };
 
     use super::*;
 
@@ -113,6 +137,18 @@ mod tests {
         heard.recv().expect("it reports");
         assert!(begun.elapsed() >= LIMITS.1);
         assert!(heard.recv().is_err(), "and ends");
+        drop(watchdog);
+    }
+
+    #[test]
+    fn a_ping_that_blocks_its_thread_is_silence_too() {
+        let (silent, heard) = mpsc::channel();
+        let ping = async || loop {
+            thread::park();
+        };
+        let on_silence = move || silent.send(()).expect("somebody listens");
+        let watchdog = StoreWatchdog::watch(ping, LIMITS, on_silence).expect("a thread");
+        heard.recv().expect("it reports");
         drop(watchdog);
     }
 

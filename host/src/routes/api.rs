@@ -14,7 +14,7 @@ use utoipa_axum::{
 use super::{
     Shared, compression,
     controllers::{
-        announcements, auth, backups, bookings, check_ins, delivery_admin,
+        announcements, api_keys, auth, backups, bookings, check_ins, delivery_admin,
         events::{self, ticket_types},
         health, holds, live, notifications, operators, plugins, subscriptions, tenants, waitlist,
     },
@@ -92,6 +92,8 @@ fn customers() -> OpenApiRouter<Shared> {
 fn organizers() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .routes(routes!(tenants::settings, tenants::merge_settings))
+        .routes(routes!(api_keys::create, api_keys::list).layer(from_fn(compression::keep_plain)))
+        .routes(routes!(api_keys::show, api_keys::revoke))
         .routes(routes!(events::create))
         .routes(routes!(
             events::show,

@@ -5,7 +5,7 @@
 use boxoffice_engine::{
     BookingStatus as Booking, CancelCause as Cause, DeliveryState as Delivery,
     ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold, Lane as MailLane,
-    NotificationKind as Kind, NotificationStatus as Notification, PluginExport as Export,
+    NotificationKind as Kind, NotificationStatus as Notification, PluginExport as Export, Scope,
     TicketStatus as Ticket, UserRole as Role,
 };
 use utoipa::{
@@ -56,6 +56,8 @@ choices! {
     TicketStatus: [Ticket::Valid, Ticket::CheckedIn, Ticket::Cancelled].map(Ticket::as_str);
     #[doc = "The state of a place on a waiting list."]
     WaitlistStatus: ["waiting", "offered"];
+    #[doc = "What an API key may do."]
+    ApiKeyScope: Scope::ALL.iter().map(|scope| scope.as_str());
     #[doc = "The role of a user in a tenant."]
     UserRole: [Role::Owner, Role::Organizer, Role::Staff, Role::Customer].map(Role::as_str);
     #[doc = "A role to register with."]

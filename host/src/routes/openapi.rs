@@ -5,6 +5,7 @@
 
 mod errors;
 mod parameters;
+mod scopes;
 mod successes;
 
 use std::{collections::BTreeMap, sync::Mutex};
@@ -21,6 +22,7 @@ use utoipa::{
 use self::{
     errors::Errors,
     parameters::{IdempotencyKeys, RequiredBodies, TenantHeader},
+    scopes::ApiKeyScopes,
     successes::{Described, Examples, PageItems},
 };
 use super::{
@@ -59,9 +61,10 @@ use crate::locked::Locked as _;
 struct Description;
 
 /// What is said of operations by rule, in the order in which it is done.
-const RULES: [&(dyn Modify + Sync); 9] = [
+const RULES: [&(dyn Modify + Sync); 10] = [
     &OperationNames,
     &Bearer,
+    &ApiKeyScopes,
     &PageItems,
     &RequiredBodies,
     &TenantHeader,

@@ -96,6 +96,7 @@ refusals! {
     RefreshSession = WRITES: SessionEnded, NotAuthenticated;
     EndSession = WRITES: NotAuthenticated;
     SetPassword = WRITES: Forbidden, WrongCredentials;
+    CreateApiKey = WRITES: Forbidden, TooManyKeys;
     CreateTenant = WRITES: Forbidden, TenantTaken;
     CreateUser = WRITES: Forbidden, EmailTaken;
     ReleaseRestoration = WRITES: Forbidden, NotFound;

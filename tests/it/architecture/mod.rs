@@ -181,3 +181,30 @@ fn collect(folder: &Path, files: &mut Vec<SourceFile>) {
         }
     }
 }
+
+/// Embedded stores are written without SurrealQL, which would not serve what else a schema can define.
+#[test]
+fn the_schema_defines_tables_and_nothing_else() {
+    let folder = workspace_root().join("engine/src/modules/repositories/schema");
+    let mut tables = 0;
+    for entry in std::fs::read_dir(&folder).expect("a folder of schemas") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a schema");
+        for (number, line) in text.lines().enumerate() {
+            let statement = line.split("--").next().unwrap_or_default().trim();
+            if statement.is_empty() {
+                continue;
+            }
+            let table = statement.strip_prefix("DEFINE TABLE IF NOT EXISTS ");
+            let name = table.and_then(|rest| rest.strip_suffix(" SCHEMALESS;"));
+            assert!(
+                name.is_some_and(|name| !name.contains(' ')),
+                "{}:{}: only schemaless tables: {statement}",
+                path.display(),
+                number + 1
+            );
+            tables += 1;
+        }
+    }
+    assert!(tables > 40, "{tables} tables");
+}

@@ -339,7 +339,6 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     // What operators did outside tenants is found by its key.
     ("engine/src/modules/idempotency.rs", 1),
     ("engine/src/modules/operations/leases.rs", 1),
-    // One commit for the batches of all tenants that a worker has in hand.
     ("engine/src/modules/notifications/outbox_relay.rs", 3),
     // That the last process died concerns the mails of all tenants.
     ("engine/src/modules/notifications/mod.rs", 1),
@@ -348,7 +347,7 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/repositories/migrations.rs", 2),
     // Operators' sessions lie outside tenants, and one log says of all tenants whose have ended.
     ("engine/src/modules/users/sessions/mod.rs", 1),
-    ("engine/src/modules/users/sessions/principals.rs", 1),
+    ("engine/src/modules/users/principals.rs", 1),
     ("engine/src/modules/tenants.rs", 1),
     ("engine/src/modules/operations/verification.rs", 1),
 ];

@@ -6,6 +6,7 @@
 //! exactly what `/openapi.json` describes; all that the router routes beside it must be a page.
 
 mod description;
+mod keys;
 mod lists;
 mod rows;
 mod world;

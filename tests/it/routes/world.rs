@@ -47,6 +47,8 @@ pub(super) struct Side {
     pub(super) delivery: String,
     /// The version of the plugin `plugin-TENANT` that is in use, which says yes.
     pub(super) plugin: String,
+    /// An API key that nobody uses.
+    pub(super) api_key: String,
 }
 
 impl Context {
@@ -158,6 +160,8 @@ impl Side {
             customer.client.post("/api/holds", body).await.expect(201)
         };
         let (hold, other_hold) = (hold().await, hold().await);
+        let key = json!({"name": "Unused", "scopes": ["holds"]});
+        let api_key = owner.client.post("/api/keys", key).await.expect(201);
         let mails = format!("/api/bookings/{}/deliveries", text(&booking["id"]));
         let mails = customer.client.get(&mails).await.expect(200);
         let id_of = |value: &Value| text(&value["id"]).to_owned();
@@ -178,6 +182,7 @@ impl Side {
             notification: id_of(&changed["notification"]),
             delivery: id_of(&mails["items"][0]),
             plugin,
+            api_key: id_of(&api_key),
             door,
             owner,
             organizer,

@@ -14,7 +14,7 @@ use crate::{
     modules::{BookingIntent, Placement, RequestedBooking, keyed},
     types::{
         BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, RecordedAnswer, RequestRoute,
-        UserId,
+        Scope, UserId,
     },
 };
 
@@ -50,6 +50,7 @@ impl Holds {
     /// # Errors
     /// `not-found`, also for what the caller may not see.
     pub async fn show(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
+        let caller = &caller.scoped(Scope::Holds)?;
         self.find_visible(caller, hold).await.map(|(hold, _)| hold)
     }
 
@@ -126,6 +127,7 @@ impl Holds {
     /// # Errors
     /// `not-found`, `forbidden`, `hold-ended` for a confirmed hold, `conflict-try-again`.
     pub async fn release(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
+        let caller = &caller.scoped(Scope::Holds)?;
         let (found, organizer) = self.find_visible(caller, hold).await?;
         if caller.user_id() != Some(found.customer) {
             caller.require_manager(organizer)?;

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     modules::{WaitingCustomer, keyed},
     types::{
-        Caller, EventId, JoinWaitlist, Page, PageRequest, RecordedAnswer, RequestRoute,
+        Caller, EventId, JoinWaitlist, Page, PageRequest, RecordedAnswer, RequestRoute, Scope,
         WaitlistEntry, WaitlistPass, WaitlistPlace,
     },
 };
@@ -97,6 +97,7 @@ impl Waitlist {
         event: EventId,
         page: PageRequest,
     ) -> Result<Page<WaitlistEntry>> {
+        let caller = &caller.scoped(Scope::BookingsRead)?;
         self.require_manager_or_staff(caller, event).await?;
         let bookings = &self.0.modules.bookings;
         bookings.list_waitlist(caller.tenant()?, event, &page).await
@@ -113,6 +114,7 @@ impl Waitlist {
         event: EventId,
         page: PageRequest,
     ) -> Result<Page<WaitlistPass>> {
+        let caller = &caller.scoped(Scope::BookingsRead)?;
         self.require_manager_or_staff(caller, event).await?;
         let bookings = &self.0.modules.bookings;
         bookings

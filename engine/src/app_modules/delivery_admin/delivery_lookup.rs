@@ -10,7 +10,7 @@ use crate::{
     modules::events_of,
     types::{
         Caller, Delivery, DeliveryId, EmailAddress, EventId, FailedFilter, NotificationHead,
-        NotificationId, ReplyCode, TenantId, User,
+        NotificationId, ReplyCode, Scope, TenantId, User,
     },
 };
 
@@ -42,6 +42,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn search(&self, caller: &Caller, text: &str) -> Result<LookupResult> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         require_viewer(caller)?;
         let text = text.trim();
         let tenant = caller.tenant()?;

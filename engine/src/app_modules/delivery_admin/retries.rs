@@ -12,7 +12,7 @@ use crate::{
     modules::{Wanted, events_of, keyed},
     types::{
         Caller, DeliveryBatch, DeliveryId, DeliveryState, KeyedRequest, RecordedAnswer,
-        RequestRoute, Retried, RetryDeliveries, RetryScope, TenantId,
+        RequestRoute, Retried, RetryDeliveries, RetryScope, Scope, TenantId,
     },
 };
 
@@ -32,6 +32,7 @@ impl DeliveryAdmin {
     /// `forbidden`, `not-found`, `field-invalid` for a state that cannot be retried, `conflict-try-again`,
     /// `idempotency-key-reused`.
     pub async fn retry(&self, caller: &Caller, command: RetryDeliveries) -> Result<Retried> {
+        let caller = &caller.scoped(Scope::NotificationsWrite)?;
         require_manager_role(caller)?;
         let tenant = caller.tenant()?;
         if !matches!(command.state, DeliveryState::Dead | DeliveryState::Unknown) {

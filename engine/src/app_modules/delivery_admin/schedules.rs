@@ -13,6 +13,7 @@ use crate::{
     modules::NotificationCommand,
     types::{
         Caller, NotificationHead, NotificationId, NotificationKind, Page, PageRequest, Reason,
+        Scope,
     },
 };
 
@@ -30,6 +31,7 @@ impl DeliveryAdmin {
         caller: &Caller,
         page: PageRequest,
     ) -> Result<Page<NotificationHead>> {
+        let caller = &caller.scoped(Scope::NotificationsRead)?;
         require_viewer(caller)?;
         let tenant = caller.tenant()?;
         let heads = self
@@ -46,6 +48,7 @@ impl DeliveryAdmin {
     /// # Errors
     /// `not-found`, `forbidden`, `notification-over` if its fan-out has begun, `conflict-try-again`.
     pub async fn promote(&self, caller: &Caller, id: NotificationId, why: Reason) -> Result<()> {
+        let caller = &caller.scoped(Scope::NotificationsWrite)?;
         self.apply(caller, id, NotificationCommand::Promote, why)
             .await
     }
@@ -62,6 +65,7 @@ impl DeliveryAdmin {
         due_at: Timestamp,
         why: Reason,
     ) -> Result<()> {
+        let caller = &caller.scoped(Scope::NotificationsWrite)?;
         let now = self.0.context.now();
         let ahead = Duration::try_from(due_at.duration_since(now));
         if !ahead.is_ok_and(|ahead| !ahead.is_zero() && ahead <= AHEAD_MAX) {

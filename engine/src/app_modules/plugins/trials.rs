@@ -9,7 +9,7 @@ use super::{Plugins, audit, require_object};
 use crate::{
     error::{Error, Result},
     ports::{CallPriority, PluginCall, PluginOutcome, PluginRequest},
-    types::{Caller, DecisionStep, PluginHash, PluginLimits},
+    types::{Caller, DecisionStep, PluginHash, PluginLimits, Scope},
 };
 
 /// Most decisions of one replay, and as many sampled refusals.
@@ -49,6 +49,7 @@ impl Plugins {
         request: PluginRequest,
         config: Option<String>,
     ) -> Result<PluginOutcome> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let config = config.unwrap_or_else(|| "{}".to_owned());
         require_object(&config)?;
@@ -75,6 +76,7 @@ impl Plugins {
         last: u32,
         config: Option<String>,
     ) -> Result<ReplayReport> {
+        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         if !(1..=REPLAY_MAX).contains(&last) {
             return Err(Error::field(

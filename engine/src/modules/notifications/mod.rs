@@ -85,7 +85,7 @@ pub(crate) struct NotificationsModule {
     waitlist: WaitlistRepository,
     ports: MailPorts,
     context: ModuleContext,
-    writer: DeliveryWriter,
+    writer: Arc<DeliveryWriter>,
     unmarked: Arc<UnmarkedBatches>,
     /// Batches seen in another worker's hand: their revision, and since when it has been that.
     watched: Mutex<HashMap<BatchKey, (i64, Instant)>>,

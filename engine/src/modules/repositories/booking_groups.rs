@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::{
     bookings::BookingsRepository,
-    db::{Answers, Order, Script, StepError},
+    db::{Answers, Script, StepError},
     hold_changes::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
@@ -150,7 +150,7 @@ impl BookingsRepository {
         }
         add_decisions(&mut script, tenant, &plan.decisions)?;
         add_mails(&mut script, tenant, &plan.mails)?;
-        self.db.commit(tenant, script, Order::Any).await
+        self.db.commit(Some(tenant), script).await
     }
 }
 

@@ -313,9 +313,13 @@ impl DeliveryAdminRepository {
 }
 
 /// Adds an audit entry: 1 row.
-fn add_audit(script: &mut Script, tenant: Option<&TenantId>, serial: Ulid, audit: &AuditEntry) {
-    let row = script.bind(AuditRow::of(tenant, serial, audit));
-    script.push(format!("INSERT INTO audit {row} RETURN NONE"));
+pub(super) fn add_audit(
+    script: &mut Script,
+    tenant: Option<&TenantId>,
+    serial: Ulid,
+    audit: &AuditEntry,
+) {
+    script.insert("audit", [AuditRow::of(tenant, serial, audit)]);
 }
 
 fn read_failed_batches(rows: Vec<FailedBatchRow>) -> Result<Vec<FailedBatch>> {

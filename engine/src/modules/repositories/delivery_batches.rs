@@ -3,7 +3,7 @@
 use surrealdb::types::RecordId;
 
 use super::{
-    db::{Order, Script, StepError, SystemScope},
+    db::{Script, StepError, SystemScope},
     models::{BatchProgress, DeliveryBatchRow, FailedBatchRow, FirstRecipientRow, is_open},
     notifications::{NotificationsRepository, add_outbox, remove_outbox},
 };
@@ -81,15 +81,15 @@ impl NotificationsRepository {
         rows.into_iter().map(DeliveryBatchRow::into_type).collect()
     }
 
-    /// Writes a step of a batch's deliveries, at most 4 rows, if the batch is still as it was seen; otherwise
-    /// [`STALE_BATCH`] stops it. It is in line when this returns, behind all steps of batches that came before.
-    pub(in crate::modules) fn write_batch(
+    /// Writes steps of several batches' deliveries in one transaction, at most 4 rows each, perhaps with what others write. If one
+    /// of the batches is no longer as it was seen, [`STALE_BATCH`] stops all of them.
+    pub(in crate::modules) async fn write_batches(
         &self,
-        write: &BatchWrite,
-    ) -> impl Future<Output = Result<(), StepError>> + Send + use<> {
-        let script = step_of(write).map_err(|error| StepError::Other(error.into()));
-        let written = script.map(|script| self.db.commit(&write.tenant, script, Order::Arrival));
-        async move { written?.await }
+        writes: &[BatchWrite],
+    ) -> Result<(), StepError> {
+        let steps = writes.iter().map(step_of).collect::<Result<Vec<_>>>();
+        let steps = steps.map_err(|error| StepError::Other(error.into()))?;
+        self.db.commit(None, Script::merged(steps)).await
     }
 
     /// How many of a notification's batches from number `from` on wait for a worker now, or are in one's hand. Reads as

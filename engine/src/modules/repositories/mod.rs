@@ -4,6 +4,7 @@
 //! atomic is one method here and one transaction there.
 
 mod announcements;
+mod api_keys;
 mod backups;
 mod booking_groups;
 mod bookings;
@@ -34,6 +35,7 @@ mod verification;
 mod waitlist;
 
 pub(in crate::modules) use announcements::{AnnouncementsRepository, NewAnnouncement, QUOTA_USED};
+pub(in crate::modules) use api_keys::ApiKeysRepository;
 pub(in crate::modules) use backups::{BackupsRepository, StoreSnapshot};
 pub(in crate::modules) use booking_groups::{GroupPlan, GroupQuery, GroupSnapshot};
 pub(in crate::modules) use bookings::{BookingsRepository, CancelStep};

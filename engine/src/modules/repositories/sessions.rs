@@ -2,7 +2,7 @@
 //!
 //! The log only invalidates caches. Whether a session is valid is in its own row and its account's.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use surrealdb::types::RecordId;
 
@@ -286,7 +286,7 @@ pub(super) fn add_end_of_sessions(
 
 /// The statements that write an entry of the log. Its number is one more than the last one's, whoever writes: the head is
 /// written with it, so two concurrent transactions cannot take the same.
-fn log_entry(script: &mut Script, owner: &SessionOwner) -> String {
+pub(super) fn log_entry(script: &mut Script, owner: impl fmt::Display) -> String {
     let head = script.bind(RevocationHeadRow::key());
     let whose = script.bind(owner.to_string());
     format!(

@@ -1,6 +1,8 @@
 //! The rules of users. Called by app_modules; calls the users repository.
 
+pub(in crate::modules) mod api_keys;
 pub(in crate::modules) mod passwords;
+mod principals;
 pub(in crate::modules) mod sessions;
 mod sign_ups;
 

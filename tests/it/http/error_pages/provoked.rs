@@ -364,6 +364,12 @@ impl Stage {
 
     /// Hosts over the same engine that allow little.
     async fn limits(&self, seen: &mut Seen) {
+        let key = json!({"name": "Till", "scopes": ["holds"]});
+        for _ in 0..100 {
+            self.owner.post("/api/keys", key.clone()).await.expect(201);
+        }
+        let more = self.owner.post("/api/keys", key).await;
+        seen.note(more, 409, "too-many-keys");
         let options = RouterOptions {
             client_requests_per_minute: NonZeroU32::new(1),
             ..RouterOptions::default()

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use boxoffice_engine::{Caller, CreateApiKey, Engine, Label, Scope};
 use boxoffice_tests::{
     Answer, Client, Hosted, Patience, SurrealServer, api::text, organizer_and_tenant,
 };
@@ -20,6 +21,7 @@ const EFFECT_WITHIN: Duration = Duration::from_secs(1);
 /// Two hosts, each with an engine of its own, over one store.
 struct TwoHosts {
     hosts: [Hosted; 2],
+    engines: [Engine; 2],
     _server: SurrealServer,
 }
 
@@ -29,8 +31,9 @@ impl TwoHosts {
         let engines = [server.engine().await, server.engine().await];
         organizer_and_tenant(&engines[0], "north").await;
         add_operators(&engines[0]).await;
-        let [first, second] = engines;
+        let [first, second] = engines.clone();
         Self {
+            engines,
             hosts: [Hosted::start(first).await, Hosted::start(second).await],
             _server: server,
         }
@@ -101,6 +104,40 @@ async fn what_ends_a_session_has_its_effect_within_a_second_at_every_host() {
     let out = json!({"refreshToken": ann.refresh_token});
     here.post("/api/auth/logout", out).await.expect(204);
     is_refused_in_time(&ann.client.at(&there), me, Instant::now()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_api_key_is_refused_within_a_second_at_every_host() {
+    let two = TwoHosts::start().await;
+    let [here, there] = two.doors();
+    let [engine, _] = &two.engines;
+    let owner = Caller::platform("north");
+    let command = CreateApiKey {
+        name: Label::parse("name", "Till").expect("one line"),
+        scopes: [Scope::Settings].into_iter().collect(),
+        expires_at: None,
+    };
+    let made = engine
+        .api_keys()
+        .create(&owner, command)
+        .await
+        .expect("a key");
+    let path = "/api/tenant/settings";
+    let (here, there) = (here.token(&made.secret), there.token(&made.secret));
+    for door in [&here, &there] {
+        assert!(
+            is_open(&door.get(path).await),
+            "known at both hosts from now on"
+        );
+    }
+    let revoked = engine.api_keys().revoke(&owner, made.key.id).await;
+    revoked.expect("it was there");
+    let ended = Instant::now();
+    assert!(
+        !is_open(&here.get(path).await),
+        "at once where it was revoked"
+    );
+    is_refused_in_time(&there, path, ended).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,6 +67,7 @@ pub(super) enum Door {
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Thing {
     None,
+    ApiKey,
     Event,
     EmptyEvent,
     /// Sold out.
@@ -179,6 +180,7 @@ impl Context {
     pub(in crate::routes) fn thing(&self, thing: Thing) -> String {
         match thing {
             Thing::None => String::new(),
+            Thing::ApiKey => self.north.api_key.clone(),
             Thing::Event => self.north.event.clone(),
             Thing::EmptyEvent => self.north.empty_event.clone(),
             Thing::FullEvent => self.north.full_event.clone(),

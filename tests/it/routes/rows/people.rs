@@ -95,6 +95,33 @@ pub(super) const ROWS: &[Row] = &[
         }),
         200,
     ),
+    row("GET", "/api/keys", Door::Owner, Thing::None, None, 200),
+    row(
+        "POST",
+        "/api/keys",
+        Door::Owner,
+        Thing::None,
+        Some(
+            |_| json!({"name": "Till", "scopes": ["events:read"], "expiresAt": "2100-01-01T00:00:00Z"}),
+        ),
+        201,
+    ),
+    row(
+        "GET",
+        "/api/keys/{id}",
+        Door::Owner,
+        Thing::ApiKey,
+        None,
+        200,
+    ),
+    row(
+        "DELETE",
+        "/api/keys/{id}",
+        Door::Owner,
+        Thing::ApiKey,
+        None,
+        204,
+    ),
     row(
         "GET",
         "/api/tenant/suppressions",

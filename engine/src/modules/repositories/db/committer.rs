@@ -15,7 +15,7 @@ use std::{
 use surrealdb::types::RecordId;
 use tokio::sync::oneshot;
 
-use super::{Db, Script, StepError, pause_after_conflict};
+use super::{Db, Script, StepError};
 use crate::{locked::Locked as _, types::TenantId};
 
 /// Transactions at a time: one is prepared while another is synced.
@@ -26,19 +26,10 @@ const IN_FLIGHT_REMOTE_MAX: usize = 8;
 const ROWS_MAX: usize = 1_024;
 /// How long a tenant's steps go alone after one of them made a merged transaction fail.
 const ALONE_FOR: Duration = Duration::from_secs(1);
-/// Tenants that go alone at a time; beyond it those whose time is over are forgotten.
+/// Tenants that go alone at a time; beyond it no more are noted.
 const ALONE_MAX: usize = 1_024;
-/// Conflicts of an ordered step before its owner hears of it; with the pauses some seconds.
-const CONFLICTS_MAX: u32 = 64;
-
-/// What else a step may want.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::modules::repositories) enum Order {
-    /// It may be written before steps that came earlier.
-    Any,
-    /// It is written after all such steps that came earlier, and repeated after a conflict.
-    Arrival,
-}
+/// How long a step waits for its turn. Those who wait for its outcome give up after 30 s.
+const WAITING_MAX: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct Committer {
@@ -47,55 +38,49 @@ pub(super) struct Committer {
 
 #[derive(Default)]
 struct Line {
-    /// No longer than its owners: groups of events, and batches in hand.
+    /// No longer than its owners: one group of each event in sale, and one of deliveries.
     waiting: VecDeque<Waiting>,
     in_flight: usize,
-    /// Records that transactions in flight guard.
+    /// Records that transactions in flight write as guards.
     guarded: HashSet<RecordId>,
-    /// Whether a transaction in flight has steps in order of arrival.
-    has_ordered: bool,
-    /// Until when each of these tenants' steps go alone.
+    /// Until when the steps of each of these tenants go alone.
     alone: HashMap<TenantId, Instant>,
-    /// Whether the last transaction began with such a step.
+    /// Whether the last transaction had such a step.
     was_alone: bool,
 }
 
 struct Waiting {
-    tenant: TenantId,
+    tenant: Option<TenantId>,
     script: Script,
-    order: Order,
+    since: Instant,
     answer: oneshot::Sender<Result<(), StepError>>,
 }
 
 impl Db {
-    /// Writes a step in one transaction, perhaps with others. The step has parts of rows alone. It is in line when this
-    /// returns, and is written even if nobody waits for the outcome.
-    pub(in crate::modules::repositories) fn commit(
+    /// Writes a step in one transaction, perhaps with others. The step has rows alone. It is written even if nobody waits for the
+    /// outcome. A step of several tenants names none.
+    pub(in crate::modules::repositories) async fn commit(
         &self,
-        tenant: &TenantId,
+        tenant: Option<&TenantId>,
         script: Script,
-        order: Order,
-    ) -> impl Future<Output = Result<(), StepError>> + Send + use<> {
+    ) -> Result<(), StepError> {
+        debug_assert!(script.has_rows_alone(), "text cannot be merged");
         let (answer, answered) = oneshot::channel();
         let is_slot_free = {
             let mut line = self.committer.line.locked();
             line.waiting.push_back(Waiting {
-                tenant: tenant.clone(),
+                tenant: tenant.cloned(),
                 script,
-                order,
+                since: Instant::now(),
                 answer,
             });
             line.in_flight < self.in_flight_max()
         };
         if is_slot_free {
-            // A task of its own: its owner may be gone before it is written.
-            let db = self.clone();
-            tokio::spawn(async move { db.write_line().await });
+            self.write_line();
         }
-        async move {
-            let lost = |_| StepError::Lost("the committer ended without an answer".into());
-            answered.await.map_err(lost)?
-        }
+        let lost = |_| StepError::Lost("the committer ended without an answer".into());
+        answered.await.map_err(lost)?
     }
 
     fn in_flight_max(&self) -> usize {
@@ -105,16 +90,21 @@ impl Db {
         }
     }
 
-    /// Writes what waits, until nothing does or others write as many transactions as are allowed.
-    async fn write_line(&self) {
-        while let Some((group, _flight)) = Flight::begin(&self.committer, self.in_flight_max()) {
-            self.write_together(group).await;
-        }
+    /// Starts a task that writes what waits, until nothing does or others write as many transactions as are allowed. A task of its
+    /// own, because a step's owner may be gone before it is written.
+    fn write_line(&self) {
+        let db = self.clone();
+        tokio::spawn(async move {
+            while let Some((group, flight)) = Flight::begin(&db) {
+                db.write_together(group).await;
+                drop(flight);
+            }
+        });
     }
 
     async fn write_together(&self, group: Vec<Waiting>) {
+        let is_merged = group.len() > 1;
         let mut groups = vec![group];
-        let mut conflicts = 0;
         while let Some(mut group) = groups.pop() {
             match self.run(script_of(&mut group)).await {
                 Ok(_) => group.into_iter().for_each(|waiting| waiting.tell(Ok(()))),
@@ -125,49 +115,28 @@ impl Db {
                         waiting.tell(Err(StepError::Lost(reason.clone().into())));
                     }
                 }
-                Err(error) if group.len() == 1 => {
-                    let Some(waiting) = group.pop() else { continue };
-                    let is_repeated = waiting.order == Order::Arrival
-                        && matches!(error, StepError::Conflict)
-                        && conflicts < CONFLICTS_MAX;
-                    if is_repeated {
-                        pause_after_conflict(conflicts).await;
-                        conflicts += 1;
-                        groups.push(vec![waiting]);
-                    } else {
-                        self.committer.note_failed(&waiting.tenant);
-                        waiting.tell(Err(error));
-                    }
-                }
-                Err(_) => {
+                Err(_) if group.len() > 1 => {
                     let second = group.split_off(group.len() / 2);
-                    // The first half is written first, to keep the order of arrival.
                     groups.extend([second, group]);
+                }
+                Err(error) => {
+                    let Some(waiting) = group.pop() else { continue };
+                    let is_culprit = is_merged && !matches!(error, StepError::Conflict);
+                    if let (true, Some(tenant)) = (is_culprit, &waiting.tenant) {
+                        self.committer.line.locked().note_failed(tenant);
+                    }
+                    waiting.tell(Err(error));
                 }
             }
         }
     }
 }
 
-/// The script that writes a group. The steps keep theirs, if the group can be tried again.
+/// The script that writes a group. Steps of a merged one keep theirs, because they may be tried again.
 fn script_of(group: &mut [Waiting]) -> Script {
     match group {
-        [only] if only.order == Order::Any => std::mem::take(&mut only.script),
-        [only] => only.script.clone(),
+        [only] => std::mem::take(&mut only.script),
         all => Script::merged(all.iter().map(|waiting| waiting.script.clone())),
-    }
-}
-
-impl Committer {
-    fn note_failed(&self, tenant: &TenantId) {
-        let mut line = self.line.locked();
-        let now = Instant::now();
-        if line.alone.len() >= ALONE_MAX {
-            line.alone.retain(|_, until| *until > now);
-        }
-        if line.alone.len() < ALONE_MAX {
-            line.alone.insert(tenant.clone(), now + ALONE_FOR);
-        }
     }
 }
 
@@ -179,14 +148,38 @@ impl Waiting {
 }
 
 impl Line {
+    fn note_failed(&mut self, tenant: &TenantId) {
+        let now = Instant::now();
+        if self.alone.len() >= ALONE_MAX {
+            self.alone.retain(|_, until| *until > now);
+        }
+        if self.alone.len() < ALONE_MAX {
+            self.alone.insert(tenant.clone(), now + ALONE_FOR);
+        }
+    }
+
+    fn goes_alone(&self, waiting: &Waiting, now: Instant) -> bool {
+        let tenant = waiting.tenant.as_ref();
+        let until = tenant.and_then(|tenant| self.alone.get(tenant));
+        until.is_some_and(|until| *until > now)
+    }
+
     /// Takes the steps of the next transaction. Steps that go alone take turns with those that share.
     fn next_group(&mut self) -> Vec<Waiting> {
+        let now = Instant::now();
+        while let Some(first) = self.waiting.front()
+            && now.duration_since(first.since) > WAITING_MAX
+            && let Some(late) = self.waiting.pop_front()
+        {
+            // It was not written, and its owner tries again as long as somebody waits.
+            late.tell(Err(StepError::Conflict));
+        }
         let kinds = match self.was_alone {
             true => [false, true],
             false => [true, false],
         };
         for may_be_alone in kinds {
-            let group = self.take_group(may_be_alone);
+            let group = self.take_group(may_be_alone, now);
             if !group.is_empty() {
                 return group;
             }
@@ -194,32 +187,24 @@ impl Line {
         Vec::new()
     }
 
-    /// Takes steps in order of arrival. Those that guard what a transaction in flight guards wait for it, because one of both
-    /// would fail.
-    fn take_group(&mut self, may_be_alone: bool) -> Vec<Waiting> {
-        let now = Instant::now();
+    /// Takes steps in order of arrival. Those that write the same guarded record as a transaction in flight, or as another step
+    /// of this one, wait for it, because one of both would fail.
+    fn take_group(&mut self, may_be_alone: bool, now: Instant) -> Vec<Waiting> {
         let (mut group, mut left) = (Vec::new(), VecDeque::new());
         let (mut rows, mut is_full) = (0, false);
-        let mut is_ordered_held_back = self.has_ordered;
         for waiting in std::mem::take(&mut self.waiting) {
-            let until = self.alone.get(&waiting.tenant);
-            let is_alone = until.is_some_and(|until| *until > now);
-            let is_ordered = waiting.order == Order::Arrival;
+            let is_alone = self.goes_alone(&waiting, now);
             let more = waiting.script.rows();
             let fits = match group.is_empty() {
                 true => may_be_alone || !is_alone,
                 false => !is_full && !is_alone && rows + more <= ROWS_MAX,
             };
-            let is_blocked = (is_ordered && is_ordered_held_back)
-                || waiting.script.guarded().any(|id| self.guarded.contains(id));
-            if !fits || is_blocked {
-                is_ordered_held_back |= is_ordered;
+            if !fits || waiting.script.guarded().any(|id| self.guarded.contains(id)) {
                 left.push_back(waiting);
                 continue;
             }
             rows += more;
             is_full = is_alone;
-            self.has_ordered |= is_ordered;
             self.was_alone = is_alone;
             self.guarded.extend(waiting.script.guarded().cloned());
             group.push(waiting);
@@ -229,17 +214,16 @@ impl Line {
     }
 }
 
-/// A transaction in flight. Dropped, also by a panic, it makes room for the next one.
-struct Flight<'a> {
-    committer: &'a Committer,
+/// A transaction in flight. Dropped, it makes room for the next one.
+struct Flight {
+    db: Db,
     guarded: Vec<RecordId>,
-    has_ordered: bool,
 }
 
-impl<'a> Flight<'a> {
-    fn begin(committer: &'a Committer, in_flight_max: usize) -> Option<(Vec<Waiting>, Self)> {
-        let mut line = committer.line.locked();
-        if line.in_flight >= in_flight_max {
+impl Flight {
+    fn begin(db: &Db) -> Option<(Vec<Waiting>, Self)> {
+        let mut line = db.committer.line.locked();
+        if line.in_flight >= db.in_flight_max() {
             return None;
         }
         let group = line.next_group();
@@ -249,23 +233,26 @@ impl<'a> Flight<'a> {
         line.in_flight += 1;
         let scripts = group.iter().map(|waiting| &waiting.script);
         let flight = Self {
-            committer,
+            db: db.clone(),
             guarded: scripts.flat_map(Script::guarded).cloned().collect(),
-            has_ordered: group.iter().any(|waiting| waiting.order == Order::Arrival),
         };
         Some((group, flight))
     }
 }
 
-impl Drop for Flight<'_> {
+impl Drop for Flight {
     fn drop(&mut self) {
-        let mut line = self.committer.line.locked();
-        line.in_flight -= 1;
-        for id in &self.guarded {
-            line.guarded.remove(id);
-        }
-        if self.has_ordered {
-            line.has_ordered = false;
+        let is_next_waiting = {
+            let mut line = self.db.committer.line.locked();
+            line.in_flight -= 1;
+            for id in &self.guarded {
+                line.guarded.remove(id);
+            }
+            !line.waiting.is_empty()
+        };
+        // Otherwise the task that wrote this one goes on.
+        if std::thread::panicking() && is_next_waiting {
+            self.db.write_line();
         }
     }
 }
@@ -336,9 +323,9 @@ mod tests {
         ) -> Vec<Result<(), StepError>> {
             let steps = steps.into_iter();
             // All are in line before the first is written.
-            let written: Vec<_> = steps
-                .map(|(name, script)| self.db.commit(&tenant(name), script, Order::Any))
-                .collect();
+            let written = steps.map(|(name, script)| async move {
+                self.db.commit(Some(&tenant(name)), script).await
+            });
             join_all(written).await
         }
 
@@ -417,8 +404,9 @@ mod tests {
     #[tokio::test]
     async fn a_tenant_whose_step_failed_goes_alone_and_others_share() {
         let fixture = Fixture::new().await;
-        let failed = fixture.commit_all([("bad", moving(1, 1))]).await;
-        assert!(failed[0].is_err());
+        let steps = [("bad", moving(100, 1)), ("good", inserting(101))];
+        let outcomes = fixture.commit_all(steps).await;
+        assert!(outcomes[0].is_err() && outcomes[1].is_ok());
         let before = fixture.commits();
         let steps = (0..12).map(|number| match number % 3 {
             0 => ("bad", inserting(number)),
@@ -431,26 +419,5 @@ mod tests {
             4 + 1,
             "four alone, and one for all others"
         );
-    }
-
-    #[tokio::test]
-    async fn steps_in_order_of_arrival_are_never_written_out_of_it() {
-        let fixture = Fixture::new().await;
-        fixture.db.run(inserting(0)).await.unwrap();
-        let mut written = Vec::new();
-        for revision in 1..=40 {
-            let (step, other) = (moving(0, revision), inserting(revision));
-            written.push(fixture.db.commit(&tenant("north"), step, Order::Arrival));
-            let mut ordered = inserting(1_000 + revision);
-            ordered.require_version(key(999), 0, STALE);
-            written.push(fixture.db.commit(&tenant("north"), ordered, Order::Arrival));
-            drop(fixture.db.commit(&tenant("south"), other, Order::Any));
-        }
-        for outcome in join_all(written).await {
-            outcome.unwrap();
-        }
-        let things = fixture.things().await;
-        assert_eq!(things[0], (0, 41));
-        assert_eq!(things.len(), 81, "also those that nobody waited for");
     }
 }

@@ -21,12 +21,40 @@ use surrealdb_datastore::{
 pub(super) const NAMESPACE: &str = "boxoffice";
 pub(super) const DATABASE: &str = "main";
 
-/// Blocks of tables that are kept in memory. The default is half of the machine's.
-const BLOCK_CACHE_BYTES: u64 = 64 << 20;
+/// Blocks of tables that are kept in memory, at most. The default is half of the machine's.
+const BLOCK_CACHE_BYTES_MAX: u64 = 64 << 20;
 /// What is written is kept in memory up to here, and then written as a table: some 100,000 bookings. While that happens there
-/// are two of them. The default is 64 MB to 4 GB by the machine's memory. A smaller one would make it more frequent that a
-/// flush meets a read of a range (see `docs/design/store.md`, "Embedded store that hangs").
-const MEMORY_TABLE_BYTES: u64 = 256 << 20;
+/// are up to three of them. The default is up to 4 GB, by the machine's memory. A smaller one would make it more frequent that
+/// a flush meets a read of a range (see `docs/design/store.md`, "Embedded store that hangs").
+const MEMORY_TABLE_BYTES_MAX: u64 = 256 << 20;
+const MEMORY_TABLE_BYTES_MIN: u64 = 64 << 20;
+/// The parts of the machine's memory that both may take where that is less.
+const MEMORY_PARTS: u64 = 16;
+
+/// The memory of this machine, or of the container that the process runs in; none where nobody tells.
+fn machine_memory() -> Option<u64> {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = machine
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kilobytes: u64 = total.trim().trim_end_matches("kB").trim().parse().ok()?;
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
+    let container = container.ok().and_then(|max| max.trim().parse().ok());
+    Some((kilobytes * 1_024).min(container.unwrap_or(u64::MAX)))
+}
+
+/// The limits of the store's memory, in bytes.
+fn memory_limits() -> [(&'static str, u64); 2] {
+    let part = machine_memory().map_or(u64::MAX, |memory| memory / MEMORY_PARTS);
+    let table = part.clamp(MEMORY_TABLE_BYTES_MIN, MEMORY_TABLE_BYTES_MAX);
+    [
+        (
+            "surrealkv_block_cache_capacity",
+            part.min(BLOCK_CACHE_BYTES_MAX),
+        ),
+        ("surrealkv_max_memtable_size", table),
+    ]
+}
 
 /// A store of this process. Dropping it closes the store, asynchronously.
 pub(super) struct Embedded {
@@ -47,11 +75,7 @@ impl Embedded {
     }
 
     async fn open_now(url: &str) -> anyhow::Result<Self> {
-        let limits = [
-            ("surrealkv_block_cache_capacity", BLOCK_CACHE_BYTES),
-            ("surrealkv_max_memtable_size", MEMORY_TABLE_BYTES),
-        ];
-        let settings = limits
+        let settings = memory_limits()
             .into_iter()
             .fold(ConfigMap::empty(), |settings, (name, bytes)| {
                 settings.with_key_value(name, bytes.to_string())

@@ -26,7 +26,6 @@ use surrealdb::{
 };
 
 use committer::Committer;
-pub(in crate::modules::repositories) use committer::Order;
 use embedded::Embedded;
 pub(crate) use opening::Closing;
 use opening::{

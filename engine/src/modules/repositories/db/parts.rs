@@ -88,6 +88,11 @@ impl Part {
         }
     }
 
+    /// Returns whether it only compares a record.
+    pub(super) fn is_check(&self) -> bool {
+        matches!(self, Self::Guard(guard) if guard.write == GuardWrite::None)
+    }
+
     pub(super) fn is_read(&self) -> bool {
         matches!(
             self,

@@ -30,6 +30,9 @@ const WRITING: [&str; 9] = [
     "INSERT", "UPDATE", "UPSERT", "DELETE", "CREATE", "RELATE", "DEFINE", "REMOVE", "THROW",
 ];
 
+/// What is wrong with a transaction that only reads.
+const NOTHING_WRITTEN: &str = "a transaction that writes nothing syncs the log for nothing";
+
 /// What ends a statement. Values are bound, so that none of them has it.
 const END: &str = ";\n";
 
@@ -125,7 +128,11 @@ impl Script {
 
     fn add(&mut self, part: Part) -> usize {
         match self.mode {
-            Mode::Snapshot => self.reads.push(part),
+            Mode::Snapshot => {
+                let is_read = part.is_read() || matches!(part, Part::Text(_));
+                debug_assert!(is_read, "a snapshot only reads");
+                self.reads.push(part);
+            }
             Mode::Separate | Mode::Transaction => self.parts.push(part),
         }
         self.results += 1;
@@ -304,24 +311,34 @@ impl Script {
     }
 
     /// One transaction that writes what several write, all of it or nothing. Those have parts of rows alone.
-    pub(super) fn merged(scripts: impl Iterator<Item = Self>) -> Self {
-        Self::of_parts(merged(scripts.flat_map(|script| script.parts)))
-    }
-
-    /// A transaction of these parts.
-    pub(super) fn of_parts(parts: Vec<Part>) -> Self {
+    pub(in crate::modules::repositories) fn merged(
+        scripts: impl IntoIterator<Item = Self>,
+    ) -> Self {
+        let scripts = scripts.into_iter();
         Self {
-            parts,
+            parts: merged(scripts.flat_map(|script| {
+                debug_assert!(script.has_rows_alone(), "text cannot be merged");
+                script.parts
+            })),
             ..Self::default()
         }
     }
 
+    /// Returns whether it is a transaction of records alone, without SurrealQL.
+    pub(super) fn has_rows_alone(&self) -> bool {
+        let is_row = |part: &Part| !part.is_read() && !matches!(part, Part::Text(_));
+        self.mode == Mode::Transaction && self.parts.iter().all(is_row)
+    }
+
     /// What an embedded store does without SurrealQL: a transaction that has rows alone, or reads of records alone.
     pub(super) fn straight(self) -> Straight {
-        let is_row = |part: &Part| !part.is_read() && !matches!(part, Part::Text(_));
         let has_only = |parts: &[Part], is_one: fn(&Part) -> bool| parts.iter().all(is_one);
         match self.mode {
-            Mode::Transaction if self.parts.iter().all(is_row) => Straight::Write(self.parts),
+            Mode::Transaction if self.has_rows_alone() => {
+                let is_write = |part: &Part| !part.is_check();
+                debug_assert!(self.parts.iter().any(is_write), "{NOTHING_WRITTEN}");
+                Straight::Write(self.parts)
+            }
             Mode::Separate if has_only(&self.parts, Part::is_read) => Straight::Read(self.parts),
             Mode::Snapshot if self.parts.is_empty() && has_only(&self.reads, Part::is_read) => {
                 Straight::Read(self.reads)
@@ -351,10 +368,7 @@ impl Script {
         let text = match self.mode {
             Mode::Separate => text,
             Mode::Transaction => {
-                debug_assert!(
-                    writes(&text),
-                    "a transaction that writes nothing syncs the log for nothing: {text}"
-                );
+                debug_assert!(writes(&text), "{NOTHING_WRITTEN}: {text}");
                 format!("BEGIN;\n{text}COMMIT;")
             }
             Mode::Snapshot if text.is_empty() => format!("RETURN [{reads}];"),

@@ -1,6 +1,7 @@
 //! Row shapes and their conversions. Called by repositories alone; calls nothing.
 
 mod announcements;
+mod api_keys;
 mod bookings;
 mod capacity_ledger;
 mod check_ins;
@@ -21,6 +22,7 @@ mod values;
 mod waitlist;
 
 pub(in crate::modules::repositories) use announcements::{AnnouncementRow, announcement_count_key};
+pub(in crate::modules::repositories) use api_keys::ApiKeyRow;
 pub(in crate::modules::repositories) use bookings::{
     BookingLineRow, BookingRow, CustomerBookingRow, booking_id,
 };

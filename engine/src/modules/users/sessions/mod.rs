@@ -2,12 +2,11 @@
 //!
 //! Called by app_modules. Calls the sessions repository.
 
-mod principals;
-
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::principals::{Principals, Revocable};
 use crate::modules::{
     ModuleContext,
     repositories::{SessionScope, SessionsRepository, SystemScope},
@@ -16,7 +15,6 @@ use crate::{
     error::{Error, ErrorCode, Result},
     types::{ListedSession, Principal, SessionId, SessionOwner, SessionRecord},
 };
-use principals::Principals;
 
 /// Longest lifetime of a user's session.
 const USER_SESSION_LASTS: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -33,7 +31,7 @@ const TRIES_MAX: u32 = 16;
 
 pub(crate) struct SessionsModule {
     repository: SessionsRepository,
-    principals: Principals,
+    principals: Principals<SessionId, Principal>,
     /// Held while sessions are ended, because all of these write the head of the log. Only avoids conflicts within a process.
     ending: tokio::sync::Mutex<()>,
     context: ModuleContext,
@@ -132,7 +130,7 @@ impl SessionsModule {
         let epoch = self.next_epoch();
         let ended = self.repository.end_all(scope_of(owner), None, &epoch);
         ended.await?;
-        self.principals.forget(owner);
+        self.principals.forget(|known| known.owner == *owner);
         Ok(())
     }
 
@@ -167,7 +165,7 @@ impl SessionsModule {
 
     /// Removes from the cache what another module has ended.
     pub(crate) fn forget(&self, owner: &SessionOwner) {
-        self.principals.forget(owner);
+        self.principals.forget(|known| known.owner == *owner);
     }
 
     /// The id of an account's next epoch.
@@ -178,8 +176,14 @@ impl SessionsModule {
     async fn end_these(&self, owner: &SessionOwner, ids: &[SessionId]) -> Result<bool> {
         let _turn = self.ending.lock().await;
         let was_there = self.repository.end(scope_of(owner), ids).await?;
-        self.principals.forget(owner);
+        self.principals.forget(|known| known.owner == *owner);
         Ok(was_there)
+    }
+}
+
+impl Revocable for Principal {
+    fn owner_name(&self) -> String {
+        self.owner.to_string()
     }
 }
 

@@ -55,6 +55,16 @@ fn row(id: &PublicId, revision: i64) -> PublicValue {
             PublicValue::Array(Vec::<PublicValue>::new().into()),
         ),
         ("bytes", vec![0_u8, 255].into_value()),
+        ("object", object(&[])),
+        (
+            "lists",
+            PublicValue::Array(
+                vec![PublicValue::Array(
+                    vec![PublicValue::None, object(&[("none", PublicValue::None)])].into(),
+                )]
+                .into(),
+            ),
+        ),
     ])
 }
 
@@ -129,6 +139,10 @@ fn steps() -> Vec<Script> {
             script.insert("thing", [row(&all[4], 5)]);
         }),
         script(|script| script.remove([all[5].clone()])),
+        script(|script| script.insert("thing", [row(&id("twice"), 1), row(&id("twice"), 2)])),
+        script(|script| {
+            script.insert_new("thing", [row(&id("again"), 1), row(&id("again"), 2)]);
+        }),
     ]
 }
 
@@ -191,7 +205,7 @@ async fn both_ways_write_the_same_bytes_and_stop_for_the_same_reasons() {
         assert_eq!(found.len(), expected.len(), "rows after step {number}");
         assert!(found == expected, "other bytes after step {number}");
     }
-    assert_eq!(stopped, 5);
+    assert_eq!(stopped, 6);
     assert!(contents(&direct).await.len() >= 8);
 }
 
@@ -225,7 +239,9 @@ async fn both_ways_read_the_same() {
             script.read(id);
         }
         script.read(id("missing"));
-        script.read_all(ids().into_iter().chain([id("missing"), id("new")]));
+        let more = [id("missing"), id("new"), id("word")];
+        script.read_all(ids().into_iter().chain(more));
+        script.read_all([]);
         script.read_under("thing", ["south".to_owned(), "b".to_owned()]);
         script.read_under("thing", ["south".to_owned()]);
         script.read_under("thing", ["nobody".to_owned()]);

@@ -5,11 +5,12 @@
 //! the store does not answer, the request is refused. So the end of a session takes effect at every host within a second, and
 //! without requests there is no cost: requests themselves read the log, at most twice a second.
 //!
-//! Called by the sessions module.
+//! Called by the rules of sessions and of API keys.
 
 use std::{
     collections::HashSet,
     future::Future,
+    hash::Hash,
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -21,8 +22,13 @@ use crate::{
         repositories::{Revoked, SessionsRepository, SystemScope},
         support::lru_cache::LruCache,
     },
-    types::{Principal, SessionId, SessionOwner},
 };
+
+/// Something that the revocation log can end.
+pub(super) trait Revocable: Clone {
+    /// Its owner's name in the log.
+    fn owner_name(&self) -> String;
+}
 
 /// The pause between two reads of the log.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -32,14 +38,14 @@ const LOOK_GOOD_FOR: Duration = Duration::from_secs(1);
 const PRINCIPALS_MAX: usize = 20_000;
 
 /// The cached principals, and the position in the log.
-pub(super) struct Principals {
-    known: Mutex<Known>,
+pub(super) struct Principals<K, P> {
+    known: Mutex<Known<K, P>>,
     /// Held while the log is read.
     looking: tokio::sync::Mutex<()>,
 }
 
-struct Known {
-    principals: LruCache<SessionId, Principal>,
+struct Known<K, P> {
+    principals: LruCache<K, P>,
     /// The last entry that was read.
     position: Option<i64>,
     /// When the last successful read began.
@@ -50,7 +56,7 @@ struct Known {
     forgotten: u64,
 }
 
-impl Known {
+impl<K: Eq + Hash + Clone, P: Revocable> Known<K, P> {
     fn is_current(&self, now: Instant) -> bool {
         let looked_at = self.looked_at;
         looked_at.is_some_and(|at| now.duration_since(at) < LOOK_GOOD_FOR)
@@ -67,20 +73,19 @@ impl Known {
             Revoked::Of(owners) if owners.is_empty() => {}
             Revoked::Of(owners) => {
                 let owners: HashSet<String> = owners.into_iter().collect();
-                self.forget(|owner| owners.contains(&owner.to_string()));
+                self.forget(|principal| owners.contains(&principal.owner_name()));
             }
             Revoked::Any => self.forget(|_| true),
         }
     }
 
-    fn forget(&mut self, is_revoked: impl Fn(&SessionOwner) -> bool) {
+    fn forget(&mut self, is_revoked: impl Fn(&P) -> bool) {
         self.forgotten += 1;
-        self.principals
-            .retain(|principal| !is_revoked(&principal.owner));
+        self.principals.retain(|principal| !is_revoked(principal));
     }
 }
 
-impl Principals {
+impl<K: Eq + Hash + Clone, P: Revocable> Principals<K, P> {
     pub(super) fn new() -> Self {
         let known = Known {
             principals: LruCache::new(PRINCIPALS_MAX),
@@ -95,13 +100,13 @@ impl Principals {
         }
     }
 
-    /// The principal of a session: the cached one, or what `read` finds.
+    /// The principal of a session or API key: the cached one, or what `read` finds.
     pub(super) async fn find(
         &self,
         repository: &SessionsRepository,
-        id: SessionId,
-        read: impl Future<Output = Result<Option<Principal>>>,
-    ) -> Result<Option<Principal>> {
+        id: K,
+        read: impl Future<Output = Result<Option<P>>>,
+    ) -> Result<Option<P>> {
         self.follow(repository).await;
         let forgotten = {
             let mut known = self.known();
@@ -123,8 +128,8 @@ impl Principals {
     }
 
     /// Removes what this process has just ended, without waiting for the log.
-    pub(super) fn forget(&self, owner: &SessionOwner) {
-        self.known().forget(|other| other == owner);
+    pub(super) fn forget(&self, is_revoked: impl Fn(&P) -> bool) {
+        self.known().forget(is_revoked);
     }
 
     /// Reads the log if that is due. One request at a time does; the others wait only if the last read is too old.
@@ -168,7 +173,7 @@ impl Principals {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Known<K, P>> {
         self.known.locked()
     }
 }

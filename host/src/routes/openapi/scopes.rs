@@ -1,0 +1,156 @@
+//! The scope that an API key needs for each operation. The engine checks scopes; this list tells them, and a test compares both.
+
+use boxoffice_engine::Scope;
+use utoipa::{
+    Modify,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+};
+
+use super::operations_by_method;
+
+/// The name of the security scheme.
+const API_KEY: &str = "apiKey";
+
+/// Operations by scope: method and path. What is not here no key may do.
+const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
+    (
+        Scope::EventsRead,
+        &[
+            ("get", "/api/events"),
+            ("get", "/api/events/{id}"),
+            ("get", "/api/events/{id}/ticket-types/{type}"),
+        ],
+    ),
+    (
+        Scope::EventsWrite,
+        &[
+            ("post", "/api/events"),
+            ("put", "/api/events/{id}"),
+            ("patch", "/api/events/{id}"),
+            ("delete", "/api/events/{id}"),
+            ("post", "/api/events/{id}/cancel"),
+            ("post", "/api/events/{id}/ticket-types"),
+            ("patch", "/api/events/{id}/ticket-types/{type}"),
+            ("delete", "/api/events/{id}/ticket-types/{type}"),
+        ],
+    ),
+    (
+        Scope::BookingsRead,
+        &[
+            ("get", "/api/bookings/{id}"),
+            ("get", "/api/bookings/{id}/decision"),
+            ("get", "/api/bookings/{id}/tickets"),
+            ("get", "/api/events/{id}/bookings"),
+            ("get", "/api/events/{id}/waitlist"),
+            ("get", "/api/events/{id}/waitlist/skips"),
+        ],
+    ),
+    (
+        Scope::BookingsWrite,
+        &[("post", "/api/bookings/{id}/cancel")],
+    ),
+    (
+        Scope::Holds,
+        &[
+            ("get", "/api/holds/{id}"),
+            ("post", "/api/holds/{id}/release"),
+        ],
+    ),
+    (
+        Scope::CheckIns,
+        &[
+            ("get", "/api/check-ins/{id}"),
+            ("get", "/api/events/{id}/check-ins"),
+            ("post", "/api/events/{id}/check-ins"),
+            ("post", "/api/events/{id}/check-ins/undo"),
+            ("get", "/api/events/{id}/check-ins.csv"),
+        ],
+    ),
+    (Scope::Customers, &[("get", "/api/users/{id}")]),
+    (
+        Scope::NotificationsRead,
+        &[
+            ("get", "/api/admin/deliveries/{id}"),
+            ("get", "/api/admin/failed"),
+            ("get", "/api/admin/notifications"),
+            ("get", "/api/admin/notifications/{id}/failed"),
+            ("get", "/api/admin/overview"),
+            ("get", "/api/admin/reasons"),
+            ("get", "/api/admin/schedules"),
+            ("post", "/api/admin/searches"),
+            ("get", "/api/bookings/{id}/deliveries"),
+            ("get", "/api/events/{id}/notifications"),
+            ("get", "/api/notifications/{id}"),
+            ("get", "/api/notifications/{id}/deliveries"),
+            ("get", "/api/tenant/suppressions"),
+            ("get", "/api/users/{id}/deliveries"),
+        ],
+    ),
+    (
+        Scope::NotificationsWrite,
+        &[
+            ("post", "/api/admin/notifications/{id}/move"),
+            ("post", "/api/admin/notifications/{id}/{command}"),
+            ("post", "/api/admin/retries"),
+            ("post", "/api/events/{id}/announcements"),
+        ],
+    ),
+    (
+        Scope::Plugins,
+        &[
+            ("get", "/api/admin/plugins"),
+            ("get", "/api/plugins"),
+            ("get", "/api/plugins/versions"),
+            ("get", "/api/plugins/versions/{id}"),
+            ("delete", "/api/plugins/versions/{id}"),
+            ("post", "/api/plugins/versions/{id}/dry-run"),
+            ("post", "/api/plugins/versions/{id}/replay"),
+            ("post", "/api/plugins/{id}/activate"),
+            ("get", "/api/plugins/{id}/failed-calls"),
+            ("get", "/api/plugins/{id}/logs"),
+            ("get", "/api/plugins/{id}/metrics"),
+            ("post", "/api/plugins/{id}/remove"),
+            ("post", "/api/plugins/{id}/roll-back"),
+            ("post", "/api/plugins/{id}/versions"),
+        ],
+    ),
+    (
+        Scope::Settings,
+        &[
+            ("get", "/api/tenant/settings"),
+            ("patch", "/api/tenant/settings"),
+        ],
+    ),
+];
+
+fn scope_of(method: &str, path: &str) -> Option<Scope> {
+    let found = OPERATIONS
+        .iter()
+        .find(|(_, operations)| operations.contains(&(method, path)));
+    found.map(|(scope, _)| *scope)
+}
+
+/// Adds to each operation that API keys may do the scope that they need for it.
+pub(super) struct ApiKeyScopes;
+
+impl Modify for ApiKeyScopes {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for (method, path, operation) in operations_by_method(openapi) {
+            if let Some(scope) = scope_of(&method.to_ascii_lowercase(), path) {
+                let user = SecurityRequirement::new("bearer", Vec::<String>::new());
+                let program = SecurityRequirement::new(API_KEY, [scope.as_str()]);
+                operation.security = Some(vec![user, program]);
+            }
+        }
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("bo_TENANT_…")
+            .description(Some(
+                "The `secret` of an API key. Each operation names the scope that the key needs; operations without one are \
+                 refused to keys.",
+            ))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme(API_KEY, SecurityScheme::Http(scheme));
+    }
+}
