@@ -139,9 +139,16 @@ impl EventFixture {
     /// # Panics
     /// When a request is refused.
     pub async fn links(&self, account: &Account) -> Vec<String> {
+        self.links_of(QUESTION, &account.email).await
+    }
+
+    /// The paths of the links in the mails with a subject that an address got, as often as that happened.
+    ///
+    /// # Panics
+    /// When a mail has none.
+    pub async fn links_of(&self, subject: &str, email: &str) -> Vec<String> {
         let mails = self.platform.settle().await;
-        let is_question =
-            |mail: &&ReceivedMail| mail.subject == QUESTION && mail.is_to(&account.email);
+        let is_question = |mail: &&ReceivedMail| mail.subject == subject && mail.is_to(email);
         let path = |mail: &ReceivedMail| {
             let line = mail
                 .text

@@ -41,7 +41,7 @@ impl Operators {
     pub async fn sign_in(&self, command: Login) -> Result<OperatorSession> {
         let (operator, epoch) = self.0.modules.operators.check(command).await?;
         let owner = SessionOwner::Operator(operator.email.clone());
-        let (id, session) = self.0.modules.sessions.open(&owner, epoch).await?;
+        let (id, session) = self.0.modules.sessions.open(&owner, epoch, None).await?;
         Ok(OperatorSession {
             id,
             operator,

@@ -1,5 +1,6 @@
 //! Domain types. Every layer uses them. They depend on no store and no transport.
 
+mod accounts;
 mod announcements;
 mod backups;
 mod booking_lines;
@@ -32,6 +33,7 @@ mod users;
 mod verification;
 mod waitlist;
 
+pub use accounts::{AccountLink, AccountLinkPurpose, ChangeEmail, ChangePassword};
 pub use announcements::Announce;
 pub use backups::{BackupFacts, Restoration};
 pub use booking_lines::{BookLine, BookingLine};

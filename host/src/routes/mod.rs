@@ -3,6 +3,7 @@
 //! Called by the host's program and by platforms that mount it. Routes call controllers, and only those call the
 //! engine's AppModules.
 
+mod account_links;
 mod api;
 mod choices;
 mod compression;
@@ -273,6 +274,14 @@ fn mail_links() -> Router<Shared> {
             post(unsubscribe::subscribe_again),
         )
         .route("/verify/{token}", get(verify::show).post(verify::confirm))
+        .route(
+            "/password/{token}",
+            get(account_links::show_password).post(account_links::set_password),
+        )
+        .route(
+            "/email/{token}",
+            get(account_links::show_email).post(account_links::change_email),
+        )
         .route_layer(from_fn(compression::keep_plain))
 }
 
@@ -330,7 +339,7 @@ impl Shared {
                 .sign_ups_per_hour
                 .filter(|_| options.throttle_logins))
             .map(|most| {
-                let detail = "Too many accounts were created from your network; wait.";
+                let detail = "Too many accounts were created, or mails were asked for, from your network; wait.";
                 NetworkAllowance::new(most, Duration::from_secs(3_600), detail)
             }),
         };

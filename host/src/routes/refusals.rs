@@ -96,6 +96,10 @@ refusals! {
     RefreshSession = WRITES: SessionEnded, NotAuthenticated;
     EndSession = WRITES: NotAuthenticated;
     SetPassword = WRITES: Forbidden, WrongCredentials;
+    AskForLink = WRITES: LinksOff;
+    ResetPassword = WRITES: LinkInvalid, LinksOff;
+    ChangePassword = WRITES: Forbidden, WrongCredentials, SessionEnded;
+    AskForEmail = WRITES: Forbidden, WrongCredentials, LinksOff;
     CreateTenant = WRITES: Forbidden, TenantTaken;
     CreateUser = WRITES: Forbidden, EmailTaken;
     ReleaseRestoration = WRITES: Forbidden, NotFound;

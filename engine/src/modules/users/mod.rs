@@ -1,5 +1,6 @@
 //! The rules of users. Called by app_modules; calls the users repository.
 
+pub(in crate::modules) mod accounts;
 pub(in crate::modules) mod passwords;
 pub(in crate::modules) mod sessions;
 mod sign_ups;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{UsersModule, passwords::Passwords, wrong_credentials};
-use crate::modules::repositories::NewMails;
+use crate::modules::repositories::{NewMails, NewPassword, Replaces};
 use crate::{
     error::{Error, ErrorCode, Result},
     types::{
@@ -84,13 +84,13 @@ impl UsersModule {
     /// Makes an account the owner of its address, by a link that was mailed to it, and returns the account.
     pub(crate) async fn confirm(&self, user: &User, confirmation: Confirmation) -> Result<User> {
         let tenant = &user.tenant;
-        let (owner, mut waiting) = self.repository.address(tenant, &user.email).await?;
+        let (owner, waiting) = self.repository.address(tenant, &user.email).await?;
         match owner {
             Some(owner) if owner.user != user.id => return Err(address_owned()),
             Some(_) if user.email_verified => return Ok(user.clone()),
             _ => {}
         }
-        let (user, hash) = match confirmation {
+        let (user, password) = match confirmation {
             Confirmation::Link if owner.is_some() => (user.clone(), None),
             Confirmation::Link => {
                 return Err(Error::field(
@@ -110,26 +110,44 @@ impl UsersModule {
             }
             Confirmation::NewPassword(password) => {
                 Passwords::check(&password)?;
-                (user.clone(), Some(self.passwords.hash(password).await?))
+                let password = NewPassword {
+                    hash: self.passwords.hash(password).await?,
+                    replaces: Replaces::Any,
+                };
+                (user.clone(), Some(password))
             }
         };
+        match self.own_address(&user, password, waiting).await? {
+            true => Ok(User {
+                email_verified: true,
+                ..user
+            }),
+            false => Err(address_owned()),
+        }
+    }
+
+    /// Makes an account the owner of its address. Returns false if another one owns it, or the account has another address
+    /// or password by now.
+    pub(super) async fn own_address(
+        &self,
+        user: &User,
+        password: Option<NewPassword>,
+        mut waiting: Vec<UserId>,
+    ) -> Result<bool> {
         if !waiting.contains(&user.id) {
             waiting.push(user.id);
         }
         let epoch = self.context.next_id().to_string();
         let now = self.context.now();
-        let summary = self.mail(tenant, NotificationKind::BookingSummary, user.id, now);
-        let confirmed = self
+        let summary = self.mail(&user.tenant, NotificationKind::BookingSummary, user.id, now);
+        let is_owner = self
             .repository
-            .confirm(&user, hash, &waiting, (&epoch, &summary));
-        if !confirmed.await? {
-            return Err(address_owned());
+            .confirm(user, password, &waiting, (&epoch, &summary))
+            .await?;
+        if is_owner {
+            self.context.outbox_added.notify_one();
         }
-        self.context.outbox_added.notify_one();
-        Ok(User {
-            email_verified: true,
-            ..user
-        })
+        Ok(is_owner)
     }
 
     /// Sends the request to confirm an address again; does nothing if it is confirmed.
@@ -184,7 +202,7 @@ impl UsersModule {
         )
     }
 
-    fn mail(
+    pub(super) fn mail(
         &self,
         tenant: &TenantId,
         kind: NotificationKind,
@@ -207,7 +225,7 @@ impl UsersModule {
     }
 
     /// The account, if the password matches. Takes the same time without an account.
-    async fn checked(
+    pub(super) async fn checked(
         &self,
         password: String,
         account: Option<(User, Option<String>)>,
@@ -224,7 +242,7 @@ fn is_noticed(owner: &AddressOwner, now: Timestamp) -> bool {
     })
 }
 
-fn address_owned() -> Error {
+pub(super) fn address_owned() -> Error {
     Error::new(
         ErrorCode::EmailTaken,
         "This address was confirmed by another account meanwhile; sign in with that one.",

@@ -105,7 +105,8 @@ pub(in crate::routes) async fn open(
     counted.settle(&outcome);
     let user = outcome?;
     let caller = Caller::user(user.tenant.clone(), user.id, user.role);
-    let session = engine.sessions().open(&caller).await?;
+    let client = origin.client.clone();
+    let session = engine.sessions().open_from(&caller, client).await?;
     let opened = Opened::by_user(&sign_in, session);
     let answer = answer(&sign_in, origin.is_over_tls, opened)?;
     Ok(with_cookies(
