@@ -56,13 +56,22 @@ impl Fixture {
             }),
             quarantine: (kind == NotificationKind::PluginQuarantined).then(quarantine),
             unsubscribe_url: None,
-            link_url: (kind == NotificationKind::EmailVerification)
-                .then(|| "https://tickets.example/verify/a<b".to_owned()),
+            link_url: match kind {
+                NotificationKind::EmailVerification
+                | NotificationKind::PasswordReset
+                | NotificationKind::EmailChange => {
+                    Some("https://tickets.example/verify/a<b".to_owned())
+                }
+                _ => None,
+            },
             recipient: User {
                 id: customer(),
                 tenant: TenantId::parse("north").unwrap(),
                 email: address("ann@example.org"),
-                email_verified: kind != NotificationKind::EmailVerification,
+                email_verified: !matches!(
+                    kind,
+                    NotificationKind::EmailVerification | NotificationKind::EmailChange
+                ),
                 name: label("Ann Example"),
                 role: UserRole::Customer,
                 external_id: None,
