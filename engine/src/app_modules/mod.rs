@@ -2,7 +2,6 @@
 //!
 //! Called by hosts, platforms and the worker. Calls modules and ports. Contains no row type and no query.
 
-mod accounts;
 mod bookings;
 mod check_ins;
 mod confirmations;

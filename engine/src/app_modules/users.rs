@@ -1,6 +1,9 @@
-//! Use cases of users: sign-up, sign-in, and users that platforms bring.
+//! Use cases of users: sign-up, sign-in, and users that platforms bring. What people change of their own accounts is in
+//! `users/accounts.rs`.
 //!
 //! Called by hosts and platforms. Calls the users module.
+
+mod accounts;
 
 use std::sync::Arc;
 

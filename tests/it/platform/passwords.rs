@@ -141,8 +141,9 @@ async fn expired_altered_foreign_and_overtaken_links_are_refused() {
         refused.problem(404, "link-invalid");
     }
     // A link for something else.
-    let other = house.open_page(Method::GET, &format!("/email/{token}"));
-    assert_eq!(other.await.status, 404);
+    let other = format!("/email/{token}");
+    let other = house.open_page(Method::GET, &other).await;
+    assert_eq!(other.status, 404);
     house.platform.clock.advance(Duration::from_secs(3_599));
     let page = house.open_page(Method::GET, &path).await;
     assert_eq!(page.status, 200, "{}", page.text);
@@ -175,6 +176,15 @@ async fn an_address_gets_five_links_a_day() {
     forget(&house, OWNER).await;
     house.platform.owes(1);
     assert_eq!(house.links_of(SUBJECT, OWNER).await.len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_is_over_is_not_mailed() {
+    let house = EventFixture::open(true).await;
+    forget(&house, OWNER).await;
+    house.platform.clock.advance(Duration::from_secs(3_600));
+    house.platform.drain().await;
+    assert!(house.platform.settle().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -263,7 +263,7 @@ pub(in crate::modules) fn stamp(email: &EmailAddress, password_hash: Option<&str
 }
 
 /// The owner of an account's sessions.
-pub(crate) fn session_owner(link: &AccountLink) -> SessionOwner {
+pub(crate) fn link_owner(link: &AccountLink) -> SessionOwner {
     SessionOwner::User {
         tenant: link.tenant.clone(),
         user: link.user,

@@ -81,7 +81,8 @@ pub(in crate::routes) async fn open(
     };
     if request.operator {
         let counted = sign_in.begin(None, &email, &origin)?;
-        let outcome = engine.operators().sign_in(login).await;
+        let client = origin.client.clone();
+        let outcome = engine.operators().sign_in_from(login, client).await;
         counted.settle(&outcome);
         let opened = Opened::by_operator(&sign_in, outcome?);
         let answer = answer(&sign_in, origin.is_over_tls, opened)?;

@@ -152,7 +152,8 @@ pub(in crate::routes) async fn login(
     let command: Login = request.command()?;
     let email = command.email.clone();
     let counted = sign_in.begin(None, &email, &origin)?;
-    let outcome = engine.operators().sign_in(command).await;
+    let client = origin.client.clone();
+    let outcome = engine.operators().sign_in_from(command, client).await;
     counted.settle(&outcome);
     Ok(with_cookies(
         JsonAnswer(tokens(&sign_in, outcome?)?).into_response(),

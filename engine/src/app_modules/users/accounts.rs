@@ -3,7 +3,7 @@
 //! Called by hosts. Calls the tenants, users and sessions modules.
 
 use crate::{
-    app_modules::Users,
+    app_modules::users::Users,
     error::{Error, ErrorCode, Result},
     modules::link_owner,
     types::{
