@@ -50,13 +50,17 @@ pub(in crate::modules) enum Replaces {
     Only(Option<String>),
 }
 
-impl Replaces {
-    /// The condition of a statement that replaces the password.
-    pub(super) fn condition(self, script: &mut Script) -> String {
-        match self {
-            Self::Any => String::new(),
-            Self::Only(seen) => format!(" AND password_hash = {}", script.bind(seen)),
-        }
+impl NewPassword {
+    /// What a statement that replaces the password sets, and on which further condition. A request for another address ends with
+    /// the password that allowed it.
+    pub(super) fn parts(self, script: &mut Script) -> (String, String) {
+        let hash = script.bind(self.hash);
+        let condition = match self.replaces {
+            Replaces::Any => String::new(),
+            Replaces::Only(seen) => format!(" AND password_hash = {}", script.bind(seen)),
+        };
+        let set = format!(", password_hash = {hash}, email_change = NONE");
+        (set, condition)
     }
 }
 
@@ -172,12 +176,10 @@ impl UsersRepository {
         let mut script = Script::transaction(&user.tenant);
         let id = script.bind(UserRow::key(&user.tenant, user.id));
         let email = script.bind(user.email.as_str().to_owned());
-        let hash = script.bind(password.hash);
-        let unchanged = password.replaces.condition(&mut script);
+        let (set, unchanged) = password.parts(&mut script);
         script.require(
             format!(
-                "UPDATE {id} SET password_hash = {hash}, email_change = NONE \
-                 WHERE email = {email}{unchanged} RETURN VALUE id"
+                "UPDATE {id} SET email = {email}{set} WHERE email = {email}{unchanged} RETURN VALUE id"
             ),
             STALE_CREDENTIALS,
         );

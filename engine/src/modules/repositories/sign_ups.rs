@@ -85,9 +85,9 @@ impl UsersRepository {
         Ok(())
     }
 
-    /// Makes an account the owner of its address, with a new password if one is given and the old one is still what it replaces. The others that wait for the
-    /// address (`waiting`) lose it: their sessions end, and their passwords become invalid. The account's own sessions end, too,
-    /// with a new password. If mails were held back, it adds the mail `summary`. At most 39 rows, and what ends the sessions
+    /// Makes an account the owner of its address, with a new password if one is given and the old one is still what it replaces.
+    /// The others that wait for the address (`waiting`) lose it: their sessions end, and their passwords become invalid. The
+    /// account's own sessions end, too, with a new password. If mails were held back, it adds the mail `summary`. At most 39 rows, and what ends the sessions
     /// of 33 accounts. Returns false if somebody else owns the address, or the account has another address or password by now.
     pub(in crate::modules) async fn confirm(
         &self,
@@ -114,14 +114,8 @@ impl UsersRepository {
         ));
         let has_new_password = password.is_some();
         let (password, unchanged) = match password {
-            Some(NewPassword { hash, replaces }) => (
-                format!(
-                    ", password_hash = {}, email_change = NONE",
-                    script.bind(hash)
-                ),
-                replaces.condition(&mut script),
-            ),
-            None => (String::new(), String::new()),
+            Some(password) => password.parts(&mut script),
+            None => Default::default(),
         };
         script.push(format!(
             "LET $held_back = (SELECT VALUE mails_held_back FROM ONLY {id}) ?? false"

@@ -65,23 +65,14 @@ async fn who_signs_up_reads_where_to_confirm_the_address() {
 
 #[tokio::test]
 async fn who_asked_for_a_link_to_change_the_account_reads_it() {
-    for (kind, subject, name) in [
-        (
-            NotificationKind::PasswordReset,
-            "Choose a new password",
-            "Ann Example",
-        ),
-        (
-            NotificationKind::EmailChange,
-            "Confirm your new address",
-            "Guest",
-        ),
+    for (kind, subject) in [
+        (NotificationKind::PasswordReset, "Choose a new password"),
+        (NotificationKind::EmailChange, "Confirm your new address"),
     ] {
         let composed = Fixture::new(kind).compose().await;
         let message = parse(&composed);
         assert_eq!(message.subject(), Some(subject));
         let text = message.body_text(0).unwrap().replace("\r\n", "\n");
-        assert!(text.contains(name), "{text}");
         assert!(
             text.contains("\nhttps://tickets.example/verify/a<b\n"),
             "{text}"
