@@ -73,7 +73,8 @@ pub struct RouterOptions {
     /// Whether wrong passwords (per account and network, per network and per account) and sign-ups are limited.
     pub throttle_logins: bool,
     /// Accounts that one network (an IPv4 address, a /64 of IPv6) may create in an hour, at once or one by one; beyond it
-    /// `too-many-requests`. Each process counts by itself. `None` for no limit.
+    /// `too-many-requests`. As many links for forgotten passwords may be asked for, counted apart. Each process counts by itself.
+    /// `None` for no limit.
     pub sign_ups_per_hour: Option<NonZeroU32>,
     /// Tickets that unconfirmed users may book, hold or wait for from one network in an hour, at once or
     /// one by one, in each tenant that asks for addresses to be confirmed; beyond it `too-many-requests`. Each process counts by

@@ -187,6 +187,39 @@ async fn an_account_asks_five_times_a_day() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_gets_five_links_a_day_whoever_asks() {
+    let house = EventFixture::open(true).await;
+    let role = boxoffice_engine::UserRole::Organizer;
+    for number in 0..6 {
+        let name = format!("olga{number}");
+        house.platform.user(&house.tenant, &name, role).await;
+        let olga = house.door.login(&format!("{name}@north.test")).await;
+        assert_eq!(ask(&olga.client, "victim@north.test").await.status, 202);
+    }
+    house.platform.owes(5);
+    house.platform.drain().await;
+    let links = house.links_of(SUBJECT, "victim@north.test").await;
+    assert_eq!(links.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_requests_with_one_link_to_an_address_one_wins() {
+    let house = EventFixture::open(true).await;
+    assert_eq!(ask(&house.owner.client, NEW).await.status, 202);
+    house.platform.owes(1);
+    let path = house.links_of(SUBJECT, NEW).await.remove(0);
+    let requests = (0..30).map(|_| house.confirm(&path, ""));
+    let answers = futures::future::join_all(requests).await;
+    let won = answers.iter().filter(|answer| answer.status == 200);
+    assert_eq!(won.count(), 1);
+    let lost = answers.iter().filter(|answer| answer.status == 404);
+    assert_eq!(lost.count(), 29);
+    house.platform.owes(1);
+    house.platform.drain().await;
+    house.platform.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_signed_up_with_a_wrong_address_moves_to_the_right_one() {
     let house = EventFixture::open(true).await;
     let ann = house.customer("ann.wrong").await;

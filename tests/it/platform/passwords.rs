@@ -1,11 +1,22 @@
 //! Goal: whoever forgot a password chooses a new one by a link that works once, and nobody learns by that who has an account;
 //! whoever knows it changes it.
 //!
-//! Method: the real router and worker; the links are those of mails that were really sent; the clock is moved past their end.
+//! Method: the real router and worker; the links are those of mails that were really sent; the clock is moved past their end. Two
+//! engines on one SurrealDB server where hosts race.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
-use boxoffice_tests::{Account, Answer, Client, EventFixture, Patience, api::text, wait_for};
+use boxoffice_engine::{
+    AccountLink, Caller, EmailAddress, ErrorCode, Login, NotificationKind, TenantId, UserId,
+    ports::{FolderMailer, Links},
+};
+use boxoffice_tests::{
+    Account, Answer, Client, EventFixture, Patience, SurrealServer, TempFolder, api::text,
+    organizer_and_tenant, wait_for,
+};
 use reqwest::Method;
 use serde_json::json;
 
@@ -291,4 +302,68 @@ async fn wrong_old_passwords_count_as_wrong_sign_ins() {
         answer.problem(401, "wrong-credentials");
     }
     panic!("60 wrong passwords were let through");
+}
+
+/// Links that only a test follows.
+#[derive(Clone, Default)]
+struct Recorded(Arc<Mutex<Vec<AccountLink>>>);
+
+impl Links for Recorded {
+    fn unsubscribe(&self, _: &TenantId, _: UserId, _: NotificationKind) -> String {
+        "https://tickets.example.org/unsubscribe".to_owned()
+    }
+
+    fn verify(&self, _: &TenantId, _: UserId, _: &EmailAddress) -> String {
+        "https://tickets.example.org/verify".to_owned()
+    }
+
+    fn account(&self, link: &AccountLink) -> String {
+        self.0.lock().expect("no holder panics").push(link.clone());
+        "https://tickets.example.org/password".to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_hosts_with_one_link_one_wins() {
+    let server = SurrealServer::start().await;
+    let (folder, links) = (TempFolder::new("passwords"), Recorded::default());
+    let mut engines = Vec::new();
+    for _ in 0..2 {
+        let mailer = FolderMailer::open(folder.join("mails")).expect("the folder is ours");
+        let own = links.clone();
+        let engine = server.engine_with(|builder| builder.links(own).mailer(mailer));
+        engines.push(engine.await);
+    }
+    let (tenant, _, email) = organizer_and_tenant(&engines[0], "north").await;
+    let door = Caller::anonymous(tenant);
+    let asked = engines[0].users().forgot_password(&door, &email).await;
+    asked.expect("it is answered");
+    let worker = engines[0].worker().spawn();
+    let link = wait_for(Patience::WORK, "the mail with the link", || async {
+        links.0.lock().expect("no holder panics").first().cloned()
+    })
+    .await;
+    let password = |number: usize| format!("password number {number}");
+    let resets = (0..20).map(|number| {
+        let (users, door, link) = (engines[number % 2].users(), door.clone(), link.clone());
+        tokio::spawn(async move { users.reset_password(&door, &link, password(number)).await })
+    });
+    let resets: Vec<_> = resets.collect();
+    let mut winners = Vec::new();
+    for (number, reset) in resets.into_iter().enumerate() {
+        match reset.await.expect("no reset panics") {
+            Ok(()) => winners.push(number),
+            Err(error) => assert_eq!(error.code(), ErrorCode::LinkInvalid, "{error}"),
+        }
+    }
+    let [winner] = winners[..] else {
+        panic!("one wins, not {winners:?}")
+    };
+    let login = Login {
+        email,
+        password: password(winner),
+    };
+    let signed_in = engines[1].users().login(&door, login).await;
+    signed_in.expect("the winner's password");
+    assert!(worker.drain(Patience::WORK).await);
 }
