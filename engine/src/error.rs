@@ -78,6 +78,7 @@ codes! {
     Forbidden, "forbidden", Forbidden, "You may not do this";
     EmailUnconfirmed, "email-unconfirmed", Forbidden, "Confirm your e-mail address first";
     NotFound, "not-found", NotFound, "Not found";
+    LinkInvalid, "link-invalid", NotFound, "This link is not valid";
     NotEnoughTickets, "not-enough-tickets", Conflict, "Not enough tickets are left";
     EventNotPublished, "event-not-published", Conflict, "The event is not on sale yet";
     EventCancelled, "event-cancelled", Conflict, "The event was cancelled";
@@ -100,6 +101,7 @@ codes! {
     WaitlistFull, "waitlist-full", Conflict, "The waiting list is full";
     EmailTaken, "email-taken", Conflict, "The e-mail address is in use";
     TooManyKeys, "too-many-keys", Conflict, "Too many API keys";
+    LinksOff, "links-off", Unavailable, "Mails of this host have no links";
     TenantTaken, "tenant-taken", Conflict, "The tenant name is in use";
     PolicyRejected, "policy-rejected", Conflict, "The organizer's policy does not allow this";
     PriceChanged, "price-changed", Conflict, "The price has changed";

@@ -3,14 +3,14 @@
 use boxoffice_engine::{
     Caller, CreateTenant, EngineBuilder, Label, TenantId, TenantSettings, UserRole,
 };
-use boxoffice_host::{MailLinks, RouterOptions, TokenKey, TokenKeys};
+use boxoffice_host::{RouterOptions, TokenKeys};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     Account, Answer, Client, Hosted, ReceivedMail, TestPlatform,
     api::{event_body, path_of, text},
-    wait_until_final,
+    mail_links, wait_until_final,
 };
 
 const PUBLIC_URL: &str = "https://tickets.example.org";
@@ -49,11 +49,7 @@ impl EventFixture {
     /// # Panics
     /// When a request is refused.
     pub async fn open_with(with_links: bool, change: impl FnOnce(&mut RouterOptions)) -> Self {
-        let key = TokenKey {
-            id: "links".to_owned(),
-            secret: vec![7; 32],
-        };
-        let links = MailLinks::new(PUBLIC_URL, vec![key]).expect("an address and a key");
+        let links = mail_links(PUBLIC_URL);
         let own = links.clone();
         let describe = move |builder: EngineBuilder| match with_links {
             true => builder.links(own),
@@ -139,9 +135,16 @@ impl EventFixture {
     /// # Panics
     /// When a request is refused.
     pub async fn links(&self, account: &Account) -> Vec<String> {
+        self.links_of(QUESTION, &account.email).await
+    }
+
+    /// The paths of the links in the mails with a subject that an address got, as often as that happened.
+    ///
+    /// # Panics
+    /// When a mail has none.
+    pub async fn links_of(&self, subject: &str, email: &str) -> Vec<String> {
         let mails = self.platform.settle().await;
-        let is_question =
-            |mail: &&ReceivedMail| mail.subject == QUESTION && mail.is_to(&account.email);
+        let is_question = |mail: &&ReceivedMail| mail.subject == subject && mail.is_to(email);
         let path = |mail: &ReceivedMail| {
             let line = mail
                 .text

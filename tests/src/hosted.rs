@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use boxoffice_engine::Engine;
-use boxoffice_host::{RouterOptions, SealedTicketCodes, TokenKey, TokenKeys, router};
+use boxoffice_host::{MailLinks, RouterOptions, SealedTicketCodes, TokenKey, TokenKeys, router};
 use tokio::task::JoinHandle;
 
 use crate::Client;
@@ -21,22 +21,34 @@ impl Hosted {
     /// # Panics
     /// When no port is free.
     pub async fn start(engine: Engine) -> Self {
+        Self::with_options(engine, Self::options()).await
+    }
+
+    /// The same, with the links of the engine's mails.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn start_with_links(engine: Engine, links: MailLinks) -> Self {
+        let options = RouterOptions {
+            links: Some(links),
+            ..Self::options()
+        };
+        Self::with_options(engine, options).await
+    }
+
+    fn options() -> RouterOptions {
         let key = TokenKey {
             id: "tests".to_owned(),
             secret: vec![7; 32],
         };
-        Self::with_options(
-            engine,
-            RouterOptions {
-                keys: TokenKeys::new(vec![key]).expect("a key that is long enough"),
-                throttle_logins: false,
-                client_requests_per_minute: None,
-                tenant_requests_per_minute: None,
-                open_metrics: true,
-                ..RouterOptions::default()
-            },
-        )
-        .await
+        RouterOptions {
+            keys: TokenKeys::new(vec![key]).expect("a key that is long enough"),
+            throttle_logins: false,
+            client_requests_per_minute: None,
+            tenant_requests_per_minute: None,
+            open_metrics: true,
+            ..RouterOptions::default()
+        }
     }
 
     /// Serves an engine.
@@ -69,6 +81,18 @@ impl Drop for Hosted {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Links in mails under a key that is the same for all tests.
+///
+/// # Panics
+/// When the address is none.
+pub fn mail_links(public_url: &str) -> MailLinks {
+    let key = TokenKey {
+        id: "links".to_owned(),
+        secret: vec![7; 32],
+    };
+    MailLinks::new(public_url, vec![key]).expect("an address and a key")
 }
 
 /// Codes of tickets under a key that is the same for all tests.

@@ -25,7 +25,7 @@ pub use client::{Account, Answer, Client, Problem};
 pub use components::Component;
 pub use configs::Config;
 pub use event_fixture::{EventFixture, OWN_PASSWORD};
-pub use hosted::{Hosted, ticket_codes};
+pub use hosted::{Hosted, mail_links, ticket_codes};
 pub use kit::*;
 pub use load_fixture::{LoadFixture, is_final, wait_until_final, wait_until_final_within};
 pub use nats_keys::NatsOperator;

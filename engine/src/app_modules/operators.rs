@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     modules::Backup,
     types::{
-        AddOperator, Caller, EmailAddress, EventVerdict, ListedSession, Login, Operator,
+        AddOperator, Caller, EmailAddress, EventVerdict, Label, ListedSession, Login, Operator,
         OperatorSession, Page, PageRequest, Restoration, SessionId, SessionOwner,
         SetOperatorPassword,
     },
@@ -39,9 +39,21 @@ impl Operators {
     /// # Errors
     /// `wrong-credentials`, `too-many-requests`.
     pub async fn sign_in(&self, command: Login) -> Result<OperatorSession> {
+        self.sign_in_from(command, None).await
+    }
+
+    /// As [`Self::sign_in`], with what the client calls itself, which [`Self::sessions`] shows.
+    ///
+    /// # Errors
+    /// As those of [`Self::sign_in`].
+    pub async fn sign_in_from(
+        &self,
+        command: Login,
+        device: Option<Label>,
+    ) -> Result<OperatorSession> {
         let (operator, epoch) = self.0.modules.operators.check(command).await?;
         let owner = SessionOwner::Operator(operator.email.clone());
-        let (id, session) = self.0.modules.sessions.open(&owner, epoch).await?;
+        let (id, session) = self.0.modules.sessions.open(&owner, epoch, device).await?;
         Ok(OperatorSession {
             id,
             operator,

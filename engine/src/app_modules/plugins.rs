@@ -151,6 +151,11 @@ impl Plugins {
         command: ActivatePlugin,
     ) -> Result<PluginActivation> {
         let caller = &caller.scoped(Scope::Plugins)?;
+        if caller.api_key_id().is_some() && command.sees_identity == Some(true) {
+            return Err(Error::forbidden(
+                "Only an owner may let a plugin see names and addresses: leave seesIdentity out.",
+            ));
+        }
         let tenant = self.owned_tenant(caller).await?;
         let canonical = canonical(&command);
         let request = keyed(caller, RequestRoute::PluginActivations, None, &canonical);
@@ -297,7 +302,6 @@ impl Plugins {
         caller: &Caller,
         name: &PluginName,
     ) -> Result<Vec<FailedCall>> {
-        let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
         let plugins = &self.0.modules.plugins;
         plugins.require_name(&tenant, name).await?;

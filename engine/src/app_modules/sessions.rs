@@ -8,7 +8,9 @@ use std::sync::Arc;
 use crate::{
     context::EngineContext,
     error::{Error, ErrorCode, Result},
-    types::{Caller, ListedSession, Principal, Session, SessionId, SessionOwner, User},
+    types::{
+        Caller, Label, ListedSession, Login, Principal, Session, SessionId, SessionOwner, User,
+    },
 };
 
 /// Use cases of sessions.
@@ -22,6 +24,14 @@ impl Sessions {
     /// # Errors
     /// `not-authenticated`, `not-found`.
     pub async fn open(&self, caller: &Caller) -> Result<Session> {
+        self.open_from(caller, None).await
+    }
+
+    /// As [`Self::open`], with what the client calls itself, which [`Self::list`] shows.
+    ///
+    /// # Errors
+    /// As those of [`Self::open`].
+    pub async fn open_from(&self, caller: &Caller, device: Option<Label>) -> Result<Session> {
         let id = caller.acting_user()?;
         let owner = SessionOwner::User {
             tenant: caller.tenant()?.clone(),
@@ -31,7 +41,33 @@ impl Sessions {
         let nobody = || Error::not_found("user", id);
         let epoch = sessions.epoch(&owner).await?.ok_or_else(nobody)?;
         let user = self.user(caller).await?.ok_or_else(nobody)?;
-        let (id, session) = sessions.open(&owner, epoch).await?;
+        let (id, session) = sessions.open(&owner, epoch, device).await?;
+        Ok(Session {
+            id,
+            user,
+            generation: session.generation,
+            expires_at: session.expires_at,
+        })
+    }
+
+    /// Checks an address and a password, and opens a session, as [`Self::open_from`]. If the password is replaced meanwhile, the
+    /// session has ended with it.
+    ///
+    /// # Errors
+    /// Those of [`Users::login`](crate::Users::login).
+    pub async fn sign_in(
+        &self,
+        visitor: &Caller,
+        command: Login,
+        device: Option<Label>,
+    ) -> Result<Session> {
+        let (user, epoch) = self.0.checked_login(visitor, command).await?;
+        let owner = SessionOwner::User {
+            tenant: user.tenant.clone(),
+            user: user.id,
+        };
+        let sessions = &self.0.modules.sessions;
+        let (id, session) = sessions.open(&owner, epoch, device).await?;
         Ok(Session {
             id,
             user,
@@ -76,6 +112,50 @@ impl Sessions {
         let owner = caller.session_owner()?;
         self.0.modules.sessions.end(&owner, session).await?;
         Ok(())
+    }
+
+    /// Ends one of the caller's own sessions, as [`Self::end`] does, if it is there.
+    ///
+    /// # Errors
+    /// As those of [`Self::end`], and `not-found`.
+    pub async fn end_listed(&self, caller: &Caller, session: SessionId) -> Result<()> {
+        let owner = caller.session_owner()?;
+        match self.0.modules.sessions.end(&owner, session).await? {
+            true => Ok(()),
+            false => Err(Error::not_found("session", session)),
+        }
+    }
+
+    /// Ends the caller's own sessions except the one of the presented token, within a second at every host. For a caller without
+    /// a session it ends all.
+    ///
+    /// # Errors
+    /// As those of [`Self::end`].
+    pub async fn end_others(&self, caller: &Caller) -> Result<()> {
+        let (owner, sessions) = (caller.session_owner()?, &self.0.modules.sessions);
+        match caller.session() {
+            Some(session) => sessions.end_others(&owner, session).await,
+            None => sessions.end_all(&owner).await,
+        }
+    }
+
+    /// Exchanges the session of the caller's own token for the next generation, without its refresh token. Call it after
+    /// something that proves more, such as the password.
+    ///
+    /// # Errors
+    /// `not-authenticated`, `session-ended`, also for callers without a session.
+    pub async fn renew(&self, caller: &Caller) -> Result<Session> {
+        let ended = || Error::new(ErrorCode::SessionEnded, "This session has ended.");
+        let owner = caller.session_owner()?;
+        let id = caller.session().ok_or_else(ended)?;
+        let renewed = self.0.modules.sessions.renew(&owner, id).await?;
+        let user = self.user(caller).await?;
+        Ok(Session {
+            id,
+            user: user.ok_or_else(ended)?,
+            generation: renewed.generation,
+            expires_at: renewed.expires_at,
+        })
     }
 
     /// Ends all of the caller's own sessions, the current one included, within a second at every host.

@@ -1,6 +1,9 @@
-//! Use cases of users: sign-up, sign-in, and users that platforms bring.
+//! Use cases of users: sign-up, sign-in, and users that platforms bring. What people change of their own accounts is in
+//! `users/accounts.rs`.
 //!
 //! Called by hosts and platforms. Calls the users module.
+
+mod accounts;
 
 use std::sync::Arc;
 
@@ -122,10 +125,7 @@ impl Users {
     /// `wrong-credentials`, also for an unknown address and after the same time; `too-many-requests` while too many
     /// passwords are being checked.
     pub async fn login(&self, caller: &Caller, command: Login) -> Result<User> {
-        let tenant = caller.tenant()?;
-        let found = self.0.modules.tenants.find(tenant).await?;
-        let confirms = found.is_some_and(|tenant| self.0.asks_to_confirm(&tenant));
-        self.0.modules.users.login(tenant, command, confirms).await
+        Ok(self.0.checked_login(caller, command).await?.0)
     }
 
     /// Shows the acting user.
@@ -198,5 +198,19 @@ impl Users {
         )?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
         self.0.modules.users.list(&tenant.id, &page).await
+    }
+}
+
+impl EngineContext {
+    /// Checks an address and a password. Returns the account, and the epoch of its sessions in which it had this password.
+    pub(in crate::app_modules) async fn checked_login(
+        &self,
+        caller: &Caller,
+        command: Login,
+    ) -> Result<(User, Option<String>)> {
+        let tenant = caller.tenant()?;
+        let found = self.modules.tenants.find(tenant).await?;
+        let confirms = found.is_some_and(|tenant| self.asks_to_confirm(&tenant));
+        self.modules.users.login(tenant, command, confirms).await
     }
 }

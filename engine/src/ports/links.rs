@@ -1,6 +1,6 @@
 //! The port for links in mails that lead back to the platform. Without it mails have no such links.
 
-use crate::types::{EmailAddress, NotificationKind, TenantId, UserId};
+use crate::types::{AccountLink, EmailAddress, NotificationKind, TenantId, UserId};
 
 /// Makes links that work without signing in.
 pub trait Links: Send + Sync + 'static {
@@ -15,4 +15,10 @@ pub trait Links: Send + Sync + 'static {
     /// The link to confirm an address. A GET only shows a page. It contains no address either, but
     /// is valid for this one only. Its page calls [`Users::verify`](crate::app_modules::Users::verify).
     fn verify(&self, tenant: &TenantId, customer: UserId, email: &EmailAddress) -> String;
+
+    /// The link to choose a new password, or to move an account to another address. A GET only shows a page. Its page passes
+    /// what it read on to [`Users::reset_password`](crate::app_modules::Users::reset_password) or
+    /// [`Users::change_email`](crate::app_modules::Users::change_email), which check that it is not expired or used. It must be
+    /// unforgeable, and valid for its purpose only.
+    fn account(&self, link: &AccountLink) -> String;
 }

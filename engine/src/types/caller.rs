@@ -286,9 +286,9 @@ impl Caller {
     /// `not-authenticated` if nobody is signed in, `forbidden` for trusted code without a user.
     pub fn acting_user(&self) -> Result<UserId> {
         match (self.user, self.role) {
+            (_, Role::ApiKey) => Err(not_for_keys()),
             (Some(user), _) => Ok(user),
             (None, Role::Anonymous) => Err(sign_in()),
-            (None, Role::ApiKey) => Err(not_for_keys()),
             (None, _) => Err(Error::forbidden(
                 "This is done for a user: name one with `on_behalf_of`, or sign in as one.",
             )),

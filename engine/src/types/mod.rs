@@ -1,5 +1,6 @@
 //! Domain types. Every layer uses them. They depend on no store and no transport.
 
+mod accounts;
 mod announcements;
 mod api_keys;
 mod backups;
@@ -33,6 +34,7 @@ mod users;
 mod verification;
 mod waitlist;
 
+pub use accounts::{AccountLink, AccountLinkPurpose, ChangeEmail, ChangePassword};
 pub use announcements::Announce;
 pub use api_keys::{ApiKey, CreateApiKey, NewApiKey, Scope, Scopes};
 pub use backups::{BackupFacts, Restoration};

@@ -74,6 +74,15 @@ pub enum NotificationKind {
     /// Somebody confirmed an address after mails about bookings were held back, and gets one mail that lists all coming
     /// bookings (transactional). About no single event, with the built-in text.
     BookingSummary,
+    /// Somebody asked for a link to choose a new password (transactional, to the account's address). About no event, with the
+    /// built-in text.
+    PasswordReset,
+    /// Somebody asked to move their account to another address (transactional, to the new address). About no event, with the
+    /// built-in text.
+    EmailChange,
+    /// An account moved to another address (transactional, to the old address if it was confirmed). About no event, with the
+    /// built-in text.
+    EmailChanged,
 }
 
 impl NotificationKind {
@@ -90,6 +99,9 @@ impl NotificationKind {
         Self::EmailVerification,
         Self::SignUpNotice,
         Self::BookingSummary,
+        Self::PasswordReset,
+        Self::EmailChange,
+        Self::EmailChanged,
     ];
 
     /// The kind as text, which is also the name of its template folder.
@@ -106,6 +118,9 @@ impl NotificationKind {
             Self::EmailVerification => "email-verification",
             Self::SignUpNotice => "sign-up-notice",
             Self::BookingSummary => "booking-summary",
+            Self::PasswordReset => "password-reset",
+            Self::EmailChange => "email-change",
+            Self::EmailChanged => "email-changed",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{EmailAddress, Operator, SessionId, TenantId, User, UserId, UserRole};
+use super::{EmailAddress, Label, Operator, SessionId, TenantId, User, UserId, UserRole};
 
 /// The owner of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,6 +67,9 @@ pub struct ListedSession {
     pub refreshed_at: Timestamp,
     /// When it ends at the latest, UTC.
     pub expires_at: Timestamp,
+    /// What the client called itself at the sign-in, if it is known: up to 200 characters of one line. Anybody can write
+    /// anything there.
+    pub device: Option<Label>,
 }
 
 /// A session as it is stored.
@@ -80,6 +83,8 @@ pub(crate) struct SessionRecord {
     pub(crate) expires_at: Timestamp,
     /// The epoch of the account when the password was checked. The session counts while the account is in this epoch.
     pub(crate) epoch: Option<String>,
+    /// What the client called itself.
+    pub(crate) device: Option<Label>,
 }
 
 /// What is known of a session's user. Cached in memory for a short time.

@@ -1,19 +1,24 @@
-//! Links with which customers unsubscribe from a kind of mail or confirm their address. They are signed, so nobody can forge
-//! one.
+//! Links with which people unsubscribe from a kind of mail, confirm their address, choose a new password, or move their account to
+//! another address. They are signed, so nobody can forge one.
 //!
 //! Called by the engine, which puts them into mails, and by their pages. A link names tenant and customer, and no
-//! address, because links end in logs. It does not expire, because mails are read at any time; it can do little.
+//! address, because links end in logs. Links to unsubscribe and to confirm do not expire, because mails are read at any time; they can
+//! do little. Links that change an account name the time when they expire, and what they replace, so that they work once. The
+//! engine checks both.
 
 use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use boxoffice_engine::{EmailAddress, NotificationKind, TenantId, UserId, ports::Links};
+use boxoffice_engine::{
+    AccountLink, AccountLinkPurpose, EmailAddress, NotificationKind, TenantId, UserId, ports::Links,
+};
 use hmac::{Hmac, Mac};
+use jiff::Timestamp;
 use sha2::Sha256;
 
 use super::tokens::{TokenKey, check_keys, hmac};
 
-/// Longest token that is read; valid ones have at most 160 bytes.
+/// Longest token that is read; valid ones have at most 190 bytes.
 const TOKEN_BYTES_MAX: usize = 256;
 
 /// Makes and reads the links of an installation; cheap to clone.
@@ -32,6 +37,17 @@ pub struct MailLinks {
 struct Keys {
     unsubscribe: Hmac<Sha256>,
     verify: Hmac<Sha256>,
+    password: Hmac<Sha256>,
+    email: Hmac<Sha256>,
+}
+
+impl Keys {
+    fn of(&self, purpose: AccountLinkPurpose) -> &Hmac<Sha256> {
+        match purpose {
+            AccountLinkPurpose::ResetPassword => &self.password,
+            AccountLinkPurpose::ChangeEmail => &self.email,
+        }
+    }
 }
 
 impl fmt::Debug for MailLinks {
@@ -89,6 +105,8 @@ impl MailLinks {
         let derived = |key: TokenKey| Keys {
             unsubscribe: for_use(&key, b"boxoffice unsubscribe links 1"),
             verify: for_use(&key, b"boxoffice verification links 1"),
+            password: for_use(&key, b"boxoffice password links 1"),
+            email: for_use(&key, b"boxoffice address links 1"),
         };
         Ok(Self {
             public_url: public_url.trim_end_matches('/').into(),
@@ -130,6 +148,28 @@ impl MailLinks {
         })
     }
 
+    /// Reads the token after `/password/` or `/email/`, if one of the keys signed it for this purpose. The engine checks whether
+    /// it is expired or used.
+    pub(crate) fn read_account(
+        &self,
+        purpose: AccountLinkPurpose,
+        token: &str,
+    ) -> Option<AccountLink> {
+        let (body, mac) = parts_of(token)?;
+        // Compared in constant time.
+        let mut keys = self.keys.iter();
+        keys.find(|key| mac_of(key.of(purpose), body).verify_slice(&mac).is_ok())?;
+        let mut parts = body.split('.');
+        let link = AccountLink {
+            purpose,
+            tenant: TenantId::parse(parts.next()?).ok()?,
+            user: parts.next()?.parse().ok()?,
+            expires_at: Timestamp::from_second(parts.next()?.parse().ok()?).ok()?,
+            stamp: parts.next()?.to_owned(),
+        };
+        parts.next().is_none().then_some(link)
+    }
+
     fn url(&self, page: &str, body: &str, mac: Hmac<Sha256>) -> String {
         let mac = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
         format!("{}/{page}/{body}.{mac}", self.public_url)
@@ -151,6 +191,16 @@ impl Links for MailLinks {
         let body = format!("{tenant}.{customer}");
         let mac = mac_of(&self.keys[0].verify, &proof_of(&body, email));
         self.url("verify", &body, mac)
+    }
+
+    fn account(&self, link: &AccountLink) -> String {
+        let (tenant, user, stamp) = (&link.tenant, link.user, &link.stamp);
+        let body = format!("{tenant}.{user}.{}.{stamp}", link.expires_at.as_second());
+        let page = match link.purpose {
+            AccountLinkPurpose::ResetPassword => "password",
+            AccountLinkPurpose::ChangeEmail => "email",
+        };
+        self.url(page, &body, mac_of(self.keys[0].of(link.purpose), &body))
     }
 }
 
@@ -262,6 +312,37 @@ mod tests {
         }
         assert_eq!(old.read(good), None, "it unsubscribes nobody");
         assert!(!old.proves(&token(&old, &link()), &ann));
+    }
+
+    #[test]
+    fn a_link_to_change_an_account_is_good_for_its_purpose_and_unchanged() {
+        let (old, new) = (links(&[1]), links(&[2, 1]));
+        let purposes = [
+            AccountLinkPurpose::ResetPassword,
+            AccountLinkPurpose::ChangeEmail,
+        ];
+        for (purpose, other) in [(0, 1), (1, 0)].map(|(a, b)| (purposes[a], purposes[b])) {
+            let link = AccountLink {
+                purpose,
+                tenant: link().tenant,
+                user: link().customer,
+                expires_at: Timestamp::from_second(1_800_000_000).unwrap(),
+                stamp: "Ab_-0123456789abcdefgh".to_owned(),
+            };
+            let url = old.account(&link);
+            let good = url.rsplit('/').next().unwrap();
+            assert_eq!(old.read_account(purpose, good).as_ref(), Some(&link));
+            assert_eq!(new.read_account(purpose, good), Some(link));
+            assert_eq!(links(&[2]).read_account(purpose, good), None);
+            assert_eq!(old.read_account(other, good), None, "another purpose");
+            assert_eq!(old.read(good), None, "it unsubscribes nobody");
+            for index in 0..good.len() {
+                let mut bytes = good.as_bytes().to_vec();
+                bytes[index] = if bytes[index] == b'a' { b'b' } else { b'a' };
+                let bad = String::from_utf8(bytes).unwrap();
+                assert_eq!(old.read_account(purpose, &bad), None, "{bad}");
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use utoipa_axum::{
 use super::{
     Shared, compression,
     controllers::{
-        announcements, api_keys, auth, backups, bookings, check_ins, delivery_admin,
+        account, announcements, api_keys, auth, backups, bookings, check_ins, delivery_admin,
         events::{self, ticket_types},
         health, holds, live, notifications, operators, plugins, subscriptions, tenants, waitlist,
     },
@@ -74,7 +74,7 @@ fn lists() -> OpenApiRouter<Shared> {
 fn customers() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .routes(routes!(tenants::show))
-        .routes(routes!(auth::me))
+        .routes(routes!(auth::me, account::rename))
         .routes(routes!(auth::ask_to_verify))
         .routes(routes!(subscriptions::show, subscriptions::replace))
         .routes(routes!(waitlist::join))
@@ -166,7 +166,13 @@ fn sign_in() -> OpenApiRouter<Shared> {
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
-        .routes(routes!(auth::end_sessions))
+        .routes(routes!(auth::end_sessions, account::list_sessions))
+        .routes(routes!(account::end_session))
+        .routes(routes!(account::end_other_sessions))
+        .routes(routes!(account::forgot_password))
+        .routes(routes!(account::reset_password))
+        .routes(routes!(account::change_password))
+        .routes(routes!(account::ask_for_email))
         .routes(routes!(operators::login))
         .routes(routes!(operators::refresh))
         .routes(routes!(operators::logout))

@@ -3,6 +3,7 @@
 //! Called by the host's program and by platforms that mount it. Routes call controllers, and only those call the
 //! engine's AppModules.
 
+mod account_links;
 mod api;
 mod choices;
 mod compression;
@@ -72,7 +73,8 @@ pub struct RouterOptions {
     /// Whether wrong passwords (per account and network, per network and per account) and sign-ups are limited.
     pub throttle_logins: bool,
     /// Accounts that one network (an IPv4 address, a /64 of IPv6) may create in an hour, at once or one by one; beyond it
-    /// `too-many-requests`. Each process counts by itself. `None` for no limit.
+    /// `too-many-requests`. As many links for forgotten passwords may be asked for, counted apart. Each process counts by itself.
+    /// `None` for no limit.
     pub sign_ups_per_hour: Option<NonZeroU32>,
     /// Tickets that unconfirmed users may book, hold or wait for from one network in an hour, at once or
     /// one by one, in each tenant that asks for addresses to be confirmed; beyond it `too-many-requests`. Each process counts by
@@ -273,6 +275,14 @@ fn mail_links() -> Router<Shared> {
             post(unsubscribe::subscribe_again),
         )
         .route("/verify/{token}", get(verify::show).post(verify::confirm))
+        .route(
+            "/password/{token}",
+            get(account_links::show_password).post(account_links::set_password),
+        )
+        .route(
+            "/email/{token}",
+            get(account_links::show_email).post(account_links::change_email),
+        )
         .route_layer(from_fn(compression::keep_plain))
 }
 
@@ -330,7 +340,7 @@ impl Shared {
                 .sign_ups_per_hour
                 .filter(|_| options.throttle_logins))
             .map(|most| {
-                let detail = "Too many accounts were created from your network; wait.";
+                let detail = "Too many accounts were created, or mails were asked for, from your network; wait.";
                 NetworkAllowance::new(most, Duration::from_secs(3_600), detail)
             }),
         };

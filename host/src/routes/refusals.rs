@@ -97,6 +97,10 @@ refusals! {
     EndSession = WRITES: NotAuthenticated;
     SetPassword = WRITES: Forbidden, WrongCredentials;
     CreateApiKey = WRITES: Forbidden, TooManyKeys;
+    AskForLink = WRITES: LinksOff;
+    ResetPassword = WRITES: LinkInvalid, LinksOff;
+    ChangePassword = WRITES: Forbidden, WrongCredentials, SessionEnded;
+    AskForEmail = WRITES: Forbidden, WrongCredentials, LinksOff;
     CreateTenant = WRITES: Forbidden, TenantTaken;
     CreateUser = WRITES: Forbidden, EmailTaken;
     ReleaseRestoration = WRITES: Forbidden, NotFound;

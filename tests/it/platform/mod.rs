@@ -1,8 +1,10 @@
 //! Tests of tenants, accounts and sessions, and of embedding.
 
+mod accounts;
 mod confirmations;
 mod embed;
 mod operators;
+mod passwords;
 mod sessions;
 mod sign_ups;
 mod tenants;

@@ -20,7 +20,7 @@ use rows::{Door, Thing, rows};
 use world::Context;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 21] = [
     "/",
     "/openapi.json",
     "/docs",
@@ -31,6 +31,9 @@ const PAGES: [&str; 19] = [
     "/unsubscribe/{token}/undo",
     // And what this one does, in `verification`.
     "/verify/{token}",
+    // Tried in `passwords` and `accounts`.
+    "/password/{token}",
+    "/email/{token}",
     // Tried in `plugin_push`.
     "/api/plugins/versions/versions",
     // Tried in `metrics`.

@@ -2,11 +2,11 @@
 //!
 //! Made over the API where that is quick; no tests here.
 
-use boxoffice_engine::{AddOperator, Caller, EmailAddress, Label, UserRole};
+use boxoffice_engine::{AddOperator, Caller, EmailAddress, EngineBuilder, Label, UserRole};
 use boxoffice_tests::{
-    Account, Client, Component, Hosted, TestPlatform,
+    Account, Client, Component, Hosted, Patience, TestPlatform,
     api::{event_body, path_of, text},
-    plugin_host, plugin_settings, put_into_use, ticket_codes,
+    mail_links, plugin_host, plugin_settings, put_into_use, quick_settings, ticket_codes, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -30,6 +30,10 @@ pub(super) struct Side {
     pub(super) rival: Account,
     pub(super) customer: Account,
     pub(super) other_customer: Account,
+    /// A link's token to choose a new password, for the rival at `north`.
+    pub(super) reset_token: Option<String>,
+    /// Another session of the customer.
+    pub(super) session: String,
     pub(super) event: String,
     pub(super) empty_event: String,
     /// One of which nothing is left.
@@ -56,9 +60,16 @@ impl Context {
 
     pub(super) async fn make() -> Self {
         let runtime = plugin_host(plugin_settings());
-        let platform =
-            TestPlatform::with(|builder| builder.plugins(runtime).ticket_codes(ticket_codes()))
-                .await;
+        let links = mail_links("https://tickets.example.org");
+        let own = links.clone();
+        let describe = |builder: EngineBuilder| {
+            let mut settings = quick_settings();
+            // Everybody here has a confirmed address.
+            settings.delivery.require_email_verification = false;
+            let builder = builder.settings(settings).links(own);
+            builder.plugins(runtime).ticket_codes(ticket_codes())
+        };
+        let platform = TestPlatform::with(describe).await;
         platform.may_owe();
         for email in ["op@boxoffice.test", Self::OTHER_OPERATOR] {
             let operator = AddOperator {
@@ -70,7 +81,7 @@ impl Context {
             let added = operators.add(&Caller::operator(), operator).await;
             added.expect("an operator");
         }
-        let hosted = Hosted::start(platform.engine.clone()).await;
+        let hosted = Hosted::start_with_links(platform.engine.clone(), links).await;
         let north = Side::make(&platform, &hosted, "north").await;
         let south = Side::make(&platform, &hosted, "south").await;
         let login = async |email: &str| {
@@ -113,9 +124,20 @@ impl Side {
         ] {
             platform.user(&id, name, role).await;
         }
+        let reset_token = match tenant {
+            "north" => Some(reset_token(platform, &door, &address("rita")).await),
+            _ => None,
+        };
         let owner = door.login(&address("owen")).await;
         let plugin = put_a_plugin_into_use_twice(platform, tenant).await;
         let organizer = door.login(&address("olga")).await;
+        let session = door.login(&address("ann")).await;
+        let listed = session
+            .client
+            .get("/api/auth/me/sessions")
+            .await
+            .expect(200);
+        let session = text(&listed["items"][0]["id"]).to_owned();
         let customer = door.login(&address("ann")).await;
         let make = || organizer.client.post("/api/events", event_body(json!({})));
         let (event, empty_event) = (make().await.expect(201), make().await.expect(201));
@@ -189,8 +211,28 @@ impl Side {
             rival,
             customer,
             other_customer,
+            reset_token,
+            session,
         }
     }
+}
+
+/// A token to choose a new password for the rival, from the mail with the link. The worker ends before anything else is made, so
+/// that all other mails wait.
+async fn reset_token(platform: &TestPlatform, door: &Client, email: &str) -> String {
+    let body = json!({ "email": email });
+    let asked = door.post("/api/auth/password/forgotten", body).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    let worker = platform.engine.worker().spawn();
+    let mail = wait_for(Patience::WORK, "the mail with the link", || async {
+        let mut mails = platform.mails().into_iter();
+        mails.find(|mail| mail.is_to(email))
+    });
+    let mail = mail.await;
+    assert!(worker.drain(Patience::WORK).await, "the worker ends");
+    let mut lines = mail.text.lines();
+    let link = lines.find_map(|line| line.strip_prefix("https://tickets.example.org/password/"));
+    link.expect("a link").to_owned()
 }
 
 /// Puts two versions of a plugin that says yes into use, one after the other, so that there is one to go back to.

@@ -15,9 +15,9 @@ use crate::{
     ports::{Links, TicketCodes},
     settings::Settings,
     types::{
-        Announcement, Booking, BookingId, DeliveryRecord, Event, EventDetails, EventStatus, Hold,
-        HoldStatus, NotificationKind, NotificationStatus, PluginQuarantine, StoredNotification,
-        Tenant, User, UserId,
+        Announcement, Booking, BookingId, DeliveryRecord, EmailAddress, Event, EventDetails,
+        EventStatus, Hold, HoldStatus, NotificationKind, NotificationStatus, PluginQuarantine,
+        StoredNotification, Tenant, User, UserId,
     },
 };
 
@@ -49,6 +49,17 @@ pub(super) struct KindParts {
     pub(super) versions: HashMap<u64, EventDetails>,
     /// The coming bookings of each recipient.
     pub(super) summaries: HashMap<UserId, Value>,
+    /// What the link to change each recipient's account names.
+    pub(super) stamps: HashMap<UserId, String>,
+    /// Where the mail goes, if not to the account's address.
+    pub(super) other_address: Option<OtherAddress>,
+}
+
+/// An address that a mail goes to instead of the account's own.
+pub(super) struct OtherAddress {
+    pub(super) email: EmailAddress,
+    /// Whether the account's user confirmed it.
+    pub(super) is_confirmed: bool,
 }
 
 /// Everything that the mails of some batches of one notification, or of one kind about one event, are made of.
@@ -127,6 +138,19 @@ impl MailSource {
     ) -> impl Iterator<Item = &'a Booking> {
         let bookings = self.bookings.get(&delivery.customer).into_iter().flatten();
         bookings.filter(|booking| delivery.booking.is_none_or(|own| own == booking.id))
+    }
+
+    /// A recipient with the address that the mail goes to.
+    pub(super) fn recipient(&self, customer: UserId) -> Option<Cow<'_, User>> {
+        let user = self.users.get(&customer)?;
+        Some(match &self.parts.other_address {
+            None => Cow::Borrowed(user),
+            Some(other) => Cow::Owned(User {
+                email: other.email.clone(),
+                email_verified: other.is_confirmed,
+                ..user.clone()
+            }),
+        })
     }
 
     pub(super) fn is_confirmed(&self, customer: UserId) -> bool {

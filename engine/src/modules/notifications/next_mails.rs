@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     NotificationsModule,
     delivery::{BatchGroup, ClaimedBatch},
-    kinds,
+    kinds::{self, MailLink},
     mail_source::MailSource,
     source_reader::SourceReader,
 };
@@ -171,10 +171,17 @@ fn ending(
 /// Ends the deliveries of a batch that are no longer wanted or impossible.
 fn end_unwanted(source: &MailSource, claimed: &mut ClaimedBatch, now: Timestamp) {
     let notification = claimed.batch.notification;
+    let is_link_over = match kinds::of(source.kind).link() {
+        Some(MailLink::Account(purpose)) => claimed.batch.created_at + purpose.duration() <= now,
+        _ => false,
+    };
     for index in claimed.unsent() {
         let delivery = &claimed.batch.deliveries[index];
         if let Some((state, reason)) = ending(source, notification, delivery, now) {
             claimed.end_unsent(index, state, reason, now);
+        } else if is_link_over {
+            let reason = "its link expired before it was sent";
+            claimed.end_unsent(index, DeliveryState::Suppressed, reason, now);
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     delivery::ClaimedBatch,
-    kinds,
+    kinds::{self, MailLink},
     mail::{
         ComposedMail, compose,
         context::{MailContext, MailTicket},
@@ -18,8 +18,8 @@ use super::{
 use crate::{
     ports::{MailOutcome, Templates},
     types::{
-        Booking, DeliveryRecord, Event, Lane, NotificationId, NotificationKind, TicketStatus,
-        TraceParent, User,
+        AccountLink, AccountLinkPurpose, Booking, DeliveryRecord, Event, Lane, NotificationId,
+        NotificationKind, TicketStatus, TraceParent, User,
     },
 };
 
@@ -77,10 +77,11 @@ impl PendingMail {
     ) -> Result<ComposedMail, MailOutcome> {
         let (source, delivery) = (&*self.source, &self.delivery);
         let refused = |reply: String| MailOutcome::Refused { reply };
-        let Some(recipient) = source.users.get(&delivery.customer) else {
+        let Some(recipient) = source.recipient(delivery.customer) else {
             return Err(refused("the customer's account is gone".to_owned()));
         };
-        let (unsubscribe_url, verify_url) = (self.unsubscribe_url(), self.verify_url(recipient)?);
+        let recipient = &*recipient;
+        let (unsubscribe_url, link_url) = (self.unsubscribe_url(), self.link_url(recipient)?);
         let (rules, status) = (kinds::of(source.kind), source.status());
         let wanted = source.bookings_of(delivery);
         let wanted = wanted.filter(|booking| rules.still_wanted(booking, status));
@@ -98,7 +99,7 @@ impl PendingMail {
             announcement: parts.announcement.as_ref(),
             quarantine: parts.quarantine.as_ref(),
             unsubscribe_url: unsubscribe_url.as_deref(),
-            verify_url: verify_url.as_deref(),
+            link_url: link_url.as_deref(),
             recipient,
             bookings: &bookings,
             offer: source.offer(delivery),
@@ -126,21 +127,40 @@ impl PendingMail {
         Some(links.unsubscribe(&source.tenant.id, self.delivery.customer, source.kind))
     }
 
-    /// Where the recipient confirms the address, for mails that ask for it.
-    fn verify_url(&self, recipient: &User) -> Result<Option<String>, MailOutcome> {
+    /// Where the recipient does what the mail asks for, for mails about a link.
+    fn link_url(&self, recipient: &User) -> Result<Option<String>, MailOutcome> {
         let source = &self.source;
-        if !kinds::of(source.kind).has_verify_link() {
+        let Some(link) = kinds::of(source.kind).link() else {
             return Ok(None);
-        }
+        };
         let Some(links) = &source.ports.links else {
             let reply = "this worker makes no links: give it `public_url` and keys".to_owned();
             return Err(MailOutcome::Deferred { reply });
         };
-        Ok(Some(links.verify(
-            &source.tenant.id,
-            self.delivery.customer,
-            &recipient.email,
-        )))
+        let (tenant, user) = (&source.tenant.id, self.delivery.customer);
+        Ok(Some(match link {
+            MailLink::Verify => links.verify(tenant, user, &recipient.email),
+            MailLink::Account(purpose) => links.account(&self.account_link(purpose)?),
+        }))
+    }
+
+    /// The link to change the recipient's account, with the same content at every attempt.
+    fn account_link(&self, purpose: AccountLinkPurpose) -> Result<AccountLink, MailOutcome> {
+        let (source, user) = (&self.source, self.delivery.customer);
+        let stamp = source.parts.stamps.get(&user).cloned();
+        let seconds = (self.written_at + purpose.duration()).as_second();
+        match (stamp, Timestamp::from_second(seconds)) {
+            (Some(stamp), Ok(expires_at)) => Ok(AccountLink {
+                purpose,
+                tenant: source.tenant.id.clone(),
+                user,
+                expires_at,
+                stamp,
+            }),
+            _ => Err(MailOutcome::Refused {
+                reply: "what the link was for is over".to_owned(),
+            }),
+        }
     }
 
     /// The tickets whose codes the mail shows: the first ones of what it confirms.

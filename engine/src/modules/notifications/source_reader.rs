@@ -8,8 +8,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::{NotificationsModule, delivery::ClaimedBatch, mail_source::MailSource};
 use crate::{
     error::{Error, Result},
+    modules::users::accounts::stamp,
     types::{
-        Announcement, BookingId, Event, EventDetails, EventId, Hold, NotificationId,
+        Announcement, BookingId, EmailAddress, Event, EventDetails, EventId, Hold, NotificationId,
         NotificationKind, PluginQuarantine, StoredNotification, TenantId, UserId,
     },
 };
@@ -96,6 +97,24 @@ impl<'a> SourceReader<'a> {
         plugins
             .find_quarantine(self.tenant, self.notification)
             .await
+    }
+
+    /// Where the mail goes, if not to the account's address.
+    pub(super) async fn other_address(&self) -> Result<Option<EmailAddress>> {
+        let users = &self.module.users;
+        users.mail_address(self.tenant, self.notification).await
+    }
+
+    /// Names an account's address and password, for the link that replaces the password.
+    pub(super) async fn password_stamp(&self, user: UserId) -> Result<Option<String>> {
+        let found = self.module.users.with_password(self.tenant, user).await?;
+        Ok(found.map(|(user, hash)| stamp(&user.email, hash.as_deref())))
+    }
+
+    /// The newest request of an account for another address.
+    pub(super) async fn newest_email_change(&self, user: UserId) -> Result<Option<NotificationId>> {
+        let users = &self.module.users;
+        users.newest_email_change(self.tenant, user).await
     }
 
     /// The holds that the deliveries offer.

@@ -3,6 +3,7 @@
 //! Called by modules alone (the path is the permission). Calls models and the database. A step that must be
 //! atomic is one method here and one transaction there.
 
+mod accounts;
 mod announcements;
 mod api_keys;
 mod backups;
@@ -34,6 +35,9 @@ mod users;
 mod verification;
 mod waitlist;
 
+pub(in crate::modules) use accounts::{
+    AccountMail, EmailMove, EmailMoved, NewPassword, Replaces, day_of,
+};
 pub(in crate::modules) use announcements::{AnnouncementsRepository, NewAnnouncement, QUOTA_USED};
 pub(in crate::modules) use api_keys::ApiKeysRepository;
 pub(in crate::modules) use backups::{BackupsRepository, StoreSnapshot};

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use super::{
+    accounts::NewPassword,
     db::Script,
     models::{LoginRow, SignUpRow, UserRow, millisecond},
     notifications::{NewMails, add_mails, add_mails_if},
@@ -84,14 +85,14 @@ impl UsersRepository {
         Ok(())
     }
 
-    /// Makes an account the owner of its address, with a new password if one is given. The others that wait for the
-    /// address (`waiting`) lose it: their sessions end, and their passwords become invalid. The account's own sessions end, too,
-    /// with a new password. If mails were held back, it adds the mail `summary`. At most 39 rows, and what ends the sessions
-    /// of 33 accounts. Returns false if somebody else owns the address, or the account has another one.
+    /// Makes an account the owner of its address, with a new password if one is given and the old one is still what it replaces.
+    /// The others that wait for the address (`waiting`) lose it: their sessions end, and their passwords become invalid. The
+    /// account's own sessions end, too, with a new password. If mails were held back, it adds the mail `summary`. At most 39 rows, and what ends the sessions
+    /// of 33 accounts. Returns false if somebody else owns the address, or the account has another address or password by now.
     pub(in crate::modules) async fn confirm(
         &self,
         user: &User,
-        password_hash: Option<String>,
+        password: Option<NewPassword>,
         waiting: &[UserId],
         (epoch, summary): (&str, &NewMails),
     ) -> Result<bool> {
@@ -111,16 +112,16 @@ impl UsersRepository {
         script.push(format!(
             "IF $owner = NONE {{ INSERT INTO login {login} RETURN NONE }}"
         ));
-        let has_new_password = password_hash.is_some();
-        let password = match password_hash {
-            Some(hash) => format!(", password_hash = {}", script.bind(hash)),
-            None => String::new(),
+        let has_new_password = password.is_some();
+        let (password, unchanged) = match password {
+            Some(password) => password.parts(&mut script),
+            None => Default::default(),
         };
         script.push(format!(
             "LET $held_back = (SELECT VALUE mails_held_back FROM ONLY {id}) ?? false"
         ));
         let confirming = format!(
-            "UPDATE {id} SET unverified = NONE, mails_held_back = NONE{password} WHERE email = {email} RETURN VALUE id"
+            "UPDATE {id} SET unverified = NONE, mails_held_back = NONE{password} WHERE email = {email}{unchanged} RETURN VALUE id"
         );
         script.require(confirming, ADDRESS_OWNED);
         add_mails_if(&mut script, tenant, summary, "$held_back")?;

@@ -2,7 +2,7 @@
 
 use super::{
     db::{Db, Script, StepError},
-    models::{LoginRow, OwnerRow, UnverifiedRow, UserRow},
+    models::{AccountRow, LoginRow, OwnerRow, UnverifiedRow, UserRow},
     notifications::{NewMails, add_mails},
 };
 use crate::{
@@ -187,6 +187,25 @@ impl UsersRepository {
             Ok((row.into_type()?, hash))
         })
         .transpose()
+    }
+
+    /// The epochs of accounts' sessions, in their order. Read before a password is, so that a session that it opens has ended
+    /// if the password was replaced meanwhile.
+    pub(in crate::modules) async fn session_epochs(
+        &self,
+        tenant: &TenantId,
+        users: &[UserId],
+    ) -> Result<Vec<Option<String>>> {
+        let mut script = Script::of(tenant);
+        for user in users {
+            script.read(UserRow::key(tenant, *user));
+        }
+        let mut answers = self.db.run_retrying(&script).await?;
+        let read = |index| {
+            let row: Option<AccountRow> = answers.row(index)?;
+            Ok(row.and_then(|row| row.session_epoch))
+        };
+        (0..users.len()).map(read).collect()
     }
 
     /// A page of a tenant's users, in order of creation.

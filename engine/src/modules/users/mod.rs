@@ -1,5 +1,6 @@
 //! The rules of users. Called by app_modules; calls the users repository.
 
+pub(in crate::modules) mod accounts;
 pub(in crate::modules) mod api_keys;
 pub(in crate::modules) mod passwords;
 mod principals;

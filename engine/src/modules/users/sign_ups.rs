@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{UsersModule, passwords::Passwords, wrong_credentials};
-use crate::modules::repositories::NewMails;
+use crate::modules::repositories::{NewMails, NewPassword, Replaces};
 use crate::{
     error::{Error, ErrorCode, Result},
     types::{
@@ -55,24 +55,29 @@ impl UsersModule {
     }
 
     /// Checks an address and a password: the owner's, and, if addresses are confirmed, those of the newest account
-    /// that waits for the address. The number of hashes is the same whether there are such accounts or not.
+    /// that waits for the address. The number of hashes is the same whether there are such accounts or not. Returns the account,
+    /// and the epoch of its sessions in which it had this password.
     pub(crate) async fn login(
         &self,
         tenant: &TenantId,
         command: Login,
         confirms: bool,
-    ) -> Result<User> {
+    ) -> Result<(User, Option<String>)> {
         let (owner, waiting) = self.repository.address(tenant, &command.email).await?;
-        let owner = self.account(tenant, owner.map(|owner| owner.user)).await?;
-        let newest = self.account(tenant, waiting.first().copied()).await?;
+        let (owner, newest) = (owner.map(|owner| owner.user), waiting.first().copied());
+        let accounts: Vec<UserId> = owner.into_iter().chain(newest).collect();
+        let epochs = self.repository.session_epochs(tenant, &accounts).await?;
+        let owner = self.account(tenant, owner).await?;
+        let newest = self.account(tenant, newest).await?;
         let tries_newest = confirms || newest.is_some();
-        if let Some(user) = self.checked(command.password.clone(), owner).await? {
-            return Ok(user);
+        let mut found = self.checked(command.password.clone(), owner).await?;
+        if found.is_none() && tries_newest {
+            found = self.checked(command.password, newest).await?;
         }
-        if tries_newest && let Some(user) = self.checked(command.password, newest).await? {
-            return Ok(user);
-        }
-        Err(wrong_credentials())
+        let user = found.ok_or_else(wrong_credentials)?;
+        let mut known = accounts.into_iter().zip(epochs);
+        let epoch = known.find_map(|(account, epoch)| (account == user.id).then_some(epoch));
+        Ok((user, epoch.flatten()))
     }
 
     /// Returns whether confirming needs a password: anybody could have typed the address.
@@ -84,13 +89,13 @@ impl UsersModule {
     /// Makes an account the owner of its address, by a link that was mailed to it, and returns the account.
     pub(crate) async fn confirm(&self, user: &User, confirmation: Confirmation) -> Result<User> {
         let tenant = &user.tenant;
-        let (owner, mut waiting) = self.repository.address(tenant, &user.email).await?;
+        let (owner, waiting) = self.repository.address(tenant, &user.email).await?;
         match owner {
             Some(owner) if owner.user != user.id => return Err(address_owned()),
             Some(_) if user.email_verified => return Ok(user.clone()),
             _ => {}
         }
-        let (user, hash) = match confirmation {
+        let (user, password) = match confirmation {
             Confirmation::Link if owner.is_some() => (user.clone(), None),
             Confirmation::Link => {
                 return Err(Error::field(
@@ -110,26 +115,44 @@ impl UsersModule {
             }
             Confirmation::NewPassword(password) => {
                 Passwords::check(&password)?;
-                (user.clone(), Some(self.passwords.hash(password).await?))
+                let password = NewPassword {
+                    hash: self.passwords.hash(password).await?,
+                    replaces: Replaces::Any,
+                };
+                (user.clone(), Some(password))
             }
         };
+        match self.own_address(&user, password, waiting).await? {
+            true => Ok(User {
+                email_verified: true,
+                ..user
+            }),
+            false => Err(address_owned()),
+        }
+    }
+
+    /// Makes an account the owner of its address. Returns false if another one owns it, or the account has another address
+    /// or password by now.
+    pub(super) async fn own_address(
+        &self,
+        user: &User,
+        password: Option<NewPassword>,
+        mut waiting: Vec<UserId>,
+    ) -> Result<bool> {
         if !waiting.contains(&user.id) {
             waiting.push(user.id);
         }
         let epoch = self.context.next_id().to_string();
         let now = self.context.now();
-        let summary = self.mail(tenant, NotificationKind::BookingSummary, user.id, now);
-        let confirmed = self
+        let summary = self.mail(&user.tenant, NotificationKind::BookingSummary, user.id, now);
+        let is_owner = self
             .repository
-            .confirm(&user, hash, &waiting, (&epoch, &summary));
-        if !confirmed.await? {
-            return Err(address_owned());
+            .confirm(user, password, &waiting, (&epoch, &summary))
+            .await?;
+        if is_owner {
+            self.context.outbox_added.notify_one();
         }
-        self.context.outbox_added.notify_one();
-        Ok(User {
-            email_verified: true,
-            ..user
-        })
+        Ok(is_owner)
     }
 
     /// Sends the request to confirm an address again; does nothing if it is confirmed.
@@ -184,7 +207,7 @@ impl UsersModule {
         )
     }
 
-    fn mail(
+    pub(super) fn mail(
         &self,
         tenant: &TenantId,
         kind: NotificationKind,
@@ -207,7 +230,7 @@ impl UsersModule {
     }
 
     /// The account, if the password matches. Takes the same time without an account.
-    async fn checked(
+    pub(super) async fn checked(
         &self,
         password: String,
         account: Option<(User, Option<String>)>,
@@ -224,7 +247,7 @@ fn is_noticed(owner: &AddressOwner, now: Timestamp) -> bool {
     })
 }
 
-fn address_owned() -> Error {
+pub(super) fn address_owned() -> Error {
     Error::new(
         ErrorCode::EmailTaken,
         "This address was confirmed by another account meanwhile; sign in with that one.",

@@ -23,7 +23,7 @@ use crate::{
         ACCESS_TOKEN_LIFE, LoginThrottle, NetworkAllowance, RefreshToken, TokenKeys, Try, devices,
         not_authenticated,
     },
-    routes::extract::{AsCaller, ClientAddress, Json, NamedTenant, Prefix, SignInOrigin, Visitor},
+    routes::extract::{AsCaller, Json, NamedTenant, Prefix, SignInOrigin, Visitor},
 };
 
 /// What a sign-in needs: the keys of its tokens, and the limits of attempts.
@@ -81,7 +81,7 @@ impl SignIn {
         Ok((access, refresh))
     }
 
-    fn tokens(&self, session: Session) -> Result<TokensResponse> {
+    pub(super) fn tokens(&self, session: Session) -> Result<TokensResponse> {
         let owner = SessionOwner::User {
             tenant: session.user.tenant.clone(),
             user: session.user.id,
@@ -201,7 +201,7 @@ pub(in crate::routes) async fn register(
     State(engine): State<Engine>,
     State(sign_in): State<Arc<SignIn>>,
     Visitor(caller): Visitor,
-    ClientAddress(address): ClientAddress,
+    origin: SignInOrigin,
     Prefix(prefix): Prefix,
     Json(request): Json<RegisterRequest>,
 ) -> Answer<Response> {
@@ -215,10 +215,11 @@ pub(in crate::routes) async fn register(
             .map_or(Ok(UserRole::Customer), str::parse)?,
     };
     if let Some(sign_ups) = &sign_in.sign_ups {
-        sign_ups.take("sign-up", address, 1)?;
+        sign_ups.take("sign-up", origin.address, 1)?;
     }
     let user = engine.users().register(&caller, command).await?;
-    let session = engine.sessions().open(&signed_in(&user)).await?;
+    let sessions = engine.sessions();
+    let session = sessions.open_from(&signed_in(&user), origin.client).await?;
     let location = format!("{prefix}/api/auth/me");
     Ok(created(&location, sign_in.tokens(session)?))
 }
@@ -239,9 +240,10 @@ pub(in crate::routes) async fn login(
     let command = request.command()?;
     let (tenant, email) = (caller.tenant()?, command.email.clone());
     let counted = sign_in.begin(Some(tenant), &email, &origin)?;
-    let outcome = engine.users().login(&caller, command).await;
+    let client = origin.client.clone();
+    let outcome = engine.sessions().sign_in(&caller, command, client).await;
     counted.settle(&outcome);
-    let session = engine.sessions().open(&signed_in(&outcome?)).await?;
+    let session = outcome?;
     let cookie = sign_in.remember(Some(tenant), &email, &origin);
     Ok(with_cookies(
         JsonAnswer(sign_in.tokens(session)?).into_response(),

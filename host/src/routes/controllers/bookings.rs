@@ -336,7 +336,7 @@ pub(in crate::routes) async fn list_of_event(
 /// Shows a booking
 #[utoipa::path(get, path = "/api/bookings/{id}", tag = "bookings",
     params(("id" = String, Path, description = "Which booking")),
-    responses((status = 200, body = BookingResponse)))]
+    responses((status = 200, body = BookingResponse), refusals::Restricted))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

@@ -115,7 +115,7 @@ impl From<Ticket> for TicketResponse {
 /// Lists a booking's tickets, with their codes for its customer
 #[utoipa::path(get, path = "/api/bookings/{id}/tickets", tag = "check-ins",
     params(("id" = String, Path, description = "Which booking"), PageParams),
-    responses((status = 200, body = PageResponse<TicketResponse>)))]
+    responses((status = 200, body = PageResponse<TicketResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn tickets(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

@@ -81,7 +81,8 @@ pub(in crate::routes) async fn open(
     };
     if request.operator {
         let counted = sign_in.begin(None, &email, &origin)?;
-        let outcome = engine.operators().sign_in(login).await;
+        let client = origin.client.clone();
+        let outcome = engine.operators().sign_in_from(login, client).await;
         counted.settle(&outcome);
         let opened = Opened::by_operator(&sign_in, outcome?);
         let answer = answer(&sign_in, origin.is_over_tls, opened)?;
@@ -101,12 +102,10 @@ pub(in crate::routes) async fn open(
     };
     let counted = sign_in.begin(Some(&tenant), &email, &origin)?;
     let visitor = Caller::anonymous(tenant.clone());
-    let outcome = engine.users().login(&visitor, login).await;
+    let client = origin.client.clone();
+    let outcome = engine.sessions().sign_in(&visitor, login, client).await;
     counted.settle(&outcome);
-    let user = outcome?;
-    let caller = Caller::user(user.tenant.clone(), user.id, user.role);
-    let session = engine.sessions().open(&caller).await?;
-    let opened = Opened::by_user(&sign_in, session);
+    let opened = Opened::by_user(&sign_in, outcome?);
     let answer = answer(&sign_in, origin.is_over_tls, opened)?;
     Ok(with_cookies(
         answer,

@@ -60,7 +60,7 @@ pub(in crate::routes) async fn create(
 /// In order of creation; with `startsFrom`, `startsBefore` or `sort=startsAt` in order of their beginning. A page may have fewer items than its
 /// limit, or none, and still have a next page.
 #[utoipa::path(get, path = "/api/events", tag = "events", params(PageParams, EventParams), security((), ("bearer" = [])),
-    responses((status = 200, body = PageResponse<EventResponse>)))]
+    responses((status = 200, body = PageResponse<EventResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -76,7 +76,7 @@ pub(in crate::routes) async fn list(
 /// change without it, so it does not show whether a cached answer is fresh: there is no 304.
 #[utoipa::path(get, path = "/api/events/{id}", tag = "events", security((), ("bearer" = [])),
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 200, body = EventResponse, headers(("ETag" = String)))))]
+    responses((status = 200, body = EventResponse, headers(("ETag" = String))), refusals::Restricted))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

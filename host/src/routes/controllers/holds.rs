@@ -119,7 +119,7 @@ pub(in crate::routes) async fn create(
 /// Shows a hold; for two days after it ended
 #[utoipa::path(get, path = "/api/holds/{id}", tag = "holds",
     params(("id" = String, Path, description = "Which hold")),
-    responses((status = 200, body = HoldResponse)))]
+    responses((status = 200, body = HoldResponse), refusals::Restricted))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

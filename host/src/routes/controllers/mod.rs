@@ -2,6 +2,7 @@
 //!
 //! Called by the URL table in `routes`. Who may do what, and every rule, is decided in the engine.
 
+pub(super) mod account;
 pub(super) mod announcements;
 pub(super) mod api_keys;
 pub(super) mod auth;

@@ -294,7 +294,7 @@ pub(in crate::routes) async fn deliveries(
 #[utoipa::path(get, path = "/api/bookings/{id}/deliveries", tag = "notifications",
     operation_id = "deliveries_of_booking",
     params(("id" = String, Path, description = "Which booking"), PageParams),
-    responses((status = 200, body = PageResponse<DeliveryResponse>)))]
+    responses((status = 200, body = PageResponse<DeliveryResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn deliveries_of_booking(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -315,7 +315,7 @@ pub(in crate::routes) async fn deliveries_of_booking(
 #[utoipa::path(get, path = "/api/users/{id}/deliveries", tag = "notifications",
     operation_id = "deliveries_of_user",
     params(("id" = String, Path, description = "Which user"), PageParams),
-    responses((status = 200, body = PageResponse<DeliveryResponse>)))]
+    responses((status = 200, body = PageResponse<DeliveryResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn deliveries_of_user(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

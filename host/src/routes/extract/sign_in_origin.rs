@@ -1,11 +1,12 @@
-//! The origin of a sign-in: the client's address, and the cookie of a known device.
+//! The origin of a sign-in: the client's address, its name, and the cookie of a known device.
 
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::request::Parts,
+    http::{HeaderMap, header::USER_AGENT, request::Parts},
 };
+use boxoffice_engine::Label;
 
 use super::caller::{ClientAddress, OverTls, RequestContext};
 use crate::auth::devices;
@@ -19,6 +20,8 @@ pub(in crate::routes) struct SignInOrigin {
     pub(in crate::routes) is_over_tls: bool,
     /// The device's cookie, unchecked.
     pub(in crate::routes) device: Option<String>,
+    /// What the client calls itself.
+    pub(in crate::routes) client: Option<Label>,
 }
 
 impl<S> FromRequestParts<S> for SignInOrigin
@@ -36,6 +39,14 @@ where
             address,
             is_over_tls,
             device: device.map(str::to_owned),
+            client: client_of(&parts.headers),
         })
     }
+}
+
+/// The first characters of `User-Agent`, if it is one line.
+fn client_of(headers: &HeaderMap) -> Option<Label> {
+    let agent = headers.get(USER_AGENT)?.to_str().ok()?;
+    let shown: String = agent.chars().take(Label::CHARACTERS_MAX).collect();
+    Label::parse("userAgent", &shown).ok()
 }

@@ -106,7 +106,6 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("post", "/api/plugins/versions/{id}/dry-run"),
             ("post", "/api/plugins/versions/{id}/replay"),
             ("post", "/api/plugins/{id}/activate"),
-            ("get", "/api/plugins/{id}/failed-calls"),
             ("get", "/api/plugins/{id}/logs"),
             ("get", "/api/plugins/{id}/metrics"),
             ("post", "/api/plugins/{id}/remove"),
@@ -137,9 +136,9 @@ impl Modify for ApiKeyScopes {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         for (method, path, operation) in operations_by_method(openapi) {
             if let Some(scope) = scope_of(&method.to_ascii_lowercase(), path) {
-                let user = SecurityRequirement::new("bearer", Vec::<String>::new());
+                let user = || vec![SecurityRequirement::new("bearer", Vec::<String>::new())];
                 let program = SecurityRequirement::new(API_KEY, [scope.as_str()]);
-                operation.security = Some(vec![user, program]);
+                operation.security.get_or_insert_with(user).push(program);
             }
         }
         let scheme = HttpBuilder::new()

@@ -414,6 +414,9 @@ async fn without_parts(seen: &mut Seen) {
     }
     let hosted = Hosted::start(platform.engine.clone()).await;
     let door = hosted.client().tenant("north");
+    let body = json!({"email": "ann@north.test"});
+    let off = door.post("/api/auth/password/forgotten", body).await;
+    seen.note(off, 503, "links-off");
     let owner = door.login("owen@north.test").await.client;
     let request = owner.request(Method::POST, "/api/plugins/limits/versions");
     let request = request.header("Content-Type", "application/wasm");
@@ -445,4 +448,7 @@ async fn unconfirmed(seen: &mut Seen) {
     let body = json!({"eventId": house.event["id"], "numTickets": 1});
     let refused = ann.post("/api/bookings", body).await;
     seen.note(refused, 403, "email-unconfirmed");
+    let body = json!({"token": "of-no-mail", "password": Account::PASSWORD});
+    let refused = house.door.post("/api/auth/password/reset", body).await;
+    seen.note(refused, 404, "link-invalid");
 }

@@ -94,6 +94,8 @@ pub(super) enum Thing {
     Operator,
     /// A session of theirs.
     OperatorSession,
+    /// Another session of the customer.
+    Session,
 }
 
 const fn row(
@@ -200,6 +202,7 @@ impl Context {
             Thing::LaneTo(command) => format!("bulk/{command}"),
             Thing::Operator => Context::OTHER_OPERATOR.to_owned(),
             Thing::OperatorSession => self.operator_session.clone(),
+            Thing::Session => self.north.session.clone(),
         }
     }
 }

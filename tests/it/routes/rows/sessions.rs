@@ -73,6 +73,42 @@ pub(super) const ROWS: &[Row] = &[
         204,
     ),
     row(
+        "POST",
+        "/api/auth/password/reset",
+        Door::Open,
+        Thing::None,
+        Some(
+            |world| json!({"token": world.north.reset_token, "password": "another horse battery"}),
+        ),
+        204,
+    ),
+    row(
+        "DELETE",
+        "/api/auth/me/sessions/{id}",
+        Door::SignedIn,
+        Thing::Session,
+        None,
+        204,
+    ),
+    row(
+        "DELETE",
+        "/api/auth/me/sessions/others",
+        Door::SignedIn,
+        Thing::None,
+        None,
+        204,
+    ),
+    row(
+        "POST",
+        "/api/auth/password",
+        Door::SignedIn,
+        Thing::None,
+        Some(
+            |_| json!({"currentPassword": Account::PASSWORD, "newPassword": "another horse battery"}),
+        ),
+        200,
+    ),
+    row(
         "DELETE",
         "/api/auth/me/sessions",
         Door::SignedIn,

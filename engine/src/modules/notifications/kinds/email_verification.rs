@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Audience, Kind, KindTemplates, MailContext, MailSource, templates};
+use super::{Audience, Kind, KindTemplates, MailContext, MailLink, MailSource, templates};
 use crate::types::DeliveryRecord;
 
 pub(super) struct EmailVerification;
@@ -20,8 +20,8 @@ impl Kind for EmailVerification {
         true
     }
 
-    fn has_verify_link(&self) -> bool {
-        true
+    fn link(&self) -> Option<MailLink> {
+        Some(MailLink::Verify)
     }
 
     fn unwanted(&self, source: &MailSource, delivery: &DeliveryRecord) -> Option<&'static str> {
@@ -30,7 +30,7 @@ impl Kind for EmailVerification {
     }
 
     fn add_data(&self, context: &MailContext<'_>, data: &mut Value) {
-        if let Some(url) = context.verify_url {
+        if let Some(url) = context.link_url {
             data["verifyUrl"] = json!(url);
         }
     }

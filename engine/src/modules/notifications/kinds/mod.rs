@@ -7,11 +7,14 @@
 mod booking_cancelled;
 mod booking_confirmed;
 mod booking_summary;
+mod email_change;
+mod email_changed;
 mod email_verification;
 mod event_announcement;
 mod event_cancelled;
 mod event_reminder;
 mod event_updated;
+mod password_reset;
 mod plugin_quarantined;
 mod sign_up_notice;
 mod waiting_list_offer;
@@ -28,8 +31,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        Booking, BookingStatus, CancelCause, DeliveryRecord, EventStatus, Lane, NotificationId,
-        NotificationKind, StoredEvent, StoredNotification,
+        AccountLinkPurpose, Booking, BookingStatus, CancelCause, DeliveryRecord, EventStatus, Lane,
+        NotificationId, NotificationKind, StoredEvent, StoredNotification,
     },
 };
 
@@ -53,6 +56,15 @@ pub(super) enum CalendarAction {
     Publish,
     /// Takes the event out.
     Cancel,
+}
+
+/// What the link that a mail is about is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MailLink {
+    /// Confirming the address.
+    Verify,
+    /// A change of the account.
+    Account(AccountLinkPurpose),
 }
 
 /// The built-in templates of a kind.
@@ -104,9 +116,9 @@ pub(super) trait Kind: Sync {
         false
     }
 
-    /// Whether its mails have a link that confirms the address. Without links they wait for a worker that makes some.
-    fn has_verify_link(&self) -> bool {
-        false
+    /// The link that its mails are about, if they are about one. Without links they wait for a worker that makes some.
+    fn link(&self) -> Option<MailLink> {
+        None
     }
 
     /// Mails that answer something, or are for one reader only, go first. Bulk mails wait behind them.
@@ -217,6 +229,9 @@ pub(super) fn of(kind: NotificationKind) -> &'static dyn Kind {
         NotificationKind::EmailVerification => &email_verification::EmailVerification,
         NotificationKind::SignUpNotice => &sign_up_notice::SignUpNotice,
         NotificationKind::BookingSummary => &booking_summary::BookingSummary,
+        NotificationKind::PasswordReset => &password_reset::PasswordReset,
+        NotificationKind::EmailChange => &email_change::EmailChange,
+        NotificationKind::EmailChanged => &email_changed::EmailChanged,
     }
 }
 

@@ -31,8 +31,8 @@ pub(crate) struct MailContext<'a> {
     pub(crate) quarantine: Option<&'a PluginQuarantine>,
     /// Where the recipient unsubscribes from mails of this kind; bulk kinds only.
     pub(crate) unsubscribe_url: Option<&'a str>,
-    /// Where the recipient confirms the address, for `EmailVerification`.
-    pub(crate) verify_url: Option<&'a str>,
+    /// Where the recipient does what the mail asks for, for kinds about a link.
+    pub(crate) link_url: Option<&'a str>,
     /// Who gets it.
     pub(crate) recipient: &'a User,
     /// The recipient's active bookings of the event, or the one booking the mail is about; none for an offer.

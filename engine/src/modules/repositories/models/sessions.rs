@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    types::{SessionId, SessionOwner, SessionRecord},
+    types::{Label, SessionId, SessionOwner, SessionRecord},
 };
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -20,6 +20,7 @@ pub(in crate::modules::repositories) struct SessionRow {
     opened_at: i64,
     expires_at: i64,
     epoch: Option<String>,
+    device: Option<String>,
 }
 
 /// The first two parts of the keys of an account's sessions. Operators belong to no tenant: no tenant has an empty name.
@@ -68,6 +69,7 @@ impl SessionRow {
             opened_at: millisecond(session.opened_at),
             expires_at: millisecond(session.expires_at),
             epoch: session.epoch.clone(),
+            device: session.device.as_ref().map(Label::to_string),
         }
     }
 
@@ -80,6 +82,7 @@ impl SessionRow {
             opened_at: at_millisecond(self.opened_at)?,
             expires_at: at_millisecond(self.expires_at)?,
             epoch: self.epoch,
+            device: self.device.map(Label::stored),
         };
         Ok((id, record))
     }

@@ -8,8 +8,8 @@ use super::keys::{at_millisecond, key_text, key_ulid, millisecond, record, ulid_
 use crate::{
     error::{Error, Result},
     types::{
-        AddressOwner, EmailAddress, Label, NotificationKind, Operator, TenantId, User, UserId,
-        VerificationRequest,
+        AddressOwner, EmailAddress, Label, NotificationId, NotificationKind, Operator, TenantId,
+        User, UserId, VerificationRequest,
     },
 };
 
@@ -26,6 +26,8 @@ pub(in crate::modules::repositories) struct UserRow {
     unverified: Option<UnverifiedRow>,
     /// Whether mails about bookings were held back because the address is not confirmed; nothing once it is.
     mails_held_back: Option<bool>,
+    /// The newest request for another address; nothing once it is made or dropped.
+    email_change: Option<String>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -69,6 +71,7 @@ impl UserRow {
             created_at: millisecond(user.created_at),
             unverified: asked.map(UnverifiedRow::of),
             mails_held_back: None,
+            email_change: None,
         }
     }
 
@@ -81,6 +84,16 @@ impl UserRow {
             })
         });
         asked.transpose()
+    }
+
+    /// The newest request for another address.
+    pub(in crate::modules::repositories) fn email_change(&self) -> Option<Result<NotificationId>> {
+        let change = Ulid::from_string(self.email_change.as_ref()?);
+        Some(
+            change
+                .map(NotificationId::from_ulid)
+                .map_err(Error::internal),
+        )
     }
 
     pub(in crate::modules::repositories) fn into_type(self) -> Result<User> {
@@ -174,6 +187,43 @@ impl LoginRow {
             user: self.user()?,
             noticed_at: self.noticed_at.map(at_millisecond).transpose()?,
         })
+    }
+}
+
+/// The address of a mail that does not go to the account's own: the one it may move to, or the one it had.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct AccountMailRow {
+    id: RecordId,
+    email: String,
+}
+
+impl AccountMailRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        notification: NotificationId,
+    ) -> RecordId {
+        record(
+            "account_mail",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(notification.ulid()),
+            ],
+        )
+    }
+
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        notification: NotificationId,
+        email: &EmailAddress,
+    ) -> Self {
+        Self {
+            id: Self::key(tenant, notification),
+            email: email.as_str().to_owned(),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn email(self) -> EmailAddress {
+        EmailAddress::stored(self.email)
     }
 }
 

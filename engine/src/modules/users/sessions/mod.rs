@@ -13,7 +13,7 @@ use crate::modules::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    types::{ListedSession, Principal, SessionId, SessionOwner, SessionRecord},
+    types::{Label, ListedSession, Principal, SessionId, SessionOwner, SessionRecord},
 };
 
 /// Longest lifetime of a user's session.
@@ -57,6 +57,7 @@ impl SessionsModule {
         &self,
         owner: &SessionOwner,
         epoch: Option<String>,
+        device: Option<Label>,
     ) -> Result<(SessionId, SessionRecord)> {
         let now = self.context.now();
         let id = SessionId::from_ulid(self.context.next_id());
@@ -70,6 +71,7 @@ impl SessionsModule {
             opened_at: now,
             expires_at: now.checked_add(lasts).map_err(Error::internal)?,
             epoch,
+            device,
         };
         // One more than allowed, to find those that must end. Two concurrent sign-ins may leave one too many until the next.
         let others = self
@@ -119,6 +121,23 @@ impl SessionsModule {
         ))
     }
 
+    /// Exchanges the current generation of a session for the next one, for whoever proved more than a refresh token does.
+    pub(crate) async fn renew(&self, owner: &SessionOwner, id: SessionId) -> Result<SessionRecord> {
+        let found = self.repository.find(scope_of(owner), id).await?;
+        let (seen, _) = found.ok_or_else(session_ended)?;
+        self.rotate(owner, id, seen.generation).await
+    }
+
+    /// Ends all sessions of an account except one.
+    pub(crate) async fn end_others(&self, owner: &SessionOwner, keep: SessionId) -> Result<()> {
+        let _turn = self.ending.lock().await;
+        let epoch = self.next_epoch();
+        let ended = self.repository.end_all(scope_of(owner), Some(keep), &epoch);
+        ended.await?;
+        self.principals.forget(|known| known.owner == *owner);
+        Ok(())
+    }
+
     /// Ends a session. Returns false if it was not there.
     pub(crate) async fn end(&self, owner: &SessionOwner, id: SessionId) -> Result<bool> {
         self.end_these(owner, &[id]).await
@@ -143,6 +162,7 @@ impl SessionsModule {
             opened_at: session.opened_at,
             refreshed_at: newest(&session),
             expires_at: session.expires_at,
+            device: session.device,
         });
         Ok(listed.filter(|session| now < session.expires_at).collect())
     }
@@ -254,6 +274,7 @@ mod tests {
             opened_at: at(0),
             expires_at: at(1_000_000),
             epoch: None,
+            device: None,
         }
     }
 

@@ -123,7 +123,7 @@ pub(in crate::routes) struct TicketTypePatchRequest {
 #[utoipa::path(get, path = "/api/events/{id}/ticket-types/{type}", tag = "events", operation_id = "show_ticket_type",
     security((), ("bearer" = [])),
     params(("id" = String, Path, description = "Which event"), ("type" = String, Path, description = "Which ticket type")),
-    responses((status = 200, body = TicketTypeResponse, headers(("ETag" = String)))))]
+    responses((status = 200, body = TicketTypeResponse, headers(("ETag" = String))), refusals::Restricted))]
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,

@@ -85,10 +85,24 @@ pub(in crate::routes) struct OperatorsResponse {
     items: Vec<OperatorResponse>,
 }
 
-/// An operator's sessions, newest first; at most 100.
+/// The sessions of an account, newest first; at most 100.
 #[derive(Serialize, ToSchema)]
 pub(in crate::routes) struct SessionsResponse {
     items: Vec<SessionResponse>,
+}
+
+impl SessionsResponse {
+    /// The sessions, with the current one marked.
+    pub(in crate::routes::controllers) fn of(
+        sessions: Vec<ListedSession>,
+        current: Option<SessionId>,
+    ) -> Self {
+        let items = sessions.into_iter();
+        let items = items.map(|session| SessionResponse::of(session, current));
+        Self {
+            items: items.collect(),
+        }
+    }
 }
 
 /// A signed-in session.
@@ -106,6 +120,8 @@ pub(in crate::routes) struct SessionResponse {
     /// When it ends at the latest.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+    /// What the client called itself at the sign-in (`User-Agent`), if it is known. Anybody can write anything there.
+    device: Option<String>,
     /// Whether it is the session of this request.
     is_current: bool,
 }
@@ -117,6 +133,7 @@ impl SessionResponse {
             opened_at: session.opened_at,
             refreshed_at: session.refreshed_at,
             expires_at: session.expires_at,
+            device: session.device.map(|device| device.to_string()),
             is_current: Some(session.id) == current,
         }
     }
@@ -135,7 +152,8 @@ pub(in crate::routes) async fn login(
     let command: Login = request.command()?;
     let email = command.email.clone();
     let counted = sign_in.begin(None, &email, &origin)?;
-    let outcome = engine.operators().sign_in(command).await;
+    let client = origin.client.clone();
+    let outcome = engine.operators().sign_in_from(command, client).await;
     counted.settle(&outcome);
     Ok(with_cookies(
         JsonAnswer(tokens(&sign_in, outcome?)?).into_response(),
@@ -255,12 +273,7 @@ pub(in crate::routes) async fn list_sessions(
 ) -> Answer<JsonAnswer<SessionsResponse>> {
     let email = named_or_own(named, &caller)?;
     let sessions = engine.operators().sessions(&caller, &email).await?;
-    let current = caller.session();
-    let items = sessions.into_iter();
-    let items = items.map(|session| SessionResponse::of(session, current));
-    Ok(JsonAnswer(SessionsResponse {
-        items: items.collect(),
-    }))
+    Ok(JsonAnswer(SessionsResponse::of(sessions, caller.session())))
 }
 
 /// Ends one of an operator's sessions

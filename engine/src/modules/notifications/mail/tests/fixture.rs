@@ -28,7 +28,7 @@ pub(super) struct Fixture {
     pub(super) announcement: Option<Announcement>,
     pub(super) quarantine: Option<PluginQuarantine>,
     pub(super) unsubscribe_url: Option<String>,
-    pub(super) verify_url: Option<String>,
+    pub(super) link_url: Option<String>,
     pub(super) recipient: User,
     pub(super) bookings: Vec<Booking>,
     pub(super) offer: Option<Hold>,
@@ -56,13 +56,22 @@ impl Fixture {
             }),
             quarantine: (kind == NotificationKind::PluginQuarantined).then(quarantine),
             unsubscribe_url: None,
-            verify_url: (kind == NotificationKind::EmailVerification)
-                .then(|| "https://tickets.example/verify/a<b".to_owned()),
+            link_url: match kind {
+                NotificationKind::EmailVerification
+                | NotificationKind::PasswordReset
+                | NotificationKind::EmailChange => {
+                    Some("https://tickets.example/verify/a<b".to_owned())
+                }
+                _ => None,
+            },
             recipient: User {
                 id: customer(),
                 tenant: TenantId::parse("north").unwrap(),
                 email: address("ann@example.org"),
-                email_verified: kind != NotificationKind::EmailVerification,
+                email_verified: !matches!(
+                    kind,
+                    NotificationKind::EmailVerification | NotificationKind::EmailChange
+                ),
                 name: label("Ann Example"),
                 role: UserRole::Customer,
                 external_id: None,
@@ -73,6 +82,9 @@ impl Fixture {
                 | NotificationKind::PluginQuarantined
                 | NotificationKind::EmailVerification
                 | NotificationKind::SignUpNotice
+                | NotificationKind::PasswordReset
+                | NotificationKind::EmailChange
+                | NotificationKind::EmailChanged
                 | NotificationKind::BookingSummary => Vec::new(),
                 _ => vec![booking(&event, 7)],
             },
@@ -99,7 +111,7 @@ impl Fixture {
             announcement: self.announcement.as_ref(),
             quarantine: self.quarantine.as_ref(),
             unsubscribe_url: self.unsubscribe_url.as_deref(),
-            verify_url: self.verify_url.as_deref(),
+            link_url: self.link_url.as_deref(),
             recipient: &self.recipient,
             bookings: &self.bookings,
             offer: self.offer.as_ref(),

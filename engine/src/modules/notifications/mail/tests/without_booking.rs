@@ -64,6 +64,31 @@ async fn who_signs_up_reads_where_to_confirm_the_address() {
 }
 
 #[tokio::test]
+async fn who_asked_for_a_link_to_change_the_account_reads_it() {
+    for (kind, subject) in [
+        (NotificationKind::PasswordReset, "Choose a new password"),
+        (NotificationKind::EmailChange, "Confirm your new address"),
+    ] {
+        let composed = Fixture::new(kind).compose().await;
+        let message = parse(&composed);
+        assert_eq!(message.subject(), Some(subject));
+        let text = message.body_text(0).unwrap().replace("\r\n", "\n");
+        assert!(
+            text.contains("\nhttps://tickets.example/verify/a<b\n"),
+            "{text}"
+        );
+        let html = message.body_html(0).unwrap().replace("&#x2f;", "/");
+        let link = "<a href=\"https://tickets.example/verify/a&lt;b\">";
+        assert!(html.contains(link), "{html}");
+        assert_eq!(message.attachment_count(), 0);
+    }
+    // Nobody confirmed the new address, so it gets no words of people.
+    let composed = Fixture::new(NotificationKind::EmailChange).compose().await;
+    let raw = String::from_utf8(composed.mail.bytes).unwrap();
+    assert!(!raw.contains("Ann Example"), "{raw}");
+}
+
+#[tokio::test]
 async fn who_confirmed_the_address_reads_all_coming_bookings() {
     let mut fixture = Fixture::new(NotificationKind::BookingSummary);
     let composed = fixture.compose().await;
