@@ -77,6 +77,9 @@ url = "{folder / 'data'}"
 keys = [{{ id = "contract", secret = "a secret of tests, at least 32 bytes long" }}]
 [tickets]
 keys = [{{ id = "contract", secret = "another secret, at least 32 bytes long too" }}]
+[links]
+public_url = "http://127.0.0.1"
+keys = [{{ id = "contract", secret = "a third secret, at least 32 bytes long too" }}]
 [http]
 throttle_logins = false
 client_requests_per_minute = 0

@@ -243,7 +243,8 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// The role, and who.
     pub who: String,
-    /// The action: `pause`, `resume`, `cancel`, `promote`, `move`, `retry`, `pause-lane`, `resume-lane`.
+    /// The action: `pause`, `resume`, `cancel`, `promote`, `move`, `retry`, `pause-lane`, `resume-lane`, `create-key`,
+    /// `revoke-key`.
     pub action: String,
     /// What it changed.
     pub subject: String,

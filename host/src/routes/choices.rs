@@ -95,7 +95,7 @@ choices! {
     #[doc = "A command to a lane."]
     LaneCommand: ["pause", "resume"];
     #[doc = "An action in the audit log."]
-    AuditAction: ["pause", "resume", "cancel", "promote", "move", "retry", "pause-lane", "resume-lane"];
+    AuditAction: ["pause", "resume", "cancel", "promote", "move", "retry", "pause-lane", "resume-lane", "create-key", "revoke-key"];
     #[doc = "The stable code of an error; `/errors/{code}` is its page. New codes may be added."]
     ErrorCode: EngineCode::ALL.iter().map(|code| code.as_str()).chain(HOST_CODES.iter().map(|host| host.code));
 }
