@@ -41,7 +41,19 @@ impl Sessions {
         let nobody = || Error::not_found("user", id);
         let epoch = sessions.epoch(&owner).await?.ok_or_else(nobody)?;
         let user = self.user(caller).await?.ok_or_else(nobody)?;
-        let (id, session) = sessions.open(&owner, epoch, device).await?;
+        self.opened(&owner, user, epoch, device).await
+    }
+
+    /// Opens a session in the epoch in which its owner's password was right.
+    async fn opened(
+        &self,
+        owner: &SessionOwner,
+        user: User,
+        epoch: Option<String>,
+        device: Option<Label>,
+    ) -> Result<Session> {
+        let sessions = &self.0.modules.sessions;
+        let (id, session) = sessions.open(owner, epoch, device).await?;
         Ok(Session {
             id,
             user,
@@ -66,14 +78,7 @@ impl Sessions {
             tenant: user.tenant.clone(),
             user: user.id,
         };
-        let sessions = &self.0.modules.sessions;
-        let (id, session) = sessions.open(&owner, epoch, device).await?;
-        Ok(Session {
-            id,
-            user,
-            generation: session.generation,
-            expires_at: session.expires_at,
-        })
+        self.opened(&owner, user, epoch, device).await
     }
 
     /// Exchanges a refresh token's session and generation for the next generation.

@@ -240,6 +240,11 @@ impl Modules {
 
 /// The content of a request except its Idempotency-Key, as JSON. Two requests with one key must have the same.
 pub(crate) fn request_hash(canonical: &Value) -> String {
-    let digest = Sha256::digest(canonical.to_string().as_bytes());
+    sha256_hex(canonical.to_string().as_bytes())
+}
+
+/// The SHA-256 of some bytes as hexadecimal digits.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,5 +1,7 @@
 //! The caller: the first argument of every use case.
 
+use std::borrow::Cow;
+
 use super::{
     ApiKeyId, EmailAddress, Idempotency, Scope, Scopes, SessionId, SessionOwner, TenantId, UserId,
     UserRole,
@@ -116,15 +118,15 @@ impl Caller {
     ///
     /// # Errors
     /// `forbidden` names the scope that a key lacks.
-    pub(crate) fn scoped(&self, scope: Scope) -> Result<Self> {
-        let mut caller = self.clone();
+    pub(crate) fn scoped(&self, scope: Scope) -> Result<Cow<'_, Self>> {
+        let mut caller = Cow::Borrowed(self);
         if let (Role::ApiKey, Some((_, scopes))) = (self.role, self.api_key) {
             if !scopes.has(scope) {
                 return Err(Error::forbidden(format!(
                     "This API key needs the scope {scope} for that."
                 )));
             }
-            caller.role = Role::Platform;
+            caller.to_mut().role = Role::Platform;
         }
         Ok(caller)
     }

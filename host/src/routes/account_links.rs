@@ -10,7 +10,9 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use boxoffice_engine::{AccountLink, AccountLinkPurpose, Caller, Engine, Error, ErrorCode};
+use boxoffice_engine::{
+    AccountLink, AccountLinkPurpose, Caller, EmailAddress, Engine, Error, ErrorCode,
+};
 
 use super::{
     extract::Id,
@@ -30,11 +32,7 @@ pub(super) async fn show_password(
     Id(Token(token)): Id<Token>,
 ) -> Result<Response, Problem> {
     let purpose = AccountLinkPurpose::ResetPassword;
-    let (caller, link) = match read(links.as_ref(), purpose, &token) {
-        Ok(read) => read,
-        Err(error) => return over(purpose, error),
-    };
-    match engine.users().linked_address(&caller, &link).await {
+    match linked_address(&engine, links.as_ref(), purpose, &token).await {
         Ok(email) => Ok(password_form(email.as_str(), &token, None)),
         Err(error) => over(purpose, error),
     }
@@ -81,11 +79,7 @@ pub(super) async fn show_email(
     Id(Token(token)): Id<Token>,
 ) -> Result<Response, Problem> {
     let purpose = AccountLinkPurpose::ChangeEmail;
-    let (caller, link) = match read(links.as_ref(), purpose, &token) {
-        Ok(read) => read,
-        Err(error) => return over(purpose, error),
-    };
-    match engine.users().linked_address(&caller, &link).await {
+    match linked_address(&engine, links.as_ref(), purpose, &token).await {
         Ok(email) => Ok(email_form(email.as_str(), &token)),
         Err(error) => over(purpose, error),
     }
@@ -110,6 +104,17 @@ pub(super) async fn change_email(
         }
         Err(error) => over(purpose, error),
     }
+}
+
+/// The address that a link is for.
+async fn linked_address(
+    engine: &Engine,
+    links: Option<&MailLinks>,
+    purpose: AccountLinkPurpose,
+    token: &str,
+) -> Result<EmailAddress, Error> {
+    let (caller, link) = read(links, purpose, token)?;
+    engine.users().linked_address(&caller, &link).await
 }
 
 /// The content of a link, proven by its signature, and a caller of its tenant.

@@ -5,12 +5,16 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{NotificationsModule, delivery::ClaimedBatch, mail_source::MailSource};
+use super::{
+    NotificationsModule,
+    delivery::ClaimedBatch,
+    mail_source::{MailSource, OtherAddress},
+};
 use crate::{
     error::{Error, Result},
     modules::users::accounts::stamp,
     types::{
-        Announcement, BookingId, EmailAddress, Event, EventDetails, EventId, Hold, NotificationId,
+        Announcement, BookingId, Event, EventDetails, EventId, Hold, NotificationId,
         NotificationKind, PluginQuarantine, StoredNotification, TenantId, UserId,
     },
 };
@@ -100,9 +104,13 @@ impl<'a> SourceReader<'a> {
     }
 
     /// Where the mail goes, if not to the account's address.
-    pub(super) async fn other_address(&self) -> Result<Option<EmailAddress>> {
+    pub(super) async fn other_address(&self, is_confirmed: bool) -> Result<Option<OtherAddress>> {
         let users = &self.module.users;
-        users.mail_address(self.tenant, self.notification).await
+        let found = users.mail_address(self.tenant, self.notification).await?;
+        Ok(found.map(|email| OtherAddress {
+            email,
+            is_confirmed,
+        }))
     }
 
     /// Names an account's address and password, for the link that replaces the password.

@@ -6,13 +6,16 @@ use ulid::Ulid;
 use super::{
     db::{Db, Script},
     delivery_admin::add_audit,
-    models::{ApiKeyRow, millisecond},
+    models::{ApiKeyRow, key_text, millisecond},
     sessions::log_entry,
 };
 use crate::{
     error::Result,
     types::{ApiKey, AuditEntry, TenantId},
 };
+
+/// The guard's word when somebody else has deleted a key.
+const KEY_GONE: &str = "key-gone";
 
 pub(in crate::modules) struct ApiKeysRepository {
     db: Db,
@@ -50,39 +53,39 @@ impl ApiKeysRepository {
         row.map(ApiKeyRow::into_type).transpose()
     }
 
-    /// A tenant's keys, in no order. Their number is limited, so the range may be read to its end.
-    pub(in crate::modules) async fn list(&self, tenant: &TenantId) -> Result<Vec<ApiKey>> {
-        let rows = self.rows(tenant).await?;
-        rows.into_iter().map(ApiKeyRow::into_type).collect()
-    }
-
-    async fn rows(&self, tenant: &TenantId) -> Result<Vec<ApiKeyRow>> {
+    /// A tenant's keys with the hashes of their secrets, in no order. Their number is limited, so the range may be read to its
+    /// end.
+    pub(in crate::modules) async fn list(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Vec<(String, ApiKey)>> {
         let mut script = Script::of(tenant);
         let index = script.read_under("api_key", [tenant.as_str().to_owned()]);
-        self.db.run_retrying(&script).await?.rows(index)
+        let rows: Vec<ApiKeyRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let read = |row: ApiKeyRow| Ok((key_text(&row.id, 1)?.to_owned(), row.into_type()?));
+        rows.into_iter().map(read).collect()
     }
 
-    /// Deletes a key, and writes that to the revocation log under `owner`: 5 rows. Returns false if it was not there.
+    /// Deletes a key by the hash of its secret, and writes that to the revocation log under `owner`: 5 rows. Returns false if it
+    /// was not there.
     pub(in crate::modules) async fn delete(
         &self,
         tenant: &TenantId,
-        key: &ApiKey,
+        hash: &str,
         owner: &str,
         (serial, audit): (Ulid, &AuditEntry),
     ) -> Result<bool> {
-        for row in self.rows(tenant).await? {
-            let id = row.id.clone();
-            if row.into_type()?.id == key.id {
-                let mut script = Script::transaction(tenant);
-                script.remove([id]);
-                let log = log_entry(&mut script, owner);
-                script.push(format!("{{ {log} }}"));
-                add_audit(&mut script, Some(tenant), serial, audit);
-                self.db.run_retrying(&script).await?;
-                return Ok(true);
-            }
+        let mut script = Script::transaction(tenant);
+        let key = script.bind(ApiKeyRow::key(tenant, hash));
+        script.require(format!("DELETE {key} RETURN BEFORE"), KEY_GONE);
+        let log = log_entry(&mut script, owner);
+        script.push(format!("{{ {log} }}"));
+        add_audit(&mut script, Some(tenant), serial, audit);
+        match self.db.run_retrying(&script).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_guard(KEY_GONE) => Ok(false),
+            Err(error) => Err(error.into()),
         }
-        Ok(false)
     }
 
     /// Writes when a key was last used: 1 row, if it is still there.

@@ -11,7 +11,6 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use rand::RngCore as _;
-use sha2::{Digest as _, Sha256};
 
 use super::principals::{Principals, Revocable};
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
     modules::{
         ModuleContext,
         repositories::{ApiKeysRepository, SessionsRepository},
+        sha256_hex,
     },
     types::{
         API_KEYS_MAX, ApiKey, ApiKeyId, AuditEntry, CreateApiKey, NewApiKey, TenantId, UserId,
@@ -118,7 +118,8 @@ impl ApiKeysModule {
 
     /// A tenant's keys, the newest first, the expired ones included.
     pub(crate) async fn list(&self, tenant: &TenantId) -> Result<Vec<ApiKey>> {
-        let mut keys = self.repository.list(tenant).await?;
+        let found = self.repository.list(tenant).await?;
+        let mut keys: Vec<ApiKey> = found.into_iter().map(|(_, key)| key).collect();
         keys.sort_by_key(|key| std::cmp::Reverse(key.id.ulid()));
         Ok(keys)
     }
@@ -135,11 +136,11 @@ impl ApiKeysModule {
     ) -> Result<()> {
         let nobody = || Error::not_found("API key", id);
         let keys = self.repository.list(tenant).await?;
-        let key = keys.into_iter().find(|key| key.id == id);
-        let key = key.ok_or_else(nobody)?;
+        let key = keys.into_iter().find(|(_, key)| key.id == id);
+        let (hash, key) = key.ok_or_else(nobody)?;
         let (audit, owner) = (audit(&key), owner_name(tenant, id));
         let entry = (self.context.next_id(), &audit);
-        let was_there = self.repository.delete(tenant, &key, &owner, entry).await?;
+        let was_there = self.repository.delete(tenant, &hash, &owner, entry).await?;
         self.principals.forget(|known| known.key.id == id);
         match was_there {
             true => Ok(()),
@@ -182,7 +183,7 @@ impl ApiKeysModule {
     /// Returns whether a key is still valid.
     pub(crate) async fn stands(&self, tenant: &TenantId, id: ApiKeyId) -> Result<bool> {
         let now = self.context.now();
-        let keys = self.repository.list(tenant).await?;
+        let keys = self.list(tenant).await?;
         let key = keys.into_iter().find(|key| key.id == id);
         Ok(key.is_some_and(|key| key.expires_at.is_none_or(|at| now < at)))
     }
@@ -228,8 +229,7 @@ fn tenant_of(secret: &str) -> Option<TenantId> {
 
 /// What is kept of a secret. It has 256 random bits, so that a fast hash is enough.
 fn hash_of(secret: &str) -> String {
-    let digest = Sha256::digest(secret.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256_hex(secret.as_bytes())
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     error::Result,
-    modules::notifications::mail_source::OtherAddress,
     types::{AccountLinkPurpose, NotificationId},
 };
 
@@ -33,10 +32,7 @@ impl Kind for EmailChange {
 
     async fn parts(&self, reader: &SourceReader<'_>) -> Result<KindParts> {
         let mut parts = KindParts {
-            other_address: reader.other_address().await?.map(|email| OtherAddress {
-                email,
-                is_confirmed: false,
-            }),
+            other_address: reader.other_address(false).await?,
             ..KindParts::default()
         };
         for customer in &reader.customers {

@@ -4,9 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{Audience, Kind, KindParts, KindTemplates, MailSource, SourceReader, templates};
-use crate::{
-    error::Result, modules::notifications::mail_source::OtherAddress, types::NotificationId,
-};
+use crate::{error::Result, types::NotificationId};
 
 pub(super) struct EmailChanged;
 
@@ -23,10 +21,7 @@ impl Kind for EmailChanged {
     async fn parts(&self, reader: &SourceReader<'_>) -> Result<KindParts> {
         Ok(KindParts {
             // Only confirmed ones are told.
-            other_address: reader.other_address().await?.map(|email| OtherAddress {
-                email,
-                is_confirmed: true,
-            }),
+            other_address: reader.other_address(true).await?,
             ..KindParts::default()
         })
     }

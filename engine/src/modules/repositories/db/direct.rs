@@ -25,21 +25,10 @@ use super::{
 };
 use crate::locked::Locked as _;
 
-/// Why a direct write ended.
-enum Stopped {
-    Step(StepError),
-    Store(anyhow::Error),
-}
-
-impl From<anyhow::Error> for Stopped {
+impl From<anyhow::Error> for StepError {
+    /// Of an error before a commit: nothing was written.
     fn from(error: anyhow::Error) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<StorageError> for Stopped {
-    fn from(error: StorageError) -> Self {
-        Self::Store(error.into())
+        super::sort_out(anyhow_to_types_error(error), false)
     }
 }
 
@@ -50,8 +39,7 @@ impl Embedded {
     }
 
     async fn write_now(&self, parts: Vec<Part>) -> Result<(), StepError> {
-        let transaction = self.transaction(TransactionType::Write).await;
-        let transaction = transaction.map_err(refused)?;
+        let transaction = self.transaction(TransactionType::Write).await?;
         let write = DirectWrite {
             store: self,
             transaction: &transaction,
@@ -67,38 +55,34 @@ impl Embedded {
                 if let Err(error) = transaction.cancel().await {
                     tracing::warn!(%error, "a transaction was not cancelled");
                 }
-                Err(match stopped {
-                    Stopped::Step(error) => error,
-                    Stopped::Store(error) => refused(error),
-                })
+                Err(stopped)
             }
         }
     }
-}
 
-impl Embedded {
     /// Reads records as they are at one moment: a value for each part.
     pub(super) fn read(
         &self,
         parts: Vec<Part>,
     ) -> BoxFuture<'_, Result<Vec<PublicValue>, StepError>> {
         Box::pin(async move {
-            let transaction = self.transaction(TransactionType::Read).await;
-            let transaction = transaction.map_err(refused)?;
-            let mut values = Vec::with_capacity(parts.len());
-            let mut outcome = Ok(());
-            for part in parts {
-                match self.read_part(&transaction, part).await {
-                    Ok(value) => values.push(value),
-                    Err(error) => {
-                        outcome = Err(refused(error));
-                        break;
-                    }
-                }
-            }
-            transaction.cancel().await.map_err(refused)?;
-            outcome.map(|()| values)
+            let transaction = self.transaction(TransactionType::Read).await?;
+            let values = self.read_parts(&transaction, parts).await;
+            transaction.cancel().await?;
+            Ok(values?)
         })
+    }
+
+    async fn read_parts(
+        &self,
+        transaction: &Transaction,
+        parts: Vec<Part>,
+    ) -> anyhow::Result<Vec<PublicValue>> {
+        let mut values = Vec::with_capacity(parts.len());
+        for part in parts {
+            values.push(self.read_part(transaction, part).await?);
+        }
+        Ok(values)
     }
 
     async fn read_part(
@@ -174,11 +158,11 @@ struct DirectWrite<'a> {
 }
 
 impl DirectWrite<'_> {
-    async fn all(mut self, parts: Vec<Part>) -> Result<Vec<TableName>, Stopped> {
+    async fn all(mut self, parts: Vec<Part>) -> Result<Vec<TableName>, StepError> {
         for part in parts {
             match part {
                 Part::Text(_) | Part::Read(_) | Part::ReadAll(_) | Part::ReadUnder { .. } => {
-                    return Err(Stopped::Step(StepError::Other("not a row".into())));
+                    return Err(StepError::Other("not a row".into()));
                 }
                 Part::Guard(guard) => self.guard(guard).await?,
                 Part::Changes(rows) => {
@@ -218,7 +202,7 @@ impl DirectWrite<'_> {
     }
 
     /// Defines a table that is not, as SurrealQL does for the first record of one.
-    async fn define(&mut self, table: &TableName) -> Result<(), Stopped> {
+    async fn define(&mut self, table: &TableName) -> Result<(), StepError> {
         let is_known = self.store.tables.locked().contains(table);
         if !is_known && !self.new_tables.contains(table) {
             let transaction = self.transaction;
@@ -229,42 +213,32 @@ impl DirectWrite<'_> {
         Ok(())
     }
 
-    async fn guard(&mut self, guard: Guard) -> Result<(), Stopped> {
+    async fn guard(&mut self, guard: Guard) -> Result<(), StepError> {
         let id = RecordId::from(guard.id);
-        let (namespace, database) = (self.store.namespace, self.store.database);
-        let stale = || Stopped::Step(StepError::Thrown(guard.word.to_owned()));
-        let row = match guard.write {
-            GuardWrite::None => {
-                let found = self
-                    .transaction
-                    .get_record_for_update(namespace, database, &id.table, &id.key);
-                let found = found.await?;
-                let version = match field(&found.data, "version") {
-                    Value::None | Value::Null => Value::from(0),
-                    version => version,
-                };
-                return match version == guard.seen.into() {
-                    true => Ok(()),
-                    false => Err(stale()),
-                };
-            }
-            GuardWrite::Content(row) => (row, None),
-            GuardWrite::Merge(fields) => (PublicValue::None, Some(fields)),
-        };
+        let stale = || StepError::Thrown(guard.word.to_owned());
+        let seen = Value::from(guard.seen);
+        if guard.write == GuardWrite::None {
+            let (namespace, database) = (self.store.namespace, self.store.database);
+            let transaction = self.transaction;
+            let found = transaction.get_record_for_update(namespace, database, &id.table, &id.key);
+            let version = match field(&found.await?.data, "version") {
+                Value::None | Value::Null => Value::from(0),
+                version => version,
+            };
+            return match version == seen {
+                true => Ok(()),
+                false => Err(stale()),
+            };
+        }
         let key = self.key(&id);
         let found = self.transaction.get_key(&key, None).await?;
-        let found = found.filter(|found| field(&found.data, "revision") == guard.seen.into());
-        let Some(found) = found else {
-            return Err(stale());
-        };
-        let data = match row {
-            (row, None) => row.into(),
-            (_, Some(fields)) => {
-                let mut data = found.data;
-                data.merge(fields.into())?;
-                data
-            }
-        };
+        let found = found.filter(|found| field(&found.data, "revision") == seen);
+        let mut data = found.ok_or_else(stale)?.data;
+        match guard.write {
+            GuardWrite::None => {}
+            GuardWrite::Content(row) => data = row.into(),
+            GuardWrite::Merge(fields) => data.merge(fields.into())?,
+        }
         // The guard writes the record that it guards: with a read alone two transactions could both commit (snapshot
         // isolation).
         self.transaction
@@ -274,7 +248,7 @@ impl DirectWrite<'_> {
     }
 
     /// Replaces a record that exists.
-    async fn replace(&mut self, row: PublicValue) -> Result<(), Stopped> {
+    async fn replace(&mut self, row: PublicValue) -> Result<(), StepError> {
         let id = id_of(&row)?;
         let key = self.key(&id);
         if self.transaction.exists_key(&key, None).await? {
@@ -284,7 +258,7 @@ impl DirectWrite<'_> {
         Ok(())
     }
 
-    async fn remove(&mut self, id: PublicValue) -> Result<(), Stopped> {
+    async fn remove(&mut self, id: PublicValue) -> Result<(), StepError> {
         let PublicValue::RecordId(id) = id else {
             return Err(without_id());
         };
@@ -302,7 +276,7 @@ impl DirectWrite<'_> {
         table: &TableName,
         if_exists: IfExists,
         row: PublicValue,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), StepError> {
         let mut id = id_of(&row)?;
         id.table = table.clone();
         let record = record_of(&id, row.into());
@@ -313,7 +287,7 @@ impl DirectWrite<'_> {
                     IfExists::Keep => Ok(()),
                     IfExists::Fail => {
                         let taken = format!("a record of {} exists", table.as_str());
-                        Err(Stopped::Step(StepError::Exists(taken)))
+                        Err(StepError::Exists(taken))
                     }
                 },
                 _ => Err(error.into()),
@@ -330,7 +304,7 @@ fn field(data: &Value, name: &str) -> Value {
 }
 
 /// The id of a row, which has one.
-fn id_of(row: &PublicValue) -> Result<RecordId, Stopped> {
+fn id_of(row: &PublicValue) -> Result<RecordId, StepError> {
     let id: Option<&PublicId> = match row {
         PublicValue::Object(row) => match row.get("id") {
             Some(PublicValue::RecordId(id)) => Some(id),
@@ -342,8 +316,8 @@ fn id_of(row: &PublicValue) -> Result<RecordId, Stopped> {
         .ok_or_else(without_id)
 }
 
-fn without_id() -> Stopped {
-    Stopped::Step(StepError::Other("a row without a record id".into()))
+fn without_id() -> StepError {
+    StepError::Other("a row without a record id".into())
 }
 
 /// A record as SurrealQL stores it: with its id, and without fields that have no value.
@@ -367,14 +341,9 @@ fn drop_missing(value: &mut Value) {
     }
 }
 
-/// Nothing was written.
-fn refused(error: anyhow::Error) -> StepError {
-    super::sort_out(anyhow_to_types_error(error), false)
-}
-
 /// A commit that conflicts is undone. Any other failure may come after it was written to the log, or be about syncing it.
 fn commit_failed(error: anyhow::Error) -> StepError {
-    match refused(error) {
+    match StepError::from(error) {
         StepError::Conflict => StepError::Conflict,
         StepError::Exists(text) => StepError::Exists(text),
         StepError::Other(source) => StepError::Lost(source),

@@ -181,10 +181,7 @@ impl Db {
             return Ok(Answers::none());
         }
         let Client::Embedded(store) = &self.client else {
-            let script = script.finished();
-            let query = self.query(script.text, script.variables);
-            let answered = within(limit, query).await?;
-            return self.sorted(answered, script.mode, script.commits);
+            return within(limit, self.run_text(script.finished())).await?;
         };
         match script.straight() {
             Straight::Read(parts) => {
@@ -201,12 +198,15 @@ impl Db {
             }
             Straight::No(script) => {
                 let (db, script) = (self.clone(), script.finished());
-                let (text, variables) = (script.text, script.variables);
-                let query = async move { Ok(db.query(text, variables).await) };
-                let answered = as_task(query).await?;
-                self.sorted(answered, script.mode, script.commits)
+                as_task(async move { db.run_text(script).await }).await
             }
         }
+    }
+
+    /// Runs a script as SurrealQL.
+    async fn run_text(&self, script: Finished) -> Result<Answers, StepError> {
+        let answered = self.query(script.text, script.variables).await;
+        self.sorted(answered, script.mode, script.commits)
     }
 
     /// Runs SurrealQL.

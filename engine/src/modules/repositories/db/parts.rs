@@ -93,6 +93,11 @@ impl Part {
         matches!(self, Self::Guard(guard) if guard.write == GuardWrite::None)
     }
 
+    /// Returns whether it guards, writes or removes records, as data.
+    pub(super) fn is_row(&self) -> bool {
+        !self.is_read() && !matches!(self, Self::Text(_))
+    }
+
     pub(super) fn is_read(&self) -> bool {
         matches!(
             self,

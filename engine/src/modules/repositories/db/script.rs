@@ -129,8 +129,7 @@ impl Script {
     fn add(&mut self, part: Part) -> usize {
         match self.mode {
             Mode::Snapshot => {
-                let is_read = part.is_read() || matches!(part, Part::Text(_));
-                debug_assert!(is_read, "a snapshot only reads");
+                debug_assert!(!part.is_row(), "a snapshot only reads");
                 self.reads.push(part);
             }
             Mode::Separate | Mode::Transaction => self.parts.push(part),
@@ -180,12 +179,7 @@ impl Script {
         row: impl SurrealValue,
         word: &'static str,
     ) {
-        self.add(Part::Guard(Guard {
-            id,
-            seen: seen.into_value(),
-            word,
-            write: GuardWrite::Content(row.into_value()),
-        }));
+        self.guard(id, seen, word, GuardWrite::Content(row.into_value()));
     }
 
     /// Changes some fields of a record likewise.
@@ -196,12 +190,7 @@ impl Script {
         fields: impl SurrealValue,
         word: &'static str,
     ) {
-        self.add(Part::Guard(Guard {
-            id,
-            seen: seen.into_value(),
-            word,
-            write: GuardWrite::Merge(fields.into_value()),
-        }));
+        self.guard(id, seen, word, GuardWrite::Merge(fields.into_value()));
     }
 
     /// Lets the transaction go on if a record has the version that was read, 0 if there is none.
@@ -211,11 +200,22 @@ impl Script {
         version: u64,
         word: &'static str,
     ) {
+        self.guard(id, version, word, GuardWrite::None);
+    }
+
+    fn guard(
+        &mut self,
+        id: RecordId,
+        seen: impl SurrealValue,
+        word: &'static str,
+        write: GuardWrite,
+    ) {
+        let seen = seen.into_value();
         self.add(Part::Guard(Guard {
             id,
-            seen: version.into_value(),
+            seen,
             word,
-            write: GuardWrite::None,
+            write,
         }));
     }
 
@@ -326,21 +326,19 @@ impl Script {
 
     /// Returns whether it is a transaction of records alone, without SurrealQL.
     pub(super) fn has_rows_alone(&self) -> bool {
-        let is_row = |part: &Part| !part.is_read() && !matches!(part, Part::Text(_));
-        self.mode == Mode::Transaction && self.parts.iter().all(is_row)
+        self.mode == Mode::Transaction && self.parts.iter().all(Part::is_row)
     }
 
     /// What an embedded store does without SurrealQL: a transaction that has rows alone, or reads of records alone.
     pub(super) fn straight(self) -> Straight {
-        let has_only = |parts: &[Part], is_one: fn(&Part) -> bool| parts.iter().all(is_one);
         match self.mode {
             Mode::Transaction if self.has_rows_alone() => {
                 let is_write = |part: &Part| !part.is_check();
                 debug_assert!(self.parts.iter().any(is_write), "{NOTHING_WRITTEN}");
                 Straight::Write(self.parts)
             }
-            Mode::Separate if has_only(&self.parts, Part::is_read) => Straight::Read(self.parts),
-            Mode::Snapshot if self.parts.is_empty() && has_only(&self.reads, Part::is_read) => {
+            Mode::Separate if self.parts.iter().all(Part::is_read) => Straight::Read(self.parts),
+            Mode::Snapshot if self.parts.is_empty() && self.reads.iter().all(Part::is_read) => {
                 Straight::Read(self.reads)
             }
             _ => Straight::No(self),

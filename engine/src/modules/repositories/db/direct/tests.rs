@@ -5,7 +5,7 @@ use std::{ops::Bound, sync::Arc};
 use surrealdb::types::{Object, RecordIdKey, SurrealValue as _};
 
 use super::{
-    super::{Client, Db, Finished, Script, Straight},
+    super::{Client, Db, Script, Straight},
     *,
 };
 use crate::{settings::Store, types::TenantId};
@@ -147,14 +147,7 @@ fn steps() -> Vec<Script> {
 }
 
 async fn as_text(db: &Db, script: Script) -> Result<(), StepError> {
-    let Finished {
-        text,
-        variables,
-        commits,
-        mode,
-    } = script.finished();
-    let answered = db.query(text, variables).await;
-    db.sorted(answered, mode, commits).map(drop)
+    db.run_text(script.finished()).await.map(drop)
 }
 
 /// What is in the store, as bytes.
@@ -248,9 +241,7 @@ async fn both_ways_read_the_same() {
         script
     };
     let straight = db.run(read()).await.unwrap();
-    let script = read().finished();
-    let answered = db.query(script.text, script.variables).await;
-    let expected = db.sorted(answered, script.mode, script.commits).unwrap();
+    let expected = db.run_text(read().finished()).await.unwrap();
     assert_eq!(straight, expected);
 }
 
