@@ -45,16 +45,18 @@ FAILED_CHARACTERS_MAX = 3_000
 # compile SurrealDB again. `--tests` and not `--all-targets`, which links a test binary for every program too.
 BUILD = ["cargo", "build", "--workspace", "--bins", "--examples", "--tests", "--locked"]
 
-# What each layer probe of the engine must fail with; the control must compile. A probe that fails with any other
-# error proves nothing about privacy (the thing it names may have been renamed) and is reported.
+# What each layer probe of the engine must fail with, by the compiler's phase that finds it: an error of an earlier phase hides
+# those of later ones, so each phase is compiled alone. A probe that fails with any other error proves nothing about privacy (the
+# thing it names may have been renamed) and is reported.
 PROBES = {
-    "control": set(),
-    "app_module_names_repository": {"E0603"},
-    "app_module_calls_repository": {"E0616"},
-    "app_module_opens_store": {"E0603", "E0624"},
-    "module_returns_repository": {"private_interfaces", "E0446"},
-    "module_names_row": {"E0603"},
-    "module_writes_query": {"E0603", "E0624"},
+    "names": {
+        "app_module_names_repository": {"E0603"},
+        "app_module_opens_store": {"E0603", "E0624"},
+        "module_names_row": {"E0603"},
+        "module_writes_query": {"E0603", "E0624"},
+    },
+    "types": {"app_module_calls_repository": {"E0616"}},
+    "interfaces": {"module_returns_repository": {"private_interfaces", "E0446"}},
 }
 DUMP = "BOXOFFICE_PROBE_DUMP"
 
@@ -448,15 +450,16 @@ def run_browser(built, cache):
 
 
 def run_probes(cache):
-    """Compiles the engine once for each probe, as cargo would, on the dependencies that are built already.
+    """Compiles the engine once for the probes of each phase, as cargo would, on the dependencies that are built already.
 
     Cargo is asked for its own command: with this file as RUSTC_WORKSPACE_WRAPPER it calls us instead of rustc for the
     workspace's crates, and we write the command down and fail. Asking cargo to build the engine by itself would choose
-    other features and compile SurrealDB again.
+    other features and compile SurrealDB again. That the engine compiles without a probe, the build has shown.
     """
-    declared = set(re.findall(r'layer_probe = "(\w+)"', all_text(ROOT / "engine/src")))
-    if declared != set(PROBES):
-        raise Failed(f"the engine's probes and this file's table differ in {sorted(declared ^ set(PROBES))}")
+    places = probe_places()
+    named = {name for probes in PROBES.values() for name in probes}
+    if set(places) != named:
+        raise Failed(f"the engine's probes and this file's table differ in {sorted(set(places) ^ named)}")
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         dump = Path(folder) / "command.json"
         environment = {**os.environ, "RUSTC_WORKSPACE_WRAPPER": str(Path(__file__).resolve()), DUMP: str(dump)}
@@ -465,32 +468,61 @@ def run_probes(cache):
             raise Failed(f"cargo did not compile the engine when asked to:\n{asked.stderr}")
         call = json.loads(dump.read_text())
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            outcomes = list(pool.map(lambda name: compile_probe(name, call, Path(folder)), PROBES))
-    failures = [failure for failure in outcomes if failure]
+            # The slowest phase first.
+            phases = reversed(PROBES.items())
+            failures = list(pool.map(lambda phase: compile_probes(*phase, places, call, Path(folder)), phases))
+    failures = [failure for of_phase in failures for failure in of_phase]
     if failures:
         raise Failed("\n".join(failures))
 
 
-def compile_probe(name, call, folder):
-    out = folder / name
+def probe_places():
+    """Where each probe stands: its file, and its lines."""
+    places = {}
+    for path in sorted((ROOT / "engine/src").rglob("layer_probe.rs")):
+        found = [(number, name) for number, line in enumerate(path.read_text().splitlines(), 1)
+                 for name in re.findall(r'^#\[cfg\(layer_probe = "(\w+)"\)\]', line)]
+        ends = [number for number, _ in found[1:]] + [sys.maxsize]
+        for (number, name), end in zip(found, ends):
+            places[name] = (path.relative_to(ROOT / "engine").as_posix(), range(number, end))
+    return places
+
+
+def compile_probes(phase, probes, places, call, folder):
+    """Compiles the engine with the probes of a phase. Returns what is wrong with them."""
+    out = folder / phase
     out.mkdir()
     arguments = without_outputs(call["arguments"])
-    arguments += ["--emit=metadata", "--out-dir", str(out), "--error-format=json", "--cfg", f'layer_probe="{name}"']
+    arguments += ["--emit=metadata", "--out-dir", str(out), "--error-format=json"]
+    for name in probes:
+        arguments += ["--cfg", f'layer_probe="{name}"']
     compiled = subprocess.run(
         [call["rustc"], *arguments], cwd=call["folder"], env=call["environment"], capture_output=True, text=True
     )
     messages = [json.loads(line) for line in compiled.stderr.splitlines() if line.startswith("{")]
     errors = [message for message in messages if message.get("level") == "error" and message.get("code")]
-    codes = {message["code"]["code"] for message in errors}
-    expected = PROBES[name]
-    as_expected = codes <= expected and bool(codes) == bool(expected) and (compiled.returncode == 0) == (not expected)
-    shown = ", ".join(sorted(codes)) or "compiles"
-    print(f"{name}: {shown}{'' if as_expected else '  UNEXPECTED'}", flush=True)
-    if as_expected:
-        return None
-    wanted = " or ".join(sorted(expected)) or "no error"
-    rendered = "".join(message.get("rendered") or "" for message in messages if message.get("level") == "error")
-    return f"probe {name}: {shown}, and not {wanted}\n{rendered}"
+    seen = {name: set() for name in probes}
+    failures = []
+    for error in errors:
+        found = [name for name in probes if stands_in(error, places[name])]
+        if found:
+            seen[found[0]].add(error["code"]["code"])
+        else:
+            failures.append(f"an error outside the probes of {phase}:\n{error.get('rendered')}")
+    for name, expected in probes.items():
+        codes = ", ".join(sorted(seen[name])) or "compiles"
+        as_expected = seen[name] and seen[name] <= expected
+        print(f"{name}: {codes}{'' if as_expected else '  UNEXPECTED'}", flush=True)
+        if not as_expected:
+            failures.append(f"probe {name}: {codes}, and not {' or '.join(sorted(expected))}")
+    return failures
+
+
+def stands_in(error, place):
+    """Whether an error is about lines of a place."""
+    path, lines = place
+    spans = [span for span in error["spans"] if span["is_primary"]]
+    return any(span["file_name"].endswith(path) and span["line_start"] in lines for span in spans)
 
 
 def without_outputs(arguments):
@@ -521,10 +553,6 @@ def compile_or_dump():
         Path(os.environ[DUMP]).write_text(json.dumps(call))
         sys.exit(1)
     os.execvp(rustc, [rustc, *arguments])
-
-
-def all_text(folder):
-    return "\n".join(path.read_text() for path in sorted(folder.rglob("*.rs")))
 
 
 # Processes

@@ -101,6 +101,9 @@ codes! {
     WaitlistFull, "waitlist-full", Conflict, "The waiting list is full";
     EmailTaken, "email-taken", Conflict, "The e-mail address is in use";
     TooManyKeys, "too-many-keys", Conflict, "Too many API keys";
+    TooManyInvitations, "too-many-invitations", Conflict, "Too many invitations";
+    LastOwner, "last-owner", Conflict, "The tenant needs an owner";
+    AccountSuspended, "account-suspended", Forbidden, "This account is suspended";
     LinksOff, "links-off", Unavailable, "Mails of this host have no links";
     TenantTaken, "tenant-taken", Conflict, "The tenant name is in use";
     PolicyRejected, "policy-rejected", Conflict, "The organizer's policy does not allow this";

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::{
     context::EngineContext,
     error::{Error, Result},
+    modules::API_KEY_PREFIX,
     types::{ApiKey, ApiKeyId, AuditEntry, Caller, CreateApiKey, NewApiKey, Role},
 };
 
@@ -61,6 +62,11 @@ impl ApiKeys {
         let keys = &self.0.modules.api_keys;
         let audit = |key: &ApiKey| self.entry(who, "revoke-key", key);
         keys.revoke(tenant, key, audit).await
+    }
+
+    /// Whether a token is the secret of an API key, by what it begins with. No access token of a host does.
+    pub fn is_secret(token: &str) -> bool {
+        token.starts_with(API_KEY_PREFIX)
     }
 
     /// Finds the caller behind a key's secret, for hosts that authenticate requests.

@@ -106,7 +106,10 @@ impl Bookings {
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
         let found = self.0.visible_event(caller, event).await?;
-        caller.require_manager_or_staff(found.organizer)?;
+        let organizer = found.organizer;
+        self.0
+            .require_manager_or_staff(caller, event, organizer)
+            .await?;
         let list = self
             .0
             .modules
@@ -143,7 +146,8 @@ impl Bookings {
             false => CancelCause::Organizer,
         };
         if !own {
-            caller.require_manager(event.organizer)?;
+            let id = command.booking.event();
+            self.0.require_manager(caller, id, event.organizer).await?;
         }
         let tenant = caller.tenant()?;
         let canonical = json!([command.booking.to_string(), command.lines, command.tickets]);
@@ -182,7 +186,8 @@ impl Bookings {
             .await?
             .ok_or_else(none)?;
         let own = caller.user_id() == Some(booking.customer) && caller.role() != Role::Anonymous;
-        if !own && caller.require_manager_or_staff(event.organizer).is_err() {
+        let organizer = event.organizer;
+        if !own && !self.0.may_look_after(caller, id.event(), organizer).await? {
             return Err(none());
         }
         Ok((as_seen(booking, Some(&event)), event))

@@ -156,7 +156,9 @@ impl CheckIns {
         let event = modules.events.find(tenant, booking.event()).await?;
         let (found, event) = found.zip(event).ok_or_else(none)?;
         let own = caller.user_id() == Some(found.customer) && caller.role() != Role::Anonymous;
-        if !own && caller.require_manager_or_staff(event.organizer).is_err() {
+        let organizer = event.organizer;
+        let of = booking.event();
+        if !own && !self.0.may_look_after(caller, of, organizer).await? {
             return Err(none());
         }
         let found = read_with_event(found, event.status, event.updated_at);
@@ -181,7 +183,10 @@ impl CheckIns {
     async fn at_the_door_of(&self, caller: &Caller, event: EventId) -> Result<Event> {
         caller.require_signed_in()?;
         let found = self.0.visible_event(caller, event).await?;
-        caller.require_manager_or_staff(found.organizer)?;
+        let organizer = found.organizer;
+        self.0
+            .require_manager_or_staff(caller, event, organizer)
+            .await?;
         Ok(found)
     }
 

@@ -20,7 +20,7 @@ use crate::{
     types::{
         AuditEntry, Caller, Delivery, DeliveryId, DeliveryOverview, EventId, FailedFilter,
         NotificationHead, NotificationId, NotificationStatus, Page, PageRequest, Reason,
-        ReasonGroups, RecordedAnswer, RequestRoute, Role, Scope, TenantId,
+        ReasonGroups, RecordedAnswer, RequestRoute, Role, Scope, TenantId, UserId,
     },
 };
 
@@ -254,7 +254,33 @@ impl DeliveryAdmin {
                 AN_OPERATOR.clone_into(&mut entry.who);
             }
         }
+        if let Some(tenant) = tenant {
+            self.name_people(tenant, &mut page.items).await?;
+        }
         Ok(page)
+    }
+
+    /// Puts people's addresses in the place of their ids.
+    async fn name_people(&self, tenant: &TenantId, entries: &mut [AuditEntry]) -> Result<()> {
+        let of = |entry: &AuditEntry| -> Option<UserId> {
+            let (_, user) = entry.who.split_once(' ')?;
+            user.parse().ok()
+        };
+        let mut ids: Vec<UserId> = entries.iter().filter_map(of).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let users = self.0.modules.users.find_many(tenant, &ids).await?;
+        for entry in entries {
+            let Some(id) = of(entry) else { continue };
+            let user = users.iter().find(|user| user.id == id);
+            let name = match user {
+                Some(user) if user.erased_at.is_none() => user.email.to_string(),
+                _ => "whose account was erased".to_owned(),
+            };
+            let role = entry.who.split(' ').next().unwrap_or_default();
+            entry.who = format!("{role} {name}");
+        }
+        Ok(())
     }
 
     async fn apply(
@@ -398,8 +424,10 @@ impl DeliveryAdmin {
         let Some(event) = event else {
             return Ok(false);
         };
-        let found = self.0.modules.events.find(tenant, event).await?;
-        Ok(found.is_some_and(|event| caller.require_manager(event.organizer).is_ok()))
+        match self.0.modules.events.find(tenant, event).await? {
+            Some(found) => self.0.manages(caller, event, found.organizer).await,
+            None => Ok(false),
+        }
     }
 }
 
@@ -433,17 +461,22 @@ impl EngineContext {
                 Some(email) => format!("{BY_OPERATOR}{email}"),
                 None => AN_OPERATOR.to_owned(),
             },
-            (_, Some(user)) => {
-                let user = self.modules.users.find(caller.tenant()?, user).await?;
-                user.map_or_else(
-                    || "an account that is gone".to_owned(),
-                    |user| format!("{} {}", user.role, user.email),
-                )
-            }
+            // By id: the log is kept longer than people may want to be named.
+            (role, Some(user)) => format!("{} {user}", role_in_words(role)),
             _ => match caller.api_key_id() {
                 Some(key) => format!("API key {key}"),
                 None => "the platform".to_owned(),
             },
         })
+    }
+}
+
+fn role_in_words(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "owner",
+        Role::Organizer => "organizer",
+        Role::Staff => "staff",
+        Role::Platform => "platform",
+        Role::Customer | Role::Anonymous | Role::ApiKey | Role::Operator => "customer",
     }
 }

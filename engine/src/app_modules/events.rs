@@ -1,8 +1,13 @@
-//! Use cases of events, with their permissions.
+//! Use cases of events, with their permissions. Those of their teams are in `events/team.rs`.
 //!
 //! Called by hosts and platforms. Calls the events module.
 
-use std::{collections::HashMap, sync::Arc};
+mod team;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::json;
 
@@ -12,7 +17,8 @@ use crate::{
     modules::{EventAsRead, keyed},
     types::{
         Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, NewTicketType,
-        Page, PageRequest, RecordedAnswer, RequestRoute, Role, Scope, UpdateEvent, UserId,
+        Page, PageRequest, RecordedAnswer, RequestRoute, Role, Scope, StoredEvent, UpdateEvent,
+        UserId,
     },
 };
 
@@ -77,8 +83,17 @@ impl Events {
     ) -> Result<Page<Event>> {
         let caller = &caller.scoped(Scope::EventsRead)?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?.id;
-        let sees = |status, organizer| sees(caller, status, organizer);
         let events = &self.0.modules.events;
+        let teams: HashSet<EventId> = match (caller.role(), caller.user_id()) {
+            (Role::Customer | Role::Organizer, Some(user)) => {
+                let teams = events.teams_of(&tenant, user).await?;
+                teams.into_iter().map(|member| member.event).collect()
+            }
+            _ => HashSet::new(),
+        };
+        let sees = |event: &StoredEvent, status| {
+            sees(caller, status, event.organizer) || teams.contains(&event.id)
+        };
         events.list(&tenant, &filter, &page, sees).await
     }
 
@@ -187,7 +202,8 @@ impl Events {
     async fn read_managed(&self, caller: &Caller, event: EventId) -> Result<EventAsRead> {
         caller.require_signed_in()?;
         let read = self.0.read_visible(caller, event).await?;
-        caller.require_manager(read.organizer())?;
+        let organizer = read.organizer();
+        self.0.require_manager(caller, event, organizer).await?;
         Ok(read)
     }
 }
@@ -203,9 +219,12 @@ impl EngineContext {
     }
 
     async fn read_visible(&self, caller: &Caller, event: EventId) -> Result<EventAsRead> {
+        let none = || Error::not_found("event", event);
         let read = self.modules.events.read(caller.tenant()?, event).await?;
-        read.filter(|read| sees(caller, read.status(), read.organizer()))
-            .ok_or_else(|| Error::not_found("event", event))
+        let read = read.ok_or_else(none)?;
+        let is_seen = sees(caller, read.status(), read.organizer())
+            || self.team_role(caller, event).await?.is_some();
+        is_seen.then_some(read).ok_or_else(none)
     }
 
     /// Returns whether a caller may see a customer. An organizer may see those who booked or waited for their events (the
@@ -226,8 +245,10 @@ impl EngineContext {
                 Some(manages) => *manages,
                 None => {
                     let found = modules.events.find(tenant, event).await?;
-                    let manages =
-                        found.is_some_and(|found| caller.require_manager(found.organizer).is_ok());
+                    let manages = match found {
+                        Some(found) => self.manages(caller, event, found.organizer).await?,
+                        None => false,
+                    };
                     managed.insert(event, manages);
                     manages
                 }

@@ -1,12 +1,6 @@
-//! Code that must not compile, and a control that must: the test command builds each alone with its `layer_probe`.
+//! Code that must not compile: the test command builds it with `layer_probe`.
 //!
 //! Proves that the compiler, not a reviewer, keeps AppModules away from repositories. Never part of a real build.
-
-/// The control: an AppModule may call a module.
-#[cfg(layer_probe = "control")]
-pub(crate) async fn control(inner: &crate::context::EngineContext) -> crate::error::Result<()> {
-    inner.modules.ping().await
-}
 
 /// An AppModule that names a repository (E0603: the module `repositories` is private).
 #[cfg(layer_probe = "app_module_names_repository")]

@@ -9,7 +9,6 @@ mod confirmations;
 mod delivery_admin;
 mod events;
 #[cfg(any(
-    layer_probe = "control",
     layer_probe = "app_module_names_repository",
     layer_probe = "app_module_calls_repository",
     layer_probe = "app_module_opens_store"

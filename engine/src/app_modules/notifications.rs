@@ -41,7 +41,10 @@ impl Notifications {
         let modules = &self.0.modules;
         let tenant = modules.tenants.get(caller.tenant()?).await?;
         let event = self.0.visible_event(caller, command.event).await?;
-        caller.require_manager(event.organizer)?;
+        let organizer = event.organizer;
+        self.0
+            .require_manager(caller, command.event, organizer)
+            .await?;
         command.validate()?;
         let canonical = json!([command.event, command.subject, command.message]);
         let (route, key) = (RequestRoute::Announcements, command.idempotency_key.clone());
@@ -132,7 +135,10 @@ impl Notifications {
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
         let found = self.0.visible_event(caller, event).await?;
-        caller.require_manager_or_staff(found.organizer)?;
+        let organizer = found.organizer;
+        self.0
+            .require_manager_or_staff(caller, event, organizer)
+            .await?;
         let notifications = &self.0.modules.notifications;
         notifications.list(tenant, Some(event), &page).await
     }
@@ -158,9 +164,10 @@ impl Notifications {
         if !is_self(caller, found.customer) {
             let event = modules.events.find(tenant, booking.event()).await?;
             let event = event.ok_or_else(none)?;
-            caller
-                .require_manager_or_staff(event.organizer)
-                .map_err(|_| none())?;
+            let (of, organizer) = (booking.event(), event.organizer);
+            if !self.0.may_look_after(caller, of, organizer).await? {
+                return Err(none());
+            }
         }
         let notifications = &modules.notifications;
         notifications
@@ -211,9 +218,10 @@ impl Notifications {
                         Some(event) => modules.events.find(tenant, event).await?,
                         None => None,
                     };
-                    let is_own =
-                        event.is_some_and(|event| caller.require_manager(event.organizer).is_ok());
-                    vacant.insert(is_own);
+                    vacant.insert(match event {
+                        Some(event) => self.0.manages(caller, event.id, event.organizer).await?,
+                        None => false,
+                    });
                 }
             }
             list.items
@@ -238,7 +246,9 @@ impl Notifications {
             .find(tenant, head.event)
             .await?
             .ok_or_else(none)?;
-        caller.require_manager_or_staff(event.organizer)
+        self.0
+            .require_manager_or_staff(caller, event.id, event.organizer)
+            .await
     }
 }
 

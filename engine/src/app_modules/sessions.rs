@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::{
     context::EngineContext,
     error::{Error, ErrorCode, Result},
+    modules::require_not_suspended,
     types::{
         Caller, Label, ListedSession, Login, Principal, Session, SessionId, SessionOwner, User,
     },
@@ -22,7 +23,7 @@ impl Sessions {
     /// oldest.
     ///
     /// # Errors
-    /// `not-authenticated`, `not-found`.
+    /// `not-authenticated`, `not-found`, `account-suspended`.
     pub async fn open(&self, caller: &Caller) -> Result<Session> {
         self.open_from(caller, None).await
     }
@@ -52,6 +53,7 @@ impl Sessions {
         epoch: Option<String>,
         device: Option<Label>,
     ) -> Result<Session> {
+        require_not_suspended(&user)?;
         let sessions = &self.0.modules.sessions;
         let (id, session) = sessions.open(owner, epoch, device).await?;
         Ok(Session {

@@ -1,16 +1,18 @@
 //! Use cases of users: sign-up, sign-in, and users that platforms bring. What people change of their own accounts is in
-//! `users/accounts.rs`.
+//! `users/accounts.rs`, who works for a tenant in `users/members.rs`.
 //!
 //! Called by hosts and platforms. Calls the users module.
 
 mod accounts;
+mod erasures;
+mod members;
 
 use std::sync::Arc;
 
 use crate::{
     context::EngineContext,
     error::{Error, Result},
-    modules::AddressConfirmation,
+    modules::{AddressConfirmation, require_not_suspended},
     types::{
         Caller, Confirmation, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest,
         Register, Role, Scope, User, UserId, UserRole,
@@ -122,8 +124,8 @@ impl Users {
     /// Checks an address and a password.
     ///
     /// # Errors
-    /// `wrong-credentials`, also for an unknown address and after the same time; `too-many-requests` while too many
-    /// passwords are being checked.
+    /// `wrong-credentials`, also for an unknown address and after the same time; `account-suspended`; `too-many-requests` while too
+    /// many passwords are being checked.
     pub async fn login(&self, caller: &Caller, command: Login) -> Result<User> {
         Ok(self.0.checked_login(caller, command).await?.0)
     }
@@ -211,6 +213,8 @@ impl EngineContext {
         let tenant = caller.tenant()?;
         let found = self.modules.tenants.find(tenant).await?;
         let confirms = found.is_some_and(|tenant| self.asks_to_confirm(&tenant));
-        self.modules.users.login(tenant, command, confirms).await
+        let signed_in = self.modules.users.login(tenant, command, confirms).await?;
+        require_not_suspended(&signed_in.0)?;
+        Ok(signed_in)
     }
 }

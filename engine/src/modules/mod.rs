@@ -61,7 +61,8 @@ pub(crate) use plugins::{
 pub(crate) use repositories::Closing;
 pub(crate) use tenants::TenantsModule;
 pub(crate) use users::accounts::link_owner;
-pub(crate) use users::api_keys::ApiKeysModule;
+pub(crate) use users::api_keys::{API_KEY_PREFIX, ApiKeysModule};
+pub(crate) use users::roles::require_not_suspended;
 pub(crate) use users::sessions::SessionsModule;
 pub(crate) use users::{AddressConfirmation, UsersModule};
 

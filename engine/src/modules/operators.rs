@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ModuleContext,
-    repositories::{OperatorRecord, OperatorsRepository, SystemScope},
+    repositories::{NewPassword, OperatorRecord, OperatorsRepository, Replaces, SystemScope},
     users::{email_taken, wrong_credentials},
 };
 use crate::modules::users::passwords::Passwords;
@@ -77,15 +77,42 @@ impl OperatorsModule {
         &self,
         email: &EmailAddress,
         password: String,
-        (keep, epoch): (Option<SessionId>, &str),
+        ending: (Option<SessionId>, &str),
     ) -> Result<()> {
         Passwords::check(&password)?;
-        let hash = self.passwords.hash(password).await?;
+        let password = NewPassword {
+            hash: self.passwords.hash(password).await?,
+            replaces: Replaces::Any,
+        };
         let scope = SystemScope::new();
-        let set = self
-            .repository
-            .set_password(scope, email, hash, (keep, epoch));
+        let set = self.repository.set_password(scope, email, password, ending);
         there(set.await?, email)
+    }
+
+    /// Changes a password, if the present one is right, and ends all sessions except one.
+    pub(crate) async fn change_password(
+        &self,
+        (email, present): (&EmailAddress, String),
+        password: String,
+        ending: (Option<SessionId>, &str),
+    ) -> Result<()> {
+        Passwords::check(&password)?;
+        let scope = SystemScope::new();
+        let found = self.repository.find(scope, email).await?;
+        let seen = found.map(|found| found.password_hash);
+        if !self.passwords.verify(present, seen.clone()).await? {
+            return Err(wrong_credentials());
+        }
+        let password = NewPassword {
+            hash: self.passwords.hash(password).await?,
+            replaces: Replaces::Only(seen),
+        };
+        let set = self.repository.set_password(scope, email, password, ending);
+        match set.await? {
+            true => Ok(()),
+            // Another change came first, so the present password is wrong by now.
+            false => Err(wrong_credentials()),
+        }
     }
 
     /// Removes an account, and ends its sessions.

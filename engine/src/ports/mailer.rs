@@ -45,6 +45,19 @@ pub enum MailOutcome {
 }
 
 impl MailOutcome {
+    /// The same without an address in its text: mail servers repeat the recipient's, and outcomes are kept longer than accounts.
+    pub(crate) fn without(mut self, address: &EmailAddress) -> Self {
+        let (Self::Sent { reply: text }
+        | Self::Refused { reply: text }
+        | Self::Deferred { reply: text }
+        | Self::Unknown { reason: text }) = &mut self;
+        let address = address.as_str().to_ascii_lowercase();
+        while let Some(start) = text.to_ascii_lowercase().find(&address) {
+            text.replace_range(start..start + address.len(), "recipient");
+        }
+        self
+    }
+
     /// The outcome as one word.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -13,14 +13,18 @@ pub enum AccountLinkPurpose {
     ResetPassword,
     /// Moving the account to the address that got the mail.
     ChangeEmail,
+    /// Joining a tenant's staff with a password of one's own.
+    AcceptInvitation,
 }
 
 impl AccountLinkPurpose {
-    /// How long a link is valid after it was asked for: an hour, and a day for a new address, whose mails may be read later.
+    /// How long a link is valid after it was asked for: an hour; a day for a new address, whose mails may be read later; a week for
+    /// an invitation, which its reader did not ask for.
     pub fn duration(self) -> SignedDuration {
         match self {
             Self::ResetPassword => SignedDuration::from_hours(1),
             Self::ChangeEmail => SignedDuration::from_hours(24),
+            Self::AcceptInvitation => SignedDuration::from_hours(7 * 24),
         }
     }
 }

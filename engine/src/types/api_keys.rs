@@ -45,7 +45,7 @@ scopes! {
     Holds = "holds",
     /// Check tickets in, undo that, and read check-ins.
     CheckIns = "check-ins",
-    /// Read users.
+    /// Read users, and erase their personal data.
     Customers = "customers",
     /// Read notifications, deliveries and subscriptions.
     NotificationsRead = "notifications:read",

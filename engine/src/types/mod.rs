@@ -11,6 +11,7 @@ mod cancellations;
 mod check_ins;
 mod counts;
 mod delivery_admin;
+mod erasures;
 mod events;
 mod holds;
 mod ids;
@@ -23,6 +24,7 @@ mod plugins;
 mod reminders;
 mod requests;
 mod sessions;
+mod staff;
 mod stored;
 mod subscriptions;
 mod tenants;
@@ -50,6 +52,7 @@ pub use delivery_admin::{
     AuditEntry, DeliveryOverview, FailedFilter, LanePause, LaneStatus, PartHealth, ReasonGroup,
     ReasonGroups, ReplyCode, Retried, RetryDeliveries, RetryScope, SystemHealth, WorkerStatus,
 };
+pub use erasures::Erasure;
 pub use events::{
     CreateEvent, Event, EventChange, EventDetails, EventFilter, EventSort, EventStatus, UpdateEvent,
 };
@@ -73,6 +76,7 @@ pub use plugins::{
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
 pub use sessions::{ListedSession, OperatorSession, Session, SessionOwner};
+pub use staff::{ChangeMember, Invitation, Invite, ListedTeamMember, TeamMember, TeamRole};
 pub use subscriptions::{Suppression, SuppressionSource};
 pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};
 pub(crate) use text::is_same_text;
@@ -96,6 +100,7 @@ pub(crate) use requests::{
     KeyedRequest, RecordedAnswer, RecordedRequest, RequestKey, RequestRoute,
 };
 pub(crate) use sessions::{Principal, SessionRecord};
+pub(crate) use staff::{INVITATIONS_MAX, TEAM_MAX};
 pub(crate) use stored::{
     Announcement, BatchWrite, Chunk, Claim, DeliveryBatch, DeliveryRecord, OutboxEntry, OutboxPart,
     StoredNotification,

@@ -83,6 +83,10 @@ pub enum NotificationKind {
     /// An account moved to another address (transactional, to the old address if it was confirmed). About no event, with the
     /// built-in text.
     EmailChanged,
+    /// Somebody was invited to work for the tenant (transactional, to their address). About no event, with the built-in text.
+    Invitation,
+    /// Somebody made an API key (transactional, to the tenant's owners). About no event, with the built-in text.
+    ApiKeyCreated,
 }
 
 impl NotificationKind {
@@ -102,6 +106,8 @@ impl NotificationKind {
         Self::PasswordReset,
         Self::EmailChange,
         Self::EmailChanged,
+        Self::Invitation,
+        Self::ApiKeyCreated,
     ];
 
     /// The kind as text, which is also the name of its template folder.
@@ -121,6 +127,8 @@ impl NotificationKind {
             Self::PasswordReset => "password-reset",
             Self::EmailChange => "email-change",
             Self::EmailChanged => "email-changed",
+            Self::Invitation => "invitation",
+            Self::ApiKeyCreated => "api-key-created",
         }
     }
 }

@@ -355,12 +355,15 @@ pub struct PluginActivation {
 }
 
 /// A recorded decision of policies, or a sampled refusal, with the policies' input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DecisionRecord {
     /// The version of the plugin set.
     pub policy_version: u64,
     /// Input and answer of each plugin, in order.
     pub steps: Vec<DecisionStep>,
+    /// Whether the customer's account was erased, and input and answers with it.
+    #[serde(default)]
+    pub is_erased: bool,
 }
 
 /// One plugin's part in a decision.

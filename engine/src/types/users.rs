@@ -74,6 +74,10 @@ pub struct User {
     pub role: UserRole,
     /// The platform's id of the user, if a platform brought them.
     pub external_id: Option<String>,
+    /// Whether they may not sign in.
+    pub is_suspended: bool,
+    /// When their personal data were erased, UTC. Name and address say nothing from then on.
+    pub erased_at: Option<Timestamp>,
     /// When the record was made, UTC.
     pub created_at: Timestamp,
 }

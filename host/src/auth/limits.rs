@@ -1,7 +1,7 @@
 //! Rate limits of clients and tenants: token buckets in front of all routes with a caller.
 //!
-//! Called by the extractors, once they know the caller. One request takes one token of its client (a signed-in user, or
-//! the network address of anybody else) and one of its tenant. Only a tenant over its limit is refused.
+//! Called by the extractors, once they know the caller. One request takes one token of its client (a signed-in user, an API
+//! key, or the network address of anybody else) and one of its tenant. Only a tenant over its limit is refused.
 //!
 //! No lock is held while anything waits: a bucket is one number (GCRA) that is changed by compare-and-set, found under the read
 //! lock of one of some dozens of small maps. Only a client's first request in a while writes to such a map.
@@ -88,7 +88,7 @@ impl<C: Clock + Clone> RequestLimits<C> {
         (limits.clients.is_some() || limits.tenants.is_some()).then_some(limits)
     }
 
-    /// Counts a request: of `caller` if somebody is signed in, else of `address`, and of `tenant`. Unknown ones are not
+    /// Counts a request: of `caller` if it is a user or an API key, else of `address`, and of `tenant`. Unknown ones are not
     /// counted. Records the state of the client's limit.
     ///
     /// # Errors
@@ -100,13 +100,16 @@ impl<C: Clock + Clone> RequestLimits<C> {
         tenant: Option<&TenantId>,
         state: Option<&RateLimitState>,
     ) -> Result<()> {
-        let user = caller.and_then(|caller| Some((caller.tenant().ok()?, caller.user_id()?)));
+        let tenant_of = |caller: &'_ Caller| caller.tenant().ok().cloned();
+        let user = caller.and_then(|caller| Some((tenant_of(caller)?, caller.user_id()?)));
+        let key = caller.and_then(|caller| Some((tenant_of(caller)?, caller.api_key_id()?)));
         if let Some(clients) = &self.clients {
-            match (user, address) {
-                (Some((own, user)), _) => clients.take((own.as_str(), user), state)?,
-                (None, Some(address)) => clients.take(network(address), state)?,
+            match (user, key, address) {
+                (Some(user), _, _) => clients.take(user, state)?,
+                (None, Some(key), _) => clients.take(key, state)?,
+                (None, None, Some(address)) => clients.take(network(address), state)?,
                 // The server does not know the client's address.
-                (None, None) => {}
+                (None, None, None) => {}
             }
         }
         match (&self.tenants, tenant) {

@@ -1,5 +1,5 @@
-//! Links with which people unsubscribe from a kind of mail, confirm their address, choose a new password, or move their account to
-//! another address. They are signed, so nobody can forge one.
+//! Links with which people unsubscribe from a kind of mail, confirm their address, choose a new password, move their account to
+//! another address, or accept an invitation. They are signed, so nobody can forge one.
 //!
 //! Called by the engine, which puts them into mails, and by their pages. A link names tenant and customer, and no
 //! address, because links end in logs. Links to unsubscribe and to confirm do not expire, because mails are read at any time; they can
@@ -39,6 +39,7 @@ struct Keys {
     verify: Hmac<Sha256>,
     password: Hmac<Sha256>,
     email: Hmac<Sha256>,
+    invitation: Hmac<Sha256>,
 }
 
 impl Keys {
@@ -46,6 +47,7 @@ impl Keys {
         match purpose {
             AccountLinkPurpose::ResetPassword => &self.password,
             AccountLinkPurpose::ChangeEmail => &self.email,
+            AccountLinkPurpose::AcceptInvitation => &self.invitation,
         }
     }
 }
@@ -107,6 +109,7 @@ impl MailLinks {
             verify: for_use(&key, b"boxoffice verification links 1"),
             password: for_use(&key, b"boxoffice password links 1"),
             email: for_use(&key, b"boxoffice address links 1"),
+            invitation: for_use(&key, b"boxoffice invitation links 1"),
         };
         Ok(Self {
             public_url: public_url.trim_end_matches('/').into(),
@@ -199,6 +202,7 @@ impl Links for MailLinks {
         let page = match link.purpose {
             AccountLinkPurpose::ResetPassword => "password",
             AccountLinkPurpose::ChangeEmail => "email",
+            AccountLinkPurpose::AcceptInvitation => "invitation",
         };
         self.url(page, &body, mac_of(self.keys[0].of(link.purpose), &body))
     }
@@ -320,8 +324,9 @@ mod tests {
         let purposes = [
             AccountLinkPurpose::ResetPassword,
             AccountLinkPurpose::ChangeEmail,
+            AccountLinkPurpose::AcceptInvitation,
         ];
-        for (purpose, other) in [(0, 1), (1, 0)].map(|(a, b)| (purposes[a], purposes[b])) {
+        for (purpose, other) in [(0, 1), (1, 2), (2, 0)].map(|(a, b)| (purposes[a], purposes[b])) {
             let link = AccountLink {
                 purpose,
                 tenant: link().tenant,

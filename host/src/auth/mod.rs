@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
-use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result};
+use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result, app_modules::ApiKeys};
 
 pub(crate) use limits::{RateLimitState, RequestLimits};
 pub use links::MailLinks;
@@ -66,9 +66,6 @@ impl Recognition {
     }
 }
 
-/// What the secrets of API keys begin with; no access token does.
-const API_KEY_PREFIX: &str = "bo_";
-
 /// Authentication by API keys and own tokens: `Authorization: Bearer` with the secret of a key, with an access token that [`TokenKeys`] signed, or such a token in the cookie of a
 /// page. It is valid as long as its session, with the owner's current role.
 #[derive(Clone)]
@@ -85,7 +82,7 @@ impl BearerAuthentication {
 
     async fn recognise(&self, headers: &HeaderMap, is_over_tls: bool) -> Result<Option<Caller>> {
         let token = match bearer_token(headers)? {
-            Some(secret) if secret.starts_with(API_KEY_PREFIX) => {
+            Some(secret) if ApiKeys::is_secret(secret) => {
                 return self.engine.api_keys().caller(secret).await.map(Some);
             }
             Some(token) => self.keys.verify_access(token)?,

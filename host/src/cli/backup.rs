@@ -18,9 +18,13 @@ use tokio::{
 use super::{
     StoreArgs,
     accounts::{Place, open},
-    print, store,
+    erasures, print, store,
 };
-use crate::{assembly, config::Config, telemetry};
+use crate::{
+    assembly::{self, MailRole},
+    config::Config,
+    telemetry,
+};
 
 /// Bytes of a file read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -42,6 +46,9 @@ pub(super) struct RestoreArgs {
     /// The backup's file.
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Erases the accounts of this list again (`boxoffice erasures` writes it): those that were erased after the backup.
+    #[arg(long, value_name = "LIST")]
+    erasures: Option<PathBuf>,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -71,7 +78,14 @@ pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
 }
 
 /// Restores a backup into an empty store.
-pub(super) async fn restore(RestoreArgs { file, store }: RestoreArgs) -> anyhow::Result<()> {
+pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<()> {
+    let RestoreArgs {
+        file,
+        erasures: list,
+        store,
+    } = args;
+    // Before anything is written, because a line may be broken.
+    let erased = list.as_deref().map(erasures::read).transpose()?;
     let config = Config::load(&store.flags())?;
     telemetry::start_lines(&config.logs.level, config.logs.format);
     let shown = file.display();
@@ -90,6 +104,10 @@ pub(super) async fn restore(RestoreArgs { file, store }: RestoreArgs) -> anyhow:
         "restored {} rows, as of {}",
         facts.rows, facts.taken_at
     ))?;
+    if let Some(erased) = erased {
+        let opened = store::open(&config, MailRole::None, "restore", None, None).await?;
+        erasures::apply(&opened.engine, &erased).await?;
+    }
     say_what_is_next();
     Ok(())
 }

@@ -1,8 +1,10 @@
-//! The pages of the links to choose a new password and to move an account to another address: for everybody who has the link,
-//! without signing in.
+//! The pages of the links to choose a new password, to move an account to another address, and to accept an invitation: for
+//! everybody who has the link, without signing in.
 //!
 //! Called by the URL table. A GET only shows a form, because programs that scan mails follow every link. Calls the engine's
 //! users.
+
+use std::sync::Arc;
 
 use axum::{
     body::Bytes,
@@ -15,7 +17,8 @@ use boxoffice_engine::{
 };
 
 use super::{
-    extract::Id,
+    controllers::auth::SignIn,
+    extract::{Id, SignInOrigin},
     html,
     problem::Problem,
     unsubscribe::{POLICY, Token},
@@ -31,11 +34,13 @@ pub(super) async fn show_password(
     State(links): State<Option<MailLinks>>,
     Id(Token(token)): Id<Token>,
 ) -> Result<Response, Problem> {
-    let purpose = AccountLinkPurpose::ResetPassword;
-    match linked_address(&engine, links.as_ref(), purpose, &token).await {
-        Ok(email) => Ok(password_form(email.as_str(), &token, None)),
-        Err(error) => over(purpose, error),
-    }
+    show_form(
+        &engine,
+        links.as_ref(),
+        AccountLinkPurpose::ResetPassword,
+        &token,
+    )
+    .await
 }
 
 /// Sets the new password, once.
@@ -46,7 +51,55 @@ pub(super) async fn set_password(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let purpose = AccountLinkPurpose::ResetPassword;
-    let (caller, link) = match read(links.as_ref(), purpose, &token) {
+    take_password(&engine, links.as_ref(), purpose, &token, &body).await
+}
+
+/// Shows the form for the password of whoever was invited. Changes nothing.
+pub(super) async fn show_invitation(
+    State(engine): State<Engine>,
+    State(links): State<Option<MailLinks>>,
+    Id(Token(token)): Id<Token>,
+) -> Result<Response, Problem> {
+    show_form(
+        &engine,
+        links.as_ref(),
+        AccountLinkPurpose::AcceptInvitation,
+        &token,
+    )
+    .await
+}
+
+/// Accepts an invitation, once.
+pub(super) async fn accept_invitation(
+    State(engine): State<Engine>,
+    State(links): State<Option<MailLinks>>,
+    Id(Token(token)): Id<Token>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let purpose = AccountLinkPurpose::AcceptInvitation;
+    take_password(&engine, links.as_ref(), purpose, &token, &body).await
+}
+
+async fn show_form(
+    engine: &Engine,
+    links: Option<&MailLinks>,
+    purpose: AccountLinkPurpose,
+    token: &str,
+) -> Result<Response, Problem> {
+    match linked_address(engine, links, purpose, token).await {
+        Ok(email) => Ok(password_form(purpose, email.as_str(), token, None)),
+        Err(error) => over(purpose, error),
+    }
+}
+
+async fn take_password(
+    engine: &Engine,
+    links: Option<&MailLinks>,
+    purpose: AccountLinkPurpose,
+    token: &str,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let (caller, link) = match read(links, purpose, token) {
         Ok(read) => read,
         Err(error) => return over(purpose, error),
     };
@@ -55,16 +108,22 @@ pub(super) async fn set_password(
         Ok(email) => email,
         Err(error) => return over(purpose, error),
     };
-    match users
-        .reset_password(&caller, &link, new_password(&body))
-        .await
-    {
-        Ok(()) => Ok(page(
-            purpose,
+    let password = field(body, "newPassword");
+    let (outcome, done) = match purpose {
+        AccountLinkPurpose::AcceptInvitation => (
+            users.accept_invitation(&caller, &link, password).await,
+            "<p>Welcome. Sign in with your address and this password from now on.</p>",
+        ),
+        AccountLinkPurpose::ResetPassword | AccountLinkPurpose::ChangeEmail => (
+            users.reset_password(&caller, &link, password).await,
             "<p>Your password is changed, and all devices are signed out. Sign in with the new one.</p>",
-        )),
+        ),
+    };
+    match outcome {
+        Ok(()) => Ok(page(purpose, done)),
         Err(error) if error.code() == ErrorCode::FieldInvalid => {
-            let mut page = password_form(email.as_str(), &token, Some(error.detail()));
+            let said = Some(error.detail());
+            let mut page = password_form(purpose, email.as_str(), token, said);
             *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
             Ok(page)
         }
@@ -80,27 +139,45 @@ pub(super) async fn show_email(
 ) -> Result<Response, Problem> {
     let purpose = AccountLinkPurpose::ChangeEmail;
     match linked_address(&engine, links.as_ref(), purpose, &token).await {
-        Ok(email) => Ok(email_form(email.as_str(), &token)),
+        Ok(email) => Ok(email_form(email.as_str(), &token, None)),
         Err(error) => over(purpose, error),
     }
 }
 
-/// Moves the account to the new address, once.
+/// Moves the account to the new address, once, if the password is right. Wrong ones count as those of sign-ins do.
 pub(super) async fn change_email(
     State(engine): State<Engine>,
     State(links): State<Option<MailLinks>>,
+    State(sign_in): State<Arc<SignIn>>,
     Id(Token(token)): Id<Token>,
+    origin: SignInOrigin,
+    body: Bytes,
 ) -> Result<Response, Problem> {
     let purpose = AccountLinkPurpose::ChangeEmail;
     let (caller, link) = match read(links.as_ref(), purpose, &token) {
         Ok(read) => read,
         Err(error) => return over(purpose, error),
     };
-    match engine.users().change_email(&caller, &link).await {
+    let users = engine.users();
+    let new = match users.linked_address(&caller, &link).await {
+        Ok(new) => new,
+        Err(error) => return over(purpose, error),
+    };
+    let counted = sign_in.begin(Some(&link.tenant), &new, &origin)?;
+    let password = field(&body, "password");
+    let outcome = users.change_email(&caller, &link, password).await;
+    counted.settle(&outcome);
+    match outcome {
         Ok(user) => {
             let email = html::escaped(user.email.as_str());
             let done = format!("<p>Your address is {email} now. Sign in with it from now on.</p>");
             Ok(page(purpose, &done))
+        }
+        Err(error) if error.code() == ErrorCode::WrongCredentials => {
+            let said = Some("This is not the account's password.");
+            let mut page = email_form(new.as_str(), &token, said);
+            *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+            Ok(page)
         }
         Err(error) => over(purpose, error),
     }
@@ -133,13 +210,13 @@ fn read(
     Ok((Caller::anonymous(link.tenant.clone()), link))
 }
 
-/// The new password of a form (`application/x-www-form-urlencoded`); empty if there is none.
-fn new_password(body: &[u8]) -> String {
+/// A field of a form (`application/x-www-form-urlencoded`); empty if there is none.
+fn field(body: &[u8], name: &str) -> String {
     if body.len() > FORM_BYTES_MAX {
         return String::new();
     }
     let mut fields = form_urlencoded::parse(body);
-    let field = fields.find(|(name, _)| name == "newPassword");
+    let field = fields.find(|(own, _)| own == name);
     field.map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
@@ -162,20 +239,30 @@ fn over(purpose: AccountLinkPurpose, error: Error) -> Result<Response, Problem> 
     Ok(page)
 }
 
-fn password_form(email: &str, token: &str, said: Option<&str>) -> Response {
+fn password_form(
+    purpose: AccountLinkPurpose,
+    email: &str,
+    token: &str,
+    said: Option<&str>,
+) -> Response {
     let (email, token) = (html::escaped(email), html::escaped(token));
-    let said = said.map_or_else(String::new, |said| {
-        format!(
-            "<p role=\"alert\"><strong>{}</strong></p>\n",
-            html::escaped(said)
-        )
-    });
+    let said = alert(said);
+    let (asked, label) = match purpose {
+        AccountLinkPurpose::AcceptInvitation => (
+            format!("You are invited to work here. Choose a password for {email} to accept."),
+            "Password",
+        ),
+        AccountLinkPurpose::ResetPassword | AccountLinkPurpose::ChangeEmail => (
+            format!("Choose a new password for {email}. All devices are signed out then."),
+            "New password",
+        ),
+    };
     page(
-        AccountLinkPurpose::ResetPassword,
+        purpose,
         &format!(
-            "{said}<p>Choose a new password for {email}. All devices are signed out then.</p>\n\
+            "{said}<p>{asked}</p>\n\
              <form method=\"post\" action=\"{token}\">\n\
-             <p><label>New password, 8 characters or more:<br>\
+             <p><label>{label}, 8 characters or more:<br>\
              <input type=\"password\" name=\"newPassword\" autocomplete=\"new-password\" minlength=\"8\" \
                  required></label></p>\n\
              <button>Take this password</button>\n</form>"
@@ -183,21 +270,34 @@ fn password_form(email: &str, token: &str, said: Option<&str>) -> Response {
     )
 }
 
-fn email_form(email: &str, token: &str) -> Response {
-    let (email, token) = (html::escaped(email), html::escaped(token));
+fn email_form(email: &str, token: &str, said: Option<&str>) -> Response {
+    let (email, token, said) = (html::escaped(email), html::escaped(token), alert(said));
     page(
         AccountLinkPurpose::ChangeEmail,
         &format!(
-            "<p>Is {email} your new address? You sign in with it then.</p>\n\
-             <form method=\"post\" action=\"{token}\"><button>Yes, it is</button></form>"
+            "{said}<p>Is {email} your new address? You sign in with it then.</p>\n\
+             <form method=\"post\" action=\"{token}\">\n\
+             <p><label>The account's password:<br>\
+             <input type=\"password\" name=\"password\" autocomplete=\"current-password\" required></label></p>\n\
+             <button>Yes, it is</button>\n</form>"
         ),
     )
+}
+
+fn alert(said: Option<&str>) -> String {
+    said.map_or_else(String::new, |said| {
+        format!(
+            "<p role=\"alert\"><strong>{}</strong></p>\n",
+            html::escaped(said)
+        )
+    })
 }
 
 fn page(purpose: AccountLinkPurpose, main: &str) -> Response {
     let title = match purpose {
         AccountLinkPurpose::ResetPassword => "Your password",
         AccountLinkPurpose::ChangeEmail => "Your address",
+        AccountLinkPurpose::AcceptInvitation => "Your invitation",
     };
     let main = format!("<h1>{title}</h1>\n{main}");
     html::page(title, "../docs/pages.css", POLICY, &main)

@@ -15,8 +15,10 @@ use super::{
     Shared, compression,
     controllers::{
         account, announcements, api_keys, auth, backups, bookings, check_ins, delivery_admin,
-        events::{self, ticket_types},
-        health, holds, live, notifications, operators, plugins, subscriptions, tenants, waitlist,
+        erasures,
+        events::{self, team, ticket_types},
+        health, holds, live, members, notifications, operators, plugins, subscriptions, tenants,
+        waitlist,
     },
     extract::refuse_query,
 };
@@ -64,6 +66,7 @@ fn lists() -> OpenApiRouter<Shared> {
         .routes(routes!(operators::list_tenants))
         .routes(routes!(operators::verify))
         .routes(routes!(operators::list_users))
+        .routes(routes!(erasures::list))
         .routes(routes!(delivery_admin::notifications))
         .routes(routes!(delivery_admin::failed_of_notification))
         .routes(routes!(delivery_admin::schedules))
@@ -76,6 +79,7 @@ fn customers() -> OpenApiRouter<Shared> {
         .routes(routes!(tenants::show))
         .routes(routes!(auth::me, account::rename))
         .routes(routes!(auth::ask_to_verify))
+        .routes(routes!(team::list_own))
         .routes(routes!(subscriptions::show, subscriptions::replace))
         .routes(routes!(waitlist::join))
         .routes(routes!(waitlist::place, waitlist::leave))
@@ -115,7 +119,12 @@ fn organizers() -> OpenApiRouter<Shared> {
         .routes(routes!(check_ins::show))
         .routes(routes!(plugins::decision))
         .routes(routes!(notifications::show))
-        .routes(routes!(operators::show_user))
+        .routes(routes!(operators::show_user, members::change))
+        .routes(routes!(members::invite, members::list))
+        .routes(routes!(members::withdraw))
+        .routes(routes!(erasures::erase))
+        .routes(routes!(team::list))
+        .routes(routes!(team::put, team::remove))
         .routes(routes!(plugins::in_use))
         .routes(routes!(plugins::upload))
         .route(
@@ -171,8 +180,10 @@ fn sign_in() -> OpenApiRouter<Shared> {
         .routes(routes!(account::end_other_sessions))
         .routes(routes!(account::forgot_password))
         .routes(routes!(account::reset_password))
+        .routes(routes!(members::accept))
         .routes(routes!(account::change_password))
         .routes(routes!(account::ask_for_email))
+        .routes(routes!(erasures::erase_me))
         .routes(routes!(operators::login))
         .routes(routes!(operators::refresh))
         .routes(routes!(operators::logout))

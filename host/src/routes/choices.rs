@@ -6,7 +6,7 @@ use boxoffice_engine::{
     BookingStatus as Booking, CancelCause as Cause, DeliveryState as Delivery,
     ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold, Lane as MailLane,
     NotificationKind as Kind, NotificationStatus as Notification, PluginExport as Export, Scope,
-    TicketStatus as Ticket, UserRole as Role,
+    TeamRole as Team, TicketStatus as Ticket, UserRole as Role,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -60,6 +60,10 @@ choices! {
     ApiKeyScope: Scope::ALL.iter().map(|scope| scope.as_str());
     #[doc = "The role of a user in a tenant."]
     UserRole: [Role::Owner, Role::Organizer, Role::Staff, Role::Customer].map(Role::as_str);
+    #[doc = "A role that somebody is invited to."]
+    InvitedRole: [Role::Owner, Role::Organizer, Role::Staff].map(Role::as_str);
+    #[doc = "What somebody may do for one event."]
+    TeamRole: [Team::Manager, Team::Door].map(Team::as_str);
     #[doc = "A role to register with."]
     RegistrationRole: [Role::Customer, Role::Organizer].map(Role::as_str);
     #[doc = "The kind of a mail."]
@@ -95,7 +99,8 @@ choices! {
     #[doc = "A command to a lane."]
     LaneCommand: ["pause", "resume"];
     #[doc = "An action in the audit log."]
-    AuditAction: ["pause", "resume", "cancel", "promote", "move", "retry", "pause-lane", "resume-lane", "create-key", "revoke-key"];
+    AuditAction: ["pause", "resume", "cancel", "promote", "move", "retry", "pause-lane", "resume-lane", "create-key", "revoke-key", "invite",
+        "withdraw-invitation", "change-user", "change-team", "erase-user"];
     #[doc = "The stable code of an error; `/errors/{code}` is its page. New codes may be added."]
     ErrorCode: EngineCode::ALL.iter().map(|code| code.as_str()).chain(HOST_CODES.iter().map(|host| host.code));
 }

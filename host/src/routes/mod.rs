@@ -280,6 +280,10 @@ fn mail_links() -> Router<Shared> {
             get(account_links::show_password).post(account_links::set_password),
         )
         .route(
+            "/invitation/{token}",
+            get(account_links::show_invitation).post(account_links::accept_invitation),
+        )
+        .route(
             "/email/{token}",
             get(account_links::show_email).post(account_links::change_email),
         )

@@ -92,10 +92,13 @@ refusals! {
 
     // Accounts and tenants.
     Register = WRITES: Forbidden, EmailTaken;
-    SignIn = WRITES: WrongCredentials;
+    SignIn = WRITES: WrongCredentials, AccountSuspended;
     RefreshSession = WRITES: SessionEnded, NotAuthenticated;
     EndSession = WRITES: NotAuthenticated;
     SetPassword = WRITES: Forbidden, WrongCredentials;
+    Invite = WRITES: Forbidden, EmailTaken, TooManyInvitations, LinksOff;
+    ChangeUser = WRITES: Forbidden, LastOwner;
+    EraseMe = WRITES: Forbidden, WrongCredentials, LastOwner;
     CreateApiKey = WRITES: Forbidden, TooManyKeys;
     AskForLink = WRITES: LinksOff;
     ResetPassword = WRITES: LinkInvalid, LinksOff;

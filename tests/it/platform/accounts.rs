@@ -80,7 +80,14 @@ async fn an_address_changes_by_a_link_and_the_old_one_is_told() {
         assert!(policy.starts_with("default-src 'none'"), "{policy}");
     }
     login(&house.door, OWNER).await.expect(200);
-    let done = house.confirm(&path, "").await;
+    // Whoever got the link by a mistake does not know the password.
+    for wrong in ["", "password=not+this+one"] {
+        let refused = house.confirm(&path, wrong).await;
+        assert_eq!(refused.status, 422, "{}", refused.text);
+        assert!(refused.text.contains("not the account"), "{}", refused.text);
+    }
+    login(&house.door, OWNER).await.expect(200);
+    let done = house.confirm(&path, OWN_PASSWORD).await;
     assert_eq!(done.status, 200, "{}", done.text);
     house.platform.owes(1);
     login(&house.door, OWNER)
@@ -96,7 +103,7 @@ async fn an_address_changes_by_a_link_and_the_old_one_is_told() {
     assert_eq!(told.len(), 1);
     assert!(told[0].is_to(OWNER) && !told[0].text.contains(NEW));
     // Once.
-    let again = house.confirm(&path, "").await;
+    let again = house.confirm(&path, OWN_PASSWORD).await;
     assert_eq!(again.status, 404, "{}", again.text);
     // The old address is free.
     let stranger = house.door.register(OWNER, "customer").await;
@@ -125,10 +132,12 @@ async fn an_address_in_use_is_not_revealed_and_not_taken() {
     house.platform.owes(1);
     let links = house.links_of(SUBJECT, "olga.new@north.test").await;
     let owners = links.iter().find(|link| !path.contains(link));
-    let done = house.confirm(owners.expect("another link"), "").await;
+    let done = house
+        .confirm(owners.expect("another link"), OWN_PASSWORD)
+        .await;
     assert_eq!(done.status, 200, "{}", done.text);
     house.platform.owes(1);
-    let late = house.confirm(&path[0], "").await;
+    let late = house.confirm(&path[0], OWN_PASSWORD).await;
     assert_eq!(late.status, 409, "{}", late.text);
     let me = olga.client.get("/api/auth/me").await.expect(200);
     assert_eq!(me["email"], "olga@north.test");
@@ -147,7 +156,7 @@ async fn only_the_newest_request_counts_and_a_new_password_ends_it() {
     }
     for page in [
         house.open_page(Method::GET, &links[0]).await,
-        house.confirm(&links[0], "").await,
+        house.confirm(&links[0], OWN_PASSWORD).await,
     ] {
         assert_eq!(page.status, 404, "{}", page.text);
     }
@@ -158,7 +167,7 @@ async fn only_the_newest_request_counts_and_a_new_password_ends_it() {
     let page = house.open_page(Method::GET, &links[1]).await;
     assert_eq!(page.status, 200, "{}", page.text);
     house.platform.clock.advance(Duration::from_secs(2));
-    let late = house.confirm(&links[1], "").await;
+    let late = house.confirm(&links[1], OWN_PASSWORD).await;
     assert_eq!(late.status, 404, "{}", late.text);
     assert_eq!(ask(&house.owner.client, NEW).await.status, 202);
     house.platform.owes(1);
@@ -167,7 +176,7 @@ async fn only_the_newest_request_counts_and_a_new_password_ends_it() {
         json!({"currentPassword": Account::PASSWORD, "newPassword": "another long password"});
     let changed = house.owner.client.post("/api/auth/password", body).await;
     changed.expect(200);
-    let over = house.confirm(&path, "").await;
+    let over = house.confirm(&path, OWN_PASSWORD).await;
     assert_eq!(over.status, 404, "{}", over.text);
 }
 
@@ -208,7 +217,7 @@ async fn of_many_requests_with_one_link_to_an_address_one_wins() {
     assert_eq!(ask(&house.owner.client, NEW).await.status, 202);
     house.platform.owes(1);
     let path = house.links_of(SUBJECT, NEW).await.remove(0);
-    let requests = (0..30).map(|_| house.confirm(&path, ""));
+    let requests = (0..30).map(|_| house.confirm(&path, OWN_PASSWORD));
     let answers = futures::future::join_all(requests).await;
     let won = answers.iter().filter(|answer| answer.status == 200);
     assert_eq!(won.count(), 1);
@@ -228,7 +237,7 @@ async fn whoever_signed_up_with_a_wrong_address_moves_to_the_right_one() {
     let path = house.links_of(SUBJECT, "ann@north.test").await.remove(0);
     // Somebody else waits for the right address meanwhile.
     let stranger = house.customer("ann").await;
-    let done = house.confirm(&path, "").await;
+    let done = house.confirm(&path, OWN_PASSWORD).await;
     assert_eq!(done.status, 200, "{}", done.text);
     assert!(house.is_verified(&ann).await);
     is_signed_out(&stranger.client).await;

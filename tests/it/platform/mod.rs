@@ -3,9 +3,12 @@
 mod accounts;
 mod confirmations;
 mod embed;
+mod erasures;
+mod members;
 mod operators;
 mod passwords;
 mod sessions;
 mod sign_ups;
+mod teams;
 mod tenants;
 mod verification;

@@ -2,7 +2,7 @@
 //!
 //! Made over the API where that is quick; no tests here.
 
-use boxoffice_engine::{AddOperator, Caller, EmailAddress, EngineBuilder, Label, UserRole};
+use boxoffice_engine::{AddOperator, Caller, EmailAddress, EngineBuilder, Invite, Label, UserRole};
 use boxoffice_tests::{
     Account, Client, Component, Hosted, Patience, TestPlatform,
     api::{event_body, path_of, text},
@@ -32,6 +32,12 @@ pub(super) struct Side {
     pub(super) other_customer: Account,
     /// A link's token to choose a new password, for the rival at `north`.
     pub(super) reset_token: Option<String>,
+    /// A link's token to accept an invitation at `north`.
+    pub(super) invitation_token: Option<String>,
+    /// An invitation that waits.
+    pub(super) invitation: String,
+    /// A customer whom nothing else needs.
+    pub(super) other_user: String,
     /// Another session of the customer.
     pub(super) session: String,
     pub(super) event: String,
@@ -121,12 +127,16 @@ impl Side {
             ("rita", UserRole::Organizer),
             ("ann", UserRole::Customer),
             ("ben", UserRole::Customer),
+            ("cleo", UserRole::Customer),
         ] {
             platform.user(&id, name, role).await;
         }
-        let reset_token = match tenant {
-            "north" => Some(reset_token(platform, &door, &address("rita")).await),
-            _ => None,
+        let (reset_token, invitation_token) = match tenant {
+            "north" => {
+                let (reset, invitation) = tokens(platform, &door, &address("rita")).await;
+                (Some(reset), Some(invitation))
+            }
+            _ => (None, None),
         };
         let owner = door.login(&address("owen")).await;
         let plugin = put_a_plugin_into_use_twice(platform, tenant).await;
@@ -184,6 +194,10 @@ impl Side {
         let (hold, other_hold) = (hold().await, hold().await);
         let key = json!({"name": "Unused", "scopes": ["holds"]});
         let api_key = owner.client.post("/api/keys", key).await.expect(201);
+        let other_user = door.login(&address("cleo")).await.id;
+        let invited = json!({"email": address("walt"), "name": "Walt", "role": "staff"});
+        let invited = owner.client.post("/api/invitations", invited).await;
+        let invited = invited.expect(201);
         let mails = format!("/api/bookings/{}/deliveries", text(&booking["id"]));
         let mails = customer.client.get(&mails).await.expect(200);
         let id_of = |value: &Value| text(&value["id"]).to_owned();
@@ -212,27 +226,44 @@ impl Side {
             customer,
             other_customer,
             reset_token,
+            invitation_token,
+            invitation: id_of(&invited),
+            other_user,
             session,
         }
     }
 }
 
-/// A token to choose a new password for the rival, from the mail with the link. The worker ends before anything else is made, so
-/// that all other mails wait.
-async fn reset_token(platform: &TestPlatform, door: &Client, email: &str) -> String {
+/// A token to choose a new password for the rival, and one to accept an invitation, from the mails with the links. The worker ends
+/// before anything else is made, so that all other mails wait.
+async fn tokens(platform: &TestPlatform, door: &Client, email: &str) -> (String, String) {
+    const INVITED: &str = "stella@north.test";
     let body = json!({ "email": email });
     let asked = door.post("/api/auth/password/forgotten", body).await;
     assert_eq!(asked.status, 202, "{}", asked.text);
+    let invite = Invite {
+        email: EmailAddress::parse("email", INVITED).expect("an address"),
+        name: Label::parse("name", "Stella").expect("one line"),
+        role: UserRole::Staff,
+    };
+    let users = platform.engine.users();
+    let invited = users.invite(&Caller::platform("north"), invite).await;
+    invited.expect("an invitation");
     let worker = platform.engine.worker().spawn();
-    let mail = wait_for(Patience::WORK, "the mail with the link", || async {
-        let mut mails = platform.mails().into_iter();
-        mails.find(|mail| mail.is_to(email))
-    });
-    let mail = mail.await;
+    let token = async |email: &str, page: &str| {
+        let mail = wait_for(Patience::WORK, "the mail with the link", || async {
+            let mut mails = platform.mails().into_iter();
+            mails.find(|mail| mail.is_to(email))
+        });
+        let mail = mail.await;
+        let mut lines = mail.text.lines();
+        let link = lines.find_map(|line| line.strip_prefix(page).map(str::to_owned));
+        link.expect("a link")
+    };
+    let reset = token(email, "https://tickets.example.org/password/").await;
+    let invitation = token(INVITED, "https://tickets.example.org/invitation/").await;
     assert!(worker.drain(Patience::WORK).await, "the worker ends");
-    let mut lines = mail.text.lines();
-    let link = lines.find_map(|line| line.strip_prefix("https://tickets.example.org/password/"));
-    link.expect("a link").to_owned()
+    (reset, invitation)
 }
 
 /// Puts two versions of a plugin that says yes into use, one after the other, so that there is one to go back to.

@@ -130,7 +130,8 @@ impl Holds {
         let caller = &caller.scoped(Scope::Holds)?;
         let (found, organizer) = self.find_visible(caller, hold).await?;
         if caller.user_id() != Some(found.customer) {
-            caller.require_manager(organizer)?;
+            let event = found.id.event();
+            self.0.require_manager(caller, event, organizer).await?;
         }
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let canonical = json!([hold.to_string()]);
@@ -167,7 +168,7 @@ impl Holds {
         let event = modules.events.find(tenant, id.event()).await?;
         let organizer = event.ok_or_else(none)?.organizer;
         let own = caller.user_id() == Some(hold.customer);
-        if !own && caller.require_manager_or_staff(organizer).is_err() {
+        if !own && !self.0.may_look_after(caller, id.event(), organizer).await? {
             return Err(none());
         }
         Ok((hold, organizer))

@@ -185,7 +185,7 @@ impl EngineContext {
         }
         let mut record = DecisionRecord {
             policy_version: set.version,
-            steps: Vec::new(),
+            ..DecisionRecord::default()
         };
         for plugin in set.policies_of(view.event.id) {
             let mut question = CancellationRequest::from(view);

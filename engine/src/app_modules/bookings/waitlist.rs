@@ -125,6 +125,8 @@ impl Waitlist {
     async fn require_manager_or_staff(&self, caller: &Caller, event: EventId) -> Result<()> {
         caller.require_signed_in()?;
         let found = self.0.visible_event(caller, event).await?;
-        caller.require_manager_or_staff(found.organizer)
+        self.0
+            .require_manager_or_staff(caller, event, found.organizer)
+            .await
     }
 }

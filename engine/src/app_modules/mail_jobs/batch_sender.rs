@@ -164,6 +164,7 @@ impl MailJobs {
         }
         let begun = Instant::now();
         let outcome = self.0.mailer.send(&composed.mail).await;
+        let outcome = outcome.without(&composed.mail.to);
         counters.mail(mail.lane(), &outcome, begun.elapsed());
         tracing::debug!(message_id = composed.message_id, ?outcome, "mail sent");
         outcome

@@ -153,14 +153,15 @@ impl MailJobs {
         self.0.modules.bookings.expire_holds().await
     }
 
-    /// Deletes one batch of expired rows. Returns whether there may be more now.
+    /// Deletes one batch of expired rows, and what erasures left for a second look. Returns whether there may be more now.
     pub(crate) async fn delete_expired(&self) -> Result<bool> {
         let modules = &self.0.modules;
         let (more, tenants) = modules.housekeeping.delete_expired().await?;
         for tenant in &tenants {
             modules.plugins.sweep_uploads(tenant).await?;
         }
-        Ok(more || !tenants.is_empty())
+        let erased = modules.users.finish_erasures().await?;
+        Ok(more || erased || !tenants.is_empty())
     }
 
     /// Leases tasks of a lane.

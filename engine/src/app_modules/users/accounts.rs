@@ -104,18 +104,24 @@ impl Users {
     }
 
     /// Moves an account to the address that got the link. The address is confirmed by that, and becomes the login; the old one,
-    /// if it was confirmed, is told by mail. Sessions go on.
+    /// if it was confirmed, is told by mail. Sessions go on. The account's password shows that the link did not go to a stranger
+    /// by a mistake.
     ///
     /// # Errors
-    /// `link-invalid` if the link is expired, used, not the newest, for something else, or of another tenant than the caller's;
+    /// `wrong-credentials`; `link-invalid` if the link is expired, used, not the newest, for something else, or of another tenant than the caller's;
     /// `email-taken` if another account owns the address by now.
-    pub async fn change_email(&self, caller: &Caller, link: &AccountLink) -> Result<User> {
+    pub async fn change_email(
+        &self,
+        caller: &Caller,
+        link: &AccountLink,
+        password: String,
+    ) -> Result<User> {
         require_purpose(link, AccountLinkPurpose::ChangeEmail)?;
         require_same_tenant(caller, link)?;
-        self.0.modules.users.change_email(link).await
+        self.0.modules.users.change_email(link, password).await
     }
 
-    fn require_links(&self) -> Result<()> {
+    pub(super) fn require_links(&self) -> Result<()> {
         match self.0.links {
             Some(_) => Ok(()),
             None => Err(Error::new(
@@ -126,7 +132,7 @@ impl Users {
     }
 }
 
-fn require_same_tenant(caller: &Caller, link: &AccountLink) -> Result<()> {
+pub(super) fn require_same_tenant(caller: &Caller, link: &AccountLink) -> Result<()> {
     match *caller.tenant()? == link.tenant {
         true => Ok(()),
         false => Err(Error::new(
@@ -136,7 +142,7 @@ fn require_same_tenant(caller: &Caller, link: &AccountLink) -> Result<()> {
     }
 }
 
-fn require_purpose(link: &AccountLink, purpose: AccountLinkPurpose) -> Result<()> {
+pub(super) fn require_purpose(link: &AccountLink, purpose: AccountLinkPurpose) -> Result<()> {
     match link.purpose == purpose {
         true => Ok(()),
         false => Err(Error::new(

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     types::{
         Event, EventFilter, EventId, EventSort, EventStatus, Inventory, Page, PageRequest,
-        StoredEvent, TenantId, UserId,
+        StoredEvent, TenantId,
     },
 };
 
@@ -36,7 +36,7 @@ impl EventsModule {
         tenant: &TenantId,
         filter: &EventFilter,
         page: &PageRequest,
-        sees: impl Fn(EventStatus, Option<UserId>) -> bool,
+        sees: impl Fn(&StoredEvent, EventStatus) -> bool,
     ) -> Result<Page<Event>> {
         let limit = page.limit as usize;
         let mut place = Place::of(filter, page)?;
@@ -52,7 +52,7 @@ impl EventsModule {
                 let wanted = filter
                     .status
                     .is_none_or(|status| status == inventory.status);
-                if wanted && sees(inventory.status, event.organizer) {
+                if wanted && sees(&event, inventory.status) {
                     items.push(event.with(inventory));
                 }
             }

@@ -6,6 +6,7 @@
 
 mod list;
 mod reminders;
+mod team;
 mod ticket_types;
 mod update;
 

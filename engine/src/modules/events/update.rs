@@ -104,7 +104,8 @@ impl EventsModule {
                 .repository
                 .delete(tenant, &inventory, reminder.as_ref());
             match deleted.await {
-                Ok(()) => return Ok(()),
+                // A crash in between leaves rows that name nothing.
+                Ok(()) => return self.repository.remove_team(tenant, id).await,
                 Err(StepError::Conflict) => {}
                 Err(error) if error.is_guard(STALE_INVENTORY) => {}
                 Err(error) => return Err(error.into()),

@@ -158,6 +158,11 @@ impl MailSource {
         user.is_some_and(|user| user.email_verified)
     }
 
+    pub(super) fn is_erased(&self, customer: UserId) -> bool {
+        let user = self.users.get(&customer);
+        user.is_some_and(|user| user.erased_at.is_some())
+    }
+
     /// The version of the event that a customer knows: the one they booked, or the one before this change.
     pub(super) fn known_version(&self, customer: UserId) -> Option<u64> {
         let notification = self.notification.as_ref()?;

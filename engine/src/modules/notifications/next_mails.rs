@@ -161,6 +161,8 @@ fn ending(
         )
     } else if let Some(reason) = rules.unwanted(source, delivery) {
         suppressed(reason)
+    } else if source.is_erased(customer) {
+        suppressed("the customer's account was erased")
     } else if !source.users.contains_key(&customer) {
         Some((DeliveryState::Dead, "the customer's account is gone"))
     } else {

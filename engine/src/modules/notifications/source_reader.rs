@@ -105,18 +105,28 @@ impl<'a> SourceReader<'a> {
 
     /// Where the mail goes, if not to the account's address.
     pub(super) async fn other_address(&self, is_confirmed: bool) -> Result<Option<OtherAddress>> {
+        // Such a mail has one recipient.
+        let Some(user) = self.customers.first() else {
+            return Ok(None);
+        };
         let users = &self.module.users;
-        let found = users.mail_address(self.tenant, self.notification).await?;
-        Ok(found.map(|email| OtherAddress {
+        let found = users.mail_address(self.tenant, *user, self.notification);
+        Ok(found.await?.map(|email| OtherAddress {
             email,
             is_confirmed,
         }))
     }
 
-    /// Names an account's address and password, for the link that replaces the password.
-    pub(super) async fn password_stamp(&self, user: UserId) -> Result<Option<String>> {
-        let found = self.module.users.with_password(self.tenant, user).await?;
-        Ok(found.map(|(user, hash)| stamp(&user.email, hash.as_deref())))
+    /// Names each recipient's address and password, for the link that replaces the password.
+    pub(super) async fn password_stamps(&self) -> Result<HashMap<UserId, String>> {
+        let mut stamps = HashMap::new();
+        for customer in &self.customers {
+            let found = self.module.users.with_password(self.tenant, *customer);
+            if let Some((user, hash)) = found.await? {
+                stamps.insert(*customer, stamp(&user.email, hash.as_deref()));
+            }
+        }
+        Ok(stamps)
     }
 
     /// The newest request of an account for another address.

@@ -99,7 +99,7 @@ impl UsersRepository {
         mail: &AccountMail<'_>,
     ) -> Result<()> {
         let mut script = Script::transaction(&user.tenant);
-        count(&mut script, "$may_go", user.email.as_str(), mail);
+        add_count(&mut script, "$may_go", user.email.as_str(), mail);
         add_mails_if(&mut script, &user.tenant, mail.mails, "$may_go")?;
         self.db.run_retrying(&script).await?;
         Ok(())
@@ -117,19 +117,22 @@ impl UsersRepository {
         let tenant = &user.tenant;
         let mut script = Script::transaction(tenant);
         let own = user.id.ulid().to_string();
-        count(&mut script, "$may_ask", &own, mail);
+        add_count(&mut script, "$may_ask", &own, mail);
         script.push(format!("IF !$may_ask {{ THROW '{ASKED_TOO_OFTEN}' }}"));
-        count(&mut script, "$may_go", email.as_str(), mail);
+        add_count(&mut script, "$may_go", email.as_str(), mail);
         let id = script.bind(UserRow::key(tenant, user.id));
         let change = script.bind(mail.notification.ulid().to_string());
-        script.push(format!(
-            "UPDATE {id} SET email_change = {change} RETURN NONE"
-        ));
+        script.require(
+            format!(
+                "UPDATE {id} SET email_change = {change} WHERE erased_at = NONE RETURN VALUE id"
+            ),
+            ASKED_TOO_OFTEN,
+        );
         let login = script.bind(LoginRow::by_email(tenant, email));
         script.push(format!(
             "LET $goes = $may_go AND (SELECT VALUE user FROM ONLY {login}) = NONE"
         ));
-        let row = script.bind(AccountMailRow::of(tenant, mail.notification, email));
+        let row = script.bind(AccountMailRow::of(user, mail.notification, email));
         script.push(format!(
             "IF $goes {{ INSERT INTO account_mail {row} RETURN NONE }}"
         ));
@@ -145,10 +148,11 @@ impl UsersRepository {
     pub(in crate::modules) async fn mail_address(
         &self,
         tenant: &TenantId,
+        user: UserId,
         notification: NotificationId,
     ) -> Result<Option<EmailAddress>> {
         let mut script = Script::of(tenant);
-        let index = script.read(AccountMailRow::key(tenant, notification));
+        let index = script.read(AccountMailRow::key(tenant, user, notification));
         let row: Option<AccountMailRow> = self.db.run_retrying(&script).await?.row(index)?;
         Ok(row.map(AccountMailRow::email))
     }
@@ -201,7 +205,9 @@ impl UsersRepository {
         let mut script = Script::transaction(tenant);
         let id = script.bind(UserRow::key(tenant, user));
         let name = script.bind(name.as_str().to_owned());
-        let index = script.push(format!("UPDATE {id} SET name = {name} RETURN VALUE id"));
+        let index = script.push(format!(
+            "UPDATE {id} SET name = {name} WHERE erased_at = NONE RETURN VALUE id"
+        ));
         let ids: Vec<surrealdb::types::RecordId> =
             self.db.run_retrying(&script).await?.rows(index)?;
         Ok(!ids.is_empty())
@@ -250,7 +256,7 @@ impl UsersRepository {
         ));
         add_mails_if(&mut script, tenant, plan.summary, "$held_back")?;
         if let Some((notification, mails)) = plan.notice {
-            let row = script.bind(AccountMailRow::of(tenant, notification, &user.email));
+            let row = script.bind(AccountMailRow::of(user, notification, &user.email));
             script.push(format!("INSERT INTO account_mail {row} RETURN NONE"));
             add_mails(&mut script, tenant, mails)?;
         }
@@ -270,7 +276,7 @@ pub(in crate::modules) fn day_of(moment: Timestamp) -> i64 {
 
 /// Counts a mail of the kind and day for an address or an account (`whose`), if there are fewer than the most, which
 /// `variable` then says. Deletes the counts of earlier days. Guard: the keys are in the row that is written.
-fn count(script: &mut Script, variable: &str, whose: &str, mail: &AccountMail<'_>) {
+pub(super) fn add_count(script: &mut Script, variable: &str, whose: &str, mail: &AccountMail<'_>) {
     let whose = script.bind(whose.to_owned());
     let kind = script.bind(mail.kind.as_str().to_owned());
     let (day, before) = (script.bind(mail.day), script.bind(mail.day - 1));

@@ -7,11 +7,13 @@ use super::{
     db::{Db, Script},
     delivery_admin::add_audit,
     models::{ApiKeyRow, key_text, millisecond},
+    notifications::{NewMails, add_mails},
     sessions::log_entry,
+    users::owners,
 };
 use crate::{
     error::Result,
-    types::{ApiKey, AuditEntry, TenantId},
+    types::{ApiKey, AuditEntry, TenantId, UserId},
 };
 
 /// The guard's word when somebody else has deleted a key.
@@ -26,16 +28,26 @@ impl ApiKeysRepository {
         Self { db }
     }
 
-    /// Writes a new key under the hash of its secret, with its audit entry: 2 rows.
+    /// The first `max` of a tenant's owners who may sign in.
+    pub(in crate::modules) async fn owners(
+        &self,
+        tenant: &TenantId,
+        max: usize,
+    ) -> Result<Vec<UserId>> {
+        owners(&self.db, tenant, max).await
+    }
+
+    /// Writes a new key under the hash of its secret, with its audit entry and the mails that tell of it: 4 rows.
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
-        hash: &str,
-        key: &ApiKey,
+        (hash, key): (&str, &ApiKey),
+        mails: &NewMails,
         (serial, audit): (Ulid, &AuditEntry),
     ) -> Result<()> {
         let mut script = Script::transaction(tenant);
         script.insert("api_key", [ApiKeyRow::of(tenant, hash, key)]);
+        add_mails(&mut script, tenant, mails)?;
         add_audit(&mut script, Some(tenant), serial, audit);
         self.db.run_retrying(&script).await?;
         Ok(())

@@ -60,7 +60,7 @@ pub(in crate::modules) struct ReminderStep {
 }
 
 pub(in crate::modules) struct EventsRepository {
-    db: Db,
+    pub(super) db: Db,
 }
 
 #[derive(SurrealValue)]

@@ -9,8 +9,9 @@ use ulid::Ulid;
 use super::{
     db::{Db, Script, StepError},
     idempotency::add_recorded,
-    models::{OwnerRow, PluginNoteRow, PluginRow, PluginSetRow},
+    models::{PluginNoteRow, PluginRow, PluginSetRow},
     notifications::{NewMails, add_mails},
+    users::owners,
 };
 use crate::{
     error::Result,
@@ -93,13 +94,7 @@ impl PluginsRepository {
         tenant: &TenantId,
         max: usize,
     ) -> Result<Vec<UserId>> {
-        let mut script = Script::of(tenant);
-        let max = script.bind(max as i64);
-        let index = script.push(format!(
-            "SELECT * FROM type::record('owner', [$tenant]..[$tenant, ..]) LIMIT {max}"
-        ));
-        let rows: Vec<OwnerRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.iter().map(OwnerRow::user).collect()
+        owners(&self.db, tenant, max).await
     }
 
     /// The notice to owners of a notification.

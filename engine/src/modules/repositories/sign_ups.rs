@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     accounts::NewPassword,
     db::Script,
-    models::{LoginRow, SignUpRow, UserRow, millisecond},
+    models::{InvitationRow, LoginRow, OwnerRow, SignUpRow, UserRow, millisecond},
     notifications::{NewMails, add_mails, add_mails_if},
     sessions::add_end_of_sessions,
     users::{GIVE_WAY_MAX, UsersRepository, give_way},
@@ -87,7 +87,7 @@ impl UsersRepository {
 
     /// Makes an account the owner of its address, with a new password if one is given and the old one is still what it replaces.
     /// The others that wait for the address (`waiting`) lose it: their sessions end, and their passwords become invalid. The
-    /// account's own sessions end, too, with a new password. If mails were held back, it adds the mail `summary`. At most 39 rows, and what ends the sessions
+    /// account's own sessions end, too, with a new password. If mails were held back, it adds the mail `summary`. At most 41 rows, and what ends the sessions
     /// of 33 accounts. Returns false if somebody else owns the address, or the account has another address or password by now.
     pub(in crate::modules) async fn confirm(
         &self,
@@ -140,6 +140,15 @@ impl UsersRepository {
         ));
         script.push(format!(
             "DELETE unconfirmed_account:[$tenant, {own}] RETURN NONE"
+        ));
+        // Whoever was invited has accepted by that.
+        let invitation = script.bind(InvitationRow::key(tenant, address));
+        script.push(format!(
+            "DELETE {invitation} WHERE user = {own} RETURN NONE"
+        ));
+        let owner = script.bind(OwnerRow::of(tenant, user.id).id);
+        script.push(format!(
+            "IF (SELECT VALUE role FROM ONLY {id}) = 'owner' {{ UPSERT {owner} RETURN NONE }}"
         ));
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),

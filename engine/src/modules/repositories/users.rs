@@ -15,6 +15,9 @@ use crate::{
 /// The guard's word when the user was asked meanwhile, or has confirmed.
 const ASKED_MEANWHILE: &str = "asked-meanwhile";
 
+/// The guard's word when the user has another address by now, or was erased.
+const CHANGED_MEANWHILE: &str = "changed-meanwhile";
+
 /// Most unconfirmed accounts that lose their address when it gets an owner, the newest ones. More are an attacker's, who could
 /// sign up again in any case. They stay accounts that never own the address.
 pub(super) const GIVE_WAY_MAX: u32 = 32;
@@ -66,7 +69,7 @@ impl UsersRepository {
         written_or_taken(self.db.run_retrying(&script).await)
     }
 
-    /// Updates a user's name and address: at most 3 rows. Returns false if the address is taken.
+    /// Updates a user's name and address: at most 3 rows. Returns false if the address is taken, or the user was changed meanwhile.
     pub(in crate::modules) async fn update(&self, before: &User, after: &User) -> Result<bool> {
         let mut script = Script::transaction(&after.tenant);
         if before.email != after.email {
@@ -82,10 +85,17 @@ impl UsersRepository {
         let record = script.bind(UserRow::key(&after.tenant, after.id));
         let name = script.bind(after.name.as_str().to_owned());
         let email = script.bind(after.email.as_str().to_owned());
-        script.push(format!(
-            "UPDATE {record} SET name = {name}, email = {email}, unverified = NONE RETURN NONE"
-        ));
-        written_or_taken(self.db.run_retrying(&script).await)
+        let seen = script.bind(before.email.as_str().to_owned());
+        script.require(
+            format!(
+                "UPDATE {record} SET name = {name}, email = {email}, unverified = NONE WHERE email = {seen} RETURN VALUE id"
+            ),
+            CHANGED_MEANWHILE,
+        );
+        match self.db.run_retrying(&script).await {
+            Err(error) if error.is_guard(CHANGED_MEANWHILE) => Ok(false),
+            outcome => written_or_taken(outcome),
+        }
     }
 
     /// The requests to a user to confirm their address, if it is still unconfirmed.
@@ -232,6 +242,17 @@ impl UsersRepository {
             .collect::<Result<Vec<_>>>()?;
         Ok(page.cut(items, |user| user.id.to_string()))
     }
+}
+
+/// The first `max` of a tenant's owners who may sign in.
+pub(super) async fn owners(db: &Db, tenant: &TenantId, max: usize) -> Result<Vec<UserId>> {
+    let mut script = Script::of(tenant);
+    let max = script.bind(max as i64);
+    let index = script.push(format!(
+        "SELECT * FROM type::record('owner', [$tenant]..[$tenant, ..]) LIMIT {max}"
+    ));
+    let rows: Vec<OwnerRow> = db.run_retrying(&script).await?.rows(index)?;
+    rows.iter().map(OwnerRow::user).collect()
 }
 
 /// Removes the address from the unconfirmed accounts that have it: at most 32.

@@ -22,7 +22,7 @@ use crate::{
 
 /// Mails with a link of one kind to one address, and requests for another address by one account, in a day (UTC): enough for
 /// somebody who does not find the mail, and few for a stranger's mailbox.
-const LINK_MAILS_MAX: u32 = 5;
+pub(super) const LINK_MAILS_MAX: u32 = 5;
 /// The answer to a request for a link comes at a multiple of this time after the request, so that it does not show what was
 /// found. It is long against the reads and the write, and a person does not wait for it.
 const ANSWER_PACE: Duration = Duration::from_millis(250);
@@ -59,13 +59,15 @@ impl UsersModule {
     /// The address that a link is for: the account's for a new password, the new one for another address.
     pub(crate) async fn linked_address(&self, link: &AccountLink) -> Result<EmailAddress> {
         match link.purpose {
-            AccountLinkPurpose::ResetPassword => Ok(self.of_password_link(link).await?.0.email),
+            AccountLinkPurpose::ResetPassword | AccountLinkPurpose::AcceptInvitation => {
+                Ok(self.of_password_link(link).await?.0.email)
+            }
             AccountLinkPurpose::ChangeEmail => Ok(self.of_email_link(link).await?.2),
         }
     }
 
     /// Sets the password of a link's account, which ends its sessions. An unconfirmed account becomes the owner of its address,
-    /// as with a link that confirms it and a new password: both prove the same.
+    /// as with a link that confirms it and a new password: both prove the same. An invitation is accepted by that.
     pub(crate) async fn reset_password(&self, link: &AccountLink, new: String) -> Result<()> {
         Passwords::check(&new)?;
         let (user, seen) = self.of_password_link(link).await?;
@@ -159,9 +161,12 @@ impl UsersModule {
         .await
     }
 
-    /// Moves an account to the address that got the link, which is confirmed by that. A confirmed old address is told.
-    pub(crate) async fn change_email(&self, link: &AccountLink) -> Result<User> {
+    /// Moves an account to the address that got the link, which is confirmed by that, if the password is right. A confirmed old
+    /// address is told.
+    pub(crate) async fn change_email(&self, link: &AccountLink, password: String) -> Result<User> {
         let (user, change, email) = self.of_email_link(link).await?;
+        self.require_password((&user.tenant, user.id), password)
+            .await?;
         let now = self.context.now();
         let epoch = self.context.next_id().to_string();
         let (_, waiting) = self.repository.address(&user.tenant, &email).await?;
@@ -212,7 +217,7 @@ impl UsersModule {
         let (tenant, repository) = (&link.tenant, &self.repository);
         let (newest, email, user) = tokio::try_join!(
             repository.newest_email_change(tenant, link.user),
-            repository.mail_address(tenant, change),
+            repository.mail_address(tenant, link.user, change),
             repository.find(tenant, link.user),
         )?;
         match (email, user) {

@@ -18,16 +18,17 @@ use crate::{
     locked::Locked as _,
     modules::{
         ModuleContext,
-        repositories::{ApiKeysRepository, SessionsRepository},
+        repositories::{ApiKeysRepository, NewMails, SessionsRepository},
         sha256_hex,
     },
     types::{
-        API_KEYS_MAX, ApiKey, ApiKeyId, AuditEntry, CreateApiKey, NewApiKey, TenantId, UserId,
+        API_KEYS_MAX, ApiKey, ApiKeyId, AuditEntry, CreateApiKey, DeliveryBatch, NewApiKey,
+        NotificationId, NotificationKind, TenantId, UserId,
     },
 };
 
 /// What every secret begins with, so that scanners of published code find it.
-const PREFIX: &str = "bo_";
+pub(crate) const API_KEY_PREFIX: &str = "bo_";
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
 /// Longest secret: prefix, tenant, separator, 43 characters.
@@ -80,7 +81,7 @@ impl ApiKeysModule {
         }
     }
 
-    /// Makes a key. Two that are made at once may exceed the limit by one.
+    /// Makes a key, and tells the tenant's owners by mail, the first 32. Two that are made at once may exceed the limit by one.
     ///
     /// # Errors
     /// `field-invalid`, `too-many-keys`.
@@ -112,7 +113,16 @@ impl ApiKeysModule {
         let audit = audit(&key);
         let entry = (self.context.next_id(), &audit);
         let hash = hash_of(&secret);
-        self.repository.insert(tenant, &hash, &key, entry).await?;
+        let owners = self
+            .repository
+            .owners(tenant, DeliveryBatch::DELIVERIES_MAX);
+        let notification = NotificationId::from_ulid(self.context.next_id());
+        let what = (notification, NotificationKind::ApiKeyCreated);
+        let mails = NewMails::to_users(tenant, what, &owners.await?, now);
+        self.repository
+            .insert(tenant, (&hash, &key), &mails, entry)
+            .await?;
+        self.context.outbox_added.notify_one();
         Ok(NewApiKey { key, secret })
     }
 
@@ -215,7 +225,10 @@ impl ApiKeysModule {
 fn new_secret(tenant: &TenantId) -> String {
     let mut secret = [0_u8; SECRET_BYTES];
     rand::rng().fill_bytes(&mut secret);
-    format!("{PREFIX}{tenant}_{}", URL_SAFE_NO_PAD.encode(secret))
+    format!(
+        "{API_KEY_PREFIX}{tenant}_{}",
+        URL_SAFE_NO_PAD.encode(secret)
+    )
 }
 
 /// The tenant that a secret names. No tenant's name has the separator.
@@ -223,7 +236,7 @@ fn tenant_of(secret: &str) -> Option<TenantId> {
     if secret.len() > SECRET_CHARACTERS_MAX {
         return None;
     }
-    let (tenant, _) = secret.strip_prefix(PREFIX)?.split_once('_')?;
+    let (tenant, _) = secret.strip_prefix(API_KEY_PREFIX)?.split_once('_')?;
     TenantId::parse(tenant).ok()
 }
 

@@ -2,8 +2,11 @@
 
 pub(in crate::modules) mod accounts;
 pub(in crate::modules) mod api_keys;
+mod erasures;
+mod invitations;
 pub(in crate::modules) mod passwords;
 mod principals;
+pub(in crate::modules) mod roles;
 pub(in crate::modules) mod sessions;
 mod sign_ups;
 
@@ -181,6 +184,8 @@ impl UsersModule {
             name,
             role,
             external_id,
+            is_suspended: false,
+            erased_at: None,
             created_at: self.context.now(),
         }
     }

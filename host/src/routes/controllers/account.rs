@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
 use boxoffice_engine::{
-    AccountLinkPurpose, ChangeEmail, ChangePassword, EmailAddress, Engine, Error, ErrorCode, Label,
-    SessionId,
+    AccountLink, AccountLinkPurpose, ChangeEmail, ChangePassword, EmailAddress, Engine, Error,
+    ErrorCode, Label, SessionId,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -32,14 +32,14 @@ pub(in crate::routes) struct ForgotPasswordRequest {
     email: String,
 }
 
-/// Chooses a new password with a link.
+/// Chooses a password with a link.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct ResetPasswordRequest {
     /// The last part of the link's path.
-    token: String,
+    pub(super) token: String,
     /// The new password: 8 to 200 characters.
-    password: String,
+    pub(super) password: String,
 }
 
 /// Changes the caller's password.
@@ -106,24 +106,36 @@ pub(in crate::routes) async fn reset_password(
     Visitor(caller): Visitor,
     Json(request): Json<ResetPasswordRequest>,
 ) -> Answer<StatusCode> {
+    let link = account_link(
+        links.as_ref(),
+        AccountLinkPurpose::ResetPassword,
+        &request.token,
+    )?;
+    let users = engine.users();
+    users
+        .reset_password(&caller, &link, request.password)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The content of a link to change an account, proven by its signature.
+pub(super) fn account_link(
+    links: Option<&MailLinks>,
+    purpose: AccountLinkPurpose,
+    token: &str,
+) -> Result<AccountLink, Error> {
     let links = links.ok_or_else(|| {
         Error::new(
             ErrorCode::LinksOff,
             "No public address and keys for links in mails are configured here.",
         )
     })?;
-    let link = links.read_account(AccountLinkPurpose::ResetPassword, &request.token);
-    let link = link.ok_or_else(|| {
+    links.read_account(purpose, token).ok_or_else(|| {
         Error::new(
             ErrorCode::LinkInvalid,
             "This token is incomplete or altered; send the last part of the link's path.",
         )
-    })?;
-    let users = engine.users();
-    users
-        .reset_password(&caller, &link, request.password)
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+    })
 }
 
 /// Changes the caller's password

@@ -39,7 +39,7 @@ pub(in crate::routes) struct SignIn {
 
 impl SignIn {
     /// Counts an attempt on an account; operators have no tenant. Settle it with its outcome.
-    pub(super) fn begin(
+    pub(in crate::routes) fn begin(
         &self,
         tenant: Option<&TenantId>,
         email: &EmailAddress,
@@ -169,6 +169,11 @@ pub(in crate::routes) struct UserResponse {
     /// `owner`, `organizer`, `staff` or `customer`.
     #[schema(value_type = choices::UserRole)]
     role: &'static str,
+    /// Whether they may not sign in.
+    suspended: bool,
+    /// When their personal data were erased; null: they were not.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    erased_at: Option<Timestamp>,
     /// The tenant they belong to.
     tenant: String,
     /// When the account was created.
@@ -184,6 +189,8 @@ impl From<User> for UserResponse {
             email_verified: user.email_verified,
             name: user.name.to_string(),
             role: user.role.as_str(),
+            suspended: user.is_suspended,
+            erased_at: user.erased_at,
             tenant: user.tenant.to_string(),
             created_at: user.created_at,
         }

@@ -19,10 +19,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Answer, PageResponse, created, csv};
-use crate::routes::{
-    choices,
-    extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix},
-    refusals,
+use crate::{
+    auth::not_authenticated,
+    routes::{
+        choices,
+        extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix},
+        refusals,
+    },
 };
 
 /// A ticket's code.
@@ -226,7 +229,11 @@ pub(in crate::routes) async fn export(
             };
             let next = match page.next {
                 // Slow clients are waited for: at most two pages are in memory.
-                Some(cursor) => Some(page_of(&engine, &caller, event, Some(cursor)).await?),
+                Some(cursor) if engine.sessions().stands(&caller).await? => {
+                    Some(page_of(&engine, &caller, event, Some(cursor)).await?)
+                }
+                // A file that breaks off is no whole list.
+                Some(_) => return Err(not_authenticated("This session has ended; sign in again.")),
                 None => None,
             };
             text.extend(page.items.into_iter().map(csv_line));

@@ -3,6 +3,7 @@
 mod patch;
 mod requests;
 mod responses;
+pub(in crate::routes) mod team;
 pub(in crate::routes) mod ticket_types;
 
 use axum::{

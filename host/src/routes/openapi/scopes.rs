@@ -18,6 +18,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
         &[
             ("get", "/api/events"),
             ("get", "/api/events/{id}"),
+            ("get", "/api/events/{id}/team"),
             ("get", "/api/events/{id}/ticket-types/{type}"),
         ],
     ),
@@ -29,6 +30,8 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("patch", "/api/events/{id}"),
             ("delete", "/api/events/{id}"),
             ("post", "/api/events/{id}/cancel"),
+            ("put", "/api/events/{id}/team/{user}"),
+            ("delete", "/api/events/{id}/team/{user}"),
             ("post", "/api/events/{id}/ticket-types"),
             ("patch", "/api/events/{id}/ticket-types/{type}"),
             ("delete", "/api/events/{id}/ticket-types/{type}"),
@@ -66,7 +69,13 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("get", "/api/events/{id}/check-ins.csv"),
         ],
     ),
-    (Scope::Customers, &[("get", "/api/users/{id}")]),
+    (
+        Scope::Customers,
+        &[
+            ("get", "/api/users/{id}"),
+            ("post", "/api/users/{id}/erase"),
+        ],
+    ),
     (
         Scope::NotificationsRead,
         &[

@@ -364,6 +364,20 @@ impl Stage {
 
     /// Hosts over the same engine that allow little.
     async fn limits(&self, seen: &mut Seen) {
+        let me = self.owner.get("/api/auth/me").await.expect(200);
+        let change = async |id: &Value, change: Value| {
+            let path = format!("/api/users/{}", text(id));
+            let request = self.owner.request(Method::PATCH, &path);
+            Answer::of(request.json(&change)).await
+        };
+        let last = change(&me["id"], json!({"role": "staff"})).await;
+        seen.note(last, 409, "last-owner");
+        let ben = self.ben.get("/api/auth/me").await.expect(200);
+        let suspended = change(&ben["id"], json!({"suspended": true})).await;
+        suspended.expect(200);
+        let body = json!({"email": "ben@north.test", "password": Account::PASSWORD});
+        let refused = self.door().post("/api/auth/login", body).await;
+        seen.note(refused, 403, "account-suspended");
         let key = json!({"name": "Till", "scopes": ["holds"]});
         for _ in 0..100 {
             self.owner.post("/api/keys", key.clone()).await.expect(201);
@@ -451,4 +465,13 @@ async fn unconfirmed(seen: &mut Seen) {
     let body = json!({"token": "of-no-mail", "password": Account::PASSWORD});
     let refused = house.door.post("/api/auth/password/reset", body).await;
     seen.note(refused, 404, "link-invalid");
+    let invite = async |number: u32| {
+        let email = format!("helper{number}@north.test");
+        let body = json!({"email": email, "name": "Helper", "role": "staff"});
+        house.owner.client.post("/api/invitations", body).await
+    };
+    for number in 0..100 {
+        invite(number).await.expect(201);
+    }
+    seen.note(invite(100).await, 409, "too-many-invitations");
 }

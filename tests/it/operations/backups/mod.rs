@@ -7,6 +7,7 @@
 //! pipe that the test stops filling.
 
 mod compaction;
+mod erasures;
 mod refused;
 
 use std::{

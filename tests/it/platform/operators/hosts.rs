@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use boxoffice_engine::{Caller, CreateApiKey, Engine, Label, Scope};
+use boxoffice_engine::{Caller, CreateApiKey, Engine, Label, Scope, TenantId, UserRole};
 use boxoffice_tests::{
-    Answer, Client, Hosted, Patience, SurrealServer, api::text, organizer_and_tenant,
+    Answer, Client, Hosted, Patience, SurrealServer, api::text, create_user, organizer_and_tenant,
 };
 use futures::future::join_all;
 use reqwest::Method;
@@ -138,6 +138,72 @@ async fn a_revoked_api_key_is_refused_within_a_second_at_every_host() {
         "at once where it was revoked"
     );
     is_refused_in_time(&there, path, ended).await;
+}
+
+/// Changes what a user may do.
+async fn change(client: &Client, user: &str, change: Value) -> Answer {
+    let request = client.request(Method::PATCH, &format!("/api/users/{user}"));
+    Answer::of(request.json(&change)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suspensions_and_roles_count_within_a_second_at_every_host() {
+    let two = TwoHosts::start().await;
+    let [here, there] = two.doors();
+    let north = TenantId::parse("north").expect("a name");
+    for (name, role) in [("owen", UserRole::Owner), ("sam", UserRole::Owner)] {
+        create_user(&two.engines[0], &north, name, role).await;
+    }
+    let owen = here.login("owen@north.test").await;
+    let sam = there.login("sam@north.test").await;
+    sam.client.get("/api/keys").await.expect(200);
+    let demoted = change(&owen.client, &sam.id, json!({"role": "staff"})).await;
+    demoted.expect(200);
+    let changed = Instant::now();
+    loop {
+        let asked = Instant::now();
+        if sam.client.get("/api/keys").await.status == 403 {
+            break;
+        }
+        let late = asked.duration_since(changed);
+        assert!(late < EFFECT_WITHIN, "an owner still after {late:?}");
+    }
+    let suspended = change(&owen.client, &sam.id, json!({"suspended": true})).await;
+    suspended.expect(200);
+    is_refused_in_time(&sam.client, "/api/auth/me", Instant::now()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn owners_who_remove_each_other_through_two_hosts_leave_one() {
+    const ROUNDS: usize = 6;
+    let two = TwoHosts::start().await;
+    let doors = two.doors();
+    let north = TenantId::parse("north").expect("a name");
+    for name in ["owen", "ola"] {
+        create_user(&two.engines[0], &north, name, UserRole::Owner).await;
+    }
+    for round in 0..ROUNDS {
+        let owen = doors[0].login("owen@north.test").await;
+        let ola = doors[1].login("ola@north.test").await;
+        let leaving = match round % 2 {
+            0 => json!({"role": "staff"}),
+            _ => json!({"suspended": true}),
+        };
+        let (one, other) = tokio::join!(
+            change(&owen.client, &ola.id, leaving.clone()),
+            change(&ola.client, &owen.id, leaving),
+        );
+        let outcomes = [&one, &other].map(|answer| answer.status);
+        let removed = outcomes.iter().filter(|status| **status == 200).count();
+        assert_eq!(removed, 1, "{} {}", one.text, other.text);
+        // Whoever is left puts the other back.
+        let (left, gone) = match outcomes[0] {
+            200 => (&owen, &ola),
+            _ => (&ola, &owen),
+        };
+        let back = json!({"role": "owner", "suspended": false});
+        change(&left.client, &gone.id, back).await.expect(200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

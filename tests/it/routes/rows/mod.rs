@@ -79,6 +79,11 @@ pub(super) enum Thing {
     Booking,
     Ticket,
     Hold,
+    /// Somebody in the team of an event: `EVENT/USER`.
+    TeamMember,
+    Invitation,
+    /// A user whom no other row needs.
+    OtherUser,
     OtherHold,
     Notification,
     Plugin,
@@ -134,6 +139,7 @@ impl Row {
             .replace("{id}", thing)
             .replace("{tenant}", thing)
             .replace("{type}", part)
+            .replace("{user}", part)
             .replace("{command}", command)
     }
 
@@ -191,6 +197,9 @@ impl Context {
             Thing::Booking => self.north.booking.clone(),
             Thing::Ticket => format!("{}.1", self.north.booking),
             Thing::Hold => self.north.hold.clone(),
+            Thing::TeamMember => format!("{}/{}", self.north.event, self.north.other_customer.id),
+            Thing::Invitation => self.north.invitation.clone(),
+            Thing::OtherUser => self.north.other_user.clone(),
             Thing::OtherHold => self.north.other_hold.clone(),
             Thing::Notification => self.north.notification.clone(),
             Thing::Plugin => "plugin-north".to_owned(),

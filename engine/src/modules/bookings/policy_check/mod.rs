@@ -5,11 +5,13 @@
 
 mod views;
 
+pub(in crate::modules) use views::pseudonym;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use views::{event_view, line_views, list_prices, pseudonym, unit_prices};
+use views::{event_view, line_views, list_prices, unit_prices};
 
 use super::{
     orders::not_published,
@@ -80,7 +82,7 @@ impl BookingCheck {
             },
             record: DecisionRecord {
                 policy_version: request.policy_version,
-                steps: Vec::new(),
+                ..DecisionRecord::default()
             },
             event_version: input.event_version,
             revision: input.revision,

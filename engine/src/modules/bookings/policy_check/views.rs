@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The customer's pseudonym: the same within the tenant, meaningless outside it.
-pub(super) fn pseudonym(tenant: &TenantId, customer: UserId) -> String {
+pub(in crate::modules) fn pseudonym(tenant: &TenantId, customer: UserId) -> String {
     let digest = Sha256::digest(format!("{tenant}/{customer}").as_bytes());
     digest
         .iter()

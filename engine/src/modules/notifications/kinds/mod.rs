@@ -4,6 +4,7 @@
 //! Called by fan-out, delivery, the composing of mails, and through [`NotificationKind`] by everybody. A new kind is a
 //! variant of that enum, a file here, and a folder of templates.
 
+mod api_key_created;
 mod booking_cancelled;
 mod booking_confirmed;
 mod booking_summary;
@@ -14,6 +15,7 @@ mod event_announcement;
 mod event_cancelled;
 mod event_reminder;
 mod event_updated;
+mod invitation;
 mod password_reset;
 mod plugin_quarantined;
 mod sign_up_notice;
@@ -232,6 +234,8 @@ pub(super) fn of(kind: NotificationKind) -> &'static dyn Kind {
         NotificationKind::PasswordReset => &password_reset::PasswordReset,
         NotificationKind::EmailChange => &email_change::EmailChange,
         NotificationKind::EmailChanged => &email_changed::EmailChanged,
+        NotificationKind::Invitation => &invitation::Invitation,
+        NotificationKind::ApiKeyCreated => &api_key_created::ApiKeyCreated,
     }
 }
 

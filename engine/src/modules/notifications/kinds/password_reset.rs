@@ -1,7 +1,5 @@
 //! Somebody asked for a link to choose a new password. Their address gets it, confirmed or not, in the built-in words.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
@@ -27,14 +25,8 @@ impl Kind for PasswordReset {
     }
 
     async fn parts(&self, reader: &SourceReader<'_>) -> Result<KindParts> {
-        let mut stamps = HashMap::new();
-        for customer in &reader.customers {
-            if let Some(stamp) = reader.password_stamp(*customer).await? {
-                stamps.insert(*customer, stamp);
-            }
-        }
         Ok(KindParts {
-            stamps,
+            stamps: reader.password_stamps().await?,
             ..KindParts::default()
         })
     }

@@ -7,6 +7,7 @@ mod capacity_ledger;
 mod check_ins;
 mod delivery_admin;
 mod delivery_batches;
+mod erasures;
 mod events;
 mod holds;
 mod idempotency;
@@ -14,6 +15,7 @@ mod keys;
 mod notifications;
 mod plugins;
 mod sessions;
+mod staff;
 mod subscriptions;
 mod tenants;
 mod unconfirmed;
@@ -34,6 +36,7 @@ pub(in crate::modules::repositories) use delivery_admin::{
 pub(in crate::modules::repositories) use delivery_batches::{
     BatchProgress, DeliveryBatchRow, FirstRecipientRow, is_open,
 };
+pub(in crate::modules::repositories) use erasures::{ErasureDueRow, ErasureRow};
 pub(in crate::modules::repositories) use events::{
     EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,
 };
@@ -52,6 +55,7 @@ pub(in crate::modules::repositories) use plugins::{
 pub(in crate::modules::repositories) use sessions::{
     AccountRow, RevocationHeadRow, RevocationRow, SessionRow, account_key, owner_key,
 };
+pub(in crate::modules::repositories) use staff::{InvitationRow, TeamRow};
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use unconfirmed::UnconfirmedAccountRow;

@@ -20,6 +20,10 @@ pub(in crate::modules::repositories) struct UserRow {
     name: String,
     role: String,
     external_id: Option<String>,
+    /// Whether they may not sign in; nothing if they may.
+    suspended: Option<bool>,
+    /// When it was erased; nothing if it was not.
+    erased_at: Option<i64>,
     pub(in crate::modules::repositories) password_hash: Option<String>,
     created_at: i64,
     /// The requests to confirm their address; `None` once they did, or if nobody asks.
@@ -67,6 +71,8 @@ impl UserRow {
             name: user.name.as_str().to_owned(),
             role: user.role.as_str().to_owned(),
             external_id: user.external_id.clone(),
+            suspended: user.is_suspended.then_some(true),
+            erased_at: user.erased_at.map(millisecond),
             password_hash,
             created_at: millisecond(user.created_at),
             unverified: asked.map(UnverifiedRow::of),
@@ -105,6 +111,8 @@ impl UserRow {
             name: Label::stored(self.name),
             role: self.role.parse()?,
             external_id: self.external_id,
+            is_suspended: self.suspended.unwrap_or(false),
+            erased_at: self.erased_at.map(at_millisecond).transpose()?,
             created_at: at_millisecond(self.created_at)?,
         })
     }
@@ -195,30 +203,39 @@ impl LoginRow {
 pub(in crate::modules::repositories) struct AccountMailRow {
     id: RecordId,
     email: String,
+    /// When housekeeping deletes it.
+    expires_at: i64,
 }
+
+/// How long the address of such a mail is kept: longer than any mail is tried, and than its link is valid.
+const ACCOUNT_MAIL_KEPT_MILLISECONDS: i64 = 30 * 24 * 3_600 * 1_000;
 
 impl AccountMailRow {
     pub(in crate::modules::repositories) fn key(
         tenant: &TenantId,
+        user: UserId,
         notification: NotificationId,
     ) -> RecordId {
         record(
             "account_mail",
             [
                 Value::String(tenant.as_str().to_owned()),
+                ulid_key(user.ulid()),
                 ulid_key(notification.ulid()),
             ],
         )
     }
 
     pub(in crate::modules::repositories) fn of(
-        tenant: &TenantId,
+        user: &User,
         notification: NotificationId,
         email: &EmailAddress,
     ) -> Self {
+        let made_at = i64::try_from(notification.ulid().timestamp_ms()).unwrap_or(i64::MAX);
         Self {
-            id: Self::key(tenant, notification),
+            id: Self::key(&user.tenant, user.id, notification),
             email: email.as_str().to_owned(),
+            expires_at: made_at.saturating_add(ACCOUNT_MAIL_KEPT_MILLISECONDS),
         }
     }
 

@@ -373,10 +373,12 @@ impl From<FailedCall> for FailedCallResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct DecisionResponse {
-    /// The version of the plugin set; null if no plugin was called.
+    /// The version of the plugin set; null if no plugin was called, or the record was erased.
     policy_version: Option<u64>,
     /// Input and answer of each plugin, in order.
     steps: Vec<DecisionStepResponse>,
+    /// Whether input and answers were erased with the customer's account.
+    erased: bool,
 }
 
 /// One plugin's part in a decision.
@@ -396,7 +398,9 @@ pub(in crate::routes) struct DecisionStepResponse {
 
 impl From<Option<DecisionRecord>> for DecisionResponse {
     fn from(record: Option<DecisionRecord>) -> Self {
+        let erased = record.as_ref().is_some_and(|record| record.is_erased);
         let policy_version = record.as_ref().map(|record| record.policy_version);
+        let policy_version = policy_version.filter(|_| !erased);
         let steps = record.into_iter().flat_map(|record| record.steps);
         Self {
             policy_version,
@@ -408,6 +412,7 @@ impl From<Option<DecisionRecord>> for DecisionResponse {
                     answer: step.answer,
                 })
                 .collect(),
+            erased,
         }
     }
 }

@@ -59,7 +59,8 @@ impl Fixture {
             link_url: match kind {
                 NotificationKind::EmailVerification
                 | NotificationKind::PasswordReset
-                | NotificationKind::EmailChange => {
+                | NotificationKind::EmailChange
+                | NotificationKind::Invitation => {
                     Some("https://tickets.example/verify/a<b".to_owned())
                 }
                 _ => None,
@@ -70,11 +71,15 @@ impl Fixture {
                 email: address("ann@example.org"),
                 email_verified: !matches!(
                     kind,
-                    NotificationKind::EmailVerification | NotificationKind::EmailChange
+                    NotificationKind::EmailVerification
+                        | NotificationKind::EmailChange
+                        | NotificationKind::Invitation
                 ),
                 name: label("Ann Example"),
                 role: UserRole::Customer,
                 external_id: None,
+                is_suspended: false,
+                erased_at: None,
                 created_at: Timestamp::UNIX_EPOCH,
             },
             bookings: match kind {
@@ -85,6 +90,8 @@ impl Fixture {
                 | NotificationKind::PasswordReset
                 | NotificationKind::EmailChange
                 | NotificationKind::EmailChanged
+                | NotificationKind::Invitation
+                | NotificationKind::ApiKeyCreated
                 | NotificationKind::BookingSummary => Vec::new(),
                 _ => vec![booking(&event, 7)],
             },

@@ -68,6 +68,10 @@ async fn who_asked_for_a_link_to_change_the_account_reads_it() {
     for (kind, subject) in [
         (NotificationKind::PasswordReset, "Choose a new password"),
         (NotificationKind::EmailChange, "Confirm your new address"),
+        (
+            NotificationKind::Invitation,
+            "Invitation to \u{2068}North Stage\u{2069}",
+        ),
     ] {
         let composed = Fixture::new(kind).compose().await;
         let message = parse(&composed);
@@ -82,10 +86,12 @@ async fn who_asked_for_a_link_to_change_the_account_reads_it() {
         assert!(html.contains(link), "{html}");
         assert_eq!(message.attachment_count(), 0);
     }
-    // Nobody confirmed the new address, so it gets no words of people.
-    let composed = Fixture::new(NotificationKind::EmailChange).compose().await;
-    let raw = String::from_utf8(composed.mail.bytes).unwrap();
-    assert!(!raw.contains("Ann Example"), "{raw}");
+    // Nobody confirmed these addresses, so they get no words of people.
+    for kind in [NotificationKind::EmailChange, NotificationKind::Invitation] {
+        let composed = Fixture::new(kind).compose().await;
+        let raw = String::from_utf8(composed.mail.bytes).unwrap();
+        assert!(!raw.contains("Ann Example"), "{raw}");
+    }
 }
 
 #[tokio::test]

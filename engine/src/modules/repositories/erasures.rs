@@ -1,0 +1,246 @@
+//! Storage steps of erasures: what names a person is removed, what counts stays.
+//!
+//! The account's row stays under its id, so that bookings and ledgers keep their meaning. The first step ends the account; the later
+//! ones look through what was recorded about it, and may be repeated. Called by the users module; calls models.
+
+use jiff::Timestamp;
+use surrealdb::types::RecordId;
+use ulid::Ulid;
+
+use super::{
+    db::{Script, SystemScope},
+    delivery_admin::add_audit,
+    invitations::{MemberChanged, STALE_MEMBER, add_owner_change},
+    models::{
+        BookingRow, CustomerBookingRow, ErasureDueRow, ErasureRow, IdRow, InvitationRow, LoginRow,
+        PluginNoteRow, SignUpRow, TeamRow, UserRow, millisecond, newest_first_key,
+    },
+    sessions::add_end_of_sessions,
+    users::UsersRepository,
+};
+use crate::{
+    error::{Error, Result},
+    types::{AuditEntry, DecisionRecord, Erasure, EventId, SessionOwner, TenantId, User, UserId},
+};
+
+/// Rows that a step looks through; keeps each transaction short.
+const BATCH: usize = 200;
+
+/// What an erasure writes.
+pub(in crate::modules) struct ErasureStep<'a> {
+    /// The account before.
+    pub(in crate::modules) before: &'a User,
+    /// What is left of it.
+    pub(in crate::modules) after: &'a User,
+    /// The events in whose teams it is.
+    pub(in crate::modules) teams: &'a [EventId],
+    pub(in crate::modules) erasure: &'a Erasure,
+    /// When what was recorded about it is looked through again.
+    pub(in crate::modules) due: Timestamp,
+    pub(in crate::modules) epoch: &'a str,
+    pub(in crate::modules) audit: (Ulid, &'a AuditEntry),
+}
+
+impl UsersRepository {
+    /// The events in whose teams a user is.
+    pub(in crate::modules) async fn teams(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+    ) -> Result<Vec<EventId>> {
+        let mut script = Script::of(tenant);
+        let under = [tenant.as_str().to_owned(), user.ulid().to_string()];
+        let index = script.read_under(TeamRow::BY_USER, under);
+        let rows: Vec<TeamRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let events = rows.into_iter().map(|row| Ok(row.by_user()?.event));
+        events.collect()
+    }
+
+    /// Ends an account: its name, addresses, logins, sessions and places in teams are gone: at most 12 rows, two per team, and the
+    /// sessions. Guard: the account still has the address that was read.
+    pub(in crate::modules) async fn erase(&self, step: &ErasureStep<'_>) -> Result<MemberChanged> {
+        let (before, tenant) = (step.before, &step.before.tenant);
+        let mut script = Script::transaction(tenant);
+        let id = script.bind(UserRow::key(tenant, before.id));
+        let row = script.bind(UserRow::of(step.after, None, None));
+        let email = script.bind(before.email.as_str().to_owned());
+        let own = script.bind(before.id.ulid().to_string());
+        script.require(
+            format!(
+                "UPDATE {id} CONTENT {row} WHERE email = {email} AND erased_at = NONE RETURN VALUE id"
+            ),
+            STALE_MEMBER,
+        );
+        let login = script.bind(LoginRow::by_email(tenant, &before.email));
+        script.push(format!("DELETE {login} WHERE user = {own} RETURN NONE"));
+        if let Some(external_id) = &before.external_id {
+            script.remove([LoginRow::by_external_id(tenant, external_id)]);
+        }
+        script.remove([SignUpRow::of(tenant, &before.email, before.id).id]);
+        let invitation = script.bind(InvitationRow::key(tenant, &before.email));
+        script.push(format!(
+            "DELETE {invitation} WHERE user = {own} RETURN NONE"
+        ));
+        script.push(format!(
+            "DELETE (SELECT VALUE id FROM unconfirmed_mail:[$tenant, {email}]..[$tenant, {email}, ..]) RETURN NONE"
+        ));
+        for table in ["unconfirmed_mail", "account_mail"] {
+            script.push(format!(
+                "DELETE (SELECT VALUE id FROM {table}:[$tenant, {own}]..[$tenant, {own}, ..]) RETURN NONE"
+            ));
+        }
+        script.push(format!(
+            "DELETE unconfirmed_account:[$tenant, {own}] RETURN NONE"
+        ));
+        let teams = step.teams.iter();
+        script.remove(teams.flat_map(|event| TeamRow::keys(tenant, *event, before.id)));
+        add_owner_change(&mut script, before, step.after);
+        script.insert("erasure", [ErasureRow::of(step.erasure)]);
+        script.insert("erasure_due", [ErasureDueRow::of(step.erasure, step.due)]);
+        let sessions = SessionOwner::User {
+            tenant: tenant.clone(),
+            user: before.id,
+        };
+        add_end_of_sessions(&mut script, &sessions, None, step.epoch);
+        add_audit(&mut script, Some(tenant), step.audit.0, step.audit.1);
+        MemberChanged::of(self.db.run_retrying(&script).await)
+    }
+
+    /// Deletes up to [`BATCH`] recorded answers to a user's requests with a key. Returns whether there may be more.
+    pub(in crate::modules) async fn forget_answers(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(tenant);
+        let own = script.bind(user.ulid().to_string());
+        let index = script.push(format!(
+            "DELETE (SELECT VALUE id FROM idempotency:[$tenant, {own}]..[$tenant, {own}, ..] LIMIT {BATCH}) RETURN BEFORE"
+        ));
+        let rows: Vec<IdRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        Ok(rows.len() >= BATCH)
+    }
+
+    /// Blanks what policies were told, and said, about up to [`BATCH`] of a user's bookings after `after`, newest first: two rows
+    /// each. Returns the last one looked at, if there may be more.
+    pub(in crate::modules) async fn blank_decisions(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        after: Option<Ulid>,
+    ) -> Result<Option<Ulid>> {
+        let mut script = Script::of(tenant);
+        let own = script.bind(user.ulid().to_string());
+        let start = match after {
+            Some(after) => {
+                let after = script.bind(newest_first_key(after));
+                format!("[$tenant, {own}, {after}]>")
+            }
+            None => format!("[$tenant, {own}]"),
+        };
+        let index = script.push(format!(
+            "SELECT * FROM type::record('customer_booking', {start}..[$tenant, {own}, ..]) LIMIT {BATCH}"
+        ));
+        let rows: Vec<CustomerBookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let mut script = Script::transaction(tenant);
+        let mut last = None;
+        for row in &rows {
+            let booking = row.booking()?;
+            let serial = booking.serial();
+            last = Some(serial);
+            let booking = script.bind(BookingRow::key(tenant, booking));
+            script.push(format!(
+                "UPDATE {booking} SET messages = NONE WHERE messages != NONE RETURN NONE"
+            ));
+            let decision = PluginNoteRow::decision(tenant, serial, erased_decision()?);
+            let (id, row) = (script.bind(decision.id.clone()), script.bind(decision));
+            script.push(format!("UPDATE {id} CONTENT {row} RETURN NONE"));
+        }
+        if !rows.is_empty() {
+            self.db.run_retrying(&script).await?;
+        }
+        Ok(last.filter(|_| rows.len() >= BATCH))
+    }
+
+    /// Deletes what plugins' calls recorded with one of these texts in it: refusals, failed calls and logs. The number of these records
+    /// of a tenant is limited, so they are read to the end.
+    pub(in crate::modules) async fn forget_notes(
+        &self,
+        tenant: &TenantId,
+        texts: &[String],
+    ) -> Result<()> {
+        for table in ["plugin_refusal", "plugin_failed_call", "plugin_log"] {
+            let mut script = Script::of(tenant);
+            let index = script.read_under(table, [tenant.as_str().to_owned()]);
+            let rows: Vec<PluginNoteRow> = self.db.run_retrying(&script).await?.rows(index)?;
+            let names = |row: &PluginNoteRow| {
+                let body = row.body.to_lowercase();
+                texts.iter().any(|text| body.contains(text))
+            };
+            let found: Vec<RecordId> = rows.into_iter().filter(names).map(|row| row.id).collect();
+            for ids in found.chunks(BATCH) {
+                let mut script = Script::transaction(tenant);
+                script.remove(ids.to_vec());
+                self.db.run_retrying(&script).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Erasures whose records are to be looked through again by now; at most [`BATCH`].
+    pub(in crate::modules) async fn due_erasures(
+        &self,
+        scope: SystemScope,
+        now: Timestamp,
+    ) -> Result<Vec<(Timestamp, TenantId, UserId)>> {
+        let mut script = Script::across_tenants(scope);
+        let now = script.bind(millisecond(now));
+        let index = script.push(format!(
+            "SELECT * FROM type::record('erasure_due', [0]..[{now}, ..]) LIMIT {BATCH}"
+        ));
+        let rows: Vec<ErasureDueRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(ErasureDueRow::into_type).collect()
+    }
+
+    /// Ends an erasure: 1 row.
+    pub(in crate::modules) async fn finish_erasure(
+        &self,
+        erasure: &Erasure,
+        due: Timestamp,
+    ) -> Result<()> {
+        let mut script = Script::transaction(&erasure.tenant);
+        script.remove([ErasureDueRow::of(erasure, due).id]);
+        self.db.run_retrying(&script).await?;
+        Ok(())
+    }
+
+    /// Erased accounts of all tenants, in the order of tenant and id, after one; at most `max`.
+    pub(in crate::modules) async fn erasures(
+        &self,
+        scope: SystemScope,
+        after: Option<&(TenantId, UserId)>,
+        max: u32,
+    ) -> Result<Vec<Erasure>> {
+        let mut script = Script::across_tenants(scope);
+        let range = match after {
+            Some((tenant, user)) => {
+                let tenant = script.bind(tenant.as_str().to_owned());
+                let user = script.bind(user.ulid().to_string());
+                format!("type::record('erasure', [{tenant}, {user}]>..)")
+            }
+            None => "erasure".to_owned(),
+        };
+        let index = script.push(format!("SELECT * FROM {range} LIMIT {max}"));
+        let rows: Vec<ErasureRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(ErasureRow::into_type).collect()
+    }
+}
+
+/// The record of a decision about an erased account.
+fn erased_decision() -> Result<String> {
+    let record = DecisionRecord {
+        is_erased: true,
+        ..DecisionRecord::default()
+    };
+    serde_json::to_string(&record).map_err(Error::internal)
+}
