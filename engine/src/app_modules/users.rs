@@ -4,6 +4,7 @@
 //! Called by hosts and platforms. Calls the users module.
 
 mod accounts;
+mod identities;
 
 use std::sync::Arc;
 

@@ -63,7 +63,7 @@ pub(crate) use tenants::TenantsModule;
 pub(crate) use users::accounts::link_owner;
 pub(crate) use users::api_keys::ApiKeysModule;
 pub(crate) use users::sessions::SessionsModule;
-pub(crate) use users::{AddressConfirmation, UsersModule};
+pub(crate) use users::{AddressConfirmation, PasswordCheck, UsersModule};
 
 use bookings::offers::OfferMaker;
 use notifications::stored_queue::StoredQueue;

@@ -128,9 +128,12 @@ impl Try<'_> {
         Self(Vec::new())
     }
 
-    /// Sets the outcome: only wrong credentials are a failure.
+    /// Sets the outcome: only wrong credentials and ID tokens are a failure.
     pub(crate) fn settle<T>(self, outcome: &Result<T>) {
-        let failed = matches!(outcome, Err(error) if error.code() == ErrorCode::WrongCredentials);
+        let failed = matches!(
+            outcome,
+            Err(error) if matches!(error.code(), ErrorCode::WrongCredentials | ErrorCode::IdTokenInvalid)
+        );
         if !failed {
             for (buckets, bucket) in self.0 {
                 buckets.give_back(bucket, 1);
@@ -217,7 +220,7 @@ impl<'a> Try<'a> {
                     buckets.give_back(bucket, 1);
                 }
                 Err(too_many(
-                    "Too many wrong passwords; wait, or sign in on a device where you have signed in before.",
+                    "Too many failed sign-ins; wait, or sign in on a device where you have signed in before.",
                     wait,
                 ))
             }
@@ -293,7 +296,7 @@ fn too_many(detail: &'static str, wait: Duration) -> Error {
 }
 
 /// The network of one customer of an internet provider: an IPv4 address, or a /64 of IPv6.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         address => address,

@@ -16,7 +16,8 @@ use super::{
     controllers::{
         account, announcements, api_keys, auth, backups, bookings, check_ins, delivery_admin,
         events::{self, ticket_types},
-        health, holds, live, notifications, operators, plugins, subscriptions, tenants, waitlist,
+        health, holds, identities, live, notifications, operators, plugins, subscriptions, tenants,
+        waitlist,
     },
     extract::refuse_query,
 };
@@ -167,6 +168,14 @@ fn sign_in() -> OpenApiRouter<Shared> {
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::end_sessions, account::list_sessions))
+        .routes(routes!(identities::sign_in))
+        .routes(routes!(identities::link, identities::list))
+        .routes(routes!(identities::unlink))
+        .routes(routes!(
+            identities::show_provider,
+            identities::set_provider,
+            identities::remove_provider
+        ))
         .routes(routes!(account::end_session))
         .routes(routes!(account::end_other_sessions))
         .routes(routes!(account::forgot_password))

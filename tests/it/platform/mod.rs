@@ -3,6 +3,7 @@
 mod accounts;
 mod confirmations;
 mod embed;
+mod oidc;
 mod operators;
 mod passwords;
 mod sessions;

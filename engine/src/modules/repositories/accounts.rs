@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     db::{Script, StepError},
+    identities::add_end_of_identities,
     models::{AccountMailRow, LoginRow, SignUpRow, UserRow},
     notifications::{NewMails, add_mails, add_mails_if},
     sessions::add_end_of_sessions,
@@ -40,6 +41,17 @@ pub(in crate::modules) struct AccountMail<'a> {
 pub(in crate::modules) struct NewPassword {
     pub(in crate::modules) hash: String,
     pub(in crate::modules) replaces: Replaces,
+    pub(in crate::modules) allowed_by: AllowedBy,
+}
+
+/// What allowed a new password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::modules) enum AllowedBy {
+    /// The old one. Linked identities stay.
+    Password,
+    /// A link that was mailed to the address. Everything else that signs in ends with it, linked identities included: the
+    /// person may have lost the account, or somebody else may have made it with their address.
+    Mail,
 }
 
 /// The password that another one replaces.
@@ -165,8 +177,8 @@ impl UsersRepository {
         row.and_then(|row| row.email_change()).transpose()
     }
 
-    /// Replaces a password, drops the request for another address, and ends the account's sessions except one: 5 rows and the
-    /// sessions. Returns false if password or address are others by now.
+    /// Replaces a password, drops the request for another address, and ends the account's sessions except one: 5 rows, the
+    /// sessions, and the linked identities if a mail allowed it. Returns false if password or address are others by now.
     pub(in crate::modules) async fn set_password(
         &self,
         user: &User,
@@ -176,6 +188,9 @@ impl UsersRepository {
         let mut script = Script::transaction(&user.tenant);
         let id = script.bind(UserRow::key(&user.tenant, user.id));
         let email = script.bind(user.email.as_str().to_owned());
+        if password.allowed_by == AllowedBy::Mail {
+            add_end_of_identities(&mut script, &user.tenant, user.id);
+        }
         let (set, unchanged) = password.parts(&mut script);
         script.require(
             format!(

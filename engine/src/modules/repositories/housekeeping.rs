@@ -25,7 +25,8 @@ impl HousekeepingRepository {
         Self { db }
     }
 
-    /// Deletes expired Idempotency-Keys, sessions, counts of announcements and silent workers: at most `max` rows of each.
+    /// Deletes expired Idempotency-Keys, sessions, counts of announcements, silent workers and ID tokens that were used: at most
+    /// `max` rows of each.
     /// Returns whether there may be more.
     pub(in crate::modules) async fn delete_expired(
         &self,
@@ -39,7 +40,13 @@ impl HousekeepingRepository {
         let due = add_due_keys(&mut script, "$now");
         let most = script.bind(i64::from(max));
         // These tables are read completely, because they are small compared with bookings.
-        let statements = ["session", "announcement_count", "worker_process"].map(|table| {
+        let tables = [
+            "session",
+            "announcement_count",
+            "worker_process",
+            "used_id_token",
+        ];
+        let statements = tables.map(|table| {
             script.push(format!(
                 "DELETE (SELECT VALUE id FROM {table} WHERE expires_at <= $now LIMIT {most}) RETURN BEFORE"
             ))

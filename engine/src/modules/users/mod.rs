@@ -2,6 +2,7 @@
 
 pub(in crate::modules) mod accounts;
 pub(in crate::modules) mod api_keys;
+mod identities;
 pub(in crate::modules) mod passwords;
 mod principals;
 pub(in crate::modules) mod sessions;
@@ -29,6 +30,8 @@ pub(crate) enum AddressConfirmation {
     Required,
     NotRequired,
 }
+
+pub(crate) use identities::PasswordCheck;
 
 pub(crate) struct UsersModule {
     pub(super) repository: UsersRepository,

@@ -15,6 +15,7 @@ pub(super) mod delivery_admin;
 pub(super) mod events;
 pub(super) mod health;
 pub(super) mod holds;
+pub(super) mod identities;
 mod integers;
 pub(super) mod live;
 pub(super) mod notifications;
