@@ -263,7 +263,15 @@ impl NetworkAllowance {
             // The server does not know the client's address.
             return Ok(Taken::nothing());
         };
-        let bucket = self.hasher.hash_one((scope, network(address))) % BUCKETS as u64;
+        self.take_for((scope, network(address)), count)
+    }
+
+    /// Counts `count` of them for whoever the name names.
+    ///
+    /// # Errors
+    /// As those of [`Self::take`].
+    pub(crate) fn take_for(&self, name: impl Hash, count: u32) -> Result<Taken<'_>> {
+        let bucket = self.hasher.hash_one(name) % BUCKETS as u64;
         let now = self.begun.elapsed().as_micros() as u64;
         let count = u64::from(count).min(self.buckets.rate.burst) as u32;
         match self.buckets.take(bucket as usize, count, now) {

@@ -339,6 +339,12 @@ impl Shared {
         };
         let sign_in = SignIn {
             keys: options.keys.clone(),
+            // Enough to find a mistake. More would have this host ask others on somebody's behalf.
+            provider_tries: options.throttle_logins.then(|| {
+                let most = NonZeroU32::new(20).unwrap_or(NonZeroU32::MIN);
+                let detail = "Too many settings of this tenant's identity provider were tried; wait.";
+                NetworkAllowance::new(most, Duration::from_secs(3_600), detail)
+            }),
             id_tokens: IdTokens::new(options.egress.clone()),
             throttle: options.throttle_logins.then(LoginThrottle::new),
             sign_ups: (options

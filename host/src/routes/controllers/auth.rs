@@ -35,6 +35,8 @@ pub(in crate::routes) struct SignIn {
     pub(in crate::routes) throttle: Option<LoginThrottle>,
     /// Limits the accounts that each network creates; `None` for no limit.
     pub(in crate::routes) sign_ups: Option<NetworkAllowance>,
+    /// Limits the settings of identity providers that each tenant tries; `None` for no limit.
+    pub(in crate::routes) provider_tries: Option<NetworkAllowance>,
     /// Checks ID tokens of tenants' identity providers.
     pub(in crate::routes) id_tokens: IdTokens,
 }

@@ -310,7 +310,8 @@ pub(in crate::routes) async fn show_provider(
 /// Sets the tenant's identity provider, for owners
 ///
 /// The provider's keys are read at once, so that wrong settings are refused. The host connects to public addresses over HTTPS on port
-/// 443 only, follows no redirects, and waits 10 seconds at most. Setting it again replaces it.
+/// 443 only, follows no redirects, and waits 10 seconds at most. A tenant tries 20 settings at once, and as many again each hour.
+/// Setting it again replaces it.
 #[utoipa::path(put, path = "/api/tenant/identity-provider", tag = "tenant", operation_id = "set_identity_provider",
     request_body = IdentityProviderRequest,
     responses((status = 200, body = IdentityProviderResponse), refusals::RestrictedChange))]
@@ -326,6 +327,9 @@ pub(in crate::routes) async fn set_provider(
     let command = request.command()?;
     command.validate()?;
     let tenant = caller.tenant()?;
+    if let Some(tries) = &sign_in.provider_tries {
+        tries.take_for(tenant.as_str(), 1)?;
+    }
     sign_in.id_tokens.try_settings(tenant, &command).await?;
     let provider = tenants.set_identity_provider(&caller, command).await?;
     Ok(JsonAnswer(provider.into()))

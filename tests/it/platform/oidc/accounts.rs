@@ -149,7 +149,6 @@ async fn an_identity_belongs_to_one_account() {
     assert_eq!(delete(&ann, &path).await.status, 204);
     delete(&ann, &path).await.problem(404, "not-found");
     assert!(identities(&ann).await.is_empty());
-    fixture.link(&ben, "ann").await;
     door.post(IDENTITIES, fixture.provider.sign_in("eve", json!({})))
         .await
         .problem(401, "not-authenticated");

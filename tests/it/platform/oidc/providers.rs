@@ -148,7 +148,7 @@ async fn a_rotated_key_is_found_and_the_old_one_refused() {
         let nonce = provider.nonce();
         let claims = provider.claims("eve", &nonce, json!({}));
         let head = json!({"alg": "RS256", "kid": format!("stranger-{number}")});
-        let token = provider.token_with(&head, "rsa-one", "RS256", &claims);
+        let token = provider.token_with(&head, "nothing", "", &claims);
         let refused = door
             .post(SIGN_IN, json!({"idToken": token, "nonce": nonce}))
             .await;

@@ -4,7 +4,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_engine::{Caller, CreateTenant, Label, TenantId, UserRole};
-use boxoffice_tests::{Hosted, OpenIdProvider, TestPlatform, api::text};
+use boxoffice_tests::{Account, Hosted, OpenIdProvider, TestPlatform, api::text};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -203,12 +203,15 @@ async fn a_token_is_exchanged_once() {
     let answers = futures::future::join_all(tries).await;
     let won = answers.iter().filter(|answer| answer.status == 200);
     assert_eq!(won.count(), 1, "one of twenty at once");
-    // What was exchanged is no proof for a link either.
-    let body = provider.sign_in("ben", verified("ben@id.test"));
-    let (ann, _) = fixture.signed_in("ann", json!({})).await;
-    door.post(SIGN_IN, body.clone()).await.expect(200);
-    let linked = ann.post(super::IDENTITIES, body).await;
-    assert!(linked.status >= 400, "{}", linked.text);
+    // A token that was used for a link signs nobody in.
+    let cem = door.register("cem@north.test", "customer").await.client;
+    let mut body = provider.sign_in("cem", json!({}));
+    let exchange = body.clone();
+    body["currentPassword"] = json!(Account::PASSWORD);
+    cem.post(super::IDENTITIES, body).await.expect(201);
+    let again = door.post(SIGN_IN, exchange).await;
+    again.problem(401, "id-token-invalid");
+    fixture.sign_in("cem", json!({})).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,6 +277,19 @@ async fn new_accounts_count_as_sign_ups_do() {
         .sign_in("ann", Value::Object(Default::default()))
         .await
         .expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn owners_try_few_settings() {
+    let fixture = Fixture::open_with(false, |options| options.throttle_logins = true).await;
+    // The first was counted when the fixture was made.
+    for _ in 0..19 {
+        fixture.trust(json!({})).await.expect(200);
+    }
+    let asked = fixture.provider.asked();
+    let refused = fixture.trust(json!({})).await;
+    refused.problem(429, "too-many-requests");
+    assert_eq!(fixture.provider.asked(), asked);
 }
 
 /// A host that nothing was configured at.
