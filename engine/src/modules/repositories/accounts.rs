@@ -64,8 +64,11 @@ pub(in crate::modules) enum Replaces {
 
 impl NewPassword {
     /// What a statement that replaces the password sets, and on which further condition. A request for another address ends with
-    /// the password that allowed it.
-    pub(super) fn parts(self, script: &mut Script) -> (String, String) {
+    /// the password that allowed it, and linked identities with one that a mail allowed.
+    pub(super) fn parts(self, script: &mut Script, user: &User) -> (String, String) {
+        if self.allowed_by == AllowedBy::Mail {
+            add_end_of_identities(script, &user.tenant, user.id);
+        }
         let hash = script.bind(self.hash);
         let condition = match self.replaces {
             Replaces::Any => String::new(),
@@ -188,10 +191,7 @@ impl UsersRepository {
         let mut script = Script::transaction(&user.tenant);
         let id = script.bind(UserRow::key(&user.tenant, user.id));
         let email = script.bind(user.email.as_str().to_owned());
-        if password.allowed_by == AllowedBy::Mail {
-            add_end_of_identities(&mut script, &user.tenant, user.id);
-        }
-        let (set, unchanged) = password.parts(&mut script);
+        let (set, unchanged) = password.parts(&mut script, user);
         script.require(
             format!(
                 "UPDATE {id} SET email = {email}{set} WHERE email = {email}{unchanged} RETURN VALUE id"

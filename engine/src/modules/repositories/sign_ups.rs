@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use super::{
     accounts::NewPassword,
     db::Script,
-    identities::add_end_of_identities,
     models::{LoginRow, SignUpRow, UserRow, millisecond},
     notifications::{NewMails, add_mails, add_mails_if},
     sessions::add_end_of_sessions,
@@ -104,11 +103,8 @@ impl UsersRepository {
             "IF $owner = NONE {{ INSERT INTO login {login} RETURN NONE }}"
         ));
         let has_new_password = password.is_some();
-        if has_new_password {
-            add_end_of_identities(&mut script, tenant, user.id);
-        }
         let (password, unchanged) = match password {
-            Some(password) => password.parts(&mut script),
+            Some(password) => password.parts(&mut script, user),
             None => Default::default(),
         };
         script.push(format!(

@@ -74,20 +74,7 @@ impl UsersModule {
         // Read first: what ends the account's sessions from here on ends this, too.
         let epoch = self.repository.session_epochs(tenant, &[user]).await?;
         let epoch = epoch.into_iter().next().flatten();
-        let account = self.repository.with_password(tenant, user).await?;
-        let Some((found, hash)) = account else {
-            return Err(Error::not_found("user", user));
-        };
-        if let (PasswordCheck::IfAny(given), true) = (password, hash.is_some()) {
-            let given = given.unwrap_or_default();
-            let checked = self.checked(given, Some((found.clone(), hash))).await?;
-            checked.ok_or_else(|| {
-                Error::new(
-                    ErrorCode::WrongCredentials,
-                    "Send the account's password as currentPassword.",
-                )
-            })?;
-        }
+        let found = self.checked_for_link((tenant, user), password).await?;
         let linked = LinkedIdentity {
             id: IdentityId::from_ulid(self.context.next_id()),
             issuer: identity.issuer.clone(),
@@ -128,6 +115,27 @@ impl UsersModule {
             }
         }
         Err(changed_meanwhile())
+    }
+
+    /// The account that an identity is linked with, if the password is right or not needed.
+    async fn checked_for_link(
+        &self,
+        (tenant, user): (&TenantId, UserId),
+        password: PasswordCheck,
+    ) -> Result<User> {
+        let account = self.repository.with_password(tenant, user).await?;
+        let (found, hash) = account.ok_or_else(|| Error::not_found("user", user))?;
+        let given = match password {
+            PasswordCheck::IfAny(given) if hash.is_some() => given.unwrap_or_default(),
+            _ => return Ok(found),
+        };
+        let checked = self.checked(given, Some((found, hash))).await?;
+        checked.ok_or_else(|| {
+            Error::new(
+                ErrorCode::WrongCredentials,
+                "Send the account's password as currentPassword.",
+            )
+        })
     }
 
     /// The identities of an account, in the order they were linked.

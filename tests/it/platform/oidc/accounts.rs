@@ -6,7 +6,7 @@
 use boxoffice_engine::{
     Caller, EmailAddress, EnsureUser, Label, UserId, UserRole, VerifiedIdentity,
 };
-use boxoffice_tests::{Account, Answer, api::text};
+use boxoffice_tests::{Account, Answer, Client, Patience, api::text, wait_for};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -14,7 +14,15 @@ use super::{Fixture, IDENTITIES, SIGN_IN, delete, verified};
 
 const RESET: &str = "Choose a new password";
 
-async fn identities(client: &boxoffice_tests::Client) -> Vec<Value> {
+async fn is_signed_out(client: &Client) {
+    wait_for(Patience::WORK, "a session to end", || async {
+        let answer = client.get("/api/auth/me").await;
+        (answer.status == 401).then_some(())
+    })
+    .await;
+}
+
+async fn identities(client: &Client) -> Vec<Value> {
     let listed = client.get(IDENTITIES).await.expect(200);
     listed["items"].as_array().expect("a list").clone()
 }
@@ -214,10 +222,7 @@ async fn an_unverified_address_reveals_and_reaches_nobody() {
     );
     // If it was the owner after all, the identity moves to their account, once they sign in there.
     fixture.link(&house.owner.client, "eve").await.expect(201);
-    stranger
-        .get("/api/auth/me")
-        .await
-        .problem(401, "not-authenticated");
+    is_signed_out(&stranger).await;
     let (_, moved) = fixture.signed_in("eve", json!({})).await;
     assert_eq!(moved, house.owner.id);
 }
@@ -240,10 +245,7 @@ async fn a_new_password_by_mail_ends_all_identities() {
     let body = json!({"token": token, "password": Account::PASSWORD});
     let reset = house.door.post("/api/auth/password/reset", body).await;
     assert_eq!(reset.status, 204, "{}", reset.text);
-    attacker
-        .get("/api/auth/me")
-        .await
-        .problem(401, "not-authenticated");
+    is_signed_out(&attacker).await;
     let ann = house.door.login("ann@id.test").await;
     assert_eq!(ann.id, id);
     assert!(identities(&ann.client).await.is_empty());
@@ -276,10 +278,7 @@ async fn who_confirms_with_a_new_password_shuts_out_whoever_made_the_account() {
     let ann = house.door.login("ann@id.test").await;
     assert_eq!(ann.id, id);
     assert!(identities(&ann.client).await.is_empty());
-    attacker
-        .get("/api/auth/me")
-        .await
-        .problem(401, "not-authenticated");
+    is_signed_out(&attacker).await;
     let back = fixture.sign_in("eve", verified("ann@id.test")).await;
     back.problem(409, "identity-unlinked");
 }
