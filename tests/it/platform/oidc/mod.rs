@@ -1,9 +1,11 @@
 //! Goal: people sign in with an OpenID provider that their tenant trusts, and nobody with anything else.
 //!
 //! Method: an OpenID provider of the test kit on loopback, which the host under test is allowed to ask; tokens are signed with real
-//! keys. `tokens` has what is refused of tokens, `providers` settings and keys, `accounts` whose account it is.
+//! keys. `tokens` has what is refused of tokens, `providers` settings and keys,
+//! `accounts` whose account it is, `hosts` what two hosts do at once.
 
 mod accounts;
+mod hosts;
 mod providers;
 mod tokens;
 
