@@ -74,6 +74,7 @@ codes! {
     MalformedRequest, "malformed-request", Malformed, "Malformed request";
     NotAuthenticated, "not-authenticated", Unauthenticated, "Sign in first";
     WrongCredentials, "wrong-credentials", Unauthenticated, "E-mail address or password is wrong";
+    IdTokenInvalid, "id-token-invalid", Unauthenticated, "The ID token is not accepted";
     SessionEnded, "session-ended", Unauthenticated, "This session has ended";
     Forbidden, "forbidden", Forbidden, "You may not do this";
     EmailUnconfirmed, "email-unconfirmed", Forbidden, "Confirm your e-mail address first";
@@ -100,6 +101,11 @@ codes! {
     AlreadyWaiting, "already-waiting", Conflict, "Already on the waiting list";
     WaitlistFull, "waitlist-full", Conflict, "The waiting list is full";
     EmailTaken, "email-taken", Conflict, "The e-mail address is in use";
+    IdentityUnlinked, "identity-unlinked", Conflict, "The address has an account that this identity does not belong to";
+    IdentityTaken, "identity-taken", Conflict, "The identity belongs to another account";
+    LastSignIn, "last-sign-in", Conflict, "The account's only way to sign in";
+    IdentityProviderOff, "identity-provider-off", Conflict, "No identity provider is set";
+    IdentityProviderUnavailable, "identity-provider-unavailable", Unavailable, "The identity provider cannot be asked";
     TooManyKeys, "too-many-keys", Conflict, "Too many API keys";
     TooManyInvitations, "too-many-invitations", Conflict, "Too many invitations";
     LastOwner, "last-owner", Conflict, "The tenant needs an owner";

@@ -116,6 +116,7 @@ pub(crate) fn router_options(config: &Config) -> Result<RouterOptions, ConfigErr
     Ok(RouterOptions {
         keys,
         links: config.links.clone(),
+        egress: config.egress.clone(),
         body_bytes_max: http.body_bytes_max.0,
         throttle_logins: http.throttle_logins,
         sign_ups_per_hour: NonZeroU32::new(http.sign_ups_per_hour.0),

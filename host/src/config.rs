@@ -19,6 +19,7 @@ use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions};
 
 use crate::{
     auth::{MailLinks, SealedTicketCodes, TokenKey, TokenKeys},
+    egress::Egress,
     mail::SmtpSettings,
     traces::TracesConfig,
 };
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) links: Option<MailLinks>,
     /// The ticket codes, if keys are configured.
     pub(crate) ticket_codes: Option<SealedTicketCodes>,
+    /// Opens connections to what tenants name.
+    pub(crate) egress: Egress,
     /// The options of HTTP.
     pub(crate) http: HttpOptions,
     /// The mailer.
@@ -142,6 +145,7 @@ impl Config {
                 options.tickets.keys,
                 SealedTicketCodes::new,
             )?,
+            egress: options.egress.allow,
             http: options.http,
             mail: mail(layers, options.mail)?,
             queue: queue(layers, options.queue)?,

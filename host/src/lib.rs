@@ -28,6 +28,7 @@ mod auth;
 pub mod cli;
 #[cfg(feature = "program")]
 mod config;
+mod egress;
 mod locked;
 #[cfg(feature = "smtp")]
 pub mod mail;
@@ -45,6 +46,7 @@ pub use allocator::Allocator;
 pub use auth::{Authenticate, MailLinks, SealedTicketCodes, TokenKey, TokenKeys};
 #[cfg(feature = "nats")]
 pub use boxoffice_nats::{JetStreamOptions, JetStreamQueue};
+pub use egress::Egress;
 #[cfg(feature = "smtp")]
 pub use mail::{SmtpMailer, SmtpSettings};
 pub use metrics::{Metrics, metrics_router};

@@ -36,7 +36,11 @@ impl Hosted {
         Self::with_options(engine, options).await
     }
 
-    fn options() -> RouterOptions {
+    /// The options of [`Self::start`], to change some of them.
+    ///
+    /// # Panics
+    /// Never: the key is long enough.
+    pub fn options() -> RouterOptions {
         let key = TokenKey {
             id: "tests".to_owned(),
             secret: vec![7; 32],

@@ -35,8 +35,9 @@ pub use plugins::{
 pub use processes::Process;
 pub use programs::{Finished, Program};
 pub use servers::{
-    CollectedSpan, LoggedMail, NatsCluster, NatsServer, ScriptedSmtp, SmtpLog, SmtpQuestion,
-    SmtpReply, SmtpServer, SmtpStep, SurrealServer, TakenMail, TlsFront, TraceCollector,
+    CollectedSpan, LoggedMail, NatsCluster, NatsServer, OpenIdProvider, ScriptedSmtp, SmtpLog,
+    SmtpQuestion, SmtpReply, SmtpServer, SmtpStep, SurrealServer, TakenMail, TlsFront,
+    TraceCollector,
 };
 
 /// The root of the workspace, for tests that read its files.

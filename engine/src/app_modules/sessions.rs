@@ -11,6 +11,7 @@ use crate::{
     modules::require_not_suspended,
     types::{
         Caller, Label, ListedSession, Login, Principal, Session, SessionId, SessionOwner, User,
+        VerifiedIdentity,
     },
 };
 
@@ -78,6 +79,39 @@ impl Sessions {
         let (user, epoch) = self.0.checked_login(visitor, command).await?;
         let owner = SessionOwner::User {
             tenant: user.tenant.clone(),
+            user: user.id,
+        };
+        self.opened(&owner, user, epoch, device).await
+    }
+
+    /// Signs in with an identity of an OpenID provider that trusted code has checked, and opens a session as
+    /// [`Self::open_from`]. If the identity is unlinked from its account meanwhile with all else that signs in, the session has
+    /// ended with it.
+    ///
+    /// An identity that no account has gets a new customer; roles never come from a provider. An address that the provider has
+    /// verified is the account's, unless another account owns it. Any other address is treated as one that was typed at a
+    /// [sign-up](crate::Users::register): the account can be used at once, and waits for a confirmation where the tenant asks for it.
+    /// An account that exists is never found by its address: its own user
+    /// [links](crate::Users::link_identity) the identity.
+    ///
+    /// # Errors
+    /// `forbidden` unless the caller is trusted code; `identity-unlinked` if the address belongs to another account;
+    /// `id-token-invalid` if the ID token was used before, or a new account would have no address; `conflict-try-again` if the
+    /// tenant's provider was changed meanwhile; `field-invalid`, `not-found` for an unknown tenant.
+    pub async fn sign_in_with(
+        &self,
+        caller: &Caller,
+        identity: &VerifiedIdentity,
+        device: Option<Label>,
+    ) -> Result<Session> {
+        caller.require_any(&[], "Only trusted code may sign somebody in.")?;
+        identity.validate()?;
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
+        let confirms = self.0.asks_to_confirm(&tenant);
+        let users = &self.0.modules.users;
+        let (user, epoch) = users.sign_in_with(&tenant.id, identity, confirms).await?;
+        let owner = SessionOwner::User {
+            tenant: tenant.id,
             user: user.id,
         };
         self.opened(&owner, user, epoch, device).await

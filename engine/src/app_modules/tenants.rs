@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::{
     context::EngineContext,
-    error::{ErrorCode, Result},
+    error::{Error, ErrorCode, Result},
     types::{
-        Caller, CreateTenant, EmailAddress, Page, PageRequest, Role, Scope, Tenant, TenantId,
-        UpdateTenant,
+        AuditEntry, Caller, CreateTenant, EmailAddress, IdentityProvider, Page, PageRequest, Role,
+        Scope, SetIdentityProvider, Tenant, TenantId, UpdateTenant,
     },
 };
 
@@ -108,6 +108,77 @@ impl Tenants {
             .tenants
             .set_mail_from(caller.tenant()?, mail_from)
             .await
+    }
+
+    /// Shows the OpenID provider that the tenant trusts, to its owners.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found` for an unknown tenant.
+    pub async fn identity_provider(&self, caller: &Caller) -> Result<Option<IdentityProvider>> {
+        caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?.id;
+        self.0.modules.tenants.identity_provider(&tenant).await
+    }
+
+    /// Sets the OpenID provider that the tenant trusts, for its owners. ID tokens that were checked with the settings before are
+    /// refused from then on.
+    ///
+    /// The engine asks nobody whether there is such a provider: hosts do that before.
+    ///
+    /// # Errors
+    /// `forbidden`, `field-invalid`, `not-found` for an unknown tenant.
+    pub async fn set_identity_provider(
+        &self,
+        caller: &Caller,
+        command: SetIdentityProvider,
+    ) -> Result<IdentityProvider> {
+        caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
+        let tenants = &self.0.modules.tenants;
+        let tenant = tenants.get(caller.tenant()?).await?.id;
+        let subject = format!("{} for {}", command.issuer, command.client_id);
+        let audit = self.provider_entry(caller, "set-identity-provider", subject);
+        tenants
+            .set_identity_provider(&tenant, command, &audit.await?)
+            .await
+    }
+
+    /// Removes the OpenID provider that the tenant trusts, for its owners. Nobody signs in with its tokens from then on; sessions
+    /// go on, and the identities of accounts stay, for when it is set again.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`.
+    pub async fn remove_identity_provider(&self, caller: &Caller) -> Result<()> {
+        caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
+        let tenants = &self.0.modules.tenants;
+        let tenant = tenants.get(caller.tenant()?).await?.id;
+        let audit = self.provider_entry(
+            caller,
+            "remove-identity-provider",
+            "its settings".to_owned(),
+        );
+        match tenants
+            .remove_identity_provider(&tenant, &audit.await?)
+            .await?
+        {
+            true => Ok(()),
+            false => Err(Error::not_found("identity provider of the tenant", &tenant)),
+        }
+    }
+
+    async fn provider_entry(
+        &self,
+        caller: &Caller,
+        action: &str,
+        subject: String,
+    ) -> Result<AuditEntry> {
+        Ok(AuditEntry {
+            at: self.0.context.now(),
+            who: self.0.audited_name(caller).await?,
+            action: action.to_owned(),
+            subject: format!("identity provider {subject}"),
+            why: String::new(),
+            count: None,
+        })
     }
 
     /// The highest daily limit of announcements that a tenant of this installation can set.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod erasures;
+mod identities;
 mod members;
 
 use std::sync::Arc;

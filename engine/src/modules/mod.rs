@@ -64,7 +64,7 @@ pub(crate) use users::accounts::link_owner;
 pub(crate) use users::api_keys::{API_KEY_PREFIX, ApiKeysModule};
 pub(crate) use users::roles::require_not_suspended;
 pub(crate) use users::sessions::SessionsModule;
-pub(crate) use users::{AddressConfirmation, UsersModule};
+pub(crate) use users::{AddressConfirmation, PasswordCheck, UsersModule};
 
 use bookings::offers::OfferMaker;
 use notifications::stored_queue::StoredQueue;

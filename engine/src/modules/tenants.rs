@@ -7,14 +7,17 @@ use std::{
 
 use super::{
     ModuleContext,
-    repositories::{SystemScope, TenantsRepository},
+    repositories::{SystemScope, TenantsRepository, later_than},
 };
 use crate::modules::support::lru_cache::LruCache;
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
     modules::support::Attempts,
-    types::{CreateTenant, EmailAddress, Page, PageRequest, Tenant, TenantId, UpdateTenant},
+    types::{
+        AuditEntry, CreateTenant, EmailAddress, IdentityProvider, Page, PageRequest,
+        SetIdentityProvider, Tenant, TenantId, UpdateTenant,
+    },
 };
 
 /// How long [`TenantsModule::recent`] caches a tenant. A change takes effect at every host within this time.
@@ -136,6 +139,50 @@ impl TenantsModule {
             }
         }
         Err(changed_meanwhile())
+    }
+
+    /// The OpenID provider that a tenant trusts.
+    pub(crate) async fn identity_provider(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Option<IdentityProvider>> {
+        self.repository.identity_provider(tenant).await
+    }
+
+    /// Sets the OpenID provider that a tenant trusts.
+    pub(crate) async fn set_identity_provider(
+        &self,
+        tenant: &TenantId,
+        command: SetIdentityProvider,
+        audit: &AuditEntry,
+    ) -> Result<IdentityProvider> {
+        command.validate()?;
+        let before = self.repository.identity_provider(tenant).await?;
+        let before = before.map(|before| before.changed_at);
+        let provider = IdentityProvider {
+            issuer: command.issuer,
+            client_id: command.client_id,
+            jwks_url: command.jwks_url,
+            algorithms: command.algorithms,
+            changed_at: later_than(self.context.now(), before),
+        };
+        let entry = (self.context.next_id(), audit);
+        self.repository
+            .set_identity_provider(tenant, &provider, entry)
+            .await?;
+        Ok(provider)
+    }
+
+    /// Removes the OpenID provider that a tenant trusts. Returns whether there was one.
+    pub(crate) async fn remove_identity_provider(
+        &self,
+        tenant: &TenantId,
+        audit: &AuditEntry,
+    ) -> Result<bool> {
+        let entry = (self.context.next_id(), audit);
+        self.repository
+            .remove_identity_provider(tenant, entry)
+            .await
     }
 
     pub(crate) async fn list(&self, page: &PageRequest) -> Result<Page<Tenant>> {

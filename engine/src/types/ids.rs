@@ -128,6 +128,10 @@ ulid_id!(
     /// An API key's id, which is no secret.
     ApiKeyId, "API key"
 );
+ulid_id!(
+    /// The id of an identity that an account can sign in with.
+    IdentityId, "identity"
+);
 
 /// A ticket type's id: a short text, unique within the event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ mod delivery_admin;
 mod erasures;
 mod events;
 mod holds;
+mod identities;
 mod ids;
 mod inventory;
 mod notification_kinds;
@@ -57,9 +58,13 @@ pub use events::{
     CreateEvent, Event, EventChange, EventDetails, EventFilter, EventSort, EventStatus, UpdateEvent,
 };
 pub use holds::{Hold, HoldStatus, HoldTickets};
+pub use identities::{
+    CheckedIdToken, IdTokenAlgorithm, IdentityProvider, LinkedIdentity, SetIdentityProvider,
+    VerifiedIdentity,
+};
 pub use ids::{
-    ApiKeyId, BookingId, EventId, HoldId, IdempotencyKey, NotificationId, SessionId, TenantId,
-    TicketTypeId, UserId,
+    ApiKeyId, BookingId, EventId, HoldId, IdempotencyKey, IdentityId, NotificationId, SessionId,
+    TenantId, TicketTypeId, UserId,
 };
 pub use notification_kinds::{Lane, NotificationKind};
 pub use notifications::{
@@ -93,6 +98,7 @@ pub(crate) use api_keys::API_KEYS_MAX;
 pub(crate) use booking_lines::{chosen, total_of, without};
 pub(crate) use cancellations::{closed, refund_of};
 pub(crate) use delivery_admin::Tally;
+pub(crate) use identities::LinkedIdentities;
 pub(crate) use inventory::{CapacityCause, CapacityEntry, Inventory, StoredEvent, TypeChange};
 pub(crate) use notifications::message_id;
 pub(crate) use plugins::{NotedFailure, PluginQuarantine};

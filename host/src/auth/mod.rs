@@ -6,6 +6,7 @@ pub(crate) mod cookies;
 pub(crate) mod devices;
 mod limits;
 mod links;
+mod oidc;
 mod throttle;
 mod ticket_codes;
 mod tokens;
@@ -20,7 +21,8 @@ use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result, app_modules::Ap
 pub(crate) use limits::{RateLimitState, RequestLimits};
 pub use links::MailLinks;
 pub(crate) use links::Unsubscription;
-pub(crate) use throttle::{LoginThrottle, NetworkAllowance, Taken, Try, client_address};
+pub(crate) use oidc::IdTokens;
+pub(crate) use throttle::{LoginThrottle, NetworkAllowance, Taken, Try, client_address, network};
 pub use ticket_codes::SealedTicketCodes;
 pub(crate) use tokens::{ACCESS_TOKEN_LIFE, AccessToken, RefreshToken};
 pub use tokens::{TokenKey, TokenKeys};

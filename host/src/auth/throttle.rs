@@ -128,9 +128,12 @@ impl Try<'_> {
         Self(Vec::new())
     }
 
-    /// Sets the outcome: only wrong credentials are a failure.
+    /// Sets the outcome: only wrong credentials and ID tokens are a failure.
     pub(crate) fn settle<T>(self, outcome: &Result<T>) {
-        let failed = matches!(outcome, Err(error) if error.code() == ErrorCode::WrongCredentials);
+        let failed = matches!(
+            outcome,
+            Err(error) if matches!(error.code(), ErrorCode::WrongCredentials | ErrorCode::IdTokenInvalid)
+        );
         if !failed {
             for (buckets, bucket) in self.0 {
                 buckets.give_back(bucket, 1);
@@ -217,7 +220,7 @@ impl<'a> Try<'a> {
                     buckets.give_back(bucket, 1);
                 }
                 Err(too_many(
-                    "Too many wrong passwords; wait, or sign in on a device where you have signed in before.",
+                    "Too many failed sign-ins; wait, or sign in on a device where you have signed in before.",
                     wait,
                 ))
             }
@@ -260,7 +263,15 @@ impl NetworkAllowance {
             // The server does not know the client's address.
             return Ok(Taken::nothing());
         };
-        let bucket = self.hasher.hash_one((scope, network(address))) % BUCKETS as u64;
+        self.take_for((scope, network(address)), count)
+    }
+
+    /// Counts `count` of them for whoever the name names.
+    ///
+    /// # Errors
+    /// As those of [`Self::take`].
+    pub(crate) fn take_for(&self, name: impl Hash, count: u32) -> Result<Taken<'_>> {
+        let bucket = self.hasher.hash_one(name) % BUCKETS as u64;
         let now = self.begun.elapsed().as_micros() as u64;
         let count = u64::from(count).min(self.buckets.rate.burst) as u32;
         match self.buckets.take(bucket as usize, count, now) {
@@ -293,7 +304,7 @@ fn too_many(detail: &'static str, wait: Duration) -> Error {
 }
 
 /// The network of one customer of an internet provider: an IPv4 address, or a /64 of IPv6.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         address => address,

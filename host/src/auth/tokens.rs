@@ -275,9 +275,7 @@ impl TokenKeys {
 
 impl Key {
     fn new(key: TokenKey) -> Self {
-        // The store's own dependencies may switch on a second crypto provider of the token crate, which then
-        // refuses to choose. A provider that the embedding program installed before stays.
-        let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
+        choose_provider();
         // A separate secret for refresh tokens, so neither kind can be used as the other.
         let derived = hmac(&key.secret)
             .chain_update(b"boxoffice refresh tokens 1")
@@ -389,6 +387,12 @@ pub(super) fn check_keys(keys: &[TokenKey]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The store's own dependencies may switch on a second crypto provider of the token crate, which then refuses to choose. A
+/// provider that the embedding program installed before stays.
+pub(super) fn choose_provider() {
+    let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
 }
 
 pub(super) fn hmac(secret: &[u8]) -> Hmac<Sha256> {

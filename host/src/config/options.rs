@@ -16,7 +16,7 @@ use super::{
     MetricsListen,
     values::{self, Count, FileContent, Seconds},
 };
-use crate::{auth::TokenKey, mail::SmtpTls};
+use crate::{auth::TokenKey, egress::Egress, mail::SmtpTls};
 
 /// A megabyte to a terabyte.
 type LargeBytes = Count<u64, 1_048_576, 1_099_511_627_776>;
@@ -38,6 +38,7 @@ pub(super) struct Options {
     pub(super) links: LinkOptions,
     pub(super) tickets: KeyOptions,
     pub(super) http: HttpOptions,
+    pub(super) egress: EgressOptions,
     pub(super) metrics: MetricsOptions,
     pub(super) mail: MailOptions,
     pub(super) queue: QueueOptions,
@@ -117,6 +118,14 @@ pub(crate) struct HttpOptions {
     #[serde(deserialize_with = "values::domain")]
     pub(crate) base_domain: Option<String>,
     pub(crate) request_timeout_seconds: Seconds<100, 3_600_000>,
+}
+
+/// `[egress]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+pub(super) struct EgressOptions {
+    #[serde(deserialize_with = "values::egress")]
+    pub(super) allow: Egress,
 }
 
 /// `[metrics]`

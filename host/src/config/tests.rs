@@ -29,6 +29,7 @@ http | body_bytes_max = -5 | -5 is not allowed; it must be a whole number from 1
 http | body_bytes_max = "big" | "big" is not allowed; it must be a whole number from 1024 to 104857600
 http | throttle_logins = 1 | 1 is not allowed; it must be a boolean
 http | cors_origins = ["*"] | (a list) is not allowed; it must be a list of origins such as ["https://shop.example"]
+egress | allow = ["id.example.org"] | (a list) is not allowed; it must be a list of HOST:PORT such as ["id.internal:8443"]
 http | client_requests_per_minute = -1 | -1 is not allowed; it must be a whole number from 0 to 1000000000
 http | request_timeout_seconds = 0.01 | 0.01 is not allowed; it must be a number of seconds from 0.1 to 3600
 mail | kind = "pigeon" | "pigeon" is not allowed; it must be folder or smtp

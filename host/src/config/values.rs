@@ -16,7 +16,7 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::MetricsListen;
-use crate::routes::cors::is_origin;
+use crate::{egress::Egress, routes::cors::is_origin};
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +115,15 @@ pub(super) fn ip_addresses<'de, D: Deserializer<'de>>(
 ) -> Result<Vec<IpAddr>, D::Error> {
     let allowed = "a list of IP addresses such as [\"10.0.0.1\"]";
     list(deserializer, allowed, |text| text.parse().ok())
+}
+
+/// Hosts that are exempt from the checks of what tenants name.
+pub(super) fn egress<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Egress, D::Error> {
+    let allowed =
+        "a list of HOST:PORT such as [\"id.internal:8443\"], with each host in lower case";
+    let hosts: Vec<String> = list(deserializer, allowed, |text| Some(text.to_owned()))?;
+    let hosts = hosts.iter().map(String::as_str);
+    Egress::allowing(hosts).map_err(|_| D::Error::custom(allowed))
 }
 
 /// Origins as browsers send them.

@@ -17,8 +17,8 @@ use super::{
         account, announcements, api_keys, auth, backups, bookings, check_ins, delivery_admin,
         erasures,
         events::{self, team, ticket_types},
-        health, holds, live, members, notifications, operators, plugins, subscriptions, tenants,
-        waitlist,
+        health, holds, identities, live, members, notifications, operators, plugins, subscriptions,
+        tenants, waitlist,
     },
     extract::refuse_query,
 };
@@ -176,6 +176,14 @@ fn sign_in() -> OpenApiRouter<Shared> {
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::end_sessions, account::list_sessions))
+        .routes(routes!(identities::sign_in))
+        .routes(routes!(identities::link, identities::list))
+        .routes(routes!(identities::unlink))
+        .routes(routes!(
+            identities::show_provider,
+            identities::set_provider,
+            identities::remove_provider
+        ))
         .routes(routes!(account::end_session))
         .routes(routes!(account::end_other_sessions))
         .routes(routes!(account::forgot_password))

@@ -4,9 +4,10 @@
 
 use boxoffice_engine::{
     BookingStatus as Booking, CancelCause as Cause, DeliveryState as Delivery,
-    ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold, Lane as MailLane,
-    NotificationKind as Kind, NotificationStatus as Notification, PluginExport as Export, Scope,
-    TeamRole as Team, TicketStatus as Ticket, UserRole as Role,
+    ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold,
+    IdTokenAlgorithm as Algorithm, Lane as MailLane, NotificationKind as Kind,
+    NotificationStatus as Notification, PluginExport as Export, Scope, TeamRole as Team,
+    TicketStatus as Ticket, UserRole as Role,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -58,6 +59,8 @@ choices! {
     WaitlistStatus: ["waiting", "offered"];
     #[doc = "What an API key may do."]
     ApiKeyScope: Scope::ALL.iter().map(|scope| scope.as_str());
+    #[doc = "What an ID token may be signed with."]
+    IdTokenAlgorithm: Algorithm::ALL.map(Algorithm::as_str);
     #[doc = "The role of a user in a tenant."]
     UserRole: [Role::Owner, Role::Organizer, Role::Staff, Role::Customer].map(Role::as_str);
     #[doc = "A role that somebody is invited to."]
@@ -99,8 +102,10 @@ choices! {
     #[doc = "A command to a lane."]
     LaneCommand: ["pause", "resume"];
     #[doc = "An action in the audit log."]
-    AuditAction: ["pause", "resume", "cancel", "promote", "move", "retry", "pause-lane", "resume-lane", "create-key", "revoke-key", "invite",
-        "withdraw-invitation", "change-user", "change-team", "erase-user"];
+    AuditAction: [
+        "pause", "resume", "cancel", "promote", "move", "retry", "pause-lane", "resume-lane", "create-key", "revoke-key", "invite",
+        "withdraw-invitation", "change-user", "change-team", "erase-user", "set-identity-provider", "remove-identity-provider",
+    ];
     #[doc = "The stable code of an error; `/errors/{code}` is its page. New codes may be added."]
     ErrorCode: EngineCode::ALL.iter().map(|code| code.as_str()).chain(HOST_CODES.iter().map(|host| host.code));
 }

@@ -37,9 +37,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::{
-        Authenticate, BearerAuthentication, LoginThrottle, MailLinks, NetworkAllowance,
+        Authenticate, BearerAuthentication, IdTokens, LoginThrottle, MailLinks, NetworkAllowance,
         Recognition, RequestLimits, TokenKeys, Transport,
     },
+    egress::Egress,
     metrics::Metrics,
 };
 use api::{TokenIssuer, api};
@@ -68,6 +69,8 @@ pub struct RouterOptions {
     /// The links with which customers unsubscribe and confirm their address; the same as in the engine
     /// ([`EngineBuilder::links`](boxoffice_engine::EngineBuilder::links)). Without it no such link works.
     pub links: Option<MailLinks>,
+    /// Opens connections to what tenants name: the keys of their identity providers.
+    pub egress: Egress,
     /// Largest request body, in bytes; beyond it `body-too-large`.
     pub body_bytes_max: usize,
     /// Whether wrong passwords (per account and network, per network and per account) and sign-ups are limited.
@@ -116,6 +119,7 @@ impl Default for RouterOptions {
             authenticate: None,
             keys: TokenKeys::generate(),
             links: None,
+            egress: Egress::default(),
             // The largest useful request, an event with 10,000 characters of prose, is a tenth of it.
             body_bytes_max: 1024 * 1024,
             throttle_logins: true,
@@ -339,6 +343,13 @@ impl Shared {
         };
         let sign_in = SignIn {
             keys: options.keys.clone(),
+            // Enough to find a mistake. More would have this host ask others on somebody's behalf.
+            provider_tries: options.throttle_logins.then(|| {
+                let most = NonZeroU32::new(20).unwrap_or(NonZeroU32::MIN);
+                let detail = "Too many settings of this tenant's identity provider were tried; wait.";
+                NetworkAllowance::new(most, Duration::from_secs(3_600), detail)
+            }),
+            id_tokens: IdTokens::new(options.egress.clone()),
             throttle: options.throttle_logins.then(LoginThrottle::new),
             sign_ups: (options
                 .sign_ups_per_hour

@@ -93,6 +93,10 @@ refusals! {
     // Accounts and tenants.
     Register = WRITES: Forbidden, EmailTaken;
     SignIn = WRITES: WrongCredentials, AccountSuspended;
+    SignInWithIdToken = WRITES: AccountSuspended, IdTokenInvalid, IdentityProviderOff, IdentityProviderUnavailable, IdentityUnlinked;
+    LinkIdentity = WRITES: Forbidden, WrongCredentials, IdTokenInvalid, IdentityProviderOff, IdentityProviderUnavailable,
+        IdentityTaken;
+    UnlinkIdentity = WRITES: Forbidden, LastSignIn;
     RefreshSession = WRITES: SessionEnded, NotAuthenticated;
     EndSession = WRITES: NotAuthenticated;
     SetPassword = WRITES: Forbidden, WrongCredentials;

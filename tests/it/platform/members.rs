@@ -104,9 +104,9 @@ async fn invitations_end_when_they_are_withdrawn_expired_or_overtaken() {
     house.platform.owes(1);
     let path = links(&house, STELLA).await.remove(0);
     let withdraw = format!("/api/invitations/{}", text(&invited["id"]));
-    assert_eq!(owner.delete(&withdraw).await.status, 204);
+    assert_eq!(owner.delete(&withdraw, "*").await.status, 204);
     accept(&path).await.problem(404, "link-invalid");
-    owner.delete(&withdraw).await.problem(404, "not-found");
+    owner.delete(&withdraw, "*").await.problem(404, "not-found");
     // Renewed with another role: the same invitation, and the newest role counts for the old link, too.
     let first = invite(owner, "sam@north.test", "owner").await.expect(201);
     let second = invite(owner, "sam@north.test", "staff").await.expect(201);

@@ -5,6 +5,7 @@ mod confirmations;
 mod embed;
 mod erasures;
 mod members;
+mod oidc;
 mod operators;
 mod passwords;
 mod sessions;

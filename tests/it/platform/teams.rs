@@ -144,7 +144,7 @@ async fn places_in_a_team_permit_what_they_name_and_there_alone() {
         }
         // Out again, by themselves.
         let path = format!("{}/team/{}", path_of(&stage.event), account.id);
-        assert_eq!(account.client.delete(&path).await.status, 204);
+        assert_eq!(account.client.delete(&path, "*").await.status, 204);
         assert_eq!(stage.rights(&account.client, &stage.event).await, alone);
     }
     assert_eq!(seen.len(), 9);

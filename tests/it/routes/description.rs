@@ -17,13 +17,16 @@ use super::{
 };
 
 const EXAMPLES: &str = "host/src/routes/examples.json";
-/// Members whose values would be taken for secrets, or are as long as one.
-const SECRETS: [(&str, &str); 5] = [
+/// Members whose values would be taken for secrets, are as long as one, or are this machine's.
+const SECRETS: [(&str, &str); 8] = [
     ("token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMWo…"),
     ("refreshToken", "bm9ydGg6MDFq…"),
     ("password", "correct horse battery"),
     ("code", "AYxk0…"),
     ("idempotencyKey", "order-4711"),
+    ("idToken", "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm4…"),
+    ("issuer", "https://id.example.org"),
+    ("jwksUrl", "https://id.example.org/keys"),
 ];
 
 /// Fields that mean the same in every answer that has them, and in how many schemas they stand at least.

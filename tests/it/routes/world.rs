@@ -3,11 +3,13 @@
 //! Made over the API where that is quick; no tests here.
 
 use boxoffice_engine::{AddOperator, Caller, EmailAddress, EngineBuilder, Invite, Label, UserRole};
+use boxoffice_host::RouterOptions;
 use boxoffice_tests::{
-    Account, Client, Component, Hosted, Patience, TestPlatform,
+    Account, Answer, Client, Component, Hosted, OpenIdProvider, Patience, TestPlatform,
     api::{event_body, path_of, text},
     mail_links, plugin_host, plugin_settings, put_into_use, quick_settings, ticket_codes, wait_for,
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Two tenants with the same people and things, and an operator.
@@ -19,6 +21,10 @@ pub(super) struct Context {
     pub(super) operator_session: String,
     /// The refresh token of another session of theirs.
     pub(super) operator_refresh_token: String,
+    /// Whom `north` trusts.
+    pub(super) provider: OpenIdProvider,
+    /// The customer's identity there.
+    pub(super) identity: String,
     _hosted: Hosted,
     _platform: TestPlatform,
 }
@@ -87,8 +93,15 @@ impl Context {
             let added = operators.add(&Caller::operator(), operator).await;
             added.expect("an operator");
         }
-        let hosted = Hosted::start_with_links(platform.engine.clone(), links).await;
+        let provider = OpenIdProvider::start().await;
+        let options = RouterOptions {
+            links: Some(links),
+            egress: provider.egress(),
+            ..Hosted::options()
+        };
+        let hosted = Hosted::with_options(platform.engine.clone(), options).await;
         let north = Side::make(&platform, &hosted, "north").await;
+        let identity = linked_identity(&provider, &north).await;
         let south = Side::make(&platform, &hosted, "south").await;
         let login = async |email: &str| {
             let body = json!({"email": email, "password": Account::PASSWORD});
@@ -110,6 +123,8 @@ impl Context {
             operator,
             operator_session,
             operator_refresh_token,
+            provider,
+            identity,
             _hosted: hosted,
             _platform: platform,
         }
@@ -232,6 +247,18 @@ impl Side {
             session,
         }
     }
+}
+
+/// The id of an identity that the customer can sign in with.
+async fn linked_identity(provider: &OpenIdProvider, side: &Side) -> String {
+    let path = "/api/tenant/identity-provider";
+    let request = side.owner.client.request(Method::PUT, path);
+    let set = Answer::of(request.json(&provider.settings(json!({}))));
+    set.await.expect(200);
+    let mut body = provider.sign_in("ann", json!({}));
+    body["currentPassword"] = json!(Account::PASSWORD);
+    let linked = side.customer.client.post("/api/auth/me/identities", body);
+    text(&linked.await.expect(201)["id"]).to_owned()
 }
 
 /// A token to choose a new password for the rival, and one to accept an invitation, from the mails with the links. The worker ends

@@ -6,6 +6,7 @@
 
 mod collector;
 mod nats;
+mod open_id;
 mod scripted_smtp;
 mod smtp;
 mod surreal;
@@ -18,6 +19,7 @@ use std::{
 
 pub use collector::{CollectedSpan, TraceCollector};
 pub use nats::{NatsCluster, NatsServer};
+pub use open_id::OpenIdProvider;
 pub use scripted_smtp::{ScriptedSmtp, SmtpQuestion, SmtpReply, SmtpStep, TakenMail};
 pub use smtp::{LoggedMail, SmtpLog, SmtpServer};
 pub use surreal::SurrealServer;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     db::{Script, StepError},
+    identities::add_end_of_identities,
     models::{AccountMailRow, LoginRow, SignUpRow, UserRow},
     notifications::{NewMails, add_mails, add_mails_if},
     sessions::add_end_of_sessions,
@@ -40,6 +41,17 @@ pub(in crate::modules) struct AccountMail<'a> {
 pub(in crate::modules) struct NewPassword {
     pub(in crate::modules) hash: String,
     pub(in crate::modules) replaces: Replaces,
+    pub(in crate::modules) allowed_by: AllowedBy,
+}
+
+/// What allowed a new password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::modules) enum AllowedBy {
+    /// The old one. Linked identities stay.
+    Password,
+    /// A link that was mailed to the address. Everything else that signs in ends with it, linked identities included: the
+    /// person may have lost the account, or somebody else may have made it with their address.
+    Mail,
 }
 
 /// The password that another one replaces.
@@ -52,8 +64,11 @@ pub(in crate::modules) enum Replaces {
 
 impl NewPassword {
     /// What a statement that replaces the password sets, and on which further condition. A request for another address ends with
-    /// the password that allowed it.
-    pub(super) fn parts(self, script: &mut Script) -> (String, String) {
+    /// the password that allowed it, and linked identities with one that a mail allowed.
+    pub(super) fn parts(self, script: &mut Script, user: &User) -> (String, String) {
+        if self.allowed_by == AllowedBy::Mail {
+            add_end_of_identities(script, &user.tenant, user.id);
+        }
         let hash = script.bind(self.hash);
         let condition = match self.replaces {
             Replaces::Any => String::new(),
@@ -169,8 +184,8 @@ impl UsersRepository {
         row.and_then(|row| row.email_change()).transpose()
     }
 
-    /// Replaces a password, drops the request for another address, and ends the account's sessions except one: 5 rows and the
-    /// sessions. Returns false if password or address are others by now.
+    /// Replaces a password, drops the request for another address, and ends the account's sessions except one: 5 rows, the
+    /// sessions, and the linked identities if a mail allowed it. Returns false if password or address are others by now.
     pub(in crate::modules) async fn set_password(
         &self,
         user: &User,
@@ -180,7 +195,7 @@ impl UsersRepository {
         let mut script = Script::transaction(&user.tenant);
         let id = script.bind(UserRow::key(&user.tenant, user.id));
         let email = script.bind(user.email.as_str().to_owned());
-        let (set, unchanged) = password.parts(&mut script);
+        let (set, unchanged) = password.parts(&mut script, user);
         script.require(
             format!(
                 "UPDATE {id} SET email = {email}{set} WHERE email = {email}{unchanged} RETURN VALUE id"

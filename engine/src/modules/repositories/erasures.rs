@@ -10,6 +10,7 @@ use ulid::Ulid;
 use super::{
     db::{Script, SystemScope},
     delivery_admin::add_audit,
+    identities::add_end_of_identities,
     invitations::{MemberChanged, STALE_MEMBER, add_owner_change},
     models::{
         BookingRow, CustomerBookingRow, ErasureDueRow, ErasureRow, IdRow, InvitationRow, LoginRow,
@@ -94,6 +95,7 @@ impl UsersRepository {
         ));
         let teams = step.teams.iter();
         script.remove(teams.flat_map(|event| TeamRow::keys(tenant, *event, before.id)));
+        add_end_of_identities(&mut script, tenant, before.id);
         add_owner_change(&mut script, before, step.after);
         script.insert("erasure", [ErasureRow::of(step.erasure)]);
         script.insert("erasure_due", [ErasureDueRow::of(step.erasure, step.due)]);

@@ -25,7 +25,8 @@ impl HousekeepingRepository {
         Self { db }
     }
 
-    /// Deletes expired Idempotency-Keys, sessions, counts of announcements, addresses of mails about accounts, and silent workers: at most `max` rows of each.
+    /// Deletes expired Idempotency-Keys, sessions, counts of announcements, addresses of mails about accounts, silent workers and ID
+    /// tokens that were used: at most `max` rows of each.
     /// Returns whether there may be more.
     pub(in crate::modules) async fn delete_expired(
         &self,
@@ -39,13 +40,14 @@ impl HousekeepingRepository {
         let due = add_due_keys(&mut script, "$now");
         let most = script.bind(i64::from(max));
         // These tables are read completely, because they are small compared with bookings.
-        let statements = [
+        let tables = [
             "session",
             "announcement_count",
             "account_mail",
             "worker_process",
-        ]
-        .map(|table| {
+            "used_id_token",
+        ];
+        let statements = tables.map(|table| {
             script.push(format!(
                 "DELETE (SELECT VALUE id FROM {table} WHERE expires_at <= $now LIMIT {most}) RETURN BEFORE"
             ))

@@ -20,6 +20,8 @@ mod hold_changes;
 mod holds;
 mod housekeeping;
 mod idempotency;
+mod identities;
+mod identity_accounts;
 mod inventory;
 mod invitations;
 mod leases;
@@ -39,7 +41,7 @@ mod verification;
 mod waitlist;
 
 pub(in crate::modules) use accounts::{
-    AccountMail, EmailMove, EmailMoved, NewPassword, Replaces, day_of,
+    AccountMail, AllowedBy, EmailMove, EmailMoved, NewPassword, Replaces, day_of,
 };
 pub(in crate::modules) use announcements::{AnnouncementsRepository, NewAnnouncement, QUOTA_USED};
 pub(in crate::modules) use api_keys::ApiKeysRepository;
@@ -57,6 +59,8 @@ pub(in crate::modules) use hold_changes::HoldChange;
 pub(in crate::modules) use holds::{DueHold, HoldsRepository};
 pub(in crate::modules) use housekeeping::HousekeepingRepository;
 pub(in crate::modules) use idempotency::IdempotencyRepository;
+pub(in crate::modules) use identities::{IdentityLink, IdentityMove, IdentityStep, later_than};
+pub(in crate::modules) use identity_accounts::IdentityAccount;
 pub(in crate::modules) use inventory::{InventoryChange, STALE_INVENTORY, STALE_NOTIFICATION};
 pub(in crate::modules) use invitations::{Invited, MemberChanged};
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};

@@ -70,24 +70,14 @@ impl UsersRepository {
         mails: &NewMails,
         notice: Option<Timestamp>,
     ) -> Result<()> {
-        let mut script = Script::transaction(&user.tenant);
-        let row = script.bind(UserRow::of(user, Some(password_hash), Some(asked)));
-        script.push(format!("INSERT INTO user {row} RETURN NONE"));
-        let row = script.bind(SignUpRow::of(&user.tenant, &user.email, user.id));
-        script.push(format!("INSERT INTO sign_up {row} RETURN NONE"));
-        if let Some(at) = notice {
-            let login = script.bind(LoginRow::by_email(&user.tenant, &user.email));
-            let at = script.bind(millisecond(at));
-            script.push(format!("UPDATE {login} SET noticed_at = {at} RETURN NONE"));
-        }
-        add_mails(&mut script, &user.tenant, mails)?;
+        let script = sign_up_script(user, Some(password_hash), asked, mails, notice)?;
         self.db.run_retrying(&script).await?;
         Ok(())
     }
 
     /// Makes an account the owner of its address, with a new password if one is given and the old one is still what it replaces.
     /// The others that wait for the address (`waiting`) lose it: their sessions end, and their passwords become invalid. The
-    /// account's own sessions end, too, with a new password. If mails were held back, it adds the mail `summary`. At most 41 rows, and what ends the sessions
+    /// account's own sessions and linked identities end, too, with a new password. If mails were held back, it adds the mail `summary`. At most 41 rows, and what ends the sessions
     /// of 33 accounts. Returns false if somebody else owns the address, or the account has another address or password by now.
     pub(in crate::modules) async fn confirm(
         &self,
@@ -114,7 +104,7 @@ impl UsersRepository {
         ));
         let has_new_password = password.is_some();
         let (password, unchanged) = match password {
-            Some(password) => password.parts(&mut script),
+            Some(password) => password.parts(&mut script, user),
             None => Default::default(),
         };
         script.push(format!(
@@ -197,4 +187,26 @@ impl UsersRepository {
         let answers: Vec<bool> = self.db.run_retrying(&script).await?.rows(index)?;
         Ok(answers.first().copied().unwrap_or(true))
     }
+}
+
+/// What writes an account that waits for its address to be confirmed: see [`UsersRepository::sign_up`].
+pub(super) fn sign_up_script(
+    user: &User,
+    password_hash: Option<String>,
+    asked: &VerificationRequest,
+    mails: &NewMails,
+    notice: Option<Timestamp>,
+) -> Result<Script> {
+    let mut script = Script::transaction(&user.tenant);
+    let row = script.bind(UserRow::of(user, password_hash, Some(asked)));
+    script.push(format!("INSERT INTO user {row} RETURN NONE"));
+    let row = script.bind(SignUpRow::of(&user.tenant, &user.email, user.id));
+    script.push(format!("INSERT INTO sign_up {row} RETURN NONE"));
+    if let Some(at) = notice {
+        let login = script.bind(LoginRow::by_email(&user.tenant, &user.email));
+        let at = script.bind(millisecond(at));
+        script.push(format!("UPDATE {login} SET noticed_at = {at} RETURN NONE"));
+    }
+    add_mails(&mut script, &user.tenant, mails)?;
+    Ok(script)
 }

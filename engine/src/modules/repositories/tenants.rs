@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(in crate::modules) struct TenantsRepository {
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl TenantsRepository {

@@ -39,33 +39,7 @@ impl UsersRepository {
         password_hash: Option<String>,
         asked: Option<(&VerificationRequest, &NewMails)>,
     ) -> Result<bool> {
-        let mut script = Script::transaction(&user.tenant);
-        let login = script.bind(LoginRow::new(
-            LoginRow::by_email(&user.tenant, &user.email),
-            user.id,
-        ));
-        script.push(format!("INSERT INTO login {login} RETURN NONE"));
-        if let Some(external_id) = &user.external_id {
-            let login = script.bind(LoginRow::new(
-                LoginRow::by_external_id(&user.tenant, external_id),
-                user.id,
-            ));
-            script.push(format!("INSERT INTO external_login {login} RETURN NONE"));
-        }
-        if user.role == UserRole::Owner {
-            let row = script.bind(OwnerRow::of(&user.tenant, user.id));
-            script.push(format!("INSERT INTO owner {row} RETURN NONE"));
-        }
-        let row = script.bind(UserRow::of(
-            user,
-            password_hash,
-            asked.map(|(asked, _)| asked),
-        ));
-        script.push(format!("INSERT INTO user {row} RETURN NONE"));
-        give_way(&mut script, &user.email);
-        if let Some((_, mails)) = asked {
-            add_mails(&mut script, &user.tenant, mails)?;
-        }
+        let script = insertion(user, password_hash, asked)?;
         written_or_taken(self.db.run_retrying(&script).await)
     }
 
@@ -253,6 +227,42 @@ pub(super) async fn owners(db: &Db, tenant: &TenantId, max: usize) -> Result<Vec
     ));
     let rows: Vec<OwnerRow> = db.run_retrying(&script).await?.rows(index)?;
     rows.iter().map(OwnerRow::user).collect()
+}
+
+/// What writes a new user: see [`UsersRepository::insert`].
+pub(super) fn insertion(
+    user: &User,
+    password_hash: Option<String>,
+    asked: Option<(&VerificationRequest, &NewMails)>,
+) -> Result<Script> {
+    let mut script = Script::transaction(&user.tenant);
+    let login = script.bind(LoginRow::new(
+        LoginRow::by_email(&user.tenant, &user.email),
+        user.id,
+    ));
+    script.push(format!("INSERT INTO login {login} RETURN NONE"));
+    if let Some(external_id) = &user.external_id {
+        let login = script.bind(LoginRow::new(
+            LoginRow::by_external_id(&user.tenant, external_id),
+            user.id,
+        ));
+        script.push(format!("INSERT INTO external_login {login} RETURN NONE"));
+    }
+    if user.role == UserRole::Owner {
+        let row = script.bind(OwnerRow::of(&user.tenant, user.id));
+        script.push(format!("INSERT INTO owner {row} RETURN NONE"));
+    }
+    let row = script.bind(UserRow::of(
+        user,
+        password_hash,
+        asked.map(|(asked, _)| asked),
+    ));
+    script.push(format!("INSERT INTO user {row} RETURN NONE"));
+    give_way(&mut script, &user.email);
+    if let Some((_, mails)) = asked {
+        add_mails(&mut script, &user.tenant, mails)?;
+    }
+    Ok(script)
 }
 
 /// Removes the address from the unconfirmed accounts that have it: at most 32.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{UsersModule, passwords::Passwords, sign_ups::address_owned, wrong_credentials};
 use crate::modules::repositories::{
-    AccountMail, EmailMove, EmailMoved, NewMails, NewPassword, Replaces, day_of,
+    AccountMail, AllowedBy, EmailMove, EmailMoved, NewMails, NewPassword, Replaces, day_of,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -66,7 +66,7 @@ impl UsersModule {
         }
     }
 
-    /// Sets the password of a link's account, which ends its sessions. An unconfirmed account becomes the owner of its address,
+    /// Sets the password of a link's account, which ends its sessions and linked identities. An unconfirmed account becomes the owner of its address,
     /// as with a link that confirms it and a new password: both prove the same. An invitation is accepted by that.
     pub(crate) async fn reset_password(&self, link: &AccountLink, new: String) -> Result<()> {
         Passwords::check(&new)?;
@@ -74,6 +74,7 @@ impl UsersModule {
         let password = NewPassword {
             hash: self.passwords.hash(new).await?,
             replaces: Replaces::Only(seen),
+            allowed_by: AllowedBy::Mail,
         };
         let is_set = match user.email_verified {
             true => {
@@ -110,6 +111,7 @@ impl UsersModule {
         let password = NewPassword {
             hash: self.passwords.hash(command.new).await?,
             replaces: Replaces::Only(seen),
+            allowed_by: AllowedBy::Password,
         };
         let epoch = self.context.next_id().to_string();
         let is_set = self

@@ -3,6 +3,7 @@
 pub(in crate::modules) mod accounts;
 pub(in crate::modules) mod api_keys;
 mod erasures;
+mod identities;
 mod invitations;
 pub(in crate::modules) mod passwords;
 mod principals;
@@ -32,6 +33,8 @@ pub(crate) enum AddressConfirmation {
     Required,
     NotRequired,
 }
+
+pub(crate) use identities::PasswordCheck;
 
 pub(crate) struct UsersModule {
     pub(super) repository: UsersRepository,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{UsersModule, passwords::Passwords, wrong_credentials};
-use crate::modules::repositories::{NewMails, NewPassword, Replaces};
+use crate::modules::repositories::{AllowedBy, NewMails, NewPassword, Replaces};
 use crate::{
     error::{Error, ErrorCode, Result},
     types::{
@@ -27,6 +27,13 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 const QUESTIONS_MAX: u32 = 5;
 const QUESTIONS_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
+/// The mail that a sign-up sends.
+pub(super) struct SignUpMails {
+    pub(super) mails: NewMails,
+    /// When the owner of the address was told, if they are.
+    pub(super) notice: Option<Timestamp>,
+}
+
 impl UsersModule {
     /// Creates an account that waits for its address to be confirmed. It can be used at once. The address gets a mail: a link
     /// to confirm it, or, if it has an owner, a notice to the owner.
@@ -36,22 +43,31 @@ impl UsersModule {
         let hash = self.passwords.hash(password).await?;
         let mut user = self.new_user(tenant, command.email, command.name, command.role, None);
         user.email_verified = false;
-        let now = user.created_at;
-        let asked = VerificationRequest { at: now, mails: 1 };
+        let asked = VerificationRequest {
+            at: user.created_at,
+            mails: 1,
+        };
+        let SignUpMails { mails, notice } = self.sign_up_mails(&user).await?;
+        self.repository
+            .sign_up(&user, hash, &asked, &mails, notice)
+            .await?;
+        self.context.outbox_added.notify_one();
+        Ok(user)
+    }
+
+    /// The mail of a sign-up: a link to confirm the address, or, if it has an owner, a notice to the owner.
+    pub(super) async fn sign_up_mails(&self, user: &User) -> Result<SignUpMails> {
+        let (tenant, now) = (&user.tenant, user.created_at);
         let (owner, _) = self.repository.address(tenant, &user.email).await?;
         let (mails, notice) = match owner {
-            None => (self.question(&user, now), None),
+            None => (self.question(user, now), None),
             Some(owner) if is_noticed(&owner, now) => (NewMails::default(), None),
             Some(owner) => {
                 let mails = self.mail(tenant, NotificationKind::SignUpNotice, owner.user, now);
                 (mails, Some(now))
             }
         };
-        self.repository
-            .sign_up(&user, hash, &asked, &mails, notice)
-            .await?;
-        self.context.outbox_added.notify_one();
-        Ok(user)
+        Ok(SignUpMails { mails, notice })
     }
 
     /// Checks an address and a password: the owner's, and, if addresses are confirmed, those of the newest account
@@ -118,6 +134,7 @@ impl UsersModule {
                 let password = NewPassword {
                     hash: self.passwords.hash(password).await?,
                     replaces: Replaces::Any,
+                    allowed_by: AllowedBy::Mail,
                 };
                 (user.clone(), Some(password))
             }

@@ -20,8 +20,8 @@ use super::{Answer, created, with_cookies};
 use crate::routes::{choices, refusals};
 use crate::{
     auth::{
-        ACCESS_TOKEN_LIFE, LoginThrottle, NetworkAllowance, RefreshToken, TokenKeys, Try, devices,
-        not_authenticated,
+        ACCESS_TOKEN_LIFE, IdTokens, LoginThrottle, NetworkAllowance, RefreshToken, TokenKeys, Try,
+        devices, network, not_authenticated,
     },
     routes::extract::{AsCaller, Json, NamedTenant, Prefix, SignInOrigin, Visitor},
 };
@@ -35,9 +35,27 @@ pub(in crate::routes) struct SignIn {
     pub(in crate::routes) throttle: Option<LoginThrottle>,
     /// Limits the accounts that each network creates; `None` for no limit.
     pub(in crate::routes) sign_ups: Option<NetworkAllowance>,
+    /// Limits the settings of identity providers that each tenant tries; `None` for no limit.
+    pub(in crate::routes) provider_tries: Option<NetworkAllowance>,
+    /// Checks ID tokens of tenants' identity providers.
+    pub(in crate::routes) id_tokens: IdTokens,
 }
 
 impl SignIn {
+    /// Counts an attempt with an ID token. Nobody guesses one, so failures count per tenant and network alone: a stranger's do not
+    /// affect others. Settle it with its outcome.
+    pub(super) fn begin_elsewhere(
+        &self,
+        tenant: &TenantId,
+        origin: &SignInOrigin,
+    ) -> Result<Try<'_>> {
+        let Some(throttle) = &self.throttle else {
+            return Ok(Try::uncounted());
+        };
+        let account = ("id token", tenant.as_str(), origin.address.map(network));
+        throttle.begin(account, origin.address, None)
+    }
+
     /// Counts an attempt on an account; operators have no tenant. Settle it with its outcome.
     pub(in crate::routes) fn begin(
         &self,

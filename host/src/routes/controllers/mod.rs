@@ -16,6 +16,7 @@ pub(super) mod erasures;
 pub(super) mod events;
 pub(super) mod health;
 pub(super) mod holds;
+pub(super) mod identities;
 mod integers;
 pub(super) mod live;
 pub(super) mod members;

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use boxoffice_engine::{AddOperator, Caller, EmailAddress, Error, Label, TenantId, UserRole};
 use boxoffice_host::{Authenticate, RouterOptions};
 use boxoffice_tests::{
-    Account, Answer, AtMost, Client, Component, EventFixture, Hosted, TestPlatform,
+    Account, Answer, AtMost, Client, Component, EventFixture, Hosted, OpenIdProvider, TestPlatform,
     api::{event_body, path_of, text},
     plugin_host, plugin_settings, quick_settings, ticket_codes, upload,
 };
@@ -45,6 +45,7 @@ pub(super) async fn all() -> Seen {
     stage.limits(&mut seen).await;
     without_parts(&mut seen).await;
     unconfirmed(&mut seen).await;
+    identities(&mut seen).await;
     seen
 }
 
@@ -474,4 +475,49 @@ async fn unconfirmed(seen: &mut Seen) {
         invite(number).await.expect(201);
     }
     seen.note(invite(100).await, 409, "too-many-invitations");
+}
+
+/// A tenant whose identity provider works, and one that has none.
+async fn identities(seen: &mut Seen) {
+    let provider = OpenIdProvider::start().await;
+    let egress = provider.egress();
+    let house = EventFixture::open_with(false, |options| options.egress = egress).await;
+    let door = &house.door;
+    let (sign_in, identities) = ("/api/auth/oidc", "/api/auth/me/identities");
+    let address = |name: &str| json!({"email": format!("{name}@id.test"), "email_verified": true});
+    let token = || provider.sign_in("ann", address("ann"));
+    seen.note(
+        door.post(sign_in, token()).await,
+        409,
+        "identity-provider-off",
+    );
+    let set = async |client: &Client, path: &str| {
+        let request = client.request(Method::PUT, path);
+        let answer = Answer::of(request.json(&provider.settings(json!({})))).await;
+        answer.expect(200);
+    };
+    set(&house.owner.client, "/api/tenant/identity-provider").await;
+    let body = token();
+    let session = door.post(sign_in, body.clone()).await.expect(200);
+    seen.note(door.post(sign_in, body).await, 401, "id-token-invalid");
+    let ann = door.token(text(&session["token"]));
+    let listed = ann.get(identities).await.expect(200);
+    let path = format!("{identities}/{}", text(&listed["items"][0]["id"]));
+    let unlinked = Answer::of(ann.request(Method::DELETE, &path)).await;
+    seen.note(unlinked, 409, "last-sign-in");
+    let owned = provider.sign_in("eve", address("ann"));
+    seen.note(door.post(sign_in, owned).await, 409, "identity-unlinked");
+    let mut body = token();
+    body["currentPassword"] = json!(Account::PASSWORD);
+    let taken = house.owner.client.post(identities, body).await;
+    seen.note(taken, 409, "identity-taken");
+    provider.break_down(true);
+    let options = RouterOptions {
+        egress: provider.egress(),
+        ..RouterOptions::default()
+    };
+    let other = Hosted::with_options(house.platform.engine.clone(), options).await;
+    let door = other.client().tenant("north");
+    let away = door.post(sign_in, token()).await;
+    seen.note(away, 503, "identity-provider-unavailable");
 }

@@ -101,6 +101,8 @@ pub(super) enum Thing {
     OperatorSession,
     /// Another session of the customer.
     Session,
+    /// An identity that the customer can sign in with.
+    Identity,
 }
 
 const fn row(
@@ -212,6 +214,7 @@ impl Context {
             Thing::Operator => Context::OTHER_OPERATOR.to_owned(),
             Thing::OperatorSession => self.operator_session.clone(),
             Thing::Session => self.north.session.clone(),
+            Thing::Identity => self.identity.clone(),
         }
     }
 }

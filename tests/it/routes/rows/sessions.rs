@@ -8,6 +8,73 @@ use super::{Door, Row, Thing, row};
 pub(super) const ROWS: &[Row] = &[
     row(
         "GET",
+        "/api/tenant/identity-provider",
+        Door::Owner,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "PUT",
+        "/api/tenant/identity-provider",
+        Door::Owner,
+        Thing::None,
+        Some(|world| {
+            let keys = format!("{}/keys", world.provider.issuer());
+            let changes = json!({"jwksUrl": keys, "algorithms": ["RS256"]});
+            world.provider.settings(changes)
+        }),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/auth/oidc",
+        Door::Open,
+        Thing::None,
+        Some(|world| {
+            let address = json!({"email": "new@id.test", "email_verified": true});
+            world.provider.sign_in("new", address)
+        }),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/auth/me/identities",
+        Door::SignedIn,
+        Thing::None,
+        Some(|world| {
+            let mut body = world.provider.sign_in("ann", json!({}));
+            body["currentPassword"] = json!(Account::PASSWORD);
+            body
+        }),
+        201,
+    ),
+    row(
+        "GET",
+        "/api/auth/me/identities",
+        Door::SignedIn,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "DELETE",
+        "/api/auth/me/identities/{id}",
+        Door::SignedIn,
+        Thing::Identity,
+        None,
+        204,
+    ),
+    row(
+        "DELETE",
+        "/api/tenant/identity-provider",
+        Door::Owner,
+        Thing::None,
+        None,
+        204,
+    ),
+    row(
+        "GET",
         "/api/operator/operators",
         Door::Operator,
         Thing::None,

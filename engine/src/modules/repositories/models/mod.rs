@@ -11,6 +11,7 @@ mod erasures;
 mod events;
 mod holds;
 mod idempotency;
+mod identities;
 mod keys;
 mod notifications;
 mod plugins;
@@ -42,6 +43,9 @@ pub(in crate::modules::repositories) use events::{
 };
 pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRow};
 pub(in crate::modules::repositories) use idempotency::{IdempotencyDueRow, IdempotencyRow};
+pub(in crate::modules::repositories) use identities::{
+    IdentityProviderRow, IdentityRow, UsedIdTokenRow, UserIdentitiesRow,
+};
 pub(in crate::modules::repositories) use keys::{
     IdRow, at_millisecond, key_number, key_text, key_ulid, millisecond, newest_first_key, record,
 };
