@@ -20,8 +20,8 @@ use crate::{
         BookingIntent, Placement, RequestedBooking, RequestedCancellation, keyed, read_with_event,
     },
     types::{
-        BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, Event, EventId, Page,
-        PageRequest, RequestRoute, Role, Scope, UserId,
+        BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, CustomerFilter, Event,
+        EventId, Page, PageRequest, RequestRoute, Role, Scope, TenantId, UserId, WithCustomer,
     },
 };
 
@@ -59,40 +59,79 @@ impl Bookings {
     ///
     /// # Errors
     /// `not-found`, also for what the caller may not see.
-    pub async fn show(&self, caller: &Caller, booking: BookingId) -> Result<Booking> {
+    pub async fn show(&self, caller: &Caller, booking: BookingId) -> Result<WithCustomer<Booking>> {
         let caller = &caller.scoped(Scope::BookingsRead)?;
         caller.require_signed_in()?;
-        self.find_visible(caller, booking)
+        let (booking, _) = self.find_visible(caller, booking).await?;
+        let customer = booking.customer;
+        let context = &self.0;
+        context
+            .with_customer(caller.tenant()?, booking, customer)
             .await
-            .map(|(booking, _)| booking)
     }
 
     /// Lists the acting user's own bookings, newest first.
     ///
     /// # Errors
     /// `not-authenticated`, `field-invalid` for a broken cursor.
-    pub async fn list_mine(&self, caller: &Caller, page: PageRequest) -> Result<Page<Booking>> {
+    pub async fn list_mine(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+    ) -> Result<Page<WithCustomer<Booking>>> {
         let customer = caller.acting_user()?;
-        let tenant = caller.tenant()?;
-        let list = self
+        self.list_of_customer(caller, customer, &page).await
+    }
+
+    /// Lists a customer's bookings, newest first, for the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found` for an unknown user, `forbidden`, `field-invalid` for a broken cursor.
+    pub async fn list_of_user(
+        &self,
+        caller: &Caller,
+        customer: UserId,
+        page: PageRequest,
+    ) -> Result<Page<WithCustomer<Booking>>> {
+        let caller = &caller.scoped(Scope::BookingsRead)?;
+        caller.require_any(
+            &[Role::Owner, Role::Staff],
+            "Only the tenant's owners and staff may list a customer's bookings of all events.",
+        )?;
+        let found = self
             .0
             .modules
-            .bookings
-            .list_of_customer(tenant, customer, &page)
+            .users
+            .find(caller.tenant()?, customer)
             .await?;
+        found.ok_or_else(|| Error::not_found("user", customer))?;
+        self.list_of_customer(caller, customer, &page).await
+    }
+
+    async fn list_of_customer(
+        &self,
+        caller: &Caller,
+        customer: UserId,
+        page: &PageRequest,
+    ) -> Result<Page<WithCustomer<Booking>>> {
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let list = modules.bookings.list_of_customer(tenant, customer, page);
+        let list = list.await?;
         let mut statuses = HashMap::new();
         for booking in &list.items {
             if let hash_map::Entry::Vacant(vacant) = statuses.entry(booking.event) {
-                vacant.insert(self.0.modules.events.find(tenant, booking.event).await?);
+                vacant.insert(modules.events.find(tenant, booking.event).await?);
             }
         }
-        Ok(list.map(|booking| {
+        let list = list.map(|booking| {
             let event = statuses.get(&booking.event).and_then(Option::as_ref);
             as_seen(booking, event)
-        }))
+        });
+        self.with_customers(tenant, list).await
     }
 
-    /// Lists an event's bookings in customer order, for its organizer, the tenant's owner and staff.
+    /// Lists an event's bookings in customer order, all or those of some customers, for its organizer, the tenant's owner
+    /// and staff.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
@@ -100,20 +139,40 @@ impl Bookings {
         &self,
         caller: &Caller,
         event: EventId,
+        customer: Option<CustomerFilter>,
         page: PageRequest,
-    ) -> Result<Page<Booking>> {
+    ) -> Result<Page<WithCustomer<Booking>>> {
         let caller = &caller.scoped(Scope::BookingsRead)?;
         caller.require_signed_in()?;
-        let tenant = caller.tenant()?;
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let found = self.0.visible_event(caller, event).await?;
         caller.require_manager_or_staff(found.organizer)?;
-        let list = self
-            .0
-            .modules
-            .bookings
-            .list_of_event(tenant, event, &page)
-            .await?;
-        Ok(list.map(|booking| as_seen(booking, Some(&found))))
+        let customers = match customer {
+            None => None,
+            Some(CustomerFilter::Id(customer)) => Some(vec![customer]),
+            Some(CustomerFilter::Email(email)) => {
+                Some(modules.users.accounts_at(tenant, &email).await?)
+            }
+        };
+        let bookings = &modules.bookings;
+        let list = match customers {
+            None => bookings.list_of_event(tenant, event, &page).await?,
+            Some(customers) => {
+                let list = bookings.list_of_customers(tenant, event, customers, &page);
+                list.await?
+            }
+        };
+        let list = list.map(|booking| as_seen(booking, Some(&found)));
+        self.with_customers(tenant, list).await
+    }
+
+    async fn with_customers(
+        &self,
+        tenant: &TenantId,
+        list: Page<Booking>,
+    ) -> Result<Page<WithCustomer<Booking>>> {
+        let customer = |booking: &Booking| booking.customer;
+        self.0.page_with_customers(tenant, list, customer).await
     }
 
     /// Cancels a whole booking; see [`Bookings::cancel_tickets`]. A cancelled booking is returned unchanged.

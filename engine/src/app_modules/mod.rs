@@ -6,6 +6,7 @@ mod api_keys;
 mod bookings;
 mod check_ins;
 mod confirmations;
+mod customers;
 mod delivery_admin;
 mod events;
 #[cfg(any(

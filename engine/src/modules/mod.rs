@@ -4,6 +4,7 @@
 
 mod bookings;
 mod check_ins;
+mod door_list;
 mod events;
 mod idempotency;
 #[cfg(any(
@@ -35,6 +36,7 @@ pub(crate) use bookings::{
     read_with_event,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
+pub(crate) use door_list::DoorListPage;
 pub(crate) use events::{EventAsRead, EventsModule};
 pub(crate) use idempotency::{IdempotencyModule, keyed};
 pub(crate) use notifications::announcements::AnnouncementsModule;

@@ -10,6 +10,7 @@ mod caller;
 mod cancellations;
 mod check_ins;
 mod counts;
+mod customers;
 mod delivery_admin;
 mod events;
 mod holds;
@@ -46,6 +47,9 @@ pub use cancellations::{
 };
 pub use check_ins::{CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
 pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts, MailCounts};
+pub use customers::{
+    Customer, CustomerFilter, DoorListEntry, DoorListLine, UserFilter, WithCustomer,
+};
 pub use delivery_admin::{
     AuditEntry, DeliveryOverview, FailedFilter, LanePause, LaneStatus, PartHealth, ReasonGroup,
     ReasonGroups, ReplyCode, Retried, RetryDeliveries, RetryScope, SystemHealth, WorkerStatus,

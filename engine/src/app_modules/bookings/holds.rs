@@ -13,8 +13,8 @@ use crate::{
     error::{Error, Result},
     modules::{BookingIntent, Placement, RequestedBooking, keyed},
     types::{
-        BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, RecordedAnswer, RequestRoute,
-        Scope, UserId,
+        BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, Page, PageRequest, RecordedAnswer,
+        RequestRoute, Scope, UserId, WithCustomer,
     },
 };
 
@@ -49,9 +49,32 @@ impl Holds {
     ///
     /// # Errors
     /// `not-found`, also for what the caller may not see.
-    pub async fn show(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
+    pub async fn show(&self, caller: &Caller, hold: HoldId) -> Result<WithCustomer<Hold>> {
         let caller = &caller.scoped(Scope::Holds)?;
-        self.find_visible(caller, hold).await.map(|(hold, _)| hold)
+        let (hold, _) = self.find_visible(caller, hold).await?;
+        let customer = hold.customer;
+        let context = &self.0;
+        context
+            .with_customer(caller.tenant()?, hold, customer)
+            .await
+    }
+
+    /// Lists the acting user's own holds, newest first; each for two days after it ended.
+    ///
+    /// # Errors
+    /// `not-authenticated`, `field-invalid` for a broken cursor.
+    pub async fn list_mine(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+    ) -> Result<Page<WithCustomer<Hold>>> {
+        let customer = caller.acting_user()?;
+        let (context, tenant) = (&self.0, caller.tenant()?);
+        let bookings = &context.modules.bookings;
+        let list = bookings.list_holds(tenant, customer, &page).await?;
+        context
+            .page_with_customers(tenant, list, |hold| hold.customer)
+            .await
     }
 
     /// Extends the acting user's hold once, by the time it was made for.

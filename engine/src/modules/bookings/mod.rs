@@ -181,4 +181,39 @@ impl BookingsModule {
             .await?;
         Ok(page.cut(rows, |booking| booking.id.to_string()))
     }
+
+    /// Bookings that some customers have of an event, in customer order.
+    pub(crate) async fn list_of_customers(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        mut customers: Vec<UserId>,
+        page: &PageRequest,
+    ) -> Result<Page<Booking>> {
+        let after = page.position::<BookingId>()?;
+        customers.sort_unstable();
+        customers.dedup();
+        customers.retain(|customer| after.is_none_or(|after| *customer >= after.customer()));
+        let repository = &self.repository;
+        let rows = repository
+            .list_of_customers(tenant, event, &customers, after, page.limit + 1)
+            .await?;
+        Ok(page.cut(rows, |booking| booking.id.to_string()))
+    }
+
+    /// A customer's holds, newest first, until they are forgotten.
+    pub(crate) async fn list_holds(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        page: &PageRequest,
+    ) -> Result<Page<Hold>> {
+        let before = page.position::<HoldId>()?;
+        let before = before.map(|hold| hold.booking().serial());
+        let rows = self
+            .holds
+            .list_of_customer(tenant, customer, before, page.limit + 1)
+            .await?;
+        Ok(page.cut(rows, |hold| hold.id.to_string()))
+    }
 }

@@ -164,6 +164,46 @@ impl BookingsRepository {
         self.db.run_retrying(&script).await?.rows(index)
     }
 
+    /// Up to `limit` bookings that these customers have of an event, in customer order, after one of them.
+    pub(in crate::modules) async fn list_of_customers(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customers: &[UserId],
+        after: Option<BookingId>,
+        limit: u32,
+    ) -> Result<Vec<Booking>> {
+        let mut script = Script::of(tenant);
+        let event = script.bind(event.ulid().to_string());
+        let limit_name = script.bind(i64::from(limit));
+        let mut places = Vec::with_capacity(customers.len());
+        for customer in customers {
+            let key = script.bind(customer.ulid().to_string());
+            let start = match after.filter(|after| after.customer() == *customer) {
+                Some(after) => {
+                    let serial = script.bind(after.serial().to_string());
+                    format!("[$tenant, {event}, {key}, {serial}]>")
+                }
+                None => format!("[$tenant, {event}, {key}]"),
+            };
+            places.push(script.push(format!(
+                "SELECT * FROM type::record('booking', {start}..[$tenant, {event}, {key}, ..]) LIMIT {limit_name}"
+            )));
+        }
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut answers = self.db.run_retrying(&script).await?;
+        let mut bookings = Vec::new();
+        for place in places {
+            for row in answers.rows::<BookingRow>(place)? {
+                bookings.push(row.into_type()?);
+            }
+        }
+        bookings.truncate(limit as usize);
+        Ok(bookings)
+    }
+
     /// The ids of the deliveries about a booking, without those to all customers of its event.
     pub(in crate::modules) async fn mails_of(
         &self,

@@ -171,6 +171,8 @@ pub(in crate::routes) struct UserResponse {
     role: &'static str,
     /// The tenant they belong to.
     tenant: String,
+    /// The platform's id of the user, if a platform brought them.
+    external_id: Option<String>,
     /// When the account was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -185,6 +187,7 @@ impl From<User> for UserResponse {
             name: user.name.to_string(),
             role: user.role.as_str(),
             tenant: user.tenant.to_string(),
+            external_id: user.external_id,
             created_at: user.created_at,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
     BookLine, BookTickets, Booking, BookingId, BookingLine, CancelTickets, Cancellation, Engine,
-    Error, EventId, Result,
+    Error, EventId, Result, UserId, WithCustomer,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,12 +13,16 @@ use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse, created,
+    customers::CustomerResponse,
     integers::{TicketCount, Whole},
     unconfirmed::UnconfirmedTickets,
 };
 use crate::routes::{
     choices,
-    extract::{AsCaller, AtPage, ClientAddress, Id, Json, OptionalJson, PageParams, Prefix},
+    extract::{
+        AsCaller, AtCustomerPage, AtPage, ClientAddress, CustomerParams, Id, Json, OptionalJson,
+        PageParams, Prefix,
+    },
     refusals,
 };
 
@@ -109,6 +113,9 @@ pub(in crate::routes) struct BookingResponse {
     event_id: String,
     /// The customer who booked.
     customer_id: String,
+    /// Who they are, where bookings are read. Null in answers to requests that make or cancel it, and if the account was
+    /// deleted.
+    customer: Option<CustomerResponse>,
     /// `confirmed` or `cancelled`.
     #[schema(value_type = choices::BookingStatus)]
     status: &'static str,
@@ -185,6 +192,7 @@ impl From<Booking> for BookingResponse {
             id: booking.id.to_string(),
             event_id: booking.event.to_string(),
             customer_id: booking.customer.to_string(),
+            customer: None,
             status: booking.status.as_str(),
             num_tickets: booking.tickets(),
             lines: booking
@@ -199,6 +207,15 @@ impl From<Booking> for BookingResponse {
             created_at: booking.created_at,
             cancelled_at: booking.cancelled.map(|(_, at)| at),
             cancelled_by: booking.cancelled.map(|(cause, _)| cause.as_str()),
+        }
+    }
+}
+
+impl From<WithCustomer<Booking>> for BookingResponse {
+    fn from(booking: WithCustomer<Booking>) -> Self {
+        Self {
+            customer: booking.customer.map(CustomerResponse::from),
+            ..booking.item.into()
         }
     }
 }
@@ -316,19 +333,33 @@ pub(in crate::routes) async fn list_mine(
     Ok(PageResponse::of(page, BookingResponse::from))
 }
 
-/// Lists an event's bookings, for its organizer, the tenant's owner and staff
+/// Lists a customer's bookings, newest first, for the tenant's owner and staff
+#[utoipa::path(get, path = "/api/users/{id}/bookings", tag = "bookings",
+    params(("id" = String, Path, description = "Which user"), PageParams),
+    responses((status = 200, body = PageResponse<BookingResponse>), refusals::Restricted))]
+pub(in crate::routes) async fn list_of_user(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(customer): Id<UserId>,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<BookingResponse>>> {
+    let page = engine.bookings().list_of_user(&caller, customer, page);
+    Ok(PageResponse::of(page.await?, BookingResponse::from))
+}
+
+/// Lists an event's bookings, all or a customer's, for its organizer, the tenant's owner and staff
 #[utoipa::path(get, path = "/api/events/{id}/bookings", tag = "bookings",
-    params(("id" = String, Path, description = "Which event"), PageParams),
+    params(("id" = String, Path, description = "Which event"), PageParams, CustomerParams),
     responses((status = 200, body = PageResponse<BookingResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list_of_event(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
-    AtPage(page): AtPage,
+    AtCustomerPage(page, customer): AtCustomerPage,
 ) -> Answer<JsonAnswer<PageResponse<BookingResponse>>> {
     let page = engine
         .bookings()
-        .list_of_event(&caller, event, page)
+        .list_of_event(&caller, event, customer, page)
         .await?;
     Ok(PageResponse::of(page, BookingResponse::from))
 }

@@ -3,21 +3,22 @@
 use std::sync::Arc;
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
-use boxoffice_engine::{Engine, Hold, HoldId};
+use boxoffice_engine::{Engine, Hold, HoldId, WithCustomer};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Answer,
+    Answer, PageResponse,
     bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest},
     created,
+    customers::CustomerResponse,
     integers::Whole,
     unconfirmed::UnconfirmedTickets,
 };
 use crate::routes::{
     choices,
-    extract::{AsCaller, ClientAddress, Id, Json, OptionalJson, Prefix},
+    extract::{AsCaller, AtPage, ClientAddress, Id, Json, OptionalJson, PageParams, Prefix},
     refusals,
 };
 
@@ -31,6 +32,8 @@ pub(in crate::routes) struct HoldResponse {
     event_id: String,
     /// The customer who has the hold.
     customer_id: String,
+    /// Who they are, where holds are read. Null in answers to requests that make or change it, and if the account was deleted.
+    customer: Option<CustomerResponse>,
     /// `held`, `confirmed`, `released` or `expired`. A `held` one can be confirmed, also after `expiresAt`.
     #[schema(value_type = choices::HoldStatus)]
     status: &'static str,
@@ -67,6 +70,7 @@ impl From<Hold> for HoldResponse {
             id: hold.id.to_string(),
             event_id: hold.event.to_string(),
             customer_id: hold.customer.to_string(),
+            customer: None,
             status: hold.status.as_str(),
             num_tickets: hold.tickets(),
             lines: hold.lines.iter().map(BookingLineResponse::from).collect(),
@@ -79,6 +83,15 @@ impl From<Hold> for HoldResponse {
             extended: hold.extended,
             offered: hold.waitlist_number.is_some(),
             ended_at: hold.ended_at,
+        }
+    }
+}
+
+impl From<WithCustomer<Hold>> for HoldResponse {
+    fn from(hold: WithCustomer<Hold>) -> Self {
+        Self {
+            customer: hold.customer.map(CustomerResponse::from),
+            ..hold.item.into()
         }
     }
 }
@@ -114,6 +127,18 @@ pub(in crate::routes) async fn create(
     let hold = counted.settle(hold);
     let hold = HoldResponse::from(hold.map_err(|error| request.at_own_field(error))?);
     Ok(created(&format!("{prefix}/api/holds/{}", hold.id), &hold))
+}
+
+/// Lists the caller's own holds, newest first; each for two days after it ended
+#[utoipa::path(get, path = "/api/holds/me", tag = "holds", params(PageParams),
+    responses((status = 200, body = PageResponse<HoldResponse>), refusals::Restricted))]
+pub(in crate::routes) async fn list_mine(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<HoldResponse>>> {
+    let page = engine.holds().list_mine(&caller, page).await?;
+    Ok(PageResponse::of(page, HoldResponse::from))
 }
 
 /// Shows a hold; for two days after it ended

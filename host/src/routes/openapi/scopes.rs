@@ -43,6 +43,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("get", "/api/events/{id}/bookings"),
             ("get", "/api/events/{id}/waitlist"),
             ("get", "/api/events/{id}/waitlist/skips"),
+            ("get", "/api/users/{id}/bookings"),
         ],
     ),
     (
@@ -64,9 +65,14 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("post", "/api/events/{id}/check-ins"),
             ("post", "/api/events/{id}/check-ins/undo"),
             ("get", "/api/events/{id}/check-ins.csv"),
+            ("get", "/api/events/{id}/door-list"),
+            ("get", "/api/events/{id}/door-list.csv"),
         ],
     ),
-    (Scope::Customers, &[("get", "/api/users/{id}")]),
+    (
+        Scope::Customers,
+        &[("get", "/api/users"), ("get", "/api/users/{id}")],
+    ),
     (
         Scope::NotificationsRead,
         &[

@@ -6,7 +6,8 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 use super::{
     bookings::{BookingLineRow, booking_id},
     keys::{
-        at_millisecond, key_number, key_text, key_ulid, millisecond, record, stored_ulid, ulid_key,
+        at_millisecond, key_newest_first, key_number, key_text, key_ulid, millisecond,
+        newest_first_key, record, stored_ulid, ulid_key,
     },
 };
 use crate::{
@@ -128,6 +129,36 @@ impl OpenHoldRow {
         let event = EventId::from_ulid(key_ulid(&self.id, 1)?);
         let customer = UserId::from_ulid(key_ulid(&self.id, 2)?);
         Ok(HoldId::new(event, customer, stored_ulid(&self.serial)?))
+    }
+}
+
+/// One row of a customer's list of holds, newest first. It goes with its hold.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct CustomerHoldRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    event: String,
+}
+
+impl CustomerHoldRow {
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, hold: HoldId) -> Self {
+        let id = record(
+            "customer_hold",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(hold.customer().ulid()),
+                newest_first_key(hold.booking().serial()),
+            ],
+        );
+        Self {
+            id,
+            event: hold.event().ulid().to_string(),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn hold(&self) -> Result<HoldId> {
+        let event = EventId::from_ulid(stored_ulid(&self.event)?);
+        let customer = UserId::from_ulid(key_ulid(&self.id, 1)?);
+        Ok(HoldId::new(event, customer, key_newest_first(&self.id, 2)?))
     }
 }
 

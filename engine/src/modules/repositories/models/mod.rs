@@ -37,7 +37,9 @@ pub(in crate::modules::repositories) use delivery_batches::{
 pub(in crate::modules::repositories) use events::{
     EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,
 };
-pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRow};
+pub(in crate::modules::repositories) use holds::{
+    CustomerHoldRow, HoldDueRow, HoldRow, OpenHoldRow,
+};
 pub(in crate::modules::repositories) use idempotency::{IdempotencyDueRow, IdempotencyRow};
 pub(in crate::modules::repositories) use keys::{
     IdRow, at_millisecond, key_number, key_text, key_ulid, millisecond, newest_first_key, record,
