@@ -4,6 +4,7 @@
 
 mod holds;
 mod policy_check;
+mod sales;
 mod waitlist;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::{
 };
 
 use policy_check::kept_changing;
+use sales::Buyer;
 
 pub use holds::Holds;
 pub use waitlist::Waitlist;
@@ -35,19 +37,23 @@ pub use waitlist::Waitlist;
 pub struct Bookings(pub(crate) Arc<EngineContext>);
 
 impl Bookings {
-    /// Books tickets for the acting user. When it returns, the booking and its outbox entry are on disk.
+    /// Books tickets for the acting user, or for the customer that [`BookTickets::sell_to`] names: the event's organizer, the
+    /// tenant's owner, staff and programs sell. When it returns, the booking and its outbox entry are on disk.
     ///
     /// # Errors
-    /// `field-invalid`, `email-unconfirmed`, `not-found`, `not-enough-tickets`, `event-not-published`, `event-cancelled`,
+    /// `forbidden`, `field-invalid`, `email-unconfirmed`, `not-found`, `not-enough-tickets`, `event-not-published`, `event-cancelled`,
     /// `sales-not-open`, `sales-closed`, `price-changed`, `policy-rejected`, `policy-unavailable`,
     /// `policy-busy`, `policy-input-too-large`, `idempotency-key-reused`, `conflict-try-again`, `event-busy`, `outcome-unknown`.
     pub async fn book_tickets(&self, caller: &Caller, command: BookTickets) -> Result<Booking> {
-        let customer = caller.acting_user()?;
         let tenant = caller.tenant()?;
         command.validate()?;
-        self.0.require_may_take_tickets(caller).await?;
-        let event = command.event;
-        let request = requested(caller, customer, command, BookingIntent::Book);
+        let (event, sell_to) = (command.event, command.sell_to.as_ref());
+        let buyer = self.0.buyer(caller, Scope::BookingsWrite, (event, sell_to));
+        let buyer = buyer.await?;
+        if buyer.sale.is_none() {
+            self.0.require_may_take_tickets(caller).await?;
+        }
+        let request = requested(caller, buyer, command, BookingIntent::Book);
         match self.0.check_policies(tenant, request).await {
             Ok(Placement::Booked(booking)) => Ok(booking),
             Ok(other) => Err(Error::internal(format!("a booking ended as {other:?}"))),
@@ -62,7 +68,7 @@ impl Bookings {
     pub async fn show(&self, caller: &Caller, booking: BookingId) -> Result<WithCustomer<Booking>> {
         let caller = &caller.scoped(Scope::BookingsRead)?;
         caller.require_signed_in()?;
-        let (booking, _) = self.find_visible(caller, booking).await?;
+        let (booking, ..) = self.find_visible(caller, booking).await?;
         let customer = booking.customer;
         let context = &self.0;
         context
@@ -80,7 +86,11 @@ impl Bookings {
         page: PageRequest,
     ) -> Result<Page<WithCustomer<Booking>>> {
         let customer = caller.acting_user()?;
-        self.list_of_customer(caller, customer, &page).await
+        let list = self.list_of_customer(caller, customer, &page).await?;
+        Ok(list.map(|listed| WithCustomer {
+            item: listed.item.as_customer_sees(),
+            person: listed.person,
+        }))
     }
 
     /// Lists a customer's bookings, newest first, for the tenant's owner and staff.
@@ -115,7 +125,8 @@ impl Bookings {
         page: &PageRequest,
     ) -> Result<Page<WithCustomer<Booking>>> {
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
-        let list = modules.bookings.list_of_customer(tenant, customer, page);
+        let identities = modules.users.identities(tenant, customer).await?;
+        let list = modules.bookings.list_of_customer(tenant, &identities, page);
         let list = list.await?;
         let mut statuses = HashMap::new();
         for booking in &list.items {
@@ -185,7 +196,7 @@ impl Bookings {
     }
 
     /// Cancels all or some tickets of a booking: for its customer under the event's terms, if policies agree, or for the
-    /// event's organizer with a full refund. The tickets are free at once. The returned booking has the
+    /// event's organizer, the tenant's owner and staff with a full refund. The tickets are free at once. The returned booking has the
     /// refund; Boxoffice does not pay it out.
     ///
     /// # Errors
@@ -195,14 +206,13 @@ impl Bookings {
     pub async fn cancel_tickets(&self, caller: &Caller, command: CancelTickets) -> Result<Booking> {
         let caller = &caller.scoped(Scope::BookingsWrite)?;
         caller.require_signed_in()?;
-        let (found, event) = self.find_visible(caller, command.booking).await?;
-        let own = caller.user_id() == Some(found.customer);
+        let (_, event, own) = self.find_visible(caller, command.booking).await?;
         let cause = match own {
             true => CancelCause::Customer,
             false => CancelCause::Organizer,
         };
         if !own {
-            caller.require_manager(event.organizer)?;
+            caller.require_manager_or_staff(event.organizer)?;
         }
         let tenant = caller.tenant()?;
         let canonical = json!([command.booking.to_string(), command.lines, command.tickets]);
@@ -215,15 +225,16 @@ impl Bookings {
             idempotency: keyed(caller, route, key, &canonical),
         };
         if own {
-            self.0.cancel_by_customer(tenant, request).await
+            let cancelled = self.0.cancel_by_customer(tenant, request).await?;
+            Ok(cancelled.as_customer_sees())
         } else {
             let cancelled = self.0.modules.bookings.cancel(tenant, &request, None);
             cancelled.await?.ok_or_else(kept_changing)
         }
     }
 
-    /// A booking with its event, for those who may see it.
-    async fn find_visible(&self, caller: &Caller, id: BookingId) -> Result<(Booking, Event)> {
+    /// A booking with its event, for those who may see it, and whether it is their own.
+    async fn find_visible(&self, caller: &Caller, id: BookingId) -> Result<(Booking, Event, bool)> {
         let tenant = caller.tenant()?;
         let none = || Error::not_found("booking", id);
         let booking = self
@@ -240,11 +251,14 @@ impl Bookings {
             .find(tenant, id.event())
             .await?
             .ok_or_else(none)?;
-        let own = caller.user_id() == Some(booking.customer) && caller.role() != Role::Anonymous;
-        if !own && caller.require_manager_or_staff(event.organizer).is_err() {
-            return Err(none());
+        let sells = caller.require_manager_or_staff(event.organizer).is_ok();
+        let own = self.0.is_own(caller, booking.customer).await?;
+        let booking = as_seen(booking, Some(&event));
+        match (sells, own) {
+            (true, _) => Ok((booking, event, own)),
+            (false, true) => Ok((booking.as_customer_sees(), event, own)),
+            (false, false) => Err(none()),
         }
-        Ok((as_seen(booking, Some(&event)), event))
     }
 }
 
@@ -259,19 +273,23 @@ fn as_seen(booking: Booking, event: Option<&Event>) -> Booking {
 /// What a customer asks for, as the policy check takes it.
 fn requested(
     caller: &Caller,
-    customer: UserId,
+    buyer: Buyer,
     command: BookTickets,
     intent: BookingIntent,
 ) -> RequestedBooking {
-    let canonical = json!([command.event, command.lines, command.expected_total_minor]);
+    let mut canonical = json!([command.event, command.lines, command.expected_total_minor]);
+    if let (Some(sell_to), Some(parts)) = (&command.sell_to, canonical.as_array_mut()) {
+        parts.push(json!(sell_to));
+    }
     let route = match intent {
         BookingIntent::Hold => RequestRoute::Holds,
-        BookingIntent::Book | BookingIntent::Confirm(_) | BookingIntent::AcceptOffer(_) => {
-            RequestRoute::Bookings
-        }
+        BookingIntent::Book
+        | BookingIntent::Import
+        | BookingIntent::Confirm(_)
+        | BookingIntent::AcceptOffer(_) => RequestRoute::Bookings,
     };
     RequestedBooking {
-        customer,
+        customer: buyer.customer,
         event: command.event,
         intent,
         lines: command.lines,
@@ -280,6 +298,8 @@ fn requested(
         policy_version: 0,
         decision: None,
         is_unconfirmed: false,
+        sale: buyer.sale,
+        import: None,
         trace: None,
     }
 }

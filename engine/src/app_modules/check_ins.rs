@@ -204,7 +204,7 @@ impl CheckIns {
         let found = modules.bookings.find(tenant, booking).await?;
         let event = modules.events.find(tenant, booking.event()).await?;
         let (found, event) = found.zip(event).ok_or_else(none)?;
-        let own = caller.user_id() == Some(found.customer) && caller.role() != Role::Anonymous;
+        let own = self.0.is_own(caller, found.customer).await?;
         if !own && caller.require_manager_or_staff(event.organizer).is_err() {
             return Err(none());
         }

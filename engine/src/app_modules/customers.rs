@@ -41,7 +41,7 @@ impl EngineContext {
         let ids = page.items.iter().map(&customer_of);
         let customers = self.customers(tenant, ids).await?;
         Ok(page.map(|item| WithCustomer {
-            customer: customers.get(&customer_of(&item)).cloned(),
+            person: customers.get(&customer_of(&item)).cloned(),
             item,
         }))
     }
@@ -55,7 +55,7 @@ impl EngineContext {
     ) -> Result<WithCustomer<T>> {
         let mut customers = self.customers(tenant, [customer]).await?;
         Ok(WithCustomer {
-            customer: customers.remove(&customer),
+            person: customers.remove(&customer),
             item,
         })
     }

@@ -9,6 +9,7 @@ mod confirmations;
 mod customers;
 mod delivery_admin;
 mod events;
+mod imports;
 #[cfg(any(
     layer_probe = "control",
     layer_probe = "app_module_names_repository",
@@ -30,6 +31,7 @@ pub use bookings::{Bookings, Holds, Waitlist};
 pub use check_ins::CheckIns;
 pub use delivery_admin::{DeliveryAdmin, LookupResult};
 pub use events::Events;
+pub use imports::Imports;
 pub(crate) use mail_jobs::{Buckets, LanePauses, MailJobs, TenantLocks};
 pub use notifications::Notifications;
 pub use operators::Operators;

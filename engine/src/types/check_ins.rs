@@ -276,6 +276,7 @@ mod tests {
             booked_lines: None,
             cancellations: Vec::new(),
             checked_in: checked_in.to_vec(),
+            sale: None,
         }
     }
 

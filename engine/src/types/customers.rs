@@ -1,5 +1,7 @@
 //! Customers as those see them who look after bookings, and how people and their bookings are found.
 
+use std::ops::Deref;
+
 use jiff::Timestamp;
 
 use super::{BookingId, EmailAddress, Label, TicketTypeId, User, UserId};
@@ -32,7 +34,15 @@ pub struct WithCustomer<T> {
     /// What it is.
     pub item: T,
     /// The customer; `None` if the account was deleted.
-    pub customer: Option<Customer>,
+    pub person: Option<Customer>,
+}
+
+/// Reads as what it is.
+impl<T> Deref for WithCustomer<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.item
+    }
 }
 
 /// Which users of a tenant are listed. All conditions must hold; without any, all users are.

@@ -15,6 +15,7 @@ mod delivery_admin;
 mod events;
 mod holds;
 mod ids;
+mod imports;
 mod inventory;
 mod notification_kinds;
 mod notifications;
@@ -23,6 +24,7 @@ mod plugin_names;
 mod plugins;
 mod reminders;
 mod requests;
+mod sales;
 mod sessions;
 mod stored;
 mod subscriptions;
@@ -62,6 +64,7 @@ pub use ids::{
     ApiKeyId, BookingId, EventId, HoldId, IdempotencyKey, NotificationId, SessionId, TenantId,
     TicketTypeId, UserId,
 };
+pub use imports::{ImportBookings, ImportOutcome, ImportReport, ImportRow, ImportedTickets};
 pub use notification_kinds::{Lane, NotificationKind};
 pub use notifications::{
     Attempt, Delivery, DeliveryCounts, DeliveryId, DeliveryState, Notification, NotificationHead,
@@ -76,6 +79,7 @@ pub use plugins::{
 };
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
+pub use sales::{BookingDecision, Sale, SalesChannel, SellTo, Seller, SoldTo};
 pub use sessions::{ListedSession, OperatorSession, Session, SessionOwner};
 pub use subscriptions::{Suppression, SuppressionSource};
 pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};

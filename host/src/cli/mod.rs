@@ -8,6 +8,7 @@ mod backup;
 mod connection;
 mod demo;
 mod dev;
+mod import;
 mod lifecycle;
 #[cfg(feature = "plugins")]
 mod plugin;
@@ -69,6 +70,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Restores a backup into an empty store.
     Restore(backup::RestoreArgs),
+    /// Imports bookings of another system from a file, through a running host.
+    Import(import::ImportArgs),
     /// Creates, checks, runs and uploads plugins.
     #[cfg(feature = "plugins")]
     #[command(subcommand)]
@@ -149,6 +152,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Verify(args) => block_on(verify::verify(args)),
         Command::Backup(args) => block_on(backup::backup(args)),
         Command::Restore(args) => block_on(backup::restore(args)),
+        Command::Import(args) => block_on(import::import(args)),
         #[cfg(feature = "plugins")]
         Command::Plugin(command) => block_on(plugin::plugin(command)),
         #[cfg(feature = "plugins")]

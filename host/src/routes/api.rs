@@ -17,7 +17,8 @@ use super::{
         account, announcements, api_keys, auth, backups, bookings, check_ins, customers,
         delivery_admin, door_list,
         events::{self, ticket_types},
-        health, holds, live, notifications, operators, plugins, subscriptions, tenants, waitlist,
+        health, holds, imports, live, notifications, operators, plugins, subscriptions, tenants,
+        waitlist,
     },
     extract::refuse_query,
 };
@@ -115,6 +116,7 @@ fn organizers() -> OpenApiRouter<Shared> {
             ticket_types::delete
         ))
         .routes(routes!(announcements::create))
+        .routes(routes!(imports::create))
         .routes(routes!(check_ins::create))
         .routes(routes!(check_ins::export))
         .routes(routes!(door_list::export))

@@ -201,11 +201,10 @@ impl BookingsModule {
         page: &PageRequest,
     ) -> Result<Page<WaitlistPlace>> {
         let repository = &self.offer_maker.repository;
-        let before = page.position::<EventId>()?;
-        let events = repository
-            .events_of_customer(tenant, customer, before, page.limit + 1)
-            .await?;
-        let events = page.cut(events, |event| event.to_string());
+        let before = page.position::<EventId>()?.map(EventId::ulid);
+        let rows = repository.mails_of_customer(tenant, customer, before, page.limit + 1);
+        let events = rows.await?.into_iter().map(|(event, _)| event);
+        let events = page.cut(events.collect(), EventId::to_string);
         let present = repository.present_at(tenant, customer, &events.items);
         let mut places = Vec::new();
         for event in present.await? {
@@ -413,6 +412,7 @@ fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result
         lines,
         unit_prices_minor: None,
         expected_total_minor: None,
+        is_complimentary: false,
     };
     match order(inventory, &wanted, now) {
         Ok(_) => Err(Error::new(

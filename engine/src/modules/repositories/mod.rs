@@ -14,6 +14,7 @@ mod db;
 mod delivery_admin;
 mod delivery_batches;
 mod events;
+mod guests;
 mod hold_changes;
 mod holds;
 mod housekeeping;

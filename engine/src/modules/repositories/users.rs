@@ -2,6 +2,7 @@
 
 use super::{
     db::{Db, Script, StepError},
+    guests::add_takeover,
     models::{AccountRow, LoginRow, OwnerRow, UnverifiedRow, UserRow},
     notifications::{NewMails, add_mails},
 };
@@ -28,7 +29,8 @@ impl UsersRepository {
         Self { db }
     }
 
-    /// Writes a new user with their logins, and the mail that asks to confirm the address: at most 6 rows. Returns
+    /// Writes a new user with their logins, and the mail that asks to confirm the address: at most 6 rows. A user that a
+    /// platform brings takes over the guest of the address: 3 rows more. Returns
     /// false if a login is taken.
     pub(in crate::modules) async fn insert(
         &self,
@@ -59,6 +61,9 @@ impl UsersRepository {
             asked.map(|(asked, _)| asked),
         ));
         script.push(format!("INSERT INTO user {row} RETURN NONE"));
+        if user.external_id.is_some() {
+            take_over(&mut script, user);
+        }
         give_way(&mut script, &user.email);
         if let Some((_, mails)) = asked {
             add_mails(&mut script, &user.tenant, mails)?;
@@ -66,7 +71,7 @@ impl UsersRepository {
         written_or_taken(self.db.run_retrying(&script).await)
     }
 
-    /// Updates a user's name and address: at most 3 rows. Returns false if the address is taken.
+    /// Updates the name and address of a user that a platform brought: at most 6 rows. Returns false if the address is taken.
     pub(in crate::modules) async fn update(&self, before: &User, after: &User) -> Result<bool> {
         let mut script = Script::transaction(&after.tenant);
         if before.email != after.email {
@@ -78,6 +83,7 @@ impl UsersRepository {
             ));
             script.push(format!("INSERT INTO login {new} RETURN NONE"));
             give_way(&mut script, &after.email);
+            take_over(&mut script, after);
         }
         let record = script.bind(UserRow::key(&after.tenant, after.id));
         let name = script.bind(after.name.as_str().to_owned());
@@ -232,6 +238,14 @@ impl UsersRepository {
             .collect::<Result<Vec<_>>>()?;
         Ok(page.cut(items, |user| user.id.to_string()))
     }
+}
+
+/// Gives the guest of an address to a user that a platform vouches for.
+fn take_over(script: &mut Script, user: &User) {
+    let own = user.id.ulid().to_string();
+    let email = script.bind(user.email.as_str().to_owned());
+    let bound = script.bind(own.clone());
+    add_takeover(script, (&bound, &email), &own);
 }
 
 /// Removes the address from the unconfirmed accounts that have it: at most 32.

@@ -284,19 +284,6 @@ impl WaitlistRepository {
             .collect()
     }
 
-    /// Up to `limit` events made before one of them on whose lists a customer ever was, newest first.
-    pub(in crate::modules) async fn events_of_customer(
-        &self,
-        tenant: &TenantId,
-        customer: UserId,
-        before: Option<EventId>,
-        limit: u32,
-    ) -> Result<Vec<EventId>> {
-        let before = before.map(EventId::ulid);
-        let rows = self.mails_of_customer(tenant, customer, before, limit);
-        Ok(rows.await?.into_iter().map(|(event, _)| event).collect())
-    }
-
     /// Those of these events for which a customer waits or has an offer, in their order.
     pub(in crate::modules) async fn present_at(
         &self,

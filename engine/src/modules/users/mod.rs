@@ -2,6 +2,7 @@
 
 pub(in crate::modules) mod accounts;
 pub(in crate::modules) mod api_keys;
+mod guests;
 pub(in crate::modules) mod passwords;
 mod principals;
 pub(in crate::modules) mod sessions;
@@ -163,15 +164,22 @@ impl UsersModule {
         self.repository.find_many(tenant, users).await
     }
 
-    /// The accounts at an address: its owner and the newest that wait for it; at most 33.
+    /// The accounts at an address: its owner and what that took over, the guest, and the newest that wait for it; at most 50.
     pub(crate) async fn accounts_at(
         &self,
         tenant: &TenantId,
         email: &EmailAddress,
     ) -> Result<Vec<UserId>> {
-        let (owner, waiting) = self.repository.address(tenant, email).await?;
-        let owner = owner.map(|owner| owner.user);
-        Ok(owner.into_iter().chain(waiting).collect())
+        let repository = &self.repository;
+        let (owner, mut accounts) = repository.address(tenant, email).await?;
+        if let Some(owner) = owner {
+            accounts.extend(self.identities(tenant, owner.user).await?);
+        }
+        let buyers = repository.buyers_at(tenant, std::slice::from_ref(email));
+        accounts.extend(buyers.await?.into_values());
+        accounts.sort_unstable();
+        accounts.dedup();
+        Ok(accounts)
     }
 
     /// A page of a tenant's users in order of creation. Names have no index: a page reads so many users, and may have fewer

@@ -218,9 +218,8 @@ pub(in crate::routes) async fn list_users(
     Id(tenant): Id<TenantId>,
     AtPage(page): AtPage,
 ) -> Answer<JsonAnswer<PageResponse<UserResponse>>> {
-    let users = engine.users();
-    let page = users.list(&caller.within(tenant), UserFilter::default(), page);
-    let page = page.await?;
+    let (users, caller) = (engine.users(), caller.within(tenant));
+    let page = users.list(&caller, UserFilter::default(), page).await?;
     Ok(PageResponse::of(page, UserResponse::from))
 }
 

@@ -163,7 +163,7 @@ impl From<WithCustomer<WaitlistEntry>> for WaitlistEntryResponse {
     fn from(listed: WithCustomer<WaitlistEntry>) -> Self {
         let entry = listed.item;
         Self {
-            customer: listed.customer.map(CustomerResponse::from),
+            customer: listed.person.map(CustomerResponse::from),
             number: entry.number,
             customer_id: entry.customer.to_string(),
             num_tickets: entry.tickets(),

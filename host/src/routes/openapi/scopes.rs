@@ -48,12 +48,18 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
     ),
     (
         Scope::BookingsWrite,
-        &[("post", "/api/bookings/{id}/cancel")],
+        &[
+            ("post", "/api/bookings"),
+            ("post", "/api/bookings/{id}/cancel"),
+        ],
     ),
     (
         Scope::Holds,
         &[
+            ("post", "/api/holds"),
             ("get", "/api/holds/{id}"),
+            ("post", "/api/holds/{id}/extend"),
+            ("post", "/api/holds/{id}/confirm"),
             ("post", "/api/holds/{id}/release"),
         ],
     ),
@@ -69,6 +75,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("get", "/api/events/{id}/door-list.csv"),
         ],
     ),
+    (Scope::Imports, &[("post", "/api/imports")]),
     (
         Scope::Customers,
         &[("get", "/api/users"), ("get", "/api/users/{id}")],

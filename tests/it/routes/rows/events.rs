@@ -292,6 +292,22 @@ pub(super) const ROWS: &[Row] = &[
         200,
     ),
     row(
+        "POST",
+        "/api/imports",
+        Door::Owner,
+        Thing::None,
+        Some(|world| {
+            json!({
+                "rows": [{
+                    "reference": "old-1", "eventId": world.north.event, "quantity": 1, "unitPriceMinor": 0,
+                    "customer": {"id": world.north.customer.id}, "bookedAt": "2024-05-01T10:00:00Z",
+                }],
+                "dryRun": false, "sendMails": false, "taken": [],
+            })
+        }),
+        200,
+    ),
+    row(
         "GET",
         "/api/notifications/{id}",
         Door::Organizer(403),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::{
-    bookings::{BookingLineRow, booking_id},
+    bookings::{BookingLineRow, SaleRow, booking_id},
     keys::{
         at_millisecond, key_newest_first, key_number, key_text, key_ulid, millisecond,
         newest_first_key, record, stored_ulid, ulid_key,
@@ -30,6 +30,8 @@ pub(in crate::modules::repositories) struct HoldRow {
     extended: bool,
     ended_at: Option<i64>,
     waitlist_number: Option<i64>,
+    /// `None` for a hold that the customer made.
+    sale: Option<SaleRow>,
 }
 
 impl HoldRow {
@@ -61,6 +63,7 @@ impl HoldRow {
             extended: hold.extended,
             ended_at: hold.ended_at.map(millisecond),
             waitlist_number: hold.waitlist_number,
+            sale: hold.sale.as_deref().map(SaleRow::of),
         }
     }
 
@@ -85,6 +88,7 @@ impl HoldRow {
             extended: self.extended,
             waitlist_number: self.waitlist_number,
             ended_at: self.ended_at.map(at_millisecond).transpose()?,
+            sale: self.sale.map(SaleRow::into_type).transpose()?,
         })
     }
 }

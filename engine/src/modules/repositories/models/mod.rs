@@ -58,7 +58,8 @@ pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use unconfirmed::UnconfirmedAccountRow;
 pub(in crate::modules::repositories) use users::{
-    AccountMailRow, LoginRow, OperatorRow, OwnerRow, SignUpRow, UnverifiedRow, UserRow,
+    AccountMailRow, GuestLinksRow, GuestRow, LoginRow, OperatorRow, OwnerRow, SignUpRow,
+    UnverifiedRow, UserRow,
 };
 pub(in crate::modules::repositories) use values::{from_json, to_json};
 pub(in crate::modules::repositories) use waitlist::{
