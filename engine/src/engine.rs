@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app_modules::{
-        ApiKeys, Bookings, CheckIns, DeliveryAdmin, Events, Holds, Notifications, Operators,
-        Plugins, Sessions, Subscriptions, Tenants, Users, Waitlist,
+        ApiKeys, Bookings, CheckIns, DeliveryAdmin, Events, Holds, Imports, Notifications,
+        Operators, Plugins, Sessions, Subscriptions, Tenants, Users, Waitlist,
     },
     context::EngineContext,
     counters::Counts,
@@ -44,6 +44,11 @@ impl Engine {
     /// Use cases of events.
     pub fn events(&self) -> Events {
         Events(self.0.clone())
+    }
+
+    /// Use cases of imports.
+    pub fn imports(&self) -> Imports {
+        Imports(self.0.clone())
     }
 
     /// Use cases of users.

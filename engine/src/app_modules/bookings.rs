@@ -4,6 +4,7 @@
 
 mod holds;
 mod policy_check;
+mod sales;
 mod waitlist;
 
 use std::{
@@ -20,12 +21,13 @@ use crate::{
         BookingIntent, Placement, RequestedBooking, RequestedCancellation, keyed, read_with_event,
     },
     types::{
-        BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, Event, EventId, Page,
-        PageRequest, RequestRoute, Role, Scope, UserId,
+        BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, CustomerFilter, Event,
+        EventId, Page, PageRequest, RequestRoute, Role, Scope, TenantId, UserId, WithCustomer,
     },
 };
 
 use policy_check::kept_changing;
+use sales::Buyer;
 
 pub use holds::Holds;
 pub use waitlist::Waitlist;
@@ -35,19 +37,23 @@ pub use waitlist::Waitlist;
 pub struct Bookings(pub(crate) Arc<EngineContext>);
 
 impl Bookings {
-    /// Books tickets for the acting user. When it returns, the booking and its outbox entry are on disk.
+    /// Books tickets for the acting user, or for the customer that [`BookTickets::sell_to`] names: the event's organizer, the
+    /// tenant's owner, staff and programs sell. When it returns, the booking and its outbox entry are on disk.
     ///
     /// # Errors
-    /// `field-invalid`, `email-unconfirmed`, `not-found`, `not-enough-tickets`, `event-not-published`, `event-cancelled`,
+    /// `forbidden`, `field-invalid`, `email-unconfirmed`, `not-found`, `not-enough-tickets`, `event-not-published`, `event-cancelled`,
     /// `sales-not-open`, `sales-closed`, `price-changed`, `policy-rejected`, `policy-unavailable`,
     /// `policy-busy`, `policy-input-too-large`, `idempotency-key-reused`, `conflict-try-again`, `event-busy`, `outcome-unknown`.
     pub async fn book_tickets(&self, caller: &Caller, command: BookTickets) -> Result<Booking> {
-        let customer = caller.acting_user()?;
         let tenant = caller.tenant()?;
         command.validate()?;
-        self.0.require_may_take_tickets(caller).await?;
-        let event = command.event;
-        let request = requested(caller, customer, command, BookingIntent::Book);
+        let (event, sell_to) = (command.event, command.sell_to.as_ref());
+        let buyer = self.0.buyer(caller, Scope::BookingsWrite, (event, sell_to));
+        let buyer = buyer.await?;
+        if buyer.sale.is_none() {
+            self.0.require_may_take_tickets(caller).await?;
+        }
+        let request = requested(caller, buyer, command, BookingIntent::Book);
         match self.0.check_policies(tenant, request).await {
             Ok(Placement::Booked(booking)) => Ok(booking),
             Ok(other) => Err(Error::internal(format!("a booking ended as {other:?}"))),
@@ -59,40 +65,84 @@ impl Bookings {
     ///
     /// # Errors
     /// `not-found`, also for what the caller may not see.
-    pub async fn show(&self, caller: &Caller, booking: BookingId) -> Result<Booking> {
+    pub async fn show(&self, caller: &Caller, booking: BookingId) -> Result<WithCustomer<Booking>> {
         let caller = &caller.scoped(Scope::BookingsRead)?;
         caller.require_signed_in()?;
-        self.find_visible(caller, booking)
+        let (booking, ..) = self.find_visible(caller, booking).await?;
+        let customer = booking.customer;
+        let context = &self.0;
+        context
+            .with_customer(caller.tenant()?, booking, customer)
             .await
-            .map(|(booking, _)| booking)
     }
 
     /// Lists the acting user's own bookings, newest first.
     ///
     /// # Errors
     /// `not-authenticated`, `field-invalid` for a broken cursor.
-    pub async fn list_mine(&self, caller: &Caller, page: PageRequest) -> Result<Page<Booking>> {
+    pub async fn list_mine(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+    ) -> Result<Page<WithCustomer<Booking>>> {
         let customer = caller.acting_user()?;
-        let tenant = caller.tenant()?;
-        let list = self
-            .0
-            .modules
-            .bookings
-            .list_of_customer(tenant, customer, &page)
-            .await?;
-        let mut statuses = HashMap::new();
-        for booking in &list.items {
-            if let hash_map::Entry::Vacant(vacant) = statuses.entry(booking.event) {
-                vacant.insert(self.0.modules.events.find(tenant, booking.event).await?);
-            }
-        }
-        Ok(list.map(|booking| {
-            let event = statuses.get(&booking.event).and_then(Option::as_ref);
-            as_seen(booking, event)
+        let list = self.list_of_customer(caller, customer, &page).await?;
+        Ok(list.map(|listed| WithCustomer {
+            item: listed.item.as_customer_sees(),
+            person: listed.person,
         }))
     }
 
-    /// Lists an event's bookings in customer order, for its organizer, the tenant's owner and staff.
+    /// Lists a customer's bookings, newest first, for the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found` for an unknown user, `forbidden`, `field-invalid` for a broken cursor.
+    pub async fn list_of_user(
+        &self,
+        caller: &Caller,
+        customer: UserId,
+        page: PageRequest,
+    ) -> Result<Page<WithCustomer<Booking>>> {
+        let caller = &caller.scoped(Scope::BookingsRead)?;
+        caller.require_any(
+            &[Role::Owner, Role::Staff],
+            "Only the tenant's owners and staff may list a customer's bookings of all events.",
+        )?;
+        let found = self
+            .0
+            .modules
+            .users
+            .find(caller.tenant()?, customer)
+            .await?;
+        found.ok_or_else(|| Error::not_found("user", customer))?;
+        self.list_of_customer(caller, customer, &page).await
+    }
+
+    async fn list_of_customer(
+        &self,
+        caller: &Caller,
+        customer: UserId,
+        page: &PageRequest,
+    ) -> Result<Page<WithCustomer<Booking>>> {
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let identities = modules.users.identities(tenant, customer).await?;
+        let list = modules.bookings.list_of_customer(tenant, &identities, page);
+        let list = list.await?;
+        let mut statuses = HashMap::new();
+        for booking in &list.items {
+            if let hash_map::Entry::Vacant(vacant) = statuses.entry(booking.event) {
+                vacant.insert(modules.events.find(tenant, booking.event).await?);
+            }
+        }
+        let list = list.map(|booking| {
+            let event = statuses.get(&booking.event).and_then(Option::as_ref);
+            as_seen(booking, event)
+        });
+        self.with_customers(tenant, list).await
+    }
+
+    /// Lists an event's bookings in customer order, all or those of some customers, for its organizer, the tenant's owner
+    /// and staff.
     ///
     /// # Errors
     /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
@@ -100,23 +150,43 @@ impl Bookings {
         &self,
         caller: &Caller,
         event: EventId,
+        customer: Option<CustomerFilter>,
         page: PageRequest,
-    ) -> Result<Page<Booking>> {
+    ) -> Result<Page<WithCustomer<Booking>>> {
         let caller = &caller.scoped(Scope::BookingsRead)?;
         caller.require_signed_in()?;
-        let tenant = caller.tenant()?;
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let found = self.0.visible_event(caller, event).await?;
         let organizer = found.organizer;
         self.0
             .require_manager_or_staff(caller, event, organizer)
             .await?;
-        let list = self
-            .0
-            .modules
-            .bookings
-            .list_of_event(tenant, event, &page)
-            .await?;
-        Ok(list.map(|booking| as_seen(booking, Some(&found))))
+        let customers = match customer {
+            None => None,
+            Some(CustomerFilter::Id(customer)) => Some(vec![customer]),
+            Some(CustomerFilter::Email(email)) => {
+                Some(modules.users.accounts_at(tenant, &email).await?)
+            }
+        };
+        let bookings = &modules.bookings;
+        let list = match customers {
+            None => bookings.list_of_event(tenant, event, &page).await?,
+            Some(customers) => {
+                let list = bookings.list_of_customers(tenant, event, customers, &page);
+                list.await?
+            }
+        };
+        let list = list.map(|booking| as_seen(booking, Some(&found)));
+        self.with_customers(tenant, list).await
+    }
+
+    async fn with_customers(
+        &self,
+        tenant: &TenantId,
+        list: Page<Booking>,
+    ) -> Result<Page<WithCustomer<Booking>>> {
+        let customer = |booking: &Booking| booking.customer;
+        self.0.page_with_customers(tenant, list, customer).await
     }
 
     /// Cancels a whole booking; see [`Bookings::cancel_tickets`]. A cancelled booking is returned unchanged.
@@ -129,7 +199,7 @@ impl Bookings {
     }
 
     /// Cancels all or some tickets of a booking: for its customer under the event's terms, if policies agree, or for the
-    /// event's organizer with a full refund. The tickets are free at once. The returned booking has the
+    /// event's organizer, the tenant's owner and staff with a full refund. The tickets are free at once. The returned booking has the
     /// refund; Boxoffice does not pay it out.
     ///
     /// # Errors
@@ -139,15 +209,16 @@ impl Bookings {
     pub async fn cancel_tickets(&self, caller: &Caller, command: CancelTickets) -> Result<Booking> {
         let caller = &caller.scoped(Scope::BookingsWrite)?;
         caller.require_signed_in()?;
-        let (found, event) = self.find_visible(caller, command.booking).await?;
-        let own = caller.user_id() == Some(found.customer);
+        let (_, event, own) = self.find_visible(caller, command.booking).await?;
         let cause = match own {
             true => CancelCause::Customer,
             false => CancelCause::Organizer,
         };
         if !own {
             let id = command.booking.event();
-            self.0.require_manager(caller, id, event.organizer).await?;
+            self.0
+                .require_manager_or_staff(caller, id, event.organizer)
+                .await?;
         }
         let tenant = caller.tenant()?;
         let canonical = json!([command.booking.to_string(), command.lines, command.tickets]);
@@ -160,15 +231,16 @@ impl Bookings {
             idempotency: keyed(caller, route, key, &canonical),
         };
         if own {
-            self.0.cancel_by_customer(tenant, request).await
+            let cancelled = self.0.cancel_by_customer(tenant, request).await?;
+            Ok(cancelled.as_customer_sees())
         } else {
             let cancelled = self.0.modules.bookings.cancel(tenant, &request, None);
             cancelled.await?.ok_or_else(kept_changing)
         }
     }
 
-    /// A booking with its event, for those who may see it.
-    async fn find_visible(&self, caller: &Caller, id: BookingId) -> Result<(Booking, Event)> {
+    /// A booking with its event, for those who may see it, and whether it is their own.
+    async fn find_visible(&self, caller: &Caller, id: BookingId) -> Result<(Booking, Event, bool)> {
         let tenant = caller.tenant()?;
         let none = || Error::not_found("booking", id);
         let booking = self
@@ -185,12 +257,15 @@ impl Bookings {
             .find(tenant, id.event())
             .await?
             .ok_or_else(none)?;
-        let own = caller.user_id() == Some(booking.customer) && caller.role() != Role::Anonymous;
         let organizer = event.organizer;
-        if !own && !self.0.may_look_after(caller, id.event(), organizer).await? {
-            return Err(none());
+        let sells = self.0.may_look_after(caller, id.event(), organizer).await?;
+        let own = self.0.is_own(caller, booking.customer).await?;
+        let booking = as_seen(booking, Some(&event));
+        match (sells, own) {
+            (true, _) => Ok((booking, event, own)),
+            (false, true) => Ok((booking.as_customer_sees(), event, own)),
+            (false, false) => Err(none()),
         }
-        Ok((as_seen(booking, Some(&event)), event))
     }
 }
 
@@ -205,19 +280,23 @@ fn as_seen(booking: Booking, event: Option<&Event>) -> Booking {
 /// What a customer asks for, as the policy check takes it.
 fn requested(
     caller: &Caller,
-    customer: UserId,
+    buyer: Buyer,
     command: BookTickets,
     intent: BookingIntent,
 ) -> RequestedBooking {
-    let canonical = json!([command.event, command.lines, command.expected_total_minor]);
+    let mut canonical = json!([command.event, command.lines, command.expected_total_minor]);
+    if let (Some(sell_to), Some(parts)) = (&command.sell_to, canonical.as_array_mut()) {
+        parts.push(json!(sell_to));
+    }
     let route = match intent {
         BookingIntent::Hold => RequestRoute::Holds,
-        BookingIntent::Book | BookingIntent::Confirm(_) | BookingIntent::AcceptOffer(_) => {
-            RequestRoute::Bookings
-        }
+        BookingIntent::Book
+        | BookingIntent::Import
+        | BookingIntent::Confirm(_)
+        | BookingIntent::AcceptOffer(_) => RequestRoute::Bookings,
     };
     RequestedBooking {
-        customer,
+        customer: buyer.customer,
         event: command.event,
         intent,
         lines: command.lines,
@@ -226,6 +305,8 @@ fn requested(
         policy_version: 0,
         decision: None,
         is_unconfirmed: false,
+        sale: buyer.sale,
+        import: None,
         trace: None,
     }
 }

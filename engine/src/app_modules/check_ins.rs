@@ -2,7 +2,7 @@
 //!
 //! Called by hosts and platforms. Calls the check-ins, bookings, events and users modules, and the ticket codes port.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -10,12 +10,15 @@ use serde_json::json;
 use crate::{
     context::EngineContext,
     error::{Error, ErrorCode, Result},
-    modules::{Admission, keyed, read_with_event},
+    modules::{Admission, DoorListPage, keyed, read_with_event},
     types::{
-        BookingId, Caller, CheckIn, Event, EventId, Label, ListedCheckIn, Page, PageRequest,
-        RecordedAnswer, RequestRoute, Role, Scope, Ticket, TicketId, UserId, known_zone,
+        BookingId, Caller, CheckIn, DoorListEntry, Event, EventId, Label, ListedCheckIn, Page,
+        PageRequest, RecordedAnswer, RequestRoute, Role, Scope, Ticket, TicketId, known_zone,
     },
 };
+
+/// Bookings of one read for a door list: some 500 KB.
+const DOOR_LIST_READ_MAX: u32 = 1_000;
 
 /// Use cases of check-ins.
 #[derive(Clone)]
@@ -132,8 +135,54 @@ impl CheckIns {
         let event = self.at_the_door_of(caller, event).await?;
         let check_ins = &self.0.modules.check_ins;
         let page = check_ins.list(caller.tenant()?, event.id, &page).await?;
-        let names = self.names(caller, &page.items).await?;
-        Ok(page.map(|check_in| named(&names, check_in)))
+        let listed = self.named(caller, page.items).await?;
+        Ok(Page {
+            items: listed,
+            next: page.next,
+        })
+    }
+
+    /// Lists an event's bookings with valid tickets for its door, in the order of the customers' names. Each page reads the
+    /// event's bookings once. For its organizer, the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
+    pub async fn door_list(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        page: PageRequest,
+    ) -> Result<Page<DoorListEntry>> {
+        let caller = &caller.scoped(Scope::CheckIns)?;
+        let event = self.at_the_door_of(caller, event).await?;
+        let (context, tenant) = (&self.0, caller.tenant()?);
+        let after = page.position::<BookingId>()?;
+        if after.is_some_and(|after| after.event() != event.id) {
+            return Err(PageRequest::not_a_cursor());
+        }
+        let last = context.customers(tenant, after.map(BookingId::customer));
+        let last = last.await?;
+        let after = after.map(|after| (after, last.get(&after.customer())));
+        let mut list = DoorListPage::new(&event, &page, after);
+        let mut bookings = PageRequest {
+            cursor: None,
+            limit: DOOR_LIST_READ_MAX,
+        };
+        loop {
+            let read = &context.modules.bookings;
+            let read = read.list_of_event(tenant, event.id, &bookings).await?;
+            let customers = read.items.iter().map(|booking| booking.customer);
+            let customers = context.customers(tenant, customers).await?;
+            for booking in read.items {
+                let customer = customers.get(&booking.customer).cloned();
+                let booking = read_with_event(booking, event.status, event.updated_at);
+                list.add(&booking, customer);
+            }
+            match read.next {
+                None => return Ok(list.finish()),
+                next => bookings.cursor = next,
+            }
+        }
     }
 
     /// Lists a booking's tickets by number, for those who may see the booking. Only its customer and the
@@ -155,7 +204,7 @@ impl CheckIns {
         let found = modules.bookings.find(tenant, booking).await?;
         let event = modules.events.find(tenant, booking.event()).await?;
         let (found, event) = found.zip(event).ok_or_else(none)?;
-        let own = caller.user_id() == Some(found.customer) && caller.role() != Role::Anonymous;
+        let own = self.0.is_own(caller, found.customer).await?;
         let organizer = event.organizer;
         let of = booking.event();
         if !own && !self.0.may_look_after(caller, of, organizer).await? {
@@ -191,31 +240,26 @@ impl CheckIns {
     }
 
     async fn named_one(&self, caller: &Caller, check_in: CheckIn) -> Result<ListedCheckIn> {
-        let names = self.names(caller, std::slice::from_ref(&check_in)).await?;
-        Ok(named(&names, check_in))
+        let mut named = self.named(caller, vec![check_in]).await?;
+        let named = named.pop();
+        named.ok_or_else(|| Error::internal("a check-in lost its people"))
     }
 
-    async fn names(
-        &self,
-        caller: &Caller,
-        check_ins: &[CheckIn],
-    ) -> Result<HashMap<UserId, Label>> {
+    /// Check-ins with their people, read in one batch.
+    async fn named(&self, caller: &Caller, check_ins: Vec<CheckIn>) -> Result<Vec<ListedCheckIn>> {
         let customers = check_ins.iter().map(CheckIn::customer);
         let staff = check_ins.iter().filter_map(|check_in| check_in.by);
-        let mut people: Vec<UserId> = customers.chain(staff).collect();
-        people.sort_unstable();
-        people.dedup();
-        let users = &self.0.modules.users;
-        let users = users.find_many(caller.tenant()?, &people).await?;
-        Ok(users.into_iter().map(|user| (user.id, user.name)).collect())
-    }
-}
-
-fn named(names: &HashMap<UserId, Label>, check_in: CheckIn) -> ListedCheckIn {
-    ListedCheckIn {
-        customer_name: names.get(&check_in.customer()).cloned(),
-        by_name: check_in.by.and_then(|by| names.get(&by).cloned()),
-        check_in,
+        let people = self.0.customers(caller.tenant()?, customers.chain(staff));
+        let people = people.await?;
+        let named = check_ins.into_iter().map(|check_in| {
+            let by = check_in.by.and_then(|by| people.get(&by));
+            ListedCheckIn {
+                customer: people.get(&check_in.customer()).cloned(),
+                by_name: by.map(|person| person.name.clone()),
+                check_in,
+            }
+        });
+        Ok(named.collect())
     }
 }
 

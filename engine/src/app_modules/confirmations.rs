@@ -47,6 +47,16 @@ impl EngineContext {
         }
     }
 
+    /// Refuses an acting user whose address is not confirmed, if the tenant's users are asked to confirm it.
+    pub(super) async fn require_confirmed(&self, caller: &Caller) -> Result<()> {
+        if self.asking_tenant(caller).await?.is_none() || self.is_email_confirmed(caller).await? {
+            return Ok(());
+        }
+        Err(Error::email_unconfirmed(
+            "Confirm your e-mail address before you sell tickets to others.",
+        ))
+    }
+
     /// Adds to the caller whether the acting user's address is unconfirmed.
     pub(super) async fn with_confirmation(&self, caller: &Caller) -> Result<Caller> {
         let is_known = caller.email_confirmed().is_some() || caller.acting_user().is_err();

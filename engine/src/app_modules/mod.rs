@@ -6,8 +6,10 @@ mod api_keys;
 mod bookings;
 mod check_ins;
 mod confirmations;
+mod customers;
 mod delivery_admin;
 mod events;
+mod imports;
 #[cfg(any(
     layer_probe = "app_module_names_repository",
     layer_probe = "app_module_calls_repository",
@@ -28,6 +30,7 @@ pub use bookings::{Bookings, Holds, Waitlist};
 pub use check_ins::CheckIns;
 pub use delivery_admin::{DeliveryAdmin, LookupResult};
 pub use events::Events;
+pub use imports::Imports;
 pub(crate) use mail_jobs::{Buckets, LanePauses, MailJobs, TenantLocks};
 pub use notifications::Notifications;
 pub use operators::Operators;

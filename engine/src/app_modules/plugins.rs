@@ -18,7 +18,7 @@ use crate::{
     modules::{FailedCall, PluginLogEntry, SetRequest, keyed, policy_check::unavailable},
     ports::{PluginRef, PluginRuntime},
     types::{
-        ActivatePlugin, BookingId, Caller, DecisionRecord, EventId, KeyedRequest, Page,
+        ActivatePlugin, BookingDecision, BookingId, Caller, EventId, KeyedRequest, Page,
         PageRequest, PluginActivation, PluginCounters, PluginFacts, PluginHash, PluginMetrics,
         PluginName, PluginSet, PluginState, PluginVersion, RecordedAnswer, RequestRoute, Role,
         Scope, TenantId, UploadPlugin,
@@ -367,17 +367,19 @@ impl Plugins {
     ///
     /// # Errors
     /// `forbidden`, `not-found`.
-    pub async fn decision(
-        &self,
-        caller: &Caller,
-        booking: BookingId,
-    ) -> Result<Option<DecisionRecord>> {
+    pub async fn decision(&self, caller: &Caller, booking: BookingId) -> Result<BookingDecision> {
         let caller = &caller.scoped(Scope::BookingsRead)?;
         let tenant = self.owned_tenant(caller).await?;
         let modules = &self.0.modules;
         let found = modules.bookings.find(&tenant, booking).await?;
-        found.ok_or_else(|| Error::not_found("booking", booking))?;
-        modules.plugins.decision(&tenant, booking).await
+        let found = found.ok_or_else(|| Error::not_found("booking", booking))?;
+        let record = modules.plugins.decision(&tenant, booking).await?;
+        let channel = found.channel();
+        Ok(BookingDecision {
+            channel,
+            complimentary: found.sale.and_then(|sale| sale.complimentary),
+            record,
+        })
     }
 
     async fn owned_tenant(&self, caller: &Caller) -> Result<TenantId> {

@@ -16,7 +16,7 @@ use crate::{
     modules::{AddressConfirmation, require_not_suspended},
     types::{
         Caller, Confirmation, CreateUser, EmailAddress, EnsureUser, Login, Page, PageRequest,
-        Register, Role, Scope, User, UserId, UserRole,
+        Register, Role, Scope, User, UserFilter, UserId, UserRole,
     },
 };
 
@@ -145,15 +145,15 @@ impl Users {
             .ok_or_else(|| Error::not_found("user", user))
     }
 
-    /// Shows a user of the tenant, to its owners and operators.
+    /// Shows a user of the tenant, to its owners and staff.
     ///
     /// # Errors
     /// `forbidden`, `not-found`.
     pub async fn show(&self, caller: &Caller, user: UserId) -> Result<User> {
         let caller = &caller.scoped(Scope::Customers)?;
         caller.require_any(
-            &[Role::Owner],
-            "Only an owner of this tenant may see its users.",
+            &[Role::Owner, Role::Staff],
+            "Only the tenant's owners and staff may see its users.",
         )?;
         let found = self.0.modules.users.find(caller.tenant()?, user).await?;
         found.ok_or_else(|| Error::not_found("user", user))
@@ -189,18 +189,24 @@ impl Users {
         self.0.modules.users.ensure(&tenant.id, command).await
     }
 
-    /// Lists the tenant's users in order of creation, for owners and trusted code.
+    /// Lists the tenant's users in order of creation, all or those that a filter finds, for owners and staff. A page of a
+    /// search by name looks at 5,000 users: it may have fewer items than its limit, or none, and still have a next page.
     ///
     /// # Errors
     /// `forbidden`, `field-invalid` for a broken cursor.
-    pub async fn list(&self, caller: &Caller, page: PageRequest) -> Result<Page<User>> {
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        filter: UserFilter,
+        page: PageRequest,
+    ) -> Result<Page<User>> {
         let caller = &caller.scoped(Scope::Customers)?;
         caller.require_any(
-            &[Role::Owner],
-            "Only an owner of this tenant may list its users.",
+            &[Role::Owner, Role::Staff],
+            "Only the tenant's owners and staff may list its users.",
         )?;
         let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
-        self.0.modules.users.list(&tenant.id, &page).await
+        self.0.modules.users.list(&tenant.id, &filter, &page).await
     }
 }
 

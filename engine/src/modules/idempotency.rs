@@ -3,6 +3,8 @@
 //! A step writes the record of its request in its own transaction ([`KeyedRequest::recorded`]); the record's id is the key,
 //! so one of two concurrent requests finds it taken. Called by app_modules. Calls the idempotency repository.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::{
@@ -12,8 +14,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        Caller, Idempotency, IdempotencyKey, KeyedRequest, RecordedAnswer, RequestKey,
-        RequestRoute, TenantId,
+        Caller, Idempotency, IdempotencyKey, KeyedRequest, RecordedAnswer, RecordedRequest,
+        RequestKey, RequestRoute, TenantId,
     },
 };
 
@@ -56,6 +58,15 @@ impl IdempotencyModule {
         }
     }
 
+    /// The records of keys that there are.
+    pub(crate) async fn recorded(
+        &self,
+        tenant: &TenantId,
+        keys: &[RequestKey],
+    ) -> Result<HashMap<RequestKey, RecordedRequest>> {
+        self.repository.find_many(tenant, keys).await
+    }
+
     async fn answer(
         &self,
         tenant: Option<&TenantId>,
@@ -68,6 +79,19 @@ impl IdempotencyModule {
         };
         let recorded = recorded.as_ref();
         recorded.map(|one| request.answer_of(one)).transpose()
+    }
+}
+
+/// A row of an import, by its reference: the tenant's, whoever imports it.
+pub(crate) fn imported_request(reference: IdempotencyKey, row: &Value) -> KeyedRequest {
+    KeyedRequest {
+        key: RequestKey {
+            principal: "import".to_owned(),
+            route: RequestRoute::Imports,
+            key: reference.clone(),
+        },
+        hash: request_hash(row),
+        idempotency: Idempotency::new(reference),
     }
 }
 

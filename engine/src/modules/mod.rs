@@ -4,6 +4,7 @@
 
 mod bookings;
 mod check_ins;
+mod door_list;
 mod events;
 mod idempotency;
 #[cfg(any(
@@ -30,13 +31,14 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 pub(crate) use bookings::{
-    BeforeCancelling, BeforePolicies, BookingIntent, BookingsModule, CancelDecision, Placement,
-    PolicyDecision, RequestedBooking, RequestedCancellation, WaitingCustomer, policy_check,
-    read_with_event,
+    BeforeCancelling, BeforePolicies, BookingIntent, BookingsModule, CancelDecision,
+    ImportedBooking, Placement, PolicyDecision, RequestedBooking, RequestedCancellation,
+    WaitingCustomer, imports, policy_check, read_with_event,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
+pub(crate) use door_list::DoorListPage;
 pub(crate) use events::{EventAsRead, EventsModule};
-pub(crate) use idempotency::{IdempotencyModule, keyed};
+pub(crate) use idempotency::{IdempotencyModule, imported_request, keyed};
 pub(crate) use notifications::announcements::AnnouncementsModule;
 pub(crate) use notifications::delivery_admin::{
     DeliveryAdminModule, NotificationCommand, Wanted, events_of, group_reasons,

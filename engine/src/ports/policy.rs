@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::types::WhenNotLoaded;
-use crate::types::{BookingId, EventId, TenantId};
+use crate::types::{BookingId, EventId, SalesChannel, Seller, TenantId};
 
 /// A policy's input for a booking. It has no name and no address: the customer is a pseudonym.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +18,10 @@ pub struct BookingView {
     pub lines: Vec<LineView>,
     /// The customer.
     pub customer: CustomerView,
+    /// Whether the customer asks, or somebody sells to them. Plugins do not see it.
+    pub channel: SalesChannel,
+    /// Who sells; `None` if the customer asks. Plugins do not see it.
+    pub seller: Option<Seller>,
     /// The time of the request, UTC.
     pub now: Timestamp,
 }

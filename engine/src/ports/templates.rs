@@ -30,7 +30,7 @@ pub trait Templates: Send + Sync + 'static {
     ///
     /// - `kind`, `tenant {name}`, `recipient {name}`
     /// - `event {id, title, description, startsAt, startsAtLocal, endsAt, endsAtLocal, timeZone, location}`
-    /// - `bookings [{id, status, cancelledBy, numTickets, totalMinor, total, currency, lines [{ticketType, name,
+    /// - `bookings [{id, status, cancelledBy, channel, numTickets, totalMinor, total, currency, lines [{ticketType, name,
     ///   quantity, unitPriceMinor, unitPrice}]}]`
     /// - `changes [{what, label, before, after}]`, for `event-updated`
     /// - `announcement {subject, message}`, plain text for `event-announcement`

@@ -39,12 +39,14 @@ scopes! {
     EventsWrite = "events:write",
     /// Read bookings, their tickets and decisions, and waiting lists.
     BookingsRead = "bookings:read",
-    /// Cancel bookings and tickets.
+    /// Book for customers, and cancel bookings and tickets.
     BookingsWrite = "bookings:write",
-    /// Read and release holds.
+    /// Hold for customers, and read, extend, confirm and release holds.
     Holds = "holds",
-    /// Check tickets in, undo that, and read check-ins.
+    /// Check tickets in, undo that, and read check-ins and door lists.
     CheckIns = "check-ins",
+    /// Import bookings of another system.
+    Imports = "imports",
     /// Read users, and erase their personal data.
     Customers = "customers",
     /// Read notifications, deliveries and subscriptions.

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    BookLine, BookingId, BookingLine, CancelCause, Cancellation, EventId, IdempotencyKey, UserId,
-    total_of, without,
+    BookLine, BookingId, BookingLine, CancelCause, Cancellation, EventId, IdempotencyKey, Sale,
+    SalesChannel, SellTo, UserId, total_of, without,
 };
 use crate::error::{Error, Result};
 
@@ -60,9 +60,23 @@ pub struct Booking {
     pub created_at: Timestamp,
     /// The numbers of the tickets that are checked in, in order.
     pub checked_in: Vec<u32>,
+    /// What is kept of a booking that the customer did not make; `None` for one that they made.
+    pub sale: Option<Box<Sale>>,
 }
 
 impl Booking {
+    /// How it came about.
+    pub fn channel(&self) -> SalesChannel {
+        let sale = self.sale.as_ref();
+        sale.map_or(SalesChannel::Own, |sale| sale.channel)
+    }
+
+    /// The booking as its customer sees it.
+    pub(crate) fn as_customer_sees(mut self) -> Self {
+        self.sale = self.sale.map(|sale| Box::new(sale.as_customer_sees()));
+        self
+    }
+
     /// How many tickets the booking holds, over all lines.
     pub fn tickets(&self) -> u32 {
         self.lines.iter().map(|line| line.quantity).sum()
@@ -121,7 +135,7 @@ impl Booking {
     }
 }
 
-/// Books tickets for the acting user.
+/// Books tickets for the acting user, or sells them to somebody.
 #[derive(Debug, Clone)]
 pub struct BookTickets {
     /// The event's id.
@@ -132,6 +146,8 @@ pub struct BookTickets {
     pub idempotency_key: Option<IdempotencyKey>,
     /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
     pub expected_total_minor: Option<u64>,
+    /// The sale to somebody else; `None` to book for the acting user.
+    pub sell_to: Option<SellTo>,
 }
 
 impl BookTickets {
@@ -148,6 +164,7 @@ impl BookTickets {
             }],
             idempotency_key: None,
             expected_total_minor: None,
+            sell_to: None,
         }
     }
 

@@ -10,8 +10,8 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Booking, BookingId, BookingLine, BookingStatus, CancelTickets, EventId, Label, TicketTypeId,
-    UserId,
+    Booking, BookingId, BookingLine, BookingStatus, CancelTickets, Customer, EventId, Label,
+    TicketTypeId, UserId,
 };
 use crate::error::{Error, Result};
 
@@ -98,13 +98,13 @@ pub struct CheckIn {
     pub by: Option<UserId>,
 }
 
-/// A check-in with the names of people.
+/// A check-in with the people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedCheckIn {
     /// The check-in.
     pub check_in: CheckIn,
-    /// The name of the customer who booked; `None` if the account was deleted.
-    pub customer_name: Option<Label>,
+    /// The customer who booked; `None` if the account was deleted.
+    pub customer: Option<Customer>,
     /// The name of the user who checked the ticket.
     pub by_name: Option<Label>,
 }
@@ -276,6 +276,7 @@ mod tests {
             booked_lines: None,
             cancellations: Vec::new(),
             checked_in: checked_in.to_vec(),
+            sale: None,
         }
     }
 

@@ -5,7 +5,10 @@ use std::{str::FromStr, time::Duration};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{BookLine, BookTickets, BookingLine, EventId, HoldId, IdempotencyKey, UserId};
+use super::{
+    BookLine, BookTickets, BookingLine, EventId, HoldId, IdempotencyKey, Sale, SalesChannel,
+    SellTo, UserId,
+};
 use crate::error::{Error, Result};
 
 /// The state of a hold. An overdue hold can still be confirmed until its row says `expired`.
@@ -78,6 +81,8 @@ pub struct Hold {
     pub waitlist_number: Option<i64>,
     /// When it ended, if it did.
     pub ended_at: Option<Timestamp>,
+    /// What is kept of a hold that the customer did not make; `None` for one that they made. The booking gets the same.
+    pub sale: Option<Box<Sale>>,
 }
 
 impl Hold {
@@ -94,13 +99,25 @@ impl Hold {
         }
     }
 
+    /// How it came about.
+    pub fn channel(&self) -> SalesChannel {
+        let sale = self.sale.as_ref();
+        sale.map_or(SalesChannel::Own, |sale| sale.channel)
+    }
+
+    /// The hold as its customer sees it.
+    pub(crate) fn as_customer_sees(mut self) -> Self {
+        self.sale = self.sale.map(|sale| Box::new(sale.as_customer_sees()));
+        self
+    }
+
     /// The number of held tickets, over all lines.
     pub fn tickets(&self) -> u32 {
         self.lines.iter().map(|line| line.quantity).sum()
     }
 }
 
-/// Holds tickets for the acting user.
+/// Holds tickets for the acting user, or for somebody that they are sold to.
 #[derive(Debug, Clone)]
 pub struct HoldTickets {
     /// The event.
@@ -111,6 +128,8 @@ pub struct HoldTickets {
     pub idempotency_key: Option<IdempotencyKey>,
     /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
     pub expected_total_minor: Option<u64>,
+    /// The sale to somebody else; `None` to hold for the acting user.
+    pub sell_to: Option<SellTo>,
 }
 
 impl HoldTickets {
@@ -127,6 +146,7 @@ impl From<BookTickets> for HoldTickets {
             lines: booking.lines,
             idempotency_key: booking.idempotency_key,
             expected_total_minor: booking.expected_total_minor,
+            sell_to: booking.sell_to,
         }
     }
 }
@@ -138,6 +158,7 @@ impl From<HoldTickets> for BookTickets {
             lines: hold.lines,
             idempotency_key: hold.idempotency_key,
             expected_total_minor: hold.expected_total_minor,
+            sell_to: hold.sell_to,
         }
     }
 }

@@ -89,6 +89,10 @@ impl StoredEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CapacityCause {
     Booked,
+    /// Booked without a price; the booking has the reason.
+    Complimentary,
+    /// Bookings of another system.
+    Imported,
     Cancelled,
     CancelledInPart,
     Held,
@@ -113,6 +117,8 @@ impl CapacityCause {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Booked => "booked",
+            Self::Complimentary => "complimentary",
+            Self::Imported => "imported",
             Self::Cancelled => "cancelled",
             Self::CancelledInPart => "cancelled-in-part",
             Self::Held => "held",
@@ -137,6 +143,8 @@ impl FromStr for CapacityCause {
     fn from_str(text: &str) -> Result<Self> {
         let all = [
             Self::Booked,
+            Self::Complimentary,
+            Self::Imported,
             Self::Cancelled,
             Self::CancelledInPart,
             Self::Held,

@@ -10,12 +10,14 @@ mod caller;
 mod cancellations;
 mod check_ins;
 mod counts;
+mod customers;
 mod delivery_admin;
 mod erasures;
 mod events;
 mod holds;
 mod identities;
 mod ids;
+mod imports;
 mod inventory;
 mod notification_kinds;
 mod notifications;
@@ -24,6 +26,7 @@ mod plugin_names;
 mod plugins;
 mod reminders;
 mod requests;
+mod sales;
 mod sessions;
 mod staff;
 mod stored;
@@ -49,6 +52,9 @@ pub use cancellations::{
 };
 pub use check_ins::{CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
 pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts, MailCounts};
+pub use customers::{
+    Customer, CustomerFilter, DoorListEntry, DoorListLine, UserFilter, WithCustomer,
+};
 pub use delivery_admin::{
     AuditEntry, DeliveryOverview, FailedFilter, LanePause, LaneStatus, PartHealth, ReasonGroup,
     ReasonGroups, ReplyCode, Retried, RetryDeliveries, RetryScope, SystemHealth, WorkerStatus,
@@ -66,6 +72,7 @@ pub use ids::{
     ApiKeyId, BookingId, EventId, HoldId, IdempotencyKey, IdentityId, NotificationId, SessionId,
     TenantId, TicketTypeId, UserId,
 };
+pub use imports::{ImportBookings, ImportOutcome, ImportReport, ImportRow, ImportedTickets};
 pub use notification_kinds::{Lane, NotificationKind};
 pub use notifications::{
     Attempt, Delivery, DeliveryCounts, DeliveryId, DeliveryState, Notification, NotificationHead,
@@ -80,6 +87,7 @@ pub use plugins::{
 };
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
+pub use sales::{BookingDecision, Sale, SalesChannel, SellTo, Seller, SoldTo};
 pub use sessions::{ListedSession, OperatorSession, Session, SessionOwner};
 pub use staff::{ChangeMember, Invitation, Invite, ListedTeamMember, TeamMember, TeamRole};
 pub use subscriptions::{Suppression, SuppressionSource};

@@ -54,6 +54,8 @@ impl Eq for Idempotency {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum RequestRoute {
     Bookings,
+    /// Of rows, by their reference. These are never forgotten.
+    Imports,
     Cancellations,
     Confirmations,
     Holds,
@@ -80,6 +82,7 @@ impl RequestRoute {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Bookings => "bookings",
+            Self::Imports => "imports",
             Self::Cancellations => "cancellations",
             Self::Confirmations => "confirmations",
             Self::Holds => "holds",

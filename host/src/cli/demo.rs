@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use boxoffice_engine::{
     AddOperator, Caller, CancellationTerms, CreateEvent, CreateTenant, CreateUser, EmailAddress,
     Engine, Event, EventDetails, EventFilter, EventStatus, Label, NewTicketType, PageRequest,
-    Prose, Reminder, Result, TenantId, TenantSettings, User, UserRole,
+    Prose, Reminder, Result, TenantId, TenantSettings, User, UserFilter, UserRole,
 };
 use jiff::{Span, Timestamp};
 
@@ -66,7 +66,11 @@ pub(super) async fn ensure(engine: &Engine, secrets: &DevSecrets) -> Result<Demo
     let caller = Caller::platform(TENANT);
     let there = engine
         .users()
-        .list(&caller, PageRequest::parse(None, Some(100))?)
+        .list(
+            &caller,
+            UserFilter::default(),
+            PageRequest::parse(None, Some(100))?,
+        )
         .await?
         .items;
     let mut users = Vec::new();

@@ -1,6 +1,6 @@
 //! A REST client for commands that call a running host instead of opening the store.
 //!
-//! Called by accounts, backup, verify and plugin push. Supports HTTP and HTTPS: certificates are checked against the machine's
+//! Called by accounts, backup, verify, import and plugin push. Supports HTTP and HTTPS: certificates are checked against the machine's
 //! authorities and Mozilla's.
 
 use std::time::Duration;

@@ -14,11 +14,11 @@ use utoipa_axum::{
 use super::{
     Shared, compression,
     controllers::{
-        account, announcements, api_keys, auth, backups, bookings, check_ins, delivery_admin,
-        erasures,
+        account, announcements, api_keys, auth, backups, bookings, check_ins, customers,
+        delivery_admin, door_list, erasures,
         events::{self, team, ticket_types},
-        health, holds, identities, live, members, notifications, operators, plugins, subscriptions,
-        tenants, waitlist,
+        health, holds, identities, imports, live, members, notifications, operators, plugins,
+        subscriptions, tenants, waitlist,
     },
     extract::refuse_query,
 };
@@ -56,6 +56,11 @@ fn lists() -> OpenApiRouter<Shared> {
         .routes(routes!(waitlist::skips))
         .routes(routes!(check_ins::list))
         .routes(routes!(bookings::list_mine))
+        .routes(routes!(bookings::list_of_user))
+        .routes(routes!(customers::find))
+        .routes(routes!(door_list::list))
+        .routes(routes!(holds::list_mine))
+        .routes(routes!(waitlist::list_mine))
         .routes(routes!(check_ins::tickets).layer(from_fn(compression::keep_plain)))
         .routes(routes!(notifications::deliveries))
         .routes(routes!(notifications::list_of_event))
@@ -113,8 +118,10 @@ fn organizers() -> OpenApiRouter<Shared> {
             ticket_types::delete
         ))
         .routes(routes!(announcements::create))
+        .routes(routes!(imports::create))
         .routes(routes!(check_ins::create))
         .routes(routes!(check_ins::export))
+        .routes(routes!(door_list::export))
         .routes(routes!(check_ins::undo))
         .routes(routes!(check_ins::show))
         .routes(routes!(plugins::decision))

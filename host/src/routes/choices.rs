@@ -6,8 +6,8 @@ use boxoffice_engine::{
     BookingStatus as Booking, CancelCause as Cause, DeliveryState as Delivery,
     ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold,
     IdTokenAlgorithm as Algorithm, Lane as MailLane, NotificationKind as Kind,
-    NotificationStatus as Notification, PluginExport as Export, Scope, TeamRole as Team,
-    TicketStatus as Ticket, UserRole as Role,
+    NotificationStatus as Notification, PluginExport as Export, SalesChannel as Channel, Scope,
+    TeamRole as Team, TicketStatus as Ticket, UserRole as Role,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -51,6 +51,10 @@ choices! {
     BookingStatus: [Booking::Confirmed, Booking::Cancelled].map(Booking::as_str);
     #[doc = "Who ended a booking; `event` if the whole event was cancelled."]
     CancelledBy: [Cause::Customer, Cause::Organizer, Cause::Event].map(Cause::as_str);
+    #[doc = "How a booking or a hold came about: the customer made it (`self`), somebody sold it to them, or it was imported."]
+    SalesChannel: Channel::ALL.map(Channel::as_str);
+    #[doc = "What became of a row of an import."]
+    ImportStatus: ["created", "present", "valid", "faulty"];
     #[doc = "The state of a hold."]
     HoldStatus: [Hold::Held, Hold::Confirmed, Hold::Released, Hold::Expired].map(Hold::as_str);
     #[doc = "The state of a ticket."]

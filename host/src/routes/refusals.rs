@@ -75,6 +75,7 @@ refusals! {
     JoinWaitlist = KEYED | SALES: Forbidden, TicketsAvailable, AlreadyWaiting, WaitlistFull;
 
     // Organizers and owners.
+    ImportBookings = WRITES: Forbidden, EventBusy;
     ChangeEvent = WRITES: Forbidden, EventCancelled, CapacityBelowSold, EventHasBookings;
     DeleteEvent = WRITES: Forbidden, EventHasBookings;
     AddTicketType = KEYED: Forbidden, EventCancelled;

@@ -101,8 +101,11 @@ async fn listed(engine: &Engine, organizer: &Caller, event: &Event) -> Vec<Booki
         limit: 100,
     };
     let bookings = engine.bookings();
-    let list = bookings.list_of_event(organizer, event.id, page).await;
-    list.expect("a list").items
+    let list = bookings
+        .list_of_event(organizer, event.id, None, page)
+        .await;
+    let list = list.expect("a list").items.into_iter();
+    list.map(|listed| listed.item).collect()
 }
 
 /// An engine behind a proxy, one beside it, and who uses them.

@@ -10,5 +10,7 @@ mod lost_answers;
 mod properties;
 mod race;
 mod requests;
+mod sales;
 mod store_commits;
 mod waitlist;
+mod who_booked;

@@ -98,7 +98,9 @@ async fn ten_thousand_clients_race_for_a_hundred_tickets() {
         limit: 100,
     };
     let bookings = platform.engine.bookings();
-    let listed = bookings.list_of_event(&organizer, event.id, whole).await;
+    let listed = bookings
+        .list_of_event(&organizer, event.id, None, whole)
+        .await;
     let listed = listed.expect("a list");
     assert!(listed.next.is_none(), "no more than were answered");
     let listed: BTreeSet<_> = listed.items.iter().map(|booking| booking.id).collect();

@@ -216,7 +216,7 @@ async fn a_customer_is_found_among_many_batches() {
         let page = PageRequest { cursor, limit: 100 };
         let page = engine
             .bookings()
-            .list_of_event(&organizer, event.id, page)
+            .list_of_event(&organizer, event.id, None, page)
             .await;
         let page = page.expect("bookings");
         // A fifth of them: each is asked for by itself.

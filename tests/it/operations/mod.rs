@@ -6,6 +6,7 @@ mod config;
 mod crash;
 mod dashboard;
 mod data_folder;
+mod imports;
 mod kills;
 mod metrics;
 mod traces;

@@ -117,7 +117,7 @@ async fn the_sketch_of_the_design_works() {
         .show(&ann, booking.id)
         .await
         .expect("the booking");
-    assert_eq!(kept, booking);
+    assert_eq!(kept.item, booking);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

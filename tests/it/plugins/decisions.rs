@@ -125,7 +125,7 @@ async fn a_booking_says_what_it_was_decided_on_and_the_decision_can_be_made_agai
     assert_eq!(code(scene.book().await), "policy-rejected");
     let plugins = scene.platform.engine.plugins();
     let record = plugins.decision(&scene.owner, booking.id).await;
-    let record = record.expect("an answer").expect("a record");
+    let record = record.expect("an answer").record.expect("a record");
     assert_eq!((record.policy_version, record.steps.len()), (1, 1));
     let request = record.steps[0].request.clone().expect("a request");
     assert_eq!(request["request"]["customer"]["ticketsInEvent"], 0);
@@ -177,7 +177,7 @@ async fn identity_is_shown_only_to_plugins_that_may_see_it() {
         .expect("a version that can be used");
     let booking = scene.book().await.expect("a booking");
     let record = plugins.decision(&scene.owner, booking.id).await;
-    let record = record.expect("an answer").expect("a record");
+    let record = record.expect("an answer").record.expect("a record");
     let request = record.steps[0].request.clone().expect("a request");
     assert_eq!(request["request"]["customer"]["email"], "ann@north.test");
 }

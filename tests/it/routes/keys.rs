@@ -28,6 +28,17 @@ fn names() -> Vec<&'static str> {
     Scope::ALL.iter().map(|scope| scope.as_str()).collect()
 }
 
+/// Sends a row's request with a key. A program books and holds for somebody else.
+async fn send(world: &Context, row: &Row, client: &Client, thing: &str) -> Answer {
+    let sells = row.method == "POST" && ["/api/bookings", "/api/holds"].contains(&row.path);
+    if !sells {
+        return row.send(world, client, thing).await;
+    }
+    let mut body = row.body.expect("a body")(world);
+    body["customer"] = json!({"id": world.north.customer.id});
+    Answer::of(row.request(client, thing).json(&body)).await
+}
+
 /// The scope that the description names for an operation.
 fn scope_of<'a>(description: &'a Value, row: &Row) -> Option<&'a str> {
     let operation = &description["paths"][row.path][row.method.to_ascii_lowercase()];
@@ -58,7 +69,7 @@ async fn a_key_needs_the_scope_that_the_description_names() {
             }
             continue;
         };
-        let answer = row.send(&world, &without[scope], &thing).await;
+        let answer = send(&world, row, &without[scope], &thing).await;
         let problem = answer.problem(403, "forbidden");
         let detail = text(problem.member("detail"));
         assert!(
@@ -83,7 +94,7 @@ async fn a_key_with_the_scope_does_what_it_names() {
     for row in rows() {
         if let Some(scope) = scope_of(&description, row) {
             let thing = world.thing(row.thing);
-            let answer = row.send(&world, &keys[scope], &thing).await;
+            let answer = send(&world, row, &keys[scope], &thing).await;
             assert_eq!(answer.status, row.succeeds, "{}", row.named(&answer));
         }
     }

@@ -12,7 +12,9 @@ use super::{
 };
 
 /// Lists that take more than a page, and what.
-const FILTERS: [(&str, &[&str]); 4] = [
+const FILTERS: [(&str, &[&str]); 6] = [
+    ("/api/users", &["email", "externalId", "name"]),
+    ("/api/events/{id}/bookings", &["customer"]),
     (
         "/api/events",
         &["status", "startsFrom", "startsBefore", "sort"],

@@ -13,8 +13,8 @@ use crate::{
     error::{Error, Result},
     modules::{BookingIntent, Placement, RequestedBooking, keyed},
     types::{
-        BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, RecordedAnswer, RequestRoute,
-        Scope, UserId,
+        BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, Page, PageRequest, RecordedAnswer,
+        RequestRoute, Scope, WithCustomer,
     },
 };
 
@@ -23,20 +23,22 @@ use crate::{
 pub struct Holds(pub(crate) Arc<EngineContext>);
 
 impl Holds {
-    /// Holds tickets for the acting user. Policies decide and prices are fixed now. A customer has at most one
+    /// Holds tickets for the acting user, or for the customer that [`HoldTickets::sell_to`] names: the event's organizer, the
+    /// tenant's owner, staff and programs sell. Policies decide and prices are fixed now. A customer has at most one
     /// active hold per event. A customer whose address the tenant wants confirmed, and is not, holds or waits for
     /// tickets of at most 3 events, 10 in all.
     ///
     /// # Errors
     /// Those of `book_tickets`, and `hold-exists`; `email-unconfirmed` also beyond that limit.
     pub async fn hold_tickets(&self, caller: &Caller, command: HoldTickets) -> Result<Hold> {
-        let customer = caller.acting_user()?;
         let tenant = caller.tenant()?;
         let command = BookTickets::from(command);
         command.validate()?;
-        let is_unconfirmed = self.0.require_may_hold_tickets(caller).await?;
-        let event = command.event;
-        let mut request = requested(caller, customer, command, BookingIntent::Hold);
+        let (event, sell_to) = (command.event, command.sell_to.as_ref());
+        let buyer = self.0.buyer(caller, Scope::Holds, (event, sell_to)).await?;
+        let is_unconfirmed =
+            buyer.sale.is_none() && self.0.require_may_hold_tickets(caller).await?;
+        let mut request = requested(caller, buyer, command, BookingIntent::Hold);
         request.is_unconfirmed = is_unconfirmed;
         match self.0.check_policies(tenant, request).await {
             Ok(Placement::Held(hold)) => Ok(hold),
@@ -49,34 +51,59 @@ impl Holds {
     ///
     /// # Errors
     /// `not-found`, also for what the caller may not see.
-    pub async fn show(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
+    pub async fn show(&self, caller: &Caller, hold: HoldId) -> Result<WithCustomer<Hold>> {
         let caller = &caller.scoped(Scope::Holds)?;
-        self.find_visible(caller, hold).await.map(|(hold, _)| hold)
+        let (hold, ..) = self.find_visible(caller, hold).await?;
+        let customer = hold.customer;
+        let context = &self.0;
+        context
+            .with_customer(caller.tenant()?, hold, customer)
+            .await
     }
 
-    /// Extends the acting user's hold once, by the time it was made for.
+    /// Lists the acting user's own holds, newest first; each for two days after it ended.
     ///
     /// # Errors
-    /// `not-found`, `forbidden` for another user's hold, `hold-ended`, `hold-already-extended`, `conflict-try-again`.
+    /// `not-authenticated`, `field-invalid` for a broken cursor.
+    pub async fn list_mine(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+    ) -> Result<Page<WithCustomer<Hold>>> {
+        let customer = caller.acting_user()?;
+        let (context, tenant) = (&self.0, caller.tenant()?);
+        let (bookings, users) = (&context.modules.bookings, &context.modules.users);
+        let identities = users.identities(tenant, customer).await?;
+        let list = bookings.list_holds(tenant, &identities, &page).await?;
+        let list = list.map(Hold::as_customer_sees);
+        context
+            .page_with_customers(tenant, list, |hold| hold.customer)
+            .await
+    }
+
+    /// Extends a hold once, by the time it was made for: for its customer, the event's organizer, the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found`, `hold-ended`, `hold-already-extended`, `conflict-try-again`.
     pub async fn extend(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
-        self.own(caller, hold).await?;
+        let caller = &caller.scoped(Scope::Holds)?;
+        let own = self.require_may_take(caller, hold).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let canonical = json!([hold.to_string()]);
         let request = keyed(caller, RequestRoute::Extensions, None, &canonical);
         let request = request.as_ref();
         let extended = modules.bookings.extend_hold(tenant, hold, request);
         let idempotency = &modules.idempotency;
-        idempotency
-            .once(tenant, request, RecordedAnswer::hold, extended)
-            .await
+        let extended = idempotency.once(tenant, request, RecordedAnswer::hold, extended);
+        Ok(as_taken(extended.await?, own))
     }
 
-    /// Turns the acting user's hold into a booking, by the decision of the hold. The booking has the hold's
-    /// id. Confirming again returns the same booking. An overdue hold can be confirmed until its row says `expired`. For an
+    /// Turns a hold into a booking, by the decision of the hold: for its customer, the event's organizer, the tenant's owner and
+    /// staff. The booking has the hold's id. Confirming again returns the same booking. An overdue hold can be confirmed until its row says `expired`. For an
     /// offer from the waiting list policies decide now: see [`Holds::accept`].
     ///
     /// # Errors
-    /// `not-found`, `forbidden` for another's, `email-unconfirmed`, `hold-ended`, `event-cancelled`, `conflict-try-again`, `event-busy`,
+    /// `not-found`, `email-unconfirmed`, `hold-ended`, `event-cancelled`, `conflict-try-again`, `event-busy`,
     /// `outcome-unknown`; for an offer
     /// those of `accept`, too.
     pub async fn confirm(&self, caller: &Caller, hold: HoldId) -> Result<Booking> {
@@ -97,11 +124,14 @@ impl Holds {
         hold: HoldId,
         expected_total_minor: Option<u64>,
     ) -> Result<Booking> {
-        let customer = self.own(caller, hold).await?;
-        self.0.require_may_take_tickets(caller).await?;
+        let caller = &caller.scoped(Scope::Holds)?;
+        let own = self.require_may_take(caller, hold).await?;
+        if own {
+            self.0.require_may_take_tickets(caller).await?;
+        }
         let canonical = json!([hold.to_string(), expected_total_minor]);
         let request = RequestedBooking {
-            customer,
+            customer: hold.customer(),
             event: hold.event(),
             intent: BookingIntent::Confirm(hold),
             lines: Vec::new(),
@@ -110,10 +140,13 @@ impl Holds {
             policy_version: 0,
             decision: None,
             is_unconfirmed: false,
+            sale: None,
+            import: None,
             trace: None,
         };
         let tenant = caller.tenant()?;
         match self.0.check_policies(tenant, request).await? {
+            Placement::Booked(booking) if own => Ok(booking.as_customer_sees()),
             Placement::Booked(booking) => Ok(booking),
             other => Err(Error::internal(format!(
                 "a confirmation ended as {other:?}"
@@ -121,44 +154,39 @@ impl Holds {
         }
     }
 
-    /// Releases a hold, for its customer or the event's organizer. A released or expired hold is
+    /// Releases a hold, for its customer, the event's organizer, the tenant's owner and staff. A released or expired hold is
     /// returned unchanged.
     ///
     /// # Errors
-    /// `not-found`, `forbidden`, `hold-ended` for a confirmed hold, `conflict-try-again`.
+    /// `not-found`, `hold-ended` for a confirmed hold, `conflict-try-again`.
     pub async fn release(&self, caller: &Caller, hold: HoldId) -> Result<Hold> {
         let caller = &caller.scoped(Scope::Holds)?;
-        let (found, organizer) = self.find_visible(caller, hold).await?;
-        if caller.user_id() != Some(found.customer) {
-            let event = found.id.event();
-            self.0.require_manager(caller, event, organizer).await?;
-        }
+        let own = self.require_may_take(caller, hold).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let canonical = json!([hold.to_string()]);
         let request = keyed(caller, RequestRoute::Releases, None, &canonical);
         let request = request.as_ref();
         let released = modules.bookings.release_hold(tenant, hold, request);
         let idempotency = &modules.idempotency;
-        idempotency
-            .once(tenant, request, RecordedAnswer::hold, released)
-            .await
+        let released = idempotency.once(tenant, request, RecordedAnswer::hold, released);
+        Ok(as_taken(released.await?, own))
     }
 
-    /// The acting user, if the hold is theirs. Callers who may see another's hold get `forbidden`; for everybody else it
-    /// does not exist.
-    async fn own(&self, caller: &Caller, hold: HoldId) -> Result<UserId> {
-        let customer = caller.acting_user()?;
-        if customer == hold.customer() {
-            return Ok(customer);
+    /// Returns whether the hold is the acting user's own. Nothing is read then.
+    ///
+    /// # Errors
+    /// `not-found` for those who may not see it. Whoever sees a hold may do all with it.
+    async fn require_may_take(&self, caller: &Caller, hold: HoldId) -> Result<bool> {
+        caller.require_signed_in()?;
+        if caller.user_id() == Some(hold.customer()) {
+            return Ok(true);
         }
-        self.find_visible(caller, hold).await?;
-        Err(Error::forbidden(
-            "Only the customer who holds these tickets may confirm or extend the hold.",
-        ))
+        let (_, own) = self.find_visible(caller, hold).await?;
+        Ok(own)
     }
 
-    /// A hold and its event's organizer, for those who may see it.
-    async fn find_visible(&self, caller: &Caller, id: HoldId) -> Result<(Hold, Option<UserId>)> {
+    /// A hold, for those who may see it, and whether it is their own and they do not look after the event.
+    async fn find_visible(&self, caller: &Caller, id: HoldId) -> Result<(Hold, bool)> {
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
         let none = || Error::not_found("hold", id);
@@ -167,10 +195,20 @@ impl Holds {
         let hold = hold.ok_or_else(none)?;
         let event = modules.events.find(tenant, id.event()).await?;
         let organizer = event.ok_or_else(none)?.organizer;
-        let own = caller.user_id() == Some(hold.customer);
-        if !own && !self.0.may_look_after(caller, id.event(), organizer).await? {
-            return Err(none());
+        if self.0.may_look_after(caller, id.event(), organizer).await? {
+            return Ok((hold, false));
         }
-        Ok((hold, organizer))
+        match self.0.is_own(caller, hold.customer).await? {
+            true => Ok((hold.as_customer_sees(), true)),
+            false => Err(none()),
+        }
+    }
+}
+
+/// A hold as its customer sees it, if it is theirs.
+fn as_taken(hold: Hold, own: bool) -> Hold {
+    match own {
+        true => hold.as_customer_sees(),
+        false => hold,
     }
 }

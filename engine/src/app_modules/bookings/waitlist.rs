@@ -13,7 +13,7 @@ use crate::{
     modules::{WaitingCustomer, keyed},
     types::{
         Caller, EventId, JoinWaitlist, Page, PageRequest, RecordedAnswer, RequestRoute, Scope,
-        WaitlistEntry, WaitlistPass, WaitlistPlace,
+        WaitlistEntry, WaitlistPass, WaitlistPlace, WithCustomer,
     },
 };
 
@@ -96,11 +96,32 @@ impl Waitlist {
         caller: &Caller,
         event: EventId,
         page: PageRequest,
-    ) -> Result<Page<WaitlistEntry>> {
+    ) -> Result<Page<WithCustomer<WaitlistEntry>>> {
         let caller = &caller.scoped(Scope::BookingsRead)?;
         self.require_manager_or_staff(caller, event).await?;
+        let (context, tenant) = (&self.0, caller.tenant()?);
+        let bookings = &context.modules.bookings;
+        let list = bookings.list_waitlist(tenant, event, &page).await?;
+        context
+            .page_with_customers(tenant, list, |entry| entry.customer)
+            .await
+    }
+
+    /// Lists the acting user's places on waiting lists, and the offers that they got, by event, the newest first. A page may
+    /// have fewer items than its limit, or none, and still have a next page.
+    ///
+    /// # Errors
+    /// `not-authenticated`, `field-invalid` for a broken cursor.
+    pub async fn list_mine(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+    ) -> Result<Page<WaitlistPlace>> {
+        let customer = caller.acting_user()?;
         let bookings = &self.0.modules.bookings;
-        bookings.list_waitlist(caller.tenant()?, event, &page).await
+        bookings
+            .list_places(caller.tenant()?, customer, &page)
+            .await
     }
 
     /// Lists the passes in which entries were passed over, with reasons, newest first. The last 200 are kept. For

@@ -434,7 +434,7 @@ fn suffices(known: &KnownInventory, request: &RequestedBooking) -> bool {
         known.latest.left_alone(request.customer, since)
     };
     let is_new = match request.intent {
-        BookingIntent::Book => true,
+        BookingIntent::Book | BookingIntent::Import => true,
         BookingIntent::Hold => !request.is_unconfirmed,
         BookingIntent::Confirm(_) | BookingIntent::AcceptOffer(_) => false,
     };
@@ -456,7 +456,7 @@ fn query_for(commit: &GroupCommit<'_>) -> GroupQuery {
     for request in commit.requests {
         query.keys.extend(request.key());
         match request.intent {
-            BookingIntent::Book => {}
+            BookingIntent::Book | BookingIntent::Import => {}
             BookingIntent::Hold => add(&mut query.holders, request.customer),
             BookingIntent::Confirm(hold) | BookingIntent::AcceptOffer(hold) => {
                 query.holds.push(hold);

@@ -8,6 +8,7 @@ mod cancel;
 mod counters;
 mod group_commit;
 mod holds;
+pub(crate) mod imports;
 mod mails;
 pub(in crate::modules) mod offers;
 mod orders;
@@ -25,8 +26,8 @@ use tokio::sync::oneshot;
 
 pub(crate) use cancel::read_with_event;
 pub(crate) use requests::{
-    BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, Placement, PolicyDecision,
-    RequestedBooking, RequestedCancellation, WaitingCustomer,
+    BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, ImportedBooking, Placement,
+    PolicyDecision, RequestedBooking, RequestedCancellation, WaitingCustomer,
 };
 
 use holds::ExpiryScanCursor;
@@ -151,18 +152,22 @@ impl BookingsModule {
         self.repository.find(tenant, booking).await
     }
 
-    /// A customer's bookings, newest first.
+    /// The bookings of a customer's accounts, newest first.
     pub(crate) async fn list_of_customer(
         &self,
         tenant: &TenantId,
-        customer: UserId,
+        accounts: &[UserId],
         page: &PageRequest,
     ) -> Result<Page<Booking>> {
         let before = page.position()?.map(BookingId::serial);
-        let rows = self
-            .repository
-            .list_of_customer(tenant, customer, before, page)
-            .await?;
+        let mut rows = Vec::new();
+        for account in accounts {
+            let own = self
+                .repository
+                .list_of_customer(tenant, *account, before, page);
+            rows.extend(own.await?);
+        }
+        rows.sort_by_key(|booking| std::cmp::Reverse(booking.id.serial()));
         Ok(page.cut(rows, |booking| booking.id.to_string()))
     }
 
@@ -180,5 +185,43 @@ impl BookingsModule {
             .list_of_event(tenant, event, after, None, page.limit + 1)
             .await?;
         Ok(page.cut(rows, |booking| booking.id.to_string()))
+    }
+
+    /// Bookings that some customers have of an event, in customer order.
+    pub(crate) async fn list_of_customers(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        mut customers: Vec<UserId>,
+        page: &PageRequest,
+    ) -> Result<Page<Booking>> {
+        let after = page.position::<BookingId>()?;
+        customers.sort_unstable();
+        customers.dedup();
+        customers.retain(|customer| after.is_none_or(|after| *customer >= after.customer()));
+        let repository = &self.repository;
+        let rows = repository
+            .list_of_customers(tenant, event, &customers, after, page.limit + 1)
+            .await?;
+        Ok(page.cut(rows, |booking| booking.id.to_string()))
+    }
+
+    /// The holds of a customer's accounts, newest first, until they are forgotten.
+    pub(crate) async fn list_holds(
+        &self,
+        tenant: &TenantId,
+        accounts: &[UserId],
+        page: &PageRequest,
+    ) -> Result<Page<Hold>> {
+        let before = page.position::<HoldId>()?;
+        let before = before.map(|hold| hold.booking().serial());
+        let (holds, limit) = (&self.holds, page.limit + 1);
+        let mut rows = Vec::new();
+        for account in accounts {
+            let own = holds.list_of_customer(tenant, *account, before, limit);
+            rows.extend(own.await?);
+        }
+        rows.sort_by_key(|hold| std::cmp::Reverse(hold.id.booking().serial()));
+        Ok(page.cut(rows, |hold| hold.id.to_string()))
     }
 }

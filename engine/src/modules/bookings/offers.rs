@@ -119,6 +119,7 @@ impl OfferPass<'_> {
             lines: &entry.lines,
             unit_prices_minor: None,
             expected_total_minor: None,
+            is_complimentary: false,
         };
         let order = match open {
             Some(_) => Err(Error::new(
@@ -156,6 +157,7 @@ impl OfferPass<'_> {
             extended: false,
             waitlist_number: Some(entry.number),
             ended_at: None,
+            sale: None,
         };
         self.inventory = add_held(self.inventory.clone(), &hold.lines);
         self.inventory.waiting = self.inventory.waiting.saturating_sub(1);

@@ -16,6 +16,8 @@ pub(super) struct Wanted<'a> {
     /// The prices after the policies, for each line.
     pub(super) unit_prices_minor: Option<&'a [u32]>,
     pub(super) expected_total_minor: Option<u64>,
+    /// Whether it costs nothing, whatever the prices are.
+    pub(super) is_complimentary: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -25,6 +27,7 @@ impl<'a> Wanted<'a> {
             lines: &request.lines,
             unit_prices_minor: decision.map(|decision| decision.unit_prices_minor.as_slice()),
             expected_total_minor: request.expected_total_minor,
+            is_complimentary: request.is_complimentary(),
         }
     }
 }
@@ -64,6 +67,10 @@ pub(super) fn order(inventory: &Inventory, request: &Wanted<'_>, now: Timestamp)
             .unit_prices_minor
             .and_then(|prices| prices.get(index).copied())
             .unwrap_or(kind.price_minor);
+        let unit_price_minor = match request.is_complimentary {
+            true => 0,
+            false => unit_price_minor,
+        };
         order.total_minor += u64::from(unit_price_minor) * u64::from(line.quantity);
         order.lines.push(BookingLine {
             ticket_type: kind.id.clone(),
@@ -165,7 +172,7 @@ pub(super) fn on_sale(inventory: &Inventory) -> Result<()> {
 }
 
 /// Too few of one type: with several on sale, the error names it.
-fn not_enough_of(kind: &TicketType, inventory: &Inventory, left: u32) -> Error {
+pub(super) fn not_enough_of(kind: &TicketType, inventory: &Inventory, left: u32) -> Error {
     if inventory.ticket_types.len() == 1 || inventory.available() == 0 {
         return not_enough(left);
     }

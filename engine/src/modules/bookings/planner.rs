@@ -3,13 +3,16 @@
 //!
 //! Called by the group commit.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
-    counters, holds,
+    counters, holds, imports,
     mails::mails_about,
     orders::{Wanted, as_expected, on_sale, order, price_changed},
     requests::{BookingIntent, Placement, RequestedBooking, without_accepted},
@@ -22,9 +25,10 @@ use crate::{
         to_millisecond,
     },
     types::{
-        Booking, BookingId, BookingLine, BookingStatus, CapacityCause, DecisionRecord, EventId,
-        Hold, HoldId, HoldStatus, Inventory, KeyedRequest, NotificationId, NotificationKind,
-        RecordedAnswer, RecordedRequest, RequestKey, TenantId, TraceParent, UserId, total_of,
+        Booking, BookingId, BookingLine, BookingStatus, CapacityCause, CheckIn, DecisionRecord,
+        EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, NotificationId,
+        NotificationKind, RecordedAnswer, RecordedRequest, RequestKey, SalesChannel, TenantId,
+        TicketId, TraceParent, UserId, total_of,
     },
 };
 
@@ -64,6 +68,10 @@ struct GroupPlanner<'a> {
     /// The policies' input and answers for each booking or hold, by serial.
     decisions: Vec<(Ulid, DecisionRecord)>,
     hold_changes: Vec<HoldChange>,
+    /// Check-ins of imported bookings.
+    check_ins: Vec<CheckIn>,
+    /// Imported bookings whose customers get no mail.
+    silent: HashSet<BookingId>,
     /// The places in traces of the bookings.
     traces: HashMap<BookingId, TraceParent>,
 }
@@ -89,6 +97,8 @@ impl PlanInput<'_> {
             policy_version: self.snapshot.policy_version,
             decisions: Vec::new(),
             hold_changes: Vec::new(),
+            check_ins: Vec::new(),
+            silent: HashSet::new(),
             traces: HashMap::new(),
         };
         let recorded = std::mem::take(&mut self.recorded);
@@ -115,6 +125,7 @@ impl PlanInput<'_> {
         planner.left.bookings += planner.bookings.len() as u64;
         let ids: Vec<_> = (planner.bookings.iter())
             .map(|booking| booking.id)
+            .filter(|booking| !planner.silent.contains(booking))
             .collect();
         let kind = NotificationKind::BookingConfirmed;
         GroupPlan {
@@ -133,6 +144,7 @@ impl PlanInput<'_> {
             policy_version: planner.policy_version,
             decisions: planner.decisions,
             holds: planner.hold_changes,
+            check_ins: planner.check_ins,
             unconfirmed,
         }
     }
@@ -170,6 +182,7 @@ impl GroupPlanner<'_> {
         }
         let placement = match request.intent {
             BookingIntent::Book => Placement::Booked(self.book(request, serial)?),
+            BookingIntent::Import => Placement::Booked(self.import(request, serial)?),
             BookingIntent::Hold => Placement::Held(self.hold(request, serial)?),
             BookingIntent::Confirm(id) | BookingIntent::AcceptOffer(id) => {
                 self.confirm(id, request)?
@@ -198,9 +211,11 @@ impl GroupPlanner<'_> {
 
     /// Returns whether the policies' input is stale.
     fn is_stale(&self, request: &RequestedBooking) -> bool {
-        // A confirmation has the decision of its hold, whatever was activated since.
-        if !matches!(request.intent, BookingIntent::Confirm(_))
-            && request.policy_version != self.policy_version
+        // A confirmation has the decision of its hold, whatever was activated since. An import is not decided about.
+        if !matches!(
+            request.intent,
+            BookingIntent::Confirm(_) | BookingIntent::Import
+        ) && request.policy_version != self.policy_version
         {
             return true;
         }
@@ -230,8 +245,38 @@ impl GroupPlanner<'_> {
             event_version: self.left.event_version,
             created_at: self.now,
             checked_in: Vec::new(),
+            sale: request.sale.clone(),
         };
         self.left = counters::add_sold(self.left.clone(), &booking.lines);
+        *self.tickets.entry(request.customer).or_default() += booking.tickets();
+        self.bookings.push(booking.clone());
+        Ok(booking)
+    }
+
+    /// Takes a booking over from another system.
+    fn import(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Booking> {
+        let (booking, left) = imports::booking(&self.left, request, serial)?;
+        self.left = left;
+        if let Some(row) = request.import.as_deref() {
+            if !row.sends_mail {
+                self.silent.insert(booking.id);
+            }
+            let kind = &booking.lines[0].ticket_type;
+            let numbers = row.checked_in_at.map(|at| (at, &booking.checked_in));
+            let numbers = numbers.into_iter().flat_map(|(at, numbers)| {
+                let check_in = move |number: &u32| CheckIn {
+                    ticket: TicketId {
+                        booking: booking.id,
+                        number: *number,
+                    },
+                    ticket_type: kind.clone(),
+                    at,
+                    by: None,
+                };
+                numbers.iter().map(check_in)
+            });
+            self.check_ins.extend(numbers);
+        }
         *self.tickets.entry(request.customer).or_default() += booking.tickets();
         self.bookings.push(booking.clone());
         Ok(booking)
@@ -269,6 +314,7 @@ impl GroupPlanner<'_> {
             extended: false,
             waitlist_number: None,
             ended_at: None,
+            sale: request.sale.clone(),
         };
         self.left = counters::add_held(self.left.clone(), &hold.lines);
         *self.tickets.entry(request.customer).or_default() += hold.tickets();
@@ -326,6 +372,7 @@ impl GroupPlanner<'_> {
             event_version: hold.event_version,
             created_at: self.now,
             checked_in: Vec::new(),
+            sale: hold.sale.clone(),
         };
         let released = counters::remove_held(self.left.clone(), &hold.lines);
         self.left = counters::add_sold(released, &hold.lines);
@@ -338,6 +385,19 @@ impl GroupPlanner<'_> {
         Ok(Placement::Booked(booking))
     }
 
+    fn all_imported(&self) -> bool {
+        let mut channels = self.bookings.iter().map(Booking::channel);
+        channels.all(|channel| channel == SalesChannel::Imported)
+    }
+
+    fn all_complimentary(&self) -> bool {
+        let mut sales = self.bookings.iter().map(|booking| &booking.sale);
+        sales.all(|sale| {
+            let sale = sale.as_ref();
+            sale.is_some_and(|sale| sale.complimentary.is_some())
+        })
+    }
+
     /// Why the counters change, for the capacity ledger.
     fn cause(&self) -> CapacityCause {
         let made = |change: &&HoldChange| change.before.is_none();
@@ -346,6 +406,8 @@ impl GroupPlanner<'_> {
         match (held, confirmed, self.bookings.len() - confirmed) {
             (_, 0, 0) => CapacityCause::Held,
             (0, _, 0) => CapacityCause::HoldConfirmed,
+            (0, 0, _) if self.all_imported() => CapacityCause::Imported,
+            (0, 0, _) if self.all_complimentary() => CapacityCause::Complimentary,
             (0, 0, _) => CapacityCause::Booked,
             _ => CapacityCause::Several,
         }

@@ -2,9 +2,11 @@
 //!
 //! Made by app_modules; read by the planner and the group commit. Calls nothing.
 
+use jiff::Timestamp;
+
 use crate::types::{
     BookLine, Booking, BookingId, BookingLine, CancelCause, DecisionRecord, EventId, Hold, HoldId,
-    HoldStatus, KeyedRequest, RequestKey, TraceParent, UserId,
+    HoldStatus, KeyedRequest, RequestKey, Sale, TraceParent, UserId,
 };
 
 /// What a request wants of the event. Each intent passes the same policy check, queue and transaction.
@@ -12,6 +14,8 @@ use crate::types::{
 pub(crate) enum BookingIntent {
     /// A booking.
     Book,
+    /// A booking of another system. Policies are not asked.
+    Import,
     /// A hold.
     Hold,
     /// The booking of a hold, by the decision of the hold.
@@ -37,6 +41,10 @@ pub(crate) struct RequestedBooking {
     pub(crate) decision: Option<PolicyDecision>,
     /// Whether the customer's address is not confirmed, which limits what they may hold.
     pub(crate) is_unconfirmed: bool,
+    /// What is kept of a sale to somebody else; `None` if the customer asks. A confirmation has its hold's.
+    pub(crate) sale: Option<Box<Sale>>,
+    /// What is kept of the other system's booking, for an import.
+    pub(crate) import: Option<Box<ImportedBooking>>,
     /// Where the request's trace is; known once it stands in its queue.
     pub(crate) trace: Option<TraceParent>,
 }
@@ -47,13 +55,33 @@ impl RequestedBooking {
         self.idempotency.as_ref().map(|keyed| keyed.key.clone())
     }
 
+    /// Whether it costs nothing.
+    pub(super) fn is_complimentary(&self) -> bool {
+        let sale = self.sale.as_ref();
+        sale.is_some_and(|sale| sale.complimentary.is_some())
+    }
+
     /// The offered hold that the request accepts, if it accepts one.
     pub(super) fn accepted_hold(&self) -> Option<HoldId> {
         match self.intent {
             BookingIntent::AcceptOffer(hold) => Some(hold),
-            BookingIntent::Book | BookingIntent::Hold | BookingIntent::Confirm(_) => None,
+            BookingIntent::Book
+            | BookingIntent::Import
+            | BookingIntent::Hold
+            | BookingIntent::Confirm(_) => None,
         }
     }
+}
+
+/// What an imported booking keeps of the system that it comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct ImportedBooking {
+    pub(crate) unit_price_minor: u32,
+    pub(crate) booked_at: Timestamp,
+    /// When all its tickets were checked in, if they were.
+    pub(crate) checked_in_at: Option<Timestamp>,
+    /// Whether the customer gets a confirmation.
+    pub(crate) sends_mail: bool,
 }
 
 /// The policies' decision, and the snapshot that must still be current when it is written.

@@ -19,8 +19,9 @@ use crate::{
     },
     modules::support::Attempts,
     types::{
-        BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, KeyedRequest,
-        RecordedAnswer, RecordedRequest, TenantId, UserId, WaitlistEntry, WaitlistPlace,
+        BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, KeyedRequest, Page,
+        PageRequest, RecordedAnswer, RecordedRequest, TenantId, UserId, WaitlistEntry,
+        WaitlistPlace,
     },
 };
 
@@ -190,6 +191,34 @@ impl BookingsModule {
             (None, Some(hold)) => Ok(WaitlistPlace::Offered(hold)),
             (None, None) => Err(not_waiting(event)),
         }
+    }
+
+    /// A customer's places on waiting lists, and their offers, for a page of the events on whose lists they ever were.
+    pub(crate) async fn list_places(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        page: &PageRequest,
+    ) -> Result<Page<WaitlistPlace>> {
+        let repository = &self.offer_maker.repository;
+        let before = page.position::<EventId>()?.map(EventId::ulid);
+        let rows = repository.mails_of_customer(tenant, customer, before, page.limit + 1);
+        let events = rows.await?.into_iter().map(|(event, _)| event);
+        let events = page.cut(events.collect(), EventId::to_string);
+        let present = repository.present_at(tenant, customer, &events.items);
+        let mut places = Vec::new();
+        for event in present.await? {
+            match self.place_on_waitlist(tenant, event, customer).await {
+                Ok(place) => places.push(place),
+                // Left since it was read.
+                Err(error) if error.code() == ErrorCode::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Page {
+            items: places,
+            next: events.next,
+        })
     }
 
     /// Makes a batch of offers for ticket types whose sale began. Returns whether there may be more.
@@ -383,6 +412,7 @@ fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result
         lines,
         unit_prices_minor: None,
         expected_total_minor: None,
+        is_complimentary: false,
     };
     match order(inventory, &wanted, now) {
         Ok(_) => Err(Error::new(

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     db::{Script, StepError},
+    guests::{add_guests_move, add_takeover},
     identities::add_end_of_identities,
     models::{AccountMailRow, LoginRow, SignUpRow, UserRow},
     notifications::{NewMails, add_mails, add_mails_if},
@@ -230,7 +231,7 @@ impl UsersRepository {
 
     /// Moves an account to another address, which is confirmed by that: its login, and the mails to the old address and about
     /// bookings whose mails were held back. Unconfirmed accounts at the new address lose it, and their sessions end. At most
-    /// 46 rows, and what ends the sessions of 32 accounts.
+    /// 65 rows, and what ends the sessions of 32 accounts.
     pub(in crate::modules) async fn move_email(&self, plan: &EmailMove<'_>) -> Result<EmailMoved> {
         let (user, tenant) = (plan.user, &plan.user.tenant);
         let mut script = Script::transaction(tenant);
@@ -269,6 +270,8 @@ impl UsersRepository {
         script.push(format!(
             "DELETE unconfirmed_account:[$tenant, {own}] RETURN NONE"
         ));
+        add_takeover(&mut script, (&own, &new_email), plan.epoch);
+        add_guests_move(&mut script, (&own, &new_email));
         add_mails_if(&mut script, tenant, plan.summary, "$held_back")?;
         if let Some((notification, mails)) = plan.notice {
             let row = script.bind(AccountMailRow::of(user, notification, &user.email));

@@ -12,8 +12,8 @@ use super::{
     hold_changes::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
-        BookingRow, CapacityLedgerRow, CustomerBookingRow, HoldRow, IdempotencyRow, InventoryRow,
-        OpenHoldRow, PluginSetRow,
+        BookingRow, CapacityLedgerRow, CheckInRow, CustomerBookingRow, HoldRow, IdempotencyRow,
+        InventoryRow, OpenHoldRow, PluginSetRow,
     },
     notifications::{NewMails, add_mails},
     plugins::{add_decisions, add_policy_guard},
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        Booking, BookingId, DecisionRecord, DeliveryId, EventId, Hold, HoldId, Inventory,
+        Booking, BookingId, CheckIn, DecisionRecord, DeliveryId, EventId, Hold, HoldId, Inventory,
         RecordedRequest, RequestKey, TenantId, UserId,
     },
 };
@@ -65,7 +65,8 @@ pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) committed: Option<u32>,
 }
 
-/// The write of a group: for n bookings at most 4n + n/32 * 2 + 3 rows, and for each hold 5 more.
+/// The write of a group: for n bookings at most 4n + n/32 * 2 + 3 rows, for each hold 6 more, and one for each ticket that an
+/// imported booking has checked in.
 pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) change: InventoryChange,
     pub(in crate::modules) bookings: Vec<Booking>,
@@ -74,6 +75,8 @@ pub(in crate::modules) struct GroupPlan {
     /// The new rows of the unconfirmed accounts that get some of them.
     pub(in crate::modules) unconfirmed: Vec<(UserId, UnconfirmedAccount)>,
     pub(in crate::modules) mails: NewMails,
+    /// Check-ins of imported bookings.
+    pub(in crate::modules) check_ins: Vec<CheckIn>,
     /// The version of the tenant's plugin set under which all of it was decided.
     pub(in crate::modules) policy_version: u64,
     /// The policies' input and answers, by the serial of the booking or hold.
@@ -144,6 +147,8 @@ impl BookingsRepository {
             CustomerBookingRow::of(tenant, booking.id, mail)
         });
         script.insert("customer_booking", of_customer);
+        let check_ins = plan.check_ins.iter();
+        script.insert("check_in", check_ins.map(|one| CheckInRow::of(tenant, one)));
         add_holds(&mut script, tenant, &plan.holds);
         for (user, account) in &plan.unconfirmed {
             add_account(&mut script, tenant, *user, account);

@@ -1,6 +1,6 @@
 //! Storage steps of bookings. Called by the bookings and notifications modules; calls models.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use ulid::Ulid;
 
@@ -8,14 +8,14 @@ use super::{
     check_ins::STALE_BOOKING,
     db::{Db, Script, StepError},
     inventory::{InventoryChange, add_change},
-    models::{BookingRow, CustomerBookingRow, IdRow, booking_id, newest_first_key},
+    models::{BookingRow, CustomerBookingRow, IdRow, InventoryRow, booking_id, newest_first_key},
     notifications::{NewMails, add_mails_about},
     plugins::add_policy_guard,
     waitlist::{Offers, add_offers},
 };
 use crate::{
     error::Result,
-    types::{Booking, BookingId, DeliveryId, EventId, PageRequest, TenantId, UserId},
+    types::{Booking, BookingId, DeliveryId, EventId, Inventory, PageRequest, TenantId, UserId},
 };
 
 /// The write of a cancellation: at most 7 rows, and the offers of the freed tickets.
@@ -162,6 +162,64 @@ impl BookingsRepository {
             "SELECT * FROM type::record('customer_booking', {start}..[$tenant, {customer}, ..]) LIMIT {limit}"
         ));
         self.db.run_retrying(&script).await?.rows(index)
+    }
+
+    /// Up to `limit` bookings that these customers have of an event, in customer order, after one of them.
+    pub(in crate::modules) async fn list_of_customers(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customers: &[UserId],
+        after: Option<BookingId>,
+        limit: u32,
+    ) -> Result<Vec<Booking>> {
+        let mut script = Script::of(tenant);
+        let event = script.bind(event.ulid().to_string());
+        let limit_name = script.bind(i64::from(limit));
+        let mut places = Vec::with_capacity(customers.len());
+        for customer in customers {
+            let key = script.bind(customer.ulid().to_string());
+            let start = match after.filter(|after| after.customer() == *customer) {
+                Some(after) => {
+                    let serial = script.bind(after.serial().to_string());
+                    format!("[$tenant, {event}, {key}, {serial}]>")
+                }
+                None => format!("[$tenant, {event}, {key}]"),
+            };
+            places.push(script.push(format!(
+                "SELECT * FROM type::record('booking', {start}..[$tenant, {event}, {key}, ..]) LIMIT {limit_name}"
+            )));
+        }
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut answers = self.db.run_retrying(&script).await?;
+        let mut bookings = Vec::new();
+        for place in places {
+            for row in answers.rows::<BookingRow>(place)? {
+                bookings.push(row.into_type()?);
+            }
+        }
+        bookings.truncate(limit as usize);
+        Ok(bookings)
+    }
+
+    /// The inventories of these events that exist.
+    pub(in crate::modules) async fn inventories(
+        &self,
+        tenant: &TenantId,
+        events: &[EventId],
+    ) -> Result<HashMap<EventId, Inventory>> {
+        let mut script = Script::of(tenant);
+        let keys = events.iter();
+        let keys = keys.map(|event| InventoryRow::key(tenant, *event));
+        let index = script.read_all(keys.collect::<Vec<_>>());
+        let rows: Vec<InventoryRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let read = rows.into_iter().map(|row| {
+            let inventory = row.into_type()?;
+            Ok((inventory.event, inventory))
+        });
+        read.collect()
     }
 
     /// The ids of the deliveries about a booking, without those to all customers of its event.

@@ -4,7 +4,7 @@
 
 use super::{
     db::Script,
-    models::{HoldDueRow, HoldRow, OpenHoldRow},
+    models::{CustomerHoldRow, HoldDueRow, HoldRow, OpenHoldRow},
 };
 use crate::types::{Hold, HoldStatus, TenantId};
 
@@ -17,7 +17,7 @@ pub(in crate::modules) struct HoldChange {
     pub(in crate::modules) after: Hold,
 }
 
-/// Adds holds, with the entries for their customers and their end: at most 4 rows for each. The
+/// Adds holds, with the entries for their customers and their end: at most 5 rows for each. The
 /// inventory's guard covers them, because every change of a hold also changes its event's inventory.
 pub(in crate::modules::repositories) fn add_holds(
     script: &mut Script,
@@ -25,7 +25,7 @@ pub(in crate::modules::repositories) fn add_holds(
     holds: &[HoldChange],
 ) {
     let is_open = |hold: &&Hold| hold.status == HoldStatus::Held;
-    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    let (mut new, mut changed, mut listed) = (Vec::new(), Vec::new(), Vec::new());
     let (mut opened, mut due, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for change in holds {
         let row = HoldRow::of(tenant, &change.after);
@@ -43,7 +43,10 @@ pub(in crate::modules::repositories) fn add_holds(
             _ => {}
         }
         match change.before {
-            None => new.push(row),
+            None => {
+                new.push(row);
+                listed.push(CustomerHoldRow::of(tenant, change.after.id));
+            }
             Some(_) => changed.push(row),
         }
     }
@@ -51,6 +54,7 @@ pub(in crate::modules::repositories) fn add_holds(
     // Ended holds first: in one group a customer may confirm a hold and make another.
     script.remove(gone);
     script.insert("hold", new);
+    script.insert("customer_hold", listed);
     script.insert("open_hold", opened);
     script.insert("hold_due", due);
 }

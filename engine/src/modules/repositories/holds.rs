@@ -1,17 +1,21 @@
 //! Storage steps of holds. Called by the bookings module; calls models.
 
 use jiff::Timestamp;
+use ulid::Ulid;
 
 use super::{
     db::{Db, Script, StepError, SystemScope},
     hold_changes::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
-    models::{HoldDueRow, HoldRow, InventoryRow, at_millisecond, millisecond},
+    models::{
+        CustomerHoldRow, HoldDueRow, HoldRow, InventoryRow, at_millisecond, millisecond,
+        newest_first_key,
+    },
     waitlist::{Offers, add_offers},
 };
 use crate::{
     error::{Error, Result},
-    types::{EventId, Hold, HoldId, Inventory, TenantId},
+    types::{EventId, Hold, HoldId, Inventory, TenantId, UserId},
 };
 
 /// An entry for a hold's end.
@@ -42,6 +46,40 @@ impl HoldsRepository {
         row.map(HoldRow::into_type).transpose()
     }
 
+    /// Up to `limit` of a customer's holds before one of them, newest first.
+    pub(in crate::modules) async fn list_of_customer(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        before: Option<Ulid>,
+        limit: u32,
+    ) -> Result<Vec<Hold>> {
+        let mut script = Script::of(tenant);
+        let customer = script.bind(customer.ulid().to_string());
+        let limit = script.bind(i64::from(limit));
+        let start = match before {
+            Some(serial) => {
+                let serial = script.bind(newest_first_key(serial));
+                format!("[$tenant, {customer}, {serial}]>")
+            }
+            None => format!("[$tenant, {customer}]"),
+        };
+        let index = script.push(format!(
+            "SELECT * FROM type::record('customer_hold', {start}..[$tenant, {customer}, ..]) LIMIT {limit}"
+        ));
+        let rows: Vec<CustomerHoldRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let ids = rows.iter().map(CustomerHoldRow::hold);
+        let ids = ids.collect::<Result<Vec<_>>>()?;
+        let mut script = Script::of(tenant);
+        let keys = ids.iter().map(|hold| HoldRow::key(tenant, *hold));
+        let index = script.read_all(keys.collect::<Vec<_>>());
+        let rows: Vec<HoldRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let holds = rows.into_iter().map(HoldRow::into_type);
+        let mut holds = holds.collect::<Result<Vec<_>>>()?;
+        holds.sort_by_key(|hold| std::cmp::Reverse(hold.id.booking().serial()));
+        Ok(holds)
+    }
+
     /// Some holds of an event, and its inventory, in one consistent read.
     pub(in crate::modules) async fn read(
         &self,
@@ -66,7 +104,7 @@ impl HoldsRepository {
     }
 
     /// Writes holds of one event, and the offers of the freed tickets, if its inventory
-    /// still has the revision that was read: at most 4 rows for each, 2 more, and the offers'.
+    /// still has the revision that was read: at most 5 rows for each, 2 more, and the offers'.
     pub(in crate::modules) async fn update(
         &self,
         tenant: &TenantId,
@@ -114,7 +152,7 @@ impl HoldsRepository {
         Ok((at_millisecond(at)?, due.collect::<Result<_>>()?))
     }
 
-    /// Deletes entries without an active hold, and holds that ended long ago: as many rows. Ended holds do not
+    /// Deletes entries without an active hold, and holds that ended long ago: a row each, and 2. Ended holds do not
     /// change any more, so no guard is needed.
     pub(in crate::modules) async fn forget(
         &self,
@@ -126,7 +164,10 @@ impl HoldsRepository {
         let notes = due
             .iter()
             .map(|due| HoldDueRow::of(tenant, due.hold, due.due_at).id);
-        let ended = ended.iter().map(|hold| HoldRow::key(tenant, *hold));
+        let ended = ended.iter().flat_map(|hold| {
+            let listed = CustomerHoldRow::of(tenant, *hold).id;
+            [HoldRow::key(tenant, *hold), listed]
+        });
         let rows = script.bind(notes.chain(ended).collect::<Vec<_>>());
         script.push(format!("DELETE {rows} RETURN NONE"));
         self.db.run_retrying(&script).await?;

@@ -3,6 +3,8 @@
 //!
 //! Called by the idempotency module, by the steps that record requests, and by housekeeping. Calls models.
 
+use std::collections::HashMap;
+
 use jiff::{Span, Timestamp};
 use ulid::Ulid;
 
@@ -12,7 +14,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    types::{RecordedRequest, RequestKey, TenantId},
+    types::{RecordedRequest, RequestKey, RequestRoute, TenantId},
 };
 
 /// Most expiry entries that are handled at a time; each covers the keys of one group, at most 128.
@@ -47,6 +49,28 @@ impl IdempotencyRepository {
         self.read(Script::across_tenants(scope), None, key).await
     }
 
+    /// The records of keys that there are.
+    pub(in crate::modules) async fn find_many(
+        &self,
+        tenant: &TenantId,
+        keys: &[RequestKey],
+    ) -> Result<HashMap<RequestKey, RecordedRequest>> {
+        let mut script = Script::of(tenant);
+        let ids = keys.iter();
+        let ids = ids.map(|key| IdempotencyRow::key(Some(tenant), key));
+        let index = script.read_all(ids.collect::<Vec<_>>());
+        let rows: Vec<IdempotencyRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let rows = rows.into_iter().map(|row| (row.id.clone(), row));
+        let mut rows: HashMap<_, _> = rows.collect();
+        let mut recorded = HashMap::new();
+        for key in keys {
+            if let Some(row) = rows.remove(&IdempotencyRow::key(Some(tenant), key)) {
+                recorded.insert(key.clone(), row.into_type(key)?);
+            }
+        }
+        Ok(recorded)
+    }
+
     async fn read(
         &self,
         mut script: Script,
@@ -59,7 +83,7 @@ impl IdempotencyRepository {
     }
 }
 
-/// Adds the records of requests that succeed with this step, and their expiry entry under the step's id: a row
+/// Adds the records of requests that succeed with this step, and, unless they are rows of an import, their expiry entry under the step's id: a row
 /// each, and one. The step fails as existing if one of the keys was used meanwhile. `None` as tenant is for operators
 /// outside tenants.
 pub(super) fn add_recorded<'a>(
@@ -79,8 +103,14 @@ pub(super) fn add_recorded<'a>(
     let rows: Vec<_> = rows
         .map(|one| IdempotencyRow::of(tenant, one, until))
         .collect();
-    let keys = rows.iter().map(|row| row.id.clone()).collect();
+    // Rows of an import stay, so that none is ever imported twice.
+    let stays = |one: &RecordedRequest| one.key.route == RequestRoute::Imports;
+    let due = rows.iter().zip(recorded).filter(|(_, one)| !stays(one));
+    let keys: Vec<_> = due.map(|(row, _)| row.id.clone()).collect();
     script.insert("idempotency", rows);
+    if keys.is_empty() {
+        return;
+    }
     let note = IdempotencyDueRow::of(tenant, change, until, keys);
     script.insert("idempotency_due", [note]);
 }

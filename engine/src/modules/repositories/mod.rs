@@ -16,6 +16,7 @@ mod delivery_batches;
 mod erasures;
 mod event_teams;
 mod events;
+mod guests;
 mod hold_changes;
 mod holds;
 mod housekeeping;

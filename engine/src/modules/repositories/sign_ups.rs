@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::{
     accounts::NewPassword,
     db::Script,
+    guests::add_takeover,
     models::{InvitationRow, LoginRow, OwnerRow, SignUpRow, UserRow, millisecond},
     notifications::{NewMails, add_mails, add_mails_if},
     sessions::add_end_of_sessions,
@@ -77,7 +78,7 @@ impl UsersRepository {
 
     /// Makes an account the owner of its address, with a new password if one is given and the old one is still what it replaces.
     /// The others that wait for the address (`waiting`) lose it: their sessions end, and their passwords become invalid. The
-    /// account's own sessions and linked identities end, too, with a new password. If mails were held back, it adds the mail `summary`. At most 41 rows, and what ends the sessions
+    /// account's own sessions and linked identities end, too, with a new password. If mails were held back, it adds the mail `summary`. At most 44 rows, and what ends the sessions
     /// of 33 accounts. Returns false if somebody else owns the address, or the account has another address or password by now.
     pub(in crate::modules) async fn confirm(
         &self,
@@ -140,6 +141,7 @@ impl UsersRepository {
         script.push(format!(
             "IF (SELECT VALUE role FROM ONLY {id}) = 'owner' {{ UPSERT {owner} RETURN NONE }}"
         ));
+        add_takeover(&mut script, (&own, &email), epoch);
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_guard(ADDRESS_OWNED) => Ok(false),

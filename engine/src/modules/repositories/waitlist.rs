@@ -284,6 +284,35 @@ impl WaitlistRepository {
             .collect()
     }
 
+    /// Those of these events for which a customer waits or has an offer, in their order.
+    pub(in crate::modules) async fn present_at(
+        &self,
+        tenant: &TenantId,
+        customer: UserId,
+        events: &[EventId],
+    ) -> Result<Vec<EventId>> {
+        let mut script = Script::of(tenant);
+        let keys = events.iter();
+        let waiting = keys
+            .clone()
+            .map(|event| WaitingRow::key(tenant, *event, customer));
+        let waiting = script.read_all(waiting.collect::<Vec<_>>());
+        let offers = keys.map(|event| OpenHoldRow::key(tenant, *event, customer));
+        let offers = script.read_all(offers.collect::<Vec<_>>());
+        let mut answers = self.db.run_retrying(&script).await?;
+        let mut present = BTreeSet::new();
+        for row in answers.rows::<WaitingRow>(waiting)? {
+            present.insert(row.event()?);
+        }
+        for row in answers.rows::<OpenHoldRow>(offers)? {
+            if row.offered {
+                present.insert(row.hold()?.event());
+            }
+        }
+        let here = events.iter().filter(|event| present.contains(event));
+        Ok(here.copied().collect())
+    }
+
     /// The ids of the mails that offered a customer tickets of an event.
     pub(in crate::modules) async fn mails_of(
         &self,

@@ -3,6 +3,7 @@
 pub(in crate::modules) mod accounts;
 pub(in crate::modules) mod api_keys;
 mod erasures;
+mod guests;
 mod identities;
 mod invitations;
 pub(in crate::modules) mod passwords;
@@ -19,13 +20,16 @@ use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
     types::{
-        CreateUser, EmailAddress, EnsureUser, Label, Page, PageRequest, TenantId, User, UserId,
-        UserRole, VerificationRequest,
+        CreateUser, EmailAddress, EnsureUser, Label, Page, PageRequest, TenantId, User, UserFilter,
+        UserId, UserRole, VerificationRequest,
     },
 };
 
 /// Most cached users with a confirmed address: about 100 bytes each. One that is not cached costs a read.
 const CONFIRMED_MAX: usize = 20_000;
+
+/// Users that one page of a search by name reads: some 2 MB, and a tenth of a second.
+const NAMES_SCANNED_MAX: u32 = 5_000;
 
 /// Whether a new user is asked to confirm their address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,9 +170,74 @@ impl UsersModule {
         self.repository.find_many(tenant, users).await
     }
 
-    pub(crate) async fn list(&self, tenant: &TenantId, page: &PageRequest) -> Result<Page<User>> {
-        let after = page.position()?;
-        self.repository.list(tenant, after, page).await
+    /// The accounts at an address: its owner and what that took over, the guest, and the newest that wait for it; at most 50.
+    pub(crate) async fn accounts_at(
+        &self,
+        tenant: &TenantId,
+        email: &EmailAddress,
+    ) -> Result<Vec<UserId>> {
+        let repository = &self.repository;
+        let (owner, mut accounts) = repository.address(tenant, email).await?;
+        if let Some(owner) = owner {
+            accounts.extend(self.identities(tenant, owner.user).await?);
+        }
+        let buyers = repository.buyers_at(tenant, std::slice::from_ref(email));
+        accounts.extend(buyers.await?.into_values());
+        accounts.sort_unstable();
+        accounts.dedup();
+        Ok(accounts)
+    }
+
+    /// A page of a tenant's users in order of creation. Names have no index: a page reads so many users, and may have fewer
+    /// items than its limit.
+    pub(crate) async fn list(
+        &self,
+        tenant: &TenantId,
+        filter: &UserFilter,
+        page: &PageRequest,
+    ) -> Result<Page<User>> {
+        let after = page.position::<UserId>()?;
+        let repository = &self.repository;
+        let found = match (&filter.email, &filter.external_id, &filter.name) {
+            (None, None, None) => return repository.list(tenant, after, page).await,
+            (None, None, Some(_)) => {
+                let scanned = PageRequest {
+                    cursor: None,
+                    limit: NAMES_SCANNED_MAX,
+                };
+                repository.list(tenant, after, &scanned).await?
+            }
+            (Some(email), _, _) => {
+                let accounts = self.accounts_at(tenant, email).await?;
+                let mut users = repository.find_many(tenant, &accounts).await?;
+                users.retain(|user| after.is_none_or(|after| user.id > after));
+                users.sort_by_key(|user| user.id);
+                Page {
+                    items: users,
+                    next: None,
+                }
+            }
+            (None, Some(external_id), _) => {
+                let user = repository.find_by_external_id(tenant, external_id).await?;
+                let user = user.filter(|user| after.is_none_or(|after| user.id > after));
+                Page {
+                    items: user.into_iter().collect(),
+                    next: None,
+                }
+            }
+        };
+        let mut items: Vec<User> = Vec::new();
+        for user in found.items.into_iter().filter(|user| filter.matches(user)) {
+            if items.len() == page.limit as usize {
+                let next = items.last().map(|last| last.id.to_string());
+                return Ok(Page { items, next });
+            }
+            items.push(user);
+        }
+        Ok(Page {
+            items,
+            next: found.next,
+        })
     }
 
     pub(super) fn new_user(

@@ -1,7 +1,7 @@
 //! `boxoffice user`: a tenant's users.
 
 use axum::http::Method;
-use boxoffice_engine::{Caller, CreateUser, EmailAddress, Label, TenantId, UserRole};
+use boxoffice_engine::{Caller, CreateUser, EmailAddress, Label, TenantId, UserFilter, UserRole};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -84,7 +84,7 @@ async fn list(tenant: TenantId, place: &Place) -> anyhow::Result<()> {
     let opened = open(&place.store, "user list").await?;
     let (users, caller) = (opened.engine.users(), Caller::operator().within(tenant));
     each_page(
-        async |request| Ok(users.list(&caller, request).await?),
+        async |request| Ok(users.list(&caller, UserFilter::default(), request).await?),
         |user| {
             let (id, role, email, name) = (&user.id, &user.role, &user.email, &user.name);
             print(&format!("{id}\t{role}\t{email}\t{name}"))

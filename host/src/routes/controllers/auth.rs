@@ -194,6 +194,8 @@ pub(in crate::routes) struct UserResponse {
     erased_at: Option<Timestamp>,
     /// The tenant they belong to.
     tenant: String,
+    /// The platform's id of the user, if a platform brought them.
+    external_id: Option<String>,
     /// When the account was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -210,6 +212,7 @@ impl From<User> for UserResponse {
             suspended: user.is_suspended,
             erased_at: user.erased_at,
             tenant: user.tenant.to_string(),
+            external_id: user.external_id,
             created_at: user.created_at,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
     BookLine, BookTickets, Booking, BookingId, BookingLine, CancelTickets, Cancellation, Engine,
-    Error, EventId, Result,
+    Error, EventId, Result, UserId, WithCustomer,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,12 +13,17 @@ use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse, created,
+    customers::CustomerResponse,
     integers::{TicketCount, Whole},
+    sales::{SaleResponse, SellerResponse, SoldToRequest, sell_to},
     unconfirmed::UnconfirmedTickets,
 };
 use crate::routes::{
     choices,
-    extract::{AsCaller, AtPage, ClientAddress, Id, Json, OptionalJson, PageParams, Prefix},
+    extract::{
+        AsCaller, AtCustomerPage, AtPage, ClientAddress, CustomerParams, Id, Json, OptionalJson,
+        PageParams, Prefix,
+    },
     refusals,
 };
 
@@ -40,6 +45,12 @@ pub(in crate::routes) struct CreateBookingRequest {
     /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
     #[schema(value_type = Option<u64>)]
     expected_total_minor: Option<Whole<u64>>,
+    /// The customer that the tickets are sold to; without it the caller gets them. For the event's organizer, the tenant's
+    /// owner and staff, and programs, which must name somebody.
+    customer: Option<SoldToRequest>,
+    /// Why it costs nothing, only with `customer`: the price is set to 0 after the policies decided. Customers do not see it.
+    #[schema(min_length = 1, max_length = 200)]
+    complimentary: Option<String>,
 }
 
 /// A number of tickets of one type.
@@ -109,6 +120,9 @@ pub(in crate::routes) struct BookingResponse {
     event_id: String,
     /// The customer who booked.
     customer_id: String,
+    /// Who they are, where bookings are read. Null in answers to requests that make or cancel it, and if the account was
+    /// deleted.
+    customer: Option<CustomerResponse>,
     /// `confirmed` or `cancelled`.
     #[schema(value_type = choices::BookingStatus)]
     status: &'static str,
@@ -133,6 +147,15 @@ pub(in crate::routes) struct BookingResponse {
     cancellations: Vec<CancellationResponse>,
     /// ISO 4217 code of all its amounts.
     currency: String,
+    /// How it came about.
+    #[schema(value_type = choices::SalesChannel)]
+    channel: &'static str,
+    /// Who sold it, for those who look after the event; null for customers, and if nobody did.
+    sold_by: Option<SellerResponse>,
+    /// Why it costs nothing, for those who look after the event; null for customers, and if it is not complimentary.
+    complimentary: Option<String>,
+    /// Its name in an import, for those who look after the event; null for customers, and if it was not imported.
+    reference: Option<String>,
     /// The version of the event when it was made.
     event_version: u64,
     /// When it was booked.
@@ -172,7 +195,13 @@ impl From<&Cancellation> for CancellationResponse {
 
 impl From<Booking> for BookingResponse {
     fn from(booking: Booking) -> Self {
+        let channel = booking.channel().as_str();
+        let sale = SaleResponse::of(booking.sale.as_deref());
         Self {
+            channel,
+            sold_by: sale.sold_by,
+            complimentary: sale.complimentary,
+            reference: sale.reference,
             paid_minor: booking.paid_minor(),
             cancelled_minor: booking.cancelled_minor(),
             refund_due_minor: booking.refund_minor(),
@@ -185,6 +214,7 @@ impl From<Booking> for BookingResponse {
             id: booking.id.to_string(),
             event_id: booking.event.to_string(),
             customer_id: booking.customer.to_string(),
+            customer: None,
             status: booking.status.as_str(),
             num_tickets: booking.tickets(),
             lines: booking
@@ -203,6 +233,15 @@ impl From<Booking> for BookingResponse {
     }
 }
 
+impl From<WithCustomer<Booking>> for BookingResponse {
+    fn from(booking: WithCustomer<Booking>) -> Self {
+        Self {
+            customer: booking.person.map(CustomerResponse::from),
+            ..booking.item.into()
+        }
+    }
+}
+
 impl CreateBookingRequest {
     pub(super) fn command(&self) -> Result<BookTickets> {
         let lines = wanted_lines(self.num_tickets, self.lines.as_deref())?;
@@ -211,6 +250,7 @@ impl CreateBookingRequest {
             lines,
             idempotency_key: None,
             expected_total_minor: self.expected_total_minor.map(|Whole(total)| total),
+            sell_to: sell_to(self.customer.as_ref(), self.complimentary.as_deref())?,
         })
     }
 
@@ -259,6 +299,14 @@ pub(super) fn at_num_tickets(error: Error) -> Error {
     }
 }
 
+/// The tickets that a request takes for the caller: none if it sells them, which only those do who look after the event.
+pub(super) fn own_lines(command: &BookTickets) -> &[BookLine] {
+    match command.sell_to {
+        None => &command.lines,
+        Some(_) => &[],
+    }
+}
+
 /// The lines of a request in either form.
 pub(super) fn wanted_lines(
     num_tickets: Option<TicketCount>,
@@ -278,7 +326,7 @@ pub(super) fn wanted_lines(
     }
 }
 
-/// Books tickets for the caller
+/// Books tickets for the caller, or for a customer that they are sold to
 ///
 /// With the answer 201 the booking is on disk, and a confirmation will be mailed.
 #[utoipa::path(post, path = "/api/bookings", tag = "bookings", request_body = CreateBookingRequest,
@@ -292,7 +340,7 @@ pub(in crate::routes) async fn create(
     Json(request): Json<CreateBookingRequest>,
 ) -> Answer<Response> {
     let command = request.command()?;
-    let counted = unconfirmed.count(&engine, caller, address, &command.lines);
+    let counted = unconfirmed.count(&engine, caller, address, own_lines(&command));
     let counted = counted.await?;
     let booking = engine.bookings();
     let booking = booking.book_tickets(&counted.caller, command).await;
@@ -316,19 +364,34 @@ pub(in crate::routes) async fn list_mine(
     Ok(PageResponse::of(page, BookingResponse::from))
 }
 
-/// Lists an event's bookings, for its organizer, the tenant's owner and staff
+/// Lists a customer's bookings, newest first, for the tenant's owner and staff
+#[utoipa::path(get, path = "/api/users/{id}/bookings", tag = "bookings",
+    params(("id" = String, Path, description = "Which user"), PageParams),
+    responses((status = 200, body = PageResponse<BookingResponse>), refusals::Restricted))]
+pub(in crate::routes) async fn list_of_user(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(customer): Id<UserId>,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<BookingResponse>>> {
+    let bookings = engine.bookings();
+    let page = bookings.list_of_user(&caller, customer, page).await?;
+    Ok(PageResponse::of(page, BookingResponse::from))
+}
+
+/// Lists an event's bookings, all or a customer's, for its organizer, the tenant's owner and staff
 #[utoipa::path(get, path = "/api/events/{id}/bookings", tag = "bookings",
-    params(("id" = String, Path, description = "Which event"), PageParams),
+    params(("id" = String, Path, description = "Which event"), PageParams, CustomerParams),
     responses((status = 200, body = PageResponse<BookingResponse>), refusals::Restricted))]
 pub(in crate::routes) async fn list_of_event(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
-    AtPage(page): AtPage,
+    AtCustomerPage(page, customer): AtCustomerPage,
 ) -> Answer<JsonAnswer<PageResponse<BookingResponse>>> {
     let page = engine
         .bookings()
-        .list_of_event(&caller, event, page)
+        .list_of_event(&caller, event, customer, page)
         .await?;
     Ok(PageResponse::of(page, BookingResponse::from))
 }

@@ -1,31 +1,19 @@
 //! Check-ins: check tickets in, undo it, and list check-ins as JSON and CSV.
 
-use axum::{
-    Json as JsonAnswer,
-    body::Body,
-    extract::State,
-    http::{
-        HeaderValue,
-        header::{CONTENT_DISPOSITION, CONTENT_TYPE},
-    },
-    response::{IntoResponse as _, Response},
-};
+use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
     BookingId, Caller, Engine, EventId, ListedCheckIn, Page, PageRequest, Result, Ticket, TicketId,
 };
-use futures::stream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Answer, PageResponse, created, csv};
-use crate::{
-    auth::not_authenticated,
-    routes::{
-        choices,
-        extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix},
-        refusals,
-    },
+use super::{Answer, PageResponse, created, csv, customers::CustomerResponse};
+use crate::auth::not_authenticated;
+use crate::routes::{
+    choices,
+    extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix},
+    refusals,
 };
 
 /// A ticket's code.
@@ -58,8 +46,8 @@ pub(in crate::routes) struct CheckInResponse {
     ticket_type: String,
     /// The customer who booked.
     customer_id: String,
-    /// Their name; null if the account was deleted.
-    customer_name: Option<String>,
+    /// Who they are; null if the account was deleted.
+    customer: Option<CustomerResponse>,
     /// When it was checked in.
     #[schema(value_type = String, format = DateTime)]
     checked_in_at: Timestamp,
@@ -95,7 +83,7 @@ impl From<ListedCheckIn> for CheckInResponse {
             number: check_in.ticket.number,
             ticket_type: check_in.ticket_type.to_string(),
             customer_id: check_in.customer().to_string(),
-            customer_name: listed.customer_name.map(|name| name.to_string()),
+            customer: listed.customer.map(CustomerResponse::from),
             checked_in_at: check_in.at,
             checked_in_by: check_in.by.map(|by| by.to_string()),
             checked_in_by_name: listed.by_name.map(|name| name.to_string()),
@@ -216,37 +204,23 @@ pub(in crate::routes) async fn export(
         "ticketType",
         "customerId",
         "customerName",
+        "customerEmail",
         "checkedInAt",
         "checkedInBy",
         "checkedInByName",
     ];
-    let head = csv::head(names);
-    let pages = stream::try_unfold(Some((head, first)), move |state| {
+    let next = move |cursor| {
         let (engine, caller) = (engine.clone(), caller.clone());
         async move {
-            let Some((mut text, page)) = state else {
-                return Ok::<_, boxoffice_engine::Error>(None);
-            };
-            let next = match page.next {
-                // Slow clients are waited for: at most two pages are in memory.
-                Some(cursor) if engine.sessions().stands(&caller).await? => {
-                    Some(page_of(&engine, &caller, event, Some(cursor)).await?)
-                }
-                // A file that breaks off is no whole list.
-                Some(_) => return Err(not_authenticated("This session has ended; sign in again.")),
-                None => None,
-            };
-            text.extend(page.items.into_iter().map(csv_line));
-            Ok(Some((text, next.map(|next| (String::new(), next)))))
+            // A file that breaks off is no whole list.
+            match engine.sessions().stands(&caller).await? {
+                true => page_of(&engine, &caller, event, Some(cursor)).await,
+                false => Err(not_authenticated("This session has ended; sign in again.")),
+            }
         }
-    });
-    let mut response = Body::from_stream(pages).into_response();
-    let headers = response.headers_mut();
-    let media_type = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
-    headers.insert(CONTENT_TYPE, media_type);
-    let file = HeaderValue::from_static("attachment; filename=\"check-ins.csv\"");
-    headers.insert(CONTENT_DISPOSITION, file);
-    Ok(response)
+    };
+    let file = "attachment; filename=\"check-ins.csv\"";
+    Ok(csv::file(file, csv::head(names), first, next, csv_line))
 }
 
 async fn page_of(
@@ -264,13 +238,16 @@ async fn page_of(
 
 fn csv_line(listed: ListedCheckIn) -> String {
     let row = CheckInResponse::from(listed);
+    let customer = row.customer.map(|customer| (customer.name, customer.email));
+    let (name, email) = customer.unwrap_or_default();
     csv::line([
         row.ticket_id,
         row.booking_id,
         row.number.to_string(),
         row.ticket_type,
         row.customer_id,
-        row.customer_name.unwrap_or_default(),
+        name,
+        email,
         row.checked_in_at.to_string(),
         row.checked_in_by.unwrap_or_default(),
         row.checked_in_by_name.unwrap_or_default(),

@@ -2,6 +2,53 @@
 //!
 //! Called by controllers that export lists.
 
+use axum::{
+    body::Body,
+    http::{
+        HeaderValue,
+        header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+    },
+    response::{IntoResponse as _, Response},
+};
+use boxoffice_engine::{Error, Page, Result};
+use futures::stream;
+
+/// The answer with a file: a first page, which was read before so that a refusal has its own status, and those that
+/// follow. Slow clients are waited for: at most two pages are in memory.
+pub(super) fn file<T, Next, Reading>(
+    name: &'static str,
+    head: String,
+    first: Page<T>,
+    next: Next,
+    lines: fn(T) -> String,
+) -> Response
+where
+    T: Send + 'static,
+    Next: Fn(String) -> Reading + Send + 'static,
+    Reading: Future<Output = Result<Page<T>>> + Send,
+{
+    let pages = stream::try_unfold(
+        (Some((head, first)), next),
+        move |(state, next)| async move {
+            let Some((mut text, page)) = state else {
+                return Ok::<_, Error>(None);
+            };
+            let following = match page.next {
+                Some(cursor) => Some((String::new(), next(cursor).await?)),
+                None => None,
+            };
+            text.extend(page.items.into_iter().map(lines));
+            Ok(Some((text, (following, next))))
+        },
+    );
+    let mut response = Body::from_stream(pages).into_response();
+    let headers = response.headers_mut();
+    let media_type = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+    headers.insert(CONTENT_TYPE, media_type);
+    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static(name));
+    response
+}
+
 /// The first line, with the names of the columns.
 ///
 /// It begins with the byte order mark of UTF-8: without it spreadsheets use their old code

@@ -3,21 +3,23 @@
 use std::sync::Arc;
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
-use boxoffice_engine::{Engine, Hold, HoldId};
+use boxoffice_engine::{Engine, Hold, HoldId, WithCustomer};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Answer,
-    bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest},
+    Answer, PageResponse,
+    bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest, own_lines},
     created,
+    customers::CustomerResponse,
     integers::Whole,
+    sales::{SaleResponse, SellerResponse},
     unconfirmed::UnconfirmedTickets,
 };
 use crate::routes::{
     choices,
-    extract::{AsCaller, ClientAddress, Id, Json, OptionalJson, Prefix},
+    extract::{AsCaller, AtPage, ClientAddress, Id, Json, OptionalJson, PageParams, Prefix},
     refusals,
 };
 
@@ -31,6 +33,8 @@ pub(in crate::routes) struct HoldResponse {
     event_id: String,
     /// The customer who has the hold.
     customer_id: String,
+    /// Who they are, where holds are read. Null in answers to requests that make or change it, and if the account was deleted.
+    customer: Option<CustomerResponse>,
     /// `held`, `confirmed`, `released` or `expired`. A `held` one can be confirmed, also after `expiresAt`.
     #[schema(value_type = choices::HoldStatus)]
     status: &'static str,
@@ -44,6 +48,13 @@ pub(in crate::routes) struct HoldResponse {
     messages: Vec<String>,
     /// ISO 4217 code of all its amounts.
     currency: String,
+    /// How it came about.
+    #[schema(value_type = choices::SalesChannel)]
+    channel: &'static str,
+    /// Who sold it, for those who look after the event; null for customers, and if nobody did.
+    sold_by: Option<SellerResponse>,
+    /// Why it costs nothing, for those who look after the event; null for customers, and if it is not complimentary.
+    complimentary: Option<String>,
     /// The version of the event when it was made.
     event_version: u64,
     /// When it was created.
@@ -63,10 +74,15 @@ pub(in crate::routes) struct HoldResponse {
 
 impl From<Hold> for HoldResponse {
     fn from(hold: Hold) -> Self {
+        let sale = SaleResponse::of(hold.sale.as_deref());
         Self {
+            channel: hold.channel().as_str(),
+            sold_by: sale.sold_by,
+            complimentary: sale.complimentary,
             id: hold.id.to_string(),
             event_id: hold.event.to_string(),
             customer_id: hold.customer.to_string(),
+            customer: None,
             status: hold.status.as_str(),
             num_tickets: hold.tickets(),
             lines: hold.lines.iter().map(BookingLineResponse::from).collect(),
@@ -83,6 +99,15 @@ impl From<Hold> for HoldResponse {
     }
 }
 
+impl From<WithCustomer<Hold>> for HoldResponse {
+    fn from(hold: WithCustomer<Hold>) -> Self {
+        Self {
+            customer: hold.person.map(CustomerResponse::from),
+            ..hold.item.into()
+        }
+    }
+}
+
 /// The content of a confirmation.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -93,7 +118,7 @@ pub(in crate::routes) struct ConfirmHoldRequest {
     expected_total_minor: Option<Whole<u64>>,
 }
 
-/// Holds tickets for the caller
+/// Holds tickets for the caller, or for a customer that they are sold to
 ///
 /// Price and permission are decided now. A customer has at most one active hold per event.
 #[utoipa::path(post, path = "/api/holds", tag = "holds", request_body = CreateBookingRequest,
@@ -107,13 +132,25 @@ pub(in crate::routes) async fn create(
     Json(request): Json<CreateBookingRequest>,
 ) -> Answer<Response> {
     let command = request.command()?;
-    let counted = unconfirmed.count(&engine, caller, address, &command.lines);
+    let counted = unconfirmed.count(&engine, caller, address, own_lines(&command));
     let counted = counted.await?;
     let hold = engine.holds();
     let hold = hold.hold_tickets(&counted.caller, command.into()).await;
     let hold = counted.settle(hold);
     let hold = HoldResponse::from(hold.map_err(|error| request.at_own_field(error))?);
     Ok(created(&format!("{prefix}/api/holds/{}", hold.id), &hold))
+}
+
+/// Lists the caller's own holds, newest first; each for two days after it ended
+#[utoipa::path(get, path = "/api/holds/me", tag = "holds", params(PageParams),
+    responses((status = 200, body = PageResponse<HoldResponse>), refusals::Restricted))]
+pub(in crate::routes) async fn list_mine(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<HoldResponse>>> {
+    let page = engine.holds().list_mine(&caller, page).await?;
+    Ok(PageResponse::of(page, HoldResponse::from))
 }
 
 /// Shows a hold; for two days after it ended
@@ -128,7 +165,7 @@ pub(in crate::routes) async fn show(
     Ok(JsonAnswer(engine.holds().show(&caller, hold).await?.into()))
 }
 
-/// Extends the caller's hold once, by the time it was made for
+/// Extends a hold once, by the time it was made for: for its customer, the event's organizer, the tenant's owner and staff
 #[utoipa::path(post, path = "/api/holds/{id}/extend", tag = "holds",
     params(("id" = String, Path, description = "Which hold")),
     responses((status = 200, body = HoldResponse), refusals::ExtendHold))]
@@ -142,7 +179,7 @@ pub(in crate::routes) async fn extend(
     ))
 }
 
-/// Turns the caller's hold into a booking
+/// Turns a hold into a booking: for its customer, the event's organizer, the tenant's owner and staff
 ///
 /// The booking has the hold's id and prices. Confirming again returns the same booking. For an
 /// offer from the waiting list policies decide now. If one rejects it, the tickets go to the next in the list.

@@ -5,7 +5,7 @@ mod accounts;
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
     CreateTenant, CreateUser, EmailAddress, Engine, Error, EventVerdict, Label, TenantId,
-    TenantSettings, UserId,
+    TenantSettings, UserFilter, UserId,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -218,7 +218,8 @@ pub(in crate::routes) async fn list_users(
     Id(tenant): Id<TenantId>,
     AtPage(page): AtPage,
 ) -> Answer<JsonAnswer<PageResponse<UserResponse>>> {
-    let page = engine.users().list(&caller.within(tenant), page).await?;
+    let (users, caller) = (engine.users(), caller.within(tenant));
+    let page = users.list(&caller, UserFilter::default(), page).await?;
     Ok(PageResponse::of(page, UserResponse::from))
 }
 

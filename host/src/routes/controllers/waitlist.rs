@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{
     BookLine, BookingLine, Engine, Error, EventId, JoinWaitlist, Result, WaitlistEntry,
-    WaitlistPass, WaitlistPlace, WaitlistSkip,
+    WaitlistPass, WaitlistPlace, WaitlistSkip, WithCustomer,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use super::{
     Answer, PageResponse,
     bookings::{BookLineRequest, at_num_tickets, wanted_lines},
     created,
+    customers::CustomerResponse,
     holds::HoldResponse,
     integers::TicketCount,
     unconfirmed::UnconfirmedTickets,
@@ -76,6 +77,8 @@ pub(in crate::routes) struct WaitlistEntryResponse {
     number: i64,
     /// The customer who waits.
     customer_id: String,
+    /// Who they are; null if the account was deleted.
+    customer: Option<CustomerResponse>,
     /// The number of tickets of all types.
     num_tickets: u32,
     /// The wanted tickets, all or nothing.
@@ -156,9 +159,11 @@ impl From<WaitlistPlace> for WaitlistPlaceResponse {
     }
 }
 
-impl From<WaitlistEntry> for WaitlistEntryResponse {
-    fn from(entry: WaitlistEntry) -> Self {
+impl From<WithCustomer<WaitlistEntry>> for WaitlistEntryResponse {
+    fn from(listed: WithCustomer<WaitlistEntry>) -> Self {
+        let entry = listed.item;
         Self {
+            customer: listed.person.map(CustomerResponse::from),
             number: entry.number,
             customer_id: entry.customer.to_string(),
             num_tickets: entry.tickets(),
@@ -231,6 +236,21 @@ pub(in crate::routes) async fn join(
     let place = place.map_err(|error| request.at_own_field(error))?;
     let location = format!("{prefix}/api/events/{event}/waitlist/me");
     Ok(created(&location, WaitlistPlaceResponse::from(place)))
+}
+
+/// Lists the caller's places on waiting lists, and their offers, by event, the newest first
+///
+/// A page may have fewer items than its limit, or none, and still have a next page.
+#[utoipa::path(get, path = "/api/waitlist/me", tag = "waitlist", params(PageParams),
+    operation_id = "list_my_places",
+    responses((status = 200, body = PageResponse<WaitlistPlaceResponse>), refusals::Restricted))]
+pub(in crate::routes) async fn list_mine(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<WaitlistPlaceResponse>>> {
+    let page = engine.waitlist().list_mine(&caller, page).await?;
+    Ok(PageResponse::of(page, WaitlistPlaceResponse::from))
 }
 
 /// Shows the caller's place on an event's waiting list, or their offer

@@ -20,7 +20,7 @@ pub(super) use faults::read_value;
 pub(super) use headers::{OptionalVersions, SeenVersions, Versions, idempotency_key};
 pub(super) use path::{Id, Ids, NamedOperator, NamedOperatorSession, NewId, Prefix};
 pub(super) use query::{
-    AtEventPage, AtFailedPage, AtPage, AtStatePage, EventParams, FailedParams, PageParams,
-    StateParams, refuse_query,
+    AtCustomerPage, AtEventPage, AtFailedPage, AtPage, AtStatePage, AtUserPage, CustomerParams,
+    EventParams, FailedParams, PageParams, StateParams, UserParams, refuse_query,
 };
 pub(super) use sign_in_origin::SignInOrigin;

@@ -7,7 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{
-    DeliveryState, Error, ErrorCode, EventFilter, FailedFilter, PageRequest, ReplyCode, Result,
+    CustomerFilter, DeliveryState, EmailAddress, Error, ErrorCode, EventFilter, FailedFilter,
+    Label, PageRequest, ReplyCode, Result, UserFilter,
 };
 use jiff::Timestamp;
 use utoipa::IntoParams;
@@ -120,6 +121,78 @@ pub(in crate::routes) struct FailedParams {
     state: Option<String>,
     /// The beginning of the mail server's reply, such as `550`, `5` or `5.1.1`.
     code: Option<String>,
+}
+
+/// The parameters of a list of users.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what is read by name")]
+pub(in crate::routes) struct UserParams {
+    /// Only accounts with this address: its owner and up to 32 unconfirmed ones.
+    email: Option<String>,
+    /// Only the user with this id of the platform's.
+    #[param(rename = "externalId", min_length = 1, max_length = 255)]
+    external_id: Option<String>,
+    /// Only users whose name contains this text, in any case of letters.
+    #[param(min_length = 1, max_length = 200)]
+    name: Option<String>,
+}
+
+/// The requested page of users, and the filter.
+#[derive(Debug)]
+pub(in crate::routes) struct AtUserPage(
+    pub(in crate::routes) PageRequest,
+    pub(in crate::routes) UserFilter,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for AtUserPage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let names = ["email", "externalId", "name"];
+        let (page, [email, external_id, name]) = page_with(&parts.uri, names)?;
+        if external_id
+            .as_ref()
+            .is_some_and(|id| !(1..=255).contains(&id.len()))
+        {
+            let error = Error::field("externalId", "An external id has 1 to 255 bytes.");
+            return Err(error.into());
+        }
+        let email = email.map(|email| EmailAddress::parse("email", &email));
+        let name = name.map(|name| Label::parse("name", &name));
+        let filter = UserFilter {
+            email: email.transpose()?,
+            external_id,
+            name: name.transpose()?,
+        };
+        Ok(Self(page, filter))
+    }
+}
+
+/// The parameter of a list of an event's bookings.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what is read by name")]
+pub(in crate::routes) struct CustomerParams {
+    /// Only those of the customer with this id or e-mail address.
+    customer: Option<String>,
+}
+
+/// The requested page of an event's bookings, and whose.
+#[derive(Debug)]
+pub(in crate::routes) struct AtCustomerPage(
+    pub(in crate::routes) PageRequest,
+    pub(in crate::routes) Option<CustomerFilter>,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for AtCustomerPage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (page, [customer]) = page_with(&parts.uri, ["customer"])?;
+        let customer = customer.map(|customer| CustomerFilter::parse("customer", &customer));
+        Ok(Self(page, customer.transpose()?))
+    }
 }
 
 /// The parameter of a list of deliveries.

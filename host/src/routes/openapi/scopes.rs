@@ -46,16 +46,23 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("get", "/api/events/{id}/bookings"),
             ("get", "/api/events/{id}/waitlist"),
             ("get", "/api/events/{id}/waitlist/skips"),
+            ("get", "/api/users/{id}/bookings"),
         ],
     ),
     (
         Scope::BookingsWrite,
-        &[("post", "/api/bookings/{id}/cancel")],
+        &[
+            ("post", "/api/bookings"),
+            ("post", "/api/bookings/{id}/cancel"),
+        ],
     ),
     (
         Scope::Holds,
         &[
+            ("post", "/api/holds"),
             ("get", "/api/holds/{id}"),
+            ("post", "/api/holds/{id}/extend"),
+            ("post", "/api/holds/{id}/confirm"),
             ("post", "/api/holds/{id}/release"),
         ],
     ),
@@ -67,11 +74,15 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("post", "/api/events/{id}/check-ins"),
             ("post", "/api/events/{id}/check-ins/undo"),
             ("get", "/api/events/{id}/check-ins.csv"),
+            ("get", "/api/events/{id}/door-list"),
+            ("get", "/api/events/{id}/door-list.csv"),
         ],
     ),
+    (Scope::Imports, &[("post", "/api/imports")]),
     (
         Scope::Customers,
         &[
+            ("get", "/api/users"),
             ("get", "/api/users/{id}"),
             ("post", "/api/users/{id}/erase"),
         ],

@@ -228,7 +228,7 @@ impl Run<'_> {
         };
         let listed = engine
             .bookings()
-            .list_of_event(&self.world.organizer, self.event.id, page)
+            .list_of_event(&self.world.organizer, self.event.id, None, page)
             .await;
         let mut listed: Vec<_> = listed
             .expect("a list")

@@ -39,6 +39,7 @@ impl Run<'_> {
             lines: self.lines(quantities),
             idempotency_key,
             expected_total_minor: Some(u64::from(total(quantities)) * PRICE),
+            sell_to: None,
         };
         let bookings = self.world.engine().bookings();
         let booked = bookings

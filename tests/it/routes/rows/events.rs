@@ -145,6 +145,22 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "GET",
+        "/api/events/{id}/door-list",
+        Door::Organizer(403),
+        Thing::Event,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/events/{id}/door-list.csv",
+        Door::Organizer(403),
+        Thing::Event,
+        None,
+        200,
+    ),
+    row(
+        "GET",
         "/api/check-ins/{id}",
         Door::Organizer(403),
         Thing::Ticket,
@@ -261,6 +277,22 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "GET",
+        "/api/holds/me",
+        Door::SignedIn,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/waitlist/me",
+        Door::SignedIn,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
         "/api/bookings/me",
         Door::SignedIn,
         Thing::None,
@@ -281,6 +313,22 @@ pub(super) const ROWS: &[Row] = &[
         Door::Customer(404),
         Thing::Booking,
         Some(|_| json!({})),
+        200,
+    ),
+    row(
+        "POST",
+        "/api/imports",
+        Door::Owner,
+        Thing::None,
+        Some(|world| {
+            json!({
+                "rows": [{
+                    "reference": "old-1", "eventId": world.north.event, "quantity": 1, "unitPriceMinor": 0,
+                    "customer": {"id": world.north.customer.id}, "bookedAt": "2024-05-01T10:00:00Z",
+                }],
+                "dryRun": false, "sendMails": false, "taken": [],
+            })
+        }),
         200,
     ),
     row(
@@ -312,6 +360,15 @@ pub(super) const ROWS: &[Row] = &[
         "/api/bookings/{id}/deliveries",
         Door::Customer(404),
         Thing::Booking,
+        None,
+        200,
+    ),
+    row("GET", "/api/users", Door::Owner, Thing::None, None, 200),
+    row(
+        "GET",
+        "/api/users/{id}/bookings",
+        Door::Owner,
+        Thing::User,
         None,
         200,
     ),

@@ -25,7 +25,7 @@ use crate::{
     },
     types::{
         ActivePlugin, Booking, BookingLine, DecisionRecord, DecisionStep, Event, EventStatus,
-        PluginSet, TenantId,
+        PluginSet, SalesChannel, TenantId,
     },
 };
 
@@ -78,6 +78,11 @@ impl BookingCheck {
                     tickets_in_event: input.tickets_in_event,
                 },
                 event: event_view(event),
+                channel: request
+                    .sale
+                    .as_ref()
+                    .map_or(SalesChannel::Own, |sale| sale.channel),
+                seller: request.sale.as_ref().and_then(|sale| sale.seller),
                 now,
             },
             record: DecisionRecord {

@@ -92,6 +92,7 @@ pub(in crate::modules::notifications) fn booking_data(
     json!({
         "id": booking.id.to_string(),
         "status": booking.status,
+        "channel": booking.channel(),
         "cancelledBy": booking.cancelled.map(|(cause, _): (CancelCause, Timestamp)| cause),
         "numTickets": booking.tickets(),
         "totalMinor": booking.total_minor,

@@ -27,6 +27,7 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
             "id": "booking-of-a-trial",
             "status": "confirmed",
             "cancelledBy": null,
+            "channel": "self",
             "numTickets": 2,
             "totalMinor": 2_000,
             "total": "20.00 EUR",

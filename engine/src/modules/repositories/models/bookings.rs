@@ -10,8 +10,8 @@ use super::keys::{
 use crate::{
     error::Result,
     types::{
-        Booking, BookingId, BookingLine, BookingStatus, Cancellation, DeliveryId, EventId,
-        NotificationId, TenantId, TicketTypeId, UserId,
+        Booking, BookingId, BookingLine, BookingStatus, Cancellation, DeliveryId, EventId, Label,
+        NotificationId, Sale, TenantId, TicketTypeId, UserId,
     },
 };
 
@@ -33,6 +33,38 @@ pub(in crate::modules::repositories) struct BookingRow {
     cancellations: Option<Vec<CancellationRow>>,
     /// Numbers of the tickets that are checked in; `None` without any.
     checked_in: Option<Vec<u32>>,
+    /// `None` for a booking that the customer made.
+    sale: Option<SaleRow>,
+}
+
+/// What is kept of a booking or a hold that the customer did not make.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct SaleRow {
+    channel: String,
+    seller: Option<String>,
+    complimentary: Option<String>,
+    reference: Option<String>,
+}
+
+impl SaleRow {
+    pub(in crate::modules::repositories) fn of(sale: &Sale) -> Self {
+        let complimentary = sale.complimentary.as_ref();
+        Self {
+            channel: sale.channel.as_str().to_owned(),
+            seller: sale.seller.map(|seller| seller.to_string()),
+            complimentary: complimentary.map(|reason| reason.as_str().to_owned()),
+            reference: sale.reference.clone(),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn into_type(self) -> Result<Box<Sale>> {
+        Ok(Box::new(Sale {
+            channel: self.channel.parse()?,
+            seller: self.seller.map(|seller| seller.parse()).transpose()?,
+            complimentary: self.complimentary.map(Label::stored),
+            reference: self.reference,
+        }))
+    }
 }
 
 /// Tickets of a booking that were cancelled together.
@@ -155,6 +187,7 @@ impl BookingRow {
                 cancellations.map(CancellationRow::of).collect()
             }),
             checked_in: Self::numbers(&booking.checked_in),
+            sale: booking.sale.as_deref().map(SaleRow::of),
         }
     }
 
@@ -193,6 +226,7 @@ impl BookingRow {
             event_version: self.event_version,
             created_at: at_millisecond(self.created_at)?,
             checked_in: self.checked_in.unwrap_or_default(),
+            sale: self.sale.map(SaleRow::into_type).transpose()?,
         })
     }
 }

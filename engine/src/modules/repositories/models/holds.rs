@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::{
-    bookings::{BookingLineRow, booking_id},
+    bookings::{BookingLineRow, SaleRow, booking_id},
     keys::{
-        at_millisecond, key_number, key_text, key_ulid, millisecond, record, stored_ulid, ulid_key,
+        at_millisecond, key_newest_first, key_number, key_text, key_ulid, millisecond,
+        newest_first_key, record, stored_ulid, ulid_key,
     },
 };
 use crate::{
@@ -29,6 +30,8 @@ pub(in crate::modules::repositories) struct HoldRow {
     extended: bool,
     ended_at: Option<i64>,
     waitlist_number: Option<i64>,
+    /// `None` for a hold that the customer made.
+    sale: Option<SaleRow>,
 }
 
 impl HoldRow {
@@ -60,6 +63,7 @@ impl HoldRow {
             extended: hold.extended,
             ended_at: hold.ended_at.map(millisecond),
             waitlist_number: hold.waitlist_number,
+            sale: hold.sale.as_deref().map(SaleRow::of),
         }
     }
 
@@ -84,6 +88,7 @@ impl HoldRow {
             extended: self.extended,
             waitlist_number: self.waitlist_number,
             ended_at: self.ended_at.map(at_millisecond).transpose()?,
+            sale: self.sale.map(SaleRow::into_type).transpose()?,
         })
     }
 }
@@ -128,6 +133,36 @@ impl OpenHoldRow {
         let event = EventId::from_ulid(key_ulid(&self.id, 1)?);
         let customer = UserId::from_ulid(key_ulid(&self.id, 2)?);
         Ok(HoldId::new(event, customer, stored_ulid(&self.serial)?))
+    }
+}
+
+/// One row of a customer's list of holds, newest first. It goes with its hold.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct CustomerHoldRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    event: String,
+}
+
+impl CustomerHoldRow {
+    pub(in crate::modules::repositories) fn of(tenant: &TenantId, hold: HoldId) -> Self {
+        let id = record(
+            "customer_hold",
+            [
+                Value::String(tenant.as_str().to_owned()),
+                ulid_key(hold.customer().ulid()),
+                newest_first_key(hold.booking().serial()),
+            ],
+        );
+        Self {
+            id,
+            event: hold.event().ulid().to_string(),
+        }
+    }
+
+    pub(in crate::modules::repositories) fn hold(&self) -> Result<HoldId> {
+        let event = EventId::from_ulid(stored_ulid(&self.event)?);
+        let customer = UserId::from_ulid(key_ulid(&self.id, 1)?);
+        Ok(HoldId::new(event, customer, key_newest_first(&self.id, 2)?))
     }
 }
 

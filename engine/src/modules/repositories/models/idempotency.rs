@@ -195,7 +195,10 @@ fn value_of(tenant: &TenantId, answer: &RecordedAnswer) -> Value {
 
 fn answer_of(route: RequestRoute, value: Value) -> Result<RecordedAnswer> {
     Ok(match route {
-        RequestRoute::Bookings | RequestRoute::Cancellations | RequestRoute::Confirmations => {
+        RequestRoute::Bookings
+        | RequestRoute::Imports
+        | RequestRoute::Cancellations
+        | RequestRoute::Confirmations => {
             let answer: BookingAnswer = read(value)?;
             RecordedAnswer::Booking {
                 booking: booking_id(&answer.booking)?,

@@ -41,7 +41,9 @@ pub(in crate::modules::repositories) use erasures::{ErasureDueRow, ErasureRow};
 pub(in crate::modules::repositories) use events::{
     EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,
 };
-pub(in crate::modules::repositories) use holds::{HoldDueRow, HoldRow, OpenHoldRow};
+pub(in crate::modules::repositories) use holds::{
+    CustomerHoldRow, HoldDueRow, HoldRow, OpenHoldRow,
+};
 pub(in crate::modules::repositories) use idempotency::{IdempotencyDueRow, IdempotencyRow};
 pub(in crate::modules::repositories) use identities::{
     IdentityProviderRow, IdentityRow, UsedIdTokenRow, UserIdentitiesRow,
@@ -64,7 +66,8 @@ pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
 pub(in crate::modules::repositories) use unconfirmed::UnconfirmedAccountRow;
 pub(in crate::modules::repositories) use users::{
-    AccountMailRow, LoginRow, OperatorRow, OwnerRow, SignUpRow, UnverifiedRow, UserRow,
+    AccountMailRow, GuestLinksRow, GuestRow, LoginRow, OperatorRow, OwnerRow, SignUpRow,
+    UnverifiedRow, UserRow,
 };
 pub(in crate::modules::repositories) use values::{from_json, to_json};
 pub(in crate::modules::repositories) use waitlist::{

@@ -32,6 +32,8 @@ pub(in crate::modules::repositories) struct UserRow {
     mails_held_back: Option<bool>,
     /// The newest request for another address; nothing once it is made or dropped.
     email_change: Option<String>,
+    /// The guests that it took over; nothing without any.
+    guests: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -78,6 +80,7 @@ impl UserRow {
             unverified: asked.map(UnverifiedRow::of),
             mails_held_back: None,
             email_change: None,
+            guests: None,
         }
     }
 
@@ -115,6 +118,50 @@ impl UserRow {
             erased_at: self.erased_at.map(at_millisecond).transpose()?,
             created_at: at_millisecond(self.created_at)?,
         })
+    }
+}
+
+/// What a user's row has of guests.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct GuestLinksRow {
+    guests: Option<Vec<String>>,
+}
+
+impl GuestLinksRow {
+    pub(in crate::modules::repositories) fn guests(self) -> Result<Vec<UserId>> {
+        let guests = self.guests.unwrap_or_default();
+        let guests = guests.iter().map(|guest| {
+            let guest = Ulid::from_string(guest).map_err(Error::internal)?;
+            Ok(UserId::from_ulid(guest))
+        });
+        guests.collect()
+    }
+}
+
+/// The guest of an address; without a user once an account has confirmed the address.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct GuestRow {
+    id: RecordId,
+    user: Option<String>,
+}
+
+impl GuestRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        email: &EmailAddress,
+    ) -> RecordId {
+        let text = |part: &str| Value::String(part.to_owned());
+        record("guest", [text(tenant.as_str()), text(email.as_str())])
+    }
+
+    pub(in crate::modules::repositories) fn email(&self) -> Result<EmailAddress> {
+        Ok(EmailAddress::stored(key_text(&self.id, 1)?.to_owned()))
+    }
+
+    pub(in crate::modules::repositories) fn user(&self) -> Result<Option<UserId>> {
+        let user = self.user.as_ref().map(|user| Ulid::from_string(user));
+        let user = user.transpose().map_err(Error::internal)?;
+        Ok(user.map(UserId::from_ulid))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Called by the plugins controller.
 
 use boxoffice_engine::{
-    ActivePlugin, DecisionRecord, ExportQuarantine, FailedCall, PluginActivation, PluginLogEntry,
+    ActivePlugin, BookingDecision, ExportQuarantine, FailedCall, PluginActivation, PluginLogEntry,
     PluginSet, PluginState, PluginVersion, WhenNotLoaded,
     app_modules::ReplayReport,
     ports::{PluginLogLine, PluginOutcome},
@@ -373,6 +373,11 @@ impl From<FailedCall> for FailedCallResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct DecisionResponse {
+    /// How the booking came about. No policy is asked about an imported one.
+    #[schema(value_type = choices::SalesChannel)]
+    channel: &'static str,
+    /// Why the booking costs nothing, whatever the policies said.
+    complimentary: Option<String>,
     /// The version of the plugin set; null if no plugin was called, or the record was erased.
     policy_version: Option<u64>,
     /// Input and answer of each plugin, in order.
@@ -396,13 +401,16 @@ pub(in crate::routes) struct DecisionStepResponse {
     answer: Value,
 }
 
-impl From<Option<DecisionRecord>> for DecisionResponse {
-    fn from(record: Option<DecisionRecord>) -> Self {
+impl From<BookingDecision> for DecisionResponse {
+    fn from(decision: BookingDecision) -> Self {
+        let record = decision.record;
         let erased = record.as_ref().is_some_and(|record| record.is_erased);
         let policy_version = record.as_ref().map(|record| record.policy_version);
         let policy_version = policy_version.filter(|_| !erased);
         let steps = record.into_iter().flat_map(|record| record.steps);
         Self {
+            channel: decision.channel.as_str(),
+            complimentary: decision.complimentary.map(|reason| reason.to_string()),
             policy_version,
             steps: steps
                 .map(|step| DecisionStepResponse {

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use boxoffice_engine::{
-    PluginHash, PluginLimits, TenantId,
+    PluginHash, PluginLimits, SalesChannel, TenantId,
     ports::{
         BookingView, CallPriority, CustomerView, EventView, LineView, LoadPurpose, PluginCall,
         PluginRef, PluginRequest, PluginRuntime as _, Policy as _, TicketTypeView,
@@ -226,6 +226,8 @@ async fn native(arguments: &PluginsArguments) -> anyhow::Result<Value> {
     let kinds = request.event.ticket_types.iter();
     let lines = request.lines.iter();
     let view = BookingView {
+        channel: SalesChannel::Own,
+        seller: None,
         tenant: TenantId::parse("tenant-0")?,
         event: EventView {
             id: request.event.id.parse()?,

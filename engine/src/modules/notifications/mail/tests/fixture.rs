@@ -258,6 +258,7 @@ fn offer(event: &Event) -> Hold {
         extended: false,
         waitlist_number: Some(4),
         ended_at: None,
+        sale: None,
     }
 }
 
@@ -289,5 +290,6 @@ pub(super) fn booking(event: &Event, serial: u128) -> Booking {
         event_version: 3,
         created_at: Timestamp::UNIX_EPOCH,
         checked_in: Vec::new(),
+        sale: None,
     }
 }
