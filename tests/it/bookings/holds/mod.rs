@@ -66,6 +66,10 @@ async fn a_hold_keeps_tickets_and_price_and_becomes_a_booking_once() {
         "id": held["id"],
         "eventId": event["id"],
         "customerId": api.customer.id,
+        "customer": null,
+        "channel": "self",
+        "soldBy": null,
+        "complimentary": null,
         "status": "held",
         "numTickets": 3,
         "lines": [{"ticketType": kind, "quantity": 3, "unitPriceMinor": 1000}],
@@ -80,6 +84,9 @@ async fn a_hold_keeps_tickets_and_price_and_becomes_a_booking_once() {
         "endedAt": null,
     });
     assert_eq!(held, expected);
+    // Where it is read, it says whose it is.
+    let mut expected = expected;
+    expected["customer"] = json!({"id": api.customer.id, "name": "ann", "email": "ann@north.test"});
     assert_eq!(api.customer.client.get(&path).await.expect(200), expected);
     let seen = api.seen(&event).await;
     assert_eq!(counters(&seen), (0, 3));
