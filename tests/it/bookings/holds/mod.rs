@@ -127,10 +127,10 @@ async fn a_hold_keeps_tickets_and_price_and_becomes_a_booking_once() {
         (&booking["id"], &booking["totalMinor"], &booking["status"]),
         (&held["id"], &json!(3000), &json!("confirmed"))
     );
-    assert_eq!(
-        api.customer.client.get(&booking_path).await.expect(200),
-        booking
-    );
+    let mut read = api.customer.client.get(&booking_path).await.expect(200);
+    // Only reads say who booked.
+    read["customer"] = Value::Null;
+    assert_eq!(read, booking);
     let again = act(&api.customer, &held, "confirm").await.expect(201);
     assert_eq!(again, booking, "confirming again answers the same booking");
     assert_eq!(counters(&api.seen(&event).await), (3, 0));
