@@ -197,7 +197,8 @@ impl Import<'_> {
                 *inventory = imports::take_before(inventory, tickets);
             }
             let key = (tickets.event, tickets.ticket_type.clone());
-            *taken.entry(key).or_default() += tickets.quantity;
+            let sum: &mut u32 = taken.entry(key).or_default();
+            *sum = sum.saturating_add(tickets.quantity);
         }
         let mut seen = HashMap::new();
         for one in checked {
@@ -211,7 +212,8 @@ impl Import<'_> {
                 Ok(after) => {
                     *inventory = after;
                     let key = (row.event, one.ticket_type.clone());
-                    *taken.entry(key).or_default() += row.quantity;
+                    let sum: &mut u32 = taken.entry(key).or_default();
+                    *sum = sum.saturating_add(row.quantity);
                     ImportOutcome::Valid
                 }
                 Err(fault) => ImportOutcome::Faulty(fault),

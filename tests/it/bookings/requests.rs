@@ -29,6 +29,11 @@ async fn a_booking_is_answered_whole() {
         "id": booking["id"],
         "eventId": event["id"],
         "customerId": api.customer.id,
+        "customer": null,
+        "channel": "self",
+        "soldBy": null,
+        "complimentary": null,
+        "reference": null,
         "status": "confirmed",
         "numTickets": 3,
         "lines": [{"ticketType": ticket_type, "quantity": 3, "unitPriceMinor": 1250}],
@@ -46,6 +51,9 @@ async fn a_booking_is_answered_whole() {
         "cancelledBy": null,
     });
     assert_eq!(booking, expected);
+    // Where it is read, it says who booked.
+    let mut expected = expected;
+    expected["customer"] = json!({"id": api.customer.id, "name": "ann", "email": "ann@north.test"});
     let path = answer.header("location").to_owned();
     assert_eq!(api.customer.client.get(&path).await.expect(200), expected);
     let mine = api

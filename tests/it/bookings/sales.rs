@@ -190,7 +190,7 @@ async fn holds_are_sold_extended_confirmed_and_released() {
     assert_eq!(first["id"], again["id"]);
     let other = sale(&event, json!({"name": "Eve", "email": "eve@north.test"}));
     let refused = seller.post_once("/api/bookings", "one", other).await;
-    refused.problem(409, "idempotency-key-reused");
+    refused.problem(422, "idempotency-key-reused");
     assert_eq!(api.seen(&event).await["ticketsSold"], 2);
     assert_verified(&api.platform.engine).await;
 }

@@ -47,7 +47,7 @@ async fn a_dry_run_names_each_fault_and_writes_nothing() {
     let api = Api::start().await;
     let owner = owner(&api).await;
     let event = api.event(json!({"totalTickets": 4})).await;
-    let kinds = json!([{"name": "Hall", "capacity": 5}, {"name": "Hall", "capacity": 5}]);
+    let kinds = json!([{"name": "Hall", "capacity": 5}, {"name": "Balcony", "capacity": 5}]);
     let typed = api
         .event(json!({"totalTickets": null, "ticketTypes": kinds}))
         .await;
@@ -64,7 +64,7 @@ async fn a_dry_run_names_each_fault_and_writes_nothing() {
         (json!({"ticketType": "Balcony"}), "ticketType"),
         (json!({"eventId": typed["id"]}), "ticketType"),
         (
-            json!({"eventId": typed["id"], "ticketType": "Hall"}),
+            json!({"eventId": typed["id"], "ticketType": "Stalls"}),
             "ticketType",
         ),
         (json!({"quantity": 0}), "quantity"),

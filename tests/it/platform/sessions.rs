@@ -24,6 +24,7 @@ async fn who_signs_up_is_signed_in() {
         "name": "Ben",
         "role": "customer",
         "tenant": "north",
+        "externalId": null,
         "createdAt": "2026-12-01T12:00:00Z",
     });
     assert_eq!(session["user"], user);

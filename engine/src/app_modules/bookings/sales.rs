@@ -41,7 +41,8 @@ impl EngineContext {
         };
         caller.require_signed_in()?;
         let found = self.visible_event(caller, event).await?;
-        caller.require_manager_or_staff(found.organizer)?;
+        self.require_manager_or_staff(caller, event, found.organizer)
+            .await?;
         let seller = match (caller.user_id(), caller.api_key_id()) {
             (Some(user), _) => Seller::User(user),
             (None, Some(key)) => Seller::ApiKey(key),

@@ -96,7 +96,7 @@ pub(crate) fn take(
 pub(crate) fn take_before(inventory: &Inventory, tickets: &ImportedTickets) -> Inventory {
     let line = BookingLine {
         ticket_type: tickets.ticket_type.clone(),
-        quantity: tickets.quantity.min(inventory.total),
+        quantity: tickets.quantity.min(inventory.available()),
         unit_price_minor: 0,
     };
     counters::add_sold(inventory.clone(), &[line])
@@ -106,16 +106,23 @@ pub(crate) fn take_before(inventory: &Inventory, tickets: &ImportedTickets) -> I
 pub(super) fn booking(
     left: &Inventory,
     request: &RequestedBooking,
-    serial: Ulid,
 ) -> Result<(Booking, Inventory)> {
     let lost = || Error::internal("an import lost its row");
     let row = request.import.as_deref().ok_or_else(lost)?;
     let line = request.lines.first().ok_or_else(lost)?;
     let ticket_type = line.ticket_type.clone().ok_or_else(lost)?;
     let after = take(left, &ticket_type, line.quantity)?;
-    // Lists of a customer are in the order of serials: in that of the bookings, not of the import.
+    // Lists of a customer are in the order of serials: in that of the bookings, not of the import. The rest is 80 bits of the
+    // row's digest, which no other row of the tenant has.
+    let digest = request
+        .idempotency
+        .as_ref()
+        .ok_or_else(lost)?
+        .hash
+        .get(..20);
+    let digest = u128::from_str_radix(digest.ok_or_else(lost)?, 16).map_err(Error::internal)?;
     let milliseconds = u64::try_from(row.booked_at.as_millisecond()).unwrap_or_default();
-    let serial = Ulid::from_parts(milliseconds, serial.random());
+    let serial = Ulid::from_parts(milliseconds, digest);
     let lines = vec![BookingLine {
         ticket_type,
         quantity: line.quantity,

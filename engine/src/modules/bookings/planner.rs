@@ -182,7 +182,7 @@ impl GroupPlanner<'_> {
         }
         let placement = match request.intent {
             BookingIntent::Book => Placement::Booked(self.book(request, serial)?),
-            BookingIntent::Import => Placement::Booked(self.import(request, serial)?),
+            BookingIntent::Import => Placement::Booked(self.import(request)?),
             BookingIntent::Hold => Placement::Held(self.hold(request, serial)?),
             BookingIntent::Confirm(id) | BookingIntent::AcceptOffer(id) => {
                 self.confirm(id, request)?
@@ -254,8 +254,8 @@ impl GroupPlanner<'_> {
     }
 
     /// Takes a booking over from another system.
-    fn import(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Booking> {
-        let (booking, left) = imports::booking(&self.left, request, serial)?;
+    fn import(&mut self, request: &RequestedBooking) -> Result<Booking> {
+        let (booking, left) = imports::booking(&self.left, request)?;
         self.left = left;
         if let Some(row) = request.import.as_deref() {
             if !row.sends_mail {

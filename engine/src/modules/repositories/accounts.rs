@@ -7,12 +7,11 @@ use jiff::Timestamp;
 
 use super::{
     db::{Script, StepError},
-    guests::{add_guests_move, add_takeover},
     identities::add_end_of_identities,
     models::{AccountMailRow, LoginRow, SignUpRow, UserRow},
     notifications::{NewMails, add_mails, add_mails_if},
     sessions::add_end_of_sessions,
-    users::{UsersRepository, give_way},
+    users::{UsersRepository, add_guests_move, add_takeover, give_way},
 };
 use crate::{
     error::Result,
@@ -270,7 +269,10 @@ impl UsersRepository {
         script.push(format!(
             "DELETE unconfirmed_account:[$tenant, {own}] RETURN NONE"
         ));
-        add_takeover(&mut script, (&own, &new_email), plan.epoch);
+        script.push(format!(
+            "DELETE guest:[$tenant, {old_email}] WHERE user = NONE RETURN NONE"
+        ));
+        add_takeover(&mut script, (&own, &new_email));
         add_guests_move(&mut script, (&own, &new_email));
         add_mails_if(&mut script, tenant, plan.summary, "$held_back")?;
         if let Some((notification, mails)) = plan.notice {

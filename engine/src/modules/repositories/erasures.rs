@@ -85,6 +85,9 @@ impl UsersRepository {
         script.push(format!(
             "DELETE (SELECT VALUE id FROM unconfirmed_mail:[$tenant, {email}]..[$tenant, {email}, ..]) RETURN NONE"
         ));
+        script.push(format!(
+            "DELETE guest:[$tenant, {email}] WHERE user = NONE OR user = {own} RETURN NONE"
+        ));
         for table in ["unconfirmed_mail", "account_mail"] {
             script.push(format!(
                 "DELETE (SELECT VALUE id FROM {table}:[$tenant, {own}]..[$tenant, {own}, ..]) RETURN NONE"
@@ -153,6 +156,9 @@ impl UsersRepository {
             let booking = script.bind(BookingRow::key(tenant, booking));
             script.push(format!(
                 "UPDATE {booking} SET messages = NONE WHERE messages != NONE RETURN NONE"
+            ));
+            script.push(format!(
+                "UPDATE {booking} SET sale.complimentary = 'Erased' WHERE sale.complimentary != NONE RETURN NONE"
             ));
             let decision = PluginNoteRow::decision(tenant, serial, erased_decision()?);
             let (id, row) = (script.bind(decision.id.clone()), script.bind(decision));

@@ -18,18 +18,24 @@ use crate::{
 
 /// The guard's word when an address has a guest or a confirmed owner by now.
 const ADDRESS_KNOWN: &str = "address-known";
-/// Most guests that one account takes over: one for each address that it ever had.
-const GUESTS_MAX: u32 = 16;
+
+/// Who gets what is sold to some addresses.
+#[derive(Default)]
+pub(in crate::modules) struct Buyers {
+    /// Addresses with a confirmed owner or a guest.
+    pub(in crate::modules) known: HashMap<EmailAddress, UserId>,
+    /// The revisions of the rows of guests that there are.
+    revisions: HashMap<EmailAddress, i64>,
+}
 
 impl UsersRepository {
-    /// Who gets what is sold to these addresses: their confirmed owner, or else their guest. Addresses with neither are left
-    /// out. Two reads.
+    /// Who gets what is sold to these addresses: their confirmed owner, or else their guest. Two reads.
     pub(in crate::modules) async fn buyers_at(
         &self,
         tenant: &TenantId,
         emails: &[EmailAddress],
-    ) -> Result<HashMap<EmailAddress, UserId>> {
-        let mut script = Script::of(tenant);
+    ) -> Result<Buyers> {
+        let mut script = Script::snapshot(tenant);
         let logins = emails.iter().map(|email| LoginRow::by_email(tenant, email));
         let logins = script.read_all(logins.collect::<Vec<_>>());
         let guests = emails.iter().map(|email| GuestRow::key(tenant, email));
@@ -38,48 +44,51 @@ impl UsersRepository {
         let owners = answers.rows::<LoginRow>(logins)?;
         let owners = owners.iter().map(LoginRow::user);
         let owners = owners.collect::<Result<Vec<_>>>()?;
-        let mut buyers = HashMap::new();
+        let mut buyers = Buyers::default();
         for row in answers.rows::<GuestRow>(guests)? {
+            let email = row.email()?;
+            buyers.revisions.insert(email.clone(), row.revision);
             if let Some(guest) = row.user()? {
-                buyers.insert(row.email()?, guest);
+                buyers.known.insert(email, guest);
             }
         }
         let owners = self.find_many(tenant, &owners).await?;
         let confirmed = owners.into_iter().filter(|owner| owner.email_verified);
-        buyers.extend(confirmed.map(|owner| (owner.email, owner.id)));
+        let confirmed = confirmed.map(|owner| (owner.email, owner.id));
+        buyers.known.extend(confirmed);
         Ok(buyers)
     }
 
-    /// Writes guests, if none of their addresses has a guest or a confirmed owner by now: 2 rows each. Returns whether it did.
+    /// Writes guests of addresses that had neither a guest nor a confirmed owner when they were read: 2 rows each. Returns
+    /// false, and writes nothing, if one has by now.
     pub(in crate::modules) async fn insert_guests(
         &self,
         tenant: &TenantId,
-        guests: &[&User],
+        guests: &[User],
+        seen: &Buyers,
     ) -> Result<bool> {
         let mut script = Script::transaction(tenant);
+        let mut new = Vec::with_capacity(guests.len());
+        let mut users = Vec::with_capacity(guests.len());
         for guest in guests {
+            match seen.revisions.get(&guest.email) {
+                Some(revision) => script.replace_if(
+                    GuestRow::key(tenant, &guest.email),
+                    *revision,
+                    GuestRow::of(guest, revision + 1),
+                    ADDRESS_KNOWN,
+                ),
+                None => new.push(GuestRow::of(guest, 1)),
+            }
             // Nobody asks a guest: whoever signs up with the address is asked.
             let asked = VerificationRequest {
                 at: guest.created_at,
                 mails: 0,
             };
-            let id = script.bind(GuestRow::key(tenant, &guest.email));
-            let login = script.bind(LoginRow::by_email(tenant, &guest.email));
-            let row = script.bind(UserRow::of(guest, None, Some(&asked)));
-            let own = script.bind(guest.id.ulid().to_string());
-            script.push(format!(
-                "IF (SELECT VALUE user FROM ONLY {id}) != NONE {{ THROW '{ADDRESS_KNOWN}' }}"
-            ));
-            script.push(format!(
-                "LET $owner = (SELECT VALUE user FROM ONLY {login})"
-            ));
-            script.push(format!(
-                "IF $owner != NONE AND (SELECT VALUE unverified FROM ONLY user:[$tenant, $owner]) = NONE \
-                 {{ THROW '{ADDRESS_KNOWN}' }}"
-            ));
-            script.push(format!("UPSERT {id} SET user = {own} RETURN NONE"));
-            script.push(format!("INSERT INTO user {row} RETURN NONE"));
+            users.push(UserRow::of(guest, None, Some(&asked)));
         }
+        script.insert("guest", new);
+        script.insert("user", users);
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),
             Err(StepError::Exists(_)) => Ok(false),
@@ -115,34 +124,4 @@ impl UsersRepository {
         let row: Option<GuestLinksRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map_or_else(|| Ok(Vec::new()), |row| row.guests())
     }
-}
-
-/// Moves the guests that an account took over to its new address, so that it gets their mails: at most 16 rows. `own` and
-/// `email` are bound.
-pub(super) fn add_guests_move(script: &mut Script, (own, email): (&str, &str)) {
-    script.push(format!(
-        "FOR $guest IN ((SELECT VALUE guests FROM ONLY user:[$tenant, {own}]) ?? []) \
-         {{ UPDATE user:[$tenant, $guest] SET email = {email} RETURN NONE }}"
-    ));
-}
-
-/// Gives the guest of an address to the account that has just confirmed it, and confirms the guest's address with it: at most 3
-/// rows. `epoch` is new each time, so that the guest's row is always written. `own` and `email` are bound.
-pub(super) fn add_takeover(script: &mut Script, (own, email): (&str, &str), epoch: &str) {
-    let epoch = script.bind(epoch.to_owned());
-    script.push(format!(
-        "LET $guest = (SELECT VALUE user FROM ONLY guest:[$tenant, {email}])"
-    ));
-    script.push(format!(
-        "LET $takes = $guest != NONE AND array::len((SELECT VALUE guests FROM ONLY user:[$tenant, {own}]) ?? []) < {GUESTS_MAX}"
-    ));
-    script.push(format!(
-        "IF $takes {{ UPDATE user:[$tenant, {own}] SET guests = array::append(guests ?? [], $guest) RETURN NONE }}"
-    ));
-    script.push(
-        "IF $takes { UPDATE user:[$tenant, $guest] SET unverified = NONE, mails_held_back = NONE RETURN NONE }",
-    );
-    script.push(format!(
-        "UPSERT guest:[$tenant, {email}] SET user = NONE, confirmed = {epoch} RETURN NONE"
-    ));
 }

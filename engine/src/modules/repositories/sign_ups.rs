@@ -9,11 +9,10 @@ use jiff::Timestamp;
 use super::{
     accounts::NewPassword,
     db::Script,
-    guests::add_takeover,
     models::{InvitationRow, LoginRow, OwnerRow, SignUpRow, UserRow, millisecond},
     notifications::{NewMails, add_mails, add_mails_if},
     sessions::add_end_of_sessions,
-    users::{GIVE_WAY_MAX, UsersRepository, give_way},
+    users::{GIVE_WAY_MAX, UsersRepository, add_takeover, give_way},
 };
 use crate::{
     error::Result,
@@ -141,7 +140,7 @@ impl UsersRepository {
         script.push(format!(
             "IF (SELECT VALUE role FROM ONLY {id}) = 'owner' {{ UPSERT {owner} RETURN NONE }}"
         ));
-        add_takeover(&mut script, (&own, &email), epoch);
+        add_takeover(&mut script, (&own, &email));
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_guard(ADDRESS_OWNED) => Ok(false),

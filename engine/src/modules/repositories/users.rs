@@ -2,7 +2,6 @@
 
 use super::{
     db::{Db, Script, StepError},
-    guests::add_takeover,
     models::{AccountRow, LoginRow, OwnerRow, UnverifiedRow, UserRow},
     notifications::{NewMails, add_mails},
 };
@@ -22,6 +21,9 @@ const CHANGED_MEANWHILE: &str = "changed-meanwhile";
 /// Most unconfirmed accounts that lose their address when it gets an owner, the newest ones. More are an attacker's, who could
 /// sign up again in any case. They stay accounts that never own the address.
 pub(super) const GIVE_WAY_MAX: u32 = 32;
+
+/// Most guests that one account takes over: one for each address that it ever had.
+const GUESTS_MAX: u32 = 16;
 
 pub(in crate::modules) struct UsersRepository {
     pub(super) db: Db,
@@ -273,10 +275,9 @@ pub(super) fn insertion(
 
 /// Gives the guest of an address to a user that a platform vouches for.
 fn take_over(script: &mut Script, user: &User) {
-    let own = user.id.ulid().to_string();
+    let own = script.bind(user.id.ulid().to_string());
     let email = script.bind(user.email.as_str().to_owned());
-    let bound = script.bind(own.clone());
-    add_takeover(script, (&bound, &email), &own);
+    add_takeover(script, (&own, &email));
 }
 
 /// Removes the address from the unconfirmed accounts that have it: at most 32.
@@ -294,4 +295,33 @@ pub(super) fn written_or_taken<T>(outcome: Result<T, StepError>) -> Result<bool>
         Err(StepError::Exists(_)) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Moves the guests that an account took over to its new address, so that it gets their mails: at most 16 rows. `own` and
+/// `email` are bound.
+pub(super) fn add_guests_move(script: &mut Script, (own, email): (&str, &str)) {
+    script.push(format!(
+        "FOR $guest IN ((SELECT VALUE guests FROM ONLY user:[$tenant, {own}]) ?? []) \
+         {{ UPDATE user:[$tenant, $guest] SET email = {email} RETURN NONE }}"
+    ));
+}
+
+/// Gives the guest of an address to the account that has just confirmed it, and confirms the guest's address with it: at most 3
+/// rows. The guest's row is always written. `own` and `email` are bound.
+pub(super) fn add_takeover(script: &mut Script, (own, email): (&str, &str)) {
+    script.push(format!(
+        "LET $guest = (SELECT VALUE user FROM ONLY guest:[$tenant, {email}])"
+    ));
+    script.push(format!(
+        "LET $takes = $guest != NONE AND array::len((SELECT VALUE guests FROM ONLY user:[$tenant, {own}]) ?? []) < {GUESTS_MAX}"
+    ));
+    script.push(format!(
+        "IF $takes {{ UPDATE user:[$tenant, {own}] SET guests = array::append(guests ?? [], $guest) RETURN NONE }}"
+    ));
+    script.push(
+        "IF $takes { UPDATE user:[$tenant, $guest] SET unverified = NONE, mails_held_back = NONE RETURN NONE }",
+    );
+    script.push(format!(
+        "UPSERT guest:[$tenant, {email}] SET user = NONE, revision = (revision ?? 0) + 1 RETURN NONE"
+    ));
 }

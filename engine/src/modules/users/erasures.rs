@@ -31,6 +31,10 @@ impl UsersModule {
         (tenant, user): (&TenantId, UserId),
         audit: &AuditEntry,
     ) -> Result<User> {
+        // What was sold to the person before they had an account. First, because the account names them.
+        for guest in self.repository.guests_of(tenant, user).await? {
+            Box::pin(self.erase((tenant, guest), audit)).await?;
+        }
         for _ in 0..TRIES_MAX {
             let before = self.repository.find(tenant, user).await?;
             let before = before.ok_or_else(|| Error::not_found("user", user))?;

@@ -42,12 +42,14 @@ impl UsersModule {
     async fn guest(&self, tenant: &TenantId, name: &Label, email: &EmailAddress) -> Result<UserId> {
         let address = std::slice::from_ref(email);
         for _ in 0..TRIES_MAX {
-            let known = self.repository.buyers_at(tenant, address).await?;
-            if let Some(buyer) = known.get(email) {
+            let seen = self.repository.buyers_at(tenant, address).await?;
+            if let Some(buyer) = seen.known.get(email) {
                 return Ok(*buyer);
             }
             let guest = self.new_guest(tenant, name, email);
-            if self.repository.insert_guests(tenant, &[&guest]).await? {
+            let new = std::slice::from_ref(&guest);
+            let made = self.repository.insert_guests(tenant, new, &seen);
+            if made.await? {
                 return Ok(guest.id);
             }
         }
@@ -114,17 +116,19 @@ impl UsersModule {
         let mut buyers = HashMap::new();
         for emails in emails.chunks(GUESTS_AT_ONCE) {
             for attempt in 0..=TRIES_MAX {
-                let known = self.repository.buyers_at(tenant, emails).await?;
-                let unknown = emails.iter().filter(|email| !known.contains_key(*email));
+                let seen = self.repository.buyers_at(tenant, emails).await?;
+                let unknown = emails.iter();
+                let unknown = unknown.filter(|email| !seen.known.contains_key(*email));
                 let new: Vec<User> = unknown
                     .filter_map(|email| Some(self.new_guest(tenant, guests.get(email)?, email)))
                     .collect();
-                buyers.extend(known);
+                let known = seen.known.iter();
+                buyers.extend(known.map(|(email, buyer)| (email.clone(), *buyer)));
                 if new.is_empty() || dry_run {
                     break;
                 }
-                let rows: Vec<&User> = new.iter().collect();
-                if self.repository.insert_guests(tenant, &rows).await? {
+                let made = self.repository.insert_guests(tenant, &new, &seen);
+                if made.await? {
                     buyers.extend(new.into_iter().map(|guest| (guest.email, guest.id)));
                     break;
                 }

@@ -182,7 +182,7 @@ impl UsersModule {
             accounts.extend(self.identities(tenant, owner.user).await?);
         }
         let buyers = repository.buyers_at(tenant, std::slice::from_ref(email));
-        accounts.extend(buyers.await?.into_values());
+        accounts.extend(buyers.await?.known.into_values());
         accounts.sort_unstable();
         accounts.dedup();
         Ok(accounts)

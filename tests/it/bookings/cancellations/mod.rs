@@ -89,7 +89,10 @@ async fn some_tickets_go_back_and_the_rest_stays() {
     let shown = ann
         .get(&format!("/api/bookings/{}", text(&booking["id"])))
         .await;
-    assert_eq!(shown.expect(200), after);
+    let mut shown = shown.expect(200);
+    // Only reads say who booked.
+    shown["customer"] = Value::Null;
+    assert_eq!(shown, after);
     let seen = api.seen(&event).await;
     assert_eq!(seen["ticketsSold"], 6);
     assert_eq!(seen["ticketTypes"][1]["sold"], 2);

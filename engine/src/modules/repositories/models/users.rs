@@ -143,9 +143,19 @@ impl GuestLinksRow {
 pub(in crate::modules::repositories) struct GuestRow {
     id: RecordId,
     user: Option<String>,
+    /// Raised with every write.
+    pub(in crate::modules::repositories) revision: i64,
 }
 
 impl GuestRow {
+    pub(in crate::modules::repositories) fn of(guest: &User, revision: i64) -> Self {
+        Self {
+            id: Self::key(&guest.tenant, &guest.email),
+            user: Some(guest.id.ulid().to_string()),
+            revision,
+        }
+    }
+
     pub(in crate::modules::repositories) fn key(
         tenant: &TenantId,
         email: &EmailAddress,
