@@ -59,6 +59,10 @@ impl UsersRepository {
             ));
             script.push(format!("INSERT INTO login {new} RETURN NONE"));
             give_way(&mut script, &after.email);
+            let old = script.bind(before.email.as_str().to_owned());
+            script.push(format!(
+                "DELETE guest:[$tenant, {old}] WHERE user = NONE RETURN NONE"
+            ));
             take_over(&mut script, after);
         }
         let record = script.bind(UserRow::key(&after.tenant, after.id));
