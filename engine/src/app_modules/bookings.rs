@@ -125,8 +125,8 @@ impl Bookings {
         page: &PageRequest,
     ) -> Result<Page<WithCustomer<Booking>>> {
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
-        let identities = modules.users.identities(tenant, customer).await?;
-        let list = modules.bookings.list_of_customer(tenant, &identities, page);
+        let accounts = modules.users.accounts_of(tenant, customer).await?;
+        let list = modules.bookings.list_of_customer(tenant, &accounts, page);
         let list = list.await?;
         let mut statuses = HashMap::new();
         for booking in &list.items {

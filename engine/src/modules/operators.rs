@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ModuleContext,
-    repositories::{NewPassword, OperatorRecord, OperatorsRepository, Replaces, SystemScope},
+    repositories::{OperatorRecord, OperatorsRepository, SystemScope},
     users::{email_taken, wrong_credentials},
 };
 use crate::modules::users::passwords::Passwords;
@@ -80,10 +80,7 @@ impl OperatorsModule {
         ending: (Option<SessionId>, &str),
     ) -> Result<()> {
         Passwords::check(&password)?;
-        let password = NewPassword {
-            hash: self.passwords.hash(password).await?,
-            replaces: Replaces::Any,
-        };
+        let password = (self.passwords.hash(password).await?, None);
         let scope = SystemScope::new();
         let set = self.repository.set_password(scope, email, password, ending);
         there(set.await?, email)
@@ -103,10 +100,7 @@ impl OperatorsModule {
         if !self.passwords.verify(present, seen.clone()).await? {
             return Err(wrong_credentials());
         }
-        let password = NewPassword {
-            hash: self.passwords.hash(password).await?,
-            replaces: Replaces::Only(seen),
-        };
+        let password = (self.passwords.hash(password).await?, seen);
         let set = self.repository.set_password(scope, email, password, ending);
         match set.await? {
             true => Ok(()),

@@ -48,6 +48,7 @@ async fn an_erased_person_is_gone_and_what_counts_stays() {
     house.platform.may_owe();
     let (owner, door) = (&house.owner.client, &house.door);
     let ann = house.customer("ann").await;
+    house.platform.settle().await;
     let path = path_of(&house.event);
     let before = door.get(&path).await.expect(200);
     door.login("ann@north.test").await;
@@ -182,7 +183,7 @@ impl Stage {
             &platform.engine,
             &program,
             "curious",
-            &Component::saying(40),
+            &Component::logging(40, 1),
         )
         .await;
         let mut activate = using("curious", hash);

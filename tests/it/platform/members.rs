@@ -33,7 +33,7 @@ async fn login(door: &Client, email: &str, password: &str) -> Answer {
 
 /// The paths of the links that an address was invited with, the oldest first.
 async fn links(house: &EventFixture, email: &str) -> Vec<String> {
-    house.links_of("Invitation to", email).await
+    house.links_of("Invitation to North Stage", email).await
 }
 
 fn token_of(path: &str) -> &str {

@@ -73,8 +73,8 @@ impl Holds {
         let customer = caller.acting_user()?;
         let (context, tenant) = (&self.0, caller.tenant()?);
         let (bookings, users) = (&context.modules.bookings, &context.modules.users);
-        let identities = users.identities(tenant, customer).await?;
-        let list = bookings.list_holds(tenant, &identities, &page).await?;
+        let accounts = users.accounts_of(tenant, customer).await?;
+        let list = bookings.list_holds(tenant, &accounts, &page).await?;
         let list = list.map(Hold::as_customer_sees);
         context
             .page_with_customers(tenant, list, |hold| hold.customer)

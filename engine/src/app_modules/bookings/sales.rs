@@ -88,7 +88,7 @@ impl EngineContext {
             return Ok(true);
         }
         let users = &self.modules.users;
-        let identities = users.identities(caller.tenant()?, user).await?;
-        Ok(identities.contains(&customer))
+        let accounts = users.accounts_of(caller.tenant()?, user).await?;
+        Ok(accounts.contains(&customer))
     }
 }

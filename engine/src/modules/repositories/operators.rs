@@ -1,7 +1,6 @@
 //! Storage steps of operators' accounts. Called by the operators module; calls models.
 
 use super::{
-    accounts::{NewPassword, Replaces},
     db::{Db, Script, StepError, SystemScope},
     models::OperatorRow,
     sessions::add_end_of_sessions,
@@ -72,21 +71,21 @@ impl OperatorsRepository {
     }
 
     /// Sets an operator's password and ends their sessions except one: 6 rows and the sessions. Returns false if there is no
-    /// such operator, or their password is no longer the one that it replaces.
+    /// such operator, or their password is no longer the one that it replaces, if it names one.
     pub(in crate::modules) async fn set_password(
         &self,
         scope: SystemScope,
         email: &EmailAddress,
-        password: NewPassword,
+        (hash, replaces): (String, Option<String>),
         (keep, epoch): (Option<SessionId>, &str),
     ) -> Result<bool> {
         let mut script = Script::transaction_across_tenants(scope);
         let id = script.bind(OperatorRow::key(email));
-        let condition = match password.replaces {
-            Replaces::Any => String::new(),
-            Replaces::Only(seen) => format!(" WHERE password_hash = {}", script.bind(seen)),
+        let condition = match replaces {
+            None => String::new(),
+            Some(seen) => format!(" WHERE password_hash = {}", script.bind(seen)),
         };
-        let hash = script.bind(password.hash);
+        let hash = script.bind(hash);
         script.require(
             format!("UPDATE {id} SET password_hash = {hash}{condition} RETURN id"),
             OPERATOR_GONE,

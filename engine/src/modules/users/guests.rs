@@ -141,7 +141,7 @@ impl UsersModule {
     }
 
     /// An account, and the guests that it took over: at most 17.
-    pub(crate) async fn identities(&self, tenant: &TenantId, user: UserId) -> Result<Vec<UserId>> {
+    pub(crate) async fn accounts_of(&self, tenant: &TenantId, user: UserId) -> Result<Vec<UserId>> {
         let mut all = vec![user];
         all.extend(self.repository.guests_of(tenant, user).await?);
         Ok(all)

@@ -179,7 +179,7 @@ impl UsersModule {
         let repository = &self.repository;
         let (owner, mut accounts) = repository.address(tenant, email).await?;
         if let Some(owner) = owner {
-            accounts.extend(self.identities(tenant, owner.user).await?);
+            accounts.extend(self.accounts_of(tenant, owner.user).await?);
         }
         let buyers = repository.buyers_at(tenant, std::slice::from_ref(email));
         accounts.extend(buyers.await?.known.into_values());
