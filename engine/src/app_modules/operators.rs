@@ -9,8 +9,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     modules::Backup,
     types::{
-        AddOperator, Caller, EmailAddress, EventVerdict, Label, ListedSession, Login, Operator,
-        OperatorSession, Page, PageRequest, Restoration, SessionId, SessionOwner,
+        AddOperator, Caller, EmailAddress, Erasure, EventVerdict, Label, ListedSession, Login,
+        Operator, OperatorSession, Page, PageRequest, Restoration, SessionId, SessionOwner,
         SetOperatorPassword,
     },
 };
@@ -113,14 +113,13 @@ impl Operators {
         let (operators, sessions) = (&self.0.modules.operators, &self.0.modules.sessions);
         let epoch = sessions.next_epoch();
         let kept = (caller.session(), epoch.as_str());
-        let (email, password) = (&command.email, command.password);
-        if caller.session().is_some() {
-            let present = command.present.unwrap_or_default();
-            let changed = operators.change_password((email, present), password, kept);
-            changed.await?;
-        } else {
-            operators.set_password(email, password, kept).await?;
-        }
+        let present = caller
+            .session()
+            .map(|_| command.present.unwrap_or_default());
+        let whose = (&command.email, present);
+        operators
+            .set_password(whose, command.password, kept)
+            .await?;
         sessions.forget(&SessionOwner::Operator(command.email));
         Ok(())
     }
@@ -220,6 +219,36 @@ impl Operators {
     pub async fn release(&self, caller: &Caller) -> Result<Restoration> {
         caller.require_operator()?;
         self.0.modules.backups.release().await
+    }
+
+    /// Lists erased accounts of all tenants, in the order of tenant and id: the list that is kept beside backups.
+    ///
+    /// # Errors
+    /// `forbidden`, `field-invalid` for a broken cursor.
+    pub async fn erasures(&self, caller: &Caller, page: PageRequest) -> Result<Page<Erasure>> {
+        caller.require_operator()?;
+        self.0.modules.users.erasures(&page).await
+    }
+
+    /// Erases accounts again after a restore, by the list. Returns how many were there and not erased.
+    ///
+    /// # Errors
+    /// `forbidden`, `conflict-try-again`, `unavailable`; `last-owner` if the backup knows no other owner of a tenant: make one
+    /// first.
+    pub async fn apply_erasures(&self, caller: &Caller, erasures: &[Erasure]) -> Result<usize> {
+        caller.require_operator()?;
+        let mut erased = 0;
+        for one in erasures {
+            let users = &self.0.modules.users;
+            let found = users.find(&one.tenant, one.user).await?;
+            if found.is_none_or(|user| user.erased_at.is_some()) {
+                continue;
+            }
+            let who = self.0.audited_name(caller).await?;
+            self.0.erase(&one.tenant, one.user, who).await?;
+            erased += 1;
+        }
+        Ok(erased)
     }
 }
 

@@ -72,40 +72,35 @@ impl OperatorsModule {
         self.repository.list(SystemScope::new()).await
     }
 
-    /// Sets a password, and ends all sessions except one.
+    /// Sets a password, and ends all sessions except one. With the present password only if that is right.
     pub(crate) async fn set_password(
         &self,
-        email: &EmailAddress,
-        password: String,
-        ending: (Option<SessionId>, &str),
-    ) -> Result<()> {
-        Passwords::check(&password)?;
-        let password = (self.passwords.hash(password).await?, None);
-        let scope = SystemScope::new();
-        let set = self.repository.set_password(scope, email, password, ending);
-        there(set.await?, email)
-    }
-
-    /// Changes a password, if the present one is right, and ends all sessions except one.
-    pub(crate) async fn change_password(
-        &self,
-        (email, present): (&EmailAddress, String),
+        (email, present): (&EmailAddress, Option<String>),
         password: String,
         ending: (Option<SessionId>, &str),
     ) -> Result<()> {
         Passwords::check(&password)?;
         let scope = SystemScope::new();
-        let found = self.repository.find(scope, email).await?;
-        let seen = found.map(|found| found.password_hash);
-        if !self.passwords.verify(present, seen.clone()).await? {
-            return Err(wrong_credentials());
-        }
-        let password = (self.passwords.hash(password).await?, seen);
-        let set = self.repository.set_password(scope, email, password, ending);
+        let seen = match present {
+            None => None,
+            Some(present) => {
+                let found = self.repository.find(scope, email).await?;
+                let seen = found.map(|found| found.password_hash);
+                if !self.passwords.verify(present, seen.clone()).await? {
+                    return Err(wrong_credentials());
+                }
+                seen
+            }
+        };
+        let was_checked = seen.is_some();
+        let hash = self.passwords.hash(password).await?;
+        let set = self
+            .repository
+            .set_password(scope, email, (hash, seen), ending);
         match set.await? {
-            true => Ok(()),
             // Another change came first, so the present password is wrong by now.
-            false => Err(wrong_credentials()),
+            false if was_checked => Err(wrong_credentials()),
+            is_set => there(is_set, email),
         }
     }
 

@@ -57,7 +57,7 @@ pub enum TeamRole {
     /// What its organizer may, except changing the team.
     Manager,
     /// What staff may: check tickets in, and see bookings.
-    Door,
+    CheckIn,
 }
 
 impl TeamRole {
@@ -65,7 +65,7 @@ impl TeamRole {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Manager => "manager",
-            Self::Door => "door",
+            Self::CheckIn => "door",
         }
     }
 }
@@ -84,7 +84,7 @@ impl FromStr for TeamRole {
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "manager" => Ok(Self::Manager),
-            "door" => Ok(Self::Door),
+            "door" => Ok(Self::CheckIn),
             _ => Err(Error::field("role", "A role is one of manager, door.")),
         }
     }

@@ -4,8 +4,6 @@
 //! Called by the URL table. A GET only shows a form, because programs that scan mails follow every link. Calls the engine's
 //! users.
 
-use std::sync::Arc;
-
 use axum::{
     body::Bytes,
     extract::State,
@@ -17,7 +15,7 @@ use boxoffice_engine::{
 };
 
 use super::{
-    controllers::auth::SignIn,
+    Shared,
     extract::{Id, SignInOrigin},
     html,
     problem::Problem,
@@ -146,13 +144,17 @@ pub(super) async fn show_email(
 
 /// Moves the account to the new address, once, if the password is right. Wrong ones count as those of sign-ins do.
 pub(super) async fn change_email(
-    State(engine): State<Engine>,
-    State(links): State<Option<MailLinks>>,
-    State(sign_in): State<Arc<SignIn>>,
+    State(shared): State<Shared>,
     Id(Token(token)): Id<Token>,
     origin: SignInOrigin,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    let Shared {
+        engine,
+        links,
+        sign_in,
+        ..
+    } = shared;
     let purpose = AccountLinkPurpose::ChangeEmail;
     let (caller, link) = match read(links.as_ref(), purpose, &token) {
         Ok(read) => read,

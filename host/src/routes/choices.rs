@@ -70,7 +70,7 @@ choices! {
     #[doc = "A role that somebody is invited to."]
     InvitedRole: [Role::Owner, Role::Organizer, Role::Staff].map(Role::as_str);
     #[doc = "What somebody may do for one event."]
-    TeamRole: [Team::Manager, Team::Door].map(Team::as_str);
+    TeamRole: [Team::Manager, Team::CheckIn].map(Team::as_str);
     #[doc = "A role to register with."]
     RegistrationRole: [Role::Customer, Role::Organizer].map(Role::as_str);
     #[doc = "The kind of a mail."]

@@ -224,7 +224,10 @@ async fn a_change_keeps_counters_and_cannot_take_what_is_sold() {
     assert_eq!(counters(&changed), [6, 5, 2, 2, 7, 0, 3, 3]);
     // What was paid is not touched by a new price, and a type that was only ever cancelled still stays.
     let cancel = format!("/api/bookings/{}", booking["id"].as_str().expect("an id"));
-    assert_eq!(customer.get(&cancel).await.expect(200), booking);
+    let mut read = customer.get(&cancel).await.expect(200);
+    // Answers to a booking do not say who booked.
+    read["customer"] = json!(null);
+    assert_eq!(read, booking);
     customer
         .post(&format!("{cancel}/cancel"), json!({}))
         .await

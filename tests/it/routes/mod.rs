@@ -34,6 +34,7 @@ const PAGES: [&str; 21] = [
     // Tried in `passwords` and `accounts`.
     "/password/{token}",
     "/email/{token}",
+    "/invitation/{token}",
     // Tried in `plugin_push`.
     "/api/plugins/versions/versions",
     // Tried in `metrics`.

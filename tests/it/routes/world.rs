@@ -44,6 +44,8 @@ pub(super) struct Side {
     pub(super) invitation: String,
     /// A customer whom nothing else needs.
     pub(super) other_user: String,
+    /// One who leaves.
+    pub(super) leaver: Account,
     /// Another session of the customer.
     pub(super) session: String,
     pub(super) event: String,
@@ -143,6 +145,7 @@ impl Side {
             ("ann", UserRole::Customer),
             ("ben", UserRole::Customer),
             ("cleo", UserRole::Customer),
+            ("dora", UserRole::Customer),
         ] {
             platform.user(&id, name, role).await;
         }
@@ -210,6 +213,7 @@ impl Side {
         let key = json!({"name": "Unused", "scopes": ["holds"]});
         let api_key = owner.client.post("/api/keys", key).await.expect(201);
         let other_user = door.login(&address("cleo")).await.id;
+        let leaver = door.login(&address("dora")).await;
         let invited = json!({"email": address("walt"), "name": "Walt", "role": "staff"});
         let invited = owner.client.post("/api/invitations", invited).await;
         let invited = invited.expect(201);
@@ -244,6 +248,7 @@ impl Side {
             invitation_token,
             invitation: id_of(&invited),
             other_user,
+            leaver,
             session,
         }
     }

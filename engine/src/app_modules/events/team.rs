@@ -142,7 +142,7 @@ impl EngineContext {
         };
         match self.team_role(caller, event).await? {
             Some(TeamRole::Manager) => Ok(()),
-            Some(TeamRole::Door) | None => Err(refusal),
+            Some(TeamRole::CheckIn) | None => Err(refusal),
         }
     }
 
@@ -157,7 +157,7 @@ impl EngineContext {
             return Ok(());
         };
         match self.team_role(caller, event).await? {
-            Some(TeamRole::Manager | TeamRole::Door) => Ok(()),
+            Some(TeamRole::Manager | TeamRole::CheckIn) => Ok(()),
             None => Err(refusal),
         }
     }

@@ -1,16 +1,12 @@
 //! Use cases of erasing a person's data.
 //!
-//! Called by hosts, and for restored backups. Calls the users and sessions modules.
+//! Called by hosts, and by operators for restored backups. Calls the users and sessions modules.
 
 use super::Users;
 use crate::{
-    app_modules::Operators,
     context::EngineContext,
     error::Result,
-    types::{
-        AuditEntry, Caller, Erasure, Page, PageRequest, Role, Scope, SessionOwner, TenantId, User,
-        UserId,
-    },
+    types::{AuditEntry, Caller, Role, Scope, SessionOwner, TenantId, User, UserId},
 };
 
 impl Users {
@@ -45,40 +41,13 @@ impl Users {
     }
 }
 
-impl Operators {
-    /// Lists erased accounts of all tenants, in the order of tenant and id: the list that is kept beside backups.
-    ///
-    /// # Errors
-    /// `forbidden`, `field-invalid` for a broken cursor.
-    pub async fn erasures(&self, caller: &Caller, page: PageRequest) -> Result<Page<Erasure>> {
-        caller.require_operator()?;
-        self.0.modules.users.erasures(&page).await
-    }
-
-    /// Erases accounts again after a restore, by the list. Returns how many were there and not erased.
-    ///
-    /// # Errors
-    /// `forbidden`, `conflict-try-again`, `unavailable`; `last-owner` if the backup knows no other owner of a tenant: make one
-    /// first.
-    pub async fn apply_erasures(&self, caller: &Caller, erasures: &[Erasure]) -> Result<usize> {
-        caller.require_operator()?;
-        let mut erased = 0;
-        for one in erasures {
-            let users = &self.0.modules.users;
-            let found = users.find(&one.tenant, one.user).await?;
-            if found.is_none_or(|user| user.erased_at.is_some()) {
-                continue;
-            }
-            let who = self.0.audited_name(caller).await?;
-            self.0.erase(&one.tenant, one.user, who).await?;
-            erased += 1;
-        }
-        Ok(erased)
-    }
-}
-
 impl EngineContext {
-    async fn erase(&self, tenant: &TenantId, user: UserId, who: String) -> Result<User> {
+    pub(in crate::app_modules) async fn erase(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        who: String,
+    ) -> Result<User> {
         let audit = AuditEntry {
             at: self.context.now(),
             who,

@@ -131,15 +131,7 @@ impl UsersRepository {
         script.push(format!(
             "DELETE unconfirmed_account:[$tenant, {own}] RETURN NONE"
         ));
-        // Whoever was invited has accepted by that.
-        let invitation = script.bind(InvitationRow::key(tenant, address));
-        script.push(format!(
-            "DELETE {invitation} WHERE user = {own} RETURN NONE"
-        ));
-        let owner = script.bind(OwnerRow::of(tenant, user.id).id);
-        script.push(format!(
-            "IF (SELECT VALUE role FROM ONLY {id}) = 'owner' {{ UPSERT {owner} RETURN NONE }}"
-        ));
+        add_acceptance(&mut script, user, (&own, &id));
         add_takeover(&mut script, (&own, &email));
         match self.db.run_retrying(&script).await {
             Ok(_) => Ok(true),
@@ -210,4 +202,17 @@ pub(super) fn sign_up_script(
     }
     add_mails(&mut script, &user.tenant, mails)?;
     Ok(script)
+}
+
+/// Ends the invitation of whoever has accepted it by confirming the address, and counts them if they are an owner: 2 rows. `own`
+/// and `id` are bound.
+fn add_acceptance(script: &mut Script, user: &User, (own, id): (&str, &str)) {
+    let invitation = script.bind(InvitationRow::key(&user.tenant, &user.email));
+    script.push(format!(
+        "DELETE {invitation} WHERE user = {own} RETURN NONE"
+    ));
+    let owner = script.bind(OwnerRow::of(&user.tenant, user.id).id);
+    script.push(format!(
+        "IF (SELECT VALUE role FROM ONLY {id}) = 'owner' {{ UPSERT {owner} RETURN NONE }}"
+    ));
 }

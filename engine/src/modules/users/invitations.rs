@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     types::{
         AccountLinkPurpose, AuditEntry, INVITATIONS_MAX, Invitation, Invite, NotificationId,
-        NotificationKind, TenantId, User, UserId,
+        NotificationKind, TenantId, UserId,
     },
 };
 

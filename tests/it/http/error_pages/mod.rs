@@ -5,6 +5,7 @@
 //! What no request can provoke is named in [`NOT_PROVOKED`]; the example of such a page, if it has one, must have the
 //! status, title and type that the router gives the code.
 
+mod other_hosts;
 mod provoked;
 
 use std::{

@@ -204,7 +204,7 @@ pub(super) const ROWS: &[Row] = &[
         "/api/auth/me/erase",
         Door::SignedIn,
         Thing::None,
-        Some(|_| json!({"currentPassword": "another horse battery"})),
+        Some(|_| json!({"currentPassword": Account::PASSWORD})),
         204,
     ),
 ];
