@@ -100,7 +100,7 @@ level = "warn,surrealkv=error"
 
         run("tenant", "add", "north", "--organizers-may-register")
         run("operator", "add", "--email", "operator@north.test", "--name", "Olivia", "--password-stdin")
-        for name, role in (("owner", "owner"), ("organizer", "organizer"), ("customer", "customer")):
+        for name, role in (("owner", "owner"), ("organizer", "organizer"), ("customer", "customer"), ("leaver", "customer")):
             run("user", "add", "--tenant", "north", "--role", role, "--email", f"{name}@north.test", "--name", name, "--password-stdin")
         self.log = (folder / "host.log").open("w+")
         command = [program, "serve", "--worker", "--listen", "127.0.0.1:0", "--config", config]
@@ -140,7 +140,8 @@ level = "warn,surrealkv=error"
         hold = self.call("POST", "/api/holds", customer, {"eventId": event["id"], "numTickets": 1})
         change = self.call("PATCH", f"/api/events/{event['id']}", organizer, {"location": "New Hall"}, If_Match='"1"')
         deliveries = self.call("GET", f"/api/bookings/{booking['id']}/deliveries", customer)
-        me = self.call("GET", "/api/auth/me", customer)
+        # Owners suspend and erase this one.
+        leaver = self.call("GET", "/api/auth/me", self.token("leaver"))
         return {
             "events": event["id"],
             "ticket-types": event["ticketTypes"][0]["id"],
@@ -148,7 +149,7 @@ level = "warn,surrealkv=error"
             "holds": hold["id"],
             "notifications": change["notification"]["id"],
             "deliveries": deliveries["items"][0]["id"],
-            "users": me["id"],
+            "users": leaver["id"],
             "tenants": "north",
             "operators": "nobody@north.test",
         }
@@ -156,8 +157,9 @@ level = "warn,surrealkv=error"
     def description(self):
         """The document, its examples naming things that are there."""
         document = self.call("GET", "/openapi.json")
-        # It would sign out who asks.
+        # They would sign out who asks, or end the account.
         del document["paths"]["/api/auth/me/sessions"]
+        del document["paths"]["/api/auth/me/erase"]
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 for parameter in operation.get("parameters", []):

@@ -226,7 +226,7 @@ impl Stage {
         for tickets in [1, 2] {
             let body = json!({"eventId": self.event["id"], "numTickets": tickets});
             let request = client.request(Method::POST, "/api/bookings").json(&body);
-            let request = request.header("Idempotency-Key", format!("{mark}-{tickets}"));
+            let request = request.header("Idempotency-Key", format!("order-{number}-{tickets}"));
             Answer::of(request).await.expect(201);
         }
         let wait = format!("{}/waitlist", path_of(&self.sold_out));
