@@ -100,13 +100,12 @@ impl<C: Clock + Clone> RequestLimits<C> {
         tenant: Option<&TenantId>,
         state: Option<&RateLimitState>,
     ) -> Result<()> {
-        let tenant_of = |caller: &'_ Caller| caller.tenant().ok().cloned();
-        let user = caller.and_then(|caller| Some((tenant_of(caller)?, caller.user_id()?)));
-        let key = caller.and_then(|caller| Some((tenant_of(caller)?, caller.api_key_id()?)));
+        let user = caller.and_then(|caller| Some((caller.tenant().ok()?, caller.user_id()?)));
+        let key = caller.and_then(|caller| Some((caller.tenant().ok()?, caller.api_key_id()?)));
         if let Some(clients) = &self.clients {
             match (user, key, address) {
-                (Some(user), _, _) => clients.take(user, state)?,
-                (None, Some(key), _) => clients.take(key, state)?,
+                (Some((own, user)), _, _) => clients.take((own.as_str(), user), state)?,
+                (None, Some((own, key)), _) => clients.take((own.as_str(), key), state)?,
                 (None, None, Some(address)) => clients.take(network(address), state)?,
                 // The server does not know the client's address.
                 (None, None, None) => {}

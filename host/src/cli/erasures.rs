@@ -16,7 +16,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    accounts::{Place, open},
+    accounts::{Place, each_page, open},
     remote::{Remote, percent_encoded, text},
 };
 
@@ -97,23 +97,20 @@ fn erasure(line: &str) -> anyhow::Result<Erasure> {
 async fn at_store(place: &Place) -> anyhow::Result<Vec<Line>> {
     let opened = open(&place.store, "erasures").await?;
     let operators = opened.engine.operators();
-    let (mut lines, mut cursor) = (Vec::new(), None);
-    loop {
-        let request = PageRequest {
-            cursor,
-            limit: PageRequest::LIMIT_MAX,
-        };
-        let page = operators.erasures(&Caller::operator(), request).await?;
-        lines.extend(page.items.into_iter().map(|one| Line {
-            tenant: one.tenant.to_string(),
-            user_id: one.user.to_string(),
-            erased_at: one.at.to_string(),
-        }));
-        if page.next.is_none() {
-            return Ok(lines);
-        }
-        cursor = page.next;
-    }
+    let (caller, mut lines) = (Caller::operator(), Vec::new());
+    each_page(
+        async |page| Ok(operators.erasures(&caller, page).await?),
+        |one| {
+            lines.push(Line {
+                tenant: one.tenant.to_string(),
+                user_id: one.user.to_string(),
+                erased_at: one.at.to_string(),
+            });
+            Ok(())
+        },
+    )
+    .await?;
+    Ok(lines)
 }
 
 async fn through(remote: &Remote) -> anyhow::Result<Vec<Line>> {

@@ -141,7 +141,7 @@ impl OpenIdProvider {
         self.change(|state| state.issuer = Some(issuer.to_owned()));
     }
 
-    /// Answers everything with 503, or works again.
+    /// Refuses everything with 503, or works again.
     pub fn break_down(&self, is_down: bool) {
         self.change(|state| state.is_down = is_down);
     }

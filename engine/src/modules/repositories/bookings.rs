@@ -149,18 +149,7 @@ impl BookingsRepository {
         limit: u32,
     ) -> Result<Vec<CustomerBookingRow>> {
         let mut script = Script::of(tenant);
-        let customer = script.bind(customer.ulid().to_string());
-        let limit = script.bind(i64::from(limit));
-        let start = match before {
-            Some(serial) => {
-                let serial = script.bind(newest_first_key(serial));
-                format!("[$tenant, {customer}, {serial}]>")
-            }
-            None => format!("[$tenant, {customer}]"),
-        };
-        let index = script.push(format!(
-            "SELECT * FROM type::record('customer_booking', {start}..[$tenant, {customer}, ..]) LIMIT {limit}"
-        ));
+        let index = read_list_of(&mut script, "customer_booking", (customer, before), limit);
         self.db.run_retrying(&script).await?.rows(index)
     }
 
@@ -307,4 +296,25 @@ impl BookingsRepository {
         let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(BookingRow::into_type).collect()
     }
+}
+
+/// Reads up to `limit` rows of a customer's own list before a serial, newest first, and returns the index of their result.
+pub(super) fn read_list_of(
+    script: &mut Script,
+    table: &str,
+    (customer, before): (UserId, Option<Ulid>),
+    limit: u32,
+) -> usize {
+    let customer = script.bind(customer.ulid().to_string());
+    let limit = script.bind(i64::from(limit));
+    let start = match before {
+        Some(serial) => {
+            let serial = script.bind(newest_first_key(serial));
+            format!("[$tenant, {customer}, {serial}]>")
+        }
+        None => format!("[$tenant, {customer}]"),
+    };
+    script.push(format!(
+        "SELECT * FROM type::record('{table}', {start}..[$tenant, {customer}, ..]) LIMIT {limit}"
+    ))
 }

@@ -8,20 +8,24 @@ use surrealdb::types::RecordId;
 use ulid::Ulid;
 
 use super::{
+    bookings::read_list_of,
     db::{Script, SystemScope},
     delivery_admin::add_audit,
+    event_teams::teams_of,
     identities::add_end_of_identities,
     invitations::{MemberChanged, STALE_MEMBER, add_owner_change},
     models::{
         BookingRow, CustomerBookingRow, ErasureDueRow, ErasureRow, IdRow, InvitationRow, LoginRow,
-        PluginNoteRow, SignUpRow, TeamRow, UserRow, millisecond, newest_first_key,
+        PluginNoteRow, SignUpRow, TeamRow, UserRow, millisecond,
     },
     sessions::add_end_of_sessions,
     users::UsersRepository,
 };
 use crate::{
     error::{Error, Result},
-    types::{AuditEntry, DecisionRecord, Erasure, EventId, SessionOwner, TenantId, User, UserId},
+    types::{
+        AuditEntry, DecisionRecord, Erasure, SessionOwner, TeamMember, TenantId, User, UserId,
+    },
 };
 
 /// Rows that a step looks through; keeps each transaction short.
@@ -33,8 +37,8 @@ pub(in crate::modules) struct ErasureStep<'a> {
     pub(in crate::modules) before: &'a User,
     /// What is left of it.
     pub(in crate::modules) after: &'a User,
-    /// The events in whose teams it is.
-    pub(in crate::modules) teams: &'a [EventId],
+    /// The teams that it is in.
+    pub(in crate::modules) teams: &'a [TeamMember],
     pub(in crate::modules) erasure: &'a Erasure,
     /// When what was recorded about it is looked through again.
     pub(in crate::modules) due: Timestamp,
@@ -43,18 +47,13 @@ pub(in crate::modules) struct ErasureStep<'a> {
 }
 
 impl UsersRepository {
-    /// The events in whose teams a user is.
+    /// The teams that a user is in.
     pub(in crate::modules) async fn teams(
         &self,
         tenant: &TenantId,
         user: UserId,
-    ) -> Result<Vec<EventId>> {
-        let mut script = Script::of(tenant);
-        let under = [tenant.as_str().to_owned(), user.ulid().to_string()];
-        let index = script.read_under(TeamRow::BY_USER, under);
-        let rows: Vec<TeamRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        let events = rows.into_iter().map(|row| Ok(row.by_user()?.event));
-        events.collect()
+    ) -> Result<Vec<TeamMember>> {
+        teams_of(&self.db, tenant, user).await
     }
 
     /// Ends an account: its name, addresses, logins, sessions and places in teams are gone: at most 12 rows, two per team, and the
@@ -97,11 +96,11 @@ impl UsersRepository {
             "DELETE unconfirmed_account:[$tenant, {own}] RETURN NONE"
         ));
         let teams = step.teams.iter();
-        script.remove(teams.flat_map(|event| TeamRow::keys(tenant, *event, before.id)));
+        script.remove(teams.flat_map(|member| TeamRow::keys(tenant, member.event, before.id)));
         add_end_of_identities(&mut script, tenant, before.id);
         add_owner_change(&mut script, before, step.after);
         script.insert("erasure", [ErasureRow::of(step.erasure)]);
-        script.insert("erasure_due", [ErasureDueRow::of(step.erasure, step.due)]);
+        script.insert("erasure_due", [ErasureDueRow::of(step.due, step.erasure)]);
         let sessions = SessionOwner::User {
             tenant: tenant.clone(),
             user: before.id,
@@ -135,17 +134,8 @@ impl UsersRepository {
         after: Option<Ulid>,
     ) -> Result<Option<Ulid>> {
         let mut script = Script::of(tenant);
-        let own = script.bind(user.ulid().to_string());
-        let start = match after {
-            Some(after) => {
-                let after = script.bind(newest_first_key(after));
-                format!("[$tenant, {own}, {after}]>")
-            }
-            None => format!("[$tenant, {own}]"),
-        };
-        let index = script.push(format!(
-            "SELECT * FROM type::record('customer_booking', {start}..[$tenant, {own}, ..]) LIMIT {BATCH}"
-        ));
+        let max = BATCH as u32;
+        let index = read_list_of(&mut script, "customer_booking", (user, after), max);
         let rows: Vec<CustomerBookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let mut script = Script::transaction(tenant);
         let mut last = None;
@@ -213,11 +203,11 @@ impl UsersRepository {
     /// Ends an erasure: 1 row.
     pub(in crate::modules) async fn finish_erasure(
         &self,
-        erasure: &Erasure,
         due: Timestamp,
+        (tenant, user): (&TenantId, UserId),
     ) -> Result<()> {
-        let mut script = Script::transaction(&erasure.tenant);
-        script.remove([ErasureDueRow::of(erasure, due).id]);
+        let mut script = Script::transaction(tenant);
+        script.remove([ErasureDueRow::key(due, tenant, user)]);
         self.db.run_retrying(&script).await?;
         Ok(())
     }

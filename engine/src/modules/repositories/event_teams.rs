@@ -1,6 +1,11 @@
 //! Storage steps of the teams of events. Called by the events module; calls models.
 
-use super::{db::Script, delivery_admin::add_audit, events::EventsRepository, models::TeamRow};
+use super::{
+    db::{Db, Script},
+    delivery_admin::add_audit,
+    events::EventsRepository,
+    models::TeamRow,
+};
 use crate::{
     error::Result,
     types::{AuditEntry, EventId, TeamMember, TenantId, UserId},
@@ -35,17 +40,13 @@ impl EventsRepository {
         rows.into_iter().map(TeamRow::by_event).collect()
     }
 
-    /// The teams that a user is in, in the order of event ids. Their number is limited, so the range may be read to its end.
+    /// See [`teams_of`].
     pub(in crate::modules) async fn teams_of(
         &self,
         tenant: &TenantId,
         user: UserId,
     ) -> Result<Vec<TeamMember>> {
-        let mut script = Script::of(tenant);
-        let under = [tenant.as_str().to_owned(), user.ulid().to_string()];
-        let index = script.read_under(TeamRow::BY_USER, under);
-        let rows: Vec<TeamRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        rows.into_iter().map(TeamRow::by_user).collect()
+        teams_of(&self.db, tenant, user).await
     }
 
     /// Writes what somebody may do for an event: 3 rows.
@@ -95,4 +96,13 @@ impl EventsRepository {
         self.db.run_retrying(&script).await?;
         Ok(())
     }
+}
+
+/// The teams that a user is in, in the order of event ids. Their number is limited, so the range may be read to its end.
+pub(super) async fn teams_of(db: &Db, tenant: &TenantId, user: UserId) -> Result<Vec<TeamMember>> {
+    let mut script = Script::of(tenant);
+    let under = [tenant.as_str().to_owned(), user.ulid().to_string()];
+    let index = script.read_under(TeamRow::BY_USER, under);
+    let rows: Vec<TeamRow> = db.run_retrying(&script).await?.rows(index)?;
+    rows.into_iter().map(TeamRow::by_user).collect()
 }

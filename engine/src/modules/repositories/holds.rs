@@ -4,13 +4,11 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
+    bookings::read_list_of,
     db::{Db, Script, StepError, SystemScope},
     hold_changes::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
-    models::{
-        CustomerHoldRow, HoldDueRow, HoldRow, InventoryRow, at_millisecond, millisecond,
-        newest_first_key,
-    },
+    models::{CustomerHoldRow, HoldDueRow, HoldRow, InventoryRow, at_millisecond, millisecond},
     waitlist::{Offers, add_offers},
 };
 use crate::{
@@ -55,18 +53,7 @@ impl HoldsRepository {
         limit: u32,
     ) -> Result<Vec<Hold>> {
         let mut script = Script::of(tenant);
-        let customer = script.bind(customer.ulid().to_string());
-        let limit = script.bind(i64::from(limit));
-        let start = match before {
-            Some(serial) => {
-                let serial = script.bind(newest_first_key(serial));
-                format!("[$tenant, {customer}, {serial}]>")
-            }
-            None => format!("[$tenant, {customer}]"),
-        };
-        let index = script.push(format!(
-            "SELECT * FROM type::record('customer_hold', {start}..[$tenant, {customer}, ..]) LIMIT {limit}"
-        ));
+        let index = read_list_of(&mut script, "customer_hold", (customer, before), limit);
         let rows: Vec<CustomerHoldRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let ids = rows.iter().map(CustomerHoldRow::hold);
         let ids = ids.collect::<Result<Vec<_>>>()?;

@@ -22,7 +22,7 @@ use crate::{
 
 /// Mails with a link of one kind to one address, and requests for another address by one account, in a day (UTC): enough for
 /// somebody who does not find the mail, and few for a stranger's mailbox.
-pub(super) const LINK_MAILS_MAX: u32 = 5;
+const LINK_MAILS_MAX: u32 = 5;
 /// The answer to a request for a link comes at a multiple of this time after the request, so that it does not show what was
 /// found. It is long against the reads and the write, and a person does not wait for it.
 const ANSWER_PACE: Duration = Duration::from_millis(250);
@@ -235,14 +235,18 @@ impl UsersModule {
         }
     }
 
-    fn account_mail(&self, user: &User, kind: NotificationKind) -> (NotificationId, NewMails) {
+    pub(super) fn account_mail(
+        &self,
+        user: &User,
+        kind: NotificationKind,
+    ) -> (NotificationId, NewMails) {
         let notification = NotificationId::from_ulid(self.context.next_id());
         let now = self.context.now();
         let mails = NewMails::to_users(&user.tenant, (notification, kind), &[user.id], now);
         (notification, mails)
     }
 
-    fn counted<'a>(
+    pub(super) fn counted<'a>(
         &self,
         notification: NotificationId,
         kind: NotificationKind,

@@ -120,12 +120,7 @@ impl UsersModule {
         for (at, tenant, user) in &due {
             let texts = ids_of(tenant, *user);
             self.forget_recorded(tenant, *user, &texts).await?;
-            let erasure = Erasure {
-                tenant: tenant.clone(),
-                user: *user,
-                at: *at,
-            };
-            self.repository.finish_erasure(&erasure, *at).await?;
+            self.repository.finish_erasure(*at, (tenant, *user)).await?;
         }
         Ok(!due.is_empty())
     }

@@ -3,13 +3,13 @@
 //! Invariants: an invitation gives nothing before its link is used, the link works once, and an address has at most one. Called by
 //! app_modules; calls the users repository.
 
-use super::{UsersModule, accounts::LINK_MAILS_MAX, email_taken};
-use crate::modules::repositories::{AccountMail, Invited, NewMails, day_of};
+use super::{UsersModule, email_taken};
+use crate::modules::repositories::Invited;
 use crate::{
     error::{Error, ErrorCode, Result},
     types::{
-        AccountLinkPurpose, AuditEntry, INVITATIONS_MAX, Invitation, Invite, NotificationId,
-        NotificationKind, TenantId, UserId,
+        AccountLinkPurpose, AuditEntry, INVITATIONS_MAX, Invitation, Invite, NotificationKind,
+        TenantId, UserId,
     },
 };
 
@@ -52,16 +52,9 @@ impl UsersModule {
                 .checked_add(purpose.duration())
                 .map_err(Error::internal)?,
         };
-        let notification = NotificationId::from_ulid(self.context.next_id());
         let kind = NotificationKind::Invitation;
-        let mails = NewMails::to_users(tenant, (notification, kind), &[user.id], now);
-        let mail = AccountMail {
-            notification,
-            kind,
-            day: day_of(now),
-            most: LINK_MAILS_MAX,
-            mails: &mails,
-        };
+        let (notification, mails) = self.account_mail(&user, kind);
+        let mail = self.counted(notification, kind, &mails);
         let audit = audit(&invitation);
         let entry = (self.context.next_id(), &audit);
         let people = (&user, &invitation);

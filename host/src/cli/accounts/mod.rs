@@ -71,9 +71,9 @@ pub(super) async fn open(store: &StoreArgs, command: &str) -> anyhow::Result<Ope
     store::open(&config, MailRole::None, command, None, None).await
 }
 
-async fn each_page<T>(
+pub(super) async fn each_page<T>(
     list: impl AsyncFn(PageRequest) -> anyhow::Result<Page<T>>,
-    show: impl Fn(&T) -> anyhow::Result<()>,
+    mut show: impl FnMut(&T) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut cursor = None;
     loop {
@@ -82,7 +82,7 @@ async fn each_page<T>(
             limit: PageRequest::LIMIT_MAX,
         })
         .await?;
-        page.items.iter().try_for_each(&show)?;
+        page.items.iter().try_for_each(&mut show)?;
         cursor = page.next;
         if cursor.is_none() {
             return Ok(());

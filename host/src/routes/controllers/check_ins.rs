@@ -1,15 +1,12 @@
 //! Check-ins: check tickets in, undo it, and list check-ins as JSON and CSV.
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
-use boxoffice_engine::{
-    BookingId, Caller, Engine, EventId, ListedCheckIn, Page, PageRequest, Result, Ticket, TicketId,
-};
+use boxoffice_engine::{BookingId, Engine, EventId, ListedCheckIn, PageRequest, Ticket, TicketId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Answer, PageResponse, created, csv, customers::CustomerResponse};
-use crate::auth::not_authenticated;
 use crate::routes::{
     choices,
     extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix},
@@ -195,8 +192,6 @@ pub(in crate::routes) async fn export(
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
 ) -> Answer<Response> {
-    // Before the response begins, so that a refusal has its own status.
-    let first = page_of(&engine, &caller, event, None).await?;
     let names = [
         "ticketId",
         "bookingId",
@@ -209,31 +204,17 @@ pub(in crate::routes) async fn export(
         "checkedInBy",
         "checkedInByName",
     ];
-    let next = move |cursor| {
-        let (engine, caller) = (engine.clone(), caller.clone());
-        async move {
-            // A file that breaks off is no whole list.
-            match engine.sessions().stands(&caller).await? {
-                true => page_of(&engine, &caller, event, Some(cursor)).await,
-                false => Err(not_authenticated("This session has ended; sign in again.")),
-            }
-        }
+    let read = move |reader: csv::Reader, cursor| async move {
+        let page = PageRequest {
+            cursor,
+            limit: PageRequest::LIMIT_MAX,
+        };
+        let check_ins = reader.engine.check_ins();
+        check_ins.list(&reader.caller, event, page).await
     };
     let file = "attachment; filename=\"check-ins.csv\"";
-    Ok(csv::file(file, csv::head(names), first, next, csv_line))
-}
-
-async fn page_of(
-    engine: &Engine,
-    caller: &Caller,
-    event: EventId,
-    cursor: Option<String>,
-) -> Result<Page<ListedCheckIn>> {
-    let page = PageRequest {
-        cursor,
-        limit: PageRequest::LIMIT_MAX,
-    };
-    engine.check_ins().list(caller, event, page).await
+    let reader = csv::Reader { engine, caller };
+    Ok(reader.file(file, csv::head(names), read, csv_line).await?)
 }
 
 fn csv_line(listed: ListedCheckIn) -> String {

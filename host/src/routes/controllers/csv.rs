@@ -10,38 +10,66 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
-use boxoffice_engine::{Error, Page, Result};
+use boxoffice_engine::{Caller, Engine, Error, Page, Result};
 use futures::stream;
 
-/// The answer with a file: a first page, which was read before so that a refusal has its own status, and those that
-/// follow. Slow clients are waited for: at most two pages are in memory.
-pub(super) fn file<T, Next, Reading>(
-    name: &'static str,
-    head: String,
-    first: Page<T>,
-    next: Next,
-    lines: fn(T) -> String,
-) -> Response
-where
-    T: Send + 'static,
-    Next: Fn(String) -> Reading + Send + 'static,
-    Reading: Future<Output = Result<Page<T>>> + Send,
-{
-    let pages = stream::try_unfold(
-        (Some((head, first)), next),
-        move |(state, next)| async move {
-            let Some((mut text, page)) = state else {
-                return Ok::<_, Error>(None);
-            };
-            let following = match page.next {
-                Some(cursor) => Some((String::new(), next(cursor).await?)),
-                None => None,
-            };
-            text.extend(page.items.into_iter().map(lines));
-            Ok(Some((text, (following, next))))
-        },
-    );
-    let mut response = Body::from_stream(pages).into_response();
+use crate::auth::not_authenticated;
+
+/// Who asks for a file, and where.
+#[derive(Clone)]
+pub(super) struct Reader {
+    pub(super) engine: Engine,
+    pub(super) caller: Caller,
+}
+
+impl Reader {
+    /// The answer with a file. The first page is read before the response begins, so that a refusal has its own status. Slow clients
+    /// are waited for: at most two pages are in memory. The file breaks off if the caller's session or key ends meanwhile.
+    ///
+    /// # Errors
+    /// Those of the first page.
+    pub(super) async fn file<T, Reading>(
+        self,
+        name: &'static str,
+        head: String,
+        read: impl Fn(Self, Option<String>) -> Reading + Send + 'static,
+        lines: fn(T) -> String,
+    ) -> Result<Response>
+    where
+        T: Send + 'static,
+        Reading: Future<Output = Result<Page<T>>> + Send,
+    {
+        let first = read(self.clone(), None).await?;
+        let pages = stream::try_unfold((Some((head, first)), read), move |(state, read)| {
+            let reader = self.clone();
+            async move {
+                let Some((mut text, page)) = state else {
+                    return Ok::<_, Error>(None);
+                };
+                let following = match page.next {
+                    Some(cursor) => {
+                        reader.require_signed_in().await?;
+                        Some((String::new(), read(reader, Some(cursor)).await?))
+                    }
+                    None => None,
+                };
+                text.extend(page.items.into_iter().map(lines));
+                Ok(Some((text, (following, read))))
+            }
+        });
+        Ok(answer(name, Body::from_stream(pages)))
+    }
+
+    async fn require_signed_in(&self) -> Result<()> {
+        match self.engine.sessions().stands(&self.caller).await? {
+            true => Ok(()),
+            false => Err(not_authenticated("This session has ended; sign in again.")),
+        }
+    }
+}
+
+fn answer(name: &'static str, body: Body) -> Response {
+    let mut response = body.into_response();
     let headers = response.headers_mut();
     let media_type = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
     headers.insert(CONTENT_TYPE, media_type);

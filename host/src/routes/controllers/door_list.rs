@@ -1,9 +1,7 @@
 //! Door lists: who booked an event, by name, as JSON and CSV.
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
-use boxoffice_engine::{
-    Caller, DoorListEntry, DoorListLine, Engine, EventId, Page, PageRequest, Result,
-};
+use boxoffice_engine::{DoorListEntry, DoorListLine, Engine, EventId, PageRequest};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -95,8 +93,6 @@ pub(in crate::routes) async fn export(
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
 ) -> Answer<Response> {
-    // Before the response begins, so that a refusal has its own status.
-    let first = page_of(&engine, &caller, event, None).await?;
     let names = [
         "customerName",
         "customerEmail",
@@ -108,25 +104,17 @@ pub(in crate::routes) async fn export(
         "customerId",
         "createdAt",
     ];
-    let next = move |cursor| {
-        let (engine, caller) = (engine.clone(), caller.clone());
-        async move { page_of(&engine, &caller, event, Some(cursor)).await }
+    let read = move |reader: csv::Reader, cursor| async move {
+        let page = PageRequest {
+            cursor,
+            limit: DoorListEntry::EXPORT_LIMIT_MAX,
+        };
+        let check_ins = reader.engine.check_ins();
+        check_ins.door_list(&reader.caller, event, page).await
     };
     let file = "attachment; filename=\"door-list.csv\"";
-    Ok(csv::file(file, csv::head(names), first, next, csv_lines))
-}
-
-async fn page_of(
-    engine: &Engine,
-    caller: &Caller,
-    event: EventId,
-    cursor: Option<String>,
-) -> Result<Page<DoorListEntry>> {
-    let page = PageRequest {
-        cursor,
-        limit: DoorListEntry::EXPORT_LIMIT_MAX,
-    };
-    engine.check_ins().door_list(caller, event, page).await
+    let reader = csv::Reader { engine, caller };
+    Ok(reader.file(file, csv::head(names), read, csv_lines).await?)
 }
 
 fn csv_lines(entry: DoorListEntry) -> String {

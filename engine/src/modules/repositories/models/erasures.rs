@@ -40,18 +40,26 @@ impl ErasureRow {
 /// An erasure that is not finished.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct ErasureDueRow {
-    pub(in crate::modules::repositories) id: RecordId,
+    id: RecordId,
 }
 
 impl ErasureDueRow {
-    pub(in crate::modules::repositories) fn of(erasure: &Erasure, due: Timestamp) -> Self {
+    pub(in crate::modules::repositories) fn key(
+        due: Timestamp,
+        tenant: &TenantId,
+        user: UserId,
+    ) -> RecordId {
         let key = [
             millisecond(due).into_value(),
-            Value::String(erasure.tenant.as_str().to_owned()),
-            ulid_key(erasure.user.ulid()),
+            Value::String(tenant.as_str().to_owned()),
+            ulid_key(user.ulid()),
         ];
+        record("erasure_due", key)
+    }
+
+    pub(in crate::modules::repositories) fn of(due: Timestamp, erasure: &Erasure) -> Self {
         Self {
-            id: record("erasure_due", key),
+            id: Self::key(due, &erasure.tenant, erasure.user),
         }
     }
 

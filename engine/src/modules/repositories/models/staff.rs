@@ -69,14 +69,9 @@ pub(in crate::modules::repositories) struct TeamRow {
     since: i64,
 }
 
-/// The table of teams by event.
-const TEAM: &str = "event_team";
-/// The table of teams by user.
-const TEAM_OF_USER: &str = "user_team";
-
 impl TeamRow {
-    pub(in crate::modules::repositories) const BY_EVENT: &'static str = TEAM;
-    pub(in crate::modules::repositories) const BY_USER: &'static str = TEAM_OF_USER;
+    pub(in crate::modules::repositories) const BY_EVENT: &'static str = "event_team";
+    pub(in crate::modules::repositories) const BY_USER: &'static str = "user_team";
 
     /// The keys of a member's two rows: by event, and by user.
     pub(in crate::modules::repositories) fn keys(
@@ -87,8 +82,8 @@ impl TeamRow {
         let tenant = || Value::String(tenant.as_str().to_owned());
         let (event, user) = (|| ulid_key(event.ulid()), || ulid_key(user.ulid()));
         [
-            record(TEAM, [tenant(), event(), user()]),
-            record(TEAM_OF_USER, [tenant(), user(), event()]),
+            record(Self::BY_EVENT, [tenant(), event(), user()]),
+            record(Self::BY_USER, [tenant(), user(), event()]),
         ]
     }
 
