@@ -21,8 +21,9 @@ use crate::{
         BookingIntent, Placement, RequestedBooking, RequestedCancellation, keyed, read_with_event,
     },
     types::{
-        BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets, CustomerFilter, Event,
-        EventId, Page, PageRequest, RequestRoute, Role, Scope, TenantId, UserId, WithCustomer,
+        Attendee, BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets,
+        CustomerFilter, Event, EventId, Page, PageRequest, RequestRoute, Role, Scope, TenantId,
+        Ticket, TicketId, UserId, WithCustomer,
     },
 };
 
@@ -124,20 +125,12 @@ impl Bookings {
         customer: UserId,
         page: &PageRequest,
     ) -> Result<Page<WithCustomer<Booking>>> {
-        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
-        let accounts = modules.users.accounts_of(tenant, customer).await?;
-        let list = modules.bookings.list_of_customer(tenant, &accounts, page);
-        let list = list.await?;
-        let mut statuses = HashMap::new();
-        for booking in &list.items {
-            if let hash_map::Entry::Vacant(vacant) = statuses.entry(booking.event) {
-                vacant.insert(modules.events.find(tenant, booking.event).await?);
-            }
-        }
-        let list = list.map(|booking| {
-            let event = statuses.get(&booking.event).and_then(Option::as_ref);
-            as_seen(booking, event)
-        });
+        let (context, tenant) = (&self.0, caller.tenant()?);
+        let users = &context.modules.users;
+        let accounts = users.accounts_of(tenant, customer).await?;
+        let list = context
+            .bookings_of_accounts(tenant, &accounts, page)
+            .await?;
         self.with_customers(tenant, list).await
     }
 
@@ -178,6 +171,63 @@ impl Bookings {
         };
         let list = list.map(|booking| as_seen(booking, Some(&found)));
         self.with_customers(tenant, list).await
+    }
+
+    /// Lists an event's tickets with their customers, in the order of customers, bookings and tickets, for its organizer, the
+    /// tenant's owner and staff. Cancelled tickets are among them.
+    ///
+    /// # Errors
+    /// `not-found`, `forbidden`, `field-invalid` for a broken cursor.
+    pub async fn attendees(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        page: PageRequest,
+    ) -> Result<Page<Attendee>> {
+        let after = page.position::<TicketId>()?;
+        if after.is_some_and(|after| after.booking.event() != event) {
+            return Err(PageRequest::not_a_cursor());
+        }
+        let bookings = PageRequest {
+            cursor: after.map(|after| after.booking.to_string()),
+            // Each has a ticket at least: enough to see that there is more.
+            limit: page.limit.saturating_add(1),
+        };
+        let list = self.list_of_event(caller, event, None, bookings).await?;
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let found = modules.events.find(tenant, event).await?;
+        let mut listed = Vec::new();
+        // The booking in which the page before ended.
+        if let Some(after) = after
+            && let Some(booking) = modules.bookings.find(tenant, after.booking).await?
+        {
+            let booking = as_seen(booking, found.as_ref());
+            let customer = booking.customer;
+            listed.push(self.0.with_customer(tenant, booking, customer).await?);
+        }
+        listed.extend(list.items);
+        let types = found.map(|event| event.ticket_types).unwrap_or_default();
+        let tickets = listed.iter().flat_map(|booking| {
+            let numbers = 1..=booking.item.numbers();
+            let tickets = numbers.filter_map(|number| booking.item.ticket(number));
+            let is_after = |ticket: &Ticket| {
+                after.is_none_or(|after| {
+                    ticket.id.booking != after.booking || ticket.id.number > after.number
+                })
+            };
+            tickets.filter(is_after).map(|ticket| Attendee {
+                ticket_type_name: types
+                    .iter()
+                    .find(|kind| kind.id == ticket.ticket_type)
+                    .map(|kind| kind.name.clone()),
+                customer: booking.person.clone(),
+                booked_at: booking.item.created_at,
+                ticket,
+            })
+        });
+        let tickets = tickets.take(page.limit as usize + 1).collect();
+        let last = |attendee: &Attendee| attendee.ticket.id.to_string();
+        Ok(page.cut(tickets, last))
     }
 
     async fn with_customers(
@@ -261,6 +311,30 @@ impl Bookings {
             (false, true) => Ok((booking.as_customer_sees(), own)),
             (false, false) => Err(none()),
         }
+    }
+}
+
+impl EngineContext {
+    /// The bookings of a customer's accounts, newest first, with the states of their events.
+    pub(in crate::app_modules) async fn bookings_of_accounts(
+        &self,
+        tenant: &TenantId,
+        accounts: &[UserId],
+        page: &PageRequest,
+    ) -> Result<Page<Booking>> {
+        let modules = &self.modules;
+        let list = modules.bookings.list_of_customer(tenant, accounts, page);
+        let list = list.await?;
+        let mut statuses = HashMap::new();
+        for booking in &list.items {
+            if let hash_map::Entry::Vacant(vacant) = statuses.entry(booking.event) {
+                vacant.insert(modules.events.find(tenant, booking.event).await?);
+            }
+        }
+        Ok(list.map(|booking| {
+            let event = statuses.get(&booking.event).and_then(Option::as_ref);
+            as_seen(booking, event)
+        }))
     }
 }
 

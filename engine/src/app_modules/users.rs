@@ -7,6 +7,7 @@ mod accounts;
 mod erasures;
 mod identities;
 mod members;
+mod personal_data;
 
 use std::sync::Arc;
 

@@ -13,8 +13,8 @@ use crate::{
     error::Result,
     modules::support::Attempts,
     types::{
-        Booking, CheckIn, Event, EventId, KeyedRequest, Page, PageRequest, RecordedAnswer,
-        TenantId, Ticket, TicketId, TicketStatus, UserId,
+        Booking, BookingId, CheckIn, Event, EventId, KeyedRequest, Page, PageRequest,
+        RecordedAnswer, TenantId, Ticket, TicketId, TicketStatus, UserId,
     },
 };
 
@@ -149,6 +149,15 @@ impl CheckInsModule {
             }
         }
         Err(StepError::Conflict.into())
+    }
+
+    /// The check-ins of a booking, by the tickets' numbers: at most as many as it has tickets.
+    pub(crate) async fn list_of_booking(
+        &self,
+        tenant: &TenantId,
+        booking: BookingId,
+    ) -> Result<Vec<CheckIn>> {
+        self.repository.list_of_booking(tenant, booking).await
     }
 
     /// Up to `limit` of an event's check-ins after one of them, in the order of customers, bookings and tickets.

@@ -85,6 +85,19 @@ pub struct Ticket {
     pub code: Option<String>,
 }
 
+/// A ticket of an event, and who booked it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attendee {
+    /// The ticket, without its code.
+    pub ticket: Ticket,
+    /// The name of its type; `None` if the type was deleted.
+    pub ticket_type_name: Option<Label>,
+    /// The customer who booked; `None` if the account was deleted.
+    pub customer: Option<Customer>,
+    /// When it was booked, UTC.
+    pub booked_at: Timestamp,
+}
+
 /// A check-in: somebody was admitted with a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckIn {

@@ -22,6 +22,7 @@ mod inventory;
 mod notification_kinds;
 mod notifications;
 mod pages;
+mod personal_data;
 mod plugin_names;
 mod plugins;
 mod reminders;
@@ -50,7 +51,7 @@ pub use caller::{Caller, Role};
 pub use cancellations::{
     CancelCause, CancelTickets, Cancellation, CancellationStep, CancellationTerms,
 };
-pub use check_ins::{CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
+pub use check_ins::{Attendee, CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
 pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts, MailCounts};
 pub use customers::{
     Customer, CustomerFilter, DoorListEntry, DoorListLine, UserFilter, WithCustomer,
@@ -79,6 +80,7 @@ pub use notifications::{
     NotificationStatus, NotificationSummary,
 };
 pub use pages::{Page, PageRequest};
+pub use personal_data::PersonalRecord;
 pub use plugin_names::{PluginHash, PluginName};
 pub use plugins::{
     ActivatePlugin, ActivePlugin, DecisionRecord, DecisionStep, ExportQuarantine, PluginActivation,

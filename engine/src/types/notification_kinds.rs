@@ -87,6 +87,9 @@ pub enum NotificationKind {
     Invitation,
     /// Somebody made an API key (transactional, to the tenant's owners). About no event, with the built-in text.
     ApiKeyCreated,
+    /// A way to sign in at a provider was added to an account (transactional, to its confirmed address). About no event, with the
+    /// built-in text.
+    IdentityLinked,
 }
 
 impl NotificationKind {
@@ -108,6 +111,7 @@ impl NotificationKind {
         Self::EmailChanged,
         Self::Invitation,
         Self::ApiKeyCreated,
+        Self::IdentityLinked,
     ];
 
     /// The kind as text, which is also the name of its template folder.
@@ -129,6 +133,7 @@ impl NotificationKind {
             Self::EmailChanged => "email-changed",
             Self::Invitation => "invitation",
             Self::ApiKeyCreated => "api-key-created",
+            Self::IdentityLinked => "identity-linked",
         }
     }
 }

@@ -64,7 +64,10 @@ pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("making {}", part.display()))?;
     let written = match place.remote.remote()? {
-        Some(remote) => remote.download("/api/operator/backup", &mut file).await,
+        Some(remote) => {
+            let path = "/api/operator/backup";
+            remote.download(path, &mut file, |_| {}).await
+        }
         None => at_store(&place, &mut file).await,
     };
     match finish(written, file, &part, &out).await {
@@ -155,13 +158,14 @@ async fn finish(
 }
 
 /// Creates a file that only its owner can read.
-async fn create(path: &Path) -> io::Result<File> {
+pub(super) async fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     options.open(path).await
 }
 
-fn part_of(out: &Path) -> PathBuf {
+/// The name of a file that is not complete yet.
+pub(super) fn part_of(out: &Path) -> PathBuf {
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     out.with_file_name(name)

@@ -9,6 +9,7 @@ mod connection;
 mod demo;
 mod dev;
 mod erasures;
+mod export;
 mod import;
 mod lifecycle;
 #[cfg(feature = "plugins")]
@@ -73,6 +74,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Writes the list of erased accounts, which is kept beside backups, into a file.
     Erasures(erasures::ErasuresArgs),
+    /// Writes a list of a running host to a file, as CSV or NDJSON.
+    Export(export::ExportArgs),
     /// Imports bookings of another system from a file, through a running host.
     Import(import::ImportArgs),
     /// Creates, checks, runs and uploads plugins.
@@ -156,6 +159,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Backup(args) => block_on(backup::backup(args)),
         Command::Restore(args) => block_on(backup::restore(args)),
         Command::Erasures(args) => block_on(erasures::erasures(args)),
+        Command::Export(args) => block_on(export::export(args)),
         Command::Import(args) => block_on(import::import(args)),
         #[cfg(feature = "plugins")]
         Command::Plugin(command) => block_on(plugin::plugin(command)),

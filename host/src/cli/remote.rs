@@ -1,6 +1,6 @@
 //! A REST client for commands that call a running host instead of opening the store.
 //!
-//! Called by accounts, backup, verify, import and plugin push. Supports HTTP and HTTPS: certificates are checked against the machine's
+//! Called by accounts, backup, verify, import, export and plugin push. Supports HTTP and HTTPS: certificates are checked against the machine's
 //! authorities and Mozilla's.
 
 use std::time::Duration;
@@ -146,11 +146,16 @@ impl Remote {
         }
     }
 
-    /// Streams the body of a success to a file.
+    /// Streams the body of a success to a file, and tells of each piece.
     ///
     /// # Errors
     /// Those of [`Self::call`], and if the response is interrupted or stalls.
-    pub(super) async fn download(&self, path: &str, file: &mut File) -> anyhow::Result<()> {
+    pub(super) async fn download(
+        &self,
+        path: &str,
+        file: &mut File,
+        mut arrived: impl FnMut(&[u8]),
+    ) -> anyhow::Result<()> {
         // Time limits for the head and for each piece, none for the whole: a large backup may take long.
         let slow = |_| anyhow::anyhow!("{} sent nothing for a while", self.host);
         let asked = self.ask(Method::GET, path, None, None);
@@ -164,6 +169,7 @@ impl Remote {
             .context("the host closed the connection")?
         {
             file.write_all(&piece).await.context("writing the answer")?;
+            arrived(&piece);
         }
         Ok(())
     }

@@ -17,8 +17,8 @@ use super::{
         account, announcements, api_keys, auth, backups, bookings, check_ins, customers,
         delivery_admin, door_list, erasures,
         events::{self, team, ticket_types},
-        health, holds, identities, imports, live, members, notifications, operators, plugins,
-        subscriptions, tenants, waitlist,
+        health, holds, identities, imports, live, members, notifications, operators, personal_data,
+        plugins, subscriptions, tenants, waitlist,
     },
     extract::refuse_query,
 };
@@ -47,22 +47,28 @@ pub(super) fn api(issuer: TokenIssuer) -> OpenApiRouter<Shared> {
         .merge(checks())
 }
 
-/// Lists take `?cursor=…&limit=…` and refuse other parameters themselves.
+/// Lists take `?cursor=…&limit=…`, exports `?format=…`; both refuse other parameters themselves.
 fn lists() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .routes(routes!(events::list))
         .routes(routes!(bookings::list_of_event))
+        .routes(routes!(bookings::export::bookings))
+        .routes(routes!(bookings::export::attendees))
         .routes(routes!(waitlist::list))
         .routes(routes!(waitlist::skips))
         .routes(routes!(check_ins::list))
+        .routes(routes!(check_ins::export))
         .routes(routes!(bookings::list_mine))
         .routes(routes!(bookings::list_of_user))
         .routes(routes!(customers::find))
+        .routes(routes!(customers::export))
         .routes(routes!(door_list::list))
+        .routes(routes!(door_list::export))
         .routes(routes!(holds::list_mine))
         .routes(routes!(waitlist::list_mine))
         .routes(routes!(check_ins::tickets).layer(from_fn(compression::keep_plain)))
         .routes(routes!(notifications::deliveries))
+        .routes(routes!(notifications::export))
         .routes(routes!(notifications::list_of_event))
         .routes(routes!(notifications::deliveries_of_booking))
         .routes(routes!(notifications::deliveries_of_user))
@@ -77,12 +83,14 @@ fn lists() -> OpenApiRouter<Shared> {
         .routes(routes!(delivery_admin::schedules))
         .routes(routes!(delivery_admin::failed))
         .routes(routes!(delivery_admin::audit))
+        .routes(routes!(delivery_admin::export_audit))
 }
 
 fn customers() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .routes(routes!(tenants::show))
         .routes(routes!(auth::me, account::rename))
+        .routes(routes!(personal_data::export_own))
         .routes(routes!(auth::ask_to_verify))
         .routes(routes!(team::list_own))
         .routes(routes!(subscriptions::show, subscriptions::replace))
@@ -120,8 +128,6 @@ fn organizers() -> OpenApiRouter<Shared> {
         .routes(routes!(announcements::create))
         .routes(routes!(imports::create))
         .routes(routes!(check_ins::create))
-        .routes(routes!(check_ins::export))
-        .routes(routes!(door_list::export))
         .routes(routes!(check_ins::undo))
         .routes(routes!(check_ins::show))
         .routes(routes!(plugins::decision))
@@ -130,6 +136,7 @@ fn organizers() -> OpenApiRouter<Shared> {
         .routes(routes!(members::invite, members::list))
         .routes(routes!(members::withdraw))
         .routes(routes!(erasures::erase))
+        .routes(routes!(personal_data::export))
         .routes(routes!(team::list))
         .routes(routes!(team::put, team::remove))
         .routes(routes!(plugins::in_use))

@@ -53,6 +53,8 @@ choices! {
     CancelledBy: [Cause::Customer, Cause::Organizer, Cause::Event].map(Cause::as_str);
     #[doc = "How a booking or a hold came about: the customer made it (`self`), somebody sold it to them, or it was imported."]
     SalesChannel: Channel::ALL.map(Channel::as_str);
+    #[doc = "How an export is written."]
+    ExportFormat: ["csv", "ndjson"];
     #[doc = "What became of a row of an import."]
     ImportStatus: ["created", "present", "valid", "faulty"];
     #[doc = "The state of a hold."]

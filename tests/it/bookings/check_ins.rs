@@ -275,7 +275,7 @@ async fn everybody_who_came_is_on_the_list_and_in_the_csv() {
         .await
         .expect(201);
 
-    let csv = house.organizer.client.get(&format!("{list}.csv")).await;
+    let csv = house.organizer.client.get(&format!("{list}/export")).await;
     assert_eq!(csv.status, 200, "{csv:?}");
     assert!(
         csv.header("content-type").starts_with("text/csv"),

@@ -200,14 +200,14 @@ async fn a_door_list_is_in_the_order_of_names_and_has_no_codes() {
         }
     }
     assert_eq!(paged, names(&whole));
-    let csv = api.organizer.client.get(&format!("{list}.csv")).await;
+    let csv = api.organizer.client.get(&format!("{list}/export")).await;
     let lines: Vec<&str> = csv.text.split_terminator("\r\n").collect();
     assert_eq!(lines.len(), 4, "{}", csv.text);
     assert!(lines[1].starts_with("anton,"), "{}", lines[1]);
     assert!(lines[0].starts_with("\u{feff}customerName,customerEmail,"));
     for stranger in [&people.rival, &people.other] {
         stranger.client.get(&list).await.problem(403, "forbidden");
-        let csv = stranger.client.get(&format!("{list}.csv")).await;
+        let csv = stranger.client.get(&format!("{list}/export")).await;
         csv.problem(403, "forbidden");
     }
 }

@@ -336,7 +336,7 @@ async fn a_draft_does_not_exist_for_strangers() {
             (Method::DELETE, "/api/events/ID/waitlist/me", None),
             (Method::GET, "/api/events/ID/waitlist/skips", None),
             (Method::GET, "/api/events/ID/check-ins", None),
-            (Method::GET, "/api/events/ID/check-ins.csv", None),
+            (Method::GET, "/api/events/ID/check-ins/export", None),
             (Method::GET, "/api/events/ID/notifications", None),
             (
                 Method::POST,

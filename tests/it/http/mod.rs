@@ -3,5 +3,6 @@
 mod connections;
 mod edges;
 mod error_pages;
+mod exports;
 mod layers;
 mod pages;

@@ -85,6 +85,15 @@ async fn an_erased_person_is_gone_and_what_counts_stays() {
     house.platform.owes(1);
     let own = again.client.get("/api/bookings/me").await.expect(200);
     assert_eq!(own["items"], json!([]));
+    // Nobody sells to who is gone, or puts them into a team.
+    let sale = json!({"eventId": house.event["id"], "numTickets": 1, "customer": {"id": ann.id}});
+    let refused = owner.post("/api/bookings", sale).await;
+    refused
+        .problem(422, "field-invalid")
+        .at_field("customer.id");
+    let team = owner.request(Method::PUT, &format!("{path}/team/{}", ann.id));
+    let refused = Answer::of(team.json(&json!({"role": "door"}))).await;
+    refused.problem(404, "not-found");
     // No mail goes to them any more.
     let sent = house.platform.settle().await.len();
     let change = json!({"location": "New Hall"});

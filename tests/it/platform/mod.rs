@@ -8,6 +8,7 @@ mod members;
 mod oidc;
 mod operators;
 mod passwords;
+mod personal_data;
 mod sessions;
 mod sign_ups;
 mod teams;

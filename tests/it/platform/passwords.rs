@@ -367,3 +367,37 @@ async fn of_two_hosts_with_one_link_one_wins() {
     signed_in.expect("the winner's password");
     assert!(worker.drain(Patience::WORK).await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_in_that_races_a_reset_does_not_outlive_it() {
+    let house = EventFixture::open(true).await;
+    let ann = house.customer("ann").await;
+    let link_of_ann = || link(&house, &ann.email);
+    let (mut old, mut new) = (Account::PASSWORD, OTHER_PASSWORD);
+    for _ in 0..4 {
+        let link = link_of_ann().await;
+        let signing_in = (0..6).map(|_| login(&house.door, &ann.email, old));
+        let (signed_in, done) = tokio::join!(
+            futures::future::join_all(signing_in),
+            reset(&house.door, token_of(&link), new),
+        );
+        assert_eq!(done.status, 204, "{}", done.text);
+        for answer in signed_in {
+            if answer.status == 200 {
+                let tokens = answer.json();
+                let client = house.door.token(text(&tokens["token"]));
+                let over = wait_for(Patience::WORK, "a session to end", || async {
+                    let answer = client.get("/api/auth/me").await;
+                    (answer.status == 401).then_some(())
+                });
+                over.await;
+            } else {
+                answer.problem(401, "wrong-credentials");
+            }
+        }
+        let refused = login(&house.door, &ann.email, old).await;
+        refused.problem(401, "wrong-credentials");
+        login(&house.door, &ann.email, new).await.expect(200);
+        std::mem::swap(&mut old, &mut new);
+    }
+}

@@ -8,6 +8,7 @@
 mod description;
 mod keys;
 mod lists;
+mod rights;
 mod rows;
 mod world;
 

@@ -2,7 +2,9 @@
 //!
 //! Made over the API where that is quick; no tests here.
 
-use boxoffice_engine::{AddOperator, Caller, EmailAddress, EngineBuilder, Invite, Label, UserRole};
+use boxoffice_engine::{
+    AddOperator, Caller, EmailAddress, EngineBuilder, Invite, Label, TenantId, UserRole,
+};
 use boxoffice_host::RouterOptions;
 use boxoffice_tests::{
     Account, Answer, Client, Component, Hosted, OpenIdProvider, Patience, TestPlatform,
@@ -26,7 +28,7 @@ pub(super) struct Context {
     /// The customer's identity there.
     pub(super) identity: String,
     _hosted: Hosted,
-    _platform: TestPlatform,
+    platform: TestPlatform,
 }
 
 pub(super) struct Side {
@@ -128,8 +130,33 @@ impl Context {
             provider,
             identity,
             _hosted: hosted,
-            _platform: platform,
+            platform,
         }
+    }
+}
+
+impl Context {
+    /// Somebody who works at `north`: with a role, or with a place in the teams of all its events.
+    pub(super) async fn colleague(
+        &self,
+        name: &str,
+        role: UserRole,
+        place: Option<&str>,
+    ) -> Client {
+        let tenant = TenantId::parse("north").expect("a tenant");
+        self.platform.user(&tenant, name, role).await;
+        let colleague = self.north.door.login(&format!("{name}@north.test")).await;
+        if let Some(place) = place {
+            let owner = &self.north.owner.client;
+            for event in owner.all("/api/events").await {
+                let path = format!("{}/team/{}", path_of(&event), colleague.id);
+                let put = owner.request(Method::PUT, &path);
+                Answer::of(put.json(&json!({"role": place})))
+                    .await
+                    .expect(200);
+            }
+        }
+        colleague.client
     }
 }
 

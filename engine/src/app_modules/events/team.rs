@@ -44,6 +44,7 @@ impl Events {
         self.require_organizer(caller, event).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let found = modules.users.find(tenant, user).await?;
+        let found = found.filter(|user| user.erased_at.is_none());
         let found = found.ok_or_else(|| Error::not_found("user", user))?;
         let audit = self.entry(caller, event, user, role.as_str()).await?;
         let events = &modules.events;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    types::{Booking, CheckIn, EventId, RecordedRequest, TenantId, TicketId},
+    types::{Booking, BookingId, CheckIn, EventId, RecordedRequest, TenantId, TicketId},
 };
 
 /// The guard's word when the booking has changed.
@@ -77,6 +77,24 @@ impl CheckInsRepository {
         let index = script.read(CheckInRow::key(tenant, ticket));
         let row: Option<CheckInRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(CheckInRow::into_type).transpose()
+    }
+
+    /// The check-ins of a booking, by the tickets' numbers.
+    pub(in crate::modules) async fn list_of_booking(
+        &self,
+        tenant: &TenantId,
+        booking: BookingId,
+    ) -> Result<Vec<CheckIn>> {
+        let mut script = Script::of(tenant);
+        let key = [
+            tenant.as_str().to_owned(),
+            booking.event().ulid().to_string(),
+            booking.customer().ulid().to_string(),
+            booking.serial().to_string(),
+        ];
+        let index = script.read_under("check_in", key);
+        let rows: Vec<CheckInRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.into_iter().map(CheckInRow::into_type).collect()
     }
 
     /// Up to `limit` of an event's check-ins after one of them, in the order of customers, bookings and tickets.

@@ -15,8 +15,8 @@ use super::{
     identities::add_end_of_identities,
     invitations::{MemberChanged, STALE_MEMBER, add_owner_change},
     models::{
-        BookingRow, CustomerBookingRow, ErasureDueRow, ErasureRow, IdRow, InvitationRow, LoginRow,
-        PluginNoteRow, SignUpRow, TeamRow, UserRow, millisecond,
+        BookingRow, CustomerBookingRow, CustomerHoldRow, ErasureDueRow, ErasureRow, HoldRow, IdRow,
+        InvitationRow, LoginRow, PluginNoteRow, SignUpRow, TeamRow, UserRow, millisecond,
     },
     sessions::add_end_of_sessions,
     users::UsersRepository,
@@ -143,16 +143,34 @@ impl UsersRepository {
             let booking = row.booking()?;
             let serial = booking.serial();
             last = Some(serial);
-            let booking = script.bind(BookingRow::key(tenant, booking));
-            script.push(format!(
-                "UPDATE {booking} SET messages = NONE WHERE messages != NONE RETURN NONE"
-            ));
-            script.push(format!(
-                "UPDATE {booking} SET sale.complimentary = 'Erased' WHERE sale.complimentary != NONE RETURN NONE"
-            ));
+            add_blank(&mut script, BookingRow::key(tenant, booking));
             let decision = PluginNoteRow::decision(tenant, serial, erased_decision()?);
             let (id, row) = (script.bind(decision.id.clone()), script.bind(decision));
             script.push(format!("UPDATE {id} CONTENT {row} RETURN NONE"));
+        }
+        if !rows.is_empty() {
+            self.db.run_retrying(&script).await?;
+        }
+        Ok(last.filter(|_| rows.len() >= BATCH))
+    }
+
+    /// Blanks what policies said about up to [`BATCH`] of a user's holds after `after`, newest first: a row each. Returns the last one
+    /// looked at, if there may be more.
+    pub(in crate::modules) async fn blank_holds(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        after: Option<Ulid>,
+    ) -> Result<Option<Ulid>> {
+        let mut script = Script::of(tenant);
+        let index = read_list_of(&mut script, "customer_hold", (user, after), BATCH as u32);
+        let rows: Vec<CustomerHoldRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let mut script = Script::transaction(tenant);
+        let mut last = None;
+        for row in &rows {
+            let hold = row.hold()?;
+            last = Some(hold.booking().serial());
+            add_blank(&mut script, HoldRow::key(tenant, hold));
         }
         if !rows.is_empty() {
             self.db.run_retrying(&script).await?;
@@ -232,6 +250,17 @@ impl UsersRepository {
         let rows: Vec<ErasureRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(ErasureRow::into_type).collect()
     }
+}
+
+/// Removes the free texts of a booking or a hold, if it has any: 1 row.
+fn add_blank(script: &mut Script, row: RecordId) {
+    let row = script.bind(row);
+    script.push(format!(
+        "UPDATE {row} SET messages = NONE WHERE messages != NONE RETURN NONE"
+    ));
+    script.push(format!(
+        "UPDATE {row} SET sale.complimentary = 'Erased' WHERE sale.complimentary != NONE RETURN NONE"
+    ));
 }
 
 /// The record of a decision about an erased account.

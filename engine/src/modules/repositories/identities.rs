@@ -12,6 +12,7 @@ use super::{
     db::{Script, StepError},
     delivery_admin::add_audit,
     models::{IdRow, IdentityProviderRow, IdentityRow, UsedIdTokenRow, UserIdentitiesRow, UserRow},
+    notifications::{NewMails, add_mails},
     sessions::add_end_of_sessions,
     tenants::TenantsRepository,
     users::UsersRepository,
@@ -59,6 +60,8 @@ pub(in crate::modules) struct IdentityLink<'a> {
     /// The account's identities before, if it has a record of them.
     pub(in crate::modules) seen: Option<&'a LinkedIdentities>,
     pub(in crate::modules) moved: Option<IdentityMove<'a>>,
+    /// What tells the account of it.
+    pub(in crate::modules) notice: Option<&'a NewMails>,
 }
 
 impl TenantsRepository {
@@ -162,7 +165,7 @@ impl UsersRepository {
         outcome(self.db.run_retrying(&script).await)
     }
 
-    /// Links an identity with an account: at most 6 rows, and the sessions of the account that it is moved from.
+    /// Links an identity with an account: at most 8 rows, and the sessions of the account that it is moved from.
     pub(in crate::modules) async fn link_identity(
         &self,
         link: &IdentityLink<'_>,
@@ -204,6 +207,9 @@ impl UsersRepository {
                 replace_identities(&mut script, tenant, user, (seen.revision, identities));
             }
             None => insert_identities(&mut script, tenant, user, identity),
+        }
+        if let Some(notice) = link.notice {
+            add_mails(&mut script, tenant, notice)?;
         }
         outcome(self.db.run_retrying(&script).await)
     }

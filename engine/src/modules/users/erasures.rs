@@ -107,6 +107,12 @@ impl UsersModule {
                 break;
             }
         }
+        loop {
+            after = repository.blank_holds(tenant, user, after).await?;
+            if after.is_none() {
+                break;
+            }
+        }
         repository.forget_notes(tenant, texts).await
     }
 

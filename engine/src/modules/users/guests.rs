@@ -35,25 +35,15 @@ impl UsersModule {
             }
             SoldTo::Guest { name, email } => return self.guest(tenant, name, email).await,
         };
+        let found = found.filter(|user| user.erased_at.is_none());
         let found = found.map(|user| user.id);
         found.ok_or_else(|| Error::field(field, "No user of this tenant has this id."))
     }
 
     async fn guest(&self, tenant: &TenantId, name: &Label, email: &EmailAddress) -> Result<UserId> {
-        let address = std::slice::from_ref(email);
-        for _ in 0..TRIES_MAX {
-            let seen = self.repository.buyers_at(tenant, address).await?;
-            if let Some(buyer) = seen.known.get(email) {
-                return Ok(*buyer);
-            }
-            let guest = self.new_guest(tenant, name, email);
-            let new = std::slice::from_ref(&guest);
-            let made = self.repository.insert_guests(tenant, new, &seen);
-            if made.await? {
-                return Ok(guest.id);
-            }
-        }
-        Err(kept_changing())
+        let wanted = HashMap::from([(email.clone(), name)]);
+        let buyers = self.buyers(tenant, wanted, false).await?;
+        buyers.get(email).copied().ok_or_else(kept_changing)
     }
 
     pub(in crate::modules) fn new_guest(
@@ -88,10 +78,11 @@ impl UsersModule {
             }
         }
         let users = self.repository.find_many(tenant, &ids).await?;
-        let known: HashSet<UserId> = users.iter().map(|user| user.id).collect();
+        let live = users.iter().filter(|user| user.erased_at.is_none());
+        let known: HashSet<UserId> = live.map(|user| user.id).collect();
         let external = self.repository.by_external_ids(tenant, &external_ids);
         let external = external.await?;
-        let buyers = self.buyers_of_import(tenant, guests, dry_run).await?;
+        let buyers = self.buyers(tenant, guests, dry_run).await?;
         let none = |field: &'static str| Error::field(field, "No user of this tenant has this id.");
         let customer = |one: &&SoldTo| match one {
             SoldTo::Id(id) if known.contains(id) => Ok(Some(*id)),
@@ -105,8 +96,8 @@ impl UsersModule {
         Ok(wanted.iter().map(customer).collect())
     }
 
-    /// Who gets what is imported for these addresses. Guests are made for those that nobody owns, unless it is a dry run.
-    async fn buyers_of_import(
+    /// Who gets what is sold to these addresses. Guests are made for those that nobody owns, unless it is a dry run.
+    async fn buyers(
         &self,
         tenant: &TenantId,
         guests: HashMap<EmailAddress, &Label>,
@@ -115,7 +106,7 @@ impl UsersModule {
         let emails: Vec<EmailAddress> = guests.keys().cloned().collect();
         let mut buyers = HashMap::new();
         for emails in emails.chunks(GUESTS_AT_ONCE) {
-            for attempt in 0..=TRIES_MAX {
+            for attempt in 1..=TRIES_MAX {
                 let seen = self.repository.buyers_at(tenant, emails).await?;
                 let unknown = emails.iter();
                 let unknown = unknown.filter(|email| !seen.known.contains_key(*email));

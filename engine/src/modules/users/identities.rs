@@ -8,8 +8,8 @@ use crate::modules::repositories::{IdentityAccount, IdentityLink, IdentityMove, 
 use crate::{
     error::{Error, ErrorCode, Result},
     types::{
-        EmailAddress, IdentityId, Label, LinkedIdentities, LinkedIdentity, TenantId, User, UserId,
-        UserRole, VerificationRequest, VerifiedIdentity,
+        EmailAddress, IdentityId, Label, LinkedIdentities, LinkedIdentity, NotificationKind,
+        TenantId, User, UserId, UserRole, VerificationRequest, VerifiedIdentity,
     },
 };
 
@@ -98,7 +98,9 @@ impl UsersModule {
                 None => None,
             };
             let ended = self.context.next_id().to_string();
+            let (_, notice) = self.account_mail(&found, NotificationKind::IdentityLinked);
             let link = IdentityLink {
+                notice: found.email_verified.then_some(&notice),
                 user: &found,
                 epoch: epoch.clone(),
                 identity: &linked,
@@ -110,7 +112,10 @@ impl UsersModule {
                 }),
             };
             match self.repository.link_identity(&link).await? {
-                IdentityStep::Done => return Ok(linked),
+                IdentityStep::Done => {
+                    self.context.outbox_added.notify_one();
+                    return Ok(linked);
+                }
                 IdentityStep::ReadAgain => self.require_unused(tenant, identity).await?,
             }
         }

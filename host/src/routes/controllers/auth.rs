@@ -16,7 +16,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Answer, created, with_cookies};
+use super::{
+    Answer, created,
+    exports::{ExportRow, time},
+    with_cookies,
+};
 use crate::routes::{choices, refusals};
 use crate::{
     auth::{
@@ -215,6 +219,34 @@ impl From<User> for UserResponse {
             external_id: user.external_id,
             created_at: user.created_at,
         }
+    }
+}
+
+impl ExportRow for UserResponse {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "email",
+        "emailVerified",
+        "name",
+        "role",
+        "suspended",
+        "erasedAt",
+        "externalId",
+        "createdAt",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.email.clone(),
+            self.email_verified.to_string(),
+            self.name.clone(),
+            self.role.to_owned(),
+            self.suspended.to_string(),
+            time(self.erased_at),
+            self.external_id.clone().unwrap_or_default(),
+            self.created_at.to_string(),
+        ]
     }
 }
 

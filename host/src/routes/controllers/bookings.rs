@@ -1,5 +1,7 @@
 //! Bookings: book, show, list and cancel.
 
+pub(in crate::routes) mod export;
+
 use std::sync::Arc;
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};

@@ -1,15 +1,19 @@
-//! Check-ins: check tickets in, undo it, and list check-ins as JSON and CSV.
+//! Check-ins: check tickets in, undo it, and list and export check-ins.
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
-use boxoffice_engine::{BookingId, Engine, EventId, ListedCheckIn, PageRequest, Ticket, TicketId};
+use boxoffice_engine::{BookingId, Engine, EventId, ListedCheckIn, Ticket, TicketId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Answer, PageResponse, created, csv, customers::CustomerResponse};
+use super::{
+    Answer, PageResponse, created,
+    customers::{CustomerResponse, name_and_address},
+    exports::{ExportRow, Reader},
+};
 use crate::routes::{
     choices,
-    extract::{AsCaller, AtPage, Id, Json, PageParams, Prefix},
+    extract::{AsCaller, AtPage, ExportParams, Id, InFormat, Json, PageParams, Prefix},
     refusals,
 };
 
@@ -180,19 +184,30 @@ pub(in crate::routes) async fn list(
     Ok(PageResponse::of(page, CheckInResponse::from))
 }
 
-/// Exports an event's check-ins as CSV (RFC 4180)
+/// Exports an event's check-ins
 ///
-/// UTF-8 with a byte order mark, so that spreadsheets read accents. Cells that look like a formula begin with
-/// an apostrophe.
-#[utoipa::path(get, path = "/api/events/{id}/check-ins.csv", tag = "check-ins",
-    params(("id" = String, Path, description = "Which event")),
-    responses((status = 200, body = String, content_type = "text/csv"), refusals::Restricted))]
+/// CSV is RFC 4180 in UTF-8 with a byte order mark, so that spreadsheets read accents; cells that look like a formula begin with an
+/// apostrophe.
+#[utoipa::path(get, path = "/api/events/{id}/check-ins/export", tag = "check-ins", operation_id = "export_check_ins",
+    params(("id" = String, Path, description = "Which event"), ExportParams),
+    responses((status = 200, content((String = "text/csv"), (CheckInResponse = "application/x-ndjson"))), refusals::Restricted))]
 pub(in crate::routes) async fn export(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
     Id(event): Id<EventId>,
+    InFormat(format): InFormat,
 ) -> Answer<Response> {
-    let names = [
+    let read = move |reader: Reader, page| async move {
+        let check_ins = reader.engine.check_ins();
+        check_ins.list(&reader.caller, event, page).await
+    };
+    let reader = Reader { engine, caller };
+    let rows = |listed| vec![CheckInResponse::from(listed)];
+    Ok(reader.file("check-ins", format, read, rows).await?)
+}
+
+impl ExportRow for CheckInResponse {
+    const COLUMNS: &'static [&'static str] = &[
         "ticketId",
         "bookingId",
         "number",
@@ -204,33 +219,20 @@ pub(in crate::routes) async fn export(
         "checkedInBy",
         "checkedInByName",
     ];
-    let read = move |reader: csv::Reader, cursor| async move {
-        let page = PageRequest {
-            cursor,
-            limit: PageRequest::LIMIT_MAX,
-        };
-        let check_ins = reader.engine.check_ins();
-        check_ins.list(&reader.caller, event, page).await
-    };
-    let file = "attachment; filename=\"check-ins.csv\"";
-    let reader = csv::Reader { engine, caller };
-    Ok(reader.file(file, csv::head(names), read, csv_line).await?)
-}
 
-fn csv_line(listed: ListedCheckIn) -> String {
-    let row = CheckInResponse::from(listed);
-    let customer = row.customer.map(|customer| (customer.name, customer.email));
-    let (name, email) = customer.unwrap_or_default();
-    csv::line([
-        row.ticket_id,
-        row.booking_id,
-        row.number.to_string(),
-        row.ticket_type,
-        row.customer_id,
-        name,
-        email,
-        row.checked_in_at.to_string(),
-        row.checked_in_by.unwrap_or_default(),
-        row.checked_in_by_name.unwrap_or_default(),
-    ])
+    fn cells(&self) -> Vec<String> {
+        let [name, email] = name_and_address(self.customer.as_ref());
+        vec![
+            self.ticket_id.clone(),
+            self.booking_id.clone(),
+            self.number.to_string(),
+            self.ticket_type.clone(),
+            self.customer_id.clone(),
+            name,
+            email,
+            self.checked_in_at.to_string(),
+            self.checked_in_by.clone().unwrap_or_default(),
+            self.checked_in_by_name.clone().unwrap_or_default(),
+        ]
+    }
 }

@@ -5,7 +5,7 @@ mod responses;
 
 use std::str::FromStr;
 
-use axum::{Json as JsonAnswer, extract::State, http::StatusCode};
+use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{
     Caller, DeliveryId, DeliveryState, Engine, Error, FailedFilter, Lane, NotificationId, Reason,
     RetryDeliveries, RetryScope,
@@ -19,13 +19,14 @@ use responses::{AuditEntryResponse, FoundResponse, ReasonGroupsResponse, Retried
 
 use super::{
     Answer, PageResponse,
+    exports::Reader,
     notifications::{DeliveryResponse, NotificationHeadResponse},
 };
 use crate::routes::{
     choices,
     extract::{
-        AsCaller, AsOperator, AsWatcher, AtFailedPage, AtPage, FailedParams, Id, Ids, Json,
-        PageParams, times,
+        AsCaller, AsOperator, AsWatcher, AtFailedPage, AtPage, ExportParams, FailedParams, Id, Ids,
+        InFormat, Json, PageParams, times,
     },
     refusals,
 };
@@ -360,6 +361,25 @@ pub(in crate::routes) async fn audit(
 ) -> Answer<JsonAnswer<PageResponse<AuditEntryResponse>>> {
     let page = engine.delivery_admin().audit(&caller, page).await?;
     Ok(PageResponse::of(page, AuditEntryResponse::from))
+}
+
+/// Exports the audit log, newest first
+///
+/// For CSV see the export of bookings.
+#[utoipa::path(get, path = "/api/admin/audit/export", tag = "delivery-admin", params(ExportParams), operation_id = "export_audit",
+    responses((status = 200, content((String = "text/csv"), (AuditEntryResponse = "application/x-ndjson"))), refusals::Restricted))]
+pub(in crate::routes) async fn export_audit(
+    State(engine): State<Engine>,
+    AsWatcher(caller): AsWatcher,
+    InFormat(format): InFormat,
+) -> Answer<Response> {
+    let read = move |reader: Reader, page| async move {
+        let delivery_admin = reader.engine.delivery_admin();
+        delivery_admin.audit(&reader.caller, page).await
+    };
+    let reader = Reader { engine, caller };
+    let rows = |entry| vec![AuditEntryResponse::from(entry)];
+    Ok(reader.file("audit", format, read, rows).await?)
 }
 
 async fn failed_of(

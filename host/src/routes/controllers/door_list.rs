@@ -1,4 +1,4 @@
-//! Door lists: who booked an event, by name, as JSON and CSV.
+//! Door lists: who booked an event, by name, as JSON and as a file.
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{DoorListEntry, DoorListLine, Engine, EventId, PageRequest};
@@ -6,9 +6,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, PageResponse, csv, customers::CustomerResponse};
+use super::{
+    Answer, PageResponse,
+    customers::CustomerResponse,
+    exports::{ExportRow, Reader},
+};
 use crate::routes::{
-    extract::{AsCaller, AtPage, Id, PageParams},
+    extract::{AsCaller, AtPage, ExportParams, Id, InFormat, PageParams},
     refusals,
 };
 
@@ -65,7 +69,7 @@ impl From<DoorListEntry> for DoorListEntryResponse {
 
 /// Lists an event's bookings with valid tickets by the customers' names, for its organizer, the tenant's owner and staff
 ///
-/// It has no ticket codes. Each page reads all bookings of the event: for the whole list take the CSV.
+/// It has no ticket codes. Each page reads all bookings of the event: for the whole list take the export.
 #[utoipa::path(get, path = "/api/events/{id}/door-list", tag = "check-ins",
     operation_id = "door_list",
     params(("id" = String, Path, description = "Which event"), PageParams),
@@ -80,20 +84,33 @@ pub(in crate::routes) async fn list(
     Ok(PageResponse::of(page, DoorListEntryResponse::from))
 }
 
-/// Exports an event's door list as CSV (RFC 4180)
-///
-/// A line for each booking and ticket type. UTF-8 with a byte order mark, so that spreadsheets read accents. Cells that look
-/// like a formula begin with an apostrophe.
-#[utoipa::path(get, path = "/api/events/{id}/door-list.csv", tag = "check-ins",
-    operation_id = "export_door_list",
-    params(("id" = String, Path, description = "Which event")),
-    responses((status = 200, body = String, content_type = "text/csv"), refusals::Restricted))]
-pub(in crate::routes) async fn export(
-    State(engine): State<Engine>,
-    AsCaller(caller): AsCaller,
-    Id(event): Id<EventId>,
-) -> Answer<Response> {
-    let names = [
+/// A line of an exported door list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct DoorListRow {
+    /// The customer's name; null if the account was deleted.
+    customer_name: Option<String>,
+    /// Their e-mail address.
+    customer_email: Option<String>,
+    /// The ticket type.
+    ticket_type: String,
+    /// Its name; null if the type was deleted.
+    ticket_type_name: Option<String>,
+    /// The number of tickets that admit somebody.
+    quantity: u32,
+    /// How many of them are checked in.
+    num_checked_in: u32,
+    /// The booking's id.
+    booking_id: String,
+    /// The customer's id.
+    customer_id: Option<String>,
+    /// When it was booked.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl ExportRow for DoorListRow {
+    const COLUMNS: &'static [&'static str] = &[
         "customerName",
         "customerEmail",
         "ticketType",
@@ -104,37 +121,63 @@ pub(in crate::routes) async fn export(
         "customerId",
         "createdAt",
     ];
-    let read = move |reader: csv::Reader, cursor| async move {
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.customer_name.clone().unwrap_or_default(),
+            self.customer_email.clone().unwrap_or_default(),
+            self.ticket_type.clone(),
+            self.ticket_type_name.clone().unwrap_or_default(),
+            self.quantity.to_string(),
+            self.num_checked_in.to_string(),
+            self.booking_id.clone(),
+            self.customer_id.clone().unwrap_or_default(),
+            self.created_at.to_string(),
+        ]
+    }
+}
+
+/// Exports an event's door list
+///
+/// A line for each booking and ticket type. CSV is RFC 4180 in UTF-8 with a byte order mark, so that spreadsheets read accents; cells
+/// that look like a formula begin with an apostrophe.
+#[utoipa::path(get, path = "/api/events/{id}/door-list/export", tag = "check-ins",
+    operation_id = "export_door_list",
+    params(("id" = String, Path, description = "Which event"), ExportParams),
+    responses((status = 200, content((String = "text/csv"), (DoorListRow = "application/x-ndjson"))), refusals::Restricted))]
+pub(in crate::routes) async fn export(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(event): Id<EventId>,
+    InFormat(format): InFormat,
+) -> Answer<Response> {
+    let read = move |reader: Reader, page: PageRequest| async move {
+        // Each page reads the event's bookings once: few large ones are better.
         let page = PageRequest {
-            cursor,
             limit: DoorListEntry::EXPORT_LIMIT_MAX,
+            ..page
         };
         let check_ins = reader.engine.check_ins();
         check_ins.door_list(&reader.caller, event, page).await
     };
-    let file = "attachment; filename=\"door-list.csv\"";
-    let reader = csv::Reader { engine, caller };
-    Ok(reader.file(file, csv::head(names), read, csv_lines).await?)
+    let reader = Reader { engine, caller };
+    Ok(reader.file("door-list", format, read, rows).await?)
 }
 
-fn csv_lines(entry: DoorListEntry) -> String {
-    let row = DoorListEntryResponse::from(entry);
-    let customer = row.customer.as_ref();
-    let (name, email, id) = customer.map_or(("", "", ""), |customer| {
-        (&customer.name, &customer.email, &customer.id)
-    });
-    let line = |line: DoorListLineResponse| {
-        csv::line([
-            name.to_owned(),
-            email.to_owned(),
-            line.ticket_type,
-            line.name.unwrap_or_default(),
-            line.quantity.to_string(),
-            line.num_checked_in.to_string(),
-            row.booking_id.clone(),
-            id.to_owned(),
-            row.created_at.to_string(),
-        ])
-    };
-    row.lines.into_iter().map(line).collect()
+fn rows(entry: DoorListEntry) -> Vec<DoorListRow> {
+    let customer = entry.customer.as_ref();
+    let lines = entry.lines.iter();
+    lines
+        .map(|line| DoorListRow {
+            customer_name: customer.map(|customer| customer.name.to_string()),
+            customer_email: customer.map(|customer| customer.email.to_string()),
+            ticket_type: line.ticket_type.to_string(),
+            ticket_type_name: line.name.as_ref().map(ToString::to_string),
+            quantity: line.tickets,
+            num_checked_in: line.checked_in,
+            booking_id: entry.booking.to_string(),
+            customer_id: customer.map(|customer| customer.id.to_string()),
+            created_at: entry.booked_at,
+        })
+        .collect()
 }

@@ -1,6 +1,6 @@
 //! Notifications to customers, and their progress.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, response::Response};
 use boxoffice_engine::{
     Attempt, BookingId, Delivery, DeliveryCounts, Engine, EventId, Notification, NotificationHead,
     NotificationId, NotificationSummary, UserId,
@@ -9,10 +9,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, PageResponse};
+use super::{
+    Answer, PageResponse,
+    exports::{ExportRow, Reader, time},
+};
 use crate::routes::{
     choices,
-    extract::{AsCaller, AtPage, AtStatePage, Id, PageParams, StateParams},
+    extract::{AsCaller, AtPage, AtStatePage, ExportParams, Id, InFormat, PageParams, StateParams},
     refusals,
 };
 
@@ -345,4 +348,65 @@ pub(in crate::routes) async fn list_of_event(
         .list_of_event(&caller, event, page)
         .await?;
     Ok(PageResponse::of(page, NotificationHeadResponse::from))
+}
+
+impl ExportRow for DeliveryResponse {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "kind",
+        "eventId",
+        "customerId",
+        "bookingId",
+        "state",
+        "attempts",
+        "reason",
+        "nextAt",
+        "everUnknown",
+        "lost",
+        "messageId",
+        "createdAt",
+        "at",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.kind.to_owned(),
+            self.event_id.clone().unwrap_or_default(),
+            self.customer_id.clone(),
+            self.booking_id.clone().unwrap_or_default(),
+            self.state.to_owned(),
+            self.attempts.to_string(),
+            self.reason.clone().unwrap_or_default(),
+            time(self.next_at),
+            self.ever_unknown.to_string(),
+            self.lost.to_string(),
+            self.message_id.clone(),
+            self.created_at.to_string(),
+            time(self.at),
+        ]
+    }
+}
+
+/// Exports the deliveries of a notification
+///
+/// A line for each recipient. For CSV see the export of bookings.
+#[utoipa::path(get, path = "/api/notifications/{id}/deliveries/export", tag = "notifications", operation_id = "export_deliveries",
+    params(("id" = String, Path, description = "Which notification"), ExportParams),
+    responses((status = 200, content((String = "text/csv"), (DeliveryResponse = "application/x-ndjson"))), refusals::Restricted))]
+pub(in crate::routes) async fn export(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(notification): Id<NotificationId>,
+    InFormat(format): InFormat,
+) -> Answer<Response> {
+    let read = move |reader: Reader, page| async move {
+        let notifications = reader.engine.notifications();
+        notifications
+            .deliveries(&reader.caller, notification, page)
+            .await
+    };
+    let reader = Reader { engine, caller };
+    let rows = |delivery| vec![DeliveryResponse::from(delivery)];
+    Ok(reader.file("deliveries", format, read, rows).await?)
 }

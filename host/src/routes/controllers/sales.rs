@@ -31,6 +31,17 @@ pub(in crate::routes) struct SellerResponse {
     key_id: Option<String>,
 }
 
+impl SellerResponse {
+    /// Who it was, for a cell of an export.
+    pub(super) fn cell(&self) -> String {
+        match (&self.user_id, &self.key_id) {
+            (Some(user), _) => format!("user {user}"),
+            (None, Some(key)) => format!("key {key}"),
+            (None, None) => "platform".to_owned(),
+        }
+    }
+}
+
 impl From<Seller> for SellerResponse {
     fn from(seller: Seller) -> Self {
         let (user_id, key_id) = match seller {

@@ -21,6 +21,7 @@ pub(super) use headers::{OptionalVersions, SeenVersions, Versions, idempotency_k
 pub(super) use path::{Id, Ids, NamedOperator, NamedOperatorSession, NewId, Prefix};
 pub(super) use query::{
     AtCustomerPage, AtEventPage, AtFailedPage, AtPage, AtStatePage, AtUserPage, CustomerParams,
-    EventParams, FailedParams, PageParams, StateParams, UserParams, refuse_query,
+    EventParams, ExportFormat, ExportParams, FailedParams, InFormat, PageParams, StateParams,
+    UserParams, refuse_query,
 };
 pub(super) use sign_in_origin::SignInOrigin;

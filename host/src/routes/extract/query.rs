@@ -255,6 +255,52 @@ impl<S: Send + Sync> FromRequestParts<S> for AtStatePage {
     }
 }
 
+/// How an export is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::routes) enum ExportFormat {
+    /// A line with the names of columns, then one for each row.
+    #[default]
+    Csv,
+    /// A JSON object on each line, with everything that the API's lists have.
+    Ndjson,
+}
+
+/// The parameter of an export.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what is read by name")]
+pub(in crate::routes) struct ExportParams {
+    /// `csv`, the default, or `ndjson`: a JSON object on each line, with all that the API's list has.
+    #[param(value_type = Option<choices::ExportFormat>)]
+    format: Option<String>,
+}
+
+/// The requested format of an export.
+#[derive(Debug)]
+pub(in crate::routes) struct InFormat(pub(in crate::routes) ExportFormat);
+
+impl<S: Send + Sync> FromRequestParts<S> for InFormat {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let mut format = None;
+        for (name, value) in pairs_of(&parts.uri)? {
+            if name != "format" {
+                return Err(unknown(&name).into());
+            }
+            let read = match value.as_str() {
+                "csv" => ExportFormat::Csv,
+                "ndjson" => ExportFormat::Ndjson,
+                _ => return Err(Error::field("format", "It is `csv` or `ndjson`.").into()),
+            };
+            if format.replace(read).is_some() {
+                return Err(Error::field("format", "Send this parameter once.").into());
+            }
+        }
+        Ok(Self(format.unwrap_or_default()))
+    }
+}
+
 /// Refuses any query, for routes without parameters: a parameter without effect misleads.
 pub(in crate::routes) async fn refuse_query(request: Request, next: Next) -> Response {
     let pairs = match *request.method() {

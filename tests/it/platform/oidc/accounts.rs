@@ -369,3 +369,27 @@ async fn only_trusted_code_says_who_somebody_is() {
     let refused = Answer::of(request.json(&fixture.provider.settings(json!({})))).await;
     refused.problem(403, "forbidden");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_hears_of_a_new_way_to_sign_in() {
+    let fixture = Fixture::open(true).await;
+    let house = &fixture.house;
+    let ann = house.customer("ann").await;
+    let ben = house.door.register("ben@north.test", "customer").await;
+    house.platform.settle().await;
+    for (account, subject) in [(&ann, "ann"), (&ben, "ben")] {
+        fixture.link(&account.client, subject).await.expect(201);
+    }
+    let linked = |mail: &&boxoffice_tests::ReceivedMail| mail.subject == "A new way to sign in";
+    let mails = house.platform.settle().await;
+    let told: Vec<_> = mails.iter().filter(linked).collect();
+    // Ben has not confirmed the address: whose it is, nobody knows.
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].is_to(&ann.email), "{told:?}");
+    assert!(told[0].text.contains("North Stage"), "{}", told[0].text);
+    // Once more links and tells nothing.
+    let again = fixture.link(&ann.client, "ann").await;
+    assert!([200, 201].contains(&again.status), "{}", again.text);
+    let mails = house.platform.settle().await;
+    assert_eq!(mails.iter().filter(linked).count(), 1);
+}

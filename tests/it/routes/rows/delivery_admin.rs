@@ -146,6 +146,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "GET",
+        "/api/admin/audit/export",
+        Door::Owner,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
         "/api/admin/audit",
         Door::Owner,
         Thing::None,

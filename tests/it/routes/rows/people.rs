@@ -58,6 +58,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "GET",
+        "/api/auth/me/personal-data",
+        Door::SignedIn,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
         "/api/auth/me/teams",
         Door::SignedIn,
         Thing::None,

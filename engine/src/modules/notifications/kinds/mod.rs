@@ -15,6 +15,7 @@ mod event_announcement;
 mod event_cancelled;
 mod event_reminder;
 mod event_updated;
+mod identity_linked;
 mod invitation;
 mod password_reset;
 mod plugin_quarantined;
@@ -236,6 +237,7 @@ pub(super) fn of(kind: NotificationKind) -> &'static dyn Kind {
         NotificationKind::EmailChanged => &email_changed::EmailChanged,
         NotificationKind::Invitation => &invitation::Invitation,
         NotificationKind::ApiKeyCreated => &api_key_created::ApiKeyCreated,
+        NotificationKind::IdentityLinked => &identity_linked::IdentityLinked,
     }
 }
 

@@ -9,7 +9,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    super::notifications::{DeliveryResponse, NotificationHeadResponse, NotificationResponse},
+    super::{
+        exports::ExportRow,
+        notifications::{DeliveryResponse, NotificationHeadResponse, NotificationResponse},
+    },
     pace::PacesResponse,
 };
 use crate::routes::choices;
@@ -349,5 +352,22 @@ impl From<AuditEntry> for AuditEntryResponse {
             why: entry.why,
             count: entry.count,
         }
+    }
+}
+
+impl ExportRow for AuditEntryResponse {
+    const COLUMNS: &'static [&'static str] = &["at", "who", "action", "subject", "why", "count"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.at.to_string(),
+            self.who.clone(),
+            self.action.clone(),
+            self.subject.clone(),
+            self.why.clone(),
+            self.count
+                .map(|count| count.to_string())
+                .unwrap_or_default(),
+        ]
     }
 }

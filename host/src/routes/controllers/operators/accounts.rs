@@ -127,7 +127,10 @@ pub(in crate::routes) struct SessionResponse {
 }
 
 impl SessionResponse {
-    fn of(session: ListedSession, current: Option<SessionId>) -> Self {
+    pub(in crate::routes::controllers) fn of(
+        session: ListedSession,
+        current: Option<SessionId>,
+    ) -> Self {
         Self {
             id: session.id.to_string(),
             opened_at: session.opened_at,

@@ -92,6 +92,7 @@ impl Fixture {
                 | NotificationKind::EmailChanged
                 | NotificationKind::Invitation
                 | NotificationKind::ApiKeyCreated
+                | NotificationKind::IdentityLinked
                 | NotificationKind::BookingSummary => Vec::new(),
                 _ => vec![booking(&event, 7)],
             },
