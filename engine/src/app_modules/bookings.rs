@@ -4,6 +4,7 @@
 
 mod holds;
 mod policy_check;
+mod quotes;
 mod sales;
 mod waitlist;
 
@@ -16,14 +17,14 @@ use serde_json::json;
 
 use crate::{
     context::EngineContext,
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     modules::{
         BookingIntent, Placement, RequestedBooking, RequestedCancellation, keyed, read_with_event,
     },
     types::{
-        Attendee, BookTickets, Booking, BookingId, Caller, CancelCause, CancelTickets,
-        CustomerFilter, Event, EventId, Page, PageRequest, RequestRoute, Role, Scope, TenantId,
-        Ticket, TicketId, UserId, WithCustomer,
+        Attendee, BookTickets, Booking, BookingId, BookingNumber, Caller, CancelCause,
+        CancelTickets, CustomerFilter, Event, EventId, Page, PageRequest, RequestRoute, Role,
+        Scope, TenantId, Ticket, TicketId, UserId, WithCustomer,
     },
 };
 
@@ -75,6 +76,27 @@ impl Bookings {
         context
             .with_customer(caller.tenant()?, booking, customer)
             .await
+    }
+
+    /// Shows the booking with a number, to those who may see it.
+    ///
+    /// # Errors
+    /// `not-found`, also for what the caller may not see.
+    pub async fn show_by_number(
+        &self,
+        caller: &Caller,
+        number: BookingNumber,
+    ) -> Result<WithCustomer<Booking>> {
+        let caller = &caller.scoped(Scope::BookingsRead)?;
+        caller.require_signed_in()?;
+        let none = || Error::not_found("booking", number);
+        let bookings = &self.0.modules.bookings;
+        let found = bookings.find_by_number(caller.tenant()?, number).await?;
+        let shown = self.show(caller, found.ok_or_else(none)?.id).await;
+        shown.map_err(|error| match error.code() {
+            ErrorCode::NotFound => none(),
+            _ => error,
+        })
     }
 
     /// Lists the acting user's own bookings, newest first.
@@ -221,6 +243,7 @@ impl Bookings {
                     .find(|kind| kind.id == ticket.ticket_type)
                     .map(|kind| kind.name.clone()),
                 customer: booking.person.clone(),
+                booking_number: booking.item.number,
                 booked_at: booking.item.created_at,
                 ticket,
             })

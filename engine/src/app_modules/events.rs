@@ -16,9 +16,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     modules::{EventAsRead, keyed},
     types::{
-        Caller, CreateEvent, Event, EventChange, EventFilter, EventId, EventStatus, NewTicketType,
-        Page, PageRequest, RecordedAnswer, RequestRoute, Role, Scope, StoredEvent, UpdateEvent,
-        UserId,
+        Availability, Caller, CloneEvent, CreateEvent, Event, EventChange, EventFilter, EventId,
+        EventStatus, NewTicketType, Page, PageRequest, RecordedAnswer, RequestRoute, Role, Scope,
+        StoredEvent, UpdateEvent, UserId,
     },
 };
 
@@ -59,6 +59,24 @@ impl Events {
     pub async fn show(&self, caller: &Caller, event: EventId) -> Result<Event> {
         let caller = &caller.scoped(Scope::EventsRead)?;
         self.0.visible_event(caller, event).await
+    }
+
+    /// Shows what is left of an event and what can be booked now, before policies are asked, to those who may see the event.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub async fn availability(&self, caller: &Caller, event: EventId) -> Result<Availability> {
+        let event = self.show(caller, event).await?;
+        Ok(event.availability(self.0.context.now()))
+    }
+
+    /// Makes a draft of an event at another time, for those who may change it. The acting organizer owns it.
+    ///
+    /// # Errors
+    /// `not-found`, also for a draft that the caller may not see; `forbidden`, `field-invalid`.
+    pub async fn clone_event(&self, caller: &Caller, command: CloneEvent) -> Result<Event> {
+        let event = self.show_to_manager(caller, command.event).await?;
+        self.create(caller, command.of(&event)?).await
     }
 
     /// Shows an event to those who may change it, as the base of a change.

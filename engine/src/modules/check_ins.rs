@@ -84,6 +84,7 @@ impl CheckInsModule {
             }
             let check_in = CheckIn {
                 ticket: id,
+                booking_number: booking.number,
                 ticket_type: ticket.ticket_type,
                 at: self.context.now(),
                 by,

@@ -46,6 +46,7 @@ impl<'a> DoorListPage<'a> {
         }
         let entry = DoorListEntry {
             booking: booking.id,
+            number: booking.number,
             customer,
             lines: self.lines(booking),
             booked_at: booking.created_at,

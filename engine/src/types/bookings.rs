@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    BookLine, BookingId, BookingLine, CancelCause, Cancellation, EventId, IdempotencyKey, Sale,
-    SalesChannel, SellTo, UserId, total_of, without,
+    BookLine, BookingId, BookingLine, BookingNumber, CancelCause, Cancellation, EventId,
+    IdempotencyKey, Sale, SalesChannel, SellTo, UserId, total_of, without,
 };
 use crate::error::{Error, Result};
 
@@ -34,6 +34,8 @@ impl BookingStatus {
 pub struct Booking {
     /// The booking's id. It contains the ids of its event and customer.
     pub id: BookingId,
+    /// Its number for people, unique within the tenant.
+    pub number: BookingNumber,
     /// The booked event.
     pub event: EventId,
     /// The customer who booked.

@@ -10,8 +10,8 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Booking, BookingId, BookingLine, BookingStatus, CancelTickets, Customer, EventId, Label,
-    TicketTypeId, UserId,
+    Booking, BookingId, BookingLine, BookingNumber, BookingStatus, CancelTickets, Customer,
+    EventId, Label, TicketTypeId, UserId,
 };
 use crate::error::{Error, Result};
 
@@ -90,6 +90,8 @@ pub struct Ticket {
 pub struct Attendee {
     /// The ticket, without its code.
     pub ticket: Ticket,
+    /// The number of its booking.
+    pub booking_number: BookingNumber,
     /// The name of its type; `None` if the type was deleted.
     pub ticket_type_name: Option<Label>,
     /// The customer who booked; `None` if the account was deleted.
@@ -103,6 +105,8 @@ pub struct Attendee {
 pub struct CheckIn {
     /// The ticket.
     pub ticket: TicketId,
+    /// The number of its booking.
+    pub booking_number: BookingNumber,
     /// Its ticket type.
     pub ticket_type: TicketTypeId,
     /// The time, UTC.
@@ -276,6 +280,7 @@ mod tests {
         };
         Booking {
             id: BookingId::new(event, customer, Ulid::from_parts(1, 3)),
+            number: BookingNumber::stored(7),
             event,
             customer,
             status: BookingStatus::Confirmed,

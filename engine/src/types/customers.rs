@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use jiff::Timestamp;
 
-use super::{BookingId, EmailAddress, Label, TicketTypeId, User, UserId};
+use super::{BookingId, BookingNumber, EmailAddress, Label, TicketTypeId, User, UserId};
 use crate::error::{Error, Result};
 
 /// Who booked, holds or waits.
@@ -95,6 +95,8 @@ impl CustomerFilter {
 pub struct DoorListEntry {
     /// The booking's id.
     pub booking: BookingId,
+    /// Its number for people.
+    pub number: BookingNumber,
     /// Who booked; `None` if the account was deleted.
     pub customer: Option<Customer>,
     /// Its valid tickets by type; at least one.

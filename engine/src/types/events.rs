@@ -277,6 +277,58 @@ impl CreateEvent {
     }
 }
 
+/// Makes a draft of an event at another time: with its texts, ticket types, sales windows and terms, and without its bookings.
+#[derive(Debug, Clone, Serialize)]
+pub struct CloneEvent {
+    /// The event that is copied.
+    pub event: EventId,
+    /// When the copy begins. Its other times are as far from that as the event's are.
+    pub starts_at: Timestamp,
+    /// The copy's name; `None` for the event's.
+    pub title: Option<Label>,
+}
+
+impl CloneEvent {
+    /// The new event. The times are moved in the event's time zone: nine o'clock stays nine o'clock where the clocks change meanwhile.
+    pub(crate) fn of(self, event: &Event) -> Result<CreateEvent> {
+        let zone = TimeZone::get(&event.details.time_zone).unwrap_or(TimeZone::UTC);
+        let local = |at: Timestamp| at.to_zoned(zone.clone()).datetime();
+        let by = local(event.details.starts_at).until(local(self.starts_at));
+        let by = by.map_err(|_| too_far())?;
+        let shift = |at: Timestamp| -> Result<Timestamp> {
+            let moved = local(at).checked_add(by).map_err(|_| too_far())?;
+            let moved = zone.to_zoned(moved).map_err(|_| too_far())?;
+            Ok(moved.timestamp())
+        };
+        let mut details = event.details.clone();
+        details.ends_at = details.ends_at.map(shift).transpose()?;
+        details.starts_at = self.starts_at;
+        if let Some(title) = self.title {
+            details.title = title;
+        }
+        let mut update = UpdateEvent::of(event);
+        for kind in &mut update.ticket_types {
+            kind.id = None;
+            kind.sales_open_at = kind.sales_open_at.map(shift).transpose()?;
+            kind.sales_close_at = kind.sales_close_at.map(shift).transpose()?;
+        }
+        Ok(CreateEvent {
+            details,
+            status: EventStatus::Draft,
+            ticket_types: update.ticket_types,
+            total_tickets: update.total_tickets,
+            cancellation_terms: update.cancellation_terms,
+        })
+    }
+}
+
+fn too_far() -> Error {
+    Error::field(
+        "startsAt",
+        "Some of its times would be beyond the calendar.",
+    )
+}
+
 /// Replaces everything that an organizer may change of an event. Counters stay.
 #[derive(Debug, Clone)]
 pub struct UpdateEvent {

@@ -3,8 +3,10 @@
 mod accounts;
 mod announcements;
 mod api_keys;
+mod availability;
 mod backups;
 mod booking_lines;
+mod booking_numbers;
 mod bookings;
 mod caller;
 mod cancellations;
@@ -25,6 +27,7 @@ mod pages;
 mod personal_data;
 mod plugin_names;
 mod plugins;
+mod quotes;
 mod reminders;
 mod requests;
 mod sales;
@@ -44,8 +47,10 @@ mod waitlist;
 pub use accounts::{AccountLink, AccountLinkPurpose, ChangeEmail, ChangePassword};
 pub use announcements::Announce;
 pub use api_keys::{ApiKey, CreateApiKey, NewApiKey, Scope, Scopes};
+pub use availability::{Availability, SaleState, TypeAvailability};
 pub use backups::{BackupFacts, Restoration};
 pub use booking_lines::{BookLine, BookingLine};
+pub use booking_numbers::BookingNumber;
 pub use bookings::{BookTickets, Booking, BookingStatus};
 pub use caller::{Caller, Role};
 pub use cancellations::{
@@ -62,7 +67,8 @@ pub use delivery_admin::{
 };
 pub use erasures::Erasure;
 pub use events::{
-    CreateEvent, Event, EventChange, EventDetails, EventFilter, EventSort, EventStatus, UpdateEvent,
+    CloneEvent, CreateEvent, Event, EventChange, EventDetails, EventFilter, EventSort, EventStatus,
+    UpdateEvent,
 };
 pub use holds::{Hold, HoldStatus, HoldTickets};
 pub use identities::{
@@ -87,6 +93,7 @@ pub use plugins::{
     PluginCounters, PluginExport, PluginFacts, PluginLimits, PluginMetrics, PluginSet, PluginState,
     PluginVersion, UploadPlugin, WhenNotLoaded,
 };
+pub use quotes::{Quote, QuoteTickets};
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
 pub use sales::{BookingDecision, Sale, SalesChannel, SellTo, Seller, SoldTo};
@@ -106,6 +113,7 @@ pub use users::{
 
 pub(crate) use api_keys::API_KEYS_MAX;
 pub(crate) use booking_lines::{chosen, total_of, without};
+pub(crate) use booking_numbers::NumberGroup;
 pub(crate) use cancellations::{closed, refund_of};
 pub(crate) use delivery_admin::Tally;
 pub(crate) use identities::LinkedIdentities;

@@ -18,7 +18,7 @@ use super::{
         delivery_admin, door_list, erasures,
         events::{self, team, ticket_types},
         health, holds, identities, imports, live, members, notifications, operators, personal_data,
-        plugins, subscriptions, tenants, waitlist,
+        plugins, quotes, subscriptions, tenants, waitlist,
     },
     extract::refuse_query,
 };
@@ -97,7 +97,9 @@ fn customers() -> OpenApiRouter<Shared> {
         .routes(routes!(waitlist::join))
         .routes(routes!(waitlist::place, waitlist::leave))
         .routes(routes!(bookings::create))
+        .routes(routes!(quotes::create))
         .routes(routes!(bookings::show))
+        .routes(routes!(bookings::find))
         .routes(routes!(bookings::cancel))
         .routes(routes!(holds::create))
         .routes(routes!(holds::show))
@@ -119,6 +121,8 @@ fn organizers() -> OpenApiRouter<Shared> {
             events::delete
         ))
         .routes(routes!(events::cancel))
+        .routes(routes!(events::availability::show))
+        .routes(routes!(events::clones::create))
         .routes(routes!(ticket_types::create))
         .routes(routes!(
             ticket_types::show,

@@ -6,8 +6,8 @@ use boxoffice_engine::{
     BookingStatus as Booking, CancelCause as Cause, DeliveryState as Delivery,
     ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold,
     IdTokenAlgorithm as Algorithm, Lane as MailLane, NotificationKind as Kind,
-    NotificationStatus as Notification, PluginExport as Export, SalesChannel as Channel, Scope,
-    TeamRole as Team, TicketStatus as Ticket, UserRole as Role,
+    NotificationStatus as Notification, PluginExport as Export, SaleState as Sale,
+    SalesChannel as Channel, Scope, TeamRole as Team, TicketStatus as Ticket, UserRole as Role,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -45,6 +45,8 @@ choices! {
     NewEventStatus: [Event::Draft, Event::Published].map(Event::as_str);
     #[doc = "The state of an event."]
     EventStatus: [Event::Draft, Event::Published, Event::Cancelled].map(Event::as_str);
+    #[doc = "Whether tickets of a type can be booked."]
+    SaleState: Sale::ALL.map(Sale::as_str);
     #[doc = "The order of a list of events."]
     EventSort: ["createdAt", "startsAt"];
     #[doc = "The state of a booking."]

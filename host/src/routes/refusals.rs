@@ -67,6 +67,7 @@ refusals! {
 
     // Customers.
     BookTickets = KEYED | SALES | POLICIES: Forbidden, NotEnoughTickets, PriceChanged, EventBusy;
+    Quote = WRITES | SALES | POLICIES: Forbidden, NotEnoughTickets, EventBusy;
     HoldTickets = KEYED | SALES | POLICIES: Forbidden, NotEnoughTickets, PriceChanged, EventBusy, HoldExists;
     ExtendHold = KEYED: Forbidden, HoldEnded, HoldAlreadyExtended;
     ConfirmHold = KEYED | POLICIES: Forbidden, EmailUnconfirmed, HoldEnded, EventCancelled, PriceChanged, EventBusy;

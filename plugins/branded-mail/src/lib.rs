@@ -121,7 +121,7 @@ fn facts(data: &Data) -> Vec<String> {
         facts.push(format!(
             "{} in all, booking {}",
             booking.text("total"),
-            booking.text("id")
+            booking.text("bookingNumber")
         ));
     }
     facts

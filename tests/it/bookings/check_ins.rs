@@ -105,6 +105,7 @@ async fn a_ticket_admits_once_and_again_after_undo() {
     let expected = json!({
         "ticketId": first["id"],
         "bookingId": booking["id"],
+        "bookingNumber": booking["bookingNumber"],
         "number": 1,
         "ticketType": first["ticketType"],
         "customerId": house.customer.id,
@@ -294,6 +295,7 @@ async fn everybody_who_came_is_on_the_list_and_in_the_csv() {
         let cells = [
             text(&row["ticketId"]),
             text(&row["bookingId"]),
+            text(&row["bookingNumber"]),
             &row["number"].to_string(),
             text(&row["ticketType"]),
             text(&row["customerId"]),
@@ -319,7 +321,7 @@ async fn the_confirmation_shows_codes_that_admit() {
     for (booking, shown, others) in [(&two, 2, None), (&twelve, 10, Some("other 2 tickets"))] {
         let mail = mails
             .iter()
-            .find(|mail| mail.text.contains(text(&booking["id"])));
+            .find(|mail| mail.text.contains(text(&booking["bookingNumber"])));
         let mail = mail.expect("a confirmation");
         let mine = tickets(&house.customer, booking).await;
         for (index, ticket) in mine.iter().enumerate() {

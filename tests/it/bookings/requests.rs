@@ -27,6 +27,7 @@ async fn a_booking_is_answered_whole() {
     let booking = answer.expect(201);
     let expected = json!({
         "id": booking["id"],
+        "bookingNumber": booking["bookingNumber"],
         "eventId": event["id"],
         "customerId": api.customer.id,
         "customer": null,

@@ -1,5 +1,6 @@
 //! Tests of events and what is sold for them.
 
+mod copies;
 mod lifecycle;
 mod lists;
 mod ticket_types;

@@ -145,11 +145,8 @@ async fn deliveries_and_the_audit_log_are_files_too() {
     let event = api.event(json!({})).await;
     api.book(&event, 1).await;
     let says = json!({"subject": "News", "message": "There is news."});
-    let said = api
-        .organizer
-        .client
-        .post(&format!("{}/announcements", path_of(&event)), says);
-    let said = said.await.expect(201);
+    let announce = format!("{}/announcements", path_of(&event));
+    let said = api.organizer.client.post(&announce, says).await.expect(201);
     api.platform.drain().await;
     let path = format!("/api/notifications/{}/deliveries", text(&said["id"]));
     let list = api.organizer.client.all(&path).await;

@@ -164,6 +164,11 @@ async fn every_kind_of_false_books_is_named() {
             "its bookings have 7",
         ),
         (
+            format!("UPDATE {bookings} SET number += 1"),
+            format!("UPDATE {bookings} SET number -= 1"),
+            "does not lead to it",
+        ),
+        (
             format!("UPDATE {} SET bookings = 3", row("inventory", "")),
             format!("UPDATE {} SET bookings = 2", row("inventory", "")),
             "counts 3 bookings, there are 2",

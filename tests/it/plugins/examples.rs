@@ -216,7 +216,7 @@ async fn branded_mail_words_what_arrives_and_its_failure_costs_no_mail() {
     assert!(
         mails[0].text.contains("ann, your seats are waiting")
             && mails[0].text.contains("1 Harbour Street")
-            && mails[0].text.contains(text(&booking["id"])),
+            && mails[0].text.contains(text(&booking["bookingNumber"])),
         "{}",
         mails[0].text
     );

@@ -30,12 +30,16 @@ fn names() -> Vec<&'static str> {
 
 /// Sends a row's request with a key. A program books and holds for somebody else.
 async fn send(world: &Context, row: &Row, client: &Client, thing: &str) -> Answer {
-    let sells = row.method == "POST" && ["/api/bookings", "/api/holds"].contains(&row.path);
+    let sells =
+        row.method == "POST" && ["/api/bookings", "/api/holds", "/api/quotes"].contains(&row.path);
     if !sells {
         return row.send(world, client, thing).await;
     }
     let mut body = row.body.expect("a body")(world);
-    body["customer"] = json!({"id": world.north.customer.id});
+    match row.path {
+        "/api/quotes" => body["customerId"] = json!(world.north.customer.id),
+        _ => body["customer"] = json!({"id": world.north.customer.id}),
+    }
     Answer::of(row.request(client, thing).json(&body)).await
 }
 

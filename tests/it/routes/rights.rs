@@ -116,6 +116,7 @@ async fn the_page_of_rights_says_who_may_do_what() {
         ));
     }
     lines.sort();
+    lines.dedup();
     let mut page = HEAD.to_owned();
     page.extend(lines.into_iter().map(|(_, line)| line));
     for (title, doors) in [

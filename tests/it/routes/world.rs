@@ -58,6 +58,7 @@ pub(super) struct Side {
     /// The event and its second ticket type: `EVENT/TYPE`.
     pub(super) ticket_type: String,
     pub(super) booking: String,
+    pub(super) booking_number: String,
     /// The code of its first ticket.
     pub(super) ticket_code: String,
     pub(super) hold: String,
@@ -258,6 +259,7 @@ impl Side {
                 id_of(&typed_event["ticketTypes"][1])
             ),
             booking: id_of(&booking),
+            booking_number: text(&booking["bookingNumber"]).to_owned(),
             ticket_code: text(&tickets["items"][0]["code"]).to_owned(),
             hold: id_of(&hold),
             other_hold: id_of(&other_hold),

@@ -77,6 +77,33 @@ impl EngineContext {
         Err(kept_changing())
     }
 
+    /// What the policies decide about a request now; `None` if nobody is to be asked. For quotes: nothing is written.
+    ///
+    /// # Errors
+    /// Those of the policies.
+    pub(super) async fn decision_of(
+        &self,
+        tenant: &TenantId,
+        request: &RequestedBooking,
+    ) -> Result<Option<PolicyDecision>> {
+        let plugins = &self.modules.plugins;
+        let mut set = plugins.set(tenant).await?;
+        for _ in 0..DECISIONS_MAX {
+            if !self.has_policies(&set, request.event) {
+                return Ok(None);
+            }
+            match self.ask_about_booking(tenant, request, &set).await {
+                Ok(PolicyCheck::Decided(decision)) => return Ok(Some(decision)),
+                Ok(PolicyCheck::Recorded(_)) => break,
+                Err(refusal) => match self.newer_set(tenant, &set, &refusal).await {
+                    Some(newer) => set = newer,
+                    None => return Err(refusal),
+                },
+            }
+        }
+        Err(kept_changing())
+    }
+
     /// Cancels if the policies accept. Their input must not be stale when the cancellation is written.
     ///
     /// # Errors

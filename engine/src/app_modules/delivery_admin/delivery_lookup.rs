@@ -9,8 +9,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     modules::events_of,
     types::{
-        Caller, Delivery, DeliveryId, EmailAddress, EventId, FailedFilter, NotificationHead,
-        NotificationId, ReplyCode, Scope, TenantId, User,
+        BookingNumber, Caller, Delivery, DeliveryId, EmailAddress, EventId, FailedFilter,
+        NotificationHead, NotificationId, ReplyCode, Scope, TenantId, User,
     },
 };
 
@@ -55,15 +55,16 @@ impl DeliveryAdmin {
             let found = self.delivery(caller, id).await?;
             return Ok(LookupResult::Delivery(Box::new(found)));
         }
-        let found = match ReplyCode::parse("text", text) {
-            Ok(code) => self.find_failed(caller, tenant, code).await?,
-            Err(_) if text.contains('@') => self.find_address(caller, tenant, text).await?,
-            Err(_) => self.find_id(caller, tenant, text).await?,
+        let found = match (ReplyCode::parse("text", text), text.parse()) {
+            (Ok(code), _) => self.find_failed(caller, tenant, code).await?,
+            (_, Ok(number)) => self.find_customer_of(caller, tenant, number).await?,
+            _ if text.contains('@') => self.find_address(caller, tenant, text).await?,
+            _ => self.find_id(caller, tenant, text).await?,
         };
         found.ok_or_else(|| {
             Error::new(
                 ErrorCode::NotFound,
-                "Nothing here has this address, id, Message-ID or reply code.",
+                "Nothing here has this address, booking number, id, Message-ID or reply code.",
             )
         })
     }
@@ -87,6 +88,24 @@ impl DeliveryAdmin {
             .filter(|delivery| filter.matches(delivery.state, delivery.reason.as_deref()));
         let count = matching.count() as u64;
         Ok((count > 0).then_some(LookupResult::Failed { code, count }))
+    }
+
+    async fn find_customer_of(
+        &self,
+        caller: &Caller,
+        tenant: &TenantId,
+        number: BookingNumber,
+    ) -> Result<Option<LookupResult>> {
+        let modules = &self.0.modules;
+        let booking = modules.bookings.find_by_number(tenant, number).await?;
+        let Some(booking) = booking else {
+            return Ok(None);
+        };
+        if !self.sees(caller, tenant, Some(booking.event)).await? {
+            return Ok(None);
+        }
+        let found = modules.users.find(tenant, booking.customer).await?;
+        self.if_visible(caller, found).await
     }
 
     async fn find_address(

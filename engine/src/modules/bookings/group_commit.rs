@@ -30,8 +30,8 @@ use crate::{
         },
     },
     types::{
-        Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, RecordedAnswer, RequestKey,
-        TenantId, UserId,
+        Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, NumberGroup, RecordedAnswer,
+        RequestKey, TenantId, UserId,
     },
 };
 
@@ -50,6 +50,8 @@ struct GroupCommit<'a> {
     /// What each request's booking or hold would be called.
     serials: Vec<Ulid>,
     change: Ulid,
+    /// The group of the numbers of its bookings.
+    numbers: NumberGroup,
     notification: NotificationId,
     /// Plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
     open: HashMap<u32, OpenPlan>,
@@ -172,6 +174,7 @@ impl BookingsModule {
             lock,
             requests,
             change: self.context.next_id(),
+            numbers: NumberGroup::of(self.context.next_id()),
             serials: requests.iter().map(|_| self.context.next_id()).collect(),
             notification: NotificationId::from_ulid(self.context.next_id()),
             open: HashMap::new(),
@@ -297,6 +300,7 @@ impl BookingsModule {
             snapshot,
             change: commit.change,
             attempt,
+            numbers: commit.numbers,
             notification: commit.notification,
             now: self.context.now(),
             hold_duration: self.context.settings.bookings.hold_duration,
@@ -337,7 +341,8 @@ impl BookingsModule {
                 commit.open.insert(change.attempt, open);
             }
             StepError::Conflict => commit.is_contended = true,
-            StepError::Exists(_) => {}
+            // A key, a hold, or the numbers: other numbers do no harm.
+            StepError::Exists(_) => commit.numbers = NumberGroup::of(self.context.next_id()),
             _ if commit.open.is_empty() => return Err(error.into()),
             // Whoever tries half of the group under another id could book what an open plan books, too.
             _ => {}

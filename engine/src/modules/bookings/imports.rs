@@ -12,8 +12,8 @@ use super::{BookingsModule, counters, orders::not_enough_of, requests::Requested
 use crate::{
     error::{Error, ErrorCode, Result},
     types::{
-        Booking, BookingId, BookingLine, BookingStatus, EventId, EventStatus, ImportedTickets,
-        Inventory, Label, TenantId, TicketType, TicketTypeId, is_same_text,
+        Booking, BookingId, BookingLine, BookingNumber, BookingStatus, EventId, EventStatus,
+        ImportedTickets, Inventory, Label, TenantId, TicketType, TicketTypeId, is_same_text,
     },
 };
 
@@ -106,6 +106,7 @@ pub(crate) fn take_before(inventory: &Inventory, tickets: &ImportedTickets) -> I
 pub(super) fn booking(
     left: &Inventory,
     request: &RequestedBooking,
+    number: BookingNumber,
 ) -> Result<(Booking, Inventory)> {
     let lost = || Error::internal("an import lost its row");
     let row = request.import.as_deref().ok_or_else(lost)?;
@@ -131,6 +132,7 @@ pub(super) fn booking(
     let checked_in = row.checked_in_at.map(|_| (1..=line.quantity).collect());
     let booking = Booking {
         id: BookingId::new(left.event, request.customer, serial),
+        number,
         event: left.event,
         customer: request.customer,
         status: BookingStatus::Confirmed,

@@ -46,8 +46,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     types::{
-        Booking, BookingId, EventId, Hold, HoldId, Page, PageRequest, TenantId, UserId,
-        WaitlistEntry, WaitlistPass,
+        Booking, BookingId, BookingNumber, EventId, Hold, HoldId, Page, PageRequest, TenantId,
+        UserId, WaitlistEntry, WaitlistPass,
     },
 };
 
@@ -150,6 +150,18 @@ impl BookingsModule {
         booking: BookingId,
     ) -> Result<Option<Booking>> {
         self.repository.find(tenant, booking).await
+    }
+
+    /// The booking with a number.
+    pub(crate) async fn find_by_number(
+        &self,
+        tenant: &TenantId,
+        number: BookingNumber,
+    ) -> Result<Option<Booking>> {
+        match self.repository.with_number(tenant, number).await? {
+            Some(booking) => self.repository.find(tenant, booking).await,
+            None => Ok(None),
+        }
     }
 
     /// The bookings of a customer's accounts, newest first.

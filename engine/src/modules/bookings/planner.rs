@@ -25,10 +25,10 @@ use crate::{
         to_millisecond,
     },
     types::{
-        Booking, BookingId, BookingLine, BookingStatus, CapacityCause, CheckIn, DecisionRecord,
-        EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, NotificationId,
-        NotificationKind, RecordedAnswer, RecordedRequest, RequestKey, SalesChannel, TenantId,
-        TicketId, TraceParent, UserId, total_of,
+        Booking, BookingId, BookingLine, BookingNumber, BookingStatus, CapacityCause, CheckIn,
+        DecisionRecord, EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, NotificationId,
+        NotificationKind, NumberGroup, RecordedAnswer, RecordedRequest, RequestKey, SalesChannel,
+        TenantId, TicketId, TraceParent, UserId, total_of,
     },
 };
 
@@ -45,6 +45,8 @@ pub(super) struct PlanInput<'a> {
     /// Names the change, and which attempt of it this is.
     pub(super) change: Ulid,
     pub(super) attempt: u32,
+    /// The group of the numbers of its bookings.
+    pub(super) numbers: NumberGroup,
     pub(super) notification: NotificationId,
     pub(super) now: Timestamp,
     pub(super) hold_duration: Duration,
@@ -63,6 +65,8 @@ struct GroupPlanner<'a> {
     /// Requests of this group with keys, and their outcomes.
     fresh: HashMap<RequestKey, (KeyedRequest, Placement)>,
     bookings: Vec<Booking>,
+    /// The group of their numbers.
+    numbers: NumberGroup,
     /// The version of the tenant's plugin set.
     policy_version: u64,
     /// The policies' input and answers for each booking or hold, by serial.
@@ -94,6 +98,7 @@ impl PlanInput<'_> {
             hold_duration: self.hold_duration,
             fresh: HashMap::new(),
             bookings: Vec::new(),
+            numbers: self.numbers,
             policy_version: self.snapshot.policy_version,
             decisions: Vec::new(),
             hold_changes: Vec::new(),
@@ -141,6 +146,7 @@ impl PlanInput<'_> {
             mails: mails_about(self.tenant, self.notification, kind, &ids, self.now)
                 .traced(|booking| planner.traces.get(&booking).cloned()),
             bookings: planner.bookings,
+            numbers: planner.numbers,
             policy_version: planner.policy_version,
             decisions: planner.decisions,
             holds: planner.hold_changes,
@@ -228,10 +234,15 @@ impl GroupPlanner<'_> {
         })
     }
 
+    fn next_number(&self) -> BookingNumber {
+        self.numbers.number_at(self.bookings.len())
+    }
+
     fn book(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Booking> {
         let order = order(&self.left, &Wanted::of(request), self.now)?;
         let booking = Booking {
             id: BookingId::new(self.left.event, request.customer, serial),
+            number: self.next_number(),
             event: self.left.event,
             customer: request.customer,
             status: BookingStatus::Confirmed,
@@ -255,7 +266,7 @@ impl GroupPlanner<'_> {
 
     /// Takes a booking over from another system.
     fn import(&mut self, request: &RequestedBooking) -> Result<Booking> {
-        let (booking, left) = imports::booking(&self.left, request)?;
+        let (booking, left) = imports::booking(&self.left, request, self.next_number())?;
         self.left = left;
         if let Some(row) = request.import.as_deref() {
             if !row.sends_mail {
@@ -269,6 +280,7 @@ impl GroupPlanner<'_> {
                         booking: booking.id,
                         number: *number,
                     },
+                    booking_number: booking.number,
                     ticket_type: kind.clone(),
                     at,
                     by: None,
@@ -359,6 +371,7 @@ impl GroupPlanner<'_> {
         };
         let booking = Booking {
             id: id.booking(),
+            number: self.next_number(),
             event: hold.event,
             customer: hold.customer,
             status: BookingStatus::Confirmed,

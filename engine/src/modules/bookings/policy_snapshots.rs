@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{
     BookingsModule,
+    orders::{Wanted, order},
     requests::{BeforePolicies, PolicyInput, RequestedBooking, without_accepted},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
         repositories::{GroupQuery, GroupSnapshot},
         support::event_queues::{EventKey, EventQueues, Waiting, same_refusal},
     },
-    types::{HoldId, RequestKey, TenantId, UserId},
+    types::{HoldId, Quote, RequestKey, TenantId, UserId},
 };
 
 /// The snapshots that are asked for now.
@@ -62,6 +63,41 @@ impl BookingsModule {
             revision: inventory.revision,
             tickets_in_event: without_accepted(tickets.copied().unwrap_or(0), offered.as_ref()),
             offered,
+        }))
+    }
+
+    /// What a request would get now; `None` if the event has changed since the policies decided.
+    ///
+    /// # Errors
+    /// Those of the order: what is not on sale, or not left.
+    pub(crate) async fn quote(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        request: &RequestedBooking,
+    ) -> Result<Option<Quote>> {
+        let key = (tenant.clone(), request.event);
+        let wanted = PolicySnapshot {
+            customer: request.customer,
+            key: None,
+            hold: None,
+        };
+        let snapshot = self.snapshot(key, wanted).await?;
+        let inventory = snapshot.inventory.as_ref();
+        let inventory = inventory.ok_or_else(|| Error::not_found("event", request.event))?;
+        let decision = request.decision.as_ref();
+        if decision.is_some_and(|decision| decision.event_version != inventory.event_version) {
+            return Ok(None);
+        }
+        let now = self.context.now();
+        let order = order(inventory, &Wanted::of(request), now)?;
+        Ok(Some(Quote {
+            event: request.event,
+            customer: request.customer,
+            lines: order.lines,
+            total_minor: order.total_minor,
+            currency: inventory.currency.clone(),
+            messages: decision.map_or_else(Vec::new, |decision| decision.messages.clone()),
+            quoted_at: now,
         }))
     }
 

@@ -12,8 +12,8 @@ use super::{
     hold_changes::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
-        BookingRow, CapacityLedgerRow, CheckInRow, CustomerBookingRow, HoldRow, IdempotencyRow,
-        InventoryRow, OpenHoldRow, PluginSetRow,
+        BookingNumbersRow, BookingRow, CapacityLedgerRow, CheckInRow, CustomerBookingRow, HoldRow,
+        IdempotencyRow, InventoryRow, OpenHoldRow, PluginSetRow,
     },
     notifications::{NewMails, add_mails},
     plugins::{add_decisions, add_policy_guard},
@@ -23,7 +23,7 @@ use crate::{
     error::Result,
     types::{
         Booking, BookingId, CheckIn, DecisionRecord, DeliveryId, EventId, Hold, HoldId, Inventory,
-        RecordedRequest, RequestKey, TenantId, UserId,
+        NumberGroup, RecordedRequest, RequestKey, TenantId, UserId,
     },
 };
 
@@ -65,11 +65,13 @@ pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) committed: Option<u32>,
 }
 
-/// The write of a group: for n bookings at most 4n + n/32 * 2 + 3 rows, for each hold 6 more, and one for each ticket that an
+/// The write of a group: for n bookings at most 4n + n/32 * 2 + 4 rows, for each hold 6 more, and one for each ticket that an
 /// imported booking has checked in.
 pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) change: InventoryChange,
     pub(in crate::modules) bookings: Vec<Booking>,
+    /// The group of their numbers.
+    pub(in crate::modules) numbers: NumberGroup,
     /// Holds that are created or confirmed.
     pub(in crate::modules) holds: Vec<HoldChange>,
     /// The new rows of the unconfirmed accounts that get some of them.
@@ -141,6 +143,8 @@ impl BookingsRepository {
         add_change(&mut script, tenant, &plan.change);
         let bookings = plan.bookings.iter();
         script.insert("booking", bookings.map(|one| BookingRow::of(tenant, one)));
+        let numbers = BookingNumbersRow::of(tenant, plan.numbers, &plan.bookings);
+        script.insert("booking_numbers", numbers);
         let mails: HashMap<BookingId, DeliveryId> = plan.mails.places().collect();
         let of_customer = plan.bookings.iter().map(|booking| {
             let mail = mails.get(&booking.id).copied();

@@ -8,14 +8,20 @@ use super::{
     check_ins::STALE_BOOKING,
     db::{Db, Script, StepError},
     inventory::{InventoryChange, add_change},
-    models::{BookingRow, CustomerBookingRow, IdRow, InventoryRow, booking_id, newest_first_key},
+    models::{
+        BookingNumbersRow, BookingRow, CustomerBookingRow, IdRow, InventoryRow, booking_id,
+        newest_first_key,
+    },
     notifications::{NewMails, add_mails_about},
     plugins::add_policy_guard,
     waitlist::{Offers, add_offers},
 };
 use crate::{
     error::Result,
-    types::{Booking, BookingId, DeliveryId, EventId, Inventory, PageRequest, TenantId, UserId},
+    types::{
+        Booking, BookingId, BookingNumber, DeliveryId, EventId, Inventory, PageRequest, TenantId,
+        UserId,
+    },
 };
 
 /// The write of a cancellation: at most 7 rows, and the offers of the freed tickets.
@@ -71,6 +77,19 @@ impl BookingsRepository {
         let index = script.read(BookingRow::key(tenant, booking));
         let row: Option<BookingRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(BookingRow::into_type).transpose()
+    }
+
+    /// The id of the booking with a number.
+    pub(in crate::modules) async fn with_number(
+        &self,
+        tenant: &TenantId,
+        number: BookingNumber,
+    ) -> Result<Option<BookingId>> {
+        let (group, place) = number.place();
+        let mut script = Script::of(tenant);
+        let index = script.read(BookingNumbersRow::key(tenant, group));
+        let row: Option<BookingNumbersRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map_or(Ok(None), |row| row.booking(place))
     }
 
     /// The bookings with these ids, unordered; at most as many as some batches hold.

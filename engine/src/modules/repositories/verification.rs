@@ -2,17 +2,24 @@
 //!
 //! Called by the verification module; calls models.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use surrealdb::types::SurrealValue;
 
 use super::{
     db::{Count, Db, Script, StepError, SystemScope},
-    models::{BookingLineRow, BookingRow, CapacityLedgerRow, IdRow, InventoryRow},
+    models::{
+        BookingLineRow, BookingNumbersRow, BookingRow, CapacityLedgerRow, IdRow, InventoryRow,
+    },
 };
 use crate::{
     error::Result,
-    types::{Booking, BookingId, CapacityEntry, EventId, Inventory, TenantId, TicketTypeId},
+    types::{
+        Booking, BookingId, CapacityEntry, EventId, Inventory, NumberGroup, TenantId, TicketTypeId,
+    },
 };
 
 /// Time limit of reading one event: it counts all its bookings, about 100,000 a second.
@@ -131,8 +138,8 @@ impl VerificationRepository {
         }))
     }
 
-    /// Up to `max` of an event's bookings with cancellations, after one of them.
-    pub(in crate::modules) async fn with_cancellations(
+    /// Up to `max` of an event's bookings after one of them.
+    pub(in crate::modules) async fn bookings(
         &self,
         tenant: &TenantId,
         event: EventId,
@@ -151,12 +158,39 @@ impl VerificationRepository {
         };
         let max = script.bind(i64::from(max));
         let index = script.push(format!(
-            "SELECT * FROM type::record('booking', {start}..[$tenant, {event}, ..]) \
-             WHERE cancellations != NONE LIMIT {max}"
+            "SELECT * FROM type::record('booking', {start}..[$tenant, {event}, ..]) LIMIT {max}"
         ));
         let mut answers = self.db.run_within(script, READ_TIMEOUT).await?;
         let rows: Vec<BookingRow> = answers.rows(index)?;
         rows.into_iter().map(BookingRow::into_type).collect()
+    }
+
+    /// The first of these bookings that its number does not lead to.
+    pub(in crate::modules) async fn without_number(
+        &self,
+        tenant: &TenantId,
+        bookings: &[Booking],
+    ) -> Result<Option<BookingId>> {
+        let groups: BTreeSet<NumberGroup> =
+            bookings.iter().map(|one| one.number.place().0).collect();
+        let keys = groups
+            .iter()
+            .map(|group| BookingNumbersRow::key(tenant, *group));
+        let mut script = Script::of(tenant);
+        let index = script.read_all(keys.collect::<Vec<_>>());
+        let rows: Vec<BookingNumbersRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let rows: HashMap<NumberGroup, BookingNumbersRow> = rows
+            .into_iter()
+            .map(|row| Ok((row.group()?, row)))
+            .collect::<Result<_>>()?;
+        for booking in bookings {
+            let (group, place) = booking.number.place();
+            let found = rows.get(&group).map(|row| row.booking(place)).transpose()?;
+            if found.flatten() != Some(booking.id) {
+                return Ok(Some(booking.id));
+            }
+        }
+        Ok(None)
     }
 
     /// Up to `max` rows of an event's capacity ledger, after one revision and up to another.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
-    BookLine, BookTickets, Booking, BookingId, BookingLine, CancelTickets, Cancellation, Engine,
-    Error, EventId, Result, UserId, WithCustomer,
+    BookLine, BookTickets, Booking, BookingId, BookingLine, BookingNumber, CancelTickets,
+    Cancellation, Engine, Error, EventId, Result, UserId, WithCustomer,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,9 @@ pub(in crate::routes) struct BookingLineResponse {
 pub(in crate::routes) struct BookingResponse {
     /// The booking's id.
     pub(super) id: String,
+    /// Its number for people, unique within the tenant.
+    #[schema(example = "7K3QX-9TB0A")]
+    booking_number: String,
     /// The booked event.
     event_id: String,
     /// The customer who booked.
@@ -214,6 +217,7 @@ impl From<Booking> for BookingResponse {
                 .map(CancellationResponse::from)
                 .collect(),
             id: booking.id.to_string(),
+            booking_number: booking.number.to_string(),
             event_id: booking.event.to_string(),
             customer_id: booking.customer.to_string(),
             customer: None,
@@ -410,6 +414,19 @@ pub(in crate::routes) async fn show(
     Ok(JsonAnswer(
         engine.bookings().show(&caller, booking).await?.into(),
     ))
+}
+
+/// Shows the booking with a number
+#[utoipa::path(get, path = "/api/booking-numbers/{number}", tag = "bookings", operation_id = "find_booking",
+    params(("number" = String, Path, description = "In any case, with or without the hyphen; O is 0, I and L are 1")),
+    responses((status = 200, body = BookingResponse), refusals::Restricted))]
+pub(in crate::routes) async fn find(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(number): Id<BookingNumber>,
+) -> Answer<JsonAnswer<BookingResponse>> {
+    let found = engine.bookings().show_by_number(&caller, number).await?;
+    Ok(JsonAnswer(found.into()))
 }
 
 /// Cancels a booking or some of its tickets, which go back on sale at once

@@ -41,6 +41,8 @@ pub(in crate::routes) struct CheckInResponse {
     ticket_id: String,
     /// The ticket's booking.
     booking_id: String,
+    /// The booking's number for people.
+    booking_number: String,
     /// The ticket's number in the booking, from 1.
     number: u32,
     /// Its ticket type.
@@ -81,6 +83,7 @@ impl From<ListedCheckIn> for CheckInResponse {
         Self {
             ticket_id: check_in.ticket.to_string(),
             booking_id: check_in.ticket.booking.to_string(),
+            booking_number: check_in.booking_number.to_string(),
             number: check_in.ticket.number,
             ticket_type: check_in.ticket_type.to_string(),
             customer_id: check_in.customer().to_string(),
@@ -210,6 +213,7 @@ impl ExportRow for CheckInResponse {
     const COLUMNS: &'static [&'static str] = &[
         "ticketId",
         "bookingId",
+        "bookingNumber",
         "number",
         "ticketType",
         "customerId",
@@ -225,6 +229,7 @@ impl ExportRow for CheckInResponse {
         vec![
             self.ticket_id.clone(),
             self.booking_id.clone(),
+            self.booking_number.clone(),
             self.number.to_string(),
             self.ticket_type.clone(),
             self.customer_id.clone(),

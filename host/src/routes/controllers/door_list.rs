@@ -22,6 +22,8 @@ use crate::routes::{
 pub(in crate::routes) struct DoorListEntryResponse {
     /// The booking's id.
     booking_id: String,
+    /// Its number for people.
+    booking_number: String,
     /// Who booked; null if the account was deleted.
     customer: Option<CustomerResponse>,
     /// Its valid tickets by type.
@@ -60,6 +62,7 @@ impl From<DoorListEntry> for DoorListEntryResponse {
     fn from(entry: DoorListEntry) -> Self {
         Self {
             booking_id: entry.booking.to_string(),
+            booking_number: entry.number.to_string(),
             customer: entry.customer.map(CustomerResponse::from),
             lines: entry.lines.into_iter().map(Into::into).collect(),
             created_at: entry.booked_at,
@@ -102,6 +105,8 @@ pub(in crate::routes) struct DoorListRow {
     num_checked_in: u32,
     /// The booking's id.
     booking_id: String,
+    /// Its number for people.
+    booking_number: String,
     /// The customer's id.
     customer_id: Option<String>,
     /// When it was booked.
@@ -118,6 +123,7 @@ impl ExportRow for DoorListRow {
         "quantity",
         "numCheckedIn",
         "bookingId",
+        "bookingNumber",
         "customerId",
         "createdAt",
     ];
@@ -131,6 +137,7 @@ impl ExportRow for DoorListRow {
             self.quantity.to_string(),
             self.num_checked_in.to_string(),
             self.booking_id.clone(),
+            self.booking_number.clone(),
             self.customer_id.clone().unwrap_or_default(),
             self.created_at.to_string(),
         ]
@@ -176,6 +183,7 @@ fn rows(entry: DoorListEntry) -> Vec<DoorListRow> {
             quantity: line.tickets,
             num_checked_in: line.checked_in,
             booking_id: entry.booking.to_string(),
+            booking_number: entry.number.to_string(),
             customer_id: customer.map(|customer| customer.id.to_string()),
             created_at: entry.booked_at,
         })

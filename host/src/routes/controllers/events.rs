@@ -1,5 +1,7 @@
 //! Events: create, show, list, change, cancel and delete.
 
+pub(in crate::routes) mod availability;
+pub(in crate::routes) mod clones;
 mod patch;
 mod requests;
 mod responses;

@@ -28,6 +28,7 @@ pub(super) mod operators;
 mod patched;
 pub(super) mod personal_data;
 pub(super) mod plugins;
+pub(super) mod quotes;
 mod sales;
 pub(super) mod subscriptions;
 pub(super) mod tenants;

@@ -30,7 +30,7 @@ pub(in crate::routes) enum PersonalRecordResponse {
     /// A place in the team of an event.
     Team(OwnTeamResponse),
     /// A kind of mail that the person has unsubscribed from.
-    Unsubscribed(#[schema(value_type = choices::OptionalMailKind)] &'static str),
+    Unsubscribed(UnsubscribedResponse),
     /// A booking.
     Booking(BookedResponse),
     /// A hold.
@@ -39,6 +39,14 @@ pub(in crate::routes) enum PersonalRecordResponse {
     WaitlistPlace(WaitlistPlaceResponse),
     /// A mail to the person, without its text.
     Delivery(DeliveryResponse),
+}
+
+/// A kind of mail that the person does without.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::routes) struct UnsubscribedResponse {
+    /// The kind.
+    #[schema(value_type = choices::OptionalMailKind)]
+    kind: &'static str,
 }
 
 /// A booking, and when its tickets were checked in.
@@ -78,7 +86,9 @@ impl From<PersonalRecord> for PersonalRecordResponse {
             PersonalRecord::Identity(identity) => Self::Identity(identity.into()),
             PersonalRecord::Session(session) => Self::Session(SessionResponse::of(session, None)),
             PersonalRecord::Team(member) => Self::Team(member.into()),
-            PersonalRecord::Unsubscribed(kind) => Self::Unsubscribed(kind.as_str()),
+            PersonalRecord::Unsubscribed(kind) => Self::Unsubscribed(UnsubscribedResponse {
+                kind: kind.as_str(),
+            }),
             PersonalRecord::Booking(booking, check_ins) => Self::Booking(BookedResponse {
                 booking: booking.into(),
                 check_ins: check_ins.into_iter().map(Into::into).collect(),

@@ -18,6 +18,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
         &[
             ("get", "/api/events"),
             ("get", "/api/events/{id}"),
+            ("get", "/api/events/{id}/availability"),
             ("get", "/api/events/{id}/team"),
             ("get", "/api/events/{id}/ticket-types/{type}"),
         ],
@@ -30,6 +31,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("patch", "/api/events/{id}"),
             ("delete", "/api/events/{id}"),
             ("post", "/api/events/{id}/cancel"),
+            ("post", "/api/events/{id}/clone"),
             ("put", "/api/events/{id}/team/{user}"),
             ("delete", "/api/events/{id}/team/{user}"),
             ("post", "/api/events/{id}/ticket-types"),
@@ -40,6 +42,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
     (
         Scope::BookingsRead,
         &[
+            ("get", "/api/booking-numbers/{number}"),
             ("get", "/api/bookings/{id}"),
             ("get", "/api/bookings/{id}/decision"),
             ("get", "/api/bookings/{id}/tickets"),
@@ -49,6 +52,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("get", "/api/events/{id}/waitlist"),
             ("get", "/api/events/{id}/waitlist/skips"),
             ("get", "/api/users/{id}/bookings"),
+            ("post", "/api/quotes"),
         ],
     ),
     (

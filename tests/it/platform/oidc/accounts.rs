@@ -253,6 +253,7 @@ async fn a_new_password_by_mail_ends_all_identities() {
     back.problem(409, "identity-unlinked");
     // A change with the old password leaves identities as they are.
     fixture.link(&ann.client, "ann").await.expect(201);
+    house.platform.owes(1);
     let change =
         json!({"currentPassword": Account::PASSWORD, "newPassword": "another horse battery"});
     ann.client
@@ -261,6 +262,7 @@ async fn a_new_password_by_mail_ends_all_identities() {
         .expect(200);
     let (_, same) = fixture.signed_in("ann", json!({})).await;
     assert_eq!(same, id);
+    house.platform.settle().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -376,10 +378,12 @@ async fn an_account_hears_of_a_new_way_to_sign_in() {
     let house = &fixture.house;
     let ann = house.customer("ann").await;
     let ben = house.door.register("ben@north.test", "customer").await;
+    house.platform.owes(1);
     house.platform.settle().await;
     for (account, subject) in [(&ann, "ann"), (&ben, "ben")] {
         fixture.link(&account.client, subject).await.expect(201);
     }
+    house.platform.owes(1);
     let linked = |mail: &&boxoffice_tests::ReceivedMail| mail.subject == "A new way to sign in";
     let mails = house.platform.settle().await;
     let told: Vec<_> = mails.iter().filter(linked).collect();

@@ -77,6 +77,7 @@ pub(super) enum Thing {
     /// The second type of that event: `EVENT/TYPE`.
     TicketType,
     Booking,
+    BookingNumber,
     Ticket,
     Hold,
     /// Somebody in the team of an event: `EVENT/USER`.
@@ -140,6 +141,7 @@ impl Row {
             .replace("{operator}", whose)
             .replace("{id}", thing)
             .replace("{tenant}", thing)
+            .replace("{number}", thing)
             .replace("{type}", part)
             .replace("{user}", part)
             .replace("{command}", command)
@@ -198,6 +200,7 @@ impl Context {
             Thing::FullEvent => self.north.full_event.clone(),
             Thing::TypedEvent => self.north.typed_event.clone(),
             Thing::TicketType => self.north.ticket_type.clone(),
+            Thing::BookingNumber => self.north.booking_number.clone(),
             Thing::Booking => self.north.booking.clone(),
             Thing::Ticket => format!("{}.1", self.north.booking),
             Thing::Hold => self.north.hold.clone(),

@@ -155,6 +155,7 @@ pub(crate) async fn open(folder: &TempFolder) -> anyhow::Result<Surreal<Any>> {
         "inventory",
         "capacity_ledger",
         "booking",
+        "booking_numbers",
         "customer_booking",
         "delivery_batch",
         "outbox",

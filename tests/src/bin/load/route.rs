@@ -20,6 +20,8 @@ enum Route {
     Empty,
     /// `GET /api/auth/me`, which reads one row.
     Me,
+    /// `GET /api/tenant`, which API keys may read, too.
+    Tenant,
 }
 
 #[derive(Args)]
@@ -29,6 +31,9 @@ pub(crate) struct RouteArguments {
     /// Which route.
     #[arg(long, value_enum, default_value = "empty")]
     route: Route,
+    /// Sends this API key in place of the customers' tokens.
+    #[arg(long, value_name = "SECRET")]
+    key: Option<String>,
     /// Clients at the same time, each with a connection and a customer of its own.
     #[arg(long, default_value_t = 16)]
     clients: usize,
@@ -43,10 +48,16 @@ pub(crate) struct RouteArguments {
 pub(crate) async fn run(arguments: RouteArguments) -> anyhow::Result<Value> {
     let target = arguments.target;
     let (door, run) = (Client::new(&target.url).tenant(&target.tenant), new_run());
-    let customers = customers(&door, &run, arguments.clients).await;
+    let mut customers = customers(&door, &run, arguments.clients).await;
+    if let Some(key) = &arguments.key {
+        for customer in &mut customers {
+            customer.client = door.token(key);
+        }
+    }
     let (name, wanted, request): (_, _, Make) = match arguments.route {
         Route::Empty => ("empty", 422, Arc::new(nothing)),
         Route::Me => ("me", 200, Arc::new(me)),
+        Route::Tenant => ("tenant", 200, Arc::new(tenant)),
     };
     let load = async |seconds: u64| {
         let pace = Pace::Closed(Duration::from_secs(seconds));
@@ -71,4 +82,8 @@ fn nothing(account: &Account, _: u64) -> reqwest::RequestBuilder {
 
 fn me(account: &Account, _: u64) -> reqwest::RequestBuilder {
     account.client.request(Method::GET, "/api/auth/me")
+}
+
+fn tenant(account: &Account, _: u64) -> reqwest::RequestBuilder {
+    account.client.request(Method::GET, "/api/tenant")
 }

@@ -8,6 +8,7 @@ pub(crate) const TRANSACTION: &str = "BEGIN;
 IF (UPDATE $inventory CONTENT $next WHERE revision = $seen RETURN VALUE revision) = [] { THROW 'inventory-moved' };
 INSERT INTO capacity_ledger $ledger RETURN NONE;
 INSERT INTO booking $bookings RETURN NONE;
+INSERT INTO booking_numbers $numbers RETURN NONE;
 INSERT INTO customer_booking $lists RETURN NONE;
 INSERT INTO delivery_batch $batches RETURN NONE;
 INSERT IGNORE INTO outbox $owed RETURN NONE;
@@ -25,6 +26,7 @@ pub(crate) struct Group {
     seen: i64,
     ledger: LedgerRow,
     bookings: Vec<BookingRow>,
+    numbers: NumbersRow,
     lists: Vec<ListRow>,
     batches: Vec<DeliveryBatchRow>,
     owed: Vec<OwedRow>,
@@ -86,6 +88,7 @@ struct TypeChangeRow {
 #[derive(SurrealValue)]
 struct BookingRow {
     id: RecordId,
+    number: i64,
     lines: Vec<LineRow>,
     total_minor: u64,
     currency: String,
@@ -94,6 +97,13 @@ struct BookingRow {
     cancelled_by: Option<String>,
     cancelled_at: Option<i64>,
     checked_in: Option<Vec<u32>>,
+}
+
+#[derive(SurrealValue)]
+struct NumbersRow {
+    id: RecordId,
+    event: String,
+    bookings: Vec<String>,
 }
 
 #[derive(SurrealValue)]
@@ -159,6 +169,7 @@ impl Group {
             .collect();
         let booking = |(customer, serial): &(String, String)| BookingRow {
             id: record("booking", [text(event), text(customer), text(serial)]),
+            number: now,
             lines: vec![LineRow {
                 ticket_type: "general".to_owned(),
                 quantity: 1,
@@ -210,6 +221,17 @@ impl Group {
             seen: revision as i64,
             ledger: change,
             bookings: paths.iter().map(booking).collect(),
+            numbers: NumbersRow {
+                id: record(
+                    "booking_numbers",
+                    [text(event), Value::from_t(revision as i64)],
+                ),
+                event: event.to_owned(),
+                bookings: paths
+                    .iter()
+                    .map(|(customer, serial)| format!("{customer}{serial}"))
+                    .collect(),
+            },
             lists: paths.iter().map(list).collect(),
             batches: batches.clone().map(batch).collect(),
             owed: batches.map(owed).collect(),

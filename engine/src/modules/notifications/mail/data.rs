@@ -91,6 +91,7 @@ pub(in crate::modules::notifications) fn booking_data(
 ) -> Value {
     json!({
         "id": booking.id.to_string(),
+        "bookingNumber": booking.number,
         "status": booking.status,
         "channel": booking.channel(),
         "cancelledBy": booking.cancelled.map(|(cause, _): (CancelCause, Timestamp)| cause),

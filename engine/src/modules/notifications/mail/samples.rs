@@ -25,6 +25,7 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
         },
         "bookings": [{
             "id": "booking-of-a-trial",
+            "bookingNumber": "7K3QX-9TB0A",
             "status": "confirmed",
             "cancelledBy": null,
             "channel": "self",

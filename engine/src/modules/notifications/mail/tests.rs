@@ -168,7 +168,7 @@ fn check_texts(fixture: &Fixture, message: &Message<'_>, sentence: &str) {
         ] {
             assert!(part.contains(word), "{word} must be in {part}");
         }
-        assert!(part.contains(&fixture.bookings[0].id.to_string()));
+        assert!(part.contains(&fixture.bookings[0].number.to_string()));
     }
 }
 
@@ -256,7 +256,7 @@ async fn the_text_part_reads_well() {
     fixture.bookings.push(free);
     let composed = fixture.compose().await;
     let text = parse(&composed).body_text(0).unwrap().replace("\r\n", "\n");
-    let (first, second) = (fixture.bookings[0].id, fixture.bookings[1].id);
+    let (first, second) = (fixture.bookings[0].number, fixture.bookings[1].number);
     let expected = format!(
         "\
 Hello Ann Example,

@@ -4,20 +4,21 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
 use super::keys::{
-    at_millisecond, key_newest_first, key_ulid, millisecond, newest_first_key, record, stored_ulid,
-    ulid_key,
+    at_millisecond, key_newest_first, key_number, key_ulid, millisecond, newest_first_key, record,
+    stored_ulid, ulid_key,
 };
 use crate::{
     error::Result,
     types::{
-        Booking, BookingId, BookingLine, BookingStatus, Cancellation, DeliveryId, EventId, Label,
-        NotificationId, Sale, TenantId, TicketTypeId, UserId,
+        Booking, BookingId, BookingLine, BookingNumber, BookingStatus, Cancellation, DeliveryId,
+        EventId, Label, NotificationId, NumberGroup, Sale, TenantId, TicketTypeId, UserId,
     },
 };
 
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct BookingRow {
     pub(in crate::modules::repositories) id: RecordId,
+    number: i64,
     lines: Vec<BookingLineRow>,
     total_minor: u64,
     /// `None` if policies gave no texts.
@@ -168,6 +169,7 @@ impl BookingRow {
     pub(in crate::modules::repositories) fn of(tenant: &TenantId, booking: &Booking) -> Self {
         Self {
             id: Self::key(tenant, booking.id),
+            number: booking.number.bits(),
             lines: booking.lines.iter().map(BookingLineRow::of).collect(),
             total_minor: booking.total_minor,
             messages: (!booking.messages.is_empty()).then(|| booking.messages.clone()),
@@ -204,6 +206,7 @@ impl BookingRow {
         };
         Ok(Booking {
             id,
+            number: BookingNumber::stored(self.number),
             event: id.event(),
             customer: id.customer(),
             status: if cancelled.is_some() {
@@ -238,6 +241,62 @@ pub(in crate::modules::repositories) fn booking_id(id: &RecordId) -> Result<Book
         UserId::from_ulid(key_ulid(id, 2)?),
         key_ulid(id, 3)?,
     ))
+}
+
+/// The bookings whose numbers are of one group, in the order of their places.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct BookingNumbersRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    event: String,
+    /// Customer and serial of each, one after the other.
+    bookings: Vec<String>,
+}
+
+impl BookingNumbersRow {
+    pub(in crate::modules::repositories) fn key(tenant: &TenantId, group: NumberGroup) -> RecordId {
+        let tenant = Value::String(tenant.as_str().to_owned());
+        record("booking_numbers", [tenant, Value::from_t(group.bits())])
+    }
+
+    /// The row of the bookings of a group, which are of one event; none without any.
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        group: NumberGroup,
+        bookings: &[Booking],
+    ) -> Option<Self> {
+        let event = bookings.first()?.event;
+        let path = |booking: &Booking| {
+            let (customer, serial) = (booking.customer.ulid(), booking.id.serial());
+            format!("{customer}{serial}")
+        };
+        Some(Self {
+            id: Self::key(tenant, group),
+            event: event.ulid().to_string(),
+            bookings: bookings.iter().map(path).collect(),
+        })
+    }
+
+    pub(in crate::modules::repositories) fn group(&self) -> Result<NumberGroup> {
+        Ok(NumberGroup::stored(key_number(&self.id, 1)?))
+    }
+
+    /// The booking at a place, if there is one.
+    pub(in crate::modules::repositories) fn booking(
+        &self,
+        place: usize,
+    ) -> Result<Option<BookingId>> {
+        let path = self
+            .bookings
+            .get(place)
+            .and_then(|path| path.split_at_checked(26));
+        let Some((customer, serial)) = path else {
+            return Ok(None);
+        };
+        let event = EventId::from_ulid(stored_ulid(&self.event)?);
+        let customer = UserId::from_ulid(stored_ulid(customer)?);
+        let booking = BookingId::new(event, customer, stored_ulid(serial)?);
+        Ok(Some(booking))
+    }
 }
 
 /// One row of a customer's list of bookings, newest first.

@@ -27,7 +27,7 @@ mod waitlist;
 pub(in crate::modules::repositories) use announcements::{AnnouncementRow, announcement_count_key};
 pub(in crate::modules::repositories) use api_keys::ApiKeyRow;
 pub(in crate::modules::repositories) use bookings::{
-    BookingLineRow, BookingRow, CustomerBookingRow, booking_id,
+    BookingLineRow, BookingNumbersRow, BookingRow, CustomerBookingRow, booking_id,
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use check_ins::CheckInRow;

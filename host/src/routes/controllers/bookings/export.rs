@@ -21,6 +21,7 @@ use crate::routes::{
 impl ExportRow for BookingResponse {
     const COLUMNS: &'static [&'static str] = &[
         "id",
+        "bookingNumber",
         "eventId",
         "status",
         "customerId",
@@ -48,6 +49,7 @@ impl ExportRow for BookingResponse {
         let lines = lines.map(|line| format!("{} x {}", line.quantity, line.ticket_type));
         vec![
             self.id.clone(),
+            self.booking_number.clone(),
             self.event_id.clone(),
             self.status.to_owned(),
             self.customer_id.clone(),
@@ -82,6 +84,8 @@ pub(in crate::routes) struct AttendeeResponse {
     ticket_id: String,
     /// The ticket's booking.
     booking_id: String,
+    /// The booking's number for people.
+    booking_number: String,
     /// The ticket's number in the booking, from 1.
     number: u32,
     /// Its ticket type.
@@ -106,6 +110,7 @@ impl From<Attendee> for AttendeeResponse {
         Self {
             ticket_id: ticket.id.to_string(),
             booking_id: ticket.id.booking.to_string(),
+            booking_number: attendee.booking_number.to_string(),
             number: ticket.id.number,
             ticket_type: ticket.ticket_type.to_string(),
             ticket_type_name: attendee.ticket_type_name.map(|name| name.to_string()),
@@ -121,6 +126,7 @@ impl ExportRow for AttendeeResponse {
     const COLUMNS: &'static [&'static str] = &[
         "ticketId",
         "bookingId",
+        "bookingNumber",
         "number",
         "ticketType",
         "ticketTypeName",
@@ -136,6 +142,7 @@ impl ExportRow for AttendeeResponse {
         vec![
             self.ticket_id.clone(),
             self.booking_id.clone(),
+            self.booking_number.clone(),
             self.number.to_string(),
             self.ticket_type.clone(),
             self.ticket_type_name.clone().unwrap_or_default(),

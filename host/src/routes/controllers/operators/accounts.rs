@@ -106,7 +106,7 @@ impl SessionsResponse {
 }
 
 /// A signed-in session.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct SessionResponse {
     /// The session's id.

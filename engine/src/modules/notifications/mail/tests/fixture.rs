@@ -11,9 +11,9 @@ use crate::{
         mail_sample,
     },
     types::{
-        Announcement, Booking, BookingId, BookingLine, BookingStatus, CancelCause, Cancellation,
-        CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Hold, HoldId,
-        HoldStatus, Label, NotificationId, NotificationKind, PluginHash, PluginName,
+        Announcement, Booking, BookingId, BookingLine, BookingNumber, BookingStatus, CancelCause,
+        Cancellation, CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus,
+        Hold, HoldId, HoldStatus, Label, NotificationId, NotificationKind, PluginHash, PluginName,
         PluginQuarantine, Prose, Reminder, Tenant, TenantId, TenantSettings, TicketType,
         TicketTypeId, User, UserId, UserRole,
     },
@@ -274,6 +274,7 @@ fn ticket(number: u32) -> MailTicket {
 pub(super) fn booking(event: &Event, serial: u128) -> Booking {
     Booking {
         id: BookingId::new(event.id, customer(), Ulid::from_parts(2, serial)),
+        number: BookingNumber::stored(serial as i64),
         event: event.id,
         customer: customer(),
         status: BookingStatus::Confirmed,

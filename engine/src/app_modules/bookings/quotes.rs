@@ -1,0 +1,61 @@
+//! The use case of quotes. Called by hosts. Calls the bookings module, and asks the policies.
+
+use super::{Bookings, policy_check::kept_changing};
+use crate::{
+    error::Result,
+    modules::{BookingIntent, RequestedBooking},
+    types::{Caller, Quote, QuoteTickets, Scope, SellTo, SoldTo},
+};
+
+/// How often the policies are asked for one quote, while the event is changed.
+const TRIES_MAX: u32 = 3;
+
+impl Bookings {
+    /// Tells what tickets would cost the acting user now, as the policies decide; or a customer by id, for those who may sell to them.
+    /// Nothing is written, reserved or recorded. What a booking would be refused for, a quote is refused for.
+    ///
+    /// # Errors
+    /// Those of [`Bookings::book_tickets`], except what comes of writing.
+    pub async fn quote(&self, caller: &Caller, command: QuoteTickets) -> Result<Quote> {
+        let tenant = caller.tenant()?;
+        command.validate()?;
+        let sell_to = command.customer.map(|customer| SellTo {
+            customer: SoldTo::Id(customer),
+            complimentary: None,
+        });
+        let event = command.event;
+        let buyer = self
+            .0
+            .buyer(caller, Scope::BookingsRead, (event, sell_to.as_ref()));
+        let buyer = buyer.await?;
+        if buyer.sale.is_none() {
+            self.0.require_may_take_tickets(caller).await?;
+        }
+        let mut request = RequestedBooking {
+            customer: buyer.customer,
+            event,
+            intent: BookingIntent::Book,
+            lines: command.lines,
+            expected_total_minor: None,
+            idempotency: None,
+            policy_version: 0,
+            decision: None,
+            is_unconfirmed: false,
+            sale: buyer.sale,
+            import: None,
+            trace: None,
+        };
+        for _ in 0..TRIES_MAX {
+            request.decision = match self.0.decision_of(tenant, &request).await {
+                Ok(decision) => decision,
+                Err(refusal) => return Err(self.0.hide_draft(caller, event, refusal).await),
+            };
+            match self.0.modules.bookings.quote(tenant, &request).await {
+                Ok(Some(quote)) => return Ok(quote),
+                Ok(None) => {}
+                Err(refusal) => return Err(self.0.hide_draft(caller, event, refusal).await),
+            }
+        }
+        Err(kept_changing())
+    }
+}

@@ -1,0 +1,50 @@
+//! Quotes: what tickets would cost now.
+
+use jiff::Timestamp;
+
+use super::{BookLine, BookTickets, BookingLine, EventId, UserId};
+use crate::error::Result;
+
+/// Asks what tickets would cost a customer now. Nothing is written or reserved.
+#[derive(Debug, Clone)]
+pub struct QuoteTickets {
+    /// The event.
+    pub event: EventId,
+    /// The tickets; 1 to 10 lines, each type once.
+    pub lines: Vec<BookLine>,
+    /// Who would get them; `None` for the acting user.
+    pub customer: Option<UserId>,
+}
+
+impl QuoteTickets {
+    pub(crate) fn validate(&self) -> Result<()> {
+        let booking = BookTickets {
+            event: self.event,
+            lines: self.lines.clone(),
+            idempotency_key: None,
+            expected_total_minor: None,
+            sell_to: None,
+        };
+        booking.validate()
+    }
+}
+
+/// What tickets would cost now, as the policies decide. A booking with `total_minor` as its expected total costs this, or is refused
+/// with `price-changed`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// The event.
+    pub event: EventId,
+    /// The customer.
+    pub customer: UserId,
+    /// The tickets, at their prices.
+    pub lines: Vec<BookingLine>,
+    /// Sum over the lines, in minor units of `currency`.
+    pub total_minor: u64,
+    /// ISO 4217 code of the prices.
+    pub currency: String,
+    /// Texts of the policies about the prices.
+    pub messages: Vec<String>,
+    /// When it was made, UTC.
+    pub quoted_at: Timestamp,
+}
