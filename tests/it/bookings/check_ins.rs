@@ -286,7 +286,7 @@ async fn everybody_who_came_is_on_the_list_and_in_the_csv() {
     assert_eq!(lines.len() as u32, 1 + CAME + 1);
     // With the mark by which spreadsheets know UTF-8.
     assert!(
-        lines[0].starts_with("\u{feff}ticketId,bookingId,number,"),
+        lines[0].starts_with("\u{feff}ticketId,bookingId,bookingNumber,number,"),
         "{}",
         lines[0]
     );

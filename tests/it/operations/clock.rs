@@ -150,9 +150,9 @@ async fn each_booking_has_its_mail_wherever_the_clock_steps() {
     let mine = api.customer.client.all("/api/bookings/me").await;
     assert_eq!(mine.len(), 12);
     for booking in &mine {
-        let id = text(&booking["id"]);
-        let about = mails.iter().filter(|mail| mail.text.contains(id)).count();
-        assert_eq!(about, 1, "mails about {id}");
+        let number = text(&booking["bookingNumber"]);
+        let about = mails.iter().filter(|mail| mail.text.contains(number));
+        assert_eq!(about.count(), 1, "mails about {number}");
     }
     assert!(worker.drain(Patience::WORK).await);
     assert_eq!(counters(&api, &event).await, (24, 0));

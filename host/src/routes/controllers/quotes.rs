@@ -43,7 +43,7 @@ pub(in crate::routes) struct QuoteResponse {
     num_tickets: u32,
     /// The tickets, at their prices.
     lines: Vec<BookingLineResponse>,
-    /// Price of all `lines`, in minor units. Send it as `expectedTotalMinor` with the booking.
+    /// Price of all `lines`, in minor units.
     total_minor: u64,
     /// ISO 4217 code of all its amounts.
     currency: String,

@@ -88,6 +88,7 @@ fn description_of(schemas: &BTreeMap<String, RefOr<Schema>>, name: &str) -> Stri
     let described = match schemas.get(name) {
         Some(RefOr::T(Schema::Object(object))) => object.description.clone(),
         Some(RefOr::T(Schema::AllOf(parts))) => parts.description.clone(),
+        Some(RefOr::T(Schema::OneOf(choices))) => choices.description.clone(),
         _ => None,
     };
     described.unwrap_or_default()

@@ -6,7 +6,7 @@
 use boxoffice_engine::{
     Caller, EmailAddress, EnsureUser, Label, UserId, UserRole, VerifiedIdentity,
 };
-use boxoffice_tests::{Account, Answer, Client, Patience, api::text, wait_for};
+use boxoffice_tests::{Account, Answer, Client, OWN_PASSWORD, Patience, api::text, wait_for};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -222,9 +222,11 @@ async fn an_unverified_address_reveals_and_reaches_nobody() {
     );
     // If it was the owner after all, the identity moves to their account, once they sign in there.
     fixture.link(&house.owner.client, "eve").await.expect(201);
+    house.platform.owes(1);
     is_signed_out(&stranger).await;
     let (_, moved) = fixture.signed_in("eve", json!({})).await;
     assert_eq!(moved, house.owner.id);
+    house.platform.settle().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -377,6 +379,9 @@ async fn an_account_hears_of_a_new_way_to_sign_in() {
     let fixture = Fixture::open(true).await;
     let house = &fixture.house;
     let ann = house.customer("ann").await;
+    let link = house.links(&ann).await.remove(0);
+    house.confirm(&link, OWN_PASSWORD).await;
+    let ann = house.door.login(&ann.email).await;
     let ben = house.door.register("ben@north.test", "customer").await;
     house.platform.owes(1);
     house.platform.settle().await;
