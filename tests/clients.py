@@ -21,7 +21,7 @@ CONFIG = """content_type_overrides:
   application/x-ndjson: application/octet-stream
 """
 # A client of this many files is one that nobody wants: one class for each answer of each operation.
-FILES_MAX = 400
+FILES_MAX = 600
 
 
 def works(folder):
