@@ -91,8 +91,8 @@ impl Bookings {
         caller.require_signed_in()?;
         let none = || Error::not_found("booking", number);
         let bookings = &self.0.modules.bookings;
-        let found = bookings.find_by_number(caller.tenant()?, number).await?;
-        let shown = self.show(caller, found.ok_or_else(none)?.id).await;
+        let found = bookings.with_number(caller.tenant()?, number).await?;
+        let shown = self.show(caller, found.ok_or_else(none)?).await;
         shown.map_err(|error| match error.code() {
             ErrorCode::NotFound => none(),
             _ => error,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{BookLine, BookTickets, BookingLine, EventId, UserId};
 use crate::error::Result;
 
-/// Asks what tickets would cost a customer now. Nothing is written or reserved.
+/// Asks what tickets would cost a customer now. Nothing is booked or reserved.
 #[derive(Debug, Clone)]
 pub struct QuoteTickets {
     /// The event.
@@ -19,11 +19,8 @@ pub struct QuoteTickets {
 impl QuoteTickets {
     pub(crate) fn validate(&self) -> Result<()> {
         let booking = BookTickets {
-            event: self.event,
             lines: self.lines.clone(),
-            idempotency_key: None,
-            expected_total_minor: None,
-            sell_to: None,
+            ..BookTickets::general(self.event, 1)
         };
         booking.validate()
     }

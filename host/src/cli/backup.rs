@@ -11,14 +11,16 @@ use anyhow::{Context as _, bail};
 use boxoffice_engine::{Caller, check_backup};
 use clap::Args;
 use tokio::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{AsyncWriteExt as _, BufReader},
 };
 
 use super::{
     StoreArgs,
     accounts::{Place, open},
-    erasures, print, store,
+    erasures,
+    part_files::{create, part_of},
+    print, store,
 };
 use crate::{
     assembly::{self, MailRole},
@@ -155,18 +157,4 @@ async fn finish(
         .await
         .with_context(|| format!("giving the backup its name {}", out.display()))?;
     Ok(format!("{} rows, as of {}", facts.rows, facts.taken_at))
-}
-
-/// Creates a file that only its owner can read.
-pub(super) async fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options.open(path).await
-}
-
-/// The name of a file that is not complete yet.
-pub(super) fn part_of(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    out.with_file_name(name)
 }

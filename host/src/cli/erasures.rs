@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     accounts::{Place, each_page, open},
+    part_files::part_of,
     remote::{Remote, percent_encoded, text},
 };
 
@@ -50,8 +51,7 @@ pub(super) async fn erasures(ErasuresArgs { out, place }: ErasuresArgs) -> anyho
         let _ = writeln!(whole, "{}", serde_json::to_string(line)?);
     }
     // The old list stays until the new one is whole.
-    let mut part = out.clone().into_os_string();
-    part.push(".part");
+    let part = part_of(&out);
     let shown = out.display();
     tokio::fs::write(&part, whole)
         .await

@@ -12,7 +12,8 @@ use clap::{Args, ValueEnum};
 use tokio::{fs::File, io::AsyncWriteExt as _};
 
 use super::{
-    backup::{create, part_of},
+    import::Format,
+    part_files::{create, part_of},
     print,
     remote::{Remote, percent_encoded},
 };
@@ -40,15 +41,6 @@ enum List {
     Audit,
     /// All that is kept about a user, as NDJSON.
     PersonalData,
-}
-
-/// How the file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A line with the names of columns, then one for each row.
-    Csv,
-    /// A JSON object on each line.
-    Ndjson,
 }
 
 /// `boxoffice export`.

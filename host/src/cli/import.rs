@@ -39,7 +39,7 @@ const NUMBERS: [&str; 3] = ["quantity", "unitPriceMinor", "totalMinor"];
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// A line with the names of columns, then one for each row.
     Csv,
     /// A JSON object on each line.

@@ -12,6 +12,7 @@ mod erasures;
 mod export;
 mod import;
 mod lifecycle;
+mod part_files;
 #[cfg(feature = "plugins")]
 mod plugin;
 mod remote;

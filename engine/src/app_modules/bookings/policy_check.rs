@@ -77,7 +77,7 @@ impl EngineContext {
         Err(kept_changing())
     }
 
-    /// What the policies decide about a request now; `None` if nobody is to be asked. For quotes: nothing is written.
+    /// What the policies decide about a request now; `None` if nobody is to be asked. For quotes.
     ///
     /// # Errors
     /// Those of the policies.

@@ -2,9 +2,10 @@
 
 use super::{Bookings, policy_check::kept_changing};
 use crate::{
+    context::EngineContext,
     error::Result,
     modules::{BookingIntent, RequestedBooking},
-    types::{Caller, Quote, QuoteTickets, Scope, SellTo, SoldTo},
+    types::{Caller, Quote, QuoteTickets, Scope, SellTo, SoldTo, TenantId},
 };
 
 /// How often the policies are asked for one quote, while the event is changed.
@@ -12,7 +13,8 @@ const TRIES_MAX: u32 = 3;
 
 impl Bookings {
     /// Tells what tickets would cost the acting user now, as the policies decide; or a customer by id, for those who may sell to them.
-    /// Nothing is written, reserved or recorded. What a booking would be refused for, a quote is refused for.
+    /// Nothing is booked or reserved. What a booking would be refused for, a quote is refused for; a plugin's refusal may be among
+    /// the samples that its tenant sees.
     ///
     /// # Errors
     /// Those of [`Bookings::book_tickets`], except what comes of writing.
@@ -45,15 +47,20 @@ impl Bookings {
             import: None,
             trace: None,
         };
+        match self.0.quoted(tenant, &mut request).await {
+            Ok(quote) => Ok(quote),
+            Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
+        }
+    }
+}
+
+impl EngineContext {
+    /// Asks the policies, and again if the event has changed meanwhile.
+    async fn quoted(&self, tenant: &TenantId, request: &mut RequestedBooking) -> Result<Quote> {
         for _ in 0..TRIES_MAX {
-            request.decision = match self.0.decision_of(tenant, &request).await {
-                Ok(decision) => decision,
-                Err(refusal) => return Err(self.0.hide_draft(caller, event, refusal).await),
-            };
-            match self.0.modules.bookings.quote(tenant, &request).await {
-                Ok(Some(quote)) => return Ok(quote),
-                Ok(None) => {}
-                Err(refusal) => return Err(self.0.hide_draft(caller, event, refusal).await),
+            request.decision = self.decision_of(tenant, request).await?;
+            if let Some(quote) = self.modules.bookings.quote(tenant, request).await? {
+                return Ok(quote);
             }
         }
         Err(kept_changing())

@@ -97,14 +97,14 @@ impl DeliveryAdmin {
         number: BookingNumber,
     ) -> Result<Option<LookupResult>> {
         let modules = &self.0.modules;
-        let booking = modules.bookings.find_by_number(tenant, number).await?;
+        let booking = modules.bookings.with_number(tenant, number).await?;
         let Some(booking) = booking else {
             return Ok(None);
         };
-        if !self.sees(caller, tenant, Some(booking.event)).await? {
+        if !self.sees(caller, tenant, Some(booking.event())).await? {
             return Ok(None);
         }
-        let found = modules.users.find(tenant, booking.customer).await?;
+        let found = modules.users.find(tenant, booking.customer()).await?;
         self.if_visible(caller, found).await
     }
 

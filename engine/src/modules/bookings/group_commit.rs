@@ -25,7 +25,7 @@ use crate::{
         },
         support::{
             Attempts,
-            event_queues::{EventKey, Waiting, same_refusal},
+            event_queues::{EventKey, GROUP_MAX, Waiting, same_refusal},
             inventory_locks::{InventoryLock, KnownInventory, LatestGroups},
         },
     },
@@ -37,6 +37,9 @@ use crate::{
 
 /// How long a group is tried. Clients wait 30 s; those behind in the queue should still get an answer.
 const GROUP_LASTS_MAX: Duration = Duration::from_secs(20);
+
+/// Each booking of a group has a number of its own.
+const _: () = assert!(GROUP_MAX <= NumberGroup::BOOKINGS_MAX);
 
 /// The answer of each member of a group.
 type Answers = Vec<Result<Placement>>;

@@ -152,16 +152,13 @@ impl BookingsModule {
         self.repository.find(tenant, booking).await
     }
 
-    /// The booking with a number.
-    pub(crate) async fn find_by_number(
+    /// The id of the booking with a number.
+    pub(crate) async fn with_number(
         &self,
         tenant: &TenantId,
         number: BookingNumber,
-    ) -> Result<Option<Booking>> {
-        match self.repository.with_number(tenant, number).await? {
-            Some(booking) => self.repository.find(tenant, booking).await,
-            None => Ok(None),
-        }
+    ) -> Result<Option<BookingId>> {
+        self.repository.with_number(tenant, number).await
     }
 
     /// The bookings of a customer's accounts, newest first.

@@ -3,7 +3,12 @@
 //!
 //! Called by app_modules. Calls the notifications, bookings and waitlist repositories.
 
-use std::{cmp::Reverse, collections::BTreeSet, fmt, str::FromStr};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap, hash_map},
+    fmt,
+    str::FromStr,
+};
 
 use ulid::Ulid;
 
@@ -215,6 +220,7 @@ impl NotificationsModule {
             .places_of_customer(tenant, customer, from, page.limit + 1)
             .await?;
         let mut filling = FillingPage::new(page);
+        let mut newest: HashMap<EventId, Option<BookingId>> = HashMap::new();
         for (count, place) in places.into_iter().enumerate() {
             let here = |before| {
                 let place = place.key;
@@ -227,8 +233,11 @@ impl NotificationsModule {
                     next,
                 });
             }
-            let newest = self.bookings.newest_of(tenant, place.event, customer);
-            let is_newest = newest.await? == place.booking;
+            if let hash_map::Entry::Vacant(vacant) = newest.entry(place.event) {
+                let booking = self.bookings.newest_of(tenant, place.event, customer);
+                vacant.insert(booking.await?);
+            }
+            let is_newest = newest.get(&place.event) == Some(&place.booking);
             let began_here = position.as_ref().filter(|one| one.place == place.key);
             let search = Search {
                 own: place.own,
