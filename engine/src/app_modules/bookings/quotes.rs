@@ -43,6 +43,7 @@ impl Bookings {
             is_unconfirmed: false,
             sale: buyer.sale,
             import: None,
+            payment: None,
             trace: None,
         };
         for _ in 0..TRIES_MAX {
