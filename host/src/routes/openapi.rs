@@ -41,7 +41,7 @@ use crate::locked::Locked as _;
             the header X-Tenant, else by the subdomain, else by the token; the only tenant of an installation needs no \
             name. Errors are application/problem+json with a stable `code`."
     ),
-    components(schemas(ProblemResponse, choices::EventSort, choices::NotificationCommand, choices::LaneCommand)),
+    components(schemas(ProblemResponse, choices::EventSort, choices::ExportFormat, choices::NotificationCommand, choices::LaneCommand)),
     security(("bearer" = [])),
     tags(
         (name = "auth", description = "Sign-up, sign-in and sign-out"),

@@ -260,7 +260,7 @@ impl Stage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_is_kept_names_who_was_erased_during_a_sale() {
-    let people = if is_long_run() { 1_000 } else { 40 };
+    let people = if is_long_run() { 10_000 } else { 100 };
     let stage = Stage::open().await;
     let mut ids = Vec::new();
     for number in 0..people {
